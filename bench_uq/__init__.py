@@ -1,0 +1,19 @@
+"""bench-uq: which uncertainty method can I trust, on which data, under which stress, at what cost?"""
+
+from typing import TYPE_CHECKING, Any
+
+from bench_uq._version import __version__
+
+if TYPE_CHECKING:
+    from bench_uq.score import read_scores
+
+__all__ = ["__version__", "read_scores"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the public functions on first use, so that importing bench_uq costs nothing."""
+    if name == "read_scores":
+        from bench_uq.score import read_scores
+
+        return read_scores
+    raise AttributeError(f"module 'bench_uq' has no attribute {name!r}")

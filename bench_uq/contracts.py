@@ -1,0 +1,200 @@
+"""What the engine and its plugins promise each other.
+
+Shapes, said once: N examples, B of them in a batch, C classes, S draws, P likelihood parameters.
+Draws are (S, B, P): log-probabilities for classes (P = C), (mean, log-variance) for a Gaussian (P = 2).
+Units: nats, probabilities and pixels in [0, 1], epsilon in pixel units, seconds.
+
+This module does not import torch, so that scoring and reporting can use its data without it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from bench_uq.likelihoods import Likelihood
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+    from torch.optim import Optimizer
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs with their targets, as arrays in memory."""
+
+    inputs: np.ndarray  # (N, *input_shape), uint8 in 0..255 or float32 in [0, 1]
+    targets: np.ndarray  # (N,), int64 class labels or float32 values
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: slice | np.ndarray) -> Examples:
+        return Examples(self.inputs[index], self.targets[index])
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network must map to what: everything a method may know of a dataset."""
+
+    input_shape: tuple[int, ...]  # (channels, height, width) of images, (features,) of tables
+    likelihood: Likelihood
+    mean: tuple[float, ...]  # of the inputs in [0, 1], one a channel or feature
+    std: tuple[float, ...]
+    network: str = "mlp"  # the network of networks.py that suits this task
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What is stored of one trained network on one condition and level: a mixture over its draws.
+
+    ``arrays`` holds, for classes: ``probs`` (N, C) float32, ``draw_entropy`` (N,) mean entropy of the draws in nats,
+    and where the labels belong to the classes ``targets`` (N,) and ``log_density`` (N,), the log of the mean
+    probability of the true class; for real targets: ``mean``, ``variance``, ``draw_variance``, ``targets``,
+    ``log_density`` (N,) and ``quantiles`` (N, Q) at likelihoods.QUANTILE_LEVELS. Always ``inputs``, the first few
+    inputs as they were shown.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.arrays
+
+    def __len__(self) -> int:
+        return len(self.arrays["probs"] if "probs" in self.arrays else self.arrays["mean"])
+
+    def first(self, count: int) -> Predictions:
+        """Return the predictions for the first ``count`` examples."""
+        return Predictions({name: array[:count] for name, array in self.arrays.items()})
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """A way to get a predictive distribution; the options are the fields of the subclass.
+
+    ``members`` networks are built, seeded, shuffled and trained by the engine, each alone, and their draws joined.
+    A network's ``task`` attribute is the Task it was built for; the engine sets it after ``build``.
+    """
+
+    source: ClassVar[str]  # paper and link
+
+    members: int = field(default=1, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.members < 1:
+            raise ValueError(f"members must be at least 1, not {self.members}")
+
+    @abstractmethod
+    def build(self, task: Task) -> nn.Module:
+        """Return an untrained network, inputs (B, *input_shape) in [0, 1] -> outputs (B, P).
+
+        Allocates every parameter and buffer there will ever be: a strict load of the state restores a trained method.
+        """
+
+    def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float) -> Tensor:
+        """Return the training loss in nats per example: mean NLL + KL / size, with ``size`` training examples.
+
+        ``progress`` is the share of the training done, in [0, 1).
+        """
+        from bench_uq.networks import kl, task_of
+
+        nll = -task_of(net).likelihood.log_prob(net(inputs), targets).mean()
+        return nll + kl(net) / size
+
+    def optimiser(self, net: nn.Module) -> Optimizer:
+        """Return the optimiser of all parameters: Adam at 1e-3."""
+        from torch.optim import Adam
+
+        return Adam(net.parameters(), lr=1e-3, fused=True)
+
+    def observe(self, net: nn.Module, progress: float) -> None:
+        """Look at the network after each epoch and keep what is needed in its buffers; by default nothing."""
+
+    def finish(self, net: nn.Module, train: Batches, held_out: Batches) -> None:
+        """Adjust values after training (a temperature, a Laplace fit), never the structure; by default nothing.
+
+        ``train`` and ``held_out`` can be walked any number of times and give (inputs, targets) on the net's device.
+        """
+
+    def draws(self, net: nn.Module, inputs: Tensor, count: int) -> Tensor:
+        """Return at most ``count`` draws of the likelihood parameters, (S, B, P).
+
+        By default that many stochastic passes, or one where nothing in the network is random.
+        """
+        from bench_uq.networks import stochastic_passes
+
+        return stochastic_passes(net, inputs, count)
+
+
+class Batches(ABC):
+    """Examples on the device, in batches, to walk any number of times."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs (B, *input_shape) in [0, 1] and targets (B,)."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of examples, not of batches."""
+
+
+@dataclass(frozen=True)
+class Dataset(ABC):
+    """Examples to train and test on; the options are the fields of the subclass."""
+
+    source: ClassVar[str]
+    splits: ClassVar[tuple[str, ...]] = ("train", "test")  # unseen data may have "test" alone
+
+    @abstractmethod
+    def task(self, root: Path) -> Task:
+        """Return the task, from the files under ``root`` where it depends on them."""
+
+    @abstractmethod
+    def load(self, split: str, root: Path, fold: int = 0) -> Examples:
+        """Return one of ``splits``; a file that is missing raises MissingData. ``fold`` is the run's seed, for
+        datasets without a fixed test split."""
+
+
+#: (inputs (B, ...), draws) -> chunks (s, B, P) of at most ``draws`` draws in all, differentiable in the inputs.
+#: Unlike one (S, B, P) array, chunks keep the memory of an attack from growing with S.
+LogProbs = Callable[["Tensor", int], Iterator["Tensor"]]
+
+
+@dataclass(frozen=True)
+class Attack(ABC):
+    """A search for inputs within a distance of the true ones on which the reported predictor does badly.
+
+    ``levels`` are epsilons in pixel units; results are clipped to [0, 1].
+    """
+
+    source: ClassVar[str]
+
+    @abstractmethod
+    def __call__(
+        self,
+        log_probs: LogProbs,
+        inputs: Tensor,
+        targets: Tensor,
+        levels: Sequence[float],
+        generator: Generator,
+    ) -> list[Tensor]:
+        """Return one batch of inputs per level, shaped like ``inputs``; ``generator`` is a CPU one."""
+
+
+@dataclass(frozen=True)
+class Shift(ABC):
+    """A change of the inputs that keeps their labels: a rotation, a corruption."""
+
+    source: ClassVar[str]
+
+    @abstractmethod
+    def __call__(self, inputs: Tensor, level: float, generator: Generator) -> Tensor:
+        """Return the changed inputs, shaped like ``inputs``, in [0, 1]; ``generator`` is a CPU one."""

@@ -1,0 +1,29 @@
+"""Mistakes of the user, told in one line with what would have been right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class UsageError(Exception):
+    """A mistake that the user can mend; the command line prints it without a traceback and exits with 2."""
+
+
+class MissingData(UsageError):
+    """Files of a dataset that are not where they were expected."""
+
+    def __init__(self, dataset: str, expected: Iterable[Path]) -> None:
+        paths = ", ".join(str(path) for path in expected)
+        super().__init__(
+            f"{dataset}: missing {paths} (set --data-dir or BENCH_UQ_DATA to the folder that holds the data)"
+        )
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a name that is not known: the nearest known name, then all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return UsageError(f"unknown {kind} {name!r}{hint} (known: {', '.join(names) or 'none'})")

@@ -1,0 +1,170 @@
+"""How the numbers that a network puts out become a distribution over targets.
+
+Shapes as in contracts.py. Imports torch only when used, so that datasets can name a likelihood cheaply.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+#: The levels at which the quantiles of a regression mixture are stored: the midpoints of 100 equal steps, so
+#: that the mean of twice the pinball loss over them is the CRPS by the midpoint rule.
+QUANTILE_LEVELS = tuple((2 * k + 1) / 200 for k in range(100))
+
+
+class Likelihood(ABC):
+    """A family of distributions over targets; a draw holds its P parameters for each example."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> int:
+        """P, the width of the network's output."""
+
+    @abstractmethod
+    def scale(self, outputs: Tensor) -> Tensor:
+        """Turn a network's last linear layer (..., B, P) into parameters in the units of the targets."""
+
+    @abstractmethod
+    def normalise(self, outputs: Tensor) -> Tensor:
+        """Turn network outputs (..., B, P) into parameters (..., B, P); doing it twice changes nothing."""
+
+    @abstractmethod
+    def log_prob(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return log p(target) in nats, (..., B), for network outputs or draws (..., B, P)."""
+
+    @abstractmethod
+    def mixture(self, draws: Tensor, targets: Tensor | None) -> dict[str, Tensor]:
+        """Average draws (S, B, P) into what is stored of the predictive mixture, each (B, ...).
+
+        ``log_density`` is log mean_s p(target | draw s), the log of the mean, and needs the targets.
+        """
+
+    @abstractmethod
+    def sample(self, draws: Tensor, generator: Generator | None = None) -> Tensor:
+        """Draw one target for each parameter row: (..., B, P) -> (..., B)."""
+
+
+@dataclass(frozen=True)
+class Categorical(Likelihood):
+    """Class labels; a draw is log-probabilities over C = P classes."""
+
+    classes: int
+
+    @property
+    def parameters(self) -> int:
+        """One log-probability a class."""
+        return self.classes
+
+    def scale(self, outputs: Tensor) -> Tensor:
+        """Return logits as they are."""
+        return outputs
+
+    def normalise(self, outputs: Tensor) -> Tensor:
+        """Log-softmax, which leaves log-probabilities as they are."""
+        return outputs.log_softmax(-1)
+
+    def log_prob(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the log-probability of the true class."""
+        from torch.nn.functional import cross_entropy
+
+        if outputs.dim() == 2:
+            return -cross_entropy(outputs, targets, reduction="none")
+        index = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
+        return self.normalise(outputs).gather(-1, index).squeeze(-1)
+
+    def mixture(self, draws: Tensor, targets: Tensor | None) -> dict[str, Tensor]:
+        """Return mean ``probs`` (B, C), mean entropy of the draws ``draw_entropy`` (B,) and ``log_density``."""
+        log_probs = draws.double()
+        log_mean = log_probs.logsumexp(0) - math.log(len(log_probs))
+        # xlogy would do, but probabilities of zero come with log-probabilities of -inf: 0 * -inf is nan.
+        entropy = -(log_probs.exp() * log_probs.clamp_min(-1e4)).sum(-1).mean(0)
+        stored = {"probs": log_mean.exp().float(), "draw_entropy": entropy.float()}
+        if targets is not None:
+            stored["log_density"] = log_mean.gather(-1, targets.unsqueeze(-1)).squeeze(-1).float()
+        return stored
+
+    def sample(self, draws: Tensor, generator: Generator | None = None) -> Tensor:
+        """Draw class labels."""
+        probs = draws.exp()
+        return probs.reshape(-1, self.classes).multinomial(1, generator=generator).reshape(probs.shape[:-1])
+
+
+@dataclass(frozen=True)
+class Gaussian(Likelihood):
+    """Real targets; a draw is (mean, log-variance) in the units of the targets.
+
+    The network works on standardised targets: its outputs are (mean, log-variance) of (y - mean) / std.
+    """
+
+    mean: float
+    std: float
+
+    #: Log-variances are kept within these bounds of the standardised scale, so that exp never overflows.
+    bounds: ClassVar[tuple[float, float]] = (-14.0, 14.0)
+
+    @property
+    def parameters(self) -> int:
+        """Mean and log-variance."""
+        return 2
+
+    def scale(self, outputs: Tensor) -> Tensor:
+        """Turn (mean, log-variance) of standardised targets into those of the targets."""
+        import torch
+
+        mean, log_variance = outputs.unbind(-1)
+        low, high = self.bounds
+        return torch.stack((mean * self.std + self.mean, log_variance.clamp(low, high) + 2 * math.log(self.std)), -1)
+
+    def normalise(self, outputs: Tensor) -> Tensor:
+        """Return draws as they are: a Gaussian has no normalising constraint on its parameters."""
+        return outputs
+
+    def log_prob(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the log-density of the targets, in nats of their own units."""
+        mean, log_variance = outputs.unbind(-1)
+        squared = (targets - mean).square() * (-log_variance).exp()
+        return -0.5 * (math.log(2 * math.pi) + log_variance + squared)
+
+    def mixture(self, draws: Tensor, targets: Tensor | None) -> dict[str, Tensor]:
+        """Return ``mean``, ``variance`` (law of total variance), ``draw_variance`` (mean over the draws), all (B,),
+        ``quantiles`` (B, len(QUANTILE_LEVELS)) and ``log_density``.
+        """
+        mean, log_variance = draws.double().unbind(-1)
+        variance = log_variance.exp()
+        stored = {
+            "mean": mean.mean(0),
+            "variance": variance.mean(0) + mean.var(0, correction=0),
+            "draw_variance": variance.mean(0),
+            "quantiles": self.quantiles(mean, variance.sqrt()),
+        }
+        if targets is not None:
+            log_prob = self.log_prob(draws.double(), targets)
+            stored["log_density"] = log_prob.logsumexp(0) - math.log(len(draws))
+        return {name: value.float() for name, value in stored.items()}
+
+    def quantiles(self, mean: Tensor, std: Tensor) -> Tensor:
+        """Invert the mixture's distribution function by bisection: (S, B) moments -> (B, Q)."""
+        import torch
+
+        levels = mean.new_tensor(QUANTILE_LEVELS)
+        low = (mean - 8 * std).amin(0).unsqueeze(-1).expand(-1, len(levels))
+        high = (mean + 8 * std).amax(0).unsqueeze(-1).expand(-1, len(levels))
+        for _ in range(50):
+            middle = (low + high) / 2
+            below = torch.special.ndtr((middle - mean.unsqueeze(-1)) / std.unsqueeze(-1)).mean(0) < levels
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return (low + high) / 2
+
+    def sample(self, draws: Tensor, generator: Generator | None = None) -> Tensor:
+        """Draw one real target a row."""
+        import torch
+
+        mean, log_variance = draws.unbind(-1)
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        return mean + (0.5 * log_variance).exp() * noise

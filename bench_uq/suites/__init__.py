@@ -1,0 +1,1 @@
+"""Suites that ship with bench-uq, one TOML file each."""

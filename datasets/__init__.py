@@ -1,0 +1,1 @@
+"""Datasets, one file each: its name is the name of the dataset."""

@@ -1,0 +1,1 @@
+"""Methods, one file or folder each: its name is the name of the method."""
