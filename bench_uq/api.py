@@ -1,21 +1,43 @@
-"""All that a plugin may import."""
+"""All that a plugin may import. What needs torch is loaded on first use: a dataset does not pay for it."""
 
-from bench_uq.contracts import Attack, Batches, Dataset, Examples, LogProbs, Method, Predictions, Shift, Task
-from bench_uq.errors import MissingData
+from typing import TYPE_CHECKING, Any
+
+from bench_uq.contracts import Attack, Batches, Condition, Dataset, Examples, LogProbs, Method, Predictions, Shift, Task
+from bench_uq.errors import MissingData, UsageError
 from bench_uq.likelihoods import Categorical, Gaussian, Likelihood
+
+if TYPE_CHECKING:
+    from bench_uq.networks import Layers, Network, kl, network, stochastic_passes, task_of
 
 __all__ = [
     "Attack",
     "Batches",
     "Categorical",
+    "Condition",
     "Dataset",
     "Examples",
     "Gaussian",
+    "Layers",
     "Likelihood",
     "LogProbs",
     "Method",
     "MissingData",
+    "Network",
     "Predictions",
     "Shift",
     "Task",
+    "UsageError",
+    "kl",
+    "network",
+    "stochastic_passes",
+    "task_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what stands in networks.py on first use."""
+    if name in __all__:
+        from bench_uq import networks
+
+        return getattr(networks, name)
+    raise AttributeError(f"module 'bench_uq.api' has no attribute {name!r}")

@@ -169,32 +169,52 @@ LogProbs = Callable[["Tensor", int], Iterator["Tensor"]]
 
 
 @dataclass(frozen=True)
-class Attack(ABC):
+class Condition(ABC):
+    """What changes the inputs that a trained network is shown; the options are the fields of the subclass."""
+
+    source: ClassVar[str]
+    size: ClassVar[str] = "test_images"  # the setting that says how many of the test images it is shown
+
+    @abstractmethod
+    def changed(
+        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, levels: Sequence[float], generator: Generator
+    ) -> list[Tensor]:
+        """Return one batch of inputs per level, shaped like ``inputs``; how the engine calls every condition."""
+
+
+@dataclass(frozen=True)
+class Attack(Condition):
     """A search for inputs within a distance of the true ones on which the reported predictor does badly.
 
     ``levels`` are epsilons in pixel units; results are clipped to [0, 1].
     """
 
-    source: ClassVar[str]
+    size: ClassVar[str] = "attack_images"
 
     @abstractmethod
     def __call__(
-        self,
-        log_probs: LogProbs,
-        inputs: Tensor,
-        targets: Tensor,
-        levels: Sequence[float],
-        generator: Generator,
+        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, levels: Sequence[float], generator: Generator
     ) -> list[Tensor]:
         """Return one batch of inputs per level, shaped like ``inputs``; ``generator`` is a CPU one."""
 
+    def changed(
+        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, levels: Sequence[float], generator: Generator
+    ) -> list[Tensor]:
+        """Attack at all levels at once: one gradient can serve them all."""
+        return self(log_probs, inputs, targets, levels, generator)
+
 
 @dataclass(frozen=True)
-class Shift(ABC):
+class Shift(Condition):
     """A change of the inputs that keeps their labels: a rotation, a corruption."""
-
-    source: ClassVar[str]
 
     @abstractmethod
     def __call__(self, inputs: Tensor, level: float, generator: Generator) -> Tensor:
         """Return the changed inputs, shaped like ``inputs``, in [0, 1]; ``generator`` is a CPU one."""
+
+    def changed(
+        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, levels: Sequence[float], generator: Generator
+    ) -> list[Tensor]:
+        """Shift level by level, each from the same state of the generator."""
+        state = generator.get_state()
+        return [self(inputs, level, generator.set_state(state)) for level in levels]

@@ -1,0 +1,5 @@
+"""python -m bench_uq."""
+
+from bench_uq.cli import main
+
+main()

@@ -1,0 +1,88 @@
+"""Examples on the device: resident in memory, held out by seed, and told apart by content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench_uq.config import Settings
+from bench_uq.contracts import Batches, Dataset, Examples, Task
+from bench_uq.errors import UsageError
+from bench_uq.seeds import seed_of
+
+
+class Resident(Batches):
+    """Examples held on the device in their own type, turned into floats in [0, 1] a batch at a time."""
+
+    def __init__(self, examples: Examples, device: torch.device, batch: int) -> None:
+        self.inputs = torch.from_numpy(np.ascontiguousarray(examples.inputs)).to(device)
+        self.targets = torch.from_numpy(np.ascontiguousarray(examples.targets)).to(device)
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, len(self), self.batch):
+            yield self.take(slice(start, start + self.batch))
+
+    def shuffled(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all examples once in an order of the (CPU) generator, so that every device sees the same order."""
+        for index in torch.randperm(len(self), generator=generator).to(self.inputs.device).split(self.batch):
+            yield self.take(index)
+
+    def take(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Return inputs (B, *input_shape) in [0, 1] and targets (B,)."""
+        inputs = self.inputs[index]
+        inputs = inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs
+        if inputs.dim() == 4 and inputs.device.type == "cpu":
+            inputs = inputs.contiguous(memory_format=torch.channels_last)  # convolutions are 1.5 times as fast there
+        return inputs, self.targets[index]
+
+
+def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
+    """Return a split, its shapes and types checked once for everyone after."""
+    examples = dataset.load(split, root, fold=seed)
+    inputs, targets = examples.inputs, examples.targets
+    name = type(dataset).__name__
+    if len(inputs) != len(targets) or len(inputs) == 0:
+        raise UsageError(f"{name}: {len(inputs)} inputs and {len(targets)} targets in the {split} split")
+    if inputs.dtype not in (np.uint8, np.float32) or targets.dtype not in (np.int64, np.float32):
+        raise UsageError(
+            f"{name}: inputs are uint8 or float32 and targets int64 or float32, not {inputs.dtype} and {targets.dtype}"
+        )
+    return examples
+
+
+def check_task(dataset: Dataset, task: Task, examples: Examples) -> None:
+    """Refuse examples that are not of the shape that their task names."""
+    if examples.inputs.shape[1:] != task.input_shape:
+        raise UsageError(
+            f"{type(dataset).__name__}: inputs are {examples.inputs.shape[1:]}, its task says {task.input_shape}"
+        )
+
+
+def training_splits(examples: Examples, settings: Settings, seed: int) -> tuple[Examples, Examples]:
+    """Return the examples to train on and those held out, a random share by seed."""
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed_of(seed, "held-out"))).numpy()
+    count = max(1, round(settings.validation * len(examples)))
+    kept = order[count:]
+    if settings.train_images:
+        kept = kept[: settings.train_images]
+    if len(kept) == 0:
+        raise UsageError(f"validation={settings.validation} leaves nothing to train on")
+    return examples[kept], examples[order[:count]]
+
+
+def content_hash(examples: Examples) -> str:
+    """Hash the arrays of a split with their types and shapes."""
+    digest = hashlib.sha256()
+    for array in (examples.inputs, examples.targets):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

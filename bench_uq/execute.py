@@ -1,0 +1,245 @@
+"""One run in its own process: train what is not yet trained, show it what it was not yet shown, record everything."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import shutil
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import nn
+
+from bench_uq import store
+from bench_uq.config import Settings
+from bench_uq.contracts import Examples, Method, Predictions
+from bench_uq.data import Resident, load, training_splits
+from bench_uq.environment import environment, peak_memory
+from bench_uq.plan import Run, Shown
+from bench_uq.plugins import Plugins
+from bench_uq.predict import BLOCK, Trained, predict, predict_changed
+from bench_uq.train import Diverged, Epoch, build, converged, train
+
+
+class Interrupted(BaseException):
+    """The process was told to stop."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a process needs to do a run; plain data."""
+
+    run: Run
+    folder: Path  # results/<suite>
+    root: Path  # of the data
+    files: tuple[Path, ...]  # plugin files
+    device: str
+    git: str | None
+    force: bool = False
+
+
+def missing(job: Job) -> list[Shown]:
+    """Return what a run has not yet been shown; damaged predictions are missing."""
+    folder = store.run_folder(job.folder, job.run.name)
+    return [shown for shown in job.run.shown if not folder.holds(shown.file)]
+
+
+def complete(job: Job) -> bool:
+    """Return whether a run is stored with all that is asked of it."""
+    record = store.run_folder(job.folder, job.run.name).record()
+    if record.get("key") != job.run.key or record.get("status") != "ok":
+        return False
+    return not missing(job) and store.run_folder(job.folder, job.run.name).holds(store.NETWORK)
+
+
+def execute(job: Job, report: Callable[[float], None]) -> dict[str, Any] | None:
+    """Do a run and return its record; None where another process is at it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGTERM, interrupt)
+    folder = store.run_folder(job.folder, job.run.name)
+    with folder.locked() as mine:
+        if not mine:
+            return None
+        if complete(job) and not job.force:
+            return folder.record()
+        with recorded(folder):
+            work(job, folder, report)
+        return folder.record()
+
+
+def interrupt(signum: int, frame: Any) -> None:
+    """Turn a signal into an exception, so that what is stored stays whole and the record says why."""
+    del signum, frame
+    raise Interrupted
+
+
+@contextmanager
+def recorded(folder: store.RunFolder) -> Iterator[None]:
+    """Write down how the work ended; nothing but an interruption leaves."""
+    try:
+        yield
+        folder.update(status="ok", reason=None, traceback=None)
+    except Interrupted:
+        folder.update(status="interrupted", reason="told to stop")
+        raise
+    except Diverged as error:
+        folder.update(status="diverged", reason=str(error))
+    except Exception as error:
+        status = "oom" if is_out_of_memory(error) else "failed"
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:500]
+        folder.update(status=status, reason=reason, traceback=traceback.format_exc())
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether memory ran out, on the device or the host."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> None:
+    """Train and predict what is missing."""
+    run, settings = job.run, Settings(**job.run.settings)
+    device = torch.device(job.device)
+    if device.type == "cpu":
+        torch.set_num_threads(settings.threads)
+    started = environment(device)
+    folder.update(
+        **facts(run),
+        status="interrupted",
+        reason="the process ended before the run did",
+        environment=started,
+        git=job.git,
+    )
+    plugins = Plugins(job.files)
+    method: Method = plugins.spec("method", run.method_full).value
+    dataset = plugins.spec("dataset", run.dataset_full).value
+    task = dataset.task(job.root)
+    splits = training_splits(load(dataset, "train", job.root, run.seed), settings, run.seed)
+    if job.force or not folder.holds(store.NETWORK):
+        reuse = None if job.force else store.elsewhere(job.folder, run.name, run.key)
+        if reuse:
+            copy_training(reuse, folder)
+        else:
+            data = (Resident(splits[0], device, settings.batch), Resident(splits[1], device, BLOCK))
+            train_and_store(method, task, data, run, folder, lambda share: report(0.8 * share))
+    nets = restored(method, task, device, folder)
+    trained = Trained(method, task, nets, run.seed)
+    todo = list(run.shown) if job.force else missing(job)
+    show(trained, todo, job, plugins, splits[1], lambda share: report(0.8 + 0.2 * share))
+    folder.update(peak_memory=peak_memory(device))
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """Return what the record says of a run before it starts."""
+    names = ("method", "method_full", "dataset", "dataset_full", "seed", "key")
+    return {
+        "schema": 1,
+        "run": run.name,
+        "identity": dict(run.identity),
+        "settings": dict(run.settings),
+        **{name: getattr(run, name) for name in names},
+    }
+
+
+def train_and_store(
+    method: Method,
+    task: Any,
+    data: tuple[Resident, Resident],
+    run: Run,
+    folder: store.RunFolder,
+    report: Callable[[float], None],
+) -> None:
+    """Train a run's networks and store them with their curves."""
+    start = time.perf_counter()
+    nets, history = train(method, task, data, Settings(**run.settings), run.seed, report=report)
+    seconds = time.perf_counter() - start
+    folder.add_file(store.TRAINING, training_csv(history))
+    state = {name: value.detach().cpu().contiguous() for name, value in nets.state_dict().items()}
+    folder.add_file(
+        store.NETWORK,
+        save(state),
+        train_seconds=seconds,
+        converged=converged(history),
+        parameters=sum(weights.numel() for weights in nets.parameters()),
+    )
+
+
+def training_csv(history: Sequence[Epoch]) -> bytes:
+    """Return the training curves as CSV."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [field.name for field in dataclasses.fields(Epoch)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(row) for row in history)
+    return buffer.getvalue().encode()
+
+
+def copy_training(source: store.RunFolder, folder: store.RunFolder) -> None:
+    """Take over the trained network of the same run in another suite."""
+    record = source.record()
+    folder.path.mkdir(parents=True, exist_ok=True)
+    for name in (store.TRAINING, store.NETWORK):
+        if not source.holds(name):
+            continue
+        shutil.copyfile(source.path / name, folder.path / f".{name}.part")
+        (folder.path / f".{name}.part").replace(folder.path / name)
+        folder.update(files={**folder.record().get("files", {}), name: record["files"][name]})
+    folder.update(**{name: record[name] for name in ("train_seconds", "converged", "parameters", "environment")})
+
+
+def restored(method: Method, task: Any, device: torch.device, folder: store.RunFolder) -> nn.ModuleList:
+    """Return the stored networks: built anew, every value loaded strictly."""
+    nets = nn.ModuleList(build(method, task, device) for _ in range(method.members))
+    nets.load_state_dict(load_file(folder.path / store.NETWORK, device=str(device)), strict=True)
+    return nets.eval()
+
+
+def show(
+    trained: Trained,
+    todo: Sequence[Shown],
+    job: Job,
+    plugins: Plugins,
+    held_out: Examples,
+    report: Callable[[float], None],
+) -> None:
+    """Store the predictions for each condition and level that is missing; levels of one condition go together."""
+    settings, device = Settings(**job.run.settings), torch.device(job.device)
+    folder = store.run_folder(job.folder, job.run.name)
+    dataset = plugins.spec("dataset", job.run.dataset_full).value
+    own = held_out if settings.evaluate_on == "validation" else load(dataset, "test", job.root, job.run.seed)
+    data = Resident(own, device, BLOCK)
+    seconds = dict(folder.record().get("predict_seconds", {}))
+    done = 0
+    for full in dict.fromkeys(shown.full for shown in todo):
+        group = [shown for shown in todo if shown.full == full]
+        start = time.perf_counter()
+        for shown, predictions in zip(group, predictions_of(trained, group, data, job, plugins), strict=True):
+            folder.save_predictions(shown.file, predictions)
+        elapsed = (time.perf_counter() - start) / len(group)
+        seconds |= {shown.file: elapsed for shown in group}
+        folder.update(predict_seconds=seconds)
+        done += len(group)
+        report(done / len(todo))
+
+
+def predictions_of(
+    trained: Trained, group: Sequence[Shown], data: Resident, job: Job, plugins: Plugins
+) -> list[Predictions]:
+    """Return the predictions for one condition at several levels."""
+    settings, first = Settings(**job.run.settings), group[0]
+    if first.kind == "unseen":
+        unseen = load(plugins.spec("dataset", first.full).value, "test", job.root, job.run.seed)
+        data = Resident(unseen, data.inputs.device, BLOCK)
+    count = min(first.count or len(data), len(data))
+    if first.kind != "condition":
+        return [predict(trained, data, count, settings.draws, labelled=first.kind == "clean")]
+    condition = plugins.spec("condition", first.full).value
+    levels = [shown.level for shown in group if shown.level is not None]
+    return predict_changed(trained, condition, first.full, data, count, settings.draws, levels)

@@ -1,0 +1,36 @@
+"""The numbers of each example that several metrics of class labels start from, (N,) float64 each; NaN stays NaN."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench_uq.contracts import Predictions
+
+
+def confidence(predictions: Predictions) -> np.ndarray:
+    """Return the largest mean probability."""
+    # Float32 probabilities can exceed 1 by a rounding.
+    return np.minimum(predictions["probs"].max(axis=1).astype(np.float64), 1.0)
+
+
+def correct(predictions: Predictions) -> np.ndarray:
+    """Return 1 where the most probable class, the first of equals, is the target, else 0."""
+    probs = predictions["probs"]
+    hits = probs.argmax(axis=1) == predictions["targets"]
+    return np.where(np.isnan(probs).any(axis=1), np.nan, hits)
+
+
+def entropy(predictions: Predictions) -> np.ndarray:
+    """Return the entropy of the mean probabilities in nats, with 0 log 0 = 0."""
+    probs = predictions["probs"].astype(np.float64)
+    surprise = np.log(1 / np.where(probs > 0, probs, 1))
+    return np.maximum((probs * surprise).sum(axis=1), 0.0)
+
+
+def epistemic(predictions: Predictions) -> np.ndarray:
+    """Return the mutual information of label and draw in nats: entropy of the mean less mean entropy."""
+    gap = entropy(predictions) - predictions["draw_entropy"]
+    # What float32 storage cannot tell from zero is zero. Otherwise a method of one draw, whose mutual information
+    # is zero, would be ranked by its rounding errors, which are not the same for clean and unseen data.
+    gap[gap <= np.finfo(np.float32).eps * (1 + np.log(predictions["probs"].shape[1]))] = 0.0
+    return gap

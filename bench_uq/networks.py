@@ -1,0 +1,159 @@
+"""One network per task, built from the layers that a method injects, so that methods never differ in architecture."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench_uq.contracts import Task
+from bench_uq.errors import unknown
+
+#: Rows (draws x examples) that go through the random part of a network at once.
+ROWS_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What a network is built from; the defaults make the plain deterministic one."""
+
+    linear: Callable[[int, int], nn.Module] = nn.Linear  # (inputs, outputs)
+    conv: Callable[[int, int, int], nn.Module] = nn.Conv2d  # (channels in, channels out, kernel size)
+    before_dense: Callable[[], nn.Module] = nn.Identity  # before each dense layer but one that sees the inputs
+    before_last: Callable[[], nn.Module] | None = None  # before the last dense layer; default: before_dense
+
+
+class Normalise(nn.Module):
+    """Shift and scale inputs in [0, 1] per channel or feature; the first layer, so that attacks act on pixels."""
+
+    random = False
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        shape = (-1,) + (1,) * (len(task.input_shape) - 1)
+        self.register_buffer("mean", torch.tensor(task.mean).reshape(shape))
+        self.register_buffer("scale", 1 / torch.tensor(task.std).reshape(shape))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return inputs of zero mean and unit variance."""
+        return (inputs - self.mean) * self.scale
+
+
+class Network(nn.Module):
+    """Stages in sequence, then the likelihood's units: (B, *input_shape) in [0, 1] -> (B, P)."""
+
+    def __init__(self, task: Task, stages: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.task = task
+        self.stages = nn.Sequential(Normalise(task), *stages)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return likelihood parameters, log-probabilities up to a constant for classes."""
+        return self.task.likelihood.scale(self.stages(inputs))
+
+
+def mlp(task: Task, layers: Layers, hidden: tuple[int, ...] = (100,)) -> Network:
+    """Return dense layers with ReLU."""
+    sizes = (int(torch.tensor(task.input_shape).prod()), *hidden)
+    stages: list[nn.Module] = [nn.Flatten()]
+    for index, (before, after) in enumerate(itertools.pairwise(sizes)):
+        stages += [layers.before_dense()] if index else []
+        stages += [layers.linear(before, after), nn.ReLU()]
+    return Network(task, [*stages, *last(task, layers, sizes[-1])])
+
+
+def lenet(task: Task, layers: Layers) -> Network:
+    """Return LeNet-5 in its Caffe form with ReLU, 20-50-500, without padding (LeCun et al. 1998; Louizos & Welling
+    2017); images under 16 pixels get 10-20-50 with kernels of 3 and 2 and one pooling.
+    """
+    channels, *size = task.input_shape
+    if min(size) >= 16:
+        widths, kernels, pools = (20, 50, 500), (5, 5), (2, 2)
+    else:
+        widths, kernels, pools = (10, 20, 50), (3, 2), (2, 1)
+    stages: list[nn.Module] = []
+    for width, kernel, pool in zip(widths[:2], kernels, pools, strict=True):
+        # Pooling before ReLU gives the same numbers as after it, on a quarter of them.
+        stages += [layers.conv(channels, width, kernel), *([nn.MaxPool2d(pool)] if pool > 1 else []), nn.ReLU()]
+        channels, size = width, [(side - kernel + 1) // pool for side in size]
+    flat = channels * size[0] * size[1]
+    stages += [nn.Flatten(), layers.before_dense(), layers.linear(flat, widths[2]), nn.ReLU()]
+    return Network(task, [*stages, *last(task, layers, widths[2])])
+
+
+def last(task: Task, layers: Layers, width: int) -> list[nn.Module]:
+    """Return the stages from the last hidden layer to the P outputs."""
+    before = layers.before_last or layers.before_dense
+    return [before(), layers.linear(width, task.likelihood.parameters)]
+
+
+#: The networks that a task or a suite can name.
+NETWORKS: dict[str, Callable[[Task, Layers], Network]] = {"lenet": lenet, "mlp": mlp}
+
+
+def network(task: Task, layers: Layers | None = None) -> Network:
+    """Return the task's network, built from these layers."""
+    if task.network not in NETWORKS:
+        raise unknown("network", task.network, NETWORKS)
+    return NETWORKS[task.network](task, layers or Layers())
+
+
+def task_of(net: nn.Module) -> Task:
+    """Return the task that a network was built for."""
+    task = net.task
+    assert isinstance(task, Task)
+    return task
+
+
+def kl(net: nn.Module) -> Tensor | float:
+    """Return the sum over all layers with a ``kl()`` of their KL(posterior || prior), in nats; 0 without one."""
+    divergences = (getattr(layer, "kl", None) for layer in net.modules() if layer is not net)
+    return sum(divergence() for divergence in divergences if callable(divergence))
+
+
+def is_random(stage: nn.Module) -> bool:
+    """Return whether a stage may draw noise in evaluation.
+
+    Only torch's own layers, and those that say ``random = False``, are known not to: a layer of a plugin that says
+    nothing is run once a draw, which is never wrong.
+    """
+    return any(
+        not type(layer).__module__.startswith("torch.nn.") and getattr(layer, "random", True)
+        for layer in stage.modules()
+    )
+
+
+def split(net: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return the deterministic stages before the first random one, and the rest."""
+    stages = list(net.stages) if isinstance(net, Network) else [net]
+    first = next((index for index, stage in enumerate(stages) if is_random(stage)), len(stages))
+    return nn.Sequential(*stages[:first]), nn.Sequential(*stages[first:])
+
+
+def stochastic_passes(net: nn.Module, inputs: Tensor, count: int) -> Tensor:
+    """Return ``count`` draws (S, B, P), or one where nothing in the network is random.
+
+    The deterministic stages run once; the others run on several draws at a time, as one larger batch.
+    """
+    before, after = split(net)
+    shared = before(inputs)
+    if len(after) == 0:
+        return finished(net, shared).unsqueeze(0)
+    at_once = max(1, ROWS_AT_ONCE // len(inputs))
+    passes = []
+    for start in range(0, count, at_once):
+        draws = min(at_once, count - start)
+        # cat keeps the memory format of images, which expand and reshape would lose.
+        passes.append(finished(net, after(torch.cat([shared] * draws))).unflatten(0, (draws, len(inputs))))
+    return torch.cat(passes)
+
+
+def finished(net: nn.Module, outputs: Tensor) -> Tensor:
+    """Turn the outputs of the last stage into normalised likelihood parameters."""
+    likelihood = task_of(net).likelihood
+    return likelihood.normalise(likelihood.scale(outputs) if isinstance(net, Network) else outputs)

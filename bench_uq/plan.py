@@ -1,0 +1,248 @@
+"""Suite -> runs: what is to be trained and shown, each with its identity and hash."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench_uq.config import Settings, Suite
+from bench_uq.contracts import Dataset, Task
+from bench_uq.data import check_task, content_hash, load
+from bench_uq.errors import UsageError, unknown
+from bench_uq.plugins import Plugins, Spec, hash_files
+
+#: Raised when the meaning of stored files changes.
+SCHEMA = 1
+
+ENGINE = Path(__file__).parent
+TRAINING_SOURCES = ("contracts.py", "data.py", "likelihoods.py", "networks.py", "seeds.py", "train.py")
+PREDICTION_SOURCES = ("contracts.py", "data.py", "likelihoods.py", "networks.py", "seeds.py", "predict.py")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One condition at one level, as it is stored of one run."""
+
+    condition: str  # canonical name; "clean", an attack, a shift or an unseen dataset
+    full: str  # every option spelled out
+    kind: str  # "clean", "condition" or "unseen"
+    level: float | None
+    count: int  # examples, 0 for all
+    file: str
+    key: str  # hash of all that determines the predictions, the network aside
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method, dataset and seed: trained once, then shown every condition. Plain data, fit to be sent anywhere."""
+
+    name: str  # of its folder
+    method: str
+    method_full: str
+    dataset: str
+    dataset_full: str
+    seed: int
+    settings: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    key: str  # hash of the identity
+    shown: tuple[Shown, ...]
+
+
+def make_plan(suite: Suite, plugins: Plugins, root: Path) -> list[Run]:
+    """Return all runs of a suite, seed by seed; loads the data to tell their contents apart, writes nothing."""
+    methods = [plugins.spec("method", text, suite.options.get(plain_name(text))) for text in suite.methods]
+    datasets = [plugins.spec("dataset", text, suite.options.get(plain_name(text))) for text in suite.datasets]
+    for kind, specs in (("methods", methods), ("datasets", datasets)):
+        refuse_repeated(kind, specs)
+    check_tables(suite, methods, datasets, plugins)
+    contents = Contents(root)
+    conditions = {spec.name: conditions_of(suite, spec, plugins, contents) for spec in datasets}
+    return [
+        make_run(method, dataset, seed, suite.settings_of(method.plain), conditions[dataset.name], contents)
+        for seed in suite.seeds
+        for dataset in datasets
+        for method in methods
+    ]
+
+
+def plain_name(text: str) -> str:
+    """Return the name in front of the brackets."""
+    return text.partition("[")[0].strip()
+
+
+def refuse_repeated(kind: str, specs: list[Spec]) -> None:
+    """Refuse two spellings of one plugin with the same options."""
+    for index, spec in enumerate(specs):
+        if spec.full in [other.full for other in specs[:index]]:
+            raise UsageError(f"{kind}: {spec.name} is given twice")
+
+
+def check_tables(suite: Suite, methods: list[Spec], datasets: list[Spec], plugins: Plugins) -> None:
+    """Refuse settings and options of plugins that do not exist; those of plugins left out of this run are fine."""
+    for name in suite.method_settings:
+        if name not in plugins.names("method"):
+            raise unknown("method in settings", name, plugins.names("method"))
+    known = {*plugins.names("method"), *plugins.names("dataset")}
+    for name in suite.options:
+        if name not in known:
+            raise unknown("method in options", name, known)
+    for name in suite.dataset_conditions:
+        if name not in plugins.names("dataset"):
+            raise unknown("dataset in conditions", name, plugins.names("dataset"))
+
+
+class Contents:
+    """The contents of datasets, loaded and hashed once a plan."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.hash = functools.cache(self._hash)
+
+    def _hash(self, spec: Spec, split: str, seed: int) -> tuple[str, Task]:
+        dataset: Dataset = spec.value
+        examples = load(dataset, split, self.root, seed)
+        task = dataset.task(self.root)
+        check_task(dataset, task, examples)
+        return content_hash(examples), task
+
+
+def conditions_of(
+    suite: Suite, dataset: Spec, plugins: Plugins, contents: Contents
+) -> list[tuple[Spec, tuple[float, ...]]]:
+    """Return the conditions of a dataset beside ``clean``, with their levels; unseen data must fit its task."""
+    found: list[tuple[Spec, tuple[float, ...]]] = []
+    for text, levels in suite.conditions_of(dataset.plain).items():
+        if plain_name(text) in plugins.names("condition"):
+            spec = plugins.spec("condition", text)
+            if not levels:
+                raise UsageError(f"condition {text!r} needs levels")
+        elif plain_name(text) in plugins.names("dataset"):
+            spec = plugins.spec("dataset", text)
+            if levels:
+                raise UsageError(f"unseen data {text!r} have no levels")
+            check_unseen(dataset, spec, suite.seeds[0], contents)
+        else:
+            raise unknown("condition", text, [*plugins.names("condition"), *plugins.names("dataset")])
+        found.append((spec, levels))
+    refuse_repeated("conditions", [spec for spec, _ in found])
+    return found
+
+
+def check_unseen(dataset: Spec, unseen: Spec, seed: int, contents: Contents) -> None:
+    """Refuse unseen data of another shape than the network was trained on."""
+    ours = contents.hash(dataset, "test", seed)[1].input_shape
+    theirs = contents.hash(unseen, "test", seed)[1].input_shape
+    if ours != theirs:
+        raise UsageError(f"{unseen.name} {theirs} cannot be shown to a network trained on {dataset.name} {ours}")
+
+
+def make_run(
+    method: Spec,
+    dataset: Spec,
+    seed: int,
+    settings: Settings,
+    conditions: list[tuple[Spec, tuple[float, ...]]],
+    contents: Contents,
+) -> Run:
+    """Return one run with everything it will be shown."""
+    content, task = contents.hash(dataset, "train", seed)
+    identity = {
+        "schema": SCHEMA,
+        "method": method.full,
+        "method_source": method.source_hash,
+        "dataset": dataset.full,
+        "content": content,
+        "network": task.network,
+        "engine_source": hash_files(ENGINE / name for name in TRAINING_SOURCES),
+        "seed": seed,
+        **{name: getattr(settings, name) for name in ("epochs", "batch", "validation", "train_images", "threads")},
+    }
+    key = digest(identity)
+    shown = [shown_at(dataset, "clean", "clean", None, settings.test_images, settings, seed, contents)]
+    for spec, levels in conditions:
+        if spec.kind == "dataset":
+            shown.append(
+                shown_at(spec, "unseen", spec.source_hash, None, settings.test_images, settings, seed, contents)
+            )
+        for level in levels:
+            count = getattr(settings, spec.value.size)
+            shown.append(changed_at(dataset, spec, level, count, settings, seed, contents))
+    return Run(
+        name=f"{method.plain}-{dataset.plain}-s{seed}-{key[:8]}",
+        method=method.name,
+        method_full=method.full,
+        dataset=dataset.name,
+        dataset_full=dataset.full,
+        seed=seed,
+        settings=dataclasses.asdict(settings),
+        identity=identity,
+        key=key,
+        shown=tuple(shown),
+    )
+
+
+def shown_at(
+    data: Spec,
+    kind: str,
+    source: str,
+    level: float | None,
+    count: int,
+    settings: Settings,
+    seed: int,
+    contents: Contents,
+) -> Shown:
+    """Return clean or unseen data as shown."""
+    split = "train" if kind == "clean" and settings.evaluate_on == "validation" else "test"
+    name, full = ("clean", "clean") if kind == "clean" else (data.name, data.full)
+    return planned(name, full, kind, level, count, (source, contents.hash(data, split, seed)[0]), settings)
+
+
+def changed_at(
+    data: Spec, spec: Spec, level: float, count: int, settings: Settings, seed: int, contents: Contents
+) -> Shown:
+    """Return an attack or a shift at one level as shown."""
+    split = "train" if settings.evaluate_on == "validation" else "test"
+    sources = (spec.source_hash, contents.hash(data, split, seed)[0])
+    return planned(spec.name, spec.full, "condition", level, count, sources, settings)
+
+
+def planned(
+    name: str, full: str, kind: str, level: float | None, count: int, sources: tuple[str, str], settings: Settings
+) -> Shown:
+    """Return a prediction with its key and file name."""
+    key = digest(
+        {
+            "schema": SCHEMA,
+            "condition": full,
+            "kind": kind,
+            "level": level,
+            "count": count,
+            "sources": sources,
+            "draws": settings.draws,
+            "evaluate_on": settings.evaluate_on,
+            "engine_source": hash_files(ENGINE / name for name in PREDICTION_SOURCES),
+        }
+    )
+    parts = [re.sub(r"[^a-z0-9._-]", "-", plain_name(name))]
+    if level is not None:
+        parts.append(f"{level:g}")
+    return Shown(name, full, kind, level, count, "-".join([*parts, key[:8]]) + ".npz", key)
+
+
+def digest(value: Any) -> str:
+    """Hash plain data, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def plan_entry(run: Run) -> dict[str, Any]:
+    """Return what the stored plan keeps of a run: all that scoring needs to know."""
+    names = ("condition", "kind", "level", "file")
+    shown = [{name: getattr(one, name) for name in names} for one in run.shown]
+    return {"run": run.name, "method": run.method, "dataset": run.dataset, "seed": run.seed, "shown": shown}

@@ -1,0 +1,130 @@
+"""Trained networks and a condition -> Predictions; the only place where draws are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench_uq.contracts import Condition, Method, Predictions, Task
+from bench_uq.data import Resident
+from bench_uq.networks import ROWS_AT_ONCE
+from bench_uq.seeds import seed_of
+
+#: Examples whose noise comes from one stream. Everything is predicted in whole blocks, so that neither the number of
+#: examples asked for nor the memory of the machine changes a number.
+BLOCK = 128
+
+#: Inputs kept beside the predictions, for figures.
+KEPT_INPUTS = 8
+
+
+class BadDraws(Exception):
+    """A method's draws are not what the contract says."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained method: its networks in evaluation, one a member, and the run's seed."""
+
+    method: Method
+    task: Task
+    nets: nn.ModuleList
+    seed: int
+
+    def shares(self, count: int) -> Iterator[tuple[nn.Module, int]]:
+        """Yield each member with its share of the draws; the first get what does not divide evenly."""
+        each, rest = divmod(count, len(self.nets))
+        for index, net in enumerate(self.nets):
+            if each + (index < rest):
+                yield net, each + (index < rest)
+
+    def draws(self, inputs: Tensor, count: int) -> Tensor:
+        """Return at most ``count`` draws of all members, (S, B, P)."""
+        return torch.cat(
+            [self.checked(self.method.draws(net, inputs, share), inputs) for net, share in self.shares(count)]
+        )
+
+    def chunks(self, inputs: Tensor, count: int) -> Iterator[Tensor]:
+        """Yield the same draws in chunks (s, B, P) that fit the memory, differentiable in the inputs (LogProbs)."""
+        at_once = max(1, ROWS_AT_ONCE // len(inputs))
+        for net, share in self.shares(count):
+            for start in range(0, share, at_once):
+                asked = min(at_once, share - start)
+                chunk = self.checked(self.method.draws(net, inputs, asked), inputs)
+                yield chunk
+                if len(chunk) < asked:
+                    break  # it has no more: a deterministic network, or stored snapshots
+
+    def checked(self, draws: Tensor, inputs: Tensor) -> Tensor:
+        """Return draws that are what the contract says."""
+        expected = (len(inputs), self.task.likelihood.parameters)
+        if draws.dim() != 3 or draws.shape[1:] != expected or len(draws) == 0:
+            raise BadDraws(f"draws are {tuple(draws.shape)}, not (S, {expected[0]}, {expected[1]})")
+        if not torch.isfinite(draws).all():
+            raise BadDraws("draws are not finite")
+        if not torch.allclose(self.task.likelihood.normalise(draws), draws, atol=1e-3):
+            raise BadDraws("draws are not normalised: log-probabilities over classes must sum to 1")
+        return draws
+
+
+def predict(trained: Trained, data: Resident, count: int, draws: int, *, labelled: bool) -> Predictions:
+    """Return the predictions for the first ``count`` examples; ``labelled`` when their targets belong to the task."""
+    blocks = []
+    for index, (inputs, targets) in enumerate(whole_blocks(data, count)):
+        blocks.append(predict_block(trained, inputs, targets if labelled else None, draws, index))
+    return joined(blocks, count, data.take(slice(0, min(count, KEPT_INPUTS)))[0])
+
+
+def predict_changed(
+    trained: Trained, condition: Condition, name: str, data: Resident, count: int, draws: int, levels: Sequence[float]
+) -> list[Predictions]:
+    """Return the predictions for the first ``count`` examples under an attack or shift, one a level.
+
+    The condition's random stream is its own; each changed input is fixed before it is judged.
+    """
+    blocks: list[list[dict[str, Tensor]]] = [[] for _ in levels]
+    shown: list[list[Tensor]] = [[] for _ in levels]
+    for index, (inputs, targets) in enumerate(whole_blocks(data, count)):
+        seed = seed_of(trained.seed, "condition", name, index)
+        torch.manual_seed(seed)
+        changed = condition.changed(trained.chunks, inputs, targets, levels, torch.Generator().manual_seed(seed))
+        for at, images in enumerate(changed):
+            images = check_changed(images.detach(), inputs, levels[at])
+            blocks[at].append(predict_block(trained, images, targets, draws, index))
+            shown[at] += [images[:KEPT_INPUTS]] if index == 0 else []
+    return [joined(part, count, torch.cat(kept)[:count]) for part, kept in zip(blocks, shown, strict=True)]
+
+
+def check_changed(images: Tensor, inputs: Tensor, level: float) -> Tensor:
+    """Return changed inputs, refusing ones outside [0, 1] or of another shape."""
+    if images.shape != inputs.shape or not torch.isfinite(images).all() or images.min() < 0 or images.max() > 1:
+        raise BadDraws(f"a condition at level {level} gave inputs of another shape, not finite or outside [0, 1]")
+    return images
+
+
+def whole_blocks(data: Resident, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the blocks that hold the first ``count`` examples, the last one whole where there are examples for it."""
+    for start in range(0, count, BLOCK):
+        yield data.take(slice(start, start + BLOCK))
+
+
+def predict_block(
+    trained: Trained, inputs: Tensor, targets: Tensor | None, draws: int, index: int
+) -> dict[str, Tensor]:
+    """Return the mixture of one block; its noise depends on the run seed and the block alone, on no condition."""
+    torch.manual_seed(seed_of(trained.seed, "predict", index))
+    with torch.inference_mode():
+        stored = trained.task.likelihood.mixture(trained.draws(inputs, draws), targets)
+    if targets is not None:
+        stored["targets"] = targets
+    return stored
+
+
+def joined(blocks: Sequence[dict[str, Tensor]], count: int, shown: Tensor) -> Predictions:
+    """Join the blocks into arrays of the first ``count`` examples."""
+    arrays = {name: torch.cat([block[name] for block in blocks])[:count].cpu().numpy() for name in blocks[0]}
+    return Predictions({**arrays, "inputs": np.ascontiguousarray(shown.cpu().numpy())})

@@ -1,0 +1,150 @@
+"""The runs not yet stored, each in a process of its own: started, watched, recorded."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from tqdm import tqdm
+
+from bench_uq import store
+from bench_uq.execute import Interrupted, Job, execute
+
+#: Seconds between two looks at a run that another process is doing.
+PATIENCE = 1.0
+
+
+class Stopped(Exception):
+    """The whole command was interrupted; carries the exit code 130 or 143."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass
+class Worker:
+    """A process at work on a job, and how far it is."""
+
+    job: Job
+    process: Any
+    connection: Connection
+    progress: float = 0.0
+    result: dict[str, Any] | None = None
+    busy: bool = field(default=False)  # another process holds the run
+
+
+def run_all(jobs: Sequence[Job], at_once: int, finished: Callable[[Job, dict[str, Any]], None]) -> None:
+    """Do all jobs, ``at_once`` at a time; ``finished`` is called with each job's record as it ends."""
+    context = multiprocessing.get_context("forkserver")
+    # An optimiser imports torch._dynamo on first use, which takes seconds: once for all runs, not once a run.
+    context.set_forkserver_preload(["bench_uq.execute", "torch._dynamo"])
+    waiting, working = list(jobs), list[Worker]()
+    with stoppable(working), bar(len(jobs)) as progress:
+        done = 0
+        while waiting or working:
+            while waiting and len(working) < at_once:
+                working.append(start(context, waiting.pop(0)))
+            for worker in ended(working):
+                working.remove(worker)
+                if worker.busy:
+                    time.sleep(PATIENCE)
+                    waiting.append(worker.job)
+                    continue
+                done += 1
+                finished(worker.job, worker.result or killed(worker))
+            progress.n = done + sum(worker.progress for worker in working)
+            progress.set_postfix_str(", ".join(worker.job.run.name.rsplit("-", 1)[0] for worker in working))
+
+
+def bar(total: int) -> tqdm[Any]:
+    """Return a progress bar with an estimate on stderr; silent when piped."""
+    form = "{percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} runs [{elapsed}<{remaining}] {postfix}"
+    return tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=form, file=sys.stderr, dynamic_ncols=True)
+
+
+def start(context: Any, job: Job) -> Worker:
+    """Start a process on a job."""
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=child, args=(job, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return Worker(job, process, ours)
+
+
+def child(job: Job, connection: Connection) -> None:
+    """Do a job in the child process and send back its record; what a plugin prints goes to stderr."""
+    threading.Thread(target=die_with_parent, daemon=True).start()
+    sys.stdout = sys.stderr
+    with suppress(Interrupted):
+        connection.send(("done", execute(job, lambda share: connection.send(("progress", share)))))
+
+
+def die_with_parent() -> None:
+    """End this process when the one that started it is gone, so that no orphan goes on."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(143)
+
+
+def ended(working: Sequence[Worker]) -> list[Worker]:
+    """Take in what the workers send for a moment and return those that ended."""
+    wait([worker.connection for worker in working], timeout=0.2)
+    over = []
+    for worker in working:
+        try:
+            while worker.connection.poll():
+                kind, value = worker.connection.recv()
+                if kind == "progress":
+                    worker.progress = value
+                else:
+                    worker.result, worker.busy = value, value is None
+        except (EOFError, OSError):  # it closed its end: it is done or dead
+            worker.process.join()
+            over.append(worker)
+    return over
+
+
+def killed(worker: Worker) -> dict[str, Any]:
+    """Record a run whose process died without a word."""
+    code = worker.process.exitcode
+    reason = (
+        f"its process was killed by {signal.Signals(-code).name}" if code < 0 else f"its process exited with {code}"
+    )
+    folder = store.run_folder(worker.job.folder, worker.job.run.name)
+    with folder.locked() as mine:
+        return folder.update(status="failed", reason=reason) if mine else folder.record()
+
+
+@contextmanager
+def stoppable(working: list[Worker]) -> Iterator[None]:
+    """Stop the children in order on SIGINT and SIGTERM, then raise Stopped; a second signal does not wait for them."""
+
+    def stop(signum: int, frame: Any) -> None:
+        del frame
+        raise Stopped(128 + signum)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        try:
+            for worker in working:
+                worker.process.terminate()
+            for worker in working:
+                worker.process.join(timeout=10)
+        finally:
+            for worker in working:
+                worker.process.kill()
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,213 @@
+"""Stored predictions -> scores.csv, curves.csv, runs.csv, environment.json, examples.npz; no torch in here."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench_uq import store
+from bench_uq.contracts import Predictions
+from bench_uq.environment import fingerprint
+from bench_uq.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCORES = ("dataset", "method", "seed", "condition", "level", "metric", "value", "run")
+CURVES = ("dataset", "method", "seed", "condition", "level", "curve", "x", "y", "run")
+RUNS = (
+    *("run", "method", "dataset", "seed", "status", "reason", "converged", "parameters"),
+    *("train_seconds", "predict_seconds", "peak_memory", "environment"),
+)
+#: What was computed of a run, kept beside it until one of its files or the metrics change.
+KEPT = "scored.json"
+
+
+def score(folder: Path) -> None:
+    """Rebuild the derived files of a suite's folder; what is stored unchanged is not computed again."""
+    plan = store.read_plan(folder)["runs"]
+    if not plan:
+        raise UsageError(f"nothing to score in {folder}: no {store.PLAN} there (bench-uq run makes it)")
+    scores, curves, examples = list[list[Any]](), list[list[Any]](), dict[str, np.ndarray]()
+    source = source_hash()
+    for entry in plan.values():
+        run = store.run_folder(folder, entry["run"])
+        kept = scored(run, entry, source)
+        names = [entry["dataset"], entry["method"], entry["seed"]]
+        scores += [[*names, *row, entry["run"]] for row in kept["scores"]]
+        curves += [[*names, *row, entry["run"]] for row in kept["curves"]]
+        if entry["seed"] == min(other["seed"] for other in plan.values() if other["method"] == entry["method"]):
+            examples |= examples_of(run, entry)
+    records = {entry["run"]: store.run_folder(folder, entry["run"]).record() for entry in plan.values()}
+    write_csv(folder / "scores.csv", SCORES, scores)
+    write_csv(folder / "curves.csv", CURVES, curves)
+    write_csv(folder / "runs.csv", RUNS, [*run_rows(plan, records), *superseded_rows(folder, plan)])
+    environments = {fingerprint(facts): facts for facts in map(environment_of, records.values()) if facts}
+    store.write_json(folder / "environment.json", [{"id": key, **environments[key]} for key in sorted(environments)])
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **dict(sorted(examples.items())))  # type: ignore[arg-type]
+    store.write_bytes(folder / "examples.npz", buffer.getvalue())
+
+
+def source_hash() -> str:
+    """Hash the code that scores depend on."""
+    digest = hashlib.sha256()
+    for path in [*sorted((Path(__file__).parent / "metrics").glob("*.py")), Path(__file__)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return the scores and curves of one run, from what was kept where nothing changed."""
+    files = run.record().get("files", {})
+    asked = [shown for shown in entry["shown"] if shown["file"] in files]
+    hashes = [[shown["condition"], shown["level"], files[shown["file"]]["sha256"]] for shown in asked]
+    key = json.dumps([source, hashes, files.get(store.TRAINING, {}).get("sha256")])
+    kept = store.read_json(run.path / KEPT)
+    if isinstance(kept, dict) and kept.get("key") == key:
+        return kept
+    kept = {"key": key, **computed(run, asked)}
+    if asked:
+        store.write_json(run.path / KEPT, kept)
+    return kept
+
+
+def computed(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Compute all scores and curves of a run: rows without the columns that name the run."""
+    from bench_uq.metrics import applicable
+    from bench_uq.metrics.curves import curves
+
+    stored = {shown["file"]: run.predictions(shown["file"]) for shown in asked if run.holds(shown["file"])}
+    clean = next((stored[shown["file"]] for shown in asked if is_clean(shown) and shown["file"] in stored), None)
+    scores, lines = list[list[Any]](), training_curves(run)
+    for shown in asked:
+        if shown["file"] not in stored:
+            continue
+        predictions, place = stored[shown["file"]], [shown["condition"], shown["level"]]
+        against = None if is_clean(shown) else compared(clean, predictions, shown["kind"])
+        for metric in applicable(predictions, against):
+            value = float(metric.compute(predictions, against))
+            scores.append([*place, metric.id, value if np.isfinite(value) else None])
+        for name, xs, ys in curves(predictions, against):
+            lines += [[*place, name, float(x), float(y)] for x, y in zip(xs, ys, strict=True)]
+    return {"scores": scores, "curves": lines}
+
+
+def is_clean(shown: Mapping[str, Any]) -> bool:
+    """Return whether this is the clean condition."""
+    return bool(shown["kind"] == "clean")
+
+
+def compared(clean: Predictions | None, predictions: Predictions, kind: str) -> Predictions | None:
+    """Return the clean predictions to compare with: of the same examples where a condition changed some of them."""
+    return clean.first(len(predictions)) if clean is not None and kind == "condition" else clean
+
+
+def training_curves(run: store.RunFolder) -> list[list[Any]]:
+    """Return the training curves, the mean over members."""
+    if not run.holds(store.TRAINING):
+        return []
+    rows = list(csv.DictReader(io.StringIO((run.path / store.TRAINING).read_text())))
+    lines = []
+    for name in ("loss", "nll", "kl"):
+        for epoch in sorted({int(row["epoch"]) for row in rows}):
+            values = [float(row[name]) for row in rows if int(row["epoch"]) == epoch]
+            lines.append(["train", None, f"training_{name}", float(epoch), float(np.mean(values))])
+    return lines
+
+
+def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the first inputs per condition with what was predicted for them, of one run."""
+    found: dict[str, np.ndarray] = {}
+    files = run.record().get("files", {})
+    for shown in entry["shown"]:
+        if shown["file"] in files and (run.path / shown["file"]).is_file():
+            arrays = run.predictions(shown["file"]).arrays
+            level = "" if shown["level"] is None else repr(shown["level"])
+            place = "|".join([entry["dataset"], entry["method"], str(entry["seed"]), shown["condition"], level])
+            inputs = arrays["inputs"]
+            found[f"{place}|inputs"] = np.round(inputs * 255).astype(np.uint8)
+            found |= {
+                f"{place}|{key}": arrays[key][: len(inputs)] for key in ("probs", "mean", "targets") if key in arrays
+            }
+    return found
+
+
+def run_rows(plan: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
+    """Return a row a planned run, whatever became of it."""
+    rows = []
+    for entry in plan.values():
+        record = records[entry["run"]]
+        facts = environment_of(record)
+        wanted = [shown["file"] for shown in entry["shown"]]
+        seconds = [record.get("predict_seconds", {}).get(file) for file in wanted]
+        row = {
+            **{name: record.get(name) for name in RUNS},
+            **{name: entry[name] for name in ("run", "method", "dataset", "seed")},
+            "status": record.get("status", "missing"),
+            "predict_seconds": sum(filter(None, seconds)) if any(seconds) else None,
+            "environment": fingerprint(facts) if facts else None,
+        }
+        rows.append([row[name] for name in RUNS])
+    return rows
+
+
+def superseded_rows(folder: Path, plan: Mapping[str, Any]) -> list[list[Any]]:
+    """Return a row a stored run that no plan asks for any more."""
+    planned = {entry["run"] for entry in plan.values()}
+    rows = []
+    for path in sorted((folder / "runs").glob(f"*/{store.RECORD}")):
+        if path.parent.name not in planned:
+            record = store.RunFolder(path.parent).record()
+            row = {**{name: record.get(name) for name in RUNS}, "run": path.parent.name, "status": "superseded"}
+            rows.append([None if name in ("predict_seconds", "environment") else row[name] for name in RUNS])
+    return rows
+
+
+def environment_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the environment that a record names, empty without one."""
+    facts = record.get("environment")
+    return facts if isinstance(facts, dict) else {}
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows sorted, with full digits, the same bytes for the same rows; nothing where nothing changed."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([cell(value) for value in row] for row in sorted(rows, key=sort_key))
+    content = buffer.getvalue().encode()
+    if not path.is_file() or path.read_bytes() != content:
+        store.write_bytes(path, content)
+
+
+def sort_key(row: Sequence[Any]) -> list[tuple[bool, bool, Any]]:
+    """Sort numbers as numbers, text as text, and what is missing first."""
+    return [(value is not None, isinstance(value, str), 0 if value is None else value) for value in row]
+
+
+def cell(value: Any) -> str:
+    """Return a value as CSV holds it: empty where missing, floats in full digits."""
+    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+
+
+def read_scores(path: str | Path) -> pd.DataFrame:
+    """Return the scores of a suite's folder, or of a scores.csv, with the columns of SCORES; level is NaN without."""
+    import pandas as pd
+
+    path = Path(path)
+    file = path / "scores.csv" if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"no {file} (bench-uq run or bench-uq score makes it)")
+    text = dict.fromkeys(("dataset", "method", "condition", "metric", "run"), "str")
+    frame = pd.read_csv(file, dtype={**text, "seed": "int64", "level": "float64", "value": "float64"})
+    if tuple(frame.columns) != SCORES:
+        raise UsageError(f"{file} has not the columns {', '.join(SCORES)}")
+    return frame

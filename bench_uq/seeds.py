@@ -1,0 +1,11 @@
+"""Random streams: every stage of a run seeds from (run seed, names of the stage) at its start."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def seed_of(seed: int, *stage: str | int) -> int:
+    """Return a 63-bit seed that belongs to this run seed and stage alone."""
+    text = "/".join(str(part) for part in (seed, *stage))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

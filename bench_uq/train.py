@@ -1,0 +1,132 @@
+"""The only optimiser loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from bench_uq.config import Settings
+from bench_uq.contracts import Method, Task
+from bench_uq.data import Resident
+from bench_uq.networks import kl, task_of
+from bench_uq.seeds import seed_of
+
+#: Training examples on which the NLL of a training curve is measured.
+CURVE_EXAMPLES = 500
+
+
+class Diverged(Exception):
+    """The training loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of training.csv; loss and NLL in nats per example."""
+
+    member: int
+    epoch: int
+    loss: float  # mean over the epoch's steps
+    nll: float  # of one draw on the first training examples, after the epoch
+    kl: float  # KL / N after the epoch, one sample; 0 without variational layers
+    seconds: float
+
+
+def build(method: Method, task: Task, device: torch.device) -> nn.Module:
+    """Return an untrained network on the device, in the memory format that suits it."""
+    net = method.build(task)
+    object.__setattr__(net, "task", task)  # a Task is neither tensor nor module
+    if device.type == "cpu":
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net.to(device)
+
+
+def train(
+    method: Method,
+    task: Task,
+    data: tuple[Resident, Resident],
+    settings: Settings,
+    seed: int,
+    *,
+    report: Callable[[float], None] = lambda progress: None,
+) -> tuple[nn.ModuleList, list[Epoch]]:
+    """Return the trained members and their curves; ``data`` are the training and the held-out examples."""
+    nets, history = nn.ModuleList(), []
+    for member in range(method.members):
+        torch.manual_seed(seed_of(seed, "build", member))
+        net = build(method, task, data[0].inputs.device)
+        torch.manual_seed(seed_of(seed, "train", member))
+        shuffling = torch.Generator().manual_seed(seed_of(seed, "shuffle", member))
+        optimiser = method.optimiser(net)
+        for epoch in range(settings.epochs):
+            start = time.perf_counter()
+            loss = train_epoch(method, net, optimiser, data[0], shuffling, (epoch, settings.epochs))
+            if not math.isfinite(loss):
+                raise Diverged(f"the training loss is {loss} in epoch {epoch + 1}")
+            method.observe(net, (epoch + 1) / settings.epochs)
+            history.append(Epoch(member, epoch + 1, loss, *curve(method, net, data[0]), time.perf_counter() - start))
+            report((member + (epoch + 1) / settings.epochs) / method.members)
+        torch.manual_seed(seed_of(seed, "finish", member))
+        net.eval()
+        method.finish(net, *data)
+        nets.append(net.eval())
+    return nets, history
+
+
+def train_epoch(
+    method: Method,
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    data: Resident,
+    shuffling: torch.Generator,
+    epochs: tuple[int, int],
+) -> float:
+    """Take one step a batch and return the mean loss; ``epochs`` are the epochs done and to do."""
+    net.train()
+    total = torch.zeros((), device=data.inputs.device)
+    done, steps = 0, math.ceil(len(data) / data.batch)
+    for step, (inputs, targets) in enumerate(data.shuffled(shuffling)):
+        optimiser.zero_grad(set_to_none=True)
+        loss = method.loss(net, inputs, targets, len(data), (epochs[0] + step / steps) / epochs[1])
+        loss.backward()
+        optimiser.step()
+        total += loss.detach() * len(inputs)  # no .item(): a step never waits for the device
+        done += len(inputs)
+    return total.item() / done
+
+
+def curve(method: Method, net: nn.Module, data: Resident) -> tuple[float, float]:
+    """Return the NLL of one draw on the first training examples, and KL / N."""
+    net.eval()
+    with torch.no_grad():
+        inputs, targets = data.take(slice(0, CURVE_EXAMPLES))
+        nll = -task_of(net).likelihood.log_prob(method.draws(net, inputs, 1)[0], targets).mean()
+        return nll.item(), float(kl(net)) / len(data)
+
+
+def converged(history: Sequence[Epoch]) -> bool:
+    """Return whether neither the loss nor KL / N of any member still falls by more than 1 % an epoch at the end."""
+    for member in {row.member for row in history}:
+        rows = [row for row in history if row.member == member]
+        if fall([row.loss for row in rows]) > 0.01 or fall([row.kl for row in rows]) > 0.01:
+            return False
+    return True
+
+
+def fall(values: Sequence[float]) -> float:
+    """Return by which share an epoch a series falls at its end: the slope of its logarithm over the last fifth.
+
+    Under three epochs nothing can be said, which counts as falling; a series that is not positive does not fall.
+    """
+    if len(values) < 3:
+        return math.inf
+    last = np.array(values[-max(3, math.ceil(len(values) / 5)) :])
+    if (last <= 0).any():
+        return 0.0
+    slope = np.polynomial.Polynomial.fit(np.arange(len(last)), np.log(last), 1).convert().coef
+    return float(-slope[1]) if len(slope) > 1 else 0.0

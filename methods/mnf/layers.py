@@ -1,0 +1,135 @@
+"""Layers with a multiplicative normalizing flow (Louizos & Welling 2017, Algorithms 1 and 2)."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, linear
+
+from bench_uq.methods._gaussian import GaussianWeights, conv_variance, dense_variance, normal_kl, perturb
+from bench_uq.methods.mnf.flow import MaskedFlow
+
+LOG_2_PI = math.log(2 * math.pi)
+
+
+class MNFWeights(GaussianWeights):
+    """q(W|z) = N(z mu, sigma^2) with z ~ q(z), a flow from a Gaussian, and the auxiliary r(z|W) of the bound.
+
+    ``dim`` is the size of z; q's flow has ``flows`` steps of ``hidden`` units, r's as many with twice the units.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dim: int,
+        bias: bool = True,
+        *,
+        flows: int = 2,
+        hidden: int = 50,
+        z_mean: float = 1.0,
+        z_variance: float = 0.1,
+        **options: Any,
+    ) -> None:
+        super().__init__(shape, bias, **options)
+        self.z_mean = nn.Parameter(torch.full((dim,), z_mean))
+        self.z_log_variance = nn.Parameter(torch.full((dim,), math.log(z_variance)))
+        self.flow_q = MaskedFlow(dim, flows, hidden)
+        self.flow_r = MaskedFlow(dim, flows, 2 * hidden)
+        # The vectors c, b1 and b2 of eqs 8-12, started as the authors do.
+        self.contraction, self.r_mean, self.r_log_precision = (
+            nn.Parameter(torch.randn(dim) * 2 / math.sqrt(dim)) for _ in range(3)
+        )
+
+    def sample_z(self, count: int) -> tuple[Tensor, Tensor]:
+        """Return z ~ q(z), (count, dim), and the log-determinants of its flow, (count,)."""
+        noise = torch.randn(count, len(self.z_mean), dtype=self.z_mean.dtype, device=self.z_mean.device)
+        return self.flow_q(torch.addcmul(self.z_mean, (0.5 * self.z_log_variance).exp(), noise))
+
+    def kl(self) -> Tensor:
+        """Return a one-sample unbiased estimate, in nats, of the bound on KL(q(W) || p(W)) (eqs 6-7).
+
+        KL(q(W|z) || p(W)) + log q(z) - log r(z|W), for one z of its own.
+        """
+        z, log_det = self.sample_z(1)
+        return (
+            normal_kl((z.square() * self.squared_means()).sum(), self.log_variance, self.prior_std)
+            + self.bias_kl()
+            + self.expected_log_q(log_det)
+            - self.log_r(z)
+        )
+
+    def expected_log_q(self, log_det: Tensor) -> Tensor:
+        """Return log q(z_T) (eq. 16) with log q(z_0) replaced by its mean: as unbiased, less noisy."""
+        return -0.5 * (LOG_2_PI + self.z_log_variance + 1).sum() - log_det.squeeze(0)
+
+    def log_r(self, z: Tensor) -> Tensor:
+        """Return log r(z|W) (eqs 8-12) for z (1, dim) and one draw of the weights seen through their contraction.
+
+        The inverse flow is parametrised directly, z_T -> z_b. The mean over an outer product b x a is b mean(a).
+        """
+        z_b, log_det = self.flow_r(z)
+        summary = self.contracted(z).mean()
+        log_precision = self.r_log_precision * summary
+        squares = (z_b - self.r_mean * summary).square()
+        return 0.5 * (log_precision - LOG_2_PI - log_precision.exp() * squares).sum() + log_det.squeeze(0)
+
+    @abstractmethod
+    def squared_means(self) -> Tensor:
+        """Return the sum of the squared means that each element of z multiplies, (dim,)."""
+
+    @abstractmethod
+    def contracted(self, z: Tensor) -> Tensor:
+        """Return a draw of the weights contracted with c over the axis of z, as r sees it."""
+
+
+class MNFLinear(MNFWeights):
+    """A dense layer, one z per input and example (eq. 4): (B, in) -> (B, out)."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, **options: Any) -> None:
+        super().__init__((out_features, in_features), in_features, bias, **options)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return outputs under a fresh z and fresh weights for each example (Algorithm 1)."""
+        z, _ = self.sample_z(len(inputs))
+        return perturb(linear(inputs * z, self.mean, self.bias_mean), dense_variance(inputs, self))
+
+    def squared_means(self) -> Tensor:
+        """Return the squared norm of each input's weights."""
+        return self.mean.square().sum(0)
+
+    def contracted(self, z: Tensor) -> Tensor:
+        """Return a = tanh(c^T W), (out,), its pre-activation drawn by local reparametrisation."""
+        mean = linear(self.contraction * z.squeeze(0), self.mean)
+        variance = linear(self.contraction.square(), self.log_variance.exp())
+        return torch.tanh(perturb(mean, variance))
+
+
+class MNFConv2d(MNFWeights):
+    """A convolution without padding, one z per filter and example (eq. 5): (B, in, H, W) -> (B, out, H', W')."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, bias: bool = True, **options: Any
+    ) -> None:
+        super().__init__((out_channels, in_channels, kernel_size, kernel_size), out_channels, bias, **options)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return outputs under a fresh z for each example and fresh noise for each position (Algorithm 2)."""
+        z, _ = self.sample_z(len(inputs))
+        mean = conv2d(inputs, self.mean) * z[:, :, None, None]
+        if self.bias_mean is not None:
+            mean = mean + self.bias_mean[:, None, None]
+        return perturb(mean, conv_variance(inputs, self))
+
+    def squared_means(self) -> Tensor:
+        """Return the squared norm of each filter."""
+        return self.mean.square().sum((1, 2, 3))
+
+    def contracted(self, z: Tensor) -> Tensor:
+        """Return a = mat(W) c, (in * k * k,), drawn by local reparametrisation; unlike eq. 11 without tanh."""
+        mean = (self.contraction * z.squeeze(0)) @ self.mean.flatten(1)
+        variance = self.contraction.square() @ self.log_variance.exp().flatten(1)
+        return perturb(mean, variance)

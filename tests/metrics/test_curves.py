@@ -1,0 +1,116 @@
+"""Curves for figures."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bench_uq.contracts import Predictions
+from bench_uq.metrics.calibration import ece
+from bench_uq.metrics.curves import curves
+from bench_uq.metrics.proper_scores import accuracy
+from bench_uq.metrics.selective import aurc
+from bench_uq.metrics.uncertainty import entropy
+
+
+def by_name(predictions: Predictions) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the curves by name."""
+    return {name: (x, y) for name, x, y in curves(predictions, None)}
+
+
+def test_curves_follow_the_arrays(classified):
+    """Labels bring all curves, unseen data those of the entropy, real targets none."""
+    labelled = classified()
+    entropies = ["entropy_histogram", "entropy_ecdf"]
+    assert list(by_name(Predictions({"probs": labelled["probs"]}))) == entropies
+    reliability = ["reliability_accuracy", "reliability_confidence", "reliability_share"]
+    assert list(by_name(labelled)) == [*entropies, *reliability, "risk_coverage"]
+    assert curves(Predictions({"mean": np.zeros(3), "targets": np.zeros(3)}), None) == []
+
+
+def test_curves_compare_the_same_grid(classified):
+    """x and y are equally long, finite, and on one grid whatever the data."""
+    one, other = by_name(classified()), by_name(classified(count=77, seed=1))
+    for name, (x, y) in one.items():
+        assert len(x) == len(y)
+        assert np.isfinite(y).all()
+        if name not in ("reliability_accuracy", "reliability_confidence"):
+            np.testing.assert_array_equal(x, other[name][0])
+
+
+def test_entropy_histogram(classified):
+    """The 40 shares sum to 1 and their centres average to the mean entropy, to half a bin."""
+    predictions = classified(classes=10)
+    x, y = by_name(predictions)["entropy_histogram"]
+    half = math.log(10) / 80
+    assert (len(x), y.sum()) == (40, pytest.approx(1))
+    assert (x[0], x[-1]) == pytest.approx((half, math.log(10) - half))
+    assert x @ y == pytest.approx(entropy(predictions), abs=half)
+
+
+def test_entropy_ecdf(classified):
+    """The ECDF counts by a plain loop, rises, and the area above it is the mean entropy."""
+    predictions = classified(classes=10)
+    x, y = by_name(predictions)["entropy_ecdf"]
+    probs = predictions["probs"].astype(float)
+    entropies = -(probs * np.log(probs)).sum(axis=1)
+    assert list(y[:-1]) == [np.mean(entropies <= t) for t in x[:-1]]
+    assert (len(x), x[0], x[-1], y[-1]) == (101, 0, pytest.approx(math.log(10)), 1)
+    assert np.trapezoid(1 - y, x) == pytest.approx(entropy(predictions), abs=0.01)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7, 10, 1000])
+@pytest.mark.parametrize("excess", [-1e-6, 0, 1e-6])
+def test_uniform_predictions_end_at_one(classes, excess):
+    """Uniform float32 probabilities, even if they sum to 1 + 1e-6, lie in the last bin and below log C."""
+    predictions = Predictions({"probs": np.full((5, classes), (1 + excess) / classes, np.float32)})
+    found = by_name(predictions)
+    assert found["entropy_ecdf"][1][-1] == 1
+    assert found["entropy_histogram"][1][-1] == 1
+
+
+def test_certain_predictions_start_at_one():
+    """Certain predictions have entropy 0: the ECDF is 1 at 0 and the histogram full in its first bin."""
+    found = by_name(Predictions({"probs": np.eye(4, dtype=np.float32)}))
+    assert found["entropy_ecdf"][1][0] == 1
+    assert found["entropy_histogram"][1][0] == 1
+
+
+def test_reliability_holds_the_ece(classified):
+    """The gaps of the reliability curves weighted by their shares are the ECE."""
+    predictions = classified()
+    found = by_name(predictions)
+    shares = found["reliability_share"][1]
+    gaps = np.abs(found["reliability_accuracy"][1] - found["reliability_confidence"][1])
+    assert shares.sum() == pytest.approx(1)
+    assert gaps @ shares[shares > 0] == pytest.approx(ece(predictions), abs=1e-12)
+
+
+def test_reliability_by_hand():
+    """Confidence exactly 1 is in the last bin, empty bins have a share of 0 and neither accuracy nor confidence."""
+    probs = np.array([[1.0, 0.0], [1.0, 0.0], [0.51, 0.49]])
+    found = by_name(Predictions({"probs": probs, "targets": np.array([0, 1, 1])}))
+    np.testing.assert_allclose(found["reliability_accuracy"], [[7.5 / 15, 14.5 / 15], [0, 0.5]])
+    np.testing.assert_allclose(found["reliability_confidence"], [[7.5 / 15, 14.5 / 15], [0.51, 1]])
+    np.testing.assert_allclose(found["reliability_share"][1], [0] * 7 + [1 / 3] + [0] * 6 + [2 / 3])
+
+
+def test_risk_coverage(classified):
+    """The curve ends at the error rate, agrees with the sorted errors, and averages to the AURC."""
+    predictions = classified(count=1000)
+    x, y = by_name(predictions)["risk_coverage"]
+    order = np.argsort(-predictions["probs"].max(axis=1), kind="stable")
+    errors = (predictions["probs"].argmax(axis=1) != predictions["targets"])[order]
+    assert (len(x), x[0], x[-1]) == (100, 0.01, 1)
+    np.testing.assert_allclose(y, [errors[: 10 * k].mean() for k in range(1, 101)])
+    assert y[-1] == pytest.approx(1 - accuracy(predictions))
+    assert y.mean() == pytest.approx(aurc(predictions), abs=0.01)
+
+
+def test_one_example():
+    """One wrong example has a risk of 1 at every coverage."""
+    found = by_name(Predictions({"probs": np.array([[0.8, 0.2]], np.float32), "targets": np.array([1])}))
+    np.testing.assert_allclose(found["risk_coverage"][1], 1)
+    assert found["reliability_accuracy"][1] == [0]

@@ -1,0 +1,76 @@
+"""AUROC, AUPR and FPR95 of unseen data against clean."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+from bench_uq.contracts import Predictions
+from bench_uq.metrics import find
+from bench_uq.metrics.detection import METRICS, aupr, auroc, fpr95
+
+
+def test_six_scores_by_hand():
+    """Three positives against three negatives with one tie give the numbers worked by hand."""
+    positive, negative = np.array([0.9, 0.5, 0.4]), np.array([0.5, 0.2, 0.1])
+    assert auroc(positive, negative) == pytest.approx((3 + 2.5 + 2) / 9)
+    assert aupr(positive, negative) == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+    assert fpr95(positive, negative) == pytest.approx(1 / 3)
+
+
+def test_fpr95_needs_no_more_than_95_percent():
+    """With 20 positives one may be missed: the threshold is the second lowest score."""
+    positive = np.concatenate([[0.0], np.full(19, 0.5)])
+    assert fpr95(positive, np.array([0.1, 0.4])) == 0
+    assert fpr95(positive[:19], np.array([0.1, 0.4])) == 1
+
+
+@pytest.mark.parametrize("positives", [1, 7, 60, 140, 1000])
+def test_fpr95_against_the_roc_curve(positives):
+    """FPR95 is the least FPR on scikit-learn's full ROC curve where the TPR is at least 95 %."""
+    generator = np.random.default_rng(positives)
+    positive, negative = generator.normal(1, 1, positives).round(1), generator.normal(0, 1, 300).round(1)
+    labels = np.repeat([1, 0], [positives, 300])
+    rates = roc_curve(labels, np.concatenate([positive, negative]), drop_intermediate=False)
+    assert fpr95(positive, negative) == pytest.approx(rates[0][rates[1] >= 0.95 - 1e-12].min())
+
+
+def test_unseen_is_positive_and_higher_is_more_unseen(classified):
+    """Flat predictions on unseen data are told from sharp clean ones by entropy and by confidence, not the reverse."""
+    clean, unseen = classified(sharpness=8.0), classified(sharpness=0.1, seed=1)
+    for score in ("entropy", "confidence"):
+        assert find(f"auroc_{score}").compute(unseen, clean) > 0.99
+        assert find(f"auroc_{score}").compute(clean, unseen) < 0.01
+        assert find(f"fpr95_{score}").compute(unseen, clean) < 0.05
+
+
+def test_each_score_against_scikit_learn(classified):
+    """AUROC and AUPR by entropy, mutual information and 1 - max prob agree with scikit-learn on plain formulas."""
+    clean, unseen = classified(count=300), classified(count=200, seed=1, sharpness=1.0)
+    probs = np.concatenate([unseen["probs"], clean["probs"]]).astype(np.float64)
+    entropy = -(probs * np.log(probs)).sum(axis=1)
+    scores = {
+        "entropy": entropy,
+        "epistemic": entropy - np.concatenate([unseen["draw_entropy"], clean["draw_entropy"]]),
+        "confidence": 1 - probs.max(axis=1),
+    }
+    labels = np.repeat([1, 0], [200, 300])
+    for name, score in scores.items():
+        assert find(f"auroc_{name}").compute(unseen, clean) == pytest.approx(roc_auc_score(labels, score))
+        assert find(f"aupr_{name}").compute(unseen, clean) == pytest.approx(average_precision_score(labels, score))
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.id)
+def test_equal_scores_are_chance(metric, classified):
+    """Data against itself is chance: AUROC and AUPR one half where all scores are equal, FPR95 one."""
+    flat = Predictions({"probs": np.full((10, 4), 0.25, np.float32), "draw_entropy": np.zeros(10, np.float32)})
+    assert metric.compute(flat, flat) == (1.0 if metric.id.startswith("fpr95") else 0.5)
+    one = flat.first(1)
+    assert metric.compute(one, one) == (1.0 if metric.id.startswith("fpr95") else 0.5)
+
+
+def test_detection_needs_clean_predictions(classified):
+    """Without clean predictions a detection metric refuses by name."""
+    with pytest.raises(ValueError, match="auroc_entropy needs clean"):
+        find("auroc_entropy").compute(classified(), None)

@@ -1,0 +1,155 @@
+"""The list of metrics and their cards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bench_uq.contracts import Predictions
+from bench_uq.errors import UsageError
+from bench_uq.metrics import METRICS, Metric, applicable, card, find
+
+SCORES = ("entropy", "epistemic", "confidence")
+DETECTION = [f"{summary}_{score}" for summary in ("auroc", "aupr", "fpr95") for score in SCORES]
+REGRESSION = ["rmse", "crps", "picp", "mpiw", "quantile_calibration_error"]
+CALIBRATION = ["ece", "ece_if_calibrated", "adaptive_ece", "classwise_ece", "mce"]
+UNCERTAINTY = ["entropy", "aleatoric", "epistemic"]
+IDS = ["accuracy", "nll", "brier", *CALIBRATION, *UNCERTAINTY, *DETECTION, "aurc", "augrc", *REGRESSION]
+each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.id)
+
+
+def regressed() -> Predictions:
+    """Return predictions of real targets."""
+    quantiles = np.sort(np.random.default_rng(0).normal(size=(5, 100)), axis=1)
+    names = ("mean", "variance", "draw_variance", "targets", "log_density")
+    return Predictions({**{name: np.zeros(5, np.float32) for name in names}, "quantiles": quantiles})
+
+
+def ids(metrics: list[Metric]) -> list[str]:
+    """Return the ids of metrics."""
+    return [metric.id for metric in metrics]
+
+
+def test_all_are_there_in_order():
+    """The metrics are those promised, once each, in a fixed order."""
+    assert ids(METRICS) == IDS
+
+
+@each_metric
+def test_cards_are_complete(metric):
+    """Every card says what is computed, from what, which way is better, and who defined it."""
+    assert metric.title
+    assert metric.formula
+    assert metric.needs
+    assert metric.direction in ("lower", "higher", "none")
+    assert any(year in metric.reference for year in map(str, range(1950, 2030)))
+    assert (metric.positive is not None) == (metric.id in DETECTION) == metric.against_clean
+    assert (metric.bins is not None) == (metric.id in CALIBRATION)
+
+
+@each_metric
+def test_cards_are_printed_whole(metric):
+    """The printed card holds every part, one a line, aligned."""
+    lines = card(metric).splitlines()
+    assert lines[0] == f"{metric.id}: {metric.title}"
+    assert all(line[:2] == "  " and line[11:13] == "  " and line[13] != " " for line in lines[1:])
+    for part in (metric.formula, metric.reference, metric.bins, metric.positive):
+        assert part is None or any(line.endswith(part) for line in lines)
+
+
+def test_directions():
+    """The direction of each kind of metric is the one its name implies."""
+    higher = {metric.id for metric in METRICS if metric.direction == "higher"}
+    neither = {metric.id for metric in METRICS if metric.direction == "none"}
+    assert higher == {"accuracy", *(id for id in DETECTION if not id.startswith("fpr95"))}
+    assert neither == {"ece_if_calibrated", *UNCERTAINTY, "picp"}
+
+
+def test_find_answers_with_the_known_ones():
+    """A known id finds its metric; a misspelt one is a usage error with the nearest and all the others."""
+    assert find("ece").id == "ece"
+    with pytest.raises(UsageError, match=r"unknown metric 'breir'; did you mean 'brier'\? \(known: .*accuracy.*mce"):
+        find("breir")
+
+
+def test_applicable_to_labels(classified):
+    """Labels and clean predictions bring every metric but those of real targets; without clean no detection."""
+    clean, stressed = classified(), classified(seed=1)
+    assert ids(applicable(stressed, clean)) == [id for id in IDS if id not in REGRESSION]
+    assert ids(applicable(stressed, None)) == [id for id in IDS if id not in REGRESSION + DETECTION]
+
+
+def test_applicable_to_unseen_data(classified):
+    """Unseen data, whose labels are of no class, brings uncertainty and detection alone."""
+    unseen = Predictions({name: classified()[name] for name in ("probs", "draw_entropy")})
+    assert ids(applicable(unseen, classified())) == [*UNCERTAINTY, *DETECTION]
+
+
+def test_applicable_needs_the_arrays_of_clean_too(classified):
+    """A detection metric is left out where the clean predictions lack an array that it needs."""
+    clean = Predictions({"probs": classified()["probs"]})
+    found = ids(applicable(classified(), clean))
+    assert "auroc_entropy" in found
+    assert "auroc_epistemic" not in found
+
+
+def test_applicable_to_real_targets():
+    """Real targets bring the NLL and the metrics of regression."""
+    assert ids(applicable(regressed(), regressed())) == ["nll", *REGRESSION]
+
+
+def test_applicable_metrics_compute(classified):
+    """Each applicable metric is a finite Python float that a second call repeats."""
+    for predictions, clean in ((classified(), classified(seed=1)), (regressed(), regressed())):
+        for metric in applicable(predictions, clean):
+            value = metric.compute(predictions, clean)
+            assert type(value) is float
+            assert np.isfinite(value)
+            assert metric.compute(predictions, clean) == value
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("count", [1, 2, 50])
+def test_degenerate_labels(classified, classes, count):
+    """One example, one class present, certain and uniform predictions: every metric is finite, none negative."""
+    arrays = classified(count=count, classes=classes).arrays
+    certain = np.eye(classes, dtype=np.float32)[np.zeros(count, int)]
+    for probs in (arrays["probs"], certain, np.full_like(certain, 1 / classes)):
+        for label in (0, 1):
+            predictions = Predictions({**arrays, "probs": probs, "targets": np.full(count, label)})
+            values = {metric.id: metric.compute(predictions, predictions) for metric in applicable(predictions, None)}
+            assert all(np.isfinite(value) and value >= 0 for value in values.values()), values
+
+
+@each_metric
+def test_nan_is_never_lost(metric, classified):
+    """One NaN in an array that a metric needs makes the metric NaN: nothing is dropped silently."""
+    source = regressed() if metric.id in REGRESSION else classified()
+    for name in set(metric.needs) - {"targets"}:
+        damaged = np.array(source[name])
+        damaged[(1, 2)[: damaged.ndim]] = np.nan  # of quantiles, the lower end of the interval
+        assert np.isnan(metric.compute(Predictions({**source.arrays, name: damaged}), source))
+        if metric.against_clean:
+            assert np.isnan(metric.compute(source, Predictions({**source.arrays, name: damaged})))
+
+
+@each_metric
+def test_predictions_are_left_as_they_were(metric, classified):
+    """No metric writes into the arrays that it is given."""
+    source = regressed() if metric.id in REGRESSION else classified()
+    for array in source.arrays.values():
+        array.setflags(write=False)
+    metric.compute(source, source)
+
+
+def test_import_is_light():
+    """Importing the metrics and printing every card loads none of torch, netcal, scikit-learn and scipy."""
+    code = (
+        "import sys, bench_uq.metrics as m, bench_uq.metrics.curves; [m.card(one) for one in m.METRICS];"
+        "print([name for name in ('torch', 'netcal', 'sklearn', 'scipy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
