@@ -98,19 +98,21 @@ def main(debug: bool) -> None:
 def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None, **flags: Any) -> None:
     """Train each method on each dataset over the seeds, show it every condition, score what it predicts."""
     from bench_uq.config import read_suite
-    from bench_uq.plan import make_plan
+    from bench_uq.plan import Contents, make_plan
     from bench_uq.plugins import Plugins
 
     known = Plugins(tuple(flags["plugins"]))
     changes = {"set": flags["assignments"], **{key: flags[key] for key in ("methods", "datasets", "seeds")}}
     chosen = read_suite(suite, changes)
-    runs = make_plan(chosen, known, data_dir)
     folder = writable(results) / chosen.name
+    contents = Contents(data_dir, results / ".contents.json")
+    runs = make_plan(chosen, known, contents)
     planned = make_jobs(runs, folder, data_dir, known, choose_device(device), flags["force"])
     at_once = jobs or default_jobs(planned)
     if flags["dry_run"]:
         dry_run(planned, at_once)
         return
+    contents.remember()
     failed = do(planned, at_once, chosen.description)
     if not flags["no_score"]:
         from bench_uq.score import score as score_folder

@@ -159,8 +159,18 @@ class Dataset(ABC):
 
     @abstractmethod
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
-        """Return one of ``splits``; a file that is missing raises MissingData. ``fold`` is the run's seed, for
-        datasets without a fixed test split."""
+        """Return one of ``splits``; files that are missing raise MissingData.
+
+        ``fold`` is the run's seed, for datasets without a fixed test split.
+        """
+
+    def files(self, root: Path) -> Sequence[Path] | None:
+        """Return all files that the examples come from, none where they come from installed packages alone.
+
+        Examples are then taken as known while no file and no package changed; None, the default, loads them each time.
+        """
+        del root
+        return None
 
 
 #: (inputs (B, ...), draws) -> chunks (s, B, P) of at most ``draws`` draws in all, differentiable in the inputs.

@@ -41,15 +41,18 @@ class Resident(Batches):
         inputs = self.inputs[index]
         inputs = inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs
         if inputs.dim() == 4 and inputs.device.type == "cpu":
-            inputs = inputs.contiguous(memory_format=torch.channels_last)  # convolutions are 1.5 times as fast there
+            # Convolutions are 1.5 times as fast on it. The weights stay as they are, so that a plugin can view them.
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
         return inputs, self.targets[index]
 
 
 def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
     """Return a split, its shapes and types checked once for everyone after."""
+    name = type(dataset).__name__
+    if split not in dataset.splits:
+        raise UsageError(f"{name} has no {split} split (it has {', '.join(dataset.splits)})")
     examples = dataset.load(split, root, fold=seed)
     inputs, targets = examples.inputs, examples.targets
-    name = type(dataset).__name__
     if len(inputs) != len(targets) or len(inputs) == 0:
         raise UsageError(f"{name}: {len(inputs)} inputs and {len(targets)} targets in the {split} split")
     if inputs.dtype not in (np.uint8, np.float32) or targets.dtype not in (np.int64, np.float32):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-PACKAGES = ("bench-uq", "torch", "torchvision", "numpy", "scikit-learn", "safetensors")
+PACKAGES = ("bench-uq", "matplotlib", "numpy", "scikit-learn", "scipy", "torch", "torchvision")
 
 
 def environment(device: torch.device) -> dict[str, str]:
@@ -26,8 +26,13 @@ def environment(device: torch.device) -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "device": device.type,
         "processor": processor(device),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
+        **package_versions(),
     }
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that numbers depend on."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def processor(device: torch.device) -> str:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench_uq import store
 from bench_uq.config import Settings, Suite
-from bench_uq.contracts import Dataset, Task
 from bench_uq.data import check_task, content_hash, load
+from bench_uq.environment import package_versions
 from bench_uq.errors import UsageError, unknown
 from bench_uq.plugins import Plugins, Spec, hash_files
 
@@ -55,14 +56,13 @@ class Run:
     shown: tuple[Shown, ...]
 
 
-def make_plan(suite: Suite, plugins: Plugins, root: Path) -> list[Run]:
+def make_plan(suite: Suite, plugins: Plugins, contents: Contents) -> list[Run]:
     """Return all runs of a suite, seed by seed; loads the data to tell their contents apart, writes nothing."""
     methods = [plugins.spec("method", text, suite.options.get(plain_name(text))) for text in suite.methods]
     datasets = [plugins.spec("dataset", text, suite.options.get(plain_name(text))) for text in suite.datasets]
     for kind, specs in (("methods", methods), ("datasets", datasets)):
         refuse_repeated(kind, specs)
     check_tables(suite, methods, datasets, plugins)
-    contents = Contents(root)
     conditions = {spec.name: conditions_of(suite, spec, plugins, contents) for spec in datasets}
     return [
         make_run(method, dataset, seed, suite.settings_of(method.plain), conditions[dataset.name], contents)
@@ -99,18 +99,34 @@ def check_tables(suite: Suite, methods: list[Spec], datasets: list[Spec], plugin
 
 
 class Contents:
-    """The contents of datasets, loaded and hashed once a plan."""
+    """What is in datasets: hashes of their splits, remembered while their files and all packages stay as they are."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, remembered: Path) -> None:
         self.root = root
+        self.remembered = remembered
+        self.known: dict[str, str] = store.read_json(remembered) or {}
         self.hash = functools.cache(self._hash)
 
-    def _hash(self, spec: Spec, split: str, seed: int) -> tuple[str, Task]:
-        dataset: Dataset = spec.value
-        examples = load(dataset, split, self.root, seed)
-        task = dataset.task(self.root)
-        check_task(dataset, task, examples)
-        return content_hash(examples), task
+    def _hash(self, spec: Spec, split: str, seed: int) -> str:
+        files = spec.value.files(self.root)
+        if files is None or split not in spec.value.splits or not all(path.is_file() for path in files):
+            return self.loaded(spec, split, seed)
+        stats = [[str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+        key = digest([spec.full, spec.source_hash, split, seed, stats, package_versions()])
+        if key not in self.known:
+            self.known[key] = self.loaded(spec, split, seed)
+        return self.known[key]
+
+    def loaded(self, spec: Spec, split: str, seed: int) -> str:
+        """Return the hash of a split that is loaded to be looked at."""
+        examples = load(spec.value, split, self.root, seed)
+        check_task(spec.value, spec.value.task(self.root), examples)
+        return content_hash(examples)
+
+    def remember(self) -> None:
+        """Store what is known for the next plan."""
+        if self.known != store.read_json(self.remembered):
+            store.write_json(self.remembered, self.known)
 
 
 def conditions_of(
@@ -137,8 +153,8 @@ def conditions_of(
 
 def check_unseen(dataset: Spec, unseen: Spec, seed: int, contents: Contents) -> None:
     """Refuse unseen data of another shape than the network was trained on."""
-    ours = contents.hash(dataset, "test", seed)[1].input_shape
-    theirs = contents.hash(unseen, "test", seed)[1].input_shape
+    contents.hash(unseen, "test", seed)  # files that are missing are told of first
+    ours, theirs = (spec.value.task(contents.root).input_shape for spec in (dataset, unseen))
     if ours != theirs:
         raise UsageError(f"{unseen.name} {theirs} cannot be shown to a network trained on {dataset.name} {ours}")
 
@@ -152,7 +168,7 @@ def make_run(
     contents: Contents,
 ) -> Run:
     """Return one run with everything it will be shown."""
-    content, task = contents.hash(dataset, "train", seed)
+    content, task = contents.hash(dataset, "train", seed), dataset.value.task(contents.root)
     identity = {
         "schema": SCHEMA,
         "method": method.full,
@@ -201,7 +217,7 @@ def shown_at(
     """Return clean or unseen data as shown."""
     split = "train" if kind == "clean" and settings.evaluate_on == "validation" else "test"
     name, full = ("clean", "clean") if kind == "clean" else (data.name, data.full)
-    return planned(name, full, kind, level, count, (source, contents.hash(data, split, seed)[0]), settings)
+    return planned(name, full, kind, level, count, (source, contents.hash(data, split, seed)), settings)
 
 
 def changed_at(
@@ -209,7 +225,7 @@ def changed_at(
 ) -> Shown:
     """Return an attack or a shift at one level as shown."""
     split = "train" if settings.evaluate_on == "validation" else "test"
-    sources = (spec.source_hash, contents.hash(data, split, seed)[0])
+    sources = (spec.source_hash, contents.hash(data, split, seed))
     return planned(spec.name, spec.full, "condition", level, count, sources, settings)
 
 

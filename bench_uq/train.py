@@ -38,11 +38,9 @@ class Epoch:
 
 
 def build(method: Method, task: Task, device: torch.device) -> nn.Module:
-    """Return an untrained network on the device, in the memory format that suits it."""
+    """Return an untrained network on the device."""
     net = method.build(task)
-    object.__setattr__(net, "task", task)  # a Task is neither tensor nor module
-    if device.type == "cpu":
-        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.task = task  # type: ignore[assignment]  # a Task is neither tensor nor module
     return net.to(device)
 
 

@@ -1,0 +1,43 @@
+"""Handwritten digits of 8x8 pixels that come with scikit-learn: small enough for a laptop, no download."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from bench_uq.api import Categorical, Dataset, Examples, Task
+
+TEST_SIZE = 360
+
+
+@dataclass(frozen=True)
+class Digits(Dataset):
+    """1,797 digits, 360 of them for testing, every class by its share."""
+
+    source: ClassVar[str] = (
+        "Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, 1998, https://doi.org/10.24432/C50P49"
+    )
+
+    def task(self, root: Path) -> Task:
+        """Return a task of ten classes; mean and std are those of the training split."""
+        return Task((1, 8, 8), Categorical(10), mean=(0.3054,), std=(0.3761,), network="lenet")
+
+    def files(self, root: Path) -> Sequence[Path]:
+        """Return none: they come with a package."""
+        return ()
+
+    def load(self, split: str, root: Path, fold: int = 0) -> Examples:
+        """Return a split that is the same for every fold; grey levels are sixteenths."""
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+
+        data = load_digits()
+        inputs = (data.images[:, None] / 16).astype(np.float32)
+        targets = data.target.astype(np.int64)
+        rows = train_test_split(np.arange(len(targets)), test_size=TEST_SIZE, stratify=targets, random_state=0)
+        chosen = dict(zip(("train", "test"), rows, strict=True))[split]
+        return Examples(inputs[chosen], targets[chosen])

@@ -1,0 +1,41 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from filelock import FileLock
+
+REPO = Path(__file__).resolve().parents[1]
+UNPACK = REPO.parent / "shared" / "data" / "unpack.py"
+
+
+@pytest.fixture(scope="session")
+def absent() -> Callable[[str], NoReturn]:
+    """Return what a test calls where its data are absent: a skip, but a failure on CI, where they must be there."""
+    return pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Return where real data lie, if anywhere: BENCH_UQ_DATA, else .data/, filled once by all workers together."""
+    if chosen := os.environ.get("BENCH_UQ_DATA"):
+        return Path(chosen)
+    folder = REPO / ".data"
+    if UNPACK.is_file():
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / "lock"):
+            subprocess.run([sys.executable, UNPACK, folder], check=True)  # leaves alone what is there
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_root(data_folder: Path, absent: Callable[[str], NoReturn]) -> Path:
+    """Return the folder that holds real data."""
+    return data_folder if data_folder.is_dir() else absent(f"no data in {data_folder}; set BENCH_UQ_DATA")
