@@ -85,7 +85,7 @@ class MeanField(Method):
 
     def build(self, task: Task) -> nn.Module:
         """Return the network with Gaussian weights."""
-        options = {
+        options: dict[str, Any] = {
             "prior": self.prior,
             "prior_std": self.prior_std,
             "start_log_variance": self.start_log_variance,

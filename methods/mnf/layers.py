@@ -44,17 +44,21 @@ class MNFWeights(GaussianWeights):
             nn.Parameter(torch.randn(dim) * 2 / math.sqrt(dim)) for _ in range(3)
         )
 
-    def sample_z(self, count: int) -> tuple[Tensor, Tensor]:
-        """Return z ~ q(z), (count, dim), and the log-determinants of its flow, (count,)."""
+    def start_z(self, count: int) -> Tensor:
+        """Return z_0 ~ N(z_mean, exp(z_log_variance)), (count, dim)."""
         noise = torch.randn(count, len(self.z_mean), dtype=self.z_mean.dtype, device=self.z_mean.device)
-        return self.flow_q(torch.addcmul(self.z_mean, (0.5 * self.z_log_variance).exp(), noise))
+        return torch.addcmul(self.z_mean, (0.5 * self.z_log_variance).exp(), noise)
+
+    def sample_z(self, count: int) -> Tensor:
+        """Return z ~ q(z), (count, dim)."""
+        return self.flow_q.move(self.start_z(count))
 
     def kl(self) -> Tensor:
         """Return a one-sample unbiased estimate, in nats, of the bound on KL(q(W) || p(W)) (eqs 6-7).
 
         KL(q(W|z) || p(W)) + log q(z) - log r(z|W), for one z of its own.
         """
-        z, log_det = self.sample_z(1)
+        z, log_det = self.flow_q(self.start_z(1))
         return (
             normal_kl((z.square() * self.squared_means()).sum(), self.log_variance, self.prior_std)
             + self.bias_kl()
@@ -94,7 +98,7 @@ class MNFLinear(MNFWeights):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs under a fresh z and fresh weights for each example (Algorithm 1)."""
-        z, _ = self.sample_z(len(inputs))
+        z = self.sample_z(len(inputs))
         return perturb(linear(inputs * z, self.mean, self.bias_mean), dense_variance(inputs, self))
 
     def squared_means(self) -> Tensor:
@@ -118,11 +122,10 @@ class MNFConv2d(MNFWeights):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs under a fresh z for each example and fresh noise for each position (Algorithm 2)."""
-        z, _ = self.sample_z(len(inputs))
-        mean = conv2d(inputs, self.mean) * z[:, :, None, None]
-        if self.bias_mean is not None:
-            mean = mean + self.bias_mean[:, None, None]
-        return perturb(mean, conv_variance(inputs, self))
+        z = self.sample_z(len(inputs))
+        mean, z = conv2d(inputs, self.mean), z[:, :, None, None]
+        scaled = mean * z if self.bias_mean is None else torch.addcmul(self.bias_mean[:, None, None], mean, z)
+        return perturb(scaled, conv_variance(inputs, self))
 
     def squared_means(self) -> Tensor:
         """Return the squared norm of each filter."""
