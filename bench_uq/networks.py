@@ -69,13 +69,13 @@ def mlp(task: Task, layers: Layers, hidden: tuple[int, ...] = (100,)) -> Network
 
 def lenet(task: Task, layers: Layers) -> Network:
     """Return LeNet-5 in its Caffe form with ReLU, 20-50-500, without padding (LeCun et al. 1998; Louizos & Welling
-    2017); images under 16 pixels get 10-20-50 with kernels of 3 and 2 and one pooling.
+    2017); images under 16 pixels get 16-32-100 with kernels of 3 and 2 and one pooling.
     """
     channels, *size = task.input_shape
     if min(size) >= 16:
         widths, kernels, pools = (20, 50, 500), (5, 5), (2, 2)
     else:
-        widths, kernels, pools = (10, 20, 50), (3, 2), (2, 1)
+        widths, kernels, pools = (16, 32, 100), (3, 2), (2, 1)
     stages: list[nn.Module] = []
     for width, kernel, pool in zip(widths[:2], kernels, pools, strict=True):
         # Pooling before ReLU gives the same numbers as after it, on a quarter of them.
