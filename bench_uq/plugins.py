@@ -177,7 +177,7 @@ def split_list(text: str) -> list[str]:
         if character == "," and depth == 0:
             parts.append(text[start:index])
             start = index + 1
-    parts = [part.strip() for part in (*parts, text[start:])]
+    parts = [part.strip(" ") for part in (*parts, text[start:])]
     if depth != 0:
         raise UsageError(f"brackets do not match in {text!r}")
     if not all(parts):
@@ -187,7 +187,7 @@ def split_list(text: str) -> list[str]:
 
 def parse(text: str) -> tuple[str, dict[str, str]]:
     """Split ``name[option=value,...]`` into the name and its options."""
-    match = re.fullmatch(r"([^\[\]]*)(?:\[(.*)\])?", text.strip())
+    match = re.fullmatch(r"([^\[\]]*)(?:\[(.*)\])?", text.strip(" "))
     if not match or not NAME.fullmatch(match[1]):
         raise UsageError(f"{text!r} is not of the form name or name[option=value,...]")
     options: dict[str, str] = {}

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import torch
 from filelock import FileLock
+
+torch.set_num_threads(1)  # tests run side by side: threads of their own only get in each other's way
 
 REPO = Path(__file__).resolve().parents[1]
 UNPACK = REPO.parent / "shared" / "data" / "unpack.py"

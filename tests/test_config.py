@@ -1,0 +1,114 @@
+"""Suites: TOML, flags and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench_uq.config import Suite, read_suite, shipped
+from bench_uq.errors import UsageError
+from bench_uq.plan import Contents, make_plan
+from bench_uq.plugins import Plugins
+
+MINIMAL = """
+methods = ["map"]
+datasets = ["digits"]
+seeds = [0]
+[settings]
+epochs = 3
+"""
+
+
+def suite(tmp_path: Path, text: str = MINIMAL, **flags: Any) -> Suite:
+    """Return a suite read from a file."""
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    return read_suite(str(file), flags)
+
+
+def test_shipped_suites_are_sound() -> None:
+    """Every suite that ships reads, and names methods that exist."""
+    known = Plugins().names("method")
+    for name in shipped():
+        assert {method.partition("[")[0] for method in read_suite(name).methods} <= set(known)
+
+
+def test_flags_override(tmp_path: Path) -> None:
+    """Flags replace lists; a bare key overrides the values of single methods too."""
+    text = MINIMAL + "[settings.mnf]\nepochs = 9\n"
+    assert suite(tmp_path, text).settings_of("mnf").epochs == 9
+    changed = suite(tmp_path, text, methods=("mnf", "dropout"), seeds=("4", "5"), set=("epochs=2", "mnf.flows=1"))
+    assert (changed.methods, changed.seeds) == (("mnf", "dropout"), (4, 5))
+    assert changed.settings_of("mnf").epochs == changed.settings_of("map").epochs == 2
+    assert changed.options == {"mnf": {"flows": "1"}}
+
+
+def test_extends(tmp_path: Path) -> None:
+    """A suite takes what it does not say from the one that it extends."""
+    (tmp_path / "base.toml").write_text(MINIMAL + "[conditions]\nfgsm = [0.1]\n")
+    child = suite(tmp_path, 'extends = "base"\nseeds = [7]\n[settings]\nbatch = 5\n')
+    assert (child.seeds, child.settings.epochs, child.settings.batch) == ((7,), 3, 5)
+    assert child.conditions_of("digits") == {"fgsm": (0.1,)}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("methds = []" + MINIMAL, "'methods'"),
+        (MINIMAL + "epoch = 3", "'epochs'"),
+        (MINIMAL + "[settings.mnf]\nepochs = 0", "at least 1"),
+        (MINIMAL.replace("[0]", "[0, 0]"), "twice"),
+        (MINIMAL.replace("[0]", "[-1]"), "at least 0"),
+        (MINIMAL.replace("[0]", "[0.5]"), "int"),
+        (MINIMAL.replace("[0]", "[]"), "seeds"),
+        (MINIMAL.replace("epochs = 3", "epochs = 0"), "at least 1"),
+        (MINIMAL.replace("epochs = 3", "epochs = 2.5"), "int"),
+        (MINIMAL.replace('"map"', "1"), "list of names"),
+        (MINIMAL.replace('["map"]', "[]"), "list of names"),
+        (MINIMAL + "[conditions]\nfgsm = [nan]", "float"),
+        (MINIMAL + "[conditions]\nfgsm = [inf]", "finite"),
+        (MINIMAL + "[conditions]\nfgsm = [-0.1]", "at least 0"),
+        (MINIMAL + "[conditions]\nfgsm = [0.1, 0.1]", "twice"),
+        (MINIMAL + "validation = 1.0", "validation"),
+        ('extends = "mine"', "extends itself"),
+        ("methods = [", "mine.toml"),
+        ('seeds = [0]\nmethods = ["map"]', "lacks"),
+    ],
+)
+def test_mistakes_in_a_suite(tmp_path: Path, text: str, words: str) -> None:
+    """Every mistake in a suite file is one line that says what would be right."""
+    with pytest.raises(UsageError, match=words) as error:
+        suite(tmp_path, text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("epochs", "KEY=VALUE"),
+        ("epochs=", "KEY=VALUE"),
+        ("epochs=nan", "int"),
+        ("epochs=0", "at least 1"),
+        ("epoch=3", "'epochs'"),
+        ("mnff.flows=3", "'mnf'"),
+        ("evaluate_on=tset", "'test'"),
+    ],
+)
+def test_mistakes_in_set(tmp_path: Path, flag: str, words: str) -> None:
+    """Every mistake in --set is one line that says what would be right."""
+    with pytest.raises(UsageError, match=words):
+        make_plan(suite(tmp_path, set=(flag,)), Plugins(), Contents(tmp_path, tmp_path / "known"))
+
+
+def test_mistakes_in_conditions(tmp_path: Path) -> None:
+    """Unknown conditions, levels that are missing or too many, and misfits are told before anything runs."""
+    for line, words in (
+        ("fgms = [0.1]", "'fgsm'"),
+        ("fgsm = []", "needs levels"),
+        ("letters = [0.1]", "no levels"),
+        ('"fgsm[draws=0]" = [0.1]', "draws"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            make_plan(suite(tmp_path, f"{MINIMAL}[conditions]\n{line}"), Plugins(), Contents(tmp_path, tmp_path / "k"))

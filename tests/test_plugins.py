@@ -1,0 +1,116 @@
+"""The grammar of names and options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench_uq.errors import UsageError
+from bench_uq.plugins import Plugins, parse, split_list
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+
+def test_commas_in_brackets_do_not_split() -> None:
+    """A list splits at the commas outside of brackets."""
+    assert split_list("mnf[flows=4,hidden=50], dropout") == ["mnf[flows=4,hidden=50]", "dropout"]
+
+
+@pytest.mark.parametrize("text", ["", "a,,b", "a,", "mnf[", "mnf]", "mnf[flows=4", "a]b["])
+def test_malformed_lists(text: str) -> None:
+    """Empty elements and brackets that do not match are errors."""
+    with pytest.raises(UsageError):
+        split_list(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["MNF", "-x", "a b", "../x", "a/b", "a\n", "x" * 65, "mnf[]", "mnf[flows]", "mnf[=4]", "mnf[flows=]",
+             "mnf[flows=1,flows=2]", "mnf[flows=4]x", ""]
+)  # fmt: skip
+def test_malformed_specs(text: str) -> None:
+    """What is not name[option=value,...] is an error."""
+    with pytest.raises(UsageError):
+        parse(text)
+
+
+def test_canonical_name() -> None:
+    """The canonical name holds the options that are not the defaults, whatever their order and spelling."""
+    plugins = Plugins()
+    assert plugins.spec("method", "mnf[hidden=50,flows=4]").name == "mnf[flows=4]"
+    assert plugins.spec("method", "dropout[rate=.25]").name == "dropout[rate=0.25]"
+    assert plugins.spec("method", "map").name == "map"
+
+
+def test_full_spelling_makes_the_same_plugin() -> None:
+    """The full spelling of every method, dataset and condition gives the same object again."""
+    plugins = Plugins()
+    for kind in ("method", "dataset", "condition"):
+        for name in plugins.names(kind):
+            spec = plugins.spec(kind, name)
+            assert plugins.spec(kind, spec.full) == spec
+
+
+def test_brackets_go_before_options() -> None:
+    """An option in brackets goes before one given beside them."""
+    spec = Plugins().spec("method", "mnf[flows=4]", {"flows": 1, "hidden": 9})
+    assert spec.name == "mnf[flows=4,hidden=9]"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mnff", "'mnf'"),
+        ("mnf[flow=2]", "'flows'"),
+        ("mnf[flows=two]", "int"),
+        ("mnf[flows=1.5]", "int"),
+        ("mnf[prior_std=nan]", "float"),
+        ("dropout[rate=1.5]", "rate"),
+        ("dropout[where=lats]", "'last'"),
+        ("ensemble[members=0]", "members"),
+    ],
+)
+def test_errors_name_what_would_be_right(text: str, words: str) -> None:
+    """An unknown name or a wrong value answers in one line with what is allowed."""
+    with pytest.raises(UsageError, match=words) as error:
+        Plugins().spec("method", text)
+    assert "\n" not in str(error.value)
+
+
+def test_plugin_file() -> None:
+    """A file of the user brings a method of its own name, and its source is part of its identity."""
+    plugins = Plugins((PLUGINS / "swag.py",))
+    spec = plugins.spec("method", "swag[start=0.75]")
+    assert (spec.name, spec.value.start) == ("swag[start=0.75]", 0.75)
+    assert spec.source_hash == Plugins((PLUGINS / "swag.py",)).spec("method", "swag").source_hash
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("1/0", "ZeroDivisionError"),
+        ("x = 1", "no Method"),
+        ("from bench_uq.api import Method\nclass A(Method): pass", "lacks build"),
+        ("from bench_uq.api import Method\nclass A(Method):\n def build(self, task): ...", "source"),
+    ],
+)
+def test_bad_plugin_files(tmp_path: Path, content: str, words: str) -> None:
+    """A plugin that fails at import, holds nothing or lacks a part says so in one line."""
+    file = tmp_path / "mine.py"
+    file.write_text(content)
+    with pytest.raises(UsageError, match=words):
+        Plugins((file,)).spec("method", "mine")
+
+
+def test_taken_name(tmp_path: Path) -> None:
+    """Two plugins of one name are refused."""
+    file = tmp_path / "map.py"
+    file.write_text((PLUGINS / "swag.py").read_text())
+    with pytest.raises(UsageError, match="two plugins"):
+        Plugins((file,)).names("method")
+
+
+def test_missing_plugin_file(tmp_path: Path) -> None:
+    """A plugin file that is not there is named."""
+    with pytest.raises(UsageError, match=r"nope\.py"):
+        Plugins((tmp_path / "nope.py",)).names("method")

@@ -1,0 +1,124 @@
+"""Predictions: what is averaged, and that no number depends on how the work is cut."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench_uq.contracts import Examples, Method, Task
+from bench_uq.data import Resident
+from bench_uq.likelihoods import Categorical
+from bench_uq.plugins import Plugins
+from bench_uq.predict import BadDraws, Trained, predict, predict_changed
+from bench_uq.train import build
+
+TASK = Task((1, 8, 8), Categorical(10), (0.3,), (0.4,), "lenet")
+CPU = torch.device("cpu")
+
+
+def resident(count: int = 300) -> Resident:
+    """Return random images."""
+    rng = np.random.default_rng(0)
+    return Resident(Examples(rng.random((count, 1, 8, 8), dtype=np.float32), rng.integers(0, 10, count)), CPU, 128)
+
+
+def trained(text: str) -> Trained:
+    """Return an untrained method as if trained."""
+    torch.manual_seed(0)
+    method = Plugins().spec("method", text).value
+    nets = nn.ModuleList(build(method, TASK, CPU) for _ in range(method.members)).eval()
+    return Trained(method, TASK, nets, seed=3)
+
+
+def test_fewer_examples_are_a_prefix() -> None:
+    """Predictions for the first examples are those of all, cut: noise belongs to blocks of examples."""
+    whole = predict(trained("mnf"), resident(), 300, 5, labelled=True)
+    part = predict(trained("mnf"), resident(), 130, 5, labelled=True)
+    assert np.array_equal(whole["probs"][:130], part["probs"])
+    assert len(part) == 130
+
+
+@pytest.mark.parametrize("name", Plugins().names("method"))
+def test_epsilon_zero_is_clean(name: str) -> None:
+    """FGSM at epsilon 0 gives the clean predictions, bit for bit."""
+    model, data = trained(name), resident()
+    clean = predict(model, data, 300, 5, labelled=True)
+    fgsm = Plugins().spec("condition", "fgsm").value
+    none, some = predict_changed(model, fgsm, "fgsm", data, 200, 5, [0.0, 0.2])
+    for key in ("probs", "draw_entropy", "log_density", "targets"):
+        assert np.array_equal(none[key], clean[key][:200])
+    assert np.array_equal(none["inputs"], clean["inputs"])
+    assert some["log_density"].mean() < none["log_density"].mean()
+
+
+def test_attack_does_not_depend_on_the_other_levels() -> None:
+    """A level attacked alone gives what it gives among others."""
+    model, data, fgsm = trained("dropout"), resident(), Plugins().spec("condition", "fgsm").value
+    among = predict_changed(model, fgsm, "fgsm", data, 150, 5, [0.1, 0.2])[1]
+    alone = predict_changed(model, fgsm, "fgsm", data, 150, 5, [0.2])[0]
+    assert np.array_equal(among["probs"], alone["probs"])
+
+
+def test_density_is_the_log_of_the_mean() -> None:
+    """The stored log density is that of the averaged probabilities."""
+    stored = predict(trained("dropout"), resident(), 300, 9, labelled=True)
+    probs = stored["probs"][np.arange(300), stored["targets"]]
+    assert np.allclose(stored["log_density"], np.log(probs), atol=1e-5)
+
+
+def test_unseen_data_have_no_targets() -> None:
+    """Labels that are not of the task are not stored."""
+    stored = predict(trained("map"), resident(), 100, 9, labelled=False)
+    assert "targets" not in stored
+    assert "log_density" not in stored
+
+
+def test_members_share_the_draws() -> None:
+    """At most as many draws as asked for are made, shared out over the members."""
+    model = trained("mnf[members=3]")
+    assert [share for _, share in model.shares(7)] == [3, 2, 2]
+    assert [share for _, share in model.shares(2)] == [1, 1]
+    assert model.draws(resident().take(slice(0, 4))[0], 7).shape == (7, 4, 10)
+    assert trained("ensemble").draws(resident().take(slice(0, 4))[0], 100).shape == (5, 4, 10)
+
+
+def test_chunks_are_the_draws() -> None:
+    """Draws in chunks are as many as asked for, and one for a deterministic network."""
+    inputs = resident().take(slice(0, 128))[0]
+    assert sum(len(chunk) for chunk in trained("mnf").chunks(inputs, 40)) == 40
+    assert [len(chunk) for chunk in trained("ensemble").chunks(inputs, 40)] == [1] * 5
+
+
+def bad(make: Any) -> Trained:
+    """Return a method whose draws are what ``make`` returns."""
+
+    class Bad(Method):
+        source = "none"
+
+        def build(self, task: Task) -> nn.Module:
+            return nn.Linear(1, 1)
+
+        def draws(self, net: nn.Module, inputs: torch.Tensor, count: int) -> torch.Tensor:
+            return make(len(inputs))
+
+    return Trained(Bad(), TASK, nn.ModuleList([nn.Linear(1, 1)]), 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda count: torch.zeros(count, 10), "not \\(S"),
+        (lambda count: torch.zeros(2, count, 9), "not \\(S"),
+        (lambda count: torch.full((2, count, 10), math.nan), "finite"),
+        (lambda count: torch.zeros(2, count, 10), "normalised"),
+    ],
+)
+def test_bad_draws(make: Any, words: str) -> None:
+    """Draws of another shape, not finite or not normalised are refused."""
+    with pytest.raises(BadDraws, match=words):
+        predict(bad(make), resident(), 10, 2, labelled=True)

@@ -1,0 +1,141 @@
+"""The optimiser loop: seeds, members, curves, convergence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench_uq.config import Settings
+from bench_uq.contracts import Examples, Method, Task
+from bench_uq.data import Resident, training_splits
+from bench_uq.likelihoods import Categorical, Gaussian
+from bench_uq.plugins import Plugins
+from bench_uq.train import Diverged, Epoch, converged, fall, train
+
+SETTINGS = Settings(epochs=2, batch=16)
+TASK = Task((4,), Categorical(3), (0.5,) * 4, (0.3,) * 4)
+
+
+def data(count: int = 50, task: Task = TASK) -> tuple[Resident, Resident]:
+    """Return random examples to train on, and the same held out."""
+    rng = np.random.default_rng(0)
+    inputs = rng.random((count, 4), dtype=np.float32)
+    targets = rng.integers(0, 3, count) if task is TASK else inputs.sum(1) * 10
+    resident = Resident(
+        Examples(inputs, targets.astype(np.int64 if task is TASK else np.float32)), torch.device("cpu"), 16
+    )
+    return resident, resident
+
+
+def method(text: str) -> Any:
+    """Return a method."""
+    return Plugins().spec("method", text).value
+
+
+def state(text: str, seed: int = 0, settings: Settings = SETTINGS) -> dict[str, torch.Tensor]:
+    """Return the trained values of a method."""
+    return train(method(text), TASK, data(), settings, seed)[0].state_dict()
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Return whether two states are the same bits."""
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("name", Plugins().names("method"))
+def test_same_seed_same_bits(name: str) -> None:
+    """A run repeated with its seed ends with the same bits, with another seed with others."""
+    assert equal(state(name), state(name))
+    assert not equal(state(name), state(name, seed=1))
+
+
+def test_members_are_runs_of_their_own() -> None:
+    """Members start and are shuffled apart; the first is the same however many follow."""
+    one, three = state("map[members=1]"), state("map[members=3]")
+    assert equal(one, {name: value for name, value in three.items() if name.startswith("0.")})
+    assert not torch.equal(three["0.stages.2.weight"], three["1.stages.2.weight"])
+
+
+def test_curves() -> None:
+    """There is a row an epoch and member, with a loss that is NLL + KL / N where there is a KL."""
+    nets, history = train(method("mean-field[members=2]"), TASK, data(), SETTINGS, 0)
+    assert [(row.member, row.epoch) for row in history] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert len(nets) == 2
+    assert all(row.kl > 0 and math.isfinite(row.nll) and row.loss > row.nll for row in history)
+
+
+def test_regression_trains() -> None:
+    """The Gaussian likelihood trains through the same loop, in the units of its targets."""
+    task = replace(TASK, likelihood=Gaussian(mean=20.0, std=6.0))
+    _, history = train(method("map"), task, data(200, task), Settings(epochs=60, batch=16), 0)
+    assert history[-1].nll < history[0].nll - 0.5
+
+
+class Exploding(Method):
+    """A method whose loss grows to infinity."""
+
+    def build(self, task: Task) -> torch.nn.Module:
+        """Return a dense layer."""
+        return torch.nn.Linear(4, 3)
+
+    def loss(self, net: Any, inputs: Any, targets: Any, size: int, progress: float) -> torch.Tensor:
+        """Return infinity in the second epoch."""
+        return super().loss(net, inputs, targets, size, progress) * (1 if progress < 0.5 else math.inf)
+
+
+def test_divergence_is_told() -> None:
+    """A loss that is no finite number ends the training with the epoch in which it happened."""
+    with pytest.raises(Diverged, match="epoch 2"):
+        train(Exploding(), TASK, data(), SETTINGS, 0)
+
+
+def test_progress() -> None:
+    """The loss is told how much of the training is done, from 0 and below 1."""
+    seen: list[float] = []
+
+    class Watching(Exploding):
+        def loss(self, net: Any, inputs: Any, targets: Any, size: int, progress: float) -> torch.Tensor:
+            seen.append(progress)
+            assert size == 50
+            return Method.loss(self, net, inputs, targets, size, progress)
+
+    train(Watching(), TASK, data(), SETTINGS, 0)
+    assert seen == [step / 8 for step in range(8)]
+
+
+def rows(losses: list[float], kls: list[float]) -> list[Epoch]:
+    """Return a history."""
+    return [Epoch(0, index + 1, loss, 0.0, kl, 1.0) for index, (loss, kl) in enumerate(zip(losses, kls, strict=True))]
+
+
+def test_fall() -> None:
+    """The fall is the slope of the logarithm over the last fifth: exact on a geometric series."""
+    assert fall([0.98**epoch for epoch in range(20)]) == pytest.approx(-math.log(0.98))
+    assert fall([5.0, 4.0, 3.0, 2.0, 1.0, *[1.0] * 20]) == pytest.approx(0.0)
+    assert fall([1.0, 1.0]) == math.inf
+    assert fall([0.0] * 9) == 0.0
+
+
+def test_converged() -> None:
+    """A run that still falls by more than 1 % an epoch, in its loss or its KL, has not converged."""
+    flat, falling = [1.0] * 20, [0.98**epoch for epoch in range(20)]
+    assert converged(rows(flat, flat))
+    assert not converged(rows(falling, flat))
+    assert not converged(rows(flat, falling))
+    assert converged(rows([0.995**epoch for epoch in range(20)], [0.0] * 20))
+
+
+def test_held_out_share() -> None:
+    """The held-out examples are a random share by seed, and no example is on both sides."""
+    examples = Examples(np.arange(100, dtype=np.float32)[:, None], np.arange(100))
+    train_part, held_out = training_splits(examples, Settings(validation=0.2), 0)
+    assert (len(train_part), len(held_out)) == (80, 20)
+    assert set(train_part.targets) | set(held_out.targets) == set(range(100))
+    other = training_splits(examples, Settings(validation=0.2), 1)[1]
+    assert set(other.targets) != set(held_out.targets)
+    assert len(training_splits(examples, Settings(validation=0.2, train_images=30), 0)[0]) == 30
