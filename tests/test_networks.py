@@ -88,9 +88,9 @@ def test_many_draws_are_independent_passes() -> None:
     net = method.build(SMALL).eval()
     inputs = torch.rand(3, 1, 8, 8)
     with torch.no_grad():
-        together = stochastic_passes(net, inputs, 4000)
-        alone = torch.stack([net(inputs).log_softmax(-1) for _ in range(4000)])
-    error = (together.var(0) / 4000 + alone.var(0) / 4000).sqrt()
+        together = stochastic_passes(net, inputs, 1000)
+        alone = torch.stack([net(inputs).log_softmax(-1) for _ in range(1000)])
+    error = (together.var(0) / 1000 + alone.var(0) / 1000).sqrt()
     assert ((together.mean(0) - alone.mean(0)).abs() < 5 * error).all()
     assert torch.allclose(together.std(0), alone.std(0), rtol=0.15)
 

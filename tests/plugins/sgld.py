@@ -64,6 +64,8 @@ class SGLD(Method):
         normalise = task_of(net).likelihood.normalise
         passes = []
         for index in range(min(count, self.keep, int(net.count))):
-            state = {name: net.get_buffer("kept_" + name.replace(".", "_"))[index] for name, _ in net.named_parameters()}
+            state = {
+                name: net.get_buffer("kept_" + name.replace(".", "_"))[index] for name, _ in net.named_parameters()
+            }
             passes.append(normalise(functional_call(net, state, (inputs,))))
         return torch.stack(passes)

@@ -1,0 +1,30 @@
+# make demo: install, run the quick suite on embedded data, write the report.   make test: every check.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test setup format
+
+demo: setup
+	$(BIN)/bench-uq run
+	$(BIN)/bench-uq report
+	@echo
+	@echo "summary:  reports/quick/summary.md"
+	@echo "tables:   reports/quick/tables/"
+	@echo "figures:  reports/quick/figures/"
+
+test: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@

@@ -1,0 +1,310 @@
+"""The command line, as a newcomer meets it: real processes, real files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from bench_uq import __version__, read_scores
+from bench_uq.cli import main
+
+PLUGINS = Path(__file__).parent / "plugins"
+SMALL = (
+    "run",
+    "--methods",
+    "map,mnf[flows=1]",
+    "--seeds",
+    "0,1",
+    "--set",
+    "epochs=3",
+    "--set",
+    "draws=5",
+    "--device",
+    "cpu",
+)
+
+
+def bench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run bench-uq in a folder."""
+    command = [sys.executable, "-m", "bench_uq", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which a small quick suite was run."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = bench(*SMALL, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # silent when piped
+    assert len(done.stdout.splitlines()) == 5
+    return folder
+
+
+@pytest.fixture
+def suite(finished: Path, tmp_path: Path) -> Path:
+    """Return a copy of that folder to change."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "results" / "quick"
+
+
+def contents(folder: Path, *names: str) -> dict[str, bytes]:
+    """Return the bytes of files below a folder, by path."""
+    paths = [path for name in names for path in sorted(folder.rglob(name)) if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+DERIVED = ("scores.csv", "curves.csv", "environment.json", "examples.npz")
+
+
+def test_derived_files(suite: Path) -> None:
+    """A run leaves every score of every condition, all in [0, 1] where they are shares."""
+    scores = read_scores(suite)
+    assert set(scores.condition) == {"clean", "fgsm", "letters"}
+    assert set(scores.method) == {"map", "mnf[flows=1]"}
+    assert {"accuracy", "nll", "brier", "ece", "ece_if_calibrated"} <= set(scores.metric)
+    assert {"auroc_entropy", "aupr_epistemic", "fpr95_confidence"} <= set(scores[scores.condition == "letters"].metric)
+    assert "accuracy" not in set(scores[scores.condition == "letters"].metric)
+    shares = scores[scores.metric.isin(["accuracy", "ece", "auroc_entropy"])].value
+    assert shares.between(0, 1).all()
+    assert len(pd.read_csv(suite / "runs.csv")) == 4
+    assert json.loads((suite / "environment.json").read_text())[0]["torch"]
+    assert (suite / "examples.npz").stat().st_size < 500_000
+
+
+def test_epsilon_zero_reproduces_the_clean_scores(suite: Path) -> None:
+    """Every score of FGSM at 0 equals the clean one to the last digit."""
+    scores = read_scores(suite)
+    columns = ["method", "seed", "metric"]
+    clean = scores[scores.condition == "clean"].set_index(columns).value
+    attacked = scores[(scores.condition == "fgsm") & (scores.level == 0)].set_index(columns).value
+    assert (attacked.loc[clean.index] == clean).all()
+
+
+def test_repeating_computes_nothing(suite: Path) -> None:
+    """With everything stored nothing is trained, and no derived byte changes."""
+    before = contents(suite, "*")
+    done = bench(*SMALL, cwd=suite.parents[1])
+    assert [line.split()[1:] for line in done.stdout.splitlines()[:-1]] == [["stored"]] * 4
+    assert contents(suite, "*") == before
+
+
+def test_scores_rebuild_to_the_same_bytes(suite: Path) -> None:
+    """bench-uq score makes the same bytes from the stored predictions alone."""
+    before = contents(suite, *DERIVED)
+    for path in [suite / name for name in DERIVED] + list(suite.rglob("scored.json")):
+        path.unlink()
+    assert bench("score", cwd=suite.parents[1]).returncode == 0
+    assert contents(suite, *DERIVED) == before
+
+
+def test_new_conditions_use_the_trained_network(suite: Path) -> None:
+    """A new epsilon in another suite takes over the network, bit for bit and without training."""
+    text = 'extends = "quick"\n[conditions]\nfgsm = [0, 0.15]\n'
+    (suite.parents[1] / "other.toml").write_text(text)
+    done = bench(*SMALL, "--suite", "other.toml", cwd=suite.parents[1])
+    assert done.returncode == 0, done.stderr
+    other = suite.parent / "other"
+    assert contents(other, "network.safetensors") == contents(suite, "network.safetensors")
+    scores, before = read_scores(other), read_scores(suite)
+    assert set(scores.level.dropna()) == {0.0, 0.15}
+    clean = [frame[frame.condition == "clean"].value.to_numpy() for frame in (scores, before)]
+    assert (clean[0] == clean[1]).all()
+
+
+def test_damaged_files_are_made_again(suite: Path) -> None:
+    """A damaged network and damaged predictions are set aside and made again, with the same scores."""
+    before = contents(suite, "scores.csv", "network.safetensors", "clean-*.npz")
+    folders = sorted((suite / "runs").glob("m*"))
+    for path in (folders[0] / "network.safetensors", next(folders[1].glob("clean-*"))):
+        path.write_bytes(path.read_bytes()[:-1] + b"\0\0")
+    done = bench(*SMALL, cwd=suite.parents[1])
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("set aside") == 2
+    assert contents(suite, "scores.csv", "network.safetensors", "clean-*.npz") == before
+
+
+def test_killed_suite_goes_on(suite: Path, tmp_path: Path) -> None:
+    """A suite killed with SIGKILL, then interrupted with SIGINT (130), ends with the scores of an uninterrupted one."""
+    folder = tmp_path / "again"
+    folder.mkdir()
+    command = [sys.executable, "-m", "bench_uq", *SMALL]
+    for number, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(folder / "results" / "quick" / "runs", "run.json")
+        process.send_signal(number)
+        assert process.wait(60) == code
+    time.sleep(1)
+    assert not children_of(folder)
+    assert bench(*SMALL, cwd=folder).returncode == 0
+    assert contents(folder / "results" / "quick", *DERIVED) == contents(suite, *DERIVED)
+
+
+def wait_for(folder: Path, name: str) -> None:
+    """Wait until a run has begun."""
+    for _ in range(600):
+        if list(folder.rglob(name)):
+            return
+        time.sleep(0.1)
+    raise AssertionError("no run began")
+
+
+def children_of(folder: Path) -> list[str]:
+    """Return the processes that still work in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            found += [path.parent.name] if path.readlink() == folder else []
+        except OSError:
+            continue
+    return found
+
+
+def test_plugins_of_the_user(tmp_path: Path) -> None:
+    """Temperature scaling, SWAG and SGLD train, predict, are saved and restored with no change of the engine."""
+    files = [part for name in ("temperature", "swag", "sgld") for part in ("--plugin", str(PLUGINS / f"{name}.py"))]
+    command = ("run", *files, "--methods", "temperature,swag,sgld[members=2]", "--seeds", "0", "--set", "epochs=6",
+               "--set", "draws=8", "--device", "cpu")  # fmt: skip
+    done = bench(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    suite = tmp_path / "results" / "quick"
+    scores = read_scores(suite)
+    accuracy = scores[(scores.condition == "clean") & (scores.metric == "accuracy")].set_index("method").value
+    assert (accuracy > 0.6).all()
+    epistemic = scores[(scores.condition == "letters") & (scores.metric == "epistemic")].set_index("method").value
+    assert epistemic["temperature"] == 0
+    assert (epistemic[["swag", "sgld[members=2]"]] > 0).all()
+    before = contents(suite, "*.npz", "network.safetensors")
+    for path in suite.rglob("clean-*.npz"):
+        path.unlink()
+    assert bench(*command, cwd=tmp_path).returncode == 0
+    assert contents(suite, "*.npz", "network.safetensors") == before
+
+
+def test_failures_are_rows(tmp_path: Path) -> None:
+    """Runs that diverge, raise, are killed or give no numbers are rows with their reason; the others go on; exit 1."""
+    hows = ("diverge", "raise", "kill", "nan", "exit", "print")
+    methods = ",".join(["map", *(f"unlucky[how={how}]" for how in hows)])
+    plugin = ("--plugin", str(PLUGINS / "unlucky.py"))
+    done = bench("run", *plugin, "--methods", methods, "--seeds", "0", "--set", "epochs=2", "--set", "draws=2",
+                 "--device", "cpu", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "chatter" not in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    with (tmp_path / "results/quick/runs.csv").open() as file:
+        rows = {row["method"]: (row["status"], row["reason"]) for row in csv.DictReader(file)}
+    assert rows["map"] == ("ok", "")
+    assert rows["unlucky[how=print]"] == ("ok", "")
+    assert rows["unlucky[how=diverge]"] == ("diverged", "the training loss is inf in epoch 2")
+    assert rows["unlucky"] == ("failed", "KeyError: 'out of luck'")
+    assert rows["unlucky[how=kill]"] == ("failed", "its process was killed by SIGKILL")
+    assert rows["unlucky[how=exit]"] == ("failed", "its process exited with 7")
+    assert rows["unlucky[how=nan]"] == ("failed", "BadDraws: draws are not finite")
+
+
+def test_mnist(tmp_path: Path, data_root: Path) -> None:
+    """The MNIST suite runs on the real files, learns, and tells notMNIST from MNIST better than chance."""
+    sizes = [part for size in ("epochs=2", "train_images=4000", "test_images=500", "attack_images=100", "draws=3")
+             for part in ("--set", size)]  # fmt: skip
+    command = ("run", "--suite", "mnist", "--methods", "map,mnf", "--seeds", "0", *sizes, "--data-dir", str(data_root),
+               "--device", "cpu")  # fmt: skip
+    done = bench(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    scores = read_scores(tmp_path / "results" / "mnist")
+    picked = scores.set_index(["method", "condition", "metric"]).value
+    for method in ("map", "mnf"):
+        assert picked[method, "clean", "accuracy"].iloc[0] > 0.85
+        assert picked[method, "notmnist", "auroc_entropy"].iloc[0] > 0.7
+    examples = scores[(scores.condition == "fgsm") & (scores.metric == "accuracy")].groupby("level").value.mean()
+    assert examples[0.3] < examples[0]
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    """Return the exit code and what is printed."""
+    result = CliRunner().invoke(main, list(arguments))
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--methods", "mnff"], "did you mean 'mnf'?"),
+        (["run", "--methods", "mnf,,map"], "empty element"),
+        (["run", "--methods", ""], "empty element"),
+        (["run", "--methods", "mnf,mnf"], "twice"),
+        (["run", "--methods", "mnf[flows=2"], "brackets"),
+        (["run", "--methods", "mnf[flow=2]"], "did you mean 'flows'?"),
+        (["run", "--methods", "mnf[flows=x]"], "int"),
+        (["run", "--datasets", "digit"], "did you mean 'digits'?"),
+        (["run", "--suite", "quik"], "did you mean 'quick'?"),
+        (["run", "--suite", "nope.toml"], "nope.toml"),
+        (["run", "--seeds", "0,0"], "twice"),
+        (["run", "--seeds", "-1"], "at least 0"),
+        (["run", "--seeds", "a"], "int"),
+        (["run", "--set", "epochs=0"], "at least 1"),
+        (["run", "--set", "epochs=nan"], "int"),
+        (["run", "--set", "epoch=1"], "did you mean 'epochs'?"),
+        (["run", "--set", "mnf.flow=1"], "did you mean 'flows'?"),
+        (["run", "--set", "epochs"], "KEY=VALUE"),
+        (["run", "--jobs", "0"], "--jobs"),
+        (["run", "--device", "tpu"], "--device"),
+        (["run", "--plugin", "nope.py"], "nope.py"),
+        (["run", "--datasets", "mnist", "--data-dir", "nowhere"], "nowhere/MNIST/raw/train-images-idx3-ubyte"),
+        (["run", "--results", "file"], "not a folder"),
+        (["score"], "nothing to score"),
+        (["report"], "bench-uq run"),
+        (["report", "--suite", "../x"], "no name for a suite"),
+        (["list", "method"], "methods"),
+    ],
+)
+def test_mistakes(arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake is told in one line with what would be right, exit 2, nothing written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCH_UQ_DATA", raising=False)
+    (tmp_path / "file").write_text("")
+    code, output = invoke(*arguments)
+    assert code == 2
+    assert words in output
+    assert "Traceback" not in output
+    errors = [line for line in output.splitlines() if line.startswith("Error")]
+    assert len(errors) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--dry-run prints every run with an estimate, and writes nothing."""
+    monkeypatch.chdir(tmp_path)
+    code, output = invoke("run", "--dry-run", "--methods", "map,ensemble", "--seeds", "0,1", "--device", "cpu")
+    assert code == 0
+    assert output.count("to do, about") == 4
+    assert output.splitlines()[-1].startswith("4 runs, about ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lists() -> None:
+    """Every list names what there is."""
+    for what, words in (
+        ("methods", ("mnf:", "flows=2", "arxiv.org")),
+        ("datasets", ("digits:", "notmnist:")),
+        ("conditions", ("fgsm:", "unseen data")),
+        ("suites", ("quick", "mnist")),
+        ("metrics", ("ece_if_calibrated", "positive")),
+    ):
+        code, output = invoke("list", what)
+        assert code == 0
+        assert all(word in output for word in words)
+
+
+def test_version() -> None:
+    """--version prints the version."""
+    assert __version__ in invoke("--version")[1]
