@@ -1,0 +1,178 @@
+"""Tables as LaTeX fragments that need the package booktabs and nothing else."""
+
+from __future__ import annotations
+
+from bench_uq.report.captions import caption, heading, wrap
+from bench_uq.report.frames import Results
+from bench_uq.report.names import printable, slug
+from bench_uq.report.tables import Cell, Column, Row, Table, clean_table, level_tables
+
+#: The width in points that a table keeps to: 5.5 inches fit the text of most papers.
+WIDTH = 397.0
+#: Letters of a method's name in one line of a table.
+NAME_WIDTH = 26
+#: Points that letters take in 8 point type, the next smaller type as a share of that, and the room between columns.
+_NARROW, _WIDE, _DIGIT, _LOWER, _OTHER = 2.4, 7.1, 4.25, 4.4, 6.6
+_SMALL, _GAP = 0.94, 6.0
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "`": r"\`{}",
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "†": r"$^\dagger$",
+    "–": "--",
+    "ε": r"$\epsilon$",
+    "∞": r"$\infty$",
+    "\0": "{}",
+}
+_ESCAPES = str.maketrans(_SPECIAL)
+
+_MAIN = r"""\documentclass[10pt]{{article}}
+\usepackage{{booktabs}}
+% A text of 6.5 by 9 inches and some room between captions and tables, without a package.
+\setlength{{\textwidth}}{{6.5in}}
+\setlength{{\oddsidemargin}}{{0in}}
+\setlength{{\textheight}}{{9in}}
+\setlength{{\topmargin}}{{-0.5in}}
+\setlength{{\belowcaptionskip}}{{5pt}}
+\pagestyle{{myheadings}}
+\markright{{Suite {suite}}}
+\begin{{document}}
+{inputs}
+\end{{document}}
+"""
+
+
+def fragments(results: Results) -> dict[str, str]:
+    """Return the text of every fragment by file name, and of a small document that shows them all."""
+    texts = {}
+    for dataset in results.datasets:
+        own = results.on(dataset)
+        # These names would fall on the document's or on the second fragment of another dataset.
+        name = slug(dataset, reserved=dataset == "main" or dataset.endswith("-attack"))
+        texts[f"{name}.tex"] = table_float(clean_table(own), _label(results, dataset))
+        attacks = [table_float(table, _label(results, dataset, *table.columns[:1])) for table in level_tables(own)]
+        if attacks:
+            texts[f"{name}-attack.tex"] = "\n".join(attacks)
+    inputs = "\n".join(f"\\input{{{name}}}\n\\clearpage" for name in texts)
+    return {**texts, "main.tex": _MAIN.format(suite=escape(results.suite), inputs=inputs)}
+
+
+def table_float(table: Table, label: str) -> str:
+    """Return a table as a float; columns that do not fit beside each other go into a further tabular beneath."""
+    blocks = "\n  \\par\\medskip\n".join(_tabular(table, chosen) for chosen in blocks_of(table))
+    return (
+        "\\begin{table*}[htbp]\n  \\centering\n"
+        f"  \\caption{{{escape(caption(table))}}}\n  \\label{{{label}}}\n"
+        f"  \\footnotesize\n  \\setlength{{\\tabcolsep}}{{{_GAP / 2:g}pt}}\n{blocks}\n\\end{{table*}}\n"
+    )
+
+
+def blocks_of(table: Table) -> list[list[int]]:
+    """Deal the columns of a table out to blocks that fit the width of a page."""
+    first = max(measure(line) for row in table.rows for line in wrap(row.method, NAME_WIDTH)) + _WIDE
+    first += max(measure(str(row.seeds)) for row in table.rows) + 2 * _GAP
+    blocks: list[list[int]] = [[]]
+    used = first
+    for place, column in enumerate(table.columns):
+        cells = [measure(row.cells[place].mean) + _SMALL * measure(_spread(row.cells[place])) for row in table.rows]
+        width = max(*cells, *map(measure, _heading(column))) + _GAP
+        if blocks[-1] and used + width > WIDTH:
+            blocks.append([])
+            used = first
+        blocks[-1].append(place)
+        used += width
+    return blocks
+
+
+def measure(text: str) -> float:
+    """Return about how many points a text takes in 8 point type."""
+    kinds = {".,:;'|![]()il ": _NARROW, "mwMW": _WIDE, "0123456789": _DIGIT}
+    default = {True: _LOWER, False: _OTHER}
+    return sum(
+        next((points for letters, points in kinds.items() if letter in letters), default[letter.islower()])
+        for letter in text
+    )
+
+
+def escape(text: str) -> str:
+    """Return text as LaTeX shows it letter by letter; what its fonts lack becomes a code."""
+    # Two dashes in a row would become one long one.
+    return printable(text, keep="".join(_SPECIAL)).replace("--", "-\0-").replace("--", "-\0-").translate(_ESCAPES)
+
+
+def _tabular(table: Table, places: list[int]) -> str:
+    """Return the chosen columns of a table with its rows."""
+    heads = [_heading(table.columns[place]) for place in places]
+    height = max(map(len, heads))
+    lines = [
+        " & ".join(
+            [
+                "Method" if last else "",
+                "n" if last else "",
+                *(rf"\multicolumn{{2}}{{c}}{{{escape(text)}}}" for text in line),
+            ]
+        )
+        for number, line in enumerate(zip(*([*[""] * (height - len(head)), *head] for head in heads), strict=True))
+        for last in [number == height - 1]
+    ]
+    return "\n".join(
+        [
+            rf"  \begin{{tabular}}{{@{{}}lr{'r@{}l' * len(places)}@{{}}}}",
+            r"    \toprule",
+            *(rf"    {line} \\" for line in lines),
+            r"    \midrule",
+            *(rf"    {line} \\" for row in table.rows for line in _row(row, places)),
+            r"    \bottomrule",
+            r"  \end{tabular}",
+        ]
+    )
+
+
+def _heading(column: Column) -> list[str]:
+    """Return the lines above a column, a long name broken."""
+    return [part for line in heading(column) for part in wrap(line, 14)]
+
+
+def _row(row: Row, places: list[int]) -> list[str]:
+    """Return the lines of a method: its numbers beside the first line of its name."""
+    first, *more = map(escape, wrap(row.method, NAME_WIDTH))
+    dagger = escape("†") if row.seeds.unconverged else ""
+    cells = " & ".join(_cell(row.cells[place]) for place in places)
+    # A bracket or a star that follows the end of a row would be read as its argument.
+    guard = "{}" if first[:1] in "[*" else ""
+    return [f"{guard}{first}{dagger} & {row.seeds} & {cells}", *(rf"\quad {line}" for line in more)]
+
+
+def _cell(cell: Cell) -> str:
+    """Return a number and its spread as two columns that stand close, so that numbers stand beneath each other."""
+    if not cell.mean:
+        return r"\multicolumn{2}{c}{--}"
+    spread = _spread(cell)
+    return f"{escape(cell.mean).replace('-', '$-$')} & " + (rf"{{\scriptsize\,{escape(spread)}}}" if spread else "")
+
+
+def _spread(cell: Cell) -> str:
+    """Return what follows a mean: its spread, and its number of values where seeds lack it."""
+    return (f"±{cell.spread}" if cell.spread else "") + (f" (n={cell.values})" if cell.values is not None else "")
+
+
+def _label(results: Results, dataset: str, *columns: Column) -> str:
+    """Return the label of a table, of [a-z0-9-] alone."""
+    parts = [results.suite, dataset, *(part for column in columns for part in (column.condition, column.metric))]
+    return "-".join(["table", *(slug(part, dots=False) for part in parts)])

@@ -1,0 +1,116 @@
+"""A summary in Markdown, short enough to stand in a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from bench_uq.report.captions import heading, notes, seeds_phrase
+from bench_uq.report.frames import Results
+from bench_uq.report.summaries import underconfidence
+from bench_uq.report.tables import Cell, Table, clean_table
+
+#: By how much the accuracy must exceed the mean confidence for a method to be called underconfident.
+UNDERCONFIDENT = 0.02
+
+# A pipe would end a cell of a table even behind a backslash in some readers, hence an entity; the space of no width
+# keeps an @ from calling somebody.
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "@": "@&#8203;", "\n": " ", "\r": " "}
+_ESCAPES |= {sign: f"\\{sign}" for sign in "\\`*_{}[]#~$!"}
+_TABLE = str.maketrans(_ESCAPES)
+
+
+def escape(text: str) -> str:
+    """Return text as Markdown shows it letter by letter."""
+    return text.translate(_TABLE)
+
+
+def summary(results: Results, figures: Iterable[tuple[str, PurePosixPath]]) -> str:
+    """Return the summary of a suite; ``figures`` holds the dataset of each figure and its path from the summary."""
+    figures = list(figures)
+    finished = int((results.runs["status"] == "ok").sum())
+    extent = f"{_count(len(results.methods), 'method')} on {_count(len(results.datasets), 'dataset')}"
+    lines = [
+        f"# {escape(results.suite)}",
+        "",
+        f"{extent}; {finished} of {_count(len(results.runs), 'run')} finished.",
+    ]
+    for dataset in results.datasets:
+        own = results.on(dataset)
+        links = [_link(path) for name, path in figures if name == dataset and path.suffix == ".pdf"]
+        lines += ["", *_dataset(own), *(["", f"Figures: {', '.join(links)}"] if links else [])]
+    return "\n".join([*lines, *_unfinished(results)]) + "\n"
+
+
+def _link(path: PurePosixPath) -> str:
+    """Return links to the two forms of a figure."""
+    return f"[{path.stem}]({path}) ([png]({path.with_suffix('.png')}))"
+
+
+def _dataset(results: Results) -> list[str]:
+    """Return the section of one dataset: its table, what its marks mean, and what to beware of."""
+    table = clean_table(results)
+    phrase = seeds_phrase([row.seeds.finished for row in table.rows])
+    marks = [f"{phrase[0].upper()}{phrase[1:]}.", *notes(table)]
+    remarks = _underconfident(results)
+    return [
+        f"## {escape(table.dataset)}",
+        "",
+        *_table(table),
+        "",
+        escape(" ".join(marks)),
+        *(["", *remarks] if remarks else []),
+    ]
+
+
+def _table(table: Table) -> list[str]:
+    """Return a table of pipes."""
+    heads = ["method", "n", *(" ".join(heading(column)) for column in table.columns)]
+    rows = [
+        [escape(row.method) + (" †" if row.seeds.unconverged else ""), str(row.seeds), *map(_cell, row.cells)]
+        for row in table.rows
+    ]
+    rule = ["---", *["---:"] * (len(heads) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in [[escape(head) for head in heads], rule, *rows]]
+
+
+def _cell(cell: Cell) -> str:
+    """Return a number with its spread, and its number of values where seeds lack it."""
+    spread = f" ± {cell.spread}" if cell.spread else ""
+    values = f" (n={cell.values})" if cell.values is not None else ""
+    return f"{cell.mean}{spread}{values}" if cell.mean else "–"
+
+
+def _underconfident(results: Results) -> list[str]:
+    """Return a sentence for each method that is clearly more often right on clean data than it says."""
+    sentences = []
+    for method in results.methods:
+        gap, seeds = underconfidence(results, method)
+        if gap > UNDERCONFIDENT:
+            planned = results.seeds(method).planned
+            some = "" if seeds == planned else f" ({seeds} of {planned} seeds)"
+            below = f"its confidence is on average {gap:.3f} below its accuracy{some}."
+            sentences.append(f"- {escape(method)} is underconfident: {below}")
+    return sentences
+
+
+def _unfinished(results: Results) -> list[str]:
+    """Return the list of the runs that did not finish, with their reasons, and of those that did not converge."""
+    failed, loose = [], dict[str, list[str]]()
+    for run in results.runs.to_dict("records"):
+        line = f"- {escape(run['dataset'])}, {escape(run['method'])}"
+        if run["status"] != "ok":
+            reason = f" – {escape(run['reason'])}" if run["reason"] else ""
+            failed.append(f"{line}, seed {run['seed']}: {run['status']}{reason}")
+        elif run["converged"] == "False":
+            loose.setdefault(line, []).append(str(run["seed"]))
+    unconverged = [
+        f"{line}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(seeds)}" for line, seeds in loose.items()
+    ]
+    sections = {"Not finished": failed, "Not converged": unconverged}
+    return [line for title, items in sections.items() if items for line in ("", f"## {title}", "", *items)]
+
+
+def _count(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,115 @@
+"""Sum scores and curves up over the finished seeds; a hole is counted, never averaged over in silence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bench_uq.report.frames import Results
+
+#: Where a number stands: method, condition, level (None where there is none), metric.
+Place = tuple[str, str, float | None, str]
+#: What a trained model was shown: a condition, and its level if it has levels.
+Shown = tuple[str, float | None]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One score over the seeds that have it; ``sd`` is the sample standard deviation, NaN for one seed."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The mean of a curve over the seeds that have it, at the places x where each of them has a value."""
+
+    x: np.ndarray
+    y: np.ndarray
+    seeds: int
+
+
+def summarise(results: Results) -> dict[Place, Summary]:
+    """Return every score on one dataset, summed up over its seeds; a missing value is no value."""
+    keys = ["method", "condition", "level", "metric"]
+    groups = results.scores.dropna(subset="value").groupby(keys, dropna=False, observed=True)["value"]
+    table = groups.agg(["mean", "std", "min", "max", "count"])
+    return {
+        (method, condition, None if math.isnan(level) else float(level), metric): Summary(
+            mean, sd, low, high, int(seeds)
+        )
+        for (method, condition, level, metric), mean, sd, low, high, seeds in table.itertuples(name=None)
+    }
+
+
+def unseen_conditions(results: Results) -> list[str]:
+    """Return the names of the unseen data: the conditions without levels beside the clean data."""
+    frame = pd.concat([results.scores[["condition", "level"]], results.curves[["condition", "level"]]])
+    return sorted(set(frame.loc[frame["level"].isna(), "condition"]) - {"clean", "train"})
+
+
+def levels(results: Results) -> dict[str, list[float]]:
+    """Return the sorted levels of each condition that has levels."""
+    scores = results.scores.dropna(subset="level")
+    return {str(name): sorted(group["level"].unique()) for name, group in scores.groupby("condition", observed=True)}
+
+
+def shown(results: Results) -> list[Shown]:
+    """Return what figures of entropy compare: clean data, unseen data, and each attack or shift at its strongest."""
+    strongest = [(condition, max(values)) for condition, values in levels(results).items()]
+    return [("clean", None), *((name, None) for name in unseen_conditions(results)), *strongest]
+
+
+def curve_table(results: Results, name: str, method: str, where: Shown) -> pd.DataFrame:
+    """Return one curve of a method as a table of x by seed."""
+    condition, level = where
+    curves = results.curves
+    at_level = curves["level"].isna() if level is None else curves["level"] == level
+    rows = curves[
+        (curves["method"] == method) & (curves["condition"] == condition) & (curves["curve"] == name) & at_level
+    ]
+    return rows.pivot(index="x", columns="seed", values="y")
+
+
+def mean_curve(results: Results, name: str, method: str, where: Shown) -> Curve:
+    """Average one curve of a method over its seeds."""
+    table = curve_table(results, name, method, where)
+    whole = table.dropna()
+    return Curve(whole.index.to_numpy(float), whole.mean(axis=1).to_numpy(float), table.shape[1])
+
+
+def highest_entropy(results: Results) -> float | None:
+    """Return ln C in nats, the right end of the grid of the entropy curves; None where no entropy is stored."""
+    grid = results.curves.loc[results.curves["curve"] == "entropy_ecdf", "x"]
+    return float(grid.max()) if len(grid) and grid.max() > 0 else None
+
+
+def reliability(results: Results, method: str) -> tuple[pd.DataFrame, int]:
+    """Return share, accuracy and confidence of the bins that hold clean examples, pooled over the seeds.
+
+    Each seed counts by its share of examples in the bin, so that the bins of all seeds are one set of examples.
+    """
+    share, accuracy, confidence = (
+        curve_table(results, f"reliability_{part}", method, ("clean", None))
+        for part in ("share", "accuracy", "confidence")
+    )
+    filled = share[share > 0]
+    pooled = pd.DataFrame({"share": filled.sum(axis=1) / share.shape[1]})
+    for name, values in {"accuracy": accuracy, "confidence": confidence}.items():
+        weighted = filled * values.reindex_like(filled)
+        pooled[name] = weighted.where(filled.notna(), 0).sum(axis=1, skipna=False) / filled.sum(axis=1)
+    return pooled[pooled["share"] > 0], share.shape[1]
+
+
+def underconfidence(results: Results, method: str) -> tuple[float, int]:
+    """Return how far the accuracy on clean data exceeds the mean confidence, NaN if unknown, and of how many seeds."""
+    bins, seeds = reliability(results, method)
+    gap = (bins["share"] * (bins["accuracy"] - bins["confidence"])).sum(skipna=False)
+    return (float(gap) if seeds else math.nan), seeds

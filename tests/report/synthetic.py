@@ -1,0 +1,179 @@
+"""Synthetic results that look like those of real runs, always the same for the same arguments."""
+
+from __future__ import annotations
+
+import csv
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench_uq.report.frames import COLUMNS
+
+EXAMPLES, CLASSES, BINS = 2000, 10, 15
+EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+METHODS = (
+    "map",
+    "dropout",
+    "ensemble",
+    "mean-field",
+    "mnf",
+    "laplace",
+    "mean-field[prior=log-uniform]",
+    "mnf[flows=4,hidden=50,members=5]",
+    "sgld",
+    "swag[rank=20]",
+    "temperature",
+    "vogn[damping=0.001,momentum=0.9,samples=8]",
+)
+HOSTILE = r"a_b%$&{}\input{x}|<script>"
+
+Rows = list[dict[str, Any]]
+
+
+def write_results(
+    folder: Path,
+    methods: Iterable[str] = METHODS[:2],
+    seeds: Iterable[int] = (0,),
+    *,
+    datasets: Iterable[str] = ("digits",),
+    unseen: Iterable[str] = ("letters",),
+    attacks: Iterable[str] = ("fgsm",),
+    regression: Iterable[str] = (),
+    runs: Mapping[tuple[str, int], Mapping[str, Any]] | None = None,
+) -> Path:
+    """Write the derived files of a suite; ``runs`` overrides fields of runs by method and seed."""
+    tables: dict[str, Rows] = {name: [] for name in COLUMNS}
+    for dataset in [*datasets, *regression]:
+        for method in methods:
+            for seed in seeds:
+                run = plan_run(dataset, method, seed) | dict((runs or {}).get((method, seed), {}))
+                tables["runs.csv"].append(run)
+                if run["status"] == "ok" and dataset in regression:
+                    _regression(tables, run)
+                elif run["status"] == "ok":
+                    _classification(tables, run, list(unseen), list(attacks))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.items():
+        write_table(folder / name, rows)
+    return folder
+
+
+def write_table(path: Path, rows: Rows) -> None:
+    """Write one derived file, sorted like those of real runs."""
+    columns = COLUMNS[path.name].split()
+    lines = sorted([str(row.get(column, "")) for column in columns] for row in rows)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *lines])
+
+
+def plan_run(dataset: str, method: str, seed: int) -> dict[str, Any]:
+    """Return a run that went well."""
+    return {
+        "run": f"{method.partition('[')[0]}-{dataset}-s{seed}-{zlib.crc32(method.encode()):08x}",
+        "method": method,
+        "dataset": dataset,
+        "seed": seed,
+        "status": "ok",
+        "converged": True,
+        "parameters": 61706,
+        "train_seconds": 12.5 + seed,
+        "predict_seconds": 3.25,
+        "peak_memory": 512_000_000,
+        "environment": "0123abcd",
+    }
+
+
+def _random(*key: object) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(repr(key).encode()))
+
+
+def _character(method: str) -> tuple[float, float]:
+    """Return how much a method knows of what it does not know, and by how much it is overconfident."""
+    known = {"map": (0.1, 0.06), "dropout": (0.35, 0.03), "ensemble": (0.5, -0.12), "mean-field": (0.6, 0.01)}
+    random = _random("character", method)
+    return known.get(method, (random.uniform(0.2, 1), random.uniform(-0.04, 0.05)))
+
+
+def _classification(tables: dict[str, Rows], run: dict[str, Any], unseen: list[str], attacks: list[str]) -> None:
+    caution, surplus = _character(run["method"])
+    clean, correct = _shown(run, 0.13, surplus, "clean")
+    _add(tables, run, ("clean", ""), *_measured(clean, correct, clean))
+    for number, name in enumerate(unseen):
+        entropy, _ = _shown(run, 0.4 + caution + 0.2 * number, surplus, name)
+        _add(tables, run, (name, ""), *_measured(entropy, None, clean))
+    for name in attacks:
+        for level in EPSILONS:
+            spread = 0.13 + (1.5 if name == "fgsm" else 1.0) * caution * level
+            entropy, correct = _shown(run, spread, surplus, "clean", fooled=min(0.9, 3 * level * (1.2 - caution / 2)))
+            _add(tables, run, (name, level), *_measured(entropy, correct, clean))
+    _add(tables, run, ("train", ""), {}, _training(run))
+
+
+def _shown(run: dict[str, Any], spread: float, surplus: float, key: str, fooled: float = 0.0) -> tuple[Any, Any]:
+    """Return the entropies of a model on some examples, and which of them it gets right."""
+    random = _random(run["dataset"], run["method"], run["seed"], key)
+    entropy = np.log(CLASSES) * random.beta(spread, 1.3, EXAMPLES)
+    right = np.clip(_confidence(entropy) - surplus, 0.1, 1) * (1 - fooled)
+    return entropy, random.uniform(size=EXAMPLES) < right
+
+
+def _confidence(entropy: Any) -> Any:
+    return 1 - (1 - 1 / CLASSES) * (entropy / np.log(CLASSES)) ** 1.2
+
+
+def _measured(entropy: Any, correct: Any, clean: Any) -> tuple[dict[str, float], Rows]:
+    """Return scores and curves of entropies and of what was right, where there is a right answer."""
+    ends = (0, np.log(CLASSES))
+    shares, edges = np.histogram(entropy, 40, ends)
+    grid = np.linspace(*ends, 101)
+    curves = _points("entropy_histogram", (edges[:-1] + edges[1:]) / 2, shares / EXAMPLES)
+    curves += _points("entropy_ecdf", grid, (entropy[:, None] <= grid + 1e-12).mean(axis=0))
+    scores = {"entropy": entropy.mean(), "aleatoric": 0.8 * entropy.mean(), "epistemic": 0.2 * entropy.mean()}
+    if correct is None:
+        scores["auroc_entropy"] = (np.sort(clean)[:, None] < np.sort(entropy)[::20]).mean()
+        return scores, curves
+    confidence = _confidence(entropy)
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    filled, centres = counts > 0, (np.arange(BINS) + 0.5) / BINS
+    right, sure = (np.bincount(bins, values, BINS)[filled] / counts[filled] for values in (correct, confidence))
+    ece = float((counts[filled] / EXAMPLES * abs(right - sure)).sum())
+    probability = np.where(correct, confidence, (1 - confidence) / (CLASSES - 1))
+    scores |= {"accuracy": correct.mean(), "nll": -np.log(np.maximum(probability, 1e-6)).mean(), "ece": ece}
+    scores |= {"brier": ((1 - probability) ** 2).mean(), "ece_if_calibrated": 0.0087, "adaptive_ece": 0.9 * ece + 0.001}
+    for name, x, y in (("accuracy", centres[filled], right), ("confidence", centres[filled], sure)):
+        curves += _points(f"reliability_{name}", x, y)
+    return scores, curves + _points("reliability_share", centres, counts / EXAMPLES)
+
+
+def _training(run: dict[str, Any], epochs: int = 40) -> Rows:
+    """Return the curves of a training that flattens out; plain networks have no KL."""
+    random, epoch = _random("training", run["dataset"], run["method"], run["seed"]), np.arange(1, epochs + 1)
+    nll = 2.2 * np.exp(-epoch / 4) + random.uniform(0.02, 0.2) + 0.01 * random.uniform(size=epochs)
+    bayesian = run["method"] not in ("map", "dropout", "ensemble")
+    kl = (random.uniform(0.5, 3) * np.exp(-epoch / 15) + 0.2) if bayesian else np.zeros(epochs)
+    curves = {"training_loss": nll + kl, "training_nll": nll, "training_kl": kl}
+    return [point for name, values in curves.items() for point in _points(name, epoch, values)]
+
+
+def _regression(tables: dict[str, Rows], run: dict[str, Any]) -> None:
+    random = _random(run["dataset"], run["method"], run["seed"])
+    scores = {"rmse": 3.1, "nll": 2.5, "crps": 1.7, "picp": 0.94, "mpiw": 11.8}
+    noisy = {metric: value * random.normal(1, 0.03) for metric, value in scores.items()}
+    _add(tables, run, ("clean", ""), noisy, [])
+    loss = 1 - np.log(np.arange(1, 21))  # a density may exceed 1: its loss is negative
+    _add(tables, run, ("train", ""), {}, _points("training_loss", np.arange(1, 21), loss))
+
+
+def _points(curve: str, xs: Any, ys: Any) -> Rows:
+    return [{"curve": curve, "x": float(x), "y": float(y)} for x, y in zip(xs, ys, strict=True)]
+
+
+def _add(tables: dict[str, Rows], run: dict[str, Any], where: tuple[str, Any], scores: Any, curves: Rows) -> None:
+    place = {name: run[name] for name in ("dataset", "method", "seed", "run")}
+    place |= {"condition": where[0], "level": where[1]}
+    tables["scores.csv"] += [place | {"metric": metric, "value": float(value)} for metric, value in scores.items()]
+    tables["curves.csv"] += [place | point for point in curves]

@@ -1,0 +1,168 @@
+"""Figures are made without a warning, look the same everywhere and leave the process alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from matplotlib.figure import Figure
+
+from bench_uq.report.figures import FIGURES
+from bench_uq.report.frames import Results, read
+from bench_uq.report.panels import label, logarithmic
+from bench_uq.report.style import COLUMN, PAGE, looks, styled
+
+METHODS = ("map", "dropout", "ensemble", "mean-field", "mnf", "laplace", "sgld", "swag[rank=20]", "temperature")
+LONG = (
+    "mean-field[prior=log-uniform]",
+    "mnf[flows=4,hidden=50,members=5]",
+    "vogn[damping=0.001,momentum=0.9,samples=8]",
+)
+
+
+@pytest.fixture(scope="module")
+def twelve(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Results:
+    folder = tmp_path_factory.mktemp("twelve") / "twelve"
+    unseen = ("letters", "notmnist", "fashion")
+    return read(make_results(folder, METHODS + LONG, unseen=unseen, attacks=("fgsm", "pgd", "rotate"))).on("digits")
+
+
+@pytest.fixture(scope="module", params=FIGURES)
+def drawn(request: pytest.FixtureRequest, twelve: Results) -> Iterator[Figure]:
+    with styled():
+        figure = FIGURES[request.param](twelve, looks(twelve.methods))
+        assert figure is not None
+        figure.draw_without_rendering()
+        yield figure
+
+
+def test_every_figure_of_classes_is_made(report: tuple[Path, list[Path]]) -> None:
+    """Each kind is there in both forms and not empty."""
+    for kind in FIGURES:
+        for suffix in ("pdf", "png"):
+            assert (report[0] / "figures" / f"digits-{kind}.{suffix}").stat().st_size > 5000
+
+
+def test_regression_has_only_its_training(report: tuple[Path, list[Path]]) -> None:
+    """What has no entropy, no accuracy and no levels has no figure of them."""
+    names = {path.name for path in (report[0] / "figures").glob("boston*")}
+    assert names == {"boston-training.pdf", "boston-training.png"}
+
+
+def test_pdf_is_vector_with_embedded_fonts_and_no_date(report: tuple[Path, list[Path]]) -> None:
+    """TrueType fonts are in the file, pixels are not, nor when or by what it was made."""
+    for path in (report[0] / "figures").glob("*.pdf"):
+        content = path.read_bytes()
+        assert b"/FontFile2" in content
+        assert b"/Subtype /Image" not in content
+        assert b"CreationDate" not in content
+        assert b"Producer" not in content
+
+
+def test_figures_have_the_width_of_a_column_or_page(drawn: Figure) -> None:
+    """Type keeps its size in print."""
+    assert drawn.get_figwidth() in (COLUMN, PAGE)
+    assert drawn.get_figheight() < 9.5
+
+
+def test_legend_stands_outside_the_panels(drawn: Figure) -> None:
+    """No panel, with its labels, meets the legend, and nothing leaves the sheet."""
+    (legend,) = drawn.legends
+    edge, sheet = legend.get_window_extent(), drawn.bbox
+    assert sheet.x0 <= edge.x0 < edge.x1 <= sheet.x1
+    for axes in drawn.axes:
+        box = axes.get_tightbbox()
+        assert box is not None
+        assert box.y0 >= edge.y1 - 1
+        assert box.x0 >= -1
+        assert box.x1 <= sheet.x1 + 1
+
+
+def test_panels_do_not_overlap(drawn: Figure) -> None:
+    """No panel with its title and labels lies on another."""
+    boxes = [axes.get_tightbbox().padded(-1) for axes in drawn.axes]
+    assert [(a, b) for place, a in enumerate(boxes) for b in boxes[:place] if a.overlaps(b)] == []
+
+
+def test_panels_of_any_method_have_one_size(hand_made: Callable[..., Path]) -> None:
+    """A method without a finished run and one whose bins are all well filled have panels like any other."""
+    bins = {"share": (0.005, 0.5, 0.495), "accuracy": (0.0, 0.5, 0.9), "confidence": (0.3, 0.5, 0.8)}
+    curves = [
+        {"method": method, "seed": 0, "curve": f"reliability_{name}", "x": (0.3, 0.5, 0.8)[place], "y": values[place]}
+        for method, places in {"map": (0, 1, 2), "mnf": (1, 2)}.items()
+        for name, values in bins.items()
+        for place in places
+    ]
+    results = read(hand_made(curves=curves, runs=[{"method": "sgld", "seed": 0, "status": "failed"}]))
+    with styled():
+        figure = FIGURES["reliability"](results, looks(results.methods))
+        assert figure is not None
+        figure.draw_without_rendering()
+    uppers = [axes.get_position() for axes in figure.axes[::2]]
+    assert [box.width for box in uppers] == pytest.approx([uppers[0].width] * 3)
+    assert [box.height for box in uppers] == pytest.approx([uppers[0].height] * 3)
+    assert uppers[0].width > 0.2
+    assert uppers[0].height > 0.3
+
+
+def test_looks_are_fixed_and_distinct() -> None:
+    """The five known methods look the same whatever else is there, and twelve have twelve colours and marks."""
+    few, many = looks(["mnf"]), looks(METHODS + LONG)
+    assert all(few[name] == many[name] for name in METHODS[:5])
+    assert len({look.color for look in many.values()}) == 12
+    assert len({look.marker for look in many.values()}) == 12
+    assert many == looks(reversed(METHODS + LONG))
+    assert len(set(looks(f"m{number}" for number in range(30)).values())) == 35
+
+
+def test_process_settings_are_left_alone(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """Drawing neither changes the settings of the process nor heeds them."""
+    results = read(make_results(tmp_path / "s", ("map",))).on("digits")
+    with mpl.rc_context({"lines.linewidth": 17}):
+        before = dict(mpl.rcParams)
+        with styled():
+            figure = FIGURES["training"](results, looks(results.methods))
+        assert before == dict(mpl.rcParams)
+    assert figure is not None
+    assert figure.axes[0].lines[0].get_linewidth() < 2
+
+
+def test_label_tells_missing_and_unconverged_seeds(told: Results) -> None:
+    """The legend does not hide that a line rests on fewer seeds."""
+    results = told.on("digits")
+    assert [label(results, name, seeds) for name, seeds in (("map", 3), ("mnf", 2), ("mean-field", 3))] == [
+        "map",
+        "mnf (2/3 seeds)",
+        "mean-field †",
+    ]
+
+
+@pytest.mark.parametrize("values", [(0.1, 0.2), (0.3, 3000.0), (1e-5, 1.0), (0.5, 0.5)])
+def test_logarithmic_axis_has_plain_numbers(values: tuple[float, float]) -> None:
+    """A few ticks stand on the axis, written as numbers."""
+    axes = Figure().subplots()
+    logarithmic(axes, values)
+    labels = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert axes.get_yscale() == "log"
+    assert 1 <= len(labels) <= 9
+    assert all(float(text) > 0 for text in labels)
+
+
+def test_negative_losses_stay_linear() -> None:
+    """A density may exceed one; its loss has no logarithm."""
+    axes = Figure().subplots()
+    logarithmic(axes, [1.0, -0.5])
+    assert axes.get_yscale() == "linear"
+
+
+def test_dollars_are_no_formula(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """A name with two dollars is shown as it is, not parsed."""
+    name = r"m[a=$\nonsense{$]"
+    results = read(make_results(tmp_path / "s", (name,), unseen=(), attacks=())).on("digits")
+    with styled():
+        figure = FIGURES["training"](results, looks(results.methods))
+        assert figure is not None
+        figure.draw_without_rendering()
+    assert figure.legends[0].get_texts()[0].get_text().replace("\n", "") == name

@@ -1,0 +1,100 @@
+"""Damaged, foreign and missing files are told in one line, and nothing is written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench_uq.errors import UsageError
+from bench_uq.report import write
+from bench_uq.report.frames import Results, Seeds, read
+
+DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
+    "no runs file": ("runs.csv", lambda _: None, "missing"),
+    "no scores file": ("scores.csv", lambda _: None, "missing"),
+    "no curves file": ("curves.csv", lambda _: None, "missing"),
+    "empty": ("scores.csv", lambda _: b"", "no column"),
+    "another file": ("scores.csv", lambda _: b"a,b\n1,2\n", "no column"),
+    "not text": ("curves.csv", lambda content: content + b"\xff\xfe\n", "utf-8"),
+    "cut in a record": ("scores.csv", lambda content: content[: content.rindex(b",")] + b"\n", "fields"),
+    "cut in a field": ("runs.csv", lambda content: content[:-3], "cut short"),
+    "cut in a name": ("scores.csv", lambda content: content[:-3] + b"\n", "not the one in runs.csv"),
+    "no number": ("scores.csv", lambda content: content.replace(b"clean,,nll,", b"clean,,nll,x"), "float"),
+    "no seed": ("runs.csv", lambda content: content.replace(b"digits,0,ok", b"digits,,ok"), "int"),
+    "strange status": ("runs.csv", lambda content: content.replace(b",ok,", b",fine,"), "'fine'"),
+    "strange flag": ("runs.csv", lambda content: content.replace(b",True,", b",yes,"), "'yes'"),
+    "twice the same": (
+        "scores.csv",
+        lambda content: content + content.splitlines(keepends=True)[-1],
+        "holds twice: digits, map, 0",
+    ),
+    "another run": ("runs.csv", lambda content: content.replace(b"map-digits-s0", b"map-digits-s9"), "not the one"),
+    "no runs": ("runs.csv", lambda content: content.splitlines(keepends=True)[0], "no runs"),
+}
+
+
+@pytest.fixture(scope="module")
+def sound(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_results(tmp_path_factory.mktemp("sound") / "quick", ("map",))
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_damage_is_told_in_one_line(case: str, sound: Path, tmp_path: Path) -> None:
+    """The error names the file, what is wrong with it and the command that makes it; nothing is written."""
+    name, damage, said = DAMAGE[case]
+    suite = shutil.copytree(sound, tmp_path / "quick")
+    content = damage((suite / name).read_bytes())
+    (suite / name).unlink() if content is None else (suite / name).write_bytes(content)
+    with pytest.raises(UsageError) as error:
+        write(suite, tmp_path / "report")
+    message = str(error.value)
+    assert said in message
+    assert name in message
+    assert "bench-uq run" in message or "bench-uq score" in message
+    assert "\n" not in message
+    assert not (tmp_path / "report").exists()
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    """A folder that is not there is named with the command that makes it."""
+    with pytest.raises(UsageError, match=r"missing folder .*nowhere .*bench-uq run"):
+        write(tmp_path / "nowhere", tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_methods_and_seeds(told: Results) -> None:
+    """The five known methods stand first, and each knows its planned, finished and unconverged seeds."""
+    results = told.on("digits")
+    assert results.methods[:6] == ["map", "dropout", "ensemble", "mean-field", "mnf", r"a_b%$&{}\input{x}|<script>"]
+    assert results.seeds("map") == Seeds(planned=3, finished=3, unconverged=0)
+    assert results.seeds("dropout") == Seeds(planned=3, finished=2, unconverged=0)
+    assert results.seeds("mean-field") == Seeds(planned=3, finished=3, unconverged=1)
+    assert results.seeds("sgld") == Seeds(planned=3, finished=0, unconverged=0)
+
+
+def test_names_are_no_missing_values(hand_made: Callable[..., Path]) -> None:
+    """A method called null stays one, as does a value of more digits than usual."""
+    folder = hand_made([{"method": "null", "seed": 0, "metric": "nll", "value": "0.12345678901234568"}])
+    results = read(folder)
+    assert results.methods == ["null"]
+    assert results.scores["value"].tolist() == [0.12345678901234568]
+
+
+def test_unfinished_runs_do_not_count(hand_made: Callable[..., Path]) -> None:
+    """What an interrupted run left behind is in no mean."""
+    scores = [{"method": "map", "seed": seed, "metric": "nll", "value": value} for seed, value in ((0, 1.0), (1, 9.0))]
+    folder = hand_made(scores, runs=[{"method": "map", "seed": 1, "status": "interrupted"}])
+    assert read(folder).scores["value"].tolist() == [1.0]
+
+
+def test_superseded_runs_do_not_count(hand_made: Callable[..., Path]) -> None:
+    """A run that no plan asks for any more is neither planned nor failed, even where much of it is not known."""
+    folder = hand_made([{"method": "map", "seed": 0, "metric": "nll", "value": 1.0}])
+    with (folder / "runs.csv").open("a") as file:
+        file.write("map-digits-s0-old,map,digits,0,superseded,,True,,,,,\nold,,,,superseded,,,,,,,\n")
+    results = read(folder)
+    assert results.seeds("map") == Seeds(planned=1, finished=1, unconverged=0)
+    assert results.datasets == ["digits"]

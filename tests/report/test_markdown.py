@@ -1,0 +1,71 @@
+"""The summary shows names letter by letter, and tells what went wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench_uq.report.frames import read
+from bench_uq.report.markdown import escape, summary
+
+
+@pytest.fixture(scope="module")
+def text(report: tuple[Path, list[Path]]) -> str:
+    return (report[0] / "summary.md").read_text()
+
+
+def test_escape() -> None:
+    """No letter of a name is a mark, a tag, a cell's end or a call for somebody."""
+    expected = r"a\_b%\$&amp;\{\}\\input\{x\}&#124;&lt;script&gt;"
+    assert escape(r"a_b%$&{}\input{x}|<script>") == expected
+    assert escape("![x](y) @me\n# a") == r"\!\[x\](y) @&#8203;me \# a"
+
+
+def test_no_tag_survives(text: str) -> None:
+    """The hostile name is nowhere as it stands."""
+    assert "<" not in text
+    assert "a\\_b" in text
+
+
+def test_every_row_has_as_many_cells_as_its_header(text: str) -> None:
+    """A pipe in a name does not make a cell."""
+    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    assert len(tables) == 2
+    for table in tables:
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_what_failed_is_told_with_its_reason(text: str) -> None:
+    """Failed, diverged and missing runs are listed, and so are those that did not converge."""
+    assert "28 of 42 runs finished" not in text
+    assert "7 methods on 2 datasets; 32 of 42 runs finished." in text
+    assert "- digits, mnf, seed 1: failed – RuntimeError: out of &#124; &lt;memory&gt;" in text
+    assert "- digits, dropout, seed 0: missing\n" in text
+    assert "- boston, mean-field, seed 2\n" in text.split("## Not converged")[1]
+
+
+def test_underconfidence_is_said(text: str) -> None:
+    """The ensemble's confidence lies below its accuracy, that of the plain network does not."""
+    assert re.search(
+        r"^- ensemble is underconfident: its confidence is on average 0\.0\d\d below its accuracy\.$", text, re.M
+    )
+    assert "map is underconfident" not in text
+
+
+def test_links_lead_to_figures(report: tuple[Path, list[Path]], text: str) -> None:
+    """Every link is a file of the report, and every figure is linked."""
+    links = re.findall(r"\]\((figures/.*?)\)", text)
+    assert sorted(report[0] / link for link in links) == sorted((report[0] / "figures").iterdir())
+
+
+def test_a_hole_is_told_in_the_sentence(hand_made: Callable[..., Path]) -> None:
+    """A confidence known of one of two seeds says so."""
+    names = {"share": 1.0, "accuracy": 0.9, "confidence": 0.8}
+    curves = [
+        {"method": "map", "seed": 0, "curve": f"reliability_{name}", "x": 0.8, "y": y} for name, y in names.items()
+    ]
+    folder = hand_made(curves=curves, runs=[{"method": "map", "seed": 1}])
+    assert "on average 0.100 below its accuracy (1 of 2 seeds)." in summary(read(folder), [])

@@ -1,0 +1,67 @@
+"""The whole report: same input, same bytes; no torch; old files replaced, others left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench_uq.errors import UsageError
+from bench_uq.report import write
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from bench_uq.report import write
+write(Path(sys.argv[1]), Path(sys.argv[2]))
+print([name for name in ("torch", "netcal") if name in sys.modules])
+"""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_all_files_are_told(report: tuple[Path, list[Path]]) -> None:
+    """What was said to be written is what is there, and nothing half-written is left."""
+    target, files = report
+    assert sorted(files) == sorted(path for path in target.rglob("*") if path.is_file())
+    assert {path.suffix for path in files} == {".md", ".tex", ".pdf", ".png"}
+
+
+def test_same_input_same_bytes_without_torch(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """Another process with another hash seed writes the same bytes, and loads neither torch nor netcal."""
+    suite = make_results(tmp_path / "quick", ("map", "mnf"), (0, 1), attacks=("fgsm",))
+    write(suite, tmp_path / "one")
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
+    command = [sys.executable, "-c", SCRIPT, str(suite), str(tmp_path / "two")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_old_report_is_replaced_and_the_rest_kept(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """One method, one seed and nothing but clean data is enough; a file of somebody else stays."""
+    suite, target = make_results(tmp_path / "quick", ("map",), unseen=(), attacks=()), tmp_path / "report"
+    target.mkdir()
+    (target / "summary.md").write_text("old")
+    (target / "mine.txt").write_text("mine")
+    files = write(suite, target)
+    assert (target / "summary.md").read_text().startswith("# quick")
+    assert (target / "mine.txt").read_text() == "mine"
+    assert {path.name for path in files if path.suffix == ".tex"} == {"digits.tex", "main.tex"}
+    assert not (target / "figures" / "digits-attack.pdf").exists()
+
+
+def test_target_that_is_a_file(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """A report cannot be written into a file; the error says so in one line."""
+    (tmp_path / "report").write_text("a file")
+    with pytest.raises(UsageError, match="cannot write the report to"):
+        write(
+            make_results(tmp_path / "quick", ("map",), unseen=(), attacks=(), datasets=(), regression=("b",)),
+            tmp_path / "report",
+        )
