@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench_uq.plan import Run
     from bench_uq.plugins import Plugins
 
-FAILED, USAGE = 1, 2
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 class Group(click.Group):
@@ -34,6 +34,8 @@ class Group(click.Group):
                 traceback.print_exc()
             click.echo(f"Error: {error}", err=True)
             sys.exit(USAGE)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
 
 
 def commas(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:

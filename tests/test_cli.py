@@ -140,8 +140,9 @@ def test_killed_suite_goes_on(suite: Path, tmp_path: Path) -> None:
     folder.mkdir()
     command = [sys.executable, "-m", "bench_uq", *SMALL]
     for number, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
+        start = time.time()
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(folder / "results" / "quick" / "runs", "run.json")
+        wait_for(folder / "results" / "quick" / "runs", "run.json", start)
         process.send_signal(number)
         assert process.wait(60) == code
     time.sleep(1)
@@ -150,10 +151,10 @@ def test_killed_suite_goes_on(suite: Path, tmp_path: Path) -> None:
     assert contents(folder / "results" / "quick", *DERIVED) == contents(suite, *DERIVED)
 
 
-def wait_for(folder: Path, name: str) -> None:
+def wait_for(folder: Path, name: str, since: float) -> None:
     """Wait until a run has begun."""
-    for _ in range(600):
-        if list(folder.rglob(name)):
+    for _ in range(900):
+        if any(path.stat().st_mtime > since for path in folder.rglob(name)):
             return
         time.sleep(0.1)
     raise AssertionError("no run began")
@@ -205,7 +206,7 @@ def test_failures_are_rows(tmp_path: Path) -> None:
         rows = {row["method"]: (row["status"], row["reason"]) for row in csv.DictReader(file)}
     assert rows["map"] == ("ok", "")
     assert rows["unlucky[how=print]"] == ("ok", "")
-    assert rows["unlucky[how=diverge]"] == ("diverged", "the training loss is inf in epoch 2")
+    assert rows["unlucky[how=diverge]"] == ("diverged", "the training loss is nan in epoch 2")
     assert rows["unlucky"] == ("failed", "KeyError: 'out of luck'")
     assert rows["unlucky[how=kill]"] == ("failed", "its process was killed by SIGKILL")
     assert rows["unlucky[how=exit]"] == ("failed", "its process exited with 7")
@@ -223,8 +224,8 @@ def test_mnist(tmp_path: Path, data_root: Path) -> None:
     scores = read_scores(tmp_path / "results" / "mnist")
     picked = scores.set_index(["method", "condition", "metric"]).value
     for method in ("map", "mnf"):
-        assert picked[method, "clean", "accuracy"].iloc[0] > 0.85
-        assert picked[method, "notmnist", "auroc_entropy"].iloc[0] > 0.7
+        assert picked[method, "clean", "accuracy"] > 0.85
+        assert picked[method, "notmnist", "auroc_entropy"] > 0.7
     examples = scores[(scores.condition == "fgsm") & (scores.metric == "accuracy")].groupby("level").value.mean()
     assert examples[0.3] < examples[0]
 
@@ -260,7 +261,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
         (["run", "--device", "tpu"], "--device"),
         (["run", "--plugin", "nope.py"], "nope.py"),
         (["run", "--datasets", "mnist", "--data-dir", "nowhere"], "nowhere/MNIST/raw/train-images-idx3-ubyte"),
-        (["run", "--results", "file"], "not a folder"),
+        (["run", "--results", "file"], "'file' is a file"),
         (["score"], "nothing to score"),
         (["report"], "bench-uq run"),
         (["report", "--suite", "../x"], "no name for a suite"),

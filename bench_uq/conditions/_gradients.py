@@ -37,4 +37,5 @@ def per_example(values: Tensor, like: Tensor) -> Tensor:
 def predicted_labels(log_probs: LogProbs, inputs: Tensor, draws: int) -> Tensor:
     """Return the classes of highest mean probability, (B,)."""
     with torch.no_grad():
-        return sum(chunk.exp().sum(0) for chunk in log_probs(inputs, draws)).argmax(-1)
+        probs = [chunk.exp().sum(0) for chunk in log_probs(inputs, draws)]  # (B, C) each
+        return torch.stack(probs).sum(0).argmax(-1)
