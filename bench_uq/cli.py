@@ -146,7 +146,8 @@ def default_jobs(planned: list[Job]) -> int:
     if planned[0].device != "cpu":
         return 1
     threads = max(job.run.settings["threads"] for job in planned)
-    return max(1, min(len(planned), len(os.sched_getaffinity(0)) // threads))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(len(planned), cores // threads))
 
 
 def make_jobs(runs: list[Run], folder: Path, root: Path, plugins: Plugins, device: str, force: bool) -> list[Job]:

@@ -145,9 +145,20 @@ def test_killed_suite_goes_on(suite: Path, tmp_path: Path) -> None:
         wait_for(folder / "results" / "quick" / "runs", "run.json", start)
         process.send_signal(number)
         assert process.wait(60) == code
-    time.sleep(1)
-    assert not children_of(folder)
+    assert none_left(folder)
     assert bench(*SMALL, cwd=folder).returncode == 0
+    assert contents(folder / "results" / "quick", *DERIVED) == contents(suite, *DERIVED)
+
+
+def test_two_runners_share_a_folder(suite: Path, tmp_path: Path) -> None:
+    """Two runners on one folder do every run once, and both end well with the scores of one."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    command = [sys.executable, "-m", "bench_uq", *SMALL]
+    runners = [subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [runner.communicate(timeout=300)[0] for runner in runners]
+    assert [runner.returncode for runner in runners] == [0, 0]
+    assert all(output.count("ok  trained") + output.count("stored") == 4 for output in outputs)
     assert contents(folder / "results" / "quick", *DERIVED) == contents(suite, *DERIVED)
 
 
@@ -158,6 +169,15 @@ def wait_for(folder: Path, name: str, since: float) -> None:
             return
         time.sleep(0.1)
     raise AssertionError("no run began")
+
+
+def none_left(folder: Path) -> bool:
+    """Return whether every process of a suite is soon gone."""
+    for _ in range(150):
+        if not children_of(folder):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def children_of(folder: Path) -> list[str]:
