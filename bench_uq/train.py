@@ -17,6 +17,9 @@ from bench_uq.data import Resident
 from bench_uq.networks import kl, task_of
 from bench_uq.seeds import seed_of
 
+#: Nats per example over the last fifth of the training; what changes less changes no prediction to speak of.
+MATERIAL_FALL = 0.05
+
 #: Training examples on which the NLL of a training curve is measured.
 CURVE_EXAMPLES = 500
 
@@ -108,12 +111,27 @@ def curve(method: Method, net: nn.Module, data: Resident) -> tuple[float, float]
 
 
 def converged(history: Sequence[Epoch]) -> bool:
-    """Return whether neither the loss nor KL / N of any member still falls by more than 1 % an epoch at the end."""
+    """Return whether no member's loss or KL / N still falls at its end.
+
+    It falls where it loses more than 1 % an epoch, or more than MATERIAL_FALL nats over the last fifth of the training:
+    on a small dataset an epoch is a few steps, in which even a KL far from its end loses less than 1 %.
+    """
     for member in {row.member for row in history}:
         rows = [row for row in history if row.member == member]
-        if fall([row.loss for row in rows]) > 0.01 or fall([row.kl for row in rows]) > 0.01:
-            return False
+        for values in ([row.loss for row in rows], [row.kl for row in rows]):
+            if fall(values) > 0.01 or nats_lost(values) > MATERIAL_FALL:
+                return False
     return True
+
+
+def ending(values: Sequence[float]) -> np.ndarray:
+    """Return the last fifth of a series, at least three values."""
+    return np.array(values[-max(3, math.ceil(len(values) / 5)) :])
+
+
+def slope(values: np.ndarray) -> float:
+    """Return the least-squares slope of a series over its index."""
+    return float(np.polyfit(np.arange(len(values)), values, 1)[0])
 
 
 def fall(values: Sequence[float]) -> float:
@@ -121,10 +139,13 @@ def fall(values: Sequence[float]) -> float:
 
     Under three epochs nothing can be said, which counts as falling; a series that is not positive does not fall.
     """
-    if len(values) < 3:
+    last = ending(values)
+    if len(last) < 3:
         return math.inf
-    last = np.array(values[-max(3, math.ceil(len(values) / 5)) :])
-    if (last <= 0).any():
-        return 0.0
-    slope = np.polynomial.Polynomial.fit(np.arange(len(last)), np.log(last), 1).convert().coef
-    return float(-slope[1]) if len(slope) > 1 else 0.0
+    return 0.0 if (last <= 0).any() else -slope(np.log(last))
+
+
+def nats_lost(values: Sequence[float]) -> float:
+    """Return by how much a series falls over its last fifth, by its slope there."""
+    last = ending(values)
+    return -slope(last) * (len(last) - 1) if len(last) >= 3 else math.inf
