@@ -127,7 +127,8 @@ class Method(ABC):
     def draws(self, net: nn.Module, inputs: Tensor, count: int) -> Tensor:
         """Return at most ``count`` draws of the likelihood parameters, (S, B, P).
 
-        By default that many stochastic passes, or one where nothing in the network is random.
+        Calls add up: two of 5 draws are as good as one of 10, so a method with stored networks that is asked for
+        fewer of them picks at random. By default stochastic passes, or one where nothing in the network is random.
         """
         from bench_uq.networks import stochastic_passes
 

@@ -6,10 +6,37 @@ Noise is per example and comes from torch's global generator.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
+
+
+class Capped(torch.autograd.Function):
+    """min(value, cap), whose gradient is stopped above the cap only where a step along it would lead further up.
+
+    Plain clamping would hold a value that has passed the cap there for good.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value: Tensor, cap: float) -> Tensor:
+        """Return the capped values."""
+        return value.clamp(max=cap)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        """Keep what the gradient depends on."""
+        ctx.save_for_backward(inputs[0])
+        ctx.cap = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient where the value is below the cap or descent leads down."""
+        (value,) = ctx.saved_tensors
+        return torch.where((value < ctx.cap) | (gradients[0] > 0), gradients[0], 0), None
 
 
 class GaussianWeights(nn.Module):
@@ -47,7 +74,8 @@ class GaussianWeights(nn.Module):
         """Log-variances of the weights, capped."""
         if math.isinf(self.max_log_variance):
             return self.raw_log_variance
-        return self.raw_log_variance.clamp(max=self.max_log_variance)
+        capped: Tensor = Capped.apply(self.raw_log_variance, self.max_log_variance)
+        return capped
 
     @property
     def bias_variance(self) -> Tensor:
@@ -79,11 +107,27 @@ def perturb(mean: Tensor, variance: Tensor) -> Tensor:
     return torch.addcmul(mean, variance.sqrt(), noise)
 
 
+def pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return a kernel's height and width."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def check_gaussian(prior_std: float, start_log_variance: float, max_std: float) -> None:
+    """Refuse options with which a KL is not finite, or with which no variance could ever be trained."""
+    if not 1e-6 <= prior_std <= 1e6:
+        raise ValueError(f"prior_std must be in [1e-6, 1e6], not {prior_std}")
+    if not max_std > 0:
+        raise ValueError(f"max_std must be above 0, not {max_std}")
+    if not -80 <= start_log_variance <= min(20, 2 * math.log(max_std)):
+        limit = min(20, 2 * math.log(max_std))
+        raise ValueError(f"start_log_variance must be in [-80, {limit:.4g}] (2 log max_std), not {start_log_variance}")
+
+
 def dense_variance(inputs: Tensor, weights: GaussianWeights) -> Tensor:
     """Return the variance of a dense layer's outputs over its weights: (B, in) -> (B, out)."""
     return linear(inputs.square(), weights.log_variance.exp(), weights.bias_variance)
 
 
-def conv_variance(inputs: Tensor, weights: GaussianWeights) -> Tensor:
+def conv_variance(inputs: Tensor, weights: GaussianWeights, stride: int, padding: int) -> Tensor:
     """Return the variance of a convolution's outputs, each position alone: (B, in, H, W) -> (B, out, H', W')."""
-    return conv2d(inputs.square(), weights.log_variance.exp(), weights.bias_variance)
+    return conv2d(inputs.square(), weights.log_variance.exp(), weights.bias_variance, stride, padding)

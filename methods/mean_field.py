@@ -1,6 +1,5 @@
 """Mean-field Gaussian variational inference with local reparametrisation."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -9,7 +8,15 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 
 from bench_uq.api import Layers, Method, Task, network
-from bench_uq.methods._gaussian import GaussianWeights, conv_variance, dense_variance, normal_kl, perturb
+from bench_uq.methods._gaussian import (
+    GaussianWeights,
+    check_gaussian,
+    conv_variance,
+    dense_variance,
+    normal_kl,
+    pair,
+    perturb,
+)
 
 Prior = Literal["normal", "log-uniform"]
 
@@ -50,16 +57,27 @@ class MeanFieldLinear(MeanFieldWeights):
 
 
 class MeanFieldConv2d(MeanFieldWeights):
-    """A convolution without padding: (B, in, H, W) -> (B, out, H', W')."""
+    """A convolution: (B, in, H, W) -> (B, out, H', W')."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, bias: bool = True, **options: Any
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+        **options: Any,
     ) -> None:
-        super().__init__((out_channels, in_channels, kernel_size, kernel_size), bias, **options)
+        super().__init__((out_channels, in_channels, *pair(kernel_size)), bias, **options)
+        self.stride, self.padding = stride, padding
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs under fresh noise for each example and position (the usual approximation)."""
-        return perturb(conv2d(inputs, self.mean, self.bias_mean), conv_variance(inputs, self))
+        return perturb(
+            conv2d(inputs, self.mean, self.bias_mean, self.stride, self.padding),
+            conv_variance(inputs, self, self.stride, self.padding),
+        )
 
 
 @dataclass(frozen=True)
@@ -78,10 +96,7 @@ class MeanField(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.prior_std > 0 and self.max_std > 0):
-            raise ValueError(f"prior_std and max_std must be above 0, not {self.prior_std} and {self.max_std}")
-        if not math.isfinite(self.start_log_variance):
-            raise ValueError(f"start_log_variance must be finite, not {self.start_log_variance}")
+        check_gaussian(self.prior_std, self.start_log_variance, self.max_std)
 
     def build(self, task: Task) -> nn.Module:
         """Return the network with Gaussian weights."""

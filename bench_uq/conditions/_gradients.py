@@ -7,26 +7,30 @@ from torch import Tensor
 
 from bench_uq.contracts import LogProbs
 
+#: A gradient is not let fall below exp(-60) of its scale: its sign, which is all that FGSM takes, survives in float32.
+LEAST_LOG_SCALE = -60.0
+
 
 def predictive_gradient(log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws: int) -> Tensor:
     """Return the gradient of -log((1/S) sum_s p(target | input, w_s)) in the inputs, shaped like them.
 
-    Streams over chunks of draws: each chunk's gradient is weighted by its share of the summed likelihood, kept
-    relative to the largest so far, so that memory does not grow with S and saturated predictions do not underflow.
+    With the margin m = log p - log(1 - p), the gradient of log p is (1 - p) dm; log(1 - p) comes from the other
+    classes, since 1 - p itself is 0 in float32 on what the network is sure of, and the direction would be lost.
+    Streams over chunks of draws, each weighted by p (1 - p) over the largest so far: memory does not grow with S.
     """
     shown = inputs.detach().requires_grad_()
-    peak = torch.full((len(inputs),), -torch.inf, dtype=inputs.dtype, device=inputs.device)
-    weight, gradient = torch.zeros_like(peak), torch.zeros_like(inputs)
+    peak = total = torch.full((len(inputs),), -torch.inf, dtype=inputs.dtype, device=inputs.device)
+    gradient = torch.zeros_like(inputs)
     for chunk in log_probs(shown, draws):
         index = targets.expand(chunk.shape[:-1]).unsqueeze(-1)
-        log_likelihood = chunk.gather(-1, index).squeeze(-1).logsumexp(0)  # (s, B, C) -> (B,)
-        (step,) = torch.autograd.grad(log_likelihood.sum(), shown)
-        log_likelihood = log_likelihood.detach()
-        highest = torch.maximum(peak, log_likelihood)
-        kept, added = (peak - highest).exp(), (log_likelihood - highest).exp()
-        gradient = gradient * per_example(kept, inputs) + step * per_example(added, inputs)
-        weight, peak = weight * kept + added, highest
-    return -gradient / per_example(weight, inputs)
+        own = chunk.gather(-1, index).squeeze(-1)  # (s, B, C) -> (s, B), log p
+        others = chunk.scatter(-1, index, -torch.inf).logsumexp(-1)  # log(1 - p)
+        weight = (own + others).detach()
+        highest = torch.maximum(peak, weight.amax(0))
+        (step,) = torch.autograd.grad(((weight - highest).exp() * (own - others)).sum(), shown)
+        gradient = gradient * per_example((peak - highest).exp(), inputs) + step
+        peak, total = highest, torch.logaddexp(total, own.detach().logsumexp(0))
+    return -gradient * per_example((peak - total).clamp_min(LEAST_LOG_SCALE).exp(), inputs)
 
 
 def per_example(values: Tensor, like: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from typing import ClassVar
 from torch import nn
 
 from bench_uq.api import Layers, Method, Task, network
+from bench_uq.methods._gaussian import check_gaussian
 from bench_uq.methods.mnf.flow import MaskedFlow
 from bench_uq.methods.mnf.layers import MNFConv2d, MNFLinear
 
@@ -48,10 +49,9 @@ class MNF(Method):
         super().__post_init__()
         if self.flows < 0 or self.hidden < 1:
             raise ValueError(f"flows must be at least 0 and hidden at least 1, not {self.flows} and {self.hidden}")
-        if not (self.prior_std > 0 and self.max_std > 0):
-            raise ValueError(f"prior_std and max_std must be above 0, not {self.prior_std} and {self.max_std}")
-        if not (math.isfinite(self.start_log_variance) and math.isfinite(self.z_mean)):
-            raise ValueError("start_log_variance and z_mean must be finite")
+        if not math.isfinite(self.z_mean):
+            raise ValueError(f"z_mean must be finite, not {self.z_mean}")
+        check_gaussian(self.prior_std, self.start_log_variance, self.max_std)
 
     def build(self, task: Task) -> nn.Module:
         """Return the network with MNF layers."""

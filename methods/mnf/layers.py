@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 
-from bench_uq.methods._gaussian import GaussianWeights, conv_variance, dense_variance, normal_kl, perturb
+from bench_uq.methods._gaussian import GaussianWeights, conv_variance, dense_variance, normal_kl, pair, perturb
 from bench_uq.methods.mnf.flow import MaskedFlow
 
 LOG_2_PI = math.log(2 * math.pi)
@@ -91,14 +91,14 @@ class MNFWeights(GaussianWeights):
 
 
 class MNFLinear(MNFWeights):
-    """A dense layer, one z per input and example (eq. 4): (B, in) -> (B, out)."""
+    """A dense layer, one z per input and example (eq. 4): (B, ..., in) -> (B, ..., out)."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, **options: Any) -> None:
         super().__init__((out_features, in_features), in_features, bias, **options)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs under a fresh z and fresh weights for each example (Algorithm 1)."""
-        z = self.sample_z(len(inputs))
+        z = self.sample_z(len(inputs)).unflatten(0, (len(inputs), *(1,) * (inputs.dim() - 2)))
         return perturb(linear(inputs * z, self.mean, self.bias_mean), dense_variance(inputs, self))
 
     def squared_means(self) -> Tensor:
@@ -113,19 +113,27 @@ class MNFLinear(MNFWeights):
 
 
 class MNFConv2d(MNFWeights):
-    """A convolution without padding, one z per filter and example (eq. 5): (B, in, H, W) -> (B, out, H', W')."""
+    """A convolution, one z per filter and example (eq. 5): (B, in, H, W) -> (B, out, H', W')."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, bias: bool = True, **options: Any
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+        **options: Any,
     ) -> None:
-        super().__init__((out_channels, in_channels, kernel_size, kernel_size), out_channels, bias, **options)
+        super().__init__((out_channels, in_channels, *pair(kernel_size)), out_channels, bias, **options)
+        self.stride, self.padding = stride, padding
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs under a fresh z for each example and fresh noise for each position (Algorithm 2)."""
         z = self.sample_z(len(inputs))
-        mean, z = conv2d(inputs, self.mean), z[:, :, None, None]
+        mean, z = conv2d(inputs, self.mean, None, self.stride, self.padding), z[:, :, None, None]
         scaled = mean * z if self.bias_mean is None else torch.addcmul(self.bias_mean[:, None, None], mean, z)
-        return perturb(scaled, conv_variance(inputs, self))
+        return perturb(scaled, conv_variance(inputs, self, self.stride, self.padding))
 
     def squared_means(self) -> Tensor:
         """Return the squared norm of each filter."""

@@ -60,10 +60,10 @@ class SGLD(Method):
         net.count += 1
 
     def draws(self, net, inputs, count):
-        """Return a pass for each kept sample, at most ``count``."""
+        """Return a pass for each kept sample, or for ``count`` of them at random."""
         normalise = task_of(net).likelihood.normalise
         passes = []
-        for index in range(min(count, self.keep, int(net.count))):
+        for index in torch.randperm(min(self.keep, int(net.count)))[:count].tolist():
             state = {
                 name: net.get_buffer("kept_" + name.replace(".", "_"))[index] for name, _ in net.named_parameters()
             }

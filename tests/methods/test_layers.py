@@ -1,0 +1,62 @@
+"""The variational layers in place of torch's own: strides, paddings, leading axes, and the cap of the variances."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import conv2d
+
+from bench_uq.errors import UsageError
+from bench_uq.methods._gaussian import Capped
+from bench_uq.methods.mean_field import MeanFieldConv2d
+from bench_uq.methods.mnf import MNFConv2d, MNFLinear
+from bench_uq.plugins import Plugins
+
+
+@pytest.mark.parametrize("layer", [MeanFieldConv2d, MNFConv2d])
+def test_strides_and_paddings(layer) -> None:
+    """With variances of next to nothing a convolution is that of its means, scaled by z, at any stride and padding."""
+    torch.manual_seed(0)
+    options = {"flows": 0, "z_variance": 1e-30} if layer is MNFConv2d else {}
+    made = layer(2, 3, (3, 2), stride=2, padding=1, start_log_variance=-80.0, **options)
+    made.bias_log_variance.data.fill_(-80.0)
+    inputs = torch.rand(4, 2, 9, 8)
+    torch.testing.assert_close(made(inputs), conv2d(inputs, made.mean, made.bias_mean, 2, 1))
+
+
+def test_one_z_an_example_over_leading_axes() -> None:
+    """A dense layer on (B, T, in) shares z and nothing else among the T rows of an example."""
+    torch.manual_seed(0)
+    layer = MNFLinear(5, 2, start_log_variance=-80.0)
+    layer.bias_log_variance.data.fill_(-80.0)
+    outputs = layer(torch.ones(3, 3, 5))
+    torch.testing.assert_close(outputs[:, 0], outputs[:, 1])
+    assert (outputs[0, 0] - outputs[1, 0]).abs().min() > 1e-3
+
+
+def test_a_capped_variance_can_come_down_again() -> None:
+    """Above the cap a gradient that leads down passes, one that leads up does not; below it both do."""
+    values = torch.tensor([1.0, 1.0, -1.0, -1.0], requires_grad=True)
+    capped = Capped.apply(values, 0.0)
+    assert capped.tolist() == [0.0, 0.0, -1.0, -1.0]
+    (capped * torch.tensor([1.0, -1.0, 1.0, -1.0])).sum().backward()
+    assert values.grad.tolist() == [1.0, 0.0, 1.0, -1.0]
+
+
+@pytest.mark.parametrize("method", ["mean-field", "mnf"])
+@pytest.mark.parametrize(
+    "option", ["prior_std=inf", "prior_std=0", "max_std=0", "start_log_variance=0", "start_log_variance=-inf"]
+)
+def test_options_that_cannot_train(method: str, option: str) -> None:
+    """Options with which the KL is not finite, or no variance could be trained, are refused."""
+    with pytest.raises(UsageError, match=r"must be"):
+        Plugins().spec("method", f"{method}[{option}]")
+
+
+def test_start_at_the_cap() -> None:
+    """The start may be as high as the cap."""
+    value = Plugins().spec("method", "mnf[max_std=inf,start_log_variance=0]").value
+    assert value.start_log_variance == 0
+    assert math.isinf(value.max_std)

@@ -1,0 +1,182 @@
+"""The masked flow against autograd and its formula."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench_uq.methods.mnf import MaskedFlow
+
+
+def flow(dim: int, steps: int, hidden: int = 7, scale: float = 1.0, seed: int = 0) -> MaskedFlow:
+    """Return a flow in float64 that is far from the identity."""
+    torch.manual_seed(seed)
+    made = MaskedFlow(dim, steps, hidden).double()
+    with torch.no_grad():
+        for values in made.parameters():
+            values += scale * torch.randn_like(values)
+    return made
+
+
+def masked(dim: int) -> Tensor:
+    """Return masks that keep nothing, everything, and some, (B, dim)."""
+    generator = torch.Generator().manual_seed(1)
+    some = torch.rand(4, dim, generator=generator, dtype=torch.float64) < 0.5
+    return torch.cat([torch.zeros(1, dim), torch.ones(1, dim), some]).double()
+
+
+def step_by_formula(step: nn.Module, z: list[float], mask: list[float]) -> tuple[list[float], float]:
+    """Return a step of one z, number by number, as Louizos & Welling 2017 state it (section 3.2)."""
+    dims, units = range(len(z)), range(step.inner.out_features)
+    h = [
+        math.tanh(step.inner.bias[k].item() + sum(step.inner.weight[k, i].item() * mask[i] * z[i] for i in dims))
+        for k in units
+    ]
+    moved, log_det = [], 0.0
+    for i in dims:
+        shift, gate = (
+            layer.bias[i].item() + sum(layer.weight[i, k].item() * h[k] for k in units)
+            for layer in (step.shift, step.gate)
+        )
+        s = 1 / (1 + math.exp(-gate))
+        moved.append(mask[i] * z[i] + (1 - mask[i]) * (z[i] * s + (1 - s) * shift))
+        log_det += (1 - mask[i]) * math.log(s)
+    return moved, log_det
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5, 9])
+def test_step_log_determinant(dim):
+    """The log-determinant of a step is that of autograd's Jacobian, whatever the mask."""
+    step = flow(dim, steps=1).steps[0]
+    for mask in masked(dim):
+        z = torch.randn(dim, dtype=torch.float64)
+        jacobian = torch.autograd.functional.jacobian(lambda z, mask=mask: step(z[None], mask[None])[0][0], z)
+        _, log_det = step(z[None], mask[None])
+        torch.testing.assert_close(log_det[0], torch.linalg.slogdet(jacobian).logabsdet, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dim", [1, 4, 6])
+@pytest.mark.parametrize("steps", [0, 1, 2, 4])
+def test_flow_log_determinant(dim, steps):
+    """The log-determinant of a whole flow is that of autograd's Jacobian under the same masks, for each example."""
+    made = flow(dim, steps)
+    z = torch.randn(5, dim, dtype=torch.float64)
+
+    def moved(z: Tensor) -> tuple[Tensor, Tensor]:
+        torch.manual_seed(3)
+        return made(z)
+
+    jacobian = torch.autograd.functional.jacobian(lambda z: moved(z)[0], z)  # (5, dim, 5, dim)
+    blocks = torch.stack([jacobian[index, :, index] for index in range(5)])
+    torch.testing.assert_close(moved(z)[1], torch.linalg.slogdet(blocks).logabsdet, rtol=1e-9, atol=1e-9)
+    for index in range(5):
+        jacobian[index, :, index] = 0
+    assert not jacobian.any(), "an example moves another"
+
+
+@pytest.mark.parametrize("dim", [1, 3, 6])
+def test_step_by_formula(dim):
+    """A step is z' = m z + (1 - m) (s z + (1 - s) shift), computed number by number."""
+    step = flow(dim, steps=1).steps[0]
+    masks = masked(dim)
+    z = torch.randn(len(masks), dim, dtype=torch.float64)
+    moved, log_det = step(z, masks)
+    for index, mask in enumerate(masks):
+        expected, change = step_by_formula(step, z[index].tolist(), mask.tolist())
+        assert moved[index].tolist() == pytest.approx(expected, rel=1e-10)
+        assert log_det[index].item() == pytest.approx(change, rel=1e-10, abs=1e-12)
+
+
+def test_kept_dimensions_stay():
+    """Where the mask is 1, z stays bit for bit, and neither does its move depend on what is moved."""
+    step = flow(6, steps=1).steps[0]
+    masks = masked(6)
+    z = torch.randn(len(masks), 6, dtype=torch.float64)
+    moved, log_det = step(z, masks)
+    other, other_log_det = step(torch.where(masks == 1, z, z + 1), masks)
+    assert moved[masks == 1].equal(z[masks == 1])
+    assert (moved != z)[masks == 0].all()
+    assert other_log_det.equal(log_det)
+    assert other[masks == 1].equal(z[masks == 1])
+
+
+def test_move_is_forward_without_the_determinant():
+    """A step or flow that is asked for no determinant moves z alike, under the same masks."""
+    made, masks = flow(6, steps=3), masked(6)
+    z = torch.randn(len(masks), 6, dtype=torch.float64)
+    for step in made.steps:
+        assert step.move(z, masks).equal(step(z, masks)[0])
+    torch.manual_seed(5)
+    moved, _ = made(z)
+    torch.manual_seed(5)
+    assert made.move(z).equal(moved)
+
+
+def test_inverse():
+    """The inverse undoes a step under the same mask."""
+    step = flow(6, steps=1).steps[0]
+    masks = masked(6)
+    z = torch.randn(len(masks), 6, dtype=torch.float64)
+    torch.testing.assert_close(step.inverse(step(z, masks)[0], masks), z, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("gate", [-200.0, 200.0])
+def test_saturated_gates(gate):
+    """Gates at sigmoid(-200) in float32 have a finite log-determinant, -200 a moved dimension, and finite gradients."""
+    step = MaskedFlow(4, 1, 3).steps[0]
+    nn.init.zeros_(step.gate.weight)
+    nn.init.constant_(step.gate.bias, gate)
+    z = torch.randn(2, 4)
+    moved, log_det = step(z, torch.tensor([[0.0, 0, 0, 0], [1, 1, 0, 1]]))
+    assert log_det.tolist() == pytest.approx([4 * min(gate, 0), min(gate, 0)])
+    (moved.sum() + log_det.sum()).backward()
+    assert all(values.grad.isfinite().all() for values in step.parameters())
+
+
+def test_starts_near_the_identity():
+    """An untrained step moves by the share 1 - sigmoid(2) = 0.12 of the way to its shift, give or take its weights."""
+    torch.manual_seed(0)
+    step = MaskedFlow(50, 1, 50).requires_grad_(False).steps[0]
+    z, none = torch.randn(200, 50), torch.zeros(200, 50)
+    moved, log_det = step(z, none)
+    assert step.gate.bias.eq(2).all()
+    assert (moved - z).square().mean() < 0.03 * z.square().mean()
+    assert log_det.mean().item() / 50 == pytest.approx(math.log(1 / (1 + math.exp(-2))), abs=0.02)
+
+
+def test_without_steps():
+    """A flow of no steps is the identity, with log-determinant 0 and no parameters."""
+    z = torch.randn(3, 4)
+    moved, log_det = MaskedFlow(4, 0)(z)
+    assert moved.equal(z)
+    assert log_det.equal(torch.zeros(3))
+    assert not list(MaskedFlow(4, 0).parameters())
+
+
+@pytest.mark.parametrize(("dim", "hidden"), [(1, 50), (20, 50), (7, 3)])
+def test_parameter_count(dim, hidden):
+    """A step has 3 D H + H + 2 D parameters."""
+    count = sum(values.numel() for values in MaskedFlow(dim, 2, hidden).parameters())
+    assert count == 2 * (3 * dim * hidden + hidden + 2 * dim)
+
+
+def test_hidden_layer_bends():
+    """The flow is no affine map of the dimensions it keeps: moved dimensions bend with them."""
+    step = flow(2, steps=1).steps[0]
+    z = torch.tensor([[-1.0, 0.5], [0, 0.5], [1, 0.5]]).double()
+    moved, _ = step(z, torch.tensor([[1.0, 0]]).double().expand(3, 2))
+    assert (moved[0] - 2 * moved[1] + moved[2])[1].abs() > 0.01
+
+
+def test_masks_are_fresh_and_fair():
+    """Each example, dimension and call has its own mask, which keeps half of the dimensions."""
+    made = flow(8, steps=1)
+    z = torch.randn(1, 8, dtype=torch.float64).repeat(4000, 1)
+    kept = (made(z)[0] == z).double()
+    assert kept.mean(0).sub(0.5).abs().max() < 5 * 0.5 / 4000**0.5
+    correlation = torch.corrcoef(kept.T).fill_diagonal_(0)
+    assert correlation.abs().max() < 5 / 4000**0.5
+    assert not (made(z)[0] == z).double().equal(kept)
