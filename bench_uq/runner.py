@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -48,12 +49,12 @@ def run_all(jobs: Sequence[Job], at_once: int, finished: Callable[[Job, dict[str
     context = multiprocessing.get_context("forkserver")
     # An optimiser imports torch._dynamo on first use, which takes seconds: once for all runs, not once a run.
     context.set_forkserver_preload(["bench_uq.execute", "torch._dynamo"])
-    waiting, working = list(jobs), list[Worker]()
+    waiting, working, seconds = list(jobs), list[Worker](), dict[tuple[str, str], float]()
     with stoppable(working), bar(len(jobs)) as progress:
         done = 0
         while waiting or working:
             while waiting and len(working) < at_once:
-                working.append(start(context, waiting.pop(0)))
+                working.append(start(context, waiting.pop(longest(waiting, seconds))))
             for worker in ended(working):
                 working.remove(worker)
                 if worker.busy:
@@ -61,9 +62,24 @@ def run_all(jobs: Sequence[Job], at_once: int, finished: Callable[[Job, dict[str
                     waiting.append(worker.job)
                     continue
                 done += 1
-                finished(worker.job, worker.result or killed(worker))
+                record = worker.result or killed(worker)
+                seconds[kind(worker.job)] = record.get("train_seconds") or 0.0
+                finished(worker.job, record)
             progress.n = done + sum(worker.progress for worker in working)
             progress.set_postfix_str(", ".join(worker.job.run.name.rsplit("-", 1)[0] for worker in working))
+
+
+def kind(job: Job) -> tuple[str, str]:
+    """Return what runs of one length share."""
+    return job.run.method, job.run.dataset
+
+
+def longest(waiting: Sequence[Job], seconds: Mapping[tuple[str, str], float]) -> int:
+    """Return the place of the run to start next: the longest as far as known, so that no long one is left for last.
+
+    Runs of which none has ended yet go first, in their order.
+    """
+    return max(range(len(waiting)), key=lambda place: seconds.get(kind(waiting[place]), math.inf))
 
 
 def bar(total: int) -> tqdm[Any]:

@@ -73,7 +73,7 @@ def main() -> None:
     images = rng.integers(0, 256, (arguments.batch, 1, 28, 28), dtype=np.uint8)
     data = Resident(Examples(images, rng.integers(0, 10, arguments.batch)), torch.device(arguments.device), 128)
     inputs, targets = data.take(slice(None))
-    steps = {"plain": plain_step(inputs.contiguous(), targets)}
+    steps = {"plain": plain_step(inputs.clone(memory_format=torch.contiguous_format), targets)}
     steps |= {name: our_step(Plugins().spec("method", name).value, data) for name in METHODS}
     for step in steps.values():
         timed(step, 3)

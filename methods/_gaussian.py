@@ -13,32 +13,6 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 
 
-class Capped(torch.autograd.Function):
-    """min(value, cap), whose gradient is stopped above the cap only where a step along it would lead further up.
-
-    Plain clamping would hold a value that has passed the cap there for good.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(value: Tensor, cap: float) -> Tensor:
-        """Return the capped values."""
-        return value.clamp(max=cap)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
-        """Keep what the gradient depends on."""
-        ctx.save_for_backward(inputs[0])
-        ctx.cap = inputs[1]
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """Return the gradient where the value is below the cap or descent leads down."""
-        (value,) = ctx.saved_tensors
-        return torch.where((value < ctx.cap) | (gradients[0] > 0), gradients[0], 0), None
-
-
 class GaussianWeights(nn.Module):
     """Independent Gaussians over the weights and biases of one layer, N(mean, exp(log_variance)).
 
@@ -61,7 +35,7 @@ class GaussianWeights(nn.Module):
         self.prior_std = prior_std
         self.max_log_variance = 2 * math.log(max_std)
         self.mean = nn.Parameter(torch.randn(shape) * math.sqrt(2 / fan_in))
-        self.raw_log_variance = nn.Parameter(start_log_variance + 1e-3 * torch.randn(shape))
+        self.weight_log_variance = nn.Parameter(start_log_variance + 1e-3 * torch.randn(shape))
         if bias:
             self.bias_mean = nn.Parameter(torch.zeros(shape[0]))
             self.bias_log_variance = nn.Parameter(torch.full((shape[0],), start_log_variance))
@@ -71,11 +45,15 @@ class GaussianWeights(nn.Module):
 
     @property
     def log_variance(self) -> Tensor:
-        """Log-variances of the weights, capped."""
-        if math.isinf(self.max_log_variance):
-            return self.raw_log_variance
-        capped: Tensor = Capped.apply(self.raw_log_variance, self.max_log_variance)
-        return capped
+        """Log-variances of the weights, put back to the cap where a step led above it.
+
+        Putting them back, as projected gradient descent does, lets them come down again and costs no gradient;
+        clamping in the graph would hold a value that has passed the cap there for good.
+        """
+        if not math.isinf(self.max_log_variance):
+            with torch.no_grad():
+                self.weight_log_variance.clamp_(max=self.max_log_variance)
+        return self.weight_log_variance
 
     @property
     def bias_variance(self) -> Tensor:
@@ -97,6 +75,32 @@ def normal_kl(squares: Tensor, log_variance: Tensor, prior_std: float) -> Tensor
     return 0.5 * (second_moment - log_variance.sum() + log_variance.numel() * (2 * math.log(prior_std) - 1))
 
 
+class Perturbed(torch.autograd.Function):
+    """mean + 2 sqrt(variance) half_noise, elementwise, in four passes over memory, gradients included."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(mean: Tensor, variance: Tensor, half_noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the outputs and their derivative in the variance."""
+        std = variance.sqrt()
+        return torch.addcmul(mean, std, half_noise, value=2), half_noise / std
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+        """Keep the derivative."""
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
+        """Return the gradients of mean and variance."""
+        if gradients[0] is None:
+            return None, None, None
+        return gradients[0], gradients[0] * ctx.saved_tensors[0], None
+
+
 def perturb(mean: Tensor, variance: Tensor) -> Tensor:
     """Return a draw from N(mean, variance), elementwise: (B, features) or (B, channels, height, width)."""
     if mean.dim() == 4 and mean.is_contiguous(memory_format=torch.channels_last):
@@ -104,7 +108,8 @@ def perturb(mean: Tensor, variance: Tensor) -> Tensor:
         noise = torch.randn(mean.permute(0, 2, 3, 1).shape, dtype=mean.dtype, device=mean.device).permute(0, 3, 1, 2)
     else:
         noise = torch.randn_like(mean)
-    return torch.addcmul(mean, variance.sqrt(), noise)
+    outputs: Tensor = Perturbed.apply(mean, variance, noise.mul_(0.5))[0]
+    return outputs
 
 
 def pair(size: int | tuple[int, int]) -> tuple[int, int]:

@@ -9,8 +9,8 @@ import torch
 from torch.nn.functional import conv2d
 
 from bench_uq.errors import UsageError
-from bench_uq.methods._gaussian import Capped
-from bench_uq.methods.mean_field import MeanFieldConv2d
+from bench_uq.methods._gaussian import Perturbed
+from bench_uq.methods.mean_field import MeanFieldConv2d, MeanFieldLinear
 from bench_uq.methods.mnf import MNFConv2d, MNFLinear
 from bench_uq.plugins import Plugins
 
@@ -37,12 +37,24 @@ def test_one_z_an_example_over_leading_axes() -> None:
 
 
 def test_a_capped_variance_can_come_down_again() -> None:
-    """Above the cap a gradient that leads down passes, one that leads up does not; below it both do."""
-    values = torch.tensor([1.0, 1.0, -1.0, -1.0], requires_grad=True)
-    capped = Capped.apply(values, 0.0)
-    assert capped.tolist() == [0.0, 0.0, -1.0, -1.0]
-    (capped * torch.tensor([1.0, -1.0, 1.0, -1.0])).sum().backward()
-    assert values.grad.tolist() == [1.0, 0.0, 1.0, -1.0]
+    """A variance that a step led above its cap is put back to it and follows the next gradient down."""
+    torch.manual_seed(0)
+    layer = MeanFieldLinear(3, 2, max_std=0.5, start_log_variance=-2.0)
+    layer.weight_log_variance.data.fill_(1.0)
+    assert torch.allclose(layer.log_variance.exp().sqrt(), torch.tensor(0.5))
+    optimiser = torch.optim.SGD(layer.parameters(), lr=0.1)
+    layer.log_variance.sum().backward()
+    optimiser.step()
+    assert torch.allclose(layer.log_variance, torch.tensor(2 * math.log(0.5) - 0.1))
+
+
+def test_noise_is_differentiated_right() -> None:
+    """The gradients of a draw in its mean and variance are those of mean + sqrt(variance) noise."""
+    mean, variance = (torch.rand(3, 4, dtype=torch.double, requires_grad=True) for _ in range(2))
+    noise = torch.randn(3, 4, dtype=torch.double)
+    drawn = Perturbed.apply(mean, variance, noise / 2)[0]
+    torch.testing.assert_close(drawn, mean + variance.sqrt() * noise)
+    assert torch.autograd.gradcheck(lambda *inputs: Perturbed.apply(*inputs, noise)[0], (mean, variance))
 
 
 @pytest.mark.parametrize("method", ["mean-field", "mnf"])

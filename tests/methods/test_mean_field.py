@@ -207,8 +207,8 @@ def test_cap_holds_in_outputs_and_kl(kind, prior):
     """A standard deviation above max_std is max_std in the outputs, and in the KL; biases have no cap."""
     layer, capped = (make(kind, max_std=0.5, prior=prior) for _ in range(2))
     with torch.no_grad():
-        layer.raw_log_variance.fill_(3)
-        capped.raw_log_variance.fill_(2 * math.log(0.5))
+        layer.weight_log_variance.fill_(3)
+        capped.weight_log_variance.fill_(2 * math.log(0.5))
         for each in (layer, capped):
             each.bias_log_variance.fill_(4)
     results = []

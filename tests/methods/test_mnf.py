@@ -32,7 +32,9 @@ def spread(layer: Layer, seed: int = 1) -> Layer:
     with torch.no_grad():
         for name, values in layer.named_parameters():
             values += (0.2 if "flow" in name else 0.4) * torch.randn_like(values)
-        layer.raw_log_variance += torch.linspace(-1.5, 0.7, len(layer.mean)).reshape(-1, *(1,) * (layer.mean.dim() - 1))
+        layer.weight_log_variance += torch.linspace(-1.5, 0.7, len(layer.mean)).reshape(
+            -1, *(1,) * (layer.mean.dim() - 1)
+        )
         layer.contraction.copy_(torch.linspace(-0.8, 1.6, len(layer.contraction)))
         layer.r_log_precision.copy_(torch.linspace(-0.5, 0.7, len(layer.r_mean)))
         layer.r_mean.fill_(2)
@@ -238,7 +240,7 @@ def test_filters_share_z_over_positions(agree):
     layer = make("conv", start_log_variance=-80.0, bias=False)
     inputs = torch.randn(1, 2, 4, 4, dtype=torch.float64)
     with torch.no_grad():
-        layer.raw_log_variance.fill_(-80)
+        layer.weight_log_variance.fill_(-80)
         outputs = layer(inputs.expand(50, -1, -1, -1))
         plain = nn.functional.conv2d(inputs, layer.mean)
     factors = outputs / plain
@@ -251,7 +253,7 @@ def test_z_is_per_example(kind):
     """Equal examples of a batch have unequal z: their outputs differ where the weights given z have no variance."""
     layer = make(kind)
     with torch.no_grad():
-        layer.raw_log_variance.fill_(-80)
+        layer.weight_log_variance.fill_(-80)
         layer.bias_log_variance.fill_(-80)
         outputs = layer(torch.ones(6, 3).double() if kind == "dense" else torch.ones(6, 2, 2, 2).double()).flatten(1)
     distance = torch.pdist(outputs)
@@ -264,7 +266,7 @@ def test_bias_is_outside_z(kind):
     layer = make(kind, flows=0)
     with torch.no_grad():
         layer.z_mean.zero_()
-        for values in (layer.z_log_variance, layer.raw_log_variance, layer.bias_log_variance):
+        for values in (layer.z_log_variance, layer.weight_log_variance, layer.bias_log_variance):
             values.fill_(-80)
         outputs = layer(torch.ones(2, 3).double() if kind == "dense" else torch.ones(2, 2, 3, 3).double())
     expected = layer.bias_mean.reshape(1, -1, *(1,) * (outputs.dim() - 2)).expand_as(outputs)
@@ -276,8 +278,8 @@ def test_cap_holds_in_outputs_and_kl(kind):
     """A standard deviation above max_std is max_std in the outputs, and in the KL."""
     layer, capped = make(kind, max_std=0.5), make(kind, max_std=0.5)
     with torch.no_grad():
-        layer.raw_log_variance.fill_(3)
-        capped.raw_log_variance.fill_(2 * math.log(0.5))
+        layer.weight_log_variance.fill_(3)
+        capped.weight_log_variance.fill_(2 * math.log(0.5))
     inputs = torch.ones(5, 3).double() if kind == "dense" else torch.ones(5, 2, 3, 3).double()
     results = []
     for each in (layer, capped):
