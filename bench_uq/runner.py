@@ -20,6 +20,10 @@ from tqdm import tqdm
 from bench_uq import store
 from bench_uq.execute import Interrupted, Job, execute
 
+#: What every run would import again, for seconds each: an optimiser imports torch._dynamo on first use, and datasets
+#: scikit-learn and matplotlib. Imported once, in the process that all runs are forked from.
+PRELOADED = ["bench_uq.execute", "torch._dynamo", "sklearn.datasets", "sklearn.model_selection", "matplotlib.textpath"]
+
 #: Seconds between two looks at a run that another process is doing.
 PATIENCE = 1.0
 
@@ -47,8 +51,7 @@ class Worker:
 def run_all(jobs: Sequence[Job], at_once: int, finished: Callable[[Job, dict[str, Any]], None]) -> None:
     """Do all jobs, ``at_once`` at a time; ``finished`` is called with each job's record as it ends."""
     context = multiprocessing.get_context("forkserver")
-    # An optimiser imports torch._dynamo on first use, which takes seconds: once for all runs, not once a run.
-    context.set_forkserver_preload(["bench_uq.execute", "torch._dynamo"])
+    context.set_forkserver_preload(PRELOADED)
     waiting, working, seconds = list(jobs), list[Worker](), dict[tuple[str, str], float]()
     with stoppable(working), bar(len(jobs)) as progress:
         done = 0
