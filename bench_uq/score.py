@@ -73,8 +73,9 @@ def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[
     kept = store.read_json(run.path / KEPT)
     if isinstance(kept, dict) and kept.get("key") == key:
         return kept
-    kept = {"key": key, **computed(run, asked)}
-    if asked:
+    whole = [shown for shown in asked if run.holds(shown["file"])]
+    kept = {"key": key, **computed(run, whole)}
+    if whole and len(whole) == len(asked):  # else a file that is made again, the same, would stay without scores
         store.write_json(run.path / KEPT, kept)
     return kept
 
@@ -84,12 +85,10 @@ def computed(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[s
     from bench_uq.metrics import applicable
     from bench_uq.metrics.curves import curves
 
-    stored = {shown["file"]: run.predictions(shown["file"]) for shown in asked if run.holds(shown["file"])}
-    clean = next((stored[shown["file"]] for shown in asked if is_clean(shown) and shown["file"] in stored), None)
+    stored = {shown["file"]: run.predictions(shown["file"]) for shown in asked}
+    clean = next((stored[shown["file"]] for shown in asked if is_clean(shown)), None)
     scores, lines = list[list[Any]](), training_curves(run)
     for shown in asked:
-        if shown["file"] not in stored:
-            continue
         predictions, place = stored[shown["file"]], [shown["condition"], shown["level"]]
         against = None if is_clean(shown) else compared(clean, predictions, shown["kind"])
         for metric in applicable(predictions, against):

@@ -1,0 +1,137 @@
+"""Stored predictions become rows, and every planned run is a row."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench_uq import read_scores, store
+from bench_uq.contracts import Predictions
+from bench_uq.errors import UsageError
+from bench_uq.score import cell, score, sort_key
+
+
+def entry(run: str, method: str, seed: int) -> dict[str, Any]:
+    """Return a planned run that shows clean and unseen data."""
+    shown = [
+        {"condition": "clean", "kind": "clean", "level": None, "file": "clean.npz"},
+        {"condition": "letters", "kind": "unseen", "level": None, "file": "letters.npz"},
+    ]
+    return {"run": run, "method": method, "dataset": "digits", "seed": seed, "shown": shown}
+
+
+def predictions(confidence: float, *, labelled: bool = True) -> Predictions:
+    """Return four predictions of class 0 among two, three of them right."""
+    probs = np.tile(np.array([confidence, 1 - confidence], dtype=np.float32), (4, 1))
+    arrays = {"probs": probs, "draw_entropy": np.zeros(4, np.float32), "inputs": np.zeros((1, 1, 8, 8), np.float32)}
+    if labelled:
+        targets = np.array([0, 0, 0, 1])
+        arrays |= {"targets": targets, "log_density": np.log(probs[np.arange(4), targets])}
+    return Predictions(arrays)
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    """Return a suite with a run that is whole, one that failed after its clean data, and one that never began."""
+    folder = tmp_path / "quick"
+    runs = {f"{name}|digits|0": entry(f"{name}-digits-s0-00000000", name, 0) for name in ("map", "mnf", "dropout")}
+    store.merge_plan(folder, runs)
+    for name, status in (("map", "ok"), ("mnf", "failed")):
+        run = store.run_folder(folder, f"{name}-digits-s0-00000000")
+        run.save_predictions("clean.npz", predictions(0.9))
+        if status == "ok":
+            run.save_predictions("letters.npz", predictions(0.6, labelled=False))
+        run.update(
+            status=status, reason=None if status == "ok" else "KeyError: 'x', \"y\"", environment={"python": "3"}
+        )
+    return folder
+
+
+def test_hand_worked_scores(suite: Path) -> None:
+    """The scores of four predictions at 0.9, three of them right, are what they are by hand."""
+    score(suite)
+    values = read_scores(suite).set_index(["method", "condition", "metric"]).value
+    assert values["map", "clean", "accuracy"] == 0.75
+    assert values["map", "clean", "nll"] == pytest.approx(-(3 * np.log(0.9) + np.log(0.1)) / 4)
+    assert values["map", "clean", "brier"] == pytest.approx((3 * 0.02 + 1.62) / 4, abs=1e-6)
+    assert values["map", "clean", "ece"] == pytest.approx(0.15, abs=1e-6)
+    assert values["map", "letters", "auroc_entropy"] == 1.0
+    assert ("map", "letters", "accuracy") not in values
+
+
+def test_every_planned_run_is_a_row(suite: Path) -> None:
+    """A run that failed or never began is a row with its status and reason, quotes and commas intact."""
+    score(suite)
+    with (suite / "runs.csv").open() as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert {method: row["status"] for method, row in rows.items()} == {
+        "map": "ok",
+        "mnf": "failed",
+        "dropout": "missing",
+    }
+    assert rows["mnf"]["reason"] == "KeyError: 'x', \"y\""
+    assert rows["map"]["environment"] != ""
+
+
+def test_superseded_runs_are_listed_and_not_scored(suite: Path) -> None:
+    """A stored run that a later plan no longer asks for is listed as superseded, and has no scores."""
+    store.merge_plan(suite, {"map|digits|0": entry("map-digits-s0-11111111", "map", 0)})
+    score(suite)
+    with (suite / "runs.csv").open() as file:
+        statuses = {row["run"]: row["status"] for row in csv.DictReader(file)}
+    assert statuses["map-digits-s0-00000000"] == "superseded"
+    assert statuses["map-digits-s0-11111111"] == "missing"
+    assert "map" not in set(read_scores(suite).method)
+
+
+def test_kept_scores_follow_the_files(suite: Path) -> None:
+    """What was scored before is taken over while its file is unchanged, and scored again when it is not."""
+    score(suite)
+    run = store.run_folder(suite, "map-digits-s0-00000000")
+    run.save_predictions("clean.npz", predictions(0.7))
+    score(suite)
+    values = read_scores(suite).set_index(["method", "condition", "metric"]).value
+    assert values["map", "clean", "ece"] == pytest.approx(0.05, abs=1e-6)
+    assert values["mnf", "clean", "ece"] == pytest.approx(0.15, abs=1e-6)
+
+
+def test_damaged_predictions_have_no_scores(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Predictions that are not as they were stored give no score, not a wrong one, until they are made again."""
+    (suite / "runs" / "map-digits-s0-00000000" / "clean.npz").write_bytes(b"PK")
+    score(suite)
+    scores = read_scores(suite)
+    assert scores[(scores.method == "map") & (scores.condition == "clean")].empty
+    assert "set aside" in capsys.readouterr().err
+    store.run_folder(suite, "map-digits-s0-00000000").save_predictions("clean.npz", predictions(0.9))
+    score(suite)
+    assert not read_scores(suite).query("method == 'map' and condition == 'clean'").empty
+
+
+def test_nothing_to_score(tmp_path: Path) -> None:
+    """A folder without a plan is told of, with the command that makes one."""
+    with pytest.raises(UsageError, match="bench-uq run"):
+        score(tmp_path)
+
+
+def test_cells_and_order() -> None:
+    """Floats keep their digits, what is missing is empty, and numbers sort as numbers."""
+    assert [cell(0.1 + 0.2), cell(None), cell(3), cell(1e-300)] == ["0.30000000000000004", "", "3", "1e-300"]
+    assert sorted([["b", 10.0], ["b", 9.0], ["b", None], ["a", 1.0]], key=sort_key) == [
+        ["a", 1.0],
+        ["b", None],
+        ["b", 9.0],
+        ["b", 10.0],
+    ]
+
+
+def test_foreign_scores(tmp_path: Path) -> None:
+    """A CSV with other columns, or none, is refused by name."""
+    (tmp_path / "scores.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UsageError, match=r"scores\.csv"):
+        read_scores(tmp_path)
+    with pytest.raises(UsageError, match="bench-uq"):
+        read_scores(tmp_path / "nowhere")
