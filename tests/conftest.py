@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,6 +17,16 @@ torch.set_num_threads(1)  # tests run side by side: threads of their own only ge
 
 REPO = Path(__file__).resolve().parents[1]
 UNPACK = REPO.parent / "shared" / "data" / "unpack.py"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure on CI, where every tool and all data must be there."""
+    del item
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"skipped on CI: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")
