@@ -67,9 +67,10 @@ def run_all(jobs: Sequence[Job], at_once: int, finished: Callable[[Job, dict[str
                 done += 1
                 record = worker.result or killed(worker)
                 seconds[kind(worker.job)] = record.get("train_seconds") or 0.0
+                progress.clear()  # its line is for stdout, which may be the same terminal
                 finished(worker.job, record)
             progress.n = done + sum(worker.progress for worker in working)
-            progress.set_postfix_str(", ".join(worker.job.run.name.rsplit("-", 1)[0] for worker in working))
+            progress.set_description_str(", ".join(worker.job.run.name.rsplit("-", 1)[0] for worker in working))
 
 
 def kind(job: Job) -> tuple[str, str]:
@@ -87,7 +88,7 @@ def longest(waiting: Sequence[Job], seconds: Mapping[tuple[str, str], float]) ->
 
 def bar(total: int) -> tqdm[Any]:
     """Return a progress bar with an estimate on stderr; silent when piped."""
-    form = "{percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} runs [{elapsed}<{remaining}] {postfix}"
+    form = "{percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} runs [{elapsed}<{remaining}] {desc}"
     return tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=form, file=sys.stderr, dynamic_ncols=True)
 
 
