@@ -15,6 +15,7 @@ from bench_uq._version import __version__
 from bench_uq.errors import UsageError
 
 if TYPE_CHECKING:
+    from bench_uq.config import Suite
     from bench_uq.execute import Job
     from bench_uq.plan import Run
     from bench_uq.plugins import Plugins
@@ -36,6 +37,15 @@ class Group(click.Group):
             sys.exit(USAGE)
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except Exception as error:
+            if context.params.get("debug"):
+                traceback.print_exc()
+            click.echo(
+                f"Error: {type(error).__name__}: {error} (bench-uq --debug shows where)".splitlines()[0], err=True
+            )
+            sys.exit(FAILED)
 
 
 def commas(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -106,7 +116,7 @@ def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None
     known = Plugins(tuple(flags["plugins"]))
     changes = {"set": flags["assignments"], **{key: flags[key] for key in ("methods", "datasets", "seeds")}}
     chosen = read_suite(suite, changes)
-    folder = writable(results) / chosen.name
+    folder = writable(results / suite_folder_name(chosen))
     contents = Contents(data_dir, results / ".contents.json")
     runs = make_plan(chosen, known, contents)
     planned = make_jobs(runs, folder, data_dir, known, choose_device(device), flags["force"])
@@ -124,12 +134,17 @@ def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None
     sys.exit(FAILED if failed else 0)
 
 
-def writable(results: Path) -> Path:
-    """Return the results root, refusing one that cannot be written to."""
-    existing = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
+def suite_folder_name(suite: Suite) -> str:
+    """Return the folder of a suite: scores on the validation split never stand among those on the test split."""
+    return f"{suite.name}-validation" if suite.settings.evaluate_on == "validation" else suite.name
+
+
+def writable(folder: Path) -> Path:
+    """Return a folder to write to, refusing one that cannot be written to."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UsageError(f"cannot write results to {results}: {existing} is not a folder that can be written to")
-    return results
+        raise UsageError(f"cannot write to {folder}: {existing} is not a folder that can be written to")
+    return folder
 
 
 def choose_device(name: str) -> str:
@@ -190,6 +205,8 @@ def do(planned: list[Job], at_once: int, description: str) -> int:
 
 def verdict(record: dict[str, Any]) -> str:
     """Return how a run ended, for its line on stdout."""
+    if record.get("stored"):
+        return "stored"
     if record["status"] != "ok":
         return f"{record['status']}: {record.get('reason')}"
     seconds = (
@@ -228,7 +245,7 @@ def score(suite: str, results: Path) -> None:
     """Rebuild scores.csv, curves.csv, runs.csv, environment.json and examples.npz from the stored predictions."""
     from bench_uq.score import score as score_folder
 
-    folder = results / suite_name(suite)
+    folder = writable(results / suite_name(suite))
     score_folder(folder)
     click.echo(f"scores: {folder / 'scores.csv'}")
 

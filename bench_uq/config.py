@@ -104,6 +104,7 @@ def suite_path(name: str) -> Path:
 
 def read_table(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return a suite's table, laid over the suite that it extends."""
+    path = path.resolve()
     if path in seen:
         raise UsageError(f"suite {path.stem!r} extends itself")
     try:
@@ -143,11 +144,12 @@ def apply_assignment(table: dict[str, Any], assignment: str) -> None:
         raise UsageError(f"--set takes KEY=VALUE, not {assignment!r}")
     method, dot, option = key.rpartition(".")
     if dot:
-        table["options"] = merge(table.get("options", {}), {method: {option: value}})
+        table["options"] = merge(tabled("options", table.get("options", {})), {method: {option: value}})
         return
     if key not in SETTING_TYPES:
         raise unknown("setting", key, SETTING_TYPES)
-    settings = {name: dict(part) if isinstance(part, Mapping) else part for name, part in table["settings"].items()}
+    before = tabled("settings", table.get("settings", {}))
+    settings = {name: dict(part) if isinstance(part, Mapping) else part for name, part in before.items()}
     for part in settings.values():
         if isinstance(part, dict):
             part.pop(key, None)
@@ -172,7 +174,10 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
         seeds=seeds(table["seeds"]),
         settings=Settings(**typed_settings(shared)),
         method_settings=checked({key: typed_settings(part) for key, part in special.items()}),
-        options={key: dict(tabled(f"options.{key}", part)) for key, part in table.get("options", {}).items()},
+        options={
+            key: dict(tabled(f"options.{key}", part))
+            for key, part in tabled("options", table.get("options", {})).items()
+        },
         conditions={key: levels(key, value) for key, value in conditions.items()},
         dataset_conditions={
             dataset: {key: levels(key, value) for key, value in part.items()} for dataset, part in by_dataset.items()

@@ -59,14 +59,23 @@ def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
         raise UsageError(
             f"{name}: inputs are uint8 or float32 and targets int64 or float32, not {inputs.dtype} and {targets.dtype}"
         )
+    if inputs.dtype == np.float32 and not np.isfinite(inputs).all():
+        raise UsageError(f"{name}: some inputs of the {split} split are not finite")
+    if inputs.dtype == np.float32 and inputs.ndim > 2 and not (inputs.min() >= 0 and inputs.max() <= 1):
+        raise UsageError(f"{name}: images are uint8, or float32 in [0, 1]; those of the {split} split are not")
     return examples
 
 
 def check_task(dataset: Dataset, task: Task, examples: Examples) -> None:
-    """Refuse examples that are not of the shape that their task names."""
+    """Refuse examples that are not of the shape and classes that their task names."""
     if examples.inputs.shape[1:] != task.input_shape:
         raise UsageError(
             f"{type(dataset).__name__}: inputs are {examples.inputs.shape[1:]}, its task says {task.input_shape}"
+        )
+    labels, classes = examples.targets, task.likelihood.parameters
+    if labels.dtype == np.int64 and not (labels.min() >= 0 and labels.max() < classes):
+        raise UsageError(
+            f"{type(dataset).__name__}: labels are {labels.min()} to {labels.max()}, not 0 to {classes - 1}"
         )
 
 

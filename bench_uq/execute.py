@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import shutil
 import signal
 import time
 import traceback
@@ -47,18 +46,24 @@ class Job:
     force: bool = False
 
 
-def missing(job: Job) -> list[Shown]:
-    """Return what a run has not yet been shown; damaged predictions are missing."""
+def missing(job: Job, *, repair: bool = False) -> list[Shown]:
+    """Return what a run has not yet been shown; damaged predictions are missing, with ``repair`` set aside."""
     folder = store.run_folder(job.folder, job.run.name)
-    return [shown for shown in job.run.shown if not folder.holds(shown.file)]
+    return [shown for shown in job.run.shown if not folder.holds(shown.file, repair=repair)]
+
+
+def is_trained(folder: store.RunFolder, *, repair: bool = False) -> bool:
+    """Return whether a run's network and training curves are stored."""
+    return folder.holds(store.NETWORK, repair=repair) & folder.holds(store.TRAINING, repair=repair)
 
 
 def complete(job: Job) -> bool:
     """Return whether a run is stored with all that is asked of it."""
-    record = store.run_folder(job.folder, job.run.name).record()
+    folder = store.run_folder(job.folder, job.run.name)
+    record = folder.record()
     if record.get("key") != job.run.key or record.get("status") != "ok":
         return False
-    return not missing(job) and store.run_folder(job.folder, job.run.name).holds(store.NETWORK)
+    return not missing(job) and is_trained(folder)
 
 
 def execute(job: Job, report: Callable[[float], None]) -> dict[str, Any] | None:
@@ -70,7 +75,7 @@ def execute(job: Job, report: Callable[[float], None]) -> dict[str, Any] | None:
         if not mine:
             return None
         if complete(job) and not job.force:
-            return folder.record()
+            return {**folder.record(), "stored": True}  # another process was faster
         with recorded(folder):
             work(job, folder, report)
         return folder.record()
@@ -110,20 +115,15 @@ def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> 
     device = torch.device(job.device)
     if device.type == "cpu":
         torch.set_num_threads(settings.threads)
-    started = environment(device)
-    folder.update(
-        **facts(run),
-        status="interrupted",
-        reason="the process ended before the run did",
-        environment=started,
-        git=job.git,
-    )
+    folder.update(**facts(run), status="interrupted", reason="the process ended before the run did")
     plugins = Plugins(job.files)
     method: Method = plugins.spec("method", run.method_full).value
     dataset = plugins.spec("dataset", run.dataset_full).value
     task = dataset.task(job.root)
     splits = training_splits(load(dataset, "train", job.root, run.seed), settings, run.seed)
-    if job.force or not folder.holds(store.NETWORK):
+    if job.force or not is_trained(folder, repair=True):
+        folder.forget(name for name in folder.record().get("files", {}) if name.endswith(".npz"))
+        folder.update(environment=environment(device), git=job.git, predict_seconds={}, peak_memory=0)
         reuse = None if job.force else store.elsewhere(job.folder, run.name, run.key)
         if reuse:
             copy_training(reuse, folder)
@@ -132,9 +132,9 @@ def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> 
             train_and_store(method, task, data, run, folder, lambda share: report(0.8 * share))
     nets = restored(method, task, device, folder)
     trained = Trained(method, task, nets, run.seed)
-    todo = list(run.shown) if job.force else missing(job)
+    todo = missing(job, repair=True)
     show(trained, todo, job, plugins, splits[1], lambda share: report(0.8 + 0.2 * share))
-    folder.update(peak_memory=peak_memory(device))
+    folder.update(peak_memory=max(peak_memory(device), folder.record().get("peak_memory") or 0))
 
 
 def facts(run: Run) -> dict[str, Any]:
@@ -184,14 +184,10 @@ def training_csv(history: Sequence[Epoch]) -> bytes:
 def copy_training(source: store.RunFolder, folder: store.RunFolder) -> None:
     """Take over the trained network of the same run in another suite."""
     record = source.record()
-    folder.path.mkdir(parents=True, exist_ok=True)
     for name in (store.TRAINING, store.NETWORK):
-        if not source.holds(name):
-            continue
-        shutil.copyfile(source.path / name, folder.path / f".{name}.part")
-        (folder.path / f".{name}.part").replace(folder.path / name)
-        folder.update(files={**folder.record().get("files", {}), name: record["files"][name]})
-    folder.update(**{name: record[name] for name in ("train_seconds", "converged", "parameters", "environment")})
+        folder.add_file(name, (source.path / name).read_bytes())
+    names = ("train_seconds", "converged", "parameters", "environment", "git", "peak_memory")
+    folder.update(**{name: record.get(name) for name in names})
 
 
 def restored(method: Method, task: Any, device: torch.device, folder: store.RunFolder) -> nn.ModuleList:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -111,8 +112,13 @@ def task_of(net: nn.Module) -> Task:
 
 
 def kl(net: nn.Module) -> Tensor | float:
-    """Return the sum over all layers with a ``kl()`` of their KL(posterior || prior), in nats; 0 without one."""
-    divergences = (getattr(layer, "kl", None) for layer in net.modules() if layer is not net)
+    """Return the sum over all layers with a ``kl()`` of their KL(posterior || prior), in nats; 0 without one.
+
+    A network with a ``kl()`` of its own answers for all of its layers.
+    """
+    if callable(own := getattr(net, "kl", None)):
+        return cast(Tensor, own())
+    divergences = (getattr(layer, "kl", None) for layer in net.modules())
     return sum(divergence() for divergence in divergences if callable(divergence))
 
 

@@ -63,6 +63,8 @@ def make_plan(suite: Suite, plugins: Plugins, contents: Contents) -> list[Run]:
     for kind, specs in (("methods", methods), ("datasets", datasets)):
         refuse_repeated(kind, specs)
     check_tables(suite, methods, datasets, plugins)
+    for spec in datasets:  # files that are missing are told of before those of unseen data
+        contents.hash(spec, "train", suite.seeds[0])
     conditions = {spec.name: conditions_of(suite, spec, plugins, contents) for spec in datasets}
     return [
         make_run(method, dataset, seed, suite.settings_of(method.plain), conditions[dataset.name], contents)
@@ -70,6 +72,11 @@ def make_plan(suite: Suite, plugins: Plugins, contents: Contents) -> list[Run]:
         for dataset in datasets
         for method in methods
     ]
+
+
+def smaller(one: int, other: int) -> int:
+    """Return the smaller of two sizes of which 0 means all."""
+    return min(one or other, other or one)
 
 
 def plain_name(text: str) -> str:
@@ -89,10 +96,11 @@ def check_tables(suite: Suite, methods: list[Spec], datasets: list[Spec], plugin
     for name in suite.method_settings:
         if name not in plugins.names("method"):
             raise unknown("method in settings", name, plugins.names("method"))
-    known = {*plugins.names("method"), *plugins.names("dataset")}
-    for name in suite.options:
-        if name not in known:
-            raise unknown("method in options", name, known)
+    kinds = {name: kind for kind in ("condition", "dataset", "method") for name in plugins.names(kind)}
+    for name, options in suite.options.items():
+        if name not in kinds:
+            raise unknown("method in options", name, kinds)
+        plugins.spec(kinds[name], name, options)
     for name in suite.dataset_conditions:
         if name not in plugins.names("dataset"):
             raise unknown("dataset in conditions", name, plugins.names("dataset"))
@@ -104,7 +112,8 @@ class Contents:
     def __init__(self, root: Path, remembered: Path) -> None:
         self.root = root
         self.remembered = remembered
-        self.known: dict[str, str] = store.read_json(remembered) or {}
+        known = store.read_json(remembered)
+        self.known: dict[str, str] = known if isinstance(known, dict) else {}
         self.hash = functools.cache(self._hash)
 
     def _hash(self, spec: Spec, split: str, seed: int) -> str:
@@ -136,11 +145,11 @@ def conditions_of(
     found: list[tuple[Spec, tuple[float, ...]]] = []
     for text, levels in suite.conditions_of(dataset.plain).items():
         if plain_name(text) in plugins.names("condition"):
-            spec = plugins.spec("condition", text)
+            spec = plugins.spec("condition", text, suite.options.get(plain_name(text)))
             if not levels:
                 raise UsageError(f"condition {text!r} needs levels")
         elif plain_name(text) in plugins.names("dataset"):
-            spec = plugins.spec("dataset", text)
+            spec = plugins.spec("dataset", text, suite.options.get(plain_name(text)))
             if levels:
                 raise UsageError(f"unseen data {text!r} have no levels")
             check_unseen(dataset, spec, suite.seeds[0], contents)
@@ -188,7 +197,7 @@ def make_run(
                 shown_at(spec, "unseen", spec.source_hash, None, settings.test_images, settings, seed, contents)
             )
         for level in levels:
-            count = getattr(settings, spec.value.size)
+            count = smaller(getattr(settings, spec.value.size), settings.test_images)
             shown.append(changed_at(dataset, spec, level, count, settings, seed, contents))
     return Run(
         name=f"{method.plain}-{dataset.plain}-s{seed}-{key[:8]}",

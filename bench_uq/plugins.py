@@ -64,6 +64,8 @@ class Plugins:
         except (ValueError, TypeError) as error:
             raise UsageError(f"{kind} {plain!r}: {error}") from error
         name, full = spell(plain, value)
+        if convert_options(plain, cls, parse_full(full)) != {key: getattr(value, key) for key in option_types(cls)}:
+            raise UsageError(f"{kind} {plain!r}: its options cannot be written down: {full}")
         return Spec(kind, plain, name, full, source_hash(module), value)
 
     def _locations(self, kind: str) -> dict[str, Any]:
@@ -199,6 +201,14 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
             raise UsageError(f"option {key.strip()!r} is given twice in {text!r}")
         options[key.strip()] = value.strip()
     return match[1], options
+
+
+def parse_full(full: str) -> dict[str, str]:
+    """Return the options of a full spelling, none where it cannot be read back."""
+    try:
+        return parse(full)[1]
+    except UsageError:
+        return {}
 
 
 def convert_options(plain: str, cls: type, options: Mapping[str, Any]) -> dict[str, Any]:

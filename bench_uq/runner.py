@@ -138,12 +138,15 @@ def ended(working: Sequence[Worker]) -> list[Worker]:
 def killed(worker: Worker) -> dict[str, Any]:
     """Record a run whose process died without a word."""
     code = worker.process.exitcode
-    reason = (
-        f"its process was killed by {signal.Signals(-code).name}" if code < 0 else f"its process exited with {code}"
-    )
+    known = {number.value: number.name for number in signal.Signals}
+    ending = f"was killed by {known.get(-code, f'signal {-code}')}" if code < 0 else f"exited with {code}"
+    failed = {"status": "failed", "reason": f"its process {ending}"}
     folder = store.run_folder(worker.job.folder, worker.job.run.name)
     with folder.locked() as mine:
-        return folder.update(status="failed", reason=reason) if mine else folder.record()
+        record = folder.record()
+        if code == 0 and record.get("status") == "interrupted":
+            return record  # it was told to stop from outside, and said so
+        return folder.update(**failed) if mine else {**record, **failed}
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,14 @@ KEPT = "scored.json"
 
 def score(folder: Path) -> None:
     """Rebuild the derived files of a suite's folder; what is stored unchanged is not computed again."""
-    plan = store.read_plan(folder)["runs"]
-    if not plan:
+    if not store.read_plan(folder)["runs"]:
         raise UsageError(f"nothing to score in {folder}: no {store.PLAN} there (bench-uq run makes it)")
+    with store.suite_lock(folder):
+        write_derived(folder, store.read_plan(folder)["runs"])
+
+
+def write_derived(folder: Path, plan: Mapping[str, Any]) -> None:
+    """Write the derived files of the planned runs."""
     scores, curves, examples = list[list[Any]](), list[list[Any]](), dict[str, np.ndarray]()
     source = source_hash()
     for entry in plan.values():
@@ -43,7 +49,8 @@ def score(folder: Path) -> None:
         names = [entry["dataset"], entry["method"], entry["seed"]]
         scores += [[*names, *row, entry["run"]] for row in kept["scores"]]
         curves += [[*names, *row, entry["run"]] for row in kept["curves"]]
-        if entry["seed"] == min(other["seed"] for other in plan.values() if other["method"] == entry["method"]):
+        alike = [other for other in plan.values() if all(other[key] == entry[key] for key in ("method", "dataset"))]
+        if entry["seed"] == min(other["seed"] for other in alike):
             examples |= examples_of(run, entry)
     records = {entry["run"]: store.run_folder(folder, entry["run"]).record() for entry in plan.values()}
     write_csv(folder / "scores.csv", SCORES, scores)
@@ -74,6 +81,9 @@ def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[
     if isinstance(kept, dict) and kept.get("key") == key:
         return kept
     whole = [shown for shown in asked if run.holds(shown["file"])]
+    for shown in asked:
+        if shown not in whole:
+            print(f"damaged: {run.path / shown['file']} is not scored (bench-uq run makes it again)", file=sys.stderr)
     kept = {"key": key, **computed(run, whole)}
     if whole and len(whole) == len(asked):  # else a file that is made again, the same, would stay without scores
         store.write_json(run.path / KEPT, kept)
@@ -92,11 +102,15 @@ def computed(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[s
         predictions, place = stored[shown["file"]], [shown["condition"], shown["level"]]
         against = None if is_clean(shown) else compared(clean, predictions, shown["kind"])
         for metric in applicable(predictions, against):
-            value = float(metric.compute(predictions, against))
-            scores.append([*place, metric.id, value if np.isfinite(value) else None])
+            scores.append([*place, metric.id, finite(metric.compute(predictions, against))])
         for name, xs, ys in curves(predictions, against):
-            lines += [[*place, name, float(x), float(y)] for x, y in zip(xs, ys, strict=True)]
+            lines += [[*place, name, float(x), finite(y)] for x, y in zip(xs, ys, strict=True)]
     return {"scores": scores, "curves": lines}
+
+
+def finite(value: Any) -> float | None:
+    """Return a number as a float, or None where it is not finite: a hole that is seen, never NaN."""
+    return float(value) if np.isfinite(value) else None
 
 
 def is_clean(shown: Mapping[str, Any]) -> bool:
@@ -118,16 +132,15 @@ def training_curves(run: store.RunFolder) -> list[list[Any]]:
     for name in ("loss", "nll", "kl"):
         for epoch in sorted({int(row["epoch"]) for row in rows}):
             values = [float(row[name]) for row in rows if int(row["epoch"]) == epoch]
-            lines.append(["train", None, f"training_{name}", float(epoch), float(np.mean(values))])
+            lines.append(["train", None, f"training_{name}", float(epoch), finite(np.mean(values))])
     return lines
 
 
 def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return the first inputs per condition with what was predicted for them, of one run."""
     found: dict[str, np.ndarray] = {}
-    files = run.record().get("files", {})
     for shown in entry["shown"]:
-        if shown["file"] in files and (run.path / shown["file"]).is_file():
+        if run.holds(shown["file"]):
             arrays = run.predictions(shown["file"]).arrays
             level = "" if shown["level"] is None else repr(shown["level"])
             place = "|".join([entry["dataset"], entry["method"], str(entry["seed"]), shown["condition"], level])
@@ -206,7 +219,10 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     if not file.is_file():
         raise UsageError(f"no {file} (bench-uq run or bench-uq score makes it)")
     text = dict.fromkeys(("dataset", "method", "condition", "metric", "run"), "str")
-    frame = pd.read_csv(file, dtype={**text, "seed": "int64", "level": "float64", "value": "float64"})
+    try:
+        frame = pd.read_csv(file, dtype={**text, "seed": "int64", "level": "float64", "value": "float64"})
+    except ValueError as error:  # pandas' own errors are ValueErrors
+        raise UsageError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
     if tuple(frame.columns) != SCORES:
         raise UsageError(f"{file} has not the columns {', '.join(SCORES)}")
     return frame

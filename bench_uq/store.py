@@ -7,8 +7,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,8 @@ def read_json(path: Path) -> Any:
 def set_aside(path: Path) -> None:
     """Rename a damaged file to ``*.corrupt`` and say so."""
     target = path.with_name(path.name + ".corrupt")
-    path.replace(target)
+    with suppress(FileNotFoundError):  # another process was faster
+        path.replace(target)
     print(f"damaged: {path} set aside as {target.name}, it will be made again", file=sys.stderr)
 
 
@@ -114,16 +115,25 @@ class RunFolder:
         entry = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         self.update(files={**self.record().get("files", {}), name: entry}, **changes)
 
-    def holds(self, name: str) -> bool:
-        """Return whether a file is there as it was stored; a damaged one is set aside."""
+    def holds(self, name: str, *, repair: bool = False) -> bool:
+        """Return whether a file is there as it was stored.
+
+        With ``repair`` a damaged one is set aside: only under the lock, as a writer replaces a file before its hash.
+        """
         entry = self.record().get("files", {}).get(name)
         path = self.path / name
         if entry is None or not path.is_file():
             return False
         if path.stat().st_size != entry.get("bytes") or sha256(path) != entry.get("sha256"):
-            set_aside(path)
+            if repair:
+                set_aside(path)
             return False
         return True
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Take files out of the record: they belong to a network that is no more."""
+        gone = set(names)
+        self.update(files={name: entry for name, entry in self.record().get("files", {}).items() if name not in gone})
 
     def save_predictions(self, name: str, predictions: Predictions) -> None:
         """Store predictions as npz."""
@@ -151,7 +161,8 @@ def elsewhere(folder: Path, run: str, key: str) -> RunFolder | None:
     """Return another suite's folder of the same run that holds its trained network."""
     for other in sorted(folder.parent.glob(f"*/runs/{run}")):
         found = RunFolder(other)
-        if other.parent.parent != folder and found.record().get("key") == key and found.holds(NETWORK):
+        whole = found.holds(NETWORK) and found.holds(TRAINING)
+        if other.parent.parent != folder and found.record().get("key") == key and whole:
             return found
     return None
 
@@ -162,10 +173,15 @@ def read_plan(folder: Path) -> dict[str, Any]:
     return plan if isinstance(plan, dict) and isinstance(plan.get("runs"), dict) else {"runs": {}}
 
 
+def suite_lock(folder: Path) -> filelock.BaseFileLock:
+    """Return the lock of a suite's plan and derived files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(folder / ".lock")
+
+
 def merge_plan(folder: Path, runs: Mapping[str, Any], **facts: Any) -> None:
     """Lay the newest plan over those before: one run a method, dataset and seed, the latest asked for."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / ".lock"):
+    with suite_lock(folder):
         plan = read_plan(folder)
         merged = {"schema": 1, **facts, "runs": {**plan["runs"], **runs}}
         if merged != plan:

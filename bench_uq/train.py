@@ -71,6 +71,8 @@ def train(
                 raise Diverged(f"the training loss is {loss} in epoch {epoch + 1}")
             method.observe(net, (epoch + 1) / settings.epochs)
             history.append(Epoch(member, epoch + 1, loss, *curve(method, net, data[0]), time.perf_counter() - start))
+            if not math.isfinite(history[-1].kl):
+                raise Diverged(f"the KL is {history[-1].kl} in epoch {epoch + 1}")
             report((member + (epoch + 1) / settings.epochs) / method.members)
         torch.manual_seed(seed_of(seed, "finish", member))
         net.eval()

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, linear
 
 
@@ -76,7 +77,10 @@ def normal_kl(squares: Tensor, log_variance: Tensor, prior_std: float) -> Tensor
 
 
 class Perturbed(torch.autograd.Function):
-    """mean + 2 sqrt(variance) half_noise, elementwise, in four passes over memory, gradients included."""
+    """mean + 2 sqrt(variance) half_noise, elementwise, in four passes over memory, gradients included.
+
+    A second derivative is refused: it would need what the four passes do not keep.
+    """
 
     generate_vmap_rule = True
 
@@ -94,6 +98,7 @@ class Perturbed(torch.autograd.Function):
         ctx.save_for_backward(output[1])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
         """Return the gradients of mean and variance."""
         if gradients[0] is None:

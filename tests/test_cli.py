@@ -115,7 +115,9 @@ def test_new_conditions_use_the_trained_network(suite: Path) -> None:
     done = bench(*SMALL, "--suite", "other.toml", cwd=suite.parents[1])
     assert done.returncode == 0, done.stderr
     other = suite.parent / "other"
-    assert contents(other, "network.safetensors") == contents(suite, "network.safetensors")
+    # the curves hold seconds: trained again, they would differ
+    for name in ("network.safetensors", "training.csv"):
+        assert contents(other, name) == contents(suite, name)
     scores, before = read_scores(other), read_scores(suite)
     assert set(scores.level.dropna()) == {0.0, 0.15}
     clean = [frame[frame.condition == "clean"].value.to_numpy() for frame in (scores, before)]
@@ -128,9 +130,13 @@ def test_damaged_files_are_made_again(suite: Path) -> None:
     folders = sorted((suite / "runs").glob("m*"))
     for path in (folders[0] / "network.safetensors", next(folders[1].glob("clean-*"))):
         path.write_bytes(path.read_bytes()[:-1] + b"\0\0")
+    (folders[2] / "training.csv").unlink()
+    score = bench("score", cwd=suite.parents[1])
+    assert score.returncode == 0, score.stderr  # scores of damaged predictions are those from before
     done = bench(*SMALL, cwd=suite.parents[1])
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("set aside") == 2
+    assert (folders[2] / "training.csv").is_file()
     assert contents(suite, "scores.csv", "network.safetensors", "clean-*.npz") == before
 
 
@@ -159,6 +165,7 @@ def test_two_runners_share_a_folder(suite: Path, tmp_path: Path) -> None:
     outputs = [runner.communicate(timeout=300)[0] for runner in runners]
     assert [runner.returncode for runner in runners] == [0, 0]
     assert all(output.count("ok  trained") + output.count("stored") == 4 for output in outputs)
+    assert sum(output.count("ok  trained") for output in outputs) == 4
     assert contents(folder / "results" / "quick", *DERIVED) == contents(suite, *DERIVED)
 
 
@@ -300,6 +307,25 @@ def test_mistakes(arguments: list[str], words: str, tmp_path: Path, monkeypatch:
     errors = [line for line in output.splitlines() if line.startswith("Error")]
     assert len(errors) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_results_that_are_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suite's folder that is a file is told of before anything is written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "quick").write_text("")
+    code, output = invoke("run", "--methods", "map")
+    assert (code, "not a folder" in output) == (2, True)
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["quick"]
+
+
+def test_errors_of_plugins_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin that raises while a run is planned or estimated is told of in one line, and --debug shows where."""
+    monkeypatch.chdir(tmp_path)
+    arguments = ("run", "--dry-run", "--plugin", str(PLUGINS / "unlucky.py"), "--methods", "unlucky", "--device", "cpu")
+    code, output = invoke(*arguments)
+    assert (code, output.splitlines()[-1]) == (1, "Error: KeyError: 'out of luck' (bench-uq --debug shows where)")
+    assert "Traceback" not in output
 
 
 def test_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,14 @@ def test_flags_override(tmp_path: Path) -> None:
     assert changed.options == {"mnf": {"flows": "1"}}
 
 
+@pytest.mark.parametrize("line", ["", "settings = 3", "options = 3"])
+def test_set_on_broken_suites(tmp_path: Path, line: str) -> None:
+    """--set on a suite whose tables are missing or none is refused, not a crash."""
+    text = line + MINIMAL.partition("[settings]")[0]
+    with pytest.raises(UsageError):
+        suite(tmp_path, text, set=("mnf.flows=1", "validation=2"))
+
+
 def test_extends(tmp_path: Path) -> None:
     """A suite takes what it does not say from the one that it extends."""
     (tmp_path / "base.toml").write_text(MINIMAL + "[conditions]\nfgsm = [0.1]\n")
@@ -74,13 +82,16 @@ def test_extends(tmp_path: Path) -> None:
         (MINIMAL + "validation = 1.0", "validation"),
         ('extends = "mine"', "extends itself"),
         ("methods = [", "mine.toml"),
+        ("options = 3" + MINIMAL, "table"),
+        (MINIMAL.replace("[settings]\nepochs = 3", "settings = 3"), "table"),
+        ('extends = "../{folder}/mine"', "extends itself"),
         ('seeds = [0]\nmethods = ["map"]', "lacks"),
     ],
 )
 def test_mistakes_in_a_suite(tmp_path: Path, text: str, words: str) -> None:
     """Every mistake in a suite file is one line that says what would be right."""
     with pytest.raises(UsageError, match=words) as error:
-        suite(tmp_path, text)
+        suite(tmp_path, text.replace("{folder}", tmp_path.name))
     assert "\n" not in str(error.value)
 
 

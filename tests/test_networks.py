@@ -95,6 +95,12 @@ def test_many_draws_are_independent_passes() -> None:
     assert torch.allclose(together.std(0), alone.std(0), rtol=0.15)
 
 
+def test_kl_of_a_single_layer() -> None:
+    """A network that is one variational layer has that layer's KL."""
+    layer = Plugins().spec("method", "mean-field").value.build(SMALL).stages[1]
+    assert torch.equal(kl(layer), layer.kl())
+
+
 def test_kl_sums_the_layers() -> None:
     """The KL of a network is the sum over its layers, 0 without variational ones."""
     assert kl(network(SMALL)) == 0

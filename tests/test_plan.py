@@ -67,6 +67,19 @@ def test_draws_change_predictions(tmp_path: Path) -> None:
     assert files.isdisjoint(shown.file for shown in plan(tmp_path, set=("draws=3",))[0].shown)
 
 
+def test_attacks_show_no_more_than_clean(tmp_path: Path) -> None:
+    """An attack shows the first images of those that clean shows, however many it may have."""
+    for sizes, expected in ((("test_images=100",), 100), (("attack_images=50", "test_images=100"), 50)):
+        run = plan(tmp_path, set=("attack_images=0", *sizes))[0]
+        assert {shown.count for shown in run.shown if shown.condition == "fgsm"} == {expected}
+
+
+def test_options_of_what_is_not_run(tmp_path: Path) -> None:
+    """Options of a method that is not in the plan are checked all the same."""
+    with pytest.raises(UsageError, match="'flows'"):
+        plan(tmp_path, methods=("map",), set=("mnf.flow=1",))
+
+
 def test_repeated_methods(tmp_path: Path) -> None:
     """Two spellings of one method are refused."""
     with pytest.raises(UsageError, match="twice"):

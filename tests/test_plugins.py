@@ -102,6 +102,19 @@ def test_bad_plugin_files(tmp_path: Path, content: str, words: str) -> None:
         Plugins((file,)).spec("method", "mine")
 
 
+def test_options_that_cannot_be_written(tmp_path: Path) -> None:
+    """An option whose value the grammar cannot write is refused before anything runs."""
+    file = tmp_path / "mine.py"
+    text = (
+        (PLUGINS / "swag.py")
+        .read_text()
+        .replace("    start: float = 0.5", "    start: float = 0.5\n    note: str = ''")
+    )
+    file.write_text(text)
+    with pytest.raises(UsageError, match="cannot be written"):
+        Plugins((file,)).spec("method", "mine")
+
+
 def test_taken_name(tmp_path: Path) -> None:
     """Two plugins of one name are refused."""
     file = tmp_path / "map.py"

@@ -105,7 +105,7 @@ def test_damaged_predictions_have_no_scores(suite: Path, capsys: pytest.CaptureF
     score(suite)
     scores = read_scores(suite)
     assert scores[(scores.method == "map") & (scores.condition == "clean")].empty
-    assert "set aside" in capsys.readouterr().err
+    assert "is not scored" in capsys.readouterr().err
     store.run_folder(suite, "map-digits-s0-00000000").save_predictions("clean.npz", predictions(0.9))
     score(suite)
     assert not read_scores(suite).query("method == 'map' and condition == 'clean'").empty

@@ -38,6 +38,8 @@ def test_damage_is_set_aside(folder: store.RunFolder, damage: str, capsys: pytes
         ]
     )
     assert not folder.holds("clean.npz")
+    assert path.exists()  # a reader without the lock leaves it where it is
+    assert not folder.holds("clean.npz", repair=True)
     assert not path.exists()
     assert path.with_name("clean.npz.corrupt").exists()
     assert "clean.npz" in capsys.readouterr().err
@@ -84,6 +86,12 @@ def test_lock(folder: store.RunFolder) -> None:
         assert not theirs
     with folder.locked() as mine:
         assert mine
+
+
+def test_forgotten_files(folder: store.RunFolder) -> None:
+    """Predictions of a network that was trained again no longer count as stored."""
+    folder.forget(["clean.npz"])
+    assert not folder.holds("clean.npz")
 
 
 def test_latest_plan_wins(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -98,6 +98,8 @@ class MNFLinear(MNFWeights):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs under a fresh z and fresh weights for each example (Algorithm 1)."""
+        if inputs.dim() == 1:
+            return cast(Tensor, self(inputs.unsqueeze(0)).squeeze(0))
         z = self.sample_z(len(inputs)).unflatten(0, (len(inputs), *(1,) * (inputs.dim() - 2)))
         return perturb(linear(inputs * z, self.mean, self.bias_mean), dense_variance(inputs, self))
 
@@ -130,6 +132,8 @@ class MNFConv2d(MNFWeights):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs under a fresh z for each example and fresh noise for each position (Algorithm 2)."""
+        if inputs.dim() == 3:
+            return cast(Tensor, self(inputs.unsqueeze(0)).squeeze(0))
         z = self.sample_z(len(inputs))
         mean, z = conv2d(inputs, self.mean, None, self.stride, self.padding), z[:, :, None, None]
         scaled = mean * z if self.bias_mean is None else torch.addcmul(self.bias_mean[:, None, None], mean, z)

@@ -36,6 +36,21 @@ def test_one_z_an_example_over_leading_axes() -> None:
     assert (outputs[0, 0] - outputs[1, 0]).abs().min() > 1e-3
 
 
+def test_without_a_batch() -> None:
+    """One example without a batch axis gives one output without it, as torch's layers do."""
+    assert MNFLinear(4, 3)(torch.rand(4)).shape == (3,)
+    assert MNFConv2d(2, 5, 3)(torch.rand(2, 8, 8)).shape == (5, 6, 6)
+
+
+def test_second_derivatives_are_refused() -> None:
+    """A second derivative, which the layers cannot give, is an error and never a wrong number."""
+    variance = torch.tensor(0.7, requires_grad=True)
+    drawn = Perturbed.apply(torch.tensor(0.0), variance, torch.tensor(1.0))[0]
+    (first,) = torch.autograd.grad(drawn.square(), variance, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentia"):
+        torch.autograd.grad(first, variance)
+
+
 def test_a_capped_variance_can_come_down_again() -> None:
     """A variance that a step led above its cap is put back to it and follows the next gradient down."""
     torch.manual_seed(0)
