@@ -40,10 +40,18 @@ class Resident(Batches):
         """Return inputs (B, *input_shape) in [0, 1] and targets (B,)."""
         inputs = self.inputs[index]
         inputs = inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs
-        if inputs.dim() == 4 and inputs.device.type == "cpu":
-            # Convolutions are 1.5 times as fast on it. The weights stay as they are, so that a plugin can view them.
-            inputs = inputs.to(memory_format=torch.channels_last)
-        return inputs, self.targets[index]
+        return laid_out(inputs), self.targets[index]
+
+
+def laid_out(inputs: Tensor) -> Tensor:
+    """Return images on the CPU as channels_last: convolutions are 1.5 times as fast on it.
+
+    The weights stay as they are, so that a plugin can view them. Unlike ``contiguous``, ``to`` sets the strides of
+    images of one channel too, which else could be either layout and take either path, with other last digits.
+    """
+    if inputs.dim() == 4 and inputs.device.type == "cpu":
+        return inputs.to(memory_format=torch.channels_last)
+    return inputs
 
 
 def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:

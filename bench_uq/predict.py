@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.contracts import Condition, Method, Predictions, Task
-from bench_uq.data import Resident
+from bench_uq.data import Resident, laid_out
 from bench_uq.networks import ROWS_AT_ONCE
 from bench_uq.seeds import seed_of
 
@@ -93,7 +93,7 @@ def predict_changed(
         torch.manual_seed(seed)
         changed = condition.changed(trained.chunks, inputs, targets, levels, torch.Generator().manual_seed(seed))
         for at, images in enumerate(changed):
-            images = check_changed(images.detach(), inputs, levels[at])
+            images = laid_out(check_changed(images.detach(), inputs, levels[at]))
             blocks[at].append(predict_block(trained, images, targets, draws, index))
             shown[at] += [images[:KEPT_INPUTS]] if index == 0 else []
     return [joined(part, count, torch.cat(kept)[:count]) for part, kept in zip(blocks, shown, strict=True)]
