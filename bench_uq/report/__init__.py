@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path, PurePosixPath
 
 from bench_uq.errors import UsageError
+from bench_uq.store import write_bytes
 
 __all__ = ["write"]
 
@@ -24,21 +24,8 @@ def write(suite: Path, target: Path) -> list[Path]:
         **{f"figures/{name}": image for (_, name), image in drawn.items()},
     }
     try:
-        return [_replace(target / name, content) for name, content in sorted(contents.items())]
+        for name, content in sorted(contents.items()):
+            write_bytes(target / name, content)
     except OSError as error:
         raise UsageError(f"cannot write the report to {target}: {error.strerror or error}") from None
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    """Write a file whole or not at all: beside its place, then onto it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return path
+    return [target / name for name in sorted(contents)]
