@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from bench_uq.contracts import Task
 from bench_uq.errors import unknown
 
-#: Rows (draws x examples) that go through the random part of a network at once.
-ROWS_AT_ONCE = 2048
+#: Numbers (draws x examples x size of one) that enter the random part of a network at once: 256 images of 28x28 on a
+#: CPU, where LeNet's layers then stay within the caches (1.6 times as fast as 2,048 images), and more on a GPU.
+NUMBERS_AT_ONCE = {"cpu": 256 * 784, "cuda": 8192 * 784}
 
 
 @dataclass(frozen=True)
@@ -150,13 +151,19 @@ def stochastic_passes(net: nn.Module, inputs: Tensor, count: int) -> Tensor:
     shared = before(inputs)
     if len(after) == 0:
         return finished(net, shared).unsqueeze(0)
-    at_once = max(1, ROWS_AT_ONCE // len(inputs))
+    at_once = draws_at_once(shared)
     passes = []
     for start in range(0, count, at_once):
         draws = min(at_once, count - start)
         # cat keeps the memory format of images, which expand and reshape would lose.
         passes.append(finished(net, after(torch.cat([shared] * draws))).unflatten(0, (draws, len(inputs))))
     return torch.cat(passes)
+
+
+def draws_at_once(inputs: Tensor) -> int:
+    """Return how many draws of a batch go through a network as one larger batch."""
+    budget = NUMBERS_AT_ONCE.get(inputs.device.type, NUMBERS_AT_ONCE["cpu"])
+    return max(1, budget // max(1, inputs.numel()))
 
 
 def finished(net: nn.Module, outputs: Tensor) -> Tensor:

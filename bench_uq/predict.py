@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench_uq.contracts import Condition, Method, Predictions, Task
 from bench_uq.data import Resident, laid_out
-from bench_uq.networks import ROWS_AT_ONCE
+from bench_uq.networks import draws_at_once
 from bench_uq.seeds import seed_of
 
 #: Examples whose noise comes from one stream. Everything is predicted in whole blocks, so that neither the number of
@@ -50,7 +50,7 @@ class Trained:
 
     def chunks(self, inputs: Tensor, count: int) -> Iterator[Tensor]:
         """Yield as many draws in chunks (s, B, P) that fit the memory, differentiable in the inputs (LogProbs)."""
-        at_once = max(2, ROWS_AT_ONCE // len(inputs))  # asked for two, a deterministic network shows that it has one
+        at_once = max(2, draws_at_once(inputs))  # asked for two, a deterministic network shows that it has one
         for net, share in self.shares(count):
             for start in range(0, share, at_once):
                 asked = min(at_once, share - start)
