@@ -37,6 +37,9 @@ class Group(click.Group):
             sys.exit(USAGE)
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
+        except click.UsageError as error:
+            click.echo(f"Error: {' '.join(error.format_message().split())}", err=True)
+            sys.exit(USAGE)
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
         except Exception as error:

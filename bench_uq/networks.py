@@ -14,7 +14,7 @@ from bench_uq.contracts import Task
 from bench_uq.errors import unknown
 
 #: Numbers (draws x examples x size of one) that enter the random part of a network at once: 256 images of 28x28 on a
-#: CPU, where LeNet's layers then stay within the caches (1.6 times as fast as 2,048 images), and more on a GPU.
+#: CPU, where LeNet's layers then stay within the caches (benchmarks.draws); more on a GPU.
 NUMBERS_AT_ONCE = {"cpu": 256 * 784, "cuda": 8192 * 784}
 
 

@@ -190,15 +190,9 @@ def make_run(
         **{name: getattr(settings, name) for name in ("epochs", "batch", "validation", "train_images", "threads")},
     }
     key = digest(identity)
-    shown = [shown_at(dataset, "clean", "clean", None, settings.test_images, settings, seed, contents)]
+    shown = [make_shown(dataset, None, None, settings, seed, contents)]
     for spec, levels in conditions:
-        if spec.kind == "dataset":
-            shown.append(
-                shown_at(spec, "unseen", spec.source_hash, None, settings.test_images, settings, seed, contents)
-            )
-        for level in levels:
-            count = smaller(getattr(settings, spec.value.size), settings.test_images)
-            shown.append(changed_at(dataset, spec, level, count, settings, seed, contents))
+        shown += [make_shown(dataset, spec, level, settings, seed, contents) for level in levels or (None,)]
     return Run(
         name=f"{method.plain}-{dataset.plain}-s{seed}-{key[:8]}",
         method=method.name,
@@ -213,35 +207,16 @@ def make_run(
     )
 
 
-def shown_at(
-    data: Spec,
-    kind: str,
-    source: str,
-    level: float | None,
-    count: int,
-    settings: Settings,
-    seed: int,
-    contents: Contents,
+def make_shown(
+    dataset: Spec, seen: Spec | None, level: float | None, settings: Settings, seed: int, contents: Contents
 ) -> Shown:
-    """Return clean or unseen data as shown."""
-    split = "train" if kind == "clean" and settings.evaluate_on == "validation" else "test"
-    name, full = ("clean", "clean") if kind == "clean" else (data.name, data.full)
-    return planned(name, full, kind, level, count, (source, contents.hash(data, split, seed)), settings)
-
-
-def changed_at(
-    data: Spec, spec: Spec, level: float, count: int, settings: Settings, seed: int, contents: Contents
-) -> Shown:
-    """Return an attack or a shift at one level as shown."""
-    split = "train" if settings.evaluate_on == "validation" else "test"
-    sources = (spec.source_hash, contents.hash(data, split, seed))
-    return planned(spec.name, spec.full, "condition", level, count, sources, settings)
-
-
-def planned(
-    name: str, full: str, kind: str, level: float | None, count: int, sources: tuple[str, str], settings: Settings
-) -> Shown:
-    """Return a prediction with its key and file name."""
+    """Return a condition or unseen data, or clean data where ``seen`` is None, as shown, with its key and file name."""
+    kind = "clean" if seen is None else "unseen" if seen.kind == "dataset" else "condition"
+    data = seen if seen is not None and kind == "unseen" else dataset
+    split = "train" if kind != "unseen" and settings.evaluate_on == "validation" else "test"
+    size = getattr(settings, seen.value.size) if seen is not None and kind == "condition" else 0
+    count = smaller(size, settings.test_images)
+    name, full = ("clean", "clean") if seen is None else (seen.name, seen.full)
     key = digest(
         {
             "schema": SCHEMA,
@@ -249,15 +224,13 @@ def planned(
             "kind": kind,
             "level": level,
             "count": count,
-            "sources": sources,
+            "sources": [seen.source_hash if seen else None, contents.hash(data, split, seed)],
             "draws": settings.draws,
             "evaluate_on": settings.evaluate_on,
             "engine_source": hash_files(ENGINE / name for name in PREDICTION_SOURCES),
         }
     )
-    parts = [re.sub(r"[^a-z0-9._-]", "-", plain_name(name))]
-    if level is not None:
-        parts.append(f"{level:g}")
+    parts = [re.sub(r"[^a-z0-9._-]", "-", plain_name(name)), *([] if level is None else [f"{level:g}"])]
     return Shown(name, full, kind, level, count, "-".join([*parts, key[:8]]) + ".npz", key)
 
 

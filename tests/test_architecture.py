@@ -27,7 +27,7 @@ def loaded(code: str) -> set[str]:
         ("import bench_uq", {"torch", "pandas", "netcal", "numpy"}),
         ("import bench_uq.cli; bench_uq.cli.main(['--help'], standalone_mode=False)", {"torch", "pandas", "netcal"}),
         ("import bench_uq.score", {"torch", "netcal"}),
-        ("import bench_uq.report", {"torch", "netcal"}),
+        ("from bench_uq.report import figures, frames, latex, markdown", {"torch", "netcal"}),
         ("import bench_uq.metrics", {"torch", "netcal"}),
         ("import bench_uq.datasets.digits, bench_uq.datasets.mnist", {"torch"}),
     ],

@@ -304,8 +304,7 @@ def test_mistakes(arguments: list[str], words: str, tmp_path: Path, monkeypatch:
     assert code == 2
     assert words in output
     assert "Traceback" not in output
-    errors = [line for line in output.splitlines() if line.startswith("Error")]
-    assert len(errors) == 1
+    assert [line[:7] for line in output.splitlines()] == ["Error: "]
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
