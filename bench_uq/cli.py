@@ -1,26 +1,20 @@
-"""The command line: parse, call one function, echo. Heavy imports happen inside the commands that need them."""
+"""The command line: errors in one line, and the commands. Heavy imports happen inside the commands that need them."""
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from bench_uq._version import __version__
+from bench_uq.commands.list import list_
+from bench_uq.commands.options import FAILED, INTERRUPTED, USAGE
+from bench_uq.commands.report import report
+from bench_uq.commands.run import run
+from bench_uq.commands.score import score
 from bench_uq.errors import UsageError
-
-if TYPE_CHECKING:
-    from bench_uq.config import Suite
-    from bench_uq.execute import Job
-    from bench_uq.plan import Run
-    from bench_uq.plugins import Plugins
-
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 class Group(click.Group):
@@ -51,37 +45,6 @@ class Group(click.Group):
             sys.exit(FAILED)
 
 
-def commas(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Join repeated options and split them at the commas outside of brackets."""
-    from bench_uq.plugins import split_list
-
-    del context, parameter
-    return tuple(part for text in value for part in split_list(text))
-
-
-def listed(name: str, help: str) -> Callable[[Any], Any]:
-    """Return an option that takes a comma list and may be repeated."""
-    return click.option(f"--{name}", multiple=True, callback=commas, metavar="A,B,...", help=help)
-
-
-results_option = click.option(
-    "--results",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results"),
-    show_default=True,
-    help="Root of the results.",
-)
-suite_option = click.option("--suite", default="quick", show_default=True, help="Name or TOML file of a suite.")
-plugin_option = click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Python file with a method, dataset or condition of your own.",
-)
-
-
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bench-uq")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -90,204 +53,5 @@ def main(debug: bool) -> None:
     del debug  # read by Group.invoke, which sees the errors
 
 
-@main.command()
-@suite_option
-@listed("methods", "Methods instead of the suite's: mnf,dropout[rate=0.2]")
-@listed("datasets", "Datasets instead of the suite's.")
-@listed("seeds", "Seeds instead of the suite's.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time. [default: cores / threads, 1 on a GPU]")
-@results_option
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    envvar="BENCH_UQ_DATA",
-    default=Path("data"),
-    help="Root of the data.",
-)
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting, or METHOD.option=VALUE.")
-@plugin_option
-@click.option("--dry-run", is_flag=True, help="Print the runs, which are stored, and an estimate of the time.")
-@click.option("--force", is_flag=True, help="Do again what is stored.")
-@click.option("--no-score", is_flag=True, help="Leave scoring to bench-uq score.")
-def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None, **flags: Any) -> None:
-    """Train each method on each dataset over the seeds, show it every condition, score what it predicts."""
-    from bench_uq.config import read_suite
-    from bench_uq.plan import Contents, make_plan
-    from bench_uq.plugins import Plugins
-
-    known = Plugins(tuple(flags["plugins"]))
-    changes = {"set": flags["assignments"], **{key: flags[key] for key in ("methods", "datasets", "seeds")}}
-    chosen = read_suite(suite, changes)
-    folder = writable(results / suite_folder_name(chosen))
-    contents = Contents(data_dir, results / ".contents.json")
-    runs = make_plan(chosen, known, contents)
-    planned = make_jobs(runs, folder, data_dir, known, choose_device(device), flags["force"])
-    at_once = jobs or default_jobs(planned)
-    if flags["dry_run"]:
-        dry_run(planned, at_once)
-        return
-    contents.remember()
-    failed = do(planned, at_once, chosen.description)
-    if not flags["no_score"]:
-        from bench_uq.score import score as score_folder
-
-        score_folder(folder)
-        click.echo(f"scores: {folder / 'scores.csv'}")
-    sys.exit(FAILED if failed else 0)
-
-
-def suite_folder_name(suite: Suite) -> str:
-    """Return the folder of a suite: scores on the validation split never stand among those on the test split."""
-    return f"{suite.name}-validation" if suite.settings.evaluate_on == "validation" else suite.name
-
-
-def writable(folder: Path) -> Path:
-    """Return a folder to write to, refusing one that cannot be written to."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UsageError(f"cannot write to {folder}: {existing} is not a folder that can be written to")
-    return folder
-
-
-def choose_device(name: str) -> str:
-    """Return the device to run on: CUDA when there and not refused."""
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("no CUDA device here (--device auto or cpu runs on the CPU)")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-
-
-def default_jobs(planned: list[Job]) -> int:
-    """Return how many runs go at a time: what the cores allow, one on a GPU."""
-    if planned[0].device != "cpu":
-        return 1
-    threads = max(job.run.settings["threads"] for job in planned)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(len(planned), cores // threads))
-
-
-def make_jobs(runs: list[Run], folder: Path, root: Path, plugins: Plugins, device: str, force: bool) -> list[Job]:
-    """Return a job a run."""
-    from bench_uq.environment import git_state
-    from bench_uq.execute import Job
-
-    git = git_state()
-    return [Job(run, folder, root, plugins.files, device, git, force) for run in runs]
-
-
-def do(planned: list[Job], at_once: int, description: str) -> int:
-    """Do the jobs that are not stored, a line each, and return how many failed."""
-    from bench_uq import store
-    from bench_uq.execute import complete
-    from bench_uq.plan import plan_entry
-    from bench_uq.runner import Stopped, run_all
-
-    runs = [job.run for job in planned]
-    entries = {f"{run.method}|{run.dataset}|{run.seed}": plan_entry(run) for run in runs}
-    store.merge_plan(planned[0].folder, entries, description=description)
-    todo = [job for job in planned if job.force or not complete(job)]
-    for job in planned:
-        if job not in todo:
-            click.echo(f"{job.run.name}  stored")
-    failed = 0
-
-    def finished(job: Job, record: dict[str, Any]) -> None:
-        nonlocal failed
-        failed += record["status"] != "ok"
-        click.echo(f"{job.run.name}  {verdict(record)}")
-
-    try:
-        run_all(todo, at_once, finished)
-    except Stopped as stop:
-        click.echo("interrupted; finished runs are kept, the same command goes on", err=True)
-        sys.exit(stop.code)
-    return failed
-
-
-def verdict(record: dict[str, Any]) -> str:
-    """Return how a run ended, for its line on stdout."""
-    if record.get("stored"):
-        return "stored"
-    if record["status"] != "ok":
-        return f"{record['status']}: {record.get('reason')}"
-    seconds = (
-        f"trained in {record['train_seconds']:.1f} s, predicted in {sum(record['predict_seconds'].values()):.1f} s"
-    )
-    return f"ok  {seconds}{'' if record['converged'] else '  (not converged)'}"
-
-
-def dry_run(planned: list[Job], at_once: int) -> None:
-    """Print what a run would do and how long it would take."""
-    from bench_uq.estimate import estimate
-    from bench_uq.execute import complete
-
-    total = 0.0
-    for job in planned:
-        if complete(job) and not job.force:
-            click.echo(f"{job.run.name}  stored")
-            continue
-        seconds = estimate(job)
-        total += seconds
-        click.echo(f"{job.run.name}  to do, about {duration(seconds)}")
-    click.echo(f"{len(planned)} runs, about {duration(total / at_once)} with --jobs {at_once}")
-
-
-def duration(seconds: float) -> str:
-    """Return seconds for people."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-@main.command()
-@suite_option
-@results_option
-def score(suite: str, results: Path) -> None:
-    """Rebuild scores.csv, curves.csv, runs.csv, environment.json and examples.npz from the stored predictions."""
-    from bench_uq.score import score as score_folder
-
-    folder = writable(results / suite_name(suite))
-    score_folder(folder)
-    click.echo(f"scores: {folder / 'scores.csv'}")
-
-
-@main.command()
-@suite_option
-@results_option
-@click.option(
-    "--reports",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("reports"),
-    show_default=True,
-    help="Root of the reports.",
-)
-def report(suite: str, results: Path, reports: Path) -> None:
-    """Write tables, figures and a summary from the scores."""
-    from bench_uq.report import write
-
-    target = reports / suite_name(suite)
-    for path in write(results / suite_name(suite), target):
-        if path.suffix in (".tex", ".md") or path.suffix == ".png":
-            click.echo(path)
-
-
-def suite_name(suite: str) -> str:
-    """Return the name of a suite that is a name or a file."""
-    from bench_uq.plugins import NAME
-
-    name = Path(suite).stem if suite.endswith(".toml") else suite
-    if not NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', at most 64")
-    return name
-
-
-@main.command(name="list")
-@click.argument("what", type=click.Choice(["methods", "datasets", "metrics", "conditions", "suites"]))
-@plugin_option
-def list_(what: str, plugins: tuple[Path, ...]) -> None:
-    """List what there is, with options and sources."""
-    from bench_uq.listing import listing
-
-    click.echo(listing(what, plugins))
+for command in (run, score, report, list_):
+    main.add_command(command)
