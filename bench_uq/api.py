@@ -2,12 +2,25 @@
 
 from typing import TYPE_CHECKING, Any
 
-from bench_uq.contracts import Attack, Batches, Condition, Dataset, Examples, LogProbs, Method, Predictions, Shift, Task
+from bench_uq.contracts import (
+    Attack,
+    Batches,
+    Condition,
+    Dataset,
+    Download,
+    Examples,
+    LogProbs,
+    Method,
+    Predictions,
+    Shift,
+    Task,
+)
 from bench_uq.errors import MissingData, UsageError
 from bench_uq.likelihoods import Categorical, Gaussian, Likelihood
 
 if TYPE_CHECKING:
-    from bench_uq.networks import Layers, Network, kl, network, stochastic_passes, task_of
+    from bench_uq.architectures import network
+    from bench_uq.networks import Layers, Network, kl, stochastic_passes, task_of
 
 __all__ = [
     "Attack",
@@ -15,6 +28,7 @@ __all__ = [
     "Categorical",
     "Condition",
     "Dataset",
+    "Download",
     "Examples",
     "Gaussian",
     "Layers",
@@ -35,9 +49,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load what stands in networks.py on first use."""
+    """Load what needs torch on first use."""
     if name in __all__:
-        from bench_uq import networks
+        from bench_uq import architectures, networks
 
-        return getattr(networks, name)
+        return getattr(architectures if name == "network" else networks, name)
     raise AttributeError(f"module 'bench_uq.api' has no attribute {name!r}")

@@ -54,6 +54,7 @@ class Suite:
     datasets: tuple[str, ...]
     seeds: tuple[int, ...]
     settings: Settings
+    network: str = ""  # of all datasets; empty: the one that each dataset's task names
     method_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by plain name
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by plain name
     conditions: Conditions = field(default_factory=dict)
@@ -68,7 +69,7 @@ class Suite:
         return {**self.conditions, **self.dataset_conditions.get(dataset, {})}
 
 
-KEYS = ("description", "extends", "methods", "datasets", "seeds", "settings", "options", "conditions")
+KEYS = ("description", "extends", "methods", "datasets", "seeds", "network", "settings", "options", "conditions")
 
 
 def shipped() -> dict[str, Path]:
@@ -78,11 +79,15 @@ def shipped() -> dict[str, Path]:
 
 
 def read_suite(name: str, flags: Mapping[str, Any] | None = None) -> Suite:
-    """Return the suite of that name or file, changed by the flags ``methods``, ``datasets``, ``seeds``, ``set``."""
+    """Return the suite of that name or file, changed by the flags: ``methods``, ``datasets``, ``seeds``, ``network``,
+    ``set``.
+    """
     path = suite_path(name)
     table = read_table(path)
     flags = {key: value for key, value in (flags or {}).items() if value}
     table |= {key: list(flags[key]) for key in ("methods", "datasets", "seeds") if key in flags}
+    if "network" in flags:
+        table["network"] = flags["network"]
     for assignment in flags.get("set", ()):
         apply_assignment(table, assignment)
     return suite_from(path.stem, table)
@@ -112,6 +117,8 @@ def read_table(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}") from error
     check_keys(path.name, table, KEYS)
+    if str(table.get("network", "")).endswith(".py"):
+        table["network"] = str(path.parent / table["network"])
     if "extends" not in table:
         return table
     name = str(table.pop("extends"))
@@ -173,6 +180,7 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
         datasets=names("datasets", table["datasets"]),
         seeds=seeds(table["seeds"]),
         settings=Settings(**typed_settings(shared)),
+        network=str(table.get("network", "")),
         method_settings=checked({key: typed_settings(part) for key, part in special.items()}),
         options={
             key: dict(tabled(f"options.{key}", part))

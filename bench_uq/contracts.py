@@ -44,9 +44,9 @@ class Task:
 
     input_shape: tuple[int, ...]  # (channels, height, width) of images, (features,) of tables
     likelihood: Likelihood
-    mean: tuple[float, ...]  # of the inputs in [0, 1], one a channel or feature
-    std: tuple[float, ...]
-    network: str = "mlp"  # the network of networks.py that suits this task
+    mean: tuple[float, ...] = ()  # of the inputs in [0, 1], one a channel or feature; left out: of the training inputs
+    std: tuple[float, ...] = ()
+    network: str = ""  # in architectures.py, or a file with one; left out: lenet for images, mlp for features
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,17 @@ class Batches(ABC):
 
 
 @dataclass(frozen=True)
+class Download:
+    """A file that ``bench-uq prepare`` can fetch; nothing else ever fetches one."""
+
+    path: str  # where it belongs, below the root of the data
+    urls: tuple[str, ...]  # tried in this order
+    md5: str = ""  # of the file as it is fetched
+    sha256: str = ""  # of what it holds: of a .gz file, of its content
+    unpack: bool = False  # a tar archive: its members are laid out beside it, and it is kept
+
+
+@dataclass(frozen=True)
 class Dataset(ABC):
     """Examples to train and test on; the options are the fields of the subclass."""
 
@@ -173,6 +184,10 @@ class Dataset(ABC):
         del root
         return None
 
+    def downloads(self) -> Sequence[Download]:
+        """Return what ``bench-uq prepare`` can fetch, by default nothing: the user puts the files there."""
+        return ()
+
 
 #: (inputs (B, ...), draws) -> chunks (s, B, P) of at most ``draws`` draws in all, differentiable in the inputs.
 #: Unlike one (S, B, P) array, chunks keep the memory of an attack from growing with S.
@@ -185,6 +200,11 @@ class Condition(ABC):
 
     source: ClassVar[str]
     size: ClassVar[str] = "test_images"  # the setting that says how many of the test images it is shown
+
+    def suits(self, task: Task) -> bool:
+        """Return whether it can be shown to networks of this task; by default to all."""
+        del task
+        return True
 
     @abstractmethod
     def changed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,22 +70,41 @@ def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
         )
     if inputs.dtype == np.float32 and not np.isfinite(inputs).all():
         raise UsageError(f"{name}: some inputs of the {split} split are not finite")
-    if inputs.dtype == np.float32 and inputs.ndim > 2 and not (inputs.min() >= 0 and inputs.max() <= 1):
+    if inputs.ndim > 2 and not within_unit(examples):
         raise UsageError(f"{name}: images are uint8, or float32 in [0, 1]; those of the {split} split are not")
     return examples
 
 
+def within_unit(examples: Examples) -> bool:
+    """Return whether all inputs lie in [0, 1], where conditions keep them; bytes do."""
+    inputs = examples.inputs
+    return inputs.dtype == np.uint8 or bool(inputs.min() >= 0 and inputs.max() <= 1)
+
+
 def check_task(dataset: Dataset, task: Task, examples: Examples) -> None:
-    """Refuse examples that are not of the shape and classes that their task names."""
+    """Refuse examples that are not of the shape and likelihood that their task names."""
+    name = type(dataset).__name__
     if examples.inputs.shape[1:] != task.input_shape:
-        raise UsageError(
-            f"{type(dataset).__name__}: inputs are {examples.inputs.shape[1:]}, its task says {task.input_shape}"
-        )
-    labels, classes = examples.targets, task.likelihood.parameters
-    if labels.dtype == np.int64 and not (labels.min() >= 0 and labels.max() < classes):
-        raise UsageError(
-            f"{type(dataset).__name__}: labels are {labels.min()} to {labels.max()}, not 0 to {classes - 1}"
-        )
+        raise UsageError(f"{name}: inputs are {examples.inputs.shape[1:]}, its task says {task.input_shape}")
+    try:
+        task.likelihood.check(examples.targets)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from error
+
+
+def fitted(task: Task, examples: Examples) -> Task:
+    """Return a task with what it leaves to the training examples filled in: scales of inputs and targets."""
+    try:
+        likelihood = task.likelihood.fitted(examples.targets)
+    except ValueError as error:
+        raise UsageError(f"the training examples: {error}") from error
+    if task.mean:
+        return dataclasses.replace(task, likelihood=likelihood)
+    axes: tuple[int, ...] = (0, *range(2, examples.inputs.ndim))
+    unit = 255 if examples.inputs.dtype == np.uint8 else 1
+    mean, std = (getattr(examples.inputs, name)(axes, dtype=np.float64) / unit for name in ("mean", "std"))
+    std[std == 0] = 1  # what never varies is shifted to 0 and left there
+    return dataclasses.replace(task, likelihood=likelihood, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
 
 def training_splits(examples: Examples, settings: Settings, seed: int) -> tuple[Examples, Examples]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 
@@ -9,7 +10,7 @@ import torch
 
 from bench_uq import store
 from bench_uq.config import Settings
-from bench_uq.data import Resident, load, training_splits
+from bench_uq.data import Resident, fitted, load, training_splits
 from bench_uq.execute import Job, missing
 from bench_uq.plugins import Plugins
 from bench_uq.predict import BLOCK, Trained, predict_block
@@ -28,7 +29,8 @@ def estimate(job: Job) -> float:
     method = plugins.spec("method", run.method_full).value
     dataset = plugins.spec("dataset", run.dataset_full).value
     examples, _ = training_splits(load(dataset, "train", job.root, run.seed), settings, run.seed)
-    net = build(method, dataset.task(job.root), device)
+    task = dataclasses.replace(fitted(dataset.task(job.root), examples), network=run.network)
+    net = build(method, task, device)
     sample = Resident(examples[: settings.batch * STEPS], device, settings.batch)
     optimiser, shuffling = method.optimiser(net), torch.Generator()
     train_epoch(method, net, optimiser, sample, shuffling, (0, 1))  # warm up

@@ -21,7 +21,7 @@ from torch import nn
 from bench_uq import store
 from bench_uq.config import Settings
 from bench_uq.contracts import Examples, Method, Predictions
-from bench_uq.data import Resident, load, training_splits
+from bench_uq.data import Resident, fitted, load, training_splits
 from bench_uq.environment import environment, peak_memory
 from bench_uq.plan import Run, Shown
 from bench_uq.plugins import Plugins
@@ -119,8 +119,8 @@ def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> 
     plugins = Plugins(job.files)
     method: Method = plugins.spec("method", run.method_full).value
     dataset = plugins.spec("dataset", run.dataset_full).value
-    task = dataset.task(job.root)
     splits = training_splits(load(dataset, "train", job.root, run.seed), settings, run.seed)
+    task = dataclasses.replace(fitted(dataset.task(job.root), splits[0]), network=run.network)
     if job.force or not is_trained(folder, repair=True):
         folder.forget(name for name in folder.record().get("files", {}) if name.endswith(".npz"))
         folder.update(environment=environment(device), git=job.git, predict_seconds={}, peak_memory=0)
@@ -236,6 +236,6 @@ def predictions_of(
     count = min(first.count or len(data), len(data))
     if first.kind != "condition":
         return [predict(trained, data, count, settings.draws, labelled=first.kind == "clean")]
-    condition = plugins.spec("condition", first.full).value
+    spec = plugins.spec("condition", first.full)
     levels = [shown.level for shown in group if shown.level is not None]
-    return predict_changed(trained, condition, first.full, data, count, settings.draws, levels)
+    return predict_changed(trained, spec.value, spec.identity, data, count, settings.draws, levels)

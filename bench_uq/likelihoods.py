@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
@@ -25,6 +27,15 @@ class Likelihood(ABC):
     @abstractmethod
     def parameters(self) -> int:
         """P, the width of the network's output."""
+
+    @abstractmethod
+    def check(self, targets: np.ndarray) -> None:
+        """Raise ValueError, saying why, where targets (N,) are none of this likelihood's."""
+
+    def fitted(self, targets: np.ndarray) -> Likelihood:
+        """Return this likelihood with what it leaves to the training targets (N,) filled in; by default itself."""
+        del targets
+        return self
 
     @abstractmethod
     def scale(self, outputs: Tensor) -> Tensor:
@@ -60,6 +71,13 @@ class Categorical(Likelihood):
     def parameters(self) -> int:
         """One log-probability a class."""
         return self.classes
+
+    def check(self, targets: np.ndarray) -> None:
+        """Refuse what are no labels 0 to C - 1."""
+        if targets.dtype != np.int64:
+            raise ValueError(f"labels must be int64, not {targets.dtype}")
+        if not (targets.min() >= 0 and targets.max() < self.classes):
+            raise ValueError(f"labels are {targets.min()} to {targets.max()}, not 0 to {self.classes - 1}")
 
     def scale(self, outputs: Tensor) -> Tensor:
         """Return logits as they are."""
@@ -99,11 +117,12 @@ class Categorical(Likelihood):
 class Gaussian(Likelihood):
     """Real targets; a draw is (mean, log-variance) in the units of the targets.
 
-    The network works on standardised targets: its outputs are (mean, log-variance) of (y - mean) / std.
+    The network works on standardised targets: its outputs are (mean, log-variance) of (y - mean) / std. Where mean and
+    std are left out they are those of the training targets.
     """
 
-    mean: float
-    std: float
+    mean: float = math.nan
+    std: float = math.nan
 
     #: Log-variances are kept within these bounds of the standardised scale, so that exp never overflows.
     bounds: ClassVar[tuple[float, float]] = (-14.0, 14.0)
@@ -112,6 +131,20 @@ class Gaussian(Likelihood):
     def parameters(self) -> int:
         """Mean and log-variance."""
         return 2
+
+    def check(self, targets: np.ndarray) -> None:
+        """Refuse what are no finite numbers."""
+        if targets.dtype != np.float32:
+            raise ValueError(f"real targets must be float32, not {targets.dtype}")
+        if not np.isfinite(targets).all():
+            raise ValueError("some targets are not finite")
+
+    def fitted(self, targets: np.ndarray) -> Gaussian:
+        """Return this likelihood with the mean and std of the targets where it has none."""
+        mean, std = (float(getattr(targets, name)(dtype=np.float64)) for name in ("mean", "std"))
+        if math.isnan(self.std) and std == 0:
+            raise ValueError(f"all targets are {targets[0]}")
+        return Gaussian(mean if math.isnan(self.mean) else self.mean, std if math.isnan(self.std) else self.std)
 
     def scale(self, outputs: Tensor) -> Tensor:
         """Turn (mean, log-variance) of standardised targets into those of the targets."""

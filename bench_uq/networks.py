@@ -1,8 +1,7 @@
-"""One network per task, built from the layers that a method injects, so that methods never differ in architecture."""
+"""What networks are made of, and how draws go through them."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -11,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.contracts import Task
-from bench_uq.errors import unknown
 
 #: Numbers (draws x examples x size of one) that enter the random part of a network at once: 256 images of 28x28 on a
 #: CPU, where LeNet's layers then stay within the caches (benchmarks.draws); more on a GPU.
@@ -23,7 +21,8 @@ class Layers:
     """What a network is built from; the defaults make the plain deterministic one."""
 
     linear: Callable[[int, int], nn.Module] = nn.Linear  # (inputs, outputs)
-    conv: Callable[[int, int, int], nn.Module] = nn.Conv2d  # (channels in, channels out, kernel size)
+    #: (channels in, channels out, kernel size) and by keyword stride, padding, bias
+    conv: Callable[..., nn.Module] = nn.Conv2d
     before_dense: Callable[[], nn.Module] = nn.Identity  # before each dense layer but one that sees the inputs
     before_last: Callable[[], nn.Module] | None = None  # before the last dense layer; default: before_dense
 
@@ -57,52 +56,6 @@ class Network(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return likelihood parameters, log-probabilities up to a constant for classes."""
         return self.task.likelihood.scale(self.stages(inputs))
-
-
-def mlp(task: Task, layers: Layers, hidden: tuple[int, ...] = (100,)) -> Network:
-    """Return dense layers with ReLU."""
-    sizes = (int(torch.tensor(task.input_shape).prod()), *hidden)
-    stages: list[nn.Module] = [nn.Flatten()]
-    for index, (before, after) in enumerate(itertools.pairwise(sizes)):
-        stages += [layers.before_dense()] if index else []
-        stages += [layers.linear(before, after), nn.ReLU()]
-    return Network(task, [*stages, *last(task, layers, sizes[-1])])
-
-
-def lenet(task: Task, layers: Layers) -> Network:
-    """Return LeNet-5 in its Caffe form with ReLU, 20-50-500, without padding (LeCun et al. 1998; Louizos & Welling
-    2017); images under 16 pixels get 16-32-100 with kernels of 3 and 2 and one pooling.
-    """
-    channels, *size = task.input_shape
-    if min(size) >= 16:
-        widths, kernels, pools = (20, 50, 500), (5, 5), (2, 2)
-    else:
-        widths, kernels, pools = (16, 32, 100), (3, 2), (2, 1)
-    stages: list[nn.Module] = []
-    for width, kernel, pool in zip(widths[:2], kernels, pools, strict=True):
-        # Pooling before ReLU gives the same numbers as after it, on a quarter of them.
-        stages += [layers.conv(channels, width, kernel), *([nn.MaxPool2d(pool)] if pool > 1 else []), nn.ReLU()]
-        channels, size = width, [(side - kernel + 1) // pool for side in size]
-    flat = channels * size[0] * size[1]
-    stages += [nn.Flatten(), layers.before_dense(), layers.linear(flat, widths[2]), nn.ReLU()]
-    return Network(task, [*stages, *last(task, layers, widths[2])])
-
-
-def last(task: Task, layers: Layers, width: int) -> list[nn.Module]:
-    """Return the stages from the last hidden layer to the P outputs."""
-    before = layers.before_last or layers.before_dense
-    return [before(), layers.linear(width, task.likelihood.parameters)]
-
-
-#: The networks that a task or a suite can name.
-NETWORKS: dict[str, Callable[[Task, Layers], Network]] = {"lenet": lenet, "mlp": mlp}
-
-
-def network(task: Task, layers: Layers | None = None) -> Network:
-    """Return the task's network, built from these layers."""
-    if task.network not in NETWORKS:
-        raise unknown("network", task.network, NETWORKS)
-    return NETWORKS[task.network](task, layers or Layers())
 
 
 def task_of(net: nn.Module) -> Task:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench_uq import store
+from bench_uq.architectures import check_network, chosen
 from bench_uq.config import Settings, Suite
-from bench_uq.data import check_task, content_hash, load
-from bench_uq.environment import package_versions
+from bench_uq.contents import Contents, digest
+from bench_uq.contracts import Task
 from bench_uq.errors import UsageError, unknown
 from bench_uq.plugins import Plugins, Spec, hash_files
 
@@ -23,7 +21,15 @@ from bench_uq.plugins import Plugins, Spec, hash_files
 SCHEMA = 1
 
 ENGINE = Path(__file__).parent
-TRAINING_SOURCES = ("contracts.py", "data.py", "likelihoods.py", "networks.py", "seeds.py", "train.py")
+TRAINING_SOURCES = (
+    "architectures.py",
+    "contracts.py",
+    "data.py",
+    "likelihoods.py",
+    "networks.py",
+    "seeds.py",
+    "train.py",
+)
 PREDICTION_SOURCES = ("contracts.py", "data.py", "likelihoods.py", "networks.py", "seeds.py", "predict.py")
 
 
@@ -50,24 +56,38 @@ class Run:
     dataset: str
     dataset_full: str
     seed: int
+    network: str  # its name, or its file
     settings: Mapping[str, Any]
     identity: Mapping[str, Any]
     key: str  # hash of the identity
     shown: tuple[Shown, ...]
 
 
-def make_plan(suite: Suite, plugins: Plugins, contents: Contents) -> list[Run]:
-    """Return all runs of a suite, seed by seed; loads the data to tell their contents apart, writes nothing."""
+def make_plan(
+    suite: Suite, plugins: Plugins, contents: Contents, notice: Callable[[str], None] = lambda text: None
+) -> list[Run]:
+    """Return all runs of a suite, seed by seed; loads the data to tell their contents apart, writes nothing.
+
+    ``notice`` is told of conditions of the whole suite that do not suit a dataset, which is not shown them.
+    """
     methods = [plugins.spec("method", text, suite.options.get(plain_name(text))) for text in suite.methods]
     datasets = [plugins.spec("dataset", text, suite.options.get(plain_name(text))) for text in suite.datasets]
     for kind, specs in (("methods", methods), ("datasets", datasets)):
         refuse_repeated(kind, specs)
     check_tables(suite, methods, datasets, plugins)
     for spec in datasets:  # files that are missing are told of before those of unseen data
-        contents.hash(spec, "train", suite.seeds[0])
-    conditions = {spec.name: conditions_of(suite, spec, plugins, contents) for spec in datasets}
+        contents.of(spec, "train", suite.seeds[0])
+    tasks = {spec.name: task_of(spec, suite, contents) for spec in datasets}
+    conditions = {spec.name: conditions_of(suite, spec, plugins, contents, notice) for spec in datasets}
     return [
-        make_run(method, dataset, seed, suite.settings_of(method.plain), conditions[dataset.name], contents)
+        make_run(
+            method,
+            (dataset, tasks[dataset.name]),
+            seed,
+            suite.settings_of(method.plain),
+            conditions[dataset.name],
+            contents,
+        )
         for seed in suite.seeds
         for dataset in datasets
         for method in methods
@@ -84,10 +104,19 @@ def plain_name(text: str) -> str:
     return text.partition("[")[0].strip()
 
 
+def task_of(dataset: Spec, suite: Suite, contents: Contents) -> Task:
+    """Return the task of a dataset with its network, which is tried out."""
+    task: Task = dataset.value.task(contents.root)
+    name = suite.network or chosen(task)
+    task = dataclasses.replace(task, network=str(Path(name).absolute()) if name.endswith(".py") else name)
+    check_network(task)
+    return task
+
+
 def refuse_repeated(kind: str, specs: list[Spec]) -> None:
-    """Refuse two spellings of one plugin with the same options."""
+    """Refuse two plugins that results would not tell apart."""
     for index, spec in enumerate(specs):
-        if spec.full in [other.full for other in specs[:index]]:
+        if spec.name in [other.name for other in specs[:index]]:
             raise UsageError(f"{kind}: {spec.name} is given twice")
 
 
@@ -106,48 +135,22 @@ def check_tables(suite: Suite, methods: list[Spec], datasets: list[Spec], plugin
             raise unknown("dataset in conditions", name, plugins.names("dataset"))
 
 
-class Contents:
-    """What is in datasets: hashes of their splits, remembered while their files and all packages stay as they are."""
-
-    def __init__(self, root: Path, remembered: Path) -> None:
-        self.root = root
-        self.remembered = remembered
-        known = store.read_json(remembered)
-        self.known: dict[str, str] = known if isinstance(known, dict) else {}
-        self.hash = functools.cache(self._hash)
-
-    def _hash(self, spec: Spec, split: str, seed: int) -> str:
-        files = spec.value.files(self.root)
-        if files is None or split not in spec.value.splits or not all(path.is_file() for path in files):
-            return self.loaded(spec, split, seed)
-        stats = [[str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-        key = digest([spec.full, spec.source_hash, split, seed, stats, package_versions()])
-        if key not in self.known:
-            self.known[key] = self.loaded(spec, split, seed)
-        return self.known[key]
-
-    def loaded(self, spec: Spec, split: str, seed: int) -> str:
-        """Return the hash of a split that is loaded to be looked at."""
-        examples = load(spec.value, split, self.root, seed)
-        check_task(spec.value, spec.value.task(self.root), examples)
-        return content_hash(examples)
-
-    def remember(self) -> None:
-        """Store what is known for the next plan."""
-        if self.known != store.read_json(self.remembered):
-            store.write_json(self.remembered, self.known)
-
-
 def conditions_of(
-    suite: Suite, dataset: Spec, plugins: Plugins, contents: Contents
+    suite: Suite, dataset: Spec, plugins: Plugins, contents: Contents, notice: Callable[[str], None]
 ) -> list[tuple[Spec, tuple[float, ...]]]:
     """Return the conditions of a dataset beside ``clean``, with their levels; unseen data must fit its task."""
+    asked = suite.dataset_conditions.get(dataset.plain, {})
     found: list[tuple[Spec, tuple[float, ...]]] = []
     for text, levels in suite.conditions_of(dataset.plain).items():
         if plain_name(text) in plugins.names("condition"):
             spec = plugins.spec("condition", text, suite.options.get(plain_name(text)))
             if not levels:
                 raise UsageError(f"condition {text!r} needs levels")
+            if reason := unsuited(spec, dataset, suite.seeds[0], contents):
+                if text in asked:
+                    raise UsageError(reason)
+                notice(reason)
+                continue
         elif plain_name(text) in plugins.names("dataset"):
             spec = plugins.spec("dataset", text, suite.options.get(plain_name(text)))
             if levels:
@@ -160,9 +163,18 @@ def conditions_of(
     return found
 
 
+def unsuited(condition: Spec, dataset: Spec, seed: int, contents: Contents) -> str:
+    """Return why a condition cannot be shown to networks of a dataset, empty where it can."""
+    if not condition.value.suits(dataset.value.task(contents.root)):
+        return f"{condition.name} does not suit the task of {dataset.name}: not shown"
+    if not contents.of(dataset, "test", seed).unit:
+        return f"{condition.name} keeps inputs in [0, 1], those of {dataset.name} are not: not shown"
+    return ""
+
+
 def check_unseen(dataset: Spec, unseen: Spec, seed: int, contents: Contents) -> None:
     """Refuse unseen data of another shape than the network was trained on."""
-    contents.hash(unseen, "test", seed)  # files that are missing are told of first
+    contents.of(unseen, "test", seed)  # files that are missing are told of first
     ours, theirs = (spec.value.task(contents.root).input_shape for spec in (dataset, unseen))
     if ours != theirs:
         raise UsageError(f"{unseen.name} {theirs} cannot be shown to a network trained on {dataset.name} {ours}")
@@ -170,21 +182,21 @@ def check_unseen(dataset: Spec, unseen: Spec, seed: int, contents: Contents) -> 
 
 def make_run(
     method: Spec,
-    dataset: Spec,
+    data: tuple[Spec, Task],
     seed: int,
     settings: Settings,
     conditions: list[tuple[Spec, tuple[float, ...]]],
     contents: Contents,
 ) -> Run:
     """Return one run with everything it will be shown."""
-    content, task = contents.hash(dataset, "train", seed), dataset.value.task(contents.root)
+    dataset, task = data
     identity = {
         "schema": SCHEMA,
-        "method": method.full,
+        "method": method.identity,
         "method_source": method.source_hash,
-        "dataset": dataset.full,
-        "content": content,
-        "network": task.network,
+        "dataset": dataset.identity,
+        "content": contents.of(dataset, "train", seed).hash,
+        **network_identity(task.network),
         "engine_source": hash_files(ENGINE / name for name in TRAINING_SOURCES),
         "seed": seed,
         **{name: getattr(settings, name) for name in ("epochs", "batch", "validation", "train_images", "threads")},
@@ -200,11 +212,21 @@ def make_run(
         dataset=dataset.name,
         dataset_full=dataset.full,
         seed=seed,
+        network=task.network,
         settings=dataclasses.asdict(settings),
         identity=identity,
         key=key,
         shown=tuple(shown),
     )
+
+
+def network_identity(name: str) -> dict[str, str | None]:
+    """Return how a network counts: by name, a user's by its file's content too."""
+    file = Path(name) if name.endswith(".py") else None
+    return {
+        "network": file.stem if file else name,
+        "network_source": hashlib.sha256(file.read_bytes()).hexdigest() if file else None,
+    }
 
 
 def make_shown(
@@ -216,15 +238,15 @@ def make_shown(
     split = "train" if kind != "unseen" and settings.evaluate_on == "validation" else "test"
     size = getattr(settings, seen.value.size) if seen is not None and kind == "condition" else 0
     count = smaller(size, settings.test_images)
-    name, full = ("clean", "clean") if seen is None else (seen.name, seen.full)
+    name, full, identity = ("clean",) * 3 if seen is None else (seen.name, seen.full, seen.identity)
     key = digest(
         {
             "schema": SCHEMA,
-            "condition": full,
+            "condition": identity,
             "kind": kind,
             "level": level,
             "count": count,
-            "sources": [seen.source_hash if seen else None, contents.hash(data, split, seed)],
+            "sources": [seen.source_hash if seen else None, contents.of(data, split, seed).hash],
             "draws": settings.draws,
             "evaluate_on": settings.evaluate_on,
             "engine_source": hash_files(ENGINE / name for name in PREDICTION_SOURCES),
@@ -232,11 +254,6 @@ def make_shown(
     )
     parts = [re.sub(r"[^a-z0-9._-]", "-", plain_name(name)), *([] if level is None else [f"{level:g}"])]
     return Shown(name, full, kind, level, count, "-".join([*parts, key[:8]]) + ".npz", key)
-
-
-def digest(value: Any) -> str:
-    """Hash plain data, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def plan_entry(run: Run) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +36,7 @@ class Spec:
     plain: str  # mean-field
     name: str  # mean-field[prior=log-uniform]: canonical, the options that are not the defaults
     full: str  # every option spelled out
+    identity: str  # the same, files by their content: what a run's identity is made of
     source_hash: str
     value: Any  # the Method, Dataset or Condition
 
@@ -63,10 +64,14 @@ class Plugins:
             value = cls(**values)
         except (ValueError, TypeError) as error:
             raise UsageError(f"{kind} {plain!r}: {error}") from error
-        name, full = spell(plain, value)
+        full = spelled(plain, value, option_text)
         if convert_options(plain, cls, parse_full(full)) != {key: getattr(value, key) for key in option_types(cls)}:
-            raise UsageError(f"{kind} {plain!r}: its options cannot be written down: {full}")
-        return Spec(kind, plain, name, full, source_hash(module), value)
+            raise UsageError(
+                f"{kind} {plain!r}: options that cannot be written down (empty, with a comma or one bracket): {full}"
+            )
+        name = spelled(plain, value, shown_text, changed=True)
+        identity = spelled(plain, value, functools.partial(content_text, kind))
+        return Spec(kind, plain, name, full, identity, source_hash(module), value)
 
     def _locations(self, kind: str) -> dict[str, Any]:
         package = importlib.import_module(PACKAGES[kind])
@@ -109,6 +114,24 @@ def import_plugin(name: str) -> ModuleType:
 @functools.cache
 def load_file(file: Path) -> ModuleType:
     """Import a plugin from a file of the user."""
+    module = load_module(file)
+    if not any(classes(module, base) for base in BASES.values()):
+        raise UsageError(f"plugin {file} holds no Method, Dataset or Condition of its own")
+    return module
+
+
+def load_network(file: Path) -> Callable[..., Any]:
+    """Return the function ``network`` (task, layers) of a user's file."""
+    module = load_module(file)
+    found = getattr(module, "network", None)
+    if not inspect.isfunction(found) or found.__module__ != module.__name__:
+        raise UsageError(f"{file} holds no function network(task, layers)")
+    return found
+
+
+@functools.cache
+def load_module(file: Path) -> ModuleType:
+    """Import a file of the user under a name of its own."""
     if not file.is_file():
         raise UsageError(f"no plugin file {str(file)!r}")
     if file.suffix != ".py":
@@ -124,8 +147,6 @@ def load_file(file: Path) -> ModuleType:
     except Exception as error:
         del sys.modules[name]
         raise UsageError(f"plugin {file} fails at import: {type(error).__name__}: {error}") from error
-    if not any(classes(module, base) for base in BASES.values()):
-        raise UsageError(f"plugin {file} holds no Method, Dataset or Condition of its own")
     return module
 
 
@@ -254,16 +275,11 @@ def convert_plain(kind: Any, value: Any) -> Any:
     return result
 
 
-def spell(plain: str, value: Any) -> tuple[str, str]:
-    """Return the canonical and the full spelling of a plugin with its options."""
-    changed, full = [], []
-    for field in dataclasses.fields(value):
-        if field.init:
-            text = f"{field.name}={option_text(getattr(value, field.name))}"
-            full.append(text)
-            if getattr(value, field.name) != field.default:
-                changed.append(text)
-    return bracketed(plain, changed), bracketed(plain, full)
+def spelled(plain: str, value: Any, text: Callable[[Any], str], *, changed: bool = False) -> str:
+    """Return a plugin with its options, or those that were changed from their defaults, each written by ``text``."""
+    fields = [field for field in dataclasses.fields(value) if field.init]
+    kept = [field for field in fields if not changed or getattr(value, field.name) != field.default]
+    return bracketed(plain, [f"{field.name}={text(getattr(value, field.name))}" for field in kept])
 
 
 def bracketed(plain: str, options: list[str]) -> str:
@@ -274,3 +290,17 @@ def bracketed(plain: str, options: list[str]) -> str:
 def option_text(value: Any) -> str:
     """Return an option's value as the grammar writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def shown_text(value: Any) -> str:
+    """Return an option's value as results name it: of a path its last part, so that no one's folders are published."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", value.name) if isinstance(value, Path) else option_text(value)
+
+
+def content_text(kind: str, value: Any) -> str:
+    """Return an option's value as it counts: a file by its content, but for data, whose examples count."""
+    if not isinstance(value, Path) or kind == "dataset":
+        return option_text(value) if not isinstance(value, Path) else ""
+    if not value.is_file():
+        raise UsageError(f"no file {str(value)!r}")
+    return hashlib.sha256(value.read_bytes()).hexdigest()

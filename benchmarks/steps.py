@@ -13,10 +13,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from bench_uq.architectures import network
 from bench_uq.contracts import Examples, Method, Task
 from bench_uq.data import Resident
 from bench_uq.likelihoods import Categorical
-from bench_uq.networks import network
 from bench_uq.plugins import Plugins
 from bench_uq.train import build
 

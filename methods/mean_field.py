@@ -1,5 +1,6 @@
 """Mean-field Gaussian variational inference with local reparametrisation."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -109,7 +110,7 @@ class MeanField(Method):
         return network(
             task,
             Layers(
-                linear=lambda inputs, outputs: MeanFieldLinear(inputs, outputs, **options),
-                conv=lambda inputs, outputs, kernel: MeanFieldConv2d(inputs, outputs, kernel, **options),
+                linear=functools.partial(MeanFieldLinear, **options),
+                conv=functools.partial(MeanFieldConv2d, **options),
             ),
         )

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from bench_uq.config import Suite, read_suite, shipped
+from bench_uq.contents import Contents
 from bench_uq.errors import UsageError
-from bench_uq.plan import Contents, make_plan
+from bench_uq.plan import make_plan
 from bench_uq.plugins import Plugins
 
 MINIMAL = """

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from bench_uq.architectures import network
 from bench_uq.contracts import Task
 from bench_uq.errors import UsageError
 from bench_uq.likelihoods import Categorical
-from bench_uq.networks import Layers, Network, is_random, kl, network, split, stochastic_passes
+from bench_uq.networks import Layers, Network, is_random, kl, split, stochastic_passes
 from bench_uq.plugins import Plugins
 
 SMALL = Task((1, 8, 8), Categorical(10), (0.3,), (0.4,), "lenet")

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from bench_uq.config import read_suite
+from bench_uq.contents import Contents
 from bench_uq.errors import MissingData, UsageError
-from bench_uq.plan import Contents, Run, make_plan
+from bench_uq.plan import Run, make_plan
 from bench_uq.plugins import Plugins
 
 SUITE = """
@@ -97,10 +98,10 @@ def test_contents_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Contents that were hashed once are not loaded again while files and packages stay as they are."""
     spec = Plugins().spec("dataset", "digits")
     first = Contents(tmp_path, tmp_path / "known.json")
-    expected = first.hash(spec, "test", 0)
+    expected = first.of(spec, "test", 0)
     first.remember()
-    monkeypatch.setattr("bench_uq.plan.load", lambda *_: pytest.fail("loaded again"))
-    assert Contents(tmp_path, tmp_path / "known.json").hash(spec, "test", 0) == expected
-    monkeypatch.setattr("bench_uq.plan.package_versions", lambda: {"scikit-learn": "another"})
+    monkeypatch.setattr("bench_uq.contents.load", lambda *_: pytest.fail("loaded again"))
+    assert Contents(tmp_path, tmp_path / "known.json").of(spec, "test", 0) == expected
+    monkeypatch.setattr("bench_uq.contents.package_versions", lambda: {"scikit-learn": "another"})
     with pytest.raises(pytest.fail.Exception):
-        Contents(tmp_path, tmp_path / "known.json").hash(spec, "test", 0)
+        Contents(tmp_path, tmp_path / "known.json").of(spec, "test", 0)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @listed("methods", "Methods instead of the suite's: mnf,dropout[rate=0.2]")
 @listed("datasets", "Datasets instead of the suite's.")
 @listed("seeds", "Seeds instead of the suite's.")
+@click.option("--network", metavar="NAME|FILE.py", help="Network instead of the task's: lenet, mlp, resnet18 or yours.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time. [default: cores / threads, 1 on a GPU]")
 @results_option
@@ -36,15 +37,16 @@ if TYPE_CHECKING:
 def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None, **flags: Any) -> None:
     """Train each method on each dataset over the seeds, show it every condition, score what it predicts."""
     from bench_uq.config import read_suite
-    from bench_uq.plan import Contents, make_plan
+    from bench_uq.contents import Contents
+    from bench_uq.plan import make_plan
     from bench_uq.plugins import Plugins
 
     known = Plugins(tuple(flags["plugins"]))
-    changes = {"set": flags["assignments"], **{key: flags[key] for key in ("methods", "datasets", "seeds")}}
+    changes = {"set": flags["assignments"], **{key: flags[key] for key in ("methods", "datasets", "seeds", "network")}}
     chosen = read_suite(suite, changes)
     folder = writable(results / suite_folder_name(chosen))
     contents = Contents(data_dir, results / ".contents.json")
-    runs = make_plan(chosen, known, contents)
+    runs = make_plan(chosen, known, contents, notice=lambda text: click.echo(text, err=True))
     planned = make_jobs(runs, folder, data_dir, known, choose_device(device), flags["force"])
     at_once = jobs or default_jobs(planned)
     if flags["dry_run"]:

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 from torch import Generator, Tensor
 
 from bench_uq.conditions._gradients import predicted_labels, predictive_gradient
-from bench_uq.contracts import Attack, LogProbs
+from bench_uq.contracts import Attack, LogProbs, Task
+from bench_uq.likelihoods import Categorical
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class FGSM(Attack):
     def __post_init__(self) -> None:
         if self.draws < 1:
             raise ValueError(f"draws must be at least 1, not {self.draws}")
+
+    def suits(self, task: Task) -> bool:
+        """Return whether there are classes: the loss that is attacked is that of a class."""
+        return isinstance(task.likelihood, Categorical)
 
     def __call__(
         self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, levels: Sequence[float], generator: Generator

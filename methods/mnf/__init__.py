@@ -18,6 +18,7 @@ Decisions where the paper is silent or the authors' code differs from it:
 * KL / N with N training examples, not annealed; one z in training.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -66,7 +67,7 @@ class MNF(Method):
         return network(
             task,
             Layers(
-                linear=lambda inputs, outputs: MNFLinear(inputs, outputs, **options),
-                conv=lambda inputs, outputs, kernel: MNFConv2d(inputs, outputs, kernel, **options),
+                linear=functools.partial(MNFLinear, **options),
+                conv=functools.partial(MNFConv2d, **options),
             ),
         )

@@ -1,0 +1,64 @@
+"""What is in datasets, told by hash and remembered, so that unchanged files are read once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench_uq import store
+from bench_uq.data import check_task, content_hash, load, within_unit
+from bench_uq.environment import package_versions
+from bench_uq.errors import UsageError
+from bench_uq.plugins import Spec
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a plan must know of a split."""
+
+    hash: str
+    unit: bool  # whether all inputs lie in [0, 1]
+
+
+class Contents:
+    """The splits of datasets, remembered while their files and all packages stay as they are."""
+
+    def __init__(self, root: Path, remembered: Path) -> None:
+        self.root = root
+        self.remembered = remembered
+        known = store.read_json(remembered)
+        self.known: dict[str, Any] = known if isinstance(known, dict) else {}
+        self.of = functools.cache(self._of)
+
+    def _of(self, spec: Spec, split: str, seed: int) -> Content:
+        files = spec.value.files(self.root)
+        if files is None or split not in spec.value.splits or not all(path.is_file() for path in files):
+            return self.loaded(spec, split, seed)
+        stats = [[str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+        key = digest([spec.full, spec.source_hash, split, seed, stats, package_versions()])
+        if not isinstance(self.known.get(key), dict):
+            self.known[key] = dataclasses.asdict(self.loaded(spec, split, seed))
+        return Content(**self.known[key])
+
+    def loaded(self, spec: Spec, split: str, seed: int) -> Content:
+        """Return what is in a split that is loaded to be looked at; one that nothing can be learned from is refused."""
+        examples = load(spec.value, split, self.root, seed)
+        check_task(spec.value, spec.value.task(self.root), examples)
+        if split == "train" and (examples.targets == examples.targets[0]).all():
+            raise UsageError(f"{spec.name}: all targets of the training split are {examples.targets[0]}")
+        return Content(content_hash(examples), within_unit(examples))
+
+    def remember(self) -> None:
+        """Store what is known for the next plan."""
+        if self.known != store.read_json(self.remembered):
+            store.write_json(self.remembered, self.known)
+
+
+def digest(value: Any) -> str:
+    """Hash plain data, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
