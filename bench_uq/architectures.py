@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,7 @@ def network(task: Task, layers: Layers | None = None) -> Network:
 def check_network(task: Task) -> None:
     """Build a task's network from plain layers and show it two inputs; what is wrong with it is a mistake to tell."""
     name, expected = Path(chosen(task)).name, (2, task.likelihood.parameters)
+    task = dataclasses.replace(task, mean=task.mean or (0.0,), std=task.std or (1.0,))
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             outputs = network(task).eval()(torch.zeros(2, *task.input_shape))

@@ -1,0 +1,143 @@
+"""The networks that tasks, suites and users name, built from the layers of any method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from bench_uq.api import Categorical, Gaussian, Layers, Network, Task
+from bench_uq.architectures import check_network, network, resnet18
+from bench_uq.errors import UsageError
+from bench_uq.networks import split
+from bench_uq.plugins import Plugins
+
+COLOUR = Task((3, 32, 32), Categorical(10), (0.5,) * 3, (0.25,) * 3, "resnet18")
+TINY = Task((1, 8, 8), Categorical(4), (0.3,), (0.4,), "resnet18")
+
+WIDE = """
+from torch import nn
+
+def network(task, layers):
+    \"\"\"A network of a user: any module, from the layers it is given.\"\"\"
+    width = 64
+    return nn.Sequential(
+        nn.Flatten(), layers.linear(width, 30), nn.Tanh(), layers.before_dense(),
+        layers.linear(30, task.likelihood.parameters),
+    )
+"""
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    """Return the file of a user's network."""
+    file = tmp_path / "wide.py"
+    file.write_text(WIDE)
+    return file
+
+
+def built(task: Task, method: str = "map") -> nn.Module:
+    """Return a method's untrained network."""
+    torch.manual_seed(0)
+    net = Plugins().spec("method", method).value.build(task)
+    net.task = task
+    return net
+
+
+def test_resnet18_has_the_known_size() -> None:
+    """With ten classes and a 3x3 stem ResNet-18 has 11,173,962 parameters, as published codes for CIFAR-10 count."""
+    assert sum(weights.numel() for weights in resnet18(COLOUR, Layers()).parameters()) == 11_173_962
+
+
+def test_resnet18_computes_what_torchvision_does() -> None:
+    """With its weights carried over, and its stem exchanged, torchvision's ResNet-18 gives the same outputs."""
+    from torchvision.models import resnet18 as reference
+
+    theirs = reference(num_classes=10)
+    theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
+    ours = resnet18(COLOUR, Layers())
+    mine = {name: value for name, value in ours.state_dict().items() if not name.startswith("stages.0.")}
+    pairs = zip(mine.items(), theirs.state_dict().values(), strict=True)
+    carried = {name: source.clone() for (name, _), source in pairs}
+    ours.load_state_dict(carried, strict=False)
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(ours.eval()(images), theirs.eval()((images - 0.5) / 0.25), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", Plugins().names("method"))
+@pytest.mark.parametrize("file", [False, True])
+def test_every_method_takes_every_network(method: str, file: bool, wide: Path) -> None:
+    """ResNet-18 and a user's network are built, trained a step and drawn from by every method."""
+    task = Task(TINY.input_shape, TINY.likelihood, TINY.mean, TINY.std, str(wide) if file else "resnet18")
+    plugin, net = Plugins().spec("method", method).value, built(task, method)
+    images, labels = torch.rand(6, 1, 8, 8), torch.arange(6) % 4
+    net.train()
+    plugin.loss(net, images, labels, 100, 0.0).backward()
+    assert all(weights.grad is not None and weights.grad.isfinite().all() for weights in net.parameters())
+    with torch.inference_mode():
+        draws = plugin.draws(net.eval(), images, 3)
+    assert draws.shape[1:] == (6, 4)
+    torch.testing.assert_close(draws.exp().sum(-1), torch.ones(draws.shape[:2]))
+
+
+def test_batch_normalisation_is_still_when_predicting() -> None:
+    """The prediction for an image does not depend on the others in its batch."""
+    net = built(TINY).eval()
+    images = torch.rand(4, 1, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(net(images)[:1], net(images[:1]), rtol=1e-4, atol=1e-5)
+
+
+def test_deterministic_residual_blocks_run_once() -> None:
+    """Under MC-dropout only what follows the last pooling of ResNet-18 runs once a draw."""
+    before, after = split(built(TINY, "dropout"))
+    assert len(after) == 2
+    assert sum(weights.numel() for weights in before.parameters()) > 11_000_000
+    assert len(split(built(TINY, "mean-field"))[0]) == 1  # its first convolution draws
+
+
+@pytest.mark.parametrize(("shape", "name"), [((1, 8, 8), "Conv2d"), ((5,), "Linear")])
+def test_default_network(shape: tuple[int, ...], name: str) -> None:
+    """A task that names no network gets LeNet for images and the MLP for features."""
+    net = network(Task(shape, Categorical(3), (0.5,), (0.5,)))
+    assert type(net.stages[1 if len(shape) == 3 else 2]).__name__ == name
+
+
+def test_network_of_a_user_gets_scaled_inputs_and_likelihood(wide: Path) -> None:
+    """A plain module is put between the normalised inputs and the likelihood's scale."""
+    net = network(Task((64,), Gaussian(100.0, 5.0), (0.5,), (0.5,), str(wide)))
+    assert isinstance(net, Network)
+    with torch.no_grad():
+        net.stages[-1][-1].weight.zero_()
+        net.stages[-1][-1].bias.zero_()
+        assert net(torch.rand(2, 64))[:, 0].tolist() == [100.0, 100.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = 1", r"holds no function network\(task, layers\)"),
+        ("from bench_uq.api import network", r"holds no function network\(task, layers\)"),
+        ("import nothing_of_that_name", "fails at import: ModuleNotFoundError"),
+        ("def network(task):\n    return 1", "network 'mine.py' fails on inputs of 1x8x8: TypeError"),
+        (WIDE.replace("width = 64", "width = 63"), "network 'mine.py' fails on inputs of 1x8x8: RuntimeError"),
+        (WIDE.replace("task.likelihood.parameters", "7"), r"network 'mine.py' puts out \(2, 7\) for 2 inputs"),
+        ("def network(task, layers):\n    return None", "network 'mine.py' fails"),
+    ],
+)
+def test_mistakes_in_a_network_are_told(text: str, words: str, tmp_path: Path) -> None:
+    """A file that gives no network for the task is a mistake told in one line, before anything is trained."""
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=words) as caught:
+        check_network(Task((1, 8, 8), Categorical(4), network=str(file)))
+    assert "\n" not in str(caught.value)
+
+
+def test_images_alone_for_convolutions() -> None:
+    """ResNet-18 on a table of features is refused in one line."""
+    with pytest.raises(UsageError, match="network 'resnet18' fails on inputs of 5"):
+        check_network(Task((5,), Gaussian(), network="resnet18"))
