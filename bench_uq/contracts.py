@@ -84,13 +84,18 @@ class Method(ABC):
     A network's ``task`` attribute is the Task it was built for; the engine sets it after ``build``.
     """
 
-    source: ClassVar[str]  # paper and link
+    reference: ClassVar[str]  # paper and link
 
     members: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.members < 1:
             raise ValueError(f"members must be at least 1, not {self.members}")
+
+    def suits(self, task: Task) -> bool:
+        """Return whether there is such a method for this task; by default for all."""
+        del task
+        return True
 
     @abstractmethod
     def build(self, task: Task) -> nn.Module:
@@ -162,7 +167,7 @@ class Download:
 class Dataset(ABC):
     """Examples to train and test on; the options are the fields of the subclass."""
 
-    source: ClassVar[str]
+    reference: ClassVar[str]
     splits: ClassVar[tuple[str, ...]] = ("train", "test")  # unseen data may have "test" alone
 
     @abstractmethod
@@ -198,7 +203,7 @@ LogProbs = Callable[["Tensor", int], Iterator["Tensor"]]
 class Condition(ABC):
     """What changes the inputs that a trained network is shown; the options are the fields of the subclass."""
 
-    source: ClassVar[str]
+    reference: ClassVar[str]
     size: ClassVar[str] = "test_images"  # the setting that says how many of the test images it is shown
 
     def suits(self, task: Task) -> bool:

@@ -33,5 +33,9 @@ def describe(plugins: Plugins, kind: str, name: str) -> str:
     options = ", ".join(
         f"{field.name}={getattr(spec.value, field.name)}" for field in dataclasses.fields(spec.value) if field.init
     )
-    lines = [f"{name}: {summary}", f"    options  {options}" if options else "", f"    source   {spec.value.source}"]
+    lines = [
+        f"{name}: {summary}",
+        f"    options    {options}" if options else "",
+        f"    reference  {spec.value.reference}",
+    ]
     return "\n".join(line for line in lines if line)

@@ -78,6 +78,10 @@ def make_plan(
     for spec in datasets:  # files that are missing are told of before those of unseen data
         contents.of(spec, "train", suite.seeds[0])
     tasks = {spec.name: task_of(spec, suite, contents) for spec in datasets}
+    for method in methods:
+        for name, task in tasks.items():
+            if not method.value.suits(task):
+                raise UsageError(f"method {method.name!r} does not suit the task of {name}")
     conditions = {spec.name: conditions_of(suite, spec, plugins, contents, notice) for spec in datasets}
     return [
         make_run(

@@ -167,8 +167,8 @@ def only_class(kind: str, plain: str, module: ModuleType) -> type:
     missing = sorted(getattr(found[0], "__abstractmethods__", ()))
     if missing:
         raise UsageError(f"{kind} {plain!r} lacks {', '.join(missing)}")
-    if not dataclasses.is_dataclass(found[0]) or "source" not in dir(found[0]):
-        raise UsageError(f"{kind} {plain!r} must be a frozen dataclass with a class attribute 'source'")
+    if not dataclasses.is_dataclass(found[0]) or "reference" not in dir(found[0]):
+        raise UsageError(f"{kind} {plain!r} must be a frozen dataclass with a class attribute 'reference'")
     return found[0]
 
 

@@ -18,7 +18,7 @@ TEST_SIZE = 360
 class Digits(Dataset):
     """1,797 digits, 360 of them for testing, every class by its share."""
 
-    source: ClassVar[str] = (
+    reference: ClassVar[str] = (
         "Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, 1998, https://doi.org/10.24432/C50P49"
     )
 

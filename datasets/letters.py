@@ -30,7 +30,7 @@ SHRUNK = 20  # from half units to a letter about 150 high, from which curves bec
 class Letters(Dataset):
     """A thousand letters, 100 a class, drawn from the outlines of 20 typefaces."""
 
-    source: ClassVar[str] = "outlines of the typefaces that come with matplotlib, https://matplotlib.org"
+    reference: ClassVar[str] = "outlines of the typefaces that come with matplotlib, https://matplotlib.org"
     splits: ClassVar[tuple[str, ...]] = ("test",)
 
     def task(self, root: Path) -> Task:

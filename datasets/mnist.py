@@ -15,7 +15,7 @@ from bench_uq.datasets._idx import idx_files, read_examples
 class Mnist(Dataset):
     """60,000 digits for training and 10,000 for testing, in torchvision's layout: ROOT/MNIST/raw/."""
 
-    source: ClassVar[str] = "LeCun, Bottou, Bengio and Haffner 1998, https://doi.org/10.1109/5.726791"
+    reference: ClassVar[str] = "LeCun, Bottou, Bengio and Haffner 1998, https://doi.org/10.1109/5.726791"
 
     def task(self, root: Path) -> Task:
         """Return a task of ten classes; mean and std are those of the training split."""

@@ -15,7 +15,7 @@ from bench_uq.datasets._idx import idx_files, read_examples
 class NotMnist(Dataset):
     """10,000 letters from found typefaces, 1,000 a class, in ROOT/notMNIST/raw/."""
 
-    source: ClassVar[str] = "Bulatov 2011, https://yaroslavvb.blogspot.com/2011/09/notmnist-dataset.html"
+    reference: ClassVar[str] = "Bulatov 2011, https://yaroslavvb.blogspot.com/2011/09/notmnist-dataset.html"
     splits: ClassVar[tuple[str, ...]] = ("test",)
 
     def task(self, root: Path) -> Task:

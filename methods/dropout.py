@@ -24,7 +24,7 @@ class MCDropout(nn.Module):
 class Dropout(Method):
     """Dropout before the dense layers, on in training and prediction alike."""
 
-    source: ClassVar[str] = "Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142"
+    reference: ClassVar[str] = "Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142"
 
     rate: float = 0.5
     where: Literal["dense", "last"] = "dense"  # before every dense layer that sees hidden units, or before the last

@@ -13,7 +13,7 @@ from bench_uq.api import Method, Task, network
 class Ensemble(Method):
     """Five plain networks, on request trained on adversarial examples beside the true ones."""
 
-    source: ClassVar[str] = "Lakshminarayanan et al. 2017, https://arxiv.org/abs/1612.01474"
+    reference: ClassVar[str] = "Lakshminarayanan et al. 2017, https://arxiv.org/abs/1612.01474"
 
     members: int = field(default=5, kw_only=True)
     adversarial_epsilon: float = 0.0  # in pixel units; 0: no adversarial training

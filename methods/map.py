@@ -12,7 +12,7 @@ from bench_uq.api import Method, Task, network
 class MAP(Method):
     """A single network trained with a Gaussian prior N(0, prior_std^2) on its weights: weight decay, the paper's L2."""
 
-    source: ClassVar[str] = "MacKay 1992, https://doi.org/10.1162/neco.1992.4.3.448"
+    reference: ClassVar[str] = "MacKay 1992, https://doi.org/10.1162/neco.1992.4.3.448"
 
     prior_std: float = 1.0
 

@@ -85,7 +85,7 @@ class MeanFieldConv2d(MeanFieldWeights):
 class MeanField(Method):
     """A fully factorised Gaussian posterior: the paper's FFG (prior=normal) and FFLU (prior=log-uniform)."""
 
-    source: ClassVar[str] = (
+    reference: ClassVar[str] = (
         "Blundell et al. 2015, https://arxiv.org/abs/1505.05424; Kingma et al. 2015, https://arxiv.org/abs/1506.02557; "
         "Molchanov et al. 2017, https://arxiv.org/abs/1701.05369"
     )

@@ -48,5 +48,5 @@ def test_what_a_task_says_stays() -> None:
 
 def test_targets_that_never_vary_are_refused() -> None:
     """Nothing can be learned from targets that are all the same."""
-    with pytest.raises(UsageError, match="all targets are 3.0"):
+    with pytest.raises(UsageError, match=r"all targets are 3\.0"):
         fitted(Task((2,), Gaussian()), Examples(np.zeros((5, 2), np.float32), np.full(5, 3, np.float32)))

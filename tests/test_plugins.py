@@ -91,7 +91,7 @@ def test_plugin_file() -> None:
         ("1/0", "ZeroDivisionError"),
         ("x = 1", "no Method"),
         ("from bench_uq.api import Method\nclass A(Method): pass", "lacks build"),
-        ("from bench_uq.api import Method\nclass A(Method):\n def build(self, task): ...", "source"),
+        ("from bench_uq.api import Method\nclass A(Method):\n def build(self, task): ...", "reference"),
     ],
 )
 def test_bad_plugin_files(tmp_path: Path, content: str, words: str) -> None:

@@ -98,7 +98,7 @@ def bad(make: Any) -> Trained:
     """Return a method whose draws are what ``make`` returns."""
 
     class Bad(Method):
-        source = "none"
+        reference = "none"
 
         def build(self, task: Task) -> nn.Module:
             return nn.Linear(1, 1)

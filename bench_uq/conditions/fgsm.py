@@ -18,7 +18,7 @@ class FGSM(Attack):
     ``fgsm[label=predicted,draws=1]`` is the form of early papers: one draw, the network's own label.
     """
 
-    source: ClassVar[str] = "Goodfellow et al. 2015, https://arxiv.org/abs/1412.6572"
+    reference: ClassVar[str] = "Goodfellow et al. 2015, https://arxiv.org/abs/1412.6572"
 
     draws: int = 10
     label: Literal["true", "predicted"] = "true"

@@ -60,7 +60,7 @@ def test_one_class_a_file(name: str) -> None:
 @each_dataset
 def test_source_is_named(name: str) -> None:
     """A dataset says where it comes from, with a link."""
-    assert "https://" in DATASETS[name].source
+    assert "https://" in DATASETS[name].reference
 
 
 @each_dataset

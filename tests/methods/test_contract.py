@@ -94,7 +94,7 @@ def widths(net: nn.Module, inputs: Tensor) -> list[list[tuple[int, ...]]]:
 
 def test_source(method):
     """A method names the paper it comes from, with a link."""
-    assert "https://" in method.source
+    assert "https://" in method.reference
 
 
 def test_build(method, task):

@@ -29,7 +29,7 @@ class Langevin(torch.optim.Optimizer):
 class SGLD(Method):
     """Samples of the posterior along one chain, the last epochs kept."""
 
-    source: ClassVar[str] = "Welling & Teh 2011, https://www.stats.ox.ac.uk/~teh/research/compstats/WelTeh2011a.pdf"
+    reference: ClassVar[str] = "Welling & Teh 2011, https://www.stats.ox.ac.uk/~teh/research/compstats/WelTeh2011a.pdf"
 
     step: float = 1e-4
     keep: int = 5

@@ -14,7 +14,7 @@ from bench_uq.api import Method, network, task_of
 class SWAG(Method):
     """A Gaussian over the weights that training passed through in its second half."""
 
-    source: ClassVar[str] = "Maddox et al. 2019, https://arxiv.org/abs/1902.02476"
+    reference: ClassVar[str] = "Maddox et al. 2019, https://arxiv.org/abs/1902.02476"
 
     start: float = 0.5
 

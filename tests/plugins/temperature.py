@@ -12,7 +12,7 @@ from bench_uq.api import Method, network, task_of
 class Temperature(Method):
     """A plain network whose logits are divided by a temperature fitted on held-out examples."""
 
-    source: ClassVar[str] = "Guo et al. 2017, https://arxiv.org/abs/1706.04599"
+    reference: ClassVar[str] = "Guo et al. 2017, https://arxiv.org/abs/1706.04599"
 
     steps: int = 50
 

@@ -13,7 +13,7 @@ from bench_uq.api import Method, network
 class Unlucky(Method):
     """A network that diverges, raises, prints, is killed or gives draws that are none."""
 
-    source: ClassVar[str] = "nowhere"
+    reference: ClassVar[str] = "nowhere"
 
     how: Literal["diverge", "raise", "kill", "nan", "exit", "print"] = "raise"
 
