@@ -47,8 +47,7 @@ def lenet(task: Task, layers: Layers) -> Network:
 
 def last(task: Task, layers: Layers, width: int) -> list[nn.Module]:
     """Return the stages from the last hidden layer to the P outputs."""
-    before = layers.before_last or layers.before_dense
-    return [before(), layers.linear(width, task.likelihood.parameters)]
+    return [layers.before_last(), layers.linear(width, task.likelihood.parameters)]
 
 
 class Residual(nn.Module):

@@ -24,7 +24,11 @@ class Layers:
     #: (channels in, channels out, kernel size) and by keyword stride, padding, bias
     conv: Callable[..., nn.Module] = nn.Conv2d
     before_dense: Callable[[], nn.Module] = nn.Identity  # before each dense layer but one that sees the inputs
-    before_last: Callable[[], nn.Module] | None = None  # before the last dense layer; default: before_dense
+    before_last: Callable[[], nn.Module] = nn.Identity  # before the last dense layer; left out: before_dense
+
+    def __post_init__(self) -> None:
+        if self.before_last is nn.Identity:
+            object.__setattr__(self, "before_last", self.before_dense)
 
 
 class Normalise(nn.Module):
