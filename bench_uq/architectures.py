@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.contracts import Task
-from bench_uq.errors import UsageError, unknown
+from bench_uq.errors import UsageError, one_line, unknown
 from bench_uq.networks import Layers, Network
 from bench_uq.plugins import load_network
 
@@ -125,7 +125,6 @@ def check_network(task: Task) -> None:
         raise
     except Exception as error:
         shape = "x".join(map(str, task.input_shape))
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UsageError(f"network {name!r} fails on inputs of {shape}: {what}") from error
+        raise UsageError(f"network {name!r} fails on inputs of {shape}: {one_line(error)}") from error
     if outputs.shape != expected:
         raise UsageError(f"network {name!r} puts out {tuple(outputs.shape)} for 2 inputs, not {expected}")

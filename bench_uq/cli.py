@@ -14,7 +14,7 @@ from bench_uq.commands.options import FAILED, INTERRUPTED, USAGE
 from bench_uq.commands.report import report
 from bench_uq.commands.run import run
 from bench_uq.commands.score import score
-from bench_uq.errors import UsageError
+from bench_uq.errors import UsageError, one_line
 
 
 class Group(click.Group):
@@ -39,9 +39,7 @@ class Group(click.Group):
         except Exception as error:
             if context.params.get("debug"):
                 traceback.print_exc()
-            click.echo(
-                f"Error: {type(error).__name__}: {error} (bench-uq --debug shows where)".splitlines()[0], err=True
-            )
+            click.echo(f"Error: {one_line(error)} (bench-uq --debug shows where)", err=True)
             sys.exit(FAILED)
 
 

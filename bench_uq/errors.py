@@ -7,6 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+def one_line(error: BaseException) -> str:
+    """Return an exception's type and the first line of what it says."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:500]
+
+
 class UsageError(Exception):
     """A mistake that the user can mend; the command line prints it without a traceback and exits with 2."""
 

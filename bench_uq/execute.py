@@ -23,6 +23,7 @@ from bench_uq.config import Settings
 from bench_uq.contracts import Examples, Method, Predictions
 from bench_uq.data import Resident, fitted, load, training_splits
 from bench_uq.environment import environment, peak_memory
+from bench_uq.errors import one_line
 from bench_uq.plan import Run, Shown
 from bench_uq.plugins import Plugins
 from bench_uq.predict import BLOCK, Trained, predict, predict_changed
@@ -100,8 +101,7 @@ def recorded(folder: store.RunFolder) -> Iterator[None]:
         folder.update(status="diverged", reason=str(error))
     except Exception as error:
         status = "oom" if is_out_of_memory(error) else "failed"
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:500]
-        folder.update(status=status, reason=reason, traceback=traceback.format_exc())
+        folder.update(status=status, reason=one_line(error), traceback=traceback.format_exc())
 
 
 def is_out_of_memory(error: Exception) -> bool:

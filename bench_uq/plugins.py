@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bench_uq.contracts import Condition, Dataset, Method
-from bench_uq.errors import UsageError, unknown
+from bench_uq.errors import UsageError, one_line, unknown
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -107,8 +107,8 @@ def import_plugin(name: str) -> ModuleType:
     """Import a plugin's module, telling any error of its own in one line."""
     try:
         return importlib.import_module(name)
-    except Exception as error:
-        raise UsageError(f"plugin {name} fails at import: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"plugin {name} fails at import: {one_line(error)}") from error
 
 
 @functools.cache
@@ -144,9 +144,9 @@ def load_module(file: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UsageError(f"plugin {file} fails at import: {type(error).__name__}: {error}") from error
+        raise UsageError(f"plugin {file} fails at import: {one_line(error)}") from error
     return module
 
 
@@ -167,8 +167,11 @@ def only_class(kind: str, plain: str, module: ModuleType) -> type:
     missing = sorted(getattr(found[0], "__abstractmethods__", ()))
     if missing:
         raise UsageError(f"{kind} {plain!r} lacks {', '.join(missing)}")
-    if not dataclasses.is_dataclass(found[0]) or "reference" not in dir(found[0]):
-        raise UsageError(f"{kind} {plain!r} must be a frozen dataclass with a class attribute 'reference'")
+    if "__dataclass_fields__" not in vars(found[0]):
+        raise UsageError(f"{kind} {plain!r}: its options are no fields: put @dataclass(frozen=True) above its class")
+    if not isinstance(getattr(found[0], "reference", None), str):
+        raise UsageError(f"{kind} {plain!r} lacks a class attribute 'reference', a text with a link")
+    option_types(found[0], plain)
     return found[0]
 
 
@@ -241,10 +244,24 @@ def convert_options(plain: str, cls: type, options: Mapping[str, Any]) -> dict[s
     return {key: convert(f"{plain}.{key}", types[key], value) for key, value in options.items()}
 
 
-def option_types(cls: type) -> dict[str, Any]:
-    """Return the options of a plugin with their types."""
-    hints = get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
+#: What an option can be, beside a Literal.
+OPTION_TYPES = (bool, int, float, str, Path)
+
+
+def option_types(cls: type, plain: str = "") -> dict[str, Any]:
+    """Return the options of a plugin with their types; a type that the grammar cannot write is refused."""
+    try:
+        hints = get_type_hints(cls)
+    except Exception as error:
+        raise UsageError(f"{plain or cls.__name__}: a type of its options is unknown: {error}") from error
+    types = {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
+    for name, kind in types.items():
+        if kind not in OPTION_TYPES and get_origin(kind) is not Literal:
+            shown = getattr(kind, "__name__", kind)
+            raise UsageError(
+                f"option {plain or cls.__name__}.{name} is of type {shown}, not bool, int, float, str, Path or Literal"
+            )
+    return types
 
 
 def convert(label: str, kind: Any, value: Any) -> Any:

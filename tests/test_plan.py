@@ -105,3 +105,46 @@ def test_contents_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("bench_uq.contents.package_versions", lambda: {"scikit-learn": "another"})
     with pytest.raises(pytest.fail.Exception):
         Contents(tmp_path, tmp_path / "known.json").of(spec, "test", 0)
+
+
+NETWORK = """
+from torch import nn
+
+
+def network(task, layers):
+    return nn.Sequential(nn.Flatten(), layers.linear(64, 10))
+"""
+
+
+def test_the_network_is_part_of_a_run(tmp_path: Path) -> None:
+    """Another network is another run; a user's counts by what its file holds, not by where it lies."""
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "wide.py").write_text(NETWORK)
+    keys = [plan(tmp_path, network=str(tmp_path / folder / "wide.py"))[0].key for folder in ("here", "there")]
+    assert keys[0] == keys[1]
+    (tmp_path / "there" / "wide.py").write_text(NETWORK + "# another\n")
+    others = [plan(tmp_path, network=name)[0].key for name in (str(tmp_path / "there" / "wide.py"), "mlp", "resnet18")]
+    assert len({keys[0], plan(tmp_path)[0].key, *others}) == 5
+
+
+def test_a_suite_names_a_network_beside_it(tmp_path: Path) -> None:
+    """A network file in a suite is looked for beside the suite's file."""
+    (tmp_path / "wide.py").write_text(NETWORK)
+    assert plan(tmp_path, f'network = "wide.py"\n{SUITE}')[0].network == str(tmp_path / "wide.py")
+
+
+def test_unsuited_conditions_are_left_out_and_told(tmp_path: Path) -> None:
+    """A condition of the whole suite that does not suit a dataset is told and left out; one asked for it is refused."""
+    table = "5 1 2\n6 2 3\n7 4 4.5\n" * 10
+    (tmp_path / "uci").mkdir()
+    (tmp_path / "uci" / "mine.txt").write_text(table)
+    suite = SUITE.replace('"digits"', '"uci[name=mine]"')
+    (tmp_path / "mine.toml").write_text(suite)
+    told: list[str] = []
+    contents = Contents(tmp_path, tmp_path / "known")
+    runs = make_plan(read_suite(str(tmp_path / "mine.toml")), Plugins(), contents, told.append)
+    assert [shown.condition for shown in runs[0].shown] == ["clean"]
+    assert told == ["fgsm does not suit the task of uci[name=mine]: not shown"]
+    with pytest.raises(UsageError, match="fgsm does not suit"):
+        plan(tmp_path, suite.replace("[conditions]", "[conditions.uci]"))

@@ -85,21 +85,36 @@ def test_plugin_file() -> None:
     assert spec.source_hash == Plugins((PLUGINS / "swag.py",)).spec("method", "swag").source_hash
 
 
+FROZEN = """from __future__ import annotations
+from dataclasses import dataclass
+from bench_uq.api import Method
+@dataclass(frozen=True)
+"""
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ("1/0", "ZeroDivisionError"),
         ("x = 1", "no Method"),
         ("from bench_uq.api import Method\nclass A(Method): pass", "lacks build"),
-        ("from bench_uq.api import Method\nclass A(Method):\n def build(self, task): ...", "reference"),
+        ("from bench_uq.api import Method\nclass A(Method):\n def build(self, task): ...", "put @dataclass"),
+        (f"{FROZEN}class A(Method):\n def build(self, task): ...", "lacks a class attribute 'reference'"),
+        (f"{FROZEN}class A(Method):\n reference = ''\n sizes: list = ()\n def build(self, task): ...", "of type list"),
+        (f"{FROZEN}class A(Method):\n reference = ''\n size: Sice = 1\n def build(self, task): ...", "Sice"),
+        (f"{FROZEN}class A(Method):\n reference = ''\n size: int\n def build(self, task): ...", "size"),
+        (f"{FROZEN}class A(Method):\n def build(self, task): ...\nclass B(A): ...", "defines 2"),
+        ("from bench_uq.api import Method\nclass A(Method)", "SyntaxError"),
+        ("import sys\nsys.exit(3)", "SystemExit"),
     ],
 )
 def test_bad_plugin_files(tmp_path: Path, content: str, words: str) -> None:
     """A plugin that fails at import, holds nothing or lacks a part says so in one line."""
     file = tmp_path / "mine.py"
     file.write_text(content)
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError, match=words) as caught:
         Plugins((file,)).spec("method", "mine")
+    assert "\n" not in str(caught.value)
 
 
 def test_options_that_cannot_be_written(tmp_path: Path) -> None:
@@ -127,3 +142,38 @@ def test_missing_plugin_file(tmp_path: Path) -> None:
     """A plugin file that is not there is named."""
     with pytest.raises(UsageError, match=r"nope\.py"):
         Plugins((tmp_path / "nope.py",)).names("method")
+
+
+DATA = '''
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench_uq.api import Categorical, Dataset, Examples, Task
+
+
+@dataclass(frozen=True)
+class Mine(Dataset):
+    """Noise of a file's making."""
+
+    reference = "none"
+    path: Path = Path()
+
+    def task(self, root):
+        return Task((2,), Categorical(2))
+
+    def load(self, split, root, fold=0):
+        seed = len(self.path.read_text())
+        return Examples(np.random.default_rng(seed).random((40, 2), np.float32), np.arange(40) % 2)
+'''
+
+
+def test_paths_count_by_content(tmp_path: Path) -> None:
+    """Results name a file option by its last part; a run's identity does not hold where the file lies."""
+    (tmp_path / "mine.py").write_text(DATA)
+    plugins = Plugins((tmp_path / "mine.py",))
+    here, there = (plugins.spec("dataset", f"mine[path={folder}/a b.txt]") for folder in (tmp_path, "/elsewhere"))
+    assert here.name == there.name == "mine[path=a-b.txt]"
+    assert here.full == f"mine[path={tmp_path}/a b.txt]"
+    assert here.identity == there.identity == "mine[path=]"

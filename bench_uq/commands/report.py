@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench_uq.commands.options import results_option, suite_name, suite_option
+from bench_uq.commands.options import results_option, suite_name, suite_option, writable
 
 
 @click.command()
@@ -23,7 +23,7 @@ def report(suite: str, results: Path, reports: Path) -> None:
     """Write tables, figures and a summary from the scores."""
     from bench_uq.report import write
 
-    target = reports / suite_name(suite)
+    target = writable(reports / suite_name(suite))
     for path in write(results / suite_name(suite), target):
         if path.suffix in (".tex", ".md") or path.suffix == ".png":
             click.echo(path)

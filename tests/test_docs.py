@@ -1,0 +1,78 @@
+"""The pages in docs/ work as they are written: their files are made, their commands run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench_uq import read_scores
+
+REPO = Path(__file__).resolve().parents[1]
+DOCS = REPO / "docs"
+#: What makes a documented run small; the commands are else run as they stand.
+SMALL = ["--seeds", "0", "--set", "epochs=2", "--set", "draws=3", "--set", "attack_images=20", "--device", "cpu"]
+BLOCK = re.compile(r"^(?P<before>[^\n]*)\n+```(?P<language>\w*)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def follow(page: str, folder: Path) -> list[str]:
+    """Do what a page says, from its top to its end, and return the commands that were run.
+
+    A Python block after a line that names a file is that file, one without is run; blocks without a language are
+    commands.
+    """
+    done = []
+    for block in BLOCK.finditer((DOCS / page).read_text()):
+        named = re.search(r"`(\w+\.py)`", block["before"])
+        if block["language"] == "python" and named:
+            (folder / named[1]).write_text(block["text"])
+        elif block["language"] == "python":
+            run([sys.executable, "-c", block["text"]], folder)
+        elif not block["language"]:
+            for line in block["text"].splitlines():
+                words = shlex.split(line, comments=True)
+                assert words[0] == "bench-uq", line
+                run([sys.executable, "-m", "bench_uq", *words[1:], *(SMALL if words[1] == "run" else ())], folder)
+                done.append(line)
+    return done
+
+
+def run(command: list[str], folder: Path) -> None:
+    """Run a command that must go well."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_add_a_method(tmp_path: Path) -> None:
+    """The method of the tutorial, under 60 lines, passes its checks, and stands beside map in the scores and report."""
+    assert len(follow("add-a-method.md", tmp_path)) == 3
+    assert len((tmp_path / "evidential.py").read_text().splitlines()) < 60
+    scores = read_scores(tmp_path / "results" / "quick")
+    assert set(scores.method) == {"map", "evidential"}
+    assert "evidential" in (tmp_path / "reports" / "quick" / "summary.md").read_text()
+
+
+def test_add_your_data(tmp_path: Path) -> None:
+    """The arrays and the dataset of the page are learned, better than chance after two epochs."""
+    assert len(follow("add-your-data.md", tmp_path)) == 4
+    scores = read_scores(tmp_path / "results" / "quick")
+    clean = scores[(scores.condition == "clean") & (scores.metric == "accuracy") & (scores.method == "map")]
+    assert set(clean.dataset) == {"npz[path=cats.npz]", "cats"}
+    assert clean.value.min() > 0.5
+
+
+def test_add_a_network(tmp_path: Path) -> None:
+    """The network of the page passes its checks and is trained by every method of the quick suite."""
+    assert len(follow("add-a-network.md", tmp_path)) == 2
+    assert len(set(read_scores(tmp_path / "results" / "quick").method)) == 5
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+def test_links(page: str) -> None:
+    """Every relative link leads to a file."""
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (DOCS / page).read_text()):
+        assert (DOCS / target).exists(), target
