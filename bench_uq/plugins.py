@@ -111,7 +111,6 @@ def import_plugin(name: str) -> ModuleType:
         raise UsageError(f"plugin {name} fails at import: {one_line(error)}") from error
 
 
-@functools.cache
 def load_file(file: Path) -> ModuleType:
     """Import a plugin from a file of the user."""
     module = load_module(file)
@@ -129,9 +128,15 @@ def load_network(file: Path) -> Callable[..., Any]:
     return found
 
 
-@functools.cache
 def load_module(file: Path) -> ModuleType:
-    """Import a file of the user under a name of its own."""
+    """Import a file of the user under a name of its own, once."""
+    return module_at(file, Path.cwd())
+
+
+@functools.cache
+def module_at(file: Path, cwd: Path) -> ModuleType:
+    """Import a file named in a working folder."""
+    del cwd  # one name may be two files in two folders
     if not file.is_file():
         raise UsageError(f"no plugin file {str(file)!r}")
     if file.suffix != ".py":

@@ -263,61 +263,6 @@ def invoke(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["run", "--methods", "mnff"], "did you mean 'mnf'?"),
-        (["run", "--methods", "mnf,,map"], "empty element"),
-        (["run", "--methods", ""], "empty element"),
-        (["run", "--methods", "mnf,mnf"], "twice"),
-        (["run", "--methods", "mnf[flows=2"], "brackets"),
-        (["run", "--methods", "mnf[flow=2]"], "did you mean 'flows'?"),
-        (["run", "--methods", "mnf[flows=x]"], "int"),
-        (["run", "--datasets", "digit"], "did you mean 'digits'?"),
-        (["run", "--suite", "quik"], "did you mean 'quick'?"),
-        (["run", "--suite", "nope.toml"], "nope.toml"),
-        (["run", "--seeds", "0,0"], "twice"),
-        (["run", "--seeds", "-1"], "at least 0"),
-        (["run", "--seeds", "a"], "int"),
-        (["run", "--set", "epochs=0"], "at least 1"),
-        (["run", "--set", "epochs=nan"], "int"),
-        (["run", "--set", "epoch=1"], "did you mean 'epochs'?"),
-        (["run", "--set", "mnf.flow=1"], "did you mean 'flows'?"),
-        (["run", "--set", "epochs"], "KEY=VALUE"),
-        (["run", "--jobs", "0"], "--jobs"),
-        (["run", "--device", "tpu"], "--device"),
-        (["run", "--plugin", "nope.py"], "nope.py"),
-        (["run", "--datasets", "mnist", "--data-dir", "nowhere"], "nowhere/MNIST/raw/train-images-idx3-ubyte"),
-        (["run", "--results", "file"], "'file' is a file"),
-        (["score"], "nothing to score"),
-        (["report"], "bench-uq run"),
-        (["report", "--suite", "../x"], "no name for a suite"),
-        (["list", "method"], "methods"),
-    ],
-)
-def test_mistakes(arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mistake is told in one line with what would be right, exit 2, nothing written."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("BENCH_UQ_DATA", raising=False)
-    (tmp_path / "file").write_text("")
-    code, output = invoke(*arguments)
-    assert code == 2
-    assert words in output
-    assert "Traceback" not in output
-    assert [line[:7] for line in output.splitlines()] == ["Error: "]
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_results_that_are_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A suite's folder that is a file is told of before anything is written."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "quick").write_text("")
-    code, output = invoke("run", "--methods", "map")
-    assert (code, "not a folder" in output) == (2, True)
-    assert [path.name for path in (tmp_path / "results").iterdir()] == ["quick"]
-
-
 def test_errors_of_plugins_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plugin that raises while a run is planned or estimated is told of in one line, and --debug shows where."""
     monkeypatch.chdir(tmp_path)
