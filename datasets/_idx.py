@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench_uq.api import Examples, MissingData, UsageError
+from bench_uq.api import Download, Examples, MissingData, UsageError
 
 SIZE = (28, 28)
 CLASSES = 10
@@ -45,6 +45,17 @@ def pair(folder: Path, stem: str) -> tuple[Path, Path]:
 def idx_files(folder: Path, stems: Iterable[str]) -> list[Path]:
     """Return the files of these stems, each plain or .gz, or where it belongs."""
     return [found(path) or path for stem in stems for path in pair(folder, stem)]
+
+
+def idx_downloads(name: str) -> list[Download]:
+    """Return what to fetch of a dataset of torchvision's, which knows where it lies and what it hashes to."""
+    import torchvision
+
+    kind = getattr(torchvision.datasets, name)
+    return [
+        Download(f"{name}/raw/{file}", tuple(f"{mirror}{file}" for mirror in kind.mirrors), md5=md5)
+        for file, md5 in kind.resources
+    ]
 
 
 def found(path: Path) -> Path | None:

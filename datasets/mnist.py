@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from bench_uq.api import Categorical, Dataset, Examples, Task
-from bench_uq.datasets._idx import idx_files, read_examples
+from bench_uq.api import Categorical, Dataset, Download, Examples, Task
+from bench_uq.datasets._idx import idx_downloads, idx_files, read_examples
 
 
 @dataclass(frozen=True)
@@ -29,3 +29,7 @@ class Mnist(Dataset):
         """Read a split, the same for every fold."""
         stems = {"train": "train", "test": "t10k"}
         return read_examples("mnist", root / "MNIST" / "raw", stems[split], of=stems.values())
+
+    def downloads(self) -> Sequence[Download]:
+        """Return the compressed idx files."""
+        return idx_downloads("MNIST")

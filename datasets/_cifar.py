@@ -1,0 +1,86 @@
+"""CIFAR from torchvision's layout, CIFAR-10 also from JPEG copies, which are not exact to the pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from bench_uq.api import Download, Examples, MissingData, UsageError
+from bench_uq.datasets._images import image_files, read_images
+from bench_uq.datasets._originals import check_originals
+
+Source = Literal["original", "jpeg"]
+
+REFERENCE = "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf"
+SHAPE = (3, 32, 32)
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SEEN, HIDDEN = slice(0, 5), slice(5, 10)  # the classes of cifar5 and of cifar5-hidden
+JPEG = "cifar10-jpeg"
+PER_CLASS = {"train": 5000, "test": 1000}
+
+
+def cifar10_files(root: Path, source: Source, splits: Sequence[str], classes: slice = slice(None)) -> Sequence[Path]:
+    """Return the files that these splits and classes of CIFAR-10 are read from, or where they belong."""
+    if source == "original":
+        return list(originals("CIFAR10", root))
+    folders = [root / JPEG / split / name for split in splits for name in CLASSES[classes]]
+    return [file for folder in folders for file in image_files(folder) or [folder]]
+
+
+def cifar10_downloads(source: Source) -> Sequence[Download]:
+    """Return the archive of the originals; the JPEG copies are the user's own."""
+    return cifar_downloads("CIFAR10") if source == "original" else ()
+
+
+def read_cifar10(dataset: str, root: Path, split: str, source: Source, classes: slice = slice(None)) -> Examples:
+    """Read the images (N, 3, 32, 32) of some consecutive classes, which become labels 0, 1, ..."""
+    names = CLASSES[classes]
+    if source == "jpeg":
+        return read_jpeg(dataset, root / JPEG / split, names, PER_CLASS[split])
+    examples = read_originals("CIFAR10", dataset, root, split)
+    first = CLASSES.index(names[0])
+    chosen = (examples.targets >= first) & (examples.targets < first + len(names))
+    return Examples(examples.inputs[chosen], examples.targets[chosen] - first)
+
+
+def read_jpeg(dataset: str, folder: Path, names: Sequence[str], count: int) -> Examples:
+    """Read the JPEG copies of some classes, of which none may lack an image."""
+    files = {name: image_files(folder / name) for name in names}
+    missing = [folder / name for name in names if not files[name]]
+    if missing:
+        raise MissingData(dataset, missing)
+    for name in names:
+        if len(files[name]) != count:
+            raise UsageError(f"{folder / name}: {len(files[name])} images, expected {count}")
+    images = read_images([file for name in names for file in files[name]], colour="rgb")
+    return Examples(images, np.repeat(np.arange(len(names)), count))
+
+
+def cifar_downloads(kind: str) -> Sequence[Download]:
+    """Return the archive of torchvision's CIFAR10 or CIFAR100."""
+    cls = loader(kind)
+    return [Download(cls.filename, (cls.url,), md5=cls.tgz_md5, unpack=True)]
+
+
+def read_originals(kind: str, dataset: str, root: Path, split: str) -> Examples:
+    """Read a split (N, 3, 32, 32) of the originals."""
+    check_originals(dataset, originals(kind, root))
+    data = loader(kind)(root, train={"train": True, "test": False}[split])
+    return Examples(np.ascontiguousarray(data.data.transpose(0, 3, 1, 2)), np.array(data.targets, np.int64))
+
+
+def originals(kind: str, root: Path) -> dict[Path, str]:
+    """Return the files that torchvision unpickles, for whichever split, with their md5."""
+    cls = loader(kind)
+    listed = [*cls.train_list, *cls.test_list, (cls.meta["filename"], cls.meta["md5"])]
+    return {root / cls.base_folder / name: md5 for name, md5 in listed}
+
+
+def loader(kind: str) -> Any:
+    """Return torchvision's class."""
+    import torchvision
+
+    return getattr(torchvision.datasets, kind)
