@@ -11,6 +11,7 @@ import click
 from bench_uq._version import __version__
 from bench_uq.commands.list import list_
 from bench_uq.commands.options import FAILED, INTERRUPTED, USAGE
+from bench_uq.commands.prepare import prepare
 from bench_uq.commands.report import report
 from bench_uq.commands.run import run
 from bench_uq.commands.score import score
@@ -51,5 +52,5 @@ def main(debug: bool) -> None:
     del debug  # read by Group.invoke, which sees the errors
 
 
-for command in (run, score, report, list_):
+for command in (run, score, report, prepare, list_):
     main.add_command(command)
