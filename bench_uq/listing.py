@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 from bench_uq.config import read_suite, shipped
+from bench_uq.errors import UsageError
 from bench_uq.plugins import Plugins
 
 
-def listing(what: str, files: tuple[Path, ...] = ()) -> str:
-    """Return the list of methods, datasets, metrics, conditions or suites."""
+def listing(what: str, files: tuple[Path, ...] = (), *, notice: Callable[[str], None]) -> str:
+    """Return the list of methods, datasets, metrics, conditions or suites; ``notice`` is told of broken plugins."""
     if what == "metrics":
         from bench_uq.metrics import METRICS, card
 
@@ -20,7 +22,12 @@ def listing(what: str, files: tuple[Path, ...] = ()) -> str:
         return "\n".join(f"{suite.name:12} {suite.description}" for suite in suites)
     plugins = Plugins(files)
     kind = what.removesuffix("s")
-    parts = [describe(plugins, kind, name) for name in plugins.names(kind)]
+    parts = []
+    for name in plugins.names(kind):
+        try:
+            parts.append(describe(plugins, kind, name))
+        except UsageError as error:
+            notice(f"broken  {name}: {error}")
     if what == "conditions":
         parts.append(f"unseen data: any dataset ({', '.join(plugins.names('dataset'))})")
     return "\n\n".join(parts)

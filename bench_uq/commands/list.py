@@ -16,4 +16,4 @@ def list_(what: str, plugins: tuple[Path, ...]) -> None:
     """List what there is, with options and sources."""
     from bench_uq.listing import listing
 
-    click.echo(listing(what, plugins))
+    click.echo(listing(what, plugins, notice=lambda text: click.echo(text, err=True)))

@@ -1,0 +1,3 @@
+"""A plugin that cannot be imported."""
+
+raise ImportError("libmissing.so.1: no such file\nReinstall it.")

@@ -1,0 +1,1 @@
+"""A method and a dataset for bench-uq."""
