@@ -3,40 +3,66 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench_uq.config import read_suite, shipped
-from bench_uq.errors import UsageError
+from bench_uq.errors import UsageError, unknown
 from bench_uq.plugins import Plugins
 
 
-def listing(what: str, files: tuple[Path, ...] = (), *, notice: Callable[[str], None]) -> str:
-    """Return the list of methods, datasets, metrics, conditions or suites; ``notice`` is told of broken plugins."""
-    if what == "metrics":
-        from bench_uq.metrics import METRICS, card
+def listing(what: str, wanted: Sequence[str], files: tuple[Path, ...] = (), *, notice: Callable[[str], None]) -> str:
+    """Return the list of methods, datasets, metrics, conditions, networks or suites, or of those ``wanted``.
 
-        return "\n\n".join(card(metric) for metric in METRICS)
-    if what == "suites":
-        suites = [read_suite(name) for name in shipped()]
-        return "\n".join(f"{suite.name:12} {suite.description}" for suite in suites)
-    plugins = Plugins(files)
-    kind = what.removesuffix("s")
+    ``notice`` is told of broken plugins.
+    """
+    kind, plugins = what.removesuffix("s"), Plugins(files)
+    known = names(kind, plugins)
+    for name in wanted:
+        if name not in known:
+            raise unknown(kind, name, known)
     parts = []
-    for name in plugins.names(kind):
+    for name in wanted or known:
         try:
-            parts.append(describe(plugins, kind, name))
+            parts.append(described(kind, name, plugins))
         except UsageError as error:
             notice(f"broken  {name}: {error}")
-    if what == "conditions":
+    if what == "conditions" and not wanted:
         parts.append(f"unseen data: any dataset ({', '.join(plugins.names('dataset'))})")
     return "\n\n".join(parts)
+
+
+def names(kind: str, plugins: Plugins) -> list[str]:
+    """Return the names of all there is of a kind."""
+    if kind == "metric":
+        from bench_uq.metrics import METRICS
+
+        return [metric.id for metric in METRICS]
+    if kind == "network":
+        from bench_uq.architectures import NETWORKS
+
+        return list(NETWORKS)
+    return list(shipped()) if kind == "suite" else plugins.names(kind)
+
+
+def described(kind: str, name: str, plugins: Plugins) -> str:
+    """Return the paragraph on one name."""
+    if kind == "metric":
+        from bench_uq.metrics import METRICS, card
+
+        return next(card(metric) for metric in METRICS if metric.id == name)
+    if kind == "network":
+        from bench_uq.architectures import NETWORKS
+
+        return f"{name}: {' '.join((NETWORKS[name].__doc__ or '').split()).removeprefix('Return ')}"
+    return f"{name}: {read_suite(name).description}" if kind == "suite" else describe(plugins, kind, name)
 
 
 def describe(plugins: Plugins, kind: str, name: str) -> str:
     """Return a plugin's name with its default options, its first line and its source."""
     spec = plugins.spec(kind, name)
-    summary = (type(spec.value).__doc__ or "").strip().splitlines()[0]
+    paragraph = (type(spec.value).__doc__ or "").strip().partition("\n\n")[0]
+    summary = " ".join(paragraph.split())
     options = ", ".join(
         f"{field.name}={getattr(spec.value, field.name)}" for field in dataclasses.fields(spec.value) if field.init
     )

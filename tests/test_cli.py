@@ -289,11 +289,22 @@ def test_lists() -> None:
         ("datasets", ("digits:", "notmnist:")),
         ("conditions", ("fgsm:", "unseen data")),
         ("suites", ("quick", "mnist")),
+        ("networks", ("lenet: LeNet-5", "resnet18: ResNet-18")),
         ("metrics", ("ece_if_calibrated", "positive")),
     ):
         code, output = invoke("list", what)
         assert code == 0
         assert all(word in output for word in words)
+
+
+def test_lists_of_some() -> None:
+    """A list can be asked for by name."""
+    code, output = invoke("list", "metrics", "ece", "nll")
+    assert code == 0
+    assert [line for line in output.splitlines() if not line.startswith(" ") and line] == [
+        "ece: expected calibration error",
+        "nll: negative log-likelihood",
+    ]
 
 
 def test_version() -> None:

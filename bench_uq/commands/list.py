@@ -10,10 +10,11 @@ from bench_uq.commands.options import plugin_option
 
 
 @click.command(name="list")
-@click.argument("what", type=click.Choice(["methods", "datasets", "metrics", "conditions", "suites"]))
+@click.argument("what", type=click.Choice(["methods", "datasets", "metrics", "conditions", "networks", "suites"]))
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @plugin_option
-def list_(what: str, plugins: tuple[Path, ...]) -> None:
-    """List what there is, with options and sources."""
+def list_(what: str, names: tuple[str, ...], plugins: tuple[Path, ...]) -> None:
+    """List what there is, or what is asked for by NAME, with options and references."""
     from bench_uq.listing import listing
 
-    click.echo(listing(what, plugins, notice=lambda text: click.echo(text, err=True)))
+    click.echo(listing(what, names, plugins, notice=lambda text: click.echo(text, err=True)))
