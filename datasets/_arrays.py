@@ -29,7 +29,8 @@ def read_splits(path: Path, size: int, changed: int) -> dict[str, Examples]:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a file, which must have the right names."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Given a path, NumPy leaves the file of a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise UsageError(f"{path}: no npz file but a single array")
             check_keys(path, set(archive.files))

@@ -16,7 +16,23 @@ REPO = Path(__file__).resolve().parents[1]
 DOCS = REPO / "docs"
 #: What makes a documented run small; the commands are else run as they stand.
 SMALL = ["--seeds", "0", "--set", "epochs=2", "--set", "draws=3", "--set", "attack_images=20", "--device", "cpu"]
-BLOCK = re.compile(r"^(?P<before>[^\n]*)\n+```(?P<language>\w*)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: str) -> list[tuple[str, str, str]]:
+    """Return the fenced blocks of a page: the last line of text before each, its language, its content."""
+    found: list[tuple[str, str, str]] = []
+    before, language, inside = "", None, list[str]()
+    for line in (DOCS / page).read_text().splitlines():
+        if language is not None and line == "```":
+            found.append((before, language, "\n".join(inside) + "\n"))
+            before, language, inside = "", None, []
+        elif language is not None:
+            inside.append(line)
+        elif line.startswith("```"):
+            language = line[3:]
+        else:
+            before = line or before
+    return found
 
 
 def follow(page: str, folder: Path) -> list[str]:
@@ -26,14 +42,14 @@ def follow(page: str, folder: Path) -> list[str]:
     commands.
     """
     done = []
-    for block in BLOCK.finditer((DOCS / page).read_text()):
-        named = re.search(r"`(\w+\.py)`", block["before"])
-        if block["language"] == "python" and named:
-            (folder / named[1]).write_text(block["text"])
-        elif block["language"] == "python":
-            run([sys.executable, "-c", block["text"]], folder)
-        elif not block["language"]:
-            for line in block["text"].splitlines():
+    for before, language, text in blocks(page):
+        named = re.search(r"`(\w+\.py)`", before)
+        if language == "python" and named:
+            (folder / named[1]).write_text(text)
+        elif language == "python":
+            run([sys.executable, "-c", text], folder)
+        elif not language:
+            for line in text.splitlines():
                 words = shlex.split(line, comments=True)
                 assert words[0] == "bench-uq", line
                 run([sys.executable, "-m", "bench_uq", *words[1:], *(SMALL if words[1] == "run" else ())], folder)
