@@ -15,6 +15,7 @@ from bench_uq.commands.prepare import prepare
 from bench_uq.commands.report import report
 from bench_uq.commands.run import run
 from bench_uq.commands.score import score
+from bench_uq.commands.score_predictions import score_predictions
 from bench_uq.errors import UsageError, one_line
 
 
@@ -52,5 +53,5 @@ def main(debug: bool) -> None:
     del debug  # read by Group.invoke, which sees the errors
 
 
-for command in (run, score, report, prepare, list_):
+for command in (run, score, score_predictions, report, prepare, list_):
     main.add_command(command)

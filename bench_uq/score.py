@@ -83,7 +83,10 @@ def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[
     whole = [shown for shown in asked if run.holds(shown["file"])]
     for shown in asked:
         if shown not in whole:
-            print(f"damaged: {run.path / shown['file']} is not scored (bench-uq run makes it again)", file=sys.stderr)
+            again = "score-predictions" if run.record().get("kind") == "imported" else "run"
+            print(
+                f"damaged: {run.path / shown['file']} is not scored (bench-uq {again} makes it again)", file=sys.stderr
+            )
     kept = {"key": key, **computed(run, whole)}
     if whole and len(whole) == len(asked):  # else a file that is made again, the same, would stay without scores
         store.write_json(run.path / KEPT, kept)
@@ -142,6 +145,8 @@ def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.
     for shown in entry["shown"]:
         if run.holds(shown["file"]):
             arrays = run.predictions(shown["file"]).arrays
+            if "inputs" not in arrays:  # made elsewhere: there is nothing to show
+                continue
             level = "" if shown["level"] is None else repr(shown["level"])
             place = "|".join([entry["dataset"], entry["method"], str(entry["seed"]), shown["condition"], level])
             inputs = arrays["inputs"]

@@ -183,6 +183,6 @@ def merge_plan(folder: Path, runs: Mapping[str, Any], **facts: Any) -> None:
     """Lay the newest plan over those before: one run a method, dataset and seed, the latest asked for."""
     with suite_lock(folder):
         plan = read_plan(folder)
-        merged = {"schema": 1, **facts, "runs": {**plan["runs"], **runs}}
+        merged = {**plan, "schema": 1, **facts, "runs": {**plan["runs"], **runs}}
         if merged != plan:
             write_json(folder / PLAN, merged)

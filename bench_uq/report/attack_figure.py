@@ -12,7 +12,7 @@ from bench_uq.report import panels
 from bench_uq.report.captions import level_name, wrap
 from bench_uq.report.frames import Results
 from bench_uq.report.style import PAGE, Look, text, tidy
-from bench_uq.report.summaries import Place, Summary, highest_entropy, levels, summarise
+from bench_uq.report.summaries import Place, Summary, highest_entropy, levels, methods_shown, summarise
 from bench_uq.report.tables import LEVELLED
 
 _TITLES = {"accuracy": "accuracy", "entropy": "mean entropy (nats)"}
@@ -29,18 +29,21 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     }
     if not conditions:
         return None
-    seeds = {method: _fewest(summaries, method, conditions) for method in results.methods}
+    methods = methods_shown(results, conditions)
+    seeds = {method: _fewest(summaries, method, conditions) for method in methods}
     handles = panels.method_handles(results, seeds, looks)
     figure = panels.sheet(PAGE, 2.1 * len(conditions) + 0.1, handles)
     grid = figure.subplots(len(conditions), len(LEVELLED), squeeze=False)
     for row, (condition, values) in zip(grid, conditions.items(), strict=True):
         for axes, metric in zip(row, LEVELLED, strict=True):
-            for place, method in enumerate(results.methods):
+            for place, method in enumerate(methods):
                 found = {level: summaries.get((method, condition, level, metric)) for level in values}
                 _line(axes, {level: summary for level, summary in found.items() if summary}, looks[method], place)
             axes.set_xlabel("\n".join(wrap(f"{level_name(condition)} of {text(condition)}", 50)))
             axes.set_ylabel(_TITLES[metric])
             _bounds(axes, metric, highest_entropy(results))
+            if len(values) == 1:
+                axes.set_xticks(values)
     return figure
 
 

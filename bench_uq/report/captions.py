@@ -54,6 +54,7 @@ def notes(table: Table) -> list[str]:
     """Return a sentence for each mark that the table uses, unconverged runs included."""
     metrics = {column.metric for column in table.columns}
     cells = [cell for row in table.rows for cell in row.cells]
+    unknown = [row.method for row in table.rows if row.seeds.unknown]
     signs = {ARROWS[column.direction].strip() for column in table.columns}
     said = {
         "↑ higher is better.": "↑" in signs,
@@ -64,6 +65,7 @@ def notes(table: Table) -> list[str]:
         "(n=k): k of the finished seeds have this value.": any(cell.values is not None for cell in cells),
         "–: no value.": not all(cell.mean for cell in cells),
         f"† Not converged, so that no ordering is claimed: {unconverged(table.rows)}.": bool(unconverged(table.rows)),
+        f"Trained elsewhere, convergence unknown: {', '.join(unknown)}.": bool(unknown),
     }
     return [sentence for sentence, holds in said.items() if holds]
 

@@ -36,11 +36,15 @@ FIRST_METHODS = ("map", "dropout", "ensemble", "mean-field", "mnf")
 
 @dataclass(frozen=True)
 class Seeds:
-    """How many seeds of a method were planned, how many finished, and how many of those had not converged."""
+    """How many seeds of a method were planned, how many finished, and of those how many had not converged.
+
+    Of what was trained elsewhere this is ``unknown``.
+    """
 
     planned: int
     finished: int
     unconverged: int
+    unknown: int = 0
 
     @property
     def complete(self) -> bool:
@@ -80,7 +84,8 @@ class Results:
         """Count the runs of a method; meant for the results on one dataset."""
         runs = self.runs[self.runs["method"] == method]
         finished = runs[runs["status"] == "ok"]
-        return Seeds(len(runs), len(finished), int((finished["converged"] == "False").sum()))
+        counts = (int((finished["converged"] == value).sum()) for value in ("False", ""))
+        return Seeds(len(runs), len(finished), *counts)
 
 
 def read(suite: Path) -> Results:

@@ -83,10 +83,8 @@ def label(results: Results, method: str, seeds: int, width: int = 24) -> str:
 
 
 def method_handles(results: Results, seeds: Mapping[str, int], looks: Mapping[str, Look]) -> list[Artist]:
-    """Return a sample of the line of each method, those without a finished run included, and what a dagger means."""
-    lines = [
-        Line2D([], [], label=label(results, method, seeds[method]), **line(looks[method])) for method in results.methods
-    ]
+    """Return a sample of the line of each method in ``seeds``, finished or not, and what a dagger means."""
+    lines = [Line2D([], [], label=label(results, method, seeds[method]), **line(looks[method])) for method in seeds]
     return [*lines, *dagger_handle(results)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,15 @@ def levels(results: Results) -> dict[str, list[float]]:
     """Return the sorted levels of each condition that has levels."""
     scores = results.scores.dropna(subset="level")
     return {str(name): sorted(group["level"].unique()) for name, group in scores.groupby("condition", observed=True)}
+
+
+def methods_shown(results: Results, conditions: Iterable[str]) -> list[str]:
+    """Return the methods but those trained elsewhere that were never to be shown one of these conditions."""
+    rows = pd.concat(
+        [frame.loc[frame["condition"].isin(set(conditions)), "method"] for frame in (results.scores, results.curves)]
+    )
+    measured = set(rows)
+    return [name for name in results.methods if name in measured or not results.seeds(name).unknown]
 
 
 def shown(results: Results) -> list[Shown]:

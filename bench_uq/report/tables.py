@@ -9,7 +9,7 @@ from functools import cache
 from statistics import median
 
 from bench_uq.report.frames import Results, Seeds
-from bench_uq.report.summaries import Summary, levels, summarise, unseen_conditions
+from bench_uq.report.summaries import Summary, levels, methods_shown, summarise, unseen_conditions
 
 #: The scores of clean data that a summary shows, of any task, in this order.
 CLEAN = ("accuracy", "rmse", "nll", "brier", "crps", "ece", "ece_if_calibrated", "adaptive_ece", "picp", "mpiw")
@@ -89,25 +89,26 @@ def clean_table(results: Results) -> Table:
     # Where no run finished, a column of dashes still says so; every task has an NLL.
     columns = [Column(metric, "clean") for metric in [*wanted, *own] or ["nll"]]
     unseen = [Column(metric, name) for metric in UNSEEN for name in unseen_conditions(results)]
-    return _table(results, [*columns, *(column for column in unseen if (column.metric, column.condition) in measured)])
+    columns += [column for column in unseen if (column.metric, column.condition) in measured]
+    return _table(results, columns, results.methods)
 
 
 def level_tables(results: Results) -> list[Table]:
     """Return a table by level for each attack or shift and score, as far as it was measured."""
     measured = set(zip(results.scores["metric"], results.scores["condition"], strict=True))
     return [
-        _table(results, [Column(metric, condition, level) for level in values])
+        _table(results, [Column(metric, condition, level) for level in values], methods_shown(results, [condition]))
         for condition, values in levels(results).items()
         for metric in LEVELLED
         if (metric, condition) in measured
     ]
 
 
-def _table(results: Results, columns: Iterable[Column]) -> Table:
-    """Fill the cells of one dataset, each column with its own fixed number of decimals."""
+def _table(results: Results, columns: Iterable[Column], methods: list[str]) -> Table:
+    """Fill the cells of methods on one dataset, each column with its own fixed number of decimals."""
     columns = tuple(columns)
     summaries = summarise(results)
-    methods, filled = results.methods, []
+    filled = []
     seeds = {method: results.seeds(method) for method in methods}
     for column in columns:
         found = {name: summaries.get((name, column.condition, column.level, column.metric)) for name in methods}

@@ -10,14 +10,14 @@ from matplotlib.ticker import MaxNLocator
 from bench_uq.report import panels
 from bench_uq.report.frames import Results
 from bench_uq.report.style import COLUMN, PAGE, Look, tidy
-from bench_uq.report.summaries import mean_curve
+from bench_uq.report.summaries import mean_curve, methods_shown
 
 _TITLES = {"training_loss": "training loss (nats per example)", "training_kl": "KL / N (nats per example)"}
 
 
 def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     """Draw loss and KL/N by epoch, as far as all seeds of a method trained; a method without a KL has no line there."""
-    methods = results.methods
+    methods = methods_shown(results, ["train"])
     curves = {
         (name, method): mean_curve(results, name, method, ("train", None)) for name in _TITLES for method in methods
     }

@@ -1,0 +1,478 @@
+"""A model trained anywhere stands beside bench-uq's own runs, and a file with a mistake leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from scipy.stats import norm
+
+from bench_uq import read_scores, store
+from bench_uq.cli import main
+from bench_uq.datasets.digits import Digits
+from bench_uq.likelihoods import QUANTILE_LEVELS
+
+REPO = Path(__file__).resolve().parents[1]
+#: Four examples of three classes, by hand.
+PROBS = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.25, 0.25, 0.5], [0.3, 0.3, 0.4]])
+LABELS = np.array([0, 1, 2, 0])
+MEAN, VARIANCE, TARGETS = np.array([0.0, 2.0]), np.array([1.0, 0.25]), np.array([0.5, 1.0])
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCH_UQ_DATA", raising=False)
+    return tmp_path
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    """Return the exit code of bench-uq and what it prints."""
+    result = CliRunner().invoke(main, list(arguments))
+    return result.exit_code, result.output
+
+
+def score(file: str, *arguments: str, name: str = "mine", dataset: str = "toy") -> str:
+    """Score predictions that are fine and return what is printed."""
+    code, output = invoke("score-predictions", file, "--name", name, "--dataset", dataset, *arguments)
+    assert code == 0, output
+    return output
+
+
+def refused(file: str, *arguments: str, name: str = "mine", dataset: str = "toy") -> str:
+    """Return the one line that says why predictions are refused; nothing is written."""
+    before = everything(Path())
+    code, output = invoke("score-predictions", file, "--name", name, "--dataset", dataset, *arguments)
+    assert code == 2, output
+    assert [line[:7] for line in output.splitlines()] == ["Error: "]
+    assert "Traceback" not in output
+    assert everything(Path()) == before
+    return output
+
+
+def everything(folder: Path) -> dict[str, bytes | None]:
+    """Return all files and folders below a folder."""
+    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+def saved(**arrays: Any) -> str:
+    """Save arrays and return the file."""
+    np.savez("file.npz", **arrays)
+    return "file.npz"
+
+
+def text(*lines: str) -> str:
+    """Save a CSV file and return it."""
+    Path("file.csv").write_text("\n".join(lines) + "\n")
+    return "file.csv"
+
+
+def values(method: str = "mine", condition: str = "clean", suite: str = "results/quick") -> pd.Series:
+    """Return the scores of a method by metric."""
+    scores = read_scores(suite)
+    return scores[(scores.method == method) & (scores.condition == condition)].set_index("metric").value
+
+
+def stored(condition: str = "clean") -> dict[str, np.ndarray]:
+    """Return the arrays stored of the one run."""
+    (file,) = Path().glob(f"results/quick/runs/mine-*/{condition}-*.npz")
+    return dict(store.RunFolder(file.parent).predictions(file.name).arrays)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a run of map on digits."""
+    folder = tmp_path_factory.mktemp("trained")
+    command = [sys.executable, "-m", "bench_uq", "run", "--methods", "map", "--seeds", "0", "--set", "epochs=3"]
+    subprocess.run([*command, "--device", "cpu"], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def beside(trained: Path, place: Path) -> Path:
+    """Copy that run to the folder of the test and return its folder."""
+    subprocess.run(["cp", "-r", str(trained / "results"), str(place)], check=True)
+    return next(Path("results/quick/runs").glob("map-*"))
+
+
+def test_own_predictions_score_the_same(beside: Path) -> None:
+    """What bench-uq predicted, brought back under another name, gets the same scores."""
+    for condition, name in (("clean", "clean.npz"), ("fgsm-0.1", "fgsm.npz"), ("letters", "letters.npz")):
+        (file,) = beside.glob(f"{condition}-*.npz")
+        arrays = store.RunFolder(beside).predictions(file.name).arrays
+        labels = {"labels": arrays["targets"]} if "targets" in arrays else {}
+        np.savez(name, probs=arrays["probs"], **labels)
+    score("clean.npz", "--unseen", "letters=letters.npz", dataset="digits")
+    score("fgsm.npz", "--condition", "fgsm", "--level", "0.1", dataset="digits")
+    scores = read_scores("results/quick")
+    columns = ["condition", "level", "metric"]
+    own, ours = (scores[scores.method == name].set_index(columns).value for name in ("map", "mine"))
+    assert {"accuracy", "nll", "brier", "ece", "auroc_entropy"} <= set(ours.reset_index().metric)
+    # Probabilities stored in single precision may tie two examples: a step of 1 / (2 * 360 * 360) in an AUROC.
+    assert ours.to_numpy() == pytest.approx(own.loc[ours.index].to_numpy(), abs=1e-5)
+
+
+def test_draws_are_averaged_as_probabilities() -> None:
+    """The mixture of two draws is the mean of their probabilities, and their entropies are averaged; in any form."""
+    draws = np.stack([PROBS, PROBS[:, ::-1]])
+    mean, entropy = draws.mean(0), -(draws * np.log(draws)).sum(-1).mean(0)
+    rows = [[row, draw, LABELS[row], *draws[draw, row]] for draw in (1, 0) for row in (2, 0, 3, 1)]
+    pd.DataFrame(rows, columns=["example", "draw", "label", "prob_0", "prob_1", "prob_2"]).to_csv("d.csv", index=False)
+    logits = np.log(draws) + np.array([5.0, -700.0])[:, None, None]
+    forms = [saved(probs=draws, labels=LABELS), "d.csv"]
+    np.savez("logits.npz", logits=logits, labels=LABELS.astype(np.uint8))
+    np.savez("log.npz", log_probs=np.log(draws).astype(np.float32), labels=LABELS)
+    for file in (*forms, "logits.npz", "log.npz"):
+        score(file)
+        arrays = stored()
+        assert arrays["probs"] == pytest.approx(mean, abs=1e-6)
+        assert arrays["draw_entropy"] == pytest.approx(entropy, abs=1e-6)
+        assert arrays["log_density"] == pytest.approx(np.log(mean[range(4), LABELS]), abs=1e-6)
+        assert (arrays["targets"] == LABELS).all()
+        assert values()["nll"] == pytest.approx(-np.log(mean[range(4), LABELS]).mean(), abs=1e-6)
+
+
+def test_mixture_of_gaussians() -> None:
+    """Two Gaussian draws make the mixture that scipy computes: density, moments, quantiles."""
+    mean, std = np.array([[0.0, 2.0], [1.0, 2.5]]), np.array([[1.0, 0.5], [2.0, 0.1]])
+    score(saved(mean=mean, std=std, targets=TARGETS), dataset="prices")
+    arrays = stored()
+    density = norm.pdf(TARGETS, mean, std).mean(0)
+    assert arrays["log_density"] == pytest.approx(np.log(density), abs=1e-5)
+    assert arrays["mean"] == pytest.approx(mean.mean(0))
+    assert arrays["variance"] == pytest.approx((std**2).mean(0) + mean.var(0), rel=1e-5)
+    below = norm.cdf(arrays["quantiles"][..., None], mean.T[:, None], std.T[:, None]).mean(-1)
+    assert below == pytest.approx(np.tile(QUANTILE_LEVELS, (2, 1)), abs=1e-5)
+    assert values()["nll"] == pytest.approx(-np.log(density).mean(), abs=1e-5)
+    pd.DataFrame({"target": TARGETS, "mean": mean[0], "variance": std[0] ** 2}).to_csv("file.csv", index=False)
+    score("file.csv", dataset="prices")
+    assert values()["nll"] == pytest.approx(-norm.logpdf(TARGETS, mean[0], std[0]).mean(), abs=1e-5)
+
+
+def test_probability_zero_is_told() -> None:
+    """A label with probability 0 has an infinite NLL: a hole with a warning, and every other score is there."""
+    output = score(saved(probs=np.array([[1.0, 0.0], [0.5, 0.5]]), labels=np.array([1, 0])))
+    assert "1 of 2 labels have probability 0, the first in row 0" in output
+    assert np.isnan(values()["nll"])
+    assert values()["accuracy"] == 0.5
+
+
+def test_calls_add_up_and_replace() -> None:
+    """Each call adds to one run; the same file changes no byte, another one takes the place of its condition alone."""
+    score(saved(probs=PROBS, labels=LABELS))
+    np.savez("shifted.npz", probs=PROBS[:3], labels=LABELS[:3])
+    score("shifted.npz", "--condition", "snow", "--level", "1")
+    score("shifted.npz", "--condition", "snow", "--level", "2.5")
+    np.savez("other.npz", probs=PROBS[:2])
+    score("file.npz", "--unseen", "others=other.npz")
+    before = everything(Path("results"))
+    assert "clean: stored" in score("file.npz")
+    assert everything(Path("results")) == before
+    (run,) = Path("results/quick/runs").glob("mine-toy-s0-*")
+    assert len(list(run.glob("*.npz"))) == 4
+    assert set(read_scores("results/quick").level.dropna()) == {1.0, 2.5}
+    kept = {path.name for path in run.glob("*.npz")}
+    score(saved(probs=PROBS[:, ::-1], labels=LABELS))
+    assert values()["accuracy"] == 0.5
+    now = {path.name for path in run.glob("*.npz")}
+    assert (len(now - kept), len(kept - now)) == (1, 1)
+    record = store.RunFolder(run).record()
+    assert set(record["sources"]) == set(record["files"]) == now
+    assert (record["kind"], record["status"], record["method"]) == ("imported", "ok", "mine")
+    assert store.read_plan(Path("results/quick"))["runs"]["mine|toy|0"]["shown"][0]["condition"] == "clean"
+
+
+def test_damaged_predictions_are_made_again() -> None:
+    """What was damaged since is stored again by the same command."""
+    score(saved(probs=PROBS, labels=LABELS))
+    before = everything(Path("results"))
+    (file,) = Path("results").rglob("clean-*.npz")
+    file.write_bytes(b"PK")
+    (file.parent / "scored.json").unlink()  # else the scores from before are taken over
+    code, output = invoke("score")
+    assert (code, "bench-uq score-predictions makes it again" in output) == (0, True)
+    score("file.npz")
+    assert {path for path, content in everything(Path("results")).items() if content != before.get(path)} == set()
+
+
+def test_plan_keeps_what_was_there(beside: Path) -> None:
+    """The suite's own runs and its description stay in the plan."""
+    before = store.read_plan(Path("results/quick"))
+    export(Digits(), "file.npz")
+    score("file.npz", dataset="digits")
+    after = store.read_plan(Path("results/quick"))
+    assert after.pop("runs") == {**before.pop("runs"), "mine|digits|0": after_entry()}
+    assert after == before
+
+
+def after_entry() -> dict[str, Any]:
+    """Return the plan's entry of the one run."""
+    (run,) = Path("results/quick/runs").glob("mine-*")
+    shown = {"condition": "clean", "kind": "clean", "level": None, "file": next(run.glob("clean-*")).name}
+    return {"run": run.name, "method": "mine", "dataset": "digits", "seed": 0, "shown": [shown]}
+
+
+def export(dataset: Any, file: str, change: Callable[[np.ndarray], np.ndarray] = lambda labels: labels) -> str:
+    """Save flat predictions with the labels of a test split and return the file."""
+    labels = change(dataset.load("test", Path()).targets)
+    np.savez(file, probs=np.full((len(labels), 10), 0.1), labels=labels)
+    return file
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_order_of_examples(own: bool, request: pytest.FixtureRequest) -> None:
+    """Labels in another order, or fewer, are refused by row: against a run beside, or the dataset itself."""
+    if own:
+        request.getfixturevalue("beside")
+    where = r"map-digits-s0-\w+ \(clean\)" if own else "the test split of digits"
+    labels = Digits().load("test", Path()).targets
+    row = int((labels != labels[0]).argmax())
+    swapped = export(Digits(), "f.npz", lambda labels: labels[[row, *range(1, row), 0, *range(row + 1, 360)]])
+    output = refused(swapped, dataset="digits")
+    assert re.search(rf"row 0 has {labels[row]}, {where} {labels[0]}: examples must be in the order", output)
+    fewer = export(Digits(), "f.npz", lambda labels: labels[:100])
+    assert re.search(rf"holds 100 examples, {where} 360: ", refused(fewer, dataset="digits"))
+    if not own:
+        score(fewer, "--condition", "fgsm", "--level", "0.1", dataset="digits")
+        longer = refused(export(Digits(), "f.npz"), "--condition", "fgsm", "--level", "0.2", dataset="digits", name="b")
+        assert "holds 360 examples, mine-digits" in longer
+    np.savez("letters.npz", probs=np.full((7, 10), 0.1))
+    assert "letters" in refused(export(Digits(), "f.npz"), "--unseen", "letters=letters.npz", dataset="digits")
+
+
+def test_order_against_imported_runs() -> None:
+    """Two models on private data must agree on the labels; another seed may be another fold."""
+    score(saved(probs=PROBS, labels=LABELS))
+    saved(probs=PROBS, labels=LABELS[::-1].copy())
+    assert "row 1 has 2, mine-toy" in refused("file.npz", name="second")
+    assert "row 1 has 2, mine-toy" in refused("file.npz", "--condition", "snow", "--level", "1")
+    assert "5 classes" in refused(saved(probs=np.full((4, 5), 0.2), labels=LABELS), name="second")
+    assert "real targets" in refused(saved(mean=MEAN, std=VARIANCE, targets=TARGETS), name="second")
+    score(saved(probs=PROBS, labels=LABELS[::-1].copy()), "--seed", "1", name="second")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"probs": PROBS}, "holds no labels"),
+        ({"labels": LABELS}, "holds neither probs, logits, log_probs"),
+        ({"prob": PROBS, "labels": LABELS}, "did you mean 'probs'?"),
+        ({"probs": PROBS, "logits": PROBS, "labels": LABELS}, "holds probs and logits"),
+        ({"probs": PROBS, "mean": MEAN, "labels": LABELS}, "one or the other"),
+        ({"probs": PROBS.ravel(), "labels": LABELS}, "shape (12,)"),
+        ({"probs": PROBS[:, :1], "labels": LABELS}, "1 class"),
+        ({"probs": PROBS[:0], "labels": LABELS[:0]}, "probs is empty"),
+        ({"probs": PROBS, "labels": LABELS[:3]}, "labels has the shape (3,)"),
+        ({"probs": PROBS, "labels": LABELS[:, None]}, "labels has the shape (4, 1)"),
+        ({"probs": np.where(PROBS == 0.5, np.nan, PROBS), "labels": LABELS}, "row 2: probs are not finite"),
+        ({"logits": np.where(PROBS == 0.8, np.inf, PROBS), "labels": LABELS}, "row 1: logits are not finite"),
+        ({"log_probs": PROBS, "labels": LABELS}, "row 0: probability 2.01375 exceeds 1"),
+        ({"probs": PROBS - [0.2, -0.2, 0], "labels": LABELS}, "row 1: probability -0.1 is negative"),
+        ({"probs": PROBS * 0.99, "labels": LABELS}, "row 0: the probabilities sum to 0.99, not 1"),
+        ({"probs": np.stack([PROBS, 2 * PROBS]), "labels": LABELS}, "row 0 of draw 1: probability 1.4 exceeds 1"),
+        ({"probs": PROBS.astype(complex), "labels": LABELS}, "real numbers, not complex128"),
+        ({"probs": PROBS, "labels": LABELS.astype(float)}, "labels must be whole numbers"),
+        ({"probs": PROBS, "labels": LABELS - 1}, "row 0: label -1 is not 0 to 2"),
+        ({"probs": PROBS, "labels": LABELS + 1}, "row 2: label 3 is not 0 to 2"),
+        ({"probs": PROBS, "labels": LABELS * 0}, "all labels are 0"),
+        ({"probs": PROBS, "labels": LABELS, "targets": LABELS}, "holds targets"),
+        ({"probs": PROBS.astype(object), "labels": LABELS}, "objects cannot be read"),
+        ({"mean": MEAN, "targets": TARGETS}, "nor mean with variance or std"),
+        ({"mean": MEAN, "variance": VARIANCE, "std": VARIANCE, "targets": TARGETS}, "holds variance and std"),
+        ({"mean": MEAN, "variance": VARIANCE[:1], "targets": TARGETS}, "variance (1,)"),
+        ({"mean": MEAN, "variance": VARIANCE - 0.25, "targets": TARGETS}, "row 1: variance 0 is not positive"),
+        ({"mean": MEAN - np.inf, "variance": VARIANCE, "targets": TARGETS}, "row 0: mean is not finite"),
+        ({"mean": MEAN, "std": VARIANCE * 1e-30, "targets": TARGETS}, "beyond single precision"),
+        ({"mean": MEAN, "std": VARIANCE, "targets": TARGETS * np.nan}, "row 0: target nan"),
+    ],
+)
+def test_mistakes_in_npz(arrays: dict[str, np.ndarray], words: str) -> None:
+    """A file that is not what it should be is told of in one line, with its row; nothing is written."""
+    assert words in refused(saved(**arrays))
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], "file.csv"),
+        (["label,prob_0,prob_1"], "probs is empty"),
+        (["labels,prob_0,prob_1", "0,1,0"], "did you mean 'label'?"),
+        (["label,prob_0,prob_0", "0,1,0"], "line 1 has the column 'prob_0' twice"),
+        (["label,prob_0,prob_2", "0,1,0"], "line 1 has no column 'prob_1'"),
+        (["label,prob_0,prob_1", "0,1,0", "1,0"], "line 3, column prob_1: '' is no number"),
+        (["label,prob_0,prob_1", "0,1,0", "1,0,1,1"], "Expected 3 fields in line 3, saw 4"),
+        (["label,prob_0,prob_1", "0,1,0", "1,x,1"], "line 3, column prob_0: 'x' is no number"),
+        (["label,prob_0,prob_1", "0,1,0", "1,,1"], "line 3, column prob_0: '' is no number"),
+        (["label,prob_0,prob_1", "0,1,0", "1.5,0,1"], "line 3, column label: '1.5' is no whole number"),
+        (["label,prob_0,prob_1", "0,1,0", "1,nan,1"], "line 3: probs are not finite"),
+        (["label,prob_0,prob_1", "0,1,0", "1,0.5,0.6"], "line 3: the probabilities sum to 1.1, not 1"),
+        (["label,prob_0,prob_1", "0,1,0", "2,0,1"], "line 3: label 2"),
+        (["label,logit_0,prob_1", "0,1,0"], "no column 'prob_0'"),
+        (["example,label,prob_0,prob_1", "0,0,1,0"], "no column 'draw'"),
+        (["example,draw,label,prob_0,prob_1", "0,0,0,1,0", "0,0,0,1,0"], "line 3 has example 0, draw 0 a second"),
+        (["example,draw,label,prob_0,prob_1", "0,0,0,1,0", "1,0,1,0,1", "0,1,0,1,0"], "no draw 1 of example 1"),
+        (["example,draw,label,prob_0,prob_1", "0,0,0,1,0", "0,1,1,1,0"], "line 3 has other labels than line 2"),
+    ],
+)
+def test_mistakes_in_csv(lines: list[str], words: str) -> None:
+    """A table that is not what it should be is told of with its line."""
+    assert words in refused(text(*lines))
+
+
+def test_files_that_are_none() -> None:
+    """What is missing, a folder, cut short, of another format or foreign is told of by name."""
+    Path("folder.npz").mkdir()
+    whole = Path(saved(probs=PROBS, labels=LABELS)).read_bytes()
+    Path("short.npz").write_bytes(whole[:-30])
+    Path("flipped.npz").write_bytes(whole[:200] + b"\xff\xff" + whole[202:])
+    Path("single.npz").write_bytes(whole[:100])
+    Path("latin.csv").write_bytes(b"label,prob_0\xff\n")
+    np.save("array.npy", PROBS)
+    with zipfile.ZipFile("notes.npz", "w") as notes:
+        notes.writestr("probs.npy", "no array")
+    for name in ("none.npz", "folder.npz", "short.npz", "flipped.npz", "single.npz", "latin.csv", "notes.npz"):
+        assert name in refused(name)
+    assert "ends in .npz or .csv" in refused("array.npy")
+    assert "none.npz" in refused("file.npz", "--unseen", "others=none.npz")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--name", "../x"], "no name for a model"),
+        (["--name", "a/b"], "no name for a model"),
+        (["--name", "a\0"], "no name for a model"),
+        (["--name", "a\n"], "no name for a model"),
+        (["--name", "x" * 65], "at most 64"),
+        (["--name", "mnf"], "'mnf' is a method of bench-uq"),
+        (["--dataset", "digit"], "did you mean 'digits'?"),
+        (["--dataset", "a/../b"], "no name for a dataset"),
+        (["--dataset", "own[x=1]"], "unknown dataset 'own'"),
+        (["--dataset", "digits[x=1]"], "unknown option of digits"),
+        (["--seed", "-1"], "--seed"),
+        (["--level", "1"], "--condition clean has no --level"),
+        (["--condition", "fgsm"], "needs a --level"),
+        (["--condition", "fgsm", "--level", "nan"], "--level must be finite"),
+        (["--condition", "fgsm", "--level", "-1"], "--level must be finite and at least 0"),
+        (["--condition", "fgsn", "--level", "1"], "did you mean 'fgsm'?"),
+        (["--condition", "letters", "--level", "1"], "has no --level"),
+        (["--condition", "train", "--level", "1"], "needs a --level"),
+        (["--unseen", "letters"], "NAME=FILE"),
+        (["--unseen", "leters=file.npz"], "did you mean 'letters'?"),
+        (["--unseen", "clean=file.npz"], "no name for unseen data"),
+        (["--unseen", "fgsm=file.npz"], "no name for unseen data"),
+        (["--unseen", "a=file.npz", "--unseen", "a=file.npz"], "a is given twice"),
+        (["--suite", "../x"], "no name for a suite"),
+        (["--results", "file.npz"], "'file.npz' is a file"),
+        (["--results", "/proc/none"], "cannot write to /proc/none"),
+    ],
+)
+def test_mistakes_in_the_command(arguments: list[str], words: str) -> None:
+    """Names, levels and folders that cannot be are told of in one line."""
+    assert words in refused(saved(probs=PROBS, labels=LABELS), *arguments)
+
+
+def test_names_of_methods_that_ran(beside: Path) -> None:
+    """A method that an earlier run had, whatever its options, keeps its name."""
+    plan = store.read_plan(Path("results/quick"))["runs"]
+    plan["map|digits|0"]["method"] = "own[rate=0.5]"
+    store.write_json(Path("results/quick/plan.json"), {"runs": plan})
+    assert "'own' is a method that bench-uq ran itself" in refused(export(Digits(), "f.npz"), name="own")
+
+
+def test_names_of_ones_own() -> None:
+    """Data of one's own may have any name, one like a known one if it is said to be meant, and need no data at hand."""
+    file = saved(probs=PROBS, labels=LABELS)
+    score(file, "--new-dataset", dataset="digit")
+    score(file, "--unseen", "their.data-2=file.npz", dataset="toy")
+    assert set(read_scores("results/quick").dataset) == {"digit", "toy"}
+
+
+def test_folds(data_root: Path) -> None:
+    """A dataset with options is found by its spelling, and its seeds are folds that are not compared."""
+    from bench_uq.plugins import Plugins
+
+    dataset = Plugins().spec("dataset", "uci[name=concrete]").value
+    for seed in (0, 1):
+        targets = dataset.load("test", data_root, fold=seed).targets
+        np.savez("f.npz", mean=targets, std=np.ones(len(targets)), targets=targets)
+        score("f.npz", "--seed", str(seed), "--data-dir", str(data_root), dataset="uci[name=concrete]")
+    scores = read_scores("results/quick")
+    assert set(scores[scores.metric == "rmse"].seed) == {0, 1}
+    wrong = refused("f.npz", "--data-dir", str(data_root), dataset="uci[name=concrete]", name="other")
+    assert "row 0 has" in wrong
+
+
+def test_locked_run() -> None:
+    """A run that another process is writing is left alone."""
+    score(saved(probs=PROBS, labels=LABELS))
+    (run,) = Path("results/quick/runs").glob("mine-*")
+    with store.RunFolder(run).locked() as mine:
+        assert mine
+        output = refused(saved(probs=PROBS[:, ::-1], labels=LABELS))
+    assert "another process" in output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
+def test_links_of_others() -> None:
+    """Nothing is written through a link that somebody else has laid."""
+    Path("elsewhere").mkdir()
+    Path("results").symlink_to("elsewhere")
+    os.lchown("results", 12345, 12345)
+    assert "somebody" in refused(saved(probs=PROBS, labels=LABELS)).replace("someone else", "somebody")
+
+
+def test_beside_own_runs_in_the_report(beside: Path) -> None:
+    """The example of the how-to runs as it is written; a forest and a regression stand in every table that has them."""
+    from sklearn.linear_model import LogisticRegression
+
+    code = re.search(r"```python\n(.*?)```", (REPO / "docs/score-your-predictions.md").read_text(), re.S)
+    commands = re.findall(r"^bench-uq (.*)$", (REPO / "docs/score-your-predictions.md").read_text(), re.M)
+    assert code is not None
+    subprocess.run([sys.executable, "-c", code[1]], check=True)
+    flat = {split: Digits().load(split, Path()).inputs.reshape(-1, 64) for split in ("train", "test")}
+    labels = {split: Digits().load(split, Path()).targets for split in ("train", "test")}
+    model = LogisticRegression(max_iter=1000).fit(flat["train"], labels["train"])
+    table = pd.DataFrame(model.predict_proba(flat["test"])).add_prefix("prob_").assign(label=labels["test"])
+    table.to_csv("logistic.csv", index=False)
+    score("logistic.csv", name="logistic", dataset="digits")
+    for command in commands:
+        code, output = invoke(*command.split())
+        assert code == 0, output
+    found = read_scores("results/quick").query("condition == 'clean' and metric == 'accuracy'")
+    assert found.set_index("method").value[["forest", "logistic"]].min() > 0.95
+    assert found[found.method == "logistic"].value.item() == model.score(flat["test"], labels["test"])
+    summary = Path("reports/quick/summary.md").read_text()
+    assert re.findall(r"^\| (\S+)", summary, re.M) == ["method", "---", "map", "forest", "logistic"]
+    assert "Trained elsewhere, convergence unknown: forest, logistic." in summary
+    assert "digits, forest" not in summary  # not among those that did not converge
+    attack = Path("reports/quick/tables/digits-attack.tex").read_text()
+    assert ("map" in attack, "forest" in attack) == (True, False)
+    assert len(list(Path("reports/quick/figures").glob("*.png"))) == 5
+
+
+def test_report_of_imported_runs_alone() -> None:
+    """A suite with nothing but runs from elsewhere, of classes and real targets, has its tables and figures."""
+    score(saved(probs=PROBS, labels=LABELS))
+    score(saved(mean=MEAN, std=VARIANCE, targets=TARGETS), dataset="prices")
+    code, output = invoke("report")
+    assert code == 0, output
+    assert {"toy-reliability.png", "toy-entropy-ecdf.png"} <= {path.name for path in Path("reports").rglob("*.png")}
+    rows = pd.read_csv("results/quick/runs.csv")
+    assert rows[["converged", "parameters", "train_seconds", "predict_seconds", "peak_memory"]].isna().all(axis=None)
+    assert (rows.status == "ok").all()
+    assert json.loads(Path("results/quick/environment.json").read_text())
+    assert np.load(io.BytesIO(Path("results/quick/examples.npz").read_bytes())).files == []
