@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bench_uq._version import __version__
+from bench_uq.commands.doctor import doctor
 from bench_uq.commands.list import list_
 from bench_uq.commands.options import FAILED, INTERRUPTED, USAGE
 from bench_uq.commands.prepare import prepare
@@ -53,5 +54,5 @@ def main(debug: bool) -> None:
     del debug  # read by Group.invoke, which sees the errors
 
 
-for command in (run, score, score_predictions, report, prepare, list_):
+for command in (run, score, score_predictions, report, prepare, doctor, list_):
     main.add_command(command)

@@ -1,0 +1,114 @@
+"""bench-uq doctor tells a machine that is well from one that is not, and writes nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench_uq import __version__
+from bench_uq.doctor import release
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+
+def doctor(folder: Path, *arguments: str, path: Path | None = None) -> tuple[int, dict[str, str], list[str]]:
+    """Return the exit code, what is said of each name (with its mark), and all lines."""
+    environment = {**os.environ, "PYTHONPATH": str(folder / "site"), "PATH": f"{path}:{os.environ['PATH']}"}
+    environment.pop("BENCH_UQ_DATA", None)
+    command = [sys.executable, "-m", "bench_uq", "doctor", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    rows = [(line[0], *line[4:].split(maxsplit=1)) for line in lines if line[1:4] == "   "]
+    return done.returncode, {row[1]: f"{row[0]} {row[2]}".strip() for row in rows}, lines
+
+
+def distribution(folder: Path, name: str, version: str, entries: str = "") -> None:
+    """Lay out what an installed package says of itself."""
+    info = folder / "site" / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "entry_points.txt").write_text(entries)
+
+
+def everything(folder: Path) -> list[Path]:
+    """Return all that lies in a folder, but for compiled modules."""
+    return [path for path in sorted(folder.rglob("*")) if "__pycache__" not in path.parts]
+
+
+def test_a_machine_that_is_well(tmp_path: Path, data_root: Path) -> None:
+    """Versions, device, folders, data and tools are told, none marked but what is; nothing is written."""
+    code, rows, lines = doctor(tmp_path, "--data-dir", str(data_root))
+    assert code == 0
+    assert lines[0] == f"bench-uq {__version__}"
+    assert rows["torch"].startswith(torch.__version__.split("+")[0])
+    assert rows["device"].removeprefix("! ").startswith("CUDA" if torch.cuda.is_available() else "CPU")
+    assert rows["results"] == "results, made when needed"
+    assert rows["mnist"] == f"ready    in {data_root}/MNIST/raw"
+    assert rows["git"].startswith(("there", "absent"))
+    assert lines[-1].startswith("  bench-uq can run here")
+    assert everything(tmp_path) == []
+
+
+def test_a_machine_with_flaws(tmp_path: Path) -> None:
+    """An old package and broken plugins are marked with their reasons in one line each, and nothing stops for them."""
+    distribution(tmp_path, "tqdm", "4.1")
+    entries = "[bench_uq.methods]\nswag = bench_swag\ngone = not_there\n[bench_uq.datasets]\nbad = bench_bad\n"
+    distribution(tmp_path, "bench-swag", "0.3", entries)
+    (tmp_path / "site" / "bench_swag.py").write_text((PLUGINS / "swag.py").read_text())
+    (tmp_path / "site" / "bench_bad.py").write_text("raise OSError('two\\nlines')\n")
+    before = everything(tmp_path)
+    code, rows, lines = doctor(tmp_path)
+    assert code == 0
+    assert rows["tqdm"] == "! 4.1  older than 4.66: pip install 'tqdm>=4.66'"
+    assert rows["swag"] == "method from bench-swag 0.3"
+    assert rows["gone"].startswith("! method from bench-swag 0.3: broken, plugin not_there fails at import: ")
+    assert rows["bad"].endswith("bench_bad fails at import: OSError: two")
+    assert rows["mnist"].startswith("missing")
+    assert lines[-1].startswith("  bench-uq can run here; ")
+    assert everything(tmp_path) == before
+
+
+def test_a_machine_that_cannot_run(tmp_path: Path) -> None:
+    """A package that fails at import and results that cannot be written are what the last line names; exit 1."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "torch.py").write_text("print('chatter')\nraise ImportError('libtorch.so is damaged')\n")
+    (tmp_path / "file").write_text("")
+    before = everything(tmp_path)
+    code, rows, lines = doctor(tmp_path, "--results", "file/results")
+    assert code == 1
+    assert rows["torch"].endswith("fails at import: ImportError: libtorch.so is damaged")
+    assert rows["machine"].startswith("! ImportError")
+    assert rows["results"] == f"! file/results: {tmp_path}/file is not a folder"
+    assert rows["digits"].startswith("ready")
+    assert lines[-1].startswith("! bench-uq cannot run here: see torch, ")
+    assert lines[-1].endswith("results")
+    assert not [line for line in lines if "chatter" in line or "Traceback" in line]
+    assert everything(tmp_path) == before
+
+
+def test_a_plugin_that_is_in_the_way(tmp_path: Path) -> None:
+    """A plugin with a name that is taken keeps bench-uq from running, and is said to; so is a GPU out of reach."""
+    distribution(tmp_path, "bench-map", "1.0", "[bench_uq.methods]\nmap = bench_map\n")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "nvidia-smi").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "nvidia-smi").chmod(0o755)
+    code, rows, lines = doctor(tmp_path, path=tmp_path / "bin")
+    assert (code, lines[-1]) == (1, "! bench-uq cannot run here: see map")
+    assert "two plugins are called 'map'" in rows["map"]
+    assert rows["nvidia-smi"].startswith("there")
+    assert torch.cuda.is_available() or rows["device"].startswith("! CPU, although nvidia-smi is here")
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"), [("2.5.1", "2.6"), ("4.9", "4.66"), ("2.6.0rc1+cpu", "2.10"), ("0.4.2", "0.4.3")]
+)
+def test_versions_are_compared_by_their_numbers(older: str, newer: str) -> None:
+    """Versions are ordered number by number; trailing zeros and what follows the numbers do not count."""
+    assert release(older) < release(newer)
+    assert release(newer) == release(f"{newer}.0+cu126")
