@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +27,19 @@ def read_splits(path: Path, size: int, changed: int) -> dict[str, Examples]:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a file, which must have the right names."""
     try:
-        # Given a path, NumPy leaves the file of a damaged archive open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
                 raise UsageError(f"{path}: no npz file but a single array")
-            check_keys(path, set(archive.files))
-            return {key: read_array(path, key, archive) for key in archive.files}
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
-        raise UsageError(f"{path}: no npz file, or a damaged one") from error
+            with loaded as archive:
+                check_keys(path, set(archive.files))
+                return {key: read_array(path, key, archive) for key in archive.files}
+    except UsageError:
+        raise
     except OSError as error:
         raise UsageError(f"{path}: cannot be read, {error.strerror or error}") from error
+    except Exception as error:  # a damaged archive raises anything
+        raise UsageError(f"{path}: no npz file, or a damaged one") from error
 
 
 def check_keys(path: Path, keys: set[str]) -> None:
@@ -57,7 +58,7 @@ def read_array(path: Path, key: str, archive: np.lib.npyio.NpzFile) -> np.ndarra
     """Return one array, which must not be one of Python's objects."""
     try:
         array = archive[key]
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
+    except Exception as error:  # a damaged archive raises anything
         objects = "Object arrays" in str(error)
         what = "an array of Python objects, which would be unpickled" if objects else "damaged"
         raise UsageError(f"{path}: {key} is {what}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -153,3 +154,12 @@ def test_mnist_is_the_original(load: Load) -> None:
 def test_notmnist_is_a_thousand_a_class(load: Load) -> None:
     """notMNIST has 10,000 letters, 1,000 a class."""
     assert np.bincount(load(NotMnist(), "test").targets).tolist() == [1000] * 10
+
+
+def test_notmnist_is_what_is_fetched(load: Load, data_folder: Path) -> None:
+    """The files of notMNIST hold what fetched ones are checked against."""
+    load(NotMnist(), "test")
+    for file, download in zip(NotMnist().files(data_folder), NotMnist().downloads(), strict=True):
+        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        assert file.name.removesuffix(".gz") == Path(download.path).stem
+        assert hashlib.sha256(content).hexdigest() == download.sha256

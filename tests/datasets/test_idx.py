@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench_uq.api import Examples, MissingData, UsageError
+from bench_uq.api import Dataset, Examples, MissingData, UsageError
+from bench_uq.datasets.fashion_mnist import FashionMnist
+from bench_uq.datasets.kmnist import KMnist
 from bench_uq.datasets.mnist import Mnist
 from bench_uq.datasets.notmnist import NotMnist
 
@@ -72,17 +74,47 @@ def test_gzipped_files(raw: Path, zipped: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "folder", "files"), [(Mnist(), "MNIST", FILES), (NotMnist(), "notMNIST", FILES[2:])]
+    ("dataset", "name", "folder", "files"),
+    [
+        (Mnist(), "mnist", "MNIST", FILES),
+        (FashionMnist(), "fashion-mnist", "FashionMNIST", FILES),
+        (KMnist(), "kmnist", "KMNIST", FILES),
+        (NotMnist(), "notmnist", "notMNIST", FILES[2:]),
+    ],
 )
-def test_missing_files_are_all_named(tmp_path: Path, dataset: Mnist | NotMnist, folder: str, files: list[str]) -> None:
+def test_missing_files_are_all_named(
+    tmp_path: Path, dataset: Dataset, name: str, folder: str, files: list[str]
+) -> None:
     """Without any file, the error names the dataset, every file expected and how to say where they are."""
     with pytest.raises(MissingData) as caught:
         dataset.load("test", tmp_path)
 
     message = str(caught.value)
-    assert message.startswith(f"{folder.lower()}: missing ")
-    assert [name for name in FILES if str(tmp_path / folder / "raw" / name) in message] == files
+    assert message.startswith(f"{name}: missing ")
+    assert [file for file in FILES if str(tmp_path / folder / "raw" / file) in message] == files
     assert "BENCH_UQ_DATA" in message
+
+
+@pytest.mark.parametrize(("dataset", "folder"), [(FashionMnist(), "FashionMNIST"), (KMnist(), "KMNIST")])
+def test_others_of_the_format(raw: Path, dataset: Dataset, folder: str) -> None:
+    """Fashion-MNIST and KMNIST are read as MNIST is, each from its own folder; a damaged file is named."""
+    raw.parent.rename(raw.parents[1] / folder)
+    file = raw.parents[1] / folder / "raw" / FILES[2]
+
+    assert np.array_equal(IMAGES[:, None], dataset.load("test", raw.parents[1]).inputs)
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(UsageError, match="truncated") as caught:
+        dataset.load("test", raw.parents[1])
+    assert str(caught.value).startswith(f"{file}: ")
+
+
+def test_what_is_fetched_is_what_is_read() -> None:
+    """The files to fetch are those that are read, compressed, from torchvision's addresses; none is left out."""
+    for dataset, folder in ((Mnist(), "MNIST"), (FashionMnist(), "FashionMNIST"), (KMnist(), "KMNIST")):
+        downloads = dataset.downloads()
+        assert sorted(one.path for one in downloads) == sorted(f"{folder}/raw/{name}.gz" for name in FILES)
+        assert all(url.endswith(one.path.rpartition("/")[2]) for one in downloads for url in one.urls)
+    assert [one.path for one in NotMnist().downloads()] == [f"notMNIST/raw/{name}.gz" for name in FILES[2:]]
 
 
 def test_a_single_missing_file(raw: Path) -> None:

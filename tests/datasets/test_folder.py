@@ -1,0 +1,213 @@
+"""Images of the user's own: what is read, and each mistake told in one line that names the file or folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench_uq.api import Categorical, MissingData, UsageError
+from bench_uq.datasets.folder import Folder
+from bench_uq.plugins import Plugins
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (6, 5), np.uint8)
+RGB = RNG.integers(0, 256, (6, 5, 3), np.uint8)
+FOLDER = Folder(path=Path("mine"))
+
+
+def save(array: np.ndarray, path: Path) -> Path:
+    """Write an image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+    return path
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """Return a folder of two classes, cat and dog, in colour."""
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            save(RGB, tmp_path / "mine" / split / name / "0.png")
+            save(255 - RGB, tmp_path / "mine" / split / name / "1.png")
+    return tmp_path / "mine"
+
+
+def refused(mine: Path, dataset: Folder = FOLDER, split: str = "train") -> str:
+    """Return the one line for which loading is refused."""
+    with pytest.raises(UsageError) as caught:
+        dataset.load(split, mine.parent)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_images_and_labels(mine: Path) -> None:
+    """Classes are labelled in the order of their names, images come in the order of theirs, channels first."""
+    examples = FOLDER.load("train", mine.parent)
+
+    assert FOLDER.task(mine.parent).input_shape == (3, 6, 5)
+    assert FOLDER.task(mine.parent).likelihood == Categorical(2)
+    assert examples.targets.tolist() == [0, 0, 1, 1]
+    assert np.array_equal(RGB.transpose(2, 0, 1), examples.inputs[0])
+    assert np.array_equal(255 - RGB.transpose(2, 0, 1), examples.inputs[1])
+
+
+def test_images_in_folders_of_a_class(mine: Path) -> None:
+    """Images further down belong to the class; other files are none."""
+    save(RGB, mine / "train" / "cat" / "more" / "2.png")
+    (mine / "train" / "cat" / "notes.txt").write_text("not an image")
+
+    assert FOLDER.load("train", mine.parent).targets.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_test_labels_are_those_of_training(mine: Path) -> None:
+    """A test split that lacks a class labels the others as training does; a class of its own is refused."""
+    (mine / "test" / "cat").rename(mine / "elsewhere")
+    assert FOLDER.load("test", mine.parent).targets.tolist() == [1, 1]
+
+    (mine / "elsewhere").rename(mine / "test" / "cow")
+    assert refused(mine, split="test") == f"{mine / 'test/cow'}: no class of {mine / 'train'} (cat, dog)"
+
+
+def test_test_alone_is_unseen_data(mine: Path) -> None:
+    """Without train/ the classes are those of test/, and training is refused with the folder's name."""
+    (mine / "train").rename(mine / "other")
+
+    assert FOLDER.task(mine.parent).likelihood == Categorical(2)
+    assert FOLDER.load("test", mine.parent).targets.tolist() == [0, 0, 1, 1]
+    with pytest.raises(MissingData, match="mine/train"):
+        FOLDER.load("train", mine.parent)
+
+
+@pytest.mark.parametrize(("colour", "channels"), [("auto", 1), ("grey", 1), ("rgb", 3)])
+def test_grey_images(mine: Path, colour: str, channels: int) -> None:
+    """Where all training images are grey, auto is grey: test images in colour become grey too."""
+    for file in (mine / "train").rglob("*.png"):
+        save(GREY, file)
+    dataset = Folder(path=Path("mine"), colour=colour)
+
+    assert dataset.task(mine.parent).input_shape == (channels, 6, 5)
+    assert np.array_equal(np.stack([GREY] * channels), dataset.load("train", mine.parent).inputs[0])
+    assert dataset.load("test", mine.parent).inputs.shape == (4, channels, 6, 5)
+
+
+@pytest.mark.parametrize(("colour", "channels"), [("auto", 3), ("grey", 1), ("rgb", 3)])
+def test_one_image_in_colour(mine: Path, colour: str, channels: int) -> None:
+    """One training image in colour makes auto rgb, the grey ones equal in all channels."""
+    for file in sorted((mine / "train").rglob("*.png"))[:-1]:
+        save(GREY, file)
+    inputs = Folder(path=Path("mine"), colour=colour).load("train", mine.parent).inputs
+
+    assert inputs.shape == (4, channels, 6, 5)
+    assert np.array_equal(np.stack([GREY] * channels), inputs[0])
+
+
+def test_sixteen_bits(mine: Path) -> None:
+    """Of grey levels of 16 bits the upper 8 are kept."""
+    levels = np.arange(30, dtype=np.uint16).reshape(6, 5) * 2000
+    for file in (mine / "train").rglob("*.png"):
+        save(levels, file)
+
+    assert np.array_equal(levels // 256, FOLDER.load("train", mine.parent).inputs[0, 0])
+
+
+def test_other_sizes(mine: Path) -> None:
+    """Images of two sizes are refused: the first that differs, both sizes, and what would mend it."""
+    save(RGB[:5], mine / "train" / "dog" / "0.png")
+    save(RGB[:4], mine / "train" / "dog" / "1.png")
+
+    first, other = mine / "train" / "cat" / "0.png", mine / "train" / "dog" / "0.png"
+    assert refused(mine) == f"{other}: 5x5 pixels where {first} has 5x6; size=N resizes all to NxN"
+    assert Folder(path=Path("mine"), size=4).load("train", mine.parent).inputs.shape == (4, 3, 4, 4)
+
+
+def test_resizing_smooths(mine: Path) -> None:
+    """A resized image is PIL's bilinear one, in which every pixel of the large image counts."""
+    board = np.indices((64, 64)).sum(0) % 2 * np.uint8(255)
+    for file in (mine / "train").rglob("*.png"):
+        save(board.astype(np.uint8), file)
+    inputs = Folder(path=Path("mine"), size=8).load("train", mine.parent).inputs
+
+    assert np.abs(inputs.astype(int) - 127).max() < 16
+
+
+@pytest.mark.parametrize("kept", [0, 20, 60, -40])
+def test_truncated_image(mine: Path, kept: int) -> None:
+    """An image cut in its header or its pixels is named."""
+    file = mine / "train" / "dog" / "1.png"
+    file.write_bytes(file.read_bytes()[:kept])
+
+    assert refused(mine).startswith(f"{file}: cannot be read as an image, ")
+
+
+def test_no_image(mine: Path) -> None:
+    """A file that only has the name of an image is named."""
+    file = mine / "train" / "dog" / "1.jpg"
+    file.write_text("<html>404</html>")
+
+    assert refused(mine) == f"{file}: cannot be read as an image, no image of a known format"
+
+
+def test_no_bytes(mine: Path) -> None:
+    """Images of floats are refused with what is read."""
+    file = mine / "train" / "cat" / "9.tif"
+    save(GREY.astype(np.float32), file)
+
+    assert refused(mine).startswith(f"{file}: pixels of mode F, expected 1, L, ")
+
+
+def test_no_folders(mine: Path) -> None:
+    """Images without folders of classes, and folders without images, are told."""
+    for file in list((mine / "test").rglob("*.png")):
+        file.unlink()
+    assert refused(mine, split="test") == f"{mine / 'test/cat'}: no images in it"
+
+    (mine / "test" / "cat").rmdir()
+    (mine / "test" / "dog").rmdir()
+    save(RGB, mine / "test" / "0.png")
+    assert refused(mine, split="test") == f"{mine / 'test'}: no folders in it, one a class"
+
+
+def test_where_it_is_looked_for(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is looked for below the root, then in the working folder, and is taken as it is where absolute."""
+    monkeypatch.chdir(mine.parent)
+
+    assert len(FOLDER.load("train", mine.parent / "nowhere")) == 4
+    assert len(Folder(path=mine).load("train", Path("nowhere"))) == 4
+    with pytest.raises(MissingData) as caught:
+        Folder(path=Path("yours")).load("train", Path("root"))
+    assert "folder[path=yours]: missing root/yours, yours (" in str(caught.value)
+
+
+def test_options() -> None:
+    """Options that make no sense are refused by name; without a path, loading asks for one."""
+    for option, value in (("size", "-1"), ("size", "x"), ("colour", "blue")):
+        with pytest.raises(UsageError, match=option):
+            Plugins().spec("dataset", f"folder[path=mine,{option}={value}]")
+    with pytest.raises(UsageError, match=r"say which, folder\[path=FOLDER\]"):
+        Plugins().spec("dataset", "folder").value.task(Path())
+
+
+def test_decoded_once(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Task and splits decode each file once, and again only where it changed."""
+    decoded: list[Path] = []
+    from bench_uq.datasets import _images
+
+    original = _images.pixels
+
+    def counted(file: Path, size: int, colour: _images.Colour) -> np.ndarray:
+        decoded.append(file)
+        return original(file, size, colour)
+
+    monkeypatch.setattr(_images, "pixels", counted)
+    for _ in range(2):
+        FOLDER.task(mine.parent)
+        for split in ("train", "test"):
+            FOLDER.load(split, mine.parent)
+    assert len(decoded) == 8 + 2  # the first of a split is looked at for its size
+    file = save(255 - RGB, mine / "train" / "cat" / "0.png")
+    os.utime(file, (1, 1))
+    assert np.array_equal(255 - RGB.transpose(2, 0, 1), FOLDER.load("train", mine.parent).inputs[0])

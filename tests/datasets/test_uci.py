@@ -1,0 +1,216 @@
+"""Tables of the UCI repository: their splits are the published ones, and what is wrong is told by file and line."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench_uq.api import Examples, Gaussian, MissingData, UsageError
+from bench_uq.datasets.uci import SHA256, Uci
+from bench_uq.plugins import Plugins
+
+Load = Callable[..., Examples]
+
+MINE = Uci(name="mine")
+TABLE = np.column_stack([np.arange(25), np.arange(25) ** 2, np.arange(25) / 8])
+
+
+def save(root: Path, text: str, name: str = "mine.txt") -> Path:
+    """Write a table."""
+    file = root / "uci" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def spelled(separator: str = " ", header: str = "") -> str:
+    """Return the table as text."""
+    return header + "".join(separator.join(f"{cell:g}" for cell in row) + "\n" for row in TABLE)
+
+
+def rows(examples: Examples) -> np.ndarray:
+    """Return the rows of a table again."""
+    return np.column_stack([examples.inputs, examples.targets])
+
+
+def refused(root: Path) -> str:
+    """Return the one line for which the table is refused."""
+    with pytest.raises(UsageError) as caught:
+        MINE.load("train", root)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "features", "first"),
+    [
+        ("boston", 506, 13, 24.0),
+        ("concrete", 1030, 8, 79.99),
+        ("energy", 768, 8, 15.55),
+        ("kin8nm", 8192, 8, 0.53652416),
+        ("wine-red", 1599, 11, 5),
+    ],
+)
+def test_the_tables(name: str, count: int, features: int, first: float, load: Load, data_folder: Path) -> None:
+    """The real tables have the published numbers of rows and features, and a nine-to-one split of all rows."""
+    dataset = Uci(name=name)
+    train, test = load(dataset, "train"), load(dataset, "test")
+
+    assert (len(train), len(test)) == (round(0.9 * count), count - round(0.9 * count))
+    assert dataset.task(data_folder).input_shape == train.inputs.shape[1:] == (features,)
+    assert dataset.task(data_folder).likelihood.fitted(train.targets) == Gaussian().fitted(train.targets)
+    table = np.loadtxt(next(iter(dataset.files(data_folder))), dtype=np.float32)
+    assert table[0, -1] == np.float32(first)
+    together = np.concatenate([rows(train), rows(test)])
+    assert np.array_equal(table[np.lexsort(table.T)], together[np.lexsort(together.T)])
+
+
+def test_the_tables_are_those_to_fetch(load: Load, data_folder: Path) -> None:
+    """What is fetched is what the facts are of."""
+    for name, sha256 in SHA256.items():
+        dataset = Uci(name=name)
+        load(dataset, "test")
+        (file,) = dataset.files(data_folder)
+        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        assert hashlib.sha256(content).hexdigest() == sha256
+        assert [one.path for one in dataset.downloads()] == [f"uci/{name}.txt"]
+    assert len(Uci().downloads()) == 5
+
+
+def test_standard_folds(tmp_path: Path) -> None:
+    """Folds 0 to 19 are the published ones: of one stream, seeded with 1, a choice of all rows after the other."""
+    save(tmp_path, spelled())
+    state = np.random.RandomState(1)
+    for fold in range(20):
+        order = state.choice(range(25), 25, replace=False)
+        assert np.array_equal(TABLE[order[:22]].astype(np.float32), rows(MINE.load("train", tmp_path, fold)))
+        assert np.array_equal(TABLE[order[22:]].astype(np.float32), rows(MINE.load("test", tmp_path, fold)))
+
+
+def test_first_fold_by_hand(tmp_path: Path) -> None:
+    """The first fold of ten rows is NumPy's well-known first permutation of seed 1."""
+    save(tmp_path, "".join(f"{row} {row}\n" for row in range(10)))
+
+    assert MINE.load("train", tmp_path).targets.tolist() == [2, 9, 6, 4, 0, 3, 1, 7, 8]
+    assert MINE.load("test", tmp_path).targets.tolist() == [5]
+
+
+def test_every_seed_has_a_fold(tmp_path: Path) -> None:
+    """Folds part the rows, each in its own way, also beyond the published ones, and are the same every time."""
+    save(tmp_path, spelled())
+    seen = set()
+    folds = [*range(30), 2**31, 2**32 - 1, 2**32, 2**32 + 20, 2**63 - 1, 2**64 - 1]
+    for fold in folds:
+        train, test = (rows(MINE.load(split, tmp_path, fold)) for split in ("train", "test"))
+        assert (len(train), len(test)) == (22, 3)
+        assert sorted([*train[:, 0], *test[:, 0]]) == list(range(25))
+        assert np.array_equal(test, rows(MINE.load("test", tmp_path, fold)))
+        seen.add(tuple(train[:, 0]))
+    assert len(seen) == len(folds)
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", "   ", ",", ", ", ";"])
+@pytest.mark.parametrize("header", ["", "a{0}b{0}c\n", '"a, b"{0}"c"{0}"d e"\n', "\n\n"])
+def test_separators_and_headers(tmp_path: Path, separator: str, header: str) -> None:
+    """White space, commas or semicolons part the cells; a line of names and empty lines are passed over."""
+    save(tmp_path, spelled(separator, header.format(separator)))
+
+    assert len(MINE.load("train", tmp_path)) == 22
+    assert MINE.task(tmp_path).input_shape == (2,)
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "mine.csv", "mine.data", "mine.txt.gz", "mine.csv.gz", "mine.data.gz"])
+def test_file_names(tmp_path: Path, name: str) -> None:
+    """A table is the file of its name with one of these endings."""
+    file = save(tmp_path, spelled(), name)
+    if name.endswith(".gz"):
+        file.write_bytes(gzip.compress(file.read_bytes()))
+
+    assert [file] == MINE.files(tmp_path)
+    assert len(MINE.load("test", tmp_path)) == 3
+
+
+def test_two_files_of_a_name(tmp_path: Path) -> None:
+    """Which of two files is meant is not guessed."""
+    files = [save(tmp_path, spelled(), name) for name in ("mine.txt", "mine.csv")]
+
+    assert refused(tmp_path) == f"uci[name=mine] is several files: {files[0]}, {files[1]}"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("1 2 x", "'x' is no number"),
+        ("1 2 3,5", "'3,5' is no number"),
+        ("1 2", "2 cells, line 1 has 3"),
+        ("1 2 3 4", "4 cells, line 1 has 3"),
+        ("1 nan 3", "nan is no finite number"),
+        ("1 2 inf", "inf is no finite number"),
+        ("1 2 1e300", "1e300 is no finite number"),
+        ("1 ? 3", "'?' is no number"),
+        ("a b c", "'a' is no number"),
+    ],
+)
+def test_bad_lines(tmp_path: Path, line: str, reason: str) -> None:
+    """A cell that is no finite number, and a row of another length, are told by file and line."""
+    lines = spelled().splitlines()
+    file = save(tmp_path, "\n".join([*lines[:12], "", line, *lines[12:]]))
+
+    assert refused(tmp_path) == f"{file}, line 14: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "0 rows of numbers, expected 10 at least"),
+        ("a b\n" + "1 2\n" * 9, "9 rows of numbers, expected 10 at least"),
+        ("1\n" * 20, "one column, expected 2 at least: features, and the target last"),
+    ],
+)
+def test_too_small(tmp_path: Path, text: str, reason: str) -> None:
+    """Too few rows or columns are told with what is needed."""
+    file = save(tmp_path, text)
+
+    assert refused(tmp_path) == f"{file}: {reason}"
+
+
+def test_no_text(tmp_path: Path) -> None:
+    """A file that is no text, or a corrupt gzip, is named."""
+    file = save(tmp_path, "")
+    file.write_bytes(b"1 2\n\xff\xfe\n")
+    assert refused(tmp_path) == f"{file}: no text, byte 4 is none of UTF-8's"
+
+    file.unlink()
+    file = save(tmp_path, "", "mine.txt.gz")
+    file.write_bytes(gzip.compress(spelled().encode())[:-9])
+    assert refused(tmp_path).startswith(f"{file}: corrupt gzip, ")
+
+
+def test_unknown_tables(tmp_path: Path) -> None:
+    """A missing table lists those that are there; without any, where it belongs."""
+    with pytest.raises(MissingData) as caught:
+        MINE.load("test", tmp_path)
+    assert str(tmp_path / "uci" / "mine.txt") in str(caught.value)
+
+    save(tmp_path, spelled(), "mines.csv")
+    save(tmp_path, spelled(), "others.txt.gz")
+    assert (
+        f"uci[name=mine]: no such table in {tmp_path / 'uci'}; did you mean 'mines'? (known: mines, others)"
+        == refused(tmp_path)
+    )
+
+
+def test_names() -> None:
+    """A table has one name in results; a name that is a path is none; without a name, loading asks for one."""
+    for given, shown in (("boston", "boston"), ("bostonHousing", "boston"), ("wine-quality-red", "wine-red")):
+        assert Plugins().spec("dataset", f"uci[name={given}]").name == f"uci[name={shown}]"
+    for name in ("../mine", "a/b", "a b", "/etc/passwd", "a\\b"):
+        with pytest.raises(UsageError, match="name must be that of a table"):
+            Plugins().spec("dataset", f"uci[name={name}]")
+    with pytest.raises(UsageError, match=r"say which, uci\[name=boston\|concrete\|"):
+        Plugins().spec("dataset", "uci").value.load("test", Path())
