@@ -57,6 +57,8 @@ def state(name: str, dataset: Dataset, root: Path) -> State:
         return State(name, "ready", where(dataset, root))
     downloads = dataset.downloads()
     if downloads:
+        if all(any(path.is_file() for path in readings(one, root)) and not one.unpack for one in downloads):
+            return State(name, "ready", f"in {common(target(one, root) for one in downloads)}")
         begun = any(size(partial(target(one, root))) for one in downloads)
         goal = common(target(one, root) for one in downloads)
         return State(name, "begun" if begun else "missing", f"bench-uq prepare {name} fetches it into {goal}")

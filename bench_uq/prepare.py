@@ -14,7 +14,7 @@ import filelock
 from bench_uq.archive import unpack
 from bench_uq.contracts import Download
 from bench_uq.download import Failed, fetch, right, sync
-from bench_uq.errors import UsageError, one_line
+from bench_uq.errors import MissingData, UsageError, one_line
 from bench_uq.inventory import held, partial, readings, reason, right_as, state, target, where
 from bench_uq.plugins import Spec
 
@@ -33,7 +33,7 @@ def prepare(spec: Spec, root: Path, mirror: str, say: Say) -> int:
                     obtain(one, root, mirror, say)
         elif spec.value.downloads():
             say("there already")
-        say(loaded(spec, root))
+        say(several(spec, root) or loaded(spec, root))
     return ended.code
 
 
@@ -105,6 +105,20 @@ def loads(spec: Spec, root: Path) -> bool:
         return bool(loaded(spec, root))
     except UsageError:
         return False
+
+
+def several(spec: Spec, root: Path) -> str:
+    """Return what a name says that stands for several datasets: all downloads are there, and no file of its own."""
+    files = spec.value.files(root)
+    if not spec.value.downloads() or not files or any(path.exists() for path in files):
+        return ""
+    try:
+        spec.value.load(spec.value.splits[-1], root)
+    except MissingData:
+        return ""
+    except UsageError as error:
+        return reason(error, spec.plain)
+    return ""
 
 
 def loaded(spec: Spec, root: Path) -> str:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -142,6 +143,7 @@ def part(root: Path, content: bytes) -> Path:
     return path
 
 
+NOWHERE = ("--mirror", "http://127.0.0.1:9")  # what would be fetched by mistake is not
 WHOLE = [f"images.bin  fetched, {len(IMAGES) / 1e6:.1f} MB", "30,000 examples in {root}/fetched"]
 
 
@@ -180,12 +182,26 @@ def test_a_built_in_dataset_from_a_mirror(server: Server, tmp_path: Path, monkey
     assert laid(tmp_path) == sorted(f"MNIST/raw/{name}" for name in server.files)
 
 
-def test_decompressed_files_are_not_fetched_again(data_root: Path) -> None:
+def test_decompressed_files_are_not_fetched_again(data_root: Path, absent: Callable[[str], NoReturn]) -> None:
     """The real MNIST, lying there decompressed, is there already."""
-    code, lines = prepare(data_root, "mnist,notmnist")
-    assert code == 0
-    assert f"60,000 + 10,000 examples in {data_root}/MNIST/raw" in lines
-    assert lines.count("there already") == 2
+    if not (data_root / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
+        absent(f"no decompressed MNIST in {data_root}")
+    code, lines = prepare(data_root, "mnist", *NOWHERE)
+    assert (code, lines) == (0, ["there already", f"60,000 + 10,000 examples in {data_root}/MNIST/raw"])
+
+
+def test_a_name_for_several(data_root: Path, absent: Callable[[str], NoReturn]) -> None:
+    """All tables of UCI are there as one name, which says how to name each; a table of them loads."""
+    if not (data_root / "uci" / "bostonHousing.txt").is_file():
+        absent(f"no tables of UCI in {data_root}")
+    code, lines = prepare(data_root, "uci", "uci[name=boston]", *NOWHERE)
+    assert (code, lines[0], lines[2:]) == (
+        0,
+        "there already",
+        ["there already", f"455 + 51 examples in {data_root}/uci"],
+    )
+    assert "uci[name=" in lines[1]
+    assert prepare(data_root, "--dry-run", "uci") == (0, [f"there already, in {data_root}/uci"])
 
 
 def test_a_cut_connection_is_taken_up_again(server: Server, tmp_path: Path) -> None:
