@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench_uq import store
 from bench_uq.data import check_task, content_hash, load, within_unit
 from bench_uq.environment import package_versions
@@ -23,6 +25,7 @@ class Content:
 
     hash: str
     unit: bool  # whether all inputs lie in [0, 1]
+    enough: int  # how many of the first examples hold every class that there is; 0 where there are no classes
 
 
 class Contents:
@@ -51,12 +54,19 @@ class Contents:
         check_task(spec.value, spec.value.task(self.root), examples)
         if split == "train" and (examples.targets == examples.targets[0]).all():
             raise UsageError(f"{spec.name}: all targets of the training split are {examples.targets[0]}")
-        return Content(content_hash(examples), within_unit(examples))
+        return Content(content_hash(examples), within_unit(examples), enough(examples.targets))
 
     def remember(self) -> None:
         """Store what is known for the next plan."""
         if self.known != store.read_json(self.remembered):
             store.write_json(self.remembered, self.known)
+
+
+def enough(targets: np.ndarray) -> int:
+    """Return how many of the first targets hold every class that there is, 0 for real ones."""
+    if targets.dtype != np.int64:
+        return 0
+    return int(np.unique(targets, return_index=True)[1].max()) + 1
 
 
 def digest(value: Any) -> str:

@@ -68,7 +68,8 @@ def make_plan(
 ) -> list[Run]:
     """Return all runs of a suite, seed by seed; loads the data to tell their contents apart, writes nothing.
 
-    ``notice`` is told of conditions of the whole suite that do not suit a dataset, which is not shown them.
+    ``notice`` is told of conditions of the whole suite that do not suit a dataset, which is not shown them, and of
+    that leave classes out.
     """
     methods = [plugins.spec("method", text, suite.options.get(plain_name(text))) for text in suite.methods]
     datasets = [plugins.spec("dataset", text, suite.options.get(plain_name(text))) for text in suite.datasets]
@@ -83,6 +84,8 @@ def make_plan(
             if not method.value.suits(task):
                 raise UsageError(f"method {method.name!r} does not suit the task of {name}")
     conditions = {spec.name: conditions_of(suite, spec, plugins, contents, notice) for spec in datasets}
+    for spec in datasets:
+        tell_of_limits(suite, spec, conditions[spec.name], contents, notice)
     return [
         make_run(
             method,
@@ -165,6 +168,23 @@ def conditions_of(
         found.append((spec, levels))
     refuse_repeated("conditions", [spec for spec, _ in found])
     return found
+
+
+def tell_of_limits(
+    suite: Suite,
+    dataset: Spec,
+    conditions: list[tuple[Spec, tuple[float, ...]]],
+    contents: Contents,
+    notice: Callable[[str], None],
+) -> None:
+    """Tell of limits on the test examples that leave out whole classes: some data are sorted by class."""
+    if suite.settings.evaluate_on == "validation":
+        return  # held out at random
+    used = {"test_images", *(spec.value.size for spec, _ in conditions if spec.kind == "condition")}
+    for name in sorted(used):
+        count = getattr(suite.settings, name)
+        if 0 < count < contents.of(dataset, "test", suite.seeds[0]).enough:
+            notice(f"{name}={count}: the first {count} test examples of {dataset.name} do not hold all of its classes")
 
 
 def unsuited(condition: Spec, dataset: Spec, seed: int, contents: Contents) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench_uq.api import Download, Examples, MissingData, UsageError
-from bench_uq.datasets._images import image_files, read_images
+from bench_uq.datasets._images import image_files, read_classes
 from bench_uq.datasets._originals import check_originals
 
 Source = Literal["original", "jpeg"]
@@ -55,8 +55,7 @@ def read_jpeg(dataset: str, folder: Path, names: Sequence[str], count: int) -> E
     for name in names:
         if len(files[name]) != count:
             raise UsageError(f"{folder / name}: {len(files[name])} images, expected {count}")
-    images = read_images([file for name in names for file in files[name]], colour="rgb")
-    return Examples(images, np.repeat(np.arange(len(names)), count))
+    return Examples(*read_classes(files.values(), colour="rgb"))
 
 
 def cifar_downloads(kind: str) -> Sequence[Download]:

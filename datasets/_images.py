@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -30,6 +30,28 @@ def image_files(folder: Path) -> list[Path]:
 
     found = make_dataset(folder.parent, {folder.name: 0}, IMG_EXTENSIONS, allow_empty=True)
     return [Path(file) for file, _ in found]
+
+
+def mixed(classes: Iterable[Sequence[Path]]) -> list[tuple[int, Path]]:
+    """Return the images of all classes with their labels, the classes mixed evenly.
+
+    Unlike one class after the other, the first so many test examples, which conditions may be limited to, are then of
+    all classes by their share.
+    """
+    places = [
+        ((place + 0.5) / len(files), label, file)
+        for label, files in enumerate(classes)
+        for place, file in enumerate(files)
+    ]
+    return [(label, file) for _, label, file in sorted(places)]
+
+
+def read_classes(
+    classes: Iterable[Sequence[Path]], *, size: int = 0, colour: Colour = "auto"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images (N, C, H, W) of all classes, mixed evenly, and their labels (N,)."""
+    labels, files = zip(*mixed(classes), strict=True)
+    return read_images(files, size=size, colour=colour), np.array(labels, np.int64)
 
 
 def read_images(files: Sequence[Path], *, size: int = 0, colour: Colour = "auto") -> np.ndarray:

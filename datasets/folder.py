@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from bench_uq.api import Categorical, Dataset, Examples, MissingData, Task, UsageError
-from bench_uq.datasets._images import Colour, image_files, images_shape, read_images
+from bench_uq.datasets._images import Colour, image_files, images_shape, mixed, read_classes
 from bench_uq.datasets._paths import located, stamp
 
 UNSET = Path("FOLDER")
@@ -43,7 +43,7 @@ class Folder(Dataset):
         return [file for folder in folders if folder.is_dir() for file in image_files(folder)] or folders
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
-        """Read a split, the same for every fold; labels number the classes by name."""
+        """Read a split, the same for every fold, its classes mixed evenly; labels number the classes by name."""
         folder, first = self.folder(root) / split, self.first(root)
         files, known = class_files(folder), class_files(first)
         for name in files:
@@ -51,9 +51,8 @@ class Folder(Dataset):
                 raise UsageError(f"{folder / name}: no class of {first} ({', '.join(known)})")
         # Not by its number of channels for the images that tell it: they would be decoded again.
         colour: Colour = self.colour if folder == first else "grey" if self.shape(known)[0] == 1 else "rgb"
-        images = read_images([file for each in files.values() for file in each], size=self.size, colour=colour)
-        labels = np.array([list(known).index(name) for name in files], np.int64)
-        return Examples(images, labels.repeat([len(each) for each in files.values()]))
+        images, labels = read_classes(files.values(), size=self.size, colour=colour)
+        return Examples(images, np.array([list(known).index(name) for name in files])[labels])
 
     def folder(self, root: Path) -> Path:
         """Return the folder of the images."""
@@ -66,7 +65,7 @@ class Folder(Dataset):
 
     def shape(self, files: dict[str, list[Path]]) -> tuple[int, int, int]:
         """Return (C, H, W) of the images, which are all read for it."""
-        return images_shape(tuple(stamp(file) for each in files.values() for file in each), self.size, self.colour)
+        return images_shape(tuple(stamp(file) for _, file in mixed(files.values())), self.size, self.colour)
 
 
 def class_files(folder: Path) -> dict[str, list[Path]]:

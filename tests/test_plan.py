@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench_uq.config import read_suite
@@ -126,6 +127,19 @@ def test_the_network_is_part_of_a_run(tmp_path: Path) -> None:
     (tmp_path / "there" / "wide.py").write_text(NETWORK + "# another\n")
     others = [plan(tmp_path, network=name)[0].key for name in (str(tmp_path / "there" / "wide.py"), "mlp", "resnet18")]
     assert len({keys[0], plan(tmp_path)[0].key, *others}) == 5
+
+
+@pytest.mark.parametrize(("labels", "told"), [(np.arange(40) % 4, 0), (np.sort(np.arange(40) % 4), 1)])
+def test_limits_that_leave_classes_out_are_told(tmp_path: Path, labels: np.ndarray, told: int) -> None:
+    """Of test examples that are sorted by class, a limit that leaves classes out is told once."""
+    x = np.random.default_rng(0).random((40, 1, 8, 8), np.float32)
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=labels, x_test=x, y_test=labels)
+    (tmp_path / "mine.toml").write_text(SUITE.replace('"digits"', f'"npz[path={tmp_path}/mine.npz]"'))
+    notices: list[str] = []
+    suite = read_suite(str(tmp_path / "mine.toml"), {"set": ("attack_images=12",)})
+    make_plan(suite, Plugins(), Contents(tmp_path, tmp_path / "known"), notices.append)
+    expected = "attack_images=12: the first 12 test examples of npz[path=mine.npz] do not hold all of its classes"
+    assert notices == [expected] * told
 
 
 def test_a_suite_names_a_network_beside_it(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_labels_of_copies(copies: Path) -> None:
         examples = dataset(source="jpeg").load("test", copies)
         red = examples.inputs[:, 0].mean((1, 2)) / 10
 
-        assert red.round().astype(int).tolist() == [place for place in range(first, last) for _ in range(2)]
+        assert red.round().astype(int).tolist() == [*range(first, last)] * 2
         assert np.array_equal(red.round() - first, examples.targets)
     assert CLASSES == ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

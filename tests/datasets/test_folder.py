@@ -45,14 +45,23 @@ def refused(mine: Path, dataset: Folder = FOLDER, split: str = "train") -> str:
 
 
 def test_images_and_labels(mine: Path) -> None:
-    """Classes are labelled in the order of their names, images come in the order of theirs, channels first."""
+    """Classes are labelled in the order of their names and mixed evenly, their images in the order of theirs."""
     examples = FOLDER.load("train", mine.parent)
 
     assert FOLDER.task(mine.parent).input_shape == (3, 6, 5)
     assert FOLDER.task(mine.parent).likelihood == Categorical(2)
-    assert examples.targets.tolist() == [0, 0, 1, 1]
+    assert examples.targets.tolist() == [0, 1, 0, 1]
     assert np.array_equal(RGB.transpose(2, 0, 1), examples.inputs[0])
-    assert np.array_equal(255 - RGB.transpose(2, 0, 1), examples.inputs[1])
+    assert np.array_equal(255 - RGB.transpose(2, 0, 1), examples.inputs[2])
+
+
+def test_any_number_of_first_images_holds_the_classes_by_their_share(mine: Path) -> None:
+    """Of 30 cats and 10 dogs the first 8 are 6 cats and 2 dogs."""
+    for name, count in (("cat", 30), ("dog", 10)):
+        for number in range(2, count):
+            save(RGB, mine / "test" / name / f"{number}.png")
+
+    assert np.bincount(FOLDER.load("test", mine.parent).targets[:8]).tolist() == [6, 2]
 
 
 def test_images_in_folders_of_a_class(mine: Path) -> None:
@@ -60,7 +69,7 @@ def test_images_in_folders_of_a_class(mine: Path) -> None:
     save(RGB, mine / "train" / "cat" / "more" / "2.png")
     (mine / "train" / "cat" / "notes.txt").write_text("not an image")
 
-    assert FOLDER.load("train", mine.parent).targets.tolist() == [0, 0, 0, 1, 1]
+    assert FOLDER.load("train", mine.parent).targets.tolist() == [0, 1, 0, 1, 0]
 
 
 def test_test_labels_are_those_of_training(mine: Path) -> None:
@@ -77,7 +86,7 @@ def test_test_alone_is_unseen_data(mine: Path) -> None:
     (mine / "train").rename(mine / "other")
 
     assert FOLDER.task(mine.parent).likelihood == Categorical(2)
-    assert FOLDER.load("test", mine.parent).targets.tolist() == [0, 0, 1, 1]
+    assert FOLDER.load("test", mine.parent).targets.tolist() == [0, 1, 0, 1]
     with pytest.raises(MissingData, match="mine/train"):
         FOLDER.load("train", mine.parent)
 
