@@ -10,6 +10,7 @@ import click
 
 from bench_uq._version import __version__
 from bench_uq.commands.doctor import doctor
+from bench_uq.commands.completion import completion
 from bench_uq.commands.list import list_
 from bench_uq.commands.options import FAILED, INTERRUPTED, USAGE
 from bench_uq.commands.prepare import prepare
@@ -17,6 +18,7 @@ from bench_uq.commands.report import report
 from bench_uq.commands.run import run
 from bench_uq.commands.score import score
 from bench_uq.commands.score_predictions import score_predictions
+from bench_uq.commands.test_plugin import test_plugin
 from bench_uq.errors import UsageError, one_line
 
 
@@ -54,5 +56,5 @@ def main(debug: bool) -> None:
     del debug  # read by Group.invoke, which sees the errors
 
 
-for command in (run, score, score_predictions, report, prepare, doctor, list_):
+for command in (run, score, score_predictions, report, prepare, test_plugin, doctor, list_, completion):
     main.add_command(command)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_uq.api import Method, Network, Task, task_of
+from bench_uq.api import Method, Task, task_of
+from bench_uq.checks import checks_in, checks_of, run
+from bench_uq.checks.targets import targets
 from bench_uq.networks import split
 from bench_uq.plugins import Plugins
 
@@ -80,44 +83,13 @@ def loss_of(method: Method, net: nn.Module, task: Task, size: int, seed: int = 3
     return method.loss(net, *batch(task), size, 0.0)
 
 
-def widths(net: nn.Module, inputs: Tensor) -> list[list[tuple[int, ...]]]:
-    """Return the output shapes of the stages of the network, or networks, in a method's module."""
-    shapes: list[list[tuple[int, ...]]] = []
-    for network in (module for module in net.modules() if isinstance(module, Network)):
-        shapes.append([])
-        passed = inputs
-        for stage in network.stages:
-            passed = stage(passed)
-            shapes[-1].append(tuple(passed.shape[1:]))
-    return shapes
-
-
-def test_source(method):
-    """A method names the paper it comes from, with a link."""
-    assert "https://" in method.reference
-
-
-def test_build(method, task):
-    """A network maps inputs in [0, 1] to finite likelihood parameters, all of which the optimiser trains."""
-    net = build(method, task)
-    outputs = net(batch(task)[0])
-    assert outputs.shape == (12, task.likelihood.parameters)
-    assert outputs.isfinite().all()
-    optimised = {id(values) for group in method.optimiser(net).param_groups for values in group["params"]}
-    assert optimised == {id(values) for values in net.parameters()}
-
-
-def test_loss_and_gradients(method, task):
-    """The loss is a finite scalar whose gradients are finite, in every parameter, on black and white inputs too."""
-    net = build(method, task)
-    loss = loss_of(method, net, task, size=100)
-    loss.backward()
-    gradients = {name: values.grad for name, values in net.named_parameters()}
-    assert loss.shape == ()
-    assert loss.isfinite()
-    assert [name for name, gradient in gradients.items() if gradient is None] == []
-    assert [name for name, gradient in gradients.items() if not gradient.isfinite().all()] == []
-    assert any(gradient.any() for gradient in gradients.values())
+@pytest.mark.parametrize("check", [check.name for check, _ in checks_in("method")])
+@pytest.mark.parametrize("name", NAMES)
+def test_checks(name, check):
+    """Each method keeps each promise, on images and on a table with real targets where it suits them."""
+    (target,) = targets([name], "method", (), Path())
+    verdict = next(run(one, subjects, target) for one, subjects in checks_of(target) if one.name == check)
+    assert (verdict.status, verdict.reason) == ("ok", "")
 
 
 def test_loss_is_nll_in_nats_per_example(method, task):
@@ -135,24 +107,6 @@ def test_prior_counts_once_for_all_examples(method, task):
     net = build(method, task)
     one, two, four = (loss_of(method, net, task, size).item() for size in (10, 20, 40))
     assert one - four == pytest.approx(3 * (two - four), rel=1e-3, abs=1e-5)
-
-
-def test_draws(method, task):
-    """Draws are (S, B, P) with 1 <= S <= count, finite, and log-probabilities of classes sum to 1."""
-    net = build(method, task)
-    inputs, _ = batch(task)
-    for count in (1, COUNT):
-        draws = drawn(method, net, inputs, count=count)
-        assert draws.shape[1:] == (12, task.likelihood.parameters)
-        assert 1 <= len(draws) <= count
-        assert draws.isfinite().all()
-        torch.testing.assert_close(task.likelihood.normalise(draws), draws)
-
-
-def test_classes_are_normalised(method, images):
-    """The probabilities of the classes sum to 1 in every draw."""
-    draws = drawn(method, build(method, images), batch(images)[0])
-    torch.testing.assert_close(draws.exp().sum(-1), torch.ones(draws.shape[:-1]))
 
 
 def test_chunks_of_many_draws(method, images):
@@ -183,45 +137,6 @@ def test_examples_of_a_batch_have_noise_of_their_own(method, task):
         torch.testing.assert_close(draws[:, 0], draws[:, 1])
 
 
-def test_state_restores_draws(method, task):
-    """A strict load of the state into a fresh network restores its draws exactly."""
-    net, other = build(method, task, seed=0), build(method, task, seed=1)
-    loss_of(method, net, task, size=100).backward()
-    method.optimiser(net).step()
-    inputs, _ = batch(task)
-    before = drawn(method, net, inputs)
-    assert not drawn(method, other, inputs).equal(before)
-    other.load_state_dict({name: values.clone() for name, values in net.state_dict().items()}, strict=True)
-    assert drawn(method, other, inputs).equal(before)
-
-
-def test_evaluation_forgets_training_mode(method, task):
-    """Draws in evaluation are the same before and after a spell, and a pass, in training mode."""
-    net = build(method, task)
-    inputs, _ = batch(task)
-    before = drawn(method, net, inputs)
-    loss_of(method, net, task, size=100)  # switches to train()
-    assert drawn(method, net, inputs).equal(before)
-
-
-def test_loss_leaves_gradients_alone(method, task):
-    """The loss by itself writes no gradient into a parameter, nor into the inputs."""
-    net = build(method, task)
-    inputs, targets = batch(task)
-    method.loss(net, inputs, targets, 100, 0.5)
-    assert all(values.grad is None for values in net.parameters())
-    assert not inputs.requires_grad
-
-
-def test_architecture(method, task):
-    """Methods never differ in architecture: the stages are as wide as those of the plain network."""
-    inputs, _ = batch(task)
-    plain = widths(build(Plugins().spec("method", "map").value, task), inputs)
-    found = widths(build(method, task), inputs)
-    assert found
-    assert found == plain * len(found)
-
-
 def test_task_is_that_of_the_build(method, task):
     """A network knows the task that it was built for."""
     assert task_of(build(method, task)) == task
@@ -241,11 +156,3 @@ def test_nonsense_is_refused(name, option, value):
     """An option without meaning, nan among them, is a ValueError that names the option."""
     with pytest.raises(ValueError, match=option):
         type(Plugins().spec("method", name).value)(**{option: value})
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_options_are_frozen(name):
-    """Options cannot change after a method is made."""
-    method = Plugins().spec("method", name).value
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        method.members = 2

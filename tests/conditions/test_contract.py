@@ -1,0 +1,20 @@
+"""Every attack and shift in the folder keeps the contract, none of them named here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench_uq.checks import checks_in, checks_of, run
+from bench_uq.checks.targets import targets
+from bench_uq.plugins import Plugins
+
+
+@pytest.mark.parametrize("check", [check.name for check, _ in checks_in("condition")])
+@pytest.mark.parametrize("name", Plugins().names("condition"))
+def test_checks(name: str, check: str) -> None:
+    """Each condition keeps each promise."""
+    (target,) = targets([name], "condition", (), Path())
+    verdict = next(run(one, subjects, target) for one, subjects in checks_of(target) if one.name == check)
+    assert (verdict.status, verdict.reason) == ("ok", "")
