@@ -14,8 +14,8 @@ from bench_uq.contents import digest
 from bench_uq.contracts import Predictions
 from bench_uq.errors import UsageError
 from bench_uq.execute import facts
-from bench_uq.plan import ENGINE, SCHEMA, Run, Shown, plain_name, plan_entry
-from bench_uq.plugins import hash_files
+from bench_uq.plan import ENGINE, SCHEMA, Run, Shown, plan_entry
+from bench_uq.plugins import hash_files, plain_name
 from bench_uq.prediction_values import Outputs
 
 #: The ``kind`` in the record of such a run.

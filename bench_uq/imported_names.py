@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_uq.errors import UsageError, unknown
-from bench_uq.plan import plain_name
-from bench_uq.plugins import NAME, Plugins
+from bench_uq.plugins import NAME, Plugins, plain_name
 
 #: From which likeness on a name counts as a known one misspelt.
 LIKE = 0.75

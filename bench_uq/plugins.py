@@ -232,6 +232,11 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
     return match[1], options
 
 
+def plain_name(text: str) -> str:
+    """Return the name in front of the brackets."""
+    return text.partition("[")[0].strip()
+
+
 def parse_full(full: str) -> dict[str, str]:
     """Return the options of a full spelling, none where it cannot be read back."""
     try:
