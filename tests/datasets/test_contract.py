@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
 import pytest
 
 import bench_uq.datasets
-from bench_uq.api import Categorical, Dataset, Examples, MissingData, Task, UsageError
+from bench_uq.api import Dataset, Examples, MissingData, UsageError
+from bench_uq.checks import Target, checks_in, checks_of, run
+from bench_uq.checks.targets import targets
 
 NAMES = [found.name for found in pkgutil.iter_modules(bench_uq.datasets.__path__) if not found.name.startswith("_")]
 Load = Callable[..., Examples]
@@ -40,9 +39,6 @@ WRITTEN = ("cifar10", "cifar100", "cifar5", "cifar5_hidden", "fashion_mnist", "f
 PACKAGED = ("digits", "letters")
 each_plugin = pytest.mark.parametrize("name", NAMES)
 each_dataset = pytest.mark.parametrize("name", DATASETS)
-each_split = pytest.mark.parametrize(
-    ("name", "split"), [(name, split) for name, dataset in DATASETS.items() for split in dataset.splits]
-)
 
 
 @pytest.fixture
@@ -53,12 +49,23 @@ def root(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def task(request: pytest.FixtureRequest, root: Path, absent: Callable[[str], NoReturn]) -> Task:
-    """Return the task of the dataset under test."""
-    try:
-        return DATASETS[request.getfixturevalue("name")].task(root)
-    except MissingData as missing:
-        absent(str(missing))
+def target(request: pytest.FixtureRequest, root: Path) -> Target:
+    """Return the dataset under test as bench-uq test-plugin finds it."""
+    name = request.getfixturevalue("name")
+    options = ",".join(f"{key}={value}" for key, value in OPTIONS.get(name, {}).items())
+    text = name.replace("_", "-") + (f"[{options}]" if options else "")
+    return targets([text], "dataset", (), root)[0]
+
+
+@pytest.mark.parametrize("check", [check.name for check, _ in checks_in("dataset")])
+@each_dataset
+def test_checks(name: str, check: str, target: Target, absent: Callable[[str], NoReturn]) -> None:
+    """Each dataset keeps each promise of bench-uq test-plugin."""
+    verdict = next(run(one, subjects, target) for one, subjects in checks_of(target) if one.name == check)
+    if verdict.status == "skipped":
+        absent(verdict.reason)
+
+    assert (verdict.status, verdict.reason) == ("ok", "")
 
 
 @each_plugin
@@ -69,12 +76,6 @@ def test_one_class_a_file(name: str) -> None:
     assert dataclasses.is_dataclass(plugin)
     assert plugin() == plugin()
     assert hash(plugin()) == hash(plugin())
-
-
-@each_dataset
-def test_source_is_named(name: str) -> None:
-    """A dataset says where it comes from, with a link."""
-    assert "https://" in DATASETS[name].reference
 
 
 @each_dataset
@@ -121,73 +122,3 @@ def test_downloads_are_checked(name: str) -> None:
         assert one.urls
         assert all(url.startswith(("https://", "http://")) for url in one.urls)
         assert (len(one.md5), len(one.sha256)) in ((32, 0), (0, 64))
-
-
-@each_plugin
-def test_importing_is_cheap(name: str) -> None:
-    """Importing a plugin and naming its class loads none of the heavy libraries."""
-    heavy = {"torch", "torchvision", "sklearn", "scipy", "matplotlib", "PIL", "pandas"}
-    code = f"import sys, bench_uq.datasets.{name}; print(sorted({heavy} & set(sys.modules)))"
-
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-
-    assert done.stdout.strip() == "[]"
-
-
-@each_dataset
-def test_task_is_complete(name: str, task: Task) -> None:
-    """A task has one finite mean and one positive std for each channel or feature, or leaves both to the engine."""
-    assert len(task.mean) == len(task.std)
-    assert len(task.mean) in (0, task.input_shape[0])
-    assert np.isfinite(task.mean).all()
-    assert np.isfinite(task.std).all()
-    assert min(task.std, default=1) > 0
-
-
-@each_split
-def test_inputs_fit_the_task(name: str, split: str, root: Path, load: Load, task: Task) -> None:
-    """Inputs have the task's shape, are bytes or finite single floats, those of images in [0, 1], and are writeable."""
-    inputs = load(DATASETS[name], split, root=root).inputs
-
-    assert inputs.shape[1:] == task.input_shape
-    assert inputs.flags.writeable
-    assert inputs.flags.c_contiguous
-    assert inputs.dtype in (np.uint8, np.float32)
-    assert np.isfinite(inputs).all()
-    if inputs.dtype == np.float32 and inputs.ndim > 2:
-        assert inputs.min() >= 0
-        assert inputs.max() <= 1
-
-
-@each_split
-def test_targets_fit_the_likelihood(name: str, split: str, root: Path, load: Load, task: Task) -> None:
-    """There is one target an input: the label of one of the classes, or a finite single float."""
-    examples = load(DATASETS[name], split, root=root)
-
-    assert examples.targets.shape == (len(examples.inputs),)
-    assert examples.targets.dtype == (np.int64 if isinstance(task.likelihood, Categorical) else np.float32)
-    task.likelihood.check(examples.targets)
-
-
-@each_split
-def test_loading_twice_gives_the_same(name: str, split: str, root: Path, load: Load) -> None:
-    """Loading is deterministic, whatever fold is asked for, and a change to what was loaded stays with its owner."""
-    for fold in (0, 1):
-        first = load(DATASETS[name], split, fold, root)
-        inputs, targets = first.inputs.copy(), first.targets.copy()
-        first.inputs[:], first.targets[:] = 0, 0
-        again = load(DATASETS[name], split, fold, root)
-
-        assert np.array_equal(inputs, again.inputs)
-        assert np.array_equal(targets, again.targets)
-
-
-@pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if "train" in dataset.splits])
-def test_splits_are_disjoint(name: str, root: Path, load: Load, task: Task) -> None:
-    """No image of the training split is in the test split; rows of a table may well be equal."""
-    if len(task.input_shape) == 3:
-        seen, unseen = (
-            {row.tobytes() for row in load(DATASETS[name], split, root=root).inputs} for split in ("train", "test")
-        )
-
-        assert not seen & unseen
