@@ -37,12 +37,18 @@ class Contents:
         known = store.read_json(remembered)
         self.known: dict[str, Any] = known if isinstance(known, dict) else {}
         self.of = functools.cache(self._of)
+        self.stats = functools.cache(self._stats)  # of folders of images there are many, the same for every seed
+
+    def _stats(self, spec: Spec) -> list[list[Any]] | None:
+        files = spec.value.files(self.root)
+        if files is None or not all(path.is_file() for path in files):
+            return None
+        return [[str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
 
     def _of(self, spec: Spec, split: str, seed: int) -> Content:
-        files = spec.value.files(self.root)
-        if files is None or split not in spec.value.splits or not all(path.is_file() for path in files):
+        stats = self.stats(spec)
+        if stats is None or split not in spec.value.splits:
             return self.loaded(spec, split, seed)
-        stats = [[str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
         key = digest([spec.full, spec.source_hash, split, seed, stats, package_versions()])
         if not isinstance(self.known.get(key), dict):
             self.known[key] = dataclasses.asdict(self.loaded(spec, split, seed))
