@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from bench_uq._version import __version__
-from bench_uq.commands.doctor import doctor
 from bench_uq.commands.completion import completion
+from bench_uq.commands.doctor import doctor
 from bench_uq.commands.list import list_
 from bench_uq.commands.options import FAILED, INTERRUPTED, USAGE
 from bench_uq.commands.prepare import prepare

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from bench_uq.commands.options import plugin_option
+from bench_uq.completion import listed_names
 
 
 @click.command(name="list")
 @click.argument("what", type=click.Choice(["methods", "datasets", "metrics", "conditions", "networks", "suites"]))
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=listed_names)
 @plugin_option
 def list_(what: str, names: tuple[str, ...], plugins: tuple[Path, ...]) -> None:
     """List what there is, or what is asked for by NAME, with options and references."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from bench_uq.completion import Completer, suites
 from bench_uq.errors import UsageError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -22,9 +23,11 @@ def commas(context: click.Context, parameter: click.Parameter, value: tuple[str,
     return tuple(part for text in value for part in split_list(text))
 
 
-def listed(name: str, help: str) -> Callable[[Any], Any]:
+def listed(name: str, help: str, complete: Completer | None = None) -> Callable[[Any], Any]:
     """Return an option that takes a comma list and may be repeated."""
-    return click.option(f"--{name}", multiple=True, callback=commas, metavar="A,B,...", help=help)
+    return click.option(
+        f"--{name}", multiple=True, callback=commas, metavar="A,B,...", shell_complete=complete, help=help
+    )
 
 
 results_option = click.option(
@@ -34,7 +37,9 @@ results_option = click.option(
     show_default=True,
     help="Root of the results.",
 )
-suite_option = click.option("--suite", default="quick", show_default=True, help="Name or TOML file of a suite.")
+suite_option = click.option(
+    "--suite", default="quick", show_default=True, shell_complete=suites, help="Name or TOML file of a suite."
+)
 data_option = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from bench_uq.commands.options import INTERRUPTED, commas, data_option, plugin_option
+from bench_uq.completion import plugin_names
 from bench_uq.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, callback=commas, metavar="[NAME]...")
+@click.argument("names", nargs=-1, callback=commas, metavar="[NAME]...", shell_complete=plugin_names("dataset"))
 @data_option
 @click.option("--mirror", default="", metavar="URL", help="Fetch the files from this folder on the web instead.")
 @plugin_option

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench_uq.commands.options import FAILED, data_option, listed, plugin_option, results_option, suite_option, writable
+from bench_uq.completion import plugin_names, settings
 from bench_uq.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,15 +22,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @suite_option
-@listed("methods", "Methods instead of the suite's: mnf,dropout[rate=0.2]")
-@listed("datasets", "Datasets instead of the suite's.")
+@listed("methods", "Methods instead of the suite's: mnf,dropout[rate=0.2]", plugin_names("method"))
+@listed("datasets", "Datasets instead of the suite's.", plugin_names("dataset"))
 @listed("seeds", "Seeds instead of the suite's.")
 @click.option("--network", metavar="NAME|FILE.py", help="Network instead of the task's: lenet, mlp, resnet18 or yours.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time. [default: cores / threads, 1 on a GPU]")
 @results_option
 @data_option
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting, or METHOD.option=VALUE.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=settings,
+    help="A setting, or METHOD.option=VALUE.",
+)
 @plugin_option
 @click.option("--dry-run", is_flag=True, help="Print the runs, which are stored, and an estimate of the time.")
 @click.option("--force", is_flag=True, help="Do again what is stored.")

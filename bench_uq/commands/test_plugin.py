@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench_uq.commands.options import FAILED, data_option, plugin_option
+from bench_uq.completion import plugin_names
 
 if TYPE_CHECKING:
     from bench_uq.checks import Check, Target, Verdict
@@ -22,7 +23,9 @@ REASON_LINES = 4
 
 
 @click.command(name="test-plugin")
-@click.argument("what", nargs=-1, required=True, metavar="NAME|FILE.py...")
+@click.argument(
+    "what", nargs=-1, required=True, metavar="NAME|FILE.py...", shell_complete=plugin_names(*KINDS[:3], files=True)
+)
 @click.option("--kind", type=click.Choice(KINDS), help="Where a name or a file holds several kinds, the one to test.")
 @data_option
 @plugin_option
