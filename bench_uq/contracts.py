@@ -56,8 +56,8 @@ class Predictions:
     ``arrays`` holds, for classes: ``probs`` (N, C) float32, ``draw_entropy`` (N,) mean entropy of the draws in nats,
     and where the labels belong to the classes ``targets`` (N,) and ``log_density`` (N,), the log of the mean
     probability of the true class; for real targets: ``mean``, ``variance``, ``draw_variance``, ``targets``,
-    ``log_density`` (N,) and ``quantiles`` (N, Q) at likelihoods.QUANTILE_LEVELS. Always ``inputs``, the first few
-    inputs as they were shown.
+    ``log_density`` (N,) and ``quantiles`` (N, Q) at likelihoods.QUANTILE_LEVELS. Of networks that
+    bench-uq trained also ``inputs``, the first few inputs as they were shown.
     """
 
     arrays: Mapping[str, np.ndarray]

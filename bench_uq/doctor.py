@@ -177,8 +177,8 @@ def gigabytes(count: float) -> str:
 
 def datasets(root: Path) -> Findings:
     """Look at every dataset, as ``bench-uq prepare`` does."""
-    from bench_uq.inventory import states
     from bench_uq.plugins import Plugins
+    from bench_uq.preparation.inventory import states
 
     for one in states(Plugins(), root):
         yield Finding(one.name, f"{one.state:7}  {one.remark}", problem=one.state == "broken")

@@ -24,8 +24,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bench_uq import download
 from bench_uq.cli import main
+from bench_uq.preparation import download
 
 REPO = Path(__file__).resolve().parents[1]
 PLUGIN = Path(__file__).parent / "plugins" / "fetched.py"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched.")
 def prepare(names: tuple[str, ...], data_dir: Path, mirror: str, plugins: tuple[Path, ...], dry_run: bool) -> None:
     """Fetch datasets, check and load them; without a NAME, say what is there. No other command uses the network."""
-    from bench_uq import prepare as engine
+    from bench_uq import preparation as engine
     from bench_uq.plugins import Plugins
 
     known = Plugins(plugins)
@@ -64,7 +64,7 @@ def check(data_dir: Path, mirror: str, names: tuple[str, ...]) -> None:
 
 def overview(known: Plugins, root: Path) -> str:
     """Return a table of all datasets: what is there of each, where, and how to get it."""
-    from bench_uq.inventory import states
+    from bench_uq.preparation.inventory import states
 
     found = states(known, root)
     width = max(len("dataset"), *(len(one.name) for one in found))

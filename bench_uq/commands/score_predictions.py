@@ -41,11 +41,11 @@ def score_predictions(file: Path, suite: str, results: Path, **flags: Any) -> No
 
 def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list[Any]]:
     """Return the run and what is to be stored of it, after reading and checking everything; writes nothing."""
-    from bench_uq.imported import Import, make_run, refuse_taken
-    from bench_uq.imported_names import Names, named_file
-    from bench_uq.imported_order import Beside, Known
+    from bench_uq.elsewhere import Import, make_run, refuse_taken
+    from bench_uq.elsewhere.names import Names, named_file
+    from bench_uq.elsewhere.order import Beside, Known
+    from bench_uq.elsewhere.values import read
     from bench_uq.plugins import Plugins
-    from bench_uq.prediction_values import read
     from bench_uq.store import read_plan
 
     names = Names(Plugins(tuple(flags["plugins"])), new=flags["new_dataset"])
@@ -69,8 +69,8 @@ def store(folder: Path, run: Any, imports: list[Any]) -> None:
     """Store the imports, a line each; what is remarkable goes to stderr."""
     import torch
 
+    from bench_uq.elsewhere import add, zeros
     from bench_uq.environment import environment, git_state
-    from bench_uq.imported import add, zeros
 
     made = {"environment": environment(torch.device("cpu")), "git": git_state()}
     for one, predictions, stored in add(folder, run, imports, made):

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 
-from bench_uq.api import Method, network, task_of
+from bench_uq.api import Categorical, Method, network, task_of
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,10 @@ class Temperature(Method):
     reference: ClassVar[str] = "Guo et al. 2017, https://arxiv.org/abs/1706.04599"
 
     steps: int = 50
+
+    def suits(self, task):
+        """Return whether there are logits to divide."""
+        return isinstance(task.likelihood, Categorical)
 
     def build(self, task):
         """Return the plain network with a buffer for the temperature."""

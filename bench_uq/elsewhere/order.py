@@ -13,8 +13,8 @@ import numpy as np
 from bench_uq import store
 from bench_uq.contracts import Dataset, Predictions
 from bench_uq.data import load
+from bench_uq.elsewhere import Import
 from bench_uq.errors import MissingData, UsageError
-from bench_uq.imported import Import
 from bench_uq.likelihoods import Categorical, Gaussian, Likelihood
 from bench_uq.plan import Run
 

@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import filelock
 
-from bench_uq.archive import unpack
 from bench_uq.contracts import Download
-from bench_uq.download import Failed, fetch, right, sync
 from bench_uq.errors import MissingData, UsageError, one_line
-from bench_uq.inventory import held, partial, readings, reason, right_as, state, target, where
 from bench_uq.plugins import Spec
+from bench_uq.preparation.archive import unpack
+from bench_uq.preparation.download import Failed, fetch, right, sync
+from bench_uq.preparation.inventory import held, partial, readings, reason, right_as, state, target, where
 
 Say = Callable[[str], None]  # what prints a line on a dataset
 

@@ -12,15 +12,15 @@ from typing import Any
 from bench_uq import store
 from bench_uq.contents import digest
 from bench_uq.contracts import Predictions
+from bench_uq.elsewhere.values import Outputs
 from bench_uq.errors import UsageError
 from bench_uq.execute import facts
 from bench_uq.plan import ENGINE, SCHEMA, Run, Shown, plan_entry
 from bench_uq.plugins import hash_files, plain_name
-from bench_uq.prediction_values import Outputs
 
 #: The ``kind`` in the record of such a run.
 KIND = "imported"
-SOURCES = ("contracts.py", "imported.py", "likelihoods.py", "prediction_files.py", "prediction_values.py")
+SOURCES = ("contracts.py", "elsewhere/__init__.py", "elsewhere/files.py", "elsewhere/values.py", "likelihoods.py")
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from bench_uq.contracts import Predictions
+from bench_uq.elsewhere.files import CLASSES, SPREADS, Raw, read_arrays
 from bench_uq.errors import UsageError
 from bench_uq.likelihoods import Categorical, Gaussian, Likelihood
-from bench_uq.prediction_files import CLASSES, SPREADS, Raw, read_arrays
 
 #: How far the probabilities of an example may sum to something else than 1.
 TOLERANCE = 1e-3

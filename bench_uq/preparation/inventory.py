@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from bench_uq.archive import unpacked
 from bench_uq.contracts import Dataset, Download
-from bench_uq.download import right, size
 from bench_uq.errors import MissingData, UsageError
 from bench_uq.plugins import Plugins
+from bench_uq.preparation.archive import unpacked
+from bench_uq.preparation.download import right, size
 
 SHOWN = 3  # of the files of a dataset that a line names
 

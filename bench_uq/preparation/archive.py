@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 
-from bench_uq.download import Failed, size, sync
+from bench_uq.preparation.download import Failed, size, sync
 
 
 def unpacked(archive: Path) -> bool:
