@@ -196,20 +196,26 @@ TYPED = {
 }
 
 
+#: Ends a prompt: never typed as one word, so that it is no echo, and above the line that readline draws again.
+READY = b"READY"
+
+
 def test_at_the_terminal(shell_environment: Mapping[str, str], tmp_path: Path) -> None:
     """With Tab in an interactive bash the word grows in place; a space follows what is whole and nothing else."""
     (tmp_path / "mine.py").touch()
     shown = r"printf '\002%s' "  # put before the line that Tab has completed: its words, each behind a byte never typed
     lines = [f"bench-uq {line}\tX\x01{shown}\n" for line in TYPED]
     text = terminal(
-        [r"set +o history; PS1='\n'" "\n", 'eval "$(bench-uq completion bash)"\n', *lines], shell_environment, tmp_path
+        [r"set +o history; PS1='\nREA''DY\n'" "\n", 'eval "$(bench-uq completion bash)"\n', *lines],
+        shell_environment,
+        tmp_path,
     )
     words = [line.split("\002")[1:] for line in text.splitlines() if "\002" in line]
     assert [line[2:] for line in words] == list(TYPED.values())
 
 
 def terminal(lines: list[str], environment: Mapping[str, str], folder: Path) -> str:
-    """Return all that an interactive bash shows while the lines are typed."""
+    """Return all that an interactive bash shows while the lines are typed, each after the prompt that READY ends."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         ["bash", "--noprofile", "--norc", "-i"],
@@ -221,13 +227,13 @@ def terminal(lines: list[str], environment: Mapping[str, str], folder: Path) -> 
         start_new_session=True,
     ) as shell:
         os.close(theirs)
-        os.write(ours, "".join([*lines, "exit\n"]).encode())
         text = b""
         try:
-            while select.select([ours], [], [], 60)[0] and (piece := os.read(ours, 65536)):
-                text += piece
-        except OSError:  # how Linux tells that the other end was closed
-            pass
+            for prompts, line in enumerate(lines, 1):
+                os.write(ours, line.encode())
+                while text.count(READY) < prompts:
+                    assert select.select([ours], [], [], 60)[0], f"no prompt after {line!r}: {text.decode()}"
+                    text += os.read(ours, 65536)
         finally:
             shell.kill()
             os.close(ours)
