@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -27,7 +27,7 @@ FOLDERS = {"bench_uq": "bench_uq", "bench_uq/methods": "methods", "bench_uq/data
 PLUGINS = {"methods": "methods", "datasets": "datasets", "conditions": "bench_uq/conditions"}
 SMALL = ("--seeds", "0", "--set", "epochs=1", "--set", "draws=2", "--device", "cpu")
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="needs pip")
+pytestmark = pytest.mark.skipif(not any(importlib.metadata.distributions(name="pip")), reason="needs pip")
 
 
 def call(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
