@@ -12,7 +12,8 @@ from bench_uq.config import Suite
 from bench_uq.contents import Contents
 from bench_uq.contracts import Task
 from bench_uq.errors import UsageError, unknown
-from bench_uq.plugins import Plugins, Spec, plain_name
+from bench_uq.grammar import plain_name
+from bench_uq.plugins import Plugins, Spec
 
 Levels = tuple[float, ...]
 

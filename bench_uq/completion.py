@@ -125,7 +125,7 @@ def known_plugins(context: click.Context) -> Plugins:
 
 def types_of(plugins: Plugins, kind: str, plain: str) -> dict[str, Any]:
     """Return the options of a plugin with their types."""
-    from bench_uq.plugins import option_types
+    from bench_uq.grammar import option_types
 
     return option_types(type(plugins.spec(kind, plain).value))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from bench_uq.errors import UsageError, unknown
-from bench_uq.plugins import NAME, convert, parse
+from bench_uq.grammar import NAME, convert, parse
 
 
 @dataclass(frozen=True)

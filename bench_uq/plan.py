@@ -13,7 +13,8 @@ from typing import Any
 from bench_uq.choice import Data, choose
 from bench_uq.config import Settings, Suite
 from bench_uq.contents import Contents, digest
-from bench_uq.plugins import Plugins, Spec, hash_files, plain_name
+from bench_uq.grammar import plain_name
+from bench_uq.plugins import Plugins, Spec, hash_files
 
 #: Raised when the meaning of stored files changes.
 SCHEMA = 1

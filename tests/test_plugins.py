@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench_uq.errors import UsageError
-from bench_uq.plugins import Plugins, parse, split_list
+from bench_uq.grammar import parse, split_list
+from bench_uq.plugins import Plugins
 
 PLUGINS = Path(__file__).parent / "plugins"
 

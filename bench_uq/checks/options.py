@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from bench_uq.checks import Broken, Note, Target, require
-from bench_uq.plugins import option_types
+from bench_uq.grammar import option_types
 
 
 def subjects(target: Target) -> Sequence[Target]:

@@ -8,7 +8,8 @@ from types import ModuleType
 
 from bench_uq.checks import Target, target_of
 from bench_uq.errors import UsageError, unknown
-from bench_uq.plugins import BASES, Plugins, classes, load_module, load_network, parse, plugin_name
+from bench_uq.grammar import parse
+from bench_uq.plugins import BASES, Plugins, classes, load_module, load_network, plugin_name
 
 
 def targets(what: Sequence[str], kind: str | None, files: Iterable[Path], root: Path) -> list[Target]:

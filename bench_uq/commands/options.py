@@ -17,7 +17,7 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 def commas(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     """Join repeated options and split them at the commas outside of brackets."""
-    from bench_uq.plugins import split_list
+    from bench_uq.grammar import split_list
 
     del context, parameter
     return tuple(part for text in value for part in split_list(text))
@@ -59,7 +59,7 @@ plugin_option = click.option(
 
 def suite_name(suite: str) -> str:
     """Return the name of a suite that is a name or a file."""
-    from bench_uq.plugins import NAME
+    from bench_uq.grammar import NAME
 
     name = Path(suite).stem if suite.endswith(".toml") else suite
     if not NAME.fullmatch(name):

@@ -15,8 +15,9 @@ from bench_uq.contracts import Predictions
 from bench_uq.elsewhere.values import Outputs
 from bench_uq.errors import UsageError
 from bench_uq.execute import facts
+from bench_uq.grammar import plain_name
 from bench_uq.plan import ENGINE, SCHEMA, Run, Shown, plan_entry
-from bench_uq.plugins import hash_files, plain_name
+from bench_uq.plugins import hash_files
 
 #: The ``kind`` in the record of such a run.
 KIND = "imported"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench_uq.errors import UsageError, unknown
-from bench_uq.plugins import NAME, Plugins, plain_name
+from bench_uq.grammar import NAME, plain_name
+from bench_uq.plugins import Plugins
 
 #: From which likeness on a name counts as a known one misspelt.
 LIKE = 0.75

@@ -1,0 +1,149 @@
+"""The grammar of names with options, ``name[option=value,...]``: read, converted to types, and written again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from bench_uq.errors import UsageError, unknown
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def split_list(text: str) -> list[str]:
+    """Split at the commas outside of brackets; an empty element is an error."""
+    parts, depth, start = [], 0, 0
+    for index, character in enumerate(text):
+        depth += (character == "[") - (character == "]")
+        if depth < 0:
+            break
+        if character == "," and depth == 0:
+            parts.append(text[start:index])
+            start = index + 1
+    parts = [part.strip(" ") for part in (*parts, text[start:])]
+    if depth != 0:
+        raise UsageError(f"brackets do not match in {text!r}")
+    if not all(parts):
+        raise UsageError(f"empty element in the list {text!r}")
+    return parts
+
+
+def parse(text: str) -> tuple[str, dict[str, str]]:
+    """Split ``name[option=value,...]`` into the name and its options."""
+    match = re.fullmatch(r"([^\[\]]*)(?:\[(.*)\])?", text.strip(" "))
+    if not match or not NAME.fullmatch(match[1]):
+        raise UsageError(f"{text!r} is not of the form name or name[option=value,...]")
+    options: dict[str, str] = {}
+    for part in split_list(match[2]) if match[2] is not None else []:
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip() or not value.strip():
+            raise UsageError(f"{part!r} in {text!r} is not of the form option=value")
+        if key.strip() in options:
+            raise UsageError(f"option {key.strip()!r} is given twice in {text!r}")
+        options[key.strip()] = value.strip()
+    return match[1], options
+
+
+def plain_name(text: str) -> str:
+    """Return the name in front of the brackets."""
+    return text.partition("[")[0].strip()
+
+
+def parse_full(full: str) -> dict[str, str]:
+    """Return the options of a full spelling, none where it cannot be read back."""
+    try:
+        return parse(full)[1]
+    except UsageError:
+        return {}
+
+
+def convert_options(plain: str, cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn option values, text or TOML's own types, into the types of the fields."""
+    types = option_types(cls)
+    for key in options:
+        if key not in types:
+            raise unknown(f"option of {plain}", key, types)
+    return {key: convert(f"{plain}.{key}", types[key], value) for key, value in options.items()}
+
+
+#: What an option can be, beside a Literal.
+OPTION_TYPES = (bool, int, float, str, Path)
+
+
+def option_types(cls: type, plain: str = "") -> dict[str, Any]:
+    """Return the options of a plugin with their types; a type that the grammar cannot write is refused."""
+    try:
+        hints = get_type_hints(cls)
+    except Exception as error:
+        raise UsageError(f"{plain or cls.__name__}: a type of its options is unknown: {error}") from error
+    types = {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
+    for name, kind in types.items():
+        if kind not in OPTION_TYPES and get_origin(kind) is not Literal:
+            shown = getattr(kind, "__name__", kind)
+            raise UsageError(
+                f"option {plain or cls.__name__}.{name} is of type {shown}, not bool, int, float, str, Path or Literal"
+            )
+    return types
+
+
+def convert(label: str, kind: Any, value: Any) -> Any:
+    """Return ``value`` as the type ``kind``: bool, int, float, str, Path or one of a Literal."""
+    if get_origin(kind) is Literal:
+        choices: Sequence[Any] = get_args(kind)
+        for choice in choices:
+            if str(value) == str(choice):
+                return choice
+        raise unknown(f"value of {label}", str(value), map(str, choices))
+    try:
+        return convert_plain(kind, value)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{label} must be of type {getattr(kind, '__name__', kind)}, not {value!r}") from error
+
+
+def convert_plain(kind: Any, value: Any) -> Any:
+    """Convert to a type without choices; ValueError where the value is of another type."""
+    if kind is bool:
+        if str(value).lower() not in ("true", "false"):
+            raise ValueError(value)
+        return str(value).lower() == "true"
+    if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+        raise ValueError(value)
+    result = kind(value)
+    if kind is float and result != result:
+        raise ValueError(value)
+    return result
+
+
+def spelled(plain: str, value: Any, text: Callable[[Any], str], *, changed: bool = False) -> str:
+    """Return a plugin with its options, or those that were changed from their defaults, each written by ``text``."""
+    fields = [field for field in dataclasses.fields(value) if field.init]
+    kept = [field for field in fields if not changed or getattr(value, field.name) != field.default]
+    return bracketed(plain, [f"{field.name}={text(getattr(value, field.name))}" for field in kept])
+
+
+def bracketed(plain: str, options: list[str]) -> str:
+    """Join a name and its options."""
+    return f"{plain}[{','.join(options)}]" if options else plain
+
+
+def option_text(value: Any) -> str:
+    """Return an option's value as the grammar writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def shown_text(value: Any) -> str:
+    """Return an option's value as results name it: of a path its last part, so that no one's folders are published."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", value.name) if isinstance(value, Path) else option_text(value)
+
+
+def content_text(kind: str, value: Any) -> str:
+    """Return an option's value as it counts: a file by its content, but for data, whose examples count."""
+    if not isinstance(value, Path) or kind == "dataset":
+        return option_text(value) if not isinstance(value, Path) else ""
+    if not value.is_file():
+        raise UsageError(f"no file {str(value)!r}")
+    return hashlib.sha256(value.read_bytes()).hexdigest()
