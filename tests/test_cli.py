@@ -257,6 +257,21 @@ def test_mnist(tmp_path: Path, data_root: Path) -> None:
     assert examples[0.3] < examples[0]
 
 
+def test_resnet(tmp_path: Path) -> None:
+    """Every method of the quick suite trains ResNet-18, and an epsilon of 0 is clean under its batch normalisation."""
+    sizes = [part for size in ("epochs=1", "train_images=32", "test_images=16", "attack_images=16", "draws=2")
+             for part in ("--set", size)]  # fmt: skip
+    done = bench("run", "--network", "resnet18", "--seeds", "0", *sizes, "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    scores = read_scores(tmp_path / "results" / "quick").set_index(["method", "metric"])
+    assert len(set(scores.index.get_level_values("method"))) == 5
+    clean, attacked = (scores[scores.condition == "clean"], scores[(scores.condition == "fgsm") & (scores.level == 0)])
+    assert (clean.value == attacked.value.loc[clean.index]).all()
+    runs = pd.read_csv(tmp_path / "results" / "quick" / "runs.csv").set_index("method")
+    assert runs.parameters["map"] == 11_172_810  # of one channel in; batch normalisation counts, its statistics do not
+    assert runs.parameters["ensemble"] == 5 * runs.parameters["map"]
+
+
 def invoke(*arguments: str) -> tuple[int, str]:
     """Return the exit code and what is printed."""
     result = CliRunner().invoke(main, list(arguments))
