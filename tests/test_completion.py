@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import re
 import select
 import shutil
 import subprocess
@@ -130,10 +129,14 @@ def test_script_of_each_shell() -> None:
     assert (refused.exit_code, len(refused.output.splitlines())) == (2, 1)
 
 
-def test_commas_survive_fish() -> None:
-    """The script for fish splits an answer at the first comma alone: the others belong to the list."""
+def test_commas_survive_fish(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer to fish is a line of type and value, which its script splits at the first comma alone."""
+    monkeypatch.setenv("COMP_WORDS", "bench-uq run --methods mnf,drop")
+    monkeypatch.setenv("COMP_CWORD", "mnf,drop")
+    asked = CliRunner().invoke(main, prog_name="bench-uq", env={"_BENCH_UQ_COMPLETE": "fish_complete"})
+    assert asked.output.splitlines() == ["plain,mnf,dropout"]
     script = CliRunner().invoke(main, ["completion", "fish"]).output
-    assert re.findall(r"string split.*?\$", script) == ['string split --max 1 "," $']
+    assert "string split --max 1 -- , $reply" in script
 
 
 @pytest.fixture(scope="module")
