@@ -156,6 +156,7 @@ def shell_environment() -> Mapping[str, str]:
         (("run", "--methods", "mnf[fl"), ["mnf[flows="]),
         (("run", "--methods", "mnf[flows", "=", "4,hid"), ["4,hidden="]),  # as bash splits at =
         (("run", "--methods", "mnf[flows=4,hid"), ["mnf[flows=4,hidden="]),  # as it does without = in COMP_WORDBREAKS
+        (("run", "--methods", "mnf[flows=4],drop"), ["mnf[flows=4],dropout"]),
         (("run", "--methods", "=", "mnf,drop"), ["mnf,dropout"]),
         (("run", "--methods", "dropout[where", "="), ["dense", "last"]),
         (("run", "--set", "epochs", "=", "1", "--set", "dr"), ["draws=", "dropout."]),
@@ -168,7 +169,7 @@ def test_function_of_bash(
     words: tuple[str, ...], replies: list[str], shell_environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     """The function that the script defines replies with what replaces the last piece of a word, files or not."""
-    (tmp_path / "mnff").touch()  # what the pattern mnf[fl...] could be taken for
+    (tmp_path / "mnff,dropout").touch()  # what a shell takes for a match of mnf[flows=4],dropout
     script = """
 eval "$(bench-uq completion bash)"
 function=$(complete -p bench-uq | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
