@@ -19,7 +19,7 @@ from pathlib import Path
 from bench_uq._version import __version__
 from bench_uq.errors import one_line
 
-MODULES = {"scikit-learn": "sklearn"}  # packages that are imported under another name
+MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}  # packages that are imported under another name
 ROOM = 2e9  # bytes, about what a suite of images leaves behind
 TOOLS = {
     "git": "results name the commit of the source they were made with",

@@ -223,9 +223,11 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     file = path / "scores.csv" if path.is_dir() else path
     if not file.is_file():
         raise UsageError(f"no {file} (bench-uq run or bench-uq score makes it)")
-    text = dict.fromkeys(("dataset", "method", "condition", "metric", "run"), "str")
     try:
-        frame = pd.read_csv(file, dtype={**text, "seed": "int64", "level": "float64", "value": "float64"})
+        frame = pd.read_csv(file, dtype="str", keep_default_na=False)
+        for name in {"level", "value"} & set(frame.columns):  # pandas' own conversion may miss the last digit
+            frame[name] = pd.Series([float(text or "nan") for text in frame[name]], dtype="float64")
+        frame["seed"] = frame.get("seed", pd.Series(dtype="str")).astype("int64")
     except ValueError as error:  # pandas' own errors are ValueErrors
         raise UsageError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
     if tuple(frame.columns) != SCORES:

@@ -12,7 +12,17 @@ import pytest
 from bench_uq import read_scores, store
 from bench_uq.contracts import Predictions
 from bench_uq.errors import UsageError
-from bench_uq.score import cell, score, sort_key
+from bench_uq.score import SCORES, cell, score, sort_key, write_csv
+
+
+def test_read_scores_is_exact_to_the_last_digit(tmp_path: Path) -> None:
+    """Every number of scores.csv is read as the float that was written."""
+    values = [float(value) for value in np.random.default_rng(0).random(2000) * 10.0 ** np.arange(-10, 10).repeat(100)]
+    rows = [["digits", "map", 0, "fgsm", 0.1, f"m{place}", value, "r"] for place, value in enumerate(values)]
+    write_csv(tmp_path / "scores.csv", SCORES, rows)
+    frame = read_scores(tmp_path).set_index("metric")
+    assert [frame.value[f"m{place}"] for place in range(2000)] == values
+    assert set(frame.level) == {0.1}
 
 
 def entry(run: str, method: str, seed: int) -> dict[str, Any]:

@@ -52,8 +52,10 @@ def summarise(results: Results) -> dict[Place, Summary]:
 
 def unseen_conditions(results: Results) -> list[str]:
     """Return the names of the unseen data: the conditions without levels beside the clean data."""
-    frame = pd.concat([results.scores[["condition", "level"]], results.curves[["condition", "level"]]])
-    return sorted(set(frame.loc[frame["level"].isna(), "condition"]) - {"clean", "train"})
+    found = {
+        name for frame in (results.scores, results.curves) for name in frame.loc[frame["level"].isna(), "condition"]
+    }
+    return sorted(found - {"clean", "train"})
 
 
 def levels(results: Results) -> dict[str, list[float]]:

@@ -34,13 +34,13 @@ def test_brier_spans_zero_to_two():
 
 
 def test_against_scikit_learn(classified):
-    """NLL and Brier agree with scikit-learn's multiclass log loss and unhalved Brier score."""
+    """NLL agrees with scikit-learn's multiclass log loss, Brier with the sum of its Brier scores of each class."""
     predictions = classified()
     probs = predictions["probs"].astype(np.float64)
     probs /= probs.sum(axis=1, keepdims=True)
     labels = range(probs.shape[1])
     assert nll(predictions) == pytest.approx(log_loss(predictions["targets"], probs, labels=labels), rel=1e-6)
-    oracle = brier_score_loss(predictions["targets"], probs, labels=labels, scale_by_half=False)
+    oracle = sum(brier_score_loss(predictions["targets"] == label, probs[:, label]) for label in labels)
     assert brier(predictions) == pytest.approx(oracle, rel=1e-6)
 
 
