@@ -109,10 +109,11 @@ def conditions_of(
         elif plain_name(text) in plugins.names("dataset"):
             spec = plugins.spec("dataset", text, suite.options.get(plain_name(text)))
             if levels:
-                raise UsageError(f"unseen data {text!r} have no levels")
+                raise UsageError(f"unseen data {text!r} have no levels: write {text} = []")
             check_unseen(dataset, spec, suite.seeds[0], contents)
         else:
-            raise unknown("condition", text, [*plugins.names("condition"), *plugins.names("dataset")])
+            known = [*plugins.names("condition"), *plugins.names("dataset")]
+            raise unknown("condition", text, known, "; --plugin FILE brings one of your own")
         found.append((spec, levels))
     refuse_repeated("conditions", [spec for spec, _ in found])
     return found

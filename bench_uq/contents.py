@@ -41,6 +41,8 @@ class Contents:
 
     def _stats(self, spec: Spec) -> list[list[Any]] | None:
         files = spec.value.files(self.root)
+        if files is not None and not all(isinstance(path, Path) for path in files):
+            raise UsageError(f"{spec.name}: files() must return a list of pathlib.Path")
         if files is None or not all(path.is_file() for path in files):
             return None
         return [[str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from bench_uq.config import Settings
 from bench_uq.contracts import Batches, Dataset, Examples, Task
-from bench_uq.errors import UsageError
+from bench_uq.errors import MissingData, UsageError
 from bench_uq.seeds import seed_of
 
 
@@ -57,10 +58,14 @@ def laid_out(inputs: Tensor) -> Tensor:
 
 def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
     """Return a split, its shapes and types checked once for everyone after."""
-    name = type(dataset).__name__
+    name = name_of(dataset)
     if split not in dataset.splits:
-        raise UsageError(f"{name} has no {split} split (it has {', '.join(dataset.splits)})")
-    examples = dataset.load(split, root, fold=seed)
+        alone = "; it can only be unseen data" if split == "train" else ""
+        raise UsageError(f"{name} has no {split} split (it has {', '.join(dataset.splits)}){alone}")
+    try:
+        examples = dataset.load(split, root, fold=seed)
+    except FileNotFoundError as error:
+        raise MissingData(name, [Path(error.filename or root)]) from error
     inputs, targets = examples.inputs, examples.targets
     if len(inputs) != len(targets) or len(inputs) == 0:
         raise UsageError(f"{name}: {len(inputs)} inputs and {len(targets)} targets in the {split} split")
@@ -75,6 +80,12 @@ def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
     return examples
 
 
+def name_of(dataset: Dataset) -> str:
+    """Return the plain name of a dataset: that of its file."""
+    module = type(dataset).__module__.rpartition(".")[2]
+    return re.sub(r"^bench_uq_plugin_(.+)_[0-9a-f]{8}$", r"\1", module).replace("_", "-")
+
+
 def within_unit(examples: Examples) -> bool:
     """Return whether all inputs lie in [0, 1], where conditions keep them; bytes do."""
     inputs = examples.inputs
@@ -83,7 +94,7 @@ def within_unit(examples: Examples) -> bool:
 
 def check_task(dataset: Dataset, task: Task, examples: Examples) -> None:
     """Refuse examples that are not of the shape and likelihood that their task names."""
-    name = type(dataset).__name__
+    name = name_of(dataset)
     if examples.inputs.shape[1:] != task.input_shape:
         raise UsageError(f"{name}: inputs are {examples.inputs.shape[1:]}, its task says {task.input_shape}")
     try:

@@ -26,9 +26,9 @@ class MissingData(UsageError):
         )
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Return the error for a name that is not known: the nearest known name, then all of them."""
+def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> UsageError:
+    """Return the error for a name that is not known: the nearest known name, else ``advice``, then all of them."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else advice
     return UsageError(f"unknown {kind} {name!r}{hint} (known: {', '.join(names) or 'none'})")

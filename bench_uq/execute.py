@@ -30,6 +30,10 @@ from bench_uq.predict import BLOCK, Trained, predict, predict_changed
 from bench_uq.train import Diverged, Epoch, build, converged, train
 
 
+class ChangedState(Exception):
+    """A method's state after training does not fit a network that it builds anew."""
+
+
 class Interrupted(BaseException):
     """The process was told to stop."""
 
@@ -77,7 +81,7 @@ def execute(job: Job, report: Callable[[float], None]) -> dict[str, Any] | None:
             return None
         if complete(job) and not job.force:
             return {**folder.record(), "stored": True}  # another process was faster
-        with recorded(folder):
+        with recorded(folder, job.files):
             work(job, folder, report)
         return folder.record()
 
@@ -89,8 +93,8 @@ def interrupt(signum: int, frame: Any) -> None:
 
 
 @contextmanager
-def recorded(folder: store.RunFolder) -> Iterator[None]:
-    """Write down how the work ended; nothing but an interruption leaves."""
+def recorded(folder: store.RunFolder, plugins: Sequence[Path]) -> Iterator[None]:
+    """Write down how the work ended, and where in a file of the user; nothing but an interruption leaves."""
     try:
         yield
         folder.update(status="ok", reason=None, traceback=None)
@@ -101,7 +105,16 @@ def recorded(folder: store.RunFolder) -> Iterator[None]:
         folder.update(status="diverged", reason=str(error))
     except Exception as error:
         status = "oom" if is_out_of_memory(error) else "failed"
-        folder.update(status=status, reason=one_line(error), traceback=traceback.format_exc())
+        folder.update(status=status, reason=one_line(error) + place(error, plugins), traceback=traceback.format_exc())
+
+
+def place(error: Exception, plugins: Sequence[Path]) -> str:
+    """Return the last line of a user's own file that an error passed, empty without one."""
+    own = {str(path.absolute()) for path in plugins}
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if str(Path(frame.filename).absolute()) in own
+    ]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name})" if frames else ""
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -193,7 +206,12 @@ def copy_training(source: store.RunFolder, folder: store.RunFolder) -> None:
 def restored(method: Method, task: Any, device: torch.device, folder: store.RunFolder) -> nn.ModuleList:
     """Return the stored networks: built anew, every value loaded strictly."""
     nets = nn.ModuleList(build(method, task, device) for _ in range(method.members))
-    nets.load_state_dict(load_file(folder.path / store.NETWORK, device=str(device)), strict=True)
+    try:
+        nets.load_state_dict(load_file(folder.path / store.NETWORK, device=str(device)), strict=True)
+    except RuntimeError as error:
+        raise ChangedState(
+            "after training the state has other names or shapes than after build: allocate in build"
+        ) from error
     return nets.eval()
 
 

@@ -101,7 +101,8 @@ def convert(label: str, kind: Any, value: Any) -> Any:
     try:
         return convert_plain(kind, value)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{label} must be of type {getattr(kind, '__name__', kind)}, not {value!r}") from error
+        wanted = "true or false" if kind is bool else f"of type {getattr(kind, '__name__', kind)}"
+        raise UsageError(f"{label} must be {wanted}, not {value!r}") from error
 
 
 def convert_plain(kind: Any, value: Any) -> Any:

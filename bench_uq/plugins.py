@@ -63,12 +63,14 @@ class Plugins:
         plain, written = parse(text)
         locations = self._locations(kind)
         if plain not in locations:
-            raise unknown(kind, plain, locations)
+            raise unknown(kind, plain, locations, "; --plugin FILE brings one of your own")
         module = locations[plain]()
         cls = only_class(kind, plain, module)
         values = convert_options(plain, cls, {**(options or {}), **written})
         try:
             value = cls(**values)
+            if isinstance(value, Method):
+                Method.__post_init__(value)  # where a subclass forgets to call it
         except (ValueError, TypeError) as error:
             raise UsageError(f"{kind} {plain!r}: {error}") from error
         full = spelled(plain, value, option_text)
@@ -101,7 +103,9 @@ def add(found: dict[str, Any], kind: str, name: str, location: Any) -> None:
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64")
     if name in found:
-        raise UsageError(f"two plugins are called {name!r}: rename the {kind} from outside")
+        raise UsageError(
+            f"two plugins are called {name!r}: rename the file or entry point that brings the other {kind}"
+        )
     found[name] = location
 
 
@@ -145,7 +149,8 @@ def module_at(file: Path, cwd: Path) -> ModuleType:
     """Import a file named in a working folder."""
     del cwd  # one name may be two files in two folders
     if not file.is_file():
-        raise UsageError(f"no plugin file {str(file)!r}")
+        several = ": repeat --plugin for each" if "," in file.name else ""
+        raise UsageError(f"no plugin file {str(file)!r}{several}")
     if file.suffix != ".py":
         raise UsageError(f"a plugin file ends in .py, not {file.name!r}")
     name = f"bench_uq_plugin_{file.stem}_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
@@ -158,7 +163,9 @@ def module_at(file: Path, cwd: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UsageError(f"plugin {file} fails at import: {one_line(error)}") from error
+        near = isinstance(error, ModuleNotFoundError) and (file.parent / f"{error.name}.py").is_file()
+        hint = "; to import files beside it set PYTHONPATH to their folder" if near else ""
+        raise UsageError(f"plugin {file} fails at import: {one_line(error)}{hint}") from error
     return module
 
 

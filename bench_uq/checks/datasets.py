@@ -89,7 +89,9 @@ def check_unknown_split(target: Target) -> None:
         target.value.load("no-such-split", target.root, fold=0)
     except (KeyError, ValueError, UsageError):
         return
-    raise Broken("load('no-such-split', ...) gives examples: raise an error for what is none of 'splits'")
+    except Exception as error:
+        raise Broken("load('no-such-split', ...): raise ValueError for what is none of 'splits'") from error
+    raise Broken("load('no-such-split', ...) gives examples: raise ValueError for what is none of 'splits'")
 
 
 def check_task(target: Target) -> None:
@@ -172,7 +174,7 @@ def check_arrays(target: Target) -> None:
     """Arrays are C-contiguous and can be written to, as torch.from_numpy needs them."""
     for split, examples in loaded(target).items():
         for name, array in (("inputs", examples.inputs), ("targets", examples.targets)):
-            require(array.flags.c_contiguous, f"{name} of {split} are not contiguous: np.ascontiguousarray")
+            require(array.flags.c_contiguous, f"{name} of {split} are not contiguous: return a .copy()")
             require(array.flags.writeable, f"{name} of {split} are read-only: copy them")
 
 

@@ -69,7 +69,10 @@ def check_seeds(trial: MethodTrial) -> None:
     """Other seeds give other draws where draws differ at all; of stored networks fewer are picked at random."""
     draws = trial.draws(trial.comparable, trial.batch()[0])
     random = any(not same(draws[0], draw) for draw in draws[1:])
-    require(trial.varies or not random, "one draw is the same under every seed: do not seed a generator of your own")
+    require(
+        trial.varies or not random,
+        "one draw is the same under every seed: seed no generator, pick stored networks by torch.randperm",
+    )
 
 
 def check_noise(trial: MethodTrial) -> None:

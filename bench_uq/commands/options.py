@@ -45,6 +45,7 @@ data_option = click.option(
     type=click.Path(path_type=Path),
     envvar="BENCH_UQ_DATA",
     default=Path("data"),
+    show_default=True,
     help="Root of the data.",
 )
 plugin_option = click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,7 +92,10 @@ class Results:
 def read(suite: Path) -> Results:
     """Read runs.csv, scores.csv and curves.csv of the folder of a suite."""
     if not suite.is_dir():
-        raise UsageError(f"missing folder {suite} (make it with: bench-uq run)")
+        there = [path.name for path in suite.parent.glob("*") if path.is_dir()]
+        near = difflib.get_close_matches(suite.name, there, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"missing folder {suite}{hint} (make it with: bench-uq run)")
     runs, scores, curves = (_table(suite / name) for name in COLUMNS)
     if runs.empty:
         raise UsageError(f"{suite / 'runs.csv'} holds no runs (make them with: bench-uq run)")
