@@ -221,7 +221,7 @@ def test_plugins_of_the_user(tmp_path: Path) -> None:
 
 def test_failures_are_rows(tmp_path: Path) -> None:
     """Runs that diverge, raise, are killed or give no numbers are rows with their reason; the others go on; exit 1."""
-    hows = ("diverge", "raise", "kill", "nan", "exit", "print")
+    hows = ("diverge", "raise", "kill", "nan", "exit", "print", "grow")
     methods = ",".join(["map", *(f"unlucky[how={how}]" for how in hows)])
     plugin = ("--plugin", str(PLUGINS / "unlucky.py"))
     done = bench("run", *plugin, "--methods", methods, "--seeds", "0", "--set", "epochs=2", "--set", "draws=2",
@@ -234,10 +234,12 @@ def test_failures_are_rows(tmp_path: Path) -> None:
     assert rows["map"] == ("ok", "")
     assert rows["unlucky[how=print]"] == ("ok", "")
     assert rows["unlucky[how=diverge]"] == ("diverged", "the training loss is nan in epoch 2")
-    assert rows["unlucky"] == ("failed", "KeyError: 'out of luck'")
+    assert rows["unlucky"] == ("failed", "KeyError: 'out of luck' (unlucky.py, line 30, in loss)")
     assert rows["unlucky[how=kill]"] == ("failed", "its process was killed by SIGKILL")
     assert rows["unlucky[how=exit]"] == ("failed", "its process exited with 7")
     assert rows["unlucky[how=nan]"] == ("failed", "BadDraws: draws are not finite")
+    grown = "ChangedState: after training the state has other names or shapes than after build: allocate in build"
+    assert rows["unlucky[how=grow]"] == ("failed", grown)
 
 
 def test_mnist(tmp_path: Path, data_root: Path) -> None:

@@ -208,6 +208,40 @@ def test_plugins(name: str, text: str, words: str, here: Path) -> None:
     assert words in told("run", "--plugin", name, "--methods", "map,mine")
 
 
+DATA = """
+from dataclasses import dataclass
+import numpy as np
+from bench_uq.api import Categorical, Dataset, Examples, Task
+
+@dataclass(frozen=True)
+class Mine(Dataset):
+    reference = "none"
+
+    def task(self, root):
+        return Task((2,), Categorical(2))
+
+    def load(self, split, root, fold=0):
+        return Examples(np.zeros((40, 2), np.float32), np.arange(40) % 2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (DATA.replace("np.zeros((40, 2), np.float32)", "np.load(root / 'a.npy')"), "mine: missing data/a.npy"),
+        (f"{DATA}\n    def files(self, root):\n        return ['a.txt']\n", "mine: files() must return a list of"),
+        (DATA.replace("np.float32", "np.float64"), "mine: inputs are uint8 or float32"),
+        (DATA.replace("np.arange(40) % 2", "np.arange(40) % 3"), "mine: labels are 0 to 2, not 0 to 1"),
+        (DATA.replace("np.arange(40)", "np.arange(39)"), "mine: 40 inputs and 39 targets"),
+        (DATA.replace("(40, 2)", "(40, 3)"), "mine: inputs are (3,), its task says (2,)"),
+    ],
+)
+def test_datasets_of_the_user(text: str, words: str, here: Path) -> None:
+    """A dataset that gives other examples than it promised is named as the user named it."""
+    (here / "mine.py").write_text(text)
+    assert words in told("run", "--plugin", "mine.py", "--datasets", "mine", "--methods", "map")
+
+
 def test_two_files_of_one_name(here: Path) -> None:
     """Two plugins of the user that share a name are refused."""
     for folder in ("a", "b"):

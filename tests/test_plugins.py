@@ -178,3 +178,11 @@ def test_paths_count_by_content(tmp_path: Path) -> None:
     assert here.name == there.name == "mine[path=a-b.txt]"
     assert here.full == f"mine[path={tmp_path}/a b.txt]"
     assert here.identity == there.identity == "mine[path=]"
+
+
+def test_members_are_checked_for_a_method_that_forgets_to(tmp_path: Path) -> None:
+    """A method whose __post_init__ does not call the contract's is refused no members all the same."""
+    text = f"{FROZEN}class A(Method):\n reference = ''\n def build(self, task): ...\n def __post_init__(self): ...\n"
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(UsageError, match="members must be at least 1, not 0"):
+        Plugins((tmp_path / "mine.py",)).spec("method", "mine[members=0]")

@@ -15,7 +15,7 @@ class Unlucky(Method):
 
     reference: ClassVar[str] = "nowhere"
 
-    how: Literal["diverge", "raise", "kill", "nan", "exit", "print"] = "raise"
+    how: Literal["diverge", "raise", "kill", "nan", "exit", "print", "grow"] = "raise"
 
     def build(self, task):
         """Return the plain network."""
@@ -32,6 +32,8 @@ class Unlucky(Method):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.how == "exit":
             os._exit(7)
+        if self.how == "grow" and "late" not in dict(net.named_buffers()):
+            net.register_buffer("late", loss.detach())
         if self.how == "print":
             print("chatter on stdout")
         return loss * math.inf if self.how == "diverge" else loss
