@@ -71,8 +71,10 @@ def task_of(dataset: Spec, suite: Suite, contents: Contents) -> Task:
 def refuse_repeated(kind: str, specs: list[Spec]) -> None:
     """Refuse two plugins that results would not tell apart."""
     for index, spec in enumerate(specs):
-        if spec.name in [other.name for other in specs[:index]]:
-            raise UsageError(f"{kind}: {spec.name} is given twice")
+        for other in specs[:index]:
+            if spec.name == other.name:
+                alike = "" if spec.full == other.full else f": {other.full} and {spec.full} have one name in results"
+                raise UsageError(f"{kind}: {spec.name} is given twice{alike}")
 
 
 def check_tables(suite: Suite, plugins: Plugins) -> None:

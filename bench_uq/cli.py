@@ -32,7 +32,7 @@ class Group(click.Group):
         except UsageError as error:
             if context.params.get("debug"):
                 traceback.print_exc()
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {' '.join(str(error).split())}", err=True)
             sys.exit(USAGE)
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)

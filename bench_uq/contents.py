@@ -52,7 +52,7 @@ class Contents:
         if stats is None or split not in spec.value.splits:
             return self.loaded(spec, split, seed)
         key = digest([spec.full, spec.source_hash, split, seed, stats, package_versions()])
-        if not isinstance(self.known.get(key), dict):
+        if set(self.known.get(key) or ()) != {field.name for field in dataclasses.fields(Content)}:
             self.known[key] = dataclasses.asdict(self.loaded(spec, split, seed))
         return Content(**self.known[key])
 

@@ -35,7 +35,10 @@ class Resident(Batches):
 
     def shuffled(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all examples once in an order of the (CPU) generator, so that every device sees the same order."""
-        for index in torch.randperm(len(self), generator=generator).to(self.inputs.device).split(self.batch):
+        batches = torch.randperm(len(self), generator=generator).to(self.inputs.device).split(self.batch)
+        if len(batches) > 1 and len(batches[-1]) == 1:  # batch normalisation has no variance of one example
+            batches = (*batches[:-2], torch.cat(batches[-2:]))
+        for index in batches:
             yield self.take(index)
 
     def take(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:

@@ -116,7 +116,7 @@ def convert_plain(kind: Any, value: Any) -> Any:
     result = kind(value)
     if kind is float and result != result:
         raise ValueError(value)
-    return result
+    return result + 0.0 if kind is float else result  # -0.0 is 0.0, and has its name
 
 
 def spelled(plain: str, value: Any, text: Callable[[Any], str], *, changed: bool = False) -> str:
@@ -138,7 +138,10 @@ def option_text(value: Any) -> str:
 
 def shown_text(value: Any) -> str:
     """Return an option's value as results name it: of a path its last part, so that no one's folders are published."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", value.name) if isinstance(value, Path) else option_text(value)
+    if not isinstance(value, Path):
+        return option_text(value)
+    last = value.name if value.name not in ("", "..") else value.resolve().name or "root"
+    return re.sub(r"[^A-Za-z0-9._-]", "-", last)
 
 
 def content_text(kind: str, value: Any) -> str:

@@ -92,6 +92,7 @@ def make_run(method: Spec, data: Data, seed: int, settings: Settings, contents: 
         "method_source": method.source_hash,
         "dataset": dataset.identity,
         "content": contents.of(dataset, "train", seed).hash,
+        "task": repr(dataclasses.replace(task, network="")),
         **network_identity(task.network),
         "engine_source": hash_files(ENGINE / name for name in TRAINING_SOURCES),
         "seed": seed,

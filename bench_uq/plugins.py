@@ -195,8 +195,14 @@ def only_class(kind: str, plain: str, module: ModuleType) -> type:
 
 
 def source_hash(module: ModuleType) -> str:
-    """Hash a plugin's source: its file or folder, and the shared files (with a leading _) beside it."""
+    """Hash a plugin's source: its file or folder, and the shared files (with a leading _) beside it.
+
+    Of a plugin from a package of others, the whole package counts: it may import any of it.
+    """
     file = Path(module.__file__ or "")
+    package = getattr(sys.modules.get(module.__name__.partition(".")[0]), "__file__", None)
+    if package and "." in module.__name__ and not module.__name__.startswith("bench_uq."):
+        return hash_files(sorted(Path(package).parent.rglob("*.py")))
     own = sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
     beside = file.parent.parent if file.name == "__init__.py" else file.parent
     in_tree = module.__name__.startswith(tuple(PACKAGES.values()))

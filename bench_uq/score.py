@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -150,7 +151,8 @@ def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.
             level = "" if shown["level"] is None else repr(shown["level"])
             place = "|".join([entry["dataset"], entry["method"], str(entry["seed"]), shown["condition"], level])
             inputs = arrays["inputs"]
-            found[f"{place}|inputs"] = np.round(inputs * 255).astype(np.uint8)
+            unit = inputs.min() >= 0 and inputs.max() <= 1  # features of tables may lie anywhere
+            found[f"{place}|inputs"] = np.round(inputs * 255).astype(np.uint8) if unit else inputs.astype(np.float32)
             found |= {
                 f"{place}|{key}": arrays[key][: len(inputs)] for key in ("probs", "mean", "targets") if key in arrays
             }
@@ -169,11 +171,17 @@ def run_rows(plan: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]) 
             **{name: record.get(name) for name in RUNS},
             **{name: entry[name] for name in ("run", "method", "dataset", "seed")},
             "status": record.get("status", "missing"),
+            "reason": without_folders(record.get("reason")),
             "predict_seconds": sum(filter(None, seconds)) if any(seconds) else None,
             "environment": fingerprint(facts) if facts else None,
         }
         rows.append([row[name] for name in RUNS])
     return rows
+
+
+def without_folders(reason: str | None) -> str | None:
+    """Return a reason with paths cut to their last part: derived files are published."""
+    return re.sub(r"(?:/[^/\s'\":,;()]+)+/", "", reason) if reason else reason
 
 
 def superseded_rows(folder: Path, plan: Mapping[str, Any]) -> list[list[Any]]:

@@ -147,11 +147,6 @@ class RunFolder:
             return Predictions({key: arrays[key] for key in arrays.files})
 
 
-def suite_folder(results: Path, suite: str) -> Path:
-    """Return the folder of a suite's results."""
-    return results / suite
-
-
 def run_folder(folder: Path, run: str) -> RunFolder:
     """Return the folder of a run in a suite's folder."""
     return RunFolder(folder / "runs" / run)

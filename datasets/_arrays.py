@@ -140,3 +140,7 @@ def agree(path: Path, train: Examples, test: Examples) -> None:
     if train.inputs.shape[1:] != test.inputs.shape[1:]:
         shapes = f"{train.inputs.shape[1:]} in x_train, {test.inputs.shape[1:]} in x_test"
         raise UsageError(f"{path}: inputs have the shape {shapes}")
+    if train.inputs.dtype != test.inputs.dtype:  # bytes are divided by 255, floats are not
+        raise UsageError(
+            f"{path}: x_train is {train.inputs.dtype}, x_test is {test.inputs.dtype}: one must be the other"
+        )

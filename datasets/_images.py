@@ -29,7 +29,7 @@ def image_files(folder: Path) -> list[Path]:
     from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
     found = make_dataset(folder.parent, {folder.name: 0}, IMG_EXTENSIONS, allow_empty=True)
-    return [Path(file) for file, _ in found]
+    return [Path(file) for file, _ in found if not Path(file).name.startswith(".")]
 
 
 def mixed(classes: Iterable[Sequence[Path]]) -> list[tuple[int, Path]]:

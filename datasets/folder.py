@@ -72,7 +72,8 @@ def class_files(folder: Path) -> dict[str, list[Path]]:
     """Return the images of each class, a folder of its name."""
     if not folder.is_dir():
         raise MissingData("folder", [folder])
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    # Hidden folders are those of file managers and editors, not classes.
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
     if not names:
         raise UsageError(f"{folder}: no folders in it, one a class")
     files = {name: image_files(folder / name) for name in names}

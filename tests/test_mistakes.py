@@ -126,7 +126,7 @@ def told(*arguments: str) -> str:
         (["run", "--datasets", "cifar10[source=jpeg]", "--data-dir", "nowhere"], "nowhere/cifar10-jpeg"),
         (["run", "--datasets", "svhn", "--data-dir", "nowhere"], "train_32x32.mat"),
         (["run", "--datasets", "uci[name=boston]", "--data-dir", "nowhere"], "nowhere/uci"),
-        (["run", "--datasets", "folder"], "path"),
+        (["run", "--datasets", "folder"], "folder has no data of its own"),
         (["run", "--datasets", "folder[path=nowhere]"], "nowhere"),
         (["run", "--datasets", "npz[path=nowhere.npz]"], "nowhere.npz"),
         (["run", "--datasets", "letters"], "no train split"),
@@ -309,11 +309,12 @@ GOOD = {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y}
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "mine.npz"),
-        (b"not an archive", "mine.npz"),
-        (saved(**GOOD)[:-100], "mine.npz"),
+        (b"", "no npz file, or a damaged one"),
+        (b"not an archive", "no npz file, or a damaged one"),
+        (saved(**GOOD)[:-100], "no npz file, or a damaged one"),
         (saved(x=X, y=Y), "x_train"),
-        (saved(**{**GOOD, "z": X}), "z"),
+        (saved(**{**GOOD, "zebra": X}), "zebra"),
+        (saved(**{**GOOD, "x_test": X.astype(np.float32)}), "x_train is uint8, x_test is float32"),
         (saved(x_train=X, y_train=Y, x_test=X), "y_test"),
         (saved(**{**GOOD, "x_train": X.astype(object)}), "x_train"),
         (saved(**{**GOOD, "x_train": X.astype(np.int64)}), "x_train"),
@@ -349,7 +350,7 @@ def test_arrays(content: bytes, words: str, here: Path) -> None:
         ("1,2,3\n" * 20 + "1,x,3\n", "line 21"),
         ("1,2,3\n" * 20 + "1,nan,3\n", "line 21"),
         ("1\n2\n" * 20, "mine.csv"),
-        ("1,2,3\n" * 20, "3"),
+        ("1,2,3\n" * 20, "all targets of the training split are 3.0"),
     ],
 )
 def test_tables(content: str, words: str, here: Path) -> None:
@@ -362,13 +363,6 @@ def test_tables(content: str, words: str, here: Path) -> None:
 def truncate(path: Path) -> None:
     """Cut a file in half."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def scribble(path: Path) -> None:
-    """Overwrite the middle of a file."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2 :: 7] = bytes(len(content[len(content) // 2 :: 7]))
-    path.write_bytes(content)
 
 
 def swap(path: Path) -> None:

@@ -142,6 +142,33 @@ def test_limits_that_leave_classes_out_are_told(tmp_path: Path, labels: np.ndarr
     assert notices == [expected] * told
 
 
+def test_the_task_is_part_of_a_run(tmp_path: Path) -> None:
+    """A dataset of a user that scales its inputs in another way, with the same examples, is trained anew."""
+    text = """
+from dataclasses import dataclass
+import numpy as np
+from bench_uq.api import Categorical, Dataset, Examples, Task
+
+@dataclass(frozen=True)
+class Mine(Dataset):
+    reference = "none"
+
+    def task(self, root):
+        return Task((2,), Categorical(2), (0.5, 0.5), (0.3, 0.3))
+
+    def load(self, split, root, fold=0):
+        return Examples(np.zeros((40, 2), np.float32), np.arange(40) % 2)
+"""
+    (tmp_path / "mine.toml").write_text(SUITE.replace('"digits"', '"mine"'))
+    keys = []
+    for folder, scale in (("a", "(0.3, 0.3)"), ("b", "(9, 9)")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(text.replace("(0.3, 0.3)", scale))
+        plugins, contents = Plugins((tmp_path / folder / "mine.py",)), Contents(tmp_path, tmp_path / "known")
+        keys.append(make_plan(read_suite(str(tmp_path / "mine.toml")), plugins, contents)[0].key)
+    assert keys[0] != keys[1]
+
+
 def test_a_suite_names_a_network_beside_it(tmp_path: Path) -> None:
     """A network file in a suite is looked for beside the suite's file."""
     (tmp_path / "wide.py").write_text(NETWORK)

@@ -180,6 +180,23 @@ def test_paths_count_by_content(tmp_path: Path) -> None:
     assert here.identity == there.identity == "mine[path=]"
 
 
+def test_a_number_has_one_name() -> None:
+    """Minus zero is zero."""
+    names = [Plugins().spec("method", f"dropout[rate={zero}]").full for zero in ("0", "0.0", "-0.0")]
+    assert len(set(names)) == 1
+
+
+def test_a_path_always_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working folder and those above it are named by what they are called."""
+    (tmp_path / "mine.py").write_text(DATA)
+    (tmp_path / "cats" / "train").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "cats")
+    plugins = Plugins((tmp_path / "mine.py",))
+    assert plugins.spec("dataset", "mine[path=..]").name == f"mine[path={tmp_path.name}]"
+    monkeypatch.chdir(tmp_path / "cats" / "train")
+    assert plugins.spec("dataset", "mine[path=..]").name == "mine[path=cats]"
+
+
 def test_members_are_checked_for_a_method_that_forgets_to(tmp_path: Path) -> None:
     """A method whose __post_init__ does not call the contract's is refused no members all the same."""
     text = f"{FROZEN}class A(Method):\n reference = ''\n def build(self, task): ...\n def __post_init__(self): ...\n"

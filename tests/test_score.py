@@ -12,7 +12,7 @@ import pytest
 from bench_uq import read_scores, store
 from bench_uq.contracts import Predictions
 from bench_uq.errors import UsageError
-from bench_uq.score import SCORES, cell, score, sort_key, write_csv
+from bench_uq.score import SCORES, cell, score, sort_key, without_folders, write_csv
 
 
 def test_read_scores_is_exact_to_the_last_digit(tmp_path: Path) -> None:
@@ -23,6 +23,14 @@ def test_read_scores_is_exact_to_the_last_digit(tmp_path: Path) -> None:
     frame = read_scores(tmp_path).set_index("metric")
     assert [frame.value[f"m{place}"] for place in range(2000)] == values
     assert set(frame.level) == {0.1}
+
+
+def test_reasons_name_no_folders() -> None:
+    """A reason that is published has paths cut to their last part, and else stays as it is."""
+    told = "FileNotFoundError: [Errno 2] No such file or directory: '/home/alice/private/weights.pt' (mine.py, line 3)"
+    assert without_folders(told) == told.replace("/home/alice/private/", "")
+    assert without_folders("the loss is nan in 1/2 of 3 / 4 epochs") == "the loss is nan in 1/2 of 3 / 4 epochs"
+    assert without_folders(None) is None
 
 
 def entry(run: str, method: str, seed: int) -> dict[str, Any]:

@@ -28,6 +28,8 @@ def score_predictions(file: Path, suite: str, results: Path, **flags: Any) -> No
     """Score the predictions of a model trained anywhere beside bench-uq's own runs."""
     from bench_uq.score import score
 
+    if suite_name(suite).endswith("-validation"):
+        raise UsageError(f"{suite}: predictions are scored on the test split; examples held out differ by seed")
     folder = results / suite_name(suite)
     writable(folder / "runs")
     run, imports = prepared(file, folder, flags)

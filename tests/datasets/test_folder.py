@@ -64,6 +64,19 @@ def test_any_number_of_first_images_holds_the_classes_by_their_share(mine: Path)
     assert np.bincount(FOLDER.load("test", mine.parent).targets[:8]).tolist() == [6, 2]
 
 
+def test_hidden_files_and_folders_are_none_of_the_data(mine: Path) -> None:
+    """What file managers and editors leave behind is no class and no image."""
+    for path in (
+        mine / "train" / ".thumbs" / "0.png",
+        mine / "train" / "__MACOSX" / "0.png",
+        mine / "train" / "cat" / "._1.png",
+    ):
+        save(RGB, path)
+
+    assert FOLDER.task(mine.parent).likelihood == Categorical(2)
+    assert FOLDER.load("train", mine.parent).targets.tolist() == [0, 1, 0, 1]
+
+
 def test_images_in_folders_of_a_class(mine: Path) -> None:
     """Images further down belong to the class; other files are none."""
     save(RGB, mine / "train" / "cat" / "more" / "2.png")
