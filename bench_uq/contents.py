@@ -74,7 +74,7 @@ def enough(targets: np.ndarray) -> int:
     """Return how many of the first targets hold every class that there is, 0 for real ones."""
     if targets.dtype != np.int64:
         return 0
-    return int(np.unique(targets, return_index=True)[1].max()) + 1
+    return int(np.max(np.unique(targets, return_index=True)[1])) + 1
 
 
 def digest(value: Any) -> str:

@@ -140,7 +140,7 @@ def compare(one: Import, stored: Predictions, where: str, *, first: bool = False
     shared = min(ours, theirs)
     differs = ~same(outputs.targets[:shared], stored["targets"][:shared])
     if differs.any():
-        row = int(differs.argmax())
+        row = int(np.argmax(differs))
         found, expected = outputs.targets[row], stored["targets"][row]
         raise UsageError(f"{outputs.path}: {outputs.place(0, row)} has {found:g}, {where} {expected:g}: {ADVICE}")
 
