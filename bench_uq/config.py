@@ -124,7 +124,19 @@ def read_table(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     name = str(table.pop("extends"))
     beside = path.parent / f"{name}.toml"
     base = beside if beside.is_file() else suite_path(name)
-    return merge(read_table(base, (*seen, path)), table)
+    return merge(without_overruled(read_table(base, (*seen, path)), table), table)
+
+
+def without_overruled(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` without the settings of single methods that ``over`` sets for all."""
+    settings, ours = base.get("settings"), over.get("settings")
+    if not isinstance(settings, Mapping) or not isinstance(ours, Mapping):
+        return dict(base)
+    kept = {
+        key: {name: one for name, one in part.items() if name not in ours} if isinstance(part, Mapping) else part
+        for key, part in settings.items()
+    }
+    return {**base, "settings": kept}
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

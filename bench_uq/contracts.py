@@ -170,6 +170,9 @@ class Dataset(ABC):
     reference: ClassVar[str]
     splits: ClassVar[tuple[str, ...]] = ("train", "test")  # unseen data may have "test" alone
 
+    def __post_init__(self) -> None:
+        """Check the options: a subclass raises ValueError for those without meaning."""
+
     @abstractmethod
     def task(self, root: Path) -> Task:
         """Return the task, from the files under ``root`` where it depends on them."""

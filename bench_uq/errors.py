@@ -22,7 +22,8 @@ class MissingData(UsageError):
     def __init__(self, dataset: str, expected: Iterable[Path]) -> None:
         paths = ", ".join(str(path) for path in expected)
         super().__init__(
-            f"{dataset}: missing {paths} (set --data-dir or BENCH_UQ_DATA to the folder that holds the data)"
+            f"{dataset}: missing {paths} (set --data-dir or BENCH_UQ_DATA to the folder that holds the data; "
+            "bench-uq prepare says what it can fetch)"
         )
 
 

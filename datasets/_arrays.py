@@ -130,11 +130,13 @@ def labels(path: Path, key: str, array: np.ndarray) -> np.ndarray:
 
 def agree(path: Path, train: Examples, test: Examples) -> None:
     """Refuse splits of two tasks, and training labels that are no task."""
-    highest = int(train.targets.max())
+    lowest, highest = int(train.targets.min()), int(train.targets.max())
     if (train.targets == train.targets[0]).all():
         raise UsageError(f"{path}: y_train has one class only, {highest}")
     if highest >= len(train):
         raise UsageError(f"{path}: y_train has the label {highest} in {len(train)} examples: labels are 0 to C - 1")
+    if lowest > 0:
+        raise UsageError(f"{path}: y_train has the labels {lowest} to {highest}: classes count from 0")
     if test.targets.max() > highest:
         raise UsageError(f"{path}: y_test has the label {test.targets.max()}, those of y_train end at {highest}")
     if train.inputs.shape[1:] != test.inputs.shape[1:]:

@@ -124,3 +124,10 @@ def test_mistakes_in_conditions(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=words):
             make_plan(suite(tmp_path, f"{MINIMAL}[conditions]\n{line}"), Plugins(), Contents(tmp_path, tmp_path / "k"))
+
+
+def test_settings_of_a_suite_overrule_those_of_methods_it_extends(tmp_path: Path) -> None:
+    """What an extending suite sets for all methods holds for those that have a setting of their own in its base too."""
+    (tmp_path / "mine.toml").write_text('extends = "quick"\n[settings]\nepochs = 3\n[settings.mnf]\nepochs = 4\n')
+    suite = read_suite(str(tmp_path / "mine.toml"))
+    assert [suite.settings_of(name).epochs for name in ("map", "dropout", "ensemble", "mnf")] == [3, 3, 3, 4]

@@ -329,6 +329,7 @@ GOOD = {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y}
         (saved(**{**GOOD, "y_train": Y.astype(float)}), "y_train"),
         (saved(**{**GOOD, "y_train": Y - 1}), "y_train"),
         (saved(**{**GOOD, "y_train": Y * 0}), "y_train"),
+        (saved(**{**GOOD, "y_train": Y + 1}), "y_train has the labels 1 to 4: classes count from 0"),
         (saved(**{**GOOD, "y_test": Y + 1}), "y_test"),
         (saved(**{**GOOD, "y_test": Y.reshape(4, 5)}), "y_test"),
     ],
