@@ -124,19 +124,19 @@ def read_table(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     name = str(table.pop("extends"))
     beside = path.parent / f"{name}.toml"
     base = beside if beside.is_file() else suite_path(name)
-    return merge(without_overruled(read_table(base, (*seen, path)), table), table)
+    return laid_over(read_table(base, (*seen, path)), table)
 
 
-def without_overruled(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` without the settings of single methods that ``over`` sets for all."""
+def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``over`` on top; what ``over`` sets for all methods no single one keeps from ``base``."""
     settings, ours = base.get("settings"), over.get("settings")
-    if not isinstance(settings, Mapping) or not isinstance(ours, Mapping):
-        return dict(base)
-    kept = {
-        key: {name: one for name, one in part.items() if name not in ours} if isinstance(part, Mapping) else part
-        for key, part in settings.items()
-    }
-    return {**base, "settings": kept}
+    if isinstance(settings, Mapping) and isinstance(ours, Mapping):
+        parts = {
+            key: {name: one for name, one in part.items() if name not in ours} if isinstance(part, Mapping) else part
+            for key, part in settings.items()
+        }
+        base = {**base, "settings": parts}
+    return merge(base, over)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,12 +167,8 @@ def apply_assignment(table: dict[str, Any], assignment: str) -> None:
         return
     if key not in SETTING_TYPES:
         raise unknown("setting", key, SETTING_TYPES)
-    before = tabled("settings", table.get("settings", {}))
-    settings = {name: dict(part) if isinstance(part, Mapping) else part for name, part in before.items()}
-    for part in settings.values():
-        if isinstance(part, dict):
-            part.pop(key, None)
-    table["settings"] = settings | {key: value}
+    over = {"settings": {key: value}}
+    table["settings"] = laid_over(table | {"settings": tabled("settings", table.get("settings", {}))}, over)["settings"]
 
 
 SETTING_TYPES = get_type_hints(Settings)

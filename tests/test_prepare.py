@@ -393,7 +393,7 @@ def test_archives_that_are_none(content: bytes, server: Server, tmp_path: Path) 
     assert laid(tmp_path) == ["data/all.tar.gz"]
 
 
-@pytest.mark.parametrize("path", ["../images.bin", "/tmp/images.bin", "fetched/../../images.bin", "."])
+@pytest.mark.parametrize("path", ["../images.bin", "/elsewhere/images.bin", "fetched/../../images.bin", "."])
 def test_paths_stay_inside(path: str, server: Server, tmp_path: Path) -> None:
     """A download outside of the root of the data is refused, and not asked for."""
     code, lines = prepare(tmp_path / "data", fetched(server.url("images.bin"), path=path))
