@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from bench_uq.api import Download, Examples, MissingData, UsageError
+from bench_uq.api import Categorical, Dataset, Download, Examples, MissingData, Task, UsageError
 from bench_uq.datasets._images import image_files, read_classes
 from bench_uq.datasets._originals import check_originals
 
@@ -17,22 +18,38 @@ Source = Literal["original", "jpeg"]
 REFERENCE = "Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf"
 SHAPE = (3, 32, 32)
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-SEEN, HIDDEN = slice(0, 5), slice(5, 10)  # the classes of cifar5 and of cifar5-hidden
 JPEG = "cifar10-jpeg"
 PER_CLASS = {"train": 5000, "test": 1000}
 
 
-def cifar10_files(root: Path, source: Source, splits: Sequence[str], classes: slice = slice(None)) -> Sequence[Path]:
-    """Return the files that these splits and classes of CIFAR-10 are read from, or where they belong."""
-    if source == "original":
-        return list(originals("CIFAR10", root))
-    folders = [root / JPEG / split / name for split in splits for name in CLASSES[classes]]
-    return [file for folder in folders for file in image_files(folder) or [folder]]
+@dataclass(frozen=True)
+class Cifar10Classes(Dataset):
+    """Photographs of some consecutive classes of CIFAR-10, which become labels 0, 1, ..."""
 
+    reference: ClassVar[str] = REFERENCE
+    name: ClassVar[str]
+    classes: ClassVar[slice] = slice(None)
 
-def cifar10_downloads(source: Source) -> Sequence[Download]:
-    """Return the archive of the originals; the JPEG copies are the user's own."""
-    return cifar_downloads("CIFAR10") if source == "original" else ()
+    source: Source = "original"  # jpeg: copies in ROOT/cifar10-jpeg/, not exact to the pixel
+
+    def task(self, root: Path) -> Task:
+        """Return a task of these classes."""
+        return Task(SHAPE, Categorical(len(CLASSES[self.classes])))
+
+    def files(self, root: Path) -> Sequence[Path]:
+        """Return the files that these splits and classes are read from, or where they belong."""
+        if self.source == "original":
+            return list(originals("CIFAR10", root))
+        folders = [root / JPEG / split / name for split in self.splits for name in CLASSES[self.classes]]
+        return [file for folder in folders for file in image_files(folder) or [folder]]
+
+    def load(self, split: str, root: Path, fold: int = 0) -> Examples:
+        """Read a split, the same for every fold."""
+        return read_cifar10(self.name, root, split, self.source, self.classes)
+
+    def downloads(self) -> Sequence[Download]:
+        """Return the archive of the originals; the JPEG copies are the user's own."""
+        return cifar_downloads("CIFAR10") if self.source == "original" else ()
 
 
 def read_cifar10(dataset: str, root: Path, split: str, source: Source, classes: slice = slice(None)) -> Examples:

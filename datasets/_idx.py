@@ -1,21 +1,58 @@
-"""Read images and labels from idx files, the format of MNIST; whatever does not add up is an error in one line."""
+"""Datasets of idx files, the format of MNIST; whatever does not add up in one is an error in one line."""
 
 from __future__ import annotations
 
 import gzip
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from bench_uq.api import Download, Examples, MissingData, UsageError
+from bench_uq.api import Categorical, Dataset, Download, Examples, MissingData, Task, UsageError
 
 SIZE = (28, 28)
 CLASSES = 10
+STEMS = {"train": "train", "test": "t10k"}  # how the files of a split begin
 UNSIGNED_BYTES = bytes((0, 0, 8))  # how an idx file of them begins; the number of dimensions follows
 KINDS = {1: "labels", 3: "images"}  # by that number
+
+
+@dataclass(frozen=True)
+class IdxDataset(Dataset):
+    """Images of 28x28 pixels in ten classes, in ROOT/FOLDER/raw/, as torchvision lays them out."""
+
+    name: ClassVar[str]
+    folder: ClassVar[str]  # also the name of torchvision's class
+    mean: ClassVar[tuple[float, ...]] = ()
+    std: ClassVar[tuple[float, ...]] = ()
+
+    def task(self, root: Path) -> Task:
+        """Return a task of ten classes."""
+        return Task((1, *SIZE), Categorical(CLASSES), self.mean, self.std, network="lenet")
+
+    def files(self, root: Path) -> Sequence[Path]:
+        """Return the idx files, each plain or .gz, or where it belongs."""
+        folder = root / self.folder / "raw"
+        return [found(path) or path for split in self.splits for path in pair(folder, STEMS[split])]
+
+    def load(self, split: str, root: Path, fold: int = 0) -> Examples:
+        """Read a split, the same for every fold."""
+        stems = {one: STEMS[one] for one in self.splits}
+        return read_examples(self.name, root / self.folder / "raw", stems[split], of=stems.values())
+
+    def downloads(self) -> Sequence[Download]:
+        """Return the compressed files of torchvision's dataset, which knows where they lie and what they hash to."""
+        import torchvision
+
+        kind = getattr(torchvision.datasets, self.folder)
+        return [
+            Download(f"{self.folder}/raw/{file}", tuple(f"{mirror}{file}" for mirror in kind.mirrors), md5=md5)
+            for file, md5 in kind.resources
+        ]
 
 
 def read_examples(dataset: str, folder: Path, stem: str, *, of: Iterable[str]) -> Examples:
@@ -40,22 +77,6 @@ def read_examples(dataset: str, folder: Path, stem: str, *, of: Iterable[str]) -
 def pair(folder: Path, stem: str) -> tuple[Path, Path]:
     """Return where the images and the labels of a stem belong."""
     return folder / f"{stem}-images-idx3-ubyte", folder / f"{stem}-labels-idx1-ubyte"
-
-
-def idx_files(folder: Path, stems: Iterable[str]) -> list[Path]:
-    """Return the files of these stems, each plain or .gz, or where it belongs."""
-    return [found(path) or path for stem in stems for path in pair(folder, stem)]
-
-
-def idx_downloads(name: str) -> list[Download]:
-    """Return what to fetch of a dataset of torchvision's, which knows where it lies and what it hashes to."""
-    import torchvision
-
-    kind = getattr(torchvision.datasets, name)
-    return [
-        Download(f"{name}/raw/{file}", tuple(f"{mirror}{file}" for mirror in kind.mirrors), md5=md5)
-        for file, md5 in kind.resources
-    ]
 
 
 def found(path: Path) -> Path | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from bench_uq.api import Categorical, Dataset, Download, Examples, Task
-from bench_uq.datasets._idx import idx_files, read_examples
+from bench_uq.api import Download
+from bench_uq.datasets._idx import IdxDataset
 
 ORIGIN = "https://raw.githubusercontent.com/davidflanagan/notMNIST-to-MNIST/c58c29ff93d7b8c809c449b380a232f9f39909fd"
 SHA256 = {
@@ -18,24 +17,15 @@ SHA256 = {
 
 
 @dataclass(frozen=True)
-class NotMnist(Dataset):
+class NotMnist(IdxDataset):
     """10,000 letters from found typefaces, 1,000 a class, in ROOT/notMNIST/raw/."""
 
     reference: ClassVar[str] = "Bulatov 2011, https://yaroslavvb.blogspot.com/2011/09/notmnist-dataset.html"
     splits: ClassVar[tuple[str, ...]] = ("test",)
-
-    def task(self, root: Path) -> Task:
-        """Return the task of MNIST: these letters are for networks trained on it."""
-        return Task((1, 28, 28), Categorical(10), mean=(0.1307,), std=(0.3081,), network="lenet")
-
-    def files(self, root: Path) -> Sequence[Path]:
-        """Return the idx files."""
-        return idx_files(root / "notMNIST" / "raw", ("t10k",))
-
-    def load(self, split: str, root: Path, fold: int = 0) -> Examples:
-        """Read the letters."""
-        stems = {"test": "t10k"}
-        return read_examples("notmnist", root / "notMNIST" / "raw", stems[split], of=stems.values())
+    name: ClassVar[str] = "notmnist"
+    folder: ClassVar[str] = "notMNIST"
+    mean: ClassVar[tuple[float, ...]] = (0.1307,)  # of MNIST: these letters are for networks trained on it
+    std: ClassVar[tuple[float, ...]] = (0.3081,)
 
     def downloads(self) -> Sequence[Download]:
         """Return the compressed idx files."""

@@ -26,7 +26,7 @@ def plugins(name: str) -> list[type[Dataset]]:
     return [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Dataset) and value is not Dataset
+        if isinstance(value, type) and issubclass(value, Dataset) and value.__module__ == module.__name__
     ]
 
 
