@@ -26,13 +26,13 @@ def mlp(task: Task, layers: Layers, hidden: tuple[int, ...] = (100,)) -> Network
     return Network(task, [*stages, *last(task, layers, sizes[-1])])
 
 
-def lenet(task: Task, layers: Layers) -> Network:
+def lenet(task: Task, layers: Layers, widths: tuple[int, int, int] = (20, 50, 500)) -> Network:
     """Return LeNet-5 in its Caffe form with ReLU, 20-50-500, without padding (LeCun et al. 1998; Louizos & Welling
     2017); images under 16 pixels get 16-32-100 with kernels of 3 and 2 and one pooling.
     """
     channels, *size = task.input_shape
     if min(size) >= 16:
-        widths, kernels, pools = (20, 50, 500), (5, 5), (2, 2)
+        kernels, pools = (5, 5), (2, 2)
     else:
         widths, kernels, pools = (16, 32, 100), (3, 2), (2, 1)
     stages: list[nn.Module] = []
@@ -43,6 +43,13 @@ def lenet(task: Task, layers: Layers) -> Network:
     flat = channels * size[0] * size[1]
     stages += [nn.Flatten(), layers.before_dense(), layers.linear(flat, widths[2]), nn.ReLU()]
     return Network(task, [*stages, *last(task, layers, widths[2])])
+
+
+def lenet_wide(task: Task, layers: Layers) -> Network:
+    """Return the LeNet of Louizos & Welling 2017 for CIFAR, 192-192-1000, without padding."""
+    if min(task.input_shape[1:]) < 16:
+        raise UsageError(f"lenet-wide is for images of at least 16x16, not {task.input_shape[1]}x{task.input_shape[2]}")
+    return lenet(task, layers, (192, 192, 1000))
 
 
 def last(task: Task, layers: Layers, width: int) -> list[nn.Module]:
@@ -91,7 +98,12 @@ def resnet18(task: Task, layers: Layers) -> Network:
 
 
 #: The networks that a task, a suite or ``--network`` can name.
-NETWORKS: dict[str, Callable[[Task, Layers], nn.Module]] = {"lenet": lenet, "mlp": mlp, "resnet18": resnet18}
+NETWORKS: dict[str, Callable[[Task, Layers], nn.Module]] = {
+    "lenet": lenet,
+    "lenet-wide": lenet_wide,
+    "mlp": mlp,
+    "resnet18": resnet18,
+}
 
 
 def chosen(task: Task) -> str:

@@ -5,6 +5,7 @@ Shapes as in contracts.py. Imports torch only when used, so that datasets can na
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -118,11 +119,13 @@ class Gaussian(Likelihood):
     """Real targets; a draw is (mean, log-variance) in the units of the targets.
 
     The network works on standardised targets: its outputs are (mean, log-variance) of (y - mean) / std. Where mean and
-    std are left out they are those of the training targets.
+    std are left out they are those of the training targets. Where the standard deviation of the ``noise`` is known, in
+    the units of the targets, it takes the place of the network's second output.
     """
 
     mean: float = math.nan
     std: float = math.nan
+    noise: float = math.nan
 
     #: Log-variances are kept within these bounds of the standardised scale, so that exp never overflows.
     bounds: ClassVar[tuple[float, float]] = (-14.0, 14.0)
@@ -144,7 +147,9 @@ class Gaussian(Likelihood):
         mean, std = (float(getattr(targets, name)(dtype=np.float64)) for name in ("mean", "std"))
         if math.isnan(self.std) and std == 0:
             raise ValueError(f"all targets are {targets[0]}")
-        return Gaussian(mean if math.isnan(self.mean) else self.mean, std if math.isnan(self.std) else self.std)
+        return dataclasses.replace(
+            self, mean=mean if math.isnan(self.mean) else self.mean, std=std if math.isnan(self.std) else self.std
+        )
 
     def scale(self, outputs: Tensor) -> Tensor:
         """Turn (mean, log-variance) of standardised targets into those of the targets."""
@@ -152,7 +157,11 @@ class Gaussian(Likelihood):
 
         mean, log_variance = outputs.unbind(-1)
         low, high = self.bounds
-        return torch.stack((mean * self.std + self.mean, log_variance.clamp(low, high) + 2 * math.log(self.std)), -1)
+        if math.isnan(self.noise):
+            log_variance = log_variance.clamp(low, high) + 2 * math.log(self.std)
+        else:
+            log_variance = torch.full_like(mean, 2 * math.log(self.noise))
+        return torch.stack((mean * self.std + self.mean, log_variance), -1)
 
     def normalise(self, outputs: Tensor) -> Tensor:
         """Return draws as they are: a Gaussian has no normalising constraint on its parameters."""

@@ -122,8 +122,26 @@ def pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
-def check_gaussian(prior_std: float, start_log_variance: float, max_std: float) -> None:
+def variational_optimiser(net: nn.Module, variance_rate: float) -> torch.optim.Optimizer:
+    """Return Adam at 1e-3, and at ``variance_rate`` for the log-variances of weights and biases.
+
+    Adam moves a log-variance by about its rate a step: from -9 to the variances of a posterior that is several
+    thousand steps at 1e-3, in which a ranking of methods is one of how far their variances came.
+    """
+    layers = [layer for layer in net.modules() if isinstance(layer, GaussianWeights)]
+    variances = [values for layer in layers for values in (layer.weight_log_variance, layer.bias_log_variance)]
+    of_variance = {id(values) for values in variances if values is not None}
+    groups = [
+        {"params": [values for values in net.parameters() if id(values) not in of_variance], "lr": 1e-3},
+        {"params": [values for values in net.parameters() if id(values) in of_variance], "lr": variance_rate},
+    ]
+    return torch.optim.Adam(groups, fused=True)
+
+
+def check_gaussian(prior_std: float, start_log_variance: float, max_std: float, variance_rate: float) -> None:
     """Refuse options with which a KL is not finite, or with which no variance could ever be trained."""
+    if not 0 < variance_rate <= 1:
+        raise ValueError(f"variance_rate must be in (0, 1], not {variance_rate}")
     if not 1e-6 <= prior_std <= 1e6:
         raise ValueError(f"prior_std must be in [1e-6, 1e6], not {prior_std}")
     if not max_std > 0:

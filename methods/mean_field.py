@@ -17,6 +17,7 @@ from bench_uq.methods._gaussian import (
     normal_kl,
     pair,
     perturb,
+    variational_optimiser,
 )
 
 Prior = Literal["normal", "log-uniform"]
@@ -94,10 +95,11 @@ class MeanField(Method):
     prior_std: float = 1.0
     start_log_variance: float = -9.0
     max_std: float = 0.5  # of a weight; inf for none
+    variance_rate: float = 1e-2  # Adam's rate for the log-variances; 1e-3 for all else
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_gaussian(self.prior_std, self.start_log_variance, self.max_std)
+        check_gaussian(self.prior_std, self.start_log_variance, self.max_std, self.variance_rate)
 
     def build(self, task: Task) -> nn.Module:
         """Return the network with Gaussian weights."""
@@ -114,3 +116,7 @@ class MeanField(Method):
                 conv=functools.partial(MeanFieldConv2d, **options),
             ),
         )
+
+    def optimiser(self, net: nn.Module) -> torch.optim.Optimizer:
+        """Return Adam, with a rate of its own for the log-variances."""
+        return variational_optimiser(net, self.variance_rate)

@@ -24,11 +24,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import nn
+from torch.optim import Optimizer
 
 from bench_uq.api import Layers, Method, Task, network
-from bench_uq.methods._gaussian import check_gaussian
+from bench_uq.methods._gaussian import check_gaussian, variational_optimiser
 from bench_uq.methods.mnf.flow import MaskedFlow
-from bench_uq.methods.mnf.layers import MNFConv2d, MNFLinear
+from bench_uq.methods.mnf.layers import Head, Masks, MNFConv2d, MNFLinear
 
 __all__ = ["MNF", "MNFConv2d", "MNFLinear", "MaskedFlow"]
 
@@ -45,6 +46,9 @@ class MNF(Method):
     start_log_variance: float = -9.0
     max_std: float = 0.5  # of a weight given z; inf for none
     z_mean: float = 1.0
+    masks: Masks = "fresh"  # for each example and step, or fixed and alternating
+    head: Head = "precision"  # of r: a log-precision, as in the code, or eq. 10's sigmoid as its standard deviation
+    variance_rate: float = 1e-2  # Adam's rate for the log-variances of weights and biases; 1e-3 for all else
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,7 +56,7 @@ class MNF(Method):
             raise ValueError(f"flows must be at least 0 and hidden at least 1, not {self.flows} and {self.hidden}")
         if not math.isfinite(self.z_mean):
             raise ValueError(f"z_mean must be finite, not {self.z_mean}")
-        check_gaussian(self.prior_std, self.start_log_variance, self.max_std)
+        check_gaussian(self.prior_std, self.start_log_variance, self.max_std, self.variance_rate)
 
     def build(self, task: Task) -> nn.Module:
         """Return the network with MNF layers."""
@@ -63,6 +67,8 @@ class MNF(Method):
             "start_log_variance": self.start_log_variance,
             "max_std": self.max_std,
             "z_mean": self.z_mean,
+            "masks": self.masks,
+            "head": self.head,
         }
         return network(
             task,
@@ -71,3 +77,7 @@ class MNF(Method):
                 conv=functools.partial(MNFConv2d, **options),
             ),
         )
+
+    def optimiser(self, net: nn.Module) -> Optimizer:
+        """Return Adam, with a rate of its own for the log-variances."""
+        return variational_optimiser(net, self.variance_rate)

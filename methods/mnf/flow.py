@@ -43,28 +43,45 @@ class MaskedStep(nn.Module):
 
 
 class MaskedFlow(nn.Module):
-    """Steps in sequence, each with a fresh Bernoulli(1/2) mask per example: (B, dim) -> ((B, dim), (B,) log-det)."""
+    """Steps in sequence, (B, dim) -> ((B, dim), (B,) log-det), each under a mask.
 
-    def __init__(self, dim: int, steps: int = 2, hidden: int = 50) -> None:
+    Masks are fresh Bernoulli(1/2) for each example and step, as in the authors' code, or with ``fixed_masks`` half of
+    the dimensions, drawn once, and in each step those that the step before left alone (Dinh et al. 2017).
+    """
+
+    masks: Tensor | None
+
+    def __init__(self, dim: int, steps: int = 2, hidden: int = 50, *, fixed_masks: bool = False) -> None:
         super().__init__()
         self.steps = nn.ModuleList(MaskedStep(dim, hidden) for _ in range(steps))
+        self.register_buffer("masks", alternating_masks(dim, steps) if fixed_masks else None)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return the moved z and log|det| of the whole move."""
         log_det = z.new_zeros(z.shape[:-1])
-        for step in self.steps:
-            z, change = step(z, fresh_mask(z))
+        for index, step in enumerate(self.steps):
+            z, change = step(z, self.mask(index, z))
             log_det = log_det + change
         return z, log_det
 
     def move(self, z: Tensor) -> Tensor:
         """Return the moved z alone."""
-        for step in self.steps:
+        for index, step in enumerate(self.steps):
             assert isinstance(step, MaskedStep)
-            z = step.move(z, fresh_mask(z))
+            z = step.move(z, self.mask(index, z))
         return z
+
+    def mask(self, step: int, z: Tensor) -> Tensor:
+        """Return the mask of a step, 1 where z stays: (dim,) where masks are fixed, else shaped like z."""
+        return fresh_mask(z) if self.masks is None else self.masks[step]
 
 
 def fresh_mask(z: Tensor) -> Tensor:
     """Return independent Bernoulli(1/2) zeros and ones, shaped like z, faster on a CPU than bernoulli_ does."""
     return torch.randint_like(z, 2)
+
+
+def alternating_masks(dim: int, steps: int) -> Tensor:
+    """Return masks (steps, dim): half of the dimensions at random, then the other half, and so on."""
+    first = torch.randperm(dim) < dim // 2
+    return torch.stack([first if step % 2 == 0 else ~first for step in range(steps)]).float() if steps else first[:0]

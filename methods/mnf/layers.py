@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, linear
+from torch.nn.functional import conv2d, linear, logsigmoid
 
 from bench_uq.methods._gaussian import GaussianWeights, conv_variance, dense_variance, normal_kl, pair, perturb
 from bench_uq.methods.mnf.flow import MaskedFlow
 
 LOG_2_PI = math.log(2 * math.pi)
+
+Masks = Literal["fresh", "fixed"]
+Head = Literal["precision", "sigmoid"]
 
 
 class MNFWeights(GaussianWeights):
@@ -32,13 +35,16 @@ class MNFWeights(GaussianWeights):
         hidden: int = 50,
         z_mean: float = 1.0,
         z_variance: float = 0.1,
+        masks: Masks = "fresh",
+        head: Head = "precision",
         **options: Any,
     ) -> None:
         super().__init__(shape, bias, **options)
         self.z_mean = nn.Parameter(torch.full((dim,), z_mean))
         self.z_log_variance = nn.Parameter(torch.full((dim,), math.log(z_variance)))
-        self.flow_q = MaskedFlow(dim, flows, hidden)
-        self.flow_r = MaskedFlow(dim, flows, 2 * hidden)
+        self.head = head
+        self.flow_q = MaskedFlow(dim, flows, hidden, fixed_masks=masks == "fixed")
+        self.flow_r = MaskedFlow(dim, flows, 2 * hidden, fixed_masks=masks == "fixed")
         # The vectors c, b1 and b2 of eqs 8-12, started as the authors do.
         self.contraction, self.r_mean, self.r_log_precision = (
             nn.Parameter(torch.randn(dim) * 2 / math.sqrt(dim)) for _ in range(3)
@@ -78,6 +84,8 @@ class MNFWeights(GaussianWeights):
         z_b, log_det = self.flow_r(z)
         summary = self.contracted(z).mean()
         log_precision = self.r_log_precision * summary
+        if self.head == "sigmoid":  # eq. 10: the standard deviation is sigmoid(b2 mean(a))
+            log_precision = -2 * logsigmoid(log_precision)
         squares = (z_b - self.r_mean * summary).square()
         return 0.5 * (log_precision - LOG_2_PI - log_precision.exp() * squares).sum() + log_det.squeeze(0)
 
