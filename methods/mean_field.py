@@ -95,7 +95,7 @@ class MeanField(Method):
     prior_std: float = 1.0
     start_log_variance: float = -9.0
     max_std: float = 0.5  # of a weight; inf for none
-    variance_rate: float = 1e-2  # Adam's rate for the log-variances; 1e-3 for all else
+    variance_rate: float = 3e-3  # Adam's rate for the log-variances; 1e-3 for all else
 
     def __post_init__(self) -> None:
         super().__post_init__()
