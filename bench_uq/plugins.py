@@ -200,9 +200,9 @@ def source_hash(module: ModuleType) -> str:
     Of a plugin from a package of others, the whole package counts: it may import any of it.
     """
     file = Path(module.__file__ or "")
-    package = getattr(sys.modules.get(module.__name__.partition(".")[0]), "__file__", None)
-    if package and "." in module.__name__ and not module.__name__.startswith("bench_uq."):
-        return hash_files(sorted(Path(package).parent.rglob("*.py")))
+    top = Path(getattr(sys.modules.get(module.__name__.partition(".")[0]), "__file__", None) or "")
+    if top.name == "__init__.py" and not module.__name__.startswith("bench_uq."):
+        return hash_files(sorted(top.parent.rglob("*.py")))
     own = sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
     beside = file.parent.parent if file.name == "__init__.py" else file.parent
     in_tree = module.__name__.startswith(tuple(PACKAGES.values()))

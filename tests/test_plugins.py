@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench_uq.errors import UsageError
 from bench_uq.grammar import parse, split_list
-from bench_uq.plugins import Plugins
+from bench_uq.plugins import Plugins, source_hash
 
 PLUGINS = Path(__file__).parent / "plugins"
 
@@ -203,3 +206,30 @@ def test_members_are_checked_for_a_method_that_forgets_to(tmp_path: Path) -> Non
     (tmp_path / "mine.py").write_text(text)
     with pytest.raises(UsageError, match="members must be at least 1, not 0"):
         Plugins((tmp_path / "mine.py",)).spec("method", "mine[members=0]")
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Yield the package of another author, on the path, with a package of its own in it."""
+    package = tmp_path / "site" / "bench_outside"
+    (package / "parts").mkdir(parents=True)
+    for name in ("__init__", "method", "rates", "parts/__init__", "parts/layers"):
+        (package / f"{name}.py").write_text("")
+    monkeypatch.syspath_prepend(package.parent)
+    importlib.import_module("bench_outside.method")
+    yield package
+    for name in ("bench_outside", "bench_outside.method"):
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("name", ["bench_outside.method", "bench_outside"])
+@pytest.mark.parametrize("other", ["method", "rates", "parts/layers"])
+def test_a_plugin_from_a_package_counts_with_all_of_it(outside: Path, name: str, other: str) -> None:
+    """A change anywhere in the package that a plugin comes from, which may import all of it, is another source."""
+    module = sys.modules[name]
+    before = source_hash(module)
+    assert source_hash(module) == before
+    (outside.parent / "beside.py").write_text("rate = 1\n")
+    assert source_hash(module) == before
+    (outside / f"{other}.py").write_text("rate = 1\n")
+    assert source_hash(module) != before
