@@ -52,7 +52,8 @@ class Contents:
         if stats is None or split not in spec.value.splits:
             return self.loaded(spec, split, seed)
         key = digest([spec.full, spec.source_hash, split, seed, stats, package_versions()])
-        if set(self.known.get(key) or ()) != {field.name for field in dataclasses.fields(Content)}:
+        known = self.known.get(key)
+        if not isinstance(known, dict) or set(known) != {field.name for field in dataclasses.fields(Content)}:
             self.known[key] = dataclasses.asdict(self.loaded(spec, split, seed))
         return Content(**self.known[key])
 

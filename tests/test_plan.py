@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench_uq import store
 from bench_uq.config import read_suite
 from bench_uq.contents import Contents
 from bench_uq.errors import MissingData, UsageError
@@ -106,6 +107,30 @@ def test_contents_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("bench_uq.contents.package_versions", lambda: {"scikit-learn": "another"})
     with pytest.raises(pytest.fail.Exception):
         Contents(tmp_path, tmp_path / "known.json").of(spec, "test", 0)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"hash": "a", "unit": True},
+        {"hash": "a", "unit": True, "enough": 1, "more": 2},
+        {},
+        None,
+        7,
+        "hash",
+        ["hash", "unit", "enough"],
+    ],
+)
+def test_entries_of_other_versions_are_not_trusted(tmp_path: Path, entry: Any) -> None:
+    """What is remembered in another form than this version's is loaded again, and then remembered in its form."""
+    spec, file = Plugins().spec("dataset", "digits"), tmp_path / "known.json"
+    first = Contents(tmp_path, file)
+    expected = first.of(spec, "test", 0)
+    store.write_json(file, dict.fromkeys(first.known, entry))
+    second = Contents(tmp_path, file)
+    assert second.of(spec, "test", 0) == expected
+    second.remember()
+    assert store.read_json(file) == first.known
 
 
 NETWORK = """
