@@ -68,6 +68,7 @@ def told(*arguments: str) -> str:
         (["list", "methods", "mnff"], "did you mean 'mnf'?"),
         (["lst"], "lst"),
         (["run", "--method", "mnf"], "--method"),
+        (["run", "a\nb"], "unexpected extra argument"),
         # names that are no names
         (["run", "--methods", "../map"], "'../map'"),
         (["run", "--methods", "a/b"], "'a/b'"),
@@ -184,9 +185,16 @@ class Mine(Method):
 """
 
 
+FUSSY = """
+    def __post_init__(self):
+        raise ValueError("rate must be\\n\\n    below 0.5\\n")
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
+        ("mine.py", METHOD + FUSSY, "method 'mine': rate must be below 0.5"),
         ("mine.py", "import nothing_of_that_name", "fails at import: ModuleNotFoundError"),
         ("mine.py", "def broken(:", "fails at import: SyntaxError"),
         ("mine.py", "x = 1", "holds no Method, Dataset or Condition of its own"),

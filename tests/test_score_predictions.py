@@ -376,6 +376,8 @@ def test_files_that_are_none() -> None:
         (["--unseen", "fgsm=file.npz"], "no name for unseen data"),
         (["--unseen", "a=file.npz", "--unseen", "a=file.npz"], "a is given twice"),
         (["--suite", "../x"], "no name for a suite"),
+        (["--suite", "quick-validation"], "quick-validation: predictions are scored on the test split"),
+        (["--suite", "mine-validation.toml"], "mine-validation.toml: predictions are scored on the test split"),
         (["--results", "file.npz"], "'file.npz' is a file"),
         (["--results", "/proc/none"], "cannot write to /proc/none"),
     ],
