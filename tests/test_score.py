@@ -135,6 +135,23 @@ def test_nothing_to_score(tmp_path: Path) -> None:
         score(tmp_path)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("far", [-0.25, 1.75, 300.0])
+def test_examples_keep_inputs_that_are_no_pixels(suite: Path, far: float, dtype: type) -> None:
+    """Inputs in [0, 1] are shown as bytes, rounded; where any lies outside, as float32 as they are."""
+    run, shown = store.run_folder(suite, "map-digits-s0-00000000"), predictions(0.9)
+    pixels = np.array([[0.0, 0.5 / 255, 0.6 / 255, 1.0]], dtype)
+    features = np.array([[0.1, far, 0.6, 1.0]], dtype)
+    run.save_predictions("clean.npz", Predictions({**shown.arrays, "inputs": pixels}))
+    run.save_predictions("letters.npz", Predictions({**predictions(0.6, labelled=False).arrays, "inputs": features}))
+    score(suite)
+    with np.load(suite / "examples.npz") as examples:
+        clean, unseen = (examples[f"digits|map|0|{name}||inputs"] for name in ("clean", "letters"))
+        assert examples["digits|map|0|clean||probs"].tolist() == shown.arrays["probs"][:1].tolist()
+    assert (clean.dtype, clean.tolist()) == (np.uint8, [[0, 0, 1, 255]])
+    assert (unseen.dtype, unseen.tolist()) == (np.float32, features.astype(np.float32).tolist())
+
+
 def test_cells_and_order() -> None:
     """Floats keep their digits, what is missing is empty, and numbers sort as numbers."""
     assert [cell(0.1 + 0.2), cell(None), cell(3), cell(1e-300)] == ["0.30000000000000004", "", "3", "1e-300"]
