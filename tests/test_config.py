@@ -131,3 +131,12 @@ def test_settings_of_a_suite_overrule_those_of_methods_it_extends(tmp_path: Path
     (tmp_path / "mine.toml").write_text('extends = "quick"\n[settings]\nepochs = 3\n[settings.mnf]\nepochs = 4\n')
     suite = read_suite(str(tmp_path / "mine.toml"))
     assert [suite.settings_of(name).epochs for name in ("map", "dropout", "ensemble", "mnf")] == [3, 3, 3, 4]
+
+
+def test_settings_of_methods_that_a_suite_says_nothing_of_stay(tmp_path: Path) -> None:
+    """Of a method's settings in the base only those go that the extending suite, or --set, sets for all methods."""
+    (tmp_path / "base.toml").write_text(MINIMAL + "[settings.mnf]\nepochs = 9\nbatch = 7\ndraws = 5\n")
+    child = suite(tmp_path, 'extends = "base"\n[settings]\nepochs = 2\n[settings.mnf]\nthreads = 3\n', set=("draws=4",))
+    settings = child.settings_of("mnf")
+    assert (settings.epochs, settings.batch, settings.draws, settings.threads) == (2, 7, 4, 3)
+    assert child.settings_of("map").batch == child.settings.batch != 7
