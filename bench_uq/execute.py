@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save
 from torch import nn
@@ -28,6 +29,9 @@ from bench_uq.plan import Run, Shown
 from bench_uq.plugins import Plugins
 from bench_uq.predict import BLOCK, Trained, predict, predict_changed
 from bench_uq.train import Diverged, Epoch, build, converged, train
+
+#: Examples trained on that are stored for figures, where they are points in a plane.
+KEPT_POINTS = 200
 
 
 class ChangedState(Exception):
@@ -143,6 +147,8 @@ def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> 
         else:
             data = (Resident(splits[0], device, settings.batch), Resident(splits[1], device, BLOCK))
             train_and_store(method, task, data, run, folder, lambda share: report(0.8 * share))
+    if are_points(splits[0]) and not folder.holds(store.POINTS, repair=True):
+        folder.add_file(store.POINTS, points_csv(splits[0]))
     nets = restored(method, task, device, folder)
     trained = Trained(method, task, nets, run.seed)
     todo = missing(job, repair=True)
@@ -192,6 +198,17 @@ def training_csv(history: Sequence[Epoch]) -> bytes:
     writer.writeheader()
     writer.writerows(dataclasses.asdict(row) for row in history)
     return buffer.getvalue().encode()
+
+
+def are_points(examples: Examples) -> bool:
+    """Return whether examples are points in a plane: one feature and a real target."""
+    return examples.inputs.shape[1:] == (1,) and {examples.inputs.dtype, examples.targets.dtype} == {np.dtype("f4")}
+
+
+def points_csv(examples: Examples) -> bytes:
+    """Return the first examples as CSV."""
+    points = zip(examples.inputs[:KEPT_POINTS, 0].tolist(), examples.targets[:KEPT_POINTS].tolist(), strict=True)
+    return "".join(["input,target\n", *(f"{x!r},{y!r}\n" for x, y in points)]).encode()
 
 
 def copy_training(source: store.RunFolder, folder: store.RunFolder) -> None:

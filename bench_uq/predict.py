@@ -73,10 +73,11 @@ class Trained:
 
 def predict(trained: Trained, data: Resident, count: int, draws: int, *, labelled: bool) -> Predictions:
     """Return the predictions for the first ``count`` examples; ``labelled`` when their targets belong to the task."""
-    blocks = []
+    blocks, shown = [], []
     for index, (inputs, targets) in enumerate(whole_blocks(data, count)):
         blocks.append(predict_block(trained, inputs, targets if labelled else None, draws, index))
-    return joined(blocks, count, data.take(slice(0, min(count, KEPT_INPUTS)))[0])
+        shown.append(kept(inputs, index))
+    return joined(blocks, count, torch.cat(shown)[:count])
 
 
 def predict_changed(
@@ -95,8 +96,15 @@ def predict_changed(
         for at, images in enumerate(changed):
             images = laid_out(check_changed(images.detach(), inputs, levels[at]))
             blocks[at].append(predict_block(trained, images, targets, draws, index))
-            shown[at] += [images[:KEPT_INPUTS]] if index == 0 else []
-    return [joined(part, count, torch.cat(kept)[:count]) for part, kept in zip(blocks, shown, strict=True)]
+            shown[at].append(kept(images, index))
+    return [joined(part, count, torch.cat(inputs)[:count]) for part, inputs in zip(blocks, shown, strict=True)]
+
+
+def kept(inputs: Tensor, index: int) -> Tensor:
+    """Return what is kept of a block's inputs: the first few of all, or every one of a single feature, for curves."""
+    if inputs.shape[1:] == (1,):
+        return inputs
+    return inputs[: 0 if index else KEPT_INPUTS].clone()  # a view would keep the whole block
 
 
 def check_changed(images: Tensor, inputs: Tensor, level: float) -> Tensor:

@@ -30,6 +30,10 @@ RUNS = (
 )
 #: What was computed of a run, kept beside it until one of its files or the metrics change.
 KEPT = "scored.json"
+#: Epochs of a training curve; thousands of epochs look no other, and derived files are published.
+TRAINING_POINTS = 200
+#: Inputs of each condition in examples.npz; of a single feature more are stored.
+EXAMPLES = 8
 
 
 def score(folder: Path) -> None:
@@ -77,7 +81,8 @@ def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[
     files = run.record().get("files", {})
     asked = [shown for shown in entry["shown"] if shown["file"] in files]
     hashes = [[shown["condition"], shown["level"], files[shown["file"]]["sha256"]] for shown in asked]
-    key = json.dumps([source, hashes, files.get(store.TRAINING, {}).get("sha256")])
+    trained = [files.get(name, {}).get("sha256") for name in (store.TRAINING, store.POINTS)]
+    key = json.dumps([source, hashes, *trained])
     kept = store.read_json(run.path / KEPT)
     if isinstance(kept, dict) and kept.get("key") == key:
         return kept
@@ -101,7 +106,7 @@ def computed(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[s
 
     stored = {shown["file"]: run.predictions(shown["file"]) for shown in asked}
     clean = next((stored[shown["file"]] for shown in asked if is_clean(shown)), None)
-    scores, lines = list[list[Any]](), training_curves(run)
+    scores, lines = list[list[Any]](), [*training_curves(run), *points(run)]
     for shown in asked:
         predictions, place = stored[shown["file"]], [shown["condition"], shown["level"]]
         against = None if is_clean(shown) else compared(clean, predictions, shown["kind"])
@@ -128,16 +133,29 @@ def compared(clean: Predictions | None, predictions: Predictions, kind: str) -> 
 
 
 def training_curves(run: store.RunFolder) -> list[list[Any]]:
-    """Return the training curves, the mean over members."""
+    """Return the training curves, the mean over members, at TRAINING_POINTS epochs where there are more."""
     if not run.holds(store.TRAINING):
         return []
-    rows = list(csv.DictReader(io.StringIO((run.path / store.TRAINING).read_text())))
+    epochs = dict[int, list[dict[str, str]]]()
+    for row in csv.DictReader(io.StringIO((run.path / store.TRAINING).read_text())):
+        epochs.setdefault(int(row["epoch"]), []).append(row)
+    chosen = np.unique(np.linspace(0, len(epochs) - 1, min(len(epochs), TRAINING_POINTS)).round().astype(int))
     lines = []
     for name in ("loss", "nll", "kl"):
-        for epoch in sorted({int(row["epoch"]) for row in rows}):
-            values = [float(row[name]) for row in rows if int(row["epoch"]) == epoch]
+        for epoch in np.array(sorted(epochs))[chosen].tolist():
+            values = [float(row[name]) for row in epochs[epoch]]
             lines.append(["train", None, f"training_{name}", float(epoch), finite(np.mean(values))])
     return lines
+
+
+def points(run: store.RunFolder) -> list[list[Any]]:
+    """Return the stored examples that a run was trained on, those at one place x by their mean."""
+    if not run.holds(store.POINTS):
+        return []
+    found = dict[float, list[float]]()
+    for row in csv.DictReader(io.StringIO((run.path / store.POINTS).read_text())):
+        found.setdefault(float(row["input"]), []).append(float(row["target"]))
+    return [["train", None, "regression_target", x, finite(np.mean(ys))] for x, ys in sorted(found.items())]
 
 
 def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -150,7 +168,7 @@ def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.
                 continue
             level = "" if shown["level"] is None else repr(shown["level"])
             place = "|".join([entry["dataset"], entry["method"], str(entry["seed"]), shown["condition"], level])
-            inputs = arrays["inputs"]
+            inputs = arrays["inputs"][:EXAMPLES]
             unit = inputs.min() >= 0 and inputs.max() <= 1  # features of tables may lie anywhere
             found[f"{place}|inputs"] = np.round(inputs * 255).astype(np.uint8) if unit else inputs.astype(np.float32)
             found |= {

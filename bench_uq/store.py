@@ -20,6 +20,7 @@ from bench_uq.contracts import Predictions
 RECORD = "run.json"
 NETWORK = "network.safetensors"
 TRAINING = "training.csv"
+POINTS = "points.csv"  # examples trained on: input and target, where the input is one feature and the target real
 PLAN = "plan.json"
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench_uq.contracts import Examples, Method, Task
+from bench_uq.contracts import Examples, Method, Shift, Task
 from bench_uq.data import Resident
-from bench_uq.likelihoods import Categorical
+from bench_uq.likelihoods import Categorical, Gaussian
 from bench_uq.plugins import Plugins
 from bench_uq.predict import BadDraws, Trained, predict, predict_changed
 from bench_uq.train import build
@@ -122,3 +122,26 @@ def test_bad_draws(make: Any, words: str) -> None:
     """Draws of another shape, not finite or not normalised are refused."""
     with pytest.raises(BadDraws, match=words):
         predict(bad(make), resident(), 10, 2, labelled=True)
+
+
+def test_all_inputs_of_one_feature_are_kept() -> None:
+    """Of images the first few are kept as shown; of a single feature every one, in order, attacked or not."""
+    assert np.array_equal(
+        predict(trained("map"), resident(), 300, 1, labelled=True)["inputs"], resident().inputs[:8].numpy()
+    )
+    x = np.random.default_rng(0).random((300, 1), dtype=np.float32)
+    data = Resident(Examples(x, x[:, 0]), CPU, 128)
+    task = Task((1,), Gaussian(0.0, 1.0), (0.5,), (0.3,), "mlp")
+    method = Plugins().spec("method", "map").value
+    model = Trained(method, task, nn.ModuleList([build(method, task, CPU)]).eval(), seed=3)
+    assert np.array_equal(predict(model, data, 290, 1, labelled=True)["inputs"], x[:290])
+
+    class Scaled(Shift):
+        reference = "none"
+
+        def __call__(self, inputs: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:
+            return inputs * level
+
+    scaled = predict_changed(model, Scaled(), "scaled", data, 290, 1, [1.0, 0.5])
+    for level, stored in zip((1.0, 0.5), scaled, strict=True):
+        assert np.array_equal(stored["inputs"], level * x[:290])

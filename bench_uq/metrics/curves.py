@@ -1,4 +1,4 @@
-"""Curves of a condition, for figures: histograms, ECDF of the entropy, reliability and risk-coverage."""
+"""Curves of a condition, for figures: histograms, ECDF of the entropy, reliability and risk-coverage; bands."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from bench_uq.metrics.selective import accepted_errors
 #: A name, x and y.
 Curve = tuple[str, np.ndarray, np.ndarray]
 
+#: Examples that bands are drawn through, evenly spaced among more.
+PLACES = 500
+
 
 def curves(predictions: Predictions, clean: Predictions | None = None) -> list[Curve]:
     """Return the curves whose arrays are there; none of them compares with the clean predictions so far."""
     del clean
     if "probs" not in predictions:
-        return []
+        return bands(predictions)
     found = [entropy_histogram(predictions), entropy_ecdf(predictions)]
     if "targets" in predictions:
         found += [*reliability(predictions), risk_coverage(predictions)]
@@ -64,6 +67,30 @@ def risk_coverage(predictions: Predictions) -> Curve:
     accepted = coverage * (len(errors) - 1)
     # A share that is no whole number of examples takes the last one in part.
     return "risk_coverage", coverage, np.interp(accepted, np.arange(len(errors)), errors) / accepted
+
+
+def bands(predictions: Predictions) -> list[Curve]:
+    """Return predictive mean, standard deviations and target by the input x, where it is a single feature.
+
+    Total variance = mean variance of the draws + variance of their means, whose root is the epistemic standard
+    deviation. Of examples at one place the first counts.
+    """
+    if not {"inputs", "mean", "variance", "draw_variance"} <= predictions.arrays.keys():
+        return []
+    if predictions["inputs"].shape != (len(predictions), 1):
+        return []
+    x, first = np.unique(predictions["inputs"][:, 0].astype(np.float64), return_index=True)
+    chosen = np.linspace(0, len(x) - 1, min(len(x), PLACES)).round().astype(int)
+    x, first = x[chosen], first[chosen]
+    total, aleatoric = (predictions[name][first].astype(np.float64) for name in ("variance", "draw_variance"))
+    epistemic = total - aleatoric
+    epistemic[epistemic <= 2 * np.finfo(np.float32).eps * total] = 0.0  # what float32 cannot tell from zero
+    found = [
+        ("regression_mean", x, predictions["mean"][first]),
+        ("regression_std", x, np.sqrt(total)),
+        ("regression_epistemic_std", x, np.sqrt(epistemic)),
+    ]
+    return [*found, ("regression_target", x, predictions["targets"][first])] if "targets" in predictions else found
 
 
 def _bounded_entropy(predictions: Predictions) -> tuple[np.ndarray, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench_uq.report import attack_figure, entropy_figures, reliability_figure, training_figure
+from bench_uq.report import attack_figure, bands_figure, entropy_figures, reliability_figure, training_figure
 from bench_uq.report.frames import Results
 from bench_uq.report.names import slug
 from bench_uq.report.style import looks, rendered, styled
@@ -12,6 +12,7 @@ FIGURES = {
     "entropy-histogram": entropy_figures.histogram,
     "entropy-ecdf": entropy_figures.ecdf,
     "reliability": reliability_figure.draw,
+    "bands": bands_figure.draw,
     "attack": attack_figure.draw,
     "training": training_figure.draw,
 }

@@ -114,3 +114,61 @@ def test_one_example():
     found = by_name(Predictions({"probs": np.array([[0.8, 0.2]], np.float32), "targets": np.array([1])}))
     np.testing.assert_allclose(found["risk_coverage"][1], 1)
     assert found["reliability_accuracy"][1] == [0]
+
+
+def regressed(x: np.ndarray, **arrays: np.ndarray) -> Predictions:
+    """Return stored predictions for inputs x (N,): five draws N(s x, (1 + s)^2), s = 0..4, unless arrays say else."""
+    s = np.arange(5)[:, None]
+    means, variances = s * x, (1 + s) ** 2 + 0 * x
+    stored = {
+        "inputs": x[:, None],
+        "mean": means.mean(0),
+        "variance": (means**2 + variances).mean(0) - means.mean(0) ** 2,
+        "draw_variance": variances.mean(0),
+        "targets": 10 * x,
+    }
+    return Predictions({name: array.astype(np.float32) for name, array in {**stored, **arrays}.items()})
+
+
+def test_bands_by_hand():
+    """Means s x, s = 0..4, average to 2 x and scatter by sqrt(2) |x|; draws of deviations 1..5 add 11."""
+    x = np.array([3.0, -1, 0, 2])
+    found = by_name(regressed(x))
+    order = [-1.0, 0, 2, 3]
+    for name, expected in {
+        "regression_mean": [2 * at for at in order],
+        "regression_std": [math.sqrt(11 + 2 * at**2) for at in order],
+        "regression_epistemic_std": [math.sqrt(2) * abs(at) for at in order],
+        "regression_target": [10 * at for at in order],
+    }.items():
+        np.testing.assert_allclose(found.pop(name), [order, expected], rtol=1e-5)
+    assert found == {}
+
+
+def test_one_draw_has_no_epistemic_band():
+    """What float32 cannot tell from no scatter of the draws is none."""
+    variance = np.array([9.0, 9.0, 9.0], np.float32)
+    off = np.nextafter(variance, np.float32([0, 9, 10]))
+    found = by_name(regressed(np.arange(3.0), variance=off, draw_variance=variance))
+    assert list(found["regression_epistemic_std"][1]) == [0, 0, 0]
+
+
+def test_bands_are_drawn_through_places_in_order():
+    """Each place counts once, and of very many an even choice with both ends is drawn."""
+    x = np.random.default_rng(0).permutation(np.linspace(-1, 1, 4001)).repeat(2)
+    places, mean = by_name(regressed(x))["regression_mean"]
+    assert len(places) == 500
+    assert (np.diff(places) > 0).all()
+    assert (places[0], places[-1]) == (-1, 1)
+    assert np.diff(places).max() < 2 * np.diff(places).min()
+    np.testing.assert_allclose(mean, 2 * places, atol=1e-6)
+
+
+def test_bands_need_a_single_feature():
+    """Without all inputs, of one feature each, there are no bands; without targets there are."""
+    x = np.arange(4.0)
+    whole = regressed(x)
+    assert by_name(Predictions({**whole.arrays, "inputs": np.zeros((4, 2))})) == {}
+    assert by_name(Predictions({**whole.arrays, "inputs": x[:3, None]})) == {}
+    unseen = Predictions({name: array for name, array in whole.arrays.items() if name != "targets"})
+    assert list(by_name(unseen)) == ["regression_mean", "regression_std", "regression_epistemic_std"]

@@ -42,17 +42,18 @@ def write_results(
     unseen: Iterable[str] = ("letters",),
     attacks: Iterable[str] = ("fgsm",),
     regression: Iterable[str] = (),
+    one_feature: Iterable[str] = (),
     runs: Mapping[tuple[str, int], Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write the derived files of a suite; ``runs`` overrides fields of runs by method and seed."""
     tables: dict[str, Rows] = {name: [] for name in COLUMNS}
-    for dataset in [*datasets, *regression]:
+    for dataset in [*datasets, *regression, *one_feature]:
         for method in methods:
             for seed in seeds:
                 run = plan_run(dataset, method, seed) | dict((runs or {}).get((method, seed), {}))
                 tables["runs.csv"].append(run)
-                if run["status"] == "ok" and dataset in regression:
-                    _regression(tables, run)
+                if run["status"] == "ok" and dataset in (*regression, *one_feature):
+                    _regression(tables, run, _bands(run) if dataset in one_feature else ([], []))
                 elif run["status"] == "ok":
                     _classification(tables, run, list(unseen), list(attacks))
     folder.mkdir(parents=True, exist_ok=True)
@@ -159,13 +160,23 @@ def _training(run: dict[str, Any], epochs: int = 40) -> Rows:
     return [point for name, values in curves.items() for point in _points(name, epoch, values)]
 
 
-def _regression(tables: dict[str, Rows], run: dict[str, Any]) -> None:
+def _bands(run: dict[str, Any]) -> tuple[Rows, Rows]:
+    """Return the curves of clean data and of the training where there is one feature, others for each seed."""
+    random, x = _random("bands", run["dataset"], run["seed"]), np.linspace(-6, 6, 49)
+    std = 3 + _character(run["method"])[0] * x**2
+    curves = {"mean": x**3 / 2, "std": std, "epistemic_std": np.sqrt(std**2 - 9), "target": x**3 + random.normal(0, 3)}
+    shown = [point for name, values in curves.items() for point in _points(f"regression_{name}", x, values)]
+    inputs = random.uniform(-4, 4, 20)
+    return shown, _points("regression_target", inputs, inputs**3)
+
+
+def _regression(tables: dict[str, Rows], run: dict[str, Any], bands: tuple[Rows, Rows]) -> None:
     random = _random(run["dataset"], run["method"], run["seed"])
     scores = {"rmse": 3.1, "nll": 2.5, "crps": 1.7, "picp": 0.94, "mpiw": 11.8}
     noisy = {metric: value * random.normal(1, 0.03) for metric, value in scores.items()}
-    _add(tables, run, ("clean", ""), noisy, [])
+    _add(tables, run, ("clean", ""), noisy, bands[0])
     loss = 1 - np.log(np.arange(1, 21))  # a density may exceed 1: its loss is negative
-    _add(tables, run, ("train", ""), {}, _points("training_loss", np.arange(1, 21), loss))
+    _add(tables, run, ("train", ""), {}, [*_points("training_loss", np.arange(1, 21), loss), *bands[1]])
 
 
 def _points(curve: str, xs: Any, ys: Any) -> Rows:
