@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from bench_uq import store
+from bench_uq.checkpoint import Checkpoints
 from bench_uq.config import Settings
 from bench_uq.contracts import Examples, Method, Predictions
 from bench_uq.data import Resident, fitted, load, training_splits
@@ -53,6 +54,7 @@ class Job:
     device: str
     git: str | None
     force: bool = False
+    checkpoint_every: float = 60.0  # seconds
 
 
 def missing(job: Job, *, repair: bool = False) -> list[Shown]:
@@ -146,7 +148,10 @@ def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> 
             copy_training(reuse, folder)
         else:
             data = (Resident(splits[0], device, settings.batch), Resident(splits[1], device, BLOCK))
-            train_and_store(method, task, data, run, folder, lambda share: report(0.8 * share))
+            checkpoints = Checkpoints(folder, job.checkpoint_every)
+            if job.force:
+                checkpoints.remove()
+            train_and_store(method, task, data, run, folder, lambda share: report(0.8 * share), checkpoints)
     if are_points(splits[0]) and not folder.holds(store.POINTS, repair=True):
         folder.add_file(store.POINTS, points_csv(splits[0]))
     nets = restored(method, task, device, folder)
@@ -175,11 +180,15 @@ def train_and_store(
     run: Run,
     folder: store.RunFolder,
     report: Callable[[float], None],
+    checkpoints: Checkpoints,
 ) -> None:
-    """Train a run's networks and store them with their curves."""
+    """Train a run's networks, from their checkpoint where there is one, and store them with their curves."""
     start = time.perf_counter()
-    nets, history = train(method, task, data, Settings(**run.settings), run.seed, report=report)
-    seconds = time.perf_counter() - start
+    nets, history = train(
+        method, task, data, Settings(**run.settings), run.seed, report=report, checkpoints=checkpoints
+    )
+    # An interrupted training counts the epochs from before too.
+    seconds = max(time.perf_counter() - start, sum(row.seconds for row in history))
     folder.add_file(store.TRAINING, training_csv(history))
     state = {name: value.detach().cpu().contiguous() for name, value in nets.state_dict().items()}
     folder.add_file(
@@ -189,6 +198,7 @@ def train_and_store(
         converged=converged(history),
         parameters=sum(weights.numel() for weights in nets.parameters()),
     )
+    checkpoints.remove()
 
 
 def training_csv(history: Sequence[Epoch]) -> bytes:

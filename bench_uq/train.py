@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench_uq.checkpoint import Checkpoints, put_back, state_of
 from bench_uq.config import Settings
 from bench_uq.contracts import Method, Task
 from bench_uq.data import Resident
@@ -55,16 +56,27 @@ def train(
     seed: int,
     *,
     report: Callable[[float], None] = lambda progress: None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[nn.ModuleList, list[Epoch]]:
-    """Return the trained members and their curves; ``data`` are the training and the held-out examples."""
-    nets, history = nn.ModuleList(), []
-    for member in range(method.members):
+    """Return the trained members and their curves; ``data`` are the training and the held-out examples.
+
+    With ``checkpoints`` it goes on from the one that is there, and ends with the same bits as if never interrupted.
+    """
+    state = checkpoints.load() if checkpoints else None
+    history = [Epoch(**row) for row in state["history"]] if state else []
+    nets = nn.ModuleList(build(method, task, data[0].inputs.device) for _ in (state["finished"] if state else ()))
+    for net, values in zip(nets, state["finished"] if state else (), strict=True):
+        net.eval().load_state_dict(values)
+    for member in range(len(nets), method.members):
         torch.manual_seed(seed_of(seed, "build", member))
         net = build(method, task, data[0].inputs.device)
         torch.manual_seed(seed_of(seed, "train", member))
         shuffling = torch.Generator().manual_seed(seed_of(seed, "shuffle", member))
         optimiser = method.optimiser(net)
-        for epoch in range(settings.epochs):
+        done = sum(row.member == member for row in history)
+        if done:
+            put_back(state, net, optimiser, shuffling)
+        for epoch in range(done, settings.epochs):
             start = time.perf_counter()
             loss = train_epoch(method, net, optimiser, data[0], shuffling, (epoch, settings.epochs))
             if not math.isfinite(loss):
@@ -74,6 +86,8 @@ def train(
             if not math.isfinite(history[-1].kl):
                 raise Diverged(f"the KL is {history[-1].kl} in epoch {epoch + 1}")
             report((member + (epoch + 1) / settings.epochs) / method.members)
+            if checkpoints and checkpoints.due:
+                checkpoints.save(state_of(nets, net, optimiser, shuffling, history))
         torch.manual_seed(seed_of(seed, "finish", member))
         net.eval()
         method.finish(net, *data)

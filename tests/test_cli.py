@@ -141,19 +141,20 @@ def test_damaged_files_are_made_again(suite: Path) -> None:
 
 
 def test_killed_suite_goes_on(suite: Path, tmp_path: Path) -> None:
-    """A suite killed with SIGKILL, then interrupted with SIGINT (130), ends with the scores of an uninterrupted one."""
+    """A suite killed between two epochs, then with SIGINT (130), ends with an uninterrupted one's scores."""
     folder = tmp_path / "again"
     folder.mkdir()
-    command = [sys.executable, "-m", "bench_uq", *SMALL]
-    for number, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
+    command = [sys.executable, "-m", "bench_uq", *SMALL, "--checkpoint-every", "0"]
+    for number, code, file in ((signal.SIGKILL, -9, "checkpoint.safetensors"), (signal.SIGINT, 130, "run.json")):
         start = time.time()
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(folder / "results" / "quick" / "runs", "run.json", start)
+        wait_for(folder / "results" / "quick" / "runs", file, start)
         process.send_signal(number)
         assert process.wait(60) == code
     assert none_left(folder)
     assert bench(*SMALL, cwd=folder).returncode == 0
     assert contents(folder / "results" / "quick", *DERIVED) == contents(suite, *DERIVED)
+    assert not list(folder.rglob("checkpoint.safetensors"))
 
 
 def test_two_runners_share_a_folder(suite: Path, tmp_path: Path) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from bench_uq.checkpoint import NAME, Checkpoints
 from bench_uq.config import Settings
 from bench_uq.contracts import Examples, Method, Task
 from bench_uq.data import Resident, training_splits
 from bench_uq.likelihoods import Categorical, Gaussian
 from bench_uq.plugins import Plugins
+from bench_uq.store import RunFolder
 from bench_uq.train import Diverged, Epoch, converged, fall, train
 
 SETTINGS = Settings(epochs=2, batch=16)
@@ -141,3 +144,61 @@ def test_held_out_share() -> None:
     other = training_splits(examples, Settings(validation=0.2), 1)[1]
     assert set(other.targets) != set(held_out.targets)
     assert len(training_splits(examples, Settings(validation=0.2, train_images=30), 0)[0]) == 30
+
+
+class Cut(Exception):
+    """The machine died."""
+
+
+@pytest.mark.parametrize("name", [*Plugins().names("method"), "map[members=3]", "mnf[members=2]"])
+def test_interrupted_training_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
+    """A training cut off after any epoch goes on from its checkpoint to the weights and curves of an uncut one."""
+    settings = replace(SETTINGS, epochs=3)
+    nets, rows = train(method(name), TASK, data(), settings, 0)
+    calls = len(rows)
+    for cut in range(1, calls):
+        checkpoints = Checkpoints(RunFolder(tmp_path / str(cut)), 0.0)
+        seen = []
+
+        def report(progress: float, seen: list[float] = seen, cut: int = cut) -> None:
+            seen.append(progress)
+            if len(seen) == cut + 1:
+                raise Cut
+
+        with pytest.raises(Cut):
+            train(method(name), TASK, data(), settings, 0, report=report, checkpoints=checkpoints)
+        torch.manual_seed(99)
+        again, history = train(method(name), TASK, data(), settings, 0, checkpoints=checkpoints)
+        assert equal(nets.state_dict(), again.state_dict())
+        assert [replace(row, seconds=0) for row in history] == [replace(row, seconds=0) for row in rows]
+
+
+def test_a_checkpoint_spares_epochs(tmp_path: Path) -> None:
+    """Epochs before the checkpoint are not done again; a damaged checkpoint starts from the beginning."""
+    folder = RunFolder(tmp_path / "run")
+    train(method("map"), TASK, data(), SETTINGS, 0, checkpoints=Checkpoints(folder, 0.0))
+    progress: list[float] = []
+    train(method("map"), TASK, data(), SETTINGS, 0, report=progress.append, checkpoints=Checkpoints(folder, 0.0))
+    assert progress == []
+    path = folder.path / NAME
+    path.write_bytes(path.read_bytes()[:-1])
+    train(method("map"), TASK, data(), SETTINGS, 0, report=progress.append, checkpoints=Checkpoints(folder, 0.0))
+    assert progress == [0.5, 1.0]
+
+
+def test_checkpoints_hold_what_an_optimiser_has(tmp_path: Path) -> None:
+    """Nested data come back with their kinds; a state that cannot be stored ends the storing."""
+    checkpoints = Checkpoints(RunFolder(tmp_path / "run"), 0.0)
+    shared = torch.arange(3.0)
+    state = {
+        "state": {0: {"step": shared, "same": shared}},
+        "groups": [{"betas": (0.9, 1e-300), "on": True, "x": None}],
+    }
+    checkpoints.save(state)
+    found = checkpoints.load()
+    assert found["groups"] == state["groups"]
+    assert torch.equal(found["state"][0]["same"], shared)
+    assert checkpoints.due
+    checkpoints.save({"odd": {1}})
+    assert not checkpoints.due
+    assert found.keys() == checkpoints.load().keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -42,6 +43,14 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print the runs, which are stored, and an estimate of the time.")
 @click.option("--force", is_flag=True, help="Do again what is stored.")
 @click.option("--no-score", is_flag=True, help="Leave scoring to bench-uq score.")
+@click.option(
+    "--checkpoint-every",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often a training stores where it stands, after an epoch.",
+)
 def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None, **flags: Any) -> None:
     """Train each method on each dataset over the seeds, show it every condition, score what it predicts."""
     from bench_uq.config import read_suite
@@ -55,7 +64,8 @@ def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None
     folder = writable(results / suite_folder_name(chosen))
     contents = Contents(data_dir, results / ".contents.json")
     runs = make_plan(chosen, known, contents, notice=lambda text: click.echo(text, err=True))
-    planned = make_jobs(runs, folder, data_dir, known, choose_device(device), flags["force"])
+    how = {"force": flags["force"], "checkpoint_every": finite("--checkpoint-every", flags["checkpoint_every"])}
+    planned = make_jobs(runs, folder, data_dir, known, choose_device(device), how)
     at_once = jobs or default_jobs(planned)
     if flags["dry_run"]:
         dry_run(planned, at_once)
@@ -93,13 +103,22 @@ def default_jobs(planned: list[Job]) -> int:
     return max(1, min(len(planned), cores // threads))
 
 
-def make_jobs(runs: list[Run], folder: Path, root: Path, plugins: Plugins, device: str, force: bool) -> list[Job]:
+def finite(option: str, value: float) -> float:
+    """Return a number that click's range lets through, but not nan or inf."""
+    if not math.isfinite(value):
+        raise UsageError(f"{option} must be a finite number of at least 0, not {value}")
+    return value
+
+
+def make_jobs(
+    runs: list[Run], folder: Path, root: Path, plugins: Plugins, device: str, how: dict[str, Any]
+) -> list[Job]:
     """Return a job a run."""
     from bench_uq.environment import git_state
     from bench_uq.execute import Job
 
     git = git_state()
-    return [Job(run, folder, root, plugins.files, device, git, force) for run in runs]
+    return [Job(run, folder, root, plugins.files, device, git, **how) for run in runs]
 
 
 def do(planned: list[Job], at_once: int, description: str) -> int:

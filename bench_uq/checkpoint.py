@@ -1,0 +1,112 @@
+"""Where a training stands: stored now and then, so that one that was interrupted goes on from there, bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from bench_uq import store
+
+NAME = "checkpoint.safetensors"
+
+
+@dataclass
+class Checkpoints:
+    """The checkpoint of one run in its folder, at most one every so many seconds."""
+
+    folder: store.RunFolder
+    every: float
+    last: float = field(default_factory=time.perf_counter)
+
+    @property
+    def due(self) -> bool:
+        """Return whether it is time for the next one."""
+        return time.perf_counter() - self.last >= self.every
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Store what is nested in ``state``, in place of the one before; a state that cannot be stored is left out."""
+        tensors: list[Tensor] = []
+        try:
+            plain = json.dumps(flattened(state, tensors))
+        except TypeError:  # the optimiser of a plugin: it trains without checkpoints
+            self.every = math.inf
+            return
+        named = {str(index): tensor.detach().cpu().contiguous() for index, tensor in enumerate(tensors)}
+        self.folder.add_file(NAME, save(named, {"state": plain}))
+        self.last = time.perf_counter()
+
+    def load(self) -> Any:
+        """Return the state that was stored last, None without a whole one."""
+        if not self.folder.holds(NAME, repair=True):
+            return None
+        with safe_open(self.folder.path / NAME, framework="pt") as file:
+            tensors = [file.get_tensor(str(index)) for index in range(len(file.keys()))]
+            return nested(json.loads(file.metadata()["state"]), tensors)
+
+    def remove(self) -> None:
+        """Delete the checkpoint: the training has ended, or is to be done again."""
+        self.folder.forget([NAME])
+        (self.folder.path / NAME).unlink(missing_ok=True)
+
+
+def flattened(value: Any, tensors: list[Tensor]) -> Any:
+    """Return nested data as JSON can hold it, with its tensors moved to the list."""
+    if isinstance(value, Tensor):
+        tensors.append(value.clone())  # safetensors refuses tensors that share memory
+        return {"tensor": len(tensors) - 1}
+    if isinstance(value, Mapping):
+        return {"mapping": [[key, flattened(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return {type(value).__name__: [flattened(item, tensors) for item in value]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a {type(value).__name__} cannot be stored in a checkpoint")
+
+
+def nested(value: Any, tensors: Sequence[Tensor]) -> Any:
+    """Return what ``flattened`` was given."""
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "mapping":
+        return {key: nested(item, tensors) for key, item in content}
+    items = [nested(item, tensors) for item in content]
+    return tuple(items) if kind == "tuple" else items
+
+
+def state_of(
+    nets: Iterable[nn.Module], net: nn.Module, optimiser: torch.optim.Optimizer, shuffling: torch.Generator, rows: Any
+) -> dict[str, Any]:
+    """Return all that the rest of a training depends on: members done, the member at hand, and every random state."""
+    device = next(iter(net.state_dict().values())).device
+    return {
+        "finished": [dict(each.state_dict()) for each in nets],
+        "net": dict(net.state_dict()),
+        "optimiser": optimiser.state_dict(),
+        "shuffling": shuffling.get_state(),
+        "noise": torch.get_rng_state(),
+        "device_noise": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "history": [dataclasses.asdict(row) for row in rows],
+    }
+
+
+def put_back(state: Any, net: nn.Module, optimiser: torch.optim.Optimizer, shuffling: torch.Generator) -> None:
+    """Bring the member at hand, its optimiser and every random state to where the checkpoint was taken."""
+    net.load_state_dict(state["net"])
+    optimiser.load_state_dict(state["optimiser"])
+    shuffling.set_state(state["shuffling"])
+    torch.set_rng_state(state["noise"])
+    if state["device_noise"] is not None:
+        torch.cuda.set_rng_state(state["device_noise"], next(iter(net.state_dict().values())).device)
