@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench_uq._version import __version__
-from bench_uq.errors import one_line
+from bench_uq.errors import UsageError, one_line
+from bench_uq.folders import nearest, writable
 
 MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}  # packages that are imported under another name
 ROOM = 2e9  # bytes, about what a suite of images leaves behind
@@ -153,21 +154,17 @@ def machine() -> Findings:
 
 
 def folders(results: Path, reports: Path, data: Path) -> Findings:
-    """Look at whether each folder can be written to, and at the room there is."""
+    """Look at whether folders can be written to, as the commands do before they write, and at the room there is."""
     for name, folder in (("results", results), ("reports", reports), ("data", data)):
-        there = nearest(folder)
-        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-            yield Finding(name, f"{folder}{'' if folder.is_dir() else ', made when needed'}")
-            continue
-        why = "cannot be written to" if there.is_dir() else "is not a folder"
-        yield Finding(name, f"{folder}: {there} {why}", problem=name != "data", essential=name == "results")
+        there = os.path.isdir(folder)  # False, not an error, in a folder that may not be looked into
+        try:
+            if name != "data" or not there:  # data that are there are only read
+                writable(folder)
+            yield Finding(name, f"{folder}{'' if there else ', made when needed'}")
+        except UsageError as error:
+            yield Finding(name, str(error), problem=name != "data", essential=name == "results")
     free = shutil.disk_usage(nearest(results)).free
     yield Finding("disk", f"{gigabytes(free)} free for results", problem=free < ROOM)
-
-
-def nearest(folder: Path) -> Path:
-    """Return a folder, or the nearest one above it that is there."""
-    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 def gigabytes(count: float) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from bench_uq import __version__
-from bench_uq.doctor import release
+from bench_uq.doctor import folders, release
+from bench_uq.errors import UsageError
+from bench_uq.folders import writable
 
 PLUGINS = Path(__file__).parent / "plugins"
 
@@ -84,7 +88,7 @@ def test_a_machine_that_cannot_run(tmp_path: Path) -> None:
     assert code == 1
     assert rows["torch"].endswith("fails at import: ImportError: libtorch.so is damaged")
     assert rows["machine"].startswith("! ImportError")
-    assert rows["results"] == f"! file/results: {tmp_path}/file is not a folder"
+    assert rows["results"] == f"! cannot write to file/results: {tmp_path}/file is not a folder that can be written to"
     assert rows["digits"].startswith("ready")
     assert lines[-1].startswith("! bench-uq cannot run here: see torch, ")
     assert lines[-1].endswith("results")
@@ -103,6 +107,81 @@ def test_a_plugin_that_is_in_the_way(tmp_path: Path) -> None:
     assert "two plugins are called 'map'" in rows["map"]
     assert rows["nvidia-smi"].startswith("there")
     assert torch.cuda.is_available() or rows["device"].startswith("! CPU, although nvidia-smi is here")
+
+
+def nowhere(root: Path) -> None:
+    """Make a link to nothing."""
+    (root / "results").symlink_to("gone")
+
+
+def foreign(root: Path) -> None:
+    """Make a link that belongs to someone else."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a link to another user")
+    (root / "elsewhere").mkdir()
+    (root / "results").symlink_to("elsewhere")
+    os.lchown(root / "results", 12345, 12345)
+
+
+def file(root: Path) -> None:
+    """Put a file where the folder belongs."""
+    (root / "results").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (nowhere, "{root}/results is a link to nothing"),
+        (foreign, "{root}/results is a link made by someone else"),
+        (file, "{root}/results is not a folder that can be written to"),
+    ],
+)
+@pytest.mark.parametrize("below", ["", "/sub/sub"])
+def test_folders_are_judged_as_by_the_commands(
+    tmp_path: Path, make: Callable[[Path], None], words: str, below: str
+) -> None:
+    """Of a folder behind a bad link or a file, doctor says what a command says that is to write there."""
+    make(tmp_path)
+    folder = Path(f"{tmp_path}/results{below}")
+    with pytest.raises(UsageError) as refused:
+        writable(folder)
+    assert str(refused.value) == f"cannot write to {folder}: {words.format(root=tmp_path)}"
+    results, _, _, disk = folders(folder, tmp_path, tmp_path)
+    assert (results.text, results.problem, results.essential) == (str(refused.value), True, True)
+    assert disk.name == "disk"
+    _, reports, data, _ = folders(tmp_path, folder, folder)
+    assert (reports.text, reports.problem, reports.essential) == (str(refused.value), True, False)
+    there = make is foreign and not below  # data are read through any link
+    assert (data.text, data.problem) == (str(folder) if there else str(refused.value), False)
+
+
+@pytest.mark.parametrize("mode", [0o555, 0o666, 0o000])
+def test_folders_that_may_not_be_written_to(tmp_path: Path, mode: int) -> None:
+    """A folder that is read-only or may not be looked into is told of, whether or not what is asked for lies in it."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    (tmp_path / "shut" / "results").mkdir(parents=True)
+    (tmp_path / "shut").chmod(mode)
+    child = os.fork()
+    if child == 0:  # root may write anywhere
+        try:
+            if os.geteuid() == 0:
+                os.setuid(65534)
+            for name in ("shut", "shut/new", "shut/results" if mode != 0o555 else "shut/new/results"):
+                folder = tmp_path / name
+                results, reports, data, _ = folders(folder, folder, folder)
+                expected = f"cannot write to {folder}: {tmp_path}/shut is not a folder that can be written to"
+                assert (results.text, results.problem, results.essential) == (expected, True, True)
+                assert (reports.text, reports.problem) == (expected, True)
+                assert (data.text, data.problem) == (str(folder) if name == "shut" else expected, False)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    (tmp_path / "shut").chmod(0o755)
+    assert status == 0
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from bench_uq.cli import main
-from bench_uq.commands.options import writable
 from bench_uq.errors import UsageError
+from bench_uq.folders import writable
 
 REPO = Path(__file__).resolve().parents[1]
 LONG = "a" * 65

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,16 +65,3 @@ def suite_name(suite: str) -> str:
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', at most 64")
     return name
-
-
-def writable(folder: Path) -> Path:
-    """Return a folder to write to, refusing one that cannot be written to or that a link of someone else leads to."""
-    for path in (folder.absolute(), *folder.absolute().parents):
-        if path.is_symlink() and path.lstat().st_uid not in (os.geteuid(), 0):
-            raise UsageError(f"cannot write to {folder}: {path} is a link made by someone else")
-        if path.is_symlink() and not path.exists():
-            raise UsageError(f"cannot write to {folder}: {path} is a link to nothing")
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UsageError(f"cannot write to {folder}: {existing} is not a folder that can be written to")
-    return folder

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from bench_uq.commands.options import results_option, suite_name, suite_option, writable
+from bench_uq.commands.options import results_option, suite_name, suite_option
+from bench_uq.folders import writable
 
 
 @click.command()

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench_uq.commands.options import FAILED, data_option, listed, plugin_option, results_option, suite_option, writable
+from bench_uq.commands.options import FAILED, data_option, listed, plugin_option, results_option, suite_option
 from bench_uq.completion import plugin_names, settings
 from bench_uq.errors import UsageError
+from bench_uq.folders import writable
 
 if TYPE_CHECKING:
     from bench_uq.config import Suite

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from bench_uq.commands.options import data_option, plugin_option, results_option, suite_name, suite_option, writable
+from bench_uq.commands.options import data_option, plugin_option, results_option, suite_name, suite_option
 from bench_uq.errors import UsageError
+from bench_uq.folders import writable
 
 
 @click.command(name="score-predictions")
