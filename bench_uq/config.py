@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.resources
 import math
 import tomllib
@@ -107,8 +108,13 @@ def suite_path(name: str) -> Path:
     raise unknown("suite", name, shipped())
 
 
-def read_table(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Return a suite's table, laid over the suite that it extends."""
+def read_table(path: Path) -> dict[str, Any]:
+    """Return a suite's table, laid over the suites that it extends."""
+    return functools.reduce(laid_over, lineage(path).values())
+
+
+def lineage(path: Path, seen: tuple[Path, ...] = ()) -> dict[Path, dict[str, Any]]:
+    """Return the files of the suites that a suite extends, the furthest first, and its own, each with its table."""
     path = path.resolve()
     if path in seen:
         raise UsageError(f"suite {path.stem!r} extends itself")
@@ -120,11 +126,11 @@ def read_table(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     if str(table.get("network", "")).endswith(".py"):
         table["network"] = str(path.parent / table["network"])
     if "extends" not in table:
-        return table
+        return {path: table}
     name = str(table.pop("extends"))
     beside = path.parent / f"{name}.toml"
     base = beside if beside.is_file() else suite_path(name)
-    return laid_over(read_table(base, (*seen, path)), table)
+    return {**lineage(base, (*seen, path)), path: table}
 
 
 def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 @plugin_option
 @click.option("--dry-run", is_flag=True, help="Print the runs, which are stored, and an estimate of the time.")
 @click.option("--force", is_flag=True, help="Do again what is stored.")
-@click.option("--no-score", is_flag=True, help="Leave scoring to bench-uq score.")
 @click.option(
     "--checkpoint-every",
     type=click.FloatRange(min=0),
@@ -52,16 +51,20 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How often a training stores where it stands, after an epoch.",
 )
+@click.option("--no-score", is_flag=True, help="Leave scoring to bench-uq score.")
 def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None, **flags: Any) -> None:
     """Train each method on each dataset over the seeds, show it every condition, score what it predicts."""
-    from bench_uq.config import read_suite
+    from bench_uq.config import read_suite, suite_path
     from bench_uq.contents import Contents
     from bench_uq.plan import make_plan
     from bench_uq.plugins import Plugins
+    from bench_uq.references import check_names, hand_on, read_references
 
     known = Plugins(tuple(flags["plugins"]))
     changes = {"set": flags["assignments"], **{key: flags[key] for key in ("methods", "datasets", "seeds", "network")}}
     chosen = read_suite(suite, changes)
+    references = read_references(suite_path(suite))
+    check_names(references, known)
     folder = writable(results / suite_folder_name(chosen))
     contents = Contents(data_dir, results / ".contents.json")
     runs = make_plan(chosen, known, contents, notice=lambda text: click.echo(text, err=True))
@@ -72,6 +75,8 @@ def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None
         dry_run(planned, at_once)
         return
     contents.remember()
+    if folder.name == chosen.name:  # published values are of test splits
+        hand_on(references, folder)
     failed = do(planned, at_once, chosen.description)
     if not flags["no_score"]:
         from bench_uq.score import score as score_folder

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench_uq.errors import UsageError
+from bench_uq.references import FILE, Reference, read_file
 
 COLUMNS = {
     "runs.csv": "run method dataset seed status reason converged parameters train_seconds predict_seconds peak_memory "
@@ -64,6 +65,7 @@ class Results:
     runs: pd.DataFrame
     scores: pd.DataFrame
     curves: pd.DataFrame
+    references: tuple[Reference, ...] = ()  # published values, of whatever methods
 
     @property
     def datasets(self) -> list[str]:
@@ -79,7 +81,8 @@ class Results:
     def on(self, dataset: str) -> Results:
         """Return the results on one dataset."""
         runs, scores, curves = (frame[frame["dataset"] == dataset] for frame in (self.runs, self.scores, self.curves))
-        return replace(self, runs=runs, scores=scores, curves=curves)
+        references = tuple(one for one in self.references if one.dataset == dataset)
+        return replace(self, runs=runs, scores=scores, curves=curves, references=references)
 
     def seeds(self, method: str) -> Seeds:
         """Count the runs of a method; meant for the results on one dataset."""
@@ -90,7 +93,7 @@ class Results:
 
 
 def read(suite: Path) -> Results:
-    """Read runs.csv, scores.csv and curves.csv of the folder of a suite."""
+    """Read runs.csv, scores.csv and curves.csv of the folder of a suite, and reference.csv where there is one."""
     if not suite.is_dir():
         there = [path.name for path in suite.parent.glob("*") if path.is_dir()]
         near = difflib.get_close_matches(suite.name, there, n=1)
@@ -104,6 +107,7 @@ def read(suite: Path) -> Results:
         runs=runs,
         scores=_finished(scores, runs, suite / "scores.csv"),
         curves=_finished(curves, runs, suite / "curves.csv"),
+        references=tuple(read_file(suite / FILE)) if (suite / FILE).is_file() else (),
     )
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from bench_uq.report.captions import caption, heading, wrap
 from bench_uq.report.frames import Results
 from bench_uq.report.names import printable, slug
+from bench_uq.report.published import Compared, Comparison, comparison
+from bench_uq.report.published import caption as published_caption
 from bench_uq.report.tables import Cell, Column, Row, Table, clean_table, level_tables
 
 #: The width in points that a table keeps to: 5.5 inches fit the text of most papers.
 WIDTH = 397.0
 #: Letters of a method's name in one line of a table.
 NAME_WIDTH = 26
+#: The same where ours stands against published, and letters of a source and of the numbers of its notes in one line.
+COMPARED_WIDTH, SOURCE_WIDTH, NOTES_WIDTH = 20, 20, 9
 #: Points that letters take in 8 point type, the next smaller type as a share of that, and the room between columns.
 _NARROW, _WIDE, _DIGIT, _LOWER, _OTHER = 2.4, 7.1, 4.25, 4.4, 6.6
 _SMALL, _GAP = 0.94, 6.0
@@ -63,12 +67,15 @@ def fragments(results: Results) -> dict[str, str]:
     texts = {}
     for dataset in results.datasets:
         own = results.on(dataset)
-        # These names would fall on the document's or on the second fragment of another dataset.
-        name = slug(dataset, reserved=dataset == "main" or dataset.endswith("-attack"))
+        # These names would fall on the document's or on a further fragment of another dataset.
+        name = slug(dataset, reserved=dataset == "main" or dataset.endswith(("-attack", "-published")))
         texts[f"{name}.tex"] = table_float(clean_table(own), _label(results, dataset))
         attacks = [table_float(table, _label(results, dataset, *table.columns[:1])) for table in level_tables(own)]
         if attacks:
             texts[f"{name}-attack.tex"] = "\n".join(attacks)
+        if published := comparison(own):
+            label = _label(results, dataset).replace("table", "published", 1)
+            texts[f"{name}-published.tex"] = comparison_float(published, label)
     inputs = "\n".join(f"\\input{{{name}}}\n\\clearpage" for name in texts)
     return {**texts, "main.tex": _MAIN.format(suite=escape(results.suite), inputs=inputs)}
 
@@ -81,6 +88,48 @@ def table_float(table: Table, label: str) -> str:
         f"  \\caption{{{escape(caption(table))}}}\n  \\label{{{label}}}\n"
         f"  \\footnotesize\n  \\setlength{{\\tabcolsep}}{{{_GAP / 2:g}pt}}\n{blocks}\n\\end{{table*}}\n"
     )
+
+
+def comparison_float(table: Comparison, label: str) -> str:
+    """Return ours against published as a float; what names and sources take beyond a line stands beneath."""
+    groups = "\n    \\addlinespace\n".join(
+        "\n".join(
+            [
+                rf"    \multicolumn{{9}}{{@{{}}l@{{}}}}{{\emph{{{escape(group.title)}}}}} \\",
+                *(rf"    {line} \\" for row in group.rows for line in _compared(row)),
+            ]
+        )
+        for group in table.groups
+    )
+    heads = [rf"\multicolumn{{2}}{{c}}{{{head}}}" for head in ("Ours", "Published")]
+    return (
+        "\\begin{table*}[htbp]\n  \\centering\n"
+        f"  \\caption{{{escape(published_caption(table))}}}\n  \\label{{{label}}}\n"
+        f"  \\footnotesize\n  \\setlength{{\\tabcolsep}}{{{_GAP / 2:g}pt}}\n"
+        "  \\begin{tabular}{@{}lrr@{}lr@{}lrll@{}}\n    \\toprule\n"
+        f"    {' & '.join(['Method', 'n', *heads, 'Difference', 'Source', 'Notes'])} \\\\\n    \\midrule\n"
+        f"{groups}\n    \\bottomrule\n  \\end{{tabular}}\n\\end{{table*}}\n"
+    )
+
+
+def _compared(row: Compared) -> list[str]:
+    """Return the lines of one value: its method, source and notes take as many as they need."""
+    names = [escape(line) for line in wrap(row.method, COMPARED_WIDTH)]
+    names[0] = guarded(names[0]) + (escape("†") if row.seeds.unconverged else "")
+    names[1:] = [rf"\quad {line}" for line in names[1:]]
+    difference = escape(row.difference).replace("-", "$-$") if row.difference else "--"
+    numbers = [str(row.seeds), _cell(row.ours), _cell(row.published), difference]
+    sources = [escape(line) for line in (*wrap(row.source, SOURCE_WIDTH), f"({row.certainty})")]
+    notes = [escape(line) for line in wrap(", ".join(map(str, row.notes)), NOTES_WIDTH)]
+    height = max(map(len, (names, sources, notes)))
+    beside = [part + [""] * (height - len(part)) for part in (names, [" & ".join(numbers)], sources, notes)]
+    beside[1][1:] = [" & ".join([""] * 6)] * (height - 1)
+    return [" & ".join(parts) for parts in zip(*beside, strict=True)]
+
+
+def guarded(line: str) -> str:
+    """Return a line whose bracket or star is not read as an argument of the end of the row above."""
+    return "{}" + line if line[:1] in ("[", "*") else line
 
 
 def blocks_of(table: Table) -> list[list[int]]:
@@ -154,9 +203,7 @@ def _row(row: Row, places: list[int]) -> list[str]:
     first, *more = map(escape, wrap(row.method, NAME_WIDTH))
     dagger = escape("†") if row.seeds.unconverged else ""
     cells = " & ".join(_cell(row.cells[place]) for place in places)
-    # A bracket or a star that follows the end of a row would be read as its argument.
-    guard = "{}" if first[:1] in "[*" else ""
-    return [f"{guard}{first}{dagger} & {row.seeds} & {cells}", *(rf"\quad {line}" for line in more)]
+    return [f"{guarded(first)}{dagger} & {row.seeds} & {cells}", *(rf"\quad {line}" for line in more)]
 
 
 def _cell(cell: Cell) -> str:

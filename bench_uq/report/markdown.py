@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from bench_uq.report.captions import heading, notes, seeds_phrase
 from bench_uq.report.frames import Results
+from bench_uq.report.published import Comparison, comparison, legend
 from bench_uq.report.summaries import underconfidence
 from bench_uq.report.tables import Cell, Table, clean_table
 
@@ -53,6 +54,7 @@ def _dataset(results: Results) -> list[str]:
     phrase = seeds_phrase([row.seeds.finished for row in table.rows])
     marks = [f"{phrase[0].upper()}{phrase[1:]}.", *notes(table)]
     remarks = _underconfident(results)
+    published = comparison(results)
     return [
         f"## {escape(table.dataset)}",
         "",
@@ -60,6 +62,7 @@ def _dataset(results: Results) -> list[str]:
         "",
         escape(" ".join(marks)),
         *(["", *remarks] if remarks else []),
+        *(["", *_comparison(published)] if published else []),
     ]
 
 
@@ -72,6 +75,36 @@ def _table(table: Table) -> list[str]:
     ]
     rule = ["---", *["---:"] * (len(heads) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in [[escape(head) for head in heads], rule, *rows]]
+
+
+def _comparison(table: Comparison) -> list[str]:
+    """Return the values of others beside ours, and what differs between their protocols and ours."""
+    heads = ["score", "method", "n", "ours", "published", "difference", "source", "certainty", "notes"]
+    rule = ["---", "---", *["---:"] * 4, "---", "---", "---"]
+    rows = [
+        [
+            escape(group.title),
+            escape(row.method) + (" †" if row.seeds.unconverged else ""),
+            str(row.seeds),
+            _cell(row.ours),
+            _cell(row.published),
+            row.difference or "–",
+            escape(row.source),
+            row.certainty,
+            ", ".join(map(str, row.notes)),
+        ]
+        for group in table.groups
+        for row in group.rows
+    ]
+    notes = [f"{number}. {escape(note)}" for number, note in enumerate(table.notes, start=1)]
+    return [
+        "### Ours against published",
+        "",
+        *(f"| {' | '.join(cells)} |" for cells in [heads, rule, *rows]),
+        "",
+        escape(" ".join(legend(table))),
+        *(["", *notes] if notes else []),
+    ]
 
 
 def _cell(cell: Cell) -> str:

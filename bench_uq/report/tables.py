@@ -113,13 +113,13 @@ def _table(results: Results, columns: Iterable[Column], methods: list[str]) -> T
     for column in columns:
         found = {name: summaries.get((name, column.condition, column.level, column.metric)) for name in methods}
         digits = decimals(summary for summary in found.values() if summary)
-        filled.append([_cell(found[name], seeds[name].finished, digits) for name in methods])
+        filled.append([cell(found[name], seeds[name].finished, digits) for name in methods])
     cells = dict(zip(methods, zip(*filled, strict=True), strict=True))
     (dataset,) = results.datasets
     return Table(dataset, columns, tuple(Row(method, seeds[method], cells[method]) for method in methods))
 
 
-def _cell(summary: Summary | None, finished: int, digits: int) -> Cell:
+def cell(summary: Summary | None, finished: int, digits: int) -> Cell:
     """Round one score; say how many seeds it rests on where finished runs lack it."""
     if summary is None:
         return Cell()
