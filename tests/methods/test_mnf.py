@@ -37,7 +37,9 @@ def spread(layer: Layer, seed: int = 1) -> Layer:
         )
         layer.contraction.copy_(torch.linspace(-0.8, 1.6, len(layer.contraction)))
         layer.r_log_precision.copy_(torch.linspace(-0.5, 0.7, len(layer.r_mean)))
-        layer.r_mean.fill_(2)
+        layer.r_mean.fill_(
+            1 if layer.head == "sigmoid" else 2
+        )  # a deviation below 1 makes more of distances, and noise
     return layer
 
 
@@ -118,8 +120,9 @@ def log_r(layer: Layer, z: Tensor, weights: Tensor) -> Tensor:
     total = log_det
     for i in range(z.shape[1]):
         mean = sum(layer.r_mean[i] * unit for unit in units) / len(units)
-        log_precision = sum(layer.r_log_precision[i] * unit for unit in units) / len(units)
-        total = total + Normal(mean, (-0.5 * log_precision).exp()).log_prob(z_b[:, i])
+        scale = sum(layer.r_log_precision[i] * unit for unit in units) / len(units)
+        std = 1 / (1 + (-scale).exp()) if layer.head == "sigmoid" else (-0.5 * scale).exp()
+        total = total + Normal(mean, std).log_prob(z_b[:, i])
     return total
 
 
@@ -139,8 +142,16 @@ def bound_by_draws(layer: Layer, count: int) -> Tensor:
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize(
     "options",
-    [{}, {"flows": 0}, {"flows": 1, "bias": False}, {"prior_std": 0.5}, {"max_std": 0.6}],
-    ids=["default", "no-flow", "no-bias", "narrow-prior", "capped"],
+    [
+        {},
+        {"flows": 0},
+        {"flows": 1, "bias": False},
+        {"prior_std": 0.5},
+        {"max_std": 0.6},
+        {"masks": "fixed"},
+        {"head": "sigmoid"},
+    ],
+    ids=["default", "no-flow", "no-bias", "narrow-prior", "capped", "fixed-masks", "sigmoid"],
 )
 def test_kl_against_explicit_weights(kind, options):
     """The mean of kl() is that of the bound's integrand under explicit weights, within 5 standard errors."""
@@ -152,6 +163,18 @@ def test_kl_against_explicit_weights(kind, options):
     error = (ours.var() / len(ours) + explicit.var() / len(explicit)).sqrt()
     assert error < 0.05, "too noisy to tell a wrong constant"
     assert ours.mean() == pytest.approx(explicit.mean().item(), abs=5 * error.item())
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("head", ["precision", "sigmoid"])
+def test_r_of_known_weights(kind, head):
+    """Where weights do not vary, log r(z|W) is that of explicit weights to rounding, under either head."""
+    layer = make(kind, head=head, masks="fixed")
+    with torch.no_grad():
+        layer.weight_log_variance.fill_(-80)
+        for z in torch.randn(5, 1, len(layer.z_mean), dtype=torch.float64):
+            expected = log_r(layer, z, draw_weights(layer, z))
+            assert layer.log_r(z).item() == pytest.approx(expected.item(), rel=1e-9)
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -345,6 +368,17 @@ def test_start():
     torch.testing.assert_close(layer.z_log_variance.exp(), torch.full((300,), 0.1))
     assert [step.inner.out_features for step in (*layer.flow_q.steps, *layer.flow_r.steps)] == [50, 50, 100, 100]
     assert [len(MNFConv2d(2, 3, 2).z_mean), len(MNFLinear(2, 3).z_mean)] == [3, 2]
+
+
+@pytest.mark.parametrize("masks", ["fresh", "fixed"])
+@pytest.mark.parametrize("head", ["precision", "sigmoid"])
+def test_options_reach_the_layers(masks, head, images):
+    """Masks and head of the method are those of every layer that it builds, masks in the flow of q and of r."""
+    layers = [module for module in MNF(masks=masks, head=head).build(images).modules() if hasattr(module, "kl")]
+    assert len(layers) == 4
+    for layer in layers:
+        assert layer.head == head
+        assert [flow.masks is not None for flow in (layer.flow_q, layer.flow_r)] == [masks == "fixed"] * 2
 
 
 def test_kl_of_a_network_is_the_sum_of_its_layers(images):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -11,10 +12,10 @@ from torch import Tensor, nn
 from bench_uq.methods.mnf import MaskedFlow
 
 
-def flow(dim: int, steps: int, hidden: int = 7, scale: float = 1.0, seed: int = 0) -> MaskedFlow:
+def flow(dim: int, steps: int, hidden: int = 7, scale: float = 1.0, seed: int = 0, fixed: bool = False) -> MaskedFlow:
     """Return a flow in float64 that is far from the identity."""
     torch.manual_seed(seed)
-    made = MaskedFlow(dim, steps, hidden).double()
+    made = MaskedFlow(dim, steps, hidden, fixed_masks=fixed).double()
     with torch.no_grad():
         for values in made.parameters():
             values += scale * torch.randn_like(values)
@@ -58,11 +59,12 @@ def test_step_log_determinant(dim):
         torch.testing.assert_close(log_det[0], torch.linalg.slogdet(jacobian).logabsdet, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("dim", [1, 4, 6])
+@pytest.mark.parametrize("dim", [1, 2, 4, 6])
 @pytest.mark.parametrize("steps", [0, 1, 2, 4])
-def test_flow_log_determinant(dim, steps):
+@pytest.mark.parametrize("fixed", [False, True], ids=["fresh", "fixed"])
+def test_flow_log_determinant(dim, steps, fixed):
     """The log-determinant of a whole flow is that of autograd's Jacobian under the same masks, for each example."""
-    made = flow(dim, steps)
+    made = flow(dim, steps, fixed=fixed)
     z = torch.randn(5, dim, dtype=torch.float64)
 
     def moved(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -180,3 +182,58 @@ def test_masks_are_fresh_and_fair():
     correlation = torch.corrcoef(kept.T).fill_diagonal_(0)
     assert correlation.abs().max() < 5 / 4000**0.5
     assert not (made(z)[0] == z).double().equal(kept)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5, 8])
+def test_fixed_masks_alternate(dim):
+    """Fixed masks are zeros and ones that keep half of the dimensions; each moves in one of two consecutive steps."""
+    made = flow(dim, steps=5, fixed=True)
+    assert made.masks.shape == (5, dim)
+    assert made.masks[0].sum() == dim // 2
+    assert (made.masks[1:] + made.masks[:-1]).eq(1).all()
+    z, moved = torch.randn(3, dim, dtype=torch.float64), []
+    for index, step in enumerate(made.steps):
+        moved.append(step.move(z, made.mask(index, z)) != z)
+        assert moved[-1].equal(made.masks[index].eq(0).expand(3, dim))
+    assert all((before ^ after).all() for before, after in itertools.pairwise(moved))
+
+
+def test_fixed_masks_are_drawn_once():
+    """Which half a flow moves first is drawn when it is made, so that two flows differ."""
+    masks = {tuple(flow(12, 2, seed=seed, fixed=True).masks[0].tolist()) for seed in range(5)}
+    assert len(masks) == 5
+
+
+def test_fixed_masks_are_saved():
+    """Fixed masks are no parameters but part of the state: a strict load gives the same flow; fresh ones are not."""
+    made, other = flow(6, 2, seed=1, fixed=True), flow(6, 2, seed=2, fixed=True)
+    assert "masks" not in dict(made.named_parameters())
+    assert not made.masks.equal(other.masks)
+    other.load_state_dict(made.state_dict(), strict=True)
+    z = torch.randn(4, 6, dtype=torch.float64)
+    for ours, theirs in zip(made(z), other(z), strict=True):
+        assert ours.equal(theirs)
+    assert "masks" not in flow(6, 2).state_dict()
+
+
+def test_fixed_masks_leave_nothing_to_chance():
+    """Under fixed masks equal inputs move alike, in every call and batch, and no random number is drawn."""
+    made = flow(6, 3, fixed=True)
+    z = torch.randn(1, 6, dtype=torch.float64).expand(4, 6)
+    state = torch.get_rng_state()
+    (moved, log_det), again = made(z), made(z[:1])
+    assert torch.get_rng_state().equal(state)
+    assert made.move(z).equal(moved)
+    torch.testing.assert_close(moved, again[0].expand(4, 6), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(log_det, again[1].expand(4), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5])
+def test_inverse_through_fixed_masks(dim):
+    """Undoing the steps last to first under their masks gives the z that a flow was given."""
+    made = flow(dim, 3, fixed=True)
+    z = torch.randn(5, dim, dtype=torch.float64)
+    back, _ = made(z)
+    for index in reversed(range(3)):
+        back = made.steps[index].inverse(back, made.masks[index])
+    torch.testing.assert_close(back, z, rtol=1e-9, atol=1e-9)
