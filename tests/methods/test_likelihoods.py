@@ -168,3 +168,40 @@ def test_gaussian_samples():
     error = rows[:, 1].exp().sqrt() / 20_000**0.5
     assert ((samples.mean(0) - rows[:, 0]).abs() < 5 * error).all()
     torch.testing.assert_close(samples.var(0), rows[:, 1].exp(), rtol=5 * (2 / 20_000) ** 0.5, atol=0)
+
+
+def test_known_noise_takes_the_place_of_the_second_output():
+    """With a known deviation of 3 every draw has a variance of 9, whatever a network of targets of std 4 puts out."""
+    likelihood = Gaussian(mean=20.0, std=4.0, noise=3.0)
+    outputs = torch.tensor([[[0.5, -1e4], [0.5, 0.0]], [[-1.0, 2.0], [-1.0, 1e4]]], requires_grad=True)
+    draws = likelihood.scale(outputs)
+    assert draws[..., 0].tolist() == [[22.0, 22.0], [16.0, 16.0]]
+    assert draws[..., 1].exp().flatten().tolist() == pytest.approx([9.0] * 4)
+    targets = torch.tensor([18.0, 25.0])
+    expected = stats.norm.logpdf(targets.numpy(), [[22.0], [16.0]], 3.0)
+    log_prob = likelihood.log_prob(draws, targets)
+    assert log_prob.detach().numpy() == pytest.approx(expected, rel=1e-5)
+    log_prob.sum().backward()
+    assert outputs.grad[..., 0].all()
+    assert not outputs.grad[..., 1].any(), "the second output is of no use"
+    stored = likelihood.mixture(draws.detach(), targets)
+    assert stored["draw_variance"].tolist() == pytest.approx([9.0, 9.0])
+    assert stored["variance"].tolist() == pytest.approx([9.0 + 9.0, 9.0 + 9.0])  # and that of the means, 22 and 16
+    assert stored["log_density"].numpy() == pytest.approx(np.log(np.exp(expected).mean(0)), rel=1e-5)
+
+
+def test_samples_of_known_noise():
+    """Targets that are drawn vary by the known noise around the network's mean."""
+    draws = Gaussian(mean=20.0, std=4.0, noise=3.0).scale(torch.tensor([[0.5, 7.0]]).double())
+    samples = Gaussian(20.0, 4.0, 3.0).sample(draws.expand(20_000, 1, 2), torch.Generator().manual_seed(0))
+    assert samples.mean().item() == pytest.approx(22, abs=5 * 3 / 20_000**0.5)
+    assert samples.var().item() == pytest.approx(9, rel=5 * (2 / 20_000) ** 0.5)
+
+
+def test_fitting_keeps_known_noise():
+    """Mean and std are filled in from the training targets, or kept where they are given; the noise is kept."""
+    targets = np.array([1.0, 2.0, 6.0], np.float32)
+    fitted = Gaussian(noise=3.0).fitted(targets)
+    assert (fitted.mean, fitted.std, fitted.noise) == (3.0, pytest.approx(math.sqrt(14 / 3)), 3.0)
+    assert Gaussian(mean=5.0, std=2.0, noise=3.0).fitted(targets) == Gaussian(mean=5.0, std=2.0, noise=3.0)
+    assert math.isnan(Gaussian().fitted(targets).noise)
