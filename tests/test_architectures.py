@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bench_uq.api import Categorical, Gaussian, Layers, Network, Task
-from bench_uq.architectures import check_network, network, resnet18
+from bench_uq.architectures import check_network, lenet_wide, network, resnet18
 from bench_uq.errors import UsageError
 from bench_uq.networks import split
 from bench_uq.plugins import Plugins
@@ -49,6 +49,28 @@ def built(task: Task, method: str = "map") -> nn.Module:
 def test_resnet18_has_the_known_size() -> None:
     """With ten classes and a 3x3 stem ResNet-18 has 11,173,962 parameters, as published codes for CIFAR-10 count."""
     assert sum(weights.numel() for weights in resnet18(COLOUR, Layers()).parameters()) == 11_173_962
+
+
+def test_lenet_wide_has_the_known_weights() -> None:
+    """The LeNet for CIFAR has 192-192-1000 units: 5,747,394 parameters for ten classes of 3x32x32 images."""
+    weights = list(lenet_wide(COLOUR, Layers()).parameters())
+    shapes = [tuple(values.shape) for values in weights if values.dim() > 1]
+    assert shapes == [(192, 3, 5, 5), (192, 192, 5, 5), (1000, 4800), (10, 1000)]
+    assert sum(values.numel() for values in weights) == 5_747_394
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 16, 40)])
+def test_lenet_wide_takes_images_from_16(shape: tuple[int, ...]) -> None:
+    """Images of at least 16x16 have an output for each class."""
+    check_network(Task(shape, Categorical(4), network="lenet-wide"))
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 15), (3, 15, 32)])
+def test_lenet_wide_refuses_small_images(shape: tuple[int, ...]) -> None:
+    """Smaller images are refused in one line with their size, where lenet would shrink without a word."""
+    with pytest.raises(UsageError) as caught:
+        check_network(Task(shape, Categorical(4), network="lenet-wide"))
+    assert str(caught.value) == f"lenet-wide is for images of at least 16x16, not {shape[1]}x{shape[2]}"
 
 
 def test_resnet18_computes_what_torchvision_does() -> None:
@@ -137,7 +159,8 @@ def test_mistakes_in_a_network_are_told(text: str, words: str, tmp_path: Path) -
     assert "\n" not in str(caught.value)
 
 
-def test_images_alone_for_convolutions() -> None:
-    """ResNet-18 on a table of features is refused in one line."""
-    with pytest.raises(UsageError, match="network 'resnet18' fails on inputs of 5"):
-        check_network(Task((5,), Gaussian(), network="resnet18"))
+@pytest.mark.parametrize("name", ["resnet18", "lenet-wide"])
+def test_images_alone_for_convolutions(name: str) -> None:
+    """A network of convolutions on a table of features is refused in one line."""
+    with pytest.raises(UsageError, match=f"network '{name}' fails on inputs of 5"):
+        check_network(Task((5,), Gaussian(), network=name))
