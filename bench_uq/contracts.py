@@ -57,7 +57,7 @@ class Predictions:
     and where the labels belong to the classes ``targets`` (N,) and ``log_density`` (N,), the log of the mean
     probability of the true class; for real targets: ``mean``, ``variance``, ``draw_variance``, ``targets``,
     ``log_density`` (N,) and ``quantiles`` (N, Q) at likelihoods.QUANTILE_LEVELS. Of networks that
-    bench-uq trained also ``inputs``, the first few inputs as they were shown.
+    bench-uq trained also ``inputs`` as they were shown, the first few or, of a single feature, all.
     """
 
     arrays: Mapping[str, np.ndarray]
