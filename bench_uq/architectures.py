@@ -47,8 +47,9 @@ def lenet(task: Task, layers: Layers, widths: tuple[int, int, int] = (20, 50, 50
 
 def lenet_wide(task: Task, layers: Layers) -> Network:
     """Return the LeNet of Louizos & Welling 2017 for CIFAR, 192-192-1000, without padding."""
-    if min(task.input_shape[1:]) < 16:
-        raise UsageError(f"lenet-wide is for images of at least 16x16, not {task.input_shape[1]}x{task.input_shape[2]}")
+    if len(task.input_shape) != 3 or min(task.input_shape[1:]) < 16:
+        shape = "x".join(map(str, task.input_shape[1:] or task.input_shape))
+        raise UsageError(f"lenet-wide is for images of at least 16x16, not {shape}")
     return lenet(task, layers, (192, 192, 1000))
 
 

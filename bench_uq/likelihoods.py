@@ -130,6 +130,10 @@ class Gaussian(Likelihood):
     #: Log-variances are kept within these bounds of the standardised scale, so that exp never overflows.
     bounds: ClassVar[tuple[float, float]] = (-14.0, 14.0)
 
+    def __post_init__(self) -> None:
+        if self.noise <= 0:
+            raise ValueError(f"noise must be above 0, not {self.noise}")
+
     @property
     def parameters(self) -> int:
         """Mean and log-variance."""

@@ -159,8 +159,11 @@ def test_mistakes_in_a_network_are_told(text: str, words: str, tmp_path: Path) -
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "lenet-wide"])
-def test_images_alone_for_convolutions(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("resnet18", "network 'resnet18' fails on inputs of 5"), ("lenet-wide", "images of at least 16x16, not 5$")],
+)
+def test_images_alone_for_convolutions(name: str, words: str) -> None:
     """A network of convolutions on a table of features is refused in one line."""
-    with pytest.raises(UsageError, match=f"network '{name}' fails on inputs of 5"):
+    with pytest.raises(UsageError, match=words):
         check_network(Task((5,), Gaussian(), network=name))

@@ -205,3 +205,10 @@ def test_fitting_keeps_known_noise():
     assert (fitted.mean, fitted.std, fitted.noise) == (3.0, pytest.approx(math.sqrt(14 / 3)), 3.0)
     assert Gaussian(mean=5.0, std=2.0, noise=3.0).fitted(targets) == Gaussian(mean=5.0, std=2.0, noise=3.0)
     assert math.isnan(Gaussian().fitted(targets).noise)
+
+
+@pytest.mark.parametrize("noise", [0.0, -1.0])
+def test_noise_that_is_none(noise):
+    """A standard deviation of the noise that is not above 0 is refused."""
+    with pytest.raises(ValueError, match=f"noise must be above 0, not {noise}"):
+        Gaussian(noise=noise)
