@@ -137,7 +137,7 @@ def _group(results: Results, known: list[Reference], summaries: dict[Place, Summ
                 difference=_signed(summary.mean - float(one.value), digits) if summary else "",
                 source=one.source,
                 certainty=one.certainty,
-                notes=tuple(notes.index(note) + 1 for note in _notes(one)),
+                notes=tuple(sorted(notes.index(note) + 1 for note in _notes(one))),
             )
         )
     column = Column(known[0].metric, known[0].condition)
