@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @listed("methods", "Methods instead of the suite's: mnf,dropout[rate=0.2]", plugin_names("method"))
 @listed("datasets", "Datasets instead of the suite's.", plugin_names("dataset"))
 @listed("seeds", "Seeds instead of the suite's.")
-@click.option("--network", metavar="NAME|FILE.py", help="Network instead of the task's: lenet, mlp, resnet18 or yours.")
+@click.option("--network", metavar="NAME|FILE.py", help="Network instead of the task's: a name or your own file.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time. [default: cores / threads, 1 on a GPU]")
 @results_option
