@@ -378,7 +378,7 @@ COLUMNS = {
 
 
 def draw(problems: list[Problem], layers: dict[tuple[str, str], Explicit], path: Path) -> None:
-    """Draw each posterior with 300 draws of mean-field's best q and of learned q(W): a row each problem."""
+    """Draw each posterior with 300 draws of mean-field's best q and of the learned q(W) with the highest bound."""
     matplotlib.use("Agg")
     figure, axes = plt.subplots(len(problems), 1 + len(COLUMNS), figsize=(9, 6.6), layout="constrained")
     for row, problem in zip(axes, problems, strict=True):
@@ -422,10 +422,10 @@ def main() -> None:
     clock = time.perf_counter()
 
     def keep(stack: Stack, label: str) -> None:
-        found.extend(rows(stack, label))
-        for index, job in enumerate(stack.jobs):
-            if job.start.name == "narrow" and job.seed == 0 and job.problem.inputs * job.problem.outputs == 2:
-                drawn[job.problem.name, label] = stack.at(index)
+        new = list(rows(stack, label))
+        found.extend(new)
+        for name, (_, indices) in stack.problems.items():
+            drawn[name, label] = stack.at(max(indices, key=lambda index: new[index]["bound"]))
         with arguments.out.open("w", newline="") as file:
             writer = csv.DictWriter(file, found[0])
             writer.writeheader()
