@@ -76,9 +76,10 @@ def label(results: Results, method: str, seeds: int, width: int = 24) -> str:
     """Return what a method is called in a figure, with the seeds that it rests on where some are missing."""
     own = results.seeds(method)
     missing = "" if seeds == own.planned else f" ({seeds}/{own.planned} seeds)"
-    suffix = (" †" if own.unconverged else "") + missing
-    *lines, last = wrap(text(method), width)
-    ends = [last + suffix] if len(last + suffix) <= width else [last, suffix.strip()]
+    dagger = " †" if own.unconverged else ""
+    *lines, last = wrap(text(method), width - len(dagger))
+    last += dagger
+    ends = [last + missing] if len(last + missing) <= width else [last, missing.strip()]
     return "\n".join([*lines, *ends])
 
 
