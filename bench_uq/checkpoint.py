@@ -54,8 +54,9 @@ class Checkpoints:
             return nested(json.loads(file.metadata()["state"]), tensors)
 
     def remove(self) -> None:
-        """Delete the checkpoint: the training has ended, or is to be done again."""
-        self.folder.forget([NAME])
+        """Delete the checkpoint, if any: the training has ended, or is to be done again."""
+        if NAME in self.folder.record().get("files", {}):
+            self.folder.forget([NAME])
         (self.folder.path / NAME).unlink(missing_ok=True)
 
 
@@ -92,6 +93,7 @@ def state_of(
     """Return all that the rest of a training depends on: members done, the member at hand, and every random state."""
     device = next(iter(net.state_dict().values())).device
     return {
+        "device": device.type,
         "finished": [dict(each.state_dict()) for each in nets],
         "net": dict(net.state_dict()),
         "optimiser": optimiser.state_dict(),

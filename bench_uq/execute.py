@@ -140,6 +140,7 @@ def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> 
     dataset = plugins.spec("dataset", run.dataset_full).value
     splits = training_splits(load(dataset, "train", job.root, run.seed), settings, run.seed)
     task = dataclasses.replace(fitted(dataset.task(job.root), splits[0]), network=run.network)
+    checkpoints = Checkpoints(folder, job.checkpoint_every)
     if job.force or not is_trained(folder, repair=True):
         folder.forget(name for name in folder.record().get("files", {}) if name.endswith(".npz"))
         folder.update(environment=environment(device), git=job.git, predict_seconds={}, peak_memory=0)
@@ -148,10 +149,10 @@ def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> 
             copy_training(reuse, folder)
         else:
             data = (Resident(splits[0], device, settings.batch), Resident(splits[1], device, BLOCK))
-            checkpoints = Checkpoints(folder, job.checkpoint_every)
             if job.force:
                 checkpoints.remove()
             train_and_store(method, task, data, run, folder, lambda share: report(0.8 * share), checkpoints)
+    checkpoints.remove()  # also one that was left where a process ended between storing and this
     if are_points(splits[0]) and not folder.holds(store.POINTS, repair=True):
         folder.add_file(store.POINTS, points_csv(splits[0]))
     nets = restored(method, task, device, folder)
@@ -198,7 +199,6 @@ def train_and_store(
         converged=converged(history),
         parameters=sum(weights.numel() for weights in nets.parameters()),
     )
-    checkpoints.remove()
 
 
 def training_csv(history: Sequence[Epoch]) -> bytes:

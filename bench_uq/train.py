@@ -63,6 +63,8 @@ def train(
     With ``checkpoints`` it goes on from the one that is there, and ends with the same bits as if never interrupted.
     """
     state = checkpoints.load() if checkpoints else None
+    if state and state["device"] != data[0].inputs.device.type:
+        state = None  # its random states are of another kind of device
     history = [Epoch(**row) for row in state["history"]] if state else []
     nets = nn.ModuleList(build(method, task, data[0].inputs.device) for _ in (state["finished"] if state else ()))
     for net, values in zip(nets, state["finished"] if state else (), strict=True):

@@ -186,6 +186,17 @@ def test_a_checkpoint_spares_epochs(tmp_path: Path) -> None:
     assert progress == [0.5, 1.0]
 
 
+def test_a_checkpoint_of_another_device_is_left(tmp_path: Path) -> None:
+    """A training that moves to another kind of device starts from the beginning."""
+    folder = RunFolder(tmp_path / "run")
+    train(method("map"), TASK, data(), SETTINGS, 0, checkpoints=Checkpoints(folder, 0.0))
+    checkpoints = Checkpoints(folder, 0.0)
+    checkpoints.save({**checkpoints.load(), "device": "cuda"})
+    progress: list[float] = []
+    train(method("map"), TASK, data(), SETTINGS, 0, report=progress.append, checkpoints=checkpoints)
+    assert progress == [0.5, 1.0]
+
+
 def test_checkpoints_hold_what_an_optimiser_has(tmp_path: Path) -> None:
     """Nested data come back with their kinds; a state that cannot be stored ends the storing."""
     checkpoints = Checkpoints(RunFolder(tmp_path / "run"), 0.0)
