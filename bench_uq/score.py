@@ -27,6 +27,7 @@ CURVES = ("dataset", "method", "seed", "condition", "level", "curve", "x", "y", 
 RUNS = (
     *("run", "method", "dataset", "seed", "status", "reason", "converged", "parameters"),
     *("train_seconds", "predict_seconds", "peak_memory", "environment"),
+    *("network", "epochs", "draws", "seconds_per_1000", "command"),
 )
 #: What was computed of a run, kept beside it until one of its files or the metrics change.
 KEPT = "scored.json"
@@ -47,20 +48,21 @@ def score(folder: Path) -> None:
 def write_derived(folder: Path, plan: Mapping[str, Any]) -> None:
     """Write the derived files of the planned runs."""
     scores, curves, examples = list[list[Any]](), list[list[Any]](), dict[str, np.ndarray]()
+    records, sizes = dict[str, dict[str, Any]](), dict[str, dict[str, int]]()
     source = source_hash()
     for entry in plan.values():
         run = store.run_folder(folder, entry["run"])
         kept = scored(run, entry, source)
+        records[entry["run"]], sizes[entry["run"]] = run.record(), kept["sizes"]
         names = [entry["dataset"], entry["method"], entry["seed"]]
         scores += [[*names, *row, entry["run"]] for row in kept["scores"]]
         curves += [[*names, *row, entry["run"]] for row in kept["curves"]]
         alike = [other for other in plan.values() if all(other[key] == entry[key] for key in ("method", "dataset"))]
         if entry["seed"] == min(other["seed"] for other in alike):
             examples |= examples_of(run, entry)
-    records = {entry["run"]: store.run_folder(folder, entry["run"]).record() for entry in plan.values()}
     write_csv(folder / "scores.csv", SCORES, scores)
     write_csv(folder / "curves.csv", CURVES, curves)
-    write_csv(folder / "runs.csv", RUNS, [*run_rows(plan, records), *superseded_rows(folder, plan)])
+    write_csv(folder / "runs.csv", RUNS, [*run_rows(plan, records, sizes), *superseded_rows(folder, plan)])
     environments = {fingerprint(facts): facts for facts in map(environment_of, records.values()) if facts}
     store.write_json(folder / "environment.json", [{"id": key, **environments[key]} for key in sorted(environments)])
     buffer = io.BytesIO()
@@ -100,7 +102,7 @@ def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[
 
 
 def computed(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Compute all scores and curves of a run: rows without the columns that name the run."""
+    """Compute all scores and curves of a run, as rows without the columns that name it, and its numbers of examples."""
     from bench_uq.metrics import applicable
     from bench_uq.metrics.curves import curves
 
@@ -114,7 +116,7 @@ def computed(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[s
             scores.append([*place, metric.id, finite(metric.compute(predictions, against))])
         for name, xs, ys in curves(predictions, against):
             lines += [[*place, name, float(x), finite(y)] for x, y in zip(xs, ys, strict=True)]
-    return {"scores": scores, "curves": lines}
+    return {"scores": scores, "curves": lines, "sizes": {file: len(one) for file, one in stored.items()}}
 
 
 def finite(value: Any) -> float | None:
@@ -177,7 +179,9 @@ def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.
     return found
 
 
-def run_rows(plan: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
+def run_rows(
+    plan: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]], sizes: Mapping[str, Mapping[str, int]]
+) -> list[list[Any]]:
     """Return a row a planned run, whatever became of it."""
     rows = []
     for entry in plan.values():
@@ -192,9 +196,31 @@ def run_rows(plan: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]]) 
             "reason": without_folders(record.get("reason")),
             "predict_seconds": sum(filter(None, seconds)) if any(seconds) else None,
             "environment": fingerprint(facts) if facts else None,
+            "network": record.get("identity", {}).get("network"),
+            "epochs": record.get("settings", {}).get("epochs"),
+            "draws": most_draws(record, wanted),
+            "seconds_per_1000": clean_seconds(record, entry["shown"], sizes[entry["run"]]),
+            "command": entry.get("command"),
         }
         rows.append([row[name] for name in RUNS])
     return rows
+
+
+def most_draws(record: Mapping[str, Any], files: Sequence[str]) -> int | None:
+    """Return how many draws a prediction was to be averaged over; some methods have fewer."""
+    elsewhere = [record.get("sources", {}).get(file, {}).get("draws") for file in files]
+    return max(filter(None, elsewhere), default=record.get("settings", {}).get("draws"))
+
+
+def clean_seconds(
+    record: Mapping[str, Any], shown: Sequence[Mapping[str, Any]], sizes: Mapping[str, int]
+) -> float | None:
+    """Return the seconds that 1,000 clean predictions took, all draws together."""
+    for file in (one["file"] for one in shown if is_clean(one)):
+        seconds = record.get("predict_seconds", {}).get(file)
+        if seconds and sizes.get(file):
+            return 1000 * float(seconds) / sizes[file]
+    return None
 
 
 def without_folders(reason: str | None) -> str | None:

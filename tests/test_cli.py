@@ -77,7 +77,11 @@ def test_derived_files(suite: Path) -> None:
     assert "accuracy" not in set(scores[scores.condition == "letters"].metric)
     shares = scores[scores.metric.isin(["accuracy", "ece", "auroc_entropy"])].value
     assert shares.between(0, 1).all()
-    assert len(pd.read_csv(suite / "runs.csv")) == 4
+    runs = pd.read_csv(suite / "runs.csv")
+    assert len(runs) == 4
+    assert runs[["network", "epochs", "draws"]].drop_duplicates().to_numpy().tolist() == [["lenet", 3, 5]]
+    assert (runs.seconds_per_1000 > 0).all()
+    assert set(runs.command) == {"bench-uq run --suite quick --device cpu --set epochs=3 --set draws=5"}
     assert json.loads((suite / "environment.json").read_text())[0]["torch"]
     assert (suite / "examples.npz").stat().st_size < 500_000
 

@@ -95,6 +95,23 @@ def test_every_planned_run_is_a_row(suite: Path) -> None:
     assert rows["map"]["environment"] != ""
 
 
+def test_what_a_run_cost_and_how_it_was_made(suite: Path) -> None:
+    """Seconds are of 1,000 clean predictions; settings and command stand beside them, or nothing where unknown."""
+    run = store.run_folder(suite, "map-digits-s0-00000000")
+    settings = {"epochs": 40, "draws": 50}
+    run.update(predict_seconds={"clean.npz": 0.5, "letters.npz": 3.0}, settings=settings, identity={"network": "mlp"})
+    plan = store.read_plan(suite)["runs"]
+    store.merge_plan(suite, {"map|digits|0": plan["map|digits|0"] | {"command": "bench-uq run --suite quick"}})
+    score(suite)
+    with (suite / "runs.csv").open() as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    names = ("network", "epochs", "draws", "seconds_per_1000", "command", "predict_seconds")
+    assert [rows["map"][name] for name in names] == [
+        *("mlp", "40", "50", "125.0", "bench-uq run --suite quick", "3.5"),
+    ]
+    assert [rows["dropout"][name] for name in names] == [""] * 6
+
+
 def test_superseded_runs_are_listed_and_not_scored(suite: Path) -> None:
     """A stored run that a later plan no longer asks for is listed as superseded, and has no scores."""
     store.merge_plan(suite, {"map|digits|0": entry("map-digits-s0-11111111", "map", 0)})

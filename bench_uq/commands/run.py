@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +79,7 @@ def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None
     contents.remember()
     if folder.name == chosen.name:  # published values are of test splits
         hand_on(references, folder)
-    failed = do(planned, at_once, chosen.description)
+    failed = do(planned, at_once, chosen.description, repeatable(suite, device, flags))
     if not flags["no_score"]:
         from bench_uq.score import score as score_folder
 
@@ -127,7 +129,23 @@ def make_jobs(
     return [Job(run, folder, root, plugins.files, device, git, **how) for run in runs]
 
 
-def do(planned: list[Job], at_once: int, description: str) -> int:
+def repeatable(suite: str, device: str, flags: Mapping[str, Any]) -> str:
+    """Return the command that makes the same runs again, but for methods, datasets and seeds, which results name.
+
+    Names of methods hold their options. Files are named by their last part: results are published.
+    """
+    named = [("--network", flags["network"])] if flags["network"] else []
+    named += [("--plugin", str(path)) for path in flags["plugins"]]
+    parts = ["bench-uq", "run", "--suite", Path(suite).name]
+    parts += [part for option, value in named for part in (option, Path(value).name)]
+    parts += [] if device == "auto" else ["--device", device]
+    for assignment in flags["assignments"]:
+        if "." not in assignment.partition("=")[0]:
+            parts += ["--set", assignment]
+    return shlex.join(parts)
+
+
+def do(planned: list[Job], at_once: int, description: str, command: str) -> int:
     """Do the jobs that are not stored, a line each, and return how many failed."""
     from bench_uq import store
     from bench_uq.execute import complete
@@ -135,7 +153,7 @@ def do(planned: list[Job], at_once: int, description: str) -> int:
     from bench_uq.runner import Stopped, run_all
 
     runs = [job.run for job in planned]
-    entries = {f"{run.method}|{run.dataset}|{run.seed}": plan_entry(run) for run in runs}
+    entries = {f"{run.method}|{run.dataset}|{run.seed}": plan_entry(run) | {"command": command} for run in runs}
     store.merge_plan(planned[0].folder, entries, description=description)
     todo = [job for job in planned if job.force or not complete(job)]
     for job in planned:

@@ -24,7 +24,7 @@ def curves(predictions: Predictions, clean: Predictions | None = None) -> list[C
         return bands(predictions)
     found = [entropy_histogram(predictions), entropy_ecdf(predictions)]
     if "targets" in predictions:
-        found += [*reliability(predictions), risk_coverage(predictions)]
+        found += [*reliability(predictions), risk_coverage(predictions), accuracy_confidence(predictions)]
     return found
 
 
@@ -67,6 +67,20 @@ def risk_coverage(predictions: Predictions) -> Curve:
     accepted = coverage * (len(errors) - 1)
     # A share that is no whole number of examples takes the last one in part.
     return "risk_coverage", coverage, np.interp(accepted, np.arange(len(errors)), errors) / accepted
+
+
+def accuracy_confidence(predictions: Predictions) -> Curve:
+    """Return the accuracy of the examples whose confidence is at least x = 0, 0.02..0.98; NaN where there are none.
+
+    Lakshminarayanan et al. 2017, section 3.5.
+    """
+    confidence, correct = per_example.confidence(predictions), per_example.correct(predictions)
+    least = np.arange(50) / 50
+    order = np.argsort(-confidence)
+    right = np.cumsum(correct[order])
+    sure = np.searchsorted(-confidence[order], -least, side="right")
+    counted = np.maximum(sure, 1)
+    return "accuracy_confidence", least, np.where(sure > 0, right[counted - 1] / counted, np.nan)
 
 
 def bands(predictions: Predictions) -> list[Curve]:

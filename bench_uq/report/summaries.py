@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from bench_uq.report.frames import Results
 
 #: Where a number stands: method, condition, level (None where there is none), metric.
 Place = tuple[str, str, float | None, str]
+#: A score of all methods: condition, level, metric.
+Scored = tuple[str, float | None, str]
 #: What a trained model was shown: a condition, and its level if it has levels.
 Shown = tuple[str, float | None]
 
@@ -37,6 +40,7 @@ class Curve:
     seeds: int
 
 
+@lru_cache(maxsize=16)
 def summarise(results: Results) -> dict[Place, Summary]:
     """Return every score on one dataset, summed up over its seeds; a missing value is no value."""
     keys = ["method", "condition", "level", "metric"]
@@ -81,12 +85,7 @@ def shown(results: Results) -> list[Shown]:
 
 def curve_table(results: Results, name: str, method: str, where: Shown) -> pd.DataFrame:
     """Return one curve of a method as a table of x by seed."""
-    condition, level = where
-    curves = results.curves
-    at_level = curves["level"].isna() if level is None else curves["level"] == level
-    rows = curves[
-        (curves["method"] == method) & (curves["condition"] == condition) & (curves["curve"] == name) & at_level
-    ]
+    rows = results.curve(name, method, *where)
     return rows.pivot(index="x", columns="seed", values="y")
 
 

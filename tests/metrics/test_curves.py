@@ -26,7 +26,7 @@ def test_curves_follow_the_arrays(classified):
     entropies = ["entropy_histogram", "entropy_ecdf"]
     assert list(by_name(Predictions({"probs": labelled["probs"]}))) == entropies
     reliability = ["reliability_accuracy", "reliability_confidence", "reliability_share"]
-    assert list(by_name(labelled)) == [*entropies, *reliability, "risk_coverage"]
+    assert list(by_name(labelled)) == [*entropies, *reliability, "risk_coverage", "accuracy_confidence"]
     assert curves(Predictions({"mean": np.zeros(3), "targets": np.zeros(3)}), None) == []
 
 
@@ -35,7 +35,7 @@ def test_curves_compare_the_same_grid(classified):
     one, other = by_name(classified()), by_name(classified(count=77, seed=1))
     for name, (x, y) in one.items():
         assert len(x) == len(y)
-        assert np.isfinite(y).all()
+        assert np.isfinite(y).all() or name == "accuracy_confidence"  # nobody may be that sure
         if name not in ("reliability_accuracy", "reliability_confidence"):
             np.testing.assert_array_equal(x, other[name][0])
 
@@ -107,6 +107,20 @@ def test_risk_coverage(classified):
     np.testing.assert_allclose(y, [errors[: 10 * k].mean() for k in range(1, 101)])
     assert y[-1] == pytest.approx(1 - accuracy(predictions))
     assert y.mean() == pytest.approx(aurc(predictions), abs=0.01)
+
+
+def test_accuracy_confidence(classified):
+    """A plain loop gives the same, confidence 0 is the accuracy, and where nobody is that sure there is a hole."""
+    predictions = classified(count=200)
+    x, y = by_name(predictions)["accuracy_confidence"]
+    confidence = predictions["probs"].astype(float).max(axis=1)
+    right = predictions["probs"].argmax(axis=1) == predictions["targets"]
+    expected = [right[confidence >= least].mean() if (confidence >= least).any() else np.nan for least in x]
+    np.testing.assert_array_equal(y, expected)
+    assert (len(x), x[0], x[-1]) == (50, 0, 0.98)
+    assert y[0] == accuracy(predictions)
+    unsure = by_name(Predictions({"probs": np.array([[0.5, 0.5]], np.float32), "targets": np.array([0])}))
+    np.testing.assert_array_equal(unsure["accuracy_confidence"][1], [1.0] * 26 + [np.nan] * 24)
 
 
 def test_one_example():

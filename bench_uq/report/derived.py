@@ -1,0 +1,181 @@
+"""Read derived files, one by one; damaged or foreign ones are told in one line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench_uq.errors import UsageError
+
+COLUMNS = {
+    "runs.csv": "run method dataset seed status reason converged parameters train_seconds predict_seconds peak_memory "
+    "environment",
+    "scores.csv": "dataset method seed condition level metric value run",
+    "curves.csv": "dataset method seed condition level curve x y run",
+}
+#: Columns that results of older versions lack; there they are empty.
+LATER = {"runs.csv": "network epochs draws seconds_per_1000 command"}
+#: Columns of numbers, empty where nothing is known.
+NUMBERS = {
+    *("level", "value", "x", "y"),
+    *("parameters", "train_seconds", "predict_seconds", "peak_memory", "epochs", "draws", "seconds_per_1000"),
+}
+#: Columns of few different texts: as categories they compare twenty times as fast.
+NAMES = {"dataset", "method", "condition", "metric", "curve", "run"}
+ALLOWED = {
+    "status": {"ok", "failed", "diverged", "oom", "interrupted", "missing"},
+    "converged": {"True", "False", ""},
+}
+#: The status of a run that no plan asks for any more; another run may have its method, dataset and seed.
+SUPERSEDED = "superseded"
+#: What may stand in a file only once, or a mean over seeds would count it twice.
+KEYS = {
+    "runs.csv": ["dataset", "method", "seed"],
+    "scores.csv": ["dataset", "method", "seed", "condition", "level", "metric"],
+    "curves.csv": ["dataset", "method", "seed", "condition", "level", "curve", "x"],
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """The first inputs that one run was shown in one condition, and what it said of them."""
+
+    dataset: str
+    method: str
+    seed: int
+    condition: str
+    level: float | None
+    inputs: np.ndarray  # (N, ...), uint8 in 0..255 where they lie in [0, 1]
+    probs: np.ndarray | None  # (N, C), of classes
+    targets: np.ndarray | None  # (N,), where they belong to the task
+
+
+def table(path: Path) -> pd.DataFrame:
+    """Return the rows of a CSV file: text as it stands, numbers as floats with NaN where nothing is written."""
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8")
+        header, rows = _counted(text)
+        _check_header(path.name, header)
+        if rows and not text.endswith("\n"):
+            raise ValueError("its last line is cut short")
+        return _typed(path.name, header, content)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except (OSError, ValueError, csv.Error) as error:  # pandas' own errors are ValueErrors
+        raise _damaged(path, error) from None
+
+
+def environments(path: Path) -> dict[str, dict[str, str]]:
+    """Return the environments of a list by fingerprint; empty without the file."""
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        return {str(one["id"]): {str(key): str(value) for key, value in one.items()} for one in listed}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _damaged(path, error) from None
+
+
+def examples(path: Path) -> list[Example]:
+    """Return the stored examples; empty without the file. Nothing is unpickled."""
+    found: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                *place, name = key.split("|")
+                if len(place) == 5:  # else a name of a plugin holds the sign that parts them
+                    found.setdefault(tuple(place), {})[name] = arrays[key]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise _damaged(path, error) from None
+    return [_example(path, place, arrays) for place, arrays in found.items() if "inputs" in arrays]
+
+
+def _example(path: Path, place: Sequence[str], arrays: dict[str, np.ndarray]) -> Example:
+    """Return what one run was shown in one condition."""
+    dataset, method, seed, condition, level = place
+    parts = [arrays.get(name) for name in ("inputs", "probs", "targets")]
+    if len({len(part) for part in parts if part is not None}) != 1:
+        raise _damaged(path, ValueError(f"the arrays of {method} on {condition} differ in length"))
+    try:
+        where = (dataset, method, int(seed), condition, float(level) if level else None)
+    except ValueError as error:
+        raise _damaged(path, error) from None
+    return Example(*where, *parts)  # type: ignore[arg-type]
+
+
+def _missing(path: Path) -> UsageError:
+    """Return the error for a file that is not there."""
+    return UsageError(f"missing {path} (make it with: bench-uq score)")
+
+
+def _damaged(path: Path, error: Exception) -> UsageError:
+    """Return the error for a file that is there, but not as it was written."""
+    reason = " ".join(str(error).split()) or "it cannot be read"
+    return UsageError(f"{path} is damaged or foreign: {reason} (make it anew with: bench-uq score)")
+
+
+def _counted(text: str) -> tuple[list[str], int]:
+    """Return the header of a CSV text and its number of rows, after seeing that all have as many fields."""
+    records = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header = next(records, [])
+    number = 1
+    for number, row in enumerate(records, start=2):
+        if len(row) != len(header):
+            raise ValueError(f"record {number} has {len(row)} fields, not {len(header)}")
+    return header, number - 1
+
+
+def _check_header(name: str, header: Sequence[str]) -> None:
+    """Refuse a file that lacks a column."""
+    for column in COLUMNS[name].split():
+        if column not in header:
+            raise ValueError(f"it has no column {column!r}")
+
+
+def _typed(name: str, header: Sequence[str], content: bytes) -> pd.DataFrame:
+    """Return exactly the known columns, after looking at every value."""
+    later = LATER.get(name, "").split()
+    known = [*COLUMNS[name].split(), *(column for column in later if column in header)]
+    kinds = {column: "category" if column in NAMES and name != "runs.csv" else "str" for column in known}
+    options: Any = {"usecols": known, "dtype": kinds, "keep_default_na": False, "na_filter": False}
+    read = pd.read_csv(io.BytesIO(content), **options)
+    if "status" in read:
+        read = read[read["status"] != SUPERSEDED].reset_index(drop=True)
+    frame = pd.DataFrame({column: _column(column, read[column]) for column in known})
+    for column in later:
+        if column not in frame:
+            frame[column] = math.nan if column in NUMBERS else ""
+    repeated = frame.duplicated(KEYS[name])
+    if repeated.any():
+        twice = frame.loc[repeated, KEYS[name]].iloc[0]
+        raise ValueError(f"it holds twice: {', '.join(map(str, twice))}")
+    return frame
+
+
+def _column(column: str, values: pd.Series) -> pd.Series:
+    """Return a column as text or numbers; seeds and places on an x axis are never missing."""
+    if column in ALLOWED:
+        for strange in sorted(set(values) - ALLOWED[column]):
+            raise ValueError(f"{column} {strange!r} is not one of {', '.join(sorted(filter(None, ALLOWED[column])))}")
+    if column == "seed":
+        return pd.Series([int(text) for text in values], dtype="int64")
+    if column not in NUMBERS:
+        return values
+    # Python's own conversion: that of pandas may miss the last digit.
+    numbers = pd.Series([float(text or "nan") for text in values], dtype="float64")
+    if column == "x" and numbers.isna().any():
+        raise ValueError("an x is missing")
+    return numbers

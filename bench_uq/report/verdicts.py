@@ -1,0 +1,34 @@
+"""Which methods are best, score by score, as far as the seeds can tell; nothing is claimed of unconverged runs."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+from bench_uq.report.frames import Results
+from bench_uq.report.summaries import Scored
+from bench_uq.report.tables import directions
+from bench_uq.statistics import Comparison, compare
+
+
+def comparable(results: Results) -> list[str]:
+    """Return the methods on one dataset that may be ordered: those without a run that had not converged."""
+    return [method for method in results.methods if not results.seeds(method).unconverged]
+
+
+@lru_cache(maxsize=16)
+def verdicts(results: Results) -> dict[Scored, Comparison]:
+    """Return what the seeds tell of each score on one dataset; a score that two methods do not share is left out."""
+    known, order = directions(), comparable(results)
+    scores = results.scores.dropna(subset="value")
+    scores = scores[scores["method"].isin(order) & scores["metric"].map(known.get).isin(("higher", "lower"))]
+    found = {}
+    keys = ["condition", "level", "metric"]
+    for (condition, level, metric), rows in scores.groupby(keys, dropna=False, observed=True):
+        values: dict[str, dict[int, float]] = {method: {} for method in order}
+        for method, seed, value in rows[["method", "seed", "value"]].itertuples(index=False, name=None):
+            values[method][seed] = value
+        comparison = compare({method: own for method, own in values.items() if own}, known[metric])
+        if comparison is not None:
+            found[condition, None if math.isnan(level) else float(level), metric] = comparison
+    return found

@@ -1,0 +1,178 @@
+"""What seeds can tell: intervals, paired tests, ties with the best, ranks across datasets. NumPy and SciPy alone.
+
+The unit of replication is the seed. Two methods are compared by the differences of the seeds that both finished.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+from scipy import optimize, stats
+
+#: How often a claim may be false: of one interval, and of all differences of one score together.
+ALPHA = 0.05
+#: How often a difference of the detectable size is found.
+POWER = 0.8
+
+#: A value a seed.
+Values = Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Which methods are best at one score, and how sure that is.
+
+    ``tied`` holds the best and what is not distinguishable from it, ``worse`` what is, by its adjusted p-value;
+    ``apart`` what shares fewer than two seeds with the best, so that nothing can be said. ``detectable`` is the
+    difference that the seeds would find with a probability of POWER, in the unit of the score.
+    """
+
+    best: str
+    tied: tuple[str, ...]
+    worse: Mapping[str, float]
+    apart: tuple[str, ...]
+    detectable: float
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Mean ranks of methods over datasets, 1 for the best; ``p`` of Friedman's test, NaN for fewer than three methods.
+
+    Two methods whose mean ranks differ by less than ``critical`` are not distinguishable (Nemenyi).
+    """
+
+    mean: Mapping[str, float]
+    datasets: int
+    p: float
+    critical: float
+
+
+def interval(values: Sequence[float], confidence: float = 1 - ALPHA) -> tuple[float, float]:
+    """Return Student's interval of the mean over seeds; NaN for fewer than two."""
+    finite = np.asarray(values, dtype=float)
+    if len(finite) < 2:
+        return math.nan, math.nan
+    half = stats.t.ppf((1 + confidence) / 2, len(finite) - 1) * finite.std(ddof=1) / math.sqrt(len(finite))
+    return float(finite.mean() - half), float(finite.mean() + half)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted so that all together are false at most as often as one would be (Holm 1979)."""
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return [float(value) for value in adjusted]
+
+
+def paired_p(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return the two-sided p-value of a difference, paired by seed: Student's t test; 1 for fewer than two pairs.
+
+    Where all differences are one number their spread says nothing, and the sign test takes over.
+    """
+    differences = np.asarray(one, dtype=float) - np.asarray(other, dtype=float)
+    if len(differences) < 2:
+        return 1.0
+    rounding = 8 * np.finfo(float).eps * float(np.abs([one, other]).max())
+    if np.abs(differences).max() <= rounding:
+        return 1.0
+    spread = differences.std(ddof=1)
+    if spread <= rounding:
+        return float(2.0 ** (1 - len(differences)))
+    t = differences.mean() / (spread / math.sqrt(len(differences)))
+    return float(2 * stats.t.sf(abs(t), len(differences) - 1))
+
+
+def compare(values: Mapping[str, Values], direction: str) -> Comparison | None:
+    """Compare methods at one score, ``direction`` "higher" or "lower"; None where no two of them share two seeds.
+
+    The best is chosen after looking, so each pair of methods counts as a comparison for Holm's correction, not only
+    those with the best: otherwise five equal methods would have a false loser in one table of ten.
+    """
+    pairs = {pair: sorted(set(values[pair[0]]) & set(values[pair[1]])) for pair in combinations(sorted(values), 2)}
+    tested = {pair: seeds for pair, seeds in pairs.items() if len(seeds) >= 2}
+    if not tested:
+        return None
+    sign = 1 if direction == "higher" else -1
+    compared = sorted({name for pair in tested for name in pair})
+    best = max(compared, key=lambda name: sign * float(np.mean(list(values[name].values()))))
+    columns = {
+        (a, b): ([values[a][seed] for seed in seeds], [values[b][seed] for seed in seeds])
+        for (a, b), seeds in tested.items()
+    }
+    adjusted = dict(zip(tested, holm([paired_p(*column) for column in columns.values()]), strict=True))
+    with_best = {a if b == best else b: p for (a, b), p in adjusted.items() if best in (a, b)}
+    worse = {name: p for name, p in with_best.items() if p <= ALPHA}
+    spreads = [float(np.std(np.subtract(one, other), ddof=1)) for one, other in columns.values()]
+    fewest = min(map(len, tested.values()))
+    return Comparison(
+        best=best,
+        tied=tuple(name for name in values if name == best or (name in with_best and name not in worse)),
+        worse=worse,
+        apart=tuple(name for name in values if name != best and name not in with_best),
+        detectable=detectable_difference(float(np.median(spreads)), fewest, len(tested)),
+    )
+
+
+def detectable_difference(spread: float, seeds: int, comparisons: int = 1) -> float:
+    """Return the true difference that a paired t test over so many seeds finds with a probability of POWER.
+
+    ``spread`` is the standard deviation of the paired differences; the level is ALPHA over all ``comparisons``.
+    """
+    return _detectable_spreads(seeds, comparisons) * spread if seeds > 1 and spread > 0 else math.nan
+
+
+@cache
+def _detectable_spreads(seeds: int, comparisons: int) -> float:
+    """Return the detectable difference in standard deviations of the paired differences."""
+    freedom = seeds - 1
+    critical = stats.t.ppf(1 - ALPHA / comparisons / 2, freedom)
+    # The noncentral t of SciPy is NaN in places; here it is a mean of normals over the spread that seeds would show.
+    places, weights = np.polynomial.legendre.leggauss(200)
+    shown = critical * np.sqrt(stats.chi2.ppf((places + 1) / 2, freedom) / freedom)
+
+    def excess(shift: float) -> float:
+        found = stats.norm.cdf(shift - shown) + stats.norm.cdf(-shift - shown)
+        return float(weights @ found) / 2 - POWER
+
+    return float(optimize.brentq(excess, 0.0, critical * 10)) / math.sqrt(seeds)
+
+
+def ranks(means: Mapping[str, Mapping[str, float]], direction: str) -> Ranks | None:
+    """Rank methods over the datasets that all of them have a value of; None for fewer than two methods or datasets.
+
+    ``means`` holds a value a dataset for each method. Ties share the mean of their ranks (Demšar 2006).
+    """
+    shared = sorted(set.intersection(*(set(own) for own in means.values()))) if means else []
+    if len(means) < 2 or len(shared) < 2:
+        return None
+    sign = -1 if direction == "higher" else 1
+    table = sign * np.array([[own[dataset] for own in means.values()] for dataset in shared])
+    placed = stats.rankdata(table, axis=1)
+    varied = len(means) > 2 and (placed != placed[:, :1]).any()
+    p = float(stats.friedmanchisquare(*table.T).pvalue) if varied else math.nan
+    mean = dict(zip(means, (float(rank) for rank in placed.mean(axis=0)), strict=True))
+    return Ranks(mean, len(shared), p, critical_difference(len(means), len(shared)))
+
+
+def critical_difference(methods: int, datasets: int) -> float:
+    """Return Nemenyi's critical difference of mean ranks at ALPHA (Demšar 2006, section 3.2.2)."""
+    q = stats.studentized_range.ppf(1 - ALPHA, methods, math.inf) / math.sqrt(2)
+    return float(q * math.sqrt(methods * (methods + 1) / (6 * datasets)))
+
+
+def cliques(result: Ranks) -> list[tuple[str, ...]]:
+    """Return the largest groups of methods that are not distinguishable, best first, those of one left out."""
+    ordered = sorted(result.mean, key=lambda name: result.mean[name])
+    groups: list[tuple[str, ...]] = []
+    for place, first in enumerate(ordered):
+        group = tuple(name for name in ordered[place:] if result.mean[name] - result.mean[first] < result.critical)
+        if len(group) > 1 and not (groups and set(group) <= set(groups[-1])):
+            groups.append(group)
+    return groups
