@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 from bench_uq.report.frames import Results
 from bench_uq.report.summaries import Scored
@@ -24,7 +25,8 @@ def verdicts(results: Results) -> dict[Scored, Comparison]:
     scores = scores[scores["method"].isin(order) & scores["metric"].map(known.get).isin(("higher", "lower"))]
     found = {}
     keys = ["condition", "level", "metric"]
-    for (condition, level, metric), rows in scores.groupby(keys, dropna=False, observed=True):
+    groups: Any = scores.groupby(keys, dropna=False, observed=True)
+    for (condition, level, metric), rows in groups:
         values: dict[str, dict[int, float]] = {method: {} for method in order}
         for method, seed, value in rows[["method", "seed", "value"]].itertuples(index=False, name=None):
             values[method][seed] = value

@@ -13,7 +13,7 @@ import pytest
 from bench_uq.report import write
 from bench_uq.report.frames import Results, read
 
-synthetic = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("synthetic.py"))))
+synthetic = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "synthetic.py")))
 Rows = list[dict[str, Any]]
 
 

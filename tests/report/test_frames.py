@@ -94,7 +94,7 @@ def test_superseded_runs_do_not_count(hand_made: Callable[..., Path]) -> None:
     """A run that no plan asks for any more is neither planned nor failed, even where much of it is not known."""
     folder = hand_made([{"method": "map", "seed": 0, "metric": "nll", "value": 1.0}])
     with (folder / "runs.csv").open("a") as file:
-        file.write("map-digits-s0-old,map,digits,0,superseded,,True,,,,,\nold,,,,superseded,,,,,,,\n")
+        file.write("map-digits-s0-old,map,digits,0,superseded,,True,,,,,,,,,,\nold,,,,superseded,,,,,,,,,,,,\n")
     results = read(folder)
     assert results.seeds("map") == Seeds(planned=1, finished=1, unconverged=0)
     assert results.datasets == ["digits"]

@@ -1,8 +1,13 @@
-"""Synthetic results that look like those of real runs, always the same for the same arguments."""
+"""Synthetic results that look like those of real runs, always the same for the same arguments.
+
+``python -m benchmarks.synthetic FOLDER`` writes a suite of 1,000 runs: 10 methods, 4 datasets, 25 seeds.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
+import sys
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bench_uq.report.frames import COLUMNS
+from bench_uq.report.derived import COLUMNS, LATER
 
 EXAMPLES, CLASSES, BINS = 2000, 10, 15
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -28,6 +33,13 @@ METHODS = (
     "temperature",
     "vogn[damping=0.001,momentum=0.9,samples=8]",
 )
+ENVIRONMENT = {
+    "device": "cpu",
+    "processor": "AMD EPYC (AVX512)",
+    "python": "3.11.7",
+    "system": "Linux x86_64",
+    "torch": "2.15.0",
+}
 HOSTILE = r"a_b%$&{}\input{x}|<script>"
 
 Rows = list[dict[str, Any]]
@@ -59,12 +71,37 @@ def write_results(
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in tables.items():
         write_table(folder / name, rows)
+    (folder / "environment.json").write_text(json.dumps([{"id": "0123abcd", **ENVIRONMENT}]))
+    shown = ["clean", *unseen, *(f"{attack}@0.3" for attack in attacks)]
+    images = [run for run in tables["runs.csv"] if run["dataset"] in datasets and run["status"] == "ok"]
+    write_examples(folder / "examples.npz", images, shown)
     return folder
+
+
+def write_examples(path: Path, runs: Rows, shown: Iterable[str]) -> None:
+    """Write eight images a condition of the first seed of each run, and what was predicted for them."""
+    arrays: dict[str, np.ndarray] = {}
+    first = {(run["dataset"], run["method"]): run for run in reversed(runs)}
+    for (dataset, method), run in sorted(first.items()):
+        for where in shown:
+            condition, _, level = where.partition("@")
+            place = "|".join([dataset, method, str(run["seed"]), condition, level])
+            random = _random("examples", where)
+            rows, columns = np.mgrid[:16, :16]
+            centres = random.uniform(4, 12, (8, 2, 1, 1))
+            images = np.exp(-((rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2) / 20)
+            arrays[f"{place}|inputs"] = (255 * images[:, None]).astype(np.uint8)
+            sharp = 8 if condition == "clean" else 2
+            logits = sharp * _random("logits", method, where).random((8, CLASSES))
+            arrays[f"{place}|probs"] = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float32)
+            if condition not in ("letters", "notmnist", "fashion"):
+                arrays[f"{place}|targets"] = random.integers(0, CLASSES, 8)
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
 def write_table(path: Path, rows: Rows) -> None:
     """Write one derived file, sorted like those of real runs."""
-    columns = COLUMNS[path.name].split()
+    columns = [*COLUMNS[path.name].split(), *LATER.get(path.name, "").split()]
     lines = sorted([str(row.get(column, "")) for column in columns] for row in rows)
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([columns, *lines])
@@ -84,6 +121,11 @@ def plan_run(dataset: str, method: str, seed: int) -> dict[str, Any]:
         "predict_seconds": 3.25,
         "peak_memory": 512_000_000,
         "environment": "0123abcd",
+        "network": "lenet",
+        "epochs": 40,
+        "draws": 50,
+        "seconds_per_1000": 0.2 + 0.01 * (zlib.crc32(method.encode()) % 97),
+        "command": "bench-uq run --suite quick",
     }
 
 
@@ -133,8 +175,13 @@ def _measured(entropy: Any, correct: Any, clean: Any) -> tuple[dict[str, float],
     curves = _points("entropy_histogram", (edges[:-1] + edges[1:]) / 2, shares / EXAMPLES)
     curves += _points("entropy_ecdf", grid, (entropy[:, None] <= grid + 1e-12).mean(axis=0))
     scores = {"entropy": entropy.mean(), "aleatoric": 0.8 * entropy.mean(), "epistemic": 0.2 * entropy.mean()}
+    if entropy is not clean:
+        auroc = (np.sort(clean)[::20, None] < np.sort(entropy)[::20]).mean()
+        for place, by in enumerate(("entropy", "epistemic", "confidence")):
+            scores[f"auroc_{by}"] = min(1.0, auroc + 0.004 * place)
+            scores[f"aupr_{by}"] = min(1.0, auroc + 0.02 + 0.004 * place)
+            scores[f"fpr95_{by}"] = max(0.0, 1.2 * (1 - auroc) - 0.004 * place)
     if correct is None:
-        scores["auroc_entropy"] = (np.sort(clean)[:, None] < np.sort(entropy)[::20]).mean()
         return scores, curves
     confidence = _confidence(entropy)
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
@@ -147,7 +194,16 @@ def _measured(entropy: Any, correct: Any, clean: Any) -> tuple[dict[str, float],
     scores |= {"brier": ((1 - probability) ** 2).mean(), "ece_if_calibrated": 0.0087, "adaptive_ece": 0.9 * ece + 0.001}
     for name, x, y in (("accuracy", centres[filled], right), ("confidence", centres[filled], sure)):
         curves += _points(f"reliability_{name}", x, y)
-    return scores, curves + _points("reliability_share", centres, counts / EXAMPLES)
+    curves += _points("reliability_share", centres, counts / EXAMPLES)
+    order = np.argsort(-confidence)
+    right_so_far = np.cumsum(correct[order])
+    coverage = np.arange(1, 101) / 100
+    taken = np.maximum(1, (coverage * EXAMPLES).astype(int))
+    curves += _points("risk_coverage", coverage, 1 - right_so_far[taken - 1] / taken)
+    least = np.arange(50) / 50
+    sure = np.maximum(1, (confidence[:, None] >= least).sum(axis=0))
+    scores |= {"aurc": float((1 - right_so_far / np.arange(1, EXAMPLES + 1)).mean())}
+    return scores, curves + _points("accuracy_confidence", least, right_so_far[sure - 1] / sure)
 
 
 def _training(run: dict[str, Any], epochs: int = 40) -> Rows:
@@ -188,3 +244,7 @@ def _add(tables: dict[str, Rows], run: dict[str, Any], where: tuple[str, Any], s
     place |= {"condition": where[0], "level": where[1]}
     tables["scores.csv"] += [place | {"metric": metric, "value": float(value)} for metric, value in scores.items()]
     tables["curves.csv"] += [place | point for point in curves]
+
+
+if __name__ == "__main__":
+    write_results(Path(sys.argv[1]), METHODS[:10], range(25), datasets=("digits", "fashion-mnist", "kmnist", "mnist"))

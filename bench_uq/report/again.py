@@ -1,0 +1,36 @@
+"""The commands that make the runs of a report again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from bench_uq.report.frames import Results
+
+
+def commands(results: Results) -> list[str]:
+    """Return as few commands as there can be, none for runs trained elsewhere or by versions that did not record them.
+
+    Files that a command names are named by their last part: where they lie is not published.
+    """
+    asked: dict[tuple[str, str], dict[str, set[int]]] = {}
+    for run in results.runs[["command", "method", "dataset", "seed"]].itertuples(index=False):
+        if run.command:
+            asked.setdefault((run.command, run.method), {}).setdefault(run.dataset, set()).add(run.seed)
+    # Methods that share their datasets and seeds share a command, and so do datasets that share their seeds.
+    shared: dict[tuple[str, tuple[str, ...], tuple[int, ...]], list[str]] = {}
+    for command, method in sorted(asked, key=lambda key: (key[0], results.methods.index(key[1]))):
+        by_seeds: dict[tuple[int, ...], list[str]] = {}
+        for dataset, seeds in sorted(asked[command, method].items()):
+            by_seeds.setdefault(tuple(sorted(seeds)), []).append(dataset)
+        for seeds, datasets in by_seeds.items():
+            shared.setdefault((command, tuple(datasets), seeds), []).append(method)
+    return [
+        f"{command} --methods {_listed(methods)} --datasets {_listed(datasets)} --seeds {_listed(seeds)}"
+        for (command, datasets, seeds), methods in shared.items()
+    ]
+
+
+def _listed(values: Iterable[object]) -> str:
+    """Return a comma list, quoted where a shell needs it."""
+    return shlex.quote(",".join(map(str, values)))
