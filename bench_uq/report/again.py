@@ -14,20 +14,21 @@ def commands(results: Results) -> list[str]:
     Files that a command names are named by their last part: where they lie is not published.
     """
     asked: dict[tuple[str, str], dict[str, set[int]]] = {}
-    for run in results.runs[["command", "method", "dataset", "seed"]].itertuples(index=False):
-        if run.command:
-            asked.setdefault((run.command, run.method), {}).setdefault(run.dataset, set()).add(run.seed)
+    columns = ["command", "method", "dataset", "seed"]
+    for command, method, dataset, seed in results.runs[columns].itertuples(index=False, name=None):
+        if command:
+            asked.setdefault((command, method), {}).setdefault(dataset, set()).add(seed)
     # Methods that share their datasets and seeds share a command, and so do datasets that share their seeds.
     shared: dict[tuple[str, tuple[str, ...], tuple[int, ...]], list[str]] = {}
     for command, method in sorted(asked, key=lambda key: (key[0], results.methods.index(key[1]))):
         by_seeds: dict[tuple[int, ...], list[str]] = {}
-        for dataset, seeds in sorted(asked[command, method].items()):
-            by_seeds.setdefault(tuple(sorted(seeds)), []).append(dataset)
+        for dataset, numbers in sorted(asked[command, method].items()):
+            by_seeds.setdefault(tuple(sorted(numbers)), []).append(dataset)
         for seeds, datasets in by_seeds.items():
             shared.setdefault((command, tuple(datasets), seeds), []).append(method)
     return [
-        f"{command} --methods {_listed(methods)} --datasets {_listed(datasets)} --seeds {_listed(seeds)}"
-        for (command, datasets, seeds), methods in shared.items()
+        f"{command} --methods {_listed(methods)} --datasets {_listed(names)} --seeds {_listed(seeds)}"
+        for (command, names, seeds), methods in shared.items()
     ]
 
 
