@@ -9,7 +9,7 @@ from typing import Any
 from bench_uq.report.frames import Results
 from bench_uq.report.summaries import Scored
 from bench_uq.report.tables import directions
-from bench_uq.statistics import Comparison, compare
+from bench_uq.statistics import Comparison, Ranks, compare, ranks
 
 
 def comparable(results: Results) -> list[str]:
@@ -34,3 +34,21 @@ def verdicts(results: Results) -> dict[Scored, Comparison]:
         if comparison is not None:
             found[condition, None if math.isnan(level) else float(level), metric] = comparison
     return found
+
+
+def ranking(results: Results, metric: str) -> tuple[Ranks | None, tuple[str, ...]]:
+    """Rank the methods of a whole suite over its datasets by their means on clean data.
+
+    The second value names the methods left out, for lack of a value on a dataset where another method has one.
+    """
+    scores = results.scores
+    rows = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(subset="value")
+    found: dict[str, dict[str, float]] = {method: {} for method in results.methods}
+    means = rows.groupby(["method", "dataset"], observed=True)["value"].mean().reset_index()
+    for method, dataset, mean in means.itertuples(index=False, name=None):
+        found[method][dataset] = mean
+    wanted = {dataset for own in found.values() for dataset in own}
+    whole = {method: own for method, own in found.items() if wanted and len(own) == len(wanted)}
+    left_out = tuple(method for method in found if method not in whole)
+    direction = directions().get(metric, "none")
+    return (ranks(whole, direction) if direction in ("higher", "lower") else None), left_out

@@ -1,0 +1,64 @@
+"""Mean ranks of a suite, by hand: over all datasets with the metric, of the methods that have it on each of them."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from bench_uq.report.frames import Results
+from bench_uq.report.verdicts import ranking
+from bench_uq.statistics import critical_difference
+
+Scores = dict[str, dict[str, tuple[float, ...]]]
+
+#: NLL by dataset and method, a value a seed.
+NLL: Scores = {
+    "digits": {"map": (0.3, 0.5), "mnf": (0.1, 0.1), "dropout": (0.2, 0.2)},
+    "mnist": {"map": (0.2, 0.2), "mnf": (0.1, 0.5), "dropout": (0.1, 0.1)},
+}
+
+
+def measured(scores: Scores, metric: str = "nll") -> Results:
+    """Return results with these values on clean data, a seed each, and none of a missing one."""
+    rows = [
+        {"dataset": dataset, "method": method, "seed": seed, "condition": "clean", "metric": metric, "value": value}
+        for dataset, methods in scores.items()
+        for method, values in methods.items()
+        for seed, value in enumerate(values)
+    ]
+    table = pd.DataFrame(rows)
+    return Results("suite", runs=table[["dataset", "method", "seed"]], scores=table, curves=table.iloc[:0])
+
+
+def test_ranks_of_means_over_seeds() -> None:
+    """Of the means 0.4, 0.1, 0.2 and 0.2, 0.3, 0.1 the ranks are 3, 1, 2 and 2, 3, 1."""
+    found, left_out = ranking(measured(NLL), "nll")
+    assert found is not None
+    assert found.mean == {"map": 2.5, "dropout": 1.5, "mnf": 2.0}
+    assert (found.datasets, found.critical) == (2, critical_difference(3, 2))
+    assert left_out == ()
+
+
+def test_direction_of_the_metric() -> None:
+    """Where higher is better the ranks turn round."""
+    found, _ = ranking(measured(NLL, "accuracy"), "accuracy")
+    assert found is not None
+    assert found.mean == {"map": 1.5, "dropout": 2.5, "mnf": 2.0}
+
+
+def test_method_without_a_value_is_left_out_and_named() -> None:
+    """A method that was not measured on one dataset takes no part on the others either."""
+    scores: Scores = {**NLL, "mnist": {"map": (0.2,), "dropout": (0.1,), "mnf": (math.nan,)}}
+    found, left_out = ranking(measured(scores), "nll")
+    assert found is not None
+    assert found.mean == {"map": 2.0, "dropout": 1.0}
+    assert left_out == ("mnf",)
+
+
+def test_no_ranks_of_one_dataset_or_no_metric() -> None:
+    """One dataset ranks nothing, nor does a metric that was not measured or has no direction."""
+    results = measured({"digits": NLL["digits"]})
+    assert ranking(results, "nll") == (None, ())
+    assert ranking(results, "crps") == (None, ("map", "dropout", "mnf"))
+    assert ranking(measured(NLL, "entropy"), "entropy") == (None, ())
