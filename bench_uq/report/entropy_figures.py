@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bench_uq.report import panels
+from bench_uq.report import conditions_figure, panels
 from bench_uq.report.frames import Results
 from bench_uq.report.style import Look, Options, tidy
 from bench_uq.report.summaries import Curve, Shown, highest_entropy, mean_curve, shown
@@ -37,7 +37,7 @@ def histogram(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     }
     rows, columns, width = panels.shape(len(methods))
     letters = int(width / columns * 13)
-    titles = [panels.label(results, name, _fewest(curves[name]), letters) for name in methods]
+    titles = [panels.label(results, name, panels.fewest(curves[name]), letters) for name in methods]
     height = rows * (1.3 + 0.14 * panels.lines_of(titles)) + 0.3
     figure = panels.sheet(width, height, _condition_handles(results, conditions))
     grid = panels.grid(figure, len(methods), columns, "entropy (nats)", "share of examples")
@@ -49,28 +49,16 @@ def histogram(results: Results, looks: Mapping[str, Look]) -> Figure | None:
 
 def ecdf(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     """Draw a panel a condition: the share of examples of at most that entropy, a line a method."""
-    highest, conditions = highest_entropy(results), shown(results)
+    highest = highest_entropy(results)
     if highest is None:
         return None
-    curves = {
-        (method, where): mean_curve(results, "entropy_ecdf", method, where)
-        for method in results.methods
-        for where in conditions
-    }
-    seeds = {name: _fewest(curves[name, where] for where in conditions) for name in results.methods}
-    rows, columns, width = panels.shape(len(conditions))
-    titles = [panels.shown_title(where, int(width / columns * 13)) for where in conditions]
-    height = rows * (1.5 + 0.14 * panels.lines_of(titles)) + 0.3
-    figure = panels.sheet(width, height, panels.method_handles(results, seeds, looks))
-    grid = panels.grid(figure, len(conditions), columns, "entropy x (nats)", "share ≤ x")
-    for axes, where, title in zip(grid, conditions, titles, strict=True):
-        axes.set_title(title, pad=10)
+
+    def finish(axes: Axes) -> None:
+        axes.set_title(axes.get_title(), pad=10)
         panels.mark(axes, highest, "ln C", vertical=True)
-        for place, method in enumerate(results.methods):
-            curve = curves[method, where]
-            axes.plot(curve.x, curve.y, markevery=panels.every(len(curve.x), place), **panels.line(looks[method]))
-        tidy(axes)
-    return figure
+
+    names = ("entropy x (nats)", "share ≤ x")
+    return conditions_figure.draw(results, looks, curve="entropy_ecdf", names=names, finish=finish, common=True)
 
 
 def _overlay(axes: Axes, curves: list[Curve], look: Look, highest: float) -> None:
@@ -92,17 +80,9 @@ def _overlay(axes: Axes, curves: list[Curve], look: Look, highest: float) -> Non
     tidy(axes)
 
 
-def _fewest(curves: Iterable[Curve]) -> int:
-    """Return the fewest seeds that one of the curves rests on; a curve that is not there is seen to be missing."""
-    return min((curve.seeds for curve in curves if curve.seeds), default=0)
-
-
 def _condition_handles(results: Results, conditions: list[Shown]) -> list[Artist]:
     """Return a sample of each condition, what a dagger means, and how many conditions are left out."""
     names = [panels.shown_title(where, 34, ", ") for where in conditions]
     handles: list[Artist] = [Patch(color="#999999", alpha=0.6, label=names[0])]
     handles += [Line2D([], [], **line, label=name) for name, line in zip(names[1:], _LINES, strict=False)]
-    left_out = len(shown(results)) - len(conditions)
-    if left_out:
-        handles.append(Line2D([], [], linestyle="none", label=f"({left_out} more not shown)"))
-    return [*handles, *panels.dagger_handle(results)]
+    return [*handles, *panels.left_out(len(shown(results)) - len(conditions)), *panels.dagger_handle(results)]

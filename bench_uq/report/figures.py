@@ -2,31 +2,60 @@
 
 from __future__ import annotations
 
-from bench_uq.report import attack_figure, bands_figure, entropy_figures, reliability_figure, training_figure
+from collections.abc import Callable, Iterable, Mapping
+
+from matplotlib.figure import Figure
+
+from bench_uq.report import (
+    bands_figure,
+    entropy_figures,
+    levels_figures,
+    reliability_figure,
+    selective_figures,
+    training_figure,
+)
 from bench_uq.report.frames import Results
 from bench_uq.report.names import slug
-from bench_uq.report.style import looks, rendered, styled
+from bench_uq.report.style import FORMATS, Look, looks, rendered, styled
+
+#: Draws the figures of one kind, by what their names end in: nothing where there is but one.
+Kind = Callable[[Results, Mapping[str, Look]], dict[str, Figure]]
+
+
+def single(draw: Callable[[Results, Mapping[str, Look]], Figure | None]) -> Kind:
+    """Return what draws one figure, or none, as a kind of figures."""
+
+    def figures(results: Results, method_looks: Mapping[str, Look]) -> dict[str, Figure]:
+        figure = draw(results, method_looks)
+        return {} if figure is None else {"": figure}
+
+    return figures
+
 
 #: What is drawn of each dataset; a figure whose curves or scores are not there is not made.
-FIGURES = {
-    "entropy-histogram": entropy_figures.histogram,
-    "entropy-ecdf": entropy_figures.ecdf,
-    "reliability": reliability_figure.draw,
-    "bands": bands_figure.draw,
-    "attack": attack_figure.draw,
-    "training": training_figure.draw,
+FIGURES: dict[str, Kind] = {
+    "entropy-histogram": single(entropy_figures.histogram),
+    "entropy-ecdf": single(entropy_figures.ecdf),
+    "reliability": single(reliability_figure.draw),
+    "risk-coverage": single(selective_figures.risk_coverage),
+    "accuracy-confidence": single(selective_figures.accuracy_confidence),
+    "levels": levels_figures.draw,
+    "bands": single(bands_figure.draw),
+    "training": single(training_figure.draw),
 }
+#: What is drawn of a whole suite.
+ACROSS: dict[str, Kind] = {}
 
 
-def draw(results: Results) -> dict[tuple[str, str], bytes]:
-    """Return every figure by its dataset and file name; a method looks the same in all of them."""
-    images = {}
-    method_looks = looks(results.methods)
-    for dataset in results.datasets:
-        for kind, figure_of in FIGURES.items():
+def draw(results: Results, formats: Iterable[str] = tuple(FORMATS)) -> dict[tuple[str, str], bytes]:
+    """Return every figure by its dataset, empty for all, and file name; a method looks the same in all of them."""
+    images, formats = {}, tuple(formats)
+    parts = [(dataset, results.on(dataset), FIGURES) for dataset in results.datasets]
+    for dataset, own, kinds in [*parts, ("", results, ACROSS)]:
+        for kind, figures_of in kinds.items():
             with styled():
-                figure = figure_of(results.on(dataset), method_looks)
-                if figure is not None:
-                    for suffix, image in rendered(figure).items():
-                        images[dataset, f"{slug(dataset)}-{kind}.{suffix}"] = image
+                for end, figure in figures_of(own, looks(results.methods)).items():
+                    name = "-".join(filter(None, [dataset and slug(dataset), kind, end and slug(end)]))
+                    for suffix, image in rendered(figure, formats).items():
+                        images[dataset, f"{name}.{suffix}"] = image
     return images

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from bench_uq.report.captions import level_name, wrap
 from bench_uq.report.frames import Results
 from bench_uq.report.style import COLUMN, PAGE, Look, Options, text
-from bench_uq.report.summaries import Shown
+from bench_uq.report.summaries import Curve, Shown
 
 #: Inches that a line of a legend takes, and that a letter of it takes on average.
 _LINE, _LETTER = 0.15, 0.064
@@ -41,15 +41,16 @@ def sheet(width: float, height: float, handles: Sequence[Artist]) -> Figure:
     return figure
 
 
-def grid(figure: Figure, count: int, columns: int, x: str, y: str) -> list[Axes]:
-    """Return that many panels with common axes, named at the lower and left edges alone."""
+def grid(figure: Figure, count: int, columns: int, x: str, y: str, *, common: bool = True) -> list[Axes]:
+    """Return that many panels with common axes, or but a common x, named at the lower and left edges alone."""
     panels = []
     rows = math.ceil(count / columns)
-    for place, axes in enumerate(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat):
+    for place, axes in enumerate(figure.subplots(rows, columns, sharex=True, sharey=common, squeeze=False).flat):
         if place >= count:
             axes.remove()
             continue
         edge(axes, sides(place, count, columns), x, y)
+        axes.tick_params(labelleft=not common or place % columns == 0)
         panels.append(axes)
     return panels
 
@@ -87,6 +88,16 @@ def method_handles(results: Results, seeds: Mapping[str, int], looks: Mapping[st
     """Return a sample of the line of each method in ``seeds``, finished or not, and what a dagger means."""
     lines = [Line2D([], [], label=label(results, method, seeds[method]), **line(looks[method])) for method in seeds]
     return [*lines, *dagger_handle(results)]
+
+
+def fewest(curves: Iterable[Curve]) -> int:
+    """Return the fewest seeds that one of the curves rests on; a curve that is not there is seen to be missing."""
+    return min((curve.seeds for curve in curves if curve.seeds), default=0)
+
+
+def left_out(count: int) -> list[Artist]:
+    """Return the entry of a legend that tells how many conditions are not shown, if there are any."""
+    return [Line2D([], [], linestyle="none", label=f"({count} more not shown)")] if count else []
 
 
 def dagger_handle(results: Results) -> list[Artist]:

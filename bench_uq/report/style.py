@@ -40,11 +40,18 @@ _SETTINGS: dict[str, Any] = {
     "lines.linewidth": 1.2,
     "lines.markeredgewidth": 0.5,
     "pdf.fonttype": 42,
+    "svg.fonttype": "path",  # text looks the same wherever it is opened
     "svg.hashsalt": "bench-uq",
     "savefig.dpi": 200,
     "text.parse_math": False,  # a name may hold a dollar sign
 }
 
+#: The formats of a figure, and the metadata that would tell when or by what it was made.
+FORMATS: dict[str, dict[str, Any]] = {
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+}
 
 #: Options of something drawn, as keywords.
 Options = dict[str, Any]
@@ -91,16 +98,12 @@ def styled() -> Iterator[None]:
         yield
 
 
-def rendered(figure: Figure) -> dict[str, bytes]:
-    """Return a figure as PDF and PNG by their suffix, without dates or versions, so that the same is the same."""
-    metadata: dict[str, dict[str, Any]] = {
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-        "png": {"Software": None},
-    }
+def rendered(figure: Figure, formats: Iterable[str] = tuple(FORMATS)) -> dict[str, bytes]:
+    """Return a figure in some formats by their suffix, without dates or versions, so that the same is the same."""
     images = {}
-    for suffix, fields in metadata.items():
+    for suffix in formats:
         with io.BytesIO() as image:
-            figure.savefig(image, format=suffix, metadata=fields)
+            figure.savefig(image, format=suffix, metadata=FORMATS[suffix])
             images[suffix] = image.getvalue()
         figure.set_layout_engine("none")  # what the first format laid out holds for the next
     return images

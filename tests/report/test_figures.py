@@ -8,9 +8,10 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from bench_uq.report.figures import FIGURES
-from bench_uq.report.frames import Results, read
+from bench_uq.report.figures import ACROSS, FIGURES, draw
+from bench_uq.report.frames import Results, read, select
 from bench_uq.report.panels import label, logarithmic
 from bench_uq.report.style import COLUMN, PAGE, looks, styled
 
@@ -26,30 +27,35 @@ LONG = (
 def twelve(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Results:
     folder = tmp_path_factory.mktemp("twelve") / "twelve"
     shown = {"unseen": ("letters", "notmnist", "fashion"), "attacks": ("fgsm", "pgd", "rotate")}
-    return read(make_results(folder, METHODS + LONG, one_feature=("cubic",), **shown))
+    return read(make_results(folder, METHODS + LONG, datasets=("digits", "mnist"), one_feature=("cubic",), **shown))
 
 
-@pytest.fixture(scope="module", params=FIGURES)
-def drawn(request: pytest.FixtureRequest, twelve: Results) -> Iterator[Figure]:
+@pytest.fixture(scope="module", params=[*FIGURES, *ACROSS])
+def drawn(request: pytest.FixtureRequest, twelve: Results) -> Iterator[list[Figure]]:
+    """Return the figures of one kind."""
+    kind = request.param
     with styled():
-        results = twelve.on("cubic" if request.param == "bands" else "digits")
-        figure = FIGURES[request.param](results, looks(twelve.methods))
-        assert figure is not None
-        figure.draw_without_rendering()
-        yield figure
+        on_one = twelve.on("cubic" if kind == "bands" else "digits")
+        figures = (FIGURES | ACROSS)[kind](twelve if kind in ACROSS else on_one, looks(twelve.methods))
+        assert figures
+        for figure in figures.values():
+            figure.draw_without_rendering()
+        yield list(figures.values())
 
 
 def test_every_figure_of_classes_is_made(report: tuple[Path, list[Path]]) -> None:
-    """Each kind is there in both forms and not empty."""
+    """Each kind is there in all forms and not empty."""
     for kind in set(FIGURES) - {"bands"}:
-        for suffix in ("pdf", "png"):
-            assert (report[0] / "figures" / f"digits-{kind}.{suffix}").stat().st_size > 5000
+        for suffix in ("pdf", "png", "svg"):
+            found = [*(report[0] / "figures").glob(f"digits-{kind}*.{suffix}")]
+            assert found
+            assert min(path.stat().st_size for path in found) > 5000
 
 
 def test_regression_has_only_its_training(report: tuple[Path, list[Path]]) -> None:
     """What has no entropy, no accuracy and no levels has no figure of them."""
     names = {path.name for path in (report[0] / "figures").glob("boston*")}
-    assert names == {"boston-training.pdf", "boston-training.png"}
+    assert names == {f"boston-training.{suffix}" for suffix in ("pdf", "png", "svg")}
 
 
 def test_pdf_is_vector_with_embedded_fonts_and_no_date(report: tuple[Path, list[Path]]) -> None:
@@ -62,29 +68,62 @@ def test_pdf_is_vector_with_embedded_fonts_and_no_date(report: tuple[Path, list[
         assert b"Producer" not in content
 
 
-def test_figures_have_the_width_of_a_column_or_page(drawn: Figure) -> None:
+def test_svg_shows_the_same_everywhere_and_has_no_date(report: tuple[Path, list[Path]]) -> None:
+    """Text is drawn as shapes, whatever fonts there are, and nothing tells when or by what it was made."""
+    for path in (report[0] / "figures").glob("*.svg"):
+        content = path.read_text()
+        assert "<text" not in content
+        assert "dc:date" not in content
+        assert "dc:creator" not in content
+
+
+def test_same_results_same_bytes(twelve: Results) -> None:
+    """Two drawings do not differ, in any format."""
+    narrow = select(twelve, methods=["map", "mnf"], datasets=["digits", "mnist"])
+    assert draw(narrow) == draw(narrow)
+
+
+def test_only_the_formats_asked_for(twelve: Results) -> None:
+    """A report that shows one format does not pay for the others."""
+    narrow = select(twelve, methods=["map", "mnf"], datasets=["digits"])
+    assert {Path(name).suffix for _, name in draw(narrow, ["svg"])} == {".svg"}
+
+
+def test_figures_have_the_width_of_a_column_or_page(drawn: list[Figure]) -> None:
     """Type keeps its size in print."""
-    assert drawn.get_figwidth() in (COLUMN, PAGE)
-    assert drawn.get_figheight() < 9.5
+    for figure in drawn:
+        assert figure.get_figwidth() in (COLUMN, PAGE)
+        assert figure.get_figheight() < 9.5
 
 
-def test_legend_stands_outside_the_panels(drawn: Figure) -> None:
+def test_text_is_large_enough_to_read(drawn: list[Figure]) -> None:
+    """No text is smaller than six points, and none reaches beyond the sheet."""
+    for figure in drawn:
+        texts = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
+        assert min(text.get_fontsize() for text in texts) >= 6
+
+
+def test_legend_stands_outside_the_panels(drawn: list[Figure]) -> None:
     """No panel, with its labels, meets the legend, and nothing leaves the sheet."""
-    (legend,) = drawn.legends
-    edge, sheet = legend.get_window_extent(), drawn.bbox
-    assert sheet.x0 <= edge.x0 < edge.x1 <= sheet.x1
-    for axes in drawn.axes:
-        box = axes.get_tightbbox()
-        assert box is not None
-        assert box.y0 >= edge.y1 - 1
-        assert box.x0 >= -1
-        assert box.x1 <= sheet.x1 + 1
+    for figure in drawn:
+        (legend,) = figure.legends
+        edge, sheet = legend.get_window_extent(), figure.bbox
+        assert sheet.x0 <= edge.x0 < edge.x1 <= sheet.x1
+        assert sheet.y0 <= edge.y0
+        for axes in figure.axes:
+            box = axes.get_tightbbox()
+            assert box is not None
+            assert box.y0 >= edge.y1 - 1
+            assert box.x0 >= -1
+            assert box.x1 <= sheet.x1 + 1
+            assert box.y1 <= sheet.y1 + 1
 
 
-def test_panels_do_not_overlap(drawn: Figure) -> None:
+def test_panels_do_not_overlap(drawn: list[Figure]) -> None:
     """No panel with its title and labels lies on another."""
-    boxes = [axes.get_tightbbox().padded(-1) for axes in drawn.axes]
-    assert [(a, b) for place, a in enumerate(boxes) for b in boxes[:place] if a.overlaps(b)] == []
+    for figure in drawn:
+        boxes = [axes.get_tightbbox().padded(-1) for axes in figure.axes]
+        assert [(a, b) for place, a in enumerate(boxes) for b in boxes[:place] if a.overlaps(b)] == []
 
 
 def test_panels_of_any_method_have_one_size(hand_made: Callable[..., Path]) -> None:
@@ -98,8 +137,7 @@ def test_panels_of_any_method_have_one_size(hand_made: Callable[..., Path]) -> N
     ]
     results = read(hand_made(curves=curves, runs=[{"method": "sgld", "seed": 0, "status": "failed"}]))
     with styled():
-        figure = FIGURES["reliability"](results, looks(results.methods))
-        assert figure is not None
+        (figure,) = FIGURES["reliability"](results, looks(results.methods)).values()
         figure.draw_without_rendering()
     uppers = [axes.get_position() for axes in figure.axes[::2]]
     assert [box.width for box in uppers] == pytest.approx([uppers[0].width] * 3)
@@ -124,9 +162,8 @@ def test_process_settings_are_left_alone(make_results: Callable[..., Path], tmp_
     with mpl.rc_context({"lines.linewidth": 17}):
         before = dict(mpl.rcParams)
         with styled():
-            figure = FIGURES["training"](results, looks(results.methods))
+            (figure,) = FIGURES["training"](results, looks(results.methods)).values()
         assert before == dict(mpl.rcParams)
-    assert figure is not None
     assert figure.axes[0].lines[0].get_linewidth() < 2
 
 
@@ -163,7 +200,6 @@ def test_dollars_are_no_formula(make_results: Callable[..., Path], tmp_path: Pat
     name = r"m[a=$\nonsense{$]"
     results = read(make_results(tmp_path / "s", (name,), unseen=(), attacks=())).on("digits")
     with styled():
-        figure = FIGURES["training"](results, looks(results.methods))
-        assert figure is not None
+        (figure,) = FIGURES["training"](results, looks(results.methods)).values()
         figure.draw_without_rendering()
     assert figure.legends[0].get_texts()[0].get_text().replace("\n", "") == name

@@ -1,0 +1,134 @@
+"""How accuracy, calibration and uncertainty change with the level of an attack or shift."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from bench_uq.report import panels
+from bench_uq.report.captions import level_name, wrap
+from bench_uq.report.frames import Results
+from bench_uq.report.style import PAGE, Look, Options, text, tidy
+from bench_uq.report.summaries import Place, Summary, highest_entropy, levels, methods_shown, summarise
+
+#: What has a panel, as far as it was measured, and what stands beside its axis.
+_TITLES = {
+    "accuracy": "accuracy",
+    "rmse": "RMSE",
+    "nll": "NLL (nats)",
+    "ece": "ECE",
+    "entropy": "mean entropy (nats)",
+    "epistemic": "mutual information (nats)",
+    "auroc_entropy": "AUROC against clean",
+}
+_CALIBRATED = "ece_if_calibrated"
+_GREY: Options = {"color": "#cccccc", "linewidth": 0, "zorder": 0.5}
+_COLUMNS = 3
+
+
+def draw(results: Results, looks: Mapping[str, Look]) -> dict[str, Figure]:
+    """Draw a figure a condition with levels: a panel a score, means as lines and the range over the seeds as bands."""
+    figures = {}
+    for condition, values in levels(results).items():
+        measured = {metric for _, name, _, metric in summarise(results) if name == condition}
+        metrics = [metric for metric in _TITLES if metric in measured]
+        if metrics:
+            figures[condition] = _figure(results, looks, condition, values, metrics)
+    return figures
+
+
+def _figure(
+    results: Results, looks: Mapping[str, Look], condition: str, values: list[float], metrics: Sequence[str]
+) -> Figure:
+    """Draw one condition."""
+    methods, summaries = methods_shown(results, [condition]), summarise(results)
+    seeds = {method: _fewest(summaries, method, condition, metrics) for method in methods}
+    calibrated = _calibrated(summaries, condition, values) if "ece" in metrics else []
+    handles = [*panels.method_handles(results, seeds, looks), *_calibrated_handle(calibrated)]
+    rows = math.ceil(len(metrics) / _COLUMNS)
+    figure = panels.sheet(PAGE, 1.85 * rows + 0.3, handles)
+    grid = [figure.add_subplot(rows, min(len(metrics), _COLUMNS), place + 1) for place in range(len(metrics))]
+    for place, (axes, metric) in enumerate(zip(grid, metrics, strict=True)):
+        found = {name: [summaries.get((name, condition, level, metric)) for level in values] for name in methods}
+        _lines(axes, values, found, looks)
+        if metric == "ece" and calibrated:
+            axes.fill_between(values, 0, calibrated, **_GREY)
+        if metric == "nll":
+            panels.logarithmic(
+                axes, [end for own in found.values() for one in own if one for end in (one.low, one.high)]
+            )
+        _bounds(axes, metric, highest_entropy(results))
+        lowest, _ = panels.sides(place, len(metrics), _COLUMNS)
+        axes.tick_params(labelbottom=lowest)
+        axes.set_xlabel("\n".join(wrap(f"{level_name(condition)} of {text(condition)}", 32)) if lowest else "")
+        axes.set_ylabel(_TITLES[metric])
+    return figure
+
+
+def _lines(
+    axes: Axes, values: list[float], found: Mapping[str, Sequence[Summary | None]], looks: Mapping[str, Look]
+) -> None:
+    """Draw the means of each method by level, gaps where there is none, and the range over its seeds as a band."""
+    for place, (method, summaries) in enumerate(found.items()):
+        mean, low, high = (
+            np.array([getattr(summary, name) if summary else math.nan for summary in summaries])
+            for name in ("mean", "low", "high")
+        )
+        # At a single level the methods stand side by side.
+        x = np.array(values) if len(values) > 1 else values[0] + np.array([place - (len(found) - 1) / 2])
+        axes.plot(x, mean, markevery=panels.every(len(x), place, marks=12), **panels.line(looks[method]))
+        if len(values) == 1:
+            axes.vlines(x, low, high, color=looks[method].color, linewidth=0.8)
+        elif (low < high).any():
+            axes.fill_between(x, low, high, color=looks[method].color, alpha=0.15, linewidth=0)
+    if len(values) == 1:
+        axes.set_xlim(values[0] - len(found), values[0] + len(found))
+        axes.set_xticks(values)
+
+
+def _bounds(axes: Axes, metric: str, highest: float | None) -> None:
+    """Show the whole range of a score where it is known, and mark what is known of it."""
+    tidy(axes)
+    marks = {"auroc_entropy": (0.5, "chance")}
+    if highest is not None:
+        marks |= {"accuracy": (math.exp(-highest), "1/C"), "entropy": (highest, "ln C")}
+    limits = {"accuracy": (-0.02, 1.02), "ece": (0, None), "epistemic": (0, None), "auroc_entropy": (None, 1.02)}
+    if metric == "entropy" and highest is not None:
+        limits["entropy"] = (-0.02 * highest, 1.04 * highest)
+    axes.set_ylim(*limits.get(metric, (None, None)))
+    if metric in marks:
+        panels.mark(axes, *marks[metric], vertical=False)
+
+
+def _fewest(summaries: Mapping[Place, Summary], method: str, condition: str, metrics: Sequence[str]) -> int:
+    """Return the fewest seeds that a point of a method rests on; a point that is not there is seen to be missing."""
+    counts = (
+        summary.seeds
+        for (name, where, _, metric), summary in summaries.items()
+        if name == method and where == condition and metric in metrics
+    )
+    return min(counts, default=0)
+
+
+def _calibrated(summaries: Mapping[Place, Summary], condition: str, values: list[float]) -> list[float]:
+    """Return the highest ECE that one of the methods would show if calibrated, by level; empty where none is known."""
+    known = [
+        [
+            summary.mean
+            for (_, where, at, metric), summary in summaries.items()
+            if (where, at, metric) == (condition, level, _CALIBRATED)
+        ]
+        for level in values
+    ]
+    return [max(means, default=math.nan) for means in known] if any(known) else []
+
+
+def _calibrated_handle(calibrated: Sequence[float]) -> list[Artist]:
+    """Return the entry of a legend that explains the grey area beneath the ECE."""
+    return [Patch(**_GREY, label="ECE if calibrated")] if calibrated else []
