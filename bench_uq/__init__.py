@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 from bench_uq._version import __version__
 
 if TYPE_CHECKING:
+    from bench_uq.report.notebook import summary as summarise
     from bench_uq.score import read_scores
 
-__all__ = ["__version__", "read_scores"]
+__all__ = ["__version__", "read_scores", "summarise"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +17,8 @@ def __getattr__(name: str) -> Any:
         from bench_uq.score import read_scores
 
         return read_scores
+    if name == "summarise":
+        from bench_uq.report.notebook import summary
+
+        return summary
     raise AttributeError(f"module 'bench_uq' has no attribute {name!r}")

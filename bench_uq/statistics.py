@@ -28,14 +28,17 @@ class Comparison:
     """Which methods are best at one score, and how sure that is.
 
     ``tied`` holds the best and what is not distinguishable from it, ``worse`` what is, by its adjusted p-value;
-    ``apart`` what shares fewer than two seeds with the best, so that nothing can be said. ``detectable`` is the
-    difference that the seeds would find with a probability of POWER, in the unit of the score.
+    ``apart`` what shares fewer than two seeds with the best, so that nothing can be said. ``behind`` is by how much the
+    best is better, in the mean over shared seeds; ``detectable`` is the difference that ``seeds`` seeds, the fewest
+    that two methods share, would find with a probability of POWER.
     """
 
     best: str
     tied: tuple[str, ...]
     worse: Mapping[str, float]
     apart: tuple[str, ...]
+    behind: Mapping[str, float]
+    seeds: int
     detectable: float
 
 
@@ -109,6 +112,7 @@ def compare(values: Mapping[str, Values], direction: str) -> Comparison | None:
     adjusted = dict(zip(tested, holm([paired_p(*column) for column in columns.values()]), strict=True))
     with_best = {a if b == best else b: p for (a, b), p in adjusted.items() if best in (a, b)}
     worse = {name: p for name, p in with_best.items() if p <= ALPHA}
+    means = {pair: float(np.mean(np.subtract(*column))) for pair, column in columns.items()}
     spreads = [float(np.std(np.subtract(one, other), ddof=1)) for one, other in columns.values()]
     fewest = min(map(len, tested.values()))
     return Comparison(
@@ -116,6 +120,8 @@ def compare(values: Mapping[str, Values], direction: str) -> Comparison | None:
         tied=tuple(name for name in values if name == best or (name in with_best and name not in worse)),
         worse=worse,
         apart=tuple(name for name in values if name != best and name not in with_best),
+        behind={name: sign * means.get((best, name), -means.get((name, best), 0.0)) for name in with_best},
+        seeds=fewest,
         detectable=detectable_difference(float(np.median(spreads)), fewest, len(tested)),
     )
 

@@ -66,9 +66,12 @@ def test_compare_bolds_the_best_and_its_ties() -> None:
     assert (found.best, found.tied, found.apart) == ("good", ("good", "close"), ("alone",))
     assert list(found.worse) == ["bad"]
     assert found.worse["bad"] < 0.001
+    assert found.behind == pytest.approx({"close": 0.002, "bad": 0.398})
+    assert found.seeds == 5
     turned = compare({name: {s: -v for s, v in own.items()} for name, own in values.items()}, "lower")
     assert turned is not None
     assert turned.tied == found.tied
+    assert turned.behind == pytest.approx(found.behind)
 
 
 def test_compare_needs_two_methods_that_share_two_seeds() -> None:

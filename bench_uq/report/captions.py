@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from bench_uq.report.names import ARROWS, level_name
 from bench_uq.report.tables import Column, Row, Table
 
-ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
-#: What the level of an attack is called; any other condition has a level.
-LEVEL_NAMES = {"fgsm": "ε", "pgd": "ε", "transfer": "ε"}
-
-
-def level_name(condition: str) -> str:
-    """Return what the level of a condition is called on an axis."""
-    return LEVEL_NAMES.get(condition.partition("[")[0], "level")
+__all__ = ["ARROWS", "caption", "heading", "level_name", "notes", "seeds_phrase", "unconverged", "wrap"]
 
 
 def heading(column: Column) -> list[str]:
-    """Return the lines above a column: the level where it has one, else the title and the unseen data."""
+    """Return the lines above a column: the level where it has one, else the title and what stands beneath it."""
     if column.level is not None:
         return [f"{column.level:g}"]
-    unseen = [] if column.condition == "clean" else [column.condition]
-    return [*(column.title + ARROWS[column.direction]).split("\n"), *unseen]
+    under = [column.under] if column.under else []
+    return [*(column.title + ARROWS[column.direction]).split("\n"), *under]
 
 
 def wrap(name: str, width: int) -> list[str]:
@@ -45,29 +39,48 @@ def seeds_phrase(counts: list[int]) -> str:
 
 
 def caption(table: Table) -> str:
-    """Return the caption of a table: what it shows, over how many seeds, and what its marks mean."""
-    sentences = [f"{_subject(table)}; {seeds_phrase([row.seeds.finished for row in table.rows])}.", *notes(table)]
-    return " ".join(sentences)
+    """Return the caption: what the table shows, over how many seeds, what its marks mean and how the runs were made."""
+    return " ".join([f"{_subject(table)}; {_seeds(table)}.", *notes(table), *table.remarks])
 
 
 def notes(table: Table) -> list[str]:
     """Return a sentence for each mark that the table uses, unconverged runs included."""
     metrics = {column.metric for column in table.columns}
+    under = {column.under for column in table.columns}
     cells = [cell for row in table.rows for cell in row.cells]
     unknown = [row.method for row in table.rows if row.seeds.unknown]
     signs = {ARROWS[column.direction].strip() for column in table.columns}
+    loose = unconverged(table.rows)
+    several = "Bold: the best, and all that cannot be told apart from it "
     said = {
+        f"{several}(paired by seed, Holm, 5 %).": table.compared and bool(table.dataset),
+        f"{several}(Nemenyi, 5 %).": table.compared and not table.dataset,
         "↑ higher is better.": "↑" in signs,
         "↓ lower is better.": "↓" in signs,
-        "ECE (calibrated): what a perfectly calibrated model would show for as many examples.": "ece" in metrics,
-        "AUROC: unseen against clean data by predictive entropy.": "auroc_entropy" in metrics,
+        "ECE (calibrated): what a perfectly calibrated model would show for as many examples.": "ece" in metrics
+        and "ece_if_calibrated" in metrics,
+        "AUROC: told from clean data by predictive entropy.": "auroc_entropy" in metrics and "entropy" not in under,
+        "MI: mutual information of label and draw; 1 – max p: of the mean probabilities.": "MI" in under,
+        "Unseen data are the positive class.": "MI" in under,
         "k/p: k of p planned seeds finished.": not all(row.seeds.complete for row in table.rows),
         "(n=k): k of the finished seeds have this value.": any(cell.values is not None for cell in cells),
         "–: no value.": not all(cell.mean for cell in cells),
-        f"† Not converged, so that no ordering is claimed: {unconverged(table.rows)}.": bool(unconverged(table.rows)),
+        f"† Not converged, so that no ordering is claimed: {loose}.": bool(loose),
         f"Trained elsewhere, convergence unknown: {', '.join(unknown)}.": bool(unknown),
     }
     return [sentence for sentence, holds in said.items() if holds]
+
+
+def _subject(table: Table) -> str:
+    """Say what a table is of."""
+    return f"{table.dataset}: {table.subject}" if table.dataset else table.subject[:1].upper() + table.subject[1:]
+
+
+def _seeds(table: Table) -> str:
+    """Say over what the means are."""
+    if not table.dataset:
+        return "ranked by means over seeds, n counts the runs on all datasets"
+    return seeds_phrase([row.seeds.finished for row in table.rows])
 
 
 def unconverged(rows: tuple[Row, ...]) -> str:
@@ -75,13 +88,3 @@ def unconverged(rows: tuple[Row, ...]) -> str:
     return ", ".join(
         f"{row.method} ({row.seeds.unconverged} of {row.seeds.finished} seeds)" for row in rows if row.seeds.unconverged
     )
-
-
-def _subject(table: Table) -> str:
-    """Say what the columns of a table are."""
-    first = table.columns[0]
-    if first.level is None:
-        unseen = any(column.condition != "clean" for column in table.columns)
-        return f"{table.dataset}: clean{' and unseen' if unseen else ''} data"
-    title = first.title.lower() + ARROWS[first.direction]
-    return f"{table.dataset}: {title} under {first.condition}, by {level_name(first.condition)}"

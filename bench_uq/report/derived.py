@@ -91,7 +91,7 @@ def examples(path: Path) -> list[Example]:
     """Return the stored examples; empty without the file. Nothing is unpickled."""
     found: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             for key in arrays.files:
                 *place, name = key.split("|")
                 if len(place) == 5:  # else a name of a plugin holds the sign that parts them

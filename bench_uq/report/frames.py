@@ -51,12 +51,12 @@ class Results:
     """The derived files of one suite, or of one of its datasets; scores and curves of finished runs only."""
 
     suite: str
-    runs: pd.DataFrame
-    scores: pd.DataFrame
-    curves: pd.DataFrame
-    references: tuple[Reference, ...] = ()  # published values, of whatever methods
+    runs: pd.DataFrame = field(repr=False)
+    scores: pd.DataFrame = field(repr=False)
+    curves: pd.DataFrame = field(repr=False)
+    references: tuple[Reference, ...] = field(default=(), repr=False)  # published values, of whatever methods
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by fingerprint
-    examples: tuple[Example, ...] = ()
+    examples: tuple[Example, ...] = field(default=(), repr=False)
     title: str = ""  # of the report; empty: the name of the suite
 
     @cached_property

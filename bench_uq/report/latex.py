@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
+
 from bench_uq.report.captions import caption, heading, wrap
 from bench_uq.report.frames import Results
 from bench_uq.report.names import printable, slug
 from bench_uq.report.published import Compared, Comparison, comparison
 from bench_uq.report.published import caption as published_caption
-from bench_uq.report.tables import Cell, Column, Row, Table, clean_table, level_tables
+from bench_uq.report.tables import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    clean_table,
+    cost_table,
+    level_tables,
+    rank_table,
+    unseen_tables,
+)
 
+#: What the names of the fragments of one dataset end in, beside that of clean data.
+KINDS = ("unseen", "levels", "cost", "published")
 #: The width in points that a table keeps to: 5.5 inches fit the text of most papers.
 WIDTH = 397.0
 #: Letters of a method's name in one line of a table.
 NAME_WIDTH = 26
 #: The same where ours stands against published, and letters of a source and of the numbers of its notes in one line.
 COMPARED_WIDTH, SOURCE_WIDTH, NOTES_WIDTH = 20, 20, 9
-#: Points that letters take in 8 point type, the next smaller type as a share of that, and the room between columns.
+#: Points that letters take in 8 point type, the next smaller and the bold type as a share of that, and the room between
+#: columns.
 _NARROW, _WIDE, _DIGIT, _LOWER, _OTHER = 2.4, 7.1, 4.25, 4.4, 6.6
-_SMALL, _GAP = 0.94, 6.0
+_SMALL, _BOLD, _GAP = 0.94, 1.15, 6.0
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -55,7 +71,7 @@ _MAIN = r"""\documentclass[10pt]{{article}}
 \setlength{{\topmargin}}{{-0.5in}}
 \setlength{{\belowcaptionskip}}{{5pt}}
 \pagestyle{{myheadings}}
-\markright{{Suite {suite}}}
+\markright{{{title}}}
 \begin{{document}}
 {inputs}
 \end{{document}}
@@ -68,16 +84,24 @@ def fragments(results: Results) -> dict[str, str]:
     for dataset in results.datasets:
         own = results.on(dataset)
         # These names would fall on the document's or on a further fragment of another dataset.
-        name = slug(dataset, reserved=dataset == "main" or dataset.endswith(("-attack", "-published")))
-        texts[f"{name}.tex"] = table_float(clean_table(own), _label(results, dataset))
-        attacks = [table_float(table, _label(results, dataset, *table.columns[:1])) for table in level_tables(own)]
-        if attacks:
-            texts[f"{name}-attack.tex"] = "\n".join(attacks)
+        taken = dataset in ("main", "ranks") or dataset.endswith(tuple(f"-{kind}" for kind in KINDS))
+        name = slug(dataset, reserved=taken)
+        texts[f"{name}.tex"] = table_float(clean_table(own), _label(results, "table", dataset))
+        further: dict[str, list[tuple[Table, tuple[Column, ...]]]] = {
+            "unseen": [(table, table.columns[:1]) for table in unseen_tables(own)],
+            "levels": [(table, table.columns[:1]) for table in level_tables(own)],
+            "cost": [(cost_table(own), ())],
+        }
+        for kind, tables in further.items():
+            floats = [table_float(table, _label(results, kind, dataset, *columns)) for table, columns in tables]
+            if floats:
+                texts[f"{name}-{kind}.tex"] = "\n".join(floats)
         if published := comparison(own):
-            label = _label(results, dataset).replace("table", "published", 1)
-            texts[f"{name}-published.tex"] = comparison_float(published, label)
+            texts[f"{name}-published.tex"] = comparison_float(published, _label(results, "published", dataset))
+    if ranks := rank_table(results):
+        texts["ranks.tex"] = table_float(ranks, _label(results, "ranks", "all"))
     inputs = "\n".join(f"\\input{{{name}}}\n\\clearpage" for name in texts)
-    return {**texts, "main.tex": _MAIN.format(suite=escape(results.suite), inputs=inputs)}
+    return {**texts, "main.tex": _MAIN.format(title=escape(results.title or results.suite), inputs=inputs)}
 
 
 def table_float(table: Table, label: str) -> str:
@@ -133,19 +157,35 @@ def guarded(line: str) -> str:
 
 
 def blocks_of(table: Table) -> list[list[int]]:
-    """Deal the columns of a table out to blocks that fit the width of a page."""
-    first = max(measure(line) for row in table.rows for line in wrap(row.method, NAME_WIDTH)) + _WIDE
-    first += max(measure(str(row.seeds)) for row in table.rows) + 2 * _GAP
+    """Deal the columns of a table out to blocks that fit the width of a page; those of one title stay together."""
+    room = WIDTH - max(measure(line) for row in table.rows for line in wrap(row.method, NAME_WIDTH)) - _WIDE
+    room -= max(measure(str(row.seeds)) for row in table.rows) + 2 * _GAP
+    widths = [
+        max(*(_wide(row.cells[place]) for row in table.rows), *map(measure, _heading(column))) + _GAP
+        for place, column in enumerate(table.columns)
+    ]
+    groups = [list(group) for _, group in groupby(range(len(widths)), key=lambda place: table.columns[place].title)]
+    # As few blocks as there can be, then of as even a width as there can be: no column stands alone.
+    fewest = len(_dealt(widths, groups, room))
+    narrower = (share * room / 20 for share in range(8, 21))
+    return next(blocks for width in narrower if len(blocks := _dealt(widths, groups, width)) == fewest or width == room)
+
+
+def _dealt(widths: Sequence[float], groups: Sequence[Sequence[int]], room: float) -> list[list[int]]:
+    """Deal columns out to blocks of that width, one by one, a group that fits into one block to one alone."""
     blocks: list[list[int]] = [[]]
-    used = first
-    for place, column in enumerate(table.columns):
-        cells = [measure(row.cells[place].mean) + _SMALL * measure(_spread(row.cells[place])) for row in table.rows]
-        width = max(*cells, *map(measure, _heading(column))) + _GAP
-        if blocks[-1] and used + width > WIDTH:
+    left = room
+    for places in groups:
+        whole = sum(widths[place] for place in places)
+        if blocks[-1] and left < whole <= room:
             blocks.append([])
-            used = first
-        blocks[-1].append(place)
-        used += width
+            left = room
+        for place in places:
+            if blocks[-1] and left < widths[place]:
+                blocks.append([])
+                left = room
+            blocks[-1].append(place)
+            left -= widths[place]
     return blocks
 
 
@@ -211,7 +251,17 @@ def _cell(cell: Cell) -> str:
     if not cell.mean:
         return r"\multicolumn{2}{c}{--}"
     spread = _spread(cell)
-    return f"{escape(cell.mean).replace('-', '$-$')} & " + (rf"{{\scriptsize\,{escape(spread)}}}" if spread else "")
+    mean = escape(cell.mean).replace("-", "$-$")
+    return (
+        (rf"\textbf{{{mean}}}" if cell.best else mean)
+        + " & "
+        + (rf"{{\scriptsize\,{escape(spread)}}}" if spread else "")
+    )
+
+
+def _wide(cell: Cell) -> float:
+    """Return about how many points a cell takes."""
+    return (_BOLD if cell.best else 1) * measure(cell.mean) + _SMALL * measure(_spread(cell))
 
 
 def _spread(cell: Cell) -> str:
@@ -219,7 +269,7 @@ def _spread(cell: Cell) -> str:
     return (f"±{cell.spread}" if cell.spread else "") + (f" (n={cell.values})" if cell.values is not None else "")
 
 
-def _label(results: Results, dataset: str, *columns: Column) -> str:
+def _label(results: Results, kind: str, dataset: str, *columns: Column) -> str:
     """Return the label of a table, of [a-z0-9-] alone."""
     parts = [results.suite, dataset, *(part for column in columns for part in (column.condition, column.metric))]
-    return "-".join(["table", *(slug(part, dots=False) for part in parts)])
+    return "-".join([kind, *(slug(part, dots=False) for part in parts)])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from bench_uq.report.captions import heading, notes, seeds_phrase
+from bench_uq.report.again import commands
+from bench_uq.report.captions import caption, heading, notes, seeds_phrase
+from bench_uq.report.findings import findings
 from bench_uq.report.frames import Results
+from bench_uq.report.names import printable
 from bench_uq.report.published import Comparison, comparison, legend
 from bench_uq.report.summaries import underconfidence
-from bench_uq.report.tables import Cell, Table, clean_table
+from bench_uq.report.tables import Cell, Table, overview, rank_table
 
 #: By how much the accuracy must exceed the mean confidence for a method to be called underconfident.
 UNDERCONFIDENT = 0.02
@@ -32,28 +36,43 @@ def summary(results: Results, figures: Iterable[tuple[str, PurePosixPath]]) -> s
     finished = int((results.runs["status"] == "ok").sum())
     extent = f"{_count(len(results.methods), 'method')} on {_count(len(results.datasets), 'dataset')}"
     lines = [
-        f"# {escape(results.suite)}",
+        f"# {escape(results.title or results.suite)}",
         "",
         f"{extent}; {finished} of {_count(len(results.runs), 'run')} finished.",
     ]
     for dataset in results.datasets:
-        own = results.on(dataset)
-        links = [_link(path) for name, path in figures if name == dataset and path.suffix == ".pdf"]
-        lines += ["", *_dataset(own), *(["", f"Figures: {', '.join(links)}"] if links else [])]
-    return "\n".join([*lines, *_unfinished(results)]) + "\n"
+        lines += ["", *_dataset(results.on(dataset)), *_figures(figures, dataset)]
+    if ranks := rank_table(results):
+        lines += ["", "## Across datasets", "", *_table(ranks), "", escape(caption(ranks))]
+        lines += _figures(figures, "")
+    return "\n".join([*lines, *_unfinished(results), *_again(results)]) + "\n"
 
 
-def _link(path: PurePosixPath) -> str:
-    """Return links to the two forms of a figure."""
-    return f"[{path.stem}]({path}) ([png]({path.with_suffix('.png')}))"
+def _figures(figures: list[tuple[str, PurePosixPath]], dataset: str) -> list[str]:
+    """Return links to the figures of one dataset, each to its forms."""
+    forms: dict[str, list[PurePosixPath]] = {}
+    for name, path in figures:
+        if name == dataset:
+            forms.setdefault(path.stem, []).append(path)
+    links = [f"{stem} ({', '.join(f'[{path.suffix[1:]}]({path})' for path in paths)})" for stem, paths in forms.items()]
+    return ["", f"Figures: {', '.join(links)}"] if links else []
+
+
+def _again(results: Results) -> list[str]:
+    """Return the commands that make the runs and this report again."""
+    made = commands(results)
+    lines = [printable(line) for line in (*made, f"bench-uq report --suite {results.suite}")]
+    # A fence must be longer than any that a name could hold.
+    fence = "`" * (3 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0))
+    return ["", "## Made with", "", fence, *lines, fence] if made else []
 
 
 def _dataset(results: Results) -> list[str]:
     """Return the section of one dataset: its table, what its marks mean, and what to beware of."""
-    table = clean_table(results)
+    table = overview(results)
     phrase = seeds_phrase([row.seeds.finished for row in table.rows])
-    marks = [f"{phrase[0].upper()}{phrase[1:]}.", *notes(table)]
-    remarks = _underconfident(results)
+    marks = [f"{phrase[0].upper()}{phrase[1:]}.", *notes(table), *table.remarks]
+    told = [f"- {escape(sentence)}" for sentence in findings(results)]
     published = comparison(results)
     return [
         f"## {escape(table.dataset)}",
@@ -61,7 +80,9 @@ def _dataset(results: Results) -> list[str]:
         *_table(table),
         "",
         escape(" ".join(marks)),
-        *(["", *remarks] if remarks else []),
+        "",
+        *told,
+        *_underconfident(results),
         *(["", *_comparison(published)] if published else []),
     ]
 
@@ -111,7 +132,8 @@ def _cell(cell: Cell) -> str:
     """Return a number with its spread, and its number of values where seeds lack it."""
     spread = f" ± {cell.spread}" if cell.spread else ""
     values = f" (n={cell.values})" if cell.values is not None else ""
-    return f"{cell.mean}{spread}{values}" if cell.mean else "–"
+    text = f"{cell.mean}{spread}{values}" if cell.mean else "–"
+    return f"**{text}**" if cell.best else text
 
 
 def _underconfident(results: Results) -> list[str]:

@@ -1,9 +1,19 @@
-"""Names of results as names of files and labels."""
+"""Names of results as names of files and labels, and what levels and directions are called."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+
+#: What stands behind the name of a score by its direction.
+ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
+#: What the level of an attack is called; any other condition has a level.
+LEVEL_NAMES = {"fgsm": "ε", "pgd": "ε", "transfer": "ε"}
+
+
+def level_name(condition: str) -> str:
+    """Return what the level of a condition is called on an axis."""
+    return LEVEL_NAMES.get(condition.partition("[")[0], "level")
 
 
 def slug(name: str, *, dots: bool = True, reserved: bool = False) -> str:

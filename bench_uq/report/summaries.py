@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -52,6 +52,31 @@ def summarise(results: Results) -> dict[Place, Summary]:
         )
         for (method, condition, level, metric), mean, sd, low, high, seeds in table.itertuples(name=None)
     }
+
+
+def costs(results: Results, names: Iterable[str]) -> dict[Place, Summary]:
+    """Return what the finished runs on one dataset cost, by columns of runs.csv, as scores of a condition ``cost``.
+
+    Memory is in MB.
+    """
+    runs = results.runs[results.runs["status"] == "ok"]
+    runs = runs.assign(peak_memory=runs["peak_memory"] / 1e6)
+    found: dict[Place, Summary] = {}
+    for method, own in runs.groupby("method", observed=True):
+        for name in names:
+            values = own[name].dropna()
+            if len(values):
+                mean, sd, low, high = (float(value) for value in values.agg(["mean", "std", "min", "max"]))
+                found[str(method), "cost", None, name] = Summary(mean, sd, low, high, len(values))
+    return found
+
+
+@cache
+def directions() -> dict[str, str]:
+    """Return the direction of every metric that has a card."""
+    from bench_uq.metrics import METRICS
+
+    return {metric.id: metric.direction for metric in METRICS}
 
 
 def unseen_conditions(results: Results) -> list[str]:

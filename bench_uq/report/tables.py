@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from statistics import median
 
+from bench_uq.report.evidence import evidence
 from bench_uq.report.frames import Results, Seeds
-from bench_uq.report.summaries import Summary, levels, methods_shown, summarise, unseen_conditions
+from bench_uq.report.names import ARROWS, level_name
+from bench_uq.report.summaries import (
+    Place,
+    Scored,
+    Summary,
+    costs,
+    directions,
+    levels,
+    methods_shown,
+    summarise,
+    unseen_conditions,
+)
+from bench_uq.report.verdicts import ranking, verdicts
+from bench_uq.statistics import Ranks
 
-#: The scores of clean data that a summary shows, of any task, in this order.
+#: The scores of clean data that a table shows, of any task, in this order.
 CLEAN = ("accuracy", "rmse", "nll", "brier", "crps", "ece", "ece_if_calibrated", "adaptive_ece", "picp", "mpiw")
-#: The scores of unseen data that a summary shows.
+#: By what unseen data are told from clean data, as it stands above a column.
+BY = {"entropy": "entropy", "epistemic": "MI", "confidence": "1 – max p"}
+#: How well that is measured.
+DETECTION = ("auroc", "aupr", "fpr95")
+#: The score of unseen data that an overview shows.
 UNSEEN = ("auroc_entropy",)
-#: The scores of attacked or shifted data that a summary shows.
+#: The scores of attacked or shifted data that figures show, and those that tables show, a table each.
 LEVELLED = ("accuracy", "entropy")
+BY_LEVEL = ("accuracy", "nll", "ece", "ece_if_calibrated", "entropy", "auroc_entropy")
+#: What a method costs.
+COST = ("parameters", "epochs", "draws", "train_seconds", "seconds_per_1000", "peak_memory")
+#: The clean scores by which methods are ranked across datasets.
+RANKED = ("accuracy", "rmse", "nll", "brier", "crps", "ece")
 #: Short titles; a second line of a title stands apart.
 TITLES = {
     "accuracy": "Accuracy",
@@ -29,9 +51,19 @@ TITLES = {
     "adaptive_ece": "Adaptive\nECE",
     "picp": "PICP",
     "mpiw": "MPIW",
-    "auroc_entropy": "AUROC",
     "entropy": "Mean entropy",
+    **{f"auroc_{by}": "AUROC" for by in BY},
+    **{f"aupr_{by}": "AUPR" for by in BY},
+    **{f"fpr95_{by}": "FPR95" for by in BY},
+    "parameters": "Parameters",
+    "epochs": "Epochs",
+    "draws": "Draws\n(at most)",
+    "train_seconds": "Training\n(s)",
+    "seconds_per_1000": "1,000 predic-\ntions (s)",
+    "peak_memory": "Peak\nmemory (MB)",
 }
+#: Costs that are counted, not measured: they have no spread unless seeds differ.
+COUNTED = ("parameters", "epochs", "draws")
 
 
 @dataclass(frozen=True)
@@ -41,6 +73,7 @@ class Column:
     metric: str
     condition: str
     level: float | None = None
+    under: str = ""  # what stands beneath the title
 
     @property
     def title(self) -> str:
@@ -50,16 +83,25 @@ class Column:
     @property
     def direction(self) -> str:
         """Return whether higher or lower is better, or none."""
-        return directions().get(self.metric, "none")
+        return directions().get(self.metric, "none") if self.condition != "ranks" else "none"
+
+    @property
+    def scored(self) -> Scored:
+        """Return what the column is of, as verdicts name it."""
+        return self.condition, self.level, self.metric
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A rounded mean, its spread (empty for one seed), and the number of values where seeds are missing."""
+    """A rounded mean, its spread (empty for one seed), and the number of values where seeds are missing.
+
+    ``best`` tells whether it is the best or not distinguishable from it.
+    """
 
     mean: str = ""
     spread: str = ""
     values: int | None = None
+    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,58 +115,176 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns; the same places are numbers or holes in every format."""
+    """Rows under columns; the same places are numbers or holes in every format.
 
-    dataset: str
+    ``remarks`` are sentences in plain text that belong to it; ``compared`` columns have a verdict.
+    """
+
+    dataset: str  # empty: across datasets
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    subject: str = ""
+    remarks: tuple[str, ...] = ()
+    compared: int = 0
 
 
 def clean_table(results: Results) -> Table:
-    """Return the table of clean and unseen data of the results on one dataset."""
-    measured = set(zip(results.scores["metric"], results.scores["condition"], strict=True))
-    on_clean = sorted(metric for metric, condition in measured if condition == "clean")
-    own = [metric for metric in on_clean if metric not in directions()]
-    wanted = [metric for metric in CLEAN if metric in on_clean or (metric == "ece_if_calibrated" and "ece" in on_clean)]
-    # Where no run finished, a column of dashes still says so; every task has an NLL.
-    columns = [Column(metric, "clean") for metric in [*wanted, *own] or ["nll"]]
-    unseen = [Column(metric, name) for metric in UNSEEN for name in unseen_conditions(results)]
-    columns += [column for column in unseen if (column.metric, column.condition) in measured]
-    return _table(results, columns, results.methods)
+    """Return the table of clean data of the results on one dataset."""
+    return _table(results, "clean data", _clean_columns(results), results.methods)
+
+
+def overview(results: Results) -> Table:
+    """Return the table of clean data with one score of each set of unseen data beside it."""
+    measured = _measured(results)
+    unseen = [Column(metric, name, under=name) for metric in UNSEEN for name in unseen_conditions(results)]
+    columns = [
+        *_clean_columns(results),
+        *(column for column in unseen if (column.metric, column.condition) in measured),
+    ]
+    return _table(results, "clean and unseen data", columns, results.methods)
+
+
+def unseen_tables(results: Results) -> list[Table]:
+    """Return a table of detection scores for each set of unseen data on one dataset."""
+    measured, tables = _measured(results), []
+    for name in unseen_conditions(results):
+        asked = [Column(f"{kind}_{by}", name, under=title) for kind in DETECTION for by, title in BY.items()]
+        columns = [column for column in asked if (column.metric, name) in measured]
+        if columns:
+            tables.append(
+                _table(results, f"{name}, unseen, told from clean data", columns, methods_shown(results, [name]))
+            )
+    return tables
 
 
 def level_tables(results: Results) -> list[Table]:
     """Return a table by level for each attack or shift and score, as far as it was measured."""
-    measured = set(zip(results.scores["metric"], results.scores["condition"], strict=True))
+    measured = _measured(results)
     return [
-        _table(results, [Column(metric, condition, level) for level in values], methods_shown(results, [condition]))
+        _table(
+            results,
+            f"{_in_words(metric)} under {condition}, by {level_name(condition)}",
+            [Column(metric, condition, level) for level in values],
+            methods_shown(results, [condition]),
+        )
         for condition, values in levels(results).items()
-        for metric in LEVELLED
+        for metric in BY_LEVEL
         if (metric, condition) in measured
     ]
 
 
-def _table(results: Results, columns: Iterable[Column], methods: list[str]) -> Table:
+def cost_table(results: Results) -> Table:
+    """Return what the methods on one dataset cost, and the settings that this depends on."""
+    found = costs(results, COST)
+    columns = [Column(name, "cost") for name in COST if any(place[3] == name for place in found)]
+    return _table(
+        results, "what training and predicting cost", columns or [Column(COST[0], "cost")], results.methods, found
+    )
+
+
+def rank_table(results: Results) -> Table | None:
+    """Return the mean ranks of methods across datasets; None where no score can be ranked."""
+    found = {metric: ranking(results, metric) for metric in RANKED}
+    placed = {metric: (ranks, missing) for metric, (ranks, missing) in found.items() if ranks is not None}
+    if not placed:
+        return None
+    columns = tuple(Column(metric, "ranks") for metric in placed)
+    seeds = {method: _seeds_everywhere(results, method) for method in results.methods}
+    named = [method for method in results.methods if any(method in ranks.mean for ranks, _ in placed.values())]
+    claimed = not any(seeds[method].unconverged for method in named)
+    rows = tuple(
+        Row(method, seeds[method], tuple(_rank_cell(ranks, method, claimed) for ranks, _ in placed.values()))
+        for method in named
+    )
+    remarks = [_rank_remark(column, *placed[column.metric]) for column in columns]
+    return Table(
+        "",
+        columns,
+        rows,
+        "mean ranks across datasets on clean data, 1 for the best",
+        tuple(remarks),
+        claimed * len(columns),
+    )
+
+
+def _clean_columns(results: Results) -> list[Column]:
+    """Return the scores of clean data that were measured, those without a card last."""
+    on_clean = sorted(metric for metric, condition in _measured(results) if condition == "clean")
+    wanted = [metric for metric in CLEAN if metric in on_clean or (metric == "ece_if_calibrated" and "ece" in on_clean)]
+    own = [metric for metric in on_clean if metric not in directions()]
+    # Where no run finished, a column of dashes still says so; every task has an NLL.
+    return [Column(metric, "clean") for metric in [*wanted, *own] or ["nll"]]
+
+
+def _measured(results: Results) -> set[tuple[str, str]]:
+    """Return the metrics that were measured, each with its condition."""
+    pairs = results.scores[["metric", "condition"]].drop_duplicates()
+    return set(pairs.itertuples(index=False, name=None))
+
+
+def _in_words(metric: str) -> str:
+    """Return what a metric is called in a sentence."""
+    column = Column(metric, "")
+    words = [word if word.isupper() else word.lower() for word in column.title.split()]
+    return " ".join(words) + ARROWS[column.direction]
+
+
+def _table(
+    results: Results,
+    subject: str,
+    columns: Iterable[Column],
+    methods: list[str],
+    found: Mapping[Place, Summary] | None = None,
+) -> Table:
     """Fill the cells of methods on one dataset, each column with its own fixed number of decimals."""
     columns = tuple(columns)
-    summaries = summarise(results)
-    filled = []
+    summaries = summarise(results) if found is None else found
+    claims = verdicts(results) if found is None else {}
     seeds = {method: results.seeds(method) for method in methods}
+    filled = []
     for column in columns:
-        found = {name: summaries.get((name, column.condition, column.level, column.metric)) for name in methods}
-        digits = decimals(summary for summary in found.values() if summary)
-        filled.append([cell(found[name], seeds[name].finished, digits) for name in methods])
+        own = {name: summaries.get((name, column.condition, column.level, column.metric)) for name in methods}
+        digits = 0 if column.metric in COUNTED else decimals(summary for summary in own.values() if summary)
+        claim = claims.get(column.scored)
+        tied = claim.tied if claim else ()
+        filled.append([cell(own[name], seeds[name].finished, digits, best=name in tied) for name in methods])
     cells = dict(zip(methods, zip(*filled, strict=True), strict=True))
     (dataset,) = results.datasets
-    return Table(dataset, columns, tuple(Row(method, seeds[method], cells[method]) for method in methods))
+    rows = tuple(Row(method, seeds[method], cells[method]) for method in methods)
+    return Table(dataset, columns, rows, subject, evidence(results), sum(column.scored in claims for column in columns))
 
 
-def cell(summary: Summary | None, finished: int, digits: int) -> Cell:
+def cell(summary: Summary | None, finished: int, digits: int, *, best: bool = False) -> Cell:
     """Round one score; say how many seeds it rests on where finished runs lack it."""
     if summary is None:
         return Cell()
-    spread = fixed(summary.sd, digits) if math.isfinite(summary.sd) else ""
-    return Cell(fixed(summary.mean, digits), spread, None if summary.seeds == finished else summary.seeds)
+    varied = math.isfinite(summary.sd) and (summary.sd > 0 or digits > 0)
+    spread = fixed(summary.sd, digits) if varied else ""
+    return Cell(fixed(summary.mean, digits), spread, None if summary.seeds == finished else summary.seeds, best)
+
+
+def _rank_cell(ranks: Ranks, method: str, claimed: bool) -> Cell:
+    """Return a mean rank; where an order is claimed the best, and those within the critical difference, are marked."""
+    if method not in ranks.mean:
+        return Cell()
+    best = min(ranks.mean.values())
+    return Cell(fixed(ranks.mean[method], 2), best=claimed and ranks.mean[method] - best < ranks.critical)
+
+
+def _rank_remark(column: Column, ranks: Ranks, missing: tuple[str, ...]) -> str:
+    """Say what the ranks of one score rest on."""
+    title = column.title.replace("\n", " ")
+    tested = f", Friedman p = {ranks.p:.2g}" if math.isfinite(ranks.p) else ""
+    left_out = f"; without a value on each of them: {', '.join(missing)}" if missing else ""
+    return f"{title}: {ranks.datasets} datasets, critical difference {ranks.critical:.2f}{tested}{left_out}."
+
+
+def _seeds_everywhere(results: Results, method: str) -> Seeds:
+    """Count the runs of a method on all datasets."""
+    own = [results.on(dataset).seeds(method) for dataset in results.datasets]
+    return Seeds(
+        *(sum(getattr(one, name) for one in own) for name in ("planned", "finished", "unconverged", "unknown"))
+    )
 
 
 def decimals(summaries: Iterable[Summary]) -> int:
@@ -146,14 +306,6 @@ def decimals(summaries: Iterable[Summary]) -> int:
 
 
 def fixed(value: float, digits: int) -> str:
-    """Write a number with that many decimals, and no minus before a zero."""
-    text = f"{value:.{digits}f}".replace("inf", "∞")
+    """Write a number with that many decimals, thousands parted, and no minus before a zero."""
+    text = f"{value:,.{digits}f}".replace("inf", "∞")
     return text.removeprefix("-") if not text.strip("-0.") else text
-
-
-@cache
-def directions() -> dict[str, str]:
-    """Return the direction of every metric that has a card."""
-    from bench_uq.metrics import METRICS
-
-    return {metric.id: metric.direction for metric in METRICS}

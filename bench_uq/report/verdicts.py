@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from bench_uq.report.frames import Results
-from bench_uq.report.summaries import Scored
-from bench_uq.report.tables import directions
+from bench_uq.report.summaries import Scored, directions
 from bench_uq.statistics import Comparison, Ranks, compare, ranks
 
 

@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench_uq.errors import UsageError
 from bench_uq.report import write
-from bench_uq.report.frames import Results, Seeds, read
+from bench_uq.report.derived import LATER
+from bench_uq.report.frames import Results, Seeds, read, select
 
 DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
     "no runs file": ("runs.csv", lambda _: None, "missing"),
@@ -98,3 +100,55 @@ def test_superseded_runs_do_not_count(hand_made: Callable[..., Path]) -> None:
     results = read(folder)
     assert results.seeds("map") == Seeds(planned=1, finished=1, unconverged=0)
     assert results.datasets == ["digits"]
+
+
+def test_select_narrows_everything(told: Results) -> None:
+    """Runs, scores, curves and examples of the methods and datasets asked for; the ECE keeps its companion."""
+    chosen = select(told, methods=["map", "mnf"], datasets=["digits"], metrics=["ece", "nll"])
+    assert (chosen.methods, chosen.datasets) == (["map", "mnf"], ["digits"])
+    assert set(chosen.scores["metric"]) == {"ece", "ece_if_calibrated", "nll"}
+    assert set(chosen.scores["method"]) == set(chosen.curves["method"]) == {"map", "mnf"}
+    assert {(one.method, one.dataset) for one in chosen.examples} == {("map", "digits"), ("mnf", "digits")}
+    assert select(told).methods == told.methods
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"methods": ["mpa"]}, "unknown method in story 'mpa'; did you mean 'map'"),
+        ({"datasets": ["digit"]}, "unknown dataset in story 'digit'; did you mean 'digits'? (known: boston, digits)"),
+        ({"metrics": ["acuracy"]}, "unknown metric in story 'acuracy'; did you mean 'accuracy'"),
+    ],
+)
+def test_unknown_names_list_the_known(told: Results, asked: dict[str, list[str]], said: str) -> None:
+    """A typing error is answered with the nearest name and all of them."""
+    with pytest.raises(UsageError) as error:
+        select(told, **asked)
+    assert said in str(error.value)
+
+
+def test_environments_and_examples_may_be_missing_but_not_damaged(sound: Path, tmp_path: Path) -> None:
+    """Older results lack them; a damaged one is told in one line."""
+    suite = shutil.copytree(sound, tmp_path / "quick")
+    assert read(suite).environments["0123abcd"]["torch"] == "2.15.0"
+    assert {(one.condition, one.level) for one in read(suite).examples} == {
+        ("clean", None),
+        ("letters", None),
+        ("fgsm", 0.3),
+    }
+    for name in ("environment.json", "examples.npz"):
+        (suite / name).write_bytes(b"PK\x03\x04 nonsense")
+        with pytest.raises(UsageError, match=f"{name} is damaged or foreign"):
+            read(suite)
+        (suite / name).unlink()
+    assert (read(suite).environments, read(suite).examples) == ({}, ())
+
+
+def test_columns_of_older_versions_are_enough(sound: Path, tmp_path: Path) -> None:
+    """Results without the later columns are read, with nothing in them."""
+    suite = shutil.copytree(sound, tmp_path / "quick")
+    runs = pd.read_csv(suite / "runs.csv").drop(columns=LATER["runs.csv"].split())
+    runs.to_csv(suite / "runs.csv", index=False)
+    found = read(suite).runs
+    assert found[["epochs", "draws", "seconds_per_1000"]].isna().all(axis=None)
+    assert set(found["command"]) == set(found["network"]) == {""}

@@ -9,8 +9,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from bench_uq.report import write
 from bench_uq.report.frames import read
 from bench_uq.report.latex import WIDTH, escape, fragments
 from bench_uq.report.names import slug
@@ -46,7 +48,7 @@ def test_labels_and_files_are_plain(report: tuple[Path, list[Path]]) -> None:
     """A label has letters, digits and dashes alone, and no label occurs twice."""
     texts = [path.read_text() for path in (report[0] / "tables").glob("*.tex")]
     labels = re.findall(r"\\label\{(.*?)\}", "".join(texts))
-    assert len(labels) == len(set(labels)) == 6
+    assert len(labels) == len(set(labels)) == "".join(texts).count(r"\begin{table*}") > 10
     assert all(re.fullmatch("[a-z0-9-]+", label) for label in labels)
 
 
@@ -69,11 +71,11 @@ def test_slug_tells_names_apart() -> None:
 
 
 def test_fragments_of_unlucky_names_do_not_meet(make_results: Callable[..., Path], tmp_path: Path) -> None:
-    """Datasets called main or like another's second fragment take nobody's place."""
-    datasets = ("a", "a-attack", "main")
-    names = list(fragments(read(make_results(tmp_path / "s", ("map",), datasets=datasets))))
-    assert len(names) == 7
-    assert {"a.tex", "a-attack.tex", "main.tex"} <= set(names)
+    """Datasets called main, ranks or like another's further fragment take nobody's place."""
+    datasets = ("a", "a-levels", "a-cost", "main", "ranks")
+    names = list(fragments(read(make_results(tmp_path / "s", ("map", "mnf"), datasets=datasets))))
+    assert len(names) == 5 * 4 + 2
+    assert {"a.tex", "a-levels.tex", "a-cost.tex", "main.tex", "ranks.tex"} <= set(names)
 
 
 def test_document_inputs_every_fragment(report: tuple[Path, list[Path]]) -> None:
@@ -85,14 +87,51 @@ def test_document_inputs_every_fragment(report: tuple[Path, list[Path]]) -> None
     assert re.findall(r"\\usepackage\{(.*?)\}", main) == ["booktabs"]
 
 
-@pytest.mark.skipif(not shutil.which("pdflatex") and os.environ.get("CI") != "true", reason="pdflatex is not installed")
+MISSING = [tool for tool in ("pdflatex", "pdftotext") if not shutil.which(tool)]
+compiles = pytest.mark.skipif(
+    bool(MISSING) and os.environ.get("CI") != "true", reason=f"not installed: {', '.join(MISSING)}"
+)
+
+
+def compiled(tables: Path) -> tuple[str, str]:
+    """Return what pdflatex says of main.tex, and the text of the document."""
+    command = ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+    done = subprocess.run(command, cwd=tables, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    text = subprocess.run(["pdftotext", "-layout", "main.pdf", "-"], cwd=tables, capture_output=True, check=True)
+    return done.stdout, text.stdout.decode()
+
+
+@compiles
 def test_tables_compile_and_fit(report: tuple[Path, list[Path]], tmp_path: Path) -> None:
     """pdflatex makes a document of the tables in which no line leaves a text of 5.5 inches."""
     tables = shutil.copytree(report[0] / "tables", tmp_path / "tables")
     main = (tables / "main.tex").read_text().replace(r"\textwidth}{6.5in}", rf"\textwidth}}{{{WIDTH}pt}}")
     (tables / "main.tex").write_text(main)
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
-    done = subprocess.run(command, cwd=tables, capture_output=True, text=True, errors="replace", check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "Overfull" not in done.stdout
-    assert "too large" not in done.stdout
+    said, _ = compiled(tables)
+    assert "Overfull" not in said
+    assert "too large" not in said
+
+
+HOSTILE = r"\input{/etc/passwd}$x^2$\write18{touch canary}%\end{document}"
+
+
+@compiles
+def test_numbers_of_scores_stand_in_the_pdf(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """Each clean mean of scores.csv stands in the row of its method, whatever names, conditions and titles try."""
+    methods = ("map", "ensemble", "mnf", HOSTILE)
+    folder = make_results(tmp_path / "s", methods, range(3), datasets=("a", HOSTILE), attacks=(f"fgsm[{HOSTILE}]",))
+    write(folder, tmp_path / "report", formats=["latex"], title=HOSTILE)
+    _, text = compiled(tmp_path / "report" / "tables")
+    assert not list(tmp_path.rglob("canary*"))
+    assert text.replace(" ", "").count("input{/etc/passwd}$x") > 10
+    assert "root:" not in text
+    scores = pd.read_csv(folder / "scores.csv")
+    means = scores[(scores.dataset == "a") & (scores.condition == "clean")].groupby(["method", "metric"]).value.mean()
+    for method in methods[:3]:
+        (row,) = re.findall(rf"^ *{method} +3 +(.*)$", text.partition("a: clean data")[2], re.M)[:1]
+        shown = re.findall(r"(\d+\.\d+) *±", row)
+        metrics = ("accuracy", "nll", "brier", "ece", "ece_if_calibrated", "adaptive_ece")[: len(shown)]
+        assert len(shown) >= 4
+        expected = [f"{means[method, name]:.{len(one.partition('.')[2])}f}" for name, one in zip(metrics, shown)]  # noqa: B905
+        assert expected == shown

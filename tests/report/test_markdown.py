@@ -25,15 +25,15 @@ def test_escape() -> None:
 
 
 def test_no_tag_survives(text: str) -> None:
-    """The hostile name is nowhere as it stands."""
-    assert "<" not in text
+    """The hostile name is nowhere as it stands, but between fences, where it is code."""
+    assert "<" not in text.partition("## Made with")[0]
     assert "a\\_b" in text
 
 
 def test_every_row_has_as_many_cells_as_its_header(text: str) -> None:
     """A pipe in a name does not make a cell."""
     tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
-    assert len(tables) == 2
+    assert len(tables) == 3
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
@@ -57,8 +57,25 @@ def test_underconfidence_is_said(text: str) -> None:
 
 def test_links_lead_to_figures(report: tuple[Path, list[Path]], text: str) -> None:
     """Every link is a file of the report, and every figure is linked."""
-    links = re.findall(r"\]\((figures/.*?)\)", text)
+    links = re.findall(r"\[(?:pdf|png|svg)\]\((figures/.*?)\)", text)
     assert sorted(report[0] / link for link in links) == sorted((report[0] / "figures").iterdir())
+
+
+def test_fence_is_longer_than_any_in_a_name(hand_made: Callable[..., Path]) -> None:
+    """A name cannot end the block of commands, nor begin a line of its own."""
+    runs = [{"method": "a```\n# b", "seed": 0, "command": "bench-uq run"}]
+    block = summary(read(hand_made(runs=runs)), []).partition("## Made with\n\n")[2].splitlines()
+    assert (block[0], block[-1]) == ("``````", "``````")
+    assert len(block) == 4
+    assert r"a```\n# b" in block[1]
+
+
+def test_commands_make_the_runs_and_the_report_again(text: str) -> None:
+    """The block at the end names methods, datasets and seeds."""
+    block = text.partition("## Made with")[2]
+    assert "bench-uq run --suite quick --methods 'map,dropout,ensemble,mean-field,mnf," in block
+    assert "--datasets boston,digits --seeds 0,1,2" in block
+    assert "\nbench-uq report --suite story\n" in block
 
 
 def test_a_hole_is_told_in_the_sentence(hand_made: Callable[..., Path]) -> None:

@@ -121,7 +121,7 @@ def test_without_published_values_nothing_changes(hand_made: Callable[..., Path]
     before = (summary(read(folder), []), fragments(read(folder)))
     after = published(folder, ERROR | {"method": "mnf"})
     assert (summary(after, []), fragments(after)) == before
-    assert set(before[1]) == {"digits.tex", "main.tex"}
+    assert set(before[1]) == {"digits.tex", "digits-cost.tex", "main.tex"}
 
 
 def test_hostile_texts_are_shown_letter_by_letter(hand_made: Callable[..., Path]) -> None:
@@ -156,12 +156,12 @@ def test_report_writes_the_fragment(hand_made: Callable[..., Path], tmp_path: Pa
     """The table is a file of the report, which its small document inputs; its label is its own."""
     folder = hand_made(scored("map", "accuracy", [0.9]))
     published(folder, ERROR)
-    files = write(folder, tmp_path / "report")
+    files = write(folder, tmp_path / "report", formats=["latex"])
     assert tmp_path / "report" / "tables" / "digits-published.tex" in files
     assert r"\input{digits-published.tex}" in (tmp_path / "report" / "tables" / "main.tex").read_text()
     texts = "".join(path.read_text() for path in files if path.suffix == ".tex")
     labels = re.findall(r"\\label\{(.*?)\}", texts)
-    assert len(labels) == len(set(labels)) == 2
+    assert len(labels) == len(set(labels)) == 3
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex") and os.environ.get("CI") != "true", reason="pdflatex is not installed")

@@ -8,12 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from bench_uq.report.captions import caption, wrap
+from bench_uq.report.captions import caption, heading, wrap
 from bench_uq.report.frames import Results, read
 from bench_uq.report.latex import table_float
 from bench_uq.report.markdown import summary
 from bench_uq.report.summaries import Summary
-from bench_uq.report.tables import Cell, clean_table, decimals, fixed, level_tables
+from bench_uq.report.tables import (
+    Cell,
+    clean_table,
+    cost_table,
+    decimals,
+    fixed,
+    level_tables,
+    overview,
+    rank_table,
+    unseen_tables,
+)
 
 
 def scored(method: str, metric: str, values: list[object]) -> list[dict[str, object]]:
@@ -79,11 +89,13 @@ def test_ece_stands_beside_that_of_a_calibrated_model(hand_made: Callable[..., P
 
 
 def test_columns_of_the_story(told: Results) -> None:
-    """Clean scores come first, then the AUROC of unseen data; regression has its own; strange ones are appended."""
+    """Clean scores have a table; an overview adds the AUROC of unseen data; regression has its own."""
     classes, values = (clean_table(told.on(name)).columns for name in ("digits", "boston"))
     clean = ["accuracy", "nll", "brier", "ece", "ece_if_calibrated", "adaptive_ece"]
-    assert [column.metric for column in classes] == [*clean, "auroc_entropy"]
-    assert classes[-1].condition == "letters"
+    assert [column.metric for column in classes] == clean
+    wider = overview(told.on("digits")).columns
+    assert [column.metric for column in wider] == [*clean, "auroc_entropy"]
+    assert heading(wider[-1]) == ["AUROC ↑", "letters"]
     assert [column.metric for column in values] == ["rmse", "nll", "crps", "picp", "mpiw"]
 
 
@@ -97,11 +109,93 @@ def test_unknown_metric_is_appended(hand_made: Callable[..., Path]) -> None:
 
 
 def test_levels_are_columns(told: Results) -> None:
-    """Each attack has a table of accuracy and one of entropy, its levels in order."""
+    """Each attack has a table a score, the ECE with that of a calibrated model, its levels in order."""
     tables = level_tables(told.on("digits"))
-    assert [table.columns[0].metric for table in tables] == ["accuracy", "entropy"] * 2
+    metrics = ["accuracy", "nll", "ece", "ece_if_calibrated", "entropy", "auroc_entropy"]
+    assert [table.columns[0].metric for table in tables] == metrics * 2
     assert [column.level for column in tables[0].columns] == [0.0, 0.05, 0.1, 0.2, 0.3, 0.5]
     assert level_tables(told.on("boston")) == []
+    assert caption(tables[0]).startswith("digits: accuracy ↑ under fgsm, by ε; ")
+
+
+def test_unseen_data_are_told_apart_by_three_scores(told: Results) -> None:
+    """AUROC, AUPR and FPR95 by entropy, mutual information and confidence, the positive class named."""
+    (table,) = unseen_tables(told.on("digits"))
+    assert [column.metric for column in table.columns] == [
+        f"{kind}_{by}" for kind in ("auroc", "aupr", "fpr95") for by in ("entropy", "epistemic", "confidence")
+    ]
+    assert [heading(column) for column in table.columns[6:]] == [
+        ["FPR95 ↓", "entropy"],
+        ["FPR95 ↓", "MI"],
+        ["FPR95 ↓", "1 – max p"],
+    ]
+    assert "Unseen data are the positive class." in caption(table)
+    assert unseen_tables(told.on("boston")) == []
+
+
+def test_costs_by_hand(hand_made: Callable[..., Path]) -> None:
+    """Seconds of 10, 12 and 17 have mean 13 and deviation 3.6; what is counted has none; memory is in MB."""
+    runs = [{"method": "map", "seed": seed, "train_seconds": 10 + x} for seed, x in enumerate((0, 2, 7))]
+    table = cost_table(read(hand_made(runs=runs)))
+    cells = dict(zip([column.metric for column in table.columns], table.rows[0].cells, strict=True))
+    assert cells["train_seconds"] == Cell("13.0", "3.6")
+    assert (cells["parameters"], cells["epochs"], cells["draws"]) == (Cell("61,706"), Cell("40"), Cell("50"))
+    assert cells["peak_memory"] == Cell("512.0", "0.0")
+    assert "Network: lenet; epochs: 40; draws: at most 50." in caption(table)
+
+
+def test_costs_that_nobody_knows_are_no_columns(hand_made: Callable[..., Path]) -> None:
+    """What was trained elsewhere, or by a version that did not record it, has a dash."""
+    unknown = {"parameters": "", "epochs": "", "draws": "", "seconds_per_1000": "", "peak_memory": ""}
+    runs = [{"method": "theirs", "seed": 0, "train_seconds": "", **unknown}]
+    assert cost_table(read(hand_made(runs=runs))).rows[0].cells == (Cell(),)
+
+
+def test_best_and_tied_are_marked(hand_made: Callable[..., Path]) -> None:
+    """One loses on every seed by far more than its spread; two cannot be told apart, and neither can the caption."""
+    good, close, bad = [0.90, 0.91, 0.92, 0.93], [0.91, 0.90, 0.92, 0.92], [0.50, 0.51, 0.53, 0.53]
+    scores = [row for name, values in (("map", good), ("mnf", close), ("sgld", bad))
+              for row in scored(name, "accuracy", values)]  # fmt: skip
+    table = clean_table(read(hand_made(scores)))
+    assert [row.cells[0].best for row in table.rows] == [True, True, False]
+    assert "Bold: the best, and all that cannot be told apart from it (paired by seed, Holm, 5 %)." in caption(table)
+    assert r"\textbf{0.915} &" in table_float(table, "x")
+    assert "| map | 4 | **0.915 ± 0.013** |" in summary(read(hand_made(scores, folder="again")), [])
+
+
+def test_nothing_is_claimed_of_what_had_not_converged(hand_made: Callable[..., Path]) -> None:
+    """The same numbers, but the best had not converged: it is in no comparison."""
+    good, bad = [0.90, 0.91, 0.92, 0.93], [0.50, 0.51, 0.53, 0.53]
+    scores = [*scored("map", "accuracy", good), *scored("sgld", "accuracy", bad)]
+    runs = [{"method": "map", "seed": 3, "converged": False}]
+    table = clean_table(read(hand_made(scores, runs=runs)))
+    assert not any(row.cells[0].best for row in table.rows)
+    assert "Bold" not in caption(table)
+
+
+def test_ranks_across_datasets(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """Mean ranks are between 1 and the number of methods and average to the middle; one dataset has none."""
+    methods = ("map", "ensemble", "mnf")
+    folder = make_results(tmp_path / "s", methods, range(3), datasets=("a", "b", "c"), unseen=(), attacks=())
+    results = read(folder)
+    table = rank_table(results)
+    assert table is not None
+    assert [column.metric for column in table.columns] == ["accuracy", "nll", "brier", "ece"]
+    for place in range(4):
+        means = [float(row.cells[place].mean) for row in table.rows]
+        assert sum(means) == pytest.approx(6, abs=0.02)
+        assert all(1 <= mean <= 3 for mean in means)
+    assert caption(table).startswith("Mean ranks across datasets on clean data, 1 for the best; ranked by means over seeds")
+    assert "Accuracy: 3 datasets, critical difference 1.91" in caption(table)
+    assert rank_table(results.on("a")) is None
+
+
+def test_mixed_settings_are_told(hand_made: Callable[..., Path]) -> None:
+    """Seeds of one method that were run differently do not stand side by side without a word."""
+    runs = [{"method": "map", "seed": 0}, {"method": "map", "seed": 1, "epochs": 10}]
+    said = caption(clean_table(read(hand_made(scored("map", "nll", [1.0, 1.1]), runs=runs))))
+    assert "epochs: 10–40" in said
+    assert "Mixed settings: the seeds of map differ in epochs." in said
 
 
 def test_unconverged_runs_are_marked(told: Results) -> None:

@@ -1,0 +1,52 @@
+"""How the runs of a dataset were made, in words that stand beneath every table of them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bench_uq.report.frames import Results
+
+#: Settings that the runs of one method should share.
+SETTINGS = ("network", "epochs", "draws")
+
+
+def evidence(results: Results) -> tuple[str, ...]:
+    """Say with what settings and on what the finished runs on one dataset were made, and where seeds differ in them."""
+    runs = results.runs[results.runs["status"] == "ok"]
+    facts = {
+        "network": ", ".join(sorted(set(runs["network"]) - {""})),
+        "epochs": _span(runs["epochs"]),
+        "draws": (f"at most {_span(runs['draws'])}" if runs["draws"].notna().any() else ""),
+        "device": ", ".join(_devices(results, runs)),
+    }
+    said = "; ".join(f"{name}: {value}" for name, value in facts.items() if value)
+    return (*([f"{said[0].upper()}{said[1:]}."] if said else []), *_mixed(runs))
+
+
+def _span(values: pd.Series) -> str:
+    """Return the smallest and the largest of some whole numbers, empty without any."""
+    known = values.dropna()
+    if known.empty:
+        return ""
+    low, high = int(known.min()), int(known.max())
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def _devices(results: Results, runs: pd.DataFrame) -> list[str]:
+    """Return the devices of some runs, each with its version of torch where it used one."""
+    found = set()
+    for name in sorted(set(runs["environment"])):
+        facts = results.environments.get(name, {})
+        parts = [facts.get("processor", ""), f"torch {facts['torch']}" if "torch" in facts else ""]
+        found.add(" with ".join(filter(None, parts)))
+    return sorted(found - {""})
+
+
+def _mixed(runs: pd.DataFrame) -> list[str]:
+    """Return a sentence for each method whose seeds were run with different settings."""
+    sentences = []
+    for method, own in runs.groupby("method", observed=True):
+        differing = [name for name in SETTINGS if own[name].nunique(dropna=False) > 1]
+        if differing:
+            sentences.append(f"Mixed settings: the seeds of {method} differ in {' and '.join(differing)}.")
+    return sentences

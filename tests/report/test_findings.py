@@ -1,0 +1,60 @@
+"""What is said of wins, ties and what the seeds cannot tell, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench_uq.report.findings import findings
+from bench_uq.report.frames import read
+
+
+def scored(method: str, values: list[float], metric: str = "accuracy", **where: Any) -> list[dict[str, Any]]:
+    return [
+        {"method": method, "seed": seed, "metric": metric, "value": value, **where} for seed, value in enumerate(values)
+    ]
+
+
+GOOD, CLOSE, BAD = [0.90, 0.91, 0.92, 0.93], [0.91, 0.90, 0.92, 0.92], [0.50, 0.51, 0.53, 0.53]
+
+
+def test_win_tie_and_loss(hand_made: Callable[..., Path]) -> None:
+    """The best with its mean, what is tied with it, and by how much the loser is behind."""
+    folder = hand_made([*scored("map", GOOD), *scored("mnf", CLOSE), *scored("sgld", BAD)])
+    said, how = findings(read(folder))
+    assert said.startswith("Accuracy: map is best (0.915); tied with mnf; worse by 0.4 (sgld); a difference of 0.0")
+    assert "at least 4 shared seeds" in how
+    assert "5% of such reports (Holm)" in how
+
+
+def test_what_the_seeds_cannot_tell(hand_made: Callable[..., Path]) -> None:
+    """Two close methods are no win for either, and the size of what would be seen is told."""
+    said, _ = findings(read(hand_made([*scored("map", GOOD), *scored("mnf", CLOSE)])))
+    assert said.startswith("Accuracy: no difference can be told (map, mnf; map ahead); a difference of 0.0")
+
+
+def test_unconverged_methods_are_named_and_not_ordered(hand_made: Callable[..., Path]) -> None:
+    """The unconverged one is in no sentence but the one that says so."""
+    runs = [{"method": "sgld", "seed": 0, "converged": False}]
+    scores = [*scored("map", GOOD), *scored("mnf", CLOSE), *scored("sgld", [0.99] * 4)]
+    said, silent, _ = findings(read(hand_made(scores, runs=runs)))
+    assert "sgld" not in said
+    assert silent == "Nothing is claimed of what had not converged: sgld."
+    runs.append({"method": "mnf", "seed": 1, "converged": False})
+    (nothing,) = findings(read(hand_made(scores, runs=runs, folder="two")))
+    assert nothing.endswith("share two seeds, and only 1 of 3 methods had converged.")
+
+
+def test_attacks_are_told_at_their_strongest(hand_made: Callable[..., Path]) -> None:
+    """The sentence names the condition and its level, and one on the clean data stands before it."""
+    attacked = [
+        row
+        for level, values in ((0.1, (GOOD, CLOSE)), (0.3, (GOOD, BAD)))
+        for method, own in zip(("map", "mnf"), values, strict=True)
+        for row in scored(method, own, condition="fgsm", level=level)
+    ]
+    clean = [*scored("map", GOOD), *scored("mnf", CLOSE)]
+    one, other, _ = findings(read(hand_made([*clean, *attacked])))
+    assert one.startswith("Accuracy: no difference")
+    assert other.startswith("Accuracy, fgsm at ε = 0.3: map is best (0.915); worse by 0.4 (mnf)")
