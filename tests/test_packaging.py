@@ -121,7 +121,8 @@ def installed(commands: Path, name: str, folder: Path) -> Iterator[None]:
 
 def in_the_tree() -> set[str]:
     """Return the files that an installation must hold, by their path in it."""
-    patterns = {"bench_uq": ("**/*.py", "py.typed", "suites/*.toml", "suites/*.csv")}
+    data = ("py.typed", "suites/*.toml", "suites/*.csv", "report/*.css", "report/*.js")
+    patterns = {"bench_uq": ("**/*.py", *data)}
     found = set()
     for package, folder in FOLDERS.items():
         for pattern in patterns.get(package, ("**/*.py",)):

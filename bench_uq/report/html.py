@@ -1,0 +1,249 @@
+"""The page of a report: one file that needs no network, with a leaderboard that sorts and filters."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from bench_uq.report.again import commands
+from bench_uq.report.captions import caption, heading
+from bench_uq.report.downloads import Download, downloads
+from bench_uq.report.frames import Results
+from bench_uq.report.leaderboard import leaderboard, measured
+from bench_uq.report.page_charts import charts
+from bench_uq.report.page_runs import environments, runs
+from bench_uq.report.tables import Cell, Table, clean_table
+
+#: What a paper is cited by, and where it lies.
+_PAPERS = {"doi:": "https://doi.org/", "arXiv:": "https://arxiv.org/abs/"}
+_LINKS = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;)]|doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}")
+_DIRECTIONS = {"higher": "higher is better ↑", "lower": "lower is better ↓", "none": "neither way is better"}
+_NOTES = (
+    "Mean ± standard deviation over seeds. ↑ higher is better, ↓ lower is better.",
+    "<strong>Bold</strong>: the best and what is not distinguishable from it, paired by seed, Holm-corrected at 5 %.",
+    "† some runs had not converged: no ordering is claimed of them, and they are never bold.",
+    "k/p: k of p planned seeds finished. (n=k): k of the finished seeds have this value. –: no value.",
+    "ECE (calibrated): what a perfectly calibrated model would show for as many examples.",
+    "AUROC: unseen or stressed against clean data by predictive entropy.",
+)
+
+
+def page(results: Results) -> str:
+    """Return the page; the same results give the same bytes."""
+    style, script = (files("bench_uq.report").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    title = escape(results.title or results.suite)
+    data = _json({**leaderboard(results), **charts(results), "suite": results.suite})
+    sections = [
+        _leaderboard(results),
+        runs(results),
+        _cards(results),
+        _again(results),
+        environments(results),
+        _downloads(results),
+    ]
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>{style}</style>
+</head>
+<body>
+<a class="skip" href="#leaderboard">Skip to the leaderboard</a>
+<header>
+<h1>{title}</h1>
+{_extent(results)}
+<nav aria-label="Sections"><a href="#leaderboard">Leaderboard</a> <a href="#runs">Runs</a>
+<a href="#metrics">Metrics</a> <a href="#again">Make it again</a>
+<a href="#environments">Environments</a> <a href="#downloads">Downloads</a></nav>
+</header>
+<main>
+{"".join(sections)}</main>
+<dialog id="curves" aria-labelledby="curves-title"></dialog>
+<script type="application/json" id="data">{data}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _policy(style: str, script: str) -> str:
+    """Return a policy that lets exactly this style and this script in, and nothing be loaded."""
+    hashes = {
+        kind: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for kind, text in {"style": style, "script": script}.items()
+    }
+    allowed = "".join(f" {kind}-src 'sha256-{digest}';" for kind, digest in hashes.items())
+    return f"default-src 'none';{allowed} img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def _json(value: Any) -> str:
+    """Return JSON that can neither end the element it stands in nor open another."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.translate({ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"})
+
+
+def _extent(results: Results) -> str:
+    """Say what there is, and how many runs did not finish or had not converged."""
+    total, finished = len(results.runs), int((results.runs["status"] == "ok").sum())
+    loose = int(((results.runs["status"] == "ok") & (results.runs["converged"] == "False")).sum())
+    extent = f"{_count(len(results.methods), 'method')} on {_count(len(results.datasets), 'dataset')}"
+    bad = [f"{_count(total - finished, 'run')} did not finish"] if finished < total else []
+    bad += [f"{_count(loose, 'run')} had not converged"] if loose else []
+    warning = f'<p class="warning">⚠ {" and ".join(bad)}: <a href="#runs">see the runs</a>.</p>' if bad else ""
+    return f"<p>{extent}; {finished} of {_count(total, 'run')} finished.</p>{warning}"
+
+
+def _leaderboard(results: Results) -> str:
+    """Return the frame that the script fills; without a script, the tables of clean and unseen data."""
+    tables = "".join(_static(clean_table(results.on(dataset))) for dataset in results.datasets)
+    notes = "".join(f"<li>{note}</li>" for note in _NOTES)
+    return f"""<section id="leaderboard" aria-labelledby="leaderboard-title" tabindex="-1">
+<h2 id="leaderboard-title">Leaderboard</h2>
+<noscript><p>Without JavaScript: clean and unseen data; the downloads below hold the rest.</p>{tables}</noscript>
+<div id="board" hidden>
+<p class="hint">Click a method to see its curves, a column to sort by it.</p>
+<div class="controls" role="group" aria-label="Filters of the leaderboard">
+{_control("dataset", "Dataset", "<select")}{_control("condition", "Condition", "<select")}
+{_control("level", "Level", "<select")}{_control("metric", "Metrics", "<select")}
+<label for="filter-method">Method contains <input id="filter-method" type="search" autocomplete="off"></label>
+<button type="button" id="reset">Reset</button>
+</div>
+<p id="status" role="status"></p>
+<div class="scroll" role="region" aria-label="Leaderboard" tabindex="0"><table id="scores"></table></div>
+<ul class="notes">{notes}</ul>
+</div>
+</section>
+"""
+
+
+def _control(name: str, label: str, opening: str) -> str:
+    """Return a labelled control of the leaderboard."""
+    return f'<label for="filter-{name}">{label} {opening} id="filter-{name}"></select></label>'
+
+
+def _static(table: Table) -> str:
+    """Return a table with its caption, for readers without a script."""
+    heads = ["Method", "n", *(" ".join(heading(column)) for column in table.columns)]
+    rows = [
+        [row.method + (" †" if row.seeds.unconverged else ""), str(row.seeds), *map(_cell, row.cells)]
+        for row in table.rows
+    ]
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(text)}</td>" for text in rest)}</tr>'
+        for first, *rest in rows
+    )
+    text = escape(caption(table))
+    return f'<div class="scroll"><table><caption>{text}</caption><tr>{head}</tr>{body}</table></div>'
+
+
+def _cell(cell: Cell) -> str:
+    """Return a number with its spread, and its number of values where seeds lack it."""
+    spread = f" ± {cell.spread}" if cell.spread else ""
+    values = f" (n={cell.values})" if cell.values is not None else ""
+    return f"{cell.mean}{spread}{values}" if cell.mean else "–"
+
+
+def _cards(results: Results) -> str:
+    """Return the definition of every metric of the results."""
+    from bench_uq.metrics import METRICS
+
+    there = measured(results)
+    known = {metric.id: metric for metric in METRICS}
+    cards = list[str]()
+    for name in there:
+        metric = known.get(name)
+        lines: dict[str, str | None] = {"": "a metric of these results alone, without a card"}
+        if metric:
+            lines = {
+                "formula": escape(metric.formula),
+                "bins": metric.bins and escape(metric.bins),
+                "direction": _DIRECTIONS[metric.direction],
+                "positive": metric.positive and escape(metric.positive),
+                "reference": linked(metric.reference),
+            }
+        title = f"<h3><code>{escape(name)}</code> {escape(metric.title if metric else '')}</h3>"
+        cards.append(f'<article class="card" id="metric-{len(cards)}">{title}{_list(lines)}</article>')
+    return f"""<section id="metrics" aria-labelledby="metrics-title">
+<h2 id="metrics-title">Metrics</h2>
+<div class="cards">{"".join(cards)}</div>
+</section>
+"""
+
+
+def _list(lines: dict[str, str | None]) -> str:
+    """Return the lines of a card that hold something, as HTML."""
+    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{text}</dd>' for name, text in lines.items() if text)}</dl>"
+
+
+def linked(text: str) -> str:
+    """Return a reference as HTML, with links to the papers and addresses that it names."""
+    parts, last = [], 0
+    for found in _LINKS.finditer(text):
+        name = found.group()
+        address = name
+        for kind, place in _PAPERS.items():
+            address = place + name.removeprefix(kind) if name.startswith(kind) else address
+        parts.append(escape(text[last : found.start()]))
+        parts.append(f'<a href="{escape(address)}" rel="noopener noreferrer">{escape(name)}</a>')
+        last = found.end()
+    return "".join([*parts, escape(text[last:])])
+
+
+def _again(results: Results) -> str:
+    """Return the commands that make the runs and the report again."""
+    made = commands(results)
+    lines = [*made, f"bench-uq report --suite {results.suite}"]
+    unknown = "" if made else "<p>How these runs were made was not recorded; the report is made again by:</p>"
+    return f"""<section id="again" aria-labelledby="again-title">
+<h2 id="again-title">Make it again</h2>
+{unknown}<pre id="commands" tabindex="0" aria-label="Commands">{escape(_joined(lines))}</pre>
+<p><button type="button" id="copy" hidden>Copy</button> <span id="copied" role="status"></span></p>
+</section>
+"""
+
+
+def _joined(lines: Sequence[str]) -> str:
+    """Return commands as one, each after the success of the one before."""
+    return " &&\n".join(lines)
+
+
+def _downloads(results: Results) -> str:
+    """Return the list of the files to take away."""
+    items = "".join(f"<li>{_file(results.suite, one)}</li>" for one in downloads(results))
+    return f"""<section id="downloads" aria-labelledby="downloads-title">
+<h2 id="downloads-title">Downloads</h2>
+<p>The data behind this page, with full digits; the links hold the files themselves.</p>
+<ul>{items}</ul>
+</section>
+"""
+
+
+def _file(suite: str, one: Download) -> str:
+    """Return a link to a file, or where it lies if it is too large for a page."""
+    name = escape(one.name)
+    if one.link is None:
+        return f"{name} is too large for this page; it lies in <code>results/{escape(suite)}/{name}</code>."
+    return f'<a download="{name}" href="{one.link}">{name}</a> ({_size(one.size)})'
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3))} kB"
+
+
+def _count(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,510 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const datasets = [...new Set(data.groups.map((group) => group.dataset))];
+  const byId = (id) => document.getElementById(id);
+
+  // Text and attributes alone: nothing that a name says can become an element.
+  function element(name, attributes = {}, ...children) {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  }
+
+  function drawn(name, attributes = {}, ...children) {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  }
+
+  // ---- The rows and columns of the leaderboard.
+
+  const rows = data.rows.map(([group, method, cells], place) => ({
+    ...data.groups[group],
+    group,
+    method,
+    name: data.methods[method].name,
+    seeds: data.seeds[datasets.indexOf(data.groups[group].dataset)][method],
+    cells: new Map(cells.map(([metric, ...cell]) => [metric, cell])),
+    place,
+  }));
+
+  const placeColumns = [
+    { key: "method", label: "Method", value: (row) => row.name.toLowerCase(), fill: fillMethod },
+    { key: "dataset", label: "Dataset", value: (row) => row.dataset, fill: (cell, row) => cell.append(row.dataset) },
+    { key: "condition", label: "Condition", value: (row) => row.condition, fill: (cell, row) => cell.append(row.condition) },
+    { key: "level", label: "Level", number: true, value: (row) => row.level, fill: fillLevel },
+    { key: "seeds", label: "Seeds", value: (row) => row.seeds.finished, fill: fillSeeds },
+  ];
+  const metricColumns = data.metrics.map((metric, place) => ({
+    key: metric.id,
+    label: metric.label,
+    metric,
+    number: true,
+    value: (row) => row.cells.get(place)?.[0] ?? null,
+    fill: (cell, row) => fillScore(cell, row.cells.get(place)),
+  }));
+
+  function fillMethod(cell, row) {
+    cell.append(element("button", { type: "button", class: "method", "data-method": row.method, "data-dataset": row.dataset }, ...breakable(row.name)));
+    if (row.seeds.unconverged) cell.append(" †");
+  }
+
+  // Long names break after the signs that part them; a <wbr> is no text.
+  function breakable(name) {
+    return name.split(/(?<=[\[,])/).flatMap((part, place) => (place ? [element("wbr"), part] : [part]));
+  }
+
+  function fillLevel(cell, row) {
+    cell.append(row.level === null ? "–" : String(row.level));
+  }
+
+  function fillSeeds(cell, row) {
+    cell.append(row.seeds.text);
+    if (row.seeds.note) cell.append(element("span", { class: "note" }, ` · ${row.seeds.note}`));
+  }
+
+  function fillScore(cell, score) {
+    if (!score) return cell.append("–");
+    const [, mean, spread, values, best] = score;
+    cell.append(best ? element("strong", {}, mean) : mean);
+    const rest = [spread ? `± ${spread}` : "", values === null ? "" : `(n=${values})`].filter(Boolean).join(" ");
+    if (rest) cell.append(" ", element("span", { class: "spread" }, rest));
+  }
+
+  // ---- Filters: what is shown follows from the controls, and the controls offer what there is.
+
+  const controls = Object.fromEntries(["dataset", "condition", "level", "metric", "method"].map((name) => [name, byId(`filter-${name}`)]));
+  const ALL = "all";
+  const order = { column: null, down: false };
+
+  function offer(select, choices) {
+    const before = select.value;
+    select.replaceChildren(...choices.map(([value, label]) => element("option", { value }, label)));
+    select.value = choices.some(([value]) => value === before) ? before : choices[0][0];
+  }
+
+  // Values are prefixed, so that a name that is "all" is not taken for all.
+  const chosen = (select, value) => select.value === ALL || select.value === `=${value}`;
+  const options = (values, all) => [[ALL, all], ...values.map((value) => [`=${value}`, String(value ?? "none")])];
+
+  function offerAll() {
+    offer(controls.dataset, options(datasets, "all datasets"));
+    const there = data.groups.filter((group) => chosen(controls.dataset, group.dataset));
+    offer(controls.condition, options([...new Set(there.map((group) => group.condition))], "all conditions"));
+    const left = there.filter((group) => chosen(controls.condition, group.condition));
+    const levels = [...new Set(left.map((group) => group.level))].sort((one, other) => (one ?? -1) - (other ?? -1));
+    offer(controls.level, options(levels, "all levels"));
+  }
+
+  function offerMetrics() {
+    const one = data.metrics.map((metric) => [`=${metric.id}`, metric.label === metric.id ? metric.id : `${metric.label} (${metric.id})`]);
+    offer(controls.metric, [["main", "main metrics"], [ALL, "all metrics"], ...one]);
+  }
+
+  function shownRows() {
+    const part = controls.method.value.trim().toLowerCase();
+    return rows.filter(
+      (row) =>
+        chosen(controls.dataset, row.dataset) &&
+        chosen(controls.condition, row.condition) &&
+        chosen(controls.level, row.level) &&
+        row.name.toLowerCase().includes(part),
+    );
+  }
+
+  function isChosen(metric) {
+    if (controls.metric.value === "main") return metric.main;
+    return chosen(controls.metric, metric.id);
+  }
+
+  // What every row shares is said above the table; what no row has is left out, but never all of it.
+  function shownColumns(found) {
+    const varied = (column) => new Set(found.map(column.value)).size > 1;
+    const named = placeColumns.filter(
+      (column) => ["method", "seeds"].includes(column.key) || (column.key === "level" ? found.some((row) => row.level !== null) : varied(column)),
+    );
+    const asked = metricColumns.filter(({ metric }) => isChosen(metric) || (metric.after !== null && isChosen(data.metrics[metric.after])));
+    const filled = asked.filter((column, place) => {
+      const owner = column.metric.after === null ? column : metricColumns[column.metric.after];
+      return found.some((row) => owner.value(row) !== null || column.value(row) !== null);
+    });
+    return [...named, ...(filled.length ? filled : asked.slice(0, 3))];
+  }
+
+  // ---- The table: built when the filters change, only put in another order when a column is clicked.
+
+  const table = byId("scores");
+  const body = element("tbody");
+  const foot = element("tfoot");
+  const head = element("thead");
+  let entries = [];
+
+  function header(column) {
+    const text = column.label + (column.metric?.arrow ? ` ${column.metric.arrow}` : "");
+    const sign = element("span", { class: "sorted", "aria-hidden": "true" });
+    // On the side that leaves the text above its numbers.
+    const button = element("button", { type: "button" }, ...(column.number ? [sign, text] : [text, sign]));
+    if (column.metric) button.title = column.metric.title;
+    button.addEventListener("click", () => sortBy(column));
+    const cell = element("th", { scope: "col", "data-key": column.key, class: column.number ? "number" : "text" }, button);
+    return cell;
+  }
+
+  function line(row, columns) {
+    const made = element("tr", row.seeds.finished ? {} : { class: "failed" });
+    for (const column of columns) {
+      const cell = element(column.key === "method" ? "th" : "td", column.number ? { class: "number" } : {});
+      if (column.key === "method") cell.setAttribute("scope", "row");
+      column.fill(cell, row);
+      made.append(cell);
+    }
+    return made;
+  }
+
+  function show() {
+    const found = shownRows();
+    const columns = shownColumns(found);
+    if (order.column && !columns.some((column) => column.key === order.column.key)) order.column = null;
+    head.replaceChildren(element("tr", {}, ...columns.map(header)));
+    entries = found.map((row) => ({ row, line: line(row, columns) }));
+    showDetectable(found, columns);
+    arrange();
+    say(found, columns);
+  }
+
+  // Missing values stand last whichever way a column is sorted; equals keep the order of the data.
+  function arrange() {
+    const { column, down } = order;
+    const sorted = entries.map((entry) => ({ entry, value: column ? column.value(entry.row) : null }));
+    if (column) {
+      sorted.sort((one, other) => {
+        if (one.value === null || other.value === null) return (one.value === null) - (other.value === null);
+        if (one.value === other.value) return 0;
+        return (one.value < other.value ? -1 : 1) * (down ? -1 : 1);
+      });
+    }
+    body.replaceChildren(...sorted.map(({ entry }) => entry.line));
+    for (const cell of head.querySelectorAll("th")) {
+      const own = column !== null && cell.dataset.key === column.key;
+      if (own) cell.setAttribute("aria-sort", down ? "descending" : "ascending");
+      else cell.removeAttribute("aria-sort");
+      cell.querySelector(".sorted").textContent = own ? (down ? " ▼ " : " ▲ ") : "";
+    }
+  }
+
+  // The first click shows the best first, the next one the other end.
+  function sortBy(column) {
+    order.down = order.column?.key === column.key ? !order.down : column.metric?.direction === "higher" || column.key === "seeds";
+    order.column = column;
+    arrange();
+    say(entries.map((entry) => entry.row), null);
+  }
+
+  // One score has one detectable difference: it is told where all rows are of one place.
+  function showDetectable(found, columns) {
+    foot.replaceChildren();
+    if (new Set(found.map((row) => row.group)).size !== 1) return;
+    const { verdicts } = found[0];
+    const cells = columns.slice(1).map((column) => {
+      const known = column.metric && verdicts[data.metrics.indexOf(column.metric)];
+      return element("td", column.number ? { class: "number" } : {}, known ?? "");
+    });
+    if (cells.some((cell) => cell.textContent)) foot.append(element("tr", {}, element("th", { scope: "row" }, "Detectable difference"), ...cells));
+  }
+
+  let lastColumns = [];
+  function say(found, columns) {
+    lastColumns = columns ?? lastColumns;
+    const named = [["dataset", "dataset"], ["condition", "condition"], ["level", "level"]]
+      .filter(([key]) => new Set(found.map((row) => row[key])).size === 1 && found[0][key] !== null)
+      .map(([key, name]) => `${name} ${found[0][key]}`);
+    const where = named.length ? `: ${named.join(", ")}` : "";
+    const sorted = order.column ? ` Sorted by ${order.column.label}, ${order.down ? "highest" : "lowest"} first.` : "";
+    byId("status").textContent = `${found.length} of ${rows.length} rows${where}.${sorted}${verdictPhrase(found)}`;
+  }
+
+  function verdictPhrase(found) {
+    const groups = new Set(found.map((row) => row.group));
+    let known = 0;
+    let scores = 0;
+    for (const column of lastColumns.filter(({ metric }) => metric && metric.direction !== "none")) {
+      const place = data.metrics.indexOf(column.metric);
+      for (const group of groups) {
+        if (!found.some((row) => row.group === group && row.cells.has(place))) continue;
+        scores += 1;
+        known += place in data.groups[group].verdicts ? 1 : 0;
+      }
+    }
+    if (known === scores) return "";
+    const many = known === 0 ? "Nothing is bold" : `Nothing is bold in ${scores - known} of ${scores} scores`;
+    return ` ${many}: no two converged methods share two seeds there.`;
+  }
+
+  // ---- Curves of a method.
+
+  const dialog = byId("curves");
+  const WIDTH = 360;
+  const HEIGHT = 230;
+  const BOX = { left: 52, right: 348, top: 16, bottom: 186 };
+  const GREY = "#b4bac2";
+
+  function openCurves(method, dataset) {
+    let other = null;
+    const title = element("h2", { id: "curves-title" });
+    const close = element("button", { type: "button", "aria-label": "Close" }, "Close");
+    const content = element("div");
+    const where = element("select", { id: "curves-dataset" });
+    const who = element("select", { id: "curves-method" });
+    const against = element("select", { id: "curves-against" });
+    const names = data.methods.map((one, place) => [String(place), one.name]);
+    offer(who, names);
+    offer(where, datasets.map((name, place) => [String(place), name]));
+    offer(against, [["", "none"], ...names]);
+    who.value = String(method);
+    where.value = String(datasets.indexOf(dataset));
+    const update = () => {
+      method = Number(who.value);
+      other = against.value === "" || against.value === who.value ? null : Number(against.value);
+      title.textContent = data.methods[method].name;
+      content.replaceChildren(...methodContent(Number(where.value), method, other));
+    };
+    for (const select of [where, who, against]) select.addEventListener("change", update);
+    close.addEventListener("click", () => dialog.close());
+    const labelled = [["Method", who], ["Dataset", where], ["Compare with", against]];
+    const choice = labelled.map(([label, select]) => element("label", { for: select.id }, label, select));
+    dialog.replaceChildren(element("div", { class: "title" }, title, close), element("div", { class: "controls" }, ...choice), content);
+    update();
+    dialog.showModal();
+    dialog.scrollTop = 0;
+  }
+
+  function methodContent(dataset, method, other) {
+    const charts = data.charts[dataset].filter((chart) => !chart.one || chart.lines.some((line) => line.method === method));
+    const sections = [...new Set(charts.map((chart) => chart.section))];
+    const parts = sections.flatMap((section) => [
+      element("h3", {}, section),
+      element("div", { class: "charts" }, ...charts.filter((chart) => chart.section === section).map((chart) => figure(chart, dataset, method, other))),
+    ]);
+    const empty = charts.length ? [] : [element("p", {}, "No curves are stored for this dataset.")];
+    return [element("p", {}, seedsPhrase(dataset, method)), legend(method, other), ...parts, ...empty];
+  }
+
+  function seedsPhrase(dataset, method) {
+    const seeds = data.seeds[dataset][method];
+    if (!seeds) return "This method was not run on this dataset.";
+    const rest = seeds.note ? ` (${seeds.note}${seeds.unconverged ? " †" : ""})` : "";
+    return `${seeds.finished} of ${seeds.planned} seeds finished${rest}. Lines are means over them, bands the range over them.`;
+  }
+
+  function legend(method, other) {
+    const entry = (look, name) => element("li", {}, drawn("svg", { viewBox: "0 0 42 16", "aria-hidden": "true" }, drawn("path", { d: "M4 8H38", ...look })), name);
+    const named = [method, other].filter((one) => one !== null).map((one) => entry(stroke(one), data.methods[one].name));
+    const others = data.methods.length > named.length ? [entry({ stroke: GREY, "stroke-width": 1.2 }, "other methods")] : [];
+    return element("ul", { class: "legend" }, ...named, ...others);
+  }
+
+  const stroke = (method) => ({ stroke: data.methods[method].color, "stroke-width": 2, "stroke-dasharray": data.methods[method].dash || "none", fill: "none" });
+
+  function figure(chart, dataset, method, other) {
+    const own = chart.lines.find((line) => line.method === method);
+    const planned = data.seeds[dataset][method]?.planned ?? 0;
+    const seeds = own && (own.seeds === planned ? `${own.seeds}` : `${own.seeds} of ${planned}`);
+    const rests = !own ? `no values of ${data.methods[method].name}` : chart.one ? "one seed" : `${seeds} ${planned === 1 ? "seed" : "seeds"}`;
+    const note = chart.note ? `; ${chart.note}` : "";
+    const image = plot(chart, method, other);
+    image.setAttribute("role", "img");
+    image.setAttribute("aria-label", `${chart.title}: ${chart.y} by ${chart.x}. ${spoken(chart, own)}`);
+    return element("figure", {}, element("h4", {}, chart.title), image, element("figcaption", {}, rests + note));
+  }
+
+  function spoken(chart, line) {
+    const known = line ? line.y.map((y, place) => [data.grids[line.x][place], y]).filter(([, y]) => y !== null) : [];
+    if (!known.length) return "No values.";
+    const [first, last] = [known[0], known[known.length - 1]];
+    return `${short(first[1])} at ${short(first[0])}, ${short(last[1])} at ${short(last[0])}.`;
+  }
+
+  const short = (value) => String(Number(value.toPrecision(3)));
+
+  function plot(chart, method, other) {
+    const values = chart.lines.flatMap((line) => [line.y, line.low ?? [], line.high ?? [], line.beside ?? []].flat()).filter((y) => y !== null);
+    const places = chart.lines.flatMap((line) => data.grids[line.x]);
+    const marks = chart.marks ?? [];
+    const log = Boolean(chart.log) && values.every((value) => value > 0) && Math.max(...values) > 3 * Math.min(...values);
+    const x = scale(chart.domain ?? extent([...places, ...marks.filter((mark) => mark.axis === "x").map((mark) => mark.at)]), BOX.left, BOX.right, false);
+    const y = scale(chart.range ?? padded([...values, ...marks.filter((mark) => mark.axis === "y").map((mark) => mark.at)], log), BOX.bottom, BOX.top, log);
+    const image = drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}` });
+    image.append(...axes(chart, x, y), ...marks.flatMap((mark) => drawMark(mark, x, y)));
+    if (chart.diagonal) image.append(drawn("path", { d: `M${x(0)} ${y(0)}L${x(1)} ${y(1)}`, stroke: "#70777f", "stroke-width": 0.8, "stroke-dasharray": "3 3" }));
+    const named = [other, method].filter((one) => one !== null);
+    for (const line of chart.lines.filter((one) => !named.includes(one.method))) image.append(greyLine(line, x, y));
+    for (const one of named) {
+      const line = chart.lines.find((found) => found.method === one);
+      if (line) image.append(...methodLine(chart, line, x, y));
+    }
+    return image;
+  }
+
+  function extent(values) {
+    const low = values.reduce((one, other) => Math.min(one, other), Infinity);
+    const high = values.reduce((one, other) => Math.max(one, other), -Infinity);
+    return low < high ? [low, high] : [low - 0.5, high + 0.5];
+  }
+
+  function padded(values, log) {
+    const [low, high] = extent(values);
+    if (log) return [low / 1.1, high * 1.1];
+    const room = 0.04 * (high - low);
+    return [low >= 0 && low < 0.3 * high ? 0 : low - room, high + room];
+  }
+
+  function scale([low, high], from, to, log) {
+    const place = log ? Math.log : (value) => value;
+    const scaled = (value) => from + ((place(value) - place(low)) / (place(high) - place(low))) * (to - from);
+    scaled.ticks = log ? logTicks(low, high) : ticks(low, high);
+    return scaled;
+  }
+
+  function ticks(low, high) {
+    const rough = (high - low) / 4;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((one) => one >= rough * 0.999);
+    const found = [];
+    for (let tick = Math.ceil(low / step - 1e-9); tick * step <= high + 1e-9 * step; tick += 1) found.push(Number((tick * step).toPrecision(10)));
+    return found;
+  }
+
+  function logTicks(low, high) {
+    const found = [];
+    const steps = high / low > 50 ? [1] : high / low > 8 ? [1, 3] : [1, 2, 3, 5];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power += 1) {
+      for (const step of steps) {
+        const tick = Number((step * 10 ** power).toPrecision(10));
+        if (tick >= low && tick <= high) found.push(tick);
+      }
+    }
+    return found;
+  }
+
+  function axes(chart, x, y) {
+    const text = (content, attributes) => drawn("text", attributes, content);
+    const parts = y.ticks.flatMap((tick) => [
+      drawn("path", { d: `M${BOX.left} ${y(tick)}H${BOX.right}`, stroke: "#e3e6ea", "stroke-width": 0.8 }),
+      text(tickText(tick), { x: BOX.left - 6, y: y(tick) + 4, "text-anchor": "end" }),
+    ]);
+    parts.push(...x.ticks.flatMap((tick) => [
+      drawn("path", { d: `M${x(tick)} ${BOX.bottom}v4`, stroke: "#70777f", "stroke-width": 0.8 }),
+      text(tickText(tick), { x: x(tick), y: BOX.bottom + 16, "text-anchor": "middle" }),
+    ]));
+    parts.push(drawn("path", { d: `M${BOX.left} ${BOX.top}V${BOX.bottom}H${BOX.right}`, stroke: "#70777f", "stroke-width": 0.8, fill: "none" }));
+    parts.push(text(cut(chart.x, 52), { x: (BOX.left + BOX.right) / 2, y: HEIGHT - 8, "text-anchor": "middle" }));
+    const middle = (BOX.top + BOX.bottom) / 2;
+    parts.push(text(cut(chart.y, 30), { transform: `translate(11 ${middle}) rotate(-90)`, "text-anchor": "middle" }));
+    return parts;
+  }
+
+  const cut = (name, length) => (name.length > length ? `${name.slice(0, length - 1)}…` : name);
+  const tickText = (tick) => (tick !== 0 && (Math.abs(tick) >= 1e5 || Math.abs(tick) < 1e-3) ? tick.toExponential(0) : String(tick));
+
+  function drawMark(mark, x, y) {
+    const style = { stroke: "#70777f", "stroke-width": 0.8, "stroke-dasharray": "3 3" };
+    if (mark.axis === "x") {
+      return [drawn("path", { d: `M${x(mark.at)} ${BOX.top}V${BOX.bottom}`, ...style }), drawn("text", { x: x(mark.at), y: BOX.top - 4, "text-anchor": "end" }, mark.name)];
+    }
+    return [drawn("path", { d: `M${BOX.left} ${y(mark.at)}H${BOX.right}`, ...style }), drawn("text", { x: BOX.right, y: y(mark.at) - 3, "text-anchor": "end" }, mark.name)];
+  }
+
+  // A missing value parts a line: nothing is drawn across a hole.
+  function path(line, values, x, y) {
+    let pen = "M";
+    let found = "";
+    values.forEach((value, place) => {
+      if (value === null) {
+        pen = "M";
+        return;
+      }
+      found += `${pen}${x(data.grids[line.x][place]).toFixed(1)} ${y(value).toFixed(1)}`;
+      pen = "L";
+    });
+    return found || "M0 0";
+  }
+
+  function greyLine(line, x, y) {
+    return drawn("path", { d: path(line, line.y, x, y), stroke: GREY, "stroke-width": 1.2, fill: "none" }, drawn("title", {}, data.methods[line.method].name));
+  }
+
+  function band(line, x, y) {
+    const known = line.low.map((low, place) => place).filter((place) => line.low[place] !== null && line.high[place] !== null);
+    const point = (values) => (place) => `${x(data.grids[line.x][place]).toFixed(1)} ${y(values[place]).toFixed(1)}`;
+    const edge = [...known.map(point(line.high)), ...known.reverse().map(point(line.low))];
+    return drawn("path", { d: edge.length ? `M${edge.join("L")}Z` : "M0 0", fill: data.methods[line.method].color, "fill-opacity": 0.16 });
+  }
+
+  function methodLine(chart, line, x, y) {
+    const look = stroke(line.method);
+    const name = drawn("title", {}, data.methods[line.method].name);
+    const parts = line.low ? [band(line, x, y)] : [];
+    if (line.beside) parts.push(drawn("path", { d: path(line, line.beside, x, y), ...look, "stroke-width": 1.2, "stroke-dasharray": "2 3" }));
+    parts.push(drawn("path", { d: path(line, line.y, x, y), ...look, class: "own" }, name));
+    if (chart.points || line.y.length <= 12) {
+      line.y.forEach((value, place) => {
+        const hollow = line.hollow?.includes(place);
+        const point = { r: 3, fill: hollow ? "#ffffff" : look.stroke, stroke: hollow ? look.stroke : "#ffffff", "stroke-width": 1 };
+        if (value !== null) parts.push(drawn("circle", { cx: x(data.grids[line.x][place]), cy: y(value), ...point }));
+      });
+    }
+    return parts;
+  }
+
+  // ---- Commands.
+
+  async function copyCommands() {
+    const range = document.createRange();
+    range.selectNodeContents(byId("commands"));
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    let copied = false;
+    try {
+      await navigator.clipboard.writeText(byId("commands").textContent);
+      copied = true;
+    } catch {
+      copied = document.execCommand("copy");
+    }
+    byId("copied").textContent = copied ? "Copied." : "Selected: copy it with Ctrl+C.";
+  }
+
+  // ---- Start.
+
+  function reset() {
+    controls.method.value = "";
+    for (const name of ["dataset", "condition", "level"]) controls[name].value = ALL;
+    offerAll();
+    const clean = rows.filter((row) => row.condition === "clean");
+    if (clean.some((row) => row.cells.size) || !rows.some((row) => row.cells.size)) controls.condition.value = "=clean";
+    offerAll();
+    controls.metric.value = "main";
+    order.column = null;
+    show();
+  }
+
+  table.append(head, body, foot);
+  table.addEventListener("click", (event) => {
+    const button = event.target.closest("button.method");
+    if (button) openCurves(Number(button.dataset.method), button.dataset.dataset);
+  });
+  for (const control of Object.values(controls)) {
+    control.addEventListener("input", () => {
+      offerAll();
+      show();
+    });
+  }
+  byId("reset").addEventListener("click", reset);
+  byId("copy").addEventListener("click", copyCommands);
+  byId("copy").hidden = false;
+  offerMetrics();
+  reset();
+  byId("board").hidden = false;
+})();
