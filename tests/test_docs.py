@@ -87,6 +87,14 @@ def test_add_a_network(tmp_path: Path) -> None:
     assert len(set(read_scores(tmp_path / "results" / "quick").method)) == 5
 
 
+def test_reports(tmp_path: Path) -> None:
+    """The commands and the notebook of the page run, and the narrowed report is the last one written."""
+    assert len(follow("reports.md", tmp_path)) == 3
+    report = tmp_path / "reports" / "quick"
+    assert (report / "summary.md").read_text().startswith("# Only map\n")
+    assert "dropout" in (report / "index.html").read_text()
+
+
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
 def test_links(page: str) -> None:
     """Every relative link leads to a file."""

@@ -83,6 +83,8 @@ def told(*arguments: str) -> str:
         (["report", "--suite", "a/b"], "'a/b' is no name for a suite"),
         (["report", "--suite", LONG], f"'{LONG}' is no name for a suite"),
         (["report", "--suite", "a\nb"], r"'a\nb' is no name for a suite"),
+        (["report", "--formats", "pdff"], "unknown format 'pdff'; did you mean 'pdf'?"),
+        (["report", "--formats", "latex,,html"], "empty element"),
         (["score", "--suite", "a\0b"], r"'a\x00b' is no name for a suite"),
         # brackets
         (["run", "--methods", "mnf[flows=2"], "brackets"),

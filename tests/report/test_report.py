@@ -12,11 +12,13 @@ import pytest
 
 from bench_uq.errors import UsageError
 from bench_uq.report import write
+from bench_uq.report.frames import Results
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from bench_uq.report import write
+from bench_uq.report.frames import Results
 write(Path(sys.argv[1]), Path(sys.argv[2]))
 print([name for name in ("torch", "netcal") if name in sys.modules])
 """
@@ -30,7 +32,7 @@ def test_all_files_are_told(report: tuple[Path, list[Path]]) -> None:
     """What was said to be written is what is there, and nothing half-written is left."""
     target, files = report
     assert sorted(files) == sorted(path for path in target.rglob("*") if path.is_file())
-    assert {path.suffix for path in files} == {".md", ".tex", ".pdf", ".png"}
+    assert {path.suffix for path in files} == {".md", ".html", ".tex", ".pdf", ".png", ".svg"}
 
 
 def test_same_input_same_bytes_without_torch(make_results: Callable[..., Path], tmp_path: Path) -> None:
@@ -53,8 +55,43 @@ def test_old_report_is_replaced_and_the_rest_kept(make_results: Callable[..., Pa
     files = write(suite, target)
     assert (target / "summary.md").read_text().startswith("# quick")
     assert (target / "mine.txt").read_text() == "mine"
-    assert {path.name for path in files if path.suffix == ".tex"} == {"digits.tex", "main.tex"}
-    assert not (target / "figures" / "digits-attack.pdf").exists()
+    assert {path.name for path in files if path.suffix == ".tex"} == {"digits.tex", "digits-cost.tex", "main.tex"}
+    assert not list((target / "figures").glob("digits-levels*"))
+
+
+@pytest.mark.parametrize(
+    ("formats", "expected"),
+    [
+        (["latex"], {".tex"}),
+        (["markdown", "html"], {".md", ".html"}),
+        (["svg"], {".svg"}),
+        (["png", "pdf"], {".png", ".pdf"}),
+    ],
+)
+def test_formats_of_choice(
+    make_results: Callable[..., Path], tmp_path: Path, formats: list[str], expected: set[str]
+) -> None:
+    """What is asked for is written, and nothing else."""
+    suite = make_results(tmp_path / "quick", ("map",), unseen=(), attacks=())
+    assert {path.suffix for path in write(suite, tmp_path / "report", formats=formats)} == expected
+
+
+def test_report_of_some(told: Results, story: Path, tmp_path: Path) -> None:
+    """Of some methods, datasets and metrics, with a title: nothing of the others is in a table, the page or a summary."""
+    chosen = {"methods": ["map", "ensemble"], "datasets": ["digits"], "metrics": ["nll"], "title": "Only <these>"}
+    files = write(story, tmp_path / "report", formats=["latex", "markdown", "html"], **chosen)
+    texts = {path.name: path.read_text() for path in files}
+    assert {name for name in texts if name.endswith(".tex")} == {
+        *("main.tex", "digits.tex", "digits-levels.tex", "digits-cost.tex"),
+    }
+    for name, text in texts.items():
+        assert "boston" not in text, name
+        assert "mean-field" not in text, name
+    assert "2 methods on 1 dataset; 6 of 6 runs finished." in texts["summary.md"]
+    assert texts["summary.md"].startswith("# Only &lt;these&gt;\n")
+    assert r"\markright{Only \textless{}these\textgreater{}}" in texts["main.tex"]
+    assert "Accuracy" not in texts["digits.tex"] + texts["digits-levels.tex"]
+    assert "mean-field" in told.methods
 
 
 def test_target_that_is_a_file(make_results: Callable[..., Path], tmp_path: Path) -> None:
