@@ -77,7 +77,7 @@ def test_formats_of_choice(
 
 
 def test_report_of_some(told: Results, story: Path, tmp_path: Path) -> None:
-    """Of some methods, datasets and metrics, with a title: nothing of the others is in a table, the page or a summary."""
+    """Of some methods, datasets and metrics, with a title: no table, page or summary holds anything of the others."""
     chosen = {"methods": ["map", "ensemble"], "datasets": ["digits"], "metrics": ["nll"], "title": "Only <these>"}
     files = write(story, tmp_path / "report", formats=["latex", "markdown", "html"], **chosen)
     texts = {path.name: path.read_text() for path in files}
