@@ -1,0 +1,262 @@
+"""The page of a report is one offline file that says what is there, what is missing, and how it is made again."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench_uq.report import downloads, html
+from bench_uq.report.frames import Results, read, select
+from bench_uq.report.leaderboard import leaderboard
+from bench_uq.report.page_charts import charts
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+FORMULA = '=HYPERLINK("http://evil.example";"x")'
+
+
+class Elements(HTMLParser):
+    """The elements of a page with their attributes, and the texts of its scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Note the text of an element by the name of that which was opened last."""
+        self.texts.setdefault(self.found[-1][0] if self.found else "", []).append(data)
+
+    def attributes(self, tag: str) -> list[dict[str, str | None]]:
+        """Return the attributes of all elements of a kind."""
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+@pytest.fixture(scope="module")
+def told_page(told: Results) -> str:
+    return html.page(told)
+
+
+@pytest.fixture(scope="module")
+def hostile_page(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a page whose methods, datasets, conditions, reasons and title mean harm."""
+    names = {"datasets": (HOSTILE,), "unseen": (FORMULA,), "attacks": ("javascript:alert(1)",)}
+    failed = {("map", 0): {"status": "failed", "reason": HOSTILE, "environment": HOSTILE}}
+    folder = make_results(
+        tmp_path_factory.mktemp("hostile") / "h", ("map", HOSTILE, FORMULA), (0, 1), runs=failed, **names
+    )
+    return html.page(replace(read(folder), title=HOSTILE))
+
+
+def embedded(page: str) -> dict[str, Any]:
+    """Return the data that the script of a page reads."""
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    return json.loads(text)
+
+
+def held(page: str, name: str) -> bytes:
+    """Return the file that a page holds."""
+    (link,) = re.findall(rf'<a download="{re.escape(name)}" href="data:[^,]*;base64,([^"]*)">', page)
+    content = base64.b64decode(link)
+    return gzip.decompress(content) if name.endswith(".gz") else content
+
+
+def test_same_results_give_the_same_page(story: Path, told_page: str) -> None:
+    """Not a byte differs, whenever and in whichever process it is made."""
+    program = "import sys, hashlib; from pathlib import Path; from bench_uq.report import frames, html; "
+    program += "page = html.page(frames.read(Path(sys.argv[1]))); print(hashlib.sha256(page.encode()).hexdigest()); "
+    program += "print({'torch', 'netcal'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program, story], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [hashlib.sha256(told_page.encode()).hexdigest(), "set()"]
+
+
+@pytest.mark.parametrize("name", ["told_page", "hostile_page"])
+def test_policy_lets_in_its_own_script_and_style_alone(name: str, request: pytest.FixtureRequest) -> None:
+    """The policy names the hashes of exactly the one style and the one script, and nothing may be loaded."""
+    page = request.getfixturevalue(name)
+    (policy,) = (one["content"] for one in Elements(page).attributes("meta") if "http-equiv" in one)
+    for kind in ("style", "script"):
+        (text,) = re.findall(rf"<{kind}>(.*?)</{kind}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("name", ["told_page", "hostile_page"])
+def test_page_loads_nothing_and_names_open_no_element(name: str, request: pytest.FixtureRequest) -> None:
+    """No element has a source, a style or a handler, and none is there that the page itself does not write."""
+    elements = Elements(request.getfixturevalue(name)).found
+    for tag, attributes in elements:
+        assert not {"src", "srcset", "style", "action", "background"} & set(attributes), tag
+        assert not [key for key in attributes if key.startswith("on")], tag
+    assert not {"img", "iframe", "object", "embed", "form", "base", "svg"} & {tag for tag, _ in elements}
+    links = [attributes["href"] or "" for tag, attributes in elements if tag == "link"]
+    assert links == ["data:,"]
+    for tag, attributes in elements:
+        if tag == "a" and "download" not in attributes:
+            address = attributes["href"] or ""
+            assert address.startswith(("#", "https://doi.org/", "https://arxiv.org/abs/")), address
+
+
+def test_a_title_replaces_the_name_of_the_suite(told: Results) -> None:
+    """Both stand in the title and the heading, as text."""
+    assert "<title>story</title>" in html.page(told)
+    page = html.page(replace(told, title="Ours & theirs"))
+    assert "<title>Ours &amp; theirs</title>" in page
+    assert "<h1>Ours &amp; theirs</h1>" in page
+
+
+def test_downloads_are_the_stored_files(story: Path, told_page: str) -> None:
+    """Each file is byte for byte the one that was read, formula-like names included."""
+    for name in ("runs.csv", "scores.csv"):
+        assert held(told_page, name) == (story / name).read_bytes()
+    assert held(told_page, "curves.csv.gz") == (story / "curves.csv").read_bytes()
+    assert json.loads(held(told_page, "environment.json")) == json.loads((story / "environment.json").read_text())
+
+
+def test_downloads_hold_the_chosen_alone(told: Results) -> None:
+    """A page of one method and metric has no rows of others in its files."""
+    page = html.page(select(told, methods=["map"], metrics=["nll"]))
+    header, *rows = held(page, "scores.csv").decode().splitlines()
+    assert header == "dataset,method,seed,condition,level,metric,value,run"
+    assert rows
+    assert all(",map," in row and ",nll," in row for row in rows)
+
+
+def test_a_file_too_large_for_a_page_is_told(told: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its place is said in words, and nothing is linked."""
+    monkeypatch.setattr(downloads, "MOST_ROWS", 10_000)
+    page = html.page(told)
+    assert "curves.csv is too large for this page; it lies in <code>results/story/curves.csv</code>" in page
+    assert 'download="curves' not in page
+
+
+def test_failures_stand_first_among_the_runs(told_page: str) -> None:
+    """Runs that did not finish come first, with a sign and their reason, then those that had not converged."""
+    table = told_page[told_page.index('<section id="runs"') : told_page.index('<section id="metrics"')]
+    kinds = re.findall(r'<tr class="(\w+)">', table)
+    assert kinds == [*["failed"] * 10, *["unconverged"] * 2, *["finished"] * 30]
+    assert table.count("✗ diverged") == 6
+    assert "RuntimeError: out of | &lt;memory&gt;" in table
+    assert "10 runs did not finish and 2 runs had not converged" in told_page
+
+
+def test_every_metric_of_the_results_has_its_card(told: Results, told_page: str) -> None:
+    """Definition, direction and reference of each are there, others are not."""
+    section = told_page[told_page.index('<section id="metrics"') : told_page.index('<section id="again"')]
+    there = set(told.scores["metric"])
+    assert set(re.findall(r"<h3><code>(\w+)</code>", section)) == there
+    assert section.count("<dt>formula</dt>") == section.count("<dt>reference</dt>") == len(there)
+    assert '<a href="https://arxiv.org/abs/1706.04599" rel="noopener noreferrer">arXiv:1706.04599</a>' in section
+
+
+def test_references_link_what_they_name_alone() -> None:
+    """Addresses, DOIs and arXiv numbers become links, all else stays text."""
+    assert html.linked("Brier 1950 <b>") == "Brier 1950 &lt;b&gt;"
+    assert '<a href="https://example.org/a?b&amp;c"' in html.linked("see https://example.org/a?b&c.")
+    assert "<a" not in html.linked("javascript:alert(1)")
+
+
+def test_commands_make_the_runs_and_the_report_again(told_page: str) -> None:
+    """They are one command for a shell: the runs first, then the report."""
+    (text,) = re.findall(r'<pre id="commands"[^>]*>(.*?)</pre>', told_page, re.DOTALL)
+    first, last = unescape(text).split(" &&\n")
+    assert first.startswith("bench-uq run --suite quick --methods ")
+    assert last == "bench-uq report --suite story"
+
+
+def test_without_a_script_the_main_tables_are_there(told_page: str) -> None:
+    """Clean and unseen data of each dataset stand in tables, with a caption that counts the seeds."""
+    (text,) = re.findall(r"<noscript>(.*?)</noscript>", told_page, re.DOTALL)
+    assert text.count("<table>") == 2
+    assert "k of p planned seeds finished" in text
+    assert "<td>0/3</td>" in text
+
+
+def test_a_method_without_a_finished_run_keeps_its_rows(told: Results) -> None:
+    """It has a row in every place, without a value and with what became of its seeds."""
+    board = leaderboard(told)
+    sgld = told.methods.index("sgld")
+    rows = [cells for _, method, cells in board["rows"] if method == sgld]
+    assert rows == [[]] * len(board["groups"])
+    assert [seeds[str(sgld)]["text"] for seeds in board["seeds"]] == ["0/3", "0/3"]
+    assert {seeds[str(sgld)]["note"] for seeds in board["seeds"]} == {"3 diverged"}
+
+
+def test_values_keep_their_digits_and_holes_are_counted(hand_made: Callable[..., Path]) -> None:
+    """A value sorts by all its digits; where a finished seed lacks it, the number of values stands beside it."""
+    place = {"condition": "clean", "metric": "nll"}
+    scores = [{**place, "method": "map", "seed": seed, "value": value} for seed, value in ((0, 0.25), (1, 0.125000001))]
+    scores += [{**place, "method": "mnf", "seed": 0, "value": 1.5}, {**place, "method": "mnf", "seed": 1, "value": ""}]
+    board = leaderboard(read(hand_made(scores)))
+    (_, _, [[_, mean, _, _, values, _]]), (_, _, [[_, alone, _, spread, one, _]]) = board["rows"]
+    assert (mean, values) == ((0.25 + 0.125000001) / 2, None)
+    assert (alone, spread, one) == (1.5, "", 1)
+
+
+def test_infinite_scores_are_no_holes(hand_made: Callable[..., Path]) -> None:
+    """An infinite NLL is the largest of numbers, not a missing one, and the data stay valid JSON."""
+    scores = [{"method": "map", "seed": 0, "metric": "nll", "value": "inf"}]
+    scores += [{"method": "mnf", "seed": 0, "metric": "nll", "value": 1.0}]
+    rows = embedded(html.page(read(hand_made(scores))))["rows"]
+    assert rows[0][2][0][1:3] == [sys.float_info.max, "∞"]
+
+
+def test_unconverged_methods_are_never_bold(told: Results) -> None:
+    """A method of which a run had not converged is not among the best, however good it is."""
+    loose = told.methods.index("mean-field")
+    best = {method for _, method, cells in leaderboard(told)["rows"] for *_, bold in cells if bold}
+    assert best
+    assert loose not in best
+
+
+def test_ece_never_stands_alone(told: Results) -> None:
+    """What a calibrated model would show is a column wherever the ECE is, and follows it."""
+    names = [metric["id"] for metric in leaderboard(select(told, metrics=["ece"]))["metrics"]]
+    assert names == ["ece", "ece_if_calibrated"]
+    named = leaderboard(told)["metrics"]
+    place = [metric["id"] for metric in named].index("ece")
+    assert named[place + 1]["after"] == place
+
+
+def test_charts_tell_how_many_seeds_they_rest_on(told: Results) -> None:
+    """Lines of methods with missing runs count the seeds that are there; those without a run have no line."""
+    found = charts(told)
+    digits = found["charts"][told.datasets.index("digits")]
+    sections = {chart["section"] for chart in digits}
+    assert {"Scores by level", "Entropy of the predictions", "Training"} < sections
+    for chart in digits:
+        seeds = {told.methods[line["method"]]: line["seeds"] for line in chart["lines"]}
+        assert "sgld" not in seeds
+        assert {seeds.get("map", 3), seeds.get("mnf", 2), seeds.get("dropout", 2)} == {2, 3}
+    for chart in digits:
+        for line in chart["lines"]:
+            assert len(line["y"]) == len(found["grids"][line["x"]])
+
+
+def test_datasets_without_any_finished_run_are_there(hand_made: Callable[..., Path]) -> None:
+    """Their rows, their runs and their commands are shown; there is nothing to draw."""
+    runs = [{"method": "map", "seed": 0, "status": "failed", "reason": "boom"}]
+    page = html.page(read(hand_made(runs=runs)))
+    data = embedded(page)
+    assert data["rows"] == [[0, 0, []]]
+    assert data["charts"] == [[]]
+    assert "boom" in page

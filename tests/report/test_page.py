@@ -1,0 +1,377 @@
+"""The page of a report in a browser: it opens quietly, sorts, filters, draws, and nothing in a name runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+from bench_uq.report import html
+from bench_uq.report.frames import Results, read
+from bench_uq.report.style import looks
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+FORMULA = '=HYPERLINK("http://evil.example";"x")'
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1300,900")
+
+#: The shown texts of one column of the leaderboard, by its key.
+COLUMN = """
+const place = [...document.querySelectorAll("#scores thead th")].findIndex((cell) => cell.dataset.key === arguments[0]);
+return [...document.querySelectorAll("#scores tbody tr")].map((row) => row.children[place].textContent);
+"""
+#: The least contrast of text and ground among elements, and the element that has it (WCAG 2.1, 1.4.3).
+CONTRAST = """
+const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+const light = (text) => rgb(text).slice(0, 3)
+  .map((one) => one / 255).map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, one, place) => sum + one * [0.2126, 0.7152, 0.0722][place], 0);
+function ground(element) {
+  for (let one = element; one; one = one.parentElement) {
+    const color = getComputedStyle(one).backgroundColor;
+    if (rgb(color)[3] !== 0) return color;
+  }
+  return "rgb(255, 255, 255)";
+}
+const found = [...document.querySelectorAll(arguments[0])].filter((one) => one.checkVisibility()).map((one) => {
+  const style = getComputedStyle(one);
+  const own = light(one.closest("svg") && one.tagName === "text" ? style.fill : style.color);
+  const [low, high] = [own, light(ground(one))].sort((one, other) => one - other);
+  return [(high + 0.05) / (low + 0.05), one.outerHTML.slice(0, 80)];
+});
+return found.sort((one, other) => one[0] - other[0])[0];
+"""
+
+
+class Page:
+    """One page in the browser."""
+
+    def __init__(self, browser: webdriver.Chrome, path: Path) -> None:
+        self.browser = browser
+        self.address = path.as_uri()
+        for kind in ("browser", "performance"):
+            browser.get_log(kind)  # what earlier pages left there
+        self.emulate(scheme="light")
+        browser.get(self.address)
+
+    def script(self, text: str, *arguments: Any) -> Any:
+        """Run a script and return its value."""
+        return self.browser.execute_script(text, *arguments)
+
+    def emulate(self, *, scheme: str = "light", media: str = "", width: int = 1300) -> None:
+        """Look at the page in light or dark, on a screen of some width or on paper."""
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [feature]})
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def find(self, selector: str) -> Any:
+        """Return one element."""
+        return self.browser.find_element("css selector", selector)
+
+    def column(self, key: str) -> list[str]:
+        """Return the texts of a column from top to bottom."""
+        return self.script(COLUMN, key)
+
+    def sort(self, key: str) -> list[str]:
+        """Click a column and return its texts."""
+        self.find(f'#scores th[data-key="{key}"] button').click()
+        return self.column(key)
+
+    def choose(self, name: str, value: str) -> None:
+        """Choose an option of a filter as a user does."""
+        script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}));"
+        self.script(script, self.find(f"#filter-{name}"), value)
+        assert self.script("return arguments[0].value", self.find(f"#filter-{name}")) == value
+
+    def messages(self) -> list[Any]:
+        """Return what the browser complained of."""
+        return self.browser.get_log("browser")
+
+    def requests(self) -> list[str]:
+        """Return the addresses that were asked for, the page's own and its data links left out."""
+        events = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
+        asked = [one["params"]["request"]["url"] for one in events if one["method"] == "Network.requestWillBeSent"]
+        assert self.address in asked  # the log works
+        return [address for address in asked if address != self.address and not address.startswith("data:")]
+
+
+@pytest.fixture(scope="module")
+def browser(absent: Callable[[str], NoReturn], tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """Return a browser without a window; selenium looks for no driver of its own."""
+    paths = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
+    for name, path in paths.items():
+        if path is None:
+            absent(f"{name} is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(paths["chromium"])
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(executable_path=str(paths["chromedriver"])))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def opened(browser: webdriver.Chrome, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Results], Page]:
+    """Return the function that opens the page of some results."""
+    folder = tmp_path_factory.mktemp("pages")
+
+    def opened_page(results: Results) -> Page:
+        path = folder / f"{len(list(folder.iterdir()))}.html"
+        path.write_text(html.page(results), encoding="utf-8")
+        return Page(browser, path)
+
+    return opened_page
+
+
+@pytest.fixture
+def page(opened: Callable[[Results], Page], told: Results) -> Page:
+    """Return the page of the results in which much went wrong."""
+    return opened(told)
+
+
+@pytest.fixture(scope="module")
+def hostile(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Return results whose methods, datasets, conditions, reasons and title mean harm."""
+    names = {"datasets": (HOSTILE, "all"), "unseen": (FORMULA,), "attacks": ("javascript:alert(1)",)}
+    failed = {("map", 0): {"status": "failed", "reason": HOSTILE, "environment": HOSTILE}}
+    folder = tmp_path_factory.mktemp("hostile") / "hostile"
+    made = make_results(folder, ("map", HOSTILE, FORMULA, "<b>b</b>", "__proto__"), (0, 1), runs=failed, **names)
+    return replace(read(made), title=HOSTILE)
+
+
+def number(text: str) -> float | None:
+    """Return the mean that a cell shows, None for a dash."""
+    return None if text == "–" else float(text.split()[0])
+
+
+@pytest.mark.parametrize("count", [2, 12])
+def test_opens_without_a_word_and_asks_for_nothing(
+    count: int, make_results: Callable[..., Path], opened: Callable[[Results], Page], tmp_path: Path
+) -> None:
+    """Two methods or twelve: no message in the console, no request, a row for each method."""
+    methods = [f"m{place}[option={place}]" for place in range(count)]
+    page = opened(read(make_results(tmp_path / "some", methods)))
+    page.sort("nll")
+    page.find("button.method").click()
+    assert len(page.column("method")) == count
+    assert page.messages() == []
+    assert page.requests() == []
+
+
+def test_sorts_best_first_and_missing_values_last(page: Page) -> None:
+    """The first click shows the best first, the next the worst; what has no value stands last both times."""
+    for key, best_is_highest in (("accuracy", True), ("nll", False)):
+        for down in (best_is_highest, not best_is_highest):
+            values = [number(text) for text in page.sort(key)]
+            known = [value for value in values if value is not None]
+            assert values == [*sorted(known, reverse=down), *[None] * (len(values) - len(known))]
+            assert None in values
+            shown = page.find(f'th[data-key="{key}"]').get_attribute("aria-sort")
+            assert shown == ("descending" if down else "ascending")
+    assert page.script("return document.querySelectorAll('#scores [aria-sort]').length") == 1
+
+
+def test_sorts_by_all_digits(hand_made: Callable[..., Path], opened: Callable[[Results], Page]) -> None:
+    """Values that look the same when rounded are still in their order, and so are huge and tiny ones as numbers."""
+    values = {"map": 0.12345678, "mnf": 0.12345677, "dropout": 0.12345679, "ensemble": 100.0, "sgld": 9.0}
+    rows = [{"method": name, "seed": 0, "metric": "nll", "value": value} for name, value in values.items()]
+    page = opened(read(hand_made(rows)))
+    page.sort("nll")
+    assert page.column("method") == ["mnf", "map", "dropout", "sgld", "ensemble"]
+    page.sort("nll")
+    assert page.column("method") == ["ensemble", "sgld", "dropout", "map", "mnf"]
+
+
+def test_sorts_from_the_keyboard(page: Page) -> None:
+    """Columns are buttons that Enter presses."""
+    page.find('th[data-key="nll"] button').send_keys(Keys.ENTER)
+    values = [value for value in map(number, page.column("nll")) if value is not None]
+    assert values == sorted(values)
+
+
+def test_filters_narrow_the_rows_and_the_columns(page: Page, told: Results) -> None:
+    """Dataset, condition, level, metric and a part of the name leave what they say, and the line above counts it."""
+    assert len(page.column("method")) == 2 * len(told.methods)
+    page.choose("dataset", "=digits")
+    assert len(page.column("method")) == len(told.methods)
+    page.choose("condition", "=fgsm")
+    assert sorted(set(page.column("level"))) == ["0", "0.05", "0.1", "0.2", "0.3", "0.5"]
+    page.choose("level", "=0.3")
+    assert set(page.column("level")) == {"0.3"}
+    page.choose("metric", "=ece")
+    keys = page.script("return [...document.querySelectorAll('#scores thead th')].map((cell) => cell.dataset.key)")
+    assert keys == ["method", "level", "seeds", "ece", "ece_if_calibrated"]
+    page.find("#filter-method").send_keys("MEAN")
+    assert page.column("method") == ["mean-field †"]
+    assert page.find("#status").text.startswith("1 of 105 rows: dataset digits, condition fgsm, level 0.3.")
+    page.find("#reset").click()
+    assert len(page.column("method")) == 2 * len(told.methods)
+
+
+def test_failed_and_partial_runs_are_in_the_leaderboard(page: Page) -> None:
+    """A method keeps its row when its runs failed; seeds are counted with what became of the others."""
+    page.choose("dataset", "=digits")
+    seeds = dict(zip(page.column("method"), page.column("seeds"), strict=True))
+    assert seeds["sgld"] == "0/3 · 3 diverged"
+    assert seeds["mnf"] == "2/3 · 1 failed"
+    assert seeds["mean-field †"] == "3 · 1 not converged"
+    assert dict(zip(page.column("method"), page.column("nll"), strict=True))["sgld"] == "–"
+
+
+def test_bold_is_never_given_without_a_verdict(
+    make_results: Callable[..., Path], opened: Callable[[Results], Page], tmp_path: Path, page: Page
+) -> None:
+    """One seed cannot order methods: nothing is bold, and the page says so; three can."""
+    assert page.script("return document.querySelectorAll('#scores strong').length") > 0
+    page = opened(read(make_results(tmp_path / "one", ("map", "mnf"), (0,))))
+    assert page.script("return document.querySelectorAll('#scores strong').length") == 0
+    assert "Nothing is bold: no two converged methods share two seeds there." in page.find("#status").text
+
+
+@pytest.mark.parametrize("key", [Keys.ENTER, Keys.SPACE, None])
+def test_a_method_opens_its_curves(key: str | None, page: Page, told: Results) -> None:
+    """A click or a key shows lines in the colour of the method, and how many seeds they rest on; Escape goes back."""
+    page.choose("dataset", "=digits")
+    button = page.find(f'button.method[data-method="{told.methods.index("mnf")}"]')
+    if key is None:
+        button.click()
+    else:
+        button.send_keys(key)
+    assert page.find("#curves-title").text == "mnf"
+    text = page.find("#curves").text
+    assert "2 of 3 seeds finished (1 failed)." in text
+    for title in ("Accuracy ↑ under fgsm", "Entropy on clean data", "Reliability", "Risk by coverage", "KL / N"):
+        assert title in text
+    colors = page.script(
+        "return [...document.querySelectorAll('#curves path.own')].map((one) => one.getAttribute('stroke'))"
+    )
+    assert set(colors) == {looks(told.methods)["mnf"].color}
+    assert len(colors) == page.script("return document.querySelectorAll('#curves figure').length")
+    assert "ln C" in page.script("return [...document.querySelectorAll('#curves text')].map((one) => one.textContent)")
+    page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not page.script("return document.getElementById('curves').open")
+    assert page.browser.switch_to.active_element == button
+    assert page.messages() == []
+
+
+def test_curves_of_a_method_that_never_finished(page: Page, told: Results) -> None:
+    """The panel opens, draws the others, and says that there is nothing of this one."""
+    page.choose("dataset", "=digits")
+    page.find(f'button.method[data-method="{told.methods.index("sgld")}"]').click()
+    assert "0 of 3 seeds finished (3 diverged)." in page.find("#curves").text
+    assert "no values of sgld" in page.find("#curves").text
+    assert page.script("return document.querySelectorAll('#curves path.own').length") == 0
+    assert page.messages() == []
+
+
+def test_nothing_in_a_name_runs(opened: Callable[[Results], Page], hostile: Results) -> None:
+    """Names of methods, datasets, conditions and the title are text wherever they stand; no element comes of them."""
+    page = opened(hostile)
+    page.choose("condition", "all")
+    assert {HOSTILE, FORMULA, "<b>b</b>", "__proto__"} < set(page.column("method"))
+    assert set(page.column("dataset")) == {HOSTILE, "all"}
+    assert {FORMULA, "javascript:alert(1)"} < set(page.column("condition"))
+    assert page.browser.title == HOSTILE
+    for place, method in enumerate(hostile.methods):
+        page.find(f'button.method[data-method="{place}"]').click()
+        assert page.find("#curves-title").text == method
+        assert HOSTILE in page.find("#curves").get_attribute("textContent")
+        page.find("#curves .title button").click()
+    page.choose("dataset", "=all")
+    assert len(page.column("method")) < len(hostile.methods) * 20
+    assert page.script("return document.querySelectorAll('img, iframe, b, a[href^=javascript]').length") == 0
+    assert page.messages() == []
+    assert page.requests() == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_are_readable_in_light_and_dark(scheme: str, page: Page, told: Results) -> None:
+    """All text has a contrast of at least 4.5 to 1, in the charts too, and so has the black line of ``map``."""
+    page.emulate(scheme=scheme)
+    page.find(f'button.method[data-method="{told.methods.index("map")}"]').click()
+    ratio, element = page.script(
+        CONTRAST, "body *:not(svg *, svg, option, script, style, noscript, noscript *), svg text"
+    )
+    assert ratio >= 4.5, element
+    ground = page.script("return getComputedStyle(document.querySelector('#curves figure')).backgroundColor")
+    assert ground == "rgb(255, 255, 255)"
+    dark = page.script("return getComputedStyle(document.body).backgroundColor") != ground
+    assert dark == (scheme == "dark")
+
+
+def test_fits_a_telephone(page: Page) -> None:
+    """At 400 pixels only the tables scroll sideways, in frames of their own."""
+    page.emulate(width=400)
+    assert page.script("return document.documentElement.scrollWidth") <= 400
+    assert page.script(
+        "const frame = document.querySelector('#board .scroll'); return frame.scrollWidth > frame.clientWidth"
+    )
+    page.find("button.method").click()
+    assert (
+        page.script("const panel = document.getElementById('curves'); return panel.scrollWidth - panel.clientWidth")
+        == 0
+    )
+
+
+def test_prints_all_rows_without_controls(page: Page) -> None:
+    """On paper there are no filters, no frame cuts a table off, and every run is there."""
+    page.emulate(media="print")
+    assert not page.find(".controls").is_displayed()
+    assert not page.find("nav").is_displayed()
+    cut = "return [...document.querySelectorAll('.scroll')].map((one) => getComputedStyle(one).overflowY)"
+    assert set(page.script(cut)) == {"visible"}
+    assert page.script("return document.querySelectorAll('#runs tbody tr').length") == 42
+
+
+def test_downloads_are_saved_whole(page: Page, story: Path, tmp_path: Path) -> None:
+    """A click on a link saves the stored file, though nothing may be loaded."""
+    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path), "eventsEnabled": True}
+    page.browser.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    page.find('a[download="scores.csv"]').click()
+    waited = WebDriverWait(page.browser, 10)
+    waited.until(lambda _: (tmp_path / "scores.csv").is_file())
+    assert (tmp_path / "scores.csv").read_bytes() == (story / "scores.csv").read_bytes()
+    assert page.messages() == []
+
+
+def test_commands_are_copied(page: Page) -> None:
+    """The button selects the commands, so that they can be copied even where the browser does not let a page do it."""
+    page.find("#copy").click()
+    waited = WebDriverWait(page.browser, 10)
+    waited.until(lambda _: page.find("#copied").text)
+    selected = page.script("return getSelection().toString()")
+    assert selected == page.find("#commands").text
+    assert selected.endswith("bench-uq report --suite story")
+
+
+def test_controls_have_names(page: Page) -> None:
+    """Everything that takes the keyboard's focus says what it is."""
+    page.find("button.method").click()
+    script = """
+    return [...document.querySelectorAll("select, input, button, a, [tabindex='0']")].filter((one) =>
+      !(one.labels?.length || one.textContent.trim() || one.getAttribute("aria-label"))).map((one) => one.outerHTML);
+    """
+    assert page.script(script) == []
+
+
+def test_says_something_without_a_script(page: Page) -> None:
+    """Where scripts are switched off, tables of clean data, runs and cards are there, and no empty frame."""
+    page.browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        page.browser.refresh()
+        assert "sgld" in page.find("#leaderboard noscript").text
+        assert not page.find("#board").is_displayed()
+        assert "✗ diverged" in page.find("#runs").text
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
