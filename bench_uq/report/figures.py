@@ -8,8 +8,10 @@ from matplotlib.figure import Figure
 
 from bench_uq.report import (
     bands_figure,
+    cost_figure,
     entropy_figures,
     levels_figures,
+    ranks_figure,
     reliability_figure,
     selective_figures,
     training_figure,
@@ -41,10 +43,11 @@ FIGURES: dict[str, Kind] = {
     "accuracy-confidence": single(selective_figures.accuracy_confidence),
     "levels": levels_figures.draw,
     "bands": single(bands_figure.draw),
+    "cost": single(cost_figure.draw),
     "training": single(training_figure.draw),
 }
 #: What is drawn of a whole suite.
-ACROSS: dict[str, Kind] = {}
+ACROSS: dict[str, Kind] = {"ranks": single(ranks_figure.draw)}
 
 
 def draw(results: Results, formats: Iterable[str] = tuple(FORMATS)) -> dict[tuple[str, str], bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -73,10 +74,10 @@ def lines_of(titles: Iterable[str]) -> int:
     return max(map(_lines, titles), default=0)
 
 
-def label(results: Results, method: str, seeds: int, width: int = 24) -> str:
+def label(results: Results, method: str, seeds: int, width: int = 24, *, unit: str = "seeds") -> str:
     """Return what a method is called in a figure, with the seeds that it rests on where some are missing."""
     own = results.seeds(method)
-    missing = "" if seeds == own.planned else f" ({seeds}/{own.planned} seeds)"
+    missing = "" if seeds == own.planned else f" ({seeds}/{own.planned} {unit})"
     dagger = " †" if own.unconverged else ""
     *lines, last = wrap(text(method), width - len(dagger))
     last += dagger
@@ -145,25 +146,28 @@ def mark(axes: Axes, place: float, name: str, *, vertical: bool) -> None:
         axes.annotate(name, (1, place), xycoords=("axes fraction", "data"), xytext=(3, 0), **_beside("left", "center"))
 
 
-def logarithmic(axes: Axes, values: Iterable[float]) -> None:
-    """Make the y axis logarithmic with a few plain numbers on it, if all values are positive."""
+def logarithmic(axes: Axes, values: Iterable[float], *, of: Literal["x", "y"] = "y") -> None:
+    """Make an axis logarithmic with a few plain numbers on it, if all values are positive."""
     values = list(values)
     if not values or min(values) <= 0 or not math.isfinite(max(values)):
         return
     room = max(1.02, (max(values) / min(values)) ** 0.05)
     low, high = min(values) / room, max(values) * room
+    axes.set(**{f"{of}scale": "log", f"{of}lim": (low, high)})
+    axis = axes.yaxis if of == "y" else axes.xaxis
+    axis.set_major_locator(FixedLocator(_ticks(low, high)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return a few round numbers on a logarithmic axis."""
     decades = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
     for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
         ticks = [step * decade for decade in decades for step in steps if low <= step * decade <= high]
         if len(ticks) >= 3:
-            break
-    else:
-        ticks = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    axes.yaxis.set_major_locator(FixedLocator(ticks))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            return ticks
+    return [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
 
 
 def _beside(horizontal: str, vertical: str) -> Options:

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from bench_uq.report.names import printable
 
@@ -100,13 +101,23 @@ def styled() -> Iterator[None]:
 
 def rendered(figure: Figure, formats: Iterable[str] = tuple(FORMATS)) -> dict[str, bytes]:
     """Return a figure in some formats by their suffix, without dates or versions, so that the same is the same."""
+    _lay_out(figure)
     images = {}
     for suffix in formats:
         with io.BytesIO() as image:
             figure.savefig(image, format=suffix, metadata=FORMATS[suffix])
             images[suffix] = image.getvalue()
-        figure.set_layout_engine("none")  # what the first format laid out holds for the next
     return images
+
+
+def _lay_out(figure: Figure) -> None:
+    """Place the panels once for all formats, rounded: the solver's last digits differ from run to run."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(Bbox(axes.get_position().get_points().round(6)))
 
 
 def tidy(axes: Axes) -> None:
