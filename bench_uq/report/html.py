@@ -121,7 +121,7 @@ def _leaderboard(results: Results) -> str:
 <button type="button" id="reset">Reset</button>
 </div>
 <p id="status" role="status"></p>
-<div class="scroll" role="region" aria-label="Leaderboard" tabindex="0"><table id="scores"></table></div>
+<div class="scroll" role="region" aria-label="Leaderboard" tabindex="0"><table id="scores" role="table"></table></div>
 <ul class="notes">{notes}</ul>
 </div>
 </section>

@@ -137,10 +137,11 @@
   // ---- The table: built when the filters change, only put in another order when a column is clicked.
 
   const table = byId("scores");
-  const body = element("tbody");
-  const foot = element("tfoot");
-  const head = element("thead");
+  // The roles say what the elements are by name, since they are laid out as boxes.
+  const [head, foot] = ["thead", "tfoot"].map((name) => element(name, { role: "rowgroup" }));
+  const BLOCK = 40; // rows that come into sight together
   let entries = [];
+  let said = { rows: "", verdicts: "" };
 
   function header(column) {
     const text = column.label + (column.metric?.arrow ? ` ${column.metric.arrow}` : "");
@@ -149,15 +150,14 @@
     const button = element("button", { type: "button" }, ...(column.number ? [sign, text] : [text, sign]));
     if (column.metric) button.title = column.metric.title;
     button.addEventListener("click", () => sortBy(column));
-    const cell = element("th", { scope: "col", "data-key": column.key, class: column.number ? "number" : "text" }, button);
-    return cell;
+    return element("th", { scope: "col", role: "columnheader", "data-key": column.key, class: column.number ? "number" : "text" }, button);
   }
 
   function line(row, columns) {
-    const made = element("tr", row.seeds.finished ? {} : { class: "failed" });
+    const made = element("tr", row.seeds.finished ? { role: "row" } : { role: "row", class: "failed" });
     for (const column of columns) {
-      const cell = element(column.key === "method" ? "th" : "td", column.number ? { class: "number" } : {});
-      if (column.key === "method") cell.setAttribute("scope", "row");
+      const cell = column.key === "method" ? element("th", { scope: "row", role: "rowheader" }) : element("td", { role: "cell" });
+      if (column.number) cell.className = "number";
       column.fill(cell, row);
       made.append(cell);
     }
@@ -168,11 +168,25 @@
     const found = shownRows();
     const columns = shownColumns(found);
     if (order.column && !columns.some((column) => column.key === order.column.key)) order.column = null;
-    head.replaceChildren(element("tr", {}, ...columns.map(header)));
+    head.replaceChildren(element("tr", { role: "row" }, ...columns.map(header)));
     entries = found.map((row) => ({ row, line: line(row, columns) }));
     showDetectable(found, columns);
+    setWidths(columns);
     arrange();
-    say(found, columns);
+    said = { rows: rowsPhrase(found), verdicts: verdictPhrase(found, columns) };
+    say();
+  }
+
+  // Each column is as wide as its longest text: rows that are out of sight are not measured by the browser.
+  function setWidths(columns) {
+    const lines = [...head.children, ...entries.map((entry) => entry.line), ...foot.children];
+    const widths = columns.map((column, place) => {
+      const longest = lines.reduce((most, one) => Math.max(most, one.children[place].textContent.length), 0);
+      if (column.key === "method") return `min(${Math.max(11, Math.min(longest, 34))}ch + 1.5rem, 36vw)`;
+      return `${column.number ? longest : Math.min(longest, column.key === "seeds" ? 24 : 30)}ch + 1.5rem`;
+    });
+    table.style.setProperty("--columns", widths.map((width) => `minmax(calc(${width}), 1fr)`).join(" "));
+    table.style.setProperty("--least", `calc(${widths.join(" + ")})`);
   }
 
   // Missing values stand last whichever way a column is sorted; equals keep the order of the data.
@@ -186,7 +200,7 @@
         return (one.value < other.value ? -1 : 1) * (down ? -1 : 1);
       });
     }
-    body.replaceChildren(...sorted.map(({ entry }) => entry.line));
+    showLines(sorted.map(({ entry }) => entry.line));
     for (const cell of head.querySelectorAll("th")) {
       const own = column !== null && cell.dataset.key === column.key;
       if (own) cell.setAttribute("aria-sort", down ? "descending" : "ascending");
@@ -195,12 +209,26 @@
     }
   }
 
+  function showLines(lines) {
+    const bodies = [...table.tBodies];
+    for (let first = 0, place = 0; first < lines.length || place < bodies.length; first += BLOCK, place += 1) {
+      const block = lines.slice(first, first + BLOCK);
+      if (!block.length) {
+        bodies[place].remove();
+        continue;
+      }
+      if (place === bodies.length) foot.before(bodies[bodies.push(element("tbody", { role: "rowgroup" })) - 1]);
+      bodies[place].replaceChildren(...block);
+      bodies[place].style.containIntrinsicBlockSize = `auto ${2.15 * block.length}rem`;  // until it was seen once
+    }
+  }
+
   // The first click shows the best first, the next one the other end.
   function sortBy(column) {
     order.down = order.column?.key === column.key ? !order.down : column.metric?.direction === "higher" || column.key === "seeds";
     order.column = column;
     arrange();
-    say(entries.map((entry) => entry.row), null);
+    say();
   }
 
   // One score has one detectable difference: it is told where all rows are of one place.
@@ -210,36 +238,31 @@
     const { verdicts } = found[0];
     const cells = columns.slice(1).map((column) => {
       const known = column.metric && verdicts[data.metrics.indexOf(column.metric)];
-      return element("td", column.number ? { class: "number" } : {}, known ?? "");
+      return element("td", { role: "cell", class: column.number ? "number" : "text" }, known ?? "");
     });
-    if (cells.some((cell) => cell.textContent)) foot.append(element("tr", {}, element("th", { scope: "row" }, "Detectable difference"), ...cells));
+    if (cells.some((cell) => cell.textContent)) foot.append(element("tr", { role: "row" }, element("th", { scope: "row", role: "rowheader" }, "Detectable difference"), ...cells));
   }
 
-  let lastColumns = [];
-  function say(found, columns) {
-    lastColumns = columns ?? lastColumns;
-    const named = [["dataset", "dataset"], ["condition", "condition"], ["level", "level"]]
-      .filter(([key]) => new Set(found.map((row) => row[key])).size === 1 && found[0][key] !== null)
-      .map(([key, name]) => `${name} ${found[0][key]}`);
-    const where = named.length ? `: ${named.join(", ")}` : "";
+  function say() {
     const sorted = order.column ? ` Sorted by ${order.column.label}, ${order.down ? "highest" : "lowest"} first.` : "";
-    byId("status").textContent = `${found.length} of ${rows.length} rows${where}.${sorted}${verdictPhrase(found)}`;
+    byId("status").textContent = said.rows + sorted + said.verdicts;
   }
 
-  function verdictPhrase(found) {
-    const groups = new Set(found.map((row) => row.group));
-    let known = 0;
-    let scores = 0;
-    for (const column of lastColumns.filter(({ metric }) => metric && metric.direction !== "none")) {
-      const place = data.metrics.indexOf(column.metric);
-      for (const group of groups) {
-        if (!found.some((row) => row.group === group && row.cells.has(place))) continue;
-        scores += 1;
-        known += place in data.groups[group].verdicts ? 1 : 0;
-      }
+  function rowsPhrase(found) {
+    const named = ["dataset", "condition", "level"].filter((key) => new Set(found.map((row) => row[key])).size === 1 && found[0][key] !== null);
+    const where = named.length ? `: ${named.map((key) => `${key} ${found[0][key]}`).join(", ")}` : "";
+    return `${found.length} of ${rows.length} rows${where}.`;
+  }
+
+  function verdictPhrase(found, columns) {
+    const places = columns.filter(({ metric }) => metric && metric.direction !== "none").map(({ metric }) => data.metrics.indexOf(metric));
+    const scores = new Map();
+    for (const row of found) {
+      for (const place of places.filter((one) => row.cells.has(one))) scores.set(`${row.group} ${place}`, place in row.verdicts);
     }
-    if (known === scores) return "";
-    const many = known === 0 ? "Nothing is bold" : `Nothing is bold in ${scores - known} of ${scores} scores`;
+    const unknown = [...scores.values()].filter((known) => !known).length;
+    if (!unknown) return "";
+    const many = unknown === scores.size ? "Nothing is bold" : `Nothing is bold in ${unknown} of ${scores.size} scores`;
     return ` ${many}: no two converged methods share two seeds there.`;
   }
 
@@ -490,7 +513,7 @@
     show();
   }
 
-  table.append(head, body, foot);
+  table.append(head, foot);
   table.addEventListener("click", (event) => {
     const button = event.target.closest("button.method");
     if (button) openCurves(Number(button.dataset.method), button.dataset.dataset);
