@@ -10,6 +10,7 @@ from bench_uq.report import (
     bands_figure,
     cost_figure,
     entropy_figures,
+    examples_figure,
     levels_figures,
     ranks_figure,
     reliability_figure,
@@ -43,6 +44,7 @@ FIGURES: dict[str, Kind] = {
     "accuracy-confidence": single(selective_figures.accuracy_confidence),
     "levels": levels_figures.draw,
     "bands": single(bands_figure.draw),
+    "examples": single(examples_figure.draw),
     "cost": single(cost_figure.draw),
     "training": single(training_figure.draw),
 }
