@@ -71,7 +71,7 @@ def test_shades_are_confidences_and_frames_errors(of: Callable[..., Results]) ->
     """A cell is as dark as its class is sure, and framed where it is not the right one."""
     (axes,) = drawn(of(example("map"), example("mnf"))).axes
     (mesh,) = (one for one in axes.collections if isinstance(one, QuadMesh))
-    shades = np.ma.filled(np.ma.asarray(mesh.get_array()), np.nan).reshape(3, 3)
+    shades: np.ndarray = np.ma.filled(np.ma.asarray(mesh.get_array()), np.nan).reshape(3, 3)
     np.testing.assert_allclose(shades, [[0.9, 1.0, 0.6], [0.5, 0.7, 0.6], [np.nan] * 3])
     frames = [patch.get_bbox() for patch in axes.patches if isinstance(patch, Rectangle)]
     framed = {text.get_position() for text in axes.texts for box in frames if box.contains(*text.get_position())}

@@ -1,0 +1,101 @@
+"""The figures of levels show each score that was measured, with its range over the seeds and its holes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+
+from bench_uq.report.frames import Results, read, select
+from bench_uq.report.levels_figures import draw
+from bench_uq.report.style import looks, styled
+
+TITLES = ["accuracy", "NLL (nats)", "ECE", "mean entropy (nats)", "mutual information (nats)", "AUROC against clean"]
+
+
+def drawn(results: Results) -> dict[str, Figure]:
+    """Return the figures of some results."""
+    with styled():
+        figures = draw(results, looks(results.methods))
+        for figure in figures.values():
+            figure.draw_without_rendering()
+    return figures
+
+
+def scores(*rows: tuple[str, int, float, str, float | str]) -> list[dict[str, Any]]:
+    """Return scores of an attack by method, seed, level, metric and value."""
+    keys = ("method", "seed", "level", "metric", "value")
+    return [{**dict(zip(keys, row, strict=True)), "condition": "fgsm"} for row in rows]
+
+
+def band(axes: Axes) -> list[np.ndarray]:
+    """Return the corners of every band in a panel."""
+    return [np.asarray(one.get_paths()[0].vertices) for one in axes.collections if isinstance(one, PolyCollection)]
+
+
+def test_a_figure_a_condition_and_a_panel_a_score(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """Each attack has its own figure of all six scores."""
+    figures = drawn(read(make_results(tmp_path / "s", attacks=("fgsm", "pgd"))).on("digits"))
+    assert list(figures) == ["fgsm", "pgd"]
+    assert [axes.get_ylabel() for axes in figures["pgd"].axes] == TITLES
+    assert [axes.get_xlabel() for axes in figures["pgd"].axes] == ["", "", "", *["ε of pgd"] * 3]
+
+
+def test_scores_left_out_have_no_panel(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """A report of some metrics shows these; one without any of them has no figure of levels."""
+    results = read(make_results(tmp_path / "s"))
+    (figure,) = drawn(select(results, metrics=["ece", "accuracy"]).on("digits")).values()
+    assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy", "ECE"]
+    assert drawn(select(results, metrics=["brier"]).on("digits")) == {}
+
+
+def test_mean_and_range_over_seeds(hand_made: Callable[..., Path]) -> None:
+    """The line goes through the means of the seeds, the band from the lowest to the highest."""
+    rows = [("map", seed, level, "entropy", level + seed) for seed in (0, 2) for level in (0.0, 0.5)]
+    (figure,) = drawn(read(hand_made(scores=scores(*rows))).on("digits")).values()
+    (axes,) = figure.axes
+    assert np.asarray(axes.lines[0].get_ydata()).tolist() == [1.0, 1.5]
+    (corners,) = band(axes)
+    assert {(x, y) for x, y in corners.tolist()} == {(0.0, 0.0), (0.0, 2.0), (0.5, 0.5), (0.5, 2.5)}
+
+
+def test_a_missing_level_is_a_gap(hand_made: Callable[..., Path]) -> None:
+    """Where a method has no value its line is broken, and the legend counts the seeds of the weakest point."""
+    rows = [("map", seed, level, "entropy", 1.0) for seed in (0, 1) for level in (0.0, 0.2, 0.5)]
+    rows = [row for row in rows if row[:3] != ("map", 1, 0.5)]
+    holes = [("mnf", 0, level, "entropy", "" if level == 0.2 else 2.0) for level in (0.0, 0.2, 0.5)]
+    (figure,) = drawn(read(hand_made(scores=scores(*rows, *holes))).on("digits")).values()
+    np.testing.assert_array_equal(figure.axes[0].lines[1].get_ydata(), [2, np.nan, 2])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["map (1/2 seeds)", "mnf"]
+
+
+def test_ece_of_calibrated_models_is_hinted(hand_made: Callable[..., Path]) -> None:
+    """Beneath the ECE lies what the worst method would show if calibrated."""
+    rows = [("map", 0, level, "ece", 0.3) for level in (0.0, 0.5)]
+    rows += [
+        (method, 0, level, "ece_if_calibrated", at)
+        for method, at in (("map", 0.01), ("mnf", 0.02))
+        for level in (0.0, 0.5)
+    ]
+    (figure,) = drawn(read(hand_made(scores=scores(*rows))).on("digits")).values()
+    (corners,) = band(figure.axes[0])
+    assert {y for _, y in corners.tolist()} == {0.0, 0.02}
+    assert figure.legends[0].get_texts()[-1].get_text() == "ECE if calibrated"
+
+
+def test_one_level_shows_methods_side_by_side(hand_made: Callable[..., Path]) -> None:
+    """Without a line to follow marks would hide each other; whiskers are the range."""
+    rows = [(method, seed, 0.3, "entropy", 1.0 + seed) for method in ("map", "mnf") for seed in (0, 1)]
+    (figure,) = drawn(read(hand_made(scores=scores(*rows))).on("digits")).values()
+    (axes,) = figure.axes
+    first, second = (float(np.asarray(line.get_xdata())[0]) for line in axes.lines)
+    assert first < 0.3 < second
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.3"]
+    whiskers: Any = axes.collections[0]
+    assert whiskers.get_segments()[0].tolist() == [[pytest.approx(first), 1.0], [pytest.approx(first), 2.0]]

@@ -1,0 +1,64 @@
+"""Risk-coverage and accuracy by confidence show the mean of the stored curves, and gaps where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from bench_uq.report.frames import Results, read
+from bench_uq.report.selective_figures import accuracy_confidence, risk_coverage
+from bench_uq.report.style import looks, styled
+
+
+def drawn(results: Results) -> Figure:
+    """Return the figure of accuracy by confidence."""
+    with styled():
+        figure = accuracy_confidence(results, looks(results.methods))
+        assert figure is not None
+        figure.draw_without_rendering()
+    return figure
+
+
+def test_mean_over_seeds_with_gaps(hand_made: Callable[..., Path]) -> None:
+    """Where one seed is never so sure there is no mean: not that of the others, and no bridge across."""
+    values = {0: (0.5, 0.6, "", 0.8), 1: (0.7, 0.8, 0.8, 0.9)}
+    curves = [
+        {"method": "map", "seed": seed, "curve": "accuracy_confidence", "x": place / 4, "y": y}
+        for seed, own in values.items()
+        for place, y in enumerate(own)
+    ]
+    (line,) = drawn(read(hand_made(curves=curves)).on("digits")).axes[0].lines
+    np.testing.assert_allclose(np.asarray(line.get_xdata(), float), [0, 0.25, 0.5, 0.75])
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), float), [0.6, 0.7, np.nan, 0.85])
+
+
+@pytest.mark.parametrize("draw", [risk_coverage, accuracy_confidence])
+def test_clean_and_strongest_levels(
+    draw: Callable[..., Figure | None], make_results: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Unseen data have no right answers: clean data and each attack at its strongest have a panel."""
+    results = read(make_results(tmp_path / "s", attacks=("fgsm", "pgd"))).on("digits")
+    with styled():
+        figure = draw(results, looks(results.methods))
+    assert figure is not None
+    assert [axes.get_title() for axes in figure.axes] == ["clean", "fgsm\nε = 0.5", "pgd\nε = 0.5"]
+
+
+@pytest.mark.parametrize("draw", [risk_coverage, accuracy_confidence])
+def test_older_results_lack_the_curve(draw: Callable[..., Figure | None], hand_made: Callable[..., Path]) -> None:
+    """Without its curve a figure is not made."""
+    curves = [{"method": "map", "seed": 0, "curve": "entropy_ecdf", "x": 1.0, "y": 0.5}]
+    assert draw(read(hand_made(curves=curves)).on("digits"), looks(["map"])) is None
+
+
+def test_more_conditions_than_a_page_holds(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """Twelve have a panel, and the legend tells how many have not."""
+    results = read(make_results(tmp_path / "s", attacks=[f"shift{number}" for number in range(14)])).on("digits")
+    figure = drawn(results)
+    assert len(figure.axes) == 12
+    assert figure.legends[0].get_texts()[-1].get_text() == "(3 more not shown)"
+    assert figure.get_figheight() < 9.5
