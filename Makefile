@@ -9,6 +9,7 @@ demo: setup
 	$(BIN)/bench-uq run
 	$(BIN)/bench-uq report
 	@echo
+	@echo "page:     reports/quick/index.html"
 	@echo "summary:  reports/quick/summary.md"
 	@echo "tables:   reports/quick/tables/"
 	@echo "figures:  reports/quick/figures/"
