@@ -173,17 +173,20 @@
     showDetectable(found, columns);
     setWidths(columns);
     arrange();
+    table.parentElement.scrollTo(0, 0);
     said = { rows: rowsPhrase(found), verdicts: verdictPhrase(found, columns) };
     say();
   }
 
   // Each column is as wide as its longest text: rows that are out of sight are not measured by the browser.
   function setWidths(columns) {
-    const lines = [...head.children, ...entries.map((entry) => entry.line), ...foot.children];
+    const lines = [...entries.map((entry) => entry.line), ...foot.children];
+    const limits = { method: 34, seeds: 24, dataset: 30, condition: 30 };
     const widths = columns.map((column, place) => {
-      const longest = lines.reduce((most, one) => Math.max(most, one.children[place].textContent.length), 0);
-      if (column.key === "method") return `min(${Math.max(11, Math.min(longest, 34))}ch + 1.5rem, 36vw)`;
-      return `${column.number ? longest : Math.min(longest, column.key === "seeds" ? 24 : 30)}ch + 1.5rem`;
+      const letters = Math.min(limits[column.key] ?? 99, lines.reduce((most, one) => Math.max(most, one.children[place].textContent.length), 0));
+      // Most letters and all signs are narrower than the digit that the unit ch is the width of; titles are bold.
+      const width = Math.max(0.86 * letters, 0.95 * head.querySelectorAll("th")[place].textContent.length + 1.5).toFixed(1);
+      return column.key === "method" ? `min(${width}ch + 1.5rem, 36vw)` : `${width}ch + 1.4rem`;
     });
     table.style.setProperty("--columns", widths.map((width) => `minmax(calc(${width}), 1fr)`).join(" "));
     table.style.setProperty("--least", `calc(${widths.join(" + ")})`);

@@ -21,6 +21,7 @@ import pytest
 from bench_uq.report import downloads, html
 from bench_uq.report.frames import Results, read, select
 from bench_uq.report.leaderboard import leaderboard
+from bench_uq.report.page_cards import linked
 from bench_uq.report.page_charts import charts
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -170,9 +171,9 @@ def test_every_metric_of_the_results_has_its_card(told: Results, told_page: str)
 
 def test_references_link_what_they_name_alone() -> None:
     """Addresses, DOIs and arXiv numbers become links, all else stays text."""
-    assert html.linked("Brier 1950 <b>") == "Brier 1950 &lt;b&gt;"
-    assert '<a href="https://example.org/a?b&amp;c"' in html.linked("see https://example.org/a?b&c.")
-    assert "<a" not in html.linked("javascript:alert(1)")
+    assert linked("Brier 1950 <b>") == "Brier 1950 &lt;b&gt;"
+    assert '<a href="https://example.org/a?b&amp;c"' in linked("see https://example.org/a?b&c.")
+    assert "<a" not in linked("javascript:alert(1)")
 
 
 def test_commands_make_the_runs_and_the_report_again(told_page: str) -> None:

@@ -20,6 +20,7 @@ from bench_uq.report.frames import Results, read
 from bench_uq.report.style import looks
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
+IMAGE = "<img src=x onerror=alert(2)>"
 FORMULA = '=HYPERLINK("http://evil.example";"x")'
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1300,900")
 
@@ -99,7 +100,11 @@ class Page:
     def requests(self) -> list[str]:
         """Return the addresses that were asked for, the page's own and its data links left out."""
         events = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
-        asked = [one["params"]["request"]["url"] for one in events if one["method"] == "Network.requestWillBeSent"]
+        asked = [
+            one["params"]["request"]["url"]
+            for one in events
+            if one["method"] == "Network.requestWillBeSent" and one["params"]["documentURL"] == self.address
+        ]
         assert self.address in asked  # the log works
         return [address for address in asked if address != self.address and not address.startswith("data:")]
 
@@ -143,7 +148,7 @@ def page(opened: Callable[[Results], Page], told: Results) -> Page:
 @pytest.fixture(scope="module")
 def hostile(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Return results whose methods, datasets, conditions, reasons and title mean harm."""
-    names = {"datasets": (HOSTILE, "all"), "unseen": (FORMULA,), "attacks": ("javascript:alert(1)",)}
+    names = {"datasets": (HOSTILE, "all"), "unseen": (FORMULA,), "attacks": (IMAGE, "javascript:alert(1)")}
     failed = {("map", 0): {"status": "failed", "reason": HOSTILE, "environment": HOSTILE}}
     folder = tmp_path_factory.mktemp("hostile") / "hostile"
     made = make_results(folder, ("map", HOSTILE, FORMULA, "<b>b</b>", "__proto__"), (0, 1), runs=failed, **names)
@@ -281,15 +286,16 @@ def test_nothing_in_a_name_runs(opened: Callable[[Results], Page], hostile: Resu
     page.choose("condition", "all")
     assert {HOSTILE, FORMULA, "<b>b</b>", "__proto__"} < set(page.column("method"))
     assert set(page.column("dataset")) == {HOSTILE, "all"}
-    assert {FORMULA, "javascript:alert(1)"} < set(page.column("condition"))
+    assert {FORMULA, IMAGE, "javascript:alert(1)"} < set(page.column("condition"))
     assert page.browser.title == HOSTILE
     for place, method in enumerate(hostile.methods):
         page.find(f'button.method[data-method="{place}"]').click()
         assert page.find("#curves-title").text == method
         assert HOSTILE in page.find("#curves").get_attribute("textContent")
         page.find("#curves .title button").click()
+    before = len(page.column("method"))
     page.choose("dataset", "=all")
-    assert len(page.column("method")) < len(hostile.methods) * 20
+    assert len(page.column("method")) == before / 2
     assert page.script("return document.querySelectorAll('img, iframe, b, a[href^=javascript]').length") == 0
     assert page.messages() == []
     assert page.requests() == []
@@ -322,6 +328,20 @@ def test_fits_a_telephone(page: Page) -> None:
         page.script("const panel = document.getElementById('curves'); return panel.scrollWidth - panel.clientWidth")
         == 0
     )
+
+
+def test_methods_and_titles_stay_in_sight(page: Page) -> None:
+    """However far the leaderboard is scrolled, the names of the methods and the titles of the columns are seen."""
+    page.choose("condition", "all")
+    page.script("document.querySelector('#board .scroll').scrollTo(400, 1500)")
+    script = """
+    const frame = document.querySelector("#board .scroll").getBoundingClientRect();
+    const seen = document.elementFromPoint(frame.left + 20, frame.top + 200).closest("th");
+    const title = document.elementFromPoint(frame.left + 500, frame.top + 12).closest("th");
+    return [seen?.getAttribute("scope"), title?.getAttribute("scope")];
+    """
+    page.script("document.querySelector('#board').scrollIntoView()")
+    assert page.script(script) == ["row", "col"]
 
 
 def test_prints_all_rows_without_controls(page: Page) -> None:
