@@ -95,10 +95,12 @@ def levels(results: Results) -> dict[str, list[float]]:
 
 def methods_shown(results: Results, conditions: Iterable[str]) -> list[str]:
     """Return the methods but those trained elsewhere that were never to be shown one of these conditions."""
-    rows = pd.concat(
-        [frame.loc[frame["condition"].isin(set(conditions)), "method"] for frame in (results.scores, results.curves)]
-    )
-    measured = set(rows)
+    asked = set(conditions)
+    measured = {
+        name
+        for frame in (results.scores, results.curves)
+        for name in frame.loc[frame["condition"].isin(asked), "method"].unique()
+    }
     return [name for name in results.methods if name in measured or not results.seeds(name).unknown]
 
 
