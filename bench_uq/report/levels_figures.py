@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.lines import Line2D
 
 from bench_uq.report import panels
 from bench_uq.report.captions import level_name, wrap
@@ -28,7 +28,7 @@ _TITLES = {
     "auroc_entropy": "AUROC against clean",
 }
 _CALIBRATED = "ece_if_calibrated"
-_GREY: Options = {"color": "#cccccc", "linewidth": 0, "zorder": 0.5}
+_KNOWN: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7, "zorder": 1}
 _COLUMNS = 3
 
 
@@ -58,7 +58,7 @@ def _figure(
         found = {name: [summaries.get((name, condition, level, metric)) for level in values] for name in methods}
         _lines(axes, values, found, looks)
         if metric == "ece" and calibrated:
-            axes.fill_between(values, 0, calibrated, **_GREY)
+            axes.plot(values, calibrated, **_KNOWN)
         if metric == "nll":
             panels.logarithmic(
                 axes, [end for own in found.values() for one in own if one for end in (one.low, one.high)]
@@ -98,7 +98,8 @@ def _bounds(axes: Axes, metric: str, highest: float | None) -> None:
     marks = {"auroc_entropy": (0.5, "chance")}
     if highest is not None:
         marks |= {"accuracy": (math.exp(-highest), "1/C"), "entropy": (highest, "ln C")}
-    limits = {"accuracy": (-0.02, 1.02), "ece": (0, None), "epistemic": (0, None), "auroc_entropy": (None, 1.02)}
+    nearly_none = (-0.03 * axes.get_ylim()[1], None)  # a mark at zero is seen whole
+    limits = {"accuracy": (-0.02, 1.02), "ece": nearly_none, "epistemic": nearly_none, "auroc_entropy": (None, 1.02)}
     if metric == "entropy" and highest is not None:
         limits["entropy"] = (-0.02 * highest, 1.04 * highest)
     axes.set_ylim(*limits.get(metric, (None, None)))
@@ -130,5 +131,5 @@ def _calibrated(summaries: Mapping[Place, Summary], condition: str, values: list
 
 
 def _calibrated_handle(calibrated: Sequence[float]) -> list[Artist]:
-    """Return the entry of a legend that explains the grey area beneath the ECE."""
-    return [Patch(**_GREY, label="ECE if calibrated")] if calibrated else []
+    """Return the entry of a legend that explains the broken line beneath the ECE."""
+    return [Line2D([], [], **_KNOWN, label="ECE if calibrated")] if calibrated else []

@@ -14,13 +14,13 @@ from bench_uq.report.style import Look
 
 def risk_coverage(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     """Draw a panel a condition: the error rate among the most confident share of the examples, a line a method."""
-    names = ("coverage", "error rate")
+    names = ("coverage", "error rate of covered")
     return conditions_figure.draw(results, looks, curve="risk_coverage", names=names, finish=_error_rates)
 
 
 def accuracy_confidence(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     """Draw a panel a condition: the accuracy of the examples of at least that confidence, a line a method."""
-    names = ("least confidence", "accuracy")
+    names = ("confidence threshold", "accuracy above it")
     return conditions_figure.draw(results, looks, curve="accuracy_confidence", names=names, finish=_accuracies)
 
 
