@@ -100,7 +100,7 @@ def _extent(results: Results) -> str:
     bad = [f"{_count(total - finished, 'run')} did not finish"] if finished < total else []
     bad += [f"{_count(loose, 'run')} had not converged"] if loose else []
     warning = f'<p class="warning">⚠ {" and ".join(bad)}: <a href="#runs">see the runs</a>.</p>' if bad else ""
-    return f"<p>{extent}; {finished} of {_count(total, 'run')} finished.</p>{warning}"
+    return f"<p>{extent}; {finished:,} of {_count(total, 'run')} finished.</p>{warning}"
 
 
 def _leaderboard(results: Results) -> str:

@@ -320,9 +320,9 @@
 
   function seedsPhrase(dataset, method) {
     const seeds = data.seeds[dataset][method];
-    if (!seeds) return "This method was not run on this dataset.";
+    if (!seeds) return `This method was not run on ${datasets[dataset]}.`;
     const rest = seeds.note ? ` (${seeds.note}${seeds.unconverged ? " †" : ""})` : "";
-    return `${seeds.finished} of ${seeds.planned} seeds finished${rest}. Lines are means over them, bands the range over them.`;
+    return `On ${datasets[dataset]}, ${seeds.finished} of ${seeds.planned} seeds finished${rest}. Lines are means over them, bands the range over them.`;
   }
 
   function legend(method, other) {
@@ -342,7 +342,7 @@
     const note = chart.note ? `; ${chart.note}` : "";
     const image = plot(chart, method, other);
     image.setAttribute("role", "img");
-    image.setAttribute("aria-label", `${chart.title}: ${chart.y} by ${chart.x}. ${spoken(chart, own)}`);
+    image.setAttribute("aria-label", `${chart.title}: ${chart.y}, by ${chart.x}. ${spoken(chart, own)}`);
     return element("figure", {}, element("h4", {}, chart.title), image, element("figcaption", {}, rests + note));
   }
 

@@ -90,8 +90,8 @@ def _by_level(results: Results, grids: Grids, highest: float | None) -> list[Cha
         for metric, axis in _LEVELLED.items():
             lines = _level_lines(results, grids, condition, values, metric)
             chart = {
-                "section": "Scores by level",
-                "title": f"{TITLES[metric]}{ARROWS[directions()[metric]]} under {condition}",
+                "section": f"Scores under {condition}",
+                "title": f"{TITLES[metric]}{ARROWS[directions()[metric]]}",
                 "x": f"{level_name(condition)} of {condition}",
                 "y": axis,
                 "lines": lines,

@@ -243,7 +243,7 @@ def test_charts_tell_how_many_seeds_they_rest_on(told: Results) -> None:
     found = charts(told)
     digits = found["charts"][told.datasets.index("digits")]
     sections = {chart["section"] for chart in digits}
-    assert {"Scores by level", "Entropy of the predictions", "Training"} < sections
+    assert {"Scores under fgsm", "Entropy of the predictions", "Training"} < sections
     for chart in digits:
         seeds = {told.methods[line["method"]]: line["seeds"] for line in chart["lines"]}
         assert "sgld" not in seeds

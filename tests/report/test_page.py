@@ -256,7 +256,8 @@ def test_a_method_opens_its_curves(key: str | None, page: Page, told: Results) -
     assert page.find("#curves-title").text == "mnf"
     text = page.find("#curves").text
     assert "2 of 3 seeds finished (1 failed)." in text
-    for title in ("Accuracy ↑ under fgsm", "Entropy on clean data", "Reliability", "Risk by coverage", "KL / N"):
+    titles = ("Scores under fgsm", "Accuracy ↑", "Entropy on clean data", "Reliability", "Risk by coverage", "KL / N")
+    for title in titles:
         assert title in text
     colors = page.script(
         "return [...document.querySelectorAll('#curves path.own')].map((one) => one.getAttribute('stroke'))"
