@@ -18,7 +18,7 @@ from bench_uq.report.leaderboard import leaderboard
 from bench_uq.report.page_cards import cards
 from bench_uq.report.page_charts import charts
 from bench_uq.report.page_runs import environments, runs
-from bench_uq.report.tables import Cell, Table, clean_table
+from bench_uq.report.tables import Cell, Table, overview
 
 #: What stands beneath the leaderboard.
 _NOTES = (
@@ -105,7 +105,7 @@ def _extent(results: Results) -> str:
 
 def _leaderboard(results: Results) -> str:
     """Return the frame that the script fills; without a script, the tables of clean and unseen data."""
-    tables = "".join(_static(clean_table(results.on(dataset))) for dataset in results.datasets)
+    tables = "".join(_static(overview(results.on(dataset))) for dataset in results.datasets)
     notes = "".join(f"<li>{note}</li>" for note in _NOTES)
     return f"""<section id="leaderboard" aria-labelledby="leaderboard-title" tabindex="-1">
 <h2 id="leaderboard-title">Leaderboard</h2>

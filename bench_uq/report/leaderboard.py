@@ -11,7 +11,7 @@ from bench_uq.report.captions import ARROWS, level_name
 from bench_uq.report.frames import BESIDE, Results
 from bench_uq.report.style import Look, looks
 from bench_uq.report.summaries import Shown, Summary, methods_shown, summarise
-from bench_uq.report.tables import CLEAN, LEVELLED, TITLES, UNSEEN, cell, decimals
+from bench_uq.report.tables import BY, CLEAN, DETECTION, LEVELLED, TITLES, UNSEEN, cell, decimals
 from bench_uq.report.verdicts import verdicts
 
 #: The dashes of matplotlib's named lines, in widths of the line.
@@ -68,7 +68,7 @@ def _metrics(results: Results) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "id": name,
-            "label": TITLES.get(name, name).replace("\n", " "),
+            "label": _label(name),
             "title": cards[name].title if name in cards else name,
             "direction": cards[name].direction if name in cards else "none",
             "arrow": ARROWS[cards[name].direction if name in cards else "none"].strip(),
@@ -77,6 +77,13 @@ def _metrics(results: Results) -> dict[str, dict[str, Any]]:
         }
         for name in order
     }
+
+
+def _label(metric: str) -> str:
+    """Return what a column is called: a score of detection by what it rests on, but for the one that is always shown."""
+    kind, _, by = metric.partition("_")
+    under = f" by {BY[by]}" if kind in DETECTION and by in BY and metric not in UNSEEN else ""
+    return TITLES.get(metric, metric).replace("\n", " ") + under
 
 
 def _methods(results: Results) -> list[dict[str, str]]:

@@ -261,3 +261,11 @@ def test_datasets_without_any_finished_run_are_there(hand_made: Callable[..., Pa
     assert data["rows"] == [[0, 0, []]]
     assert data["charts"] == [[]]
     assert "boom" in page
+
+
+def test_scores_of_detection_are_told_apart(told: Results) -> None:
+    """No two columns of the leaderboard have one name."""
+    labels = {one["id"]: one["label"] for one in leaderboard(told)["metrics"]}
+    assert len(set(labels.values())) == len(labels)
+    assert (labels["auroc_entropy"], labels["fpr95_epistemic"]) == ("AUROC", "FPR95 by MI")
+    assert labels["entropy"] == "Mean entropy"
