@@ -80,7 +80,7 @@ def _metrics(results: Results) -> dict[str, dict[str, Any]]:
 
 
 def _label(metric: str) -> str:
-    """Return what a column is called: a score of detection by what it rests on, but for the one that is always shown."""
+    """Return what a column is called: a score of detection by what it rests on, but for the one always shown."""
     kind, _, by = metric.partition("_")
     under = f" by {BY[by]}" if kind in DETECTION and by in BY and metric not in UNSEEN else ""
     return TITLES.get(metric, metric).replace("\n", " ") + under
