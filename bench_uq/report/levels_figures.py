@@ -57,12 +57,9 @@ def _figure(
     for place, (axes, metric) in enumerate(zip(grid, metrics, strict=True)):
         found = {name: [summaries.get((name, condition, level, metric)) for level in values] for name in methods}
         _lines(axes, values, found, looks)
+        _scale(axes, metric, found)
         if metric == "ece" and calibrated:
             axes.plot(values, calibrated, **_KNOWN)
-        if metric == "nll":
-            panels.logarithmic(
-                axes, [end for own in found.values() for one in own if one for end in (one.low, one.high)]
-            )
         _bounds(axes, metric, highest_entropy(results))
         lowest, _ = panels.sides(place, len(metrics), _COLUMNS)
         axes.tick_params(labelbottom=lowest)
@@ -76,10 +73,8 @@ def _lines(
 ) -> None:
     """Draw the means of each method by level, gaps where there is none, and the range over its seeds as a band."""
     for place, (method, summaries) in enumerate(found.items()):
-        mean, low, high = (
-            np.array([getattr(summary, name) if summary else math.nan for summary in summaries])
-            for name in ("mean", "low", "high")
-        )
+        table = np.array([(one.mean, one.low, one.high) if one else (math.nan,) * 3 for one in summaries])
+        mean, low, high = np.where(np.isfinite(table), table, math.nan).T
         # At a single level the methods stand side by side.
         x = np.array(values) if len(values) > 1 else values[0] + np.array([place - (len(found) - 1) / 2])
         axes.plot(x, mean, markevery=panels.every(len(x), place, marks=12), **panels.line(looks[method]))
@@ -90,6 +85,15 @@ def _lines(
     if len(values) == 1:
         axes.set_xlim(values[0] - len(found), values[0] + len(found))
         axes.set_xticks(values)
+
+
+def _scale(axes: Axes, metric: str, found: Mapping[str, Sequence[Summary | None]]) -> None:
+    """Make the axis of likelihoods logarithmic, and say where nothing lies on it."""
+    ends = [end for own in found.values() for one in own if one for end in (one.low, one.high) if math.isfinite(end)]
+    if not ends:
+        panels.nothing(axes, "no finite value")
+    elif metric == "nll":
+        panels.logarithmic(axes, ends)
 
 
 def _bounds(axes: Axes, metric: str, highest: float | None) -> None:

@@ -81,6 +81,13 @@ def test_every_figure_is_made(files: dict[tuple[str, str], bytes]) -> None:
             assert min(found) > 5000
 
 
+def test_names_tell_dataset_kind_and_condition(files: dict[tuple[str, str], bytes]) -> None:
+    """Of a kind with several figures each is named by its condition; a figure of all datasets has none."""
+    assert ("digits", "digits-levels-fgsm.svg") in files
+    assert ("digits", "digits-risk-coverage.pdf") in files
+    assert {name for dataset, name in files if not dataset} == {f"ranks.{suffix}" for suffix in FORMATS}
+
+
 def test_regression_has_only_its_training_and_cost(files: dict[tuple[str, str], bytes]) -> None:
     """What has no entropy, no accuracy and no levels has no figure of them."""
     names = {name for dataset, name in files if dataset == "boston"}

@@ -99,3 +99,12 @@ def test_one_level_shows_methods_side_by_side(hand_made: Callable[..., Path]) ->
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.3"]
     whiskers: Any = axes.collections[0]
     assert whiskers.get_segments()[0].tolist() == [[pytest.approx(first), 1.0], [pytest.approx(first), 2.0]]
+
+
+def test_infinite_scores_are_gaps(hand_made: Callable[..., Path]) -> None:
+    """A likelihood of zero has no place on the axis; where there is no other value the panel says so."""
+    made = scores(("map", 0, 0.0, "nll", 0.5), ("map", 0, 0.5, "nll", "inf"))
+    (figure,) = drawn(read(hand_made(scores=made)).on("digits")).values()
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), [0.5, np.nan])
+    (figure,) = drawn(read(hand_made(scores=made[1:], folder="infinite")).on("digits")).values()
+    assert [text.get_text() for text in figure.axes[0].texts] == ["no finite value"]
