@@ -56,9 +56,9 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     height = side + sum(rows)
     sheets = math.ceil(len(drawn) / columns)
     handles = _handles(results, drawn, len(blocks) - len(drawn))
-    figure = panels.sheet(PAGE, sheets * (height + 0.15 + 0.14 * panels.lines_of(titles)), handles)
+    figure = panels.sheet(PAGE, sheets * (height + 0.2 + 0.14 * panels.lines_of(titles)), handles)
     for place, (block, title) in enumerate(zip(drawn, titles, strict=True)):
-        axes = figure.add_subplot(sheets, columns, place + 1, aspect="equal", frameon=False)
+        axes = figure.add_subplot(sheets, columns, place + 1, aspect="equal", anchor="N", frameon=False)
         axes.set(xlim=(0, side * count), ylim=(height, 0), xticks=[])
         axes.set_title(title)
         edges = side + np.cumsum([0.0, *rows])
