@@ -58,6 +58,7 @@ class Results:
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by fingerprint
     examples: tuple[Example, ...] = field(default=(), repr=False)
     title: str = ""  # of the report; empty: the name of the suite
+    siblings: tuple[str, ...] = ()  # all methods of the suite, also where results are narrowed to some of them
 
     @cached_property
     def datasets(self) -> list[str]:
@@ -133,6 +134,7 @@ def read(suite: Path) -> Results:
         raise UsageError(f"{suite / 'runs.csv'} holds no runs (make them with: bench-uq run)")
     return Results(
         suite=suite.resolve().name,
+        siblings=tuple(sorted(set(runs["method"]))),
         runs=runs,
         scores=_finished(scores, runs, suite / "scores.csv"),
         curves=_finished(curves, runs, suite / "curves.csv"),

@@ -88,7 +88,7 @@ def _label(metric: str) -> str:
 
 def _methods(results: Results) -> list[dict[str, str]]:
     """Return name, colour and dashes of each method."""
-    found = looks(results.methods)
+    found = looks(results.siblings or results.methods)
     return [{"name": method, "color": found[method].color, "dash": _dash(found[method])} for method in results.methods]
 
 

@@ -110,6 +110,7 @@ def test_select_narrows_everything(told: Results) -> None:
     assert set(chosen.scores["method"]) == set(chosen.curves["method"]) == {"map", "mnf"}
     assert {(one.method, one.dataset) for one in chosen.examples} == {("map", "digits"), ("mnf", "digits")}
     assert select(told).methods == told.methods
+    assert chosen.siblings == tuple(sorted(told.methods))  # a method keeps its colour among fewer
 
 
 @pytest.mark.parametrize(

@@ -269,3 +269,10 @@ def test_scores_of_detection_are_told_apart(told: Results) -> None:
     assert len(set(labels.values())) == len(labels)
     assert (labels["auroc_entropy"], labels["fpr95_epistemic"]) == ("AUROC", "FPR95 by MI")
     assert labels["entropy"] == "Mean entropy"
+
+
+def test_methods_keep_their_look_among_fewer(told: Results) -> None:
+    """A page of one method draws it as the page of all does."""
+    everyone = {one["name"]: one for one in leaderboard(told)["methods"]}
+    (alone,) = leaderboard(select(told, methods=["sgld"]))["methods"]
+    assert alone == everyone["sgld"]
