@@ -85,12 +85,15 @@ def _marks(axes: Axes, points: Mapping[str, Point], looks: Mapping[str, Look]) -
 
 
 def _front(axes: Axes, points: Mapping[str, Point], ordered: Iterable[str], direction: str) -> None:
-    """Draw steps through those of some methods that are on their front, and on to the edges of the panel."""
+    """Draw steps through those of some methods that are on their front, and on to the edges of the panel.
+
+    One method alone has no front: it would be a cross through its mark.
+    """
     sign = -1 if direction == "higher" else 1
     means = {name: (points[name][0].mean, sign * points[name][1].mean) for name in ordered if name in points}
-    kept = front(means)
-    if not kept:
+    if len(means) < 2:
         return
+    kept = front(means)
     x = np.array([points[name][0].mean for name in kept])
     y = np.array([points[name][1].mean for name in kept])
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
@@ -110,8 +113,8 @@ def _method_handles(results: Results, seeds: Mapping[str, int], looks: Mapping[s
 def _front_handle(results: Results) -> list[Artist]:
     """Return the entry of a legend for the front, in which unconverged methods have no place."""
     ordered = comparable(results)
-    if not ordered:
-        return [Line2D([], [], linestyle="none", label="no front: none converged")]
+    if len(ordered) < 2:
+        return [Line2D([], [], linestyle="none", label=f"no front: {len(ordered) or 'none'} converged")]
     name = "Pareto front" if len(ordered) == len(results.methods) else "front of the converged"
     return [Line2D([], [], **_FRONT, label=name)]
 
