@@ -97,33 +97,70 @@ def compare(values: Mapping[str, Values], direction: str) -> Comparison | None:
 
     The best is chosen after looking, so each pair of methods counts as a comparison for Holm's correction, not only
     those with the best: otherwise five equal methods have a false loser in 7 to 8 % of columns (benchmarks/claims.py).
+    A method with a value that is not finite is compared with none: its other seeds would flatter it.
     """
-    pairs = {pair: sorted(set(values[pair[0]]) & set(values[pair[1]])) for pair in combinations(sorted(values), 2)}
-    tested = {pair: seeds for pair, seeds in pairs.items() if len(seeds) >= 2}
-    if not tested:
-        return None
     sign = 1 if direction == "higher" else -1
-    compared = sorted({name for pair in tested for name in pair})
-    best = max(compared, key=lambda name: sign * float(np.mean(list(values[name].values()))))
-    columns = {
-        (a, b): ([values[a][seed] for seed in seeds], [values[b][seed] for seed in seeds])
-        for (a, b), seeds in tested.items()
-    }
-    adjusted = dict(zip(tested, holm([paired_p(*column) for column in columns.values()]), strict=True))
-    with_best = {a if b == best else b: p for (a, b), p in adjusted.items() if best in (a, b)}
-    worse = {name: p for name, p in with_best.items() if p <= ALPHA}
-    means = {pair: float(np.mean(np.subtract(*column))) for pair, column in columns.items()}
-    spreads = [float(np.std(np.subtract(one, other), ddof=1)) for one, other in columns.values()]
-    fewest = min(map(len, tested.values()))
+    pairs = _pairs({name: own for name, own in values.items() if all(map(math.isfinite, own.values()))}, sign)
+    if not pairs:
+        return None
+    adjusted = dict(zip(pairs, holm([pair.p for pair in pairs.values()]), strict=True))
+    best = _best(values, pairs, adjusted, sign)
+    behind = {pair[1] if pair[0] == best else pair[0]: pair for pair in pairs if best in pair}
+    ahead = {name: pairs[pair].ahead * (1 if pair[0] == best else -1) for name, pair in behind.items()}
+    worse = {name: adjusted[pair] for name, pair in behind.items() if adjusted[pair] <= ALPHA and ahead[name] > 0}
+    fewest = min(pair.seeds for pair in pairs.values())
     return Comparison(
         best=best,
-        tied=tuple(name for name in values if name == best or (name in with_best and name not in worse)),
+        tied=tuple(name for name in values if name == best or (name in behind and name not in worse)),
         worse=worse,
-        apart=tuple(name for name in values if name != best and name not in with_best),
-        behind={name: sign * means.get((best, name), -means.get((name, best), 0.0)) for name in with_best},
+        apart=tuple(name for name in values if name != best and name not in behind),
+        behind=ahead,
         seeds=fewest,
-        detectable=detectable_difference(float(np.median(spreads)), fewest, len(tested)),
+        detectable=detectable_difference(
+            float(np.median([pair.spread for pair in pairs.values()])), fewest, len(pairs)
+        ),
     )
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """By how much the first of two methods is ahead, and how sure that is, before any correction."""
+
+    ahead: float
+    spread: float
+    p: float
+    seeds: int
+
+
+def _pairs(values: Mapping[str, Values], sign: int) -> dict[tuple[str, str], _Pair]:
+    """Return what each two methods that share two seeds or more differ by on these."""
+    found = {}
+    for one, other in combinations(sorted(values), 2):
+        seeds = sorted(set(values[one]) & set(values[other]))
+        if len(seeds) >= 2:
+            first, second = ([values[name][seed] for seed in seeds] for name in (one, other))
+            differences = np.subtract(first, second)
+            ahead, spread = sign * float(differences.mean()), float(differences.std(ddof=1))
+            found[one, other] = _Pair(ahead, spread, paired_p(first, second), len(seeds))
+    return found
+
+
+def _best(
+    values: Mapping[str, Values],
+    pairs: Mapping[tuple[str, str], _Pair],
+    adjusted: Mapping[tuple[str, str], float],
+    sign: int,
+) -> str:
+    """Return the method of the best mean among those that none is better than on the seeds that both have."""
+    compared = sorted({name for pair in pairs for name in pair})
+    beaten = {pair[1] if pairs[pair].ahead > 0 else pair[0] for pair, p in adjusted.items() if p <= ALPHA}
+    shared = set.intersection(*(set(values[name]) for name in compared))
+
+    def mean(name: str) -> float:
+        own = values[name]
+        return sign * float(np.mean([own[seed] for seed in (shared if len(shared) > 1 else own)]))
+
+    return max([name for name in compared if name not in beaten] or compared, key=mean)
 
 
 def detectable_difference(spread: float, seeds: int, comparisons: int = 1) -> float:

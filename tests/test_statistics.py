@@ -74,6 +74,56 @@ def test_compare_bolds_the_best_and_its_ties() -> None:
     assert turned.behind == pytest.approx(found.behind)
 
 
+def test_a_method_is_not_worse_for_seeds_that_others_lack() -> None:
+    """One that is better on every shared seed loses to nobody, whatever the mean over further seeds is."""
+    many = {seed: 0.80 + 0.001 * (seed % 3) for seed in range(5)} | dict.fromkeys(range(5, 10), 0.95)
+    few = {seed: many[seed] + 0.05 + 0.001 * seed for seed in range(5)}
+    found = compare({"many": many, "few": few}, "higher")
+    assert found is not None
+    assert (found.best, list(found.worse)) == ("few", ["many"])
+    assert found.behind["many"] == pytest.approx(0.052)
+
+
+def test_whatever_is_worse_is_behind() -> None:
+    """On random seeds, some missing, nothing is called worse that is ahead, and the best is beaten by none."""
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        values = {
+            name: {seed: random.normal(place, 0.4) for seed in range(8) if random.random() < 0.7}
+            for place, name in enumerate("abcd")
+        }
+        found = compare(values, random.choice(["higher", "lower"]))
+        if found is not None:
+            assert all(found.behind[name] > 0 for name in found.worse)
+            assert {found.best, *found.tied, *found.worse, *found.apart} == set(values)
+
+
+@pytest.mark.parametrize("strange", [math.inf, math.nan])
+def test_a_value_that_is_not_finite_is_compared_with_none(strange: float) -> None:
+    """It is neither tied nor worse, and the rest is compared without it."""
+    values = {"a": by_seed(1.0, 1.1, 1.2), "b": by_seed(1.1, 1.15, 1.25), "c": by_seed(0.5, 0.6, strange)}
+    found = compare(values, "lower")
+    assert found is not None
+    assert (found.tied, found.apart) == (("a", "b"), ("c",))
+
+
+def test_detectable_difference_of_a_column() -> None:
+    """It is that of the fewest shared seeds, the middle spread of all pairs, and all pairs."""
+    values = {"a": by_seed(1, 2, 3, 4), "b": by_seed(1, 2.2, 3.1, 4.4), "c": {0: 1.3, 1: 2.0, 2: 3.4}}
+    spreads = [
+        np.std(np.subtract(one, other), ddof=1)
+        for one, other in (
+            ([1, 2, 3, 4], [1, 2.2, 3.1, 4.4]),
+            ([1, 2, 3], [1.3, 2.0, 3.4]),
+            ([1, 2.2, 3.1], [1.3, 2.0, 3.4]),
+        )
+    ]
+    found = compare(values, "lower")
+    assert found is not None
+    assert found.seeds == 3
+    assert found.detectable == pytest.approx(detectable_difference(sorted(spreads)[1], 3, 3))
+
+
 def test_compare_needs_two_methods_that_share_two_seeds() -> None:
     """One seed each, or no seed in common, compares nothing."""
     assert compare({"a": by_seed(1.0), "b": by_seed(2.0)}, "lower") is None

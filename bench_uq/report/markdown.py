@@ -45,6 +45,8 @@ def summary(results: Results, figures: Iterable[tuple[str, PurePosixPath]]) -> s
     if ranks := rank_table(results):
         lines += ["", "## Across datasets", "", *_table(ranks), "", escape(caption(ranks))]
         lines += _figures(figures, "")
+    elif len(results.datasets) > 1:
+        lines += ["", "## Across datasets", "", "Nothing is ranked: no two methods share a score on two datasets."]
     return "\n".join([*lines, *_unfinished(results), *_again(results)]) + "\n"
 
 

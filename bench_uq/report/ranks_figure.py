@@ -29,12 +29,12 @@ _THIN: Options = {"color": "#333333", "linewidth": 0.8}
 
 @dataclass(frozen=True)
 class Diagram:
-    """One metric: its ranks, what its methods are called, and who was left out."""
+    """One metric: its ranks, what its methods are called, and what was left out."""
 
     metric: str
     ranks: Ranks
     labels: Mapping[str, str]
-    left_out: tuple[str, ...]
+    left_out: str
 
     @property
     def ends(self) -> tuple[list[str], list[str]]:
@@ -84,15 +84,16 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
 
 def _diagram(results: Results, metric: str) -> Diagram | None:
     """Return what there is to draw of one metric; labels tell the runs that a method's means rest on."""
-    ranks, left_out = ranking(results, metric)
-    if ranks is None:
+    found = ranking(results, metric)
+    if found.ranks is None:
         return None
     scores = results.scores
     values = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(subset="value")
+    values = values[~values["dataset"].isin(found.datasets)]
     counts = values["method"].value_counts()
     own = replace(results, runs=results.runs[results.runs["dataset"].isin(set(values["dataset"]))])
-    labels = {name: panels.label(own, name, int(counts[name]), 30, unit="runs") for name in ranks.mean}
-    return Diagram(metric, ranks, labels, left_out)
+    labels = {name: panels.label(own, name, int(counts[name]), 30, unit="runs") for name in found.ranks.mean}
+    return Diagram(metric, found.ranks, labels, str(found))
 
 
 def _height(one: Diagram, note: Sequence[str]) -> float:
@@ -110,9 +111,9 @@ def _row(lines: int) -> float:
     return _LINE * lines + 0.05
 
 
-def _note(left_out: Sequence[str], width: int) -> list[str]:
-    """Name the methods that were left out."""
-    return wrap(f"left out, no value on some dataset: {', '.join(map(text, left_out))}", width) if left_out else []
+def _note(left_out: str, width: int) -> list[str]:
+    """Name what was left out."""
+    return wrap(text(left_out), width) if left_out else []
 
 
 def _draw(axes: Axes, one: Diagram, looks: Mapping[str, Look], side: float) -> None:

@@ -21,8 +21,7 @@ from bench_uq.report.summaries import (
     summarise,
     unseen_conditions,
 )
-from bench_uq.report.verdicts import ranking, verdicts
-from bench_uq.statistics import Ranks
+from bench_uq.report.verdicts import Ranking, ranking, verdicts
 
 #: The scores of clean data that a table shows, of any task, in this order.
 CLEAN = ("accuracy", "rmse", "nll", "brier", "crps", "ece", "ece_if_calibrated", "adaptive_ece", "picp", "mpiw")
@@ -39,6 +38,8 @@ BY_LEVEL = ("accuracy", "nll", "ece", "ece_if_calibrated", "entropy", "auroc_ent
 COST = ("parameters", "epochs", "draws", "train_seconds", "seconds_per_1000", "peak_memory")
 #: The clean scores by which methods are ranked across datasets.
 RANKED = ("accuracy", "rmse", "nll", "brier", "crps", "ece")
+#: What a table of ranks is called.
+RANKS = "mean ranks across datasets on clean data, 1 for the best"
 #: Short titles; a second line of a title stands apart.
 TITLES = {
     "accuracy": "Accuracy",
@@ -185,26 +186,20 @@ def cost_table(results: Results) -> Table:
 def rank_table(results: Results) -> Table | None:
     """Return the mean ranks of methods across datasets; None where no score can be ranked."""
     found = {metric: ranking(results, metric) for metric in RANKED}
-    placed = {metric: (ranks, missing) for metric, (ranks, missing) in found.items() if ranks is not None}
+    placed = {metric: one for metric, one in found.items() if one.ranks}
     if not placed:
         return None
     columns = tuple(Column(metric, "ranks") for metric in placed)
     seeds = {method: _seeds_everywhere(results, method) for method in results.methods}
-    named = [method for method in results.methods if any(method in ranks.mean for ranks, _ in placed.values())]
-    claimed = not any(seeds[method].unconverged for method in named)
+    claimed = not any(seeds[name].unconverged for one in placed.values() if one.ranks for name in one.ranks.mean)
+    cells = [_rank_cells(results, metric, one, claimed) for metric, one in placed.items()]
     rows = tuple(
-        Row(method, seeds[method], tuple(_rank_cell(ranks, method, claimed) for ranks, _ in placed.values()))
-        for method in named
+        Row(method, seeds[method], tuple(own.get(method, Cell()) for own in cells))
+        for method in results.methods
+        if any(method in own for own in cells)
     )
-    remarks = [_rank_remark(column, *placed[column.metric]) for column in columns]
-    return Table(
-        "",
-        columns,
-        rows,
-        "mean ranks across datasets on clean data, 1 for the best",
-        tuple(remarks),
-        claimed * len(columns),
-    )
+    remarks = [_rank_remark(column, placed[column.metric]) for column in columns]
+    return Table("", columns, rows, RANKS, tuple(remarks), claimed * len(columns))
 
 
 def _clean_columns(results: Results) -> list[Column]:
@@ -263,20 +258,33 @@ def cell(summary: Summary | None, finished: int, digits: int, *, best: bool = Fa
     return Cell(fixed(summary.mean, digits), spread, None if summary.seeds == finished else summary.seeds, best)
 
 
-def _rank_cell(ranks: Ranks, method: str, claimed: bool) -> Cell:
-    """Return a mean rank; where an order is claimed the best, and those within the critical difference, are marked."""
-    if method not in ranks.mean:
-        return Cell()
-    best = min(ranks.mean.values())
-    return Cell(fixed(ranks.mean[method], 2), best=claimed and ranks.mean[method] - best < ranks.critical)
+def _rank_cells(results: Results, metric: str, one: Ranking, claimed: bool) -> dict[str, Cell]:
+    """Return the mean ranks by one score; where an order is claimed the best, and what is within reach, are marked."""
+    if one.ranks is None:
+        return {}
+    scores = results.scores[~results.scores["dataset"].isin(one.datasets)]
+    values = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(subset="value")
+    counts, best = values["method"].value_counts(), min(one.ranks.mean.values())
+    runs = results.runs[results.runs["dataset"].isin(set(values["dataset"])) & (results.runs["status"] == "ok")]
+    finished = runs["method"].value_counts()
+    return {
+        name: Cell(
+            fixed(rank, 2),
+            values=None if counts[name] == finished[name] else int(counts[name]),
+            best=claimed and rank - best < one.ranks.critical,
+        )
+        for name, rank in one.ranks.mean.items()
+    }
 
 
-def _rank_remark(column: Column, ranks: Ranks, missing: tuple[str, ...]) -> str:
+def _rank_remark(column: Column, one: Ranking) -> str:
     """Say what the ranks of one score rest on."""
+    if one.ranks is None:
+        return ""
     title = column.title.replace("\n", " ")
-    tested = f", Friedman p = {ranks.p:.2g}" if math.isfinite(ranks.p) else ""
-    left_out = f"; without a value on each of them: {', '.join(missing)}" if missing else ""
-    return f"{title}: {ranks.datasets} datasets, critical difference {ranks.critical:.2f}{tested}{left_out}."
+    tested = f", Friedman p = {one.ranks.p:.2g}" if math.isfinite(one.ranks.p) else ""
+    left_out = f"; {one}" if str(one) else ""
+    return f"{title}: {one.ranks.datasets} datasets, critical difference {one.ranks.critical:.2f}{tested}{left_out}."
 
 
 def _seeds_everywhere(results: Results, method: str) -> Seeds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +21,8 @@ def comparable(results: Results) -> list[str]:
 def verdicts(results: Results) -> dict[Scored, Comparison]:
     """Return what the seeds tell of each score on one dataset; a score that two methods do not share is left out."""
     known, order = directions(), comparable(results)
-    scores = results.scores.dropna(subset="value")
+    # A missing value stays: a method that has one is compared with none.
+    scores = results.scores
     scores = scores[scores["method"].isin(order) & scores["metric"].map(known.get).isin(("higher", "lower"))]
     found = {}
     keys = ["condition", "level", "metric"]
@@ -35,19 +37,45 @@ def verdicts(results: Results) -> dict[Scored, Comparison]:
     return found
 
 
-def ranking(results: Results, metric: str) -> tuple[Ranks | None, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Ranking:
+    """The ranks of one score, None where there are none, and what was left out for lack of a value."""
+
+    ranks: Ranks | None
+    methods: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Say what was left out, empty where nothing was."""
+        parts = [
+            f"{noun} {', '.join(names)}"
+            for noun, names in (("method", self.methods), ("dataset", self.datasets))
+            if names
+        ]
+        return f"left out, not all values are there: {'; '.join(parts)}" if parts else ""
+
+
+def ranking(results: Results, metric: str) -> Ranking:
     """Rank the methods of a whole suite over its datasets by their means on clean data.
 
-    The second value names the methods left out, for lack of a value on a dataset where another method has one.
+    Where values are missing, methods without all of them are left out, or datasets, whatever leaves more of the table.
+    A dataset that fewer than two methods have ranks nothing.
     """
+    direction = directions().get(metric, "none")
     scores = results.scores
     rows = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(subset="value")
-    found: dict[str, dict[str, float]] = {method: {} for method in results.methods}
-    means = rows.groupby(["method", "dataset"], observed=True)["value"].mean().reset_index()
-    for method, dataset, mean in means.itertuples(index=False, name=None):
-        found[method][dataset] = mean
-    wanted = {dataset for own in found.values() for dataset in own}
-    whole = {method: own for method, own in found.items() if wanted and len(own) == len(wanted)}
-    left_out = tuple(method for method in found if method not in whole)
-    direction = directions().get(metric, "none")
-    return (ranks(whole, direction) if direction in ("higher", "lower") else None), left_out
+    if direction == "none" or rows.empty:
+        return Ranking(None)
+    means = rows.groupby(["method", "dataset"], observed=True)["value"].mean().unstack("dataset")
+    table = means.loc[:, means.notna().sum() > 1]
+    by_method, by_dataset = table.dropna(axis="index"), table.dropna(axis="columns")
+    if min(by_method.shape) < 2 or (min(by_dataset.shape) >= 2 and by_dataset.size > by_method.size):
+        table = by_dataset
+    else:
+        table = by_method
+    whole = {method: dict(table.loc[method]) for method in results.methods if method in table.index}
+    return Ranking(
+        ranks(whole, direction) if min(table.shape) >= 2 else None,
+        tuple(method for method in results.methods if method not in whole),
+        tuple(str(dataset) for dataset in means.columns if dataset not in table.columns),
+    )
