@@ -8,7 +8,7 @@ from bench_uq.report.frames import Results
 from bench_uq.report.names import level_name
 from bench_uq.report.summaries import Scored, levels, summarise, unseen_conditions
 from bench_uq.report.tables import Column
-from bench_uq.report.verdicts import comparable, verdicts
+from bench_uq.report.verdicts import verdicts
 from bench_uq.statistics import ALPHA, POWER, Comparison
 
 #: The scores that sentences are about: on clean data, on unseen data, at the strongest level of an attack or shift.
@@ -24,19 +24,15 @@ def findings(results: Results) -> list[str]:
     silent = [method for method in results.methods if results.seeds(method).unconverged]
     sentences = [_sentence(results, scored, found[scored]) for scored in told]
     if not told:
-        converged = len(comparable(results))
-        sentences.append(
-            "Nothing is claimed: that takes two converged methods that share two seeds"
-            + (f", and only {converged} of {len(results.methods)} methods had converged." if silent else ".")
-        )
-    elif silent:
+        sentences.append("Nothing is claimed: that takes two converged methods that share two seeds.")
+    if silent:
         sentences.append(f"Nothing is claimed of what had not converged: {', '.join(silent)}.")
     if told:
         seeds = min(found[scored].seeds for scored in told)
         sentences.append(
             f"Methods are compared in pairs over at least {seeds} shared seeds; all claims on one score together are "
-            f"wrong in at most {ALPHA:.0%} of such reports (Holm). What would be seen is found with a probability of "
-            f"{POWER:.0%}."
+            f"wrong in at most {ALPHA:.0%} of such reports (Holm). A difference that would be seen is found with a "
+            f"probability of {POWER:.0%} between two methods that differ by the middle spread of all pairs."
         )
     return sentences
 
@@ -55,23 +51,20 @@ def _sentence(results: Results, scored: Scored, found: Comparison) -> str:
     """Say which method is best at a score, what is tied with it, and by how much the others are worse."""
     condition, level, metric = scored
     best = summarise(results)[found.best, condition, level, metric]
-    ties = [name for name in found.tied if name != found.best]
-    parts = [f"{found.best} is best ({best.mean:.3g})" if found.worse else f"no difference can be told ({_all(found)})"]
-    if found.worse and ties:
-        parts.append(f"tied with {', '.join(ties)}")
+    others = [name for name in found.tied if name != found.best]
+    parts = [f"{found.best} is best ({best.mean:.3g})"]
+    if others and found.worse:
+        parts.append(f"not told apart from it: {', '.join(others)}")
+    elif others:
+        parts = [f"nothing is told apart from the best, {found.best} ({best.mean:.3g}): {', '.join(others)}"]
     if found.worse:
         behind = sorted(found.worse, key=lambda name: found.behind[name])
         parts.append("worse by " + ", ".join(f"{found.behind[name]:.2g} ({name})" for name in behind))
     if found.apart:
-        parts.append(f"without two seeds in common with it: {', '.join(found.apart)}")
+        parts.append(f"not compared with it: {', '.join(found.apart)}")
     if math.isfinite(found.detectable):
         parts.append(f"a difference of {found.detectable:.2g} would be seen")
     return f"{_named(scored)}: {'; '.join(parts)}."
-
-
-def _all(found: Comparison) -> str:
-    """Return the names of what is tied, and which of them is ahead."""
-    return f"{', '.join(found.tied)}; {found.best} ahead" if len(found.tied) > 1 else found.best
 
 
 def _named(scored: Scored) -> str:

@@ -59,6 +59,9 @@ class Results:
     examples: tuple[Example, ...] = field(default=(), repr=False)
     title: str = ""  # of the report; empty: the name of the suite
     siblings: tuple[str, ...] = ()  # all methods of the suite, also where results are narrowed to some of them
+    chosen: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # what they are narrowed to: methods, metrics...
 
     @cached_property
     def datasets(self) -> list[str]:
@@ -175,7 +178,10 @@ def select(
         references = tuple(one for one in references if one.metric in published)
     pairs = set(zip(runs["method"], runs["dataset"], strict=True))
     examples = tuple(one for one in results.examples if (one.method, one.dataset) in pairs)
-    return replace(results, runs=runs, scores=scores, curves=curves, references=references, examples=examples)
+    chosen = {"methods": tuple(methods), "datasets": tuple(datasets), "metrics": tuple(metrics)}
+    return replace(
+        results, runs=runs, scores=scores, curves=curves, references=references, examples=examples, chosen=chosen
+    )
 
 
 def _finished(table: pd.DataFrame, runs: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from bench_uq.report.again import commands
+from bench_uq.report.again import commands, report_command
 from bench_uq.report.captions import caption, heading
 from bench_uq.report.downloads import Download, downloads
 from bench_uq.report.frames import Results
@@ -157,7 +157,7 @@ def _cell(cell: Cell) -> str:
 def _again(results: Results) -> str:
     """Return the commands that make the runs and the report again."""
     made = commands(results)
-    lines = [*made, f"bench-uq report --suite {results.suite}"]
+    lines = [*made, report_command(results)]
     unknown = "" if made else "<p>How these runs were made was not recorded; the report is made again by:</p>"
     return f"""<section id="again" aria-labelledby="again-title">
 <h2 id="again-title">Make it again</h2>

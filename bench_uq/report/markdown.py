@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from bench_uq.report.again import commands
+from bench_uq.report.again import commands, report_command
 from bench_uq.report.captions import caption, heading, notes, seeds_phrase
 from bench_uq.report.findings import findings
 from bench_uq.report.frames import Results
@@ -63,7 +63,7 @@ def _figures(figures: list[tuple[str, PurePosixPath]], dataset: str) -> list[str
 def _again(results: Results) -> list[str]:
     """Return the commands that make the runs and this report again."""
     made = commands(results)
-    lines = [printable(line) for line in (*made, f"bench-uq report --suite {results.suite}")]
+    lines = [printable(line) for line in (*made, report_command(results))]
     # A fence must be longer than any that a name could hold.
     fence = "`" * (3 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0))
     return ["", "## Made with", "", fence, *lines, fence] if made else []

@@ -169,7 +169,7 @@ def level_tables(results: Results) -> list[Table]:
             methods_shown(results, [condition]),
         )
         for condition, values in levels(results).items()
-        for metric in BY_LEVEL
+        for metric in dict.fromkeys([*BY_LEVEL, *results.chosen.get("metrics", ())])
         if (metric, condition) in measured
     ]
 
@@ -206,9 +206,10 @@ def _clean_columns(results: Results) -> list[Column]:
     """Return the scores of clean data that were measured, those without a card last."""
     on_clean = sorted(metric for metric, condition in _measured(results) if condition == "clean")
     wanted = [metric for metric in CLEAN if metric in on_clean or (metric == "ece_if_calibrated" and "ece" in on_clean)]
-    own = [metric for metric in on_clean if metric not in directions()]
-    # Where no run finished, a column of dashes still says so; every task has an NLL.
-    return [Column(metric, "clean") for metric in [*wanted, *own] or ["nll"]]
+    asked = results.chosen.get("metrics", ())
+    own = [metric for metric in on_clean if metric not in wanted and (metric in asked or metric not in directions())]
+    # Where nothing was measured, a column of dashes still says so; every task has an NLL.
+    return [Column(metric, "clean") for metric in [*wanted, *own] or asked or ["nll"]]
 
 
 def _measured(results: Results) -> set[tuple[str, str]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from bench_uq.report.again import commands
-from bench_uq.report.frames import read
+from bench_uq.report.again import commands, report_command
+from bench_uq.report.frames import Results, read, select
 
 
 def test_runs_that_were_asked_for_together_share_a_command(make_results: Callable[..., Path], tmp_path: Path) -> None:
@@ -33,4 +34,14 @@ def test_other_seeds_and_other_settings_are_other_commands(hand_made: Callable[.
         "bench-uq run --suite quick --methods map --datasets digits --seeds 0,1",
         "bench-uq run --suite quick --methods mnf --datasets digits --seeds 0",
         "bench-uq run --suite quick --set epochs=9 --methods sgld --datasets digits --seeds 0",
+    ]
+
+
+def test_a_narrowed_report_is_made_again_as_narrow(told: Results) -> None:
+    """Methods, datasets, metrics and title stand in the command, quoted where a shell needs it."""
+    assert report_command(told) == "bench-uq report --suite story"
+    some = select(told, methods=["map", "mnf"], datasets=["digits"], metrics=["nll"])
+    assert shlex.split(report_command(replace(some, title="It's mine"))) == [
+        *("bench-uq", "report", "--suite", "story", "--methods", "map,mnf", "--datasets", "digits"),
+        *("--metrics", "nll", "--title", "It's mine"),
     ]

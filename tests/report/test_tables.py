@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench_uq.report.captions import caption, heading, wrap
-from bench_uq.report.frames import Results, read
+from bench_uq.report.frames import Results, read, select
 from bench_uq.report.latex import table_float
 from bench_uq.report.markdown import summary
 from bench_uq.report.summaries import Summary
@@ -238,3 +239,36 @@ def test_wrap_keeps_every_letter() -> None:
     assert wrap(name, 24) == ["vogn[damping=0.001,", "momentum=0.9,samples=8]"]
     assert "".join(wrap("x" * 70, 24)) == "x" * 70
     assert max(map(len, wrap("x" * 70, 24))) <= 24
+
+
+def test_metrics_that_are_asked_for_are_shown(told: Results) -> None:
+    """Also those that no table shows else, on clean data and by level; where a dataset lacks one it says so."""
+    chosen = select(told, metrics=["epistemic", "aleatoric"])
+    digits, boston = (clean_table(chosen.on(name)) for name in ("digits", "boston"))
+    assert [column.metric for column in digits.columns] == ["aleatoric", "epistemic"]
+    assert [column.metric for column in boston.columns] == ["epistemic", "aleatoric"]
+    assert {cell for row in boston.rows for cell in row.cells} == {Cell()}
+    assert [table.columns[0].metric for table in level_tables(chosen.on("digits"))] == ["epistemic", "aleatoric"] * 2
+
+
+def test_ranks_of_unconverged_methods_are_never_bold(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """They are ranked, since ranks of the others depend on them, but no order is claimed."""
+    loose = {("mnf", 1): {"converged": False}}
+    folder = make_results(tmp_path / "s", ("map", "mnf"), range(3), datasets=("a", "b"), runs=loose)
+    table = rank_table(read(folder))
+    assert table is not None
+    assert {row.method for row in table.rows} == {"map", "mnf"}
+    assert not any(cell.best for row in table.rows for cell in row.cells)
+    assert "Bold" not in caption(table)
+
+
+def test_ranks_tell_holes(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """A mean rank over fewer runs than finished says how many there are."""
+    folder = make_results(tmp_path / "s", ("map", "mnf"), range(3), datasets=("a", "b"), unseen=(), attacks=())
+    results = read(folder)
+    gone = (results.scores["metric"] == "nll") & (results.scores["method"] == "map") & (results.scores["seed"] == 1)
+    table = rank_table(replace(results, scores=results.scores[~gone]))
+    assert table is not None
+    cells = {column.metric: cell for column, cell in zip(table.columns, table.rows[0].cells, strict=True)}
+    assert (cells["nll"].values, cells["accuracy"].values) == (4, None)
+    assert "(n=k): k of the finished seeds have this value." in caption(table)
