@@ -169,7 +169,8 @@ def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.
             if "inputs" not in arrays:  # made elsewhere: there is nothing to show
                 continue
             level = "" if shown["level"] is None else repr(shown["level"])
-            place = "|".join([entry["dataset"], entry["method"], str(entry["seed"]), shown["condition"], level])
+            names = [entry["dataset"], entry["method"], str(entry["seed"]), shown["condition"], level]
+            place = "|".join(name.replace("%", "%25").replace("|", "%7C") for name in names)
             inputs = arrays["inputs"][:EXAMPLES]
             unit = inputs.min() >= 0 and inputs.max() <= 1  # features of tables may lie anywhere
             found[f"{place}|inputs"] = np.round(inputs * 255).astype(np.uint8) if unit else inputs.astype(np.float32)

@@ -461,7 +461,7 @@ def test_beside_own_runs_in_the_report(beside: Path) -> None:
     assert re.findall(r"^\| (\S+)", summary, re.M) == ["method", "---", "map", "forest", "logistic"]
     assert "Trained elsewhere, convergence unknown: forest, logistic." in summary
     assert "digits, forest" not in summary  # not among those that did not converge
-    levels = Path("reports/quick/tables/digits-levels.tex").read_text()
+    levels = Path("reports/quick/tables/digits-levels-fgsm.tex").read_text()
     assert ("    map" in levels, "    forest" in levels) == (True, False)
     figures = {path.stem.removeprefix("digits-") for path in Path("reports/quick/figures").glob("*.png")}
     assert {"entropy-ecdf", "reliability", "risk-coverage", "levels-fgsm", "training"} <= figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ __all__ = ["FIGURES", "FORMATS", "contents", "write"]
 #: The formats of figures, and all that a report can be written in.
 FIGURES = ("pdf", "png", "svg")
 FORMATS = ("latex", "markdown", "html", *FIGURES)
+#: The file that lists the others, and what their names look like.
+LIST = "files.txt"
+OURS = re.compile(r"index\.html|summary\.md|tables/[a-z0-9][a-z0-9.-]*\.tex|figures/[a-z0-9][a-z0-9.-]*\.(pdf|png|svg)")
 
 
 def write(
@@ -29,9 +33,10 @@ def write(
     metrics: Collection[str] = (),
     title: str = "",
 ) -> list[Path]:
-    """Write the report of the results in ``suite`` to ``target`` and return its files; an error leaves none behind.
+    """Write the report of the results in ``suite`` to ``target`` and return its files; a mistake leaves none behind.
 
     Of some methods, datasets and metrics alone where these are given; ``title`` stands in place of the suite's name.
+    Files of an earlier report that this one no longer has, in the same formats, go: a paper must not go on with them.
     """
     from dataclasses import replace
 
@@ -43,11 +48,30 @@ def write(
     results = replace(select(read(suite), methods=methods, datasets=datasets, metrics=metrics), title=title)
     files = contents(results, formats)
     try:
+        before = _listed(target)
+        stale = {name for name in before - files.keys() if _format(name) in formats}
+        files[LIST] = "".join(f"{name}\n" for name in sorted((before - stale) | files.keys())).encode()
         for name, content in sorted(files.items()):
             write_bytes(target / name, content)
+        for name in stale:
+            (target / name).unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write the report to {target}: {error.strerror or error}") from None
     return [target / name for name in sorted(files)]
+
+
+def _format(name: str) -> str:
+    """Return the format that a file of a report belongs to."""
+    suffix = PurePosixPath(name).suffix[1:]
+    return {"tex": "latex", "md": "markdown"}.get(suffix, suffix)
+
+
+def _listed(target: Path) -> set[str]:
+    """Return the files of the report that lies in a folder, as it lists them; none but those that a report writes."""
+    if not (target / LIST).is_file():
+        return set()
+    names = (target / LIST).read_bytes().decode("utf-8", errors="replace").splitlines()
+    return {name for name in names if OURS.fullmatch(name)}
 
 
 def contents(results: Results, formats: Collection[str] = FORMATS) -> dict[str, bytes]:

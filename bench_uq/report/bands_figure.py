@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from bench_uq.report import panels
 from bench_uq.report.frames import Results
 from bench_uq.report.style import Look, Options, tidy
-from bench_uq.report.summaries import Shown, curve_table
+from bench_uq.report.summaries import Shown, band_seed, curve_table
 
 #: How dark the bands of one and of two standard deviations are; the first lies on the second.
 _ALPHAS = {2: 0.2, 1: 0.3}
@@ -38,11 +38,9 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
 
     Seeds may differ in their examples, hence no mean over them: it is the first of those that most methods finished.
     """
-    means = results.curves[results.curves["curve"] == "regression_mean"]
-    if means.empty:
+    seed = band_seed(results)
+    if seed is None:
         return None
-    finished = means.groupby("seed")["method"].nunique()
-    seed: int = min(finished[finished == finished.max()].index)
     methods = results.methods
     rows, columns, width = panels.shape(len(methods))
     letters = int(width / columns * 13)

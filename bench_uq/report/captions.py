@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench_uq.report.names import ARROWS, level_name
 from bench_uq.report.tables import Column, Row, Table
 
-__all__ = ["ARROWS", "caption", "heading", "level_name", "notes", "seeds_phrase", "unconverged", "wrap"]
+__all__ = ["ARROWS", "caption", "counted", "heading", "level_name", "notes", "seeds_phrase", "unconverged", "wrap"]
 
 
 def heading(column: Column) -> list[str]:
@@ -18,13 +18,18 @@ def heading(column: Column) -> list[str]:
 
 def wrap(name: str, width: int) -> list[str]:
     """Break a long name into lines: after a bracket or comma, else after another sign, else where the line is full."""
-    lines = []
+    lines, width = [], max(1, width)
     while len(name) > width:
         cuts = [[place + 1 for place, sign in enumerate(name[:width]) if sign in signs] for signs in ("[,", "=-_/ ")]
         cut = next((max(places) for places in cuts if places and max(places) > width // 3), width)
         lines.append(name[:cut])
         name = name[cut:]
     return [*lines, name]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def seeds_phrase(counts: list[int]) -> str:

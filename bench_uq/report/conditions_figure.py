@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from bench_uq.report import panels
 from bench_uq.report.frames import Results
 from bench_uq.report.style import Look, tidy
-from bench_uq.report.summaries import Curve, Shown, curve_table, shown
+from bench_uq.report.summaries import Shown, mean_curve, shown
 
 #: As many panels as a page holds beside the legend.
 _MOST = 12
@@ -33,7 +33,9 @@ def draw(
     drawn = conditions[:_MOST]
     if not drawn:
         return None
-    found = {(method, where): _mean(results, curve, method, where) for method in results.methods for where in drawn}
+    found = {
+        (method, where): mean_curve(results, curve, method, where) for method in results.methods for where in drawn
+    }
     seeds = {name: panels.fewest(found[name, where] for where in drawn) for name in results.methods}
     handles = [*panels.method_handles(results, seeds, looks), *panels.left_out(len(conditions) - len(drawn))]
     figure, grid = _panels(drawn, handles, names, common=common)
@@ -57,9 +59,3 @@ def _panels(
     for axes, title in zip(grid, titles, strict=True):
         axes.set_title(title)
     return figure, grid
-
-
-def _mean(results: Results, name: str, method: str, where: Shown) -> Curve:
-    """Average a curve of a method over its seeds; where one of them has no value there is a gap."""
-    table = curve_table(results, name, method, where)
-    return Curve(table.index.to_numpy(float), table.mean(axis=1, skipna=False).to_numpy(float), table.shape[1])

@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,13 @@ KEYS = {
 }
 
 
+#: What reading an archive of arrays raises where it is damaged, or none that holds numbers alone.
+DAMAGED_ARRAYS = (
+    *(OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+    *(RuntimeError, TypeError, AttributeError, KeyError, OverflowError, SyntaxError, MemoryError),
+)
+
+
 @dataclass(frozen=True)
 class Example:
     """The first inputs that one run was shown in one condition, and what it said of them."""
@@ -72,18 +81,19 @@ def table(path: Path) -> pd.DataFrame:
         return _typed(path.name, header, content)
     except FileNotFoundError:
         raise _missing(path) from None
-    except (OSError, ValueError, csv.Error) as error:  # pandas' own errors are ValueErrors
+    except (OSError, ValueError, OverflowError, csv.Error) as error:  # pandas' own errors are ValueErrors
         raise _damaged(path, error) from None
 
 
-def environments(path: Path) -> dict[str, dict[str, str]]:
+def environments(path: Path) -> dict[str, dict[str, Any]]:
     """Return the environments of a list by fingerprint; empty without the file."""
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))
-        return {str(one["id"]): {str(key): str(value) for key, value in one.items()} for one in listed}
+        json.dumps(listed, ensure_ascii=False, allow_nan=False).encode()  # half a surrogate pair is no text
+        return {str(one["id"]): dict(one) for one in listed}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _damaged(path, error) from None
 
 
@@ -98,22 +108,29 @@ def examples(path: Path) -> list[Example]:
                     found.setdefault(tuple(place), {})[name] = arrays[key]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED_ARRAYS as error:
         raise _damaged(path, error) from None
     return [_example(path, place, arrays) for place, arrays in found.items() if "inputs" in arrays]
 
 
 def _example(path: Path, place: Sequence[str], arrays: dict[str, np.ndarray]) -> Example:
-    """Return what one run was shown in one condition."""
-    dataset, method, seed, condition, level = place
-    parts = [arrays.get(name) for name in ("inputs", "probs", "targets")]
-    if len({len(part) for part in parts if part is not None}) != 1:
-        raise _damaged(path, ValueError(f"the arrays of {method} on {condition} differ in length"))
+    """Return what one run was shown in one condition, after looking at every array."""
+    dataset, method, seed, condition, level = (part.replace("%7C", "|").replace("%25", "%") for part in place)
+    inputs, probs, targets = (arrays.get(name) for name in ("inputs", "probs", "targets"))
     try:
         where = (dataset, method, int(seed), condition, float(level) if level else None)
+        for name, part, axes in (("inputs", inputs, 2), ("probs", probs, 2), ("targets", targets, 1)):
+            if part is not None and (part.dtype.kind not in "fiu" or part.ndim < axes or not part.size):
+                raise ValueError(f"{name} of {method} on {condition} are no numbers of the right shape")
+            if part is not None and not np.isfinite(part).all():
+                raise ValueError(f"{name} of {method} on {condition} are not finite")
+        if len({len(part) for part in (inputs, probs, targets) if part is not None}) != 1:
+            raise ValueError(f"the arrays of {method} on {condition} differ in length")
+        if any(part is not None and part.ndim != axes for part, axes in ((probs, 2), (targets, 1))):
+            raise ValueError(f"probs or targets of {method} on {condition} have too many axes")
     except ValueError as error:
         raise _damaged(path, error) from None
-    return Example(*where, *parts)  # type: ignore[arg-type]
+    return Example(*where, inputs, probs, targets)  # type: ignore[arg-type]
 
 
 def _missing(path: Path) -> UsageError:
@@ -178,4 +195,6 @@ def _column(column: str, values: pd.Series) -> pd.Series:
     numbers = pd.Series([float(text or "nan") for text in values], dtype="float64")
     if column == "x" and numbers.isna().any():
         raise ValueError("an x is missing")
+    if column != "value" and np.isinf(numbers).any():
+        raise ValueError(f"{column} is infinite")
     return numbers

@@ -37,7 +37,7 @@ def _devices(results: Results, runs: pd.DataFrame) -> list[str]:
     found = set()
     for name in sorted(set(runs["environment"])):
         facts = results.environments.get(name, {})
-        parts = [facts.get("processor", ""), f"torch {facts['torch']}" if "torch" in facts else ""]
+        parts = [str(facts.get("processor") or ""), f"torch {facts['torch']}" if facts.get("torch") else ""]
         found.add(" with ".join(filter(None, parts)))
     return sorted(found - {""})
 

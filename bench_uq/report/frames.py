@@ -55,7 +55,7 @@ class Results:
     scores: pd.DataFrame = field(repr=False)
     curves: pd.DataFrame = field(repr=False)
     references: tuple[Reference, ...] = field(default=(), repr=False)  # published values, of whatever methods
-    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by fingerprint
+    environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by fingerprint
     examples: tuple[Example, ...] = field(default=(), repr=False)
     title: str = ""  # of the report; empty: the name of the suite
     siblings: tuple[str, ...] = ()  # all methods of the suite, also where results are narrowed to some of them

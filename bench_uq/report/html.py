@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from bench_uq.report.again import commands, report_command
-from bench_uq.report.captions import caption, heading
+from bench_uq.report.captions import caption, counted, heading
 from bench_uq.report.downloads import Download, downloads
 from bench_uq.report.frames import Results
 from bench_uq.report.leaderboard import leaderboard
@@ -96,11 +96,11 @@ def _extent(results: Results) -> str:
     """Say what there is, and how many runs did not finish or had not converged."""
     total, finished = len(results.runs), int((results.runs["status"] == "ok").sum())
     loose = int(((results.runs["status"] == "ok") & (results.runs["converged"] == "False")).sum())
-    extent = f"{_count(len(results.methods), 'method')} on {_count(len(results.datasets), 'dataset')}"
-    bad = [f"{_count(total - finished, 'run')} did not finish"] if finished < total else []
-    bad += [f"{_count(loose, 'run')} had not converged"] if loose else []
+    extent = f"{counted(len(results.methods), 'method')} on {counted(len(results.datasets), 'dataset')}"
+    bad = [f"{counted(total - finished, 'run')} did not finish"] if finished < total else []
+    bad += [f"{counted(loose, 'run')} had not converged"] if loose else []
     warning = f'<p class="warning">⚠ {" and ".join(bad)}: <a href="#runs">see the runs</a>.</p>' if bad else ""
-    return f"<p>{extent}; {finished:,} of {_count(total, 'run')} finished.</p>{warning}"
+    return f"<p>{extent}; {finished:,} of {counted(total, 'run')} finished.</p>{warning}"
 
 
 def _leaderboard(results: Results) -> str:
@@ -194,8 +194,3 @@ def _file(suite: str, one: Download) -> str:
 def _size(count: int) -> str:
     """Return a number of bytes in the unit that suits it."""
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3))} kB"
-
-
-def _count(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

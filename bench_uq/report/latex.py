@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from bench_uq.report.captions import caption, heading, wrap
-from bench_uq.report.frames import Results
+from bench_uq.report.frames import Results, Seeds
 from bench_uq.report.names import printable, slug
 from bench_uq.report.published import Compared, Comparison, comparison
 from bench_uq.report.published import caption as published_caption
@@ -22,7 +22,7 @@ from bench_uq.report.tables import (
     unseen_tables,
 )
 
-#: What the names of the fragments of one dataset end in, beside that of clean data.
+#: What the names of the fragments of one dataset go on with, beside that of clean data.
 KINDS = ("unseen", "levels", "cost", "published")
 #: The width in points that a table keeps to: 5.5 inches fit the text of most papers.
 WIDTH = 397.0
@@ -79,23 +79,22 @@ _MAIN = r"""\documentclass[10pt]{{article}}
 
 
 def fragments(results: Results) -> dict[str, str]:
-    """Return the text of every fragment by file name, and of a small document that shows them all."""
+    """Return the text of every fragment by file name, and of a small document that shows them all.
+
+    A fragment holds the tables of one condition at most: LaTeX keeps no more than 52 floats that wait for a page.
+    """
     texts = {}
     for dataset in results.datasets:
         own = results.on(dataset)
         # These names would fall on the document's or on a further fragment of another dataset.
-        taken = dataset in ("main", "ranks") or dataset.endswith(tuple(f"-{kind}" for kind in KINDS))
+        taken = dataset in ("main", "ranks") or any(f"-{kind}" in dataset for kind in KINDS)
         name = slug(dataset, reserved=taken)
         texts[f"{name}.tex"] = table_float(clean_table(own), _label(results, "table", dataset))
-        further: dict[str, list[tuple[Table, tuple[Column, ...]]]] = {
-            "unseen": [(table, table.columns[:1]) for table in unseen_tables(own)],
-            "levels": [(table, table.columns[:1]) for table in level_tables(own)],
-            "cost": [(cost_table(own), ())],
-        }
-        for kind, tables in further.items():
-            floats = [table_float(table, _label(results, kind, dataset, *columns)) for table, columns in tables]
-            if floats:
-                texts[f"{name}-{kind}.tex"] = "\n".join(floats)
+        for kind, tables in {"unseen": unseen_tables(own), "levels": level_tables(own)}.items():
+            for condition, group in groupby(tables, key=lambda table: table.columns[0].condition):
+                floats = [table_float(table, _label(results, kind, dataset, table.columns[0])) for table in group]
+                texts[f"{name}-{kind}-{slug(condition)}.tex"] = "\n".join(floats)
+        texts[f"{name}-cost.tex"] = table_float(cost_table(own), _label(results, "cost", dataset))
         if published := comparison(own):
             texts[f"{name}-published.tex"] = comparison_float(published, _label(results, "published", dataset))
     if ranks := rank_table(results):
@@ -138,9 +137,7 @@ def comparison_float(table: Comparison, label: str) -> str:
 
 def _compared(row: Compared) -> list[str]:
     """Return the lines of one value: its method, source and notes take as many as they need."""
-    names = [escape(line) for line in wrap(row.method, COMPARED_WIDTH)]
-    names[0] = guarded(names[0]) + (escape("†") if row.seeds.unconverged else "")
-    names[1:] = [rf"\quad {line}" for line in names[1:]]
+    names = _name(row.method, COMPARED_WIDTH, row.seeds)
     difference = escape(row.difference).replace("-", "$-$") if row.difference else "--"
     numbers = [str(row.seeds), _cell(row.ours), _cell(row.published), difference]
     sources = [escape(line) for line in (*wrap(row.source, SOURCE_WIDTH), f"({row.certainty})")]
@@ -240,10 +237,16 @@ def _heading(column: Column) -> list[str]:
 
 def _row(row: Row, places: list[int]) -> list[str]:
     """Return the lines of a method: its numbers beside the first line of its name."""
-    first, *more = map(escape, wrap(row.method, NAME_WIDTH))
-    dagger = escape("†") if row.seeds.unconverged else ""
+    first, *more = _name(row.method, NAME_WIDTH, row.seeds)
     cells = " & ".join(_cell(row.cells[place]) for place in places)
-    return [f"{guarded(first)}{dagger} & {row.seeds} & {cells}", *(rf"\quad {line}" for line in more)]
+    return [f"{first} & {row.seeds} & {cells}", *more]
+
+
+def _name(method: str, width: int, seeds: Seeds) -> list[str]:
+    """Return the lines of a method's name, with a dagger behind it where runs had not converged."""
+    first, *more = [escape(line) for line in wrap(method, width)]
+    lines = [guarded(first), *(rf"\quad {line}" for line in more)]
+    return [*lines[:-1], lines[-1] + (escape("†") if seeds.unconverged else "")]
 
 
 def _cell(cell: Cell) -> str:

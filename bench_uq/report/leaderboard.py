@@ -11,9 +11,11 @@ from bench_uq.report.captions import ARROWS, level_name
 from bench_uq.report.frames import BESIDE, Results
 from bench_uq.report.style import Look, looks
 from bench_uq.report.summaries import Shown, Summary, methods_shown, summarise
-from bench_uq.report.tables import BY, CLEAN, DETECTION, LEVELLED, TITLES, UNSEEN, cell, decimals
+from bench_uq.report.tables import BY, CLEAN, DETECTION, TITLES, UNSEEN, cell, decimals
 from bench_uq.report.verdicts import verdicts
 
+#: The scores that are shown unless others are asked for.
+MAIN = (*CLEAN, *UNSEEN, "entropy")
 #: The dashes of matplotlib's named lines, in widths of the line.
 _DASHES = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1.6, 1, 1.6)}
 
@@ -55,7 +57,7 @@ def measured(results: Results) -> list[str]:
     there = set(results.scores["metric"])
     there |= {beside for metric, beside in BESIDE.items() if metric in there}
     known = [metric.id for metric in METRICS]
-    main = [*CLEAN, *UNSEEN, *LEVELLED, *sorted(there - set(known))]
+    main = [*MAIN, *sorted(there - set(known))]
     return [metric for metric in dict.fromkeys([*main, *known]) if metric in there] or ["nll"]
 
 
@@ -72,7 +74,7 @@ def _metrics(results: Results) -> dict[str, dict[str, Any]]:
             "title": cards[name].title if name in cards else name,
             "direction": cards[name].direction if name in cards else "none",
             "arrow": ARROWS[cards[name].direction if name in cards else "none"].strip(),
-            "main": name in (*CLEAN, *UNSEEN, *LEVELLED) or name not in cards,
+            "main": name in MAIN or name not in cards,
             "after": order.index(owners[name]) if owners.get(name) in order else None,
         }
         for name in order

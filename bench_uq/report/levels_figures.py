@@ -16,17 +16,8 @@ from bench_uq.report.captions import level_name, wrap
 from bench_uq.report.frames import Results
 from bench_uq.report.style import PAGE, Look, Options, text, tidy
 from bench_uq.report.summaries import Place, Summary, highest_entropy, levels, methods_shown, summarise
+from bench_uq.report.tables import LEVEL_AXES
 
-#: What has a panel, as far as it was measured, and what stands beside its axis.
-_TITLES = {
-    "accuracy": "accuracy",
-    "rmse": "RMSE",
-    "nll": "NLL (nats)",
-    "ece": "ECE",
-    "entropy": "mean entropy (nats)",
-    "epistemic": "mutual information (nats)",
-    "auroc_entropy": "AUROC against clean",
-}
 _CALIBRATED = "ece_if_calibrated"
 _KNOWN: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7, "zorder": 1}
 _COLUMNS = 3
@@ -37,7 +28,7 @@ def draw(results: Results, looks: Mapping[str, Look]) -> dict[str, Figure]:
     figures = {}
     for condition, values in levels(results).items():
         measured = {metric for _, name, _, metric in summarise(results) if name == condition}
-        metrics = [metric for metric in _TITLES if metric in measured]
+        metrics = [metric for metric in LEVEL_AXES if metric in measured]
         if metrics:
             figures[condition] = _figure(results, looks, condition, values, metrics)
     return figures
@@ -64,7 +55,7 @@ def _figure(
         lowest, _ = panels.sides(place, len(metrics), _COLUMNS)
         axes.tick_params(labelbottom=lowest)
         axes.set_xlabel("\n".join(wrap(f"{level_name(condition)} of {text(condition)}", 32)) if lowest else "")
-        axes.set_ylabel(_TITLES[metric])
+        axes.set_ylabel(LEVEL_AXES[metric])
     return figure
 
 
@@ -103,7 +94,8 @@ def _bounds(axes: Axes, metric: str, highest: float | None) -> None:
     if highest is not None:
         marks |= {"accuracy": (math.exp(-highest), "1/C"), "entropy": (highest, "ln C")}
     nearly_none = (-0.03 * axes.get_ylim()[1], None)  # a mark at zero is seen whole
-    limits = {"accuracy": (-0.02, 1.02), "ece": nearly_none, "epistemic": nearly_none, "auroc_entropy": (None, 1.02)}
+    below_chance = (min(0.48, axes.get_ylim()[0]), 1.02)
+    limits = {"accuracy": (-0.02, 1.02), "ece": nearly_none, "epistemic": nearly_none, "auroc_entropy": below_chance}
     if metric == "entropy" and highest is not None:
         limits["entropy"] = (-0.02 * highest, 1.04 * highest)
     axes.set_ylim(*limits.get(metric, (None, None)))

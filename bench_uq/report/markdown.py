@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from bench_uq.report.again import commands, report_command
-from bench_uq.report.captions import caption, heading, notes, seeds_phrase
+from bench_uq.report.captions import caption, counted, heading, notes, seeds_phrase
 from bench_uq.report.findings import findings
 from bench_uq.report.frames import Results
 from bench_uq.report.names import printable
@@ -34,11 +34,11 @@ def summary(results: Results, figures: Iterable[tuple[str, PurePosixPath]]) -> s
     """Return the summary of a suite; ``figures`` holds the dataset of each figure and its path from the summary."""
     figures = list(figures)
     finished = int((results.runs["status"] == "ok").sum())
-    extent = f"{_count(len(results.methods), 'method')} on {_count(len(results.datasets), 'dataset')}"
+    extent = f"{counted(len(results.methods), 'method')} on {counted(len(results.datasets), 'dataset')}"
     lines = [
         f"# {escape(results.title or results.suite)}",
         "",
-        f"{extent}; {finished} of {_count(len(results.runs), 'run')} finished.",
+        f"{extent}; {finished} of {counted(len(results.runs), 'run')} finished.",
     ]
     for dataset in results.datasets:
         lines += ["", *_dataset(results.on(dataset)), *_figures(figures, dataset)]
@@ -166,8 +166,3 @@ def _unfinished(results: Results) -> list[str]:
     ]
     sections = {"Not finished": failed, "Not converged": unconverged}
     return [line for title, items in sections.items() if items for line in ("", f"## {title}", "", *items)]
-
-
-def _count(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

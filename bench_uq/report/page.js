@@ -399,7 +399,9 @@
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((one) => one >= rough * 0.999);
     const found = [];
-    for (let tick = Math.ceil(low / step - 1e-9); tick * step <= high + 1e-9 * step; tick += 1) found.push(Number((tick * step).toPrecision(10)));
+    // Counted, not added up: beside large values a small step is lost in rounding.
+    const first = Math.ceil(low / step - 1e-9) * step;
+    for (let place = 0; place <= 10 && first + place * step <= high + 1e-9 * step; place += 1) found.push(Number((first + place * step).toPrecision(10)));
     return found;
   }
 
@@ -475,13 +477,15 @@
     const parts = line.low ? [band(line, x, y)] : [];
     if (line.beside) parts.push(drawn("path", { d: path(line, line.beside, x, y), ...look, "stroke-width": 1.2, "stroke-dasharray": "2 3" }));
     parts.push(drawn("path", { d: path(line, line.y, x, y), ...look, class: "own" }, name));
-    if (chart.points || line.y.length <= 12) {
-      line.y.forEach((value, place) => {
-        const hollow = line.hollow?.includes(place);
-        const point = { r: 3, fill: hollow ? "#ffffff" : look.stroke, stroke: hollow ? look.stroke : "#ffffff", "stroke-width": 1 };
-        if (value !== null) parts.push(drawn("circle", { cx: x(data.grids[line.x][place]), cy: y(value), ...point }));
-      });
-    }
+    const few = chart.points || line.y.length <= 12;
+    const alone = (place) => (line.y[place - 1] ?? null) === null && (line.y[place + 1] ?? null) === null;
+    line.y.forEach((value, place) => {
+      // A point between holes has no line to be seen by.
+      if (value === null || !(few || alone(place))) return;
+      const hollow = line.hollow?.includes(place);
+      const point = { r: 3, fill: hollow ? "#ffffff" : look.stroke, stroke: hollow ? look.stroke : "#ffffff", "stroke-width": 1 };
+      parts.push(drawn("circle", { cx: x(data.grids[line.x][place]), cy: y(value), ...point }));
+    });
     return parts;
   }
 

@@ -15,6 +15,7 @@ from bench_uq.report.summaries import (
     Curve,
     Shown,
     Summary,
+    band_seed,
     curve_table,
     highest_entropy,
     levels,
@@ -23,19 +24,10 @@ from bench_uq.report.summaries import (
     shown,
     summarise,
 )
-from bench_uq.report.tables import TITLES, directions
+from bench_uq.report.tables import LEVEL_AXES, TITLES, directions
 
 Chart = dict[str, Any]
 
-#: The scores that are drawn by level, and what their axis is called.
-_LEVELLED = {
-    "accuracy": "accuracy",
-    "rmse": "RMSE (units of the targets)",
-    "nll": "NLL (nats)",
-    "ece": "ECE",
-    "entropy": "mean entropy (nats)",
-    "picp": "PICP",
-}
 #: Bins with a smaller share of the examples are drawn hollow, because chance rules them.
 _FEW = 0.01
 _UNIT = [0, 1]
@@ -87,11 +79,11 @@ def _by_level(results: Results, grids: Grids, highest: float | None) -> list[Cha
     """Return a chart for each condition with levels and score, with the range over the seeds as a band."""
     found = []
     for condition, values in levels(results).items():
-        for metric, axis in _LEVELLED.items():
+        for metric, axis in LEVEL_AXES.items():
             lines = _level_lines(results, grids, condition, values, metric)
             chart = {
                 "section": f"Scores under {condition}",
-                "title": f"{TITLES[metric]}{ARROWS[directions()[metric]]}",
+                "title": " ".join(TITLES[metric].split()) + ARROWS[directions()[metric]],
                 "x": f"{level_name(condition)} of {condition}",
                 "y": axis,
                 "lines": lines,
@@ -207,11 +199,9 @@ def _training(results: Results, grids: Grids) -> list[Chart]:
 
 def _bands(results: Results, grids: Grids) -> list[Chart]:
     """Return mean and two standard deviations by a single input, of one seed: seeds may differ in their examples."""
-    means = results.curves[results.curves["curve"] == "regression_mean"]
-    if means.empty:
+    seed = band_seed(results)
+    if seed is None:
         return []
-    finished = means.groupby("seed")["method"].nunique()
-    seed: int = min(finished[finished == finished.max()].index)
     lines = []
     for method in results.methods:
         tables = [curve_table(results, f"regression_{part}", method, ("clean", None)) for part in _BANDS]

@@ -54,7 +54,7 @@ def environments(results: Results) -> str:
     facts = sorted({fact for one in used.values() for fact in one} - {"id"}, key=lambda fact: (fact != "device", fact))
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in used)
     rows = "".join(
-        f'<tr><th scope="row">{escape(fact)}</th>{_cells(one.get(fact, "") for one in used.values())}</tr>'
+        f'<tr><th scope="row">{escape(fact)}</th>{_cells(one.get(fact) for one in used.values())}</tr>'
         for fact in facts
     )
     table = f'<table><thead><tr><th scope="col">Environment</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
@@ -78,9 +78,9 @@ def _row(run: Mapping[str, Any], columns: Iterable[str]) -> str:
     return f'<tr class="{kind}"><th scope="row">{escape(str(run[first]))}</th>{cells}</tr>'
 
 
-def _cells(texts: Iterable[str]) -> str:
+def _cells(facts: Iterable[Any]) -> str:
     """Return plain cells."""
-    return "".join(f"<td>{escape(text) or '–'}</td>" for text in texts)
+    return "".join(f"<td>{'–' if fact in (None, '') else escape(str(fact))}</td>" for fact in facts)
 
 
 def _kind(name: str) -> str:

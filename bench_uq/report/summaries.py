@@ -33,7 +33,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Curve:
-    """The mean of a curve over the seeds that have it, at the places x where each of them has a value."""
+    """The mean of a curve over the seeds that have it, NaN at places x where one of them has no value."""
 
     x: np.ndarray
     y: np.ndarray
@@ -117,10 +117,24 @@ def curve_table(results: Results, name: str, method: str, where: Shown) -> pd.Da
 
 
 def mean_curve(results: Results, name: str, method: str, where: Shown) -> Curve:
-    """Average one curve of a method over its seeds."""
-    table = curve_table(results, name, method, where)
-    whole = table.dropna()
-    return Curve(whole.index.to_numpy(float), whole.mean(axis=1).to_numpy(float), table.shape[1])
+    """Average one curve of a method over its seeds, NaN where one of them has no value, but for both ends.
+
+    A seed without any value does not count.
+    """
+    table = curve_table(results, name, method, where).dropna(axis="columns", how="all")
+    mean = table.mean(axis="columns", skipna=False)
+    known = np.flatnonzero(mean.notna())
+    mean = mean.iloc[known[0] : known[-1] + 1] if len(known) else mean.iloc[:0]
+    return Curve(mean.index.to_numpy(float), mean.to_numpy(float), table.shape[1])
+
+
+def band_seed(results: Results) -> int | None:
+    """Return the first of the seeds whose bands most methods finished: seeds may differ in their examples."""
+    means = results.curves[results.curves["curve"] == "regression_mean"]
+    if means.empty:
+        return None
+    finished = means.groupby("seed")["method"].nunique()
+    return int(min(finished[finished == finished.max()].index))
 
 
 def highest_entropy(results: Results) -> float | None:

@@ -31,8 +31,18 @@ BY = {"entropy": "entropy", "epistemic": "MI", "confidence": "1 – max p"}
 DETECTION = ("auroc", "aupr", "fpr95")
 #: The score of unseen data that an overview shows.
 UNSEEN = ("auroc_entropy",)
-#: The scores of attacked or shifted data that figures show, and those that tables show, a table each.
-LEVELLED = ("accuracy", "entropy")
+#: The scores of attacked or shifted data that are drawn, and what their axes are called.
+LEVEL_AXES = {
+    "accuracy": "accuracy",
+    "rmse": "RMSE",
+    "nll": "NLL (nats)",
+    "ece": "ECE",
+    "picp": "PICP",
+    "entropy": "mean entropy (nats)",
+    "epistemic": "mutual information (nats)",
+    "auroc_entropy": "AUROC against clean",
+}
+#: Those that tables show, a table each.
 BY_LEVEL = ("accuracy", "nll", "ece", "ece_if_calibrated", "entropy", "auroc_entropy")
 #: What a method costs.
 COST = ("parameters", "epochs", "draws", "train_seconds", "seconds_per_1000", "peak_memory")
@@ -53,6 +63,7 @@ TITLES = {
     "picp": "PICP",
     "mpiw": "MPIW",
     "entropy": "Mean entropy",
+    "epistemic": "Mutual\ninformation",
     **{f"auroc_{by}": "AUROC" for by in BY},
     **{f"aupr_{by}": "AUPR" for by in BY},
     **{f"fpr95_{by}": "FPR95" for by in BY},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -34,7 +35,7 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
             if name == "training_kl" and not (curve.y > 0).any():
                 continue
             axes.plot(curve.x, curve.y, markevery=panels.every(len(curve.x), place), **panels.line(looks[method]))
-            values.extend(curve.y)
+            values.extend(curve.y[~np.isnan(curve.y)])
         panels.logarithmic(axes, values)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")

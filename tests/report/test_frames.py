@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -153,3 +155,64 @@ def test_columns_of_older_versions_are_enough(sound: Path, tmp_path: Path) -> No
     found = read(suite).runs
     assert found[["epochs", "draws", "seconds_per_1000"]].isna().all(axis=None)
     assert set(found["command"]) == set(found["network"]) == {""}
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **{f"digits|map|0|clean||{name}": array for name, array in arrays.items()})  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def flipped(content: bytes) -> bytes:
+    """Flip bits in the middle of every deflated member."""
+    return content[:200] + bytes(byte ^ 0x5A for byte in content[200:-3000]) + content[-3000:]
+
+
+IMAGES, PROBS = np.zeros((2, 1, 4, 4), np.uint8), np.full((2, 3), 1 / 3, np.float32)
+STRANGE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "flipped bits": ("examples.npz", flipped),
+    "an array alone": ("examples.npz", lambda _: _npy(IMAGES)),
+    "no examples": ("examples.npz", lambda _: npz(inputs=IMAGES[:0], probs=PROBS[:0])),
+    "no pixels": ("examples.npz", lambda _: npz(inputs=IMAGES[:, :, :0], probs=PROBS)),
+    "no axis": ("examples.npz", lambda _: npz(inputs=np.array(1), probs=PROBS)),
+    "text": ("examples.npz", lambda _: npz(inputs=IMAGES, probs=PROBS.astype("U9"))),
+    "objects": ("examples.npz", lambda _: npz(inputs=IMAGES, probs=np.array([{}, {}], object))),
+    "not finite": ("examples.npz", lambda _: npz(inputs=IMAGES, probs=PROBS * np.nan)),
+    "targets in a plane": ("examples.npz", lambda _: npz(inputs=IMAGES, targets=np.zeros((2, 2), int))),
+    "other lengths": ("examples.npz", lambda _: npz(inputs=IMAGES, probs=PROBS[:1])),
+    "no list": ("environment.json", lambda _: b"{}0"),
+    "no object": ("environment.json", lambda _: b"[1]"),
+    "deep": ("environment.json", lambda _: b"[" * 100_000),
+    "half a pair": ("environment.json", lambda _: b'[{"id": "a", "device": "\\ud800"}]'),
+    "seed beyond": ("runs.csv", lambda content: content.replace(b"digits,0,ok", b"digits,9223372036854775808,ok")),
+    "endless epochs": ("runs.csv", lambda content: content.replace(b"lenet,40,", b"lenet,inf,")),
+    "endless level": ("scores.csv", lambda content: content.replace(b"fgsm,0.5,", b"fgsm,inf,")),
+    "endless x": ("curves.csv", lambda content: content.replace(b"risk_coverage,1.0,", b"risk_coverage,inf,")),
+}
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_strange_content_is_told_by_its_file(case: str, sound: Path, tmp_path: Path) -> None:
+    """Bit rot, other schemas and numbers without end are damage, told in one line; nothing is unpickled."""
+    name, damage = STRANGE[case]
+    suite = shutil.copytree(sound, tmp_path / "quick")
+    before = (suite / name).read_bytes()
+    (suite / name).write_bytes(damage(before))
+    assert damage(before) != before
+    with pytest.raises(UsageError, match=f"{name} is damaged or foreign: ") as error:
+        read(suite)
+    assert "\n" not in str(error.value)
+
+
+def test_names_with_the_sign_that_parts_them(sound: Path, tmp_path: Path) -> None:
+    """A condition whose name holds a bar or a percent sign keeps its examples."""
+    suite = shutil.copytree(sound, tmp_path / "quick")
+    np.savez(suite / "examples.npz", **{"digits|map|0|npz[path=a%7Cb%25]||inputs": IMAGES})  # type: ignore[arg-type]
+    (one,) = read(suite).examples
+    assert one.condition == "npz[path=a|b%]"

@@ -72,10 +72,10 @@ def test_slug_tells_names_apart() -> None:
 
 def test_fragments_of_unlucky_names_do_not_meet(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Datasets called main, ranks or like another's further fragment take nobody's place."""
-    datasets = ("a", "a-levels", "a-cost", "main", "ranks")
+    datasets = ("a", "a-levels-fgsm", "a-cost", "main", "ranks")
     names = list(fragments(read(make_results(tmp_path / "s", ("map", "mnf"), datasets=datasets))))
-    assert len(names) == 5 * 4 + 2
-    assert {"a.tex", "a-levels.tex", "a-cost.tex", "main.tex", "ranks.tex"} <= set(names)
+    assert len(names) == len(set(names)) == 5 * 4 + 2
+    assert {"a.tex", "a-levels-fgsm.tex", "a-cost.tex", "main.tex", "ranks.tex"} <= set(names)
 
 
 def test_document_inputs_every_fragment(report: tuple[Path, list[Path]]) -> None:
@@ -134,3 +134,20 @@ def test_numbers_of_scores_stand_in_the_pdf(make_results: Callable[..., Path], t
         metrics = ("accuracy", "nll", "brier", "ece", "ece_if_calibrated", "adaptive_ece")
         digits = [len(one.partition(".")[2]) for one in shown]
         assert shown == [f"{means[method, name]:.{count}f}" for name, count in zip(metrics, digits, strict=True)]
+
+
+@compiles
+def test_many_conditions_compile(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """Fifteen corruptions of one dataset are more tables than LaTeX holds back at a time."""
+    shifts = [f"corruption{place}" for place in range(15)]
+    write(make_results(tmp_path / "s", ("map", "mnf"), (0, 1), attacks=shifts), tmp_path / "report", formats=["latex"])
+    _, text = compiled(tmp_path / "report" / "tables")
+    assert all(f"under {shift}, by" in text for shift in shifts)
+
+
+def test_dagger_stands_behind_the_whole_name(hand_made: Callable[..., Path]) -> None:
+    """A name that takes two lines has its dagger on the second."""
+    runs = [{"method": "mnf[flows=4,hidden=50,members=5]", "seed": 0, "converged": False}]
+    text = fragments(read(hand_made(runs=runs)))["digits.tex"]
+    assert "    mnf[flows=4,hidden=50, & 1" in text
+    assert r"\quad members=5]$^\dagger$ \\" in text

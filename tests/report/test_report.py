@@ -32,7 +32,7 @@ def test_all_files_are_told(report: tuple[Path, list[Path]]) -> None:
     """What was said to be written is what is there, and nothing half-written is left."""
     target, files = report
     assert sorted(files) == sorted(path for path in target.rglob("*") if path.is_file())
-    assert {path.suffix for path in files} == {".md", ".html", ".tex", ".pdf", ".png", ".svg"}
+    assert {path.suffix for path in files} == {".md", ".html", ".tex", ".pdf", ".png", ".svg", ".txt"}
 
 
 def test_same_input_same_bytes_without_torch(make_results: Callable[..., Path], tmp_path: Path) -> None:
@@ -62,10 +62,10 @@ def test_old_report_is_replaced_and_the_rest_kept(make_results: Callable[..., Pa
 @pytest.mark.parametrize(
     ("formats", "expected"),
     [
-        (["latex"], {".tex"}),
-        (["markdown", "html"], {".md", ".html"}),
-        (["svg"], {".svg"}),
-        (["png", "pdf"], {".png", ".pdf"}),
+        (["latex"], {".tex", ".txt"}),
+        (["markdown", "html"], {".md", ".html", ".txt"}),
+        (["svg"], {".svg", ".txt"}),
+        (["png", "pdf"], {".png", ".pdf", ".txt"}),
     ],
 )
 def test_formats_of_choice(
@@ -82,7 +82,8 @@ def test_report_of_some(told: Results, story: Path, tmp_path: Path) -> None:
     files = write(story, tmp_path / "report", formats=["latex", "markdown", "html"], **chosen)
     texts = {path.name: path.read_text() for path in files}
     assert {name for name in texts if name.endswith(".tex")} == {
-        *("main.tex", "digits.tex", "digits-levels.tex", "digits-cost.tex"),
+        *("main.tex", "digits.tex", "digits-levels-fgsm.tex", "digits-cost.tex"),
+        next(name for name in texts if name.startswith("digits-levels-pgd-")),
     }
     for name, text in texts.items():
         assert "boston" not in text, name
@@ -90,8 +91,25 @@ def test_report_of_some(told: Results, story: Path, tmp_path: Path) -> None:
     assert "2 methods on 1 dataset; 6 of 6 runs finished." in texts["summary.md"]
     assert texts["summary.md"].startswith("# Only &lt;these&gt;\n")
     assert r"\markright{Only \textless{}these\textgreater{}}" in texts["main.tex"]
-    assert "Accuracy" not in texts["digits.tex"] + texts["digits-levels.tex"]
+    assert "Accuracy" not in texts["digits.tex"] + texts["digits-levels-fgsm.tex"]
     assert "mean-field" in told.methods
+
+
+def test_stale_files_go(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """A narrower report in the same formats leaves no table of what it lacks; other formats and others' files stay."""
+    suite = make_results(tmp_path / "quick", ("map",), unseen=(), attacks=(), datasets=("a", "b"))
+    target = tmp_path / "report"
+    write(suite, target, formats=["latex", "markdown"])
+    (target / "tables" / "b-mine.tex").write_text("mine")
+    (tmp_path / "canary").write_text("here")
+    with (target / "files.txt").open("a") as file:
+        file.write("../canary\ntables/../../canary\ntables/b-mine.tex.txt\n")
+    write(suite, target, formats=["latex"], datasets=["a"])
+    there = {path.name for path in target.rglob("*") if path.is_file()}
+    assert there == {"a.tex", "a-cost.tex", "main.tex", "b-mine.tex", "summary.md", "files.txt"}
+    assert (tmp_path / "canary").read_text() == "here"
+    listed = set((target / "files.txt").read_text().split())
+    assert listed == {"tables/a.tex", "tables/a-cost.tex", "tables/main.tex", "summary.md"}
 
 
 def test_target_that_is_a_file(make_results: Callable[..., Path], tmp_path: Path) -> None:

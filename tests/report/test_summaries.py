@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench_uq.report.frames import read
@@ -52,8 +53,8 @@ def test_curve_is_the_mean_of_all_seeds(hand_made: Callable[..., Path]) -> None:
     """Where a seed has no value the curve has none either, so that no point rests on fewer seeds than it says."""
     curves = [*points("entropy_ecdf", 0, {0: 0.2, 1: 0.6, 2: 1}), *points("entropy_ecdf", 1, {0: 0.4, 1: "", 2: 1})]
     curve = mean_curve(read(hand_made(curves=curves)), "entropy_ecdf", "map", CLEAN)
-    assert curve.x.tolist() == [0, 2]
-    assert curve.y.tolist() == pytest.approx([0.3, 1])
+    assert curve.x.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(curve.y, [0.3, math.nan, 1])
     assert curve.seeds == 2
 
 
@@ -96,3 +97,16 @@ def test_bin_without_its_accuracy_is_no_zero(hand_made: Callable[..., Path]) -> 
     ]
     gap, _ = underconfidence(read(hand_made(curves=curves)), "map")
     assert math.isnan(gap)
+
+
+def test_a_hole_in_a_curve_stays_one(hand_made: Callable[..., Path]) -> None:
+    """Where one of two seeds has no value there is no mean, the ends are where both have one, a blank seed is none."""
+    curves = [
+        *points("risk_coverage", 0, {0.1: 1.0, 0.2: 2.0, 0.3: 3.0, 0.4: 4.0, 0.5: 5.0}),
+        *points("risk_coverage", 1, {0.2: 4.0, 0.3: "", 0.4: 6.0, 0.5: ""}),
+        *points("risk_coverage", 2, {0.1: "", 0.2: ""}),
+    ]
+    found = mean_curve(read(hand_made(curves=curves)), "risk_coverage", "map", ("clean", None))
+    assert found.x.tolist() == [0.2, 0.3, 0.4]
+    np.testing.assert_array_equal(found.y, [3.0, math.nan, 5.0])
+    assert found.seeds == 2
