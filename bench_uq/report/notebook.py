@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench_uq.errors import UsageError
+from bench_uq.report.derived import KEYS
 from bench_uq.report.frames import Results, read
 from bench_uq.report.summaries import directions, summarise
 from bench_uq.report.verdicts import verdicts
@@ -19,7 +20,6 @@ COLUMNS = (
     *("dataset", "method", "condition", "level", "metric", "direction", "seeds", "mean", "sd", "low", "high"),
     *("ci_low", "ci_high", "verdict", "behind", "p"),
 )
-SCORES = ("dataset", "method", "seed", "condition", "level", "metric", "value", "run")
 
 
 def summary(scores: pd.DataFrame | str | Path) -> pd.DataFrame:
@@ -37,9 +37,15 @@ def summary(scores: pd.DataFrame | str | Path) -> pd.DataFrame:
 
 def _of_scores(scores: pd.DataFrame) -> Results:
     """Return results of which nothing is known but the scores."""
-    if missing := [name for name in SCORES[:-1] if name not in scores.columns]:
+    if missing := [name for name in (*KEYS["scores.csv"], "value") if name not in scores.columns]:
         raise UsageError(f"scores lack the column {missing[0]!r} (bench_uq.read_scores returns them all)")
-    scores = scores.reset_index(drop=True)
+    repeated = scores.duplicated(KEYS["scores.csv"])
+    if repeated.any():
+        twice = ", ".join(map(str, scores.loc[repeated, KEYS["scores.csv"]].iloc[0]))
+        raise UsageError(f"scores hold twice: {twice}; a mean over seeds would count it twice")
+    # Columns of pandas' own types have a missing value of their own.
+    numbers = {name: scores[name].astype("float64") for name in ("level", "value")}
+    scores = scores.assign(**numbers).reset_index(drop=True)
     runs = scores[["dataset", "method", "seed"]].drop_duplicates().assign(status="ok", converged="")
     return Results("scores", runs, scores, pd.DataFrame(columns=["dataset"]))
 

@@ -276,3 +276,9 @@ def test_methods_keep_their_look_among_fewer(told: Results) -> None:
     everyone = {one["name"]: one for one in leaderboard(told)["methods"]}
     (alone,) = leaderboard(select(told, methods=["sgld"]))["methods"]
     assert alone == everyone["sgld"]
+
+
+def test_data_of_the_script_are_json(told: Results) -> None:
+    """NaN and Infinity are no JSON, and a browser would refuse the whole page."""
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        html._json({"value": float("nan")})

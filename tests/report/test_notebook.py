@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 import bench_uq
 from bench_uq.errors import UsageError
@@ -41,3 +43,33 @@ def test_foreign_frame(make_results: Callable[..., Path], tmp_path: Path) -> Non
     scores = bench_uq.read_scores(make_results(tmp_path / "s", ("map",)))
     with pytest.raises(UsageError, match="lack the column 'seed'"):
         bench_uq.summarise(scores.drop(columns="seed"))
+
+
+def test_repeated_rows_are_refused(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """Scores that were read twice do not make twice as many seeds."""
+    scores = bench_uq.read_scores(make_results(tmp_path / "s", ("map",), range(3)))
+    with pytest.raises(UsageError, match="scores hold twice: digits, map, 0, clean, nan, accuracy;"):
+        bench_uq.summarise(pd.concat([scores, scores]))
+
+
+def test_pandas_own_types(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """A frame of nullable columns gives the same numbers."""
+    scores = bench_uq.read_scores(make_results(tmp_path / "s", ("map", "mnf"), range(3)))
+    left, right = (bench_uq.summarise(one) for one in (scores, scores.convert_dtypes()))
+    pd.testing.assert_frame_equal(left, right, check_dtype=False)
+
+
+def test_verdicts_have_their_p_values() -> None:
+    """Only what is worse has one, by hand: Student's t of one pair needs no correction."""
+    values = {"map": [0.9, 0.91, 0.92], "mnf": [0.7, 0.72, 0.71]}
+    rows = [
+        ("d", name, seed, "clean", None, "accuracy", value)
+        for name in values
+        for seed, value in enumerate(values[name])
+    ]
+    columns = ["dataset", "method", "seed", "condition", "level", "metric", "value"]
+    frame = bench_uq.summarise(pd.DataFrame(rows, columns=columns)).set_index("method")
+    assert frame["verdict"].to_dict() == {"map": "best", "mnf": "worse"}
+    assert frame["p"]["mnf"] == pytest.approx(stats.ttest_rel(values["map"], values["mnf"]).pvalue)
+    assert math.isnan(frame["p"]["map"])
+    assert frame["behind"]["mnf"] == pytest.approx(0.2)

@@ -272,3 +272,15 @@ def test_ranks_tell_holes(make_results: Callable[..., Path], tmp_path: Path) -> 
     cells = {column.metric: cell for column, cell in zip(table.columns, table.rows[0].cells, strict=True)}
     assert (cells["nll"].values, cells["accuracy"].values) == (4, None)
     assert "(n=k): k of the finished seeds have this value." in caption(table)
+
+
+def test_methods_trained_elsewhere_are_in_no_table_of_what_they_were_not_shown(hand_made: Callable[..., Path]) -> None:
+    """One that was never attacked has no row of dashes there; one of ours that failed has."""
+    attacked = [{**row, "condition": "fgsm", "level": 0.1} for row in scored("map", "accuracy", [0.5])]
+    clean = [row for name in ("map", "theirs") for row in scored(name, "accuracy", [0.9])]
+    runs = [
+        {"method": "theirs", "seed": 0, "converged": ""},
+        {"method": "mnf", "seed": 0, "status": "oom", "converged": ""},
+    ]
+    (table,) = level_tables(read(hand_made([*clean, *attacked], runs=runs)))
+    assert [row.method for row in table.rows] == ["map", "mnf"]
