@@ -381,7 +381,10 @@ def test_archives(server: Server, tmp_path: Path) -> None:
     assert len(server.sent) == 1
 
 
-@pytest.mark.parametrize("content", [tarred(**{"..__evil": b"evil"}), IMAGES, tarred(images=IMAGES)[:-2000]])
+# Named: an archive holds the second that it was made in, and workers must collect the same tests.
+@pytest.mark.parametrize(
+    "content", [tarred(**{"..__evil": b"evil"}), IMAGES, tarred(images=IMAGES)[:-2000]], ids=["outside", "none", "cut"]
+)
 def test_archives_that_are_none(content: bytes, server: Server, tmp_path: Path) -> None:
     """An archive that reaches outside, is cut or is none is told of in one line, and lays out nothing."""
     server.files["all.tar.gz"] = content
