@@ -108,3 +108,13 @@ def test_infinite_scores_are_gaps(hand_made: Callable[..., Path]) -> None:
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), [0.5, np.nan])
     (figure,) = drawn(read(hand_made(scores=made[1:], folder="infinite")).on("digits")).values()
     assert [text.get_text() for text in figure.axes[0].texts] == ["no finite value"]
+
+
+@pytest.mark.parametrize("lowest", [0.7, 0.3])
+def test_chance_lies_in_the_panel(hand_made: Callable[..., Path], lowest: float) -> None:
+    """Its line is seen beside any AUROC, and so are the marks of those below it."""
+    rows = [("map", 0, level, "auroc_entropy", value) for level, value in ((0.1, lowest), (0.3, 0.9))]
+    (figure,) = drawn(read(hand_made(scores=scores(*rows))).on("digits")).values()
+    low, high = figure.axes[0].get_ylim()
+    assert low < min(0.5, lowest)
+    assert high > 0.9
