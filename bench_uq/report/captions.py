@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bench_uq.report.cells import Column, Row, Table
 from bench_uq.report.names import ARROWS, level_name
-from bench_uq.report.tables import Column, Row, Table
 
 __all__ = ["ARROWS", "caption", "counted", "heading", "level_name", "notes", "seeds_phrase", "unconverged", "wrap"]
 

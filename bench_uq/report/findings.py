@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from bench_uq.report.cells import Column
 from bench_uq.report.frames import Results
 from bench_uq.report.names import level_name
 from bench_uq.report.summaries import Scored, levels, summarise, unseen_conditions
-from bench_uq.report.tables import Column
 from bench_uq.report.verdicts import verdicts
 from bench_uq.statistics import ALPHA, POWER, Comparison
 

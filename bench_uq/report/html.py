@@ -12,13 +12,14 @@ from typing import Any
 
 from bench_uq.report.again import commands, report_command
 from bench_uq.report.captions import caption, counted, heading
+from bench_uq.report.cells import Cell, Table
 from bench_uq.report.downloads import Download, downloads
 from bench_uq.report.frames import Results
 from bench_uq.report.leaderboard import leaderboard
 from bench_uq.report.page_cards import cards
 from bench_uq.report.page_charts import charts
 from bench_uq.report.page_runs import environments, runs
-from bench_uq.report.tables import Cell, Table, overview
+from bench_uq.report.tables import overview
 
 #: What stands beneath the leaderboard.
 _NOTES = (

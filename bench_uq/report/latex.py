@@ -6,21 +6,12 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from bench_uq.report.captions import caption, heading, wrap
+from bench_uq.report.cells import Cell, Column, Row, Table
 from bench_uq.report.frames import Results, Seeds
 from bench_uq.report.names import printable, slug
 from bench_uq.report.published import Compared, Comparison, comparison
 from bench_uq.report.published import caption as published_caption
-from bench_uq.report.tables import (
-    Cell,
-    Column,
-    Row,
-    Table,
-    clean_table,
-    cost_table,
-    level_tables,
-    rank_table,
-    unseen_tables,
-)
+from bench_uq.report.tables import clean_table, cost_table, level_tables, rank_table, unseen_tables
 
 #: What the names of the fragments of one dataset go on with, beside that of clean data.
 KINDS = ("unseen", "levels", "cost", "published")

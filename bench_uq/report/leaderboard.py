@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench_uq.report.captions import ARROWS, level_name
+from bench_uq.report.cells import BY, TITLES, cell, decimals
 from bench_uq.report.frames import BESIDE, Results
 from bench_uq.report.style import Look, looks
 from bench_uq.report.summaries import Shown, Summary, methods_shown, summarise
-from bench_uq.report.tables import BY, CLEAN, DETECTION, TITLES, UNSEEN, cell, decimals
+from bench_uq.report.tables import CLEAN, DETECTION, UNSEEN
 from bench_uq.report.verdicts import verdicts
 
 #: The scores that are shown unless others are asked for.

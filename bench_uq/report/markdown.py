@@ -8,12 +8,13 @@ from pathlib import PurePosixPath
 
 from bench_uq.report.again import commands, report_command
 from bench_uq.report.captions import caption, counted, heading, notes, seeds_phrase
+from bench_uq.report.cells import Cell, Table
 from bench_uq.report.findings import findings
 from bench_uq.report.frames import Results
 from bench_uq.report.names import printable
 from bench_uq.report.published import Comparison, comparison, legend
 from bench_uq.report.summaries import underconfidence
-from bench_uq.report.tables import Cell, Table, overview, rank_table
+from bench_uq.report.tables import overview, rank_table
 
 #: By how much the accuracy must exceed the mean confidence for a method to be called underconfident.
 UNDERCONFIDENT = 0.02

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench_uq.report.captions import ARROWS, level_name
+from bench_uq.report.cells import TITLES
 from bench_uq.report.frames import BESIDE, Results
 from bench_uq.report.summaries import (
     Curve,
@@ -17,6 +18,7 @@ from bench_uq.report.summaries import (
     Summary,
     band_seed,
     curve_table,
+    directions,
     highest_entropy,
     levels,
     mean_curve,
@@ -24,7 +26,7 @@ from bench_uq.report.summaries import (
     shown,
     summarise,
 )
-from bench_uq.report.tables import LEVEL_AXES, TITLES, directions
+from bench_uq.report.tables import LEVEL_AXES
 
 Chart = dict[str, Any]
 

@@ -9,9 +9,10 @@ from itertools import groupby
 from bench_uq.references import TEST_ERROR, Reference
 from bench_uq.report.captions import ARROWS, level_name
 from bench_uq.report.captions import notes as marks
+from bench_uq.report.cells import Cell, Column, Row, Table, cell, decimals, fixed
 from bench_uq.report.frames import Results, Seeds
 from bench_uq.report.summaries import Place, Summary, summarise
-from bench_uq.report.tables import CLEAN, Cell, Column, Row, Table, cell, decimals, fixed
+from bench_uq.report.tables import CLEAN
 
 
 @dataclass(frozen=True)

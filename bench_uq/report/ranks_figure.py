@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 
 from bench_uq.report import panels
 from bench_uq.report.captions import ARROWS, wrap
+from bench_uq.report.cells import TITLES
 from bench_uq.report.frames import Results
 from bench_uq.report.style import COLUMN, PAGE, Look, Options, text
 from bench_uq.report.summaries import directions
-from bench_uq.report.tables import TITLES
 from bench_uq.report.verdicts import ranking
 from bench_uq.statistics import ALPHA, Ranks, cliques
 

@@ -12,8 +12,9 @@ from scipy import stats
 
 import bench_uq
 from bench_uq.errors import UsageError
+from bench_uq.report.cells import fixed
 from bench_uq.report.frames import read
-from bench_uq.report.tables import clean_table, fixed
+from bench_uq.report.tables import clean_table
 
 
 def test_frame_holds_the_numbers_of_the_tables(make_results: Callable[..., Path], tmp_path: Path) -> None:

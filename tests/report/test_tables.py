@@ -10,21 +10,12 @@ from pathlib import Path
 import pytest
 
 from bench_uq.report.captions import caption, heading, wrap
+from bench_uq.report.cells import Cell, decimals, fixed
 from bench_uq.report.frames import Results, read, select
 from bench_uq.report.latex import table_float
 from bench_uq.report.markdown import summary
 from bench_uq.report.summaries import Summary
-from bench_uq.report.tables import (
-    Cell,
-    clean_table,
-    cost_table,
-    decimals,
-    fixed,
-    level_tables,
-    overview,
-    rank_table,
-    unseen_tables,
-)
+from bench_uq.report.tables import clean_table, cost_table, level_tables, overview, rank_table, unseen_tables
 
 
 def scored(method: str, metric: str, values: list[object]) -> list[dict[str, object]]:
