@@ -49,7 +49,7 @@ def pair_found(seeds: int, shift: float) -> float:
 
 
 def false_losers(seeds: int, spreads: np.ndarray) -> tuple[float, float]:
-    """Return how often a column of equal methods has a loser, by all pairs as in reports, and by pairs with the best."""
+    """Return how often a column of equal methods has a loser, by all pairs as here and by those with the best."""
 
     def by_all(random: np.random.Generator) -> bool:
         found = compare(columns(scores(random, seeds, spreads)), "higher")
