@@ -35,7 +35,9 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
         return None
     seeds = {name: _fewest(own[name] for own in found.values() if name in own) for name in results.methods}
     width = COLUMN if len(priced) == 1 and len(results.methods) <= 6 else PAGE
-    handles = [*_method_handles(results, seeds, looks), *_front_handle(results)]
+    ends = (one for own in found.values() for point in own.values() for one in point)
+    spread = panels.range_handle("whiskers", ends)
+    handles = [*_method_handles(results, seeds, looks), *spread, *_front_handle(results)]
     figure = panels.sheet(width, 1.8 * len(scores) + 0.4, handles)
     grid = figure.subplots(len(scores), len(priced), sharex="col", sharey="row", squeeze=False)
     places = {
@@ -111,11 +113,11 @@ def _method_handles(results: Results, seeds: Mapping[str, int], looks: Mapping[s
 
 
 def _front_handle(results: Results) -> list[Artist]:
-    """Return the entry of a legend for the front, in which unconverged methods have no place."""
+    """Return the entry of a legend for the front of the means, in which unconverged methods have no place."""
     ordered = comparable(results)
     if len(ordered) < 2:
         return [Line2D([], [], linestyle="none", label=f"no front: {len(ordered) or 'none'} converged")]
-    name = "Pareto front" if len(ordered) == len(results.methods) else "front of the converged"
+    name = "Pareto front of the means" if len(ordered) == len(results.methods) else "front of the converged means"
     return [Line2D([], [], **_FRONT, label=name)]
 
 

@@ -41,7 +41,9 @@ def _figure(
     methods, summaries = methods_shown(results, [condition]), summarise(results)
     seeds = {method: _fewest(summaries, method, condition, metrics) for method in methods}
     calibrated = _calibrated(summaries, condition, values) if "ece" in metrics else []
-    handles = [*panels.method_handles(results, seeds, looks), *_calibrated_handle(calibrated)]
+    drawn = (summaries.get((name, condition, at, metric)) for name in methods for at in values for metric in metrics)
+    spread = panels.range_handle("band" if len(values) > 1 else "whiskers", filter(None, drawn))
+    handles = [*panels.method_handles(results, seeds, looks), *spread, *_calibrated_handle(calibrated)]
     rows = math.ceil(len(metrics) / _COLUMNS)
     figure = panels.sheet(PAGE, 1.85 * rows + 0.3, handles)
     grid = [figure.add_subplot(rows, min(len(metrics), _COLUMNS), place + 1) for place in range(len(metrics))]
@@ -128,4 +130,4 @@ def _calibrated(summaries: Mapping[Place, Summary], condition: str, values: list
 
 def _calibrated_handle(calibrated: Sequence[float]) -> list[Artist]:
     """Return the entry of a legend that explains the broken line beneath the ECE."""
-    return [Line2D([], [], **_KNOWN, label="ECE if calibrated")] if calibrated else []
+    return [Line2D([], [], **_KNOWN, label="ECE if calibrated (highest)")] if calibrated else []

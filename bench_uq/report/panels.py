@@ -10,12 +10,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from bench_uq.report.captions import level_name, wrap
 from bench_uq.report.frames import Results
 from bench_uq.report.style import COLUMN, PAGE, Look, Options, text
-from bench_uq.report.summaries import Curve, Shown
+from bench_uq.report.summaries import Curve, Shown, Summary
 
 #: Inches that a line of a legend takes, and that a letter of it takes on average.
 _LINE, _LETTER = 0.15, 0.064
@@ -99,6 +100,17 @@ def fewest(curves: Iterable[Curve]) -> int:
 def left_out(count: int) -> list[Artist]:
     """Return the entry of a legend that tells how many conditions are not shown, if there are any."""
     return [Line2D([], [], linestyle="none", label=f"({count} more not shown)")] if count else []
+
+
+def range_handle(drawn: Literal["band", "whiskers"], summaries: Iterable[Summary]) -> list[Artist]:
+    """Return the entry of a legend that says what bands or whiskers are, if one of the means is of several seeds."""
+    if all(one.seeds < 2 for one in summaries):
+        return []
+    name = f"{drawn}: range over seeds"
+    if drawn == "band":
+        return [Patch(color="#666666", alpha=0.3, linewidth=0, label=name)]
+    cross: Options = {"linestyle": "none", "marker": "+", "markersize": 9, "markeredgewidth": 0.8}
+    return [Line2D([], [], color="#666666", label=name, **cross)]
 
 
 def dagger_handle(results: Results) -> list[Artist]:

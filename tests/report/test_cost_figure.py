@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,18 @@ def test_steps_go_through_the_front(results_of: Callable[..., Results]) -> None:
     right, top = axes.get_xlim()[1], axes.get_ylim()[1]
     assert np.asarray(steps.get_xdata()).tolist() == pytest.approx([15, 15, 60, right])
     assert np.asarray(steps.get_ydata()).tolist() == pytest.approx([top, 0.5, 0.2, 0.2])
+
+
+def test_legend_says_what_whiskers_and_front_are(results_of: Callable[..., Results]) -> None:
+    """Whiskers are named where a method has several seeds, and the front is one of the means, of all or of some."""
+    results = results_of()
+    assert legend(drawn(results))[-2:] == ["whiskers: range over seeds", "Pareto front of the means"]
+    first = replace(
+        results, runs=results.runs[results.runs["seed"] == 0], scores=results.scores[results.scores["seed"] == 0]
+    )
+    assert legend(drawn(first)) == ["map", "dropout", "mnf", "Pareto front of the means"]
+    loose = results.runs.assign(converged=results.runs["converged"].where(results.runs["method"] != "mnf", "False"))
+    assert legend(drawn(replace(results, runs=loose)))[-1] == "front of the converged means"
 
 
 def test_unconverged_methods_are_on_no_front(results_of: Callable[..., Results]) -> None:

@@ -65,6 +65,16 @@ def test_mean_and_range_over_seeds(hand_made: Callable[..., Path]) -> None:
     assert {(x, y) for x, y in corners.tolist()} == {(0.0, 0.0), (0.0, 2.0), (0.5, 0.5), (0.5, 2.5)}
 
 
+@pytest.mark.parametrize(("levels", "kind"), [((0.0, 0.5), "band"), ((0.5,), "whiskers")])
+def test_legend_says_what_the_spread_is(hand_made: Callable[..., Path], levels: tuple[float, ...], kind: str) -> None:
+    """Bands, or whiskers at a single level, are named where there are several seeds, and not where there is one."""
+    for seeds, expected in (((0, 1), ["map", f"{kind}: range over seeds"]), ((0,), ["map"])):
+        rows = [("map", seed, level, "entropy", level + seed) for seed in seeds for level in levels]
+        results = read(hand_made(scores=scores(*rows), folder=f"{len(seeds)}")).on("digits")
+        (figure,) = drawn(results).values()
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == expected
+
+
 def test_a_missing_level_is_a_gap(hand_made: Callable[..., Path]) -> None:
     """Where a method has no value its line is broken, and the legend counts the seeds of the weakest point."""
     rows = [("map", seed, level, "entropy", 1.0) for seed in (0, 1) for level in (0.0, 0.2, 0.5)]
@@ -72,7 +82,11 @@ def test_a_missing_level_is_a_gap(hand_made: Callable[..., Path]) -> None:
     holes = [("mnf", 0, level, "entropy", "" if level == 0.2 else 2.0) for level in (0.0, 0.2, 0.5)]
     (figure,) = drawn(read(hand_made(scores=scores(*rows, *holes))).on("digits")).values()
     np.testing.assert_array_equal(figure.axes[0].lines[1].get_ydata(), [2, np.nan, 2])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["map (1/2 seeds)", "mnf"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "map (1/2 seeds)",
+        "mnf",
+        "band: range over seeds",
+    ]
 
 
 def test_ece_of_calibrated_models_is_hinted(hand_made: Callable[..., Path]) -> None:
@@ -86,7 +100,7 @@ def test_ece_of_calibrated_models_is_hinted(hand_made: Callable[..., Path]) -> N
     (figure,) = drawn(read(hand_made(scores=scores(*rows))).on("digits")).values()
     *_, line = figure.axes[0].lines
     assert np.asarray(line.get_ydata()).tolist() == [0.02, 0.02]
-    assert figure.legends[0].get_texts()[-1].get_text() == "ECE if calibrated"
+    assert figure.legends[0].get_texts()[-1].get_text() == "ECE if calibrated (highest)"
 
 
 def test_one_level_shows_methods_side_by_side(hand_made: Callable[..., Path]) -> None:
