@@ -40,7 +40,7 @@ def histogram(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     titles = [panels.label(results, name, panels.fewest(curves[name]), letters) for name in methods]
     height = rows * (1.3 + 0.14 * panels.lines_of(titles)) + 0.3
     figure = panels.sheet(width, height, _condition_handles(results, conditions))
-    grid = panels.grid(figure, len(methods), columns, "entropy (nats)", "share of examples")
+    grid = panels.grid(figure, len(methods), columns, "entropy (nats)", "share of examples\n(square-root scale)")
     for axes, method, title in zip(grid, methods, titles, strict=True):
         axes.set_title(title, pad=10)
         _overlay(axes, curves[method], looks[method], highest)

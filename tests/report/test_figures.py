@@ -194,6 +194,15 @@ def test_panels_of_any_method_have_one_size(hand_made: Callable[..., Path]) -> N
     assert uppers[0].height > 0.3
 
 
+def test_histograms_tell_that_their_scale_is_no_common_one(twelve: Results) -> None:
+    """The axis of the shares, on which half the height is a quarter, is named so."""
+    with styled():
+        (figure,) = FIGURES["entropy-histogram"](twelve.on("digits"), looks(twelve.methods)).values()
+    for place, axes in enumerate(figure.axes):
+        assert axes.get_yscale() == "function"
+        assert axes.get_ylabel() == ("" if place % 4 else "share of examples\n(square-root scale)")
+
+
 def test_looks_are_fixed_and_distinct() -> None:
     """The five known methods look the same whatever else is there, and twelve have twelve colours and marks."""
     few, many = looks(["mnf"]), looks(METHODS + LONG)
