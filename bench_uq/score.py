@@ -269,7 +269,10 @@ def cell(value: Any) -> str:
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
-    """Return the scores of a suite's folder, or of a scores.csv, with the columns of SCORES; level is NaN without."""
+    """Return the scores of a suite's folder, or of a scores.csv, with the columns of SCORES; level is NaN without.
+
+    ``attrs["unconverged"]`` lists dataset and method of those with a run that had not converged, by the runs.csv beside.
+    """
     import pandas as pd
 
     path = Path(path)
@@ -285,4 +288,14 @@ def read_scores(path: str | Path) -> pd.DataFrame:
         raise UsageError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
     if tuple(frame.columns) != SCORES:
         raise UsageError(f"{file} has not the columns {', '.join(SCORES)}")
+    frame.attrs["unconverged"] = unconverged(file.with_name("runs.csv"))
     return frame
+
+
+def unconverged(file: Path) -> list[tuple[str, str]]:
+    """Return dataset and method of those with a finished run that had not converged; empty without the file."""
+    if not file.is_file():
+        return []
+    rows = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"), newline=""))
+    loose = {(row["dataset"], row["method"]) for row in rows if (row["status"], row["converged"]) == ("ok", "False")}
+    return sorted(loose)

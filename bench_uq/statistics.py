@@ -29,8 +29,8 @@ class Comparison:
 
     ``tied`` holds the best and what is not distinguishable from it, ``worse`` what is, by its adjusted p-value;
     ``apart`` what shares fewer than two seeds with the best, so that nothing can be said. ``behind`` is by how much the
-    best is better, in the mean over shared seeds; ``detectable`` is the difference that ``seeds`` seeds, the fewest
-    that two methods share, would find with a probability of POWER.
+    best is better, in the mean over shared seeds, below 0 where what is tied is ahead on these; ``detectable`` is the
+    difference that ``seeds`` seeds, the fewest that two methods share, would find with a probability of POWER.
     """
 
     best: str
@@ -151,16 +151,11 @@ def _best(
     adjusted: Mapping[tuple[str, str], float],
     sign: int,
 ) -> str:
-    """Return the method of the best mean among those that none is better than on the seeds that both have."""
+    """Return the method of the best mean over its seeds among those that none is better than on the seeds of both."""
     compared = sorted({name for pair in pairs for name in pair})
     beaten = {pair[1] if pairs[pair].ahead > 0 else pair[0] for pair, p in adjusted.items() if p <= ALPHA}
-    shared = set.intersection(*(set(values[name]) for name in compared))
-
-    def mean(name: str) -> float:
-        own = values[name]
-        return sign * float(np.mean([own[seed] for seed in (shared if len(shared) > 1 else own)]))
-
-    return max([name for name in compared if name not in beaten] or compared, key=mean)
+    unbeaten = [name for name in compared if name not in beaten]
+    return max(unbeaten or compared, key=lambda name: sign * float(np.mean(list(values[name].values()))))
 
 
 def detectable_difference(spread: float, seeds: int, comparisons: int = 1) -> float:

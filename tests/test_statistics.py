@@ -84,6 +84,14 @@ def test_a_method_is_not_worse_for_seeds_that_others_lack() -> None:
     assert found.behind["many"] == pytest.approx(0.052)
 
 
+def test_the_best_has_the_best_mean_of_those_that_none_beats() -> None:
+    """A failed seed of a third method changes nothing of which of two has the better mean, as a table shows it."""
+    values = {"a": by_seed(0.020, 0.011, 0.016), "b": by_seed(0.019, 0.017, 0.018), "c": {0: 0.05, 2: 0.04}}
+    found = compare(values, "lower")
+    assert found is not None
+    assert (found.best, found.tied) == ("a", ("a", "b", "c"))
+
+
 def test_whatever_is_worse_is_behind() -> None:
     """On random seeds, some missing, nothing is called worse that is ahead, and the best is beaten by none."""
     random = np.random.default_rng(0)

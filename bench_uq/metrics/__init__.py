@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench_uq.contracts import Predictions
 from bench_uq.errors import unknown
-from bench_uq.metrics import calibration, detection, proper_scores, regression, selective, uncertainty
+from bench_uq.metrics import calibration, detection, extent, proper_scores, regression, selective, uncertainty
 from bench_uq.metrics.metric import Metric, card
 
 __all__ = ["METRICS", "Metric", "applicable", "card", "find"]
@@ -17,6 +17,7 @@ METRICS: tuple[Metric, ...] = (
     *detection.METRICS,
     *selective.METRICS,
     *regression.METRICS,
+    *extent.METRICS,
 )
 
 

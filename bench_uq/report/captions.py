@@ -65,12 +65,13 @@ def notes(table: Table) -> list[str]:
         "ECE (calibrated): what a perfectly calibrated model would show for as many examples.": "ece" in metrics
         and "ece_if_calibrated" in metrics,
         "AUROC: told from clean data by predictive entropy.": "auroc_entropy" in metrics and "entropy" not in under,
-        "MI: mutual information of label and draw; 1 – max p: of the mean probabilities.": "MI" in under,
+        "MI: mutual information of label and draw, none where draws do not differ.": "MI" in under,
+        "1 – max p: of the mean probabilities.": "MI" in under,
         "Unseen data are the positive class.": "MI" in under,
         "k/p: k of p planned seeds finished.": not all(row.seeds.complete for row in table.rows),
         "(n=k): k of the finished seeds have this value.": any(cell.values is not None for cell in cells),
         "–: no value.": not all(cell.mean for cell in cells),
-        f"† Not converged, so that no ordering is claimed: {loose}.": bool(loose),
+        f"† Not converged: {loose}.": bool(loose),
         f"Trained elsewhere, convergence unknown: {', '.join(unknown)}.": bool(unknown),
     }
     return [sentence for sentence, holds in said.items() if holds]
@@ -89,7 +90,8 @@ def _seeds(table: Table) -> str:
 
 
 def unconverged(rows: tuple[Row, ...]) -> str:
-    """Return the methods with runs that had not converged, and how many of their seeds."""
-    return ", ".join(
-        f"{row.method} ({row.seeds.unconverged} of {row.seeds.finished} seeds)" for row in rows if row.seeds.unconverged
-    )
+    """Say of how many seeds that is, where it is not of all; empty without a method that had not converged."""
+    loose = [row for row in rows if row.seeds.unconverged]
+    some = [row for row in loose if row.seeds.unconverged < row.seeds.finished]
+    counts = ", ".join(f"{row.method}: {row.seeds.unconverged} of {row.seeds.finished} seeds" for row in some)
+    return ("no ordering is claimed" + (f" ({counts})" if counts else "")) if loose else ""

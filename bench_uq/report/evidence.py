@@ -15,12 +15,25 @@ def evidence(results: Results) -> tuple[str, ...]:
     runs = results.runs[results.runs["status"] == "ok"]
     facts = {
         "network": ", ".join(sorted(set(runs["network"]) - {""})),
-        "epochs": _span(runs["epochs"]),
+        "epochs": _by_method(results, runs, "epochs"),
         "draws": (f"at most {_span(runs['draws'])}" if runs["draws"].notna().any() else ""),
         "device": ", ".join(_devices(results, runs)),
     }
     said = "; ".join(f"{name}: {value}" for name, value in facts.items() if value)
     return (*([f"{said[0].upper()}{said[1:]}."] if said else []), *_mixed(runs))
+
+
+def _by_method(results: Results, runs: pd.DataFrame, name: str) -> str:
+    """Return a setting; where methods differ in it, each value with its methods, the commonest for all others."""
+    spans = {method: _span(runs.loc[runs["method"] == method, name]) for method in results.methods}
+    groups: dict[str, list[str]] = {}
+    for method, span in spans.items():
+        if span:
+            groups.setdefault(span, []).append(method)
+    if len(groups) < 2:
+        return next(iter(groups), "")
+    *few, most = sorted(groups, key=lambda span: len(groups[span]))
+    return ", ".join([*(f"{span} ({', '.join(groups[span])})" for span in few), f"{most} (others)"])
 
 
 def _span(values: pd.Series) -> str:

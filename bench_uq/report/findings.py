@@ -7,11 +7,11 @@ import math
 from bench_uq.report.cells import Column
 from bench_uq.report.frames import Results
 from bench_uq.report.names import level_name
-from bench_uq.report.summaries import Scored, levels, summarise, unseen_conditions
+from bench_uq.report.summaries import Scored, highest_entropy, levels, summarise, unseen_conditions
 from bench_uq.report.verdicts import verdicts
 from bench_uq.statistics import ALPHA, POWER, Comparison
 
-#: The scores that sentences are about: on clean data, on unseen data, at the strongest level of an attack or shift.
+#: The scores that sentences are about: on clean data, on unseen data, under attacks and shifts.
 ON_CLEAN = ("accuracy", "rmse", "nll", "brier", "crps", "ece")
 ON_UNSEEN = ("auroc_entropy",)
 AT_STRONGEST = ("accuracy", "nll")
@@ -31,20 +31,31 @@ def findings(results: Results) -> list[str]:
         seeds = min(found[scored].seeds for scored in told)
         sentences.append(
             f"Methods are compared in pairs over at least {seeds} shared seeds; all claims on one score together are "
-            f"wrong in at most {ALPHA:.0%} of such reports (Holm). A difference that would be seen is found with a "
-            f"probability of {POWER:.0%} between two methods that differ by the middle spread of all pairs."
+            f"wrong in at most {ALPHA:.0%} of such reports (Holm). Power is the chance to see such a difference "
+            "between two methods of the middle spread of all pairs: less noisy ones show smaller differences."
         )
     return sentences
 
 
 def _asked(results: Results) -> list[Scored]:
     """Return the scores that sentences are about."""
-    strongest = [(name, max(values)) for name, values in levels(results).items()]
+    strongest = [(name, _strongest(results, name, values)) for name, values in levels(results).items()]
     return [
         *(("clean", None, metric) for metric in ON_CLEAN),
         *((name, None, metric) for name in unseen_conditions(results) for metric in ON_UNSEEN),
         *((name, level, metric) for name, level in strongest for metric in AT_STRONGEST),
     ]
+
+
+def _strongest(results: Results, condition: str, values: list[float]) -> float:
+    """Return the highest level at which some method is right more often than chance; the highest where none is."""
+    highest = highest_entropy(results)
+    chance = math.exp(-highest) if highest else 0.0
+    best: dict[float, float] = {}
+    for (_, name, level, metric), one in summarise(results).items():
+        if name == condition and level is not None and metric == "accuracy":
+            best[level] = max(best.get(level, 0.0), one.mean)
+    return max((level for level, accuracy in best.items() if accuracy > chance), default=max(values))
 
 
 def _sentence(results: Results, scored: Scored, found: Comparison) -> str:
@@ -63,7 +74,7 @@ def _sentence(results: Results, scored: Scored, found: Comparison) -> str:
     if found.apart:
         parts.append(f"not compared with it: {', '.join(found.apart)}")
     if math.isfinite(found.detectable):
-        parts.append(f"a difference of {found.detectable:.2g} would be seen")
+        parts.append(f"{POWER:.0%} power from {found.detectable:.2g} on")
     return f"{_named(scored)}: {'; '.join(parts)}."
 
 

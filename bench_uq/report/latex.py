@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from bench_uq.report.captions import caption, heading, wrap
 from bench_uq.report.cells import Cell, Column, Row, Table
 from bench_uq.report.frames import Results, Seeds
 from bench_uq.report.names import printable, slug
-from bench_uq.report.published import Compared, Comparison, comparison
+from bench_uq.report.published import Compared, Comparison, comparison, sources
 from bench_uq.report.published import caption as published_caption
 from bench_uq.report.tables import clean_table, cost_table, level_tables, rank_table, unseen_tables
 
@@ -19,8 +19,8 @@ KINDS = ("unseen", "levels", "cost", "published")
 WIDTH = 397.0
 #: Letters of a method's name in one line of a table.
 NAME_WIDTH = 26
-#: The same where ours stands against published, and letters of a source and of the numbers of its notes in one line.
-COMPARED_WIDTH, SOURCE_WIDTH, NOTES_WIDTH = 20, 20, 9
+#: The same where ours stands against published.
+COMPARED_WIDTH = 20
 #: Points that letters take in 8 point type, the next smaller and the bold type as a share of that, and the room between
 #: columns.
 _NARROW, _WIDE, _DIGIT, _LOWER, _OTHER = 2.4, 7.1, 4.25, 4.4, 6.6
@@ -55,12 +55,13 @@ _ESCAPES = str.maketrans(_SPECIAL)
 
 _MAIN = r"""\documentclass[10pt]{{article}}
 \usepackage{{booktabs}}
-% A text of 6.5 by 9 inches and some room between captions and tables, without a package.
+% A text of 6.5 by 9 inches, pages filled from their top, without a package.
 \setlength{{\textwidth}}{{6.5in}}
 \setlength{{\oddsidemargin}}{{0in}}
 \setlength{{\textheight}}{{9in}}
 \setlength{{\topmargin}}{{-0.5in}}
-\setlength{{\belowcaptionskip}}{{5pt}}
+\raggedbottom
+\makeatletter\setlength{{\@fptop}}{{0pt}}\makeatother
 \pagestyle{{myheadings}}
 \markright{{{title}}}
 \begin{{document}}
@@ -83,15 +84,30 @@ def fragments(results: Results) -> dict[str, str]:
         texts[f"{name}.tex"] = table_float(clean_table(own), _label(results, "table", dataset))
         for kind, tables in {"unseen": unseen_tables(own), "levels": level_tables(own)}.items():
             for condition, group in groupby(tables, key=lambda table: table.columns[0].condition):
-                floats = [table_float(table, _label(results, kind, dataset, table.columns[0])) for table in group]
+                named = [
+                    (table, table.columns[0].metric.replace("_", "-") if kind == "levels" else "") for table in group
+                ]
+                floats = [table_float(table, _label(results, kind, dataset, condition, name)) for table, name in named]
                 texts[f"{name}-{kind}-{slug(condition)}.tex"] = "\n".join(floats)
         texts[f"{name}-cost.tex"] = table_float(cost_table(own), _label(results, "cost", dataset))
         if published := comparison(own):
             texts[f"{name}-published.tex"] = comparison_float(published, _label(results, "published", dataset))
     if ranks := rank_table(results):
-        texts["ranks.tex"] = table_float(ranks, _label(results, "ranks", "all"))
-    inputs = "\n".join(f"\\input{{{name}}}\n\\clearpage" for name in texts)
+        texts["ranks.tex"] = table_float(ranks, _label(results, "ranks", ""))
+    inputs = "\n".join(_inputs(texts))
     return {**texts, "main.tex": _MAIN.format(title=escape(results.title or results.suite), inputs=inputs)}
+
+
+def _inputs(texts: Mapping[str, str]) -> list[str]:
+    """Return the lines that show fragments, and flush their floats before there are too many or pages become thin."""
+    lines, waiting = [], 0
+    for name, text in texts.items():
+        lines.append(f"\\input{{{name}}}")
+        waiting += text.count("\\begin{table*}")
+        if waiting >= 4:
+            lines.append("\\clearpage")
+            waiting = 0
+    return lines
 
 
 def table_float(table: Table, label: str) -> str:
@@ -99,44 +115,50 @@ def table_float(table: Table, label: str) -> str:
     blocks = "\n  \\par\\medskip\n".join(_tabular(table, chosen) for chosen in blocks_of(table))
     return (
         "\\begin{table*}[htbp]\n  \\centering\n"
-        f"  \\caption{{{escape(caption(table))}}}\n  \\label{{{label}}}\n"
+        f"  \\caption{{{escape(caption(table))}}}\n  \\label{{{label}}}\n  \\vspace{{4pt}}\n"
         f"  \\footnotesize\n  \\setlength{{\\tabcolsep}}{{{_GAP / 2:g}pt}}\n{blocks}\n\\end{{table*}}\n"
     )
 
 
 def comparison_float(table: Comparison, label: str) -> str:
-    """Return ours against published as a float; what names and sources take beyond a line stands beneath."""
+    """Return ours against published as a float; rows name the sources and notes beneath by letter and number."""
+    known = sources(table)
     groups = "\n    \\addlinespace\n".join(
         "\n".join(
             [
                 rf"    \multicolumn{{9}}{{@{{}}l@{{}}}}{{\emph{{{escape(group.title)}}}}} \\",
-                *(rf"    {line} \\" for row in group.rows for line in _compared(row)),
+                *(rf"    {line} \\" for row in group.rows for line in _compared(row, known)),
             ]
         )
         for group in table.groups
     )
     heads = [rf"\multicolumn{{2}}{{c}}{{{head}}}" for head in ("Ours", "Published")]
+    beneath = [f"({_letter(place)}) {text}" for place, text in enumerate(known)]
+    beneath += [f"({number}) {note}" for number, note in enumerate(table.notes, start=1)]
     return (
         "\\begin{table*}[htbp]\n  \\centering\n"
-        f"  \\caption{{{escape(published_caption(table))}}}\n  \\label{{{label}}}\n"
+        f"  \\caption{{{escape(published_caption(table))}}}\n  \\label{{{label}}}\n  \\vspace{{4pt}}\n"
         f"  \\footnotesize\n  \\setlength{{\\tabcolsep}}{{{_GAP / 2:g}pt}}\n"
         "  \\begin{tabular}{@{}lrr@{}lr@{}lrll@{}}\n    \\toprule\n"
         f"    {' & '.join(['Method', 'n', *heads, 'Difference', 'Source', 'Notes'])} \\\\\n    \\midrule\n"
-        f"{groups}\n    \\bottomrule\n  \\end{{tabular}}\n\\end{{table*}}\n"
+        f"{groups}\n    \\bottomrule\n  \\end{{tabular}}\n"
+        f"  \\par\\smallskip\n  \\parbox{{{WIDTH:g}pt}}{{\\scriptsize\\raggedright {escape('; '.join(beneath))}.}}\n"
+        "\\end{table*}\n"
     )
 
 
-def _compared(row: Compared) -> list[str]:
-    """Return the lines of one value: its method, source and notes take as many as they need."""
-    names = _name(row.method, COMPARED_WIDTH, row.seeds)
+def _letter(place: int) -> str:
+    """Return a letter for a source, two where the alphabet ends."""
+    return ("" if place < 26 else chr(96 + place // 26)) + chr(97 + place % 26)
+
+
+def _compared(row: Compared, known: Sequence[str]) -> list[str]:
+    """Return the lines of one value: its method takes as many as it needs."""
+    first, *more = _name(row.method, COMPARED_WIDTH, row.seeds)
     difference = escape(row.difference).replace("-", "$-$") if row.difference else "--"
-    numbers = [str(row.seeds), _cell(row.ours), _cell(row.published), difference]
-    sources = [escape(line) for line in (*wrap(row.source, SOURCE_WIDTH), f"({row.certainty})")]
-    notes = [escape(line) for line in wrap(", ".join(map(str, row.notes)), NOTES_WIDTH)]
-    height = max(map(len, (names, sources, notes)))
-    beside = [part + [""] * (height - len(part)) for part in (names, [" & ".join(numbers)], sources, notes)]
-    beside[1][1:] = [" & ".join([""] * 6)] * (height - 1)
-    return [" & ".join(parts) for parts in zip(*beside, strict=True)]
+    source = f"{_letter(known.index(row.source))} ({row.certainty})"
+    parts = [str(row.seeds), _cell(row.ours), _cell(row.published), difference, source, ", ".join(map(str, row.notes))]
+    return [" & ".join([first, *parts]), *(line + " &" * 8 for line in more)]
 
 
 def guarded(line: str) -> str:
@@ -263,7 +285,6 @@ def _spread(cell: Cell) -> str:
     return (f"±{cell.spread}" if cell.spread else "") + (f" (n={cell.values})" if cell.values is not None else "")
 
 
-def _label(results: Results, kind: str, dataset: str, *columns: Column) -> str:
-    """Return the label of a table, of [a-z0-9-] alone."""
-    parts = [results.suite, dataset, *(part for column in columns for part in (column.condition, column.metric))]
-    return "-".join([kind, *(slug(part, dots=False) for part in parts)])
+def _label(results: Results, kind: str, dataset: str, *further: str) -> str:
+    """Return the label of a table, of [a-z0-9-] alone: its kind, suite and dataset, the condition and the metric."""
+    return "-".join([kind, *(slug(part, dots=False) for part in filter(None, [results.suite, dataset, *further]))])

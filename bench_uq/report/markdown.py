@@ -16,8 +16,8 @@ from bench_uq.report.published import Comparison, comparison, legend
 from bench_uq.report.summaries import underconfidence
 from bench_uq.report.tables import overview, rank_table
 
-#: By how much the accuracy must exceed the mean confidence for a method to be called underconfident.
-UNDERCONFIDENT = 0.02
+#: How far accuracy and mean confidence must be apart, to three decimals, to be called under- or overconfidence.
+MISCALIBRATED = 0.02
 
 # A pipe would end a cell of a table even behind a backslash in some readers, hence an entity; the space of no width
 # keeps an @ from calling somebody.
@@ -42,23 +42,27 @@ def summary(results: Results, figures: Iterable[tuple[str, PurePosixPath]]) -> s
         f"{extent}; {finished} of {counted(len(results.runs), 'run')} finished.",
     ]
     for dataset in results.datasets:
-        lines += ["", *_dataset(results.on(dataset)), *_figures(figures, dataset)]
+        lines += ["", *_dataset(results.on(dataset))]
     if ranks := rank_table(results):
         lines += ["", "## Across datasets", "", *_table(ranks), "", escape(caption(ranks))]
-        lines += _figures(figures, "")
     elif len(results.datasets) > 1:
         lines += ["", "## Across datasets", "", "Nothing is ranked: no two methods share a score on two datasets."]
-    return "\n".join([*lines, *_unfinished(results), *_again(results)]) + "\n"
+    return "\n".join([*lines, *_unfinished(results), *_figures(results, figures), *_again(results)]) + "\n"
 
 
-def _figures(figures: list[tuple[str, PurePosixPath]], dataset: str) -> list[str]:
-    """Return links to the figures of one dataset, each to its forms."""
-    forms: dict[str, list[PurePosixPath]] = {}
-    for name, path in figures:
-        if name == dataset:
-            forms.setdefault(path.stem, []).append(path)
-    links = [f"{stem} ({', '.join(f'[{path.suffix[1:]}]({path})' for path in paths)})" for stem, paths in forms.items()]
-    return ["", f"Figures: {', '.join(links)}"] if links else []
+def _figures(results: Results, figures: list[tuple[str, PurePosixPath]]) -> list[str]:
+    """Return links to the figures, a line a dataset, each to its forms."""
+    lines = []
+    for dataset in [*results.datasets, ""]:
+        forms: dict[str, list[PurePosixPath]] = {}
+        for name, path in figures:
+            if name == dataset:
+                forms.setdefault(path.stem, []).append(path)
+        links = [
+            f"{stem} ({', '.join(f'[{path.suffix[1:]}]({path})' for path in paths)})" for stem, paths in forms.items()
+        ]
+        lines += [f"- {escape(dataset or 'across datasets')}: {', '.join(links)}"] if links else []
+    return ["", "## Figures", "", *lines] if lines else []
 
 
 def _again(results: Results) -> list[str]:
@@ -85,7 +89,7 @@ def _dataset(results: Results) -> list[str]:
         escape(" ".join(marks)),
         "",
         *told,
-        *_underconfident(results),
+        *_calibration(results),
         *(["", *_comparison(published)] if published else []),
     ]
 
@@ -139,16 +143,18 @@ def _cell(cell: Cell) -> str:
     return f"**{text}**" if cell.best else text
 
 
-def _underconfident(results: Results) -> list[str]:
-    """Return a sentence for each method that is clearly more often right on clean data than it says."""
+def _calibration(results: Results) -> list[str]:
+    """Return a sentence for each method that on clean data is clearly more, or less, often right than it says."""
     sentences = []
     for method in results.methods:
         gap, seeds = underconfidence(results, method)
-        if gap > UNDERCONFIDENT:
+        if round(abs(gap), 3) >= MISCALIBRATED:
             planned = results.seeds(method).planned
             some = "" if seeds == planned else f" ({seeds} of {planned} seeds)"
-            below = f"its confidence is on average {gap:.3f} below its accuracy{some}."
-            sentences.append(f"- {escape(method)} is underconfident: {below}")
+            kind, side = ("underconfident", "below") if gap > 0 else ("overconfident", "above")
+            sentences.append(
+                f"- {escape(method)} is {kind}: its confidence is on average {abs(gap):.3f} {side} its accuracy{some}."
+            )
     return sentences
 
 

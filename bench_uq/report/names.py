@@ -16,6 +16,12 @@ def level_name(condition: str) -> str:
     return LEVEL_NAMES.get(condition.partition("[")[0], "level")
 
 
+def level_unit(condition: str) -> str:
+    """Return what the level of a condition is called, with its unit where it has one."""
+    name = level_name(condition)
+    return f"{name} (pixels in [0, 1])" if name == "ε" else name
+
+
 def slug(name: str, *, dots: bool = True, reserved: bool = False) -> str:
     """Return a name of [a-z0-9-], and dots if wanted; one that had to change, or is reserved, ends in its hash."""
     plain = re.sub(r"[^a-z0-9.]+" if dots else r"[^a-z0-9]+", "-", name.lower()).strip("-.")

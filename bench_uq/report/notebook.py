@@ -25,8 +25,8 @@ COLUMNS = (
 def summary(scores: pd.DataFrame | str | Path) -> pd.DataFrame:
     """Return a row a dataset, method, condition, level and metric, summed up over seeds as in the tables of a report.
 
-    ``scores`` is what ``read_scores`` returns, or the folder of a suite, whose unconverged runs then take part in no
-    verdict. ``low`` and ``high`` are the range over seeds, ``ci_low`` and ``ci_high`` Student's 95 % interval of the
+    ``scores`` is what ``read_scores`` returns, perhaps filtered, or the folder of a suite. Methods that its ``attrs`` name
+    as unconverged take part in no verdict. ``low`` and ``high`` are the range over seeds, ``ci_low`` and ``ci_high`` Student's 95 % interval of the
     mean; ``verdict`` is best, tied, worse or apart, empty where nothing is compared; ``behind`` is by how much the best
     is better, ``p`` Holm's adjusted p-value of that where it is worse.
     """
@@ -47,6 +47,8 @@ def _of_scores(scores: pd.DataFrame) -> Results:
     numbers = {name: scores[name].astype("float64") for name in ("level", "value")}
     scores = scores.assign(**numbers).reset_index(drop=True)
     runs = scores[["dataset", "method", "seed"]].drop_duplicates().assign(status="ok", converged="")
+    loose = {tuple(pair) for pair in scores.attrs.get("unconverged", ())}
+    runs.loc[[pair in loose for pair in zip(runs["dataset"], runs["method"], strict=True)], "converged"] = "False"
     return Results("scores", runs, scores, pd.DataFrame(columns=["dataset"]))
 
 

@@ -69,9 +69,13 @@ def comparison(results: Results) -> Comparison | None:
 
 
 def caption(table: Comparison) -> str:
-    """Return the caption: what is compared, how it is written, and what each note says."""
-    notes = [f"({number}) {note}." for number, note in enumerate(table.notes, start=1)]
-    return " ".join([f"{table.dataset}: ours against published.", *legend(table), *notes])
+    """Return the caption: what is compared, and how it is written."""
+    return " ".join([f"{table.dataset}: ours against published.", *legend(table)])
+
+
+def sources(table: Comparison) -> list[str]:
+    """Return what the values of others come from, each once, in the order of the rows."""
+    return list(dict.fromkeys(row.source for row in table.rows))
 
 
 def legend(table: Comparison) -> list[str]:

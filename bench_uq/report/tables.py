@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from bench_uq.report.cells import BY, Cell, Column, Row, Table, cell, decimals, fixed
 from bench_uq.report.evidence import evidence
 from bench_uq.report.frames import Results, Seeds
-from bench_uq.report.names import ARROWS, level_name
+from bench_uq.report.names import ARROWS, level_unit
 from bench_uq.report.summaries import (
     Place,
     Summary,
@@ -19,7 +19,7 @@ from bench_uq.report.summaries import (
     summarise,
     unseen_conditions,
 )
-from bench_uq.report.verdicts import Ranking, ranking, verdicts
+from bench_uq.report.verdicts import Ranking, ranking, verdicts, without_draws
 
 #: The scores of clean data that a table shows, of any task, in this order.
 CLEAN = ("accuracy", "rmse", "nll", "brier", "crps", "ece", "ece_if_calibrated", "adaptive_ece", "picp", "mpiw")
@@ -46,13 +46,16 @@ COST = ("parameters", "epochs", "draws", "train_seconds", "seconds_per_1000", "p
 RANKED = ("accuracy", "rmse", "nll", "brier", "crps", "ece")
 #: What a table of ranks is called.
 RANKS = "mean ranks across datasets on clean data, 1 for the best"
+#: What is said where it looks like a mistake.
+ODD = "A mean in bold may be behind one that is not: it varies more from seed to seed, or the other is not compared."
 #: Costs that are counted, not measured: they have no spread unless seeds differ.
 COUNTED = ("parameters", "epochs", "draws")
 
 
 def clean_table(results: Results) -> Table:
     """Return the table of clean data of the results on one dataset."""
-    return _table(results, "clean data", _clean_columns(results), results.methods)
+    subject = f"clean data{_extent(results, 'clean')}"
+    return _table(results, subject, _clean_columns(results), results.methods)
 
 
 def overview(results: Results) -> Table:
@@ -74,7 +77,12 @@ def unseen_tables(results: Results) -> list[Table]:
         columns = [column for column in asked if (column.metric, name) in measured]
         if columns:
             tables.append(
-                _table(results, f"{name}, unseen, told from clean data", columns, methods_shown(results, [name]))
+                _table(
+                    results,
+                    f"{name}{_extent(results, name)}, unseen, told from clean data",
+                    columns,
+                    methods_shown(results, [name]),
+                )
             )
     return tables
 
@@ -85,7 +93,7 @@ def level_tables(results: Results) -> list[Table]:
     return [
         _table(
             results,
-            f"{_in_words(metric)} under {condition}, by {level_name(condition)}",
+            f"{_in_words(metric)} under {condition}{_extent(results, condition)}, by {level_unit(condition)}",
             [Column(metric, condition, level) for level in values],
             methods_shown(results, [condition]),
         )
@@ -120,7 +128,8 @@ def rank_table(results: Results) -> Table | None:
         if any(method in own for own in cells)
     )
     remarks = [_rank_remark(column, placed[column.metric]) for column in columns]
-    return Table("", columns, rows, RANKS, tuple(remarks), claimed * len(columns))
+    told = sum(one.tells for one in placed.values())
+    return Table("", columns, rows, RANKS, tuple(remarks), claimed * told)
 
 
 def _clean_columns(results: Results) -> list[Column]:
@@ -137,6 +146,21 @@ def _measured(results: Results) -> set[tuple[str, str]]:
     """Return the metrics that were measured, each with its condition."""
     pairs = results.scores[["metric", "condition"]].drop_duplicates()
     return set(pairs.itertuples(index=False, name=None))
+
+
+def _extent(results: Results, condition: str) -> str:
+    """Say of how many examples the scores of a condition are, where that is known and methods do not differ in it."""
+    found = summarise(results)
+    low, high = (
+        {
+            int(end)
+            for (_, name, _, metric), one in found.items()
+            if (name, metric) == (condition, "examples")
+            for end in (getattr(one, side),)
+        }
+        for side in ("low", "high")
+    )
+    return f" ({high.pop():,} examples)" if low == high and len(high) == 1 else ""
 
 
 def _in_words(metric: str) -> str:
@@ -158,17 +182,31 @@ def _table(
     summaries = summarise(results) if found is None else found
     claims = verdicts(results) if found is None else {}
     seeds = {method: results.seeds(method) for method in methods}
-    filled = []
+    filled, odd = [], False
     for column in columns:
-        own = {name: summaries.get((name, column.condition, column.level, column.metric)) for name in methods}
+        blank = without_draws(results) if column.metric.endswith("_epistemic") else ()
+        own = {
+            name: summaries.get((name, column.condition, column.level, column.metric)) if name not in blank else None
+            for name in methods
+        }
         digits = 0 if column.metric in COUNTED else decimals(summary for summary in own.values() if summary)
         claim = claims.get(column.scored)
         tied = claim.tied if claim else ()
+        odd |= _bold_is_odd(column, own, tied)
         filled.append([cell(own[name], seeds[name].finished, digits, best=name in tied) for name in methods])
     cells = dict(zip(methods, zip(*filled, strict=True), strict=True))
     (dataset,) = results.datasets
     rows = tuple(Row(method, seeds[method], cells[method]) for method in methods)
-    return Table(dataset, columns, rows, subject, evidence(results), sum(column.scored in claims for column in columns))
+    remarks = ((ODD,) if odd else ()) + evidence(results)
+    return Table(dataset, columns, rows, subject, remarks, sum(column.scored in claims for column in columns))
+
+
+def _bold_is_odd(column: Column, own: Mapping[str, Summary | None], tied: Collection[str]) -> bool:
+    """Tell whether a mean in bold is behind one that is not: what varies much is hard to tell from the best."""
+    sign = 1 if column.direction == "higher" else -1
+    bold = [sign * one.mean for name, one in own.items() if one and name in tied]
+    plain = [sign * one.mean for name, one in own.items() if one and name not in tied]
+    return bool(bold and plain) and max(plain) > min(bold)
 
 
 def _rank_cells(results: Results, metric: str, one: Ranking, claimed: bool) -> dict[str, Cell]:
@@ -184,7 +222,7 @@ def _rank_cells(results: Results, metric: str, one: Ranking, claimed: bool) -> d
         name: Cell(
             fixed(rank, 2),
             values=None if counts[name] == finished[name] else int(counts[name]),
-            best=claimed and rank - best < one.ranks.critical,
+            best=claimed and one.tells and rank - best < one.ranks.critical,
         )
         for name, rank in one.ranks.mean.items()
     }
@@ -197,6 +235,7 @@ def _rank_remark(column: Column, one: Ranking) -> str:
     title = column.title.replace("\n", " ")
     tested = f", Friedman p = {one.ranks.p:.2g}" if math.isfinite(one.ranks.p) else ""
     left_out = f"; {one}" if str(one) else ""
+    tested += "" if one.tells else ", too few datasets to tell these methods apart"
     return f"{title}: {one.ranks.datasets} datasets, critical difference {one.ranks.critical:.2f}{tested}{left_out}."
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench_uq.report.frames import Results
 from bench_uq.report.summaries import Scored, directions
-from bench_uq.statistics import Comparison, Ranks, compare, ranks
+from bench_uq.statistics import ALPHA, Comparison, Ranks, compare, ranks
 
 
 def comparable(results: Results) -> list[str]:
@@ -18,11 +18,19 @@ def comparable(results: Results) -> list[str]:
 
 
 @lru_cache(maxsize=16)
+def without_draws(results: Results) -> frozenset[str]:
+    """Return the methods on one dataset whose draws never differ: by a mutual information of 0 nothing is detected."""
+    rows = results.scores[(results.scores["metric"] == "epistemic") & (results.scores["condition"] == "clean")]
+    return frozenset(str(method) for method, own in rows.groupby("method", observed=True)["value"] if (own == 0).all())
+
+
+@lru_cache(maxsize=16)
 def verdicts(results: Results) -> dict[Scored, Comparison]:
     """Return what the seeds tell of each score on one dataset; a score that two methods do not share is left out."""
     known, order = directions(), comparable(results)
     # A missing value stays: a method that has one is compared with none.
     scores = results.scores
+    scores = scores[~(scores["metric"].str.endswith("_epistemic") & scores["method"].isin(without_draws(results)))]
     scores = scores[scores["method"].isin(order) & scores["metric"].map(known.get).isin(("higher", "lower"))]
     found = {}
     keys = ["condition", "level", "metric"]
@@ -44,6 +52,13 @@ class Ranking:
     ranks: Ranks | None
     methods: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
+
+    @property
+    def tells(self) -> bool:
+        """Tell whether datasets say anything of the order: Friedman's test does, and ranks can be far enough apart."""
+        if self.ranks is None or self.ranks.critical >= len(self.ranks.mean) - 1:
+            return False
+        return math.isnan(self.ranks.p) or self.ranks.p <= ALPHA
 
     def __str__(self) -> str:
         """Say what was left out, empty where nothing was."""

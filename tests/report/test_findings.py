@@ -24,7 +24,7 @@ def test_win_tie_and_loss(hand_made: Callable[..., Path]) -> None:
     folder = hand_made([*scored("map", GOOD), *scored("mnf", CLOSE), *scored("sgld", BAD)])
     said, how = findings(read(folder))
     assert said.startswith(
-        "Accuracy: map is best (0.915); not told apart from it: mnf; worse by 0.4 (sgld); a difference of 0.0"
+        "Accuracy: map is best (0.915); not told apart from it: mnf; worse by 0.4 (sgld); 80% power from 0.0"
     )
     assert "at least 4 shared seeds" in how
     assert "5% of such reports (Holm)" in how
@@ -33,7 +33,7 @@ def test_win_tie_and_loss(hand_made: Callable[..., Path]) -> None:
 def test_what_the_seeds_cannot_tell(hand_made: Callable[..., Path]) -> None:
     """Two close methods are no win for either, and the size of what would be seen is told."""
     said, _ = findings(read(hand_made([*scored("map", GOOD), *scored("mnf", CLOSE)])))
-    assert said.startswith("Accuracy: nothing is told apart from the best, map (0.915): mnf; a difference of 0.0")
+    assert said.startswith("Accuracy: nothing is told apart from the best, map (0.915): mnf; 80% power from 0.0")
 
 
 def test_unconverged_methods_are_named_and_not_ordered(hand_made: Callable[..., Path]) -> None:
@@ -79,3 +79,16 @@ def test_the_fewest_shared_seeds_are_told(hand_made: Callable[..., Path]) -> Non
     nll = [*scored("map", [0.1, 0.2], "nll"), *scored("mnf", [0.2, 0.4], "nll")]
     *_, how = findings(read(hand_made([*scored("map", GOOD), *scored("mnf", CLOSE), *nll])))
     assert "at least 2 shared seeds" in how
+
+
+def test_below_chance_nobody_is_best(hand_made: Callable[..., Path]) -> None:
+    """At the strongest level both are right less often than chance, so the sentence is of the level before."""
+    scores = [
+        row
+        for level, values in ((0.1, (GOOD, BAD)), (0.5, ([0.09, 0.08, 0.08, 0.07], [0.01, 0.02, 0.02, 0.01])))
+        for method, own in zip(("map", "mnf"), values, strict=True)
+        for row in scored(method, own, condition="fgsm", level=level)
+    ]
+    curves = [{"method": "map", "seed": 0, "curve": "entropy_ecdf", "x": x, "y": 1.0} for x in (0.0, 2.302585)]
+    said, _ = findings(read(hand_made(scores, curves)))
+    assert said.startswith("Accuracy, fgsm at ε = 0.1: map is best (0.915)")

@@ -14,7 +14,7 @@ import pytest
 
 from bench_uq.report import write
 from bench_uq.report.frames import read
-from bench_uq.report.latex import WIDTH, escape, fragments
+from bench_uq.report.latex import WIDTH, _letter, escape, fragments
 from bench_uq.report.names import slug
 
 
@@ -151,3 +151,28 @@ def test_dagger_stands_behind_the_whole_name(hand_made: Callable[..., Path]) -> 
     text = fragments(read(hand_made(runs=runs)))["digits.tex"]
     assert "    mnf[flows=4,hidden=50, & 1" in text
     assert r"\quad members=5]$^\dagger$ \\" in text
+
+
+@compiles
+def test_labels_of_the_docs_can_be_referred_to(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """A document of one's own finds each kind of label by the pattern that docs/reports.md gives."""
+    write(
+        make_results(tmp_path / "quick", ("map", "mnf"), (0, 1), datasets=("digits", "mnist")),
+        tmp_path / "r",
+        formats=["latex"],
+    )
+    labels = [
+        *("table-quick-digits", "unseen-quick-digits-letters", "levels-quick-digits-fgsm-accuracy"),
+        *("levels-quick-digits-fgsm-ece-if-calibrated", "cost-quick-digits", "ranks-quick"),
+    ]
+    main = tmp_path / "r" / "tables" / "main.tex"
+    shown = " ".join(rf"\ref{{{label}}}" for label in labels)
+    main.write_text(main.read_text().replace(r"\end{document}", rf"{shown}\end{{document}}"))
+    compiled(main.parent)
+    said, _ = compiled(main.parent)
+    assert "undefined" not in said
+
+
+def test_letters_of_sources() -> None:
+    """After z come two letters."""
+    assert [_letter(place) for place in (0, 25, 26, 27, 52)] == ["a", "z", "aa", "ab", "ba"]

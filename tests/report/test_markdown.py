@@ -53,6 +53,9 @@ def test_underconfidence_is_said(text: str) -> None:
         r"^- ensemble is underconfident: its confidence is on average 0\.0\d\d below its accuracy\.$", text, re.M
     )
     assert "map is underconfident" not in text
+    assert re.search(
+        r"^- map is overconfident: its confidence is on average 0\.0\d\d above its accuracy\.$", text, re.M
+    )
 
 
 def test_links_lead_to_figures(report: tuple[Path, list[Path]], text: str) -> None:

@@ -33,8 +33,13 @@ def test_frame_holds_the_numbers_of_the_tables(make_results: Callable[..., Path]
 
 
 def test_scores_alone_are_enough(make_results: Callable[..., Path], tmp_path: Path) -> None:
-    """What read_scores returns gives the same frame, where every run had converged."""
-    folder = make_results(tmp_path / "s", ("map", "mnf"), range(3), regression=("boston",))
+    """What read_scores returns gives the same frame, also where a run had not converged, and filtered too."""
+    loose = {("sgld", 1): {"converged": False}}
+    folder = make_results(tmp_path / "s", ("map", "mnf", "sgld"), range(3), regression=("boston",), runs=loose)
+    scores = bench_uq.read_scores(folder)
+    clean = bench_uq.summarise(scores[(scores.condition == "clean") & (scores.metric == "nll")]).set_index("method")
+    assert set(clean.loc["sgld", "verdict"]) == {""}
+    assert "" not in set(clean.loc["map", "verdict"])
     of_scores = bench_uq.summarise(bench_uq.read_scores(folder))
     pd.testing.assert_frame_equal(of_scores, bench_uq.summarise(folder), check_dtype=False)
 

@@ -51,7 +51,8 @@ def test_accuracy_becomes_test_error(hand_made: Callable[..., Path]) -> None:
     line = "| Test error (%) | map | 3 | 0.70 ± 0.36 | 0.6 | +0.10 | A &amp; B 2017, Table 2 | recalled |  |"
     assert line in summary(results, [])
     text = fragments(results)["digits-published.tex"]
-    assert r"map & 3 & 0.70 & {\scriptsize\,$\pm$0.36} & 0.6 &  & +0.10 & A \& B 2017, Table 2 & " in text
+    assert r"map & 3 & 0.70 & {\scriptsize\,$\pm$0.36} & 0.6 &  & +0.10 & a (recalled) & " in text
+    assert r"{(a) A \& B 2017, Table 2.}" in text.replace(r"\scriptsize\raggedright ", "")
     assert r"\emph{Test error (\%)}" in text
 
 
@@ -109,10 +110,10 @@ def test_sources_side_by_side_and_notes_once(hand_made: Callable[..., Path]) -> 
     assert table is not None
     assert table.notes == ("Adam", "no spread")
     assert [row.notes for row in table.rows] == [(1, 2), (2,)]
-    assert "(1) Adam. (2) no spread." in caption(table)
+    assert "(a) A; (b) B; (1) Adam; (2) no spread." in fragments(results)["digits-published.tex"]
     assert "1. Adam\n2. no spread" in summary(results, [])
     assert "map †" in summary(results, [])
-    assert "claimed: map (1 of 1 seeds)." in caption(table)
+    assert "† Not converged: no ordering is claimed." in caption(table)
 
 
 def test_without_published_values_nothing_changes(hand_made: Callable[..., Path]) -> None:

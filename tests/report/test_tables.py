@@ -107,7 +107,7 @@ def test_levels_are_columns(told: Results) -> None:
     assert [table.columns[0].metric for table in tables] == metrics * 2
     assert [column.level for column in tables[0].columns] == [0.0, 0.05, 0.1, 0.2, 0.3, 0.5]
     assert level_tables(told.on("boston")) == []
-    assert caption(tables[0]).startswith("digits: accuracy ↑ under fgsm, by ε; ")
+    assert caption(tables[0]).startswith("digits: accuracy ↑ under fgsm, by ε (pixels in [0, 1]); ")
 
 
 def test_unseen_data_are_told_apart_by_three_scores(told: Results) -> None:
@@ -192,7 +192,7 @@ def test_mixed_settings_are_told(hand_made: Callable[..., Path]) -> None:
 
 def test_unconverged_runs_are_marked(told: Results) -> None:
     """The caption names the method whose run had not converged, and in how many seeds."""
-    assert "† Not converged, so that no ordering is claimed: mean-field (1 of 3 seeds)." in caption(
+    assert "† Not converged: no ordering is claimed (mean-field: 1 of 3 seeds)." in caption(
         clean_table(told.on("digits"))
     )
 
@@ -275,3 +275,60 @@ def test_methods_trained_elsewhere_are_in_no_table_of_what_they_were_not_shown(h
     ]
     (table,) = level_tables(read(hand_made([*clean, *attacked], runs=runs)))
     assert [row.method for row in table.rows] == ["map", "mnf"]
+
+
+def test_examples_are_counted_in_captions(hand_made: Callable[..., Path]) -> None:
+    """Attacks may be limited to the first images: both tables say of how many their scores are."""
+    clean = [*scored("map", "accuracy", [0.9]), *scored("map", "examples", [10000])]
+    attacked = [
+        {**row, "condition": "fgsm", "level": 0.0}
+        for row in (*scored("map", "accuracy", [0.8]), *scored("map", "examples", [1000]))
+    ]
+    results = read(hand_made([*clean, *attacked]))
+    assert caption(clean_table(results)).startswith("digits: clean data (10,000 examples); ")
+    assert caption(level_tables(results)[0]).startswith("digits: accuracy ↑ under fgsm (1,000 examples), by ε ")
+
+
+def test_a_method_without_draws_has_no_mutual_information(hand_made: Callable[..., Path]) -> None:
+    """Nothing is detected by a score that is 0 everywhere: a dash, not a bad score, and no comparison."""
+    scores = []
+    for method, mutual in (("map", 0.0), ("mnf", 0.2), ("sgld", 0.3)):
+        scores += scored(method, "epistemic", [mutual] * 3)
+        scores += [
+            {**row, "condition": "letters"}
+            for by in ("entropy", "epistemic")
+            for row in scored(method, f"auroc_{by}", [0.5 + mutual, 0.51 + mutual, 0.52 + mutual])
+        ]
+    (table,) = unseen_tables(read(hand_made(scores)))
+    cells = {row.method: row.cells for row in table.rows}
+    assert cells["map"][1] == Cell()
+    assert cells["map"][0].mean == "0.510"
+    assert cells["mnf"][1].mean == "0.710"
+    assert "none where draws do not differ" in caption(table)
+
+
+def test_a_bold_mean_behind_another_is_explained(hand_made: Callable[..., Path]) -> None:
+    """One that varies too much to be told from the best stands in bold behind one that does not."""
+    steady = {"map": [0.90, 0.901, 0.902, 0.903], "mnf": [0.88, 0.8812, 0.8818, 0.8831]}
+    wild = [0.60, 0.95, 0.93, 0.92]
+    scores = [row for name, own in {**steady, "sgld": wild}.items() for row in scored(name, "accuracy", own)]
+    table = clean_table(read(hand_made(scores)))
+    assert [row.cells[0].best for row in table.rows] == [True, False, True]
+    assert "A mean in bold may be behind one that is not" in caption(table)
+    assert "may be behind" not in caption(clean_table(read(hand_made(scores[:8], folder="steady"))))
+
+
+def test_epochs_of_each_method_are_told(hand_made: Callable[..., Path]) -> None:
+    """Where methods trained for different epochs the caption says which for how many."""
+    runs = [{"method": name, "seed": 0, "epochs": 60 if name == "map" else 40} for name in ("map", "mnf", "sgld")]
+    assert "epochs: 60 (map), 40 (others);" in caption(clean_table(read(hand_made(runs=runs))))
+
+
+def test_too_few_datasets_claim_nothing(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """Two datasets cannot tell five methods apart: no mean rank is bold, and the caption says why."""
+    methods = ("map", "dropout", "ensemble", "mean-field", "mnf")
+    table = rank_table(read(make_results(tmp_path / "s", methods, (0, 1), datasets=("a", "b"), unseen=(), attacks=())))
+    assert table is not None
+    assert not any(cell.best for row in table.rows for cell in row.cells)
+    assert "too few datasets to tell these methods apart" in caption(table)
+    assert "Bold" not in caption(table)
