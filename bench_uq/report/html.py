@@ -25,12 +25,16 @@ from bench_uq.report.tables import overview
 _NOTES = (
     "Mean ± standard deviation over seeds. ↑ higher is better, ↓ lower is better.",
     "<strong>Bold</strong>: the best and what is not distinguishable from it, paired by seed, Holm-corrected at 5 %.",
+    "A bold mean may lie behind one that is not: it varies more from seed to seed.",
     "† some runs had not converged: no ordering is claimed of them, and they are never bold.",
     "k/p: k of p planned seeds finished. (n=k): k of the finished seeds have this value. –: no value.",
     "ECE (calibrated): what a perfectly calibrated model would show for as many examples.",
-    "Detectable difference: what so many seeds find with a probability of 80 %, at 5 % over all pairs of methods.",
+    "Detectable difference: what is found with a probability of 80 %, at 5 % over all pairs, between two methods that "
+    "differ by the middle spread of all pairs; smaller ones may be seen between less noisy methods.",
     "AUROC: unseen or stressed against clean data by predictive entropy.",
 )
+#: The other files of a report, by their path from the page.
+_BESIDE = {"summary.md": "the summary", "tables/main.tex": "the tables", "figures/": "the figures"}
 
 
 def page(results: Results) -> str:
@@ -120,7 +124,9 @@ def _leaderboard(results: Results) -> str:
 <button type="button" id="reset">Reset</button>
 </div>
 <p id="status" role="status"></p>
-<div class="scroll" role="region" aria-label="Leaderboard" tabindex="0"><table id="scores" role="table"></table></div>
+<p class="hint" id="sideways" hidden>The table is wider than the page: scroll it sideways for more columns →</p>
+<div class="edge"><div class="scroll" role="region" aria-label="Leaderboard" tabindex="0">
+<table id="scores" role="table"></table></div></div>
 <ul class="notes">{notes}</ul>
 </div>
 </section>
@@ -164,6 +170,7 @@ def _again(results: Results) -> str:
 <h2 id="again-title">Make it again</h2>
 {unknown}<pre id="commands" tabindex="0" aria-label="Commands">{escape(_joined(lines))}</pre>
 <p><button type="button" id="copy" hidden>Copy</button> <span id="copied" role="status"></span></p>
+<p>The last of them writes this page, and beside it {_beside()}.</p>
 </section>
 """
 
@@ -180,8 +187,15 @@ def _downloads(results: Results) -> str:
 <h2 id="downloads-title">Downloads</h2>
 <p>The data behind this page, with full digits; the links hold the files themselves.</p>
 <ul>{items}</ul>
+<p>Beside this page, where the report was written whole: {_beside()}.</p>
 </section>
 """
+
+
+def _beside() -> str:
+    """Return links to the other files of the report."""
+    *others, last = (f'{what} (<a href="{path}">{path}</a>)' for path, what in _BESIDE.items())
+    return f"{', '.join(others)} and {last}"
 
 
 def _file(suite: str, one: Download) -> str:

@@ -62,8 +62,11 @@
   }
 
   function fillSeeds(cell, row) {
-    cell.append(row.seeds.text);
-    if (row.seeds.note) cell.append(element("span", { class: "note" }, ` · ${row.seeds.note}`));
+    // On a narrow screen the note is out of sight, and a sign stands in its place.
+    cell.append(element("span", row.seeds.unconverged ? { class: "loose" } : {}, row.seeds.text));
+    if (!row.seeds.note) return;
+    cell.title = row.seeds.note;
+    cell.append(element("span", { class: "note" }, ` · ${row.seeds.note}`));
   }
 
   function fillScore(cell, score) {
@@ -182,14 +185,18 @@
   function setWidths(columns) {
     const lines = [...entries.map((entry) => entry.line), ...foot.children];
     const limits = { method: 34, seeds: 24, dataset: 30, condition: 30 };
-    const widths = columns.map((column, place) => {
-      const letters = Math.min(limits[column.key] ?? 99, lines.reduce((most, one) => Math.max(most, one.children[place].textContent.length), 0));
+    const width = (column, place, text) => {
+      const letters = Math.min(limits[column.key] ?? 99, lines.reduce((most, one) => Math.max(most, text(one.children[place]).length), 0));
       // Most letters and all signs are narrower than the digit that the unit ch is the width of; titles are bold.
-      const width = Math.max(0.86 * letters, 0.95 * head.querySelectorAll("th")[place].textContent.length + 1.5).toFixed(1);
-      return column.key === "method" ? `min(${width}ch + 1.5rem, 36vw)` : `${width}ch + 1.4rem`;
-    });
-    table.style.setProperty("--columns", widths.map((width) => `minmax(calc(${width}), 1fr)`).join(" "));
-    table.style.setProperty("--least", `calc(${widths.join(" + ")})`);
+      const signs = Math.max(0.86 * letters, 0.95 * head.querySelectorAll("th")[place].textContent.length + 1.5).toFixed(1);
+      return column.key === "method" ? `min(${signs}ch + 2 * var(--pad), 36vw)` : `${signs}ch + 2 * var(--pad)`;
+    };
+    const wide = columns.map((column, place) => width(column, place, (cell) => cell.textContent));
+    const narrow = columns.map((column, place) => (column.key === "seeds" ? width(column, place, (cell) => `${cell.firstChild?.textContent ?? ""}†`) : wide[place]));
+    for (const [end, widths] of [["", wide], ["-narrow", narrow]]) {
+      table.style.setProperty(`--columns${end}`, widths.map((one) => `minmax(calc(${one}), 1fr)`).join(" "));
+      table.style.setProperty(`--least${end}`, `calc(${widths.join(" + ")})`);
+    }
   }
 
   // Missing values stand last whichever way a column is sorted; equals keep the order of the data.
@@ -308,19 +315,23 @@
   }
 
   function methodContent(dataset, method, other) {
-    const charts = data.charts[dataset].filter((chart) => !chart.one || chart.lines.some((line) => line.method === method));
+    const has = (chart, one) => chart.lines.some((line) => line.method === one);
+    // Of a method without a finished seed there is nothing to see among the others.
+    const finished = data.seeds[dataset][method]?.finished > 0;
+    const charts = data.charts[dataset].filter((chart) => (finished ? !chart.one || has(chart, method) : has(chart, other)));
     const sections = [...new Set(charts.map((chart) => chart.section))];
     const parts = sections.flatMap((section) => [
       element("h3", {}, section),
       element("div", { class: "charts" }, ...charts.filter((chart) => chart.section === section).map((chart) => figure(chart, dataset, method, other))),
     ]);
-    const empty = charts.length ? [] : [element("p", {}, "No curves are stored for this dataset.")];
-    return [element("p", {}, seedsPhrase(dataset, method)), legend(method, other), ...parts, ...empty];
+    const empty = charts.length || !finished ? [] : [element("p", {}, "No curves are stored for this dataset.")];
+    return [element("p", {}, seedsPhrase(dataset, method)), ...(charts.length ? [legend(method, other)] : []), ...parts, ...empty];
   }
 
   function seedsPhrase(dataset, method) {
     const seeds = data.seeds[dataset][method];
     if (!seeds) return `This method was not run on ${datasets[dataset]}.`;
+    if (!seeds.finished) return `On ${datasets[dataset]}, no seed finished: ${seeds.note}. The table of runs says why.`;
     const rest = seeds.note ? ` (${seeds.note}${seeds.unconverged ? " †" : ""})` : "";
     return `On ${datasets[dataset]}, ${seeds.finished} of ${seeds.planned} seeds finished${rest}. Lines are means over them, bands the range over them.`;
   }
@@ -489,6 +500,24 @@
     return parts;
   }
 
+  // ---- Tables that are wider than the page: a shadow where columns are out of sight.
+
+  function watchEdges() {
+    for (const frame of document.querySelectorAll(".edge > .scroll")) {
+      const edge = frame.parentElement;
+      const mark = () => {
+        const beyond = frame.scrollWidth - frame.clientWidth;
+        edge.classList.toggle("more", beyond - frame.scrollLeft > 1);
+        edge.style.setProperty("--bar-right", `${frame.offsetWidth - frame.clientWidth - 1}px`);
+        edge.style.setProperty("--bar-below", `${frame.offsetHeight - frame.clientHeight - 1}px`);
+        if (frame.contains(table)) byId("sideways").hidden = beyond <= 1;
+      };
+      frame.addEventListener("scroll", mark, { passive: true });
+      const sizes = new ResizeObserver(() => requestAnimationFrame(mark));
+      for (const one of [frame, ...frame.children]) sizes.observe(one);
+    }
+  }
+
   // ---- Commands.
 
   async function copyCommands() {
@@ -508,7 +537,10 @@
 
   // ---- Start.
 
-  function reset() {
+  let initial = {}; // what the filters are set to unless others are asked for
+  let shown = null; // what was asked for when the table was built
+
+  function setInitial() {
     controls.method.value = "";
     for (const name of ["dataset", "condition", "level"]) controls[name].value = ALL;
     offerAll();
@@ -517,7 +549,43 @@
     offerAll();
     controls.metric.value = "main";
     order.column = null;
+    initial = Object.fromEntries(Object.entries(controls).map(([name, control]) => [name, control.value]));
+  }
+
+  // What the address says of the filters: those that are not as they were at first.
+  const inAddress = () => String(new URLSearchParams(Object.entries(controls).map(([name, control]) => [name, control.value]).filter(([name, value]) => value !== initial[name])));
+
+  function filter() {
+    offerAll();
+    if (inAddress() === shown) return;
+    shown = inAddress();
     show();
+    try {
+      history.replaceState(null, "", shown ? `#${shown}` : location.href.split("#")[0]);
+    } catch {
+      // A browser may refuse, in a frame or after too many changes: the page works without.
+    }
+  }
+
+  function reset() {
+    setInitial();
+    shown = null; // the order of the rows is reset, too
+    filter();
+  }
+
+  // Values that are not offered are ignored, and so is an address that says nothing of filters.
+  function restore() {
+    const found = new URLSearchParams(location.hash.slice(1));
+    if (!Object.keys(controls).some((name) => found.has(name))) return false;
+    setInitial();
+    for (const [name, control] of Object.entries(controls)) {
+      const value = found.get(name);
+      if (value !== null && (name === "method" || [...control.options].some((option) => option.value === value))) control.value = value;
+      offerAll();
+    }
+    shown = inAddress();
+    show();
+    return true;
   }
 
   table.append(head, foot);
@@ -526,15 +594,18 @@
     if (button) openCurves(Number(button.dataset.method), button.dataset.dataset);
   });
   for (const control of Object.values(controls)) {
-    control.addEventListener("input", () => {
-      offerAll();
-      show();
-    });
+    for (const event of ["input", "change"]) control.addEventListener(event, filter);
   }
+  addEventListener("hashchange", restore);
   byId("reset").addEventListener("click", reset);
   byId("copy").addEventListener("click", copyCommands);
   byId("copy").hidden = false;
   offerMetrics();
-  reset();
+  if (!restore()) {
+    setInitial();
+    shown = inAddress();
+    show();
+  }
   byId("board").hidden = false;
+  watchEdges();
 })();

@@ -122,7 +122,9 @@ def _range_line(method: str, grid: int, found: Sequence[Summary | None]) -> dict
 
 
 def _chance(metric: str, highest: float | None) -> list[dict[str, Any]]:
-    """Mark what chance gives: 1/C right, and ln C of entropy."""
+    """Mark what chance gives: 1/C right, ln C of entropy, and half of all pairs told apart."""
+    if metric == "auroc_entropy":
+        return [{"axis": "y", "at": 0.5, "name": "chance"}]
     if highest is None or metric not in ("accuracy", "entropy"):
         return []
     place, name = (math.exp(-highest), "1/C") if metric == "accuracy" else (highest, "ln C")

@@ -27,6 +27,8 @@ _HEADS = {
     "environment": "Environment",
 }
 _NUMBERS = {"seed", "epochs", "draws", "parameters", "train_seconds", "seconds_per_1000", "peak_memory"}
+#: Signs beyond which the name of a run is broken however wide the screen is.
+_LONG = 60
 _CONVERGED = {"True": "yes", "False": "† no", "": "–"}
 
 
@@ -41,8 +43,8 @@ def runs(results: Results) -> str:
     rows = "".join(_row(run, heads) for run in table)
     return f"""<section id="runs" aria-labelledby="runs-title">
 <h2 id="runs-title">Runs</h2>
-<div class="scroll" role="region" aria-label="Runs" tabindex="0">
-<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>
+<div class="edge"><div class="scroll" role="region" aria-label="Runs" tabindex="0">
+<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>
 <p class="notes">✗ did not finish: such a run has no scores, and means are over the others. † had not converged.</p>
 </section>
 """
@@ -58,9 +60,11 @@ def environments(results: Results) -> str:
         for fact in facts
     )
     table = f'<table><thead><tr><th scope="col">Environment</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    if not used:
+        table = "<p>not recorded</p>"
     return f"""<section id="environments" aria-labelledby="environments-title">
 <h2 id="environments-title">Environments</h2>
-<div class="scroll" role="region" aria-label="Environments" tabindex="0">{table if used else "not recorded"}</div>
+<div class="edge"><div class="scroll" role="region" aria-label="Environments" tabindex="0">{table}</div></div>
 </section>
 """
 
@@ -73,9 +77,11 @@ def _trouble(run: Mapping[str, Any]) -> int:
 def _row(run: Mapping[str, Any], columns: Iterable[str]) -> str:
     """Return the row of one run."""
     first, *others = columns
+    name = str(run[first])
+    long = ' class="long"' if len(name) > _LONG else ""
     cells = "".join(f"<td{_kind(name)}>{escape(_text(name, run[name]))}</td>" for name in others)
     kind = ("failed", "unconverged", "finished")[_trouble(run)]
-    return f'<tr class="{kind}"><th scope="row">{escape(str(run[first]))}</th>{cells}</tr>'
+    return f'<tr class="{kind}"><th scope="row"{long}>{escape(name)}</th>{cells}</tr>'
 
 
 def _cells(facts: Iterable[Any]) -> str:

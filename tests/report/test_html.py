@@ -114,7 +114,8 @@ def test_page_loads_nothing_and_names_open_no_element(name: str, request: pytest
     for tag, attributes in elements:
         if tag == "a" and "download" not in attributes:
             address = attributes["href"] or ""
-            assert address.startswith(("#", "https://doi.org/", "https://arxiv.org/abs/")), address
+            own = address in ("summary.md", "tables/main.tex", "figures/")
+            assert own or address.startswith(("#", "https://doi.org/", "https://arxiv.org/abs/")), address
 
 
 def test_a_title_replaces_the_name_of_the_suite(told: Results) -> None:
@@ -184,6 +185,24 @@ def test_commands_make_the_runs_and_the_report_again(told_page: str) -> None:
     assert last == "bench-uq report --suite story"
 
 
+def test_the_other_files_of_the_report_are_linked(told_page: str, report: tuple[Path, list[Path]]) -> None:
+    """Beneath the commands and the downloads there are links by relative path, and they lead to what is there."""
+    for name in ("again", "downloads"):
+        (section,) = re.findall(rf'<section id="{name}".*?</section>', told_page, re.DOTALL)
+        links = re.findall(r'<a href="([^"]*)">', section)
+        assert links == ["summary.md", "tables/main.tex", "figures/"]
+        assert all((report[0] / link).exists() for link in links)
+
+
+def test_notes_explain_what_looks_wrong(told_page: str) -> None:
+    """A bold mean behind others, and differences smaller than the detectable one that were found, are no mistakes."""
+    (notes,) = re.findall(r'<ul class="notes">(.*?)</ul>', told_page, re.DOTALL)
+    assert "A bold mean may lie behind one that is not: it varies more from seed to seed." in notes
+    (told,) = re.findall(r"<li>(Detectable difference: .*?)</li>", notes)
+    for part in ("probability of 80 %", "middle spread of all pairs", "smaller ones may be seen"):
+        assert part in told
+
+
 def test_without_a_script_the_main_tables_are_there(told_page: str) -> None:
     """Clean and unseen data of each dataset stand in tables, with a caption that counts the seeds."""
     (text,) = re.findall(r"<noscript>(.*?)</noscript>", told_page, re.DOTALL)
@@ -251,6 +270,15 @@ def test_charts_tell_how_many_seeds_they_rest_on(told: Results) -> None:
     for chart in digits:
         for line in chart["lines"]:
             assert len(line["y"]) == len(found["grids"][line["x"]])
+
+
+def test_chance_is_marked(told: Results) -> None:
+    """Accuracy by level has a line at 1/C, the AUROC one at a half, the NLL none."""
+    digits = charts(told)["charts"][told.datasets.index("digits")]
+    marks = {chart["title"]: chart["marks"] for chart in digits if chart["section"] == "Scores under fgsm"}
+    assert [(mark["axis"], mark["at"]) for mark in marks["AUROC ↑"]] == [("y", 0.5)]
+    assert [mark["name"] for mark in marks["Accuracy ↑"]] == ["1/C"]
+    assert marks["NLL ↓"] == []
 
 
 def test_datasets_without_any_finished_run_are_there(hand_made: Callable[..., Path]) -> None:

@@ -93,6 +93,11 @@ class Page:
         self.script(script, self.find(f"#filter-{name}"), value)
         assert self.script("return arguments[0].value", self.find(f"#filter-{name}")) == value
 
+    def filters(self) -> dict[str, str]:
+        """Return what the filters are set to."""
+        names = ("dataset", "condition", "level", "metric", "method")
+        return {name: self.script("return arguments[0].value", self.find(f"#filter-{name}")) for name in names}
+
     def messages(self) -> list[Any]:
         """Return what the browser complained of."""
         return self.browser.get_log("browser")
@@ -224,6 +229,63 @@ def test_filters_narrow_the_rows_and_the_columns(page: Page, told: Results) -> N
     assert len(page.column("method")) == 2 * len(told.methods)
 
 
+def test_filters_heed_a_change_alone(page: Page, told: Results) -> None:
+    """Some browsers and tools tell of a choice by ``change``, not by ``input``."""
+    script = "arguments[0].value = '=digits'; arguments[0].dispatchEvent(new Event('change', {bubbles: true}));"
+    page.script(script, page.find("#filter-dataset"))
+    assert len(page.column("method")) == len(told.methods)
+
+
+def test_the_address_keeps_the_filters(page: Page) -> None:
+    """Read anew, from a copy or after an edit, it shows the same rows and columns; all is as at first after a reset."""
+    chosen = {"dataset": "=digits", "condition": "=fgsm", "level": "=0.3", "metric": "=nll"}
+    for name, value in chosen.items():
+        page.choose(name, value)
+    page.find("#filter-method").send_keys("m&n=f #")
+    address = page.browser.current_url
+    page.browser.refresh()
+    assert page.filters() == {**chosen, "method": "m&n=f #"}
+    page.find("#filter-method").clear()
+    assert "method" not in page.browser.current_url.partition("#")[2]
+    assert set(page.column("level")) == {"0.3"}
+    page.find("#reset").click()
+    assert page.browser.current_url == page.address
+    assert page.filters()["condition"] == "=clean"
+    page.script("location.href = arguments[0]", address)
+    WebDriverWait(page.browser, 10).until(lambda _: page.filters()["method"])
+    assert page.filters() == {**chosen, "method": "m&n=f #"}
+    assert page.messages() == []
+    assert page.requests() == []
+
+
+@pytest.mark.parametrize(
+    "text", ["#runs", "#__proto__=x", "#%E0%A4%A", "#dataset=%3Dmoon&level=9&metric=%E0%A4%A", "#condition=clean"]
+)
+def test_an_unknown_address_is_ignored(text: str, page: Page) -> None:
+    """What names no filter, or nothing that one offers, leaves the page as it is at first."""
+    before = page.filters(), page.column("method")
+    page.browser.get("about:blank")
+    page.browser.get(page.address + text)
+    assert (page.filters(), page.column("method")) == before
+    assert page.messages() == []
+
+
+def test_hostile_names_are_kept_by_the_address(opened: Callable[[Results], Page], hostile: Results) -> None:
+    """Names that mean harm are restored as text, and open no element on their way."""
+    page = opened(hostile)
+    chosen = {"dataset": f"={HOSTILE}", "condition": f"={IMAGE}", "level": "all", "metric": "all", "method": HOSTILE}
+    for name in ("dataset", "condition", "metric"):
+        page.choose(name, chosen[name])
+    page.find("#filter-method").send_keys(HOSTILE)
+    assert not set("<>\"'") & set(page.browser.current_url.partition("#")[2])
+    page.browser.refresh()
+    assert page.filters() == chosen
+    assert set(page.column("method")) == {HOSTILE}
+    assert page.script("return document.querySelectorAll('img, iframe, b').length") == 0
+    assert page.messages() == []
+    assert page.requests() == []
+
+
 def test_failed_and_partial_runs_are_in_the_leaderboard(page: Page) -> None:
     """A method keeps its row when its runs failed; seeds are counted with what became of the others."""
     page.choose("dataset", "=digits")
@@ -272,12 +334,16 @@ def test_a_method_opens_its_curves(key: str | None, page: Page, told: Results) -
 
 
 def test_curves_of_a_method_that_never_finished(page: Page, told: Results) -> None:
-    """The panel opens, draws the others, and says that there is nothing of this one."""
+    """The panel says what became of its seeds and draws nothing, but what it is to be compared with."""
     page.choose("dataset", "=digits")
     page.find(f'button.method[data-method="{told.methods.index("sgld")}"]').click()
-    assert "0 of 3 seeds finished (3 diverged)." in page.find("#curves").text
+    assert "On digits, no seed finished: 3 diverged." in page.find("#curves").text
+    assert page.script("return document.querySelectorAll('#curves figure, #curves .legend').length") == 0
+    script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'));"
+    page.script(script, page.find("#curves-against"), str(told.methods.index("map")))
     assert "no values of sgld" in page.find("#curves").text
-    assert page.script("return document.querySelectorAll('#curves path.own').length") == 0
+    count = "return document.querySelectorAll(arguments[0]).length"
+    assert page.script(count, "#curves figure") == page.script(count, "#curves path.own") > 0
     assert page.messages() == []
 
 
@@ -329,6 +395,54 @@ def test_fits_a_telephone(page: Page) -> None:
         page.script("const panel = document.getElementById('curves'); return panel.scrollWidth - panel.clientWidth")
         == 0
     )
+
+
+def test_says_where_columns_are_out_of_sight(page: Page) -> None:
+    """A shadow and a line of text tell that a table goes on; the shadow goes at its end, both where there is room."""
+    shadow = "return getComputedStyle(document.querySelector('#board .edge'), '::after').content !== 'none'"
+    waited = WebDriverWait(page.browser, 10)
+    page.emulate(width=400)
+    waited.until(lambda _: page.script(shadow))
+    assert page.find("#sideways").is_displayed()
+    page.script("document.querySelector('#board .scroll').scrollTo(9999, 0)")
+    waited.until(lambda _: not page.script(shadow))
+    assert page.find("#sideways").is_displayed()
+    page.emulate(width=2400)
+    waited.until(lambda _: not page.find("#sideways").is_displayed())
+    assert not page.script(shadow)
+
+
+def test_uses_the_room_of_a_wide_screen(opened: Callable[[Results], Page]) -> None:
+    """At 1600 pixels seven scores with four digits are in sight, and no run's name is broken."""
+    page = opened(read(Path(__file__).parents[2] / "results" / "mnf-paper-cpu"))
+    page.emulate(width=1600)
+    frame = "const frame = document.querySelector('#board .scroll'); return frame.scrollWidth - frame.clientWidth"
+    assert page.script(frame) == 0
+    heights = "return [...document.querySelectorAll('#runs tbody th')].map((one) => one.offsetHeight)"
+    assert max(page.script(heights)) < 40
+
+
+def test_a_score_is_seen_on_a_telephone(page: Page, told: Results) -> None:
+    """At 400 pixels the seeds leave room for a whole score; what became of them is still there to be read aloud."""
+    page.choose("dataset", "=digits")
+    page.emulate(width=400)
+    script = """
+    const frame = document.querySelector("#board .scroll").getBoundingClientRect();
+    const first = document.querySelectorAll("#scores tbody tr:first-child td");
+    const cells = [...first].map((one) => one.getBoundingClientRect());
+    return [frame.right - cells[1].right, cells[0].width];
+    """
+    room, seeds = page.script(script)
+    assert room > 0
+    assert seeds < 90
+    row = page.find(f'tr:has(button.method[data-method="{told.methods.index("mean-field")}"]) td')
+    assert row.get_attribute("title") == "1 not converged"
+    assert row.get_attribute("textContent") == "3 · 1 not converged"
+    sign = "return getComputedStyle(arguments[0].querySelector('.loose'), '::after').content"
+    assert page.script(sign, row) == '"†"'
+    assert page.script("return arguments[0].querySelector('.note').offsetWidth", row) == 1
+    page.emulate(width=1300)
+    assert page.script(sign, row) == "none"
 
 
 def test_methods_and_titles_stay_in_sight(page: Page) -> None:
