@@ -20,6 +20,8 @@ from bench_uq.report.summaries import Place, Summary, reliability, summarise
 #: Bins with a smaller share of the examples are drawn hollow, because chance rules them.
 _FEW = 0.01
 _TICKS = (0, 0.5, 1)
+#: How much higher the upper panel of a method is than the lower, and how high a sheet may be in inches.
+_UPPER, _PAGE_HEIGHT = 4, 9.4
 _DIAGONAL: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7}
 
 
@@ -38,7 +40,7 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     ]
     height = rows * (1.75 + 0.14 * panels.lines_of(titles)) + 0.1
     figure = panels.sheet(width, height, [*_handles(), *panels.dagger_handle(results)])
-    grid = figure.add_gridspec(2 * rows, columns, height_ratios=[3, 1] * rows)
+    grid = figure.add_gridspec(2 * rows, columns, height_ratios=[_UPPER, 1] * rows)
     for place, (method, title) in enumerate(zip(methods, titles, strict=True)):
         row, column = divmod(place, columns)
         upper, lower = (
@@ -51,7 +53,20 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
         panels.edge(upper, panels.sides(place, len(methods), columns), "", "accuracy")
         upper.tick_params(labelbottom=False)
         panels.edge(lower, panels.sides(place, len(methods), columns), "confidence", "share")
+    _square(figure, rows)
     return figure
+
+
+def _square(figure: Figure, rows: int) -> None:
+    """Make a sheet as high as lets its upper panels be square, so that the diagonal is at 45 degrees, or as a page."""
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
+    panel = figure.axes[0].get_position()
+    missing = panel.width * figure.get_figwidth() - panel.height * figure.get_figheight()
+    height = figure.get_figheight() + missing * rows * (1 + 1 / _UPPER)
+    # Rounded: the solver's last digits differ from run to run.
+    figure.set_figheight(round(min(height, max(_PAGE_HEIGHT, figure.get_figheight())), 2))
 
 
 def _bins(axes: Axes, bins: pd.DataFrame, look: Look) -> None:

@@ -174,6 +174,26 @@ def test_no_text_lies_on_another(drawn: list[Figure]) -> None:
         assert pairs == []
 
 
+def test_reliability_is_judged_against_a_diagonal_at_45_degrees(two: Results, twelve: Results) -> None:
+    """The panels of two and of twelve methods are square, and those of more as high as a page allows."""
+    for results in (two, twelve):
+        with styled():
+            (figure,) = FIGURES["reliability"](results.on("digits"), looks(results.methods)).values()
+            figure.draw_without_rendering()
+        for axes in figure.axes[::2]:
+            box = axes.get_window_extent()
+            assert box.width == pytest.approx(box.height, rel=0.02)
+
+
+def test_reliability_of_many_methods_fits_a_page(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """Sixteen methods have flatter panels."""
+    methods = [f"m{number}" for number in range(16)]
+    results = read(make_results(tmp_path / "s", methods, unseen=(), attacks=())).on("digits")
+    with styled():
+        (figure,) = FIGURES["reliability"](results, looks(methods)).values()
+    assert 9 < figure.get_figheight() < 9.5
+
+
 def test_panels_of_any_method_have_one_size(hand_made: Callable[..., Path]) -> None:
     """A method without a finished run and one whose bins are all well filled have panels like any other."""
     bins = {"share": (0.005, 0.5, 0.495), "accuracy": (0.0, 0.5, 0.9), "confidence": (0.3, 0.5, 0.8)}
