@@ -24,9 +24,9 @@ def draw(
     curve: str,
     names: tuple[str, str],
     finish: Callable[[Axes], None],
-    common: bool = False,
+    common: str = "x",
 ) -> Figure | None:
-    """Draw one curve of all methods in every condition that has it; names of x and y, and whether y is common."""
+    """Draw one curve of all methods in every condition that has it; names of x and y, and which of them are common."""
     stored = results.curves[results.curves["curve"] == curve]
     measured = set(stored["condition"])
     conditions = [where for where in shown(results) if where[0] in measured]
@@ -49,7 +49,7 @@ def draw(
 
 
 def _panels(
-    drawn: list[Shown], handles: list[Artist], names: tuple[str, str], *, common: bool
+    drawn: list[Shown], handles: list[Artist], names: tuple[str, str], *, common: str
 ) -> tuple[Figure, list[Axes]]:
     """Return a sheet of panels with their titles."""
     rows, columns, width = panels.shape(len(drawn))

@@ -58,7 +58,7 @@ def ecdf(results: Results, looks: Mapping[str, Look]) -> Figure | None:
         panels.mark(axes, highest, "ln C", vertical=True)
 
     names = ("entropy x (nats)", "share ≤ x")
-    return conditions_figure.draw(results, looks, curve="entropy_ecdf", names=names, finish=finish, common=True)
+    return conditions_figure.draw(results, looks, curve="entropy_ecdf", names=names, finish=finish, common="xy")
 
 
 def _overlay(axes: Axes, curves: list[Curve], look: Look, highest: float) -> None:

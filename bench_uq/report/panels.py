@@ -43,16 +43,20 @@ def sheet(width: float, height: float, handles: Sequence[Artist]) -> Figure:
     return figure
 
 
-def grid(figure: Figure, count: int, columns: int, x: str, y: str, *, common: bool = True) -> list[Axes]:
-    """Return that many panels with common axes, or but a common x, named at the lower and left edges alone."""
+def grid(figure: Figure, count: int, columns: int, x: str, y: str, *, common: str = "xy") -> list[Axes]:
+    """Return that many panels, of which x, y or both are common, named at the lower and left edges alone."""
     panels = []
     rows = math.ceil(count / columns)
-    for place, axes in enumerate(figure.subplots(rows, columns, sharex=True, sharey=common, squeeze=False).flat):
+    made = figure.subplots(rows, columns, sharex="x" in common, sharey="y" in common, squeeze=False)
+    for place, axes in enumerate(made.flat):
         if place >= count:
             axes.remove()
             continue
         edge(axes, sides(place, count, columns), x, y)
-        axes.tick_params(labelleft=not common or place % columns == 0)
+        if "x" not in common:
+            axes.tick_params(labelbottom=True)
+        if "y" not in common:
+            axes.tick_params(labelleft=True)
         panels.append(axes)
     return panels
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench_uq.report.frames import Results, read
@@ -34,6 +35,46 @@ def test_mean_over_seeds_with_gaps(hand_made: Callable[..., Path]) -> None:
     (line,) = drawn(read(hand_made(curves=curves)).on("digits")).axes[0].lines
     np.testing.assert_allclose(np.asarray(line.get_xdata(), float), [0, 0.25, 0.5, 0.75])
     np.testing.assert_allclose(np.asarray(line.get_ydata(), float), [0.6, 0.7, np.nan, 0.85])
+
+
+def risks(hand_made: Callable[..., Path], **values: list[float]) -> Axes:
+    """Return the panel of risks by method, at equal steps of coverage up to all of it."""
+    curves = [
+        {"method": method, "seed": 0, "curve": "risk_coverage", "x": (place + 1) / len(own), "y": y}
+        for method, own in values.items()
+        for place, y in enumerate(own)
+    ]
+    results = read(hand_made(curves=curves)).on("digits")
+    with styled():
+        figure = risk_coverage(results, looks(results.methods))
+        assert figure is not None
+        figure.draw_without_rendering()
+    return figure.axes[0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "start"),
+    [
+        (85, 95, 0.8),  # no method errs before 0.85
+        (85, 5, 0.0),  # one does
+        (30, 30, 0.0),  # little would be won
+        (99, 99, 0.9),  # never less than the last tenth
+        (100, 100, 0.0),  # no errors at all
+    ],
+)
+def test_coverage_begins_where_errors_do(hand_made: Callable[..., Path], first: int, second: int, start: float) -> None:
+    """Where all methods are right on most examples only the others are shown, and the ticks tell it."""
+    axes = risks(
+        hand_made, **{name: [0.0] * none + [0.1] * (100 - none) for name, none in (("map", first), ("mnf", second))}
+    )
+    low, high = axes.get_xlim()
+    assert low < start <= min(tick for tick in axes.get_xticks() if tick >= low) < low + 0.1
+    assert low > start - 0.03
+    assert 1 < high < 1.03
+    assert sum(low <= tick <= high for tick in axes.get_xticks()) >= 3
+    labels = [label.get_text() for label in axes.get_xticklabels() if label.get_visible()]
+    assert start in [float(text.replace("−", "-")) for text in labels]
+    assert [len(np.asarray(line.get_xdata())) for line in axes.lines] == [100, 100]
 
 
 @pytest.mark.parametrize("draw", [risk_coverage, accuracy_confidence])
