@@ -23,6 +23,8 @@ from bench_uq.statistics import ALPHA, Ranks, cliques
 _METRICS = ("nll", "accuracy", "rmse", "ece")
 #: Inches that a line of text, a letter and the bar of a group take, and where the axis stands beneath the top.
 _LINE, _LETTER, _BAR, _AXIS = 0.125, 0.062, 0.075, 0.42
+#: Inches between the marks of equal ranks.
+_ASIDE = 0.06
 _GROUP: Options = {"color": "#333333", "linewidth": 2.6, "solid_capstyle": "butt"}
 _THIN: Options = {"color": "#333333", "linewidth": 0.8}
 
@@ -54,10 +56,12 @@ class Diagram:
 
     @property
     def title(self) -> str:
-        """Return the metric, the datasets, and the p-value of all methods being alike."""
-        p = self.ranks.p
+        """Return the metric, the datasets and the p-value of all methods being alike, or that no ranks could differ."""
+        p, count = self.ranks.p, len(self.ranks.mean)
         friedman = "" if math.isnan(p) else f" (Friedman p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})"
         name = TITLES[self.metric] + ARROWS[directions()[self.metric]]
+        if self.ranks.critical >= count - 1:
+            return f"{name}: {self.ranks.datasets} datasets cannot tell {count} methods apart"
         return f"{name}: mean ranks over {self.ranks.datasets} datasets{friedman}"
 
 
@@ -68,10 +72,11 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
         return None
     longest = max(len(line) for one in diagrams for label in one.labels.values() for line in label.split("\n"))
     most = max(len(one.labels) for one in diagrams)
-    width = COLUMN if longest <= 14 and most <= 6 else PAGE
+    title = max(len(one.title) for one in diagrams)
+    width = COLUMN if longest <= 14 and most <= 6 and title * _LETTER <= COLUMN else PAGE
     notes = [_note(one.left_out, int(width / _LETTER)) for one in diagrams]
     heights = [_height(one, note) for one, note in zip(diagrams, notes, strict=True)]
-    figure = panels.sheet(width, sum(heights) + 0.27 * len(heights), _handles(results))
+    figure = panels.sheet(width, sum(heights) + 0.27 * len(heights), _handles(results, diagrams))
     grid = figure.add_gridspec(len(diagrams), 1, height_ratios=heights)
     for place, (one, note, height) in enumerate(zip(diagrams, notes, heights, strict=True)):
         axes = figure.add_subplot(grid[place], xlim=(0, width), ylim=(height, 0))
@@ -118,9 +123,9 @@ def _note(left_out: str, width: int) -> list[str]:
 
 def _draw(axes: Axes, one: Diagram, looks: Mapping[str, Look], side: float) -> None:
     """Draw one diagram in inches, with that much room for labels at both ends."""
-    width, mean, count = axes.get_xlim()[1], one.ranks.mean, len(one.ranks.mean)
+    width, count = axes.get_xlim()[1], len(one.ranks.mean)
     span = max(count - 1, one.ranks.critical)
-    x = {name: _place(rank, span, width, side) for name, rank in mean.items()}
+    x = {name: _place(rank, span, width, side) + aside for name, (rank, aside) in _asides(one.ranks.mean).items()}
     ticks = [_place(rank, span, width, side) for rank in range(1, count + 1)]
     axes.plot([ticks[0], ticks[-1]], [_AXIS, _AXIS], **_THIN)
     for rank, tick in enumerate(ticks, start=1):
@@ -142,6 +147,15 @@ def _place(rank: float, span: float, width: float, side: float) -> float:
     return side + 0.1 + (rank - 1) / span * (width - 2 * side - 0.2)
 
 
+def _asides(mean: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Return each mean rank, and by how many inches its mark stands aside so that equal ones do not hide each other."""
+    found: dict[str, tuple[float, float]] = {}
+    for rank in sorted(set(mean.values())):
+        tied = [name for name, own in mean.items() if own == rank]
+        found |= {name: (rank, _ASIDE * (place - (len(tied) - 1) / 2)) for place, name in enumerate(tied)}
+    return found
+
+
 def _critical(axes: Axes, left: float, right: float, size: float) -> None:
     """Draw how far two ranks must be apart."""
     axes.plot([left, left, left, right, right, right], [0.14, 0.2, 0.17, 0.17, 0.14, 0.2], **_THIN)
@@ -156,8 +170,10 @@ def _label(axes: Axes, corner: tuple[float, float], end: tuple[float, int], name
     axes.text(edge + 0.05 * toward, y, name, ha="right" if toward < 0 else "left", va="center", fontsize=7)
 
 
-def _handles(results: Results) -> list[Artist]:
-    """Return what bars and daggers mean."""
+def _handles(results: Results, diagrams: Sequence[Diagram]) -> list[Artist]:
+    """Return what bars, marks side by side and daggers mean."""
     group = Line2D([], [], **_GROUP, label=f"not distinguishable (Nemenyi, {ALPHA:.0%})")
     critical = Line2D([], [], **_THIN, marker="|", label="CD: critical difference")
-    return [group, critical, *panels.dagger_handle(results)]
+    ties = any(len(set(one.ranks.mean.values())) < len(one.ranks.mean) for one in diagrams)
+    tied = [Line2D([], [], linestyle="none", label="side by side: equal ranks")] if ties else []
+    return [group, critical, *tied, *panels.dagger_handle(results)]

@@ -97,6 +97,37 @@ def test_method_with_holes_is_named_beneath(ranked: Results) -> None:
     assert "map (30/31 runs)" in found
 
 
+def test_title_says_where_no_ranks_could_differ(ranked: Results) -> None:
+    """Two datasets tell nothing of five methods: no mean ranks are as far apart as they would have to be."""
+    (axes,) = drawn(select(ranked, datasets=["data-0", "data-1"], metrics=["nll"])).axes
+    assert axes.get_title() == "NLL ↓: 2 datasets cannot tell 5 methods apart"
+
+
+def test_titles_fit_the_sheet(ranked: Results) -> None:
+    """The longest one, of many datasets and a p-value, is not cut off."""
+    figure = drawn(ranked)
+    for axes in figure.axes:
+        box = axes.title.get_window_extent()
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+
+
+def test_equal_ranks_stand_side_by_side(ranked: Results) -> None:
+    """Methods of one mean rank have marks and lines of their own around it, and the legend tells it."""
+    values = {("map", "data-0"): 1, ("map", "data-1"): 2, ("mnf", "data-0"): 2, ("mnf", "data-1"): 1}
+    narrow = select(ranked, methods=["map", "mnf", "sgld"], datasets=["data-0", "data-1"], metrics=["nll"])
+    scores = narrow.scores
+    placed = [float(values.get(key, 3)) for key in zip(scores["method"], scores["dataset"], strict=True)]
+    results = replace(narrow, scores=scores.assign(value=placed))
+    figure = drawn(results)
+    (axes,) = figure.axes
+    x = places(axes, results)
+    ticks = {text.get_text(): text.get_position()[0] for text in axes.texts if text.get_text().isdigit()}
+    assert x["mnf"] - x["map"] == pytest.approx(0.06)
+    assert (x["map"] + x["mnf"]) / 2 == pytest.approx((ticks["1"] + ticks["2"]) / 2)
+    assert x["sgld"] == pytest.approx(ticks["3"])
+    assert "side by side: equal ranks" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_one_dataset_or_method_has_no_diagram(ranked: Results) -> None:
     """There is nothing to rank."""
     assert draw(select(ranked, datasets=["data-0"]), looks(METHODS)) is None
