@@ -271,7 +271,7 @@ def cell(value: Any) -> str:
 def read_scores(path: str | Path) -> pd.DataFrame:
     """Return the scores of a suite's folder, or of a scores.csv, with the columns of SCORES; level is NaN without.
 
-    ``attrs["unconverged"]`` lists dataset and method of those with a run that had not converged, by the runs.csv beside.
+    ``attrs["unconverged"]`` lists dataset and method of those with a run that had not converged, by runs.csv beside.
     """
     import pandas as pd
 
