@@ -17,6 +17,8 @@ from click.testing import CliRunner
 
 from bench_uq import __version__, read_scores
 from bench_uq.cli import main
+from bench_uq.commands.run import repeatable
+from bench_uq.config import read_suite
 
 PLUGINS = Path(__file__).parent / "plugins"
 SMALL = (
@@ -332,3 +334,16 @@ def test_lists_of_some() -> None:
 def test_version() -> None:
     """--version prints the version."""
     assert __version__ in invoke("--version")[1]
+
+
+def test_the_command_that_repeats_a_run() -> None:
+    """Options of methods are in their names, those of conditions only in the command; paths lose their folders."""
+    flags = {
+        "network": "/home/alice/wide.py",
+        "plugins": (Path("/home/alice/mine.py"),),
+        "assignments": ("epochs=3", "mnf.hidden=60", "fgsm.draws=5"),
+    }
+    command = repeatable("quick", read_suite("quick"), "auto", flags)
+    assert command == (
+        "bench-uq run --suite quick --network wide.py --plugin mine.py --set epochs=3 --set fgsm.draws=5"
+    )

@@ -79,7 +79,7 @@ def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None
     contents.remember()
     if folder.name == chosen.name:  # published values are of test splits
         hand_on(references, folder)
-    failed = do(planned, at_once, chosen.description, repeatable(suite, device, flags))
+    failed = do(planned, at_once, chosen.description, repeatable(suite, chosen, device, flags))
     if not flags["no_score"]:
         from bench_uq.score import score as score_folder
 
@@ -129,18 +129,23 @@ def make_jobs(
     return [Job(run, folder, root, plugins.files, device, git, **how) for run in runs]
 
 
-def repeatable(suite: str, device: str, flags: Mapping[str, Any]) -> str:
+def repeatable(suite: str, chosen: Suite, device: str, flags: Mapping[str, Any]) -> str:
     """Return the command that makes the same runs again, but for methods, datasets and seeds, which results name.
 
-    Names of methods hold their options. Files are named by their last part: results are published.
+    Names of methods and datasets hold their options, those of conditions are not in it. Files are named by their last
+    part: results are published.
     """
+    from bench_uq.grammar import plain_name
+
+    shown = {plain_name(name) for part in (chosen.conditions, *chosen.dataset_conditions.values()) for name in part}
     named = [("--network", flags["network"])] if flags["network"] else []
     named += [("--plugin", str(path)) for path in flags["plugins"]]
     parts = ["bench-uq", "run", "--suite", Path(suite).name]
     parts += [part for option, value in named for part in (option, Path(value).name)]
     parts += [] if device == "auto" else ["--device", device]
     for assignment in flags["assignments"]:
-        if "." not in assignment.partition("=")[0]:
+        plugin, dot, _ = assignment.partition("=")[0].strip().rpartition(".")
+        if not dot or plugin in shown:
             parts += ["--set", assignment]
     return shlex.join(parts)
 

@@ -169,7 +169,10 @@ def select(
         if names:
             runs, scores, curves = (frame[frame[column].isin(names)] for frame in (runs, scores, curves))
     if metrics:
-        scores = scores[scores["metric"].isin([*metrics, *(BESIDE[name] for name in metrics if name in BESIDE)])]
+        kept = [*metrics, *(BESIDE[name] for name in metrics if name in BESIDE)]
+        # Without it nobody knows any more whose mutual information is 0 everywhere.
+        kept += ["epistemic"] if any(name.endswith("_epistemic") for name in metrics) else []
+        scores = scores[scores["metric"].isin(kept)]
     if runs.empty:
         raise UsageError(f"no run of {', '.join(methods)} on {', '.join(datasets)} in {results.suite}")
     references = results.references

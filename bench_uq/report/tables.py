@@ -150,17 +150,13 @@ def _measured(results: Results) -> set[tuple[str, str]]:
 
 def _extent(results: Results, condition: str) -> str:
     """Say of how many examples the scores of a condition are, where that is known and methods do not differ in it."""
-    found = summarise(results)
-    low, high = (
-        {
-            int(end)
-            for (_, name, _, metric), one in found.items()
-            if (name, metric) == (condition, "examples")
-            for end in (getattr(one, side),)
-        }
-        for side in ("low", "high")
-    )
-    return f" ({high.pop():,} examples)" if low == high and len(high) == 1 else ""
+    counts = {
+        int(end)
+        for (_, name, _, metric), one in summarise(results).items()
+        if (name, metric) == (condition, "examples")
+        for end in (one.low, one.high)
+    }
+    return f" ({counts.pop():,} examples)" if len(counts) == 1 else ""
 
 
 def _in_words(metric: str) -> str:

@@ -289,7 +289,7 @@ def test_examples_are_counted_in_captions(hand_made: Callable[..., Path]) -> Non
     assert caption(level_tables(results)[0]).startswith("digits: accuracy ↑ under fgsm (1,000 examples), by ε ")
 
 
-def test_a_method_without_draws_has_no_mutual_information(hand_made: Callable[..., Path]) -> None:
+def test_a_method_without_draws_has_no_mutual_information(hand_made: Callable[..., Path], tmp_path: Path) -> None:
     """Nothing is detected by a score that is 0 everywhere: a dash, not a bad score, and no comparison."""
     scores = []
     for method, mutual in (("map", 0.0), ("mnf", 0.2), ("sgld", 0.3)):
@@ -305,6 +305,8 @@ def test_a_method_without_draws_has_no_mutual_information(hand_made: Callable[..
     assert cells["map"][0].mean == "0.510"
     assert cells["mnf"][1].mean == "0.710"
     assert "none where draws do not differ" in caption(table)
+    (narrowed,) = unseen_tables(select(read(tmp_path / "hand"), metrics=["auroc_epistemic"]))
+    assert {row.method: row.cells for row in narrowed.rows}["map"] == (Cell(),)
 
 
 def test_a_bold_mean_behind_another_is_explained(hand_made: Callable[..., Path]) -> None:
