@@ -16,8 +16,8 @@ import pandas as pd
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from bench_uq.derived import COLUMNS, LATER
 from bench_uq.report import html
-from bench_uq.report.derived import COLUMNS, LATER
 from bench_uq.report.frames import Results
 from benchmarks.synthetic import METHODS, plan_run
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bench_uq.report.derived import COLUMNS, LATER
+from bench_uq.derived import COLUMNS, LATER
 
 EXAMPLES, CLASSES, BINS = 2000, 10, 15
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)

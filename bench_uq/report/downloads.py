@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench_uq.report.derived import COLUMNS, LATER
+from bench_uq.derived import COLUMNS, LATER
 from bench_uq.report.frames import Results
 from bench_uq.score import cell
 

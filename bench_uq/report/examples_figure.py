@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
+from bench_uq.derived import Example
 from bench_uq.report import panels
 from bench_uq.report.captions import wrap
-from bench_uq.report.derived import Example
 from bench_uq.report.frames import Results
 from bench_uq.report.style import PAGE, Look, Options, text
 from bench_uq.report.summaries import Shown

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench_uq import derived
+from bench_uq.derived import COLUMNS, Example
 from bench_uq.errors import UsageError, unknown
 from bench_uq.references import FILE, TEST_ERROR, Reference, read_file
-from bench_uq.report import derived
-from bench_uq.report.derived import COLUMNS, Example
 
 __all__ = ["COLUMNS", "Results", "Seeds", "read", "select"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from bench_uq.derived import KEYS
 from bench_uq.errors import UsageError
-from bench_uq.report.derived import KEYS
 from bench_uq.report.frames import Results, read
 from bench_uq.report.summaries import directions, summarise
 from bench_uq.report.verdicts import verdicts

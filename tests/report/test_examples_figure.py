@@ -13,7 +13,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bench_uq.report.derived import Example
+from bench_uq.derived import Example
 from bench_uq.report.examples_figure import draw
 from bench_uq.report.frames import Results, read, select
 from bench_uq.report.style import looks, styled

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench_uq.derived import LATER
 from bench_uq.errors import UsageError
 from bench_uq.report import write
-from bench_uq.report.derived import LATER
 from bench_uq.report.frames import Results, Seeds, read, select
 
 DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
