@@ -9,6 +9,9 @@ from typing import Any
 import click
 
 from bench_uq._version import __version__
+from bench_uq.commands.baseline import baseline
+from bench_uq.commands.check import check
+from bench_uq.commands.compare import compare
 from bench_uq.commands.completion import completion
 from bench_uq.commands.doctor import doctor
 from bench_uq.commands.list import list_
@@ -56,5 +59,18 @@ def main(debug: bool) -> None:
     del debug  # read by Group.invoke, which sees the errors
 
 
-for command in (run, score, score_predictions, report, prepare, test_plugin, doctor, list_, completion):
+for command in (
+    run,
+    score,
+    score_predictions,
+    report,
+    check,
+    compare,
+    baseline,
+    prepare,
+    test_plugin,
+    doctor,
+    list_,
+    completion,
+):
     main.add_command(command)

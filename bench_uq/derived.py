@@ -69,19 +69,23 @@ class Example:
     targets: np.ndarray | None  # (N,), where they belong to the task
 
 
-def table(path: Path) -> pd.DataFrame:
-    """Return the rows of a CSV file: text as it stands, numbers as floats with NaN where nothing is written."""
+def table(path: Path, kind: str = "") -> pd.DataFrame:
+    """Return the rows of a CSV file: text as it stands, numbers as floats with NaN where nothing is written.
+
+    ``kind`` is the derived file whose columns it has, if not the one of its own name.
+    """
+    kind = kind or path.name
     try:
         content = path.read_bytes()
         header, rows = _counted(content)
-        _check_header(path.name, header)
+        _check_header(kind, header)
         if rows and not content.endswith(b"\n"):
             raise ValueError("its last line is cut short")
-        return _typed(path.name, header, content)
+        return _typed(kind, header, content)
     except FileNotFoundError:
         raise _missing(path) from None
     except (OSError, ValueError, OverflowError, csv.Error) as error:  # pandas' own errors are ValueErrors
-        raise _damaged(path, error) from None
+        raise _damaged(path, error, "score" if kind == path.name else "baseline") from None
 
 
 def environments(path: Path) -> dict[str, dict[str, Any]]:
@@ -137,10 +141,10 @@ def _missing(path: Path) -> UsageError:
     return UsageError(f"missing {path} (make it with: bench-uq score)")
 
 
-def _damaged(path: Path, error: Exception) -> UsageError:
+def _damaged(path: Path, error: Exception, maker: str = "score") -> UsageError:
     """Return the error for a file that is there, but not as it was written."""
     reason = " ".join(str(error).split()) or "it cannot be read"
-    return UsageError(f"{path} is damaged or foreign: {reason} (make it anew with: bench-uq score)")
+    return UsageError(f"{path} is damaged or foreign: {reason} (make it anew with: bench-uq {maker})")
 
 
 def _counted(content: bytes) -> tuple[list[str], int]:

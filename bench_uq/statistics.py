@@ -158,25 +158,29 @@ def _best(
     return max(unbeaten or compared, key=lambda name: sign * float(np.mean(list(values[name].values()))))
 
 
-def detectable_difference(spread: float, seeds: int, comparisons: int = 1) -> float:
+def detectable_difference(
+    spread: float, seeds: int, comparisons: int = 1, *, freedom: float | None = None, sides: int = 2
+) -> float:
     """Return the true difference that a paired t test over so many seeds finds with a probability of POWER.
 
-    ``spread`` is the standard deviation of the paired differences; the level is ALPHA over all ``comparisons``.
+    ``spread`` is the standard deviation of the paired differences, known with as many degrees of ``freedom``, if not
+    with one less than seeds; the level is ALPHA over all ``comparisons``, on one or both ``sides``.
     """
-    return _detectable_spreads(seeds, comparisons) * spread if seeds > 1 and spread > 0 else math.nan
+    if seeds < 2 or not spread > 0:
+        return math.nan
+    return _detectable_spreads(seeds, comparisons, seeds - 1 if freedom is None else freedom, sides) * spread
 
 
 @cache
-def _detectable_spreads(seeds: int, comparisons: int) -> float:
+def _detectable_spreads(seeds: int, comparisons: int, freedom: float, sides: int) -> float:
     """Return the detectable difference in standard deviations of the paired differences."""
-    freedom = seeds - 1
-    critical = stats.t.ppf(1 - ALPHA / comparisons / 2, freedom)
+    critical = stats.t.ppf(1 - ALPHA / comparisons / sides, freedom)
     # The noncentral t of SciPy is NaN in places; here it is a mean of normals over the spread that seeds would show.
     places, weights = np.polynomial.legendre.leggauss(200)
     shown = critical * np.sqrt(stats.chi2.ppf((places + 1) / 2, freedom) / freedom)
 
     def excess(shift: float) -> float:
-        found = stats.norm.cdf(shift - shown) + stats.norm.cdf(-shift - shown)
+        found = stats.norm.cdf(shift - shown) + (sides - 1) * stats.norm.cdf(-shift - shown)
         return float(weights @ found) / 2 - POWER
 
     return float(optimize.brentq(excess, 0.0, critical * 10)) / math.sqrt(seeds)

@@ -28,6 +28,7 @@ def loaded(code: str) -> set[str]:
         ("import bench_uq.cli; bench_uq.cli.main(['--help'], standalone_mode=False)", {"torch", "pandas", "netcal"}),
         ("import bench_uq.score", {"torch", "netcal"}),
         ("from bench_uq.report import figures, frames, latex, markdown", {"torch", "netcal"}),
+        ("from bench_uq.gate import baseline, comparison, formats, rule", {"torch", "netcal", "matplotlib"}),
         ("import bench_uq.metrics", {"torch", "netcal"}),
         ("import bench_uq.datasets.digits, bench_uq.datasets.mnist", {"torch"}),
     ],
