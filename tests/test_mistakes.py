@@ -21,6 +21,7 @@ from bench_uq.folders import writable
 
 REPO = Path(__file__).resolve().parents[1]
 LONG = "a" * 65
+BASELINE = REPO / "results" / "quick" / "baseline.csv"
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +136,25 @@ def told(*arguments: str) -> str:
         (["run", "--datasets", "letters"], "no train split"),
         (["run", "--results", "/proc/version"], "'/proc/version' is a file"),
         (["score"], "nothing to score"),
+        # the gate
+        (["check"], "--baseline"),
+        (
+            ["check", "--baseline", "nope.csv"],
+            "nope.csv is neither a suite's folder of results nor a baseline's CSV file",
+        ),
+        (["check", "--baseline", str(BASELINE), "--methods", "nmf"], "did you mean 'mnf'?"),
+        (["check", "--baseline", str(BASELINE), "--datasets", "digit"], "did you mean 'digits'?"),
+        (["check", "--baseline", str(BASELINE), "--margins", "nope.toml"], "no file nope.toml"),
+        (["check", "--baseline", str(BASELINE), "--format", "xml"], "'xml' is not one of"),
+        (["check", "--baseline", str(BASELINE)], "missing results/quick/runs.csv"),
+        (["check", "--baseline", str(BASELINE), "--suite", "../x"], "'../x' is no name for a suite"),
+        (["baseline"], "--out"),
+        (["baseline", "--out", "b.csv"], "missing results/quick/runs.csv"),
+        (["baseline", "--out", "b.txt"], "--out must end in .csv, not 'b.txt'"),
+        (["baseline", "--out", "/proc/version/b.csv"], "cannot write to /proc/version"),
+        (["compare", "a"], "Missing argument 'B'"),
+        (["compare", "a", "b"], "a is neither"),
+        (["compare", str(BASELINE), str(BASELINE), "--metrics", "eec"], "did you mean 'ece'?"),
         (["report"], "bench-uq run"),
     ],
 )

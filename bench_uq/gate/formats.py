@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from xml.etree import ElementTree
 
-from bench_uq.gate.verdicts import FATAL, Cell, Outcome
+from bench_uq.gate.verdicts import FATAL, VERDICTS, Cell, Outcome
 from bench_uq.report.markdown import escape
 from bench_uq.report.names import level_name, printable
 
@@ -41,14 +41,16 @@ def markdown(outcome: Outcome, title: str) -> str:
 
 def as_json(outcome: Outcome, title: str) -> str:
     """Return every cell with all its numbers."""
+    names = dict(zip(("baseline", "now"), outcome.names, strict=True))
     found = {
         "title": title,
-        "verdict": outcome.verdict,
-        "sides": outcome.names,
+        **({"verdict": outcome.verdict, "exit_code": outcome.exit_code} if outcome.order is VERDICTS else {}),
         "counts": outcome.counts(),
         "commands": outcome.commands,
         "remarks": outcome.remarks,
-        "cells": [dataclasses.asdict(cell) for cell in outcome.cells],
+        "cells": [
+            {names.get(key, key): value for key, value in dataclasses.asdict(cell).items()} for cell in outcome.cells
+        ],
     }
     return json.dumps(found, indent=1, allow_nan=False) + "\n"
 
@@ -95,9 +97,9 @@ FORMATS: Mapping[str, Callable[[Outcome, str], str]] = {
 
 
 def summary(outcome: Outcome) -> str:
-    """Return the verdict on the whole, and how many cells have which."""
+    """Return the verdict on a build, and how many cells have which."""
     counts = ", ".join(f"{count:,} {verdict}" for verdict, count in outcome.counts().items())
-    return f"{outcome.verdict} ({counts})"
+    return f"{outcome.verdict} ({counts})" if outcome.order is VERDICTS else counts
 
 
 def _rows(outcome: Outcome) -> list[list[str]]:
