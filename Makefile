@@ -1,9 +1,9 @@
-# make demo: install, run the quick suite on embedded data, write the report.   make test: every check.
+# make demo: install, run the quick suite on embedded data, write the report.   make test: every check.   make gate: of these, the scores.
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo test setup format
+.PHONY: demo test gate setup format
 
 demo: setup
 	$(BIN)/bench-uq run
@@ -19,6 +19,12 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(MAKE) gate
+
+# The quick suite against the scores that were committed.
+gate: setup
+	$(BIN)/bench-uq run --seeds 0,1,2,3,4 --device cpu --results .gate
+	$(BIN)/bench-uq check --results .gate --baseline results/quick/baseline.csv --margins results/quick/margins.toml
 
 format: setup
 	$(BIN)/ruff format .

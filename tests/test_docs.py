@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from bench_uq import read_scores
+from bench_uq.gate.margins import read_margins
 
 REPO = Path(__file__).resolve().parents[1]
 DOCS = REPO / "docs"
@@ -93,6 +97,60 @@ def test_reports(tmp_path: Path) -> None:
     report = tmp_path / "reports" / "quick"
     assert (report / "summary.md").read_text().startswith("# Only map\n")
     assert "dropout" in (report / "index.html").read_text()
+
+
+def scripts(page: str) -> list[list[str]]:
+    """Return the shell lines of each YAML block of a page, as the build server runs them."""
+    found = []
+    for _, language, text in blocks(page):
+        if language == "yaml":
+            job = yaml.safe_load(text)
+            steps = (
+                job["jobs"]["check"]["steps"]
+                if "jobs" in job
+                else [{"run": line} for line in job["uncertainty"]["script"]]
+            )
+            found.append([step["run"] for step in steps if "run" in step])
+    return found
+
+
+def test_ci(tmp_path: Path) -> None:
+    """The commands of the page run, and both build jobs, with fewer epochs, pass and leave their reports."""
+    command = tmp_path / "bin" / "bench-uq"
+    command.parent.mkdir()
+    few = " ".join(["--methods", "map", "--set", "epochs=2", "--set", "draws=3", "--set", "attack_images=20"])
+    command.write_text(
+        f'#!/bin/sh\n[ "$1" = run ] && set -- "$@" {few}\nexec {shlex.quote(sys.executable)} -m bench_uq "$@"\n'
+    )
+    command.chmod(0o755)
+    paths = {"PATH": f"{command.parent}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+
+    def shell(script: str) -> None:
+        done = subprocess.run(
+            ["bash", "-e", "-c", script], cwd=tmp_path, env={**os.environ, **paths}, capture_output=True
+        )
+        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+
+    shell("\n".join(text for _, language, text in blocks("ci.md") if not language))
+    jobs = scripts("ci.md")
+    assert len(jobs) == 2
+    for lines in jobs:
+        for name in ("check.md", "check.xml"):
+            (tmp_path / name).unlink(missing_ok=True)
+        shell("\n".join(line for line in lines if not line.startswith(("pip install", "gh "))))
+        assert "quick: pass" in (tmp_path / "check.md").read_text()
+        assert ElementTree.parse(tmp_path / "check.xml").getroot().get("failures") == "0"
+    assert "quick: pass" in (tmp_path / "summary.md").read_text()
+
+
+def test_margins_of_the_page(tmp_path: Path) -> None:
+    """The page's file of margins is read, and says what its comments say."""
+    (text,) = (text for _, language, text in blocks("ci.md") if language == "toml")
+    (tmp_path / "margins.toml").write_text(text)
+    margins = read_margins(tmp_path / "margins.toml")
+    assert margins.margin("clean", "ece") is None
+    assert margins.margin("fgsm", "accuracy") == 0.5
+    assert margins.floor("letters", "auroc_entropy") == 0.8
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))

@@ -1,0 +1,150 @@
+"""The rule of bench-uq check on simulated suites, and its speed.
+
+``python -m benchmarks.gate`` prints how often suites in which nothing changed raise an alarm, and how often a score
+that got worse is named (docs/statistics.md); with ``--speed`` it times bench-uq check on 10,000 cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pandas as pd
+
+from bench_uq.gate import rule
+from bench_uq.gate.margins import MARGINS, Margins
+from bench_uq.gate.rule import check
+from bench_uq.gate.sides import CELL, Run, Side
+from benchmarks.claims import table
+from benchmarks.synthetic import METHODS, write_results
+
+SUITES = 500
+SEEDS = (3, 5, 10)
+#: Conditions of a simulated suite: clean and unseen data, two levels of an attack.
+SHOWN = (("clean", math.nan), ("letters", math.nan), ("fgsm", 0.1), ("fgsm", 0.2))
+SCORES = ("nll", "brier", "ece", "entropy")
+NAMES = ("a", "b", "c", "d", "e")
+
+Sides = tuple[Side, Side]
+
+
+def suite(random: np.random.Generator, seeds: int, spreads: float, worse: float = 0.0) -> Sides:
+    """Return two results of a suite: 5 methods, 4 scores, 4 conditions, 80 cells.
+
+    Standard deviations over seeds on the log scale lie between 0.05 and ``spreads`` times that, one a method and score.
+    Conditions of one method share 80 % of their noise, methods 30 % of their seeds' noise. The clean NLL of the first
+    method is worse by so many standard deviations of its paired difference.
+    """
+    shape = (2, len(NAMES), len(SCORES), len(SHOWN), seeds)
+    common, own, each = (random.normal(size=size) for size in ((2, 1, 1, 1, seeds), (*shape[:3], 1, seeds), shape))
+    spread = 0.05 * spreads ** random.uniform(size=(1, len(NAMES), len(SCORES), 1, 1))
+    noise = spread * (math.sqrt(0.3) * common + math.sqrt(0.5) * own + math.sqrt(0.2) * each)
+    noise[1, 0, 0, 0] += worse * math.sqrt(2) * spread[0, 0, 0]
+    return tuple(side(0.2 * np.exp(part)) for part in noise)  # type: ignore[return-value]
+
+
+def side(values: np.ndarray) -> Side:
+    """Return values (method, score, condition, seed) as one side of a comparison."""
+    rows = [
+        ["digits", method, *SHOWN[shown], SCORES[score], seed, values[place, score, shown, seed]]
+        for place, method in enumerate(NAMES)
+        for score in range(values.shape[1])
+        for shown in range(values.shape[2])
+        for seed in range(values.shape[3])
+    ]
+    runs = {("digits", method, seed): Run(f"{method}-{seed}") for method in NAMES for seed in range(values.shape[3])}
+    return Side("simulated", pd.DataFrame(rows, columns=[*CELL, "seed", "value"]), runs, {})
+
+
+def ends(trial: Callable[[np.random.Generator], Sides], seed: int, margins: Margins) -> tuple[float, float, float]:
+    """Return the shares of SUITES that end regressed, inconclusive, and with the clean NLL of method a regressed."""
+    random, found = np.random.default_rng(seed), np.zeros(3)
+    for _ in range(SUITES):
+        outcome = check(*trial(random), margins)
+        first = next(
+            cell for cell in outcome.cells if (cell.method, cell.metric, cell.condition) == ("a", "nll", "clean")
+        )
+        found += outcome.verdict == "regressed", outcome.verdict == "inconclusive", first.verdict == "regressed"
+    return tuple((found / SUITES).tolist())  # type: ignore[return-value]
+
+
+def simulate() -> None:
+    """Print the tables of docs/statistics.md on the gate."""
+    tiny = Margins({"": dict.fromkeys(MARGINS, 1e-6)})
+    error = math.sqrt(0.05 * 0.95 / SUITES)
+    print(f"{SUITES:,} suites of 80 cells each; the standard error of a share of 5 % is {error:.1%}\n")
+    heads = ["seeds", "spreads", "regressed, no margin", "inconclusive", "regressed, margins", "inconclusive, margins"]
+    rows = []
+    for spreads in (1.0, 4.0):
+        for seeds in SEEDS:
+            without = ends(lambda random: suite(random, seeds, spreads), seeds, tiny)  # noqa: B023
+            within = ends(lambda random: suite(random, seeds, spreads), seeds, Margins())  # noqa: B023
+            rows.append((seeds, "equal" if spreads == 1 else "1 to 4", *without[:2], *within[:2]))
+    print("Nothing changed:\n")
+    table(heads, rows)
+    print("\nThe clean NLL of one method got worse by so many standard deviations of its paired difference:\n")
+    heads = ["seeds", "spreads", *(f"named at {worse} sd" for worse in (2, 3, 5))]
+    rows = [
+        (
+            seeds,
+            "equal" if spreads == 1 else "1 to 4",
+            *(ends(lambda random: suite(random, seeds, spreads, worse), seeds, Margins())[2] for worse in (2, 3, 5)),  # noqa: B023
+        )
+        for spreads in (1.0, 4.0)
+        for seeds in SEEDS
+    ]
+    table(heads, rows)
+    print(f"\nFewer than {rule.FEWEST} seeds never fail a build: they end inconclusive.")
+
+
+def speed(runs: int = 5) -> None:
+    """Time bench-uq check as a process of its own, on at least 10,000 gated cells of 5 seeds in which all changed."""
+    with tempfile.TemporaryDirectory() as folder:
+        datasets = [f"data{place}" for place in range(14)]
+        unseen = ["letters", "notmnist"]
+        before, now = (
+            write_results(
+                Path(folder) / name / "quick", METHODS, range(start, start + 5), datasets=datasets, unseen=unseen
+            )
+            for name, start in (("before", 0), ("now", 5))
+        )
+        relabel(now)
+        baseline = Path(folder) / "baseline.csv"
+        bench = [sys.executable, "-m", "bench_uq"]
+        made = [*bench, "baseline", "--results", str(before.parent), "--out", str(baseline)]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
+        seconds, last = [], ""
+        for _ in range(runs):
+            start = time.perf_counter()
+            command = [*bench, "check", "--baseline", str(baseline), "--results", str(now.parent)]
+            last = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()[-1]
+            seconds.append(time.perf_counter() - start)
+    print(
+        f"{last}\n{median(seconds):.1f} s, the median of {runs} ({min(seconds):.1f} to {max(seconds):.1f}); asked: 5 s"
+    )
+
+
+def relabel(folder: Path) -> None:
+    """Call seeds 5 to 9 of a suite's folder 0 to 4."""
+    for name in ("runs.csv", "scores.csv"):
+        frame = pd.read_csv(folder / name, dtype=str, keep_default_na=False)
+        frame["seed"] = (frame["seed"].astype(int) - 5).astype(str)
+        frame.to_csv(folder / name, index=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--speed", action="store_true", help="time bench-uq check on 10,000 cells")
+    speed() if parser.parse_args().speed else simulate()
+
+
+if __name__ == "__main__":
+    main()
