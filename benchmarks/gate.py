@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -24,6 +23,7 @@ from bench_uq.gate.margins import MARGINS, Margins
 from bench_uq.gate.rule import check
 from bench_uq.gate.sides import CELL, Run, Side
 from benchmarks.claims import table
+from benchmarks.spreads import WAYS, known_by
 from benchmarks.synthetic import METHODS, write_results
 
 SUITES = 500
@@ -31,6 +31,10 @@ SEEDS = (3, 5, 10)
 #: Conditions of a simulated suite: clean and unseen data, two levels of an attack.
 SHOWN = (("clean", math.nan), ("letters", math.nan), ("fgsm", 0.1), ("fgsm", 0.2))
 SCORES = ("nll", "brier", "ece", "entropy")
+#: Standard deviations of its paired difference by which a score got worse.
+WORSE = (2, 3, 5)
+#: Margins that everything is beyond.
+NONE = Margins({"": dict.fromkeys(MARGINS, 1e-6)})
 NAMES = ("a", "b", "c", "d", "e")
 
 Sides = tuple[Side, Side]
@@ -47,7 +51,7 @@ def suite(random: np.random.Generator, seeds: int, spreads: float, worse: float 
     common, own, each = (random.normal(size=size) for size in ((2, 1, 1, 1, seeds), (*shape[:3], 1, seeds), shape))
     spread = 0.05 * spreads ** random.uniform(size=(1, len(NAMES), len(SCORES), 1, 1))
     noise = spread * (math.sqrt(0.3) * common + math.sqrt(0.5) * own + math.sqrt(0.2) * each)
-    noise[1, 0, 0, 0] += worse * math.sqrt(2) * spread[0, 0, 0]
+    noise[1, 0, 0, 0] += worse * math.sqrt(2) * spread[0, 0, 0, 0, 0]
     return tuple(side(0.2 * np.exp(part)) for part in noise)  # type: ignore[return-value]
 
 
@@ -64,45 +68,45 @@ def side(values: np.ndarray) -> Side:
     return Side("simulated", pd.DataFrame(rows, columns=[*CELL, "seed", "value"]), runs, {})
 
 
-def ends(trial: Callable[[np.random.Generator], Sides], seed: int, margins: Margins) -> tuple[float, float, float]:
+def ends(seeds: int, spreads: float, margins: Margins, worse: float = 0.0) -> tuple[float, float, float]:
     """Return the shares of SUITES that end regressed, inconclusive, and with the clean NLL of method a regressed."""
-    random, found = np.random.default_rng(seed), np.zeros(3)
+    random, found = np.random.default_rng(seeds), np.zeros(3)
     for _ in range(SUITES):
-        outcome = check(*trial(random), margins)
-        first = next(
-            cell for cell in outcome.cells if (cell.method, cell.metric, cell.condition) == ("a", "nll", "clean")
+        outcome = check(*suite(random, seeds, spreads, worse), margins)
+        named = (cell for cell in outcome.cells if (cell.method, cell.metric, cell.condition) == ("a", "nll", "clean"))
+        found += (
+            outcome.verdict == "regressed",
+            outcome.verdict == "inconclusive",
+            next(named).verdict == "regressed",
         )
-        found += outcome.verdict == "regressed", outcome.verdict == "inconclusive", first.verdict == "regressed"
     return tuple((found / SUITES).tolist())  # type: ignore[return-value]
 
 
 def simulate() -> None:
     """Print the tables of docs/statistics.md on the gate."""
-    tiny = Margins({"": dict.fromkeys(MARGINS, 1e-6)})
     error = math.sqrt(0.05 * 0.95 / SUITES)
     print(f"{SUITES:,} suites of 80 cells each; the standard error of a share of 5 % is {error:.1%}\n")
-    heads = ["seeds", "spreads", "regressed, no margin", "inconclusive", "regressed, margins", "inconclusive, margins"]
-    rows = []
-    for spreads in (1.0, 4.0):
-        for seeds in SEEDS:
-            without = ends(lambda random: suite(random, seeds, spreads), seeds, tiny)  # noqa: B023
-            within = ends(lambda random: suite(random, seeds, spreads), seeds, Margins())  # noqa: B023
-            rows.append((seeds, "equal" if spreads == 1 else "1 to 4", *without[:2], *within[:2]))
+    settings = [(seeds, spreads) for spreads in (1.0, 4.0) for seeds in SEEDS]
     print("Nothing changed:\n")
+    heads = ["seeds", "spreads", "regressed, no margin", "inconclusive", "regressed, margins", "inconclusive, margins"]
+    rows = [(*named(*setting), *ends(*setting, NONE)[:2], *ends(*setting, Margins())[:2]) for setting in settings]
     table(heads, rows)
     print("\nThe clean NLL of one method got worse by so many standard deviations of its paired difference:\n")
-    heads = ["seeds", "spreads", *(f"named at {worse} sd" for worse in (2, 3, 5))]
-    rows = [
-        (
-            seeds,
-            "equal" if spreads == 1 else "1 to 4",
-            *(ends(lambda random: suite(random, seeds, spreads, worse), seeds, Margins())[2] for worse in (2, 3, 5)),  # noqa: B023
-        )
-        for spreads in (1.0, 4.0)
-        for seeds in SEEDS
-    ]
-    table(heads, rows)
+    rows = [(*named(*setting), *(ends(*setting, Margins(), worse)[2] for worse in WORSE)) for setting in settings]
+    table(["seeds", "spreads", *(f"named at {worse} sd" for worse in WORSE)], rows)
+    print("\nBy other ways to know spreads, 5 seeds, spreads 1 to 4:\n")
+    rows = []
+    for way in WAYS:
+        with known_by(way):
+            found = [ends(5, 4.0, Margins(), worse)[2] for worse in WORSE]
+            rows.append((way, ends(5, 4.0, NONE)[0], *found))
+    table(["spread", "regressed, no margin", *(f"named at {worse} sd" for worse in WORSE)], rows)
     print(f"\nFewer than {rule.FEWEST} seeds never fail a build: they end inconclusive.")
+
+
+def named(seeds: int, spreads: float) -> tuple[int, str]:
+    """Return a setting as tables have it."""
+    return seeds, "equal" if spreads == 1 else f"1 to {spreads:g}"
 
 
 def speed(runs: int = 5) -> None:
