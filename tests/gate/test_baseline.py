@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,3 +113,31 @@ def test_the_committed_baseline() -> None:
     assert set(side.runs) == {("digits", method, seed) for method in methods for seed in range(5)}
     assert all(side.on_cpu(key) for key in side.runs)
     assert json.loads(beside(folder / "baseline.csv").read_text())["environments"][0]["torch"]
+
+
+def test_new_scores_never_stand_beside_old_facts(
+    make_side: MakeSide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where writing ends halfway, no environment is left that the scores are not of."""
+    write_baseline(make_side({"nll": NLL}, device="cpu"), tmp_path / "b.csv")
+
+    def full(path: Path, value: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bench_uq.store.write_json", full)
+    with pytest.raises(OSError, match="No space"):
+        write_baseline(make_side({"nll": NLL[::-1]}, device="cpu"), tmp_path / "b.csv")
+    assert not beside(tmp_path / "b.csv").exists()
+
+
+def test_scores_of_runs_that_did_not_finish_are_none(tmp_path: Path) -> None:
+    """What a run had been shown before it failed is no result."""
+    folder = Path(__file__).resolve().parents[2] / "benchmarks" / "synthetic.py"
+    suite = runpy.run_path(str(folder))["write_results"](tmp_path / "quick", seeds=(0, 1))
+    runs = suite / "runs.csv"
+    lines = runs.read_text().splitlines(keepends=True)
+    runs.write_text("".join(line.replace(",ok,", ",failed,") if ",map,digits,1," in line else line for line in lines))
+    side = read_side(suite)
+    assert side.runs["digits", "map", 1].status == "failed"
+    assert set(side.scores.loc[side.scores["method"] == "map", "seed"]) == {0}
+    assert set(side.scores.loc[side.scores["method"] == "dropout", "seed"]) == {0, 1}

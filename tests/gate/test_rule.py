@@ -282,3 +282,36 @@ def test_power(make_side: MakeSide, seeds: int, worse: float) -> None:
             for cell in outcome.cells
         )
     assert found >= 36
+
+
+def test_an_attacked_cell_alone_is_students_two_sided_t(make_side: MakeSide) -> None:
+    """SciPy's two-sided paired test of the logs."""
+    now = times(NLL, 1.2, 1.0, 1.4, 1.1, 1.3)
+    cell = ("nll", "fgsm", 0.1)
+    found = only(check(make_side({cell: NLL}), make_side({cell: now}), Margins()))
+    assert found.p == pytest.approx(stats.ttest_rel(np.log(now), np.log(NLL)).pvalue)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_gravest_hole_counts(make_side: MakeSide, order: tuple[int, int]) -> None:
+    """A failed seed is worse than one that was not run, whichever comes first."""
+    runs = {("map", order[0]): {"status": "failed"}, ("map", order[1]): {"status": "absent"}}
+    assert only(check(make_side({"nll": NLL}), make_side({"nll": NLL}, runs=runs), Margins())).verdict == "regressed"
+
+
+def test_perfection_is_clipped_by_the_number_of_examples(make_side: MakeSide) -> None:
+    """All of 400 right are 399.5: from there to 380 right the odds of an error go from 0.5/399.5 to 20/380."""
+    cell = only(check(make_side({"accuracy": [1.0] * 5}), make_side({"accuracy": [0.95] * 5}), Margins()))
+    assert cell.change == pytest.approx((20 / 380) / (0.5 / 399.5))
+    few = make_side({"accuracy": [0.95] * 5}, examples=100)
+    assert only(check(make_side({"accuracy": [1.0] * 5}), few, Margins())).change == pytest.approx(
+        (5 / 95) / (0.5 / 99.5)
+    )
+
+
+def test_other_digits_on_a_gpu_are_no_news(make_side: MakeSide) -> None:
+    """Only on a CPU does equal code give equal digits: there it is `changed`, on a GPU a pass."""
+    now = times(NLL, 1.01, 1.011)
+    for device, verdict in (("cpu", "changed"), ("cuda", "pass")):
+        sides = [make_side({"nll": values}, device=device) for values in (NLL, now)]
+        assert check(*sides, Margins()).verdict == verdict
