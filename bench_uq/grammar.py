@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -62,12 +63,22 @@ def parse_full(full: str) -> dict[str, str]:
 
 
 def convert_options(plain: str, cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn option values, text or TOML's own types, into the types of the fields."""
+    """Turn option values, text or TOML's own types, into values of the fields, by the names of these."""
     types = option_types(cls)
     for key in options:
         if key not in types:
             raise unknown(f"option of {plain}", key, types)
-    return {key: convert(f"{plain}.{key}", types[key], value) for key, value in options.items()}
+    return {field_name(key): convert(f"{plain}.{key}", types[key], value) for key, value in options.items()}
+
+
+def option_name(field: str) -> str:
+    """Return the option that a field is: of a word that Python keeps for itself, ``from_``, the word."""
+    return field[:-1] if keyword.iskeyword(field[:-1]) and field.endswith("_") else field
+
+
+def field_name(option: str) -> str:
+    """Return the field that an option is."""
+    return f"{option}_" if keyword.iskeyword(option) else option
 
 
 #: What an option can be, beside a Literal.
@@ -80,7 +91,7 @@ def option_types(cls: type, plain: str = "") -> dict[str, Any]:
         hints = get_type_hints(cls)
     except Exception as error:
         raise UsageError(f"{plain or cls.__name__}: a type of its options is unknown: {error}") from error
-    types = {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
+    types = {option_name(field.name): hints[field.name] for field in dataclasses.fields(cls) if field.init}
     for name, kind in types.items():
         if kind not in OPTION_TYPES and get_origin(kind) is not Literal:
             shown = getattr(kind, "__name__", kind)
@@ -123,7 +134,7 @@ def spelled(plain: str, value: Any, text: Callable[[Any], str], *, changed: bool
     """Return a plugin with its options, or those that were changed from their defaults, each written by ``text``."""
     fields = [field for field in dataclasses.fields(value) if field.init]
     kept = [field for field in fields if not changed or getattr(value, field.name) != field.default]
-    return bracketed(plain, [f"{field.name}={text(getattr(value, field.name))}" for field in kept])
+    return bracketed(plain, [f"{option_name(field.name)}={text(getattr(value, field.name))}" for field in kept])
 
 
 def bracketed(plain: str, options: list[str]) -> str:

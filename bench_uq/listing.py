@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench_uq.config import read_suite, shipped
 from bench_uq.errors import UsageError, unknown
+from bench_uq.grammar import option_name
 from bench_uq.plugins import Plugins
 
 
@@ -63,9 +64,8 @@ def describe(plugins: Plugins, kind: str, name: str) -> str:
     spec = plugins.spec(kind, name)
     paragraph = (type(spec.value).__doc__ or "").strip().partition("\n\n")[0]
     summary = " ".join(paragraph.split())
-    options = ", ".join(
-        f"{field.name}={getattr(spec.value, field.name)}" for field in dataclasses.fields(spec.value) if field.init
-    )
+    fields = [field.name for field in dataclasses.fields(spec.value) if field.init]
+    options = ", ".join(f"{option_name(name)}={getattr(spec.value, name)}" for name in fields)
     lines = [
         f"{name}: {summary}",
         f"    options    {options}" if options else "",

@@ -22,6 +22,7 @@ from bench_uq.grammar import (
     NAME,
     content_text,
     convert_options,
+    field_name,
     option_text,
     option_types,
     parse,
@@ -74,7 +75,9 @@ class Plugins:
         except (ValueError, TypeError) as error:
             raise UsageError(f"{kind} {plain!r}: {error}") from error
         full = spelled(plain, value, option_text)
-        if convert_options(plain, cls, parse_full(full)) != {key: getattr(value, key) for key in option_types(cls)}:
+        if convert_options(plain, cls, parse_full(full)) != {
+            field: getattr(value, field) for field in map(field_name, option_types(cls))
+        }:
             raise UsageError(
                 f"{kind} {plain!r}: options that cannot be written down (empty, with a comma or one bracket): {full}"
             )

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from bench_uq.checks import Broken, Note, Target, require
-from bench_uq.grammar import option_types
+from bench_uq.grammar import field_name, option_types
 
 
 def subjects(target: Target) -> Sequence[Target]:
@@ -45,7 +45,7 @@ def check_nonsense(target: Target) -> None:
     for name, kind in option_types(type(target.value)).items():
         if kind is float:
             try:
-                dataclasses.replace(target.value, **{name: math.nan})
+                dataclasses.replace(target.value, **{field_name(name): math.nan})
             except ValueError:
                 continue
             raise Note(f"{name}=nan is taken where the class is made in Python: raise ValueError in __post_init__")
