@@ -1,0 +1,94 @@
+"""AutoAttack by its authors' package: as strong as it should be, within epsilon, repeatable."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench_uq.api import Categorical, Gaussian, Task
+from bench_uq.conditions.autoattack import AutoAttack
+from bench_uq.conditions.pgd import PGD
+from bench_uq.errors import UsageError
+
+IMAGES = Task((1, 8, 8), Categorical(10))
+
+
+def digits(rate: float = 0.2) -> tuple[Callable[[Tensor, int], Iterator[Tensor]], Tensor, Tensor]:
+    """Return a network of some dropout that has learned the first digits, with images and labels."""
+    from sklearn.datasets import load_digits
+
+    images = torch.tensor(load_digits().images / 16, dtype=torch.float32).unsqueeze(1)
+    labels = torch.tensor(load_digits().target)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Dropout(rate), nn.Linear(64, 10))
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
+    for _ in range(60):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(net(images[:1000]), labels[:1000]).backward()
+        optimiser.step()
+
+    def log_probs(inputs: Tensor, draws: int) -> Iterator[Tensor]:
+        for _ in range(draws):
+            yield net(inputs).log_softmax(-1).unsqueeze(0)
+
+    return log_probs, images[1000:1064], labels[1000:1064]
+
+
+def accuracy(log_probs: Callable[[Tensor, int], Iterator[Tensor]], images: Tensor, labels: Tensor) -> float:
+    """Return the accuracy of the mean of 50 draws."""
+    torch.manual_seed(5)
+    with torch.no_grad():
+        probs = torch.cat(list(log_probs(images, 50))).exp().mean(0)
+    return float((probs.argmax(-1) == labels).float().mean())
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_as_strong_as_pgd(norm, rate):
+    """It stays within epsilon and leaves no more right than PGD does, up to images that the noise of draws decides."""
+    log_probs, images, labels = digits(rate)
+    level = 0.1 if norm == "linf" else 0.6
+    same, changed = AutoAttack(norm=norm, steps=30)(log_probs, images, labels, [0.0, level], torch.Generator())
+    (other,) = PGD(norm=norm)(log_probs, images, labels, [level], torch.Generator().manual_seed(0))
+    assert same.equal(images)
+    change = (changed - images).flatten(1)
+    assert (change.abs().amax(1) if norm == "linf" else change.norm(dim=1)).max() <= level + 1e-5
+    found, theirs, clean = (accuracy(log_probs, one, labels) for one in (changed, other, images))
+    assert found <= theirs + (8 / 64 if rate else 0)
+    assert found < clean - 0.2
+
+
+def test_repeats():
+    """The generator decides everything."""
+    log_probs, images, labels = digits()
+    attack = AutoAttack(steps=3)
+    one, two, three = (
+        attack(log_probs, images, labels, [0.1], torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2)
+    )
+    assert one.equal(two)
+    assert not one.equal(three)
+
+
+def test_suits():
+    """It is for three classes or more."""
+    assert AutoAttack().suits(IMAGES)
+    assert not AutoAttack().suits(Task((1, 8, 8), Categorical(2)))
+    assert not AutoAttack().suits(Task((5,), Gaussian(0.0, 1.0)))
+
+
+def test_without_its_package(monkeypatch):
+    """Without the package one line says what to install, before anything is trained."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install 'bench-uq\[autoattack\]'"):
+        AutoAttack().suits(IMAGES)
+
+
+@pytest.mark.parametrize("option", ["draws", "calls", "steps"])
+def test_nonsense_is_refused(option):
+    """Nothing of it can be done less than once."""
+    with pytest.raises(ValueError, match=f"{option} must be at least 1, not 0"):
+        AutoAttack(**{option: 0})
