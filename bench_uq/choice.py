@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench_uq.architectures import check_network, chosen
@@ -24,7 +24,8 @@ class Data:
 
     spec: Spec
     task: Task
-    conditions: list[tuple[Spec, Levels]]
+    conditions: list[tuple[Spec, Levels]] = field(default_factory=list)
+    surrogates: Mapping[str, Spec] = field(default_factory=dict)  # methods that conditions attack, as these name them
 
 
 def choose(
@@ -45,11 +46,18 @@ def choose(
     found = []
     for spec in datasets:
         task = task_of(spec, suite, contents)
-        check_methods(methods, spec, task)
         conditions = conditions_of(suite, spec, plugins, contents, notice)
+        surrogates = surrogates_of(conditions, suite, plugins)
+        check_methods([*methods, *surrogates.values()], spec, task)
         tell_of_limits(suite, spec, conditions, contents, notice)
-        found.append(Data(spec, task, conditions))
+        found.append(Data(spec, task, conditions, surrogates))
     return methods, found
+
+
+def surrogates_of(conditions: list[tuple[Spec, Levels]], suite: Suite, plugins: Plugins) -> dict[str, Spec]:
+    """Return the methods whose networks conditions attack instead of those that they are judged by."""
+    named = {spec.value.surrogate() for spec, _ in conditions if spec.kind == "condition"} - {""}
+    return {name: plugins.spec("method", name, suite.options.get(plain_name(name))) for name in sorted(named)}
 
 
 def check_methods(methods: list[Spec], dataset: Spec, task: Task) -> None:

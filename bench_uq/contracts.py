@@ -57,7 +57,8 @@ class Predictions:
     and where the labels belong to the classes ``targets`` (N,) and ``log_density`` (N,), the log of the mean
     probability of the true class; for real targets: ``mean``, ``variance``, ``draw_variance``, ``targets``,
     ``log_density`` (N,) and ``quantiles`` (N, Q) at likelihoods.QUANTILE_LEVELS. Of networks that
-    bench-uq trained also ``inputs`` as they were shown, the first few or, of a single feature, all.
+    bench-uq trained also ``inputs`` as they were shown, the first few or, of a single feature, all; under an attack or
+    shift ``distance`` (N,) float32, the largest change of an input's numbers from the clean ones.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -204,7 +205,10 @@ LogProbs = Callable[["Tensor", int], Iterator["Tensor"]]
 
 @dataclass(frozen=True)
 class Condition(ABC):
-    """What changes the inputs that a trained network is shown; the options are the fields of the subclass."""
+    """What changes the inputs that a trained network is shown; the options are the fields of the subclass.
+
+    An option that is a word of Python's own has its field with ``_`` behind: ``transfer[from=map]`` sets ``from_``.
+    """
 
     reference: ClassVar[str]
     size: ClassVar[str] = "test_images"  # the setting that says how many of the test images it is shown
@@ -213,6 +217,13 @@ class Condition(ABC):
         """Return whether it can be shown to networks of this task; by default to all."""
         del task
         return True
+
+    def surrogate(self) -> str:
+        """Return the method, with options, whose networks ``log_probs`` are of; empty, the default: the judged ones.
+
+        The engine trains it on the same dataset with the same seed, where it is not trained yet.
+        """
+        return ""
 
     @abstractmethod
     def changed(

@@ -22,14 +22,17 @@ from torch import nn
 from bench_uq import store
 from bench_uq.checkpoint import Checkpoints
 from bench_uq.config import Settings
-from bench_uq.contracts import Examples, Method, Predictions
+from bench_uq.contracts import Examples, Method, Predictions, Task
 from bench_uq.data import Resident, fitted, load, training_splits
 from bench_uq.environment import environment, peak_memory
 from bench_uq.errors import one_line
 from bench_uq.plan import Run, Shown
 from bench_uq.plugins import Plugins
-from bench_uq.predict import BLOCK, Trained, predict, predict_changed
+from bench_uq.predict import BLOCK, Change, Trained, predict, predict_changed
 from bench_uq.train import Diverged, Epoch, build, converged, train
+
+#: Seconds between two looks at a run that another process is training.
+PATIENCE = 0.5
 
 #: Examples trained on that are stored for figures, where they are points in a plane.
 KEPT_POINTS = 200
@@ -37,6 +40,10 @@ KEPT_POINTS = 200
 
 class ChangedState(Exception):
     """A method's state after training does not fit a network that it builds anew."""
+
+
+class NoSurrogate(Exception):
+    """The run whose networks are to be attacked has none."""
 
 
 class Interrupted(BaseException):
@@ -130,16 +137,28 @@ def is_out_of_memory(error: Exception) -> bool:
 
 def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> None:
     """Train and predict what is missing."""
-    run, settings = job.run, Settings(**job.run.settings)
     device = torch.device(job.device)
     if device.type == "cpu":
-        torch.set_num_threads(settings.threads)
-    folder.update(**facts(run), status="interrupted", reason="the process ended before the run did")
+        torch.set_num_threads(Settings(**job.run.settings).threads)
     plugins = Plugins(job.files)
-    method: Method = plugins.spec("method", run.method_full).value
-    dataset = plugins.spec("dataset", run.dataset_full).value
-    splits = training_splits(load(dataset, "train", job.root, run.seed), settings, run.seed)
-    task = dataclasses.replace(fitted(dataset.task(job.root), splits[0]), network=run.network)
+    splits = splits_of(job, plugins)
+    train_missing(job, folder, plugins, splits, lambda share: report(0.8 * share))
+    todo = missing(job, repair=True)
+    trained = restored(job, folder, plugins, splits[0])
+    show(trained, todo, job, plugins, splits[1], lambda share: report(0.8 + 0.2 * share))
+    folder.update(peak_memory=max(peak_memory(device), folder.record().get("peak_memory") or 0))
+
+
+def train_missing(
+    job: Job,
+    folder: store.RunFolder,
+    plugins: Plugins,
+    splits: tuple[Examples, Examples],
+    report: Callable[[float], None],
+) -> None:
+    """Train a run's networks, or take them over from another suite, where they are not stored; under its lock."""
+    run, settings, device = job.run, Settings(**job.run.settings), torch.device(job.device)
+    folder.update(**facts(run), status="interrupted", reason="the process ended before the run did")
     checkpoints = Checkpoints(folder, job.checkpoint_every)
     if job.force or not is_trained(folder, repair=True):
         folder.forget(name for name in folder.record().get("files", {}) if name.endswith(".npz"))
@@ -148,18 +167,27 @@ def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> 
         if reuse:
             copy_training(reuse, folder)
         else:
+            method: Method = plugins.spec("method", run.method_full).value
             data = (Resident(splits[0], device, settings.batch), Resident(splits[1], device, BLOCK))
             if job.force:
                 checkpoints.remove()
-            train_and_store(method, task, data, run, folder, lambda share: report(0.8 * share), checkpoints)
+            train_and_store(method, task_of(job, plugins, splits[0]), data, run, folder, report, checkpoints)
     checkpoints.remove()  # also one that was left where a process ended between storing and this
     if are_points(splits[0]) and not folder.holds(store.POINTS, repair=True):
         folder.add_file(store.POINTS, points_csv(splits[0]))
-    nets = restored(method, task, device, folder)
-    trained = Trained(method, task, nets, run.seed)
-    todo = missing(job, repair=True)
-    show(trained, todo, job, plugins, splits[1], lambda share: report(0.8 + 0.2 * share))
-    folder.update(peak_memory=max(peak_memory(device), folder.record().get("peak_memory") or 0))
+
+
+def splits_of(job: Job, plugins: Plugins) -> tuple[Examples, Examples]:
+    """Return the examples to train on and those held out."""
+    dataset = plugins.spec("dataset", job.run.dataset_full).value
+    settings = Settings(**job.run.settings)
+    return training_splits(load(dataset, "train", job.root, job.run.seed), settings, job.run.seed)
+
+
+def task_of(job: Job, plugins: Plugins, training: Examples) -> Task:
+    """Return the task of a run, with the scales of its training examples and its network."""
+    dataset = plugins.spec("dataset", job.run.dataset_full).value
+    return dataclasses.replace(fitted(dataset.task(job.root), training), network=job.run.network)
 
 
 def facts(run: Run) -> dict[str, Any]:
@@ -230,8 +258,10 @@ def copy_training(source: store.RunFolder, folder: store.RunFolder) -> None:
     folder.update(**{name: record.get(name) for name in names})
 
 
-def restored(method: Method, task: Any, device: torch.device, folder: store.RunFolder) -> nn.ModuleList:
-    """Return the stored networks: built anew, every value loaded strictly."""
+def restored(job: Job, folder: store.RunFolder, plugins: Plugins, training: Examples) -> Trained:
+    """Return a run's stored networks: built anew, every value loaded strictly."""
+    method: Method = plugins.spec("method", job.run.method_full).value
+    task, device = task_of(job, plugins, training), torch.device(job.device)
     nets = nn.ModuleList(build(method, task, device) for _ in range(method.members))
     try:
         nets.load_state_dict(load_file(folder.path / store.NETWORK, device=str(device)), strict=True)
@@ -239,7 +269,23 @@ def restored(method: Method, task: Any, device: torch.device, folder: store.RunF
         raise ChangedState(
             "after training the state has other names or shapes than after build: allocate in build"
         ) from error
-    return nets.eval()
+    return Trained(method, task, nets.eval(), job.run.seed)
+
+
+def attacked(job: Job, run: Run, plugins: Plugins) -> Trained:
+    """Return the trained networks of the run that a condition attacks; trains it where no process has or does."""
+    own, folder = dataclasses.replace(job, run=run, force=False), store.run_folder(job.folder, run.name)
+    splits = splits_of(own, plugins)
+    while not is_trained(folder):
+        with folder.locked() as mine:
+            if mine:
+                with recorded(folder, job.files):
+                    train_missing(own, folder, plugins, splits, lambda share: None)
+                if (record := folder.record())["status"] != "ok":
+                    raise NoSurrogate(f"{run.name} {record['status']}: {record['reason']}")
+        if not mine:
+            time.sleep(PATIENCE)
+    return restored(own, folder, plugins, splits[0])
 
 
 def show(
@@ -283,4 +329,5 @@ def predictions_of(
         return [predict(trained, data, count, settings.draws, labelled=first.kind == "clean")]
     spec = plugins.spec("condition", first.full)
     levels = [shown.level for shown in group if shown.level is not None]
-    return predict_changed(trained, spec.value, spec.identity, data, count, settings.draws, levels)
+    seen = attacked(job, first.surrogate, plugins) if first.surrogate else trained
+    return predict_changed(trained, Change(spec.value, spec.identity, levels, seen), data, count, settings.draws)

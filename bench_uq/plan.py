@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench_uq.choice import Data, choose
@@ -43,6 +44,7 @@ class Shown:
     count: int  # examples, 0 for all
     file: str
     key: str  # hash of all that determines the predictions, the network aside
+    surrogate: Run | None = None  # whose networks are attacked, where it is not this run
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,19 @@ def make_plan(
     ``notice`` is told what of the suite is left out, and why.
     """
     methods, datasets = choose(suite, plugins, contents, notice)
-    return [
-        make_run(method, dataset, seed, suite.settings_of(method.plain), contents)
-        for seed in suite.seeds
-        for dataset in datasets
-        for method in methods
-    ]
+    plan = []
+    for seed in suite.seeds:
+        for data in datasets:
+            bare = dataclasses.replace(data, conditions=[])
+            surrogates = {
+                name: make_run(spec, bare, seed, suite.settings_of(spec.plain), contents)
+                for name, spec in data.surrogates.items()
+            }
+            plan += [
+                make_run(method, data, seed, suite.settings_of(method.plain), contents, surrogates)
+                for method in methods
+            ]
+    return plan
 
 
 def smaller(one: int, other: int) -> int:
@@ -83,8 +92,15 @@ def smaller(one: int, other: int) -> int:
     return min(one or other, other or one)
 
 
-def make_run(method: Spec, data: Data, seed: int, settings: Settings, contents: Contents) -> Run:
-    """Return one run with everything it will be shown."""
+def make_run(
+    method: Spec,
+    data: Data,
+    seed: int,
+    settings: Settings,
+    contents: Contents,
+    surrogates: Mapping[str, Run] = MappingProxyType({}),
+) -> Run:
+    """Return one run with everything it will be shown; ``surrogates`` are the runs that its conditions need."""
     dataset, task = data.spec, data.task
     identity = {
         "schema": SCHEMA,
@@ -101,7 +117,8 @@ def make_run(method: Spec, data: Data, seed: int, settings: Settings, contents: 
     key = digest(identity)
     shown = [make_shown(dataset, None, None, settings, seed, contents)]
     for spec, levels in data.conditions:
-        shown += [make_shown(dataset, spec, level, settings, seed, contents) for level in levels or (None,)]
+        attacked = surrogates.get(spec.value.surrogate()) if spec.kind == "condition" else None
+        shown += [make_shown(dataset, spec, level, settings, seed, contents, attacked) for level in levels or (None,)]
     return Run(
         name=f"{method.plain}-{dataset.plain}-s{seed}-{key[:8]}",
         method=method.name,
@@ -127,7 +144,13 @@ def network_identity(name: str) -> dict[str, str | None]:
 
 
 def make_shown(
-    dataset: Spec, seen: Spec | None, level: float | None, settings: Settings, seed: int, contents: Contents
+    dataset: Spec,
+    seen: Spec | None,
+    level: float | None,
+    settings: Settings,
+    seed: int,
+    contents: Contents,
+    surrogate: Run | None = None,
 ) -> Shown:
     """Return a condition or unseen data, or clean data where ``seen`` is None, as shown, with its key and file name."""
     kind = "clean" if seen is None else "unseen" if seen.kind == "dataset" else "condition"
@@ -147,10 +170,11 @@ def make_shown(
             "draws": settings.draws,
             "evaluate_on": settings.evaluate_on,
             "engine_source": hash_files(ENGINE / name for name in PREDICTION_SOURCES),
+            **({"surrogate": surrogate.key} if surrogate else {}),
         }
     )
     parts = [re.sub(r"[^a-z0-9._-]", "-", plain_name(name)), *([] if level is None else [f"{level:g}"])]
-    return Shown(name, full, kind, level, count, "-".join([*parts, key[:8]]) + ".npz", key)
+    return Shown(name, full, kind, level, count, "-".join([*parts, key[:8]]) + ".npz", key, surrogate)
 
 
 def plan_entry(run: Run) -> dict[str, Any]:

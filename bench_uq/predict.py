@@ -49,9 +49,12 @@ class Trained:
         )
 
     def chunks(self, inputs: Tensor, count: int) -> Iterator[Tensor]:
-        """Yield as many draws in chunks (s, B, P) that fit the memory, differentiable in the inputs (LogProbs)."""
+        """Yield as many draws in chunks (s, B, P) that fit the memory, differentiable in the inputs (LogProbs).
+
+        Of several members each gives one draw at least where more than one is asked for: their gradient is exact.
+        """
         at_once = max(2, draws_at_once(inputs))  # asked for two, a deterministic network shows that it has one
-        for net, share in self.shares(count):
+        for net, share in self.shares(max(count, len(self.nets)) if count > 1 else count):
             for start in range(0, share, at_once):
                 asked = min(at_once, share - start)
                 chunk = self.checked(self.method.draws(net, inputs, asked), inputs)
@@ -80,22 +83,33 @@ def predict(trained: Trained, data: Resident, count: int, draws: int, *, labelle
     return joined(blocks, count, torch.cat(shown)[:count])
 
 
-def predict_changed(
-    trained: Trained, condition: Condition, name: str, data: Resident, count: int, draws: int, levels: Sequence[float]
-) -> list[Predictions]:
+@dataclass(frozen=True)
+class Change:
+    """An attack or shift by its name, which its random stream is of, at some levels; ``seen`` are whose networks."""
+
+    condition: Condition
+    name: str
+    levels: Sequence[float]
+    seen: Trained
+
+
+def predict_changed(trained: Trained, change: Change, data: Resident, count: int, draws: int) -> list[Predictions]:
     """Return the predictions for the first ``count`` examples under an attack or shift, one a level.
 
     The condition's random stream is its own; each changed input is fixed before it is judged.
     """
+    levels = change.levels
     blocks: list[list[dict[str, Tensor]]] = [[] for _ in levels]
     shown: list[list[Tensor]] = [[] for _ in levels]
     for index, (inputs, targets) in enumerate(whole_blocks(data, count)):
-        seed = seed_of(trained.seed, "condition", name, index)
+        seed = seed_of(trained.seed, "condition", change.name, index)
         torch.manual_seed(seed)
-        changed = condition.changed(trained.chunks, inputs, targets, levels, torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        changed = change.condition.changed(change.seen.chunks, inputs, targets, levels, generator)
         for at, images in enumerate(changed):
             images = laid_out(check_changed(images.detach(), inputs, levels[at]))
-            blocks[at].append(predict_block(trained, images, targets, draws, index))
+            block = predict_block(trained, images, targets, draws, index)
+            blocks[at].append(block | {"distance": (images - inputs).abs().flatten(1).amax(1)})
             shown[at].append(kept(images, index))
     return [joined(part, count, torch.cat(inputs)[:count]) for part, inputs in zip(blocks, shown, strict=True)]
 

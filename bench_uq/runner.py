@@ -81,9 +81,15 @@ def kind(job: Job) -> tuple[str, str]:
 def longest(waiting: Sequence[Job], seconds: Mapping[tuple[str, str], float]) -> int:
     """Return the place of the run to start next: the longest as far as known, so that no long one is left for last.
 
-    Runs of which none has ended yet go first, in their order.
+    Runs whose networks others attack go first, then those of which none has ended yet, in their order.
     """
-    return max(range(len(waiting)), key=lambda place: seconds.get(kind(waiting[place]), math.inf))
+    attacked = {shown.surrogate.name for job in waiting for shown in job.run.shown if shown.surrogate}
+
+    def urgency(place: int) -> tuple[bool, float]:
+        job = waiting[place]
+        return job.run.name in attacked, seconds.get(kind(job), math.inf)
+
+    return max(range(len(waiting)), key=urgency)
 
 
 def bar(total: int) -> tqdm[Any]:

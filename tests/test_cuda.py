@@ -12,7 +12,7 @@ from bench_uq.contracts import Examples, Task
 from bench_uq.data import Resident
 from bench_uq.likelihoods import Categorical
 from bench_uq.plugins import Plugins
-from bench_uq.predict import Trained, predict, predict_changed
+from bench_uq.predict import Change, Trained, predict, predict_changed
 from bench_uq.train import train
 
 pytestmark = pytest.mark.cuda
@@ -40,7 +40,7 @@ def test_methods_learn(name: str, data: Resident) -> None:
     clean = predict(trained, data, 300, 5, labelled=True)
     assert (clean["probs"].argmax(1) == clean["targets"]).mean() > 0.8
     fgsm = Plugins().spec("condition", "fgsm").value
-    none, some = predict_changed(trained, fgsm, "fgsm", data, 300, 5, [0.0, 0.3])
+    none, some = predict_changed(trained, Change(fgsm, "fgsm", [0.0, 0.3], trained), data, 300, 5)
     assert np.array_equal(none["probs"], clean["probs"])
     assert some["log_density"].mean() < clean["log_density"].mean()
     again = nn.ModuleList(method.build(TASK).cuda().eval() for _ in nets)

@@ -14,7 +14,7 @@ from bench_uq.contracts import Examples, Method, Shift, Task
 from bench_uq.data import Resident
 from bench_uq.likelihoods import Categorical, Gaussian
 from bench_uq.plugins import Plugins
-from bench_uq.predict import BadDraws, Trained, predict, predict_changed
+from bench_uq.predict import BadDraws, Change, Trained, predict, predict_changed
 from bench_uq.train import build
 
 TASK = Task((1, 8, 8), Categorical(10), (0.3,), (0.4,), "lenet")
@@ -49,7 +49,7 @@ def test_epsilon_zero_is_clean(name: str) -> None:
     model, data = trained(name), resident()
     clean = predict(model, data, 300, 5, labelled=True)
     fgsm = Plugins().spec("condition", "fgsm").value
-    none, some = predict_changed(model, fgsm, "fgsm", data, 200, 5, [0.0, 0.2])
+    none, some = predict_changed(model, Change(fgsm, "fgsm", [0.0, 0.2], model), data, 200, 5)
     for key in ("probs", "draw_entropy", "log_density", "targets"):
         assert np.array_equal(none[key], clean[key][:200])
     assert np.array_equal(none["inputs"], clean["inputs"])
@@ -59,8 +59,8 @@ def test_epsilon_zero_is_clean(name: str) -> None:
 def test_attack_does_not_depend_on_the_other_levels() -> None:
     """A level attacked alone gives what it gives among others."""
     model, data, fgsm = trained("dropout"), resident(), Plugins().spec("condition", "fgsm").value
-    among = predict_changed(model, fgsm, "fgsm", data, 150, 5, [0.1, 0.2])[1]
-    alone = predict_changed(model, fgsm, "fgsm", data, 150, 5, [0.2])[0]
+    among = predict_changed(model, Change(fgsm, "fgsm", [0.1, 0.2], model), data, 150, 5)[1]
+    alone = predict_changed(model, Change(fgsm, "fgsm", [0.2], model), data, 150, 5)[0]
     assert np.array_equal(among["probs"], alone["probs"])
 
 
@@ -142,6 +142,6 @@ def test_all_inputs_of_one_feature_are_kept() -> None:
         def __call__(self, inputs: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:
             return inputs * level
 
-    scaled = predict_changed(model, Scaled(), "scaled", data, 290, 1, [1.0, 0.5])
+    scaled = predict_changed(model, Change(Scaled(), "scaled", [1.0, 0.5], model), data, 290, 1)
     for level, stored in zip((1.0, 0.5), scaled, strict=True):
         assert np.array_equal(stored["inputs"], level * x[:290])

@@ -1,0 +1,132 @@
+"""Attacks on one method's networks, judged by another's: real runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench_uq import read_scores
+
+PLUGINS = Path(__file__).parent / "plugins"
+SUITE = """
+extends = "quick"
+methods = ["dropout", "map"]
+seeds = [0]
+[settings]
+epochs = 3
+draws = 4
+attack_images = 100
+[conditions]
+"pgd[start=clean,steps=3]" = [0, 0.1, 0.2]
+"transfer[start=clean,steps=3]" = [0, 0.1, 0.2]
+"""
+
+
+def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run bench-uq in a folder."""
+    command = [sys.executable, "-m", "bench_uq", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+def run(folder: Path, *arguments: str, text: str = SUITE) -> Path:
+    """Run the suite and return its folder of results."""
+    (folder / "small.toml").write_text(text)
+    done = bench(folder, "run", "--suite", "small.toml", "--device", "cpu", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "results" / "small"
+
+
+def accuracy(results: Path, method: str, condition: str) -> pd.Series:
+    """Return the accuracy of a method under a condition by level."""
+    scores = read_scores(results)
+    rows = scores[(scores.method == method) & (scores.metric == "accuracy") & (scores.condition == condition)]
+    return rows.set_index("level").value.sort_index()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the results of both methods."""
+    return run(tmp_path_factory.mktemp("transfer"), "--jobs", "2")
+
+
+def inputs(results: Path, method: str, condition: str) -> np.ndarray:
+    """Return the stored inputs at level 0.2."""
+    (file,) = results.glob(f"runs/{method}-digits-s0-*/{condition}-0.2-*.npz")
+    return np.asarray(np.load(file)["inputs"])
+
+
+def test_the_surrogate_is_attacked(finished: Path) -> None:
+    """Transferred inputs are those that PGD finds on map; on map itself they are its white-box attack."""
+    white, transferred = (accuracy(finished, "map", f"{name}[steps=3,start=clean]") for name in ("pgd", "transfer"))
+    pd.testing.assert_series_equal(white, transferred)
+    assert np.array_equal(inputs(finished, "dropout", "transfer"), inputs(finished, "map", "pgd"))
+    assert not np.array_equal(inputs(finished, "dropout", "transfer"), inputs(finished, "dropout", "pgd"))
+
+
+def test_it_is_judged_by_the_method(finished: Path) -> None:
+    """At level 0 a transferred attack is clean data of the judged method; above, it harms that method."""
+    dropout = accuracy(finished, "dropout", "transfer[steps=3,start=clean]")
+    assert dropout[0.0] == accuracy(finished, "dropout", "pgd[steps=3,start=clean]")[0.0]
+    assert dropout[0.2] < dropout[0.0]
+
+
+def test_distances_are_stored(finished: Path) -> None:
+    """Beside predictions stands how far the farthest pixel moved."""
+    for level in (0, 0.1, 0.2):
+        (file,) = finished.glob(f"runs/map-digits-s0-*/pgd-{level:g}-*.npz")
+        distance = np.load(file)["distance"]
+        assert distance.shape == (100,)
+        assert distance.max() <= level + 1e-6
+        assert (distance > 0.9 * level).mean() > 0.9 or level == 0
+
+
+def test_alone(tmp_path: Path, finished: Path) -> None:
+    """Without map among the methods its network is trained for the attack, with the same result, and kept."""
+    results = run(tmp_path, "--methods", "dropout")
+    expected = accuracy(finished, "dropout", "transfer[steps=3,start=clean]")
+    pd.testing.assert_series_equal(accuracy(results, "dropout", "transfer[steps=3,start=clean]"), expected)
+    (record,) = results.glob("runs/map-digits-s0-*/run.json")
+    trained = json.loads(record.read_text())
+    assert trained["status"] == "ok"
+    assert set(read_scores(results).method) == {"dropout"}
+    again = run(tmp_path)
+    later = json.loads(record.read_text())
+    assert later["files"]["network.safetensors"] == trained["files"]["network.safetensors"]
+    assert later["train_seconds"] == trained["train_seconds"]  # not trained again
+    assert set(read_scores(again).method) == {"dropout", "map"}
+
+
+def test_another_surrogate_is_another_condition(tmp_path: Path) -> None:
+    """``from`` takes a method with options; its predictions are keyed by what it attacks."""
+    text = SUITE.replace("transfer[start=clean,steps=3]", "transfer[from=ensemble[members=2],start=clean,steps=3]")
+    results = run(tmp_path, "--methods", "dropout", text=text)
+    assert len(list(results.glob("runs/ensemble-digits-s0-*/network.safetensors"))) == 1
+    dropout = accuracy(results, "dropout", "transfer[steps=3,start=clean,from=ensemble[members=2]]")
+    assert dropout[0.2] < dropout[0.0]
+
+
+def test_a_surrogate_that_fails(tmp_path: Path) -> None:
+    """The run that needs it fails, and says which run it needed and why that has no network."""
+    text = SUITE.replace("transfer[start=clean,steps=3]", "transfer[from=unlucky[how=diverge],start=clean,steps=3]")
+    (tmp_path / "small.toml").write_text(text)
+    plugin = str(PLUGINS / "unlucky.py")
+    arguments = ("--suite", "small.toml", "--device", "cpu", "--methods", "dropout", "--plugin", plugin)
+    done = bench(tmp_path, "run", *arguments)
+    assert done.returncode == 1
+    assert "NoSurrogate: unlucky-digits-s0-" in done.stdout
+    assert "diverged" in done.stdout
+
+
+def test_an_unknown_surrogate(tmp_path: Path) -> None:
+    """An unknown method is told with the nearest known one, and nothing is written."""
+    (tmp_path / "small.toml").write_text(SUITE.replace("transfer[start", "transfer[from=mpa,start"))
+    done = bench(tmp_path, "run", "--suite", "small.toml", "--device", "cpu")
+    assert done.returncode == 2
+    assert "unknown method 'mpa'; did you mean 'map'?" in done.stderr
+    assert not (tmp_path / "results").exists()
