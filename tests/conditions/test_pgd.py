@@ -88,7 +88,7 @@ def test_against_foolbox(ours, theirs, epsilon):
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_optimum_of_a_linear_model(norm):
-    """Against a linear softmax of two classes PGD ends at the closed form: epsilon along the steepest way, in [0, 1]."""
+    """Against a linear softmax of two classes PGD ends at the closed form: epsilon along the steepest way."""
     model = nn.Linear(3, 2, dtype=torch.float64)
     inputs = 0.3 + 0.4 * torch.rand(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     targets = torch.arange(20) % 2
