@@ -1,0 +1,162 @@
+"""Signs of masked gradients: by hand, and on real networks with planted ones."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench_uq.report import masking
+from bench_uq.report.frames import Results, read
+
+PLUGIN = Path(__file__).parents[1] / "plugins" / "masking.py"
+Levels = Mapping[float, float]
+
+
+@pytest.fixture
+def attacked(hand_made: Callable[..., Path]) -> Callable[..., Results]:
+    """Return a function that makes results of one method from accuracies by condition and level, 1,000 images."""
+
+    def make(accuracies: Mapping[str, Levels], unmoved: float | None = None, seeds: int = 3) -> Results:
+        scores: list[dict[str, Any]] = []
+        for seed in range(seeds):
+            place = {"method": "map", "seed": seed}
+            for condition, by_level in accuracies.items():
+                for level, accuracy in by_level.items():
+                    here = place | {"condition": condition, "level": level}
+                    scores += [here | {"metric": "accuracy", "value": accuracy}]
+                    scores += [here | {"metric": "examples", "value": 1000}]
+                    if unmoved is not None:
+                        scores += [here | {"metric": "unmoved", "value": unmoved}]
+        grid = [
+            {"method": "map", "seed": seed, "curve": "entropy_ecdf", "x": math.log(10), "y": 1.0}
+            for seed in range(seeds)
+        ]
+        return read(hand_made(scores=scores, curves=grid)).on("digits")
+
+    return make
+
+
+def status(results: Results) -> dict[str, str]:
+    """Return how each check ended."""
+    return {verdict.check: verdict.status for verdict in masking.checks(results)}
+
+
+HONEST = {
+    "fgsm": {0.0: 0.98, 0.1: 0.6, 0.2: 0.3, 0.5: 0.2},
+    "pgd": {0.0: 0.98, 0.1: 0.5, 0.2: 0.1, 0.5: 0.0},
+    "pgd[draws=1]": {0.0: 0.98, 0.1: 0.51, 0.2: 0.12, 0.5: 0.0},
+    "transfer": {0.0: 0.98, 0.1: 0.8, 0.2: 0.6, 0.5: 0.3},
+}
+
+
+def test_an_honest_method_passes(attacked: Callable[..., Results]) -> None:
+    """Attacks that order as they must are flagged in no check, and every check is made."""
+    assert set(status(attacked(HONEST, unmoved=0.0)).values()) == {"ok"}
+
+
+RISING = {0.0: 0.98, 0.1: 0.2, 0.2: 0.3, 0.5: 0.0}
+STUCK = {0.0: 0.98, 0.1: 0.5, 0.2: 0.28, 0.5: 0.2}
+
+
+@pytest.mark.parametrize(
+    ("check", "change"),
+    [
+        ("falls to chance", {"pgd": RISING, "pgd[draws=1]": RISING}),
+        ("falls to chance", {"pgd": STUCK, "pgd[draws=1]": STUCK}),
+        ("PGD as strong as FGSM", {"fgsm": {0.0: 0.98, 0.1: 0.4, 0.2: 0.3, 0.5: 0.2}}),
+        ("white box as strong as transfer", {"transfer": {0.0: 0.98, 0.1: 0.3, 0.2: 0.6, 0.5: 0.3}}),
+        ("more draws as strong as fewer", {"pgd[draws=1]": {0.0: 0.98, 0.1: 0.4, 0.2: 0.12, 0.5: 0.0}}),
+    ],
+)
+def test_each_sign_is_flagged(attacked: Callable[..., Results], check: str, change: Mapping[str, Levels]) -> None:
+    """What is out of order is flagged by its own check alone, in words with both numbers."""
+    results = attacked(HONEST | change, unmoved=0.0)
+    (verdict,) = masking.flagged(results)
+    assert (verdict.method, verdict.check) == ("map", check)
+    assert "ε = 0." in verdict.words
+    assert check in masking.MEANING
+
+
+def test_zero_gradients_are_flagged(attacked: Callable[..., Results]) -> None:
+    """A tenth of the images without a gradient is too many; a hundredth may be chance."""
+    assert status(attacked(HONEST, unmoved=0.1))["gradients are not zero"] == "flagged"
+
+
+def test_few_zero_gradients_are_not(attacked: Callable[..., Results]) -> None:
+    assert status(attacked(HONEST, unmoved=0.01))["gradients are not zero"] == "ok"
+
+
+def test_noise_is_not_flagged(attacked: Callable[..., Results]) -> None:
+    """A difference that 1,000 images of one seed make by chance is none: 0.04 is below three standard errors."""
+    change = {"fgsm": {0.1: 0.46}, "pgd": {0.1: 0.5}}
+    assert status(attacked(change, seeds=1))["PGD as strong as FGSM"] == "ok"
+
+
+def test_noise_of_many_seeds_is_smaller(attacked: Callable[..., Results]) -> None:
+    """The same difference over nine seeds is no chance any more."""
+    change = {"fgsm": {0.1: 0.46}, "pgd": {0.1: 0.5}}
+    assert status(attacked(change, seeds=9))["PGD as strong as FGSM"] == "flagged"
+
+
+def test_what_is_not_there_is_not_judged(attacked: Callable[..., Results]) -> None:
+    """With FGSM alone nothing is compared; the words say what it takes."""
+    found = masking.checks(attacked({"fgsm": HONEST["fgsm"]}))
+    assert {verdict.status for verdict in found} == {"not judged"}
+    assert all(verdict.words.startswith("needs ") for verdict in found)
+
+
+def test_fgsm_may_rise_again(attacked: Callable[..., Results]) -> None:
+    """That FGSM rises again at large steps is no sign: it is judged by PGD alone."""
+    change = {"fgsm": {0.0: 0.98, 0.1: 0.55, 0.2: 0.5, 0.5: 0.6}}
+    assert masking.flagged(attacked(HONEST | change, unmoved=0.0)) == []
+
+
+def test_other_forms_are_not_compared(attacked: Callable[..., Results]) -> None:
+    """Attacks in another norm, on the own label or on the entropy are no measure of PGD in L-inf."""
+    strong = {0.1: 0.0, 0.2: 0.0, 0.5: 0.0}
+    others = ("fgsm[norm=l2]", "fgsm[draws=1,label=predicted]", "transfer[norm=l2]", "fgsm[objective=entropy]")
+    assert masking.flagged(attacked(HONEST | dict.fromkeys(others, strong), unmoved=0.0)) == []
+
+
+def test_without_attacks_there_is_nothing_to_say(attacked: Callable[..., Results]) -> None:
+    """A shift is no attack."""
+    assert masking.checks(attacked({"rotate": {10.0: 0.9, 20.0: 0.95}})) == []
+
+
+SUITE = """
+extends = "quick"
+methods = ["map", "dropout", "masking", "masking[how=turn]"]
+seeds = [0]
+[settings]
+epochs = 15
+draws = 10
+attack_images = 200
+[conditions]
+fgsm = [0, 0.1, 0.2]
+pgd = [0, 0.1, 0.2, 0.5]
+"pgd[draws=1]" = [0.1, 0.2]
+transfer = [0.1, 0.2]
+"""
+
+
+def test_planted_masks_are_flagged_and_plain_networks_are_not(tmp_path: Path) -> None:
+    """Rounded inputs and a turned gradient are flagged on real networks; map and dropout are in no check."""
+    (tmp_path / "small.toml").write_text(SUITE)
+    command = [sys.executable, "-m", "bench_uq", "run", "--suite", "small.toml", "--plugin", str(PLUGIN)]
+    done = subprocess.run([*command, "--device", "cpu"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = read(tmp_path / "results" / "small").on("digits")
+    found = {
+        method: {one.check for one in masking.flagged(results) if one.method == method} for method in results.methods
+    }
+    assert found["map"] == found["dropout"] == set()
+    assert {"gradients are not zero", "white box as strong as transfer", "falls to chance"} <= found["masking"]
+    assert {"white box as strong as transfer", "falls to chance"} <= found["masking[how=turn]"]
+    judged = {verdict.check for verdict in masking.checks(results) if verdict.status != "not judged"}
+    assert judged == set(masking.CHECKS)
