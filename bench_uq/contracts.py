@@ -170,6 +170,9 @@ class Dataset(ABC):
 
     reference: ClassVar[str]
     splits: ClassVar[tuple[str, ...]] = ("train", "test")  # unseen data may have "test" alone
+    #: Datasets, by plain name, whose test examples these are, changed, in their order: shown with these labels. Shown
+    #: to networks of any other dataset they are unseen.
+    shift_of: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         """Check the options: a subclass raises ValueError for those without meaning."""

@@ -321,12 +321,12 @@ def predictions_of(
 ) -> list[Predictions]:
     """Return the predictions for one condition at several levels."""
     settings, first = Settings(**job.run.settings), group[0]
-    if first.kind == "unseen":
-        unseen = load(plugins.spec("dataset", first.full).value, "test", job.root, job.run.seed)
-        data = Resident(unseen, data.inputs.device, BLOCK)
+    if first.kind in ("unseen", "shifted"):
+        other = load(plugins.spec("dataset", first.full).value, "test", job.root, job.run.seed)
+        data = Resident(other, data.inputs.device, BLOCK)
     count = min(first.count or len(data), len(data))
     if first.kind != "condition":
-        return [predict(trained, data, count, settings.draws, labelled=first.kind == "clean")]
+        return [predict(trained, data, count, settings.draws, labelled=first.kind != "unseen")]
     spec = plugins.spec("condition", first.full)
     levels = [shown.level for shown in group if shown.level is not None]
     seen = attacked(job, first.surrogate, plugins) if first.surrogate else trained

@@ -39,7 +39,7 @@ class Shown:
 
     condition: str  # canonical name; "clean", an attack, a shift or an unseen dataset
     full: str  # every option spelled out
-    kind: str  # "clean", "condition" or "unseen"
+    kind: str  # "clean", "condition", "unseen" or "shifted": labelled data in files of their own
     level: float | None
     count: int  # examples, 0 for all
     file: str
@@ -153,9 +153,9 @@ def make_shown(
     surrogate: Run | None = None,
 ) -> Shown:
     """Return a condition or unseen data, or clean data where ``seen`` is None, as shown, with its key and file name."""
-    kind = "clean" if seen is None else "unseen" if seen.kind == "dataset" else "condition"
-    data = seen if seen is not None and kind == "unseen" else dataset
-    split = "train" if kind != "unseen" and settings.evaluate_on == "validation" else "test"
+    kind = "clean" if seen is None else "condition" if seen.kind == "condition" else kind_of(seen, dataset)
+    data = seen if seen is not None and seen.kind == "dataset" else dataset
+    split = "train" if data is dataset and settings.evaluate_on == "validation" else "test"
     size = getattr(settings, seen.value.size) if seen is not None and kind == "condition" else 0
     count = smaller(size, settings.test_images)
     name, full, identity = ("clean",) * 3 if seen is None else (seen.name, seen.full, seen.identity)
@@ -175,6 +175,11 @@ def make_shown(
     )
     parts = [re.sub(r"[^a-z0-9._-]", "-", plain_name(name)), *([] if level is None else [f"{level:g}"])]
     return Shown(name, full, kind, level, count, "-".join([*parts, key[:8]]) + ".npz", key, surrogate)
+
+
+def kind_of(seen: Spec, dataset: Spec) -> str:
+    """Return what data are to networks of a dataset: its own examples, shifted, or unseen ones."""
+    return "shifted" if dataset.plain in seen.value.shift_of else "unseen"
 
 
 def plan_entry(run: Run) -> dict[str, Any]:

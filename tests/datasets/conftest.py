@@ -38,6 +38,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in ("FashionMNIST", "KMNIST"):
         write_idx(root / name / "raw", rng)
     write_images(root / "images", rng)
+    write_corrupted(root, rng)
     arrays = {f"x_{split}": rng.integers(0, 256, (COUNT, 3, 9, 8), np.uint8) for split in ("train", "test")}
     np.savez(root / "arrays.npz", y_train=np.arange(COUNT) % 3, y_test=np.arange(COUNT) % 3, **arrays)
     with pytest.MonkeyPatch.context() as patch:
@@ -66,6 +67,17 @@ def write_images(folder: Path, rng: np.random.Generator) -> None:
             path = folder / split / ("cat", "dog")[index % 2] / f"{index:02}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (8, 9, 3), np.uint8)).save(path)
+
+
+def write_corrupted(root: Path, rng: np.random.Generator) -> None:
+    """Write one corruption of MNIST-C, and one of CIFAR-10-C at its five severities."""
+    for folder, names, shape in (
+        (root / "mnist_c" / "fog", ("test_images", "test_labels"), (COUNT, 28, 28, 1)),
+        (root / "CIFAR-10-C", ("fog", "labels"), (5 * COUNT, 32, 32, 3)),
+    ):
+        folder.mkdir(parents=True)
+        np.save(folder / f"{names[0]}.npy", rng.integers(0, 256, shape, np.uint8))
+        np.save(folder / f"{names[1]}.npy", np.arange(shape[0]) % COUNT % 10)
 
 
 def write_cifar(root: Path, rng: np.random.Generator, patch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,10 @@ OPTIONS = {"folder": {"path": Path("images")}, "npz": {"path": Path("arrays.npz"
 DATASETS = {name: plugins(name)[0](**OPTIONS.get(name, {})) for name in NAMES}
 DATASETS["cifar5_hidden[source=jpeg]"] = plugins("cifar5_hidden")[0](source="jpeg")
 #: Read from data that are written for the tests, in the format of the originals.
-WRITTEN = ("cifar10", "cifar100", "cifar5", "cifar5_hidden", "fashion_mnist", "folder", "kmnist", "npz", "svhn")
+WRITTEN = (
+    *("cifar10", "cifar10_c", "cifar100", "cifar5", "cifar5_hidden", "fashion_mnist", "folder"),
+    *("kmnist", "mnist_c", "npz", "svhn"),
+)
 PACKAGED = ("cubic", "digits", "letters")
 each_plugin = pytest.mark.parametrize("name", NAMES)
 each_dataset = pytest.mark.parametrize("name", DATASETS)
