@@ -153,8 +153,15 @@ def test_margins_of_the_page(tmp_path: Path) -> None:
     assert margins.floor("letters", "auroc_entropy") == 0.8
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
-def test_links(page: str) -> None:
-    """Every relative link leads to a file."""
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (DOCS / page).read_text()):
-        assert (DOCS / target).exists(), target
+PAGES = sorted([REPO / "README.md", REPO / "benchmarks" / "README.md", *DOCS.rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
+def test_links(page: Path) -> None:
+    """Every relative link leads to a file, and to a heading in it where it names one."""
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text()):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^a-z0-9 -]", "", head.lower()).replace(" ", "-") for head in heads}, anchor
