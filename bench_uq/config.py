@@ -27,6 +27,7 @@ class Settings:
     train_images: int = 0
     test_images: int = 0
     attack_images: int = 1000  # the first so many of the test images are attacked
+    shift_images: int = 0  # and so many are shown rotated, corrupted
     evaluate_on: Literal["test", "validation"] = "test"  # validation: for choosing settings
     threads: int = 1  # of a run on the CPU; part of its identity
 
@@ -34,7 +35,7 @@ class Settings:
         for name in ("epochs", "batch", "draws", "threads"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("train_images", "test_images", "attack_images"):
+        for name in ("train_images", "test_images", "attack_images", "shift_images"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must be at least 0, not {getattr(self, name)}")
         if not 0 < self.validation < 1:

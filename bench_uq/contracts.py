@@ -261,6 +261,8 @@ class Attack(Condition):
 class Shift(Condition):
     """A change of the inputs that keeps their labels: a rotation, a corruption."""
 
+    size: ClassVar[str] = "shift_images"
+
     @abstractmethod
     def __call__(self, inputs: Tensor, level: float, generator: Generator) -> Tensor:
         """Return the changed inputs, shaped like ``inputs``, in [0, 1]; ``generator`` is a CPU one."""
