@@ -117,10 +117,10 @@ def stochastic_passes(net: nn.Module, inputs: Tensor, count: int) -> Tensor:
     return torch.cat(passes)
 
 
-def draws_at_once(inputs: Tensor) -> int:
-    """Return how many draws of a batch go through a network as one larger batch."""
+def draws_at_once(inputs: Tensor, batches: int = 1) -> int:
+    """Return how many draws of a batch go through a network as one larger batch, or as several of them."""
     budget = NUMBERS_AT_ONCE.get(inputs.device.type, NUMBERS_AT_ONCE["cpu"])
-    return max(1, budget // max(1, inputs.numel()))
+    return max(1, batches * budget // max(1, inputs.numel()))
 
 
 def finished(net: nn.Module, outputs: Tensor) -> Tensor:

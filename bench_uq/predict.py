@@ -18,6 +18,10 @@ from bench_uq.seeds import seed_of
 #: examples asked for nor the memory of the machine changes a number.
 BLOCK = 128
 
+#: Batches of draws that are traced at once for a gradient: what is deterministic runs, and is walked back, once for all
+#: of them. More would need more memory and, from ten draws of 128 images of 28x28 on, gain nothing.
+TRACED_BATCHES = 5
+
 #: Inputs kept beside the predictions, for figures.
 KEPT_INPUTS = 8
 
@@ -53,7 +57,8 @@ class Trained:
 
         Of several members each gives one draw at least where more than one is asked for: their gradient is exact.
         """
-        at_once = max(2, draws_at_once(inputs))  # asked for two, a deterministic network shows that it has one
+        # Asked for two, a deterministic network shows that it has one.
+        at_once = max(2, draws_at_once(inputs, TRACED_BATCHES))
         for net, share in self.shares(max(count, len(self.nets)) if count > 1 else count):
             for start in range(0, share, at_once):
                 asked = min(at_once, share - start)

@@ -21,6 +21,16 @@ TASK = Task((1, 8, 8), Categorical(10), (0.3,), (0.4,), "lenet")
 CPU = torch.device("cpu")
 
 
+class Scaled(Shift):
+    """Inputs times the level."""
+
+    reference = "none"
+
+    def __call__(self, inputs: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:
+        """Return the scaled inputs."""
+        return inputs * level
+
+
 def resident(count: int = 300) -> Resident:
     """Return random images."""
     rng = np.random.default_rng(0)
@@ -94,6 +104,34 @@ def test_chunks_are_the_draws() -> None:
     assert [len(chunk) for chunk in trained("ensemble").chunks(inputs, 40)] == [1] * 5
 
 
+@pytest.mark.parametrize(("asked", "given"), [(1, 1), (2, 7), (10, 7), (21, 7)])
+def test_chunks_hold_every_member(asked: int, given: int) -> None:
+    """Where more than one draw is asked for, every member of an ensemble gives one: its gradient is exact."""
+    inputs = resident(4).take(slice(0, 4))[0]
+    assert len(torch.cat(list(trained("ensemble[members=7]").chunks(inputs, asked)))) == given
+
+
+@pytest.mark.parametrize("name", ["pgd[steps=2]", "pgd[steps=2,norm=l2,restarts=2]", "fgsm[objective=entropy]"])
+def test_attacks_alone_and_among_others(name: str) -> None:
+    """A level is the same to the last bit whatever others stand beside it, so that a run can be resumed."""
+    model, data = trained("dropout"), resident(150)
+    attack = Plugins().spec("condition", name).value
+    among = predict_changed(model, Change(attack, name, [0.1, 0.2], model), data, 150, 5)[1]
+    alone = predict_changed(model, Change(attack, name, [0.2], model), data, 150, 5)[0]
+    assert np.array_equal(among["probs"], alone["probs"])
+    assert np.array_equal(among["distance"], alone["distance"])
+    assert (among["distance"] > 0).all()
+
+
+def test_distances_are_the_largest_change() -> None:
+    """The distance is that of the pixel that moved most, and 0 where nothing moved."""
+    data = resident()
+    found = predict_changed(trained("map"), Change(Scaled(), "scaled", [1.0, 0.5], trained("map")), data, 290, 1)
+    assert (found[0]["distance"] == 0).all()
+    brightest = data.take(slice(None))[0].flatten(1).amax(1)[:290].numpy()
+    np.testing.assert_allclose(found[1]["distance"], brightest / 2, rtol=1e-6)
+
+
 def bad(make: Any) -> Trained:
     """Return a method whose draws are what ``make`` returns."""
 
@@ -135,12 +173,6 @@ def test_all_inputs_of_one_feature_are_kept() -> None:
     method = Plugins().spec("method", "map").value
     model = Trained(method, task, nn.ModuleList([build(method, task, CPU)]).eval(), seed=3)
     assert np.array_equal(predict(model, data, 290, 1, labelled=True)["inputs"], x[:290])
-
-    class Scaled(Shift):
-        reference = "none"
-
-        def __call__(self, inputs: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:
-            return inputs * level
 
     scaled = predict_changed(model, Change(Scaled(), "scaled", [1.0, 0.5], model), data, 290, 1)
     for level, stored in zip((1.0, 0.5), scaled, strict=True):

@@ -124,7 +124,7 @@ def test_gradient_through_the_engine(monkeypatch, rows):
         net.task = IMAGES
     expected = predictive_gradient(Predictor(nets), inputs, targets, 3)
     trained = Trained(Ensemble(members=3), IMAGES, nn.ModuleList(nets), seed=0)
-    monkeypatch.setattr(predict, "draws_at_once", lambda inputs: rows // len(inputs))
+    monkeypatch.setattr(predict, "draws_at_once", lambda inputs, batches: rows // len(inputs))
     torch.testing.assert_close(predictive_gradient(trained.chunks, inputs, targets, 10), expected)
 
 
