@@ -111,6 +111,7 @@ def conditions_of(
             spec = plugins.spec("condition", text, suite.options.get(plain_name(text)))
             if not levels:
                 raise UsageError(f"condition {text!r} needs levels")
+            check_levels(spec, levels)
             if reason := unsuited(spec, dataset, suite.seeds[0], contents):
                 if text in asked:
                     raise UsageError(reason)
@@ -127,6 +128,15 @@ def conditions_of(
         found.append((spec, levels))
     refuse_repeated("conditions", [spec for spec, _ in found])
     return found
+
+
+def check_levels(condition: Spec, levels: Levels) -> None:
+    """Refuse levels that a condition has no meaning for, before anything is trained."""
+    for level in levels:
+        try:
+            condition.value.check_level(level)
+        except ValueError as error:
+            raise UsageError(f"levels of {condition.name}: {error}") from error
 
 
 def tell_of_limits(

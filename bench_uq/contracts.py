@@ -221,6 +221,9 @@ class Condition(ABC):
         del task
         return True
 
+    def check_level(self, level: float) -> None:
+        """Raise ValueError, saying what is allowed, for a level without meaning; levels are finite and at least 0."""
+
     def surrogate(self) -> str:
         """Return the method, with options, whose networks ``log_probs`` are of; empty, the default: the judged ones.
 

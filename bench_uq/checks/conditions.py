@@ -12,10 +12,9 @@ from bench_uq.architectures import network
 from bench_uq.checks import NotReached, Target, require
 from bench_uq.checks.method_trials import same
 from bench_uq.contracts import Attack, Condition, Task
-from bench_uq.errors import UsageError
 from bench_uq.likelihoods import Categorical, Gaussian
 
-#: Levels to try: a condition may refuse, with a ValueError, those that make no sense to it.
+#: Levels to try: a condition may refuse, in ``check_level``, those that make no sense to it.
 LEVELS = (0.0, 0.1, 0.5, 1.0, 2.0, 3.0)
 
 
@@ -60,8 +59,8 @@ class ConditionTrial:
     def takes(self, level: float) -> bool:
         """Return whether a level is not refused."""
         try:
-            self.changed([level])
-        except (ValueError, UsageError):
+            self.condition.check_level(level)
+        except ValueError:
             return False
         except Exception:
             return True  # check_shape tells
