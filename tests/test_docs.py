@@ -99,6 +99,22 @@ def test_reports(tmp_path: Path) -> None:
     assert "dropout" in (report / "index.html").read_text()
 
 
+def test_stress(tmp_path: Path) -> None:
+    """The suite of the page is run and reported, and its shift keeps the contract."""
+    (text,) = (text for _, language, text in blocks("stress.md") if language == "toml")
+    (tmp_path / "mine.toml").write_text(text)
+    (shift,) = (text for _, language, text in blocks("stress.md") if language == "python")
+    (tmp_path / "dim.py").write_text(shift)
+    for line in (line for _, language, text in blocks("stress.md") if not language for line in text.splitlines()):
+        words = shlex.split(line)
+        small = [*SMALL, "--methods", "map,dropout"] if words[1] == "run" else []
+        run([sys.executable, "-m", "bench_uq", *words[1:], *small], tmp_path)
+    assert {"pgd[draws=1]", "transfer", "rotate", "corruption"} <= set(
+        read_scores(tmp_path / "results" / "mine").condition
+    )
+    assert (tmp_path / "reports" / "mine" / "index.html").is_file()
+
+
 def scripts(page: str) -> list[list[str]]:
     """Return the shell lines of each YAML block of a page, as the build server runs them."""
     found = []
