@@ -14,11 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import ndimage, stats
+from sklearn.datasets import load_digits
 
 from bench_uq.derived import COLUMNS, LATER
 
 EXAMPLES, CLASSES, BINS = 2000, 10, 15
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+SHIFTS = {
+    "rotate": tuple(30.0 * step for step in range(7)),
+    "translate": (0.0, 0.05, 0.1, 0.15, 0.2),
+    "corruption": (1.0, 2.0, 3.0, 4.0, 5.0),
+}
 METHODS = (
     "map",
     "dropout",
@@ -72,31 +79,67 @@ def write_results(
     for name, rows in tables.items():
         write_table(folder / name, rows)
     (folder / "environment.json").write_text(json.dumps([{"id": "0123abcd", **ENVIRONMENT}]))
-    shown = ["clean", *unseen, *(f"{attack}@0.3" for attack in attacks)]
+    shown = ["clean", *unseen, *(f"{attack}@{level!r}" for attack in attacks for level in levels_of(attack))]
     images = [run for run in tables["runs.csv"] if run["dataset"] in datasets and run["status"] == "ok"]
     write_examples(folder / "examples.npz", images, shown)
     return folder
 
 
+def levels_of(condition: str) -> tuple[float, ...]:
+    """Return the levels of an attack or shift."""
+    return SHIFTS.get(condition.partition("[")[0], EPSILONS)
+
+
 def write_examples(path: Path, runs: Rows, shown: Iterable[str]) -> None:
-    """Write eight images a condition of the first seed of each run, and what was predicted for them."""
+    """Write eight images a condition and level of the first seed of each run, and what was predicted for them."""
     arrays: dict[str, np.ndarray] = {}
     first = {(run["dataset"], run["method"]): run for run in reversed(runs)}
+    images = {where: _images(*_place(where)) for where in shown}
     for (dataset, method), run in sorted(first.items()):
-        for where in shown:
-            condition, _, level = where.partition("@")
-            place = "|".join([dataset, method, str(run["seed"]), condition, level])
-            random = _random("examples", where)
-            rows, columns = np.mgrid[:16, :16]
-            centres = random.uniform(4, 12, (8, 2, 1, 1))
-            images = np.exp(-((rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2) / 20)
-            arrays[f"{place}|inputs"] = (255 * images[:, None]).astype(np.uint8)
-            sharp = 8 if condition == "clean" else 2
-            logits = sharp * _random("logits", method, where).random((8, CLASSES))
-            arrays[f"{place}|probs"] = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float32)
-            if condition not in ("letters", "notmnist", "fashion"):
-                arrays[f"{place}|targets"] = random.integers(0, CLASSES, 8)
+        for where, inputs in images.items():
+            condition, level = _place(where)
+            place = "|".join([dataset, method, str(run["seed"]), condition, "" if level is None else repr(level)])
+            arrays[f"{place}|inputs"] = inputs
+            arrays[f"{place}|probs"] = _said(method, condition, level)
+            if condition == "clean" or level is not None:
+                arrays[f"{place}|targets"] = np.arange(8)
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def _place(where: str) -> tuple[str, float | None]:
+    """Return condition and level of a place such as ``fgsm@0.1``."""
+    condition, _, level = where.rpartition("@") if "@" in where else (where, "", "")
+    return condition, float(level) if level else None
+
+
+def _images(condition: str, level: float | None) -> np.ndarray:
+    """Return eight grey images (8, 1, 16, 16): digits, changed as the level says, or blobs where they are unseen."""
+    if condition != "clean" and level is None:
+        rows, columns = np.mgrid[:16, :16]
+        centres = _random("examples", condition).uniform(4, 12, (8, 2, 1, 1))
+        blobs = np.exp(-((rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2) / 20)
+        return (255 * blobs[:, None]).astype(np.uint8)
+    digits = ndimage.zoom(load_digits().images[:8] / 16, (1, 2, 2), order=1)
+    if condition.startswith("rotate"):
+        digits = ndimage.rotate(digits, level or 0, axes=(1, 2), reshape=False, order=1)
+    elif level:
+        noise = _random("noise", condition).normal(0, 1, digits.shape)
+        digits = digits + 0.5 * level / levels_of(condition)[-1] * noise
+    return (255 * digits.clip(0, 1)[:, None]).astype(np.uint8)
+
+
+def _said(method: str, condition: str, level: float | None) -> np.ndarray:
+    """Return what a method says of eight images of the classes 0 to 7, less sure and another class at high levels."""
+    stress = 0.0 if level is None else level / levels_of(condition)[-1]
+    random = _random("logits", method, condition)
+    logits = random.random((8, CLASSES))
+    wrong = random.integers(0, CLASSES, 8)
+    sharp = 2 if condition != "clean" and level is None else 8 * (1 - 0.5 * _character(method)[0] * stress)
+    logits[range(8), range(8)] += 1.2 * np.cos(np.pi * stress) + 0.2
+    logits[range(8), wrong] += 1.3 * stress
+    logits[range(8), (wrong + 3) % CLASSES] += 1.5 * np.sin(np.pi * stress)
+    scaled = np.exp(sharp * (logits - logits.max(1, keepdims=True)))
+    return (scaled / scaled.sum(1, keepdims=True)).astype(np.float32)
 
 
 def write_table(path: Path, rows: Rows) -> None:
@@ -148,10 +191,12 @@ def _classification(tables: dict[str, Rows], run: dict[str, Any], unseen: list[s
         entropy, _ = _shown(run, 0.4 + caution + 0.2 * number, surplus, name)
         _add(tables, run, (name, ""), *_measured(entropy, None, clean))
     for name in attacks:
-        for level in EPSILONS:
-            spread = 0.13 + (1.5 if name == "fgsm" else 1.0) * caution * level
-            entropy, correct = _shown(run, spread, surplus, "clean", fooled=min(0.9, 3 * level * (1.2 - caution / 2)))
-            _add(tables, run, (name, level), *_measured(entropy, correct, clean))
+        for level in levels_of(name):
+            stress = 0.5 * level / levels_of(name)[-1]
+            spread = 0.13 + (1.5 if name == "fgsm" else 1.0) * caution * stress
+            entropy, correct = _shown(run, spread, surplus, "clean", fooled=min(0.9, 3 * stress * (1.2 - caution / 2)))
+            scores, curves = _measured(entropy, correct, clean)
+            _add(tables, run, (name, level), scores | {"unmoved": float(level == 0)}, curves)
     _add(tables, run, ("train", ""), {}, _training(run))
 
 
@@ -202,8 +247,23 @@ def _measured(entropy: Any, correct: Any, clean: Any) -> tuple[dict[str, float],
     curves += _points("risk_coverage", coverage, 1 - right_so_far[taken - 1] / taken)
     least = np.arange(50) / 50
     sure = np.maximum(1, (confidence[:, None] >= least).sum(axis=0))
-    scores |= {"aurc": float((1 - right_so_far / np.arange(1, EXAMPLES + 1)).mean())}
+    accuracy = right_so_far / np.arange(1, EXAMPLES + 1)
+    scores |= {"aurc": float((1 - accuracy).mean()), **_told(entropy, correct, accuracy)}
     return scores, curves + _points("accuracy_confidence", least, right_so_far[sure - 1] / sure)
+
+
+def _told(entropy: Any, correct: Any, accuracy: Any) -> dict[str, float]:
+    """Return what entropies tell of errors: ``accuracy`` is that of the n examples of the lowest."""
+    ranks, wrong = stats.rankdata(entropy), np.count_nonzero(~correct)
+    pairs = wrong * (EXAMPLES - wrong)
+    shares = np.arange(1, EXAMPLES + 1) / EXAMPLES
+    return {
+        "entropy_right": entropy[correct].mean() if wrong < EXAMPLES else np.nan,
+        "entropy_wrong": entropy[~correct].mean() if wrong else np.nan,
+        "auroc_errors_entropy": (ranks[~correct].sum() - wrong * (wrong + 1) / 2) / pairs if pairs else np.nan,
+        **{f"coverage_at_risk_{one}": shares[accuracy >= 1 - one / 100].max(initial=0) for one in (1, 5)},
+        **{f"accuracy_kept_{one}": accuracy[EXAMPLES * one // 100 - 1] for one in (80, 50)},
+    }
 
 
 def _training(run: dict[str, Any], epochs: int = 40) -> Rows:
@@ -242,7 +302,9 @@ def _points(curve: str, xs: Any, ys: Any) -> Rows:
 def _add(tables: dict[str, Rows], run: dict[str, Any], where: tuple[str, Any], scores: Any, curves: Rows) -> None:
     place = {name: run[name] for name in ("dataset", "method", "seed", "run")}
     place |= {"condition": where[0], "level": where[1]}
-    tables["scores.csv"] += [place | {"metric": metric, "value": float(value)} for metric, value in scores.items()]
+    tables["scores.csv"] += [
+        place | {"metric": metric, "value": float(value) if value == value else ""} for metric, value in scores.items()
+    ]
     tables["curves.csv"] += [place | point for point in curves]
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from bench_uq.contracts import Predictions
 from bench_uq.errors import unknown
-from bench_uq.metrics import calibration, detection, extent, proper_scores, regression, selective, uncertainty
+from bench_uq.metrics import (
+    calibration,
+    detection,
+    extent,
+    misclassification,
+    proper_scores,
+    regression,
+    selective,
+    uncertainty,
+)
 from bench_uq.metrics.metric import Metric, card
 
 __all__ = ["METRICS", "Metric", "applicable", "card", "find"]
@@ -15,6 +24,7 @@ METRICS: tuple[Metric, ...] = (
     *calibration.METRICS,
     *uncertainty.METRICS,
     *detection.METRICS,
+    *misclassification.METRICS,
     *selective.METRICS,
     *regression.METRICS,
     *extent.METRICS,

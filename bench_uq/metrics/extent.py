@@ -1,6 +1,8 @@
-"""How many examples a score rests on."""
+"""How many examples a score rests on, and how many of them a condition left as they were."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from bench_uq.contracts import Predictions
 from bench_uq.metrics.metric import Metric
@@ -9,6 +11,12 @@ from bench_uq.metrics.metric import Metric
 def examples(predictions: Predictions, _clean: Predictions | None = None) -> float:
     """Return the number of examples that were shown."""
     return float(len(predictions))
+
+
+def unmoved(predictions: Predictions, _clean: Predictions | None = None) -> float:
+    """Return the share of examples whose input is the clean one to the last digit."""
+    distance = predictions["distance"].astype(np.float64)
+    return float(np.where(np.isnan(distance), np.nan, distance == 0).mean())
 
 
 METRICS = (
@@ -20,5 +28,15 @@ METRICS = (
         formula="N; attacks may be limited to the first so many of the clean examples (setting attack_images)",
         reference="none",
         needs=(),
+    ),
+    Metric(
+        id="unmoved",
+        title="share of examples that an attack or shift left as they were",
+        compute=unmoved,
+        direction="none",
+        formula="mean_n 1[max_i |x'_ni - x_ni| = 0]; under FGSM at epsilon > 0 the share whose gradient is zero, or "
+        "points out of [0, 1] in every pixel",
+        reference="zero gradients as a sign of masked ones: Athalye et al. 2018, arXiv:1802.00420",
+        needs=("distance",),
     ),
 )

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench_uq.report.cells import Column, Row, Table
 from bench_uq.report.names import ARROWS, level_name
 
-__all__ = ["ARROWS", "caption", "counted", "heading", "level_name", "notes", "seeds_phrase", "unconverged", "wrap"]
+__all__ = [
+    "ARROWS",
+    "caption",
+    "counted",
+    "heading",
+    "level_name",
+    "notes",
+    "parted",
+    "seeds_phrase",
+    "unconverged",
+    "wrap",
+]
 
 
 def heading(column: Column) -> list[str]:
@@ -65,6 +78,10 @@ def notes(table: Table) -> list[str]:
         "ECE (calibrated): what a perfectly calibrated model would show for as many examples.": "ece" in metrics
         and "ece_if_calibrated" in metrics,
         "AUROC: told from clean data by predictive entropy.": "auroc_entropy" in metrics and "entropy" not in under,
+        "80 % kept: the 20 % of the highest predictive entropy are refused.": "accuracy_kept_80" in metrics,
+        "AUROC of errors: wrong predictions told from right ones by predictive entropy; chance is 0.5.": (
+            "auroc_errors_entropy" in metrics
+        ),
         "MI: mutual information of label and draw, none where draws do not differ.": "MI" in under,
         "1 – max p: of the mean probabilities.": "MI" in under,
         "Unseen data are the positive class.": "MI" in under,
@@ -75,6 +92,17 @@ def notes(table: Table) -> list[str]:
         f"Trained elsewhere, convergence unknown: {', '.join(unknown)}.": bool(unknown),
     }
     return [sentence for sentence, holds in said.items() if holds]
+
+
+def parted(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
+    """Return captions of tables that stand together, and the sentences that all of them share, to be said once."""
+    said = [[*notes(table), *table.remarks] for table in tables]
+    shared = [sentence for sentence in said[0] if all(sentence in one for one in said)] if said else []
+    captions = [
+        " ".join([f"{_subject(table)}; {_seeds(table)}.", *(one for one in sentences if one not in shared)])
+        for table, sentences in zip(tables, said, strict=True)
+    ]
+    return captions, shared
 
 
 def _subject(table: Table) -> str:

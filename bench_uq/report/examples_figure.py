@@ -18,8 +18,9 @@ from bench_uq.derived import Example
 from bench_uq.report import panels
 from bench_uq.report.captions import wrap
 from bench_uq.report.frames import Results
+from bench_uq.report.images import equal, is_image, pixels_of
 from bench_uq.report.style import PAGE, Look, Options, text
-from bench_uq.report.summaries import Shown
+from bench_uq.report.summaries import Shown, kinds_last
 
 #: As many conditions as a page holds, how many stand side by side, and how many inputs these share.
 _MOST, _COLUMNS, _INPUTS = 6, 3, 12
@@ -72,12 +73,13 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
 
 def _blocks(results: Results) -> list[Block]:
     """Return what there is to draw: clean data, unseen data, and each attack or shift at its strongest."""
-    images = [one for one in results.examples if _is_image(one) and one.method in results.methods]
+    images = [one for one in results.examples if is_image(one) and one.method in results.methods]
     strongest: dict[str, float | None] = {}
     for one in images:
         known = strongest.get(one.condition)
         strongest[one.condition] = one.level if known is None or one.level is None else max(known, one.level)
     order = sorted(strongest.items(), key=lambda where: (where[0] != "clean", where[1] is not None, where[0]))
+    order = [(condition, strongest[condition]) for condition in kinds_last(name for name, _ in order)]
     return [
         _block(results.methods, where, [one for one in images if (one.condition, one.level) == where])
         for where in order
@@ -88,27 +90,17 @@ def _block(methods: Sequence[str], where: Shown, examples: Sequence[Example]) ->
     """Return the inputs of the first method, and what was said by those that were shown the same or attacked ones."""
     ordered = sorted(examples, key=lambda one: (methods.index(one.method), one.seed))
     first = ordered[0]
-    same = [one for one in ordered if _same(one.targets, first.targets) and one.inputs.shape == first.inputs.shape]
+    same = [one for one in ordered if equal(one.targets, first.targets) and one.inputs.shape == first.inputs.shape]
     if where[1] is None:
         same = [one for one in same if np.array_equal(one.inputs, first.inputs)]
     said = {one.method: one.probs for one in reversed(same) if one.probs is not None}
     return Block(where, first, said, not all(np.array_equal(one.inputs, first.inputs) for one in same))
 
 
-def _is_image(example: Example) -> bool:
-    """Tell whether inputs are grey or coloured images."""
-    return example.inputs.dtype == np.uint8 and example.inputs.ndim == 4 and example.inputs.shape[1] in (1, 3)
-
-
-def _same(targets: np.ndarray | None, others: np.ndarray | None) -> bool:
-    """Tell whether the right classes are the same ones, or unknown in both."""
-    return targets is others is None or (targets is not None and others is not None and np.array_equal(targets, others))
-
-
 def _images(axes: Axes, inputs: np.ndarray, side: float) -> None:
     """Draw images beside each other, each as large as its square allows."""
     for place, image in enumerate(inputs):
-        pixels = image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
+        pixels = pixels_of(image)
         height, width = (side - 2 * _GAP) * np.array(pixels.shape[:2]) / max(pixels.shape[:2])
         left, top = place * side + (side - width) / 2, (side - height) / 2
         extent = (left, left + width, top + height, top)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from bench_uq.report.cells import Column
 from bench_uq.report.frames import Results
 from bench_uq.report.names import level_name
-from bench_uq.report.summaries import Scored, highest_entropy, levels, summarise, unseen_conditions
+from bench_uq.report.stress import families, stressed
+from bench_uq.report.summaries import Place, Scored, Summary, highest_entropy, summarise, unseen_conditions
 from bench_uq.report.verdicts import verdicts
 from bench_uq.statistics import ALPHA, POWER, Comparison
 
@@ -15,14 +17,17 @@ from bench_uq.statistics import ALPHA, POWER, Comparison
 ON_CLEAN = ("accuracy", "rmse", "nll", "brier", "crps", "ece")
 ON_UNSEEN = ("auroc_entropy",)
 AT_STRONGEST = ("accuracy", "nll")
+OVER_KINDS = ("accuracy", "accuracy_kept_80")
 
 
 def findings(results: Results) -> list[str]:
     """Return a sentence for each main score on one dataset, and one on what the seeds cannot tell."""
-    found = verdicts(results)
+    averaged = stressed(results).results
+    found = {**verdicts(results), **verdicts(averaged)}
+    summaries = {**summarise(results), **summarise(averaged)}
     told = [scored for scored in _asked(results) if scored in found]
     silent = [method for method in results.methods if results.seeds(method).unconverged]
-    sentences = [_sentence(results, scored, found[scored]) for scored in told]
+    sentences = [_sentence(summaries, scored, found[scored]) for scored in told]
     if not told:
         sentences.append("Nothing is claimed: that takes two converged methods that share two seeds.")
     if silent:
@@ -38,12 +43,19 @@ def findings(results: Results) -> list[str]:
 
 
 def _asked(results: Results) -> list[Scored]:
-    """Return the scores that sentences are about."""
-    strongest = [(name, _strongest(results, name, values)) for name, values in levels(results).items()]
+    """Return the scores that sentences are about; of several kinds of one thing their mean."""
+    shown = families(results)
+    strongest = {
+        name: _strongest(results, name, list(one.levels))
+        for one in shown
+        for name in one.members
+        if len(one.members) == 1
+    }
     return [
         *(("clean", None, metric) for metric in ON_CLEAN),
         *((name, None, metric) for name in unseen_conditions(results) for metric in ON_UNSEEN),
-        *((name, level, metric) for name, level in strongest for metric in AT_STRONGEST),
+        *((name, level, metric) for name, level in strongest.items() for metric in AT_STRONGEST),
+        *((one.title, None, metric) for one in shown if len(one.members) > 1 for metric in OVER_KINDS),
     ]
 
 
@@ -58,10 +70,10 @@ def _strongest(results: Results, condition: str, values: list[float]) -> float:
     return max((level for level, accuracy in best.items() if accuracy > chance), default=max(values))
 
 
-def _sentence(results: Results, scored: Scored, found: Comparison) -> str:
+def _sentence(summaries: Mapping[Place, Summary], scored: Scored, found: Comparison) -> str:
     """Say which method is best at a score, what is tied with it, and by how much the others are worse."""
     condition, level, metric = scored
-    best = summarise(results)[found.best, condition, level, metric]
+    best = summaries[found.best, condition, level, metric]
     others = [name for name in found.tied if name != found.best]
     parts = [f"{found.best} is best ({best.mean:.3g})"]
     if others and found.worse:

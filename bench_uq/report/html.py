@@ -11,14 +11,14 @@ from importlib.resources import files
 from typing import Any
 
 from bench_uq.report.again import commands, report_command
-from bench_uq.report.captions import caption, counted, heading
-from bench_uq.report.cells import Cell, Table
+from bench_uq.report.captions import counted
 from bench_uq.report.downloads import Download, downloads
 from bench_uq.report.frames import Results
 from bench_uq.report.leaderboard import leaderboard
 from bench_uq.report.page_cards import cards
 from bench_uq.report.page_charts import charts
 from bench_uq.report.page_runs import environments, runs
+from bench_uq.report.page_tables import static, stress
 from bench_uq.report.tables import overview
 
 #: What stands beneath the leaderboard.
@@ -35,6 +35,8 @@ _NOTES = (
 )
 #: The other files of a report, by their path from the page.
 _BESIDE = {"summary.md": "the summary", "tables/main.tex": "the tables", "figures/": "the figures"}
+#: The link to the means over levels, where there are any.
+_STRESS = '<a href="#stress">Stress</a>'
 
 
 def page(results: Results) -> str:
@@ -42,8 +44,10 @@ def page(results: Results) -> str:
     style, script = (files("bench_uq.report").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     title = escape(results.title or results.suite)
     data = _json({**leaderboard(results), **charts(results), "suite": results.suite})
+    under_stress = stress(results)
     sections = [
         _leaderboard(results),
+        under_stress,
         runs(results),
         cards(results),
         _again(results),
@@ -67,8 +71,8 @@ def page(results: Results) -> str:
 <header>
 <h1>{title}</h1>
 {_extent(results)}
-<nav aria-label="Sections"><a href="#leaderboard">Leaderboard</a> <a href="#runs">Runs</a>
-<a href="#metrics">Metrics</a> <a href="#again">Make it again</a>
+<nav aria-label="Sections"><a href="#leaderboard">Leaderboard</a> {_STRESS if under_stress else ""}
+<a href="#runs">Runs</a> <a href="#metrics">Metrics</a> <a href="#again">Make it again</a>
 <a href="#environments">Environments</a> <a href="#downloads">Downloads</a></nav>
 </header>
 <main>
@@ -110,7 +114,7 @@ def _extent(results: Results) -> str:
 
 def _leaderboard(results: Results) -> str:
     """Return the frame that the script fills; without a script, the tables of clean and unseen data."""
-    tables = "".join(_static(overview(results.on(dataset))) for dataset in results.datasets)
+    tables = "".join(static(overview(results.on(dataset))) for dataset in results.datasets)
     notes = "".join(f"<li>{note}</li>" for note in _NOTES)
     return f"""<section id="leaderboard" aria-labelledby="leaderboard-title" tabindex="-1">
 <h2 id="leaderboard-title">Leaderboard</h2>
@@ -136,29 +140,6 @@ def _leaderboard(results: Results) -> str:
 def _control(name: str, label: str, opening: str) -> str:
     """Return a labelled control of the leaderboard."""
     return f'<label for="filter-{name}">{label} {opening} id="filter-{name}"></select></label>'
-
-
-def _static(table: Table) -> str:
-    """Return a table with its caption, for readers without a script."""
-    heads = ["Method", "n", *(" ".join(heading(column)) for column in table.columns)]
-    rows = [
-        [row.method + (" †" if row.seeds.unconverged else ""), str(row.seeds), *map(_cell, row.cells)]
-        for row in table.rows
-    ]
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
-    body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(text)}</td>" for text in rest)}</tr>'
-        for first, *rest in rows
-    )
-    text = escape(caption(table))
-    return f'<div class="scroll"><table><caption>{text}</caption><tr>{head}</tr>{body}</table></div>'
-
-
-def _cell(cell: Cell) -> str:
-    """Return a number with its spread, and its number of values where seeds lack it."""
-    spread = f" ± {cell.spread}" if cell.spread else ""
-    values = f" (n={cell.values})" if cell.values is not None else ""
-    return f"{cell.mean}{spread}{values}" if cell.mean else "–"
 
 
 def _again(results: Results) -> str:

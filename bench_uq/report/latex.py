@@ -11,10 +11,11 @@ from bench_uq.report.frames import Results, Seeds
 from bench_uq.report.names import printable, slug
 from bench_uq.report.published import Compared, Comparison, comparison, sources
 from bench_uq.report.published import caption as published_caption
+from bench_uq.report.stress_tables import stress_tables
 from bench_uq.report.tables import clean_table, cost_table, level_tables, rank_table, unseen_tables
 
 #: What the names of the fragments of one dataset go on with, beside that of clean data.
-KINDS = ("unseen", "levels", "cost", "published")
+KINDS = ("unseen", "levels", "stress", "cost", "published")
 #: The width in points that a table keeps to: 5.5 inches fit the text of most papers.
 WIDTH = 397.0
 #: Letters of a method's name in one line of a table.
@@ -89,6 +90,8 @@ def fragments(results: Results) -> dict[str, str]:
                 ]
                 floats = [table_float(table, _label(results, kind, dataset, condition, name)) for table, name in named]
                 texts[f"{name}-{kind}-{slug(condition)}.tex"] = "\n".join(floats)
+        for family, table in stress_tables(own).items():
+            texts[f"{name}-stress-{slug(family)}.tex"] = table_float(table, _label(results, "stress", dataset, family))
         texts[f"{name}-cost.tex"] = table_float(cost_table(own), _label(results, "cost", dataset))
         if published := comparison(own):
             texts[f"{name}-published.tex"] = comparison_float(published, _label(results, "published", dataset))

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from bench_uq.report import panels
 from bench_uq.report.captions import level_name, wrap
 from bench_uq.report.frames import Results
+from bench_uq.report.stress import families, over_kinds
 from bench_uq.report.style import PAGE, Look, Options, text, tidy
 from bench_uq.report.summaries import Place, Summary, highest_entropy, levels, methods_shown, summarise
 from bench_uq.report.tables import LEVEL_AXES
@@ -24,13 +25,20 @@ _COLUMNS = 3
 
 
 def draw(results: Results, looks: Mapping[str, Look]) -> dict[str, Figure]:
-    """Draw a figure a condition with levels: a panel a score, means as lines and the range over the seeds as bands."""
+    """Draw a figure a condition with levels: a panel a score, means as lines and the range over the seeds as bands.
+
+    Of several kinds of one thing also their mean.
+    """
+    several = {one.title: f"{one.name}-mean" for one in families(results) if len(one.members) > 1}
+    averaged = over_kinds(results)
+    ends = {condition: condition for condition in levels(results)} | several
     figures = {}
-    for condition, values in levels(results).items():
-        measured = {metric for _, name, _, metric in summarise(results) if name == condition}
+    for condition, end in ends.items():
+        own = averaged if condition in several else results
+        measured = {metric for _, name, _, metric in summarise(own) if name == condition}
         metrics = [metric for metric in LEVEL_AXES if metric in measured]
         if metrics:
-            figures[condition] = _figure(results, looks, condition, values, metrics)
+            figures[end] = _figure(own, looks, condition, levels(own)[condition], metrics)
     return figures
 
 
@@ -92,14 +100,17 @@ def _scale(axes: Axes, metric: str, found: Mapping[str, Sequence[Summary | None]
 def _bounds(axes: Axes, metric: str, highest: float | None) -> None:
     """Show the whole range of a score where it is known, and mark what is known of it."""
     tidy(axes)
-    marks = {"auroc_entropy": (0.5, "chance")}
+    marks = dict.fromkeys(("auroc_entropy", "auroc_errors_entropy"), (0.5, "chance"))
     if highest is not None:
-        marks |= {"accuracy": (math.exp(-highest), "1/C"), "entropy": (highest, "ln C")}
+        marks |= dict.fromkeys(("accuracy", "accuracy_kept_80"), (math.exp(-highest), "1/C"))
+        marks |= dict.fromkeys(("entropy", "entropy_wrong"), (highest, "ln C"))
     nearly_none = (-0.03 * axes.get_ylim()[1], None)  # a mark at zero is seen whole
     below_chance = (min(0.48, axes.get_ylim()[0]), 1.02)
-    limits = {"accuracy": (-0.02, 1.02), "ece": nearly_none, "epistemic": nearly_none, "auroc_entropy": below_chance}
-    if metric == "entropy" and highest is not None:
-        limits["entropy"] = (-0.02 * highest, 1.04 * highest)
+    limits: dict[str, tuple[float | None, float | None]] = {"ece": nearly_none, "epistemic": nearly_none}
+    limits |= dict.fromkeys(("accuracy", "accuracy_kept_80"), (-0.02, 1.02))
+    limits |= dict.fromkeys(("auroc_entropy", "auroc_errors_entropy"), below_chance)
+    if highest is not None:
+        limits |= dict.fromkeys(("entropy", "entropy_wrong"), (-0.02 * highest, 1.04 * highest))
     axes.set_ylim(*limits.get(metric, (None, None)))
     if metric in marks:
         panels.mark(axes, *marks[metric], vertical=False)

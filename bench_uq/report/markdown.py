@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from bench_uq.report.again import commands, report_command
-from bench_uq.report.captions import caption, counted, heading, notes, seeds_phrase
+from bench_uq.report.captions import caption, counted, heading, notes, parted, seeds_phrase
 from bench_uq.report.cells import Cell, Table
 from bench_uq.report.findings import findings
 from bench_uq.report.frames import Results
 from bench_uq.report.names import printable
 from bench_uq.report.published import Comparison, comparison, legend
+from bench_uq.report.stress_tables import stress_tables
 from bench_uq.report.summaries import underconfidence
 from bench_uq.report.tables import overview, rank_table
 
@@ -91,7 +92,18 @@ def _dataset(results: Results) -> list[str]:
         *told,
         *_calibration(results),
         *(["", *_comparison(published)] if published else []),
+        *_stress(results),
     ]
+
+
+def _stress(results: Results) -> list[str]:
+    """Return the means over the levels of each attack and shift, where there are any; what all tables say but once."""
+    tables = list(stress_tables(results).values())
+    captions, shared = parted(tables)
+    lines = [
+        line for text, table in zip(captions, tables, strict=True) for line in ("", escape(text), "", *_table(table))
+    ]
+    return ["", "### Under stress", *lines, "", escape(" ".join(shared))] if tables else []
 
 
 def _table(table: Table) -> list[str]:

@@ -1,25 +1,58 @@
-"""Names of results as names of files and labels, and what levels and directions are called."""
+"""Names of results as names of files and labels, and what families, levels and directions are called."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 
+from bench_uq.errors import UsageError
+from bench_uq.grammar import parse
+
 #: What stands behind the name of a score by its direction.
 ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
-#: What the level of an attack is called; any other condition has a level.
-LEVEL_NAMES = {"fgsm": "ε", "pgd": "ε", "transfer": "ε"}
+#: What the level of an attack or shift is called; that of any other condition is its level.
+LEVEL_NAMES = {
+    **dict.fromkeys(("fgsm", "pgd", "transfer", "autoattack"), "ε"),
+    "rotate": "angle",
+    "translate": "shift",
+    "corruption": "severity",
+}
+#: What levels are measured in.
+LEVEL_UNITS = {"ε": "pixels in [0, 1]", "angle": "degrees", "shift": "share of the side"}
+#: The option whose values are kinds of one thing, told as one.
+KIND = "kind"
+
+
+def family(condition: str) -> str:
+    """Return the name that all kinds of a condition share: its own, without the option that tells them apart."""
+    plain, options = _parsed(condition)
+    rest = ",".join(f"{name}={value}" for name, value in options.items() if name != KIND)
+    return condition if KIND not in options else f"{plain}[{rest}]" if rest else plain
+
+
+def kind(condition: str) -> str:
+    """Return which kind of its family a condition is; canonical names leave the default out."""
+    return _parsed(condition)[1].get(KIND, "the default")
+
+
+def _parsed(condition: str) -> tuple[str, dict[str, str]]:
+    """Return the plain name and the options of a condition, none of one made elsewhere, whose name may be anything."""
+    try:
+        return parse(condition)
+    except UsageError:
+        return condition, {}
 
 
 def level_name(condition: str) -> str:
     """Return what the level of a condition is called on an axis."""
-    return LEVEL_NAMES.get(condition.partition("[")[0], "level")
+    return LEVEL_NAMES.get(re.split(r"[\[ ]", condition)[0], "level")
 
 
 def level_unit(condition: str) -> str:
     """Return what the level of a condition is called, with its unit where it has one."""
     name = level_name(condition)
-    return f"{name} (pixels in [0, 1])" if name == "ε" else name
+    unit = "L2 norm, pixels in [0, 1]" if name == "ε" and "norm=l2" in condition else LEVEL_UNITS.get(name)
+    return f"{name} ({unit})" if unit else name
 
 
 def slug(name: str, *, dots: bool = True, reserved: bool = False) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bench_uq.report.frames import Results
+from bench_uq.report.names import family
 
 #: Where a number stands: method, condition, level (None where there is none), metric.
 Place = tuple[str, str, float | None, str]
@@ -93,6 +94,15 @@ def levels(results: Results) -> dict[str, list[float]]:
     return {str(name): sorted(group["level"].unique()) for name, group in scores.groupby("condition", observed=True)}
 
 
+def kinds_last(conditions: Iterable[str]) -> list[str]:
+    """Return conditions with one of each family first: where not all find room, kinds of one do not take it all."""
+    seen, first, others = set[str](), list[str](), list[str]()
+    for condition in conditions:
+        (others if family(condition) in seen else first).append(condition)
+        seen.add(family(condition))
+    return [*first, *others]
+
+
 def methods_shown(results: Results, conditions: Iterable[str]) -> list[str]:
     """Return the methods but those trained elsewhere that were never to be shown one of these conditions."""
     asked = set(conditions)
@@ -106,7 +116,8 @@ def methods_shown(results: Results, conditions: Iterable[str]) -> list[str]:
 
 def shown(results: Results) -> list[Shown]:
     """Return what figures of entropy compare: clean data, unseen data, and each attack or shift at its strongest."""
-    strongest = [(condition, max(values)) for condition, values in levels(results).items()]
+    known = levels(results)
+    strongest = [(condition, max(known[condition])) for condition in kinds_last(known)]
     return [("clean", None), *((name, None) for name in unseen_conditions(results)), *strongest]
 
 

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
 
-from bench_uq.report.cells import BY, Cell, Column, Row, Table, cell, decimals, fixed
-from bench_uq.report.evidence import evidence
+from bench_uq.report.cells import BY, Cell, Column, Row, Table, fixed
+from bench_uq.report.filling import extent, filled, measured
 from bench_uq.report.frames import Results, Seeds
 from bench_uq.report.names import ARROWS, level_unit
-from bench_uq.report.summaries import (
-    Place,
-    Summary,
-    costs,
-    directions,
-    levels,
-    methods_shown,
-    summarise,
-    unseen_conditions,
-)
-from bench_uq.report.verdicts import Ranking, ranking, verdicts, without_draws
+from bench_uq.report.summaries import costs, directions, levels, methods_shown, unseen_conditions
+from bench_uq.report.verdicts import Ranking, ranking
 
 #: The scores of clean data that a table shows, of any task, in this order.
 CLEAN = ("accuracy", "rmse", "nll", "brier", "crps", "ece", "ece_if_calibrated", "adaptive_ece", "picp", "mpiw")
@@ -37,6 +27,9 @@ LEVEL_AXES = {
     "entropy": "mean entropy (nats)",
     "epistemic": "mutual information (nats)",
     "auroc_entropy": "AUROC against clean",
+    "accuracy_kept_80": "accuracy (80 % kept)",
+    "auroc_errors_entropy": "AUROC of errors",
+    "entropy_wrong": "mean entropy of errors (nats)",
 }
 #: Those that tables show, a table each.
 BY_LEVEL = ("accuracy", "nll", "ece", "ece_if_calibrated", "entropy", "auroc_entropy")
@@ -46,40 +39,36 @@ COST = ("parameters", "epochs", "draws", "train_seconds", "seconds_per_1000", "p
 RANKED = ("accuracy", "rmse", "nll", "brier", "crps", "ece")
 #: What a table of ranks is called.
 RANKS = "mean ranks across datasets on clean data, 1 for the best"
-#: What is said where it looks like a mistake.
-ODD = "A mean in bold may be behind one that is not: it varies more from seed to seed, or the other is not compared."
-#: Costs that are counted, not measured: they have no spread unless seeds differ.
-COUNTED = ("parameters", "epochs", "draws")
 
 
 def clean_table(results: Results) -> Table:
     """Return the table of clean data of the results on one dataset."""
-    subject = f"clean data{_extent(results, 'clean')}"
-    return _table(results, subject, _clean_columns(results), results.methods)
+    subject = f"clean data{extent(results, 'clean')}"
+    return filled(results, subject, _clean_columns(results), results.methods)
 
 
 def overview(results: Results) -> Table:
     """Return the table of clean data with one score of each set of unseen data beside it."""
-    measured = _measured(results)
+    there = measured(results)
     unseen = [Column(metric, name, under=name) for metric in UNSEEN for name in unseen_conditions(results)]
     columns = [
         *_clean_columns(results),
-        *(column for column in unseen if (column.metric, column.condition) in measured),
+        *(column for column in unseen if (column.metric, column.condition) in there),
     ]
-    return _table(results, "clean and unseen data", columns, results.methods)
+    return filled(results, "clean and unseen data", columns, results.methods)
 
 
 def unseen_tables(results: Results) -> list[Table]:
     """Return a table of detection scores for each set of unseen data on one dataset."""
-    measured, tables = _measured(results), []
+    there, tables = measured(results), []
     for name in unseen_conditions(results):
         asked = [Column(f"{kind}_{by}", name, under=title) for kind in DETECTION for by, title in BY.items()]
-        columns = [column for column in asked if (column.metric, name) in measured]
+        columns = [column for column in asked if (column.metric, name) in there]
         if columns:
             tables.append(
-                _table(
+                filled(
                     results,
-                    f"{name}{_extent(results, name)}, unseen, told from clean data",
+                    f"{name}{extent(results, name)}, unseen, told from clean data",
                     columns,
                     methods_shown(results, [name]),
                 )
@@ -89,17 +78,17 @@ def unseen_tables(results: Results) -> list[Table]:
 
 def level_tables(results: Results) -> list[Table]:
     """Return a table by level for each attack or shift and score, as far as it was measured."""
-    measured = _measured(results)
+    there = measured(results)
     return [
-        _table(
+        filled(
             results,
-            f"{_in_words(metric)} under {condition}{_extent(results, condition)}, by {level_unit(condition)}",
+            f"{_in_words(metric)} under {condition}{extent(results, condition)}, by {level_unit(condition)}",
             [Column(metric, condition, level) for level in values],
             methods_shown(results, [condition]),
         )
         for condition, values in levels(results).items()
         for metric in dict.fromkeys([*BY_LEVEL, *results.chosen.get("metrics", ())])
-        if (metric, condition) in measured
+        if (metric, condition) in there
     ]
 
 
@@ -107,7 +96,7 @@ def cost_table(results: Results) -> Table:
     """Return what the methods on one dataset cost, and the settings that this depends on."""
     found = costs(results, COST)
     columns = [Column(name, "cost") for name in COST if any(place[3] == name for place in found)]
-    return _table(
+    return filled(
         results, "what training and predicting cost", columns or [Column(COST[0], "cost")], results.methods, found
     )
 
@@ -134,7 +123,7 @@ def rank_table(results: Results) -> Table | None:
 
 def _clean_columns(results: Results) -> list[Column]:
     """Return the scores of clean data that were measured, those without a card last."""
-    on_clean = sorted(metric for metric, condition in _measured(results) if condition == "clean")
+    on_clean = sorted(metric for metric, condition in measured(results) if condition == "clean")
     wanted = [metric for metric in CLEAN if metric in on_clean or (metric == "ece_if_calibrated" and "ece" in on_clean)]
     asked = results.chosen.get("metrics", ())
     own = [metric for metric in on_clean if metric not in wanted and (metric in asked or metric not in directions())]
@@ -142,67 +131,11 @@ def _clean_columns(results: Results) -> list[Column]:
     return [Column(metric, "clean") for metric in [*wanted, *own] or asked or ["nll"]]
 
 
-def _measured(results: Results) -> set[tuple[str, str]]:
-    """Return the metrics that were measured, each with its condition."""
-    pairs = results.scores[["metric", "condition"]].drop_duplicates()
-    return set(pairs.itertuples(index=False, name=None))
-
-
-def _extent(results: Results, condition: str) -> str:
-    """Say of how many examples the scores of a condition are, where that is known and methods do not differ in it."""
-    counts = {
-        int(end)
-        for (_, name, _, metric), one in summarise(results).items()
-        if (name, metric) == (condition, "examples")
-        for end in (one.low, one.high)
-    }
-    return f" ({counts.pop():,} examples)" if len(counts) == 1 else ""
-
-
 def _in_words(metric: str) -> str:
     """Return what a metric is called in a sentence."""
     column = Column(metric, "")
     words = [word if word.isupper() else word.lower() for word in column.title.split()]
     return " ".join(words) + ARROWS[column.direction]
-
-
-def _table(
-    results: Results,
-    subject: str,
-    columns: Iterable[Column],
-    methods: list[str],
-    found: Mapping[Place, Summary] | None = None,
-) -> Table:
-    """Fill the cells of methods on one dataset, each column with its own fixed number of decimals."""
-    columns = tuple(columns)
-    summaries = summarise(results) if found is None else found
-    claims = verdicts(results) if found is None else {}
-    seeds = {method: results.seeds(method) for method in methods}
-    filled, odd = [], False
-    for column in columns:
-        blank = without_draws(results) if column.metric.endswith("_epistemic") else ()
-        own = {
-            name: summaries.get((name, column.condition, column.level, column.metric)) if name not in blank else None
-            for name in methods
-        }
-        digits = 0 if column.metric in COUNTED else decimals(summary for summary in own.values() if summary)
-        claim = claims.get(column.scored)
-        tied = claim.tied if claim else ()
-        odd |= _bold_is_odd(column, own, tied)
-        filled.append([cell(own[name], seeds[name].finished, digits, best=name in tied) for name in methods])
-    cells = dict(zip(methods, zip(*filled, strict=True), strict=True))
-    (dataset,) = results.datasets
-    rows = tuple(Row(method, seeds[method], cells[method]) for method in methods)
-    remarks = ((ODD,) if odd else ()) + evidence(results)
-    return Table(dataset, columns, rows, subject, remarks, sum(column.scored in claims for column in columns))
-
-
-def _bold_is_odd(column: Column, own: Mapping[str, Summary | None], tied: Collection[str]) -> bool:
-    """Tell whether a mean in bold is behind one that is not: what varies much is hard to tell from the best."""
-    sign = 1 if column.direction == "higher" else -1
-    bold = [sign * one.mean for name, one in own.items() if one and name in tied]
-    plain = [sign * one.mean for name, one in own.items() if one and name not in tied]
-    return bool(bold and plain) and max(plain) > min(bold)
 
 
 def _rank_cells(results: Results, metric: str, one: Ranking, claimed: bool) -> dict[str, Cell]:

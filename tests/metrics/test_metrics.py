@@ -17,7 +17,11 @@ DETECTION = [f"{summary}_{score}" for summary in ("auroc", "aupr", "fpr95") for 
 REGRESSION = ["rmse", "crps", "picp", "mpiw", "quantile_calibration_error"]
 CALIBRATION = ["ece", "ece_if_calibrated", "adaptive_ece", "classwise_ece", "mce"]
 UNCERTAINTY = ["entropy", "aleatoric", "epistemic"]
-IDS = ["accuracy", "nll", "brier", *CALIBRATION, *UNCERTAINTY, *DETECTION, "aurc", "augrc", *REGRESSION, "examples"]
+ERRORS = ["entropy_right", "entropy_wrong", "auroc_errors_entropy"]
+COVERED = ["coverage_at_risk_1", "coverage_at_risk_5"]
+SELECTIVE = ["aurc", "augrc", *COVERED, "accuracy_kept_80", "accuracy_kept_50"]
+SHOWN = ["accuracy", "nll", "brier", *CALIBRATION, *UNCERTAINTY, *DETECTION, *ERRORS, *SELECTIVE]
+IDS = [*SHOWN, *REGRESSION, "examples", "unmoved"]
 each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.id)
 
 
@@ -26,6 +30,12 @@ def regressed() -> Predictions:
     quantiles = np.sort(np.random.default_rng(0).normal(size=(5, 100)), axis=1)
     names = ("mean", "variance", "draw_variance", "targets", "log_density")
     return Predictions({**{name: np.zeros(5, np.float32) for name in names}, "quantiles": quantiles})
+
+
+def shown(metric: Metric, classified) -> Predictions:
+    """Return predictions that a metric is of, under a shift."""
+    source = regressed() if metric.id in REGRESSION else classified()
+    return Predictions({**source.arrays, "distance": np.ones(len(source), np.float32)})
 
 
 def ids(metrics: list[Metric]) -> list[str]:
@@ -46,7 +56,8 @@ def test_cards_are_complete(metric):
     assert metric.needs or metric.id == "examples"  # a count needs no array
     assert metric.direction in ("lower", "higher", "none")
     assert metric.id == "examples" or any(year in metric.reference for year in map(str, range(1950, 2030)))
-    assert (metric.positive is not None) == (metric.id in DETECTION) == metric.against_clean
+    assert (metric.positive is not None) == (metric.id in DETECTION or metric.id == "auroc_errors_entropy")
+    assert metric.against_clean == (metric.id in DETECTION)
     assert (metric.bins is not None) == (metric.id in CALIBRATION)
 
 
@@ -64,8 +75,9 @@ def test_directions():
     """The direction of each kind of metric is the one its name implies."""
     higher = {metric.id for metric in METRICS if metric.direction == "higher"}
     neither = {metric.id for metric in METRICS if metric.direction == "none"}
-    assert higher == {"accuracy", *(id for id in DETECTION if not id.startswith("fpr95"))}
-    assert neither == {"ece_if_calibrated", *UNCERTAINTY, "picp", "examples"}
+    ranked = {"auroc_errors_entropy", *COVERED, "accuracy_kept_80", "accuracy_kept_50"}
+    assert higher == {"accuracy", *(id for id in DETECTION if not id.startswith("fpr95")), *ranked}
+    assert neither == {"ece_if_calibrated", *UNCERTAINTY, "entropy_right", "entropy_wrong", "picp", *IDS[-2:]}
 
 
 def test_find_answers_with_the_known_ones():
@@ -78,8 +90,14 @@ def test_find_answers_with_the_known_ones():
 def test_applicable_to_labels(classified):
     """Labels and clean predictions bring every metric but those of real targets; without clean no detection."""
     clean, stressed = classified(), classified(seed=1)
-    assert ids(applicable(stressed, clean)) == [id for id in IDS if id not in REGRESSION]
-    assert ids(applicable(stressed, None)) == [id for id in IDS if id not in REGRESSION + DETECTION]
+    assert ids(applicable(stressed, clean)) == [*SHOWN, "examples"]
+    assert ids(applicable(stressed, None)) == [id for id in [*SHOWN, "examples"] if id not in DETECTION]
+
+
+def test_applicable_under_attack(classified):
+    """What an attack or shift changed has every metric of labels, and the share that it left as it was."""
+    attacked = Predictions({**classified(seed=1).arrays, "distance": np.full(500, 0.1, np.float32)})
+    assert ids(applicable(attacked, classified())) == [*SHOWN, "examples", "unmoved"]
 
 
 def test_applicable_to_unseen_data(classified):
@@ -114,20 +132,26 @@ def test_applicable_metrics_compute(classified):
 @pytest.mark.parametrize("classes", [2, 10])
 @pytest.mark.parametrize("count", [1, 2, 50])
 def test_degenerate_labels(classified, classes, count):
-    """One example, one class present, certain and uniform predictions: every metric is finite, none negative."""
+    """One example, one class present, certain and uniform predictions: every metric is finite, none negative.
+
+    But for those of right and wrong predictions where there are none of these.
+    """
     arrays = classified(count=count, classes=classes).arrays
     certain = np.eye(classes, dtype=np.float32)[np.zeros(count, int)]
     for probs in (arrays["probs"], certain, np.full_like(certain, 1 / classes)):
         for label in (0, 1):
             predictions = Predictions({**arrays, "probs": probs, "targets": np.full(count, label)})
             values = {metric.id: metric.compute(predictions, predictions) for metric in applicable(predictions, None)}
-            assert all(np.isfinite(value) and value >= 0 for value in values.values()), values
+            accuracy = values["accuracy"]
+            lacking = {"entropy_right"} if accuracy == 0 else {"entropy_wrong"} if accuracy == 1 else set()
+            lacking |= {"auroc_errors_entropy"} if lacking else set()
+            assert {name for name, value in values.items() if not (np.isfinite(value) and value >= 0)} == lacking
 
 
 @each_metric
 def test_nan_is_never_lost(metric, classified):
     """One NaN in an array that a metric needs makes the metric NaN: nothing is dropped silently."""
-    source = regressed() if metric.id in REGRESSION else classified()
+    source = shown(metric, classified)
     for name in set(metric.needs) - {"targets"}:
         damaged = np.array(source[name])
         damaged[(1, 2)[: damaged.ndim]] = np.nan  # of quantiles, the lower end of the interval
@@ -139,7 +163,7 @@ def test_nan_is_never_lost(metric, classified):
 @each_metric
 def test_predictions_are_left_as_they_were(metric, classified):
     """No metric writes into the arrays that it is given."""
-    source = regressed() if metric.id in REGRESSION else classified()
+    source = shown(metric, classified)
     for array in source.arrays.values():
         array.setflags(write=False)
     metric.compute(source, source)

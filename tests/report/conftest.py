@@ -53,9 +53,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     methods = ("map", "dropout", "ensemble", "mean-field", "mnf", "sgld", synthetic.HOSTILE)
     folder = tmp_path_factory.mktemp("results") / "story"
-    return synthetic.write_results(
-        folder, methods, range(3), attacks=("fgsm", f"pgd[{synthetic.HOSTILE}]"), regression=("boston",), runs=runs
-    )
+    attacks = ("fgsm", f"pgd[{synthetic.HOSTILE}]", "rotate")
+    return synthetic.write_results(folder, methods, range(3), attacks=attacks, regression=("boston",), runs=runs)
 
 
 @pytest.fixture(scope="session")

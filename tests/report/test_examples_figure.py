@@ -129,3 +129,14 @@ def test_narrowed_results(make_results: Callable[..., Path], tmp_path: Path) -> 
     results = select(read(make_results(tmp_path / "s")), methods=["dropout"])
     axes = drawn(results.on("digits")).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["true class", "dropout"]
+
+
+def test_kinds_do_not_take_the_room_of_others(of: Callable[..., Results]) -> None:
+    """Of many kinds of one thing only those are drawn that leave room for one of each other condition."""
+    kinds = [example("map", f"corruption[kind=k{place}]", 5.0) for place in range(15)]
+    others = [example("map"), example("map", "letters"), example("map", "rotate", 90.0), example("map", "fgsm", 0.3)]
+    figure = drawn(of(*kinds, *others))
+    titles = [axes.get_title().partition("\n")[0] for axes in figure.axes]
+    assert titles[:2] == ["clean", "letters"]
+    assert sorted(title.partition("[")[0] for title in titles[2:]) == ["corruption", "corruption", "fgsm", "rotate"]
+    assert "(13 more not shown)" in legend(figure)

@@ -27,13 +27,15 @@ LONG = (
 @pytest.fixture(scope="module")
 def two(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Results:
     folder = tmp_path_factory.mktemp("two") / "two"
-    return read(make_results(folder, METHODS[:2], range(2), datasets=("digits", "mnist"), one_feature=("cubic",)))
+    shown = {"attacks": ("fgsm", "rotate"), "one_feature": ("cubic",)}
+    return read(make_results(folder, METHODS[:2], range(2), datasets=("digits", "mnist"), **shown))
 
 
 @pytest.fixture(scope="module")
 def twelve(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Results:
     folder = tmp_path_factory.mktemp("twelve") / "twelve"
-    shown = {"unseen": ("letters", "notmnist", "fashion"), "attacks": ("fgsm", "pgd", "rotate")}
+    kinds = ("corruption", "corruption[kind=glass-blur]", "corruption[kind=impulse-noise]")
+    shown = {"unseen": ("letters", "notmnist", "fashion"), "attacks": ("fgsm", "pgd[norm=l2]", "rotate", *kinds)}
     return read(make_results(folder, METHODS + LONG, datasets=("digits", "mnist"), one_feature=("cubic",), **shown))
 
 
@@ -84,6 +86,8 @@ def test_every_figure_is_made(files: dict[tuple[str, str], bytes]) -> None:
 def test_names_tell_dataset_kind_and_condition(files: dict[tuple[str, str], bytes]) -> None:
     """Of a kind with several figures each is named by its condition; a figure of all datasets has none."""
     assert ("digits", "digits-levels-fgsm.svg") in files
+    assert ("digits", "digits-refusal-fgsm.svg") in files
+    assert ("digits", "digits-rotation.svg") in files
     assert ("digits", "digits-risk-coverage.pdf") in files
     assert {name for dataset, name in files if not dataset} == {f"ranks.{suffix}" for suffix in FORMATS}
 
@@ -99,7 +103,8 @@ def test_pdf_is_vector_with_embedded_fonts_and_no_date(files: dict[tuple[str, st
     for (_, name), content in files.items():
         if name.endswith(".pdf"):
             assert b"/FontFile2" in content
-            assert (b"/Subtype /Image" in content) == ("examples" in name)
+            shows_inputs = any(kind in name for kind in ("examples", "inputs", "rotation"))
+            assert (b"/Subtype /Image" in content) == shows_inputs
             assert b"CreationDate" not in content
             assert b"Producer" not in content
 

@@ -92,3 +92,21 @@ def test_below_chance_nobody_is_best(hand_made: Callable[..., Path]) -> None:
     curves = [{"method": "map", "seed": 0, "curve": "entropy_ecdf", "x": x, "y": 1.0} for x in (0.0, 2.302585)]
     said, _ = findings(read(hand_made(scores, curves)))
     assert said.startswith("Accuracy, fgsm at ε = 0.1: map is best (0.915)")
+
+
+def test_kinds_of_one_thing_are_told_as_their_mean(hand_made: Callable[..., Path]) -> None:
+    """Two sentences tell of a family, however many kinds it has."""
+    rows = [
+        {"method": method, "seed": seed, "condition": condition, "level": level, "metric": metric, "value": value}
+        for method, mean in (("map", 0.2), ("mnf", 0.8))
+        for seed in range(4)
+        for condition in ("corruption", "corruption[kind=snow]", "corruption[kind=spatter]")
+        for level in (1.0, 2.0)
+        for metric in ("accuracy", "accuracy_kept_80", "nll")
+        for value in [mean + seed / 100 + (method == "map") * seed / 90]
+    ]
+    told = findings(read(hand_made(rows)).on("digits"))
+    assert [sentence.partition(" best")[0] for sentence in told[:-1]] == [
+        "Accuracy, corruption (mean of 3 kinds): mnf is",
+        "Accuracy (80 % kept), corruption (mean of 3 kinds): mnf is",
+    ]

@@ -196,7 +196,7 @@ def test_the_other_files_of_the_report_are_linked(told_page: str, report: tuple[
 
 def test_notes_explain_what_looks_wrong(told_page: str) -> None:
     """A bold mean behind others, and differences smaller than the detectable one that were found, are no mistakes."""
-    (notes,) = re.findall(r'<ul class="notes">(.*?)</ul>', told_page, re.DOTALL)
+    notes, *_ = re.findall(r'<ul class="notes">(.*?)</ul>', told_page, re.DOTALL)
     assert "A bold mean may lie behind one that is not: it varies more from seed to seed." in notes
     (told,) = re.findall(r"<li>(Detectable difference: .*?)</li>", notes)
     for part in ("probability of 80 %", "middle spread of all pairs", "smaller ones may be seen"):
@@ -310,3 +310,33 @@ def test_data_of_the_script_are_json(told: Results) -> None:
     """NaN and Infinity are no JSON, and a browser would refuse the whole page."""
     with pytest.raises(ValueError, match="not JSON compliant"):
         html._json({"value": float("nan")})
+
+
+def test_means_under_stress_have_a_section(told: Results, told_page: str) -> None:
+    """A table for each attack and shift, seen without a script; the best are bold, and names are text."""
+    (section,) = re.findall(r'<section id="stress".*?</section>', told_page, re.DOTALL)
+    assert '<a href="#stress">' in told_page
+    tables = re.findall(r"<table>.*?</table>", section, re.DOTALL)
+    assert len(tables) == 3
+    assert "digits: under rotate, mean over angle (degrees)" in section
+    assert all(table.count("<tr>") == 1 + len(told.methods) for table in tables)
+    assert "<strong>" in section
+    assert "a_b%$&amp;{}" in section
+    assert "<script" not in section
+
+
+def test_without_stress_there_is_no_such_section(told: Results) -> None:
+    """Nor a link to it."""
+    page = html.page(select(told, datasets=["boston"]))
+    assert 'id="stress"' not in page
+    assert "#stress" not in page
+
+
+def test_charts_of_kinds_are_those_of_their_mean(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """Fifteen corruptions do not fill the page: it has their mean by level and what refusing is worth under it."""
+    kinds = [f"corruption[kind=k{place}]" for place in range(15)]
+    (found,) = charts(read(make_results(tmp_path / "s", attacks=(*kinds, "fgsm"))))["charts"]
+    by_level = {chart["section"] for chart in found if chart["section"].startswith("Scores under")}
+    assert by_level == {"Scores under corruption (mean of 15 kinds)", "Scores under fgsm"}
+    refused = [chart["title"] for chart in found if chart["section"].startswith("Refusing")]
+    assert refused == ["corruption (mean of 15 kinds), severity = 3", "fgsm, ε = 0.2"]

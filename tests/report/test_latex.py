@@ -72,10 +72,10 @@ def test_slug_tells_names_apart() -> None:
 
 def test_fragments_of_unlucky_names_do_not_meet(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Datasets called main, ranks or like another's further fragment take nobody's place."""
-    datasets = ("a", "a-levels-fgsm", "a-cost", "main", "ranks")
+    datasets = ("a", "a-levels-fgsm", "a-stress-fgsm", "main", "ranks")
     names = list(fragments(read(make_results(tmp_path / "s", ("map", "mnf"), datasets=datasets))))
-    assert len(names) == len(set(names)) == 5 * 4 + 2
-    assert {"a.tex", "a-levels-fgsm.tex", "a-cost.tex", "main.tex", "ranks.tex"} <= set(names)
+    assert len(names) == len(set(names)) == 5 * 5 + 2
+    assert {"a.tex", "a-levels-fgsm.tex", "a-stress-fgsm.tex", "main.tex", "ranks.tex"} <= set(names)
 
 
 def test_document_inputs_every_fragment(report: tuple[Path, list[Path]]) -> None:
@@ -163,7 +163,7 @@ def test_labels_of_the_docs_can_be_referred_to(make_results: Callable[..., Path]
     )
     labels = [
         *("table-quick-digits", "unseen-quick-digits-letters", "levels-quick-digits-fgsm-accuracy"),
-        *("levels-quick-digits-fgsm-ece-if-calibrated", "cost-quick-digits", "ranks-quick"),
+        *("levels-quick-digits-fgsm-ece-if-calibrated", "stress-quick-digits-fgsm", "cost-quick-digits", "ranks-quick"),
     ]
     main = tmp_path / "r" / "tables" / "main.tex"
     shown = " ".join(rf"\ref{{{label}}}" for label in labels)

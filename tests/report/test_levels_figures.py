@@ -16,7 +16,10 @@ from bench_uq.report.frames import Results, read, select
 from bench_uq.report.levels_figures import draw
 from bench_uq.report.style import looks, styled
 
-TITLES = ["accuracy", "NLL (nats)", "ECE", "mean entropy (nats)", "mutual information (nats)", "AUROC against clean"]
+TITLES = [
+    *("accuracy", "NLL (nats)", "ECE", "mean entropy (nats)", "mutual information (nats)", "AUROC against clean"),
+    *("accuracy (80 % kept)", "AUROC of errors", "mean entropy of errors (nats)"),
+]
 
 
 def drawn(results: Results) -> dict[str, Figure]:
@@ -40,11 +43,11 @@ def band(axes: Axes) -> list[np.ndarray]:
 
 
 def test_a_figure_a_condition_and_a_panel_a_score(make_results: Callable[..., Path], tmp_path: Path) -> None:
-    """Each attack has its own figure of all six scores."""
+    """Each attack has its own figure of all nine scores."""
     figures = drawn(read(make_results(tmp_path / "s", attacks=("fgsm", "pgd"))).on("digits"))
     assert list(figures) == ["fgsm", "pgd"]
     assert [axes.get_ylabel() for axes in figures["pgd"].axes] == TITLES
-    assert [axes.get_xlabel() for axes in figures["pgd"].axes] == ["", "", "", *["ε of pgd"] * 3]
+    assert [axes.get_xlabel() for axes in figures["pgd"].axes] == [*[""] * 6, *["ε of pgd"] * 3]
 
 
 def test_scores_left_out_have_no_panel(make_results: Callable[..., Path], tmp_path: Path) -> None:
@@ -132,3 +135,15 @@ def test_chance_lies_in_the_panel(hand_made: Callable[..., Path], lowest: float)
     low, high = figure.axes[0].get_ylim()
     assert low < min(0.5, lowest)
     assert high > 0.9
+
+
+def test_kinds_of_one_thing_have_a_figure_of_their_mean(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """Beside that of each kind; its lines are means over the kinds."""
+    kinds = ("corruption", "corruption[kind=snow]")
+    results = read(make_results(tmp_path / "s", attacks=(*kinds, "fgsm"))).on("digits")
+    figures = drawn(results)
+    assert sorted(figures) == ["corruption", "corruption-mean", "corruption[kind=snow]", "fgsm"]
+    mean, *own = (np.asarray(figures[name].axes[0].lines[0].get_ydata()) for name in ("corruption-mean", *kinds))
+    np.testing.assert_allclose(mean, np.mean(own, axis=0))
+    label = figures["corruption-mean"].axes[-1].get_xlabel()
+    assert label.replace("\n", "") == "severity of corruption (mean of 2 kinds)"

@@ -33,7 +33,7 @@ def test_no_tag_survives(text: str) -> None:
 def test_every_row_has_as_many_cells_as_its_header(text: str) -> None:
     """A pipe in a name does not make a cell."""
     tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
-    assert len(tables) == 3
+    assert len(tables) == 3 + 3  # the last are of means under two attacks and a shift
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
@@ -89,3 +89,19 @@ def test_a_hole_is_told_in_the_sentence(hand_made: Callable[..., Path]) -> None:
     ]
     folder = hand_made(curves=curves, runs=[{"method": "map", "seed": 1}])
     assert "on average 0.100 below its accuracy (1 of 2 seeds)." in summary(read(folder), [])
+
+
+def test_means_under_stress_say_once_what_they_share(text: str) -> None:
+    """A table for each attack and shift tells over what its means are; what all of them say stands beneath the last."""
+    section = text.partition("### Under stress")[2].partition("\n## ")[0]
+    for name in ("fgsm", "rotate"):
+        assert section.count(f"digits: under {name}, mean over ") == 1
+    assert section.count("AUROC of errors: wrong predictions told from right ones") == 1
+    assert section.count("80 % kept: the 20 % of the highest predictive entropy are refused.") == 1
+    assert section.rstrip().rpartition("\n")[2].startswith("Bold: ")
+
+
+def test_no_stress_no_section(hand_made: Callable[..., Path]) -> None:
+    """Results of clean data alone have nothing to tell of it."""
+    results = read(hand_made([{"method": "map", "seed": 0, "metric": "nll", "value": 1}]))
+    assert "Under stress" not in summary(results, [])

@@ -224,7 +224,7 @@ def test_filters_narrow_the_rows_and_the_columns(page: Page, told: Results) -> N
     assert keys == ["method", "level", "seeds", "ece", "ece_if_calibrated"]
     page.find("#filter-method").send_keys("MEAN")
     assert page.column("method") == ["mean-field †"]
-    assert page.find("#status").text.startswith("1 of 105 rows: dataset digits, condition fgsm, level 0.3.")
+    assert page.find("#status").text.startswith("1 of 154 rows: dataset digits, condition fgsm, level 0.3.")
     page.find("#reset").click()
     assert len(page.column("method")) == 2 * len(told.methods)
 

@@ -82,7 +82,7 @@ def test_report_of_some(told: Results, story: Path, tmp_path: Path) -> None:
     files = write(story, tmp_path / "report", formats=["latex", "markdown", "html"], **chosen)
     texts = {path.name: path.read_text() for path in files}
     assert {name for name in texts if name.endswith(".tex")} == {
-        *("main.tex", "digits.tex", "digits-levels-fgsm.tex", "digits-cost.tex"),
+        *("main.tex", "digits.tex", "digits-levels-fgsm.tex", "digits-levels-rotate.tex", "digits-cost.tex"),
         next(name for name in texts if name.startswith("digits-levels-pgd-")),
     }
     for name, text in texts.items():

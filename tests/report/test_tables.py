@@ -103,9 +103,11 @@ def test_unknown_metric_is_appended(hand_made: Callable[..., Path]) -> None:
 def test_levels_are_columns(told: Results) -> None:
     """Each attack has a table a score, the ECE with that of a calibrated model, its levels in order."""
     tables = level_tables(told.on("digits"))
+    angles = [30.0 * step for step in range(7)]
     metrics = ["accuracy", "nll", "ece", "ece_if_calibrated", "entropy", "auroc_entropy"]
-    assert [table.columns[0].metric for table in tables] == metrics * 2
+    assert [table.columns[0].metric for table in tables] == metrics * 3
     assert [column.level for column in tables[0].columns] == [0.0, 0.05, 0.1, 0.2, 0.3, 0.5]
+    assert [column.level for column in tables[-1].columns] == angles
     assert level_tables(told.on("boston")) == []
     assert caption(tables[0]).startswith("digits: accuracy ↑ under fgsm, by ε (pixels in [0, 1]); ")
 
@@ -239,7 +241,7 @@ def test_metrics_that_are_asked_for_are_shown(told: Results) -> None:
     assert [column.metric for column in digits.columns] == ["aleatoric", "epistemic"]
     assert [column.metric for column in boston.columns] == ["epistemic", "aleatoric"]
     assert {cell for row in boston.rows for cell in row.cells} == {Cell()}
-    assert [table.columns[0].metric for table in level_tables(chosen.on("digits"))] == ["epistemic", "aleatoric"] * 2
+    assert [table.columns[0].metric for table in level_tables(chosen.on("digits"))] == ["epistemic", "aleatoric"] * 3
 
 
 def test_ranks_of_unconverged_methods_are_never_bold(make_results: Callable[..., Path], tmp_path: Path) -> None:
