@@ -17,6 +17,7 @@ from bench_uq.report.frames import Results
 from bench_uq.report.leaderboard import leaderboard
 from bench_uq.report.page_cards import cards
 from bench_uq.report.page_charts import charts
+from bench_uq.report.page_masking import masking
 from bench_uq.report.page_runs import environments, runs
 from bench_uq.report.page_tables import static, stress
 from bench_uq.report.tables import overview
@@ -48,6 +49,7 @@ def page(results: Results) -> str:
     sections = [
         _leaderboard(results),
         under_stress,
+        masking(results),
         runs(results),
         cards(results),
         _again(results),

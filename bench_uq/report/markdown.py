@@ -11,6 +11,7 @@ from bench_uq.report.captions import caption, counted, heading, notes, parted, s
 from bench_uq.report.cells import Cell, Table
 from bench_uq.report.findings import findings
 from bench_uq.report.frames import Results
+from bench_uq.report.masking import MEANING, checks
 from bench_uq.report.names import printable
 from bench_uq.report.published import Comparison, comparison, legend
 from bench_uq.report.stress_tables import stress_tables
@@ -93,6 +94,7 @@ def _dataset(results: Results) -> list[str]:
         *_calibration(results),
         *(["", *_comparison(published)] if published else []),
         *_stress(results),
+        *_masking(results),
     ]
 
 
@@ -104,6 +106,19 @@ def _stress(results: Results) -> list[str]:
         line for text, table in zip(captions, tables, strict=True) for line in ("", escape(text), "", *_table(table))
     ]
     return ["", "### Under stress", *lines, "", escape(" ".join(shared))] if tables else []
+
+
+def _masking(results: Results) -> list[str]:
+    """Return what speaks against the attacks on each method, and what it means; empty where nothing was judged."""
+    judged = [verdict for verdict in checks(results) if verdict.status != "not judged"]
+    lines = [
+        f"- ⚠ {escape(one.method)}: {escape(one.words)}; {escape(MEANING[one.check])}."
+        for one in judged
+        if one.status == "flagged"
+    ]
+    made = ", ".join(dict.fromkeys(verdict.check for verdict in judged))
+    clear = f"No sign of masked gradients ({made})."
+    return ["", "### Can the attacks be believed?", "", *(lines or [escape(clear)])] if judged else []
 
 
 def _table(table: Table) -> list[str]:

@@ -93,7 +93,7 @@ def test_a_hole_is_told_in_the_sentence(hand_made: Callable[..., Path]) -> None:
 
 def test_means_under_stress_say_once_what_they_share(text: str) -> None:
     """A table for each attack and shift tells over what its means are; what all of them say stands beneath the last."""
-    section = text.partition("### Under stress")[2].partition("\n## ")[0]
+    section = text.partition("### Under stress")[2].partition("\n### Can the attacks")[0]
     for name in ("fgsm", "rotate"):
         assert section.count(f"digits: under {name}, mean over ") == 1
     assert section.count("AUROC of errors: wrong predictions told from right ones") == 1

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench_uq.report import masking
+from bench_uq.report import markdown, masking, page_masking
 from bench_uq.report.frames import Results, read
 
 PLUGIN = Path(__file__).parents[1] / "plugins" / "masking.py"
@@ -160,3 +160,36 @@ def test_planted_masks_are_flagged_and_plain_networks_are_not(tmp_path: Path) ->
     assert {"white box as strong as transfer", "falls to chance"} <= found["masking[how=turn]"]
     judged = {verdict.check for verdict in masking.checks(results) if verdict.status != "not judged"}
     assert judged == set(masking.CHECKS)
+
+
+def test_the_page_says_what_a_flag_means(attacked: Callable[..., Results]) -> None:
+    """The page and the summary show the flag with its numbers and its meaning; names are escaped."""
+    results = attacked(HONEST | {"transfer": {0.1: 0.3, 0.2: 0.6}}, unmoved=0.0)
+    section = page_masking.masking(results)
+    assert "⚠ pgd is weaker than transfer at ε = 0.1 (accuracy 0.50 against 0.30)" in section
+    assert masking.MEANING["white box as strong as transfer"] in section
+    assert masking.MEANING["falls to chance"] not in section
+    text = markdown.summary(results, [])
+    assert "⚠ map: pgd is weaker than transfer at ε = 0.1" in text
+    assert masking.MEANING["white box as strong as transfer"] in text
+
+
+def test_nothing_flagged_is_said(attacked: Callable[..., Results]) -> None:
+    """Where every check passes, the summary and the page say so."""
+    results = attacked(HONEST, unmoved=0.0)
+    assert "No sign of masked gradients" in page_masking.masking(results)
+    assert "No sign of masked gradients (falls to chance, PGD as strong as FGSM" in markdown.summary(results, [])
+
+
+def test_what_it_would_take_is_said_once(attacked: Callable[..., Results]) -> None:
+    """Checks that were not made are dashes, and what they need stands once beneath."""
+    section = page_masking.masking(attacked({"fgsm": HONEST["fgsm"]}, unmoved=0.0))
+    assert section.count("needs pgd and transfer at the same levels") == 1
+    assert "<td>–</td>" in section
+
+
+def test_no_attack_no_section(attacked: Callable[..., Results]) -> None:
+    """Without attacks nothing is asked."""
+    results = attacked({"rotate": {10.0: 0.9}})
+    assert page_masking.masking(results) == ""
+    assert "believed" not in markdown.summary(results, [])
