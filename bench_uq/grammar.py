@@ -131,9 +131,16 @@ def convert_plain(kind: Any, value: Any) -> Any:
 
 
 def spelled(plain: str, value: Any, text: Callable[[Any], str], *, changed: bool = False) -> str:
-    """Return a plugin with its options, or those that were changed from their defaults, each written by ``text``."""
+    """Return a plugin with its options, each written by ``text``.
+
+    With ``changed`` those alone that are not the defaults, and those whose field's metadata say ``named``.
+    """
     fields = [field for field in dataclasses.fields(value) if field.init]
-    kept = [field for field in fields if not changed or getattr(value, field.name) != field.default]
+    kept = [
+        field
+        for field in fields
+        if not changed or getattr(value, field.name) != field.default or field.metadata.get("named")
+    ]
     return bracketed(plain, [f"{option_name(field.name)}={text(getattr(value, field.name))}" for field in kept])
 
 

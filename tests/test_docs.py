@@ -109,7 +109,7 @@ def test_stress(tmp_path: Path) -> None:
         words = shlex.split(line)
         small = [*SMALL, "--methods", "map,dropout"] if words[1] == "run" else []
         run([sys.executable, "-m", "bench_uq", *words[1:], *small], tmp_path)
-    assert {"pgd[draws=1]", "transfer", "rotate", "corruption"} <= set(
+    assert {"pgd[draws=1]", "transfer", "rotate", "corruption[kind=fog]"} <= set(
         read_scores(tmp_path / "results" / "mine").condition
     )
     assert (tmp_path / "reports" / "mine" / "index.html").is_file()

@@ -46,6 +46,20 @@ def test_canonical_name() -> None:
     assert plugins.spec("method", "map").name == "map"
 
 
+def test_options_that_are_always_named() -> None:
+    """A corruption has its kind in its name, the default one too: all kinds stand beside each other in results."""
+    assert Plugins().spec("condition", "corruption").name == "corruption[kind=fog]"
+    assert Plugins().spec("condition", "corruption[kind=stripe]").name == "corruption[kind=stripe]"
+
+
+def test_words_of_python_as_options() -> None:
+    """``from`` is an option like any other; its field, which Python could not call so, is no option."""
+    spec = Plugins().spec("condition", "transfer[from=dropout]")
+    assert (spec.name, spec.value.from_) == ("transfer[from=dropout]", "dropout")
+    with pytest.raises(UsageError, match="unknown option of transfer 'from_'; did you mean 'from'"):
+        Plugins().spec("condition", "transfer[from_=dropout]")
+
+
 def test_full_spelling_makes_the_same_plugin() -> None:
     """The full spelling of every method, dataset and condition gives the same object again."""
     plugins = Plugins()

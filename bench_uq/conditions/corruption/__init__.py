@@ -15,7 +15,7 @@ is drawn at the published side and resized. Decisions where this differs from th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from torch import Generator, Tensor
@@ -69,7 +69,7 @@ class Corruption(Shift):
         " Hendrycks and Dietterich 2019, https://arxiv.org/abs/1903.12261"
     )
 
-    kind: Kind = "fog"
+    kind: Kind = field(default="fog", metadata={"named": True})
 
     def suits(self, task: Task) -> bool:
         """Return whether the inputs are images with as many channels as this kind is for."""
