@@ -25,7 +25,7 @@ METRICS = (
         title="number of examples",
         compute=examples,
         direction="none",
-        formula="N; attacks and shifts may be limited to the first so many clean examples (attack_images, shift_images)",
+        formula="N; of attacks and shifts perhaps the first so many clean ones (attack_images, shift_images)",
         reference="none",
         needs=(),
     ),
