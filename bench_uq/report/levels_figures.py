@@ -86,6 +86,9 @@ def _lines(
     if len(values) == 1:
         axes.set_xlim(values[0] - len(found), values[0] + len(found))
         axes.set_xticks(values)
+    else:  # all of the levels, also where a score has some alone: only the lowest panels name them
+        room = 0.05 * (values[-1] - values[0])
+        axes.set_xlim(values[0] - room, values[-1] + room)
 
 
 def _scale(axes: Axes, metric: str, found: Mapping[str, Sequence[Summary | None]]) -> None:
