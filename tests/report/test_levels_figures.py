@@ -150,7 +150,7 @@ def test_kinds_of_one_thing_have_a_figure_of_their_mean(make_results: Callable[.
 
 
 def test_panels_share_the_axis_of_levels(hand_made: Callable[..., Path]) -> None:
-    """A score that has no value at high levels has the axis of all levels: the panels above have no numbers of theirs."""
+    """A score without a value at high levels has the axis of all levels: the panels above have no numbers."""
     rows = [("map", 0, level, "accuracy", 1 - level) for level in (0.0, 0.2, 0.5)]
     rows += [("map", 0, level, "auroc_errors_entropy", 0.7) for level in (0.0, 0.2)]
     (figure,) = drawn(read(hand_made(scores=scores(*rows))).on("digits")).values()
