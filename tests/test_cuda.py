@@ -50,3 +50,28 @@ def test_methods_learn(name: str, data: Resident) -> None:
     assert np.array_equal(
         predict(Trained(method, TASK, again, 0), data, 300, 5, labelled=True)["probs"], clean["probs"]
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["pgd[steps=3]", "pgd[steps=3,norm=l2,restarts=2]", "fgsm[objective=entropy]", "fgsm[objective=expected]"]
+)
+def test_attacks_on_random_networks(text: str, data: Resident) -> None:
+    """On the GPU an attack on noisy networks repeats, is the same alone and among other levels, and stays in its ball."""
+    method = Plugins().spec("method", "dropout").value
+    torch.manual_seed(0)
+    nets = nn.ModuleList([method.build(TASK).cuda().eval()])
+    nets[0].task = TASK
+    trained, attack = Trained(method, TASK, nets, 0), Plugins().spec("condition", text).value
+    _, among = predict_changed(trained, Change(attack, text, [0.1, 0.2], trained), data, 200, 5)
+    (alone,) = predict_changed(trained, Change(attack, text, [0.2], trained), data, 200, 5)
+    assert np.array_equal(among["probs"], alone["probs"])
+    assert 0 < alone["distance"].max() <= 0.2 + 1e-6
+
+
+def test_shifts_are_those_of_the_cpu(data: Resident) -> None:
+    """Rotations, translations and corruptions on the GPU are those on the CPU but for rounding."""
+    inputs = data.take(slice(0, 16))[0]
+    for text, level in (("rotate", 40.0), ("translate", 0.2), ("corruption[kind=fog]", 3.0)):
+        shift = Plugins().spec("condition", text).value
+        here, there = (shift(one, level, torch.Generator().manual_seed(1)) for one in (inputs, inputs.cpu()))
+        torch.testing.assert_close(here.cpu(), there, rtol=0, atol=1e-4)
