@@ -56,7 +56,7 @@ def test_methods_learn(name: str, data: Resident) -> None:
     "text", ["pgd[steps=3]", "pgd[steps=3,norm=l2,restarts=2]", "fgsm[objective=entropy]", "fgsm[objective=expected]"]
 )
 def test_attacks_on_random_networks(text: str, data: Resident) -> None:
-    """On the GPU an attack on noisy networks repeats, is the same alone and among other levels, and stays in its ball."""
+    """On the GPU an attack on noisy networks is the same alone and among other levels, and stays in its ball."""
     method = Plugins().spec("method", "dropout").value
     torch.manual_seed(0)
     nets = nn.ModuleList([method.build(TASK).cuda().eval()])
