@@ -272,6 +272,18 @@ def restored(job: Job, folder: store.RunFolder, plugins: Plugins, training: Exam
     return Trained(method, task, nets.eval(), job.run.seed)
 
 
+@contextmanager
+def threads_of(job: Job) -> Iterator[None]:
+    """Compute on a CPU with the threads of a run, which its key holds, and then with those from before."""
+    before = torch.get_num_threads()
+    if job.device == "cpu":
+        torch.set_num_threads(Settings(**job.run.settings).threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def attacked(job: Job, run: Run, plugins: Plugins) -> Trained:
     """Return the trained networks of the run that a condition attacks; trains it where no process has or does."""
     own, folder = dataclasses.replace(job, run=run, force=False), store.run_folder(job.folder, run.name)
@@ -279,7 +291,7 @@ def attacked(job: Job, run: Run, plugins: Plugins) -> Trained:
     while not is_trained(folder):
         with folder.locked() as mine:
             if mine:
-                with recorded(folder, job.files):
+                with recorded(folder, job.files), threads_of(own):
                     train_missing(own, folder, plugins, splits, lambda share: None)
                 if (record := folder.record())["status"] != "ok":
                     raise NoSurrogate(f"{run.name} {record['status']}: {record['reason']}")

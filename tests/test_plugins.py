@@ -46,6 +46,23 @@ def test_canonical_name() -> None:
     assert plugins.spec("method", "map").name == "map"
 
 
+@pytest.mark.parametrize("kind", ["condition", "method", "dataset"])
+def test_what_a_plugin_inherits_counts(kind: str) -> None:
+    """No plugin derives from another's file: what it inherits lies in files with a leading _, which its hash holds."""
+    for name in Plugins().names(kind):
+        for found in plugin_classes(kind, name):
+            for base in found.__mro__:
+                own, theirs = (one.__module__.removeprefix(f"bench_uq.{kind}s.").split(".") for one in (found, base))
+                if base.__module__.startswith(f"bench_uq.{kind}s.") and own[0] != theirs[0]:
+                    assert theirs[0].startswith("_"), f"{found} derives from {base}"
+
+
+def plugin_classes(kind: str, name: str) -> list[type]:
+    """Return the classes that a plugin's module defines."""
+    module = importlib.import_module(f"bench_uq.{kind}s.{name.replace('-', '_')}")
+    return [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
+
+
 def test_options_that_are_always_named() -> None:
     """A corruption has its kind in its name, the default one too: all kinds stand beside each other in results."""
     assert Plugins().spec("condition", "corruption").name == "corruption[kind=fog]"

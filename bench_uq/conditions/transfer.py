@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bench_uq.conditions.pgd import PGD
+from bench_uq.conditions._pgd import ProjectedGradient
 
 
 @dataclass(frozen=True)
-class Transfer(PGD):
+class Transfer(ProjectedGradient):
     """PGD on the networks of another method, trained on the same data with the same seed: no gradient can be masked.
 
     ``from`` names the method, with its options where it has some.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise, permutations
+from itertools import permutations
 
 from bench_uq.grammar import parse_full, plain_name
 from bench_uq.report.frames import Results
@@ -99,9 +99,13 @@ def _falls(results: Results, method: str, forms: list[Form]) -> Ending:
     for form in forms:
         if form.name != "pgd" or form.norm != "linf":
             continue
-        places = [level for level in levels(results)[form.condition] if level <= GREY]
-        for low, high in pairwise(places):
+        known = (
+            (level, _accuracy(results, method, form.condition, level)) for level in levels(results)[form.condition]
+        )
+        places = {level: accuracy for level, accuracy in known if accuracy is not None and level <= GREY}
+        for high in list(places)[1:]:
             judged = True
+            low = min((level for level in places if level < high), key=lambda level: places[level])
             if _beyond(results, method, (form.condition, high), (form.condition, low)):
                 words = f"accuracy rises again under {form.condition}, from ε = {low:g} to {high:g}"
                 return "flagged", f"{words}{_numbers(results, method, (form.condition, low), (form.condition, high))}"
@@ -121,7 +125,8 @@ def _against(
         known, judged = levels(results), False
         for strong, weak in pairs(forms):
             for level in sorted(set(known[strong.condition]) & set(known[weak.condition])):
-                if level == 0 or _accuracy(results, method, strong.condition, level) is None:
+                left = [_accuracy(results, method, one.condition, level) for one in (strong, weak)]
+                if level == 0 or None in left:
                     continue
                 judged = True
                 if _beyond(results, method, (strong.condition, level), (weak.condition, level)):

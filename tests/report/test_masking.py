@@ -193,3 +193,19 @@ def test_no_attack_no_section(attacked: Callable[..., Results]) -> None:
     results = attacked({"rotate": {10.0: 0.9}})
     assert page_masking.masking(results) == ""
     assert "believed" not in markdown.summary(results, [])
+
+
+def test_a_slow_rise_is_flagged(attacked: Callable[..., Results]) -> None:
+    """Steps that are each within noise add up: every level is held against the lowest before it."""
+    rising = {0.05 * step: 0.1 + 0.03 * step for step in range(1, 9)}
+    assert status(attacked({"pgd": rising}, seeds=1))["falls to chance"] == "flagged"
+
+
+def test_a_method_that_was_not_attacked_is_not_judged(hand_made: Callable[..., Path]) -> None:
+    """Beside attacked methods, one with clean scores alone is judged by no check."""
+    places = [("map", "clean", "", 0.98), ("forest", "clean", "", 0.9)]
+    places += [("map", name, level, 0.9 - level) for name in HONEST for level in (0.1, 0.2)]
+    keys = ("method", "condition", "level", "value")
+    scores = [{**dict(zip(keys, row, strict=True)), "seed": 0, "metric": "accuracy"} for row in places]
+    found = masking.checks(read(hand_made(scores=scores)).on("digits"))
+    assert {one.status for one in found if one.method == "forest"} == {"not judged"}
