@@ -115,7 +115,9 @@ def kept_accuracy(results: Results, method: str, shown: Family | None, level: fl
     The mean over all kinds of a family at that level, nothing where a kind lacks it; of clean data without a family.
     """
     known = levels(results)
-    members = [name for name in shown.members if level in known[name]] if shown else ["clean"]
+    if shown and any(level not in known[name] for name in shown.members):
+        return _NOTHING
+    members = shown.members if shown else ("clean",)
     curves = [mean_curve(results, "risk_coverage", method, (name, level)) for name in members]
     if not curves or any(len(curve.x) == 0 or not np.array_equal(curve.x, curves[0].x) for curve in curves):
         return _NOTHING
