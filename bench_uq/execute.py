@@ -137,16 +137,15 @@ def is_out_of_memory(error: Exception) -> bool:
 
 def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> None:
     """Train and predict what is missing."""
-    device = torch.device(job.device)
-    if device.type == "cpu":
-        torch.set_num_threads(Settings(**job.run.settings).threads)
     plugins = Plugins(job.files)
     splits = splits_of(job, plugins)
-    train_missing(job, folder, plugins, splits, lambda share: report(0.8 * share))
-    todo = missing(job, repair=True)
-    trained = restored(job, folder, plugins, splits[0])
-    show(trained, todo, job, plugins, splits[1], lambda share: report(0.8 + 0.2 * share))
-    folder.update(peak_memory=max(peak_memory(device), folder.record().get("peak_memory") or 0))
+    with threads_of(job):
+        train_missing(job, folder, plugins, splits, lambda share: report(0.8 * share))
+        todo = missing(job, repair=True)
+        trained = restored(job, folder, plugins, splits[0])
+        show(trained, todo, job, plugins, splits[1], lambda share: report(0.8 + 0.2 * share))
+    memory = peak_memory(torch.device(job.device))
+    folder.update(peak_memory=max(memory, folder.record().get("peak_memory") or 0))
 
 
 def train_missing(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from bench_uq import read_scores
+from bench_uq import execute, read_scores
+from bench_uq.config import Settings
+from bench_uq.plugins import Plugins
+from bench_uq.store import NETWORK, TRAINING, RunFolder
 
 PLUGINS = Path(__file__).parent / "plugins"
 SUITE = """
@@ -100,6 +106,25 @@ def test_alone(tmp_path: Path, finished: Path) -> None:
     assert later["files"]["network.safetensors"] == trained["files"]["network.safetensors"]
     assert later["train_seconds"] == trained["train_seconds"]  # not trained again
     assert set(read_scores(again).method) == {"dropout", "map"}
+
+
+def test_a_surrogate_trains_with_its_own_threads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Threads are part of a run's identity: whoever trains its network does so with them, and goes on with its own."""
+    run = SimpleNamespace(name="map-digits-s0-0", settings=dataclasses.asdict(Settings(threads=3)))
+    job = execute.Job(run, tmp_path, tmp_path, (), "cpu", None)  # type: ignore[arg-type]
+    seen = []
+
+    def train(own: execute.Job, folder: RunFolder, *rest: object) -> None:
+        seen.append((own.run.name, torch.get_num_threads()))
+        for name in (NETWORK, TRAINING):
+            folder.add_file(name, b"")
+
+    monkeypatch.setattr(execute, "train_missing", train)
+    monkeypatch.setattr(execute, "splits_of", lambda *rest: ((), ()))
+    monkeypatch.setattr(execute, "restored", lambda *rest: torch.get_num_threads())
+    before = torch.get_num_threads()
+    assert execute.attacked(job, run, Plugins()) == before != 3  # type: ignore[arg-type]
+    assert seen == [("map-digits-s0-0", 3)]
 
 
 def test_another_surrogate_is_another_condition(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -11,9 +12,6 @@ from bench_uq.contracts import LogProbs
 
 #: A gradient is not let fall below exp(-60) of its scale: its sign, which is all that FGSM takes, survives in float32.
 LEAST_LOG_SCALE = -60.0
-
-#: (inputs, targets, draws) -> gradient in the inputs, shaped like them.
-Gradient = Callable[[LogProbs, Tensor, Tensor, int], Tensor]
 
 
 class NoGradient(Exception):
@@ -96,7 +94,7 @@ def log_mean(log_probs: LogProbs, inputs: Tensor, draws: int) -> Tensor:
         total = part if total is None else torch.logaddexp(total, part)
         count += len(chunk)
     assert total is not None
-    return total - torch.tensor(float(count)).log().item()
+    return total - math.log(count)
 
 
 def predicted_labels(log_probs: LogProbs, inputs: Tensor, draws: int) -> Tensor:

@@ -116,3 +116,15 @@ def test_kept_accuracy_agrees_with_the_metric(make_results: Build, tmp_path: Pat
         curve = kept_accuracy(results, method, one, 0.1)
         at = float(np.interp(0.2, curve.x, curve.y))
         assert at == pytest.approx(summarise(results)[method, "fgsm", 0.1, "accuracy_kept_80"].mean, abs=1e-9)
+
+
+def test_a_level_that_a_kind_lacks_has_no_kept_accuracy(hand_made: Build) -> None:
+    """Where one kind of a family was not shown a level there is no mean over its kinds, rather than one over fewer."""
+    fog, stripe = "corruption[kind=fog]", "corruption[kind=stripe]"
+    places = [(fog, 1.0), (fog, 3.0), (stripe, 1.0)]
+    made = [row for name, level in places for row in scores(("map", 0, name, level, 0.7))]
+    curves = [row for name, level in places for row in risks(name, level, [0.3, 0.3])]
+    results = of(hand_made, made, curves=curves)
+    (one,) = families(results)
+    assert len(kept_accuracy(results, "map", one, 1.0).x)
+    assert not len(kept_accuracy(results, "map", one, 3.0).x)
