@@ -67,7 +67,24 @@ class Job:
 def missing(job: Job, *, repair: bool = False) -> list[Shown]:
     """Return what a run has not yet been shown; damaged predictions are missing, with ``repair`` set aside."""
     folder = store.run_folder(job.folder, job.run.name)
-    return [shown for shown in job.run.shown if not folder.holds(shown.file, repair=repair)]
+    attacked = folder.record().get("surrogates", {})
+    return [
+        shown
+        for shown in job.run.shown
+        if not folder.holds(shown.file, repair=repair) or is_stale(job, shown, attacked.get(shown.file))
+    ]
+
+
+def is_stale(job: Job, shown: Shown, attacked: str | None) -> bool:
+    """Return whether the surrogate has another network by now than the one that was attacked, by its hash."""
+    network = hash_of_network(store.run_folder(job.folder, shown.surrogate.name)) if shown.surrogate else None
+    return network is not None and network != attacked
+
+
+def hash_of_network(folder: store.RunFolder) -> str | None:
+    """Return the recorded hash of a run's network, None where there is none."""
+    entry = folder.record().get("files", {}).get(store.NETWORK)
+    return entry["sha256"] if entry else None
 
 
 def is_trained(folder: store.RunFolder, *, repair: bool = False) -> bool:
@@ -94,8 +111,8 @@ def execute(job: Job, report: Callable[[float], None]) -> dict[str, Any] | None:
             return None
         if complete(job) and not job.force:
             return {**folder.record(), "stored": True}  # another process was faster
-        with recorded(folder, job.files):
-            work(job, folder, report)
+        with recorded(folder, job.files) as lacking:
+            lacking += work(job, folder, report)
         return folder.record()
 
 
@@ -106,11 +123,15 @@ def interrupt(signum: int, frame: Any) -> None:
 
 
 @contextmanager
-def recorded(folder: store.RunFolder, plugins: Sequence[Path]) -> Iterator[None]:
-    """Write down how the work ended, and where in a file of the user; nothing but an interruption leaves."""
+def recorded(folder: store.RunFolder, plugins: Sequence[Path]) -> Iterator[list[str]]:
+    """Write down how the work ended, and where in a file of the user; nothing but an interruption leaves.
+
+    Yields a list for what could not be done, through no fault of the run: the reason of a run that is else fine.
+    """
+    lacking = list[str]()
     try:
-        yield
-        folder.update(status="ok", reason=None, traceback=None)
+        yield lacking
+        folder.update(status="ok", reason="; ".join(lacking) or None, traceback=None)
     except Interrupted:
         folder.update(status="interrupted", reason="told to stop")
         raise
@@ -135,17 +156,18 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> None:
-    """Train and predict what is missing."""
+def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> list[str]:
+    """Train and predict what is missing; return why some of it still is."""
     plugins = Plugins(job.files)
     splits = splits_of(job, plugins)
     with threads_of(job):
         train_missing(job, folder, plugins, splits, lambda share: report(0.8 * share))
         todo = missing(job, repair=True)
         trained = restored(job, folder, plugins, splits[0])
-        show(trained, todo, job, plugins, splits[1], lambda share: report(0.8 + 0.2 * share))
+        lacking = show(trained, todo, job, plugins, splits[1], lambda share: report(0.8 + 0.2 * share))
     memory = peak_memory(torch.device(job.device))
     folder.update(peak_memory=max(memory, folder.record().get("peak_memory") or 0))
+    return lacking
 
 
 def train_missing(
@@ -160,8 +182,10 @@ def train_missing(
     folder.update(**facts(run), status="interrupted", reason="the process ended before the run did")
     checkpoints = Checkpoints(folder, job.checkpoint_every)
     if job.force or not is_trained(folder, repair=True):
-        folder.forget(name for name in folder.record().get("files", {}) if name.endswith(".npz"))
-        folder.update(environment=environment(device), git=job.git, predict_seconds={}, peak_memory=0)
+        # The network too, so that nobody attacks the old one while the new one is trained.
+        gone = (store.NETWORK, store.TRAINING)
+        folder.forget(name for name in folder.record().get("files", {}) if name.endswith(".npz") or name in gone)
+        folder.update(environment=environment(device), git=job.git, predict_seconds={}, surrogates={}, peak_memory=0)
         reuse = None if job.force else store.elsewhere(job.folder, run.name, run.key)
         if reuse:
             copy_training(reuse, folder)
@@ -290,10 +314,14 @@ def attacked(job: Job, run: Run, plugins: Plugins) -> Trained:
     while not is_trained(folder):
         with folder.locked() as mine:
             if mine:
-                with recorded(folder, job.files), threads_of(own):
-                    train_missing(own, folder, plugins, splits, lambda share: None)
-                if (record := folder.record())["status"] != "ok":
+                if (record := folder.record()).get("status") != "diverged":  # it would again
+                    with recorded(folder, job.files), threads_of(own):
+                        train_missing(own, folder, plugins, splits, lambda share: None)
+                    record = folder.record()
+                if record["status"] != "ok":
                     raise NoSurrogate(f"{run.name} {record['status']}: {record['reason']}")
+                memory = peak_memory(torch.device(job.device))  # of this process: of both networks
+                folder.update(status="interrupted", reason="trained to be attacked, not shown", peak_memory=memory)
         if not mine:
             time.sleep(PATIENCE)
     return restored(own, folder, plugins, splits[0])
@@ -306,31 +334,46 @@ def show(
     plugins: Plugins,
     held_out: Examples,
     report: Callable[[float], None],
-) -> None:
-    """Store the predictions for each condition and level that is missing; levels of one condition go together."""
+) -> list[str]:
+    """Store the predictions for each condition and level that is missing; levels of one condition go together.
+
+    Returns why some could not be made: the run whose networks they attack has none.
+    """
     settings, device = Settings(**job.run.settings), torch.device(job.device)
     folder = store.run_folder(job.folder, job.run.name)
     dataset = plugins.spec("dataset", job.run.dataset_full).value
     own = held_out if settings.evaluate_on == "validation" else load(dataset, "test", job.root, job.run.seed)
     data = Resident(own, device, BLOCK)
     seconds = dict(folder.record().get("predict_seconds", {}))
-    done = 0
+    lacking, done = list[str](), 0
     for full in dict.fromkeys(shown.full for shown in todo):
         group = [shown for shown in todo if shown.full == full]
+        done += len(group)
+        seen, surrogate = trained, group[0].surrogate
+        if surrogate:
+            try:
+                seen = attacked(job, surrogate, plugins)  # its training is no time of this run's predictions
+            except NoSurrogate as error:
+                lacking.append(f"{group[0].condition} has nothing to attack: {error}")
+                continue
+            folder.forget(shown.file for shown in group)  # what an older network was attacked for is not this one's
+            attacked_now = hash_of_network(store.run_folder(job.folder, surrogate.name))
+            hashes = dict.fromkeys((shown.file for shown in group), attacked_now)
+            folder.update(surrogates=folder.record().get("surrogates", {}) | hashes)
         start = time.perf_counter()
-        for shown, predictions in zip(group, predictions_of(trained, group, data, job, plugins), strict=True):
+        for shown, predictions in zip(group, predictions_of(trained, seen, group, data, job, plugins), strict=True):
             folder.save_predictions(shown.file, predictions)
         elapsed = (time.perf_counter() - start) / len(group)
         seconds |= {shown.file: elapsed for shown in group}
         folder.update(predict_seconds=seconds)
-        done += len(group)
         report(done / len(todo))
+    return lacking
 
 
 def predictions_of(
-    trained: Trained, group: Sequence[Shown], data: Resident, job: Job, plugins: Plugins
+    trained: Trained, seen: Trained, group: Sequence[Shown], data: Resident, job: Job, plugins: Plugins
 ) -> list[Predictions]:
-    """Return the predictions for one condition at several levels."""
+    """Return the predictions for one condition at several levels; ``seen`` are the networks that are attacked."""
     settings, first = Settings(**job.run.settings), group[0]
     if first.kind in ("unseen", "shifted"):
         other = load(plugins.spec("dataset", first.full).value, "test", job.root, job.run.seed)
@@ -340,5 +383,4 @@ def predictions_of(
         return [predict(trained, data, count, settings.draws, labelled=first.kind != "unseen")]
     spec = plugins.spec("condition", first.full)
     levels = [shown.level for shown in group if shown.level is not None]
-    seen = attacked(job, first.surrogate, plugins) if first.surrogate else trained
     return predict_changed(trained, Change(spec.value, spec.identity, levels, seen), data, count, settings.draws)

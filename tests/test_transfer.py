@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save
 
 from bench_uq import execute, read_scores
 from bench_uq.config import Settings
@@ -99,8 +100,13 @@ def test_alone(tmp_path: Path, finished: Path) -> None:
     pd.testing.assert_series_equal(accuracy(results, "dropout", "transfer[steps=3,start=clean]"), expected)
     (record,) = results.glob("runs/map-digits-s0-*/run.json")
     trained = json.loads(record.read_text())
-    assert trained["status"] == "ok"
+    assert (trained["status"], trained["reason"]) == ("interrupted", "trained to be attacked, not shown")
+    assert trained["peak_memory"] > 0
     assert set(read_scores(results).method) == {"dropout"}
+    (dropout,) = results.glob("runs/dropout-digits-s0-*/run.json")
+    spent = json.loads(dropout.read_text())
+    (slowest,) = {seconds for file, seconds in spent["predict_seconds"].items() if file.startswith("transfer-0.2")}
+    assert slowest < trained["train_seconds"]  # which is no time of the prediction
     again = run(tmp_path)
     later = json.loads(record.read_text())
     assert later["files"]["network.safetensors"] == trained["files"]["network.safetensors"]
@@ -137,15 +143,74 @@ def test_another_surrogate_is_another_condition(tmp_path: Path) -> None:
 
 
 def test_a_surrogate_that_fails(tmp_path: Path) -> None:
-    """The run that needs it fails, and says which run it needed and why that has no network."""
+    """All else of the runs that need it is kept and shown; they say which network is lacking; it is trained once."""
     text = SUITE.replace("transfer[start=clean,steps=3]", "transfer[from=unlucky[how=diverge],start=clean,steps=3]")
+    # The condition without a network comes first: what stands behind it is shown as well.
+    text = text.replace("[conditions]", "[conditions]\n" + text.splitlines()[-1]).rsplit("\n", 2)[0]
     (tmp_path / "small.toml").write_text(text)
     plugin = str(PLUGINS / "unlucky.py")
-    arguments = ("--suite", "small.toml", "--device", "cpu", "--methods", "dropout", "--plugin", plugin)
+    arguments = ("--suite", "small.toml", "--device", "cpu", "--jobs", "1", "--plugin", plugin)
     done = bench(tmp_path, "run", *arguments)
-    assert done.returncode == 1
-    assert "NoSurrogate: unlucky-digits-s0-" in done.stdout
-    assert "diverged" in done.stdout
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stdout.splitlines() if "has nothing to attack: unlucky-digits-s0-" in line]
+    assert sorted(line.split("-")[0] for line in lines) == ["dropout", "map"]
+    assert all("  ok, but transfer[" in line and "diverged" in line for line in lines)
+    results = tmp_path / "results" / "small"
+    found = {method: accuracy(results, method, "pgd[steps=3,start=clean]") for method in ("map", "dropout")}
+    assert all(len(levels) == 3 for levels in found.values())
+    (record,) = results.glob("runs/unlucky-digits-s0-*/run.json")
+    before = record.stat().st_mtime_ns
+    assert bench(tmp_path, "run", *arguments).returncode == 1
+    assert record.stat().st_mtime_ns == before  # training it again would end alike
+    assert bench(tmp_path, "report", "--suite", "small").returncode == 0
+    summary = (tmp_path / "reports" / "small" / "summary.md").read_text()
+    assert "digits, map, seed 0: in part – transfer" in summary
+
+
+def test_forced(tmp_path: Path) -> None:
+    """Predictions of an attack on a network that has been replaced since are made again, others are not."""
+    results = run(tmp_path, "--methods", "dropout")
+    (surrogate,) = results.glob("runs/map-digits-s0-*")
+    record = json.loads((surrogate / "run.json").read_text())
+    (dropout,) = results.glob("runs/dropout-digits-s0-*/run.json")
+    before = json.loads(dropout.read_text())
+    assert set(before["surrogates"].values()) == {record["files"][NETWORK]["sha256"]}
+    state = load_file(surrogate / NETWORK)
+    other = {name: value + 0.5 * torch.randn_like(value) for name, value in state.items()}
+    RunFolder(surrogate).add_file(NETWORK, save(other))
+    assert " ok  trained" in bench_run_of_dropout(tmp_path)
+    after = json.loads(dropout.read_text())
+    changed = {name for name, entry in after["files"].items() if entry != before["files"][name]}
+    assert {name.split("-")[0] for name in changed} == {"transfer"}
+    assert "stored" in bench_run_of_dropout(tmp_path)
+
+
+def bench_run_of_dropout(folder: Path) -> str:
+    """Run dropout alone and return what is printed."""
+    return bench(folder, "run", "--suite", "small.toml", "--device", "cpu", "--methods", "dropout").stdout
+
+
+def test_a_network_is_forgotten_before_it_is_trained_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With --force nobody finds, and attacks, the old network while the new one is trained."""
+    identity = {"name": "map-digits-s0-0", "identity": {}, "settings": dataclasses.asdict(Settings())}
+    names = dict.fromkeys(("method", "method_full", "dataset", "dataset_full", "seed", "key"), "")
+    job = execute.Job(SimpleNamespace(**identity, **names), tmp_path, tmp_path, (), "cpu", None, force=True)  # type: ignore[arg-type]
+    folder = RunFolder(tmp_path / "run")
+    for name in (NETWORK, TRAINING):
+        folder.add_file(name, b"")
+    seen = []
+
+    def train(*rest: object) -> None:
+        seen.append(execute.is_trained(folder))
+
+    plugins = SimpleNamespace(spec=lambda *rest: SimpleNamespace(value=None))
+    monkeypatch.setattr(execute, "train_and_store", train)
+    monkeypatch.setattr(execute, "Resident", lambda *rest: None)
+    monkeypatch.setattr(execute, "task_of", lambda *rest: None)
+    monkeypatch.setattr(execute, "are_points", lambda examples: False)
+    assert execute.is_trained(folder)
+    execute.train_missing(job, folder, plugins, ((), ()), lambda share: None)  # type: ignore[arg-type]
+    assert seen == [False]
 
 
 def test_an_unknown_surrogate(tmp_path: Path) -> None:

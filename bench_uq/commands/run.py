@@ -168,7 +168,7 @@ def do(planned: list[Job], at_once: int, description: str, command: str) -> int:
 
     def finished(job: Job, record: dict[str, Any]) -> None:
         nonlocal failed
-        failed += record["status"] != "ok"
+        failed += record["status"] != "ok" or bool(record.get("reason"))
         click.echo(f"{job.run.name}  {verdict(record)}")
 
     try:
@@ -188,7 +188,8 @@ def verdict(record: dict[str, Any]) -> str:
     seconds = (
         f"trained in {record['train_seconds']:.1f} s, predicted in {sum(record['predict_seconds'].values()):.1f} s"
     )
-    return f"ok  {seconds}{'' if record['converged'] else '  (not converged)'}"
+    lacking = f", but {record['reason']}" if record.get("reason") else ""
+    return f"ok{lacking}  {seconds}{'' if record['converged'] else '  (not converged)'}"
 
 
 def dry_run(planned: list[Job], at_once: int) -> None:

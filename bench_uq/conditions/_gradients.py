@@ -55,24 +55,25 @@ def _margin_gradient(log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws
 def entropy_gradient(log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws: int) -> Tensor:
     """Return the gradient of the entropy of the mean of S draws in the inputs; the targets play no part.
 
-    dH = mean_s sum_k (log p_top - log p_k) p_sk dlog p_sk, with the mean p and its highest class: the gradient of that
-    class, which has all of the weight where the network is sure, is not needed, and what is left is scaled by its
-    largest weight. The mean takes a first pass through the same draws.
+    dH = mean_s sum_k (log p_t(s) - log p_k) p_sk dlog p_sk, with the mean p and each draw's own highest class t(s): the
+    gradient of that class, which has all of the weight where a draw is sure, is not needed, and what is left is scaled
+    by its largest weight. The mean takes a first pass through the same draws.
     """
     del targets
     again = random_state(inputs.device)
     with torch.no_grad():
         mean = log_mean(log_probs, inputs, draws)
     again()
-    below = (mean.amax(-1, keepdim=True) - mean).log()  # (B, C), of the highest class -inf
     shown = inputs.detach().requires_grad_()
     peak = torch.full((len(inputs),), -torch.inf, dtype=inputs.dtype, device=inputs.device)
     gradient, count = torch.zeros_like(inputs), 0
     for chunk in traced(log_probs, shown, draws):
-        weight = below + chunk.detach()
+        highest_class = chunk.detach().argmax(-1, keepdim=True)  # (s, B, 1)
+        below = mean.expand_as(chunk).gather(-1, highest_class) - mean  # (s, B, C), 0 of the highest class
+        weight = below.abs().log() + chunk.detach()
         # Where all classes are equal no weight is finite, and there is no way up.
         highest = torch.maximum(peak, weight.amax((0, -1)).clamp_min(torch.finfo(inputs.dtype).min))
-        (step,) = torch.autograd.grad(((weight - highest.unsqueeze(-1)).exp() * chunk).sum(), shown)
+        (step,) = torch.autograd.grad((below.sign() * (weight - highest.unsqueeze(-1)).exp() * chunk).sum(), shown)
         gradient = gradient * per_example((peak - highest).exp(), inputs) + step
         peak, count = highest, count + len(chunk)
     return gradient / count * per_example(peak.clamp_min(LEAST_LOG_SCALE).exp(), inputs)

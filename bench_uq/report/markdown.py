@@ -190,9 +190,10 @@ def _unfinished(results: Results) -> list[str]:
     failed, loose = [], dict[str, list[str]]()
     for run in results.runs.to_dict("records"):
         line = f"- {escape(run['dataset'])}, {escape(run['method'])}"
-        if run["status"] != "ok":
+        if run["status"] != "ok" or run["reason"]:
             reason = f" – {escape(run['reason'])}" if run["reason"] else ""
-            failed.append(f"{line}, seed {run['seed']}: {run['status']}{reason}")
+            status = "in part" if run["status"] == "ok" else run["status"]
+            failed.append(f"{line}, seed {run['seed']}: {status}{reason}")
         elif run["converged"] == "False":
             loose.setdefault(line, []).append(str(run["seed"]))
     unconverged = [

@@ -70,8 +70,8 @@ def environments(results: Results) -> str:
 
 
 def _trouble(run: Mapping[str, Any]) -> int:
-    """Return 0 for a run that did not finish, 1 for one that had not converged, 2 for one that went well."""
-    return 0 if run["status"] != "ok" else 1 if run["converged"] == "False" else 2
+    """Return 0 for a run that lacks something, 1 for one that had not converged, 2 for one that went well."""
+    return 0 if run["status"] != "ok" or run["reason"] else 1 if run["converged"] == "False" else 2
 
 
 def _row(run: Mapping[str, Any], columns: Iterable[str]) -> str:

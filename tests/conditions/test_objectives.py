@@ -90,6 +90,19 @@ def test_certain_networks_keep_their_direction(gap):
         assert found.sign().tolist() == [[-1, 1, -1]]
 
 
+def test_entropy_where_draws_are_sure_of_different_classes():
+    """The way up is not lost in rounding where each draw is sure, by 30 nats, and not all of one class: as in float64."""
+    torch.manual_seed(5)
+    nets = [nn.Linear(6, 4, dtype=torch.float64) for _ in range(3)]
+    for sure, net in zip((0, 0, 1), nets, strict=True):
+        net.bias.data = torch.zeros(4, dtype=torch.float64).index_fill(0, torch.tensor(sure), 30.0)
+    inputs, targets = batch()
+    shown = inputs.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(entropy(nets, shown, targets).sum(), shown)
+    found = entropy_gradient(predictor([net.float() for net in nets]), inputs.float(), targets, 3)
+    torch.testing.assert_close(found.double(), expected, rtol=0.02, atol=0.02 * float(expected.abs().max()))
+
+
 def test_no_way_up_from_equal_classes():
     """Where all classes are equally probable the entropy is highest, and its gradient 0."""
     model = nn.Linear(3, 2)
