@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import permutations
+from statistics import fmean
 
 from bench_uq.grammar import parse_full, plain_name
 from bench_uq.report.frames import Results
@@ -89,12 +91,18 @@ def _form(condition: str) -> Form | None:
     return Form(condition, name, options)
 
 
+#: How a check ends, and why.
 Ending = tuple[str, str]
+#: A condition and its level.
+Place = tuple[str, float]
 
 
 def _falls(results: Results, method: str, forms: list[Form]) -> Ending:
-    """Accuracy under PGD must fall with epsilon, and reach chance where every image can be made grey."""
-    judged = False
+    """Accuracy under PGD must fall with epsilon, and reach chance where every image can be made grey.
+
+    Chance is that of classes equally frequent: a good attack leaves less than it.
+    """
+    judged, flat = False, 0.0
     highest = highest_entropy(results)
     for form in forms:
         if form.name != "pgd" or form.norm != "linf":
@@ -111,8 +119,15 @@ def _falls(results: Results, method: str, forms: list[Form]) -> Ending:
                 return "flagged", f"{words}{_numbers(results, method, (form.condition, low), (form.condition, high))}"
         if GREY in places and highest and (left := _accuracy(results, method, form.condition, GREY)) is not None:
             chance = math.exp(-highest)
-            if left > chance + max(LEAST, ERRORS * _error(results, form.condition, GREY, chance, method)):
+            seeds = summarise(results)[method, form.condition, GREY, "accuracy"].seeds
+            if left > chance + max(LEAST, ERRORS * _error(results, (form.condition, GREY), chance, method, seeds)):
                 return "flagged", f"{left:.2f} of the images are still right under {form.condition} at ε = {GREY:g}"
+        elif len(places) > 1:
+            ends = (form.condition, min(places)), (form.condition, max(places))
+            if not _beyond(results, method, *ends):
+                flat = max(flat, max(places))
+    if flat:
+        return "not judged", f"accuracy does not fall up to ε = {flat:g}: only ε = {GREY:g} would tell"
     return ("ok", "") if judged else ("not judged", "needs pgd at two levels or more")
 
 
@@ -125,8 +140,10 @@ def _against(
         known, judged = levels(results), False
         for strong, weak in pairs(forms):
             for level in sorted(set(known[strong.condition]) & set(known[weak.condition])):
-                left = [_accuracy(results, method, one.condition, level) for one in (strong, weak)]
-                if level == 0 or None in left:
+                # Beyond grey one step only goes on past it: more of the same need not find more.
+                if level == 0 or (level > GREY and strong.norm == "linf"):
+                    continue
+                if not _both(results, method, (strong.condition, level), (weak.condition, level)):
                     continue
                 judged = True
                 if _beyond(results, method, (strong.condition, level), (weak.condition, level)):
@@ -200,31 +217,46 @@ def _accuracy(results: Results, method: str, condition: str, level: float) -> fl
     return None if found is None else found.mean
 
 
-def _error(results: Results, condition: str, level: float, share: float, method: str) -> float:
-    """Return the standard error of a share of all images of all seeds."""
-    sizes, seeds = (summarise(results).get((method, condition, level, name)) for name in ("examples", "accuracy"))
-    images = (sizes.mean if sizes else 1000.0) * (seeds.seeds if seeds else 1)
+def _both(results: Results, method: str, one: Place, other: Place) -> list[tuple[float, float]]:
+    """Return the accuracies at two places of each seed that has both: seeds differ by more than attacks do."""
+    found = _by_seed(results)
+    accuracies = [found.get((method, *place), {}) for place in (one, other)]
+    return [(accuracies[0][seed], accuracies[1][seed]) for seed in accuracies[0] if seed in accuracies[1]]
+
+
+@lru_cache(maxsize=16)
+def _by_seed(results: Results) -> dict[tuple[str, str, float], dict[int, float]]:
+    """Return the accuracy of each seed by method, condition and level."""
+    scores = results.scores[results.scores["metric"] == "accuracy"].dropna(subset=["level", "value"])
+    columns = scores[["method", "condition", "level", "seed", "value"]]
+    found: dict[tuple[str, str, float], dict[int, float]] = {}
+    for method, condition, level, seed, value in columns.itertuples(index=False, name=None):
+        found.setdefault((method, condition, float(level)), {})[seed] = value
+    return found
+
+
+def _error(results: Results, place: Place, share: float, method: str, seeds: int) -> float:
+    """Return the standard error of a share of all images of some seeds."""
+    sizes = summarise(results).get((method, *place, "examples"))
+    images = (sizes.mean if sizes else 1000.0) * seeds
     edge = 1 / images  # an observed 0 is not certain
     share = min(max(share, edge), 1 - edge)
     return math.sqrt(share * (1 - share) / images)
 
 
-def _beyond(results: Results, method: str, strong: tuple[str, float], weak: tuple[str, float]) -> bool:
+def _beyond(results: Results, method: str, strong: Place, weak: Place) -> bool:
     """Tell whether what must be the stronger attack leaves more right than the weaker one, beyond noise."""
-    left = [_accuracy(results, method, *place) for place in (strong, weak)]
-    if left[0] is None or left[1] is None:
+    pairs = _both(results, method, strong, weak)
+    if not pairs:
         return False
+    left = [fmean(shares) for shares in zip(*pairs, strict=True)]
     error = math.hypot(
-        *(
-            _error(results, *place, share, method)
-            for place, share in zip((strong, weak), left, strict=True)
-            if share is not None
-        )
+        *(_error(results, place, share, method, len(pairs)) for place, share in zip((strong, weak), left, strict=True))
     )
     return left[0] - left[1] > max(LEAST, ERRORS * error)
 
 
-def _numbers(results: Results, method: str, strong: tuple[str, float], weak: tuple[str, float]) -> str:
+def _numbers(results: Results, method: str, strong: Place, weak: Place) -> str:
     """Return both accuracies in brackets."""
-    one, other = (_accuracy(results, method, *place) for place in (strong, weak))
+    one, other = (fmean(shares) for shares in zip(*_both(results, method, strong, weak), strict=True))
     return f" (accuracy {one:.2f} against {other:.2f})"

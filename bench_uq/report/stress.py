@@ -20,6 +20,8 @@ SCORES = (
     *("accuracy", "accuracy_kept_80", "auroc_errors_entropy", "auroc_entropy"),
     *("rmse", "picp", "ece", "ece_if_calibrated"),
 )
+#: What has no value where all predictions of a run are right; any other score without a value is a hole of its run.
+_UNDEFINED = ("auroc_errors_entropy",)
 _RUN = ["dataset", "method", "seed", "run"]
 #: The accuracy of fewer examples than the last tenth is mostly chance.
 _REFUSED = 0.9
@@ -98,7 +100,8 @@ def stressed(results: Results) -> Stress:
     groups: Any = scores.groupby([scores["condition"].map(titles), "metric"], sort=False)
     for (title, metric), own in groups:
         table = own.pivot(index=_RUN, columns=["condition", "level"], values="value")
-        unknown = set(own.loc[own["value"].isna(), ["condition", "level"]].itertuples(index=False, name=None))
+        holes = own.loc[own["value"].isna() & (metric in _UNDEFINED), ["condition", "level"]]
+        unknown = set(holes.itertuples(index=False, name=None))
         kept = table[[place for place in table.columns if place not in unknown]]
         if metric == "examples" and kept.stack([0, 1]).nunique() > 1:
             continue  # their mean is no number of examples

@@ -91,7 +91,7 @@ def test_certain_networks_keep_their_direction(gap):
 
 
 def test_entropy_where_draws_are_sure_of_different_classes():
-    """The way up is not lost in rounding where each draw is sure, by 30 nats, and not all of one class: as in float64."""
+    """The way up is not lost in rounding where each draw is sure, by 30 nats, of not one and the same class."""
     torch.manual_seed(5)
     nets = [nn.Linear(6, 4, dtype=torch.float64) for _ in range(3)]
     for sure, net in zip((0, 0, 1), nets, strict=True):

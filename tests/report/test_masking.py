@@ -209,3 +209,36 @@ def test_a_method_that_was_not_attacked_is_not_judged(hand_made: Callable[..., P
     scores = [{**dict(zip(keys, row, strict=True)), "seed": 0, "metric": "accuracy"} for row in places]
     found = masking.checks(read(hand_made(scores=scores)).on("digits"))
     assert {one.status for one in found if one.method == "forest"} == {"not judged"}
+
+
+def test_an_attack_that_changes_nothing_is_not_judged(attacked: Callable[..., Results]) -> None:
+    """Small epsilons that leave accuracy as it is may be a strong method or a lost attack: that is said, not passed."""
+    (found,) = (
+        one
+        for one in masking.checks(attacked({"pgd": {0.0: 0.98, 0.01: 0.98, 0.02: 0.975}}))
+        if one.check == "falls to chance"
+    )
+    assert (found.status, found.words) == (
+        "not judged",
+        "accuracy does not fall up to ε = 0.02: only ε = 0.5 would tell",
+    )
+
+
+def test_one_step_far_beyond_grey_is_not_judged(attacked: Callable[..., Results]) -> None:
+    """At 0.8 FGSM with more draws may find less than with one, and PGD less than FGSM."""
+    shown = {"fgsm": {0.8: 0.6}, "fgsm[draws=1]": {0.8: 0.2}, "pgd": {0.8: 0.7}}
+    assert masking.flagged(attacked(shown)) == []
+
+
+def test_attacks_are_compared_on_the_seeds_that_both_have(hand_made: Callable[..., Path]) -> None:
+    """One strong seed under PGD beside three under FGSM is no sign: of that seed PGD leaves less."""
+    left = {("fgsm", 0): 0.7, ("fgsm", 1): 0.3, ("fgsm", 2): 0.3, ("pgd", 0): 0.6}
+    place = {"method": "map", "level": 0.1}
+    rows = [
+        place | {"condition": condition, "seed": seed, "metric": metric, "value": value}
+        for (condition, seed), accuracy in left.items()
+        for metric, value in (("accuracy", accuracy), ("examples", 1000))
+    ]
+    results = read(hand_made(scores=rows)).on("digits")
+    assert status(results)["PGD as strong as FGSM"] == "ok"
+    assert masking.flagged(results) == []

@@ -128,3 +128,15 @@ def test_a_level_that_a_kind_lacks_has_no_kept_accuracy(hand_made: Build) -> Non
     (one,) = families(results)
     assert len(kept_accuracy(results, "map", one, 1.0).x)
     assert not len(kept_accuracy(results, "map", one, 3.0).x)
+
+
+@pytest.mark.parametrize(("metric", "others_keep"), [("ece", 2), ("auroc_errors_entropy", 1)])
+def test_a_hole_is_that_of_its_run(hand_made: Build, metric: str, others_keep: int) -> None:
+    """A lacking number costs its run the mean; only where a score is undefined does its place count for nobody."""
+    rows = [("map", 0, "fgsm", 0.1, 0.2), ("map", 0, "fgsm", 0.2, 0.4)]
+    rows += [("dropout", 0, "fgsm", 0.1, ""), ("dropout", 0, "fgsm", 0.2, 0.6)]  # type: ignore[list-item]
+    found = stressed(of(hand_made, scores(*rows, metric=metric)))
+    assert found.counts["fgsm", metric] == (others_keep, 2)
+    means = summarise(found.results)
+    assert means["map", "fgsm", None, metric].mean == pytest.approx(0.3 if others_keep == 2 else 0.4)
+    assert (("dropout", "fgsm", None, metric) in means) == (others_keep == 1)
