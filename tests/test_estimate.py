@@ -1,0 +1,33 @@
+"""An estimate counts what attacks ask of a network, whoever they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+
+from bench_uq.contracts import Task
+from bench_uq.estimate import passes_of
+from bench_uq.likelihoods import Categorical
+from bench_uq.plan import Shown
+from bench_uq.plugins import Plugins
+
+
+@pytest.mark.parametrize(
+    ("name", "levels", "expected"),
+    [
+        ("fgsm", [0, 0.1, 0.2], {(10, True): 1}),
+        ("fgsm[label=predicted,draws=1]", [0.1], {(1, True): 1, (1, False): 1}),
+        ("pgd[steps=3]", [0, 0.1, 0.2], {(10, True): 6}),
+        ("pgd[steps=3,restarts=2,draws=4]", [0.1], {(4, True): 6, (4, False): 2}),
+        ("pgd[steps=3,objective=entropy]", [0.1], {(10, True): 3, (10, False): 3}),
+        ("rotate", [15, 30], {}),
+    ],
+)
+def test_passes_by_hand(name: str, levels: list[float], expected: dict[tuple[int, bool], int]) -> None:
+    """One gradient of FGSM serves all levels, PGD takes one a step and level above 0, a shift none."""
+    shown = [Shown(name, name, "condition", level, 0, "", "") for level in levels]
+    inputs, targets = torch.rand(4, 1, 28, 28), torch.zeros(4, dtype=torch.long)
+    task = Task((1, 28, 28), Categorical(10), "lenet")
+    assert passes_of(Plugins(), shown, task, inputs, targets) == Counter(expected)
