@@ -102,19 +102,31 @@ def split(net: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
 def stochastic_passes(net: nn.Module, inputs: Tensor, count: int) -> Tensor:
     """Return ``count`` draws (S, B, P), or one where nothing in the network is random.
 
-    The deterministic stages run once; the others run on several draws at a time, as one larger batch.
+    The deterministic stages run once, and so does what the draws of the first random one share, where it tells it
+    apart (``repeated``); the others run on several draws at a time, as one larger batch.
     """
     before, after = split(net)
     shared = before(inputs)
     if len(after) == 0:
         return finished(net, shared).unsqueeze(0)
+    copies, rest = repeated(after[0], shared), after[1:]
     at_once = draws_at_once(shared)
     passes = []
     for start in range(0, count, at_once):
         draws = min(at_once, count - start)
-        # cat keeps the memory format of images, which expand and reshape would lose.
-        passes.append(finished(net, after(torch.cat([shared] * draws))).unflatten(0, (draws, len(inputs))))
+        passes.append(finished(net, rest(copies(draws))).unflatten(0, (draws, len(inputs))))
     return torch.cat(passes)
+
+
+def repeated(stage: nn.Module, inputs: Tensor) -> Callable[[int], Tensor]:
+    """Return a function that gives a stage's outputs for so many copies of the inputs, (count * B, ...).
+
+    A stage with a ``repeated(inputs)`` of its own computes what all copies share once.
+    """
+    if callable(own := getattr(stage, "repeated", None)):
+        return cast("Callable[[int], Tensor]", own(inputs))
+    # cat keeps the memory format of images, which expand and reshape would lose.
+    return lambda count: stage(torch.cat([inputs] * count))
 
 
 def draws_at_once(inputs: Tensor, batches: int = 1) -> int:

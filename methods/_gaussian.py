@@ -106,15 +106,31 @@ class Perturbed(torch.autograd.Function):
         return gradients[0], gradients[0] * ctx.saved_tensors[0], None
 
 
-def perturb(mean: Tensor, variance: Tensor) -> Tensor:
-    """Return a draw from N(mean, variance), elementwise: (B, features) or (B, channels, height, width)."""
+def noise_like(mean: Tensor, count: int = 1) -> Tensor:
+    """Return standard normal noise for so many copies of a batch, (count * B, ...), laid out in memory as it is."""
+    shape = (count * len(mean), *mean.shape[1:])
     if mean.dim() == 4 and mean.is_contiguous(memory_format=torch.channels_last):
         # Drawing straight into a channels_last tensor takes a serial path in torch.
-        noise = torch.randn(mean.permute(0, 2, 3, 1).shape, dtype=mean.dtype, device=mean.device).permute(0, 3, 1, 2)
-    else:
-        noise = torch.randn_like(mean)
-    outputs: Tensor = Perturbed.apply(mean, variance, noise.mul_(0.5))[0]
+        batch, channels, height, width = shape
+        noise = torch.randn(batch, height, width, channels, dtype=mean.dtype, device=mean.device)
+        return noise.permute(0, 3, 1, 2)
+    return torch.randn(shape, dtype=mean.dtype, device=mean.device)
+
+
+def perturb(mean: Tensor, variance: Tensor) -> Tensor:
+    """Return a draw from N(mean, variance), elementwise: (B, features) or (B, channels, height, width)."""
+    outputs: Tensor = Perturbed.apply(mean, variance, noise_like(mean).mul_(0.5))[0]
     return outputs
+
+
+def perturbed(mean: Tensor, std: Tensor, count: int) -> Tensor:
+    """Return ``count`` draws from N(mean, std^2) of a batch, one behind the other: (B, ...) -> (count * B, ...).
+
+    ``mean`` may also be (count * B, ...), one a draw.
+    """
+    noise = noise_like(std, count).unflatten(0, (count, len(std)))
+    mean = mean.unflatten(0, (count, len(std))) if len(mean) != len(std) else mean
+    return torch.addcmul(mean, std, noise).flatten(0, 1)
 
 
 def pair(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -156,6 +172,16 @@ def dense_variance(inputs: Tensor, weights: GaussianWeights) -> Tensor:
     return linear(inputs.square(), weights.log_variance.exp(), weights.bias_variance)
 
 
+def squared(images: Tensor) -> Tensor:
+    """Return the squares (B, C, H, W), laid out in memory as the images are.
+
+    ``square`` forgets that images of one channel are channels_last; the convolution would take the slow path, and its
+    outputs would not be laid out as those of the mean.
+    """
+    squares = images.square()
+    return squares.to(memory_format=torch.channels_last) if images.stride(1) == 1 else squares
+
+
 def conv_variance(inputs: Tensor, weights: GaussianWeights, stride: int, padding: int) -> Tensor:
     """Return the variance of a convolution's outputs, each position alone: (B, in, H, W) -> (B, out, H', W')."""
-    return conv2d(inputs.square(), weights.log_variance.exp(), weights.bias_variance, stride, padding)
+    return conv2d(squared(inputs), weights.log_variance.exp(), weights.bias_variance, stride, padding)

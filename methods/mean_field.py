@@ -1,6 +1,7 @@
 """Mean-field Gaussian variational inference with local reparametrisation."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +18,7 @@ from bench_uq.methods._gaussian import (
     normal_kl,
     pair,
     perturb,
+    perturbed,
     variational_optimiser,
 )
 
@@ -58,6 +60,11 @@ class MeanFieldLinear(MeanFieldWeights):
         """Return outputs under fresh weights for each example."""
         return perturb(linear(inputs, self.mean, self.bias_mean), dense_variance(inputs, self))
 
+    def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
+        """Return a function that gives the outputs for so many copies of the inputs: (count) -> (count * B, out)."""
+        mean, std = linear(inputs, self.mean, self.bias_mean), dense_variance(inputs, self).sqrt()
+        return lambda count: perturbed(mean, std, count)
+
 
 class MeanFieldConv2d(MeanFieldWeights):
     """A convolution: (B, in, H, W) -> (B, out, H', W')."""
@@ -77,10 +84,16 @@ class MeanFieldConv2d(MeanFieldWeights):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs under fresh noise for each example and position (the usual approximation)."""
-        return perturb(
-            conv2d(inputs, self.mean, self.bias_mean, self.stride, self.padding),
-            conv_variance(inputs, self, self.stride, self.padding),
-        )
+        return perturb(self.output_mean(inputs), conv_variance(inputs, self, self.stride, self.padding))
+
+    def output_mean(self, inputs: Tensor) -> Tensor:
+        """Return the mean of the outputs over the weights."""
+        return conv2d(inputs, self.mean, self.bias_mean, self.stride, self.padding)
+
+    def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
+        """Return a function that gives the outputs for so many copies of the inputs, (count) -> (count * B, ...)."""
+        mean, std = self.output_mean(inputs), conv_variance(inputs, self, self.stride, self.padding).sqrt()
+        return lambda count: perturbed(mean, std, count)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -29,52 +30,79 @@ class _Summary:
 
     id: str
     title: str
-    of: Callable[[np.ndarray, np.ndarray], float]  # scores of (positive, negative) examples
+    of: Callable[[Operating], float]
     direction: Direction
     formula: str
     reference: str
 
 
-def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
+@dataclass(frozen=True)
+class Operating:
+    """How many positives and negatives lie at or above each threshold, from none to all of them, (T,) each."""
+
+    true: np.ndarray
+    false: np.ndarray
+
+
+def operating(positive: np.ndarray, negative: np.ndarray) -> Operating:
+    """Return the operating points of every different threshold, the highest first; all summaries start from them."""
+    from sklearn.metrics import roc_curve
+
+    labels = np.repeat([1, 0], [len(positive), len(negative)])
+    false, true, _ = roc_curve(labels, np.concatenate([positive, negative]), drop_intermediate=False)
+    return Operating(np.rint(true * len(positive)), np.rint(false * len(negative)))
+
+
+def auroc(points: Operating) -> float:
     """Return the area under the ROC curve: the chance that a positive scores higher, ties counting half."""
-    from sklearn.metrics import roc_auc_score
+    from sklearn.metrics import auc
 
-    return float(roc_auc_score(*_labelled(positive, negative)))
+    return float(auc(points.false, points.true) / (points.false[-1] * points.true[-1]))
 
 
-def aupr(positive: np.ndarray, negative: np.ndarray) -> float:
+def aupr(points: Operating) -> float:
     """Return the average precision; by chance it is the share of positives."""
-    from sklearn.metrics import average_precision_score
+    true, false = points.true[1:], points.false[1:]
+    return float((np.diff(points.true) * true / (true + false)).sum() / true[-1])
 
-    return float(average_precision_score(*_labelled(positive, negative)))
 
-
-def fpr95(positive: np.ndarray, negative: np.ndarray) -> float:
+def fpr95(points: Operating) -> float:
     """Return the share of negatives at or above the highest threshold that 95 % of the positives reach."""
-    needed = -(-95 * len(positive) // 100)
-    threshold = np.sort(positive)[-needed]
-    return float((negative >= threshold).mean())
-
-
-def _labelled(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels (1 for positive) and scores."""
-    return np.repeat([1, 0], [len(positive), len(negative)]), np.concatenate([positive, negative])
+    needed = -(-95 * points.true[-1] // 100)
+    return float(points.false[np.searchsorted(points.true, needed)] / points.false[-1])
 
 
 def _against_clean(summary: _Summary, score: _Score, predictions: Predictions, clean: Predictions | None) -> float:
     """Return the summary of the scores of these predictions (positive) against the clean ones (negative)."""
     if clean is None:
         raise ValueError(f"{summary.id}_{score.id} needs clean predictions to compare with")
-    positive, negative = score.of(predictions), score.of(clean)
-    if np.isnan(positive).any() or np.isnan(negative).any():
-        return float("nan")
-    return summary.of(positive, negative)
+    points = _operating(score.of, predictions, clean)
+    return float("nan") if points is None else summary.of(points)
+
+
+def _operating(
+    score: Callable[[Predictions], np.ndarray], predictions: Predictions, clean: Predictions
+) -> Operating | None:
+    """Return the operating points of a score against the clean predictions, computed once; None where it is NaN."""
+    known: dict[Any, Any] = vars(predictions).setdefault("_against", {})
+    before, points = known.get(score, (None, None))
+    if before is not clean:
+        positive, negative = score(predictions), score(clean)
+        unknown = np.isnan(positive).any() or np.isnan(negative).any()
+        points = None if unknown else operating(positive, negative)
+        known[score] = clean, points
+    return points
+
+
+def _doubt(predictions: Predictions) -> np.ndarray:
+    """Return how far the highest probability is from 1."""
+    return 1 - per_example.confidence(predictions)
 
 
 _SCORES = (
     _Score("entropy", per_example.entropy, "predictive entropy", ("probs",)),
     _Score("epistemic", per_example.epistemic, "mutual information of label and draw", ("probs", "draw_entropy")),
-    _Score("confidence", lambda predictions: 1 - per_example.confidence(predictions), "1 - max_k p(k|x)", ("probs",)),
+    _Score("confidence", _doubt, "1 - max_k p(k|x)", ("probs",)),
 )
 
 _SUMMARIES = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench_uq.contracts import Predictions
 from bench_uq.metrics import per_example
-from bench_uq.metrics.detection import auroc
+from bench_uq.metrics.detection import auroc, operating
 from bench_uq.metrics.metric import Metric
 
 
@@ -25,7 +25,7 @@ def auroc_errors(predictions: Predictions, _clean: Predictions | None = None) ->
     correct, entropy = per_example.correct(predictions), per_example.entropy(predictions)
     if np.isnan(correct).any() or not 0 < correct.sum() < len(correct):
         return float("nan")
-    return auroc(entropy[correct == 0], entropy[correct == 1])
+    return auroc(operating(entropy[correct == 0], entropy[correct == 1]))
 
 
 METRICS = (

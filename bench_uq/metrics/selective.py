@@ -9,26 +9,41 @@ import numpy as np
 from bench_uq.contracts import Predictions
 from bench_uq.metrics import per_example
 from bench_uq.metrics.metric import Metric
-from bench_uq.metrics.per_example import confidence, correct
+from bench_uq.metrics.per_example import confidence, correct, once
 
 #: Error rates in percent up to which predictions are accepted, and shares in percent that are kept.
 RISKS, KEPT = (1, 5), (80, 50)
 
 
-def accepted_errors(predictions: Predictions, doubt: np.ndarray | None = None) -> np.ndarray:
-    """Return the expected number of errors among the n surest examples for n = 1..N, (N,).
+@once
+def accepted_errors(predictions: Predictions) -> np.ndarray:
+    """Return the expected number of errors among the n examples of highest confidence for n = 1..N, (N,).
 
-    The surest have the least ``doubt``, (N,), by default the highest confidence. Examples of equal doubt are taken in
-    random order, in expectation: each counts the mean error of them all.
+    Examples of equal confidence are taken in random order, in expectation: each counts the mean error of them all.
     """
-    errors, sizes = _tied_errors(predictions, -confidence(predictions) if doubt is None else doubt)
+    errors, sizes = _errors_by_confidence(predictions)
     return np.cumsum(np.repeat(errors / sizes, sizes))
+
+
+@once
+def _accepted_errors_by_entropy(predictions: Predictions) -> np.ndarray:
+    """Return the same of the n examples of lowest predictive entropy."""
+    errors, sizes = _tied_errors(predictions, per_example.entropy(predictions))
+    return np.cumsum(np.repeat(errors / sizes, sizes))
+
+
+@once
+def _errors_by_confidence(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Return errors and number of the examples of each different confidence, the surest first."""
+    return _tied_errors(predictions, -confidence(predictions))
 
 
 def _tied_errors(predictions: Predictions, doubt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return errors and number of the examples of each different doubt, the surest first."""
-    _, group, sizes = np.unique(doubt, return_inverse=True, return_counts=True)
-    return np.bincount(group, weights=1 - correct(predictions)), sizes
+    order = np.argsort(doubt)
+    doubt, wrong = doubt[order], 1 - correct(predictions)[order]
+    starts = np.flatnonzero(np.concatenate([[True], doubt[1:] != doubt[:-1]]))
+    return np.add.reduceat(wrong, starts), np.diff(np.append(starts, len(doubt)))
 
 
 def aurc(predictions: Predictions, _clean: Predictions | None = None) -> float:
@@ -48,7 +63,7 @@ def coverage_at_risk(percent: int, predictions: Predictions, _clean: Predictions
 
     Unlike SGR (Geifman & El-Yaniv 2017, algorithm 1) it bounds the error rate of these examples alone.
     """
-    each, sizes = _tied_errors(predictions, -confidence(predictions))
+    each, sizes = _errors_by_confidence(predictions)
     errors, accepted = np.cumsum(each), np.cumsum(sizes)
     if np.isnan(errors[-1]):
         return float("nan")
@@ -61,7 +76,7 @@ def accuracy_kept(percent: int, predictions: Predictions, _clean: Predictions | 
 
     A share that is no whole number of examples takes the last one in part.
     """
-    errors = np.concatenate([[0.0], accepted_errors(predictions, per_example.entropy(predictions))])
+    errors = np.concatenate([[0.0], _accepted_errors_by_entropy(predictions)])
     if np.isnan(errors[-1]):  # even where what is no number would be refused
         return float("nan")
     kept = percent * (len(errors) - 1) / 100

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear, logsigmoid
 
-from bench_uq.methods._gaussian import GaussianWeights, conv_variance, dense_variance, normal_kl, pair, perturb
+from bench_uq.methods._gaussian import (
+    GaussianWeights,
+    conv_variance,
+    dense_variance,
+    normal_kl,
+    pair,
+    perturb,
+    perturbed,
+)
 from bench_uq.methods.mnf.flow import MaskedFlow
 
 LOG_2_PI = math.log(2 * math.pi)
@@ -111,6 +120,16 @@ class MNFLinear(MNFWeights):
         z = self.sample_z(len(inputs)).unflatten(0, (len(inputs), *(1,) * (inputs.dim() - 2)))
         return perturb(linear(inputs * z, self.mean, self.bias_mean), dense_variance(inputs, self))
 
+    def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
+        """Return a function that gives the outputs for so many copies of the inputs: (count) -> (count * B, out)."""
+        std = dense_variance(inputs, self).sqrt()
+
+        def outputs(count: int) -> Tensor:
+            z = self.sample_z(count * len(inputs)).unflatten(0, (count, len(inputs)))
+            return perturbed(linear(inputs * z, self.mean, self.bias_mean).flatten(0, 1), std, count)
+
+        return outputs
+
     def squared_means(self) -> Tensor:
         """Return the squared norm of each input's weights."""
         return self.mean.square().sum(0)
@@ -142,10 +161,24 @@ class MNFConv2d(MNFWeights):
         """Return outputs under a fresh z for each example and fresh noise for each position (Algorithm 2)."""
         if inputs.dim() == 3:
             return cast(Tensor, self(inputs.unsqueeze(0)).squeeze(0))
-        z = self.sample_z(len(inputs))
-        mean, z = conv2d(inputs, self.mean, None, self.stride, self.padding), z[:, :, None, None]
-        scaled = mean * z if self.bias_mean is None else torch.addcmul(self.bias_mean[:, None, None], mean, z)
+        scaled = self.scaled(conv2d(inputs, self.mean, None, self.stride, self.padding), self.sample_z(len(inputs)))
         return perturb(scaled, conv_variance(inputs, self, self.stride, self.padding))
+
+    def scaled(self, mean: Tensor, z: Tensor) -> Tensor:
+        """Return the mean of the outputs given z, from that under z = 1 without biases."""
+        z = z[..., None, None]
+        return mean * z if self.bias_mean is None else torch.addcmul(self.bias_mean[:, None, None], mean, z)
+
+    def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
+        """Return a function that gives the outputs for so many copies of the inputs, (count) -> (count * B, ...)."""
+        mean = conv2d(inputs, self.mean, None, self.stride, self.padding)
+        std = conv_variance(inputs, self, self.stride, self.padding).sqrt()
+
+        def outputs(count: int) -> Tensor:
+            z = self.sample_z(count * len(inputs)).unflatten(0, (count, len(inputs)))
+            return perturbed(self.scaled(mean, z).flatten(0, 1), std, count)
+
+        return outputs
 
     def squared_means(self) -> Tensor:
         """Return the squared norm of each filter."""

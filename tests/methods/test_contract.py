@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench_uq import networks
 from bench_uq.api import Method, Task, task_of
 from bench_uq.checks import checks_in, checks_of, run
 from bench_uq.checks.targets import targets
@@ -156,3 +157,25 @@ def test_nonsense_is_refused(name, option, value):
     """An option without meaning, nan among them, is a ValueError that names the option."""
     with pytest.raises(ValueError, match=option):
         type(Plugins().spec("method", name).value)(**{option: value})
+
+
+@pytest.mark.parametrize("grads", [False, True])
+def test_what_copies_share_is_computed_once_with_the_same_result(
+    method: Method, task: Task, monkeypatch: pytest.MonkeyPatch, grads: bool
+) -> None:
+    """Draws whose first random layer tells apart what they share are those of a batch of copies, gradients included."""
+    net, shape = build(method, task).eval(), (5, *task.input_shape)
+    inputs = torch.rand(shape)
+    inputs = inputs.to(memory_format=torch.channels_last) if len(shape) == 4 else inputs
+
+    def drawn() -> list[Tensor]:
+        torch.manual_seed(1)
+        shown = inputs.clone().requires_grad_(grads)
+        with torch.set_grad_enabled(grads):
+            draws = method.draws(net, shown, COUNT)
+        return [draws, *(torch.autograd.grad(draws.square().sum(), shown) if grads else ())]
+
+    fast = drawn()
+    monkeypatch.setattr(networks, "repeated", lambda stage, some: lambda count: stage(torch.cat([some] * count)))
+    for one, other in zip(fast, drawn(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from bench_uq.errors import UsageError
-from bench_uq.methods._gaussian import Perturbed
+from bench_uq.methods._gaussian import Perturbed, conv_variance
 from bench_uq.methods.mean_field import MeanFieldConv2d, MeanFieldLinear
 from bench_uq.methods.mnf import MNFConv2d, MNFLinear
 from bench_uq.plugins import Plugins
@@ -87,3 +87,14 @@ def test_start_at_the_cap() -> None:
     value = Plugins().spec("method", "mnf[max_std=inf,start_log_variance=0]").value
     assert value.start_log_variance == 0
     assert math.isinf(value.max_std)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_variances_are_laid_out_as_means(channels: int) -> None:
+    """Of channels_last images, also of one channel, the outputs' variance is channels_last: else the slow path runs."""
+    layer = MeanFieldConv2d(channels, 6, 3)
+    images = torch.rand(4, channels, 9, 9).to(memory_format=torch.channels_last)
+    for inputs in (images, images.contiguous()):
+        mean, variance = layer.output_mean(inputs), conv_variance(inputs, layer, 1, 0)
+        assert mean.stride() == variance.stride()
+    assert conv_variance(images, layer, 1, 0).stride(1) == 1

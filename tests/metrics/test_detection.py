@@ -8,22 +8,22 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from bench_uq.contracts import Predictions
 from bench_uq.metrics import find
-from bench_uq.metrics.detection import METRICS, aupr, auroc, fpr95
+from bench_uq.metrics.detection import METRICS, aupr, auroc, fpr95, operating
 
 
 def test_six_scores_by_hand():
     """Three positives against three negatives with one tie give the numbers worked by hand."""
     positive, negative = np.array([0.9, 0.5, 0.4]), np.array([0.5, 0.2, 0.1])
-    assert auroc(positive, negative) == pytest.approx((3 + 2.5 + 2) / 9)
-    assert aupr(positive, negative) == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
-    assert fpr95(positive, negative) == pytest.approx(1 / 3)
+    assert auroc(operating(positive, negative)) == pytest.approx((3 + 2.5 + 2) / 9)
+    assert aupr(operating(positive, negative)) == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+    assert fpr95(operating(positive, negative)) == pytest.approx(1 / 3)
 
 
 def test_fpr95_needs_no_more_than_95_percent():
     """With 20 positives one may be missed: the threshold is the second lowest score."""
     positive = np.concatenate([[0.0], np.full(19, 0.5)])
-    assert fpr95(positive, np.array([0.1, 0.4])) == 0
-    assert fpr95(positive[:19], np.array([0.1, 0.4])) == 1
+    assert fpr95(operating(positive, np.array([0.1, 0.4]))) == 0
+    assert fpr95(operating(positive[:19], np.array([0.1, 0.4]))) == 1
 
 
 @pytest.mark.parametrize("positives", [1, 7, 60, 140, 1000])
@@ -33,7 +33,7 @@ def test_fpr95_against_the_roc_curve(positives):
     positive, negative = generator.normal(1, 1, positives).round(1), generator.normal(0, 1, 300).round(1)
     labels = np.repeat([1, 0], [positives, 300])
     rates = roc_curve(labels, np.concatenate([positive, negative]), drop_intermediate=False)
-    assert fpr95(positive, negative) == pytest.approx(rates[0][rates[1] >= 0.95 - 1e-12].min())
+    assert fpr95(operating(positive, negative)) == pytest.approx(rates[0][rates[1] >= 0.95 - 1e-12].min())
 
 
 def test_unseen_is_positive_and_higher_is_more_unseen(classified):
@@ -74,3 +74,15 @@ def test_detection_needs_clean_predictions(classified):
     """Without clean predictions a detection metric refuses by name."""
     with pytest.raises(ValueError, match="auroc_entropy needs clean"):
         find("auroc_entropy").compute(classified(), None)
+
+
+def test_each_clean_side_has_operating_points_of_its_own():
+    """What is kept of one comparison is not taken for another."""
+    rng = np.random.default_rng(3)
+    one, other, unseen = (
+        Predictions({"probs": rng.dirichlet(np.full(4, share), 50).astype(np.float32)}) for share in (0.2, 3, 0.8)
+    )
+    metric = find("auroc_entropy")
+    found = [metric.compute(unseen, clean) for clean in (one, other, one)]
+    assert found[0] == found[2] != found[1]
+    assert metric.compute(unseen.first(40), one) != found[0]

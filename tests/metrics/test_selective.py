@@ -173,3 +173,12 @@ def test_useless_uncertainty_keeps_the_accuracy(classified):
     wrong = (predictions["probs"].argmax(1) + 1) % 4
     useless = Predictions({**predictions.arrays, "targets": np.where(hits, predictions["probs"].argmax(1), wrong)})
     assert accuracy_kept(50, useless) == pytest.approx(hits.mean(), abs=0.02)
+
+
+def test_what_metrics_share_is_computed_once_and_cannot_be_changed():
+    """All metrics of a condition start from the same arrays, which none of them can spoil for the next."""
+    one = Predictions({"probs": np.array([[0.9, 0.1], [0.4, 0.6]], np.float32), "targets": np.array([0, 0])})
+    assert confidence(one) is confidence(one)
+    with pytest.raises(ValueError, match="read-only"):
+        confidence(one)[0] = 0
+    assert confidence(one.first(1)).tolist() == confidence(one)[:1].tolist()
