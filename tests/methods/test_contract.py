@@ -178,4 +178,4 @@ def test_what_copies_share_is_computed_once_with_the_same_result(
     fast = drawn()
     monkeypatch.setattr(networks, "repeated", lambda stage, some: lambda count: stage(torch.cat([some] * count)))
     for one, other in zip(fast, drawn(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
