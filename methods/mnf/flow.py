@@ -2,9 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import logsigmoid
+
+
+class Gated(torch.autograd.Function):
+    """z + k (shift - z) with k = moved sigmoid(-gate), elementwise: one node, half of the passes that autograd takes.
+
+    A second derivative is refused: the backward pass is written for the first.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(z: Tensor, moved: Tensor, shift: Tensor, gate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the moved z, and k and shift - z for the gradient."""
+        k = gate.neg().sigmoid_().mul_(moved)
+        way = shift - z
+        return torch.addcmul(z, k, way), k, way
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+        """Keep k and the way to the shift."""
+        del inputs
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*output[1:])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, Tensor | None, Tensor | None]:
+        """Return the gradients of z, shift and gate."""
+        if gradients[0] is None:
+            return None, None, None, None
+        k, way = ctx.saved_tensors
+        of_shift = gradients[0] * k
+        return gradients[0] - of_shift, None, of_shift, (k - 1).mul_(way).mul_(of_shift)  # dk/dgate = k (k - 1)
 
 
 class MaskedStep(nn.Module):
@@ -33,7 +70,8 @@ class MaskedStep(nn.Module):
 
     def moved(self, z: Tensor, moved: Tensor, gate: Tensor, h: Tensor) -> Tensor:
         """Return z + (1 - m) (1 - s) (shift - z)."""
-        return torch.addcmul(z, moved * torch.sigmoid(-gate), self.shift(h) - z)
+        outputs: Tensor = Gated.apply(z, moved, self.shift(h), gate)[0]
+        return outputs
 
     def inverse(self, z: Tensor, mask: Tensor) -> Tensor:
         """Return the z that ``forward`` moves to this one under the same mask."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.methods.mnf import MaskedFlow
+from bench_uq.methods.mnf.flow import Gated
 
 
 def flow(dim: int, steps: int, hidden: int = 7, scale: float = 1.0, seed: int = 0, fixed: bool = False) -> MaskedFlow:
@@ -237,3 +238,13 @@ def test_inverse_through_fixed_masks(dim):
     for index in reversed(range(3)):
         back = made.steps[index].inverse(back, made.masks[index])
     torch.testing.assert_close(back, z, rtol=1e-9, atol=1e-9)
+
+
+def test_the_gate_is_differentiated_right() -> None:
+    """The gradients of a step are those of central differences, and autograd's of the formula."""
+    torch.manual_seed(0)
+    z, shift, gate = (torch.randn(3, 5, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    moved = torch.randint(0, 2, (3, 5)).double()
+    assert torch.autograd.gradcheck(lambda *inputs: Gated.apply(inputs[0], moved, *inputs[1:])[0], (z, shift, gate))
+    plain = moved * (torch.sigmoid(gate) * z + (1 - torch.sigmoid(gate)) * shift) + (1 - moved) * z
+    torch.testing.assert_close(Gated.apply(z, moved, shift, gate)[0], plain)
