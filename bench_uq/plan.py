@@ -28,6 +28,7 @@ TRAINING_SOURCES = (
     "likelihoods.py",
     "networks.py",
     "seeds.py",
+    "together.py",
     "train.py",
 )
 PREDICTION_SOURCES = ("contracts.py", "data.py", "likelihoods.py", "networks.py", "seeds.py", "predict.py")

@@ -53,7 +53,7 @@ class GaussianWeights(nn.Module):
         """
         if not math.isinf(self.max_log_variance):
             with torch.no_grad():
-                self.weight_log_variance.clamp_(max=self.max_log_variance)
+                self.weight_log_variance.clamp_max_(self.max_log_variance)
         return self.weight_log_variance
 
     @property
@@ -109,7 +109,7 @@ class Perturbed(torch.autograd.Function):
 def noise_like(mean: Tensor, count: int = 1) -> Tensor:
     """Return standard normal noise for so many copies of a batch, (count * B, ...), laid out in memory as it is."""
     shape = (count * len(mean), *mean.shape[1:])
-    if mean.dim() == 4 and mean.is_contiguous(memory_format=torch.channels_last):
+    if mean.dim() == 4 and mean.stride(1) == 1:  # channels_last; under vmap torch cannot be asked
         # Drawing straight into a channels_last tensor takes a serial path in torch.
         batch, channels, height, width = shape
         noise = torch.randn(batch, height, width, channels, dtype=mean.dtype, device=mean.device)
