@@ -182,10 +182,7 @@ def train_missing(
     folder.update(**facts(run), status="interrupted", reason="the process ended before the run did")
     checkpoints = Checkpoints(folder, job.checkpoint_every)
     if job.force or not is_trained(folder, repair=True):
-        # The network too, so that nobody attacks the old one while the new one is trained.
-        gone = (store.NETWORK, store.TRAINING)
-        folder.forget(name for name in folder.record().get("files", {}) if name.endswith(".npz") or name in gone)
-        folder.update(environment=environment(device), git=job.git, predict_seconds={}, surrogates={}, peak_memory=0)
+        clear(job, folder)
         reuse = None if job.force else store.elsewhere(job.folder, run.name, run.key)
         if reuse:
             copy_training(reuse, folder)
@@ -198,6 +195,15 @@ def train_missing(
     checkpoints.remove()  # also one that was left where a process ended between storing and this
     if are_points(splits[0]) and not folder.holds(store.POINTS, repair=True):
         folder.add_file(store.POINTS, points_csv(splits[0]))
+
+
+def clear(job: Job, folder: store.RunFolder) -> None:
+    """Take what was made with networks from before out of the record of a run that is to be trained."""
+    # The network too, so that nobody attacks the old one while the new one is trained.
+    gone = (store.NETWORK, store.TRAINING)
+    folder.forget(name for name in folder.record().get("files", {}) if name.endswith(".npz") or name in gone)
+    facts_of_training = {"environment": environment(torch.device(job.device)), "git": job.git, "together": None}
+    folder.update(**facts_of_training, predict_seconds={}, surrogates={}, peak_memory=0)
 
 
 def splits_of(job: Job, plugins: Plugins) -> tuple[Examples, Examples]:
@@ -241,6 +247,13 @@ def train_and_store(
     )
     # An interrupted training counts the epochs from before too.
     seconds = max(time.perf_counter() - start, sum(row.seconds for row in history))
+    store_trained(folder, nets, history, seconds)
+
+
+def store_trained(
+    folder: store.RunFolder, nets: nn.ModuleList, history: Sequence[Epoch], seconds: float, **facts: Any
+) -> None:
+    """Store a run's networks and curves."""
     folder.add_file(store.TRAINING, training_csv(history))
     state = {name: value.detach().cpu().contiguous() for name, value in nets.state_dict().items()}
     folder.add_file(
@@ -249,6 +262,7 @@ def train_and_store(
         train_seconds=seconds,
         converged=converged(history),
         parameters=sum(weights.numel() for weights in nets.parameters()),
+        **facts,
     )
 
 

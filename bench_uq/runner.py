@@ -1,4 +1,4 @@
-"""The runs not yet stored, each in a process of its own: started, watched, recorded."""
+"""The runs not yet stored, each in a process of its own, or in one with others like it: started, watched, recorded."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from bench_uq import store
 from bench_uq.execute import Interrupted, Job, execute
+from bench_uq.groups import grouped, is_group, train_group
 
 #: What every run would import again, for seconds each: an optimiser imports torch._dynamo on first use, and datasets
 #: scikit-learn and matplotlib. Imported once, in the process that all runs are forked from.
@@ -38,21 +40,20 @@ class Stopped(Exception):
 
 @dataclass
 class Worker:
-    """A process at work on a job, and how far it is."""
+    """A process at work on jobs, and how far it is."""
 
-    job: Job
+    jobs: tuple[Job, ...]
     process: Any
     connection: Connection
     progress: float = 0.0
-    result: dict[str, Any] | None = None
-    busy: bool = field(default=False)  # another process holds the run
+    results: dict[int, dict[str, Any] | None] = field(default_factory=dict)  # None: another process holds the run
 
 
 def run_all(jobs: Sequence[Job], at_once: int, finished: Callable[[Job, dict[str, Any]], None]) -> None:
     """Do all jobs, ``at_once`` at a time; ``finished`` is called with each job's record as it ends."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    waiting, working, seconds = list(jobs), list[Worker](), dict[tuple[str, str], float]()
+    waiting, working, seconds = grouped(jobs), list[Worker](), dict[tuple[str, str], float]()
     with stoppable(working), bar(len(jobs)) as progress:
         done = 0
         while waiting or working:
@@ -60,17 +61,24 @@ def run_all(jobs: Sequence[Job], at_once: int, finished: Callable[[Job, dict[str
                 working.append(start(context, waiting.pop(longest(waiting, seconds))))
             for worker in ended(working):
                 working.remove(worker)
-                if worker.busy:
-                    time.sleep(PATIENCE)
-                    waiting.append(worker.job)
-                    continue
-                done += 1
-                record = worker.result or killed(worker)
-                seconds[kind(worker.job)] = record.get("train_seconds") or 0.0
-                progress.clear()  # its line is for stdout, which may be the same terminal
-                finished(worker.job, record)
-            progress.n = done + sum(worker.progress for worker in working)
-            progress.set_description_str(", ".join(worker.job.run.name.rsplit("-", 1)[0] for worker in working))
+                for index, job in enumerate(worker.jobs):
+                    record = worker.results[index] if index in worker.results else killed(worker, job)
+                    if record is None:
+                        time.sleep(PATIENCE)
+                        waiting.append((job,))
+                        continue
+                    done += 1
+                    seconds[kind(job)] = record.get("train_seconds") or 0.0
+                    progress.clear()  # its line is for stdout, which may be the same terminal
+                    finished(job, record)
+            progress.n = done + sum(worker.progress * len(worker.jobs) for worker in working)
+            progress.set_description_str(", ".join(name(worker.jobs) for worker in working))
+
+
+def name(jobs: Sequence[Job]) -> str:
+    """Return what jobs are called while they are at work."""
+    more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
+    return jobs[0].run.name.rsplit("-", 1)[0] + more
 
 
 def kind(job: Job) -> tuple[str, str]:
@@ -78,16 +86,16 @@ def kind(job: Job) -> tuple[str, str]:
     return job.run.method, job.run.dataset
 
 
-def longest(waiting: Sequence[Job], seconds: Mapping[tuple[str, str], float]) -> int:
-    """Return the place of the run to start next: the longest as far as known, so that no long one is left for last.
+def longest(waiting: Sequence[tuple[Job, ...]], seconds: Mapping[tuple[str, str], float]) -> int:
+    """Return the place of the runs to start next: the longest as far as known, so that no long one is left for last.
 
     Runs whose networks others attack go first, then those of which none has ended yet, in their order.
     """
-    attacked = {shown.surrogate.name for job in waiting for shown in job.run.shown if shown.surrogate}
+    attacked = {shown.surrogate.name for jobs in waiting for job in jobs for shown in job.run.shown if shown.surrogate}
 
     def urgency(place: int) -> tuple[bool, float]:
-        job = waiting[place]
-        return job.run.name in attacked, seconds.get(kind(job), math.inf)
+        jobs = waiting[place]
+        return any(job.run.name in attacked for job in jobs), seconds.get(kind(jobs[0]), math.inf)
 
     return max(range(len(waiting)), key=urgency)
 
@@ -98,21 +106,37 @@ def bar(total: int) -> tqdm[Any]:
     return tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=form, file=sys.stderr, dynamic_ncols=True)
 
 
-def start(context: Any, job: Job) -> Worker:
-    """Start a process on a job."""
+def start(context: Any, jobs: tuple[Job, ...]) -> Worker:
+    """Start a process on jobs."""
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=child, args=(job, theirs), daemon=True)
+    process = context.Process(target=child, args=(jobs, theirs), daemon=True)
     process.start()
     theirs.close()
-    return Worker(job, process, ours)
+    return Worker(jobs, process, ours)
 
 
-def child(job: Job, connection: Connection) -> None:
-    """Do a job in the child process and send back its record; what a plugin prints goes to stderr."""
+def child(jobs: tuple[Job, ...], connection: Connection) -> None:
+    """Do jobs in the child process and send back their records; what a plugin prints goes to stderr."""
     threading.Thread(target=die_with_parent, daemon=True).start()
     sys.stdout = sys.stderr
+
+    def report(share: float) -> None:
+        connection.send(("progress", share))
+
     with suppress(Interrupted):
-        connection.send(("done", execute(job, lambda share: connection.send(("progress", share)))))
+        ended, before = dict[str, dict[str, Any]](), 0.0
+        if is_group(jobs):
+            before = 0.5
+            ended, jobs = train_group(jobs, lambda share: report(before * share))
+        for index, job in enumerate(jobs):
+            done, part = before + (1 - before) * index / len(jobs), (1 - before) / len(jobs)
+            record = ended.get(job.run.name) or execute(job, partial(progressed, report, done, part))
+            connection.send(("done", (index, record)))
+
+
+def progressed(report: Callable[[float], None], done: float, part: float, share: float) -> None:
+    """Report the progress of one of several jobs: so much was done before, and it is that part of all."""
+    report(done + part * share)
 
 
 def die_with_parent() -> None:
@@ -134,20 +158,20 @@ def ended(working: Sequence[Worker]) -> list[Worker]:
                 if kind == "progress":
                     worker.progress = value
                 else:
-                    worker.result, worker.busy = value, value is None
+                    worker.results[value[0]] = value[1]
         except (EOFError, OSError):  # it closed its end: it is done or dead
             worker.process.join()
             over.append(worker)
     return over
 
 
-def killed(worker: Worker) -> dict[str, Any]:
+def killed(worker: Worker, job: Job) -> dict[str, Any]:
     """Record a run whose process died without a word."""
     code = worker.process.exitcode
     known = {number.value: number.name for number in signal.Signals}
     ending = f"was killed by {known.get(-code, f'signal {-code}')}" if code < 0 else f"exited with {code}"
     failed = {"status": "failed", "reason": f"its process {ending}"}
-    folder = store.run_folder(worker.job.folder, worker.job.run.name)
+    folder = store.run_folder(job.folder, job.run.name)
     with folder.locked() as mine:
         record = folder.record()
         if code == 0 and record.get("status") == "interrupted":
