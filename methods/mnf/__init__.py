@@ -25,13 +25,13 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bench_uq.api import Layers, Method, Task, network
 from bench_uq.methods._gaussian import check_gaussian, variational_optimiser
 from bench_uq.methods.mnf.flow import MaskedFlow
-from bench_uq.methods.mnf.layers import Head, Masks, MNFConv2d, MNFLinear
+from bench_uq.methods.mnf.layers import Head, Masks, MNFConv2d, MNFLinear, one_flow
 
 __all__ = ["MNF", "MNFConv2d", "MNFLinear", "MaskedFlow"]
 
@@ -79,6 +79,11 @@ class MNF(Method):
                 conv=functools.partial(MNFConv2d, **options),
             ),
         )
+
+    def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float) -> Tensor:
+        """Return mean NLL + KL / size, outputs and KL from one pass through each flow."""
+        with one_flow(net):
+            return super().loss(net, inputs, targets, size, progress)
 
     def optimiser(self, net: nn.Module) -> Optimizer:
         """Return Adam, with a rate of its own for the log-variances."""

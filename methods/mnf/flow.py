@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import logsigmoid
 
+#: All rows of a batch.
+ALL = slice(None)
+
 
 class Gated(torch.autograd.Function):
     """z + k (shift - z) with k = moved sigmoid(-gate), elementwise: one node, half of the passes that autograd takes.
@@ -54,14 +57,14 @@ class MaskedStep(nn.Module):
         self.gate = nn.Linear(hidden, dim)
         nn.init.constant_(self.gate.bias, 2.0)  # gates start at sigmoid(2) = 0.88: near the identity
 
-    def forward(self, z: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the moved z (B, dim) and log|det dz'/dz| (B,); where ``mask`` is 1, z stays.
+    def forward(self, z: Tensor, mask: Tensor, rows: slice = ALL) -> tuple[Tensor, Tensor]:
+        """Return the moved z (B, dim) and log|det dz'/dz| of some rows, (B,) of all; where ``mask`` is 1, z stays.
 
         z' = m z + (1 - m) (s z + (1 - s) shift), h = tanh(inner(m z)), s = sigmoid(gate(h)).
         """
         h = torch.tanh(self.inner(mask * z))
-        gate, moved = self.gate(h), 1 - mask
-        return self.moved(z, moved, gate, h), (moved * logsigmoid(gate)).sum(-1)
+        gate, moved = self.gate(h), (1 - mask).expand_as(z)
+        return self.moved(z, moved, gate, h), (moved[rows] * logsigmoid(gate[rows])).sum(-1)
 
     def move(self, z: Tensor, mask: Tensor) -> Tensor:
         """Return the moved z alone: the outputs of a layer need no determinant."""
@@ -94,11 +97,11 @@ class MaskedFlow(nn.Module):
         self.steps = nn.ModuleList(MaskedStep(dim, hidden) for _ in range(steps))
         self.register_buffer("masks", alternating_masks(dim, steps) if fixed_masks else None)
 
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the moved z and log|det| of the whole move."""
-        log_det = z.new_zeros(z.shape[:-1])
+    def forward(self, z: Tensor, rows: slice = ALL) -> tuple[Tensor, Tensor]:
+        """Return the moved z and log|det| of the whole move, of some rows alone."""
+        log_det = z[rows].new_zeros(z[rows].shape[:-1])
         for index, step in enumerate(self.steps):
-            z, change = step(z, self.mask(index, z))
+            z, change = step(z, self.mask(index, z), rows)
             log_det = log_det + change
         return z, log_det
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, cast
 
 import torch
@@ -52,6 +53,7 @@ class MNFWeights(GaussianWeights):
         self.z_mean = nn.Parameter(torch.full((dim,), z_mean))
         self.z_log_variance = nn.Parameter(torch.full((dim,), math.log(z_variance)))
         self.head = head
+        self.sharing, self.spare = False, cast("tuple[Tensor, Tensor] | None", None)
         self.flow_q = MaskedFlow(dim, flows, hidden, fixed_masks=masks == "fixed")
         self.flow_r = MaskedFlow(dim, flows, 2 * hidden, fixed_masks=masks == "fixed")
         # The vectors c, b1 and b2 of eqs 8-12, started as the authors do.
@@ -65,15 +67,24 @@ class MNFWeights(GaussianWeights):
         return torch.addcmul(self.z_mean, (0.5 * self.z_log_variance).exp(), noise)
 
     def sample_z(self, count: int) -> Tensor:
-        """Return z ~ q(z), (count, dim)."""
-        return self.flow_q.move(self.start_z(count))
+        """Return z ~ q(z), (count, dim); while ``sharing``, one more goes through the flow for the next ``kl``."""
+        if not self.sharing:
+            return self.flow_q.move(self.start_z(count))
+        z, log_det = self.flow_q(self.start_z(count + 1), slice(count, None))
+        self.spare = z[count:], log_det
+        return z[:count]
+
+    def z_of_kl(self) -> tuple[Tensor, Tensor]:
+        """Return z ~ q(z), (1, dim), and log|det| of its flow: those drawn beside the outputs' where there are some."""
+        spare, self.spare = self.spare, None
+        return spare or self.flow_q(self.start_z(1))
 
     def kl(self) -> Tensor:
         """Return a one-sample unbiased estimate, in nats, of the bound on KL(q(W) || p(W)) (eqs 6-7).
 
         KL(q(W|z) || p(W)) + log q(z) - log r(z|W), for one z of its own.
         """
-        z, log_det = self.flow_q(self.start_z(1))
+        z, log_det = self.z_of_kl()
         return (
             normal_kl((z.square() * self.squared_means()).sum(), self.log_variance, self.prior_std)
             + self.bias_kl()
@@ -105,6 +116,22 @@ class MNFWeights(GaussianWeights):
     @abstractmethod
     def contracted(self, z: Tensor) -> Tensor:
         """Return a draw of the weights contracted with c over the axis of z, as r sees it."""
+
+
+@contextmanager
+def one_flow(net: nn.Module) -> Iterator[None]:
+    """Let the z of each layer's KL go through the flow beside those of its outputs: half the calls, the same law.
+
+    For a loss that runs the network before it asks for the KL.
+    """
+    layers = [layer for layer in net.modules() if isinstance(layer, MNFWeights)]
+    for layer in layers:
+        layer.sharing = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.sharing, layer.spare = False, None
 
 
 class MNFLinear(MNFWeights):

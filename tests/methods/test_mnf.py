@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-from bench_uq.api import kl
+from bench_uq.api import Task, kl
+from bench_uq.likelihoods import Categorical
 from bench_uq.methods.mean_field import MeanFieldConv2d, MeanFieldLinear
 from bench_uq.methods.mnf import MNF, MNFConv2d, MNFLinear
+from bench_uq.methods.mnf.layers import one_flow
+from bench_uq.plugins import Plugins
 
 Layer = MNFLinear | MNFConv2d
 
@@ -392,3 +395,35 @@ def test_kl_of_a_network_is_the_sum_of_its_layers(images):
     torch.manual_seed(1)
     torch.testing.assert_close(kl(net), expected)
     assert len([name for name, _ in net.named_parameters() if name.endswith("bias_mean")]) == 4
+
+
+def test_the_kl_of_a_loss_has_the_law_of_one_alone() -> None:
+    """Where the z of the KL goes through the flow beside those of the outputs, its mean and spread are the same."""
+    torch.manual_seed(0)
+    layer = MNFLinear(6, 4)
+    layer.flow_q.steps[0].shift.bias.data.normal_()
+    inputs = torch.rand(3, 6)
+
+    def beside() -> Tensor:
+        with one_flow(layer):
+            layer(inputs)
+            assert layer.spare is not None
+            return layer.kl()
+
+    with torch.no_grad():
+        alone, shared = (torch.stack([draw() for _ in range(4000)]) for draw in (layer.kl, beside))
+    error = (alone.var() / 4000 + shared.var() / 4000).sqrt()
+    assert (alone.mean() - shared.mean()).abs() < 4 * error
+    assert torch.allclose(alone.std(), shared.std(), rtol=0.1)
+    assert layer.spare is None
+    assert not layer.sharing
+
+
+def test_the_loss_is_differentiated_through_both_paths() -> None:
+    """The loss of one pass through the flows has a gradient in every parameter, twice in a row."""
+    method = Plugins().spec("method", "mnf").value
+    net = method.build(Task((1, 8, 8), Categorical(10), (0.3,), (0.4,), "lenet"))
+    for _ in range(2):
+        net.zero_grad()
+        method.loss(net, torch.rand(4, 1, 8, 8), torch.arange(4), 100, 0.0).backward()
+        assert all(values.grad is not None and values.grad.isfinite().all() for values in net.parameters())
