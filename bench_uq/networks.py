@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from bench_uq.contracts import Task
 
-#: Numbers (draws x examples x size of one) that enter the random part of a network at once: 256 images of 28x28 on a
+#: Numbers (draws x examples x size of one) that enter the random part of a network at once: 128 images of 28x28 on a
 #: CPU, where LeNet's layers then stay within the caches (benchmarks.draws); more on a GPU.
-NUMBERS_AT_ONCE = {"cpu": 256 * 784, "cuda": 8192 * 784}
+NUMBERS_AT_ONCE = {"cpu": 128 * 784, "cuda": 8192 * 784}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ BLOCK = 128
 
 #: Batches of draws that are traced at once for a gradient: what is deterministic runs, and is walked back, once for all
 #: of them. More would need more memory and, from ten draws of 128 images of 28x28 on, gain nothing.
-TRACED_BATCHES = 5
+TRACED_BATCHES = 10
 
 #: Inputs kept beside the predictions, for figures.
 KEPT_INPUTS = 8
