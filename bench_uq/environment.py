@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -30,6 +31,7 @@ def environment(device: torch.device) -> dict[str, str]:
     }
 
 
+@functools.cache
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that numbers depend on."""
     return {name: importlib.metadata.version(name) for name in PACKAGES}

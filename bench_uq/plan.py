@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Mapping
@@ -111,7 +112,7 @@ def make_run(
         "content": contents.of(dataset, "train", seed).hash,
         "task": repr(dataclasses.replace(task, network="")),
         **network_identity(task.network),
-        "engine_source": hash_files(ENGINE / name for name in TRAINING_SOURCES),
+        "engine_source": hash_of_engine(TRAINING_SOURCES),
         "seed": seed,
         **{name: getattr(settings, name) for name in ("epochs", "batch", "validation", "train_images", "threads")},
     }
@@ -170,12 +171,18 @@ def make_shown(
             "sources": [seen.source_hash if seen else None, contents.of(data, split, seed).hash],
             "draws": settings.draws,
             "evaluate_on": settings.evaluate_on,
-            "engine_source": hash_files(ENGINE / name for name in PREDICTION_SOURCES),
+            "engine_source": hash_of_engine(PREDICTION_SOURCES),
             **({"surrogate": surrogate.key} if surrogate else {}),
         }
     )
     parts = [re.sub(r"[^a-z0-9._-]", "-", plain_name(name)), *([] if level is None else [f"{level:g}"])]
     return Shown(name, full, kind, level, count, "-".join([*parts, key[:8]]) + ".npz", key, surrogate)
+
+
+@functools.cache
+def hash_of_engine(names: tuple[str, ...]) -> str:
+    """Return the hash of files of the engine, read once a process."""
+    return hash_files(ENGINE / name for name in names)
 
 
 def kind_of(seen: Spec, dataset: Spec) -> str:

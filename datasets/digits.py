@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +33,19 @@ class Digits(Dataset):
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
         """Return a split that is the same for every fold; grey levels are sixteenths."""
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
+        return splits()[split]
 
-        data = load_digits()
-        inputs = (data.images[:, None] / 16).astype(np.float32)
-        targets = data.target.astype(np.int64)
-        rows = train_test_split(np.arange(len(targets)), test_size=TEST_SIZE, stratify=targets, random_state=0)
-        chosen = dict(zip(("train", "test"), rows, strict=True))[split]
-        return Examples(inputs[chosen], targets[chosen])
+
+@functools.cache
+def splits() -> dict[str, Examples]:
+    """Return both splits; read once, whatever the number of seeds that are planned."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    data = load_digits()
+    inputs = (data.images[:, None] / 16).astype(np.float32)
+    targets = data.target.astype(np.int64)
+    rows = train_test_split(np.arange(len(targets)), test_size=TEST_SIZE, stratify=targets, random_state=0)
+    return {
+        name: Examples(inputs[chosen], targets[chosen]) for name, chosen in zip(("train", "test"), rows, strict=True)
+    }

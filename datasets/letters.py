@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ class Letters(Dataset):
         return {"test": draw}[split]()
 
 
+@functools.cache
 def draw() -> Examples:
     """Draw every letter in every face a few times, each at another size, angle, place and weight."""
     rng = np.random.default_rng(0)

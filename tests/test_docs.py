@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -181,3 +182,21 @@ def test_links(page: Path) -> None:
         if anchor:
             heads = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
             assert anchor in {re.sub(r"[^a-z0-9 -]", "", head.lower()).replace(" ", "-") for head in heads}, anchor
+
+
+def test_the_reading_of_mnist_stress_has_the_numbers_of_its_scores() -> None:
+    """Every number of both tables is the mean over seeds in the scores that are committed."""
+    scores = read_scores(REPO / "results" / "mnist-stress")
+    means = scores.groupby(["metric", "condition", "level", "method"], dropna=False)["value"].mean()
+    known: dict[tuple[str, ...], float] = {}
+    for (metric, condition, level, method), value in means.items():
+        known[metric, condition, "" if math.isnan(level) else f"{level:g}", method] = value
+    page, checked = (DOCS / "mnist-stress.md").read_text(), 0
+    for metric, table in zip(("accuracy", "auroc_entropy"), re.findall(r"(?:^\|.*\n)+", page, re.M), strict=True):
+        header, _, *rows = ([cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines())
+        for name, *cells in rows:
+            condition, _, level = name.replace("`", "").partition(" ")
+            for method, cell in zip(header[-5:], cells, strict=True):
+                assert cell == f"{known[metric, condition, level, method]:.3f}", (metric, name, method)
+                checked += 1
+    assert checked == 70
