@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo test gate setup format
+.PHONY: demo test gate bench setup format
 
 demo: setup
 	$(BIN)/bench-uq run
@@ -25,6 +25,15 @@ test: setup
 gate: setup
 	$(BIN)/bench-uq run --seeds 0,1,2,3,4 --device cpu --results .gate
 	$(BIN)/bench-uq check --results .gate --baseline results/quick/baseline.csv --margins results/quick/margins.toml
+
+# Speed on a CPU, side by side with other packages where they are installed: pip install -e '.[bench]'
+bench: setup
+	$(BIN)/python -m benchmarks.steps
+	$(BIN)/python -m benchmarks.predict
+	$(BIN)/python -m benchmarks.score
+	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.attack --rounds 1
+	$(BIN)/python -m benchmarks.overhead
 
 format: setup
 	$(BIN)/ruff format .

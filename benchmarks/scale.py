@@ -22,6 +22,7 @@ from bench_uq.contracts import Examples, Task
 from bench_uq.data import Resident, fitted, load
 from bench_uq.plugins import Plugins
 from bench_uq.predict import Trained, predict
+from bench_uq.together import train_together
 from bench_uq.train import build, train
 from benchmarks import rounds
 
@@ -55,6 +56,21 @@ def seeds(full: str, count: int) -> Callable[[], None]:
     return lambda: [one() for _ in range(count)] and None
 
 
+def together(full: str, count: int) -> Callable[[], None]:
+    """Return the training of so many seeds as one batch of networks."""
+    task, examples = digits()
+    method, settings = Plugins().spec("method", full).value, Settings(epochs=2)
+
+    def work() -> None:
+        own = (
+            Resident(examples, torch.device("cpu"), settings.batch),
+            Resident(examples[:100], torch.device("cpu"), 100),
+        )
+        train_together(method, [task] * count, [own] * count, settings, list(range(count)))
+
+    return work
+
+
 def predicting(full: str, draws: int) -> Callable[[], None]:
     """Return a prediction of 512 images with so many draws."""
     task, examples = digits()
@@ -67,6 +83,9 @@ def predicting(full: str, draws: int) -> Callable[[], None]:
 #: What grows, of which method, from what size.
 GROWING: dict[tuple[str, str, int], Callable[[int], Callable[[], None]]] = {
     ("seeds", "map", 1): lambda factor: seeds("map", factor),
+    ("seeds together", "map", 1): lambda factor: together("map", factor),
+    ("seeds", "mnf", 1): lambda factor: seeds("mnf", factor),
+    ("seeds together", "mnf", 1): lambda factor: together("mnf", factor),
     ("members", "ensemble", 1): lambda factor: training("ensemble", members=factor),
     ("training examples", "map", 1437): lambda factor: training("map", times=factor),
     ("training examples", "mnf", 1437): lambda factor: training("mnf", times=factor),
