@@ -1,0 +1,110 @@
+"""Runs that are trained in one process as one batch of networks: which they are, and what is recorded of each."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench_uq import groups, store
+from bench_uq.commands.run import make_jobs
+from bench_uq.config import read_suite
+from bench_uq.contents import Contents
+from bench_uq.execute import Job, complete, execute, is_trained
+from bench_uq.plan import make_plan
+from bench_uq.plugins import Plugins
+
+PLUGIN = Path(__file__).parent / "plugins" / "unlucky.py"
+SUITE = """
+extends = "quick"
+methods = [{methods}]
+seeds = [0, 1, 2]
+[settings]
+epochs = 2
+draws = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let groups form on a CPU, and put back the signals that they take."""
+    monkeypatch.setattr(groups, "DEVICES", ("cpu",))
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def jobs(folder: Path, *methods: str, force: bool = False) -> list[Job]:
+    """Return the jobs of some methods."""
+    (folder / "few.toml").write_text(SUITE.format(methods=", ".join(f'"{name}"' for name in methods)))
+    plugins = Plugins((PLUGIN,))
+    runs = make_plan(read_suite(str(folder / "few.toml"), {}), plugins, Contents(folder, folder / "known.json"))
+    how = {"force": force, "checkpoint_every": 60.0}
+    return make_jobs(runs, folder / "results" / "few", folder, plugins, "cpu", how)
+
+
+def silent(share: float) -> None:
+    """Report nothing."""
+
+
+def test_groups_differ_in_the_seed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU the seeds of a method are one group, of so many networks at most; on a CPU every run is alone."""
+    planned = jobs(tmp_path, "map", "ensemble")
+    found = groups.grouped(planned)
+    assert [[job.run.method for job in group] for group in found] == [["map"] * 3, ["ensemble"] * 3]
+    monkeypatch.setattr(groups, "MOST", 10)
+    assert [len(group) for group in groups.grouped(planned)] == [3, 2, 1]
+    monkeypatch.setattr(groups, "DEVICES", ("cuda",))
+    assert [len(group) for group in groups.grouped(planned)] == [1] * 6
+
+
+def test_each_run_is_stored_as_if_alone(tmp_path: Path) -> None:
+    """A trained group leaves a network, curves and a record for each run, which are then shown and complete."""
+    (group,) = groups.grouped(jobs(tmp_path, "map"))
+    ended, after = groups.train_group(group, silent)
+    assert ended == {}
+    networks = set()
+    for job in after:
+        folder = store.run_folder(job.folder, job.run.name)
+        assert is_trained(folder)
+        assert folder.record()["together"] == [0, 1, 2]
+        networks.add(folder.record()["files"][store.NETWORK]["sha256"])
+        record = execute(job, silent)
+        assert record is not None
+        assert (record["status"], record["train_seconds"] > 0, complete(job)) == ("ok", True, True)
+    assert len(networks) == 3
+    stored = [store.run_folder(job.folder, job.run.name).record() for job in group]
+    assert groups.train_group(group, silent)[0] == {}
+    assert [store.run_folder(job.folder, job.run.name).record() for job in group] == stored  # nothing left to train
+
+
+def test_forced_groups_are_trained_once(tmp_path: Path) -> None:
+    """With --force a group is trained anew, and the runs do not train again when they are shown."""
+    (group,) = groups.grouped(jobs(tmp_path, "map"))
+    groups.train_group(group, silent)
+    (group,) = groups.grouped(jobs(tmp_path, "map", force=True))
+    _, after = groups.train_group(group, silent)
+    assert [job.force for job in after] == [False] * 3
+    assert [job.force for job in group] == [True] * 3
+
+
+def test_runs_that_diverge_are_recorded(tmp_path: Path) -> None:
+    """All of them end as diverged, with the reason."""
+    (group,) = groups.grouped(jobs(tmp_path, "unlucky[how=diverge]"))
+    ended, _ = groups.train_group(group, silent)
+    assert {record["status"] for record in ended.values()} == {"diverged"}
+    assert set(ended) == {job.run.name for job in group}
+    assert "epoch 2" in ended[group[0].run.name]["reason"]
+
+
+def test_what_goes_wrong_together_is_tried_alone(tmp_path: Path) -> None:
+    """An error of the method leaves the runs untrained and unforced to be done alone, where it is recorded."""
+    (group,) = groups.grouped(jobs(tmp_path, "unlucky[how=raise]"))
+    ended, after = groups.train_group(group, silent)
+    assert ended == {}
+    record = execute(after[0], silent)
+    assert record is not None
+    assert (record["status"], "out of luck" in record["reason"]) == ("failed", True)
