@@ -13,7 +13,8 @@ from bench_uq.data import Resident
 from bench_uq.likelihoods import Categorical
 from bench_uq.plugins import Plugins
 from bench_uq.predict import Change, Trained, predict, predict_changed
-from bench_uq.train import train
+from bench_uq.together import train_together
+from bench_uq.train import Diverged, train
 
 pytestmark = pytest.mark.cuda
 TASK = Task((1, 28, 28), Categorical(3), (0.5,), (0.3,), "lenet")
@@ -75,3 +76,19 @@ def test_shifts_are_those_of_the_cpu(data: Resident) -> None:
         shift = Plugins().spec("condition", text).value
         here, there = (shift(one, level, torch.Generator().manual_seed(1)) for one in (inputs, inputs.cpu()))
         torch.testing.assert_close(here.cpu(), there, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", Plugins().names("method"))
+def test_seeds_train_together(name: str, data: Resident) -> None:
+    """Two seeds of every method, and all members of an ensemble, are trained as one batch of networks, and learn."""
+    method = Plugins().spec("method", name).value
+    outcomes = train_together(method, [TASK] * 2, [(data, data)] * 2, Settings(epochs=5, batch=32), [0, 1])
+    states = []
+    for outcome in outcomes:
+        assert not isinstance(outcome, Diverged)
+        nets, history = outcome
+        assert history[-1].nll < history[0].nll
+        found = predict(Trained(method, TASK, nets, 0), data, 300, 5, labelled=True)
+        assert (found["probs"].argmax(1) == found["targets"]).mean() > 0.8
+        states.append(nets.state_dict())
+    assert any(not torch.equal(states[0][key], states[1][key]) for key in states[0])
