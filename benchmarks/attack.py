@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from bench_uq.data import Resident
 from bench_uq.plugins import Plugins
 from bench_uq.predict import BLOCK, Change, Trained, predict_changed
 from bench_uq.train import build
+from benchmarks import rounds
 from benchmarks.steps import TASK
 
 METHODS = ("map", "dropout", "ensemble", "mean-field", "mnf")
@@ -92,17 +94,18 @@ def count_passes(names: Sequence[str], device: torch.device) -> None:
         print(f"| {name} | {' | '.join(map(str, kinds))} | {gradient} + {len(EPSILONS)} x {prediction} |")
 
 
-def time_pgd(names: Sequence[str], count: int, rounds: int, device: torch.device) -> None:
-    """Print the seconds of PGD with 20 steps and 10 draws at one level."""
+def time_pgd(names: Sequence[str], count: int, repeats: int, device: torch.device) -> list[rounds.Row]:
+    """Print the seconds of PGD with 20 steps and 10 draws at one level, and return them."""
     data, models = images(count, device), {name: trained(name, device) for name in names}
     for model in models.values():
         attack(model, FGSM(), images(BLOCK, device), [0.1])
-    found = [{name: attack(model, PGD(), data, [0.1]) for name, model in models.items()} for _ in range(rounds)]
-    print(f"\nPGD, 20 steps of 10 draws, one level, {count:,} images, {rounds} rounds:\n")
+    found = [{name: attack(model, PGD(), data, [0.1]) for name, model in models.items()} for _ in range(repeats)]
+    print(f"\nPGD, 20 steps of 10 draws, one level, {count:,} images, {repeats} rounds:\n")
     print(f"| method | seconds | times {names[0]} |\n| --- | ---: | ---: |")
     for name in names:
         ratio = statistics.median(one[name] / one[names[0]] for one in found)
         print(f"| {name} | {statistics.median(one[name] for one in found):.1f} | {ratio:.1f} |")
+    return rounds.rows(f"pgd {count} images", found, dict.fromkeys(names, names[0]), device.type)
 
 
 def main() -> None:
@@ -112,12 +115,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/attack.csv"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device, names = torch.device(arguments.device), arguments.methods.split(",")
     print(f"{arguments.device}, {arguments.threads} threads, torch {torch.__version__}\n")
     count_passes(names, device)
-    time_pgd(names, arguments.images, arguments.rounds, device)
+    rounds.write(arguments.out, time_pgd(names, arguments.images, arguments.rounds, device))
 
 
 if __name__ == "__main__":
