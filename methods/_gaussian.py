@@ -77,7 +77,7 @@ def normal_kl(squares: Tensor, log_variance: Tensor, prior_std: float) -> Tensor
 
 
 class Perturbed(torch.autograd.Function):
-    """mean + 2 sqrt(variance) half_noise, elementwise, in four passes over memory, gradients included.
+    """mean + sqrt(variance) noise, elementwise, in four passes over memory, gradients included.
 
     A second derivative is refused: it would need what the four passes do not keep.
     """
@@ -85,10 +85,11 @@ class Perturbed(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(mean: Tensor, variance: Tensor, half_noise: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(mean: Tensor, variance: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return the outputs and their derivative in the variance."""
         std = variance.sqrt()
-        return torch.addcmul(mean, std, half_noise, value=2), half_noise / std
+        derivative = torch.addcdiv(std.new_zeros(()), noise, std, value=0.5)  # in one pass
+        return torch.addcmul(mean, std, noise), derivative
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -119,7 +120,7 @@ def noise_like(mean: Tensor, count: int = 1) -> Tensor:
 
 def perturb(mean: Tensor, variance: Tensor) -> Tensor:
     """Return a draw from N(mean, variance), elementwise: (B, features) or (B, channels, height, width)."""
-    outputs: Tensor = Perturbed.apply(mean, variance, noise_like(mean).mul_(0.5))[0]
+    outputs: Tensor = Perturbed.apply(mean, variance, noise_like(mean))[0]
     return outputs
 
 

@@ -67,7 +67,7 @@ def test_noise_is_differentiated_right() -> None:
     """The gradients of a draw in its mean and variance are those of mean + sqrt(variance) noise."""
     mean, variance = (torch.rand(3, 4, dtype=torch.double, requires_grad=True) for _ in range(2))
     noise = torch.randn(3, 4, dtype=torch.double)
-    drawn = Perturbed.apply(mean, variance, noise / 2)[0]
+    drawn = Perturbed.apply(mean, variance, noise)[0]
     torch.testing.assert_close(drawn, mean + variance.sqrt() * noise)
     assert torch.autograd.gradcheck(lambda *inputs: Perturbed.apply(*inputs, noise)[0], (mean, variance))
 
