@@ -92,8 +92,8 @@ FAULTS = {
     "the labels are shifted by one": Fault(
         "map",
         "datasets/digits.py",
-        "return Examples(inputs[chosen], targets[chosen])",
-        'return Examples(inputs[chosen], (targets[chosen] + (split == "test")) % 10)',
+        "return Examples(kept.inputs.copy(), kept.targets.copy())",
+        'return Examples(kept.inputs.copy(), (kept.targets + (split == "test")) % 10)',
         hit=clean("accuracy", "nll", "brier", "ece"),
         spared=lambda cell: not attacked(cell) and (cell["condition"] == "letters" or cell["metric"] == "entropy"),
     ),
