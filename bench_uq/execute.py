@@ -34,6 +34,9 @@ from bench_uq.train import Diverged, Epoch, build, converged, train
 #: Seconds between two looks at a run that another process is training.
 PATIENCE = 0.5
 
+#: Why a run is interrupted of which nothing was heard any more.
+UNFINISHED = "the process ended before the run did"
+
 #: Examples trained on that are stored for figures, where they are points in a plane.
 KEPT_POINTS = 200
 
@@ -179,7 +182,7 @@ def train_missing(
 ) -> None:
     """Train a run's networks, or take them over from another suite, where they are not stored; under its lock."""
     run, settings, device = job.run, Settings(**job.run.settings), torch.device(job.device)
-    folder.update(**facts(run), status="interrupted", reason="the process ended before the run did")
+    folder.update(**facts(run), status="interrupted", reason=UNFINISHED)
     checkpoints = Checkpoints(folder, job.checkpoint_every)
     if job.force or not is_trained(folder, repair=True):
         clear(job, folder)

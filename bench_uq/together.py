@@ -22,7 +22,7 @@ from bench_uq.config import Settings
 from bench_uq.contracts import Method, Task
 from bench_uq.data import Resident
 from bench_uq.seeds import seed_of
-from bench_uq.train import Diverged, Epoch, build, curve
+from bench_uq.train import Diverged, Epoch, begun, finished, observed
 
 #: Optimisers that treat every number alone, so that a stack of parameters is trained as each of them would be.
 ELEMENTWISE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam, torch.optim.SGD)
@@ -63,7 +63,8 @@ def train_together(
     """
     check(tasks, data)
     places = [(run, member) for run in range(len(seeds)) for member in range(method.members)]
-    nets = [start(method, tasks[run], seeds[run], member, data[run][0]) for run, member in places]
+    device = data[0][0].inputs.device
+    nets = [begun(method, tasks[run], device, seeds[run], member) for run, member in places]
     stacked = stack(nets)
     optimiser = method.optimiser(stacked)
     if type(optimiser) not in ELEMENTWISE:
@@ -72,36 +73,30 @@ def train_together(
     batches = Batched([data[run][0] for run, _ in places])
     shuffling = [torch.Generator().manual_seed(seed_of(seeds[run], "shuffle", member)) for run, member in places]
     torch.manual_seed(seed_of(seeds[0], "together", *seeds))
-    history: list[list[Epoch]] = [[] for _ in places]
+    history: list[list[Epoch]] = [[] for _ in seeds]
     lost = dict[int, Diverged]()
     for epoch in range(settings.epochs):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         means = train_epoch(loss, optimiser, batches, shuffling, (epoch, settings.epochs))
-        for (run, member), net, mean, rows in zip(places, nets, means, history, strict=True):
-            if run in lost:
-                continue
-            if not math.isfinite(mean):
-                lost[run] = Diverged(f"the training loss is {mean} in epoch {epoch + 1}")
-                continue
-            method.observe(net, (epoch + 1) / settings.epochs)
-            rows.append(Epoch(member, epoch + 1, mean, *curve(method, net, data[run][0]), 0.0))
-            net.train()
-            if not math.isfinite(rows[-1].kl):
-                lost[run] = Diverged(f"the KL is {rows[-1].kl} in epoch {epoch + 1}")
-        share = (time.perf_counter() - begun) / len(places)  # a network's share of the time that all take
-        for rows in history:
-            rows[-1:] = [dataclasses.replace(row, seconds=share) for row in rows[-1:]]
+        share = (time.perf_counter() - start) / len(places)  # a network's share of the time that all take
+        for (run, member), net, mean in zip(places, nets, means, strict=True):
+            if run not in lost:
+                try:
+                    row = observed(method, net, data[run][0], mean, member, (epoch + 1, settings.epochs))
+                    history[run].append(dataclasses.replace(row, seconds=share))
+                except Diverged as error:
+                    lost[run] = error
         if len(lost) == len(seeds):
             break
         report((epoch + 1) / settings.epochs)
     outcomes: list[Outcome] = []
     for run, seed in enumerate(seeds):
-        own = [index for index, (other, _) in enumerate(places) if other == run]
         if run in lost:
             outcomes.append(lost[run])
             continue
-        members = finished(method, [nets[index] for index in own], data[run], seed)
-        outcomes.append((members, [row for index in own for row in history[index]]))
+        own = [(net, member) for net, (other, member) in zip(nets, places, strict=True) if other == run]
+        members = nn.ModuleList(finished(method, net, data[run], seed, member) for net, member in own)
+        outcomes.append((members, sorted(history[run], key=lambda row: row.member)))  # as one after the other
     return outcomes
 
 
@@ -113,12 +108,6 @@ def check(tasks: Sequence[Task], data: Sequence[tuple[Resident, Resident]]) -> N
         dataclasses.replace(task, mean=(), std=()) != dataclasses.replace(tasks[0], mean=(), std=()) for task in tasks
     ):
         raise NotTogether("the runs have different tasks: their targets are scaled by their training examples")
-
-
-def start(method: Method, task: Task, seed: int, member: int, data: Resident) -> nn.Module:
-    """Return a network as it starts alone."""
-    torch.manual_seed(seed_of(seed, "build", member))
-    return build(method, task, data.inputs.device)
 
 
 def stack(nets: Sequence[nn.Module]) -> nn.Module:
@@ -205,12 +194,3 @@ def train_epoch(
         total = total + losses.detach() * inputs.shape[1]
     assert isinstance(total, Tensor)
     return [value / batches.size for value in total.tolist()]
-
-
-def finished(method: Method, nets: Sequence[nn.Module], data: tuple[Resident, Resident], seed: int) -> nn.ModuleList:
-    """Return the members of a run, each adjusted as the method likes."""
-    for member, net in enumerate(nets):
-        torch.manual_seed(seed_of(seed, "finish", member))
-        net.eval()
-        method.finish(net, *data)
-    return nn.ModuleList(net.eval() for net in nets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -70,8 +71,7 @@ def train(
     for net, values in zip(nets, state["finished"] if state else (), strict=True):
         net.eval().load_state_dict(values)
     for member in range(len(nets), method.members):
-        torch.manual_seed(seed_of(seed, "build", member))
-        net = build(method, task, data[0].inputs.device)
+        net = begun(method, task, data[0].inputs.device, seed, member)
         torch.manual_seed(seed_of(seed, "train", member))
         shuffling = torch.Generator().manual_seed(seed_of(seed, "shuffle", member))
         optimiser = method.optimiser(net)
@@ -81,20 +81,42 @@ def train(
         for epoch in range(done, settings.epochs):
             start = time.perf_counter()
             loss = train_epoch(method, net, optimiser, data[0], shuffling, (epoch, settings.epochs))
-            if not math.isfinite(loss):
-                raise Diverged(f"the training loss is {loss} in epoch {epoch + 1}")
-            method.observe(net, (epoch + 1) / settings.epochs)
-            history.append(Epoch(member, epoch + 1, loss, *curve(method, net, data[0]), time.perf_counter() - start))
-            if not math.isfinite(history[-1].kl):
-                raise Diverged(f"the KL is {history[-1].kl} in epoch {epoch + 1}")
+            row = observed(method, net, data[0], loss, member, (epoch + 1, settings.epochs))
+            history.append(dataclasses.replace(row, seconds=time.perf_counter() - start))
             report((member + (epoch + 1) / settings.epochs) / method.members)
             if checkpoints and checkpoints.due:
                 checkpoints.save(state_of(nets, net, optimiser, shuffling, history))
-        torch.manual_seed(seed_of(seed, "finish", member))
-        net.eval()
-        method.finish(net, *data)
-        nets.append(net.eval())
+        nets.append(finished(method, net, data, seed, member))
     return nets, history
+
+
+def begun(method: Method, task: Task, device: torch.device, seed: int, member: int) -> nn.Module:
+    """Return a network as it starts, by the seed of its run and its number in it."""
+    torch.manual_seed(seed_of(seed, "build", member))
+    return build(method, task, device)
+
+
+def observed(
+    method: Method, net: nn.Module, data: Resident, loss: float, member: int, epochs: tuple[int, int]
+) -> Epoch:
+    """Return the row of an epoch that has ended, without its seconds; raise Diverged where a loss is no number.
+
+    ``epochs`` are those done, this one included, and to do.
+    """
+    if not math.isfinite(loss):
+        raise Diverged(f"the training loss is {loss} in epoch {epochs[0]}")
+    method.observe(net, epochs[0] / epochs[1])
+    row = Epoch(member, epochs[0], loss, *curve(method, net, data), 0.0)
+    if not math.isfinite(row.kl):
+        raise Diverged(f"the KL is {row.kl} in epoch {epochs[0]}")
+    return row
+
+
+def finished(method: Method, net: nn.Module, data: tuple[Resident, Resident], seed: int, member: int) -> nn.Module:
+    """Return a trained network in evaluation, adjusted as the method likes."""
+    torch.manual_seed(seed_of(seed, "finish", member))
+    method.finish(net.eval(), *data)
+    return net.eval()
 
 
 def train_epoch(

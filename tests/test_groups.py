@@ -100,11 +100,12 @@ def test_runs_that_diverge_are_recorded(tmp_path: Path) -> None:
     assert "epoch 2" in ended[group[0].run.name]["reason"]
 
 
-def test_what_goes_wrong_together_is_tried_alone(tmp_path: Path) -> None:
+def test_what_goes_wrong_together_is_tried_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An error of the method leaves the runs untrained and unforced to be done alone, where it is recorded."""
     (group,) = groups.grouped(jobs(tmp_path, "unlucky[how=raise]"))
     ended, after = groups.train_group(group, silent)
     assert ended == {}
+    assert "is trained alone, not with its other seeds: KeyError: 'out of luck'" in capsys.readouterr().err
     record = execute(after[0], silent)
     assert record is not None
     assert (record["status"], "out of luck" in record["reason"]) == ("failed", True)
