@@ -408,7 +408,9 @@ def test_the_kl_of_a_loss_has_the_law_of_one_alone() -> None:
         with one_flow(layer):
             layer(inputs)
             assert layer.spare is not None
-            return layer.kl()
+            divergence = layer.kl()
+            assert layer.spare is None, "a second KL would have the same z"
+            return divergence
 
     with torch.no_grad():
         alone, shared = (torch.stack([draw() for _ in range(4000)]) for draw in (layer.kl, beside))
