@@ -30,6 +30,7 @@ class Settings:
     shift_images: int = 0  # and so many are shown rotated, corrupted
     evaluate_on: Literal["test", "validation"] = "test"  # validation: for choosing settings
     threads: int = 1  # of a run on the CPU; part of its identity
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"  # of training; tf32 is float32 on a CPU
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "draws", "threads"):

@@ -15,7 +15,7 @@ from bench_uq import store
 from bench_uq.config import Settings
 from bench_uq.contracts import Examples, Task
 from bench_uq.data import Resident, fitted, load, training_splits
-from bench_uq.execute import Job, missing, threads_of
+from bench_uq.execute import Job, arithmetic_of, missing
 from bench_uq.plan import Run, Shown
 from bench_uq.plugins import Plugins
 from bench_uq.predict import BLOCK, Trained, predict_block
@@ -33,7 +33,7 @@ def estimate(job: Job) -> float:
     dataset = plugins.spec("dataset", run.dataset_full).value
     examples, _ = training_splits(load(dataset, "train", job.root, run.seed), settings, run.seed)
     task = dataclasses.replace(fitted(dataset.task(job.root), examples), network=run.network)
-    with threads_of(job):
+    with arithmetic_of(job):
         method = plugins.spec("method", run.method_full).value
         trained, step = timed_step(job, run, task, examples, plugins)
         at_hand = store.run_folder(job.folder, run.name).holds(store.NETWORK)
@@ -62,9 +62,9 @@ def timed_step(job: Job, run: Run, task: Task, examples: Examples, plugins: Plug
     net = build(method, task, device)
     sample = Resident(examples[: settings.batch * STEPS], device, settings.batch)
     optimiser, shuffling = method.optimiser(net), torch.Generator()
-    train_epoch(method, net, optimiser, sample, shuffling, (0, 1))  # warm up
+    train_epoch(method, net, optimiser, sample, shuffling, (0, 1), settings.precision)  # warm up
     start = time.perf_counter()
-    train_epoch(method, net, optimiser, sample, shuffling, (0, 1))
+    train_epoch(method, net, optimiser, sample, shuffling, (0, 1), settings.precision)
     seconds = (time.perf_counter() - start) / math.ceil(len(sample) / settings.batch)
     return Trained(method, task, nn.ModuleList([net.eval()] * method.members), run.seed), seconds
 

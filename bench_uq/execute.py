@@ -28,6 +28,7 @@ from bench_uq.environment import environment, peak_memory
 from bench_uq.errors import one_line
 from bench_uq.plan import Run, Shown
 from bench_uq.plugins import Plugins
+from bench_uq.precision import tensor_cores
 from bench_uq.predict import BLOCK, Change, Trained, predict, predict_changed
 from bench_uq.train import Diverged, Epoch, build, converged, train
 
@@ -163,7 +164,7 @@ def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> 
     """Train and predict what is missing; return why some of it still is."""
     plugins = Plugins(job.files)
     splits = splits_of(job, plugins)
-    with threads_of(job):
+    with arithmetic_of(job):
         train_missing(job, folder, plugins, splits, lambda share: report(0.8 * share))
         todo = missing(job, repair=True)
         trained = restored(job, folder, plugins, splits[0])
@@ -313,13 +314,14 @@ def restored(job: Job, folder: store.RunFolder, plugins: Plugins, training: Exam
 
 
 @contextmanager
-def threads_of(job: Job) -> Iterator[None]:
-    """Compute on a CPU with the threads of a run, which its key holds, and then with those from before."""
+def arithmetic_of(job: Job) -> Iterator[None]:
+    """Compute on a CPU with the threads of a run, which its key holds, and on a GPU in full float32."""
     before = torch.get_num_threads()
     if job.device == "cpu":
         torch.set_num_threads(Settings(**job.run.settings).threads)
     try:
-        yield
+        with tensor_cores(tf32=False):
+            yield
     finally:
         torch.set_num_threads(before)
 
@@ -332,7 +334,7 @@ def attacked(job: Job, run: Run, plugins: Plugins) -> Trained:
         with folder.locked() as mine:
             if mine:
                 if (record := folder.record()).get("status") != "diverged":  # it would again
-                    with recorded(folder, job.files), threads_of(own):
+                    with recorded(folder, job.files), arithmetic_of(own):
                         train_missing(own, folder, plugins, splits, lambda share: None)
                     record = folder.record()
                 if record["status"] != "ok":

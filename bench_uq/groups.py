@@ -21,6 +21,7 @@ from bench_uq.errors import one_line
 from bench_uq.execute import (
     UNFINISHED,
     Job,
+    arithmetic_of,
     clear,
     facts,
     interrupt,
@@ -28,7 +29,6 @@ from bench_uq.execute import (
     splits_of,
     store_trained,
     task_of,
-    threads_of,
 )
 from bench_uq.plugins import Plugins
 from bench_uq.predict import BLOCK
@@ -83,7 +83,7 @@ def train_group(
     signal.signal(signal.SIGTERM, interrupt)
     ended: dict[str, dict[str, Any]] = {}
     trained = set[str]()
-    with ExitStack() as locks, threads_of(jobs[0]):
+    with ExitStack() as locks, arithmetic_of(jobs[0]):
         due = [job for job in jobs if locks.enter_context(folder_of(job).locked()) and is_due(job)]
         if len(due) * method_of(jobs[0]).members > 1:
             start = time.perf_counter()

@@ -28,10 +28,12 @@ TRAINING_SOURCES = (
     "data.py",
     "likelihoods.py",
     "networks.py",
+    "precision.py",
     "seeds.py",
     "together.py",
     "train.py",
 )
+TRAINING_SETTINGS = ("epochs", "batch", "validation", "train_images", "threads", "precision")
 PREDICTION_SOURCES = ("contracts.py", "data.py", "likelihoods.py", "networks.py", "seeds.py", "predict.py")
 
 
@@ -114,7 +116,7 @@ def make_run(
         **network_identity(task.network),
         "engine_source": hash_of_engine(TRAINING_SOURCES),
         "seed": seed,
-        **{name: getattr(settings, name) for name in ("epochs", "batch", "validation", "train_images", "threads")},
+        **{name: getattr(settings, name) for name in TRAINING_SETTINGS},
     }
     key = digest(identity)
     shown = [make_shown(dataset, None, None, settings, seed, contents)]

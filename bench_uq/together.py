@@ -21,6 +21,7 @@ from torch.func import functional_call, vmap
 from bench_uq.config import Settings
 from bench_uq.contracts import Method, Task
 from bench_uq.data import Resident
+from bench_uq.precision import mixed, tensor_cores
 from bench_uq.seeds import seed_of
 from bench_uq.train import Diverged, Epoch, begun, finished, observed
 
@@ -77,7 +78,8 @@ def train_together(
     lost = dict[int, Diverged]()
     for epoch in range(settings.epochs):
         start = time.perf_counter()
-        means = train_epoch(loss, optimiser, batches, shuffling, (epoch, settings.epochs))
+        with tensor_cores(tf32=settings.precision == "tf32"):
+            means = train_epoch(loss, optimiser, batches, shuffling, (epoch, settings.epochs), settings.precision)
         share = (time.perf_counter() - start) / len(places)  # a network's share of the time that all take
         for (run, member), net, mean in zip(places, nets, means, strict=True):
             if run not in lost:
@@ -182,13 +184,15 @@ def train_epoch(
     batches: Batched,
     shuffling: Sequence[torch.Generator],
     epochs: tuple[int, int],
+    precision: str = "float32",
 ) -> list[float]:
     """Take one step a batch with all networks and return their mean losses; ``epochs`` are those done and to do."""
     total: Tensor | float = 0.0
     steps = math.ceil(batches.size / batches.batch)
     for step, (inputs, targets) in enumerate(batches.shuffled(shuffling)):
         optimiser.zero_grad(set_to_none=True)
-        losses = loss(inputs, targets, (epochs[0] + step / steps) / epochs[1])
+        with mixed(precision, inputs.device):
+            losses = loss(inputs, targets, (epochs[0] + step / steps) / epochs[1])
         losses.sum().backward()
         optimiser.step()
         total = total + losses.detach() * inputs.shape[1]

@@ -17,6 +17,7 @@ from bench_uq.config import Settings
 from bench_uq.contracts import Method, Task
 from bench_uq.data import Resident
 from bench_uq.networks import kl, task_of
+from bench_uq.precision import mixed, tensor_cores
 from bench_uq.seeds import seed_of
 
 #: Nats per example over the last fifth of the training; what changes less changes no prediction to speak of.
@@ -80,7 +81,10 @@ def train(
             put_back(state, net, optimiser, shuffling)
         for epoch in range(done, settings.epochs):
             start = time.perf_counter()
-            loss = train_epoch(method, net, optimiser, data[0], shuffling, (epoch, settings.epochs))
+            with tensor_cores(tf32=settings.precision == "tf32"):
+                loss = train_epoch(
+                    method, net, optimiser, data[0], shuffling, (epoch, settings.epochs), settings.precision
+                )
             row = observed(method, net, data[0], loss, member, (epoch + 1, settings.epochs))
             history.append(dataclasses.replace(row, seconds=time.perf_counter() - start))
             report((member + (epoch + 1) / settings.epochs) / method.members)
@@ -126,6 +130,7 @@ def train_epoch(
     data: Resident,
     shuffling: torch.Generator,
     epochs: tuple[int, int],
+    precision: str = "float32",
 ) -> float:
     """Take one step a batch and return the mean loss; ``epochs`` are the epochs done and to do."""
     net.train()
@@ -133,7 +138,8 @@ def train_epoch(
     done, steps = 0, math.ceil(len(data) / data.batch)
     for step, (inputs, targets) in enumerate(data.shuffled(shuffling)):
         optimiser.zero_grad(set_to_none=True)
-        loss = method.loss(net, inputs, targets, len(data), (epochs[0] + step / steps) / epochs[1])
+        with mixed(precision, data.inputs.device):
+            loss = method.loss(net, inputs, targets, len(data), (epochs[0] + step / steps) / epochs[1])
         loss.backward()
         optimiser.step()
         total += loss.detach() * len(inputs)  # no .item(): a step never waits for the device

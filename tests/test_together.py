@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -179,3 +179,17 @@ def test_targets_scaled_by_each_run_are_not_one_task() -> None:
     tasks, data = runs(seeds, Settings(epochs=1), "cubic")
     with pytest.raises(NotTogether, match="tasks"):
         train_together(Plugins().spec("method", "map").value, tasks, data, Settings(epochs=1), seeds)
+
+
+def test_bfloat16_together() -> None:
+    """Mixed precision goes through the batch of networks too."""
+    method, settings = Plugins().spec("method", "mnf").value, replace(SETTINGS, precision="bfloat16")
+    tasks, data = runs([0, 3])
+    for outcome, exact in zip(
+        train_together(method, tasks, data, settings, [0, 3]),
+        train_together(method, tasks, data, SETTINGS, [0, 3]),
+        strict=True,
+    ):
+        losses, others = ([row.loss for row in whole(one)[1]] for one in (outcome, exact))
+        assert losses == pytest.approx(others, rel=0.03)
+        assert losses != others

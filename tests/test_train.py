@@ -57,6 +57,37 @@ def test_same_seed_same_bits(name: str) -> None:
     assert not equal(state(name), state(name, seed=1))
 
 
+@pytest.mark.parametrize("name", Plugins().names("method"))
+def test_bfloat16_trains_every_method(name: str) -> None:
+    """In mixed precision products are rounded, and the losses of a training are those of float32 within a few per cent.
+
+    Values stay float32: what is stored and predicted with does not know.
+    """
+    exact = train(method(name), TASK, data(), SETTINGS, 0)[1]
+    nets, rounded = train(method(name), TASK, data(), replace(SETTINGS, precision="bfloat16"), 0)
+    assert {value.dtype for value in nets.parameters()} == {torch.float32}
+    assert [row.loss for row in rounded] == pytest.approx([row.loss for row in exact], rel=0.03)
+    assert [row.loss for row in rounded] != [row.loss for row in exact]
+
+
+def test_tf32_is_for_training_alone() -> None:
+    """A GPU may round products where it was asked to, while it trains; before and after the process is as it was."""
+    seen = set()
+
+    class Watching(type(method("map"))):  # type: ignore[misc]
+        def loss(self, *arguments: Any) -> Any:
+            seen.add((torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()))
+            return super().loss(*arguments)
+
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    train(Watching(), TASK, data(), replace(SETTINGS, precision="tf32"), 0)
+    assert seen == {(True, "high")}
+    assert (torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()) == before
+    seen.clear()
+    train(Watching(), TASK, data(), SETTINGS, 0)
+    assert seen == {(False, "highest")}
+
+
 def test_members_are_runs_of_their_own() -> None:
     """Members start and are shuffled apart; the first is the same however many follow."""
     one, three = state("map[members=1]"), state("map[members=3]")
