@@ -29,6 +29,9 @@ PRELOADED = ["bench_uq.execute", "torch._dynamo", "sklearn.datasets", "sklearn.m
 #: Seconds between two looks at a run that another process is doing.
 PATIENCE = 1.0
 
+#: Seconds that a process has to end in order once it was told to stop; then it is killed.
+GRACE = 10.0
+
 
 class Stopped(Exception):
     """The whole command was interrupted; carries the exit code 130 or 143."""
@@ -40,17 +43,24 @@ class Stopped(Exception):
 
 @dataclass
 class Worker:
-    """A process at work on jobs, and how far it is."""
+    """A process at work on jobs, and how far it is; seconds are of the monotonic clock."""
 
     jobs: tuple[Job, ...]
     process: Any
     connection: Connection
+    due: float = math.inf  # when its time is up
+    told: float | None = None  # when it was told to stop, for that
     progress: float = 0.0
     results: dict[int, dict[str, Any] | None] = field(default_factory=dict)  # None: another process holds the run
 
 
-def run_all(jobs: Sequence[Job], at_once: int, finished: Callable[[Job, dict[str, Any]], None]) -> None:
-    """Do all jobs, ``at_once`` at a time; ``finished`` is called with each job's record as it ends."""
+def run_all(
+    jobs: Sequence[Job], at_once: int, finished: Callable[[Job, dict[str, Any]], None], timeout: float = math.inf
+) -> None:
+    """Do all jobs, ``at_once`` at a time; ``finished`` is called with each job's record as it ends.
+
+    A run that takes longer than ``timeout`` seconds is stopped and has failed; runs trained together have theirs each.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     waiting, working, seconds = grouped(jobs), list[Worker](), dict[tuple[str, str], float]()
@@ -58,11 +68,13 @@ def run_all(jobs: Sequence[Job], at_once: int, finished: Callable[[Job, dict[str
         done = 0
         while waiting or working:
             while waiting and len(working) < at_once:
-                working.append(start(context, waiting.pop(longest(waiting, seconds))))
+                working.append(start(context, waiting.pop(longest(waiting, seconds)), timeout))
+            for worker in working:
+                hurry(worker)
             for worker in ended(working):
                 working.remove(worker)
                 for index, job in enumerate(worker.jobs):
-                    record = worker.results[index] if index in worker.results else killed(worker, job)
+                    record = worker.results[index] if index in worker.results else killed(worker, job, timeout)
                     if record is None:
                         time.sleep(PATIENCE)
                         waiting.append((job,))
@@ -106,17 +118,35 @@ def bar(total: int) -> tqdm[Any]:
     return tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=form, file=sys.stderr, dynamic_ncols=True)
 
 
-def start(context: Any, jobs: tuple[Job, ...]) -> Worker:
-    """Start a process on jobs."""
+def start(context: Any, jobs: tuple[Job, ...], timeout: float = math.inf) -> Worker:
+    """Start a process on jobs, with so many seconds for each."""
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=child, args=(jobs, theirs), daemon=True)
     process.start()
     theirs.close()
-    return Worker(jobs, process, ours)
+    return Worker(jobs, process, ours, time.monotonic() + len(jobs) * timeout)
+
+
+def hurry(worker: Worker) -> None:
+    """Tell a process whose time is up to stop, and kill one that does not."""
+    now = time.monotonic()
+    if worker.told is None and now > worker.due:
+        worker.told = now
+        worker.process.terminate()
+    elif worker.told is not None and now > worker.told + GRACE:
+        sweep(worker)
+
+
+def sweep(worker: Worker) -> None:
+    """Kill a process and all that it has started and left behind: they are a group of their own."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(worker.process.pid, signal.SIGKILL)
+    worker.process.kill()
 
 
 def child(jobs: tuple[Job, ...], connection: Connection) -> None:
     """Do jobs in the child process and send back their records; what a plugin prints goes to stderr."""
+    os.setsid()
     threading.Thread(target=die_with_parent, daemon=True).start()
     sys.stdout = sys.stderr
 
@@ -144,14 +174,17 @@ def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        with suppress(ProcessLookupError):  # where this is no group of its own
+            os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(143)
 
 
 def ended(working: Sequence[Worker]) -> list[Worker]:
     """Take in what the workers send for a moment and return those that ended."""
-    wait([worker.connection for worker in working], timeout=0.2)
+    wait([part for worker in working for part in (worker.connection, worker.process.sentinel)], timeout=0.2)
     over = []
     for worker in working:
+        dead = not worker.process.is_alive()  # before its last words are read, so that none is missed
         try:
             while worker.connection.poll():
                 kind, value = worker.connection.recv()
@@ -160,21 +193,26 @@ def ended(working: Sequence[Worker]) -> list[Worker]:
                 else:
                     worker.results[value[0]] = value[1]
         except (EOFError, OSError):  # it closed its end: it is done or dead
+            worker.process.join(GRACE)
+            dead = True
+        if dead:  # a process that it forked and left may hold the other end of the connection
+            sweep(worker)
             worker.process.join()
             over.append(worker)
     return over
 
 
-def killed(worker: Worker, job: Job) -> dict[str, Any]:
-    """Record a run whose process died without a word."""
+def killed(worker: Worker, job: Job, timeout: float = math.inf) -> dict[str, Any]:
+    """Record a run whose process died without a word, or was stopped for taking longer than so many seconds."""
     code = worker.process.exitcode
     known = {number.value: number.name for number in signal.Signals}
     ending = f"was killed by {known.get(-code, f'signal {-code}')}" if code < 0 else f"exited with {code}"
-    failed = {"status": "failed", "reason": f"its process {ending}"}
+    late = f"took longer than the {timeout:g} s of --timeout"
+    failed = {"status": "failed", "reason": late if worker.told is not None else f"its process {ending}"}
     folder = store.run_folder(job.folder, job.run.name)
     with folder.locked() as mine:
         record = folder.record()
-        if code == 0 and record.get("status") == "interrupted":
+        if code == 0 and record.get("status") == "interrupted" and worker.told is None:
             return record  # it was told to stop from outside, and said so
         return folder.update(**failed) if mine else {**record, **failed}
 
@@ -195,9 +233,9 @@ def stoppable(working: list[Worker]) -> Iterator[None]:
             for worker in working:
                 worker.process.terminate()
             for worker in working:
-                worker.process.join(timeout=10)
+                worker.process.join(GRACE)
         finally:
             for worker in working:
-                worker.process.kill()
+                sweep(worker)
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -53,6 +53,12 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How often a training stores where it stands, after an epoch.",
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop a run that takes longer; it has failed, and is gone on with the next time. [default: none]",
+)
 @click.option("--no-score", is_flag=True, help="Leave scoring to bench-uq score.")
 def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None, **flags: Any) -> None:
     """Train each method on each dataset over the seeds, show it every condition, score what it predicts."""
@@ -79,7 +85,8 @@ def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None
     contents.remember()
     if folder.name == chosen.name:  # published values are of test splits
         hand_on(references, folder)
-    failed = do(planned, at_once, chosen.description, repeatable(suite, chosen, device, flags))
+    timeout = math.inf if flags["timeout"] is None else finite("--timeout", flags["timeout"])
+    failed = do(planned, at_once, chosen.description, repeatable(suite, chosen, device, flags), timeout)
     if not flags["no_score"]:
         from bench_uq.score import score as score_folder
 
@@ -150,7 +157,7 @@ def repeatable(suite: str, chosen: Suite, device: str, flags: Mapping[str, Any])
     return shlex.join(parts)
 
 
-def do(planned: list[Job], at_once: int, description: str, command: str) -> int:
+def do(planned: list[Job], at_once: int, description: str, command: str, timeout: float) -> int:
     """Do the jobs that are not stored, a line each, and return how many failed."""
     from bench_uq import store
     from bench_uq.execute import complete
@@ -172,7 +179,7 @@ def do(planned: list[Job], at_once: int, description: str, command: str) -> int:
         click.echo(f"{job.run.name}  {verdict(record)}")
 
     try:
-        run_all(todo, at_once, finished)
+        run_all(todo, at_once, finished, timeout)
     except Stopped as stop:
         click.echo("interrupted; finished runs are kept, the same command goes on", err=True)
         sys.exit(stop.code)
