@@ -1,6 +1,6 @@
-"""The figure of docs/performance.md, from the CSV files in benchmarks/measured: ratios of steps and of predictions.
+"""The figures of docs/performance.md, from the CSV files in benchmarks/measured.
 
-python -m benchmarks.figure
+Ratios of steps and of predictions, time against size, and the time to score: ``python -m benchmarks.figure``.
 """
 
 from __future__ import annotations
@@ -8,16 +8,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from benchmarks import predict, steps
 
-MEASURED = Path("benchmarks/measured")
-OURS, THEIRS, AIM = "#0072b2", "#999999", "#d55e00"
+MEASURED, FIGURES = Path("benchmarks/measured"), Path("docs/figures")
+OURS, THEIRS, AIM, TOGETHER = "#0072b2", "#999999", "#d55e00", "#009e73"
+
+#: What is scored, as benchmarks/score.py names it, in words.
+SCORED = {
+    "all": "all metrics and curves",
+    "all, against clean": "all, and stress told from clean",
+    "ece": "ECE of bench-uq",
+    "netcal ECE": "ECE of netcal",
+    "torchmetrics ECE": "ECE of torchmetrics",
+}
 
 
 def draw(axes: Axes, table: pd.DataFrame, limits: dict[tuple[str, str], float], title: str) -> None:
@@ -34,12 +45,50 @@ def draw(axes: Axes, table: pd.DataFrame, limits: dict[tuple[str, str], float], 
     axes.axvline(1, color="#cccccc", linewidth=1, zorder=0)
     axes.set_yticks(range(len(table)), table["subject"])
     axes.set_xlim(left=0)
+    bare(axes, title)
+
+
+def bare(axes: Axes, title: str) -> None:
+    """Set the title, and leave the frame to the two axes."""
     axes.set_title(title, loc="left", fontsize=10)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
 
-def main() -> None:
+def apart(places: np.ndarray, gap: float) -> np.ndarray:
+    """Return the places of labels with at least so large a gap between neighbours, their mean kept."""
+    order = np.argsort(places)
+    moved = np.maximum.accumulate(places[order] - gap * np.arange(len(places))) + gap * np.arange(len(places))
+    moved -= (moved - places[order]).mean()
+    return moved[np.argsort(order)]
+
+
+def grow(axes: Axes, table: pd.DataFrame, title: str) -> None:
+    """Draw time against size of each method, with what it would be if twice the size took twice the time."""
+    series = [(str(what), str(method), part) for (what, method), part in table.groupby(["what", "method"], sort=False)]
+    heights = apart(np.log10([part["milliseconds"].iloc[-1] for _, _, part in series]), 0.17)
+    for (what, method, part), height in zip(series, heights, strict=True):
+        size, time = part["size"].to_numpy(), part["milliseconds"].to_numpy()
+        together = what.endswith("together")
+        colour, style = (TOGETHER, "--") if together else (OURS, "-")
+        exponent = np.polyfit(np.log(size), np.log(time), 1)[0]
+        axes.plot(size, time[0] * size / size[0], color="#bbbbbb", linewidth=0.8, zorder=0)
+        axes.plot(size, time, style, marker="o", markersize=4, color=colour, linewidth=1.5)
+        name = f"{method}{' together' if together else ''}  {exponent:.2f}"
+        axes.text(size[-1] * 1.12, 10**height, name, color=colour, va="center", fontsize=9)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(sorted(set(table["size"])), [f"{size:,}" for size in sorted(set(table["size"]))])
+    axes.set_xlim(right=table["size"].max() * 4.5)
+    axes.set_yticks([30, 100, 300, 1000, 3000])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter("{x:,.0f} ms")
+    bare(axes, title)
+    axes.spines["bottom"].set_bounds(table["size"].min(), table["size"].max())  # beside it are the labels
+
+
+def performance() -> None:
+    """Draw what steps and draws cost, in ratio to what a user would pick instead."""
     step = pd.read_csv(MEASURED / "steps.csv")
     step = step[(step["benchmark"] == "step lenet") & (step["against"] == "plain") & (step["subject"] != "plain")]
     passes = pd.read_csv(MEASURED / "predict.csv")
@@ -50,8 +99,50 @@ def main() -> None:
     left.plot([], [], "o-", color=THEIRS, label="others")
     left.plot([], [], "|", color=AIM, markersize=12, markeredgewidth=2, linestyle="none", label="aim")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    figure.savefig("docs/figures/performance.png", dpi=140)
-    print("written: docs/figures/performance.png")
+    save(figure, "performance.png")
+
+
+def scale() -> None:
+    """Draw how time grows with seeds, members, training examples and draws."""
+    table = pd.read_csv(MEASURED / "scale.csv")
+    figure, axes = plt.subplots(2, 2, figsize=(11, 6), sharey=True, layout="constrained")
+    for place, what in zip(axes.flat, ("seeds", "members", "training examples", "draws"), strict=True):
+        grow(place, table[table["what"].str.removesuffix(" together") == what], f"time against {what}, and the slope")
+    axes[0, 0].plot([], [], color="#bbbbbb", linewidth=0.8, label="slope 1: twice the size, twice the time")
+    axes[0, 0].plot([], [], "o-", markersize=4, color=OURS, label="one by one")
+    axes[0, 0].plot([], [], "o--", markersize=4, color=TOGETHER, label="as one batch of networks")
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
+    )
+    save(figure, "scale.png")
+
+
+def score() -> None:
+    """Draw the seconds in which a million predictions are scored."""
+    table = pd.read_csv(MEASURED / "score.csv").set_index("subject")
+    table = table.loc[[name for name in SCORED if name in table.index]].iloc[::-1]
+    seconds = table["milliseconds"] / 1000
+    figure, axes = plt.subplots(figsize=(8, 2.4), layout="constrained")
+    colours = [THEIRS if name in ("netcal ECE", "torchmetrics ECE") else OURS for name in table.index]
+    axes.barh([SCORED[name] for name in table.index], seconds, color=colours, height=0.6)
+    for place, value in enumerate(seconds):
+        axes.text(value + 0.03, place, f"{value:.2g} s", va="center", fontsize=9)
+    axes.set_xlim(right=1.1 * seconds.max())
+    axes.xaxis.set_major_formatter("{x:g} s")
+    bare(axes, "time to score a million predictions of ten classes")
+    save(figure, "score.png")
+
+
+def save(figure: Figure, name: str) -> None:
+    """Write a figure among those of the documentation."""
+    figure.savefig(FIGURES / name, dpi=140)
+    print(f"written: {FIGURES / name}")
+
+
+def main() -> None:
+    performance()
+    scale()
+    score()
 
 
 if __name__ == "__main__":
