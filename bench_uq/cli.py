@@ -15,6 +15,7 @@ from bench_uq.commands.compare import compare
 from bench_uq.commands.completion import completion
 from bench_uq.commands.doctor import doctor
 from bench_uq.commands.list import list_
+from bench_uq.commands.merge import merge
 from bench_uq.commands.options import FAILED, INTERRUPTED, USAGE
 from bench_uq.commands.prepare import prepare
 from bench_uq.commands.report import report
@@ -63,6 +64,7 @@ for command in (
     run,
     score,
     score_predictions,
+    merge,
     report,
     check,
     compare,

@@ -12,6 +12,10 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:500]
 
 
+class Interrupted(BaseException):
+    """The process was told to stop."""
+
+
 class UsageError(Exception):
     """A mistake that the user can mend; the command line prints it without a traceback and exits with 2."""
 

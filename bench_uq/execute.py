@@ -6,11 +6,13 @@ import csv
 import dataclasses
 import io
 import signal
+import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ from bench_uq.config import Settings
 from bench_uq.contracts import Examples, Method, Predictions, Task
 from bench_uq.data import Resident, fitted, load, training_splits
 from bench_uq.environment import environment, peak_memory
-from bench_uq.errors import one_line
+from bench_uq.errors import Interrupted, UsageError, one_line
+from bench_uq.halving import is_out_of_memory
 from bench_uq.plan import Run, Shown
 from bench_uq.plugins import Plugins
 from bench_uq.precision import tensor_cores
@@ -48,10 +51,6 @@ class ChangedState(Exception):
 
 class NoSurrogate(Exception):
     """The run whose networks are to be attacked has none."""
-
-
-class Interrupted(BaseException):
-    """The process was told to stop."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +105,34 @@ def complete(job: Job) -> bool:
 
 
 def execute(job: Job, report: Callable[[float], None]) -> dict[str, Any] | None:
-    """Do a run and return its record; None where another process is at it."""
+    """Do a run and return its record, also one that could not be stored; None where another process is at it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, interrupt)
+    # Whole paths: a plugin may change the working folder.
+    files = tuple(file.absolute() for file in job.files)
+    job = dataclasses.replace(job, folder=job.folder.absolute(), root=job.root.absolute(), files=files)
     folder = store.run_folder(job.folder, job.run.name)
-    with folder.locked() as mine:
-        if not mine:
-            return None
-        if complete(job) and not job.force:
-            return {**folder.record(), "stored": True}  # another process was faster
-        with recorded(folder, job.files) as lacking:
-            lacking += work(job, folder, report)
-        return folder.record()
+
+    def reported(share: float) -> None:
+        store.leave_if_forked()
+        report(share)
+
+    try:
+        with folder.locked() as mine:
+            if not mine:
+                return None
+            if complete(job) and not job.force:
+                return {**folder.record(), "stored": True}  # another process was faster
+            store.discard_partial(folder.path, besides=["scored.json"])
+            with recorded(folder, job.files) as ending:
+                ending.lacking += work(job, folder, reported)
+            return {**folder.record(), **ending.unstored}
+    except (
+        OSError,
+        UsageError,
+    ) as error:  # not even begun: a folder that cannot be made, or a record not to be changed
+        told(folder, error)
+        return {"status": "failed", "reason": printable(one_line(error))}
 
 
 def interrupt(signum: int, frame: Any) -> None:
@@ -126,27 +141,53 @@ def interrupt(signum: int, frame: Any) -> None:
     raise Interrupted
 
 
-@contextmanager
-def recorded(folder: store.RunFolder, plugins: Sequence[Path]) -> Iterator[list[str]]:
-    """Write down how the work ended, and where in a file of the user; nothing but an interruption leaves.
+@dataclass
+class Ending:
+    """How the work on a run ended, where its record does not say."""
 
-    Yields a list for what could not be done, through no fault of the run: the reason of a run that is else fine.
-    """
-    lacking = list[str]()
+    lacking: list[str] = field(default_factory=list)  # what could not be done, through no fault of the run
+    unstored: dict[str, Any] = field(default_factory=dict)  # what the record could not take, for want of room
+
+
+@contextmanager
+def recorded(folder: store.RunFolder, plugins: Sequence[Path]) -> Iterator[Ending]:
+    """Write down how the work ended, and where in a file of the user; nothing but an interruption leaves."""
+    ending = Ending()
     try:
-        yield lacking
-        folder.update(status="ok", reason="; ".join(lacking) or None, traceback=None)
+        yield ending
+        folder.update(status="ok", reason="; ".join(ending.lacking) or None, traceback=None)
+        return
     except Interrupted:
-        folder.update(status="interrupted", reason="told to stop")
+        with suppress(OSError):  # the record says so already, in other words
+            folder.update(status="interrupted", reason="told to stop")
         raise
     except Diverged as error:
-        folder.update(status="diverged", reason=str(error))
-    except Exception as error:
+        facts = {"status": "diverged", "reason": str(error)}
+    except BaseException as error:  # also SystemExit and KeyboardInterrupt: a plugin's own, as SIGINT is ignored
         status = "oom" if is_out_of_memory(error) else "failed"
-        folder.update(status=status, reason=one_line(error) + place(error, plugins), traceback=traceback.format_exc())
+        reason = printable(one_line(error) + place(error, plugins))
+        facts = {"status": status, "reason": reason, "traceback": printable(traceback.format_exc())}
+        if isinstance(error, store.CannotWrite):
+            told(folder, error)
+    try:
+        folder.update(**facts)
+    except OSError as error:
+        ending.unstored = facts
+        if "cannot write" not in facts["reason"]:
+            told(folder, error)
 
 
-def place(error: Exception, plugins: Sequence[Path]) -> str:
+def told(folder: store.RunFolder, error: Exception) -> None:
+    """Say on stderr why a run could not be stored: where there is no room left, no file says so."""
+    print(f"{folder.path.name}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Return a text that can be written as UTF-8: file names may hold bytes that are none."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def place(error: BaseException, plugins: Sequence[Path]) -> str:
     """Return the last line of a user's own file that an error passed, empty without one."""
     own = {str(path.absolute()) for path in plugins}
     frames = [
@@ -155,14 +196,9 @@ def place(error: Exception, plugins: Sequence[Path]) -> str:
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name})" if frames else ""
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether memory ran out, on the device or the host."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
 def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> list[str]:
     """Train and predict what is missing; return why some of it still is."""
-    plugins = Plugins(job.files)
+    plugins = Plugins(job.files, lazy=True)
     splits = splits_of(job, plugins)
     with arithmetic_of(job):
         train_missing(job, folder, plugins, splits, lambda share: report(0.8 * share))
@@ -227,7 +263,7 @@ def facts(run: Run) -> dict[str, Any]:
     """Return what the record says of a run before it starts."""
     names = ("method", "method_full", "dataset", "dataset_full", "seed", "key")
     return {
-        "schema": 1,
+        "schema": store.SCHEMA,
         "run": run.name,
         "identity": dict(run.identity),
         "settings": dict(run.settings),
@@ -315,15 +351,20 @@ def restored(job: Job, folder: store.RunFolder, plugins: Plugins, training: Exam
 
 @contextmanager
 def arithmetic_of(job: Job) -> Iterator[None]:
-    """Compute on a CPU with the threads of a run, which its key holds, and on a GPU in full float32."""
-    before = torch.get_num_threads()
+    """Compute on a CPU with the threads of a run, which its key holds, and on a GPU in full float32.
+
+    Whatever the plugins of another run in this process have set.
+    """
+    before, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
     if job.device == "cpu":
         torch.set_num_threads(Settings(**job.run.settings).threads)
     try:
-        with tensor_cores(tf32=False):
+        with tensor_cores(tf32=False), torch.enable_grad():
             yield
     finally:
         torch.set_num_threads(before)
+        torch.set_default_dtype(dtype)
 
 
 def attacked(job: Job, run: Run, plugins: Plugins) -> Trained:
@@ -334,11 +375,11 @@ def attacked(job: Job, run: Run, plugins: Plugins) -> Trained:
         with folder.locked() as mine:
             if mine:
                 if (record := folder.record()).get("status") != "diverged":  # it would again
-                    with recorded(folder, job.files), arithmetic_of(own):
+                    with recorded(folder, job.files), arithmetic_of(own), warnings.catch_warnings(action="default"):
                         train_missing(own, folder, plugins, splits, lambda share: None)
                     record = folder.record()
-                if record["status"] != "ok":
-                    raise NoSurrogate(f"{run.name} {record['status']}: {record['reason']}")
+                if record.get("status") != "ok":
+                    raise NoSurrogate(f"{run.name} {record.get('status')}: {record.get('reason')}")
                 memory = peak_memory(torch.device(job.device))  # of this process: of both networks
                 folder.update(status="interrupted", reason="trained to be attacked, not shown", peak_memory=memory)
         if not mine:

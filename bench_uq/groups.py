@@ -67,7 +67,7 @@ def is_group(jobs: Sequence[Job]) -> bool:
 
 def method_of(job: Job) -> Method:
     """Return the method of a job."""
-    method: Method = Plugins(job.files).spec("method", job.run.method_full).value
+    method: Method = Plugins(job.files, lazy=True).spec("method", job.run.method_full).value
     return method
 
 
@@ -100,7 +100,7 @@ def train_group(
 
 def outcomes_of(jobs: Sequence[Job], report: Callable[[float], None]) -> list[Outcome]:
     """Return what the training of all runs comes to, nothing where they cannot be trained together."""
-    plugins, settings, device = Plugins(jobs[0].files), Settings(**jobs[0].run.settings), torch.device(jobs[0].device)
+    plugins, settings, device = Plugins(jobs[0].files, lazy=True), Settings(**jobs[0].run.settings), torch.device(jobs[0].device)
     try:
         splits = [splits_of(job, plugins) for job in jobs]
         tasks = [task_of(job, plugins, own) for job, (own, _) in zip(jobs, splits, strict=True)]

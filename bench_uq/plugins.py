@@ -8,16 +8,19 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from bench_uq.contracts import Condition, Dataset, Method
-from bench_uq.errors import UsageError, one_line, unknown
+from bench_uq.errors import Interrupted, UsageError, one_line, unknown
 from bench_uq.grammar import (
     NAME,
     content_text,
@@ -54,6 +57,7 @@ class Plugins:
     """The plugins in the folders, behind entry points and in the files that the user named."""
 
     files: tuple[Path, ...] = ()
+    lazy: bool = False  # import no file but that of the plugin asked for: what it does is no matter of other runs
 
     def names(self, kind: str) -> list[str]:
         """Return the names of all plugins of a kind, sorted; files of the user are imported to see their kind."""
@@ -62,7 +66,7 @@ class Plugins:
     def spec(self, kind: str, text: str, options: Mapping[str, Any] | None = None) -> Spec:
         """Return the plugin that ``name[option=value,...]`` describes; ``options`` go before those in brackets."""
         plain, written = parse(text)
-        locations = self._locations(kind)
+        locations = self._locations(kind, plain if self.lazy else "")
         if plain not in locations:
             raise unknown(kind, plain, locations, "; --plugin FILE brings one of your own")
         module = locations[plain]()
@@ -85,7 +89,7 @@ class Plugins:
         identity = spelled(plain, value, functools.partial(content_text, kind))
         return Spec(kind, plain, name, full, identity, source_hash(module), value)
 
-    def _locations(self, kind: str) -> dict[str, Any]:
+    def _locations(self, kind: str, wanted: str = "") -> dict[str, Any]:
         package = importlib.import_module(PACKAGES[kind])
         found: dict[str, Any] = {}
         for info in pkgutil.iter_modules(package.__path__):
@@ -95,6 +99,8 @@ class Plugins:
         for entry in importlib.metadata.entry_points(group=PACKAGES[kind]):
             add(found, kind, entry.name, functools.partial(import_plugin, entry.module))
         for file in self.files:
+            if wanted and plugin_name(file) != wanted:
+                continue
             module = load_file(file)
             if classes(module, BASES[kind]):
                 add(found, kind, plugin_name(file), functools.partial(load_file, file))
@@ -120,9 +126,23 @@ def plugin_name(file: Path) -> str:
 def import_plugin(name: str) -> ModuleType:
     """Import a plugin's module, telling any error of its own in one line."""
     try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
+        with undisturbed():
+            return importlib.import_module(name)
+    except (KeyboardInterrupt, Interrupted):
+        raise
+    except BaseException as error:
         raise UsageError(f"plugin {name} fails at import: {one_line(error)}") from error
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep what an import prints off stdout, and leave the working folder and the filters of warnings as they were."""
+    folder = Path.cwd()
+    with os.fdopen(os.dup(2), "w") as stderr, redirect_stdout(stderr), warnings.catch_warnings():
+        try:
+            yield
+        finally:
+            os.chdir(folder)
 
 
 def load_file(file: Path) -> ModuleType:
@@ -163,9 +183,12 @@ def module_at(file: Path, cwd: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up there
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
+        with undisturbed():
+            spec.loader.exec_module(module)
+    except (KeyboardInterrupt, Interrupted):
+        raise
+    except BaseException as error:
+        sys.modules.pop(name, None)
         near = isinstance(error, ModuleNotFoundError) and (file.parent / f"{error.name}.py").is_file()
         hint = "; to import files beside it set PYTHONPATH to their folder" if near else ""
         raise UsageError(f"plugin {file} fails at import: {one_line(error)}{hint}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bench_uq.contracts import Condition, Method, Predictions, Task
 from bench_uq.data import Resident, laid_out
+from bench_uq.halving import Room, Work
 from bench_uq.networks import draws_at_once
 from bench_uq.seeds import seed_of
 
@@ -22,6 +23,9 @@ BLOCK = 128
 #: of them. More would need more memory and, from ten draws of 128 images of 28x28 on, gain nothing.
 TRACED_BATCHES = 10
 
+#: Share of the numbers of changed inputs that may differ where the rounding of a gradient next to 0 turns its sign.
+SIGNS = 0.01
+
 #: Inputs kept beside the predictions, for figures.
 KEPT_INPUTS = 8
 
@@ -32,12 +36,13 @@ class BadDraws(Exception):
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained method: its networks in evaluation, one a member, and the run's seed."""
+    """A trained method: its networks in evaluation, one a member, the run's seed and the memory it has room in."""
 
     method: Method
     task: Task
     nets: nn.ModuleList
     seed: int
+    room: Room = field(default_factory=Room, compare=False, repr=False)
 
     def shares(self, count: int) -> Iterator[tuple[nn.Module, int]]:
         """Yield each member with its share of the draws; the first get what does not divide evenly."""
@@ -107,16 +112,27 @@ def predict_changed(trained: Trained, change: Change, data: Resident, count: int
     blocks: list[list[dict[str, Tensor]]] = [[] for _ in levels]
     shown: list[list[Tensor]] = [[] for _ in levels]
     for index, (inputs, targets) in enumerate(whole_blocks(data, count)):
-        seed = seed_of(trained.seed, "condition", change.name, index)
-        torch.manual_seed(seed)
-        generator = torch.Generator().manual_seed(seed)
-        changed = change.condition.changed(change.seen.chunks, inputs, targets, levels, generator)
-        for at, images in enumerate(changed):
-            images = laid_out(check_changed(images.detach(), inputs, levels[at]))
+        for at, images in enumerate(change_block(trained, change, inputs, targets, index)):
+            images = laid_out(check_changed(images, inputs, levels[at]))
             block = predict_block(trained, images, targets, draws, index)
             blocks[at].append(block | {"distance": (images - inputs).abs().flatten(1).amax(1)})
             shown[at].append(kept(images, index))
     return [joined(part, count, torch.cat(inputs)[:count]) for part, inputs in zip(blocks, shown, strict=True)]
+
+
+def change_block(trained: Trained, change: Change, inputs: Tensor, targets: Tensor, index: int) -> list[Tensor]:
+    """Return the changed inputs of one block, one batch a level; a stream of its own makes its noise."""
+    seed = seed_of(trained.seed, "condition", change.name, index)
+
+    def compute(start: int, stop: int) -> list[Tensor]:
+        torch.manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
+        shown, labels = inputs[start:stop], targets[start:stop]
+        changed = change.condition.changed(change.seen.chunks, shown, labels, change.levels, generator)
+        return [images.detach() for images in changed]
+
+    work = Work(f"{change.name} at {[*change.levels]}", compute, compute, SIGNS)
+    return trained.room.done(work, len(inputs))
 
 
 def kept(inputs: Tensor, index: int) -> Tensor:
@@ -143,9 +159,25 @@ def predict_block(
     trained: Trained, inputs: Tensor, targets: Tensor | None, draws: int, index: int
 ) -> dict[str, Tensor]:
     """Return the mixture of one block; its noise depends on the run seed and the block alone, on no condition."""
-    torch.manual_seed(seed_of(trained.seed, "predict", index))
-    with torch.inference_mode():
-        stored = trained.task.likelihood.mixture(trained.draws(inputs, draws), targets)
+    likelihood, names = trained.task.likelihood, list[str]()
+
+    def drawn(start: int, stop: int) -> Tensor:
+        torch.manual_seed(seed_of(trained.seed, "predict", index))
+        return trained.draws(inputs[start:stop], draws)
+
+    def compute(start: int, stop: int) -> list[Tensor]:
+        # In parts without inference mode, in which an operation hides the random ones that it is made of.
+        with torch.inference_mode(stop - start == len(inputs)), torch.no_grad():
+            stored = likelihood.mixture(drawn(start, stop), None if targets is None else targets[start:stop])
+        names[:] = stored
+        return list(stored.values())
+
+    @torch.no_grad()
+    def evidence(start: int, stop: int) -> list[Tensor]:
+        return [drawn(start, stop).transpose(0, 1)]
+
+    found = trained.room.done(Work(f"{draws} draws", compute, evidence), len(inputs))
+    stored = dict(zip(names, found, strict=True))
     if targets is not None:
         stored["targets"] = targets
     return stored

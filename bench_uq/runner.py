@@ -19,7 +19,8 @@ from typing import Any
 from tqdm import tqdm
 
 from bench_uq import store
-from bench_uq.execute import Interrupted, Job, execute
+from bench_uq.execute import UNFINISHED, Job, execute, facts
+from bench_uq.errors import Interrupted
 from bench_uq.groups import grouped, is_group, train_group
 
 #: What every run would import again, for seconds each: an optimiser imports torch._dynamo on first use, and datasets
@@ -39,6 +40,10 @@ class Stopped(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
+
+
+class SchedulerLost(Exception):
+    """The scheduler of a cluster does not answer any more."""
 
 
 @dataclass
@@ -74,7 +79,9 @@ def run_all(
             for worker in ended(working):
                 working.remove(worker)
                 for index, job in enumerate(worker.jobs):
-                    record = worker.results[index] if index in worker.results else killed(worker, job, timeout)
+                    late = timeout if worker.told is not None else None
+                    known = index in worker.results
+                    record = worker.results[index] if known else killed(job, worker.process.exitcode, late)
                     if record is None:
                         time.sleep(PATIENCE)
                         waiting.append((job,))
@@ -148,7 +155,7 @@ def child(jobs: tuple[Job, ...], connection: Connection) -> None:
     """Do jobs in the child process and send back their records; what a plugin prints goes to stderr."""
     os.setsid()
     threading.Thread(target=die_with_parent, daemon=True).start()
-    sys.stdout = sys.stderr
+    os.dup2(2, 1)
 
     def report(share: float) -> None:
         connection.send(("progress", share))
@@ -202,19 +209,25 @@ def ended(working: Sequence[Worker]) -> list[Worker]:
     return over
 
 
-def killed(worker: Worker, job: Job, timeout: float = math.inf) -> dict[str, Any]:
-    """Record a run whose process died without a word, or was stopped for taking longer than so many seconds."""
-    code = worker.process.exitcode
+def killed(job: Job, code: int, timeout: float | None = None) -> dict[str, Any]:
+    """Record a run whose process ended with a code, not a word, or was stopped for its time of so many seconds."""
     known = {number.value: number.name for number in signal.Signals}
     ending = f"was killed by {known.get(-code, f'signal {-code}')}" if code < 0 else f"exited with {code}"
-    late = f"took longer than the {timeout:g} s of --timeout"
-    failed = {"status": "failed", "reason": late if worker.told is not None else f"its process {ending}"}
-    folder = store.run_folder(job.folder, job.run.name)
+    reason = f"its process {ending}" if timeout is None else f"took longer than the {timeout:g} s of --timeout"
+    record = store.run_folder(job.folder, job.run.name).record()
+    told = record.get("status") == "interrupted" and record.get("reason") != UNFINISHED
+    if code == 0 and told and timeout is None:
+        return record  # it was told to stop from outside, and said so
+    return failed(job, reason)
+
+
+def failed(job: Job, reason: str) -> dict[str, Any]:
+    """Record that a run has failed, where no other process is at it, and return its record."""
+    folder, ending = store.run_folder(job.folder, job.run.name), {"status": "failed", "reason": reason}
     with folder.locked() as mine:
         record = folder.record()
-        if code == 0 and record.get("status") == "interrupted" and worker.told is None:
-            return record  # it was told to stop from outside, and said so
-        return folder.update(**failed) if mine else {**record, **failed}
+        known = {} if record.get("key") == job.run.key else facts(job.run)  # it may have died before it said who it is
+        return folder.update(**known, **ending) if mine else {**record, **ending}
 
 
 @contextmanager

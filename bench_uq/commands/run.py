@@ -6,7 +6,8 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,25 @@ import click
 from bench_uq.commands.options import FAILED, data_option, listed, plugin_option, results_option, suite_option
 from bench_uq.completion import plugin_names, settings
 from bench_uq.errors import UsageError
-from bench_uq.folders import writable
+from bench_uq.folders import enclosed
 
 if TYPE_CHECKING:
     from bench_uq.config import Suite
+    from bench_uq.contents import Contents
     from bench_uq.execute import Job
     from bench_uq.plan import Run
     from bench_uq.plugins import Plugins
+
+#: Does jobs, and tells how each ended: (jobs, finished=) -> None.
+Work = Callable[..., None]
+
+
+def shard_number(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Return which of how many shards is to be done, None without the option."""
+    from bench_uq.shards import read_shard
+
+    del context, parameter
+    return None if value is None else read_shard(value)
 
 
 @click.command()
@@ -59,7 +72,22 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Stop a run that takes longer; it has failed, and is gone on with the next time. [default: none]",
 )
+@click.option(
+    "--cluster",
+    metavar="ADDRESS|local[:N]|FILE.json",
+    help="Hand the runs to the workers of dask: a scheduler's address or file, or N workers that are started here.",
+)
+@click.option("--tls-ca", type=click.Path(path_type=Path), metavar="FILE", help="Of a scheduler at tls://...")
+@click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="and your own certificate")
+@click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="and its key.")
+@click.option("--insecure", is_flag=True, help="Join a cluster that other machines can reach without TLS.")
 @click.option("--no-score", is_flag=True, help="Leave scoring to bench-uq score.")
+@click.option(
+    "--shard",
+    callback=shard_number,
+    metavar="K/N",
+    help="Do the K-th of N parts of the runs alone, unscored, for arrays of jobs; bench-uq merge joins their results.",
+)
 def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None, **flags: Any) -> None:
     """Train each method on each dataset over the seeds, show it every condition, score what it predicts."""
     from bench_uq.config import read_suite, suite_path
@@ -67,27 +95,37 @@ def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None
     from bench_uq.plan import make_plan
     from bench_uq.plugins import Plugins
     from bench_uq.references import check_names, hand_on, read_references
+    from bench_uq.shards import shard_of
+    from bench_uq.store import check_schema
 
     known = Plugins(tuple(flags["plugins"]))
     changes = {"set": flags["assignments"], **{key: flags[key] for key in ("methods", "datasets", "seeds", "network")}}
     chosen = read_suite(suite, changes)
     references = read_references(suite_path(suite))
     check_names(references, known)
-    folder = writable(results / suite_folder_name(chosen))
+    folder = enclosed(results / suite_folder_name(chosen))
     contents = Contents(data_dir, results / ".contents.json")
     runs = make_plan(chosen, known, contents, notice=lambda text: click.echo(text, err=True))
     how = {"force": flags["force"], "checkpoint_every": finite("--checkpoint-every", flags["checkpoint_every"])}
-    planned = make_jobs(runs, folder, data_dir, known, choose_device(device), how)
-    at_once = jobs or default_jobs(planned)
-    if flags["dry_run"]:
-        dry_run(planned, at_once)
-        return
-    contents.remember()
-    if folder.name == chosen.name:  # published values are of test splits
-        hand_on(references, folder)
+    check_schema(folder, [run.name for run in runs])
+    mine = shard_of(runs, *flags["shard"]) if flags["shard"] else runs
+    if not mine:
+        click.echo(f"nothing to do: {len(runs)} runs are fewer than {flags['shard'][1]} shards", err=True)
     timeout = math.inf if flags["timeout"] is None else finite("--timeout", flags["timeout"])
-    failed = do(planned, at_once, chosen.description, repeatable(suite, chosen, device, flags), timeout)
-    if not flags["no_score"]:
+    if flags["dry_run"]:
+        planned = make_jobs(mine, folder, data_dir, known, choose_device(device), how)
+        dry_run(planned, jobs or default_jobs(mine, choose_device(device)))
+        return
+    with workplace(flags, device, jobs, contents, mine, timeout) as (chosen_device, work):
+        contents.remember()
+        if folder.name == chosen.name:  # published values are of test splits
+            hand_on(references, folder)
+        remember(runs, folder, chosen.description, repeatable(suite, chosen, device, flags))
+        planned = make_jobs(mine, folder, data_dir, known, chosen_device, how)
+        failed = do(planned, work)
+    if flags["shard"]:
+        click.echo(how_to_join(flags["shard"], folder), err=True)
+    elif not flags["no_score"]:
         from bench_uq.score import score as score_folder
 
         score_folder(folder)
@@ -100,6 +138,31 @@ def suite_folder_name(suite: Suite) -> str:
     return f"{suite.name}-validation" if suite.settings.evaluate_on == "validation" else suite.name
 
 
+@contextmanager
+def workplace(
+    flags: Mapping[str, Any], device: str, jobs: int | None, contents: Contents, runs: list[Run], timeout: float
+) -> Iterator[tuple[str, Work]]:
+    """Yield the device of the runs, and what does jobs there: the processes of this machine, or the cluster."""
+    from functools import partial
+
+    tls = {name: flags[f"tls_{name}"] for name in ("ca", "cert", "key")}
+    if not flags["cluster"]:
+        if flags["insecure"] or any(tls.values()):
+            raise UsageError("--insecure, --tls-ca, --tls-cert and --tls-key are for --cluster")
+        from bench_uq.runner import run_all
+
+        chosen = choose_device(device)
+        yield chosen, partial(run_all, at_once=jobs or default_jobs(runs, chosen), timeout=timeout)
+        return
+    from bench_uq.cluster import client, connection
+
+    place = connection.parse_place(flags["cluster"])
+    room = len(connection.gpus()) if device != "cpu" else 0
+    with connection.connected(place, tls, flags["insecure"], room or default_jobs(runs, "cpu")) as dask:
+        chosen, limit = client.choose_device(device, dask), None if math.isinf(timeout) else timeout
+        yield chosen, partial(client.run_all, dask, contents, at_once=jobs, timeout=limit)
+
+
 def choose_device(name: str) -> str:
     """Return the device to run on: CUDA when there and not refused."""
     import torch
@@ -109,13 +172,13 @@ def choose_device(name: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
-def default_jobs(planned: list[Job]) -> int:
+def default_jobs(runs: list[Run], device: str) -> int:
     """Return how many runs go at a time: what the cores allow, one on a GPU."""
-    if planned[0].device != "cpu":
+    if not runs or device != "cpu":  # none: a shard beyond the last run
         return 1
-    threads = max(job.run.settings["threads"] for job in planned)
+    threads = max(run.settings["threads"] for run in runs)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(len(planned), cores // threads))
+    return max(1, min(len(runs), cores // threads))
 
 
 def finite(option: str, value: float) -> float:
@@ -157,16 +220,29 @@ def repeatable(suite: str, chosen: Suite, device: str, flags: Mapping[str, Any])
     return shlex.join(parts)
 
 
-def do(planned: list[Job], at_once: int, description: str, command: str, timeout: float) -> int:
-    """Do the jobs that are not stored, a line each, and return how many failed."""
-    from bench_uq import store
-    from bench_uq.execute import complete
+def remember(runs: list[Run], folder: Path, description: str, command: str) -> None:
+    """Lay the runs of a suite into the stored plan, those of other shards too: what is never made shows as missing."""
     from bench_uq.plan import plan_entry
-    from bench_uq.runner import Stopped, run_all
+    from bench_uq.store import merge_plan
 
-    runs = [job.run for job in planned]
     entries = {f"{run.method}|{run.dataset}|{run.seed}": plan_entry(run) | {"command": command} for run in runs}
-    store.merge_plan(planned[0].folder, entries, description=description)
+    merge_plan(folder, entries, description=description)
+
+
+def how_to_join(shard: tuple[int, int], folder: Path) -> str:
+    """Return the line that a shard ends with."""
+    root = shlex.quote(str(folder.parent))
+    return (
+        f"shard {shard[0]}/{shard[1]} is done; after the last: bench-uq merge DIR... --results OUT, "
+        f"or where all share {root}: bench-uq score --suite {folder.name} --results {root}"
+    )
+
+
+def do(planned: list[Job], work: Work) -> int:
+    """Do the jobs that are not stored, a line each, and return how many failed."""
+    from bench_uq.execute import complete
+    from bench_uq.runner import SchedulerLost, Stopped
+
     todo = [job for job in planned if job.force or not complete(job)]
     for job in planned:
         if job not in todo:
@@ -179,10 +255,13 @@ def do(planned: list[Job], at_once: int, description: str, command: str, timeout
         click.echo(f"{job.run.name}  {verdict(record)}")
 
     try:
-        run_all(todo, at_once, finished, timeout)
+        work(todo, finished=finished)
     except Stopped as stop:
         click.echo("interrupted; finished runs are kept, the same command goes on", err=True)
         sys.exit(stop.code)
+    except SchedulerLost as error:
+        click.echo(f"Error: {error}; finished runs are kept, the same command goes on", err=True)
+        sys.exit(FAILED)
     return failed
 
 

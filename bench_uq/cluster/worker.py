@@ -1,0 +1,149 @@
+"""What a worker does: a run in a process below it, watched; functions of plain dictionaries, which the client calls."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench_uq import store
+from bench_uq.cluster.message import packed_folder, plain_job, source, unpacked_folder, unpacked_job
+from bench_uq.execute import Job
+from bench_uq.runner import GRACE, killed
+
+#: Seconds between two looks at whether a run is still wanted.
+LOOK = 0.5
+
+
+class Unfit(Exception):
+    """The worker cannot do what it is asked; says why."""
+
+
+def describe() -> dict[str, Any]:
+    """Return what the client must know of a worker: its source, torch and devices."""
+    asking = "import torch; print(torch.cuda.device_count(), torch.__version__)"
+    done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True)
+    gpus, torch = done.stdout.split() if done.returncode == 0 else (0, "")
+    return {**source(), "torch": torch, "gpus": int(gpus)}
+
+
+def shares(marker: Mapping[str, str]) -> bool:
+    """Return whether the client's file is on this machine too."""
+    with suppress(OSError):
+        return Path(marker["path"]).read_text() == marker["token"]
+    return False
+
+
+def do_run(packed: dict[str, Any]) -> dict[str, Any]:
+    """Do a run and return its ``record``, None where another process is at it.
+
+    Where this worker does not see the folder of results, also ``folders``: what is to be stored of the run, and of
+    those whose networks it attacks, by their names.
+    """
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+    place = Path(worker.local_directory) / "bench-uq"
+    if packed["source"] != source():
+        raise Unfit(f"{worker.address} has another bench-uq than the client: {source()['version']}, or changed files")
+    shared = shares(packed["marker"])
+    folder = Path(packed["job"]["folder"])
+    root = Path(os.environ.get("BENCH_UQ_DATA") or packed["job"]["root"])
+    own = folder if shared else place / "results" / folder.name
+    job = unpacked_job(packed["job"], own, root, place / "files")
+    if not shared:
+        for name, stored in packed["stored"].items():
+            unpacked_folder(stored, store.run_folder(own, name))
+
+    def wanted() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is not None and task.state == "executing"
+
+    def report(share: float) -> None:
+        worker.log_event(packed["topic"], {"run": job.run.name, "share": share})
+
+    checks = {"contents": packed["contents"], "remembered": str(place / "contents.json")}
+    record = watched(job, checks, packed["timeout"], report, wanted)
+    if shared or record is None:
+        return {"record": record}
+    names = [job.run.name, *(shown.surrogate.name for shown in job.run.shown if shown.surrogate)]
+    folders = {name: packed_folder(store.run_folder(own, name)) for name in dict.fromkeys(names)}
+    shutil.rmtree(own / "runs" / job.run.name, ignore_errors=True)
+    return {"record": record, "folders": folders}
+
+
+def watched(
+    job: Job,
+    checks: Mapping[str, Any],
+    timeout: float | None,
+    report: Callable[[float], None],
+    wanted: Callable[[], bool],
+) -> dict[str, Any] | None:
+    """Do a run in a process of its own and return its record; it is stopped when its time is up or it is not wanted."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench_uq.cluster.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    due = time.monotonic() + timeout if timeout else None
+    told: float | None = None
+    late = False
+    message: dict[str, Any] = {}
+    try:
+        content = json.dumps({"job": plain_job(job), **checks}).encode()
+        with suppress(BrokenPipeError):  # it ended at once: told below, by its code
+            process.stdin.write(len(content).to_bytes(8, "big") + content)
+            process.stdin.flush()
+        rest = b""
+        while True:
+            if select.select([process.stdout], [], [], LOOK)[0]:
+                part = os.read(process.stdout.fileno(), 1 << 16)
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines:
+                    said = json.loads(line)
+                    message |= said
+                    if "progress" in said:
+                        report(said["progress"])
+                if not part:
+                    break
+            if process.poll() is not None and not select.select([process.stdout], [], [], 0)[0]:
+                break  # a process that it left behind may hold the other end
+            now = time.monotonic()
+            late = late or (due is not None and now > due)
+            if told is None and (late or not wanted()):
+                told = now
+                process.terminate()
+            elif told is not None and now > told + GRACE:
+                sweep(process)
+    finally:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE if told is None else max(0.0, told + GRACE - time.monotonic()))
+        sweep(process)
+        code = process.wait()
+        process.stdin.close()
+        process.stdout.close()
+    if "unfit" in message:
+        raise Unfit(message["unfit"])
+    if "record" in message:
+        record: dict[str, Any] | None = message["record"]
+        return record
+    return killed(job, code, timeout if late else None)
+
+
+def sweep(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and what it left behind."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,568 @@
+"""Suites that were run in parts and joined: real runs, through the command line."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bench_uq import merge
+from bench_uq.cli import main
+from bench_uq.store import NETWORK, PLAN, RECORD, TRAINING, RunFolder, run_folder
+
+SUITE = """
+extends = "quick"
+methods = ["dropout", "map"]
+seeds = [0, 1]
+[settings]
+draws = 2
+train_images = 200
+attack_images = 100
+[settings.dropout]
+epochs = 1
+[settings.map]
+epochs = 1
+[conditions]
+fgsm = [0, 0.1]
+"transfer[start=clean,steps=2]" = [0.1]
+"""
+REFERENCE = "dataset,method,metric,value,source,certainty\ndigits,map,accuracy,0.9,Someone 2020,seen\n"
+DERIVED = ("scores.csv", "curves.csv", "environment.json", "examples.npz", "reference.csv", PLAN)
+#: Columns of runs.csv that are never the same twice.
+MEASURED = ("train_seconds", "predict_seconds", "peak_memory", "seconds_per_1000")
+#: Which runs shard 1, 2 and 3 of 3 have; the first two train a map to attack it.
+SHARDS = (["dropout-digits-s0", "map-digits-s1"], ["dropout-digits-s1"], ["map-digits-s0"])
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a run of the suite in a folder."""
+    command = [sys.executable, "-m", "bench_uq", "run", "--suite", "tiny.toml", "--device", "cpu", *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Wait for a run, and return what it printed."""
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    return out, err
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the suite run as a whole in ``whole``, and in three shards."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "tiny.toml").write_text(SUITE)
+    (folder / "tiny.reference.csv").write_text(REFERENCE)
+    for pair in ((), (1,)), ((2,), (3,)):
+        where = [(f"shard-{k[0]}", f"--shard={k[0]}/3") if k else ("whole",) for k in pair]
+        for process in [start(folder, "--results", *arguments) for arguments in where]:
+            ended(process)
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of that folder to change, the one that is worked in."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def merged(*roots: str, code: int = 0, out: str = "out", score: bool = False) -> Result:
+    """Merge results roots."""
+    done = CliRunner().invoke(main, ["merge", *roots, "--results", out, *(() if score else ("--no-score",))])
+    assert done.exit_code == code, done.output
+    return done
+
+
+def tree(*folders: Path) -> dict[str, bytes]:
+    """Return all files that lie in folders, locks aside, links by where they lead."""
+    paths = [path for folder in folders for path in folder.rglob("*") if path.is_symlink() or path.is_file()]
+    return {
+        str(path): os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+        for path in paths
+        if ".lock" not in str(path)
+    }
+
+
+def rows(folder: Path, *without: str) -> list[dict[str, str]]:
+    """Return runs.csv without some columns."""
+    lines = csv.DictReader((folder / "tiny" / "runs.csv").read_text().splitlines())
+    return [{name: value for name, value in row.items() if name not in without} for row in lines]
+
+
+def stored(root: str, run: str) -> RunFolder:
+    """Return the folder of a run by the beginning of its name."""
+    (path,) = Path(root, "tiny", "runs").glob(f"{run}-*")
+    return RunFolder(path)
+
+
+def assert_whole(folder: Path) -> None:
+    """Check that ``out`` is the suite that was run as a whole."""
+    for name in DERIVED:
+        assert (folder / "out" / "tiny" / name).read_bytes() == (folder / "whole" / "tiny" / name).read_bytes(), name
+    assert rows(folder / "out", *MEASURED) == rows(folder / "whole", *MEASURED)
+
+
+def test_three_shards_are_the_suite(folder: Path) -> None:
+    """Three shards in folders of their own, one attacking another's networks, join to the whole suite bit for bit."""
+    before = tree(*(folder / f"shard-{part}" for part in (1, 2, 3)))
+    done = merged("shard-1", "shard-2", "shard-3", score=True)
+    assert done.stdout == "tiny: 4 runs from 3 folders, 0 conflicts, 0 missing\n"
+    assert done.stderr == ""
+    assert_whole(folder)
+    assert stored("shard-1", "map-digits-s0").record()["reason"] == "trained to be attacked, not shown"
+    for path in (folder / "whole" / "tiny" / "runs").glob("*/*.[ns]*"):
+        same = folder / "out" / path.relative_to(folder / "whole")
+        assert path.name == "scored.json" or same.read_bytes() == path.read_bytes()
+    assert tree(*(folder / f"shard-{part}" for part in (1, 2, 3))) == before
+
+
+def test_merging_again_changes_nothing(folder: Path) -> None:
+    """It leaves every byte, also where the folder to merge into is one of them by another name, or one stands twice."""
+    merged("shard-1", "shard-2", "shard-3", score=True)
+    before = tree(folder / "out")
+    stamps = {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*.npz") if path.name != "examples.npz"}
+    done = merged("shard-1", "shard-2", "shard-3", score=True)
+    assert done.stdout == "tiny: 4 runs from 3 folders, 0 conflicts, 0 missing\n"
+    Path("alias").symlink_to("out")
+    again = merged("alias", "shard-3", "shard-3/", score=True)
+    assert again.stdout == "tiny: 4 runs from 2 folders, 0 conflicts, 0 missing\n"
+    assert tree(folder / "out") == before
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    merged("shard-2", "shard-1", "shard-3", out="shard-1", score=True)
+    assert rows(folder / "shard-1", *MEASURED) == rows(folder / "whole", *MEASURED)
+
+
+def test_overlapping_shards(folder: Path) -> None:
+    """Runs that several folders hold are kept once, those of the first with its seconds."""
+    done = merged("whole", "shard-2", "shard-1", score=True)
+    assert done.stdout == "tiny: 4 runs from 3 folders, 0 conflicts, 0 missing\n"
+    assert_whole(folder)
+    assert rows(folder / "out") == rows(folder / "whole")
+
+
+@pytest.mark.parametrize(("part", "status"), [(2, "missing"), (3, "interrupted")])
+def test_a_lost_shard_is_seen(folder: Path, part: int, status: str) -> None:
+    """Its runs are rows without scores: missing, or trained only to be attacked by another shard's."""
+    (lost,) = SHARDS[part - 1]
+    done = merged(*(f"shard-{other}" for other in (1, 2, 3) if other != part), score=True)
+    assert done.stdout == f"tiny: 4 runs from 2 folders, 0 conflicts, {int(status == 'missing')} missing\n"
+    found = {row["run"].rsplit("-", 1)[0]: row["status"] for row in rows(folder / "out")}
+    assert found == {run: status if run == lost else "ok" for shard in SHARDS for run in shard}
+    assert f"{lost}-" not in "".join(line for line in (folder / "out" / "tiny" / "scores.csv").read_text().splitlines())
+
+
+def test_shards_may_share_a_folder(made: Path, tmp_path: Path) -> None:
+    """Three shards at once in one folder, and one that has nothing to do, are scored to the whole suite."""
+    for name in ("tiny.toml", "tiny.reference.csv"):
+        shutil.copy(made / name, tmp_path)
+    shards = [start(tmp_path, "--results", "out", "--jobs", "1", "--shard", f"{part}/3") for part in (1, 2, 3)]
+    for process, names in zip(shards, SHARDS, strict=True):
+        out, err = ended(process)
+        assert sorted(line.split()[0].rsplit("-", 1)[0] for line in out.splitlines()) == names
+        assert err.splitlines()[-1].endswith(
+            "bench-uq merge DIR... --results OUT, or where all share out: bench-uq score --suite tiny --results out"
+        )
+    out, err = ended(start(tmp_path, "--results", "out", "--shard", "5/5"))
+    assert out == ""
+    assert err.splitlines()[0] == "nothing to do: 4 runs are fewer than 5 shards"
+    assert not (tmp_path / "out" / "tiny" / "scores.csv").exists()
+    assert CliRunner().invoke(main, ["score", "--suite", "tiny", "--results", str(tmp_path / "out")]).exit_code == 0
+    shutil.copytree(made / "whole", tmp_path / "whole")
+    assert_whole(tmp_path)
+
+
+def test_a_shard_without_runs_can_be_merged(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stores the plan alone, of which all runs are missing; --dry-run of another prints its runs alone."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(SUITE)
+    ended(start(tmp_path, "--results", "empty", "--shard", "9/9"))
+    assert merged("empty", score=True).stdout == "tiny: 4 runs from 1 folder, 0 conflicts, 4 missing\n"
+    assert [row["status"] for row in rows(tmp_path / "out")] == ["missing"] * 4
+    out, _ = ended(start(tmp_path, "--results", "none", "--shard", "1/3", "--dry-run"))
+    assert [line.split()[0].rsplit("-", 1)[0] for line in out.splitlines()[:-1]] == SHARDS[0]
+    assert out.splitlines()[-1].startswith("2 runs, about ")
+    assert not (tmp_path / "none").exists()
+
+
+def copies(run: str) -> tuple[RunFolder, RunFolder]:
+    """Return a run of shard 1 in two copies of that shard."""
+    for name in ("a", "b"):
+        shutil.copytree("shard-1", name)
+    return stored("a", run), stored("b", run)
+
+
+def test_parts_of_one_run_are_united(folder: Path) -> None:
+    """Two folders that each show a part of the conditions make one run that has them all, and the seconds of each."""
+    one, other = copies("dropout-digits-s0")
+    whole = one.record()
+    for copy, first in (one, "clean"), (other, "fgsm"):
+        gone = [name for name in whole["files"] if name.endswith(".npz") and name.startswith(first)]
+        copy.forget(gone)
+        seconds = {name: value for name, value in whole["predict_seconds"].items() if name not in gone}
+        copy.update(status="interrupted", reason="told to stop", predict_seconds=seconds)
+    merged("a", "b")
+    record = stored("out", "dropout-digits-s0").record()
+    assert record == whole | {"status": "interrupted", "reason": "told to stop"}
+    assert all(stored("out", "dropout-digits-s0").holds(name) for name in record["files"])
+
+
+def change(folder: RunFolder, name: str) -> None:
+    """Replace a stored file by another whole one."""
+    folder.add_file(name, (folder.path / name).read_bytes() + b"other")
+
+
+@pytest.mark.parametrize("what", ["network", "clean", "identity"])
+def test_a_contradiction_is_told(folder: Path, what: str) -> None:
+    """Of two networks, predictions or identities the first given stays, is not mixed with the other, and exit is 1."""
+    one, other = copies("dropout-digits-s0")
+    if what == "identity":
+        other.update(key="0" * 64)
+    else:
+        change(other, next(name for name in other.record()["files"] if name.startswith(what)))
+    for first, second in (one, other), (other, one):
+        roots = [copy.path.parents[2].name for copy in (first, second)]
+        shutil.rmtree("out", ignore_errors=True)
+        for _ in range(2):
+            done = merged(*roots, code=1)
+            assert done.stdout == "tiny: 4 runs from 2 folders, 1 conflict, 1 missing\n"
+            told = f"conflict: tiny/{one.path.name}: the {what}"
+            assert done.stderr.startswith(told)
+            assert done.stderr.count("\n") == 1
+            assert stored("out", "dropout-digits-s0").record() == first.record()
+        kept = stored("out", "dropout-digits-s0")
+        assert {path.name for path in kept.path.iterdir()} == {RECORD, *first.record()["files"]}
+        assert all(kept.holds(name) for name in first.record()["files"])
+
+
+def test_plans_that_contradict_each_other(folder: Path) -> None:
+    """The first plan stays, the other's run is kept beside as superseded, and exit is 1."""
+    plan = json.loads(Path("shard-2/tiny", PLAN).read_text())
+    entry = plan["runs"]["dropout|digits|1"]
+    entry["run"] = entry["run"][:-8] + "0" * 8
+    Path("shard-2/tiny", PLAN).write_text(json.dumps(plan))
+    run = stored("shard-2", "dropout-digits-s1")
+    run.update(run=entry["run"])
+    run.path.rename(run.path.with_name(entry["run"]))
+    done = merged("shard-1", "shard-2", "shard-3", code=1, score=True)
+    assert done.stdout == "tiny: 4 runs from 3 folders, 1 conflict, 1 missing\n"
+    assert f"conflict: tiny/{entry['run']}: the planned run of shard-2 is not that of shard-1" in done.stderr
+    assert [row["status"] for row in rows(folder / "out") if row["run"] == entry["run"]] == ["superseded"]
+
+
+def test_a_surrogate_of_another_network(folder: Path) -> None:
+    """Of two trainings the one that was shown everything stays, though named last: with it all its predictions."""
+    change(stored("shard-1", "map-digits-s0"), NETWORK)
+    done = merged("shard-1", "shard-2", "shard-3", code=1)
+    assert done.stdout == "tiny: 4 runs from 3 folders, 1 conflict, 0 missing\n"
+    assert stored("out", "map-digits-s0").record() == stored("shard-3", "map-digits-s0").record()
+    merged("shard-1", out="late")
+    merged("shard-3", out="late", code=1)
+    assert stored("late", "map-digits-s0").record() == stored("shard-3", "map-digits-s0").record()
+    assert all(
+        stored("late", "map-digits-s0").holds(name) for name in stored("late", "map-digits-s0").record()["files"]
+    )
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda content: content[:-1],
+    "flipped": lambda content: content[:60] + bytes([content[60] ^ 1]) + content[61:],
+    "empty": lambda content: b"",
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+@pytest.mark.parametrize("file", [NETWORK, TRAINING, "clean"])
+def test_a_damaged_file_is_left_out(folder: Path, file: str, how: str) -> None:
+    """It is told, stays where it is, makes the run unfinished, and comes from another folder that has it whole."""
+    run = stored("shard-2", "dropout-digits-s1")
+    name = next(name for name in run.record()["files"] if name.startswith(file))
+    (run.path / name).write_bytes(DAMAGE[how]((run.path / name).read_bytes()))
+    before = tree(folder / "shard-2")
+    done = merged("shard-2", code=1)
+    assert done.stderr == f"left out: {run.path / name}: damaged\n"
+    record = stored("out", "dropout-digits-s1").record()
+    assert name not in record["files"]
+    assert not (stored("out", "dropout-digits-s1").path / name).exists()
+    assert (record["status"], record["reason"][:14]) == ("interrupted", "1 of its files")
+    assert tree(folder / "shard-2") == before
+    merged("shard-2", "whole")
+    mended = stored("out", "dropout-digits-s1")
+    assert mended.record() == stored("whole", "dropout-digits-s1").record()
+    assert all(mended.holds(name) for name in mended.record()["files"])
+
+
+def test_damage_where_results_are_joined(folder: Path) -> None:
+    """A damaged file there is set aside, and comes from the others again; what a killed merge left goes."""
+    merged("shard-2")
+    run = stored("out", "dropout-digits-s1")
+    (run.path / NETWORK).write_bytes(b"")
+    left = run.path / f".{NETWORK}.00000000.part"
+    left.write_bytes(b"half")
+    merged("shard-2")
+    assert not left.exists()
+    assert run.holds(NETWORK)
+    assert (run.path / f"{NETWORK}.corrupt").exists()
+    assert run.record() == stored("shard-2", "dropout-digits-s1").record()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "[" * 100_000, '{"files": {}, "status": "ok", "x": 1e999}'])
+def test_a_damaged_record_or_plan(folder: Path, content: str) -> None:
+    """A run whose record cannot be read is left out and missing; so is a plan; both are told and left as they are."""
+    run = stored("shard-2", "dropout-digits-s1")
+    (run.path / RECORD).write_text(content)
+    Path("shard-3/tiny", PLAN).write_text(content)
+    done = merged("shard-1", "shard-2", "shard-3", code=1)
+    assert done.stdout == "tiny: 4 runs from 3 folders, 0 conflicts, 1 missing\n"
+    assert sorted(done.stderr.splitlines()) == [
+        f"left out: {run.path / RECORD}: damaged",
+        "left out: shard-3/tiny/plan.json: damaged",
+    ]
+    assert (run.path / RECORD).read_text() == content
+
+
+def test_statuses(folder: Path) -> None:
+    """Finished wins over failed, that over interrupted, in any order; a process killed at its start stays a row."""
+    one, other = copies("dropout-digits-s0")
+    one.update(status="failed", reason="no")
+    for roots in ("a", "shard-1"), ("shard-1", "a"):
+        shutil.rmtree("out", ignore_errors=True)
+        merged(*roots)
+        assert stored("out", "dropout-digits-s0").record()["status"] == "ok"
+    other.update(status="interrupted", reason="told to stop")
+    for roots in ("a", "b"), ("b", "a"):
+        shutil.rmtree("out", ignore_errors=True)
+        merged(*roots)
+        assert stored("out", "dropout-digits-s0").record()["reason"] == "no"
+    (one.path / RECORD).unlink()
+    one.update(status="oom", reason="killed")
+    shutil.rmtree("out")
+    merged("a", score=True)
+    (row,) = (row for row in rows(folder / "out") if row["run"] == one.path.name)
+    assert (row["status"], row["reason"]) == ("oom", "killed")
+
+
+def test_a_checkpoint_comes_with_a_run_that_is_unfinished(folder: Path) -> None:
+    """It is taken where no folder has the trained network, and goes when one has."""
+    one, other = copies("dropout-digits-s0")
+    record = one.record()
+    one.forget(record["files"])
+    one.add_file(merge.CHECKPOINT, b"state", status="interrupted", reason="told to stop")
+    merged("a")
+    assert stored("out", "dropout-digits-s0").holds(merge.CHECKPOINT)
+    merged("shard-1")
+    assert stored("out", "dropout-digits-s0").record() == record
+    assert not (stored("out", "dropout-digits-s0").path / merge.CHECKPOINT).exists()
+    other.add_file(merge.CHECKPOINT, b"left by a process that was killed")
+    merged("b", out="late")
+    assert not (stored("late", "dropout-digits-s0").path / merge.CHECKPOINT).exists()
+
+
+def test_a_run_of_another_process_is_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that a runner is at stays as it is, which is told with exit code 1; merging later completes it."""
+    monkeypatch.setattr(merge, "LOOKS", 2)
+    name = stored("shard-2", "dropout-digits-s1").path.name
+    target = run_folder(Path("out", "tiny"), name)
+    with target.locked() as mine:
+        assert mine
+        done = merged("shard-1", "shard-2", "shard-3", code=1)
+        assert f"{name} is another process's" in done.stderr
+        assert not target.path.exists()
+    assert merged("shard-1", "shard-2", "shard-3").stdout == "tiny: 4 runs from 3 folders, 0 conflicts, 0 missing\n"
+
+
+def test_published_values(folder: Path) -> None:
+    """The values of the first folder stay; others that differ are told."""
+    Path("shard-2/tiny/reference.csv").write_text(REFERENCE.replace("0.9", "0.8"))
+    done = merged("shard-1", "shard-2", code=1)
+    assert done.stderr == (
+        "conflict: tiny/reference.csv: the list of published values of shard-2 is not that of shard-1, which is kept\n"
+    )
+    assert Path("out/tiny/reference.csv").read_bytes() == Path("whole/tiny/reference.csv").read_bytes()
+    Path("shard-2/tiny/reference.csv").write_text("nonsense")
+    assert "left out: shard-2/tiny/reference.csv: unknown column" in merged("shard-1", "shard-2", code=1).stderr
+
+
+def edit(path: Path, change: Callable[[Any], object]) -> None:
+    """Change the content of a JSON file."""
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+def link_to_a_file(run: RunFolder) -> None:
+    """Put a link in place of predictions, with the right hash."""
+    name = next(name for name in run.record()["files"] if name.startswith("clean"))
+    (run.path / name).rename("canary")
+    (run.path / name).symlink_to(Path("canary").absolute())
+
+
+def name_outside(run: RunFolder) -> None:
+    """Name a file outside of the run's folder, with the right hash."""
+    (run.path / NETWORK).rename(run.path.parent / "canary.npz")
+    entry = run.record()["files"][NETWORK]
+    edit(run.path / RECORD, lambda record: record["files"].update({"../canary.npz": entry}))
+
+
+def name_of_scores(run: RunFolder) -> None:
+    """Name the file in which scores are kept, with forged ones."""
+    run.add_file("scored.json", b'{"key": "forged"}')
+
+
+def sealed(text: str) -> bytes:
+    """Return a record with more in it than records hold, and the right checksum."""
+    rest = f'\n "files": {{}},\n "status": "ok",\n "more": {text}\n}}\n'.encode()
+    return b'{\n "checksum": "' + hashlib.sha256(rest).hexdigest().encode() + b'",' + rest
+
+
+def no_number(run: RunFolder) -> None:
+    """Store what is no number, and could not be written again."""
+    (run.path / RECORD).write_bytes(sealed("1e999"))
+
+
+def nested(run: RunFolder) -> None:
+    """Store brackets nested by the thousand."""
+    (run.path / RECORD).write_bytes(sealed("[" * 100_000 + "]" * 100_000))
+
+
+def pipe(run: RunFolder) -> None:
+    """Put a pipe, which never ends, in place of a file."""
+    (run.path / NETWORK).unlink()
+    os.mkfifo(run.path / NETWORK)
+
+
+def link_to_a_run(run: RunFolder) -> None:
+    """Put a link in place of the folder."""
+    run.path.rename("canary")
+    run.path.symlink_to(Path("canary").absolute())
+
+
+def link_to_a_record(run: RunFolder) -> None:
+    """Put a link in place of the record."""
+    (run.path / RECORD).rename("canary")
+    (run.path / RECORD).symlink_to(Path("canary").absolute())
+
+
+def link_to_runs(run: RunFolder) -> None:
+    """Put a link in place of all runs."""
+    run.path.parent.rename("canary")
+    run.path.parent.symlink_to(Path("canary").absolute())
+
+
+def plan_outside(run: RunFolder) -> None:
+    """Plan a run that lies elsewhere."""
+    edit(run.path.parents[1] / PLAN, lambda plan: plan["runs"]["dropout|digits|1"].update(run="../../../canary"))
+
+
+def wrong_types(run: RunFolder) -> None:
+    """Put lists where scores look for mappings."""
+    edit(run.path / RECORD, lambda record: record.update(environment=[], predict_seconds=[]))
+
+
+#: What is told of each, and what becomes of the run.
+ATTACKS: dict[Callable[[RunFolder], None], tuple[str, str]] = {
+    link_to_a_file: (".npz: a link", "interrupted"),
+    name_outside: (f"{RECORD}: no record of this run", "missing"),
+    name_of_scores: ("scored.json: no name of a stored file", "interrupted"),
+    no_number: (f"{RECORD}: damaged", "missing"),
+    nested: (f"{RECORD}: damaged", "missing"),
+    pipe: (f"{NETWORK}: no plain file", "interrupted"),
+    link_to_a_record: (f"{RECORD}: a link", "missing"),
+    plan_outside: (f"{PLAN}: 'dropout|digits|1' is no run of a plan", "ok"),
+    wrong_types: (f"{RECORD}: no record of this run", "missing"),
+    link_to_a_run: (": a link", "missing"),
+    link_to_runs: ("runs: a link", "missing"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_a_folder_of_someone_hostile(folder: Path, attack: Callable[[RunFolder], None]) -> None:
+    """No link is followed and no path leaves the folders; what is refused is told, the rest is merged and scored."""
+    attack(stored("shard-2", "dropout-digits-s1"))
+    inside = {*tree(folder)}
+    told, status = ATTACKS[attack]
+    done = merged("shard-2", "shard-1", "shard-3", code=1, score=True)
+    assert [line.startswith("left out: shard-2/tiny/") and told in line for line in done.stderr.splitlines()] == [True]
+    assert not [path for path in {*tree(folder)} - inside if not path.startswith(f"{folder}/out/tiny/")]
+    assert not any(path.is_symlink() or "canary" in path.name for path in (folder / "out").rglob("*"))
+    found = {row["run"].rsplit("-", 1)[0]: row["status"] for row in rows(folder / "out")}
+    assert found == {run: "ok" for shard in SHARDS for run in shard} | {"dropout-digits-s1": status}
+
+
+def not_there(folder: Path) -> str:
+    """Name a folder that is not there."""
+    return f"{folder.name} is no folder of results"
+
+
+def a_file(folder: Path) -> str:
+    """Name a file."""
+    folder.write_text("")
+    return f"{folder.name} is no folder of results"
+
+
+def nothing_in_it(folder: Path) -> str:
+    """Name a folder with other things in it."""
+    (folder / "pictures").mkdir(parents=True)
+    return f"{folder.name} holds no results"
+
+
+def a_suite(folder: Path) -> str:
+    """Name the folder of a suite instead of its root."""
+    shutil.copytree("shard-2/tiny", folder)
+    return f"{folder.name} is the folder of one suite: name the one that holds it"
+
+
+def later_record(folder: Path) -> str:
+    """Name results of which a record is of another schema."""
+    shutil.copytree("shard-2", folder)
+    run = stored(folder.name, "dropout-digits-s1")
+    run.update(schema=99)
+    return f"{run.path / RECORD} has schema 99, this version of bench-uq reads 1 alone"
+
+
+def later_plan(folder: Path) -> str:
+    """Name results of which the plan is of another schema."""
+    shutil.copytree("shard-2", folder)
+    edit(folder / "tiny" / PLAN, lambda plan: plan.update(schema=99))
+    return f"{folder.name}/tiny/plan.json has schema 99"
+
+
+def a_linked_suite(folder: Path) -> str:
+    """Name a root in which a link leads to the suite."""
+    folder.mkdir()
+    (folder / "tiny").symlink_to(Path("shard-2/tiny").absolute())
+    return f"{folder.name}/tiny is a link, which is not followed"
+
+
+WRONG = (a_linked_suite, not_there, a_file, nothing_in_it, a_suite, later_record, later_plan)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.__name__)
+def test_what_cannot_be_merged_is_refused(folder: Path, wrong: Callable[[Path], str]) -> None:
+    """It is told in one line before anything is written, though it comes last."""
+    words = wrong(folder / "wrong")
+    before = tree(folder)
+    done = merged("shard-1", "wrong", code=2)
+    assert words in done.output
+    assert len(done.output.splitlines()) == 1
+    assert tree(folder) == before
+    assert not (folder / "out").exists()
+
+
+def test_a_place_of_another_schema_is_left(folder: Path) -> None:
+    """Results are not joined with those of another version."""
+    stored("shard-2", "dropout-digits-s1").update(schema=99)
+    before = tree(folder)
+    assert "has schema 99" in merged("shard-1", out="shard-2", code=2).output
+    assert tree(folder) == before

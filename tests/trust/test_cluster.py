@@ -1,0 +1,403 @@
+"""Runs on a cluster: the same numbers as on one machine, and nothing lost with a worker, a folder or the scheduler."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+SIZE = ("--device", "cpu", "--set", "epochs=1", "--set", "train_images=300", "--set", "test_images=128")
+ONE = ("run", "--methods", "map", "--seeds", "0", *SIZE)
+SMALL = ("run", "--methods", "map,dropout", "--seeds", "0,1", *SIZE)
+
+#: Runs that take some seconds, so that something can happen to them, and go on from a checkpoint.
+LONG = ("run", "--methods", "mean-field,map", "--seeds", "0,1", "--device", "cpu", "--set", "epochs=25")
+LONG = (*LONG, "--set", "test_images=128", "--checkpoint-every", "0")
+
+TRANSFER = """extends = "quick"
+methods = ["map", "dropout"]
+seeds = [0]
+[conditions]
+"transfer[from=map]" = [0.1]
+"""
+
+POISON = """import os, signal
+from dataclasses import dataclass
+from typing import ClassVar
+from bench_uq.api import Layers, Method, network
+
+@dataclass(frozen=True)
+class Poison(Method):
+    reference: ClassVar[str] = "none, https://example.org"
+    def build(self, task):
+        return network(task, Layers())
+    def loss(self, *arguments):
+        os.kill(os.getppid(), signal.SIGKILL)
+        signal.pause()
+"""
+
+SLEEPY = POISON.replace("Poison", "Sleepy").replace("os.kill(os.getppid(), signal.SIGKILL)", "pass")
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """Return a command of bench-uq."""
+    return [sys.executable, "-m", "bench_uq", *map(str, arguments)]
+
+
+def bench(folder: Path, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder; it must end with the code and without a traceback."""
+    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@contextmanager
+def processes(folder: Path, *commands: Sequence[str | Path], **options: object) -> Iterator[list[psutil.Process]]:
+    """Yield processes that are killed with all that they started."""
+    log = (folder / "processes.log").open("a")
+    started = [
+        subprocess.Popen([*map(str, one)], cwd=folder, stdout=log, stderr=log, start_new_session=True, **options)  # type: ignore[call-overload]
+        for one in commands
+    ]
+    try:
+        yield [psutil.Process(one.pid) for one in started]
+    finally:
+        for one in started:
+            kill(one.pid)
+            one.wait()
+        log.close()
+
+
+def kill(pid: int) -> None:
+    """Kill a process and its descendants at once."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in [process, *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+def scheduler(folder: Path, *options: str | Path) -> list[str | Path]:
+    """Return the command of a scheduler that writes down where it is."""
+    listening = () if "--host" in options else ("--host", "127.0.0.1")
+    return [*dask("scheduler"), "--port", "0", "--no-dashboard", "--scheduler-file", "s.json", *listening, *options]
+
+
+def worker(*options: str | Path) -> list[str | Path]:
+    """Return the command of a worker with room for one run."""
+    listening = () if "--host" in options else ("--host", "127.0.0.1")
+    where = () if "--scheduler-file" in options else ("--scheduler-file", "s.json")
+    return [*dask("worker"), "--nthreads", "1", "--no-dashboard", *where, *listening, *options]
+
+
+def dask(part: str) -> tuple[str, ...]:
+    """Return how a part of a cluster is started: with the Python of the tests."""
+    return sys.executable, "-m", f"distributed.cli.dask_{part}"
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"never came: {what}"
+        time.sleep(0.05)
+
+
+def records(folder: Path) -> list[dict]:
+    """Return the records of all runs of the quick suite."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*/runs/*/run.json"))]
+
+
+def working(folder: Path) -> list[Path]:
+    """Return the runs that have a checkpoint: in training, some epochs done."""
+    return list(folder.glob("*/runs/*/checkpoint.safetensors"))
+
+
+def children() -> list[psutil.Process]:
+    """Return all processes that are at work on a run for a worker."""
+    found = []
+    for one in psutil.process_iter(["cmdline"]):
+        if "bench_uq.cluster.child" in (one.info["cmdline"] or []):
+            found.append(one)
+    return found
+
+
+def same(one: Path, other: Path) -> None:
+    """Assert that two results are of the same scores, bit for bit."""
+    for name in ("scores.csv", "curves.csv"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return results of the suites as one machine makes them."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "transfer.toml").write_text(TRANSFER)
+    bench(folder, *SMALL, "--results", "small")
+    bench(folder, *LONG, "--results", "long")
+    bench(folder, "run", "--suite", "transfer.toml", *SIZE, "--results", "transfer")
+    return {"small": folder / "small/quick", "long": folder / "long/quick", "transfer": folder / "transfer/transfer"}
+
+
+def test_a_local_cluster_makes_the_same_numbers(tmp_path: Path, alone: dict[str, Path]) -> None:
+    """Two workers make what one machine does, a network that is attacked first; what is done is not done again."""
+    (tmp_path / "transfer.toml").write_text(TRANSFER)
+    arguments = ("run", "--suite", "transfer.toml", *SIZE, "--cluster", "local:2")
+    done = bench(tmp_path, *arguments)
+    assert done.stderr == ""
+    assert [line.split()[1] for line in done.stdout.splitlines()] == [
+        "ok",
+        "ok",
+        str(Path("results/transfer/scores.csv")),
+    ]
+    same(tmp_path / "results/transfer", alone["transfer"])
+    assert not list((tmp_path / "results/transfer").glob(".cluster-*"))
+    assert bench(tmp_path, *arguments).stdout.count("stored") == 2
+
+
+def test_a_worker_and_its_nanny_are_killed(tmp_path: Path, alone: dict[str, Path]) -> None:
+    """A run whose worker and nanny die is done by another worker, from its checkpoint; every run is there once."""
+    with processes(tmp_path, scheduler(tmp_path), worker("--name", "one"), worker("--name", "two")) as (_, one, two):
+        suite = subprocess.Popen(command(*LONG, "--cluster", "s.json"), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        until(lambda: len(working(tmp_path / "results")) > 1, "two runs with checkpoints")
+        kill(one.pid)
+        assert two.is_running()
+        _, said = suite.communicate(timeout=300)
+        assert suite.returncode == 0, said
+    same(tmp_path / "results/quick", alone["long"])
+    assert [record["status"] for record in records(tmp_path / "results")] == ["ok"] * 4
+
+
+def test_a_run_that_kills_its_workers(tmp_path: Path, alone: dict[str, Path]) -> None:
+    """It has failed after its retries, and all others are as they would be without it."""
+    (tmp_path / "poison.py").write_text(POISON)
+    arguments = ("run", "--methods", "map,poison,dropout", "--seeds", "0,1", *SIZE, "--plugin", "poison.py")
+    done = bench(tmp_path, *arguments, "--cluster", "local:2", code=1)
+    assert done.stderr == ""
+    for record in records(tmp_path / "results"):
+        expected = ("failed", "every worker that was at it died: it was given up")
+        assert (record["status"], record["reason"]) == (expected if record["method"] == "poison" else ("ok", None))
+    ours, theirs = ((folder / "scores.csv").read_text() for folder in (tmp_path / "results/quick", alone["small"]))
+    assert ours == theirs
+    assert "poison,digits,0,failed" in (tmp_path / "results/quick/runs.csv").read_text()
+
+
+def test_the_scheduler_is_lost(tmp_path: Path, alone: dict[str, Path]) -> None:
+    """One clear line, no process left, and the same suite goes on without a cluster."""
+    with processes(tmp_path, scheduler(tmp_path), worker("--death-timeout", "5")) as (lost, _):
+        suite = subprocess.Popen(command(*LONG, "--cluster", "s.json"), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        until(lambda: len(working(tmp_path / "results")) > 0, "a checkpoint")
+        lost.kill()
+        _, said = suite.communicate(timeout=120)
+        assert suite.returncode == 1
+        assert "Traceback" not in said
+        assert said.count("was lost; finished runs are kept, the same command goes on") == 1
+    until(lambda: not children(), "no process at work", 60)
+    bench(tmp_path, *LONG)
+    same(tmp_path / "results/quick", alone["long"])
+
+
+@pytest.mark.parametrize("cluster", ["local:2", "s.json"])
+def test_an_interrupted_client(cluster: str, tmp_path: Path, alone: dict[str, Path]) -> None:
+    """Ctrl-C ends with 130, the runs at work are interrupted and no process is left; the same command goes on."""
+    others = () if cluster == "local:2" else (scheduler(tmp_path), worker(), worker())
+    with processes(tmp_path, *others):
+        suite = subprocess.Popen(command(*LONG, "--cluster", cluster), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        until(lambda: len(working(tmp_path / "results")) > 0, "a checkpoint")
+        suite.send_signal(signal.SIGINT)
+        _, said = suite.communicate(timeout=120)
+        assert suite.returncode == 130, said
+        assert said.strip() == "interrupted; finished runs are kept, the same command goes on"
+        until(lambda: not children(), "no process at work", 30)
+        assert "interrupted" in {record["status"] for record in records(tmp_path / "results")}
+        bench(tmp_path, *LONG, "--cluster", cluster)
+    same(tmp_path / "results/quick", alone["long"])
+
+
+def test_workers_that_do_not_see_the_results(tmp_path: Path, alone: dict[str, Path]) -> None:
+    """Without a shared folder results travel back, and what is stored travels there: nothing is trained twice."""
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', tmp_path / "results"]
+    (tmp_path / "results").mkdir()
+    if subprocess.run([*map(str, hidden), "true"], capture_output=True).returncode:
+        pytest.skip("needs to be root: hides a folder from workers by a mount of their own")
+    (tmp_path / "transfer.toml").write_text(TRANSFER)
+    arguments = ("run", "--suite", "transfer.toml", *SIZE, "--cluster", "s.json")
+    with processes(tmp_path, scheduler(tmp_path), [*hidden, *worker()], [*hidden, *worker()]):
+        bench(tmp_path, *arguments, "--methods", "dropout")  # the network that it attacks comes back too
+        assert [record["status"] for record in records(tmp_path / "results")] == ["ok", "interrupted"]
+        before = (next(tmp_path.glob("results/transfer/runs/map-*")) / "training.csv").read_bytes()
+        bench(tmp_path, *arguments)
+    same(tmp_path / "results/transfer", alone["transfer"])
+    assert (next(tmp_path.glob("results/transfer/runs/map-*")) / "training.csv").read_bytes() == before
+
+
+def test_a_run_that_takes_too_long(tmp_path: Path) -> None:
+    """Its process on the worker is stopped, it has failed, and the worker goes on with others."""
+    (tmp_path / "sleepy.py").write_text(SLEEPY)
+    arguments = ("run", "--methods", "sleepy,map", "--seeds", "0", *SIZE, "--plugin", "sleepy.py", "--timeout", "12")
+    done = bench(tmp_path, *arguments, "--cluster", "local:1", code=1)
+    assert "sleepy-digits-s0" in done.stdout
+    assert "failed: took longer than the 12 s of --timeout" in done.stdout
+    assert [record["status"] for record in records(tmp_path / "results")] == ["ok", "failed"]
+
+
+def test_another_bench_uq_on_a_worker(tmp_path: Path) -> None:
+    """A worker with other source is refused before anything is written."""
+    copy = tmp_path / "copy" / "bench_uq"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(REPO / "bench_uq", copy, ignore=ignored)
+    for name in ("methods", "datasets"):
+        shutil.copytree(REPO / name, copy / name, ignore=ignored, dirs_exist_ok=True)
+    with (copy / "train.py").open("a") as file:
+        file.write("# changed\n")
+    changed = {**os.environ, "PYTHONPATH": str(tmp_path / "copy")}
+    with processes(tmp_path, scheduler(tmp_path)), processes(tmp_path, worker(), env=changed):
+        until((tmp_path / "s.json").is_file, "a scheduler")
+        done = bench(tmp_path, *SMALL, "--cluster", "s.json", code=2)
+    assert "has another bench-uq: its source is" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_other_data_on_a_worker(tmp_path: Path) -> None:
+    """A run is not made of other data than it was planned for."""
+    for folder, shift in (("ours", 0), ("theirs", 1)):
+        (tmp_path / folder / "uci").mkdir(parents=True)
+        rows = "".join(f"{x},{(x * 7 + shift) % 11}\n" for x in range(120))
+        (tmp_path / folder / "table.csv").write_text("x,y\n" + rows)
+    (tmp_path / "table.py").write_text(TABLE)
+    arguments = ("run", "--methods", "map", "--datasets", "table", "--seeds", "0", "--plugin", "table.py", *SIZE[:6])
+    suite = tmp_path / "table.toml"
+    suite.write_text('methods = ["map"]\ndatasets = ["table"]\nseeds = [0]\n')
+    theirs = {**os.environ, "BENCH_UQ_DATA": str(tmp_path / "theirs")}
+    with processes(tmp_path, scheduler(tmp_path)), processes(tmp_path, worker(), env=theirs):
+        until((tmp_path / "s.json").is_file, "a scheduler")
+        arguments = (*arguments, "--suite", "table.toml", "--data-dir", "ours", "--cluster", "s.json")
+        done = bench(tmp_path, *arguments, code=1)
+    assert "is not what the run is planned for" in done.stdout
+
+
+TABLE = """from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+import numpy as np
+from bench_uq.api import Categorical, Dataset, Examples, Task
+
+@dataclass(frozen=True)
+class Table(Dataset):
+    reference: ClassVar[str] = "none, https://example.org"
+    def task(self, root):
+        return Task((1,), Categorical(11), mean=(0.0,), std=(1.0,))
+    def files(self, root):
+        return [root / "table.csv"]
+    def load(self, split, root, fold=0):
+        rows = np.loadtxt(root / "table.csv", delimiter=",", skiprows=1)
+        return Examples((rows[:, :1] / 120).astype(np.float32), rows[:, 1].astype(np.int64))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--cluster", "local:0"), "number of workers of at least 1, not '0'"),
+        (("--cluster", "local:two"), "not 'two'"),
+        (("--cluster", "nowhere"), "--cluster takes local, local:N, tcp://HOST:PORT"),
+        (("--cluster", "http://127.0.0.1:8786"), "not 'http://127.0.0.1:8786'"),
+        (("--cluster", "tcp://127.0.0.1:99999"), "not 'tcp://127.0.0.1:99999'"),
+        (("--cluster", "absent.json"), "absent.json is no scheduler file"),
+        (("--cluster", "empty.json"), "empty.json is no scheduler file"),
+        (("--cluster", "tcp://127.0.0.1:1"), "no scheduler at tcp://127.0.0.1:1"),
+        (("--cluster", "tcp://192.0.2.1:8786"), "can be reached from other machines without TLS"),
+        (("--cluster", "tls://192.0.2.1:8786"), "needs all of --tls-ca, --tls-cert and --tls-key"),
+        (("--cluster", "tls://127.0.0.1:1", "--tls-ca", "a", "--tls-cert", "b", "--tls-key", "c"), "no file 'a'"),
+        (("--cluster", "tcp://127.0.0.1:1", "--tls-ca", "a"), "are for a scheduler at tls://"),
+        (("--cluster", "local", "--tls-ca", "a"), "never leaves this machine"),
+        (("--insecure",), "are for --cluster"),
+        (("--cluster", "local", "--device", "cuda"), "CUDA"),
+    ],
+)
+def test_mistakes(arguments: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place that is none, or not safe, is refused in one line, and nothing is written."""
+    from click.testing import CliRunner
+
+    from bench_uq.cli import main
+    from bench_uq.cluster import connection
+
+    if arguments[-1] == "cuda":
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(connection, "CONNECT", 1)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.json").write_text("[]")
+    done = CliRunner().invoke(main, [*SMALL[:5], *arguments])
+    assert done.exit_code == 2, done.output
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.json"]
+
+
+def address_of_this_machine() -> str:
+    """Return an address at which other machines would reach this one."""
+    for entries in psutil.net_if_addrs().values():
+        for entry in entries:
+            if entry.family == socket.AF_INET and not entry.address.startswith("127."):
+                return entry.address
+    pytest.skip("this machine has no address but loopback")
+
+
+def test_beyond_loopback(tmp_path: Path) -> None:
+    """A scheduler that others reach is refused without TLS, by loopback too; --insecure joins it."""
+    address_of_this_machine()
+    with processes(tmp_path, scheduler(tmp_path, "--host", "0.0.0.0"), worker()):
+        until((tmp_path / "s.json").is_file, "a scheduler")
+        port = json.loads((tmp_path / "s.json").read_text())["address"].rpartition(":")[2]
+        for place in ("s.json", f"127.0.0.1:{port}"):
+            done = bench(tmp_path, *SMALL, "--cluster", place, code=2)
+            assert "can be reached from other machines without TLS" in done.stderr
+            assert not (tmp_path / "results").exists()
+        bench(tmp_path, *ONE, "--cluster", f"127.0.0.1:{port}", "--insecure")
+
+
+def test_tls(tmp_path: Path) -> None:
+    """With its certificates a scheduler that others reach is joined, with those of another authority not."""
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl, to make certificates")
+    host = address_of_this_machine()
+    for name in ("ours", "theirs"):
+        certificates(tmp_path / name)
+    own = [
+        f"--tls-ca-file={tmp_path}/ours/ca.pem",
+        f"--tls-cert={tmp_path}/ours/me.pem",
+        f"--tls-key={tmp_path}/ours/me.key",
+    ]
+    options = ["--protocol", "tls", *own, "--host", host]
+    with processes(tmp_path, scheduler(tmp_path, *options), worker(*options)):
+        until((tmp_path / "s.json").is_file, "a scheduler")
+        arguments = (*ONE, "--cluster", "s.json")
+        with_tls = ("--tls-ca", "ours/ca.pem", "--tls-cert", "ours/me.pem", "--tls-key", "ours/me.key")
+        bench(tmp_path, *arguments, *with_tls)
+        others = tuple(part.replace("ours", "theirs") for part in with_tls)
+        assert "no scheduler at tls://" in bench(tmp_path, *arguments, *others, code=2).stderr
+    assert [record["status"] for record in records(tmp_path / "results")] == ["ok"]
+
+
+def certificates(folder: Path) -> None:
+    """Make an authority, and a certificate of its with a key."""
+    folder.mkdir()
+    for line in (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem",
+        "openssl req -newkey rsa:2048 -nodes -subj /CN=me -keyout me.key -out me.csr",
+        "openssl x509 -req -in me.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out me.pem",
+    ):
+        subprocess.run(line.split(), cwd=folder, check=True, capture_output=True)
