@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from bench_uq.compressed import Bomb, gunzip, open_npz
 from bench_uq.contracts import (
     Attack,
     Batches,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Attack",
     "Batches",
+    "Bomb",
     "Categorical",
     "Condition",
     "Dataset",
@@ -41,8 +43,10 @@ __all__ = [
     "Shift",
     "Task",
     "UsageError",
+    "gunzip",
     "kl",
     "network",
+    "open_npz",
     "stochastic_passes",
     "task_of",
 ]

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib.resources
 import math
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -101,7 +102,7 @@ def suite_path(name: str) -> Path:
     if name in shipped():
         return shipped()[name]
     path = Path(name)
-    if path.suffix == ".toml" and path.is_file():
+    if path.suffix == ".toml" and os.path.isfile(path):  # unlike Path.is_file false for a name that is too long
         if not NAME.fullmatch(path.stem):
             raise UsageError(f"{path.stem!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', at most 64")
         return path
@@ -120,10 +121,7 @@ def lineage(path: Path, seen: tuple[Path, ...] = ()) -> dict[Path, dict[str, Any
     path = path.resolve()
     if path in seen:
         raise UsageError(f"suite {path.stem!r} extends itself")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from error
+    table = toml(path)
     check_keys(path.name, table, KEYS)
     if str(table.get("network", "")).endswith(".py"):
         table["network"] = str(path.parent / table["network"])
@@ -131,8 +129,28 @@ def lineage(path: Path, seen: tuple[Path, ...] = ()) -> dict[Path, dict[str, Any
         return {path: table}
     name = str(table.pop("extends"))
     beside = path.parent / f"{name}.toml"
-    base = beside if beside.is_file() else suite_path(name)
+    base = beside if os.path.isfile(beside) else suite_path(name)
     return {**lineage(base, (*seen, path)), path: table}
+
+
+def toml(path: Path) -> dict[str, Any]:
+    """Return the table in a TOML file; whole numbers are of 64 bits, as TOML says and Python does not."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        check_integers(table)
+    except (OSError, ValueError) as error:  # errors of TOML and of UTF-8 are ValueErrors
+        raise UsageError(f"{path}: {error}") from error
+    except RecursionError:
+        raise UsageError(f"{path}: tables or lists are nested too deep") from None
+    return table
+
+
+def check_integers(value: Any) -> None:
+    """Raise a ValueError where a whole number is too large to be one of TOML's."""
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        check_integers(part)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("a whole number has more than 64 bits")
 
 
 def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bench_uq.errors import UsageError, unknown
 
+LONGEST = 200  # signs of a text that an error shows
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -27,24 +28,30 @@ def split_list(text: str) -> list[str]:
             start = index + 1
     parts = [part.strip(" ") for part in (*parts, text[start:])]
     if depth != 0:
-        raise UsageError(f"brackets do not match in {text!r}")
+        raise UsageError(f"brackets do not match in {quoted(text)}")
     if not all(parts):
-        raise UsageError(f"empty element in the list {text!r}")
+        raise UsageError(f"empty element in the list {quoted(text)}")
     return parts
+
+
+def quoted(value: Any) -> str:
+    """Return a value as an error shows it, a very long one cut."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def parse(text: str) -> tuple[str, dict[str, str]]:
     """Split ``name[option=value,...]`` into the name and its options."""
     match = re.fullmatch(r"([^\[\]]*)(?:\[(.*)\])?", text.strip(" "))
     if not match or not NAME.fullmatch(match[1]):
-        raise UsageError(f"{text!r} is not of the form name or name[option=value,...]")
+        raise UsageError(f"{quoted(text)} is not of the form name or name[option=value,...]")
     options: dict[str, str] = {}
     for part in split_list(match[2]) if match[2] is not None else []:
         key, equals, value = part.partition("=")
         if not equals or not key.strip() or not value.strip():
-            raise UsageError(f"{part!r} in {text!r} is not of the form option=value")
+            raise UsageError(f"{quoted(part)} in {quoted(text)} is not of the form option=value")
         if key.strip() in options:
-            raise UsageError(f"option {key.strip()!r} is given twice in {text!r}")
+            raise UsageError(f"option {quoted(key.strip())} is given twice in {quoted(text)}")
         options[key.strip()] = value.strip()
     return match[1], options
 
@@ -111,9 +118,9 @@ def convert(label: str, kind: Any, value: Any) -> Any:
         raise unknown(f"value of {label}", str(value), map(str, choices))
     try:
         return convert_plain(kind, value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:  # the last of a whole number that no float holds
         wanted = "true or false" if kind is bool else f"of type {getattr(kind, '__name__', kind)}"
-        raise UsageError(f"{label} must be {wanted}, not {value!r}") from error
+        raise UsageError(f"{label} must be {wanted}, not {quoted(value)}") from error
 
 
 def convert_plain(kind: Any, value: Any) -> Any:

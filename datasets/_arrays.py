@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench_uq.api import Examples, UsageError
+from bench_uq.api import Bomb, Examples, UsageError, open_npz
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 CHANNELS = (1, 3)
+SINGLE = b"\x93NUMPY"  # how the file of a single array begins
 
 
 @functools.lru_cache(maxsize=2)
@@ -28,22 +29,28 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a file, which must have the right names."""
     try:
         with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                raise UsageError(f"{path}: no npz file but a single array")
-            with loaded as archive:
-                check_keys(path, set(archive.files))
-                return {key: read_array(path, key, archive) for key in archive.files}
+            single = file.read(6) == SINGLE
+        if single:
+            np.load(path, mmap_mode="r", allow_pickle=False)  # tells a damaged one, and reads nothing of its numbers
+            raise UsageError(f"{path}: no npz file but a single array")
+        with open_npz(path) as archive:
+            check_keys(path, archive.files)
+            return {key: read_array(path, key, archive) for key in archive.files}
     except UsageError:
         raise
     except OSError as error:
         raise UsageError(f"{path}: cannot be read, {error.strerror or error}") from error
+    except Bomb as error:
+        raise UsageError(f"{path}: {error}") from error
     except Exception as error:  # a damaged archive raises anything
         raise UsageError(f"{path}: no npz file, or a damaged one") from error
 
 
-def check_keys(path: Path, keys: set[str]) -> None:
-    """Refuse a file with arrays missing or beside those it must have."""
+def check_keys(path: Path, names: list[str]) -> None:
+    """Refuse a file with arrays missing, beside those it must have, or twice."""
+    keys = set(names)
+    if len(keys) < len(names):
+        raise UsageError(f"{path}: an array is given twice (it has {', '.join(names)})")
     unknown = sorted(keys - set(KEYS))
     allowed = f"{', '.join(KEYS)}, or x_test and y_test alone"
     if unknown:

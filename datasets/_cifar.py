@@ -12,6 +12,7 @@ import numpy as np
 from bench_uq.api import Categorical, Dataset, Download, Examples, MissingData, Task, UsageError
 from bench_uq.datasets._images import image_files, read_classes
 from bench_uq.datasets._originals import check_originals
+from bench_uq.datasets._pickles import NotPlain, read_batch
 
 Source = Literal["original", "jpeg"]
 
@@ -82,14 +83,31 @@ def cifar_downloads(kind: str) -> Sequence[Download]:
 
 
 def read_originals(kind: str, dataset: str, root: Path, split: str) -> Examples:
-    """Read a split (N, 3, 32, 32) of the originals."""
+    """Read a split (N, 3, 32, 32) of the originals, which are pickles, without unpickling them."""
     check_originals(dataset, originals(kind, root))
-    data = loader(kind)(root, train={"train": True, "test": False}[split])
-    return Examples(np.ascontiguousarray(data.data.transpose(0, 3, 1, 2)), np.array(data.targets, np.int64))
+    cls = loader(kind)
+    listed = {"train": cls.train_list, "test": cls.test_list}[split]
+    read = [batch(root / cls.base_folder / name) for name, _ in listed]
+    images, labels = (np.concatenate(parts) for parts in zip(*read, strict=True))
+    return Examples(images, labels)
+
+
+def batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images (N, 3, 32, 32) and labels (N,) of one batch."""
+    try:
+        found = read_batch(path.read_bytes())
+        images = found["data"].reshape(-1, *SHAPE)
+        labels = np.array(found["labels"] if "labels" in found else found["fine_labels"], np.int64)
+        if labels.shape != (len(images),):
+            raise NotPlain(f"it has {len(images)} images and labels of the shape {labels.shape}")
+    except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
+        reason = error if isinstance(error, NotPlain) else "it has no images with labels"
+        raise UsageError(f"{path}: no batch of CIFAR, {reason}") from error
+    return images, labels
 
 
 def originals(kind: str, root: Path) -> dict[Path, str]:
-    """Return the files that torchvision unpickles, for whichever split, with their md5."""
+    """Return the files of torchvision's layout, of whichever split, with their md5."""
     cls = loader(kind)
     listed = [*cls.train_list, *cls.test_list, (cls.meta["filename"], cls.meta["md5"])]
     return {root / cls.base_folder / name: md5 for name, md5 in listed}

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench_uq.api import Categorical, Dataset, Download, Examples, MissingData, Task, UsageError
+from bench_uq.api import Bomb, Categorical, Dataset, Download, Examples, MissingData, Task, UsageError, gunzip
 
 SIZE = (28, 28)
 CLASSES = 10
@@ -110,7 +110,9 @@ def read_bytes(path: Path) -> bytearray:
     """Return the content of a file, decompressed; a bytearray, so that arrays on it can be written to."""
     try:
         content = path.read_bytes()
-        return bytearray(gzip.decompress(content) if path.suffix == ".gz" else content)
+        return bytearray(gunzip(content) if path.suffix == ".gz" else content)
+    except Bomb as error:
+        raise damaged(path, str(error)) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise damaged(path, f"corrupt gzip, {error}") from error
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,11 @@ Colour = Literal["auto", "grey", "rgb"]
 GREY = ("1", "L", "LA")
 WIDE = ("I;16", "I;16L", "I;16B")  # grey of 16 bits, of which the upper 8 are kept
 COLOURED = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+#: Told by content, whatever the name ends in. Of the others that Pillow knows one runs a program to read a file.
+FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+LARGEST = 1 << 26  # pixels of an image, more than cameras take
+LARGE = 1 << 22  # pixels from which on images are decoded one after the other, so that a few do not fill the memory
+MOST, RATIO = 1 << 30, 100  # bytes that any images may unpack to, and how many times the size of their files
 THREADS = 8  # more than cores: where files are read for the first time, most of the time goes into waiting for them
 
 
@@ -72,9 +78,21 @@ def images_shape(stamps: tuple[tuple[Path, int, int], ...], size: int, colour: C
 @functools.lru_cache(maxsize=4)  # a training and a test split, and unseen data: a plan goes over them seed by seed
 def decoded(stamps: tuple[tuple[Path, int, int], ...], size: int, colour: Colour) -> np.ndarray:
     """Decode files into one array (N, C, H, W)."""
-    files = [path for path, _, _ in stamps]
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)  # from 89 million pixels; more by far are errors
+        return decoded_all([path for path, _, _ in stamps], size, colour, sum(count for _, count, _ in stamps))
+
+
+def decoded_all(files: Sequence[Path], size: int, colour: Colour, total: int) -> np.ndarray:
+    """Decode files, of so many bytes in all, into one array (N, C, H, W)."""
     height, width, _ = pixels(files[0], size, colour).shape
     images = np.empty((len(files), 1 if colour == "grey" else 3, height, width), np.uint8)
+    if images.nbytes > max(MOST, RATIO * total):
+        raise UsageError(
+            f"{files[0].parent}: {len(files)} images of {total:,} bytes unpack to {images.nbytes:,}; size=N resizes all"
+        )
     coloured = colour == "rgb"
     for row, image in enumerate(decode(files, size, colour)):
         if image.shape[:2] != (height, width):
@@ -91,16 +109,29 @@ def decode(files: Sequence[Path], size: int, colour: Colour) -> Iterator[np.ndar
     """Yield the images of files in their order."""
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(files), 1024):  # the first that cannot be read ends it early
-            yield from pool.map(functools.partial(pixels, size=size, colour=colour), files[start : start + 1024])
+            part = files[start : start + 1024]
+            small = pool.map(functools.partial(pixels_of, size=size, colour=colour, most=LARGE), part)
+            for file, image in zip(part, small, strict=True):
+                yield pixels(file, size, colour) if image is None else image  # threads would keep memory of their own
 
 
 def pixels(file: Path, size: int, colour: Colour) -> np.ndarray:
     """Decode a file to (H, W, C): C is 1 where it is grey or shall be, else 3."""
+    image = pixels_of(file, size, colour, LARGEST)
+    if image is None:
+        raise UsageError(f"{file}: cannot be read as an image, it has more than {LARGEST:,} pixels")
+    return image
+
+
+def pixels_of(file: Path, size: int, colour: Colour, most: int) -> np.ndarray | None:
+    """Decode a file to (H, W, C), or return None where it has more than so many pixels, which are not looked at."""
     from PIL import Image
 
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             known = image.mode in (*GREY, *WIDE, *COLOURED)
+            if image.width * image.height > most:
+                return None
             array = np.asarray(resized(converted(image, colour), size)) if known else None
     except Exception as error:  # decoders of damaged images raise anything
         reason = "no image of a known format" if isinstance(error, Image.UnidentifiedImageError) else error
@@ -117,7 +148,8 @@ def converted(image: Image, colour: Colour) -> Image:
     if image.mode in WIDE:
         image = images.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     grey = image.mode in GREY if colour == "auto" else colour == "grey"
-    return image.convert("L" if grey else "RGB")
+    wanted = "L" if grey else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)
 
 
 def resized(image: Image, size: int) -> Image:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench_uq.api import MissingData, UsageError
+from bench_uq.api import Bomb, MissingData, UsageError, gunzip
 
 ENDINGS = (".txt", ".csv", ".data", ".txt.gz", ".csv.gz", ".data.gz")
 ROWS, COLUMNS = 10, 2  # at least
+TEXT = (1 << 23, 20)  # the limits of gunzip for text, which takes many times its size while it is split
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -87,7 +88,9 @@ def read_text(path: Path) -> str:
     """Return the text of a file, decompressed."""
     try:
         content = path.read_bytes()
-        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
+        return (gunzip(content, *TEXT) if path.suffix == ".gz" else content).decode("utf-8-sig")
+    except Bomb as error:
+        raise UsageError(f"{path}: {error}") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UsageError(f"{path}: corrupt gzip, {error}") from error
     except UnicodeDecodeError as error:

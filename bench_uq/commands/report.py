@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bench_uq.commands.options import listed, results_option, suite_name, suite_option
-from bench_uq.folders import writable
+from bench_uq.folders import enclosed
 
 
 @click.command()
@@ -30,7 +30,7 @@ def report(suite: str, results: Path, reports: Path, formats: tuple[str, ...], *
     """Write tables, figures, a page and a summary from the scores."""
     from bench_uq.report import FORMATS, write
 
-    target = writable(reports / suite_name(suite))
+    target = enclosed(reports / suite_name(suite))
     files = write(results / suite_name(suite), target, formats=formats or FORMATS, **chosen)  # type: ignore[arg-type]
     kinds = Counter(path.relative_to(target).parts[0] for path in files)
     for name, count in kinds.items():

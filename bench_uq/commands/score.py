@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bench_uq.commands.options import results_option, suite_name, suite_option
-from bench_uq.folders import writable
+from bench_uq.folders import enclosed
 
 
 @click.command()
@@ -21,7 +21,7 @@ def score(suite: str, results: Path) -> None:
     from bench_uq.references import hand_on, read_references
     from bench_uq.score import score as score_folder
 
-    folder = writable(results / suite_name(suite))
+    folder = enclosed(results / suite_name(suite))
     # Without its file, the published values stay that the suite was run with.
     here = suite in shipped() or (suite.endswith(".toml") and Path(suite).is_file())
     references = read_references(suite_path(suite)) if here else []

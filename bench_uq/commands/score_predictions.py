@@ -9,7 +9,7 @@ import click
 
 from bench_uq.commands.options import data_option, plugin_option, results_option, suite_name, suite_option
 from bench_uq.errors import UsageError
-from bench_uq.folders import writable
+from bench_uq.folders import enclosed
 
 
 @click.command(name="score-predictions")
@@ -32,7 +32,7 @@ def score_predictions(file: Path, suite: str, results: Path, **flags: Any) -> No
     if suite_name(suite).endswith("-validation"):
         raise UsageError(f"{suite}: predictions are scored on the test split; examples held out differ by seed")
     folder = results / suite_name(suite)
-    writable(folder / "runs")
+    enclosed(folder)
     run, imports = prepared(file, folder, flags)
     try:
         store(folder, run, imports)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bench_uq.compressed import open_npz
 from bench_uq.errors import UsageError, unknown
 
 #: What holds the probabilities of classes, and what the spread of real targets; a file has one of them.
@@ -44,10 +45,14 @@ def read_arrays(path: Path, content: bytes, *, labelled: bool) -> Raw:
 
 def npz_arrays(path: Path, content: bytes, labelled: bool) -> Raw:
     """Return the arrays of an npz file."""
-    if not zipfile.is_zipfile(io.BytesIO(content)):
+    try:
+        whole = zipfile.is_zipfile(io.BytesIO(content))
+    except zipfile.BadZipFile:  # one that says that it is one of several
+        whole = False
+    if not whole:
         raise UsageError(f"{path} is no npz file, or one that was cut short")
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        with open_npz(content) as stored:
             for name in stored.files:
                 if name not in ARRAYS:
                     raise unknown(f"array in {path}:", name, ARRAYS)
@@ -90,6 +95,8 @@ def csv_columns(path: Path, content: bytes) -> dict[str, list[Any]]:
         frame = pd.read_csv(io.BytesIO(content), **options, keep_default_na=False, skip_blank_lines=False)
     except ValueError as error:  # pandas' own errors are ValueErrors
         raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    if len(frame) < 2:
+        raise UsageError(f"{path} has no line beneath its header")
     header = [str(name).strip() for name in frame.iloc[0]]
     for place, name in enumerate(header):
         if name not in (*COLUMNS, *INDEX) and not NUMBERED.fullmatch(name):

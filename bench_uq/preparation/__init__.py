@@ -13,6 +13,7 @@ import filelock
 
 from bench_uq.contracts import Download
 from bench_uq.errors import MissingData, UsageError, one_line
+from bench_uq.folders import followed, unlinked
 from bench_uq.plugins import Spec
 from bench_uq.preparation.archive import unpack
 from bench_uq.preparation.download import Failed, fetch, right, sync
@@ -80,7 +81,7 @@ def told(spec: Spec, root: Path, say: Say) -> Iterator[Ended]:
 def alone(root: Path) -> Iterator[None]:
     """Keep other processes from fetching into the same folder at the same time."""
     root.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(root / ".prepare.lock")
+    lock = filelock.FileLock(unlinked(root / ".prepare.lock"))
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -136,6 +137,7 @@ def loaded(spec: Spec, root: Path) -> str:
 def obtain(download: Download, root: Path, mirror: str, say: Say) -> None:
     """Fetch and unpack a file that is not there or not right; a wrong one is set aside once the right one is there."""
     path = target(download, root)
+    followed(path.parent)
     if held(download, root):
         say(f"{path.name}  there already")
         return

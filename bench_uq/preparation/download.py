@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.client
+import math
 import os
 import re
 import time
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench_uq._version import __version__
+from bench_uq.compressed import Bomb, limit
 from bench_uq.contracts import Download
 
 TIMEOUT = 30.0  # seconds without a byte
@@ -48,6 +50,8 @@ class Cut(Exception):
 
 def fetch(download: Download, urls: Sequence[str], part: Path) -> None:
     """Fetch a file into ``part`` from the first of ``urls`` that has it right; errors of the disk pass through."""
+    if part.is_symlink():  # someone else's: nothing is written through it
+        part.unlink()
     if download.md5 or download.sha256:
         if part.is_file() and right(part, download):
             return
@@ -176,16 +180,20 @@ def content_sha256(file: Path, download: Download) -> str:
     """Return the hash of what a file holds, nothing for a .gz that is damaged."""
     try:
         return hashed(file, "sha256", unzip=download.path.endswith(".gz"))
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except (EOFError, zlib.error, gzip.BadGzipFile, Bomb):
         return ""
 
 
 def hashed(file: Path, algorithm: str, *, unzip: bool = False) -> str:
     """Return the hash of a file, or of what it holds compressed."""
     digest = hashlib.new(algorithm, usedforsecurity=False)
+    left = limit(size(file)) if unzip else math.inf
     with gzip.open(file) if unzip else file.open("rb") as stream:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
+            left -= len(chunk)
+            if left < 0:
+                raise Bomb(f"unpacks to more than {limit(size(file)):,} bytes")
     return digest.hexdigest()
 
 

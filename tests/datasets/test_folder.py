@@ -218,13 +218,13 @@ def test_decoded_once(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[Path] = []
     from bench_uq.datasets import _images
 
-    original = _images.pixels
+    original = _images.pixels_of
 
-    def counted(file: Path, size: int, colour: _images.Colour) -> np.ndarray:
+    def counted(file: Path, size: int, colour: _images.Colour, most: int) -> np.ndarray | None:
         decoded.append(file)
-        return original(file, size, colour)
+        return original(file, size, colour, most)
 
-    monkeypatch.setattr(_images, "pixels", counted)
+    monkeypatch.setattr(_images, "pixels_of", counted)
     for _ in range(2):
         FOLDER.task(mine.parent)
         for split in ("train", "test"):
