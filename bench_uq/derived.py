@@ -12,11 +12,13 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
+from bench_uq import many_rows
+from bench_uq.compressed import open_npz
 from bench_uq.errors import UsageError
 
 COLUMNS = {
@@ -76,12 +78,14 @@ def table(path: Path, kind: str = "") -> pd.DataFrame:
     """
     kind = kind or path.name
     try:
-        content = path.read_bytes()
-        header, rows = _counted(content)
-        _check_header(kind, header)
-        if rows and not content.endswith(b"\n"):
-            raise ValueError("its last line is cut short")
-        return _typed(kind, header, content)
+        _check_file(path)
+        with path.open("rb") as file:
+            header, rows = _counted(file)
+            _check_header(kind, header)
+            if rows and not _ends_with_line(file):
+                raise ValueError("its last line is cut short")
+            file.seek(0)
+            return _runs(header, file) if kind == "runs.csv" else _many(kind, file, rows)
     except FileNotFoundError:
         raise _missing(path) from None
     except (OSError, ValueError, OverflowError, csv.Error) as error:  # pandas' own errors are ValueErrors
@@ -91,6 +95,7 @@ def table(path: Path, kind: str = "") -> pd.DataFrame:
 def environments(path: Path) -> dict[str, dict[str, Any]]:
     """Return the environments of a list by fingerprint; empty without the file."""
     try:
+        _check_file(path)
         listed = json.loads(path.read_text(encoding="utf-8"))
         json.dumps(listed, ensure_ascii=False, allow_nan=False).encode()  # half a surrogate pair is no text
         return {str(one["id"]): dict(one) for one in listed}
@@ -104,7 +109,8 @@ def examples(path: Path) -> list[Example]:
     """Return the stored examples; empty without the file. Nothing is unpickled."""
     found: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        _check_file(path)
+        with open_npz(path) as arrays:
             for key in arrays.files:
                 *place, name = key.split("|")
                 if len(place) == 5:  # else a name of a plugin holds the sign that parts them
@@ -123,6 +129,8 @@ def _example(path: Path, place: Sequence[str], arrays: dict[str, np.ndarray]) ->
     try:
         where = (dataset, method, int(seed), condition, float(level) if level else None)
         for name, part, axes in (("inputs", inputs, 2), ("probs", probs, 2), ("targets", targets, 1)):
+            if part is not None and not isinstance(part, np.ndarray):  # a member of the archive that is no array
+                raise ValueError(f"{name} of {method} on {condition} is no array")
             if part is not None and (part.dtype.kind not in "fiu" or part.ndim < axes or not part.size):
                 raise ValueError(f"{name} of {method} on {condition} are no numbers of the right shape")
             if part is not None and not np.isfinite(part).all():
@@ -136,6 +144,12 @@ def _example(path: Path, place: Sequence[str], arrays: dict[str, np.ndarray]) ->
     return Example(*where, inputs, probs, targets)  # type: ignore[arg-type]
 
 
+def _check_file(path: Path) -> None:
+    """Refuse what is no file: a pipe would be waited for."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+
+
 def _missing(path: Path) -> UsageError:
     """Return the error for a file that is not there."""
     return UsageError(f"missing {path} (make it with: bench-uq score)")
@@ -147,16 +161,23 @@ def _damaged(path: Path, error: Exception, maker: str = "score") -> UsageError:
     return UsageError(f"{path} is damaged or foreign: {reason} (make it anew with: bench-uq {maker})")
 
 
-def _counted(content: bytes) -> tuple[list[str], int]:
+def _counted(file: IO[bytes]) -> tuple[list[str], int]:
     """Return the header of a CSV file and its number of rows, after seeing that all have as many fields."""
-    # Read bit by bit: as one text it would take five times its size.
-    records = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""), strict=True)
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")  # read bit by bit: it may be larger than memory
+    records = csv.reader(text, strict=True)
     header = next(records, [])
     number = 1
     for number, row in enumerate(records, start=2):
         if len(row) != len(header):
             raise ValueError(f"record {number} has {len(row)} fields, not {len(header)}")
+    text.detach()
     return header, number - 1
+
+
+def _ends_with_line(file: IO[bytes]) -> bool:
+    """Tell whether the last byte of a file ends a line."""
+    file.seek(-1, io.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def _check_header(name: str, header: Sequence[str]) -> None:
@@ -166,24 +187,34 @@ def _check_header(name: str, header: Sequence[str]) -> None:
             raise ValueError(f"it has no column {column!r}")
 
 
-def _typed(name: str, header: Sequence[str], content: bytes) -> pd.DataFrame:
-    """Return exactly the known columns, after looking at every value."""
-    later = LATER.get(name, "").split()
-    known = [*COLUMNS[name].split(), *(column for column in later if column in header)]
-    kinds = {column: "category" if column in NAMES and name != "runs.csv" else "str" for column in known}
-    options: Any = {"usecols": known, "dtype": kinds, "keep_default_na": False, "na_filter": False}
-    read = pd.read_csv(io.BytesIO(content), **options)
-    if "status" in read:
-        read = read[read["status"] != SUPERSEDED].reset_index(drop=True)
+def _runs(header: Sequence[str], file: IO[bytes]) -> pd.DataFrame:
+    """Return exactly the known columns of runs.csv, after looking at every value."""
+    later = LATER["runs.csv"].split()
+    known = [*COLUMNS["runs.csv"].split(), *(column for column in later if column in header)]
+    options: Any = {"usecols": known, "dtype": "str", "keep_default_na": False, "na_filter": False}
+    read = pd.read_csv(file, **options)
+    read = read[read["status"] != SUPERSEDED].reset_index(drop=True)
     frame = pd.DataFrame({column: _column(column, read[column]) for column in known})
     for column in later:
         if column not in frame:
             frame[column] = math.nan if column in NUMBERS else ""
-    repeated = frame.duplicated(KEYS[name])
-    if repeated.any():
-        twice = frame.loc[repeated, KEYS[name]].iloc[0]
-        raise ValueError(f"it holds twice: {', '.join(map(str, twice))}")
+    _refuse_repeated(frame[frame.duplicated(KEYS["runs.csv"])], KEYS["runs.csv"])
     return frame
+
+
+def _many(name: str, file: IO[bytes], rows: int) -> pd.DataFrame:
+    """Return the columns of scores or curves, after looking at every value."""
+    frame = many_rows.read(file, COLUMNS[name].split(), rows, NAMES)
+    for column in NUMBERS & set(frame):
+        _check_numbers(column, frame[column].to_numpy())
+    _refuse_repeated(many_rows.repeated(frame, KEYS[name], KEYS["runs.csv"]), KEYS[name])
+    return frame
+
+
+def _refuse_repeated(repeated: pd.DataFrame, keys: Sequence[str]) -> None:
+    """Refuse a table with rows that stand in it twice."""
+    if len(repeated):
+        raise ValueError(f"it holds twice: {', '.join(map(str, repeated[keys].iloc[0]))}")
 
 
 def _column(column: str, values: pd.Series) -> pd.Series:
@@ -197,8 +228,13 @@ def _column(column: str, values: pd.Series) -> pd.Series:
         return values
     # Python's own conversion: that of pandas may miss the last digit.
     numbers = pd.Series([float(text or "nan") for text in values], dtype="float64")
-    if column == "x" and numbers.isna().any():
+    _check_numbers(column, numbers.to_numpy())
+    return numbers
+
+
+def _check_numbers(column: str, numbers: np.ndarray) -> None:
+    """Refuse numbers that a column cannot hold."""
+    if column == "x" and np.isnan(numbers).any():
         raise ValueError("an x is missing")
     if column != "value" and np.isinf(numbers).any():
         raise ValueError(f"{column} is infinite")
-    return numbers

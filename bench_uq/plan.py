@@ -17,9 +17,9 @@ from bench_uq.config import Settings, Suite
 from bench_uq.contents import Contents, digest
 from bench_uq.grammar import plain_name
 from bench_uq.plugins import Plugins, Spec, hash_files
+from bench_uq.store import SCHEMA
 
-#: Raised when the meaning of stored files changes.
-SCHEMA = 1
+__all__ = ["SCHEMA", "Run", "Shown", "make_plan", "plan_entry"]
 
 ENGINE = Path(__file__).parent
 TRAINING_SOURCES = (

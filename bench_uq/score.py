@@ -8,19 +8,26 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tqdm import tqdm
 
 from bench_uq import store
 from bench_uq.contracts import Predictions
 from bench_uq.environment import fingerprint
 from bench_uq.errors import UsageError
+from bench_uq.tables import BLOCK, cell, csv_text, sort_key, write_changed, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["SCORES", "cell", "read_scores", "score", "sort_key", "without_folders", "write_csv"]
 
 SCORES = ("dataset", "method", "seed", "condition", "level", "metric", "value", "run")
 CURVES = ("dataset", "method", "seed", "condition", "level", "curve", "x", "y", "run")
@@ -42,63 +49,123 @@ def score(folder: Path) -> None:
     if not store.read_plan(folder)["runs"]:
         raise UsageError(f"nothing to score in {folder}: no {store.PLAN} there (bench-uq run makes it)")
     with store.suite_lock(folder):
-        write_derived(folder, store.read_plan(folder)["runs"])
+        try:
+            write_derived(folder, store.read_plan(folder)["runs"])
+        except OSError as error:
+            if error.filename is None:  # of the file without a name that scores are gathered in
+                raise store.CannotWrite(error.errno, error.strerror, str(folder / "scores.csv")) from error
+            raise
 
 
 def write_derived(folder: Path, plan: Mapping[str, Any]) -> None:
-    """Write the derived files of the planned runs."""
-    scores, curves, examples = list[list[Any]](), list[list[Any]](), dict[str, np.ndarray]()
-    records, sizes = dict[str, dict[str, Any]](), dict[str, dict[str, int]]()
-    source = source_hash()
-    for entry in plan.values():
-        run = store.run_folder(folder, entry["run"])
-        kept = scored(run, entry, source)
-        records[entry["run"]], sizes[entry["run"]] = run.record(), kept["sizes"]
-        names = [entry["dataset"], entry["method"], entry["seed"]]
-        scores += [[*names, *row, entry["run"]] for row in kept["scores"]]
-        curves += [[*names, *row, entry["run"]] for row in kept["curves"]]
-        alike = [other for other in plan.values() if all(other[key] == entry[key] for key in ("method", "dataset"))]
-        if entry["seed"] == min(other["seed"] for other in alike):
-            examples |= examples_of(run, entry)
-    write_csv(folder / "scores.csv", SCORES, scores)
-    write_csv(folder / "curves.csv", CURVES, curves)
-    write_csv(folder / "runs.csv", RUNS, [*run_rows(plan, records, sizes), *superseded_rows(folder, plan)])
-    environments = {fingerprint(facts): facts for facts in map(environment_of, records.values()) if facts}
+    """Write the derived files of the planned runs, of which one at a time is held in memory."""
+    rows, environments, examples = list[list[Any]](), dict[str, dict[str, Any]](), dict[str, np.ndarray]()
+    with TemporaryFile("w+", encoding="utf-8", newline="", dir=folder) as scores:
+
+        def curves() -> Iterator[str]:
+            yield csv_text([CURVES])
+            for entry, run, kept in scored_runs(folder, plan):
+                rows.append(run_row(entry, run.record(), kept["sizes"]))
+                facts = environment_of(run.record())
+                environments.update({fingerprint(facts): facts} if facts else {})
+                if entry["run"] in shown:
+                    examples.update(examples_of(run, entry))
+                scores.write(kept["scores"])
+                yield kept["curves"]
+
+        shown = set(first_seeds(plan).values())
+        write_changed(folder / "curves.csv", curves())
+        scores.seek(0)
+        write_changed(folder / "scores.csv", chain([csv_text([SCORES])], iter(lambda: scores.read(BLOCK), "")))
+    write_csv(folder / "runs.csv", RUNS, [*rows, *superseded_rows(folder, plan)])
     store.write_json(folder / "environment.json", [{"id": key, **environments[key]} for key in sorted(environments)])
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **dict(sorted(examples.items())))  # type: ignore[arg-type]
     store.write_bytes(folder / "examples.npz", buffer.getvalue())
 
 
+def scored_runs(
+    folder: Path, plan: Mapping[str, Any]
+) -> Iterator[tuple[Mapping[str, Any], RecordedFolder, dict[str, Any]]]:
+    """Yield each planned run, its folder and its scores in the order of the derived files, with a bar on a terminal."""
+    source = source_hash()
+    entries = sorted(plan.values(), key=lambda entry: sort_key(names_of(entry)))
+    form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} runs scored [{elapsed}<{remaining}]"
+    quiet = not sys.stderr.isatty()
+    for entry in tqdm(entries, disable=quiet, bar_format=form, file=sys.stderr, dynamic_ncols=True, delay=1):
+        run = RecordedFolder(store.run_folder(folder, entry["run"]).path)
+        yield entry, run, scored(run, entry, source)
+
+
+class RecordedFolder(store.RunFolder):
+    """The folder of a run whose record, which scoring never changes, is read once."""
+
+    def record(self) -> dict[str, Any]:
+        """Return the record as it was when it was first asked for, empty where there is none."""
+        return self._record
+
+    @cached_property
+    def _record(self) -> dict[str, Any]:
+        return super().record()
+
+
+def names_of(entry: Mapping[str, Any]) -> list[Any]:
+    """Return what a row of the derived files begins with."""
+    return [entry["dataset"], entry["method"], entry["seed"]]
+
+
+def first_seeds(plan: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """Return the run of the lowest seed of each dataset and method."""
+    entries = sorted(plan.values(), key=lambda entry: entry["seed"], reverse=True)
+    return {(entry["dataset"], entry["method"]): entry["run"] for entry in entries}
+
+
 def source_hash() -> str:
     """Hash the code that scores depend on."""
-    digest = hashlib.sha256()
-    for path in [*sorted((Path(__file__).parent / "metrics").glob("*.py")), Path(__file__)]:
+    digest, here = hashlib.sha256(), Path(__file__).parent
+    for path in [*sorted((here / "metrics").glob("*.py")), here / "tables.py", Path(__file__)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Return the scores and curves of one run, from what was kept where nothing changed."""
+    """Return the rows of one run as CSV and its numbers of examples, from what was kept where nothing changed."""
     files = run.record().get("files", {})
     asked = [shown for shown in entry["shown"] if shown["file"] in files]
     hashes = [[shown["condition"], shown["level"], files[shown["file"]]["sha256"]] for shown in asked]
     trained = [files.get(name, {}).get("sha256") for name in (store.TRAINING, store.POINTS)]
-    key = json.dumps([source, hashes, *trained])
+    key = json.dumps([source, names_of(entry), entry["run"], hashes, *trained])
     kept = store.read_json(run.path / KEPT)
-    if isinstance(kept, dict) and kept.get("key") == key:
+    if isinstance(kept, dict) and kept.get("key") == key and kept.get("digest") == digest_of(kept):
         return kept
     whole = [shown for shown in asked if run.holds(shown["file"])]
     for shown in asked:
         if shown not in whole:
             again = "score-predictions" if run.record().get("kind") == "imported" else "run"
-            print(
-                f"damaged: {run.path / shown['file']} is not scored (bench-uq {again} makes it again)", file=sys.stderr
-            )
-    kept = {"key": key, **computed(run, whole)}
-    if whole and len(whole) == len(asked):  # else a file that is made again, the same, would stay without scores
+            told = f"damaged: {run.path / shown['file']} is not scored (bench-uq {again} makes it again)"
+            tqdm.write(told, file=sys.stderr)
+    lacking = [name for name in (store.TRAINING, store.POINTS) if name in files and not run.holds(name)]
+    for name in lacking:
+        tqdm.write(f"damaged: {run.path / name} has no curve (bench-uq run makes it again)", file=sys.stderr)
+    kept = {"key": key, **as_csv(computed(run, whole), entry)}
+    kept["digest"] = digest_of(kept)
+    if whole and len(whole) == len(asked) and not lacking:  # else a file that is made again, the same, would stay without scores
         store.write_json(run.path / KEPT, kept)
     return kept
+
+
+def as_csv(found: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was computed of a run with its rows as the derived files hold them."""
+    texts = {
+        name: csv_text([*names_of(entry), *row, entry["run"]] for row in sorted(found[name], key=sort_key))
+        for name in ("scores", "curves")
+    }
+    return {**found, **texts}
+
+
+def digest_of(kept: Mapping[str, Any]) -> str:
+    """Return the hash of what is kept of a run: a flipped bit in it must never become a score."""
+    return hashlib.sha256(json.dumps([kept.get(name) for name in ("scores", "curves", "sizes")]).encode()).hexdigest()
 
 
 def computed(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -180,31 +247,25 @@ def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.
     return found
 
 
-def run_rows(
-    plan: Mapping[str, Any], records: Mapping[str, Mapping[str, Any]], sizes: Mapping[str, Mapping[str, int]]
-) -> list[list[Any]]:
-    """Return a row a planned run, whatever became of it."""
-    rows = []
-    for entry in plan.values():
-        record = records[entry["run"]]
-        facts = environment_of(record)
-        wanted = [shown["file"] for shown in entry["shown"]]
-        seconds = [record.get("predict_seconds", {}).get(file) for file in wanted]
-        row = {
-            **{name: record.get(name) for name in RUNS},
-            **{name: entry[name] for name in ("run", "method", "dataset", "seed")},
-            "status": record.get("status", "missing"),
-            "reason": without_folders(record.get("reason")),
-            "predict_seconds": sum(filter(None, seconds)) if any(seconds) else None,
-            "environment": fingerprint(facts) if facts else None,
-            "network": record.get("identity", {}).get("network"),
-            "epochs": record.get("settings", {}).get("epochs"),
-            "draws": most_draws(record, wanted),
-            "seconds_per_1000": clean_seconds(record, entry["shown"], sizes[entry["run"]]),
-            "command": entry.get("command"),
-        }
-        rows.append([row[name] for name in RUNS])
-    return rows
+def run_row(entry: Mapping[str, Any], record: Mapping[str, Any], sizes: Mapping[str, int]) -> list[Any]:
+    """Return the row of a planned run, whatever became of it."""
+    facts = environment_of(record)
+    wanted = [shown["file"] for shown in entry["shown"]]
+    seconds = [record.get("predict_seconds", {}).get(file) for file in wanted]
+    row = {
+        **{name: record.get(name) for name in RUNS},
+        **{name: entry[name] for name in ("run", "method", "dataset", "seed")},
+        "status": record.get("status", "missing"),
+        "reason": without_folders(record.get("reason")),
+        "predict_seconds": sum(filter(None, seconds)) if any(seconds) else None,
+        "environment": fingerprint(facts) if facts else None,
+        "network": record.get("identity", {}).get("network"),
+        "epochs": record.get("settings", {}).get("epochs"),
+        "draws": most_draws(record, wanted),
+        "seconds_per_1000": clean_seconds(record, entry["shown"], sizes),
+        "command": entry.get("command"),
+    }
+    return [row[name] for name in RUNS]
 
 
 def most_draws(record: Mapping[str, Any], files: Sequence[str]) -> int | None:
@@ -245,27 +306,6 @@ def environment_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the environment that a record names, empty without one."""
     facts = record.get("environment")
     return facts if isinstance(facts, dict) else {}
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows sorted, with full digits, the same bytes for the same rows; nothing where nothing changed."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([cell(value) for value in row] for row in sorted(rows, key=sort_key))
-    content = buffer.getvalue().encode()
-    if not path.is_file() or path.read_bytes() != content:
-        store.write_bytes(path, content)
-
-
-def sort_key(row: Sequence[Any]) -> list[tuple[bool, bool, Any]]:
-    """Sort numbers as numbers, text as text, and what is missing first."""
-    return [(value is not None, isinstance(value, str), 0 if value is None else value) for value in row]
-
-
-def cell(value: Any) -> str:
-    """Return a value as CSV holds it: empty where missing, floats in full digits."""
-    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:

@@ -96,7 +96,8 @@ def test_forgotten_files(folder: store.RunFolder) -> None:
 
 def test_latest_plan_wins(tmp_path: Path) -> None:
     """Of two plans for one method, dataset and seed the later stands; others stay."""
-    store.merge_plan(tmp_path, {"map|digits|0": {"run": "a"}, "mnf|digits|0": {"run": "b"}})
-    store.merge_plan(tmp_path, {"map|digits|0": {"run": "c"}})
+    one, other, newer = ({"run": run, "method": "m", "dataset": "d", "seed": 0, "shown": []} for run in "abc")
+    store.merge_plan(tmp_path, {"map|digits|0": one, "mnf|digits|0": other})
+    store.merge_plan(tmp_path, {"map|digits|0": newer})
     runs = json.loads((tmp_path / store.PLAN).read_text())["runs"]
     assert {key: entry["run"] for key, entry in runs.items()} == {"map|digits|0": "c", "mnf|digits|0": "b"}

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+
+import pandas as pd
 
 from bench_uq import store
 from bench_uq.errors import UsageError
 from bench_uq.gate.margins import MARGINS
 from bench_uq.gate.sides import CELL, Side, beside
-from bench_uq.score import SCORES, write_csv
+from bench_uq.many_rows import distinct
+from bench_uq.score import SCORES
+from bench_uq.tables import csv_text, sort_key, write_changed
 
 
 @dataclass(frozen=True)
@@ -32,28 +38,26 @@ def write_baseline(side: Side, path: Path) -> Written:
     finite = side.scores["value"].map(math.isfinite)
     whole = finite.groupby([side.scores[name] for name in CELL], dropna=False, observed=True).transform("all")
     holes = side.scores[~whole & side.scores["metric"].isin(MARGINS)].drop_duplicates(CELL)
-    names = {key: run.name for key, run in side.runs.items()}
-    rows = [
-        [
-            dataset,
-            method,
-            seed,
-            condition,
-            None if math.isnan(level) else level,
-            metric,
-            value,
-            names[dataset, method, seed],
-        ]
-        for dataset, method, seed, condition, level, metric, value in side.scores.loc[
-            whole, list(SCORES[:-1])
-        ].itertuples(index=False, name=None)
-    ]
     # Old facts beside new scores would be wrong, new scores without any facts are only judged more carefully.
     beside(path).unlink(missing_ok=True)
-    write_csv(path, SCORES, rows)
+    write_changed(path, chain([csv_text([SCORES])], _by_run(side, side.scores[whole])))
     store.write_json(beside(path), _facts(side))
-    seeds = [sum(key[:2] == pair for key in side.runs) for pair in {key[:2] for key in side.runs}]
-    return Written(len(side.runs), min(seeds), tuple(map(_place, holes[CELL].itertuples(index=False, name=None))))
+    seeds = Counter(key[:2] for key in side.runs)
+    places = tuple(map(_place, holes[CELL].itertuples(index=False, name=None)))
+    return Written(len(side.runs), min(seeds.values()), places)
+
+
+def _by_run(side: Side, scores: pd.DataFrame) -> Iterator[str]:
+    """Yield the rows of one run after the other, as scores.csv has them."""
+    keys = list(SCORES[:3])
+    scores = scores.sort_values(keys, kind="stable")
+    for key, rows in distinct(scores, keys):
+        own = scores.iloc[rows][list(SCORES[3:-1])].itertuples(index=False, name=None)
+        lines = [
+            [*key, condition, None if math.isnan(level) else level, metric, value, side.runs[key].name]
+            for condition, level, metric, value in own
+        ]
+        yield csv_text(sorted(lines, key=sort_key))
 
 
 def refuse_unfinished(side: Side) -> None:

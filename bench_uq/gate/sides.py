@@ -12,6 +12,7 @@ import pandas as pd
 
 from bench_uq import derived
 from bench_uq.errors import UsageError, unknown
+from bench_uq.store import check_schema
 
 #: What a run is of: dataset, method, seed.
 RunKey = tuple[str, str, int]
@@ -79,6 +80,7 @@ def read_side(path: Path) -> Side:
 
 def read_folder(folder: Path) -> Side:
     """Return what a suite's folder holds; scores of runs that did not finish are no scores."""
+    check_schema(folder)
     rows = derived.table(folder / "runs.csv").to_dict("records")
     runs = {
         (row["dataset"], row["method"], row["seed"]): Run(

@@ -56,7 +56,7 @@ def write(
         for name in stale:
             (target / name).unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot write the report to {target}: {error.strerror or error}") from None
+        raise UsageError(f"cannot write the report to {error.filename or target}: {error.strerror or error}") from None
     return [target / name for name in sorted(files)]
 
 

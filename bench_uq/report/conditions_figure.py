@@ -28,7 +28,7 @@ def draw(
 ) -> Figure | None:
     """Draw one curve of all methods in every condition that has it; names of x and y, and which of them are common."""
     stored = results.curves[results.curves["curve"] == curve]
-    measured = set(stored["condition"])
+    measured = set(stored["condition"].unique())
     conditions = [where for where in shown(results) if where[0] in measured]
     drawn = conditions[:_MOST]
     if not drawn:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import csv
 import gzip
-import io
 import json
 import math
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ import pandas as pd
 
 from bench_uq.derived import COLUMNS, LATER
 from bench_uq.report.frames import Results
-from bench_uq.score import cell
+from bench_uq.tables import cell, csv_text
 
 #: Bytes beyond which a file is compressed, and beyond which even the compressed one is left out.
 PLAIN, LARGEST = 1_000_000, 4_000_000
@@ -67,11 +65,7 @@ def written(name: str, frame: pd.DataFrame) -> str:
     """Write a derived file as scoring does, full digits and all; columns that older versions lack stay away."""
     later = LATER.get(name, "").split()
     columns = [*COLUMNS[name].split(), *([] if all(_empty(frame[column]) for column in later) else later)]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*(_texts(column, frame[column]) for column in columns), strict=True))
-    return buffer.getvalue()
+    return csv_text([columns, *zip(*(_texts(column, frame[column]) for column in columns), strict=True)])
 
 
 def _empty(values: pd.Series) -> bool:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench_uq import derived
+from bench_uq import derived, many_rows
 from bench_uq.derived import COLUMNS, Example
 from bench_uq.errors import UsageError, unknown
 from bench_uq.references import FILE, TEST_ERROR, Reference, read_file
+from bench_uq.store import check_schema
 
 __all__ = ["COLUMNS", "Results", "Seeds", "read", "select"]
 
@@ -78,7 +79,7 @@ class Results:
         """Return the results on one dataset, the same object each time."""
         if dataset not in self._parts:
             runs, scores, curves = (
-                frame[frame["dataset"] == dataset] for frame in (self.runs, self.scores, self.curves)
+                many_rows.of(frame, "dataset", dataset) for frame in (self.runs, self.scores, self.curves)
             )
             self._parts[dataset] = replace(
                 self,
@@ -132,6 +133,7 @@ def read(suite: Path) -> Results:
         near = difflib.get_close_matches(suite.name, there, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UsageError(f"missing folder {suite}{hint} (make it with: bench-uq run)")
+    check_schema(suite)
     runs, scores, curves = (derived.table(suite / name) for name in COLUMNS)
     if runs.empty:
         raise UsageError(f"{suite / 'runs.csv'} holds no runs (make them with: bench-uq run)")
@@ -191,8 +193,10 @@ def _finished(table: pd.DataFrame, runs: pd.DataFrame, path: Path) -> pd.DataFra
     """Return the rows of finished runs, after seeing that every row belongs to a run that is listed."""
     keys = ["dataset", "method", "seed", "run"]
     listed = {tuple(row[:4]): row[4] for row in runs[[*keys, "status"]].itertuples(index=False, name=None)}
-    groups: Any = table.groupby(keys, observed=True, sort=False).indices
-    for strange in sorted(key[3] for key in groups if key not in listed):
+    parts = list(many_rows.distinct(table, keys))
+    for strange in sorted(key[3] for key, _ in parts if key not in listed):
         raise UsageError(f"{path}: run {strange!r} is not the one in runs.csv (make both anew with: bench-uq score)")
-    unfinished = [rows for key, rows in groups.items() if listed[key] != "ok"]
-    return table.drop(index=table.index[np.concatenate(unfinished)]).reset_index(drop=True) if unfinished else table
+    kept = np.ones(len(table), bool)
+    for key, rows in parts:
+        kept[rows] = listed[key] == "ok"
+    return table if kept.all() else table[kept].reset_index(drop=True)

@@ -29,8 +29,9 @@ _TABLE = str.maketrans(_ESCAPES)
 
 
 def escape(text: str) -> str:
-    """Return text as Markdown shows it letter by letter."""
-    return text.translate(_TABLE)
+    """Return text as Markdown shows it letter by letter; signs that steer a terminal or turn text round are codes."""
+    shown = (sign if sign.isprintable() or sign in "\n\r" else ascii(sign)[1:-1] for sign in text)
+    return "".join(shown).translate(_TABLE)
 
 
 def summary(results: Results, figures: Iterable[tuple[str, PurePosixPath]]) -> str:

@@ -29,14 +29,19 @@ _HEADS = {
 _NUMBERS = {"seed", "epochs", "draws", "parameters", "train_seconds", "seconds_per_1000", "peak_memory"}
 #: Signs beyond which the name of a run is broken however wide the screen is.
 _LONG = 60
+#: Rows of the table of runs: a browser lays out no more at once, and nobody reads them.
+MOST_RUNS = 1000
 _CONVERGED = {"True": "yes", "False": "† no", "": "–"}
 
 
 def runs(results: Results) -> str:
-    """Return the table of all runs, those first that did not finish, then those that had not converged."""
+    """Return the table of runs, those first that did not finish, then those that had not converged."""
     methods = {method: place for place, method in enumerate(results.methods)}
     table: list[Mapping[str, Any]] = results.runs.to_dict("records")  # type: ignore[assignment]
     table.sort(key=lambda run: (_trouble(run), run["dataset"], methods[run["method"]], run["seed"]))
+    left, table = len(table) - MOST_RUNS, table[:MOST_RUNS]
+    rest = f'<p class="notes">and {left:,} more, all in runs.csv (<a href="#downloads">downloads</a>)</p>\n'
+    more = rest if left > 0 else ""
     # A column that says nothing of any run is left out.
     heads = {name: head for name, head in _HEADS.items() if any(_text(name, run[name]) != "–" for run in table)}
     head = "".join(f'<th scope="col"{_kind(name)}>{text}</th>' for name, text in heads.items())
@@ -45,7 +50,7 @@ def runs(results: Results) -> str:
 <h2 id="runs-title">Runs</h2>
 <div class="edge"><div class="scroll" role="region" aria-label="Runs" tabindex="0">
 <table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>
-<p class="notes">✗ did not finish: such a run has no scores, and means are over the others. † had not converged.</p>
+{more}<p class="notes">✗ did not finish: such a run has no scores, and means are over the others. † had not converged.</p>
 </section>
 """
 

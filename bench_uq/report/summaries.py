@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 import numpy as np
 import pandas as pd
 
+from bench_uq import many_rows
 from bench_uq.report.frames import Results
 from bench_uq.report.names import family
 
@@ -82,16 +83,25 @@ def directions() -> dict[str, str]:
 
 def unseen_conditions(results: Results) -> list[str]:
     """Return the names of the unseen data: the conditions without levels beside the clean data."""
-    found = {
-        name for frame in (results.scores, results.curves) for name in frame.loc[frame["level"].isna(), "condition"]
-    }
-    return sorted(found - {"clean", "train"})
+    return sorted({condition for condition, level, _ in _stored(results) if level is None} - {"clean", "train"})
 
 
+@lru_cache(maxsize=16)
 def levels(results: Results) -> dict[str, list[float]]:
     """Return the sorted levels of each condition that has levels."""
     scores = results.scores.dropna(subset="level")
     return {str(name): sorted(group["level"].unique()) for name, group in scores.groupby("condition", observed=True)}
+
+
+@lru_cache(maxsize=16)
+def _stored(results: Results) -> frozenset[tuple[str, float | None, str]]:
+    """Return condition, level and method of all scores and curves."""
+    keys = ["condition", "level", "method"]
+    return frozenset(
+        (condition, None if math.isnan(level) else level, method)
+        for frame in (results.scores, results.curves)
+        for (condition, level, method), _ in many_rows.distinct(frame, keys)
+    )
 
 
 def kinds_last(conditions: Iterable[str]) -> list[str]:
@@ -106,11 +116,7 @@ def kinds_last(conditions: Iterable[str]) -> list[str]:
 def methods_shown(results: Results, conditions: Iterable[str]) -> list[str]:
     """Return the methods but those trained elsewhere that were never to be shown one of these conditions."""
     asked = set(conditions)
-    measured = {
-        name
-        for frame in (results.scores, results.curves)
-        for name in frame.loc[frame["condition"].isin(asked), "method"].unique()
-    }
+    measured = {method for condition, _, method in _stored(results) if condition in asked}
     return [name for name in results.methods if name in measured or not results.seeds(name).unknown]
 
 
