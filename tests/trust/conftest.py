@@ -1,0 +1,123 @@
+"""What the tests of trust share: a copy of the code of their own, and the command line as real processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+
+#: Seconds after which a process is taken to hang.
+HANGS = 300
+
+Start = Callable[..., subprocess.Popen[str]]
+Bench = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def copied(folder: Path) -> Path:
+    """Return a folder to import a copy of bench-uq from."""
+    package = folder / "bench_uq"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(REPO / "bench_uq", package, ignore=ignored)
+    for part in ("methods", "datasets"):
+        shutil.copytree(REPO / part, package / part, ignore=ignored)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def own_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the code: runs are named by its hash, and a file saved meanwhile would make them others."""
+    return copied(tmp_path_factory.mktemp("code"))
+
+
+@pytest.fixture
+def other_code(tmp_path: Path) -> Path:
+    """Return another copy of the code, to be changed."""
+    return copied(tmp_path / "other_code")
+
+
+@pytest.fixture(scope="session")
+def start(own_code: Path) -> Start:
+    """Return what starts bench-uq in a folder, as the head of a session of its own."""
+
+    def start(folder: Path, *arguments: str, code: Path = own_code, **options: Any) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "bench_uq", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(code)}
+        piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.Popen(command, cwd=folder, env=environment, text=True, start_new_session=True, **piped)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def bench(start: Start) -> Bench:
+    """Return what runs bench-uq in a folder to its end."""
+
+    def bench(folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        process = start(folder, *arguments, **options)
+        try:
+            out, err = process.communicate(timeout=HANGS)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    return bench
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[[Callable[[], Any]], Any]:
+    """Return what waits for something to be so, and returns it."""
+
+    def wait_until(happens: Callable[[], Any]) -> Any:
+        until = time.monotonic() + HANGS
+        while not (found := happens()):
+            if time.monotonic() > until:
+                raise AssertionError("waited in vain")
+            time.sleep(0.01)
+        return found
+
+    return wait_until
+
+
+@pytest.fixture(scope="session")
+def left_in() -> Callable[[Path], list[psutil.Process]]:
+    """Return what lists the processes that work in a folder, whoever their parents are."""
+
+    def left_in(folder: Path) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(folder):
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+    return left_in
+
+
+@pytest.fixture(scope="session")
+def holder() -> Callable[[Path], int | None]:
+    """Return what finds the process that is at work on a run: the one that holds its lock."""
+
+    def holder(run: Path) -> int | None:
+        lock = run.parent / ".locks" / f"{run.name}.lock"
+        if not lock.exists():
+            return None
+        number = lock.stat().st_ino
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if "FLOCK" in fields and "->" not in fields and fields[-3].rsplit(":", 1)[1] == str(number):
+                return int(fields[-4])
+        return None
+
+    return holder

@@ -1,0 +1,228 @@
+"""Plugins that misbehave: each ends its own run, with a reason, and no other run's numbers change by a bit."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+PLUGINS = Path(__file__).parents[1] / "plugins"
+SETTINGS = """
+datasets = ["digits"]
+seeds = [0]
+
+[settings]
+epochs = 1
+batch = 32
+train_images = 160
+test_images = 40
+attack_images = 20
+draws = 3
+
+[conditions]
+fgsm = [0.1]
+"""
+HEALTHY = ("map", "dropout")
+TIME = "30"
+
+Bench = Callable[..., Any]
+WaitUntil = Callable[[Callable[[], Any]], Any]
+
+
+def line(name: str, where: str) -> str:
+    """Return how a reason names the last line of a plugin's file that holds a text."""
+    lines = (PLUGINS / "misbehaving.py").read_text().splitlines()
+    (number,) = [number for number, text in enumerate(lines, 1) if name in text]
+    return f"(misbehaving.py, line {number}, in {where})"
+
+
+RAISED = "raise ValueError(f"
+FORKED = {"fork", "fork-stay", "fork-exit", "draws-fork"}
+
+#: How it misbehaves -> the status and the reason of its run; None: it is none the worse for it.
+ENDINGS: dict[str, tuple[str, str] | None] = {
+    "not": None,
+    "nan": ("diverged", "the training loss is nan in epoch 1"),
+    "inf": ("diverged", "the training loss is inf in epoch 1"),
+    "memory": ("oom", "OutOfMemoryError: CUDA out of memory. Tried to allocate 1 EiB. " + line("1 EiB", "grasp")),
+    "error": ("failed", "KeyError: 'out of luck' " + line("    raise error", "throw")),
+    "vector": ("failed", "RuntimeError: grad can be implicitly created only for scalar outputs"),
+    **{
+        how: ("failed", f"ValueError: in {how} " + line(RAISED, "at"))
+        for how in ("build", "optimiser", "observe", "finish", "draws")
+    },
+    "draws-shape": ("failed", "BadDraws: draws are (1, 127, 10), not (S, 128, 10)"),
+    "draws-nan": ("failed", "BadDraws: draws are not finite"),
+    "draws-unnormalised": (
+        "failed",
+        "BadDraws: draws are not normalised: log-probabilities over classes must sum to 1",
+    ),
+    "print": None,
+    **dict.fromkeys(sorted(FORKED)),
+    "sys-exit": ("failed", "SystemExit: 3 " + line("sys.exit(3)", "<lambda>")),
+    "sys-exit-well": ("failed", "SystemExit:  " + line("DONE[self.how]()", "loss")),
+    "os-exit": ("failed", "its process exited with 0"),
+    "abort": ("failed", "its process was killed by SIGABRT"),
+    "kill": ("failed", "its process was killed by SIGKILL"),
+    "terminate": ("interrupted", "told to stop"),
+    "keyboard": ("failed", "KeyboardInterrupt:  " + line("    raise error", "throw")),
+    "base": ("failed", "OfItsOwn: not an Exception " + line("    raise error", "throw")),
+}
+SLEEPING = ("sleep", "sleep-deaf", "sleep-on")
+LATE = ("failed", f"took longer than the {TIME} s of --timeout")
+
+
+def run(bench: Bench, folder: Path, methods: list[str], *arguments: str, settings: str = SETTINGS) -> Any:
+    """Run methods on a suite in a folder, with both files of plugins."""
+    (folder / "trial.toml").write_text(f"methods = {json.dumps(methods)}\n{settings}")
+    plugins = [part for file in ("misbehaving.py", "meddling.py") for part in ("--plugin", str(PLUGINS / file))]
+    return bench(folder, "run", "--suite", "trial.toml", "--device", "cpu", *plugins, *arguments)
+
+
+def rows(folder: Path, name: str) -> list[dict[str, str]]:
+    """Return the rows of a derived file."""
+    with (folder / "results" / "trial" / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def scores(folder: Path, method: str) -> list[tuple[str, ...]]:
+    """Return all scores of a method as they are written, without its name."""
+    left_out = ("method", "run")
+    found = [row for row in rows(folder, "scores.csv") if row["method"] == method]
+    return [tuple(value for key, value in row.items() if key not in left_out) for row in found]
+
+
+def name_of(how: str) -> str:
+    """Return the method's name in results."""
+    return "misbehaving" if how == "not" else f"misbehaving[how={how}]"
+
+
+def check(folder: Path, done: Any, endings: dict[str, tuple[str, str] | None]) -> None:
+    """Check that each run is a row with its ending, and that the terminal shows results, and no traceback."""
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    found = {row["method"]: (row["status"], row["reason"]) for row in rows(folder, "runs.csv")}
+    assert found == {method: ending or ("ok", "") for method, ending in endings.items()}
+    shown = done.stdout.splitlines()
+    assert len(shown) == len(endings) + 1
+    assert shown[-1].startswith("scores: ")
+    names = {row["run"] for row in rows(folder, "runs.csv")}
+    assert {text.split("  ")[0] for text in shown[:-1]} == names
+    for method, ending in endings.items():
+        assert bool(scores(folder, method)) == (ending is None), method
+
+
+@pytest.fixture
+def left_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], list[int]]:
+    """Return what counts the processes that a command started from here has left behind, however they are called."""
+    monkeypatch.setenv("STARTED_BY_TEST", str(tmp_path))
+
+    def left() -> list[int]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("STARTED_BY_TEST") == str(tmp_path) and process.status() != "zombie":
+                    found.append(process.pid)
+            except psutil.Error:
+                continue
+        return found
+
+    return left
+
+
+@pytest.fixture(scope="module")
+def alone(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the healthy methods were run with no other and no plugin."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "trial.toml").write_text(f"methods = {json.dumps(HEALTHY)}\n{SETTINGS}")
+    done = bench(folder, "run", "--suite", "trial.toml", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_each_ends_its_own_run(
+    bench: Bench, alone: Path, tmp_path: Path, left_over: Callable[[], list[int]], wait_until: WaitUntil
+) -> None:
+    """Whatever a plugin does, its run is a row with its reason; the others' scores are those without it."""
+    methods = [HEALTHY[0], *map(name_of, ENDINGS), "meddling", HEALTHY[1]]
+    done = run(bench, tmp_path, methods, "--jobs", "2")
+    endings = {**dict.fromkeys((*HEALTHY, "meddling")), **{name_of(how): ending for how, ending in ENDINGS.items()}}
+    check(tmp_path, done, endings)
+    for method in HEALTHY:
+        assert scores(tmp_path, method) == scores(alone, method)
+    for how in (*FORKED, "print"):
+        assert scores(tmp_path, name_of(how)) == scores(tmp_path, name_of("not")), how
+    for words in ("by print", "by write", "by a program", "on stderr"):
+        assert done.stderr.count(f"chatter {words}\n") == 1
+    wait_until(lambda: not left_over())
+
+
+def test_sleepers_are_stopped(
+    bench: Bench, alone: Path, tmp_path: Path, left_over: Callable[[], list[int]], wait_until: WaitUntil
+) -> None:
+    """A run that sleeps for ever, deaf to SIGTERM or not, is stopped when its time is up; the others finish."""
+    methods = [*map(name_of, SLEEPING), "map"]
+    done = run(bench, tmp_path, methods, "--jobs", "4", "--timeout", TIME)
+    check(tmp_path, done, {"map": None, **dict.fromkeys(map(name_of, SLEEPING), LATE)})
+    assert scores(tmp_path, "map") == scores(alone, "map")
+    wait_until(lambda: not left_over())
+
+
+def test_attacked_networks_are_not_meddled_with(bench: Bench, alone: Path, tmp_path: Path) -> None:
+    """Networks trained in the process of another method, to be attacked, are those of a process of their own."""
+    settings = SETTINGS.replace("fgsm = [0.1]", '"transfer[steps=1]" = [0.1]')
+    done = run(bench, tmp_path, ["meddling"], settings=settings)
+    assert done.returncode == 0, done.stderr
+    (network,) = tmp_path.glob("results/trial/runs/map-*/network.safetensors")
+    (own,) = alone.glob("results/trial/runs/map-*/network.safetensors")
+    assert network.read_bytes() == own.read_bytes()
+    assert not any(path.name == "runs" for path in Path("/tmp").glob("results/trial/*"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit(0)", "SystemExit: 0"),
+        ("class Own(BaseException): pass\nraise Own('of its own')", "Own: of its own"),
+        ("def", "SyntaxError: "),
+    ],
+)
+def test_failing_imports(bench: Bench, tmp_path: Path, content: str, said: str) -> None:
+    """A plugin that cannot be imported is one line and exit code 2, and nothing is written."""
+    (tmp_path / "bad.py").write_text(f"print('chatter')\n{content}\n")
+    done = bench(tmp_path, "run", "--methods", "map,bad", "--plugin", "bad.py")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    *before, last = done.stderr.splitlines()
+    assert before == ([] if content == "def" else ["chatter"])
+    assert last.startswith(f"Error: plugin bad.py fails at import: {said}")
+    assert not (tmp_path / "results").exists()
+
+
+def test_short_memory(bench: Bench, tmp_path: Path) -> None:
+    """Where memory is short while predicting the batch is halved; where not even one example fits, the run is oom."""
+    (tmp_path / "trial.toml").write_text(f'methods = ["thirsty", "thirsty[most=0]", "thirsty[most=999]"]\n{SETTINGS}')
+    done = bench(tmp_path, "run", "--suite", "trial.toml", "--device", "cpu", "--plugin", PLUGINS / "thirsty.py")
+    assert done.stderr == "memory ran out: the batch is halved while predicting, with the same results\n"
+    reason = "OutOfMemoryError: no room for 128 examples (thirsty.py, line 35, in draws)"
+    check(tmp_path, done, {"thirsty": None, "thirsty[most=999]": None, "thirsty[most=0]": ("oom", reason)})
+    halved, whole = scores(tmp_path, "thirsty"), scores(tmp_path, "thirsty[most=999]")
+    for one, other in zip(halved, whole, strict=True):
+        assert [text for text in one if not number(text)] == [text for text in other if not number(text)]
+        numbers = ([float(text) for text in row if number(text)] for row in (one, other))
+        assert next(numbers) == pytest.approx(next(numbers), rel=1e-4, abs=1e-4)
+
+
+def number(text: str) -> bool:
+    """Return whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

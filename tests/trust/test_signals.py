@@ -1,0 +1,164 @@
+"""SIGINT and SIGTERM: how the command ends, what it leaves behind, and that it goes on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+SUITE = """
+methods = ["map", "dropout"]
+datasets = ["digits"]
+seeds = [0]
+
+[settings]
+draws = 2
+test_images = 50
+
+[settings.map]
+epochs = 1
+
+[settings.dropout]
+epochs = 40
+"""
+COMMAND = ("run", "--suite", "mixed.toml", "--device", "cpu", "--checkpoint-every", "0", "--jobs", "2")
+DERIVED = ("scores.csv", "curves.csv", "examples.npz")
+
+WaitUntil = Callable[[Callable[[], Any]], Any]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(bench: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the suite's folder of results where no signal came."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    (folder / "mixed.toml").write_text(SUITE)
+    assert bench(folder, *COMMAND).returncode == 0
+    return folder / "results" / "mixed"
+
+
+def record(folder: Path, method: str) -> dict[str, Any]:
+    """Return the record of a method's run, empty where there is none."""
+    found = next(iter(folder.glob(f"results/*/runs/{method}-*/run.json")), None)
+    return json.loads(found.read_text()) if found else {}
+
+
+def at_work(folder: Path) -> bool:
+    """Return whether map has finished and dropout is being trained."""
+    training = any(folder.glob("results/*/runs/dropout-*/checkpoint.safetensors"))
+    return record(folder, "map").get("status") == "ok" and training
+
+
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [((signal.SIGINT,), 130), ((signal.SIGTERM,), 143), ((signal.SIGINT, signal.SIGINT), 130)],
+    ids=["SIGINT", "SIGTERM", "twice SIGINT"],
+)
+def test_a_signal_ends_the_command_in_order(
+    signals: tuple[signal.Signals, ...],
+    code: int,
+    bench: Callable[..., Any],
+    start: Callable[..., subprocess.Popen[str]],
+    left_in: Callable[[Path], list[psutil.Process]],
+    wait_until: WaitUntil,
+    uninterrupted: Path,
+    tmp_path: Path,
+) -> None:
+    """130 or 143 and one line; no process is left, what finished is kept, the rest is interrupted and goes on."""
+    (tmp_path / "mixed.toml").write_text(SUITE)
+    runner = start(tmp_path, *COMMAND)
+    try:
+        wait_until(lambda: at_work(tmp_path))
+        below = psutil.Process(runner.pid).children(recursive=True)
+        assert len(below) >= 3  # the server of forks, its tracker, the run
+        for number in signals:
+            runner.send_signal(number)
+        out, err = runner.communicate(timeout=300)
+    finally:
+        runner.kill()
+    assert runner.returncode == code
+    assert err == "interrupted; finished runs are kept, the same command goes on\n"
+    assert [line.split()[1] for line in out.splitlines()] == ["ok"]
+    wait_until(lambda: not any(map(lives, below)) and not left_in(tmp_path))
+    assert record(tmp_path, "map")["status"] == "ok"
+    assert record(tmp_path, "dropout")["status"] == "interrupted"
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/*/runs/map-*/*")}
+    again = bench(tmp_path, *COMMAND)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert [line.split()[1] for line in again.stdout.splitlines()[:2]] == ["stored", "ok"]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    for name in DERIVED:
+        assert (tmp_path / "results" / "mixed" / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+
+
+def lives(process: psutil.Process) -> bool:
+    """Return whether a process is still there, and is no zombie that waits for the machine's first process."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+#: A method that ends in its own time, and says so: when told to stop it takes two more seconds.
+SLOW_TO_STOP = '''
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench_uq.api import Method, network
+
+@dataclass(frozen=True)
+class Stubborn(Method):
+    """A network whose training does not end when it is told to."""
+
+    reference = "nowhere"
+
+    def build(self, task):
+        return network(task)
+
+    def loss(self, net, inputs, targets, size, progress):
+        signal.signal(signal.SIGTERM, leave)
+        Path("begun").touch()
+        while True:
+            time.sleep(0.05)
+
+
+def leave(signum, frame):
+    Path("told").touch()
+    time.sleep(2)
+    Path("ended").touch()
+    raise SystemExit
+'''
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_second_sigint_does_not_wait(
+    signals: int,
+    start: Callable[..., subprocess.Popen[str]],
+    left_in: Callable[[Path], list[psutil.Process]],
+    wait_until: WaitUntil,
+    tmp_path: Path,
+) -> None:
+    """After one SIGINT a run may end in its own time, after the second it is killed before; both end with 130."""
+    (tmp_path / "stubborn.py").write_text(SLOW_TO_STOP)
+    command = ("run", "--methods", "stubborn", "--seeds", "0", "--plugin", "stubborn.py", "--device", "cpu")
+    runner = start(tmp_path, *command)
+    try:
+        wait_until((tmp_path / "begun").exists)
+        runner.send_signal(signal.SIGINT)
+        wait_until((tmp_path / "told").exists)
+        if signals == 2:
+            runner.send_signal(signal.SIGINT)
+        assert runner.wait(300) == 130
+    finally:
+        runner.kill()
+        runner.communicate()
+    wait_until(lambda: not left_in(tmp_path))
+    assert (tmp_path / "ended").exists() == (signals == 1)
+    assert record(tmp_path, "stubborn")["status"] == "interrupted"
