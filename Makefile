@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo test gate bench setup format
+.PHONY: demo test gate bench fuzz setup format
 
 demo: setup
 	$(BIN)/bench-uq run
@@ -34,6 +34,12 @@ bench: setup
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.attack --rounds 1
 	$(BIN)/python -m benchmarks.overhead
+
+# Every reader of files and names of others, for SECONDS in all; what is found new is kept in fuzz/corpus/, which tests replay.
+SECONDS ?= 600
+fuzz: setup
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[fuzz]'
+	$(BIN)/python -m fuzz --seconds $(SECONDS)
 
 format: setup
 	$(BIN)/ruff format .

@@ -101,7 +101,8 @@ def complete(job: Job) -> bool:
     record = folder.record()
     if record.get("key") != job.run.key or record.get("status") != "ok":
         return False
-    return not missing(job) and is_trained(folder)
+    kept = store.POINTS not in record["files"] or folder.holds(store.POINTS)
+    return kept and not missing(job) and is_trained(folder)
 
 
 def execute(job: Job, report: Callable[[float], None]) -> dict[str, Any] | None:
@@ -127,10 +128,7 @@ def execute(job: Job, report: Callable[[float], None]) -> dict[str, Any] | None:
             with recorded(folder, job.files) as ending:
                 ending.lacking += work(job, folder, reported)
             return {**folder.record(), **ending.unstored}
-    except (
-        OSError,
-        UsageError,
-    ) as error:  # not even begun: a folder that cannot be made, or a record not to be changed
+    except (OSError, UsageError) as error:  # it has not begun: a folder cannot be made, or a record not be changed
         told(folder, error)
         return {"status": "failed", "reason": printable(one_line(error))}
 

@@ -100,7 +100,8 @@ def train_group(
 
 def outcomes_of(jobs: Sequence[Job], report: Callable[[float], None]) -> list[Outcome]:
     """Return what the training of all runs comes to, nothing where they cannot be trained together."""
-    plugins, settings, device = Plugins(jobs[0].files, lazy=True), Settings(**jobs[0].run.settings), torch.device(jobs[0].device)
+    plugins, device = Plugins(jobs[0].files, lazy=True), torch.device(jobs[0].device)
+    settings = Settings(**jobs[0].run.settings)
     try:
         splits = [splits_of(job, plugins) for job in jobs]
         tasks = [task_of(job, plugins, own) for job, (own, _) in zip(jobs, splits, strict=True)]

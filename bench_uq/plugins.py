@@ -164,7 +164,7 @@ def load_network(file: Path) -> Callable[..., Any]:
 
 def load_module(file: Path) -> ModuleType:
     """Import a file of the user under a name of its own, once."""
-    return module_at(file, Path.cwd())
+    return module_at(file, Path() if file.is_absolute() else Path.cwd())
 
 
 @functools.cache

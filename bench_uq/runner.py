@@ -19,8 +19,8 @@ from typing import Any
 from tqdm import tqdm
 
 from bench_uq import store
-from bench_uq.execute import UNFINISHED, Job, execute, facts
 from bench_uq.errors import Interrupted
+from bench_uq.execute import UNFINISHED, Job, execute, facts, told
 from bench_uq.groups import grouped, is_group, train_group
 
 #: What every run would import again, for seconds each: an optimiser imports torch._dynamo on first use, and datasets
@@ -215,8 +215,8 @@ def killed(job: Job, code: int, timeout: float | None = None) -> dict[str, Any]:
     ending = f"was killed by {known.get(-code, f'signal {-code}')}" if code < 0 else f"exited with {code}"
     reason = f"its process {ending}" if timeout is None else f"took longer than the {timeout:g} s of --timeout"
     record = store.run_folder(job.folder, job.run.name).record()
-    told = record.get("status") == "interrupted" and record.get("reason") != UNFINISHED
-    if code == 0 and told and timeout is None:
+    stopped = record.get("status") == "interrupted" and record.get("reason") != UNFINISHED
+    if code == 0 and stopped and timeout is None:
         return record  # it was told to stop from outside, and said so
     return failed(job, reason)
 
@@ -227,7 +227,11 @@ def failed(job: Job, reason: str) -> dict[str, Any]:
     with folder.locked() as mine:
         record = folder.record()
         known = {} if record.get("key") == job.run.key else facts(job.run)  # it may have died before it said who it is
-        return folder.update(**known, **ending) if mine else {**record, **ending}
+        try:
+            return folder.update(**known, **ending) if mine else {**record, **ending}
+        except OSError as error:  # no room: the line on stderr is all that says so
+            told(folder, error)
+            return {**record, **ending}
 
 
 @contextmanager

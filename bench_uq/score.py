@@ -149,7 +149,8 @@ def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[
         tqdm.write(f"damaged: {run.path / name} has no curve (bench-uq run makes it again)", file=sys.stderr)
     kept = {"key": key, **as_csv(computed(run, whole), entry)}
     kept["digest"] = digest_of(kept)
-    if whole and len(whole) == len(asked) and not lacking:  # else a file that is made again, the same, would stay without scores
+    # Else a file that is made again, the same, would stay without scores.
+    if whole and len(whole) == len(asked) and not lacking:
         store.write_json(run.path / KEPT, kept)
     return kept
 

@@ -542,7 +542,7 @@ def test_no_other_command_uses_the_network(tmp_path: Path) -> None:
 
 
 def test_one_file_can_reach_the_network() -> None:
-    """Of all code, download.py alone imports what opens a connection, beside what joins a cluster that the user names."""
+    """Of all code, download.py alone imports what opens a connection, and connection.py what joins a cluster."""
     network = {"urllib.request", "http.client", "socket", "ssl", "ftplib", "requests", "urllib3", "asyncio"}
     found = set()
     for path in (path for folder in ("bench_uq", "methods", "datasets") for path in (REPO / folder).rglob("*.py")):

@@ -40,7 +40,7 @@ def runs(results: Results) -> str:
     table: list[Mapping[str, Any]] = results.runs.to_dict("records")  # type: ignore[assignment]
     table.sort(key=lambda run: (_trouble(run), run["dataset"], methods[run["method"]], run["seed"]))
     left, table = len(table) - MOST_RUNS, table[:MOST_RUNS]
-    rest = f'<p class="notes">and {left:,} more, all in runs.csv (<a href="#downloads">downloads</a>)</p>\n'
+    rest = f'\n<p class="notes">and {left:,} more, all in runs.csv (<a href="#downloads">downloads</a>)</p>'
     more = rest if left > 0 else ""
     # A column that says nothing of any run is left out.
     heads = {name: head for name, head in _HEADS.items() if any(_text(name, run[name]) != "–" for run in table)}
@@ -49,8 +49,8 @@ def runs(results: Results) -> str:
     return f"""<section id="runs" aria-labelledby="runs-title">
 <h2 id="runs-title">Runs</h2>
 <div class="edge"><div class="scroll" role="region" aria-label="Runs" tabindex="0">
-<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>
-{more}<p class="notes">✗ did not finish: such a run has no scores, and means are over the others. † had not converged.</p>
+<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>{more}
+<p class="notes">✗ did not finish: such a run has no scores, and means are over the others. † had not converged.</p>
 </section>
 """
 

@@ -13,6 +13,16 @@ import torch
 from bench_uq.api import Method, network
 
 
+#: The process of the run.
+HERE = os.getpid()
+
+
+def say_where():
+    """Say on stderr where a copy of the run's process goes on with the run."""
+    if os.getpid() != HERE:
+        os.write(2, b"a copy goes on\n")
+
+
 class OfItsOwn(BaseException):
     """What is no Exception."""
 
@@ -160,6 +170,7 @@ class Misbehaving(Method):
 
     def finish(self, net, train, held_out):
         """Do nothing."""
+        say_where()
         self.at("finish")
 
     def draws(self, net, inputs, count):
@@ -167,6 +178,7 @@ class Misbehaving(Method):
         draws = super().draws(net, inputs, count)
         if count == 1:
             return draws
+        say_where()
         self.at("draws")
         if self.how == "draws-fork":
             os.fork()

@@ -49,7 +49,7 @@ def other_code(tmp_path: Path) -> Path:
 def start(own_code: Path) -> Start:
     """Return what starts bench-uq in a folder, as the head of a session of its own."""
 
-    def start(folder: Path, *arguments: str, code: Path = own_code, **options: Any) -> subprocess.Popen[str]:
+    def start(folder: Path, *arguments: str, code: Path | str = own_code, **options: Any) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "bench_uq", *arguments]
         environment = {**os.environ, "PYTHONPATH": str(code)}
         piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
@@ -121,3 +121,34 @@ def holder() -> Callable[[Path], int | None]:
         return None
 
     return holder
+
+
+#: Kills the process that does a run right after its third checkpoint has taken the place of the second.
+KILL_AFTER_REPLACING = """
+import os
+import signal
+
+from bench_uq import checkpoint, store
+
+replaced = 0
+
+
+def add_file(self, name, content, **changes):
+    global replaced
+    replaced += name == checkpoint.NAME
+    if replaced == 3:
+        store.write_bytes(self.path / name, content)
+        os.kill(os.getpid(), signal.SIGKILL)
+    added(self, name, content, **changes)
+
+
+added, store.RunFolder.add_file = store.RunFolder.add_file, add_file
+"""
+
+
+@pytest.fixture(scope="session")
+def killing_code(own_code: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return where to import code from that kills each run in its training, between a checkpoint and its record."""
+    folder = tmp_path_factory.mktemp("killing")
+    (folder / "sitecustomize.py").write_text(KILL_AFTER_REPLACING)
+    return f"{folder}{os.pathsep}{own_code}"

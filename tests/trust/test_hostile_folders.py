@@ -18,6 +18,7 @@ from bench_uq.errors import UsageError
 from bench_uq.folders import enclosed, writable
 
 SMALL = ("--methods", "map", "--seeds", "0", "--set", "epochs=1", "--set", "train_images=200", "--device", "cpu")
+SMALL += ("--set", "draws=2")
 #: Of nobody else on the machine: a user without rights, and one who is not that user.
 NOBODY, OTHER = 64_001, 64_002
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")

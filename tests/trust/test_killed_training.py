@@ -99,11 +99,12 @@ def without_seconds(row: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in row.items() if name != "seconds"}
 
 
-def test_killed_between_a_checkpoint_and_its_record(bench: Callable[..., Any], tmp_path: Path) -> None:
+def test_killed_between_a_checkpoint_and_its_record(
+    bench: Callable[..., Any], killing_code: str, tmp_path: Path
+) -> None:
     """A checkpoint that the record does not name yet is whole: the training goes on from it, and nothing is damaged."""
     (tmp_path / "long.toml").write_text(SUITE.replace('"dropout", "mnf[flows=1]", "ensemble[members=2]"', ""))
-    (tmp_path / "kill.py").write_text(KILL_AFTER_REPLACING)
-    first = bench(tmp_path, *COMMAND, "--plugin", "kill.py")
+    first = bench(tmp_path, *COMMAND, code=killing_code)
     assert first.returncode == 1, first.stderr
     (run,) = tmp_path.glob("results/long/runs/map-*")
     kept = history(run)
@@ -114,40 +115,3 @@ def test_killed_between_a_checkpoint_and_its_record(bench: Callable[..., Any], t
     rows = rows_of(run)
     assert rows[: len(kept)] == [{name: str(value) for name, value in row.items()} for row in kept]
     assert len(kept) == 3
-
-
-#: Kills the process that does a run right after its third checkpoint has taken the place of the second.
-KILL_AFTER_REPLACING = '''
-import os
-import signal
-from dataclasses import dataclass
-
-from bench_uq import checkpoint, store
-from bench_uq.api import Method, network
-
-
-@dataclass(frozen=True)
-class Unused(Method):
-    """A file of plugins must hold one."""
-
-    reference = "nowhere"
-
-    def build(self, task):
-        return network(task)
-
-
-class Killing(store.RunFolder):
-    checkpoints = 0
-
-
-def add_file(self, name, content, **changes):
-    if name == checkpoint.NAME:
-        Killing.checkpoints += 1
-        if Killing.checkpoints == 3:
-            store.write_bytes(self.path / name, content)
-            os.kill(os.getpid(), signal.SIGKILL)
-    added(self, name, content, **changes)
-
-
-added, store.RunFolder.add_file = store.RunFolder.add_file, add_file
-'''

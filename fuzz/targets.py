@@ -1,0 +1,234 @@
+"""What is fuzzed: each target takes bytes, and ends with a value or the one error that its reader documents."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from bench_uq import config, derived, grammar, references, score, store
+from bench_uq.checkpoint import NAME, Checkpoints
+from bench_uq.datasets._arrays import read_arrays
+from bench_uq.datasets._idx import read_idx
+from bench_uq.datasets._pickles import NotPlain, read_batch
+from bench_uq.datasets._tables import read_table
+from bench_uq.elsewhere.values import read as read_predictions
+from bench_uq.errors import UsageError
+from bench_uq.gate.margins import read_margins
+from bench_uq.preparation.archive import unpack, unpacked
+from bench_uq.preparation.download import Failed
+
+DERIVED = ("scores.csv", "curves.csv", "runs.csv")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of every type that the grammar knows."""
+
+    flag: bool = False
+    count: int = 0
+    share: float = 0.5
+    text: str = "a"
+    path: Path = Path("FILE")
+    kind: Literal["one", "two"] = "one"
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """Give an empty folder, in memory where there is such a place, and keep what is told on stderr to itself."""
+    shared = Path("/dev/shm")
+    with (
+        tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as name,
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        yield Path(name)
+
+
+def text_of(content: bytes) -> str:
+    """Return bytes as text, as a command line holds them."""
+    return content.decode("utf-8", errors="surrogateescape")
+
+
+def names(content: bytes) -> None:
+    """Names with options: what parses is spelled and parses the same again."""
+    text = text_of(content)
+    grammar.plain_name(text), grammar.parse_full(text)
+    plain, options = grammar.parse(text)
+    if options:
+        assert grammar.parse(grammar.bracketed(plain, [f"{key}={value}" for key, value in options.items()])) == (
+            plain,
+            options,
+        )
+    value = Options(**grammar.convert_options(plain, Options, options))
+    grammar.spelled(plain, value, grammar.shown_text, changed=True)
+    grammar.parse_full(grammar.spelled(plain, value, grammar.option_text))
+
+
+def lists(content: bytes) -> None:
+    """Comma lists: the parts, joined, split into the same parts."""
+    parts = grammar.split_list(text_of(content))
+    assert grammar.split_list(",".join(parts)) == parts
+
+
+def assignments(content: bytes) -> None:
+    """Assignments of --set, one a line, on the quick suite."""
+    table = config.read_table(config.suite_path("quick"))
+    for line in text_of(content).split("\n")[:10]:
+        config.apply_assignment(table, line)
+    config.suite_from("quick", table)
+
+
+def suites(content: bytes) -> None:
+    """Files of suites."""
+    with folder() as place:
+        (place / "mine.toml").write_bytes(content)
+        config.read_suite(str(place / "mine.toml"))
+
+
+def margins(content: bytes) -> None:
+    """Files of margins."""
+    with folder() as place:
+        (place / "margins.toml").write_bytes(content)
+        read_margins(place / "margins.toml")
+
+
+def records(content: bytes) -> None:
+    """Records and plans of results: a damaged one is set aside, and reads as none."""
+    with folder() as place:
+        (place / store.RECORD).write_bytes(content)
+        run = store.RunFolder(place)
+        record = run.record()
+        assert isinstance(record, dict)
+        for name in list(record.get("files", {}))[:3]:
+            run.holds(name)
+        assert isinstance(run.record(), dict)
+        (place / store.PLAN).write_bytes(content)
+        assert isinstance(store.read_plan(place)["runs"], dict)
+
+
+def checkpoints(content: bytes) -> None:
+    """Checkpoints: a damaged one is set aside, and reads as none."""
+    with folder() as place:
+        (place / NAME).write_bytes(content)
+        Checkpoints(store.RunFolder(place), 1.0).load()
+
+
+def arrays(content: bytes) -> None:
+    """A user's own arrays."""
+    with folder() as place:
+        (place / "mine.npz").write_bytes(content)
+        read_arrays(place / "mine.npz")
+
+
+def predictions(content: bytes) -> None:
+    """Predictions made elsewhere, as npz or CSV, labelled or not, by the first byte."""
+    kind = content[:1] or b"0"
+    with folder() as place:
+        file = place / f"mine.{'csv' if kind[0] % 2 else 'npz'}"
+        file.write_bytes(content[1:])
+        read_predictions(file, labelled=kind[0] % 4 < 2, clean=kind[0] % 8 < 4)
+
+
+def idx(content: bytes) -> None:
+    """Files of MNIST's format, images or labels, plain or compressed, by the first byte."""
+    kind = content[:1] or b"0"
+    with folder() as place:
+        file = place / ("images.gz" if kind[0] % 2 else "images")
+        file.write_bytes(content[1:])
+        read_idx(file, dimensions=3 if kind[0] % 4 < 2 else 1)
+
+
+def batches(content: bytes) -> None:
+    """Pickles of CIFAR's batches."""
+    read_batch(content)
+
+
+def tables(content: bytes) -> None:
+    """Tables of numbers, plain or compressed, by the first byte."""
+    kind = content[:1] or b"0"
+    with folder() as place:
+        file = place / ("mine.txt.gz" if kind[0] % 2 else "mine.txt")
+        file.write_bytes(content[1:])
+        read_table(file)
+
+
+def derived_tables(content: bytes) -> None:
+    """Derived tables, which one by the first byte, read for a report and for a notebook."""
+    kind = content[:1] or b"0"
+    name = DERIVED[kind[0] % len(DERIVED)]
+    with folder() as place:
+        (place / name).write_bytes(content[1:])
+        if name == "scores.csv":
+            with contextlib.suppress(UsageError):
+                score.read_scores(place)
+        derived.table(place / name)
+
+
+def environments(content: bytes) -> None:
+    """Lists of environments."""
+    with folder() as place:
+        (place / "environment.json").write_bytes(content)
+        derived.environments(place / "environment.json")
+
+
+def examples(content: bytes) -> None:
+    """Stored examples for figures."""
+    with folder() as place:
+        (place / "examples.npz").write_bytes(content)
+        derived.examples(place / "examples.npz")
+
+
+def published(content: bytes) -> None:
+    """Published values; what is read is written, and reads the same but for what were formulas."""
+    with folder() as place:
+        (place / "reference.csv").write_bytes(content)
+        found = references.read_file(place / "reference.csv")
+        references.hand_on(found, place)
+        assert len(references.read_file(place / "reference.csv")) == len(found) if found else True
+
+
+def archives(content: bytes) -> None:
+    """Archives: nothing is laid out beside the folder, and nothing but files and folders in it."""
+    with folder() as place:
+        data = place / "data"
+        data.mkdir()
+        (data / "all.tar").write_bytes(content)
+        try:
+            unpacked(data / "all.tar")
+            unpack(data / "all.tar")
+        finally:
+            assert [path.name for path in place.iterdir()] == ["data"]
+            assert not [path for path in data.rglob("*") if path.is_symlink()]
+
+
+#: Each target with the errors that it may end with.
+TARGETS: dict[str, tuple[Callable[[bytes], None], tuple[type[Exception], ...]]] = {
+    "names": (names, (UsageError,)),
+    "lists": (lists, (UsageError,)),
+    "assignments": (assignments, (UsageError,)),
+    "suites": (suites, (UsageError,)),
+    "margins": (margins, (UsageError,)),
+    "records": (records, (UsageError,)),  # of a newer version
+    "checkpoints": (checkpoints, ()),
+    "arrays": (arrays, (UsageError,)),
+    "predictions": (predictions, (UsageError,)),
+    "idx": (idx, (UsageError,)),
+    "batches": (batches, (NotPlain,)),
+    "tables": (tables, (UsageError,)),
+    "derived": (derived_tables, (UsageError,)),
+    "environments": (environments, (UsageError,)),
+    "examples": (examples, (UsageError,)),
+    "published": (published, (UsageError,)),
+    "archives": (archives, (Failed, OSError)),  # the system's own of names that it does not take
+}
+
+
+def check(name: str, content: bytes) -> None:
+    """Run a target on an input; raise whatever it may not end with."""
+    target, allowed = TARGETS[name]
+    with contextlib.suppress(*allowed):
+        target(content)

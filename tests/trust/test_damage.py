@@ -1,0 +1,238 @@
+"""Stored files that were damaged: set aside or refused, told, made again; never a wrong number, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bench_uq.cli import main
+
+#: One method over a seed for each kind of damage; its inputs are points, so that a run has a file of each kind.
+SUITE = """
+methods = ["map"]
+datasets = ["cubic"]
+seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
+
+[settings]
+epochs = 6
+draws = 2
+validation = 0.05
+"""
+RUN = ("run", "--suite", "points.toml", "--device", "cpu")
+SCORE = ("score", "--suite", "points.toml")
+DERIVED = ("scores.csv", "curves.csv", "runs.csv", "environment.json", "examples.npz")
+
+Bench = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def flipped(content: bytes, share: float) -> bytes:
+    """Return content with one bit flipped, so far into it."""
+    place = int(share * len(content))
+    return content[:place] + bytes([content[place] ^ 1 << place % 7]) + content[place + 1 :]
+
+
+#: What becomes of a file's content.
+CONTENTS: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda content: b"",
+    "cut in its first line": lambda content: content[:9],
+    "cut in half": lambda content: content[: len(content) // 2],
+    "cut by a byte": lambda content: content[:-1],
+    "a bit flipped at its beginning": lambda content: flipped(content, 0.01),
+    "a bit flipped in its middle": lambda content: flipped(content, 0.5),
+    "a bit flipped near its end": lambda content: flipped(content, 0.9),
+    "a list": lambda content: b"[1, 2, 3]\n",
+    "nested too deep": lambda content: b"[" * 100_000,
+    "not a number": lambda content: b'{"files": {}, "runs": {}, "train_seconds": NaN}',
+    "fields of other types": lambda content: b'{"files": {"x": 3}, "runs": {"map|cubic|0": 7}, "seed": "0"}',
+    "no UTF-8": lambda content: b'{"run": "\xff\xfe"}\n\xff',
+}
+KINDS = [*CONTENTS, "a folder", "a pipe"]
+
+
+def damage(path: Path, kind: str) -> None:
+    """Damage a file, or put something else in its place."""
+    content = path.read_bytes()
+    path.unlink()
+    if kind == "a folder":
+        (path / "inside").mkdir(parents=True)
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(CONTENTS[kind](content))
+
+
+def rows(path: Path) -> list[str]:
+    """Return the lines of a file."""
+    return path.read_text().splitlines()
+
+
+def made(folder: Path) -> Path:
+    """Return a new folder with the suite's file."""
+    folder.mkdir(exist_ok=True)
+    (folder / "points.toml").write_text(SUITE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the suite was run."""
+    folder = made(tmp_path_factory.mktemp("whole"))
+    done = bench(folder, *RUN)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of that folder to damage, and to work in."""
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def same_scores(folder: Path, whole: Path) -> bool:
+    """Return whether scores and curves are those of undamaged files, byte for byte."""
+    names = [f"results/points/{name}" for name in ("scores.csv", "curves.csv", "examples.npz")]
+    return all((folder / name).read_bytes() == (whole / name).read_bytes() for name in names)
+
+
+def test_the_kinds_fill_the_runs() -> None:
+    """There is a run for each kind of damage."""
+    assert len(KINDS) == 14
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("run.json", True),
+        ("network.safetensors", True),
+        ("training.csv", True),
+        ("training.csv", False),
+        ("points.csv", True),
+        ("points.csv", False),
+        ("clean-*.npz", True),
+        ("clean-*.npz", False),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "scored before" if value else "scored anew",
+)
+def test_files_of_a_run(name: str, kept: bool, bench: Bench, folder: Path, whole: Path) -> None:
+    """Damage is told where it is scored, no score becomes another; the next run sets it aside and makes all again."""
+    runs = sorted((folder / "results/points/runs").glob("map-*"))
+    for run, kind in zip(runs, KINDS, strict=True):
+        damage(next(run.glob(name)), kind)
+        if not kept:
+            (run / "scored.json").unlink()
+    scored = bench(folder, *SCORE)
+    assert scored.returncode == 0, scored.stderr
+    for table in ("scores.csv", "curves.csv"):
+        assert set(rows(folder / "results/points" / table)) <= set(rows(whole / "results/points" / table))
+    if name == "run.json" or not kept:  # else nothing asks for it
+        assert len(scored.stderr.splitlines()) == len(runs), scored.stderr
+        assert all(line.startswith("damaged: ") for line in scored.stderr.splitlines())
+    again = bench(folder, *RUN)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "Traceback" not in scored.stderr + again.stderr
+    assert (scored.stderr + again.stderr).count("set aside as") == len(runs)
+    for run in runs:
+        assert list(run.glob(f"{name}.corrupt"))
+    assert same_scores(folder, whole)
+    assert len(rows(folder / "results/points/runs.csv")) == 1 + len(runs)
+
+
+def test_what_was_computed_of_a_run(bench: Bench, folder: Path, whole: Path) -> None:
+    """Kept scores that were damaged are computed again."""
+    for run, kind in zip(sorted((folder / "results/points/runs").glob("map-*")), KINDS, strict=True):
+        damage(run / "scored.json", kind)
+    (folder / "results/points/scores.csv").unlink()
+    scored = bench(folder, *SCORE)
+    assert scored.returncode == 0, scored.stderr
+    assert "Traceback" not in scored.stderr
+    assert same_scores(folder, whole)
+
+
+def test_checkpoints(bench: Bench, killing_code: str, tmp_path: Path, whole: Path) -> None:
+    """A training whose checkpoint was damaged starts anew, and says so."""
+    folder = made(tmp_path)
+    assert bench(folder, *RUN, "--checkpoint-every", "0", code=killing_code).returncode == 1
+    runs = sorted((folder / "results/points/runs").glob("map-*"))
+    for run, kind in zip(runs, KINDS, strict=True):
+        damage(run / "checkpoint.safetensors", kind)
+    done = bench(folder, *RUN)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = [line for line in done.stderr.splitlines() if "checkpoint.safetensors set aside as" in line]
+    assert (len(told), len(done.stderr.splitlines())) == (len(runs), len(runs)), done.stderr
+    assert same_scores(folder, whole)
+
+
+def invoked(*arguments: str) -> Result:
+    """Run a command in this process; it never fails without a word, and shows no traceback."""
+    result = CliRunner().invoke(main, list(arguments))
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_plan(kind: str, folder: Path, whole: Path) -> None:
+    """A damaged plan is set aside; nothing is scored by it, and the next run makes it again without training."""
+    damage(folder / "results/points/plan.json", kind)
+    scored = invoked(*SCORE)
+    assert scored.exit_code == 2
+    lines = scored.stderr.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["damaged", "Error"]
+    assert same_scores(folder, whole)
+    done = invoked(*RUN)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("  stored\n") == len(KINDS)
+    assert same_scores(folder, whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_known_of_datasets(kind: str, folder: Path, whole: Path) -> None:
+    """Damaged hashes of datasets are no run's identity: they are read anew, and every run is stored as before."""
+    damage(folder / "results/.contents.json", kind)
+    done = invoked(*RUN)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("  stored\n") == len(KINDS)
+    assert all(line.startswith("damaged: ") for line in done.stderr.splitlines())
+    assert same_scores(folder, whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", DERIVED)
+def test_derived_files(name: str, kind: str, folder: Path, whole: Path) -> None:
+    """Reports and the gate refuse what they cannot read in one line; scoring makes the same bytes again."""
+    path = folder / "results/points" / name
+    damage(path, kind)
+    for command in (
+        ("report", "--suite", "points", "--formats", "markdown"),
+        ("check", "--suite", "points", "--baseline", str(whole / "results/points/scores.csv")),
+    ):
+        result = invoked(*command)
+        assert result.exit_code in (0, 1, 2, 3), result.output
+        if result.exit_code == 2:
+            assert len(result.stderr.splitlines()) == 1
+            assert name in result.stderr
+        elif not kind.startswith(("a bit", "cut by")):
+            assert name in ("examples.npz", "curves.csv", "environment.json")  # not read for this command
+    assert invoked(*SCORE).exit_code == 0
+    original = whole / "results/points" / name
+    assert path.read_bytes() == original.read_bytes()
+
+
+def test_a_record_of_another_run(folder: Path, whole: Path) -> None:
+    """A whole record in the folder of another run is none of that run's."""
+    first, second = sorted((folder / "results/points/runs").glob("map-*"))[:2]
+    shutil.copy(second / "run.json", first / "run.json")
+    scored = invoked(*SCORE)
+    assert "set aside" in scored.stderr
+    (row,) = [line for line in rows(folder / "results/points/runs.csv") if line.startswith(first.name)]
+    assert row.split(",")[4] == "missing"
+    assert json.loads((second / "run.json").read_text())["run"] == second.name

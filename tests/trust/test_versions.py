@@ -1,0 +1,153 @@
+"""Two versions at once: older results are read, newer ones refused, and no two versions' numbers are mixed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench_uq import plan, store
+
+#: Made by the first version that had a command line; its network is left out.
+OLD = Path(__file__).parent / "old_results"
+RUN = ("run", "--suite", "tiny.toml", "--device", "cpu")
+SCORE = ("score", "--suite", "tiny.toml")
+REPORT = ("report", "--suite", "tiny.toml", "--formats", "markdown")
+CHECK = ("check", "--suite", "tiny.toml", "--baseline", str(OLD / "tiny" / "scores.csv"))
+
+Bench = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with the results of the old version, to work in."""
+    shutil.copytree(OLD / "tiny", tmp_path / "results" / "tiny")
+    shutil.copy(OLD / "tiny.toml", tmp_path)
+    return tmp_path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file."""
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return all that is in a folder, but for locks."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def numbers(folder: Path) -> dict[tuple[str, ...], str]:
+    """Return the scores by what they are of."""
+    keys = ("run", "condition", "level", "metric")
+    return {tuple(row[key] for key in keys): row["value"] for row in rows(folder / "results/tiny/scores.csv")}
+
+
+def test_results_of_an_older_version_are_read(bench: Bench, folder: Path) -> None:
+    """Report, check and score read them; where both versions know a score, it has the same value."""
+    before = numbers(folder)
+    for command in (REPORT, CHECK, SCORE, REPORT, CHECK):
+        done = bench(folder, *command)
+        assert (done.returncode, done.stderr) == (0, ""), command
+    after = numbers(folder)
+    assert before.keys() <= after.keys()
+    for key, value in before.items():
+        assert float(after[key] or "nan") == pytest.approx(float(value or "nan"), rel=1e-12, nan_ok=True), key
+    (run,) = (folder / "results/tiny/runs").glob("map-*")
+    assert {row["run"] for row in rows(folder / "results/tiny/scores.csv")} == {run.name}
+    assert not list(folder.rglob("*.corrupt"))
+
+
+def test_a_run_of_this_version_takes_the_place_of_an_old_one(bench: Bench, folder: Path) -> None:
+    """The old run stays stored and is listed as superseded; every score is of the new one."""
+    (old,) = (folder / "results/tiny/runs").glob("map-*")
+    stored = files(old)
+    done = bench(folder, *RUN)
+    assert done.returncode == 0, done.stderr
+    assert_superseded(folder, old.name)
+    assert files(old) == stored
+    assert bench(folder, *REPORT).returncode == 0
+
+
+def assert_superseded(folder: Path, old: str) -> None:
+    """Check that scores are of one run alone, and that the other is listed."""
+    suite = folder / "results" / "tiny"
+    status = {row["run"]: row["status"] for row in rows(suite / "runs.csv")}
+    assert status.pop(old) == "superseded"
+    assert list(status.values()) == ["ok"]
+    for name in ("scores.csv", "curves.csv"):
+        assert {row["run"] for row in rows(suite / name)} == set(status)
+
+
+def quiet(folder: Path) -> None:
+    """Have the suite show all test examples: of fewer it says on stderr that they lack a class."""
+    text = (folder / "tiny.toml").read_text()
+    (folder / "tiny.toml").write_text(text.replace("test_images = 12\n", ""))
+
+
+def newer(path: Path) -> None:
+    """Make a stored file one of a later version."""
+    value = json.loads(path.read_text())
+    store.write_json(path, {**value, "schema": store.SCHEMA + 1, "more": "than is known"})
+
+
+@pytest.mark.parametrize("command", [RUN, (*RUN, "--dry-run"), SCORE, REPORT, CHECK], ids=lambda command: command[0])
+def test_a_newer_plan_is_refused(command: tuple[str, ...], bench: Bench, folder: Path) -> None:
+    """Every command refuses it in one line with exit 2, and writes nothing."""
+    quiet(folder)
+    newer(folder / "results/tiny/plan.json")
+    assert_refused(bench, folder, command, "plan.json")
+
+
+@pytest.mark.parametrize("command", [RUN, SCORE], ids=["run", "score"])
+def test_a_newer_record_is_refused(command: tuple[str, ...], bench: Bench, folder: Path) -> None:
+    """What reads records refuses it in one line with exit 2, and writes nothing."""
+    quiet(folder)
+    assert bench(folder, *RUN).returncode == 0
+    for run in (folder / "results/tiny/runs").glob("map-*"):
+        newer(run / "run.json")
+    assert_refused(bench, folder, command, "run.json")
+
+
+def assert_refused(bench: Bench, folder: Path, command: tuple[str, ...], name: str) -> None:
+    """Check that a command refuses a file of a newer schema and leaves everything as it was."""
+    before = files(folder)
+    done = bench(folder, *command)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert re.search(rf"{re.escape(name)} is of schema 2, .* this one reads 1 \(upgrade bench-uq", line), line
+    assert files(folder) == before
+
+
+def test_one_schema() -> None:
+    """What names runs and what stores them speak of one schema."""
+    assert plan.SCHEMA == store.SCHEMA == 1
+
+
+def test_two_engines_on_one_folder(
+    bench: Bench, start: Callable[..., subprocess.Popen[str]], other_code: Path, tmp_path: Path
+) -> None:
+    """Runners of different source, at the same time: both runs are stored under their own keys, the later is scored."""
+    shutil.copy(OLD / "tiny.toml", tmp_path)
+    with (other_code / "bench_uq" / "train.py").open("a") as file:
+        file.write("\n# another version\n")
+    runners: list[Any] = [start(tmp_path, *RUN), start(tmp_path, *RUN, code=other_code)]
+    for runner in runners:
+        _, err = runner.communicate(timeout=300)
+        assert runner.returncode == 0, err
+    runs = {path.name: json.loads((path / "run.json").read_text()) for path in tmp_path.glob("results/tiny/runs/map-*")}
+    assert [record["status"] for record in runs.values()] == ["ok", "ok"]
+    first, second = runs.values()
+    assert first["key"] != second["key"]
+    assert first["identity"]["engine_source"] != second["identity"]["engine_source"]
+    last = bench(tmp_path, *RUN, code=other_code)
+    assert (last.returncode, last.stdout.count("  stored\n")) == (0, 1)
+    theirs = last.stdout.split()[0]
+    assert_superseded(tmp_path, *(runs.keys() - {theirs}))
