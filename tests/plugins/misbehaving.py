@@ -12,7 +12,6 @@ import torch
 
 from bench_uq.api import Method, network
 
-
 #: The process of the run.
 HERE = os.getpid()
 
