@@ -130,14 +130,20 @@ def parsed(content: bytes) -> Any:
             raise ValueError("its checksum has another name")
         if hashlib.sha256(content[seal.end() :]).hexdigest() != seal[2].decode("latin-1"):
             raise ValueError("its checksum is another one")
-        return {name: part for name, part in json.loads(content).items() if name != CHECKSUM}
+        return {name: part for name, part in loaded(content).items() if name != CHECKSUM}
+    value = loaded(content)
+    if isinstance(value, dict):
+        value.pop(CHECKSUM, None)  # someone wrote the file anew, with what had been in it
+    return value
+
+
+def loaded(content: bytes) -> Any:
+    """Return the value of JSON; raise ValueError where a number is not finite, a text no text, or nesting too deep."""
     try:
         value = json.loads(content, parse_float=finite, parse_constant=finite)
         json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:  # of brackets nested by the thousand
         raise ValueError("it is nested too deep") from error
-    if isinstance(value, dict):
-        value.pop(CHECKSUM, None)  # someone wrote the file anew, with what had been in it
     return value
 
 

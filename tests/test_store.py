@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -101,3 +102,16 @@ def test_latest_plan_wins(tmp_path: Path) -> None:
     store.merge_plan(tmp_path, {"map|digits|0": newer})
     runs = json.loads((tmp_path / store.PLAN).read_text())["runs"]
     assert {key: entry["run"] for key, entry in runs.items()} == {"map|digits|0": "c", "mnf|digits|0": "b"}
+
+
+def test_a_forged_checksum_over_nested_brackets(tmp_path: Path) -> None:
+    """A record with a right checksum whose brackets are nested by the thousand is damaged, no error of its own."""
+    store.write_json(tmp_path / "run.json", {"files": {}})
+    head, _, _ = (tmp_path / "run.json").read_bytes().partition(b'"files"')
+    seal = store.SEALED.match((tmp_path / "run.json").read_bytes())
+    assert seal is not None
+    rest = b'"files": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
+    digest = hashlib.sha256((tmp_path / "run.json").read_bytes()[seal.end() : len(head)] + rest).hexdigest()
+    content = head.replace(seal[2], digest.encode()) + rest
+    with pytest.raises(ValueError, match="nested too deep"):
+        store.parsed(content)

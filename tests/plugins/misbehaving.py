@@ -12,8 +12,8 @@ import torch
 
 from bench_uq.api import Method, network
 
-#: The process of the run.
-HERE = os.getpid()
+#: The process of the run, and what it has forked while predicting.
+HERE, FORKED = os.getpid(), []
 
 
 def say_where():
@@ -179,8 +179,8 @@ class Misbehaving(Method):
             return draws
         say_where()
         self.at("draws")
-        if self.how == "draws-fork":
-            os.fork()
+        if self.how == "draws-fork" and not FORKED:
+            FORKED.append(os.fork())
         if self.how == "draws-shape":
             return draws[:, :-1]
         if self.how == "draws-unnormalised":

@@ -30,7 +30,7 @@ draws = 3
 fgsm = [0.1]
 """
 HEALTHY = ("map", "dropout")
-TIME = "30"
+TIME = "20"
 
 Bench = Callable[..., Any]
 WaitUntil = Callable[[Callable[[], Any]], Any]
