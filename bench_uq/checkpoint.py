@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,7 +56,7 @@ class Checkpoints:
             self.folder.add_file(NAME, save(named, {"state": plain, "sha256": hash_of(plain, tensors)}))
         except store.CannotWrite as error:
             if not self.unwritten:
-                print(f"{self.folder.path.name}: trained without a checkpoint: {error}", file=sys.stderr, flush=True)
+                store.say(f"{self.folder.path.name}: trained without a checkpoint: {error}")
             self.unwritten = True
         self.last = time.perf_counter()
 

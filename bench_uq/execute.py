@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import io
 import signal
-import sys
 import time
 import traceback
 import warnings
@@ -177,7 +176,7 @@ def recorded(folder: store.RunFolder, plugins: Sequence[Path]) -> Iterator[Endin
 
 def told(folder: store.RunFolder, error: Exception) -> None:
     """Say on stderr why a run could not be stored: where there is no room left, no file says so."""
-    print(f"{folder.path.name}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    store.say(f"{folder.path.name}: {' '.join(str(error).split())}")
 
 
 def printable(text: str) -> str:

@@ -177,7 +177,13 @@ def set_aside(path: Path) -> None:
         target, count = path.with_name(f"{path.name}.{count}.corrupt"), count + 1
     with suppress(FileNotFoundError):  # another process was faster
         path.replace(target)
-    print(f"damaged: {path} set aside as {target.name}, it will be made again", file=sys.stderr)
+    say(f"damaged: {path} set aside as {target.name}, it will be made again")
+
+
+def say(text: str) -> None:
+    """Print a line on stderr at once, so that processes that share it do not write into each other's lines."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def refuse_newer(path: Path, value: Any) -> None:
