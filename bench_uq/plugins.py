@@ -13,11 +13,11 @@ import pkgutil
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 from bench_uq.contracts import Condition, Dataset, Method
 from bench_uq.errors import Interrupted, UsageError, one_line, unknown
@@ -138,11 +138,19 @@ def import_plugin(name: str) -> ModuleType:
 def undisturbed() -> Iterator[None]:
     """Keep what an import prints off stdout, and leave the working folder and the filters of warnings as they were."""
     folder = Path.cwd()
-    with os.fdopen(os.dup(2), "w") as stderr, redirect_stdout(stderr), warnings.catch_warnings():
+    with beside() as stderr, redirect_stdout(stderr), warnings.catch_warnings():
         try:
             yield
         finally:
             os.chdir(folder)
+
+
+def beside() -> AbstractContextManager[IO[str]]:
+    """Return stderr in a copy that a plugin may close, or what stands in for it where it is no file."""
+    try:
+        return os.fdopen(os.dup(sys.stderr.fileno()), "w")
+    except (OSError, ValueError, AttributeError):
+        return nullcontext(sys.stderr)
 
 
 def load_file(file: Path) -> ModuleType:
