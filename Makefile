@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo test gate bench fuzz setup format
+.PHONY: demo test gate bench fuzz trust setup format
 
 demo: setup
 	$(BIN)/bench-uq run
@@ -34,6 +34,10 @@ bench: setup
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.attack --rounds 1
 	$(BIN)/python -m benchmarks.overhead
+
+# What is promised of processes that are killed, full disks and damage: minutes more than make test.
+trust: setup
+	BENCH_UQ_TRUST=1 $(BIN)/pytest --numprocesses 2 --dist loadfile tests/trust
 
 # Every reader of files and names of others, for SECONDS in all; what is found new is kept in fuzz/corpus/, which tests replay.
 SECONDS ?= 600

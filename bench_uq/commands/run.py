@@ -244,8 +244,9 @@ def do(planned: list[Job], work: Work) -> int:
     from bench_uq.runner import SchedulerLost, Stopped
 
     todo = [job for job in planned if job.force or not complete(job)]
+    due = {job.run.name for job in todo}
     for job in planned:
-        if job not in todo:
+        if job.run.name not in due:
             click.echo(f"{job.run.name}  stored")
     failed = 0
 
