@@ -16,10 +16,6 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 
-#: Minutes each, of killed processes and full disks: `make trust` runs them too.
-LONG = ("damage", "full_disk", "kill", "killed_training", "misbehaviour", "signals", "versions")
-collect_ignore = [] if os.environ.get("BENCH_UQ_TRUST") else [f"test_{name}.py" for name in LONG]
-
 #: Seconds after which a process is taken to hang.
 HANGS = 300
 
