@@ -68,7 +68,11 @@ class Job:
 
 def missing(job: Job, *, repair: bool = False) -> list[Shown]:
     """Return what a run has not yet been shown; damaged predictions are missing, with ``repair`` set aside."""
-    folder = store.run_folder(job.folder, job.run.name)
+    return missing_in(store.RecordedFolder(store.run_folder(job.folder, job.run.name).path), job, repair=repair)
+
+
+def missing_in(folder: store.RunFolder, job: Job, *, repair: bool = False) -> list[Shown]:
+    """Return what a run has not yet been shown, by its folder."""
     attacked = folder.record().get("surrogates", {})
     return [
         shown
@@ -96,12 +100,12 @@ def is_trained(folder: store.RunFolder, *, repair: bool = False) -> bool:
 
 def complete(job: Job) -> bool:
     """Return whether a run is stored with all that is asked of it."""
-    folder = store.run_folder(job.folder, job.run.name)
+    folder = store.RecordedFolder(store.run_folder(job.folder, job.run.name).path)
     record = folder.record()
     if record.get("key") != job.run.key or record.get("status") != "ok":
         return False
     kept = store.POINTS not in record["files"] or folder.holds(store.POINTS)
-    return kept and not missing(job) and is_trained(folder)
+    return kept and not missing_in(folder, job) and is_trained(folder)
 
 
 def execute(job: Job, report: Callable[[float], None]) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import stat
@@ -49,8 +48,7 @@ def read_json(path: Path) -> dict[str, Any]:
             raise Refused("too large")
         try:
             value = store.parsed(file.read())
-            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # a right checksum says nothing of that
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise Refused("damaged") from error
     if not isinstance(value, dict):
         raise Refused("damaged")

@@ -34,7 +34,15 @@ TRAINING_SOURCES = (
     "train.py",
 )
 TRAINING_SETTINGS = ("epochs", "batch", "validation", "train_images", "threads", "precision")
-PREDICTION_SOURCES = ("contracts.py", "data.py", "likelihoods.py", "networks.py", "seeds.py", "predict.py")
+PREDICTION_SOURCES = (
+    "contracts.py",
+    "data.py",
+    "halving.py",
+    "likelihoods.py",
+    "networks.py",
+    "seeds.py",
+    "predict.py",
+)
 
 
 @dataclass(frozen=True)

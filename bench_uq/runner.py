@@ -47,14 +47,31 @@ class SchedulerLost(Exception):
 
 
 @dataclass
+class Limit:
+    """Until when a process may work, and when it was told to stop; seconds of the monotonic clock."""
+
+    due: float = math.inf
+    told: float | None = None
+    late: bool = False  # that was why
+
+    def keep(self, process: Any, *, wanted: bool = True) -> None:
+        """Tell a process whose time is up, or that is not wanted, to stop, and kill one that does not."""
+        now = time.monotonic()
+        if self.told is None and (now > self.due or not wanted):
+            self.told, self.late = now, now > self.due
+            process.terminate()
+        elif self.told is not None and now > self.told + GRACE:
+            sweep(process)
+
+
+@dataclass
 class Worker:
-    """A process at work on jobs, and how far it is; seconds are of the monotonic clock."""
+    """A process at work on jobs, and how far it is."""
 
     jobs: tuple[Job, ...]
     process: Any
     connection: Connection
-    due: float = math.inf  # when its time is up
-    told: float | None = None  # when it was told to stop, for that
+    limit: Limit = field(default_factory=Limit)
     progress: float = 0.0
     results: dict[int, dict[str, Any] | None] = field(default_factory=dict)  # None: another process holds the run
 
@@ -75,11 +92,11 @@ def run_all(
             while waiting and len(working) < at_once:
                 working.append(start(context, waiting.pop(longest(waiting, seconds)), timeout))
             for worker in working:
-                hurry(worker)
+                worker.limit.keep(worker.process)
             for worker in ended(working):
                 working.remove(worker)
                 for index, job in enumerate(worker.jobs):
-                    late = timeout if worker.told is not None else None
+                    late = timeout if worker.limit.late else None
                     known = index in worker.results
                     record = worker.results[index] if known else killed(job, worker.process.exitcode, late)
                     if record is None:
@@ -131,24 +148,14 @@ def start(context: Any, jobs: tuple[Job, ...], timeout: float = math.inf) -> Wor
     process = context.Process(target=child, args=(jobs, theirs), daemon=True)
     process.start()
     theirs.close()
-    return Worker(jobs, process, ours, time.monotonic() + len(jobs) * timeout)
+    return Worker(jobs, process, ours, Limit(time.monotonic() + len(jobs) * timeout))
 
 
-def hurry(worker: Worker) -> None:
-    """Tell a process whose time is up to stop, and kill one that does not."""
-    now = time.monotonic()
-    if worker.told is None and now > worker.due:
-        worker.told = now
-        worker.process.terminate()
-    elif worker.told is not None and now > worker.told + GRACE:
-        sweep(worker)
-
-
-def sweep(worker: Worker) -> None:
+def sweep(process: Any) -> None:
     """Kill a process and all that it has started and left behind: they are a group of their own."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.process.pid, signal.SIGKILL)
-    worker.process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
 
 
 def child(jobs: tuple[Job, ...], connection: Connection) -> None:
@@ -203,7 +210,7 @@ def ended(working: Sequence[Worker]) -> list[Worker]:
             worker.process.join(GRACE)
             dead = True
         if dead:  # a process that it forked and left may hold the other end of the connection
-            sweep(worker)
+            sweep(worker.process)
             worker.process.join()
             over.append(worker)
     return over
@@ -253,6 +260,6 @@ def stoppable(working: list[Worker]) -> Iterator[None]:
                 worker.process.join(GRACE)
         finally:
             for worker in working:
-                sweep(worker)
+                sweep(worker.process)
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -9,7 +9,6 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -86,27 +85,15 @@ def write_derived(folder: Path, plan: Mapping[str, Any]) -> None:
 
 def scored_runs(
     folder: Path, plan: Mapping[str, Any]
-) -> Iterator[tuple[Mapping[str, Any], RecordedFolder, dict[str, Any]]]:
+) -> Iterator[tuple[Mapping[str, Any], store.RunFolder, dict[str, Any]]]:
     """Yield each planned run, its folder and its scores in the order of the derived files, with a bar on a terminal."""
     source = source_hash()
     entries = sorted(plan.values(), key=lambda entry: sort_key(names_of(entry)))
     form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} runs scored [{elapsed}<{remaining}]"
     quiet = not sys.stderr.isatty()
     for entry in tqdm(entries, disable=quiet, bar_format=form, file=sys.stderr, dynamic_ncols=True, delay=1):
-        run = RecordedFolder(store.run_folder(folder, entry["run"]).path)
+        run = store.RecordedFolder(store.run_folder(folder, entry["run"]).path)
         yield entry, run, scored(run, entry, source)
-
-
-class RecordedFolder(store.RunFolder):
-    """The folder of a run whose record, which scoring never changes, is read once."""
-
-    def record(self) -> dict[str, Any]:
-        """Return the record as it was when it was first asked for, empty where there is none."""
-        return self._record
-
-    @cached_property
-    def _record(self) -> dict[str, Any]:
-        return super().record()
 
 
 def names_of(entry: Mapping[str, Any]) -> list[Any]:
@@ -136,7 +123,7 @@ def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[
     trained = [files.get(name, {}).get("sha256") for name in (store.TRAINING, store.POINTS)]
     key = json.dumps([source, names_of(entry), entry["run"], hashes, *trained])
     kept = store.read_json(run.path / KEPT)
-    if isinstance(kept, dict) and kept.get("key") == key and kept.get("digest") == digest_of(kept):
+    if isinstance(kept, dict) and kept.get("key") == key:  # its checksum was looked at
         return kept
     whole = [shown for shown in asked if run.holds(shown["file"])]
     for shown in asked:
@@ -148,7 +135,6 @@ def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[
     for name in lacking:
         tqdm.write(f"damaged: {run.path / name} has no curve (bench-uq run makes it again)", file=sys.stderr)
     kept = {"key": key, **as_csv(computed(run, whole), entry)}
-    kept["digest"] = digest_of(kept)
     # Else a file that is made again, the same, would stay without scores.
     if whole and len(whole) == len(asked) and not lacking:
         store.write_json(run.path / KEPT, kept)
@@ -162,11 +148,6 @@ def as_csv(found: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]
         for name in ("scores", "curves")
     }
     return {**found, **texts}
-
-
-def digest_of(kept: Mapping[str, Any]) -> str:
-    """Return the hash of what is kept of a run: a flipped bit in it must never become a score."""
-    return hashlib.sha256(json.dumps([kept.get(name) for name in ("scores", "curves", "sizes")]).encode()).hexdigest()
 
 
 def computed(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

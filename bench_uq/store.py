@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,9 @@ def parsed(content: bytes) -> Any:
 def loaded(content: bytes) -> Any:
     """Return the value of JSON; raise ValueError where a number is not finite, a text no text, or nesting too deep."""
     try:
-        value = json.loads(content, parse_float=finite, parse_constant=finite)
-        json.dumps(value, ensure_ascii=False).encode()
+        value = json.loads(content.decode(), parse_float=finite, parse_constant=finite)
+        if b"\\u" in content:  # half a surrogate pair can only come of a code, as UTF-8 has none
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:  # of brackets nested by the thousand
         raise ValueError("it is nested too deep") from error
     return value
@@ -292,6 +294,18 @@ class RunFolder:
         """Return stored predictions."""
         with open_npz(self.path / name) as arrays:
             return Predictions({key: arrays[key] for key in arrays.files})
+
+
+class RecordedFolder(RunFolder):
+    """The folder of a run whose record is read once: for what never changes it."""
+
+    def record(self) -> dict[str, Any]:
+        """Return the record as it was when it was first asked for, empty where there is none."""
+        return self._record
+
+    @cached_property
+    def _record(self) -> dict[str, Any]:
+        return super().record()
 
 
 def is_record(record: Any, run: str) -> bool:

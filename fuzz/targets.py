@@ -35,6 +35,7 @@ class Options:
     text: str = "a"
     path: Path = Path("FILE")
     kind: Literal["one", "two"] = "one"
+    from_: str = "map"
 
 
 @contextlib.contextmanager

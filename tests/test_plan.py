@@ -51,7 +51,8 @@ def test_new_conditions_do_not_retrain(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "flag", ["epochs=4", "batch=7", "validation=0.2", "train_images=99", "threads=2", "map.prior_std=2"]
+    "flag",
+    ["epochs=4", "batch=7", "validation=0.2", "train_images=99", "threads=2", "precision=tf32", "map.prior_std=2"],
 )
 def test_budget_and_options_retrain(tmp_path: Path, flag: str) -> None:
     """Whatever changes the trained network changes its key."""

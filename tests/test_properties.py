@@ -8,11 +8,12 @@ import io
 import json
 import math
 import string
+import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,10 @@ from bench_uq.errors import UsageError
 from bench_uq.grammar import bracketed, convert_options, option_text, parse, plain_name, spelled, split_list
 from bench_uq.score import CURVES, RUNS, SCORES, read_scores
 from bench_uq.tables import FORMULA, write_csv
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the targets are no part of the package
+
+from fuzz.targets import Options
 
 #: The same examples every time: a build fails for what was changed alone.
 same = settings(
@@ -74,19 +79,6 @@ jsons = some.recursive(
     lambda inner: some.lists(inner, max_size=4) | some.dictionaries(texts, inner, max_size=4),
     max_leaves=20,
 )
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options of every type that the grammar knows."""
-
-    flag: bool = False
-    count: int = 0
-    share: float = 0.5
-    text: str = "a"
-    path: Path = Path("FILE")
-    kind: Literal["one", "two"] = "one"
-    from_: str = "map"
 
 
 def told(function: Callable[..., object], *arguments: object) -> str:

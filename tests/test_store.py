@@ -115,3 +115,15 @@ def test_a_forged_checksum_over_nested_brackets(tmp_path: Path) -> None:
     content = head.replace(seal[2], digest.encode()) + rest
     with pytest.raises(ValueError, match="nested too deep"):
         store.parsed(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [rb'{"name": "\ud800"}', b'{"name": "\xed\xa0\x80"}', '{"name": "a"}'.encode("utf-16"), b"[" * 100_000, b"[1e999]"],
+    ids=["half a pair as a code", "half a pair as bytes", "UTF-16", "nested", "infinite"],
+)
+def test_json_that_cannot_be_written_again_is_refused(content: bytes) -> None:
+    """What no UTF-8 file can hold, or nothing can walk through, is damage at once, not an error later."""
+    with pytest.raises(ValueError, match="."):
+        store.loaded(content)
+    assert store.loaded(rb'{"name": "\ud83d\ude00"}') == {"name": "\U0001f600"}

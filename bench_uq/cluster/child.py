@@ -72,7 +72,7 @@ def unfit(job: Job, plain: Mapping[str, Any]) -> str:
     from bench_uq.errors import UsageError
     from bench_uq.plugins import Plugins
 
-    plugins, contents = Plugins(job.files), Contents(job.root, Path(plain["remembered"]))
+    plugins, contents = Plugins(job.files, lazy=True), Contents(job.root, Path(plain["remembered"]))
     try:
         for full, split, expected in plain["contents"]:
             if contents.of(plugins.spec("dataset", full), split, job.run.seed).hash != expected:

@@ -108,11 +108,7 @@ def connected(place: Place, tls: Mapping[str, Path | None], insecure: bool, room
         import distributed
     except ImportError as error:
         raise UsageError("--cluster needs dask.distributed: pip install 'bench-uq[cluster]'") from error
-    for name in list(
-        logging.root.manager.loggerDict
-    ):  # levels of their own are set for some; we say what concerns users
-        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+    quieten()
     safety = security(place, tls)
     if place.count is not None:
         with local(place.count or room) as cluster, distributed.Client(cluster, set_as_default=False) as client:
@@ -129,6 +125,13 @@ def connected(place: Place, tls: Mapping[str, Path | None], insecure: bool, room
         for address in client.nthreads():
             check_safe(address, "the worker", insecure)
         yield client
+
+
+def quieten() -> None:
+    """Let dask, tornado and asyncio log nothing: what concerns the user is said by bench-uq."""
+    for name in list(logging.root.manager.loggerDict):  # each by its name: some have a level of their own
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager

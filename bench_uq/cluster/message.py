@@ -44,10 +44,11 @@ def unpacked_file(packed: Mapping[str, Any], folder: Path) -> Path:
     name, content = str(packed["name"]), packed["content"]
     if Path(name).name != name or name in ("", ".", ".."):
         raise Damaged(f"{name!r} is no name of a file")
-    path = folder / hashlib.sha256(content).hexdigest() / name
-    store.write_bytes(path, content)
-    if store.sha256(path) != packed["sha256"]:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != packed["sha256"]:
         raise Damaged(f"{name} has another hash than when it was sent")
+    path = folder / digest / name
+    store.write_bytes(path, content)
     return path
 
 

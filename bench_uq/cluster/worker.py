@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from bench_uq import store
 from bench_uq.cluster.message import packed_folder, plain_job, source, unpacked_folder, unpacked_job
 from bench_uq.execute import Job
-from bench_uq.runner import GRACE, killed
+from bench_uq.runner import GRACE, Limit, killed, sweep
 
 #: Seconds between two looks at whether a run is still wanted.
 LOOK = 0.5
@@ -90,60 +90,51 @@ def watched(
     wanted: Callable[[], bool],
 ) -> dict[str, Any] | None:
     """Do a run in a process of its own and return its record; it is stopped when its time is up or it is not wanted."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench_uq.cluster.child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    due = time.monotonic() + timeout if timeout else None
-    told: float | None = None
-    late = False
-    message: dict[str, Any] = {}
+    limit = Limit(time.monotonic() + (timeout or math.inf))
+    process, said = started({"job": plain_job(job), **checks}), dict[str, Any]()
     try:
-        content = json.dumps({"job": plain_job(job), **checks}).encode()
-        with suppress(BrokenPipeError):  # it ended at once: told below, by its code
-            process.stdin.write(len(content).to_bytes(8, "big") + content)
-            process.stdin.flush()
-        rest = b""
-        while True:
-            if select.select([process.stdout], [], [], LOOK)[0]:
-                part = os.read(process.stdout.fileno(), 1 << 16)
-                *lines, rest = (rest + part).split(b"\n")
-                for line in lines:
-                    said = json.loads(line)
-                    message |= said
-                    if "progress" in said:
-                        report(said["progress"])
-                if not part:
-                    break
-            if process.poll() is not None and not select.select([process.stdout], [], [], 0)[0]:
-                break  # a process that it left behind may hold the other end
-            now = time.monotonic()
-            late = late or (due is not None and now > due)
-            if told is None and (late or not wanted()):
-                told = now
-                process.terminate()
-            elif told is not None and now > told + GRACE:
-                sweep(process)
-    finally:
+        for message in messages(process):
+            said |= message
+            if "progress" in message:
+                report(message["progress"])
+            limit.keep(process, wanted=wanted())
         with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE if told is None else max(0.0, told + GRACE - time.monotonic()))
+            process.wait(GRACE)
+    finally:
         sweep(process)
         code = process.wait()
-        process.stdin.close()
-        process.stdout.close()
-    if "unfit" in message:
-        raise Unfit(message["unfit"])
-    if "record" in message:
-        record: dict[str, Any] | None = message["record"]
+    if "unfit" in said:
+        raise Unfit(said["unfit"])
+    if "record" in said:
+        record: dict[str, Any] | None = said["record"]
         return record
-    return killed(job, code, timeout if late else None)
+    return killed(job, code, timeout if limit.late else None)
 
 
-def sweep(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and what it left behind."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+def started(work: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+    """Return a process that was handed its work; it ends when its stdin does, with this one."""
+    command = [sys.executable, "-m", "bench_uq.cluster.child"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdin is not None
+    content = json.dumps(work).encode()
+    with suppress(BrokenPipeError):  # it ended at once: its code says so
+        process.stdin.write(len(content).to_bytes(8, "big") + content)
+        process.stdin.flush()
+    return process
+
+
+def messages(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield what a process says, an empty message now and then while it says nothing, until it is through."""
+    assert process.stdout is not None
+    rest = b""
+    while True:
+        ended = process.poll() is not None  # before its last words are read, so that none is missed
+        if select.select([process.stdout], [], [], 0 if ended else LOOK)[0]:
+            part = os.read(process.stdout.fileno(), 1 << 16)
+            if not part:
+                return
+            *lines, rest = (rest + part).split(b"\n")
+            yield from map(json.loads, lines)
+        elif ended:  # a process that it left behind may hold the other end
+            return
+        yield {}

@@ -1,0 +1,91 @@
+"""What travels to the workers of a cluster arrives as it was sent, or is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench_uq import store
+from bench_uq.cluster.message import (
+    Damaged,
+    job_of,
+    packed_file,
+    packed_folder,
+    packed_job,
+    plain_job,
+    unpacked_file,
+    unpacked_folder,
+    unpacked_job,
+)
+from bench_uq.config import read_suite
+from bench_uq.contents import Contents
+from bench_uq.execute import Job
+from bench_uq.plan import make_plan
+from bench_uq.plugins import Plugins
+
+SUITE = """extends = "quick"
+methods = ["dropout"]
+seeds = [3]
+[conditions]
+"transfer[from=map]" = [0.1]
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """Return a job of a run that attacks another one's network, with a network of the user."""
+    (tmp_path / "mine.toml").write_text(SUITE)
+    (tmp_path / "wide.py").write_text(
+        "from bench_uq.architectures import lenet\n\ndef network(task, layers):\n    return lenet(task, layers)\n"
+    )
+    suite = read_suite(str(tmp_path / "mine.toml"), {"network": str(tmp_path / "wide.py")})
+    (run,) = make_plan(suite, Plugins(), Contents(tmp_path / "data", tmp_path / "contents.json"))
+    return Job(run, tmp_path / "results" / "mine", tmp_path / "data", (), "cpu", "abc", checkpoint_every=5.0)
+
+
+def test_jobs_survive_json(job: Job) -> None:
+    """A job as JSON is the same job, the run that it attacks with all of its own."""
+    again = job_of(json.loads(json.dumps(plain_job(job))))
+    assert plain_job(again) == plain_job(job)
+    attacked = [shown.surrogate for shown in again.run.shown if shown.surrogate]
+    assert [run.method for run in attacked] == ["map"]
+    assert again.run.shown == job.run.shown
+
+
+def test_a_network_of_the_user_travels(job: Job, tmp_path: Path) -> None:
+    """On another machine the run, and the one it attacks, are built from the file that was sent."""
+    there = unpacked_job(packed_job(job), tmp_path / "there", tmp_path / "elsewhere", tmp_path / "files")
+    assert (there.folder, there.root) == (tmp_path / "there", tmp_path / "elsewhere")
+    networks = {there.run.network, *(shown.surrogate.network for shown in there.run.shown if shown.surrogate)}
+    assert len(networks) == 1
+    path = Path(networks.pop())
+    assert path.is_relative_to(tmp_path / "files")
+    assert path.read_bytes() == Path(job.run.network).read_bytes()
+    assert there.run.key == job.run.key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"content": b"print()"}, {"sha256": "0" * 64}, {"name": "../evil.py"}, {"name": "/evil.py"}, {"name": ".."}],
+)
+def test_files_that_are_not_what_was_sent(change: dict, tmp_path: Path) -> None:
+    """A file of another content, or with a path for a name, is refused, and nothing is written."""
+    (tmp_path / "mine.py").write_text("print('mine')")
+    with pytest.raises(Damaged):
+        unpacked_file({**packed_file(tmp_path / "mine.py"), **change}, tmp_path / "files")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
+
+
+def test_results_that_are_not_what_was_sent(tmp_path: Path) -> None:
+    """Results come back whole; one file of another content, or of a name that is a path, and nothing is stored."""
+    made = store.RunFolder(tmp_path / "there" / "runs" / "map-digits-s0-00000000")
+    made.add_file("clean.npz", b"numbers", status="ok", key="k")
+    packed, here = packed_folder(made), store.RunFolder(tmp_path / "here" / "runs" / "map-digits-s0-00000000")
+    for files in ({"clean.npz": b"others"}, {"../clean.npz": b"numbers"}, {"unnamed.npz": b"numbers"}):
+        with pytest.raises(Damaged):
+            unpacked_folder({**packed, "files": files}, here)
+        assert not here.path.exists()
+    assert unpacked_folder(packed, here) == here.record() == made.record()
+    assert here.holds("clean.npz")
