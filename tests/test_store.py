@@ -124,6 +124,6 @@ def test_a_forged_checksum_over_nested_brackets(tmp_path: Path) -> None:
 )
 def test_json_that_cannot_be_written_again_is_refused(content: bytes) -> None:
     """What no UTF-8 file can hold, or nothing can walk through, is damage at once, not an error later."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         store.loaded(content)
     assert store.loaded(rb'{"name": "\ud83d\ude00"}') == {"name": "\U0001f600"}
