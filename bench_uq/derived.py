@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import tokenize
 import zipfile
@@ -17,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from bench_uq import many_rows
+from bench_uq import many_rows, store
 from bench_uq.compressed import open_npz
 from bench_uq.errors import UsageError
 
@@ -85,24 +84,26 @@ def table(path: Path, kind: str = "") -> pd.DataFrame:
             if rows and not _ends_with_line(file):
                 raise ValueError("its last line is cut short")
             file.seek(0)
-            return _runs(header, file) if kind == "runs.csv" else _many(kind, file, rows)
+            read = _runs(header, file) if kind == "runs.csv" else _many(kind, file, rows)
+        _check_sum(path)
+        return read
     except FileNotFoundError:
         raise _missing(path) from None
     except (OSError, ValueError, OverflowError, csv.Error) as error:  # pandas' own errors are ValueErrors
-        raise _damaged(path, error, "score" if kind == path.name else "baseline") from None
+        raise damaged(path, error, "score" if kind == path.name else "baseline") from None
 
 
 def environments(path: Path) -> dict[str, dict[str, Any]]:
     """Return the environments of a list by fingerprint; empty without the file."""
     try:
         _check_file(path)
-        listed = json.loads(path.read_text(encoding="utf-8"))
-        json.dumps(listed, ensure_ascii=False, allow_nan=False).encode()  # half a surrogate pair is no text
+        listed = store.loaded(path.read_bytes())
+        _check_sum(path)
         return {str(one["id"]): dict(one) for one in listed}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _damaged(path, error) from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise damaged(path, error) from None
 
 
 def examples(path: Path) -> list[Example]:
@@ -115,10 +116,11 @@ def examples(path: Path) -> list[Example]:
                 *place, name = key.split("|")
                 if len(place) == 5:  # else a name of a plugin holds the sign that parts them
                     found.setdefault(tuple(place), {})[name] = arrays[key]
+        _check_sum(path)
     except FileNotFoundError:
         return []
     except DAMAGED_ARRAYS as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error) from None
     return [_example(path, place, arrays) for place, arrays in found.items() if "inputs" in arrays]
 
 
@@ -140,7 +142,7 @@ def _example(path: Path, place: Sequence[str], arrays: dict[str, np.ndarray]) ->
         if any(part is not None and part.ndim != axes for part, axes in ((probs, 2), (targets, 1))):
             raise ValueError(f"probs or targets of {method} on {condition} have too many axes")
     except ValueError as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error) from None
     return Example(*where, inputs, probs, targets)  # type: ignore[arg-type]
 
 
@@ -150,12 +152,28 @@ def _check_file(path: Path) -> None:
         raise ValueError("it is no file")
 
 
+def _check_sum(path: Path) -> None:
+    """Refuse a file that can be read, but is not the one that scoring wrote: a digit changed makes no other error."""
+    sums = path.with_name(store.CHECKSUMS)
+    try:
+        _check_file(sums)
+        written = store.parsed(sums.read_bytes())
+        if not isinstance(written, dict) or not written.keys() >= COLUMNS.keys():
+            raise ValueError("it does not name the derived files")
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise damaged(sums, error) from None
+    if path.name in written and store.sha256(path) != written[path.name]:
+        raise ValueError(f"its checksum is not that in {store.CHECKSUMS}")
+
+
 def _missing(path: Path) -> UsageError:
     """Return the error for a file that is not there."""
     return UsageError(f"missing {path} (make it with: bench-uq score)")
 
 
-def _damaged(path: Path, error: Exception, maker: str = "score") -> UsageError:
+def damaged(path: Path, error: Exception, maker: str = "score") -> UsageError:
     """Return the error for a file that is there, but not as it was written."""
     reason = " ".join(str(error).split()) or "it cannot be read"
     return UsageError(f"{path} is damaged or foreign: {reason} (make it anew with: bench-uq {maker})")

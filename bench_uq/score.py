@@ -1,4 +1,4 @@
-"""Stored predictions -> scores.csv, curves.csv, runs.csv, environment.json, examples.npz; no torch in here."""
+"""Stored predictions -> scores.csv, curves.csv, runs.csv, environment.json, examples.npz, checksums.json; no torch."""
 
 from __future__ import annotations
 
@@ -81,6 +81,8 @@ def write_derived(folder: Path, plan: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **dict(sorted(examples.items())))  # type: ignore[arg-type]
     store.write_bytes(folder / "examples.npz", buffer.getvalue())
+    written = ("scores.csv", "curves.csv", "runs.csv", "environment.json", "examples.npz")
+    store.write_json(folder / store.CHECKSUMS, {name: store.sha256(folder / name) for name in written})
 
 
 def scored_runs(

@@ -28,6 +28,7 @@ NETWORK = "network.safetensors"
 TRAINING = "training.csv"
 POINTS = "points.csv"  # examples trained on: input and target, where the input is one feature and the target real
 PLAN = "plan.json"
+CHECKSUMS = "checksums.json"  # of each derived file, written after them; what other versions and hands made has none
 
 #: Raised when the meaning of stored files changes.
 SCHEMA = 1

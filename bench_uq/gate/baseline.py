@@ -41,7 +41,7 @@ def write_baseline(side: Side, path: Path) -> Written:
     # Old facts beside new scores would be wrong, new scores without any facts are only judged more carefully.
     beside(path).unlink(missing_ok=True)
     write_changed(path, chain([csv_text([SCORES])], _by_run(side, side.scores[whole])))
-    store.write_json(beside(path), _facts(side))
+    store.write_json(beside(path), {**_facts(side), "sha256": store.sha256(path)})
     seeds = Counter(key[:2] for key in side.runs)
     places = tuple(map(_place, holes[CELL].itertuples(index=False, name=None)))
     return Written(len(side.runs), min(seeds.values()), places)

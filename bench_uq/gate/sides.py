@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench_uq import derived
+from bench_uq import derived, store
 from bench_uq.errors import UsageError, unknown
-from bench_uq.store import check_schema
 
 #: What a run is of: dataset, method, seed.
 RunKey = tuple[str, str, int]
@@ -80,7 +78,7 @@ def read_side(path: Path) -> Side:
 
 def read_folder(folder: Path) -> Side:
     """Return what a suite's folder holds; scores of runs that did not finish are no scores."""
-    check_schema(folder)
+    store.check_schema(folder)
     rows = derived.table(folder / "runs.csv").to_dict("records")
     runs = {
         (row["dataset"], row["method"], row["seed"]): Run(
@@ -105,6 +103,8 @@ def read_baseline(path: Path) -> Side:
     scores = _scores(derived.table(path, "scores.csv"))
     keys = scores[["dataset", "method", "seed", "run"]].drop_duplicates().itertuples(index=False, name=None)
     facts = _facts(beside(path))
+    if facts.get("sha256") not in (None, store.sha256(path)):
+        raise derived.damaged(path, ValueError(f"its checksum is not that in {beside(path).name}"), "baseline")
     known: dict[str, dict[str, Any]] = facts.get("runs", {})
     runs = {}
     for dataset, method, seed, name in keys:
@@ -125,7 +125,7 @@ def beside(path: Path) -> Path:
 def _facts(path: Path) -> dict[str, Any]:
     """Return what a baseline says of its runs; empty without the file."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = store.parsed(path.read_bytes())
         runs, environments = facts["runs"], facts["environments"]
         if not all(isinstance(one, dict) and isinstance(one.get("environment", ""), str) for one in runs.values()):
             raise ValueError("a run is no table")
@@ -134,9 +134,8 @@ def _facts(path: Path) -> dict[str, Any]:
         return dict(facts)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"{path} is damaged or foreign: {reason} (make it anew with: bench-uq baseline)") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise derived.damaged(path, error, "baseline") from None
 
 
 def _scores(frame: pd.DataFrame) -> pd.DataFrame:
