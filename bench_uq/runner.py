@@ -9,7 +9,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -85,12 +86,12 @@ def run_all(
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    waiting, working, seconds = grouped(jobs), list[Worker](), dict[tuple[str, str], float]()
+    waiting, working = Waiting(grouped(jobs), attacked(jobs)), list[Worker]()
     with stoppable(working), bar(len(jobs)) as progress:
         done = 0
         while waiting or working:
             while waiting and len(working) < at_once:
-                working.append(start(context, waiting.pop(longest(waiting, seconds)), timeout))
+                working.append(start(context, waiting.take(), timeout))
             for worker in working:
                 worker.limit.keep(worker.process)
             for worker in ended(working):
@@ -101,10 +102,10 @@ def run_all(
                     record = worker.results[index] if known else killed(job, worker.process.exitcode, late)
                     if record is None:
                         time.sleep(PATIENCE)
-                        waiting.append((job,))
+                        waiting.put((job,))
                         continue
                     done += 1
-                    seconds[kind(job)] = record.get("train_seconds") or 0.0
+                    waiting.seconds[kind(job)] = record.get("train_seconds") or 0.0
                     progress.clear()  # its line is for stdout, which may be the same terminal
                     finished(job, record)
             progress.n = done + sum(worker.progress * len(worker.jobs) for worker in working)
@@ -122,18 +123,44 @@ def kind(job: Job) -> tuple[str, str]:
     return job.run.method, job.run.dataset
 
 
-def longest(waiting: Sequence[tuple[Job, ...]], seconds: Mapping[tuple[str, str], float]) -> int:
-    """Return the place of the runs to start next: the longest as far as known, so that no long one is left for last.
+def surrogates(job: Job) -> set[str]:
+    """Return the names of the runs whose networks a job attacks."""
+    return {shown.surrogate.name for shown in job.run.shown if shown.surrogate}
 
-    Runs whose networks others attack go first, then those of which none has ended yet, in their order.
+
+def attacked(jobs: Sequence[Job]) -> set[str]:
+    """Return the names of the runs whose networks any job attacks."""
+    return set[str]().union(*map(surrogates, jobs))
+
+
+class Waiting:
+    """Jobs to start, the longest as far as known first, so that no long one is left for last.
+
+    Those whose networks others attack go before, then those of which none has ended yet, in their order.
     """
-    attacked = {shown.surrogate.name for jobs in waiting for job in jobs for shown in job.run.shown if shown.surrogate}
 
-    def urgency(place: int) -> tuple[bool, float]:
-        jobs = waiting[place]
-        return any(job.run.name in attacked for job in jobs), seconds.get(kind(jobs[0]), math.inf)
+    def __init__(self, waiting: Sequence[tuple[Job, ...]], attacked: set[str]) -> None:
+        self.attacked = attacked  # names of runs
+        self.lines = dict[tuple[bool, tuple[str, str]], deque[tuple[Job, ...]]]()
+        self.seconds = dict[tuple[str, str], float]()  # of each kind, the last that ended
+        for jobs in waiting:
+            self.put(jobs)
 
-    return max(range(len(waiting)), key=urgency)
+    def __len__(self) -> int:
+        return sum(map(len, self.lines.values()))
+
+    def put(self, jobs: tuple[Job, ...]) -> None:
+        """Let jobs wait, behind others of their kind."""
+        first = any(job.run.name in self.attacked for job in jobs)
+        self.lines.setdefault((first, kind(jobs[0])), deque()).append(jobs)
+
+    def take(self) -> tuple[Job, ...]:
+        """Return the jobs to start next."""
+        first = max(self.lines, key=lambda line: (line[0], self.seconds.get(line[1], math.inf)))
+        jobs = self.lines[first].popleft()
+        if not self.lines[first]:
+            del self.lines[first]
+        return jobs
 
 
 def bar(total: int) -> tqdm[Any]:

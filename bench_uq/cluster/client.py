@@ -18,7 +18,7 @@ from bench_uq.contents import Contents
 from bench_uq.errors import UsageError, one_line
 from bench_uq.execute import Job, hash_of_network, is_trained
 from bench_uq.plugins import Plugins
-from bench_uq.runner import GRACE, PATIENCE, SchedulerLost, bar, failed, kind, longest, stoppable
+from bench_uq.runner import GRACE, PATIENCE, SchedulerLost, Waiting, attacked, bar, failed, kind, stoppable, surrogates
 
 #: Seconds between two looks at the runs, and between two at the workers.
 LOOK, LOOK_AT_WORKERS = 0.2, 2.0
@@ -76,15 +76,32 @@ class Handing:
     timeout: float | None
     shared: bool = False  # whether all workers see the folder of results
     topic: str = field(default_factory=lambda: f"bench-uq-{secrets.token_hex(8)}")
-    waiting: list[Job] = field(default_factory=list)
+    waiting: Waiting = field(default_factory=lambda: Waiting([], set()))
+    blocked: list[Job] = field(default_factory=list)  # they attack networks that are still to be trained
+    open: set[str] = field(default_factory=set)  # names of the runs that have not ended
     working: dict[Any, Job] = field(default_factory=dict)  # by their futures
     shares: dict[str, float] = field(default_factory=dict)  # done of the runs at work, by name
-    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
 
-    def ready(self) -> list[Job]:
-        """Return the jobs that can start: those that attack no network that is still to be trained."""
-        open_ = {job.run.name for job in (*self.waiting, *self.working.values())}
-        return [job for job in self.waiting if not open_ & (surrogates(job) - {job.run.name})]
+    def put(self, jobs: Sequence[Job]) -> None:
+        """Take in all jobs that are to be done."""
+        self.open = {job.run.name for job in jobs}
+        self.blocked = [job for job in jobs if self.is_blocked(job)]
+        free = [job for job in jobs if not self.is_blocked(job)] or [self.blocked.pop(0)]
+        self.waiting = Waiting([(job,) for job in free], attacked(jobs))
+
+    def is_blocked(self, job: Job) -> bool:
+        """Return whether a job attacks a network that is still to be trained."""
+        return bool(self.open & (surrogates(job) - {job.run.name}))
+
+    def ended(self, job: Job) -> None:
+        """Let those go on that attack a network which now is there, or will never be."""
+        self.open.discard(job.run.name)
+        if job.run.name in self.waiting.attacked:
+            for one in [one for one in self.blocked if not self.is_blocked(one)]:
+                self.blocked.remove(one)
+                self.waiting.put((one,))
+        if not self.waiting and not self.working and self.blocked:  # they attack each other
+            self.waiting.put((self.blocked.pop(0),))
 
     def hand(self, job: Job) -> None:
         """Give a job to the cluster."""
@@ -101,12 +118,6 @@ class Handing:
         }
         key = f"{job.run.name}-{secrets.token_hex(4)}"
         self.working[self.client.submit(worker.do_run, packed, key=key, pure=False)] = job
-        self.waiting.remove(job)
-
-
-def surrogates(job: Job) -> set[str]:
-    """Return the names of the runs whose networks a job attacks."""
-    return {shown.surrogate.name for shown in job.run.shown if shown.surrogate}
 
 
 def expected(job: Job, contents: Contents) -> list[list[str]]:
@@ -137,7 +148,9 @@ def run_all(
         return
     with marked(jobs[0].folder) as marker:
         shared = client.run(worker.shares, marker).values()
-        hand_out(Handing(client, marker, contents, timeout, all(shared), waiting=list(jobs)), at_once, finished)
+        work = Handing(client, marker, contents, timeout, all(shared))
+        work.put(jobs)
+        hand_out(work, at_once, finished)
 
 
 def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, dict[str, Any]], None]) -> None:
@@ -145,9 +158,9 @@ def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, dict[s
     client = work.client
     client.subscribe_topic(work.topic, lambda event: work.shares.update({event[1]["run"]: event[1]["share"]}))
     done, room, looked, heard = 0, 0, 0.0, time.monotonic()
-    with stoppable([]), bar(len(work.waiting)) as progress:
+    with stoppable([]), bar(len(work.open)) as progress:
         try:
-            while work.waiting or work.working:
+            while work.open:
                 if client.status == "running":
                     heard = time.monotonic()
                 elif client.status == "closed" or time.monotonic() > heard + LOST:
@@ -155,25 +168,26 @@ def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, dict[s
                 if heard > looked + LOOK_AT_WORKERS:
                     room, looked = look_for_room(client), heard
                     progress.set_description_str("no workers" if not room else ", ".join(names(work)))
-                while len(work.working) < min(room, at_once or room) and (ready := work.ready()):
-                    work.hand(ready[longest([(job,) for job in ready], work.seconds)])
+                while work.waiting and len(work.working) < min(room, at_once or room):
+                    work.hand(*work.waiting.take())
                 for future in [future for future in work.working if future.status != "pending"]:
                     job = work.working[future]
                     if future.status not in ("finished", "error"):
                         if client.status != "running":
                             continue  # the scheduler may come back
                         del work.working[future]
-                        work.waiting.append(job)  # it was forgotten: the scheduler is another one
+                        work.waiting.put((job,))  # it was forgotten: the scheduler is another one
                         continue
                     del work.working[future]
                     work.shares.pop(job.run.name, None)
                     record = taken_in(job, future)
                     if record is None:
                         time.sleep(PATIENCE)
-                        work.waiting.append(job)
+                        work.waiting.put((job,))
                         continue
                     done += 1
-                    work.seconds[kind(job)] = record.get("train_seconds") or 0.0
+                    work.waiting.seconds[kind(job)] = record.get("train_seconds") or 0.0
+                    work.ended(job)
                     progress.clear()
                     finished(job, record)
                 progress.n = done + sum(work.shares.get(job.run.name, 0.0) for job in work.working.values())

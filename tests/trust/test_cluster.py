@@ -48,6 +48,9 @@ class Poison(Method):
         signal.pause()
 """
 
+#: Each of the two runs attacks the network of the other.
+MUTUAL = TRANSFER + '"transfer[from=dropout]" = [0.1]\n'
+
 SLEEPY = POISON.replace("Poison", "Sleepy").replace("os.kill(os.getppid(), signal.SIGKILL)", "pass")
 
 
@@ -166,6 +169,15 @@ def test_a_local_cluster_makes_the_same_numbers(tmp_path: Path, alone: dict[str,
     same(tmp_path / "results/transfer", alone["transfer"])
     assert not list((tmp_path / "results/transfer").glob(".cluster-*"))
     assert bench(tmp_path, *arguments).stdout.count("stored") == 2
+
+
+def test_runs_that_attack_each_other(tmp_path: Path) -> None:
+    """None waits for the other for ever: the first trains the network that it attacks itself."""
+    (tmp_path / "mutual.toml").write_text(MUTUAL)
+    arguments = ("run", "--suite", "mutual.toml", *SIZE)
+    assert bench(tmp_path, *arguments, "--cluster", "local:2").stdout.count("  ok") == 2
+    bench(tmp_path, *arguments, "--results", "alone")
+    same(tmp_path / "results/mutual", tmp_path / "alone/mutual")
 
 
 def test_a_worker_and_its_nanny_are_killed(tmp_path: Path, alone: dict[str, Path]) -> None:
