@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import tomllib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench_uq.config import toml
 from bench_uq.errors import UsageError, unknown
 from bench_uq.grammar import plain_name
 
@@ -68,12 +69,9 @@ def read_margins(path: Path | None) -> Margins:
     """Return the margins and floors of a file, laid over the defaults; a mistake is told with what is allowed."""
     if path is None:
         return Margins()
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"no file {path}") from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
+    if not os.path.lexists(path):
+        raise UsageError(f"no file {path}")
+    table = toml(path)
     for key in table:
         if key not in ("margins", "floors"):
             raise unknown(f"table in {path.name}", key, ("margins", "floors"))

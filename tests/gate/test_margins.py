@@ -63,7 +63,8 @@ def test_a_file_is_laid_over_the_defaults(tmp_path: Path) -> None:
         ("[floors]\nentropy = 1", "entropy in margins.toml has no floor: neither way is better"),
         ("[floors]\nnll = false", "floors.nll in margins.toml must be a finite number, not False"),
         ("[margins.fgms]\nnll = 1", "unknown condition in margins.toml 'fgms'; did you mean 'fgsm'?"),
-        ("[margins", "cannot be read"),
+        ("[margins", "margins.toml: Expected ']'"),
+        ("[margins]\nnll = " + "[" * 5000, "margins.toml: tables or lists are nested too deep"),
     ],
 )
 def test_mistakes(tmp_path: Path, text: str, words: str) -> None:
