@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench_uq import store
+from bench_uq.cluster import worker
 from bench_uq.cluster.message import (
     Damaged,
     job_of,
@@ -15,6 +17,7 @@ from bench_uq.cluster.message import (
     packed_folder,
     packed_job,
     plain_job,
+    source,
     unpacked_file,
     unpacked_folder,
     unpacked_job,
@@ -89,3 +92,18 @@ def test_results_that_are_not_what_was_sent(tmp_path: Path) -> None:
         assert not here.path.exists()
     assert unpacked_folder(packed, here) == here.record() == made.record()
     assert here.holds("clean.npz")
+
+
+@pytest.mark.parametrize("changed", ["version", "source"])
+def test_a_worker_that_joined_later_has_another_bench_uq(
+    changed: str, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses the run before anything is written; the client has looked only at those that were there before."""
+    monkeypatch.setattr(
+        "distributed.get_worker",
+        lambda: SimpleNamespace(address="tcp://late", local_directory=tmp_path / "place", get_current_task=str),
+    )
+    packed = {"job": packed_job(job), "source": {**source(), changed: "another"}}
+    with pytest.raises(worker.Unfit, match="tcp://late has another bench-uq than the client"):
+        worker.do_run(packed)
+    assert not (tmp_path / "place").exists()

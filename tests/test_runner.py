@@ -5,13 +5,20 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from bench_uq.cluster.client import Handing
 from bench_uq.runner import Waiting, attacked, kind
+
+
+class Named(SimpleNamespace):
+    """A job that can be kept in a set."""
+
+    __hash__ = object.__hash__
 
 
 def job(method: str, attacks: str = "") -> Any:
     """Return what the order looks at of a job; ``attacks`` is the run whose networks a condition of it attacks."""
     shown = [SimpleNamespace(surrogate=SimpleNamespace(name=attacks) if attacks else None)]
-    return SimpleNamespace(run=SimpleNamespace(name=f"{method}-0", method=method, dataset="digits", shown=shown))
+    return Named(run=SimpleNamespace(name=f"{method}-0", method=method, dataset="digits", shown=shown))
 
 
 def order(jobs: list[Any], seconds: dict[tuple[str, str], float]) -> list[int]:
@@ -51,3 +58,29 @@ def test_attacked_runs_first() -> None:
     known = {("map", "digits"): 1.0, ("mnf", "digits"): 9.0}
     assert order([job("mnf", "map-0"), job("map", "map-0"), job("mnf", "map-0")], known) == [1, 0, 2]
     assert order([job("mnf", "ensemble-0"), job("map", "ensemble-0")], known) == [0, 1]
+
+
+def test_on_a_cluster_runs_wait_for_the_network_that_they_attack() -> None:
+    """They start when it is there; where two wait for each other, one starts when nothing else is left."""
+    alone, first, second = job("mnf"), job("map", "dropout-0"), job("dropout", "map-0")
+    third = job("ensemble", "map-0")
+    work = Handing(None, {}, None, None)  # type: ignore[arg-type]
+    work.put([first, second, third, alone])
+    assert work.waiting.take() == (alone,)
+    assert not work.waiting
+    work.ended(alone)
+    assert work.waiting.take() == (first,)
+    assert not work.waiting
+    work.ended(first)
+    assert {work.waiting.take(), work.waiting.take()} == {(second,), (third,)}
+    assert not work.waiting
+    work.ended(second)
+    work.ended(third)
+    assert not work.open
+
+
+def test_runs_that_attack_each_other_alone_on_a_cluster() -> None:
+    """With nothing else to do the first of them starts at once."""
+    work = Handing(None, {}, None, None)  # type: ignore[arg-type]
+    work.put([job("map", "dropout-0"), job("dropout", "map-0")])
+    assert len(work.waiting) == 1

@@ -84,24 +84,25 @@ class Handing:
 
     def put(self, jobs: Sequence[Job]) -> None:
         """Take in all jobs that are to be done."""
-        self.open = {job.run.name for job in jobs}
-        self.blocked = [job for job in jobs if self.is_blocked(job)]
-        free = [job for job in jobs if not self.is_blocked(job)] or [self.blocked.pop(0)]
-        self.waiting = Waiting([(job,) for job in free], attacked(jobs))
+        self.open, self.waiting, self.blocked = {job.run.name for job in jobs}, Waiting([], attacked(jobs)), list(jobs)
+        self.let_go()
 
-    def is_blocked(self, job: Job) -> bool:
-        """Return whether a job attacks a network that is still to be trained."""
-        return bool(self.open & (surrogates(job) - {job.run.name}))
+    def let_go(self) -> None:
+        """Let those start that attack no network which is still to be trained."""
+        jobs, self.blocked = self.blocked, []
+        for job in jobs:
+            if self.open & (surrogates(job) - {job.run.name}):
+                self.blocked.append(job)
+            else:
+                self.waiting.put((job,))
+        if self.blocked and not self.waiting and not self.working:  # they attack each other
+            self.waiting.put((self.blocked.pop(0),))
 
     def ended(self, job: Job) -> None:
-        """Let those go on that attack a network which now is there, or will never be."""
+        """Note that a job is done."""
         self.open.discard(job.run.name)
-        if job.run.name in self.waiting.attacked:
-            for one in [one for one in self.blocked if not self.is_blocked(one)]:
-                self.blocked.remove(one)
-                self.waiting.put((one,))
-        if not self.waiting and not self.working and self.blocked:  # they attack each other
-            self.waiting.put((self.blocked.pop(0),))
+        if job.run.name in self.waiting.attacked or not (self.waiting or self.working):
+            self.let_go()
 
     def hand(self, job: Job) -> None:
         """Give a job to the cluster."""
