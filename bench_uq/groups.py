@@ -29,6 +29,7 @@ from bench_uq.execute import (
     splits_of,
     store_trained,
     task_of,
+    told,
 )
 from bench_uq.plugins import Plugins
 from bench_uq.predict import BLOCK
@@ -83,18 +84,21 @@ def train_group(
     signal.signal(signal.SIGTERM, interrupt)
     ended: dict[str, dict[str, Any]] = {}
     trained = set[str]()
-    with ExitStack() as locks, arithmetic_of(jobs[0]):
-        due = [job for job in jobs if locks.enter_context(folder_of(job).locked()) and is_due(job)]
-        if len(due) * method_of(jobs[0]).members > 1:
-            start = time.perf_counter()
-            outcomes = outcomes_of(due, report)
-            seconds, beside = (time.perf_counter() - start) / len(due), [job.run.seed for job in due]
-            for job, outcome in zip(due, outcomes, strict=False):  # none where they are left to be trained alone
-                trained.add(job.run.name)
-                if isinstance(outcome, Diverged):
-                    ended[job.run.name] = folder_of(job).update(status="diverged", reason=str(outcome))
-                else:
-                    store_trained(folder_of(job), *outcome, seconds, together=beside)
+    try:
+        with ExitStack() as locks, arithmetic_of(jobs[0]):
+            due = [job for job in jobs if locks.enter_context(folder_of(job).locked()) and is_due(job)]
+            if len(due) * method_of(jobs[0]).members > 1:
+                start = time.perf_counter()
+                outcomes = outcomes_of(due, report)
+                seconds, beside = (time.perf_counter() - start) / len(due), [job.run.seed for job in due]
+                for job, outcome in zip(due, outcomes, strict=False):  # none where they are left to be trained alone
+                    if isinstance(outcome, Diverged):
+                        ended[job.run.name] = folder_of(job).update(status="diverged", reason=str(outcome))
+                    else:
+                        store_trained(folder_of(job), *outcome, seconds, together=beside)
+                    trained.add(job.run.name)
+    except OSError as error:  # no room, most likely, and alone there may be some
+        told(folder_of(jobs[0]), error)
     return ended, tuple(dataclasses.replace(job, force=job.force and job.run.name not in trained) for job in jobs)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,3 +111,27 @@ def test_what_goes_wrong_together_is_tried_alone(tmp_path: Path, capsys: pytest.
     record = execute(after[0], silent)
     assert record is not None
     assert (record["status"], "out of luck" in record["reason"]) == ("failed", True)
+
+
+def test_a_full_disk_leaves_the_others_to_be_done_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was stored before there was no room is kept, what was not is trained again, and one line says why."""
+    store_trained, stored = groups.store_trained, list[str]()
+
+    def once(folder: store.RunFolder, *outcome: Any, **facts: Any) -> None:
+        if stored:
+            raise store.CannotWrite(errno.ENOSPC, "No space left on device", str(folder.path / store.NETWORK))
+        store_trained(folder, *outcome, **facts)
+        stored.append(folder.path.name)
+
+    monkeypatch.setattr(groups, "store_trained", once)
+    (group,) = groups.grouped(jobs(tmp_path, "map", force=True))
+    ended, after = groups.train_group(group, silent)
+    assert ended == {}
+    assert [job.force for job in after] == [False, True, True]
+    assert [is_trained(store.run_folder(job.folder, job.run.name)) for job in after] == [True, False, False]
+    assert capsys.readouterr().err.count("\n") == 1
+    record = execute(after[1], silent)
+    assert record is not None
+    assert record["status"] == "ok"
