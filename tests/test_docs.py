@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -66,6 +67,13 @@ def run(command: list[str], folder: Path) -> None:
     """Run a command that must go well."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def shell(script: str, folder: Path, variables: Mapping[str, str]) -> None:
+    """Run lines of a shell that must go well."""
+    environment = {**os.environ, **variables}
+    done = subprocess.run(["bash", "-e", "-c", script], cwd=folder, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
 
 
 def test_add_a_method(tmp_path: Path) -> None:
@@ -142,22 +150,72 @@ def test_ci(tmp_path: Path) -> None:
     command.chmod(0o755)
     paths = {"PATH": f"{command.parent}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
 
-    def shell(script: str) -> None:
-        done = subprocess.run(
-            ["bash", "-e", "-c", script], cwd=tmp_path, env={**os.environ, **paths}, capture_output=True
-        )
-        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
-
-    shell("\n".join(text for _, language, text in blocks("ci.md") if not language))
+    shell("\n".join(text for _, language, text in blocks("ci.md") if not language), tmp_path, paths)
     jobs = scripts("ci.md")
     assert len(jobs) == 2
     for lines in jobs:
         for name in ("check.md", "check.xml"):
             (tmp_path / name).unlink(missing_ok=True)
-        shell("\n".join(line for line in lines if not line.startswith(("pip install", "gh "))))
+        shell("\n".join(line for line in lines if not line.startswith(("pip install", "gh "))), tmp_path, paths)
         assert "quick: pass" in (tmp_path / "check.md").read_text()
         assert ElementTree.parse(tmp_path / "check.xml").getroot().get("failures") == "0"
     assert "quick: pass" in (tmp_path / "summary.md").read_text()
+
+
+def test_arrays_of_jobs(tmp_path: Path) -> None:
+    """The page's loop, its array of SLURM and both matrices, with few epochs, make the same scores and a report."""
+    command = tmp_path / "bin" / "bench-uq"
+    command.parent.mkdir()
+    few = " ".join(["--methods", "map", "--set", "epochs=2", "--set", "draws=3", "--set", "attack_images=20"])
+    device = '[ "$1" = run ] && set -- "$@" --device cpu'
+    start = f'[ "$1" = run ] && set -- "$@" {few}\nexec {shlex.quote(sys.executable)} -m bench_uq "$@"'
+    command.write_text(f"#!/bin/sh\n{device}\n{start}\n")
+    command.chmod(0o755)
+    scores = []
+    for name, parts, joined in arrays():
+        folder = tmp_path / name
+        folder.mkdir()
+        for number, part in enumerate(parts, start=1):
+            array = {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_TASK_COUNT": str(len(parts))}
+            nodes = {"CI_NODE_INDEX": str(number), "CI_NODE_TOTAL": str(len(parts))}
+            paths = {"PATH": f"{command.parent}:{os.environ['PATH']}"}
+            shell(part, folder, {**array, **nodes, **paths})
+        shell(joined, folder, paths)
+        assert len(list((folder / "results/quick/runs").glob("map-*"))) == 3, name
+        scores.append((folder / "results/quick/scores.csv").read_bytes())
+        assert (folder / "reports/quick/index.html").is_file() or "report" not in joined
+    assert len(scores) == 4
+    assert len(set(scores)) == 1
+
+
+def arrays() -> Iterator[tuple[str, list[str], str]]:
+    """Yield a name, the script of each part and that which joins them, for each way of docs/cluster.md."""
+    for _, language, text in blocks("cluster.md"):
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
+        if not language and text.startswith("for K in"):
+            yield "shell", lines[:1], "\n".join(lines[1:])
+        elif language == "bash" and "#SBATCH --array=1-3" in text:
+            slurm = "\n".join(lines)
+        elif language == "bash":
+            (wrapped,) = re.findall(r"--wrap '([^']*)'", text)
+            yield "slurm", [slurm] * 3, wrapped
+        elif language == "yaml" and "shard:" in text:
+            jobs = yaml.safe_load(text)
+            hosted = jobs.get("jobs", jobs)
+            script, joined = (
+                "\n".join(
+                    line
+                    for step in hosted[name].get("steps") or [{"run": line} for line in hosted[name]["script"]]
+                    for line in [step.get("run", "")]
+                    if not line.startswith("pip install")
+                )
+                for name in ("shard", "merge")
+            )
+            numbers = hosted["shard"].get("strategy", {}).get("matrix", {}).get("part", [])
+            total = len(numbers) or hosted["shard"]["parallel"]
+            part = script.replace("${{ strategy.job-total }}", str(total))
+            parts = [part.replace("${{ matrix.part }}", str(number)) for number in range(1, total + 1)]
+            yield "github" if numbers else "gitlab", parts, joined
 
 
 def test_margins_of_the_page(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 REPO = Path(__file__).resolve().parents[2]
 SIZE = ("--device", "cpu", "--set", "epochs=1", "--set", "train_images=300", "--set", "test_images=128")
@@ -401,6 +403,46 @@ def test_tls(tmp_path: Path) -> None:
         bench(tmp_path, *arguments, *with_tls)
         others = tuple(part.replace("ours", "theirs") for part in with_tls)
         assert "no scheduler at tls://" in bench(tmp_path, *arguments, *others, code=2).stderr
+    assert [record["status"] for record in records(tmp_path / "results")] == ["ok"]
+
+
+def test_the_manifest_for_kubernetes(tmp_path: Path) -> None:
+    """The containers of the page, started here with what their manifest gives them, do a run for the page's client."""
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl, to make certificates")
+    certificates(tmp_path / "tls")
+    page = (REPO / "docs" / "cluster.md").read_text()
+    (manifest,) = re.findall(r"```yaml\n(apiVersion.*?)```", page, re.DOTALL)
+    (client,) = re.findall(r"^bench-uq run .*(--cluster tls://scheduler:8786 .*)$", page, re.MULTILINE)
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = str(free.getsockname()[1])
+
+    def here(word: str) -> str:
+        """Return an argument with the places of this machine."""
+        return word.replace("scheduler:8786", f"{address_of_this_machine()}:{port}").replace("8786", port)
+
+    parts = {
+        one["metadata"]["name"]: one["spec"] for one in yaml.safe_load_all(manifest) if one["kind"] == "Deployment"
+    }
+    assert parts.keys() == {"scheduler", "workers"}
+    started, data = list[list[str]](), {}
+    for name, spec in parts.items():
+        labels = spec["template"]["metadata"]["labels"]
+        assert spec["selector"]["matchLabels"] == labels
+        (container,) = spec["template"]["spec"]["containers"]
+        assert {one["name"] for one in container["volumeMounts"]} == {
+            one["name"] for one in spec["template"]["spec"]["volumes"]
+        }
+        program, part, *words = container["args"]
+        assert (program, part) == ("dask", name.rstrip("s"))
+        words = [here(word).replace("/tls/", f"{tmp_path}/tls/") for word in words]
+        started.append([*dask(part), *words, "--no-dashboard"])
+        data |= {one["name"]: one["value"] for one in container.get("env", [])}
+    assert data == {"BENCH_UQ_DATA": "/data"}
+    with processes(tmp_path, *started, env={**os.environ, "BENCH_UQ_DATA": str(tmp_path / "data")}):
+        words = [word if "pem" not in word and ".key" not in word else f"tls/{word}" for word in client.split()]
+        bench(tmp_path, *ONE, *map(here, words))
     assert [record["status"] for record in records(tmp_path / "results")] == ["ok"]
 
 
