@@ -131,11 +131,11 @@ def working(folder: Path) -> list[Path]:
     return list(folder.glob("*/runs/*/checkpoint.safetensors"))
 
 
-def children() -> list[psutil.Process]:
-    """Return all processes that are at work on a run for a worker."""
+def children(folder: Path) -> list[psutil.Process]:
+    """Return all processes that are at work on a run for a worker that was started in a folder."""
     found = []
-    for one in psutil.process_iter(["cmdline"]):
-        if "bench_uq.cluster.child" in (one.info["cmdline"] or []):
+    for one in psutil.process_iter(["cmdline", "cwd"]):
+        if "bench_uq.cluster.child" in (one.info["cmdline"] or []) and Path(one.info["cwd"] or "") == folder.resolve():
             found.append(one)
     return found
 
@@ -219,7 +219,7 @@ def test_the_scheduler_is_lost(tmp_path: Path, alone: dict[str, Path]) -> None:
         assert suite.returncode == 1
         assert "Traceback" not in said
         assert said.count("was lost; finished runs are kept, the same command goes on") == 1
-    until(lambda: not children(), "no process at work", 60)
+    until(lambda: not children(tmp_path), "no process at work", 60)
     bench(tmp_path, *LONG)
     same(tmp_path / "results/quick", alone["long"])
 
@@ -231,11 +231,12 @@ def test_an_interrupted_client(cluster: str, tmp_path: Path, alone: dict[str, Pa
     with processes(tmp_path, *others):
         suite = subprocess.Popen(command(*LONG, "--cluster", cluster), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
         until(lambda: len(working(tmp_path / "results")) > 0, "a checkpoint")
+        assert children(tmp_path)
         suite.send_signal(signal.SIGINT)
         _, said = suite.communicate(timeout=120)
         assert suite.returncode == 130, said
         assert said.strip() == "interrupted; finished runs are kept, the same command goes on"
-        until(lambda: not children(), "no process at work", 30)
+        until(lambda: not children(tmp_path), "no process at work", 30)
         assert "interrupted" in {record["status"] for record in records(tmp_path / "results")}
         bench(tmp_path, *LONG, "--cluster", cluster)
     same(tmp_path / "results/quick", alone["long"])
