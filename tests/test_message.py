@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from bench_uq import store
-from bench_uq.cluster import worker
+from bench_uq.cluster import client, worker
 from bench_uq.cluster.message import (
     Damaged,
     job_of,
@@ -107,3 +109,29 @@ def test_a_worker_that_joined_later_has_another_bench_uq(
     with pytest.raises(worker.Unfit, match="tcp://late has another bench-uq than the client"):
         worker.do_run(packed)
     assert not (tmp_path / "place").exists()
+
+
+def test_a_run_is_given_up_after_its_last_process_has_ended(job: Job) -> None:
+    """What a process whose worker was killed still stores does not take the place of the reason."""
+    folder, held = store.run_folder(job.folder, job.run.name), threading.Event()
+
+    def last_words() -> None:
+        with folder.locked():
+            held.set()
+            time.sleep(1)
+            folder.update(status="interrupted", reason="told to stop")
+
+    class Future:
+        def result(self) -> None:
+            raise RuntimeError("the worker died")
+
+        def release(self) -> None:
+            pass
+
+    thread = threading.Thread(target=last_words)
+    thread.start()
+    held.wait()
+    record = client.taken_in(job, Future())
+    thread.join()
+    assert record == folder.record()
+    assert (folder.record()["status"], "the worker died" in folder.record()["reason"]) == ("failed", True)

@@ -217,9 +217,14 @@ def withdraw(work: Handing) -> None:
         return
     with suppress(Exception):  # the scheduler may be gone: the workers notice that too
         work.client.cancel(list(work.working), force=True)
-        until = time.monotonic() + GRACE
-        while time.monotonic() < until and not all(is_let_go(job) for job in jobs):
-            time.sleep(LOOK)
+        let_end(jobs)
+
+
+def let_end(jobs: Sequence[Job]) -> None:
+    """Wait until no process holds the locks of runs, as long as one may take that was told to stop."""
+    until = time.monotonic() + GRACE
+    while time.monotonic() < until and not all(is_let_go(job) for job in jobs):
+        time.sleep(LOOK)
 
 
 def is_let_go(job: Job) -> bool:
@@ -242,6 +247,7 @@ def taken_in(job: Job, future: Any) -> dict[str, Any] | None:
         record: dict[str, Any] | None = result["record"]
         return record
     except Exception as error:
+        let_end([job])  # a process whose worker has died may still be storing that it was interrupted
         return failed(job, reason_of(error))
     finally:
         future.release()  # or what a worker that dies has made for it would be made again
