@@ -18,7 +18,7 @@ from typing import Any
 from bench_uq import store
 from bench_uq.cluster.message import packed_folder, plain_job, source, unpacked_folder, unpacked_job
 from bench_uq.execute import Job
-from bench_uq.runner import GRACE, Limit, killed, sweep
+from bench_uq.runner import GRACE, Limit, killed, surrogates, sweep
 
 #: Seconds between two looks at whether a run is still wanted.
 LOOK = 0.5
@@ -76,8 +76,7 @@ def do_run(packed: dict[str, Any]) -> dict[str, Any]:
     record = watched(job, checks, packed["timeout"], report, wanted)
     if shared or record is None:
         return {"record": record}
-    names = [job.run.name, *(shown.surrogate.name for shown in job.run.shown if shown.surrogate)]
-    folders = {name: packed_folder(store.run_folder(own, name)) for name in dict.fromkeys(names)}
+    folders = {name: packed_folder(store.run_folder(own, name)) for name in {job.run.name, *surrogates(job)}}
     shutil.rmtree(own / "runs" / job.run.name, ignore_errors=True)
     return {"record": record, "folders": folders}
 

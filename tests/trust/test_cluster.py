@@ -214,6 +214,7 @@ def test_the_scheduler_is_lost(tmp_path: Path, alone: dict[str, Path]) -> None:
     with processes(tmp_path, scheduler(tmp_path), worker("--death-timeout", "5")) as (lost, _):
         suite = subprocess.Popen(command(*LONG, "--cluster", "s.json"), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
         until(lambda: len(working(tmp_path / "results")) > 0, "a checkpoint")
+        assert children(tmp_path)
         lost.kill()
         _, said = suite.communicate(timeout=120)
         assert suite.returncode == 1
