@@ -38,7 +38,11 @@ def lenet(task: Task, layers: Layers, widths: tuple[int, int, int] = (20, 50, 50
     stages: list[nn.Module] = []
     for width, kernel, pool in zip(widths[:2], kernels, pools, strict=True):
         # Pooling before ReLU gives the same numbers as after it, on a quarter of them.
-        stages += [layers.conv(channels, width, kernel), *([nn.MaxPool2d(pool)] if pool > 1 else []), nn.ReLU()]
+        stages += [
+            layers.conv(channels, width, kernel),
+            *([nn.MaxPool2d(pool)] if pool > 1 else []),
+            nn.ReLU(),
+        ]
         channels, size = width, [(side - kernel + 1) // pool for side in size]
     flat = channels * size[0] * size[1]
     stages += [nn.Flatten(), layers.before_dense(), layers.linear(flat, widths[2]), nn.ReLU()]
@@ -76,7 +80,9 @@ class Residual(nn.Module):
         self.shortcut = (
             nn.Identity()
             if same
-            else nn.Sequential(layers.conv(before, after, 1, stride=stride, bias=False), nn.BatchNorm2d(after))
+            else nn.Sequential(
+                layers.conv(before, after, 1, stride=stride, bias=False), nn.BatchNorm2d(after)
+            )
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -95,7 +101,9 @@ def resnet18(task: Task, layers: Layers) -> Network:
     for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
         stages += [Residual(layers, before, width, stride), Residual(layers, width, width, 1)]
         before = width
-    return Network(task, [*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *last(task, layers, before)])
+    return Network(
+        task, [*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *last(task, layers, before)]
+    )
 
 
 #: The networks that a task, a suite or ``--network`` can name.
@@ -138,6 +146,10 @@ def check_network(task: Task) -> None:
         raise
     except Exception as error:
         shape = "x".join(map(str, task.input_shape))
-        raise UsageError(f"network {name!r} fails on inputs of {shape}: {one_line(error)}") from error
+        raise UsageError(
+            f"network {name!r} fails on inputs of {shape}: {one_line(error)}"
+        ) from error
     if outputs.shape != expected:
-        raise UsageError(f"network {name!r} puts out {tuple(outputs.shape)} for 2 inputs, not {expected}")
+        raise UsageError(
+            f"network {name!r} puts out {tuple(outputs.shape)} for 2 inputs, not {expected}"
+        )

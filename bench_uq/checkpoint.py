@@ -53,7 +53,9 @@ class Checkpoints:
         tensors = [tensor.detach().cpu().contiguous() for tensor in tensors]
         named = {str(index): tensor for index, tensor in enumerate(tensors)}
         try:
-            self.folder.add_file(NAME, save(named, {"state": plain, "sha256": hash_of(plain, tensors)}))
+            self.folder.add_file(
+                NAME, save(named, {"state": plain, "sha256": hash_of(plain, tensors)})
+            )
         except store.CannotWrite as error:
             if not self.unwritten:
                 store.say(f"{self.folder.path.name}: trained without a checkpoint: {error}")
@@ -74,7 +76,16 @@ class Checkpoints:
             if facts.get("sha256") != hash_of(facts.get("state", ""), tensors):
                 raise ValueError("its hash is another one")
             return nested(json.loads(facts["state"]), tensors)
-        except (OSError, ValueError, SafetensorError, KeyError, IndexError, TypeError, AttributeError, RuntimeError):
+        except (
+            OSError,
+            ValueError,
+            SafetensorError,
+            KeyError,
+            IndexError,
+            TypeError,
+            AttributeError,
+            RuntimeError,
+        ):
             store.set_aside(path)  # the last four of one that was made to look whole
             return None
 
@@ -122,7 +133,11 @@ def nested(value: Any, tensors: Sequence[Tensor]) -> Any:
 
 
 def state_of(
-    nets: Iterable[nn.Module], net: nn.Module, optimiser: torch.optim.Optimizer, shuffling: torch.Generator, rows: Any
+    nets: Iterable[nn.Module],
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    shuffling: torch.Generator,
+    rows: Any,
 ) -> dict[str, Any]:
     """Return all that the rest of a training depends on: members done, the member at hand, and every random state."""
     device = next(iter(net.state_dict().values())).device
@@ -138,11 +153,15 @@ def state_of(
     }
 
 
-def put_back(state: Any, net: nn.Module, optimiser: torch.optim.Optimizer, shuffling: torch.Generator) -> None:
+def put_back(
+    state: Any, net: nn.Module, optimiser: torch.optim.Optimizer, shuffling: torch.Generator
+) -> None:
     """Bring the member at hand, its optimiser and every random state to where the checkpoint was taken."""
     net.load_state_dict(state["net"])
     optimiser.load_state_dict(state["optimiser"])
     shuffling.set_state(state["shuffling"])
     torch.set_rng_state(state["noise"])
     if state["device_noise"] is not None:
-        torch.cuda.set_rng_state(state["device_noise"], next(iter(net.state_dict().values())).device)
+        torch.cuda.set_rng_state(
+            state["device_noise"], next(iter(net.state_dict().values())).device
+        )

@@ -25,7 +25,9 @@ class Data:
     spec: Spec
     task: Task
     conditions: list[tuple[Spec, Levels]] = field(default_factory=list)
-    surrogates: Mapping[str, Spec] = field(default_factory=dict)  # methods that conditions attack, as these name them
+    surrogates: Mapping[str, Spec] = field(
+        default_factory=dict
+    )  # methods that conditions attack, as these name them
 
 
 def choose(
@@ -36,8 +38,13 @@ def choose(
     ``notice`` is told of conditions of the whole suite that do not suit a dataset, which is not shown them, and of
     limits that leave classes out.
     """
-    methods = [plugins.spec("method", text, suite.options.get(plain_name(text))) for text in suite.methods]
-    datasets = [plugins.spec("dataset", text, suite.options.get(plain_name(text))) for text in suite.datasets]
+    methods = [
+        plugins.spec("method", text, suite.options.get(plain_name(text))) for text in suite.methods
+    ]
+    datasets = [
+        plugins.spec("dataset", text, suite.options.get(plain_name(text)))
+        for text in suite.datasets
+    ]
     for kind, specs in (("methods", methods), ("datasets", datasets)):
         refuse_repeated(kind, specs)
     check_tables(suite, plugins)
@@ -54,10 +61,15 @@ def choose(
     return methods, found
 
 
-def surrogates_of(conditions: list[tuple[Spec, Levels]], suite: Suite, plugins: Plugins) -> dict[str, Spec]:
+def surrogates_of(
+    conditions: list[tuple[Spec, Levels]], suite: Suite, plugins: Plugins
+) -> dict[str, Spec]:
     """Return the methods whose networks conditions attack instead of those that they are judged by."""
     named = {spec.value.surrogate() for spec, _ in conditions if spec.kind == "condition"} - {""}
-    return {name: plugins.spec("method", name, suite.options.get(plain_name(name))) for name in sorted(named)}
+    return {
+        name: plugins.spec("method", name, suite.options.get(plain_name(name)))
+        for name in sorted(named)
+    }
 
 
 def check_methods(methods: list[Spec], dataset: Spec, task: Task) -> None:
@@ -71,7 +83,9 @@ def task_of(dataset: Spec, suite: Suite, contents: Contents) -> Task:
     """Return the task of a dataset with its network, which is tried out."""
     task: Task = dataset.value.task(contents.root)
     name = suite.network or chosen(task)
-    task = dataclasses.replace(task, network=str(Path(name).absolute()) if name.endswith(".py") else name)
+    task = dataclasses.replace(
+        task, network=str(Path(name).absolute()) if name.endswith(".py") else name
+    )
     check_network(task)
     return task
 
@@ -81,7 +95,11 @@ def refuse_repeated(kind: str, specs: list[Spec]) -> None:
     for index, spec in enumerate(specs):
         for other in specs[:index]:
             if spec.name == other.name:
-                alike = "" if spec.full == other.full else f": {other.full} and {spec.full} have one name in results"
+                alike = (
+                    ""
+                    if spec.full == other.full
+                    else f": {other.full} and {spec.full} have one name in results"
+                )
                 raise UsageError(f"{kind}: {spec.name} is given twice{alike}")
 
 
@@ -90,7 +108,9 @@ def check_tables(suite: Suite, plugins: Plugins) -> None:
     for name in suite.method_settings:
         if name not in plugins.names("method"):
             raise unknown("method in settings", name, plugins.names("method"))
-    kinds = {name: kind for kind in ("condition", "dataset", "method") for name in plugins.names(kind)}
+    kinds = {
+        name: kind for kind in ("condition", "dataset", "method") for name in plugins.names(kind)
+    }
     for name, options in suite.options.items():
         if name not in kinds:
             raise unknown("method in options", name, kinds)
@@ -153,7 +173,9 @@ def tell_of_limits(
     for name in sorted(used):
         count = getattr(suite.settings, name)
         if 0 < count < contents.of(dataset, "test", suite.seeds[0]).enough:
-            notice(f"{name}={count}: the first {count} test examples of {dataset.name} do not hold all of its classes")
+            notice(
+                f"{name}={count}: the first {count} test examples of {dataset.name} do not hold all of its classes"
+            )
 
 
 def unsuited(condition: Spec, dataset: Spec, seed: int, contents: Contents) -> str:
@@ -161,7 +183,9 @@ def unsuited(condition: Spec, dataset: Spec, seed: int, contents: Contents) -> s
     if not condition.value.suits(dataset.value.task(contents.root)):
         return f"{condition.name} does not suit the task of {dataset.name}: not shown"
     if not contents.of(dataset, "test", seed).unit:
-        return f"{condition.name} keeps inputs in [0, 1], those of {dataset.name} are not: not shown"
+        return (
+            f"{condition.name} keeps inputs in [0, 1], those of {dataset.name} are not: not shown"
+        )
     return ""
 
 
@@ -170,4 +194,6 @@ def check_unseen(dataset: Spec, unseen: Spec, seed: int, contents: Contents) -> 
     contents.of(unseen, "test", seed)  # files that are missing are told of first
     ours, theirs = (spec.value.task(contents.root).input_shape for spec in (dataset, unseen))
     if ours != theirs:
-        raise UsageError(f"{unseen.name} {theirs} cannot be shown to a network trained on {dataset.name} {ours}")
+        raise UsageError(
+            f"{unseen.name} {theirs} cannot be shown to a network trained on {dataset.name} {ours}"
+        )

@@ -24,11 +24,17 @@ KINDS = ("method", "dataset", "condition")
 def completer(find: Find, *, files: bool = False) -> Completer:
     """Return what click asks: the texts found that go on from what is written, or ``files`` where there are none."""
 
-    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def complete(
+        context: click.Context, parameter: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
         silent = io.StringIO()  # what a plugin prints at import would be taken for completions
         try:
             with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
-                found = [text for text in find(context, parameter, incomplete) if text.startswith(incomplete)]
+                found = [
+                    text
+                    for text in find(context, parameter, incomplete)
+                    if text.startswith(incomplete)
+                ]
         except (Exception, SystemExit, KeyboardInterrupt):
             found = []
         if files and not found:
@@ -43,7 +49,9 @@ def plugin_names(*kinds: str, files: bool = False) -> Completer:
     return completer(functools.partial(find_names, kinds), files=files)
 
 
-def find_names(kinds: Sequence[str], context: click.Context, parameter: click.Parameter, text: str) -> Iterator[str]:
+def find_names(
+    kinds: Sequence[str], context: click.Context, parameter: click.Parameter, text: str
+) -> Iterator[str]:
     """Find how the last plugin of a comma list goes on; a name that stands there already is not offered again."""
     start = last_part(text)
     given = context.params.get(parameter.name or "") or ()
@@ -80,7 +88,9 @@ def find_settings(context: click.Context, parameter: click.Parameter, text: str)
     from bench_uq.config import SETTING_TYPES
 
     plugins = known_plugins(context)
-    given = {one.partition("=")[0].strip() for one in context.params.get(parameter.name or "") or ()}
+    given = {
+        one.partition("=")[0].strip() for one in context.params.get(parameter.name or "") or ()
+    }
     key, _, _ = text.partition("=")
     plain, dot, _ = key.rpartition(".")
     if not dot:
@@ -88,7 +98,9 @@ def find_settings(context: click.Context, parameter: click.Parameter, text: str)
         yield from (f"{name}." for kind in KINDS for name in plugins.names(kind))
     for kind in KINDS if dot else ():
         if plain in plugins.names(kind):
-            options = {f"{plain}.{name}": type_ for name, type_ in types_of(plugins, kind, plain).items()}
+            options = {
+                f"{plain}.{name}": type_ for name, type_ in types_of(plugins, kind, plain).items()
+            }
             yield from find_assignment(options, text, given)
 
 

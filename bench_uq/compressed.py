@@ -58,8 +58,12 @@ def check_members(file: BinaryIO) -> None:
         members = archive.infolist()
     for member in members:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise zipfile.BadZipFile(f"{member.filename!r} is compressed in a way that NumPy does not write")
+            raise zipfile.BadZipFile(
+                f"{member.filename!r} is compressed in a way that NumPy does not write"
+            )
     # Of the file, not of its members: these may overlap.
     unpacked, largest = sum(member.file_size for member in members), limit(size)
     if unpacked > largest:
-        raise Bomb(f"unpacks to {unpacked:,} bytes, of {size:,}; numpy.savez stores arrays as they are")
+        raise Bomb(
+            f"unpacks to {unpacked:,} bytes, of {size:,}; numpy.savez stores arrays as they are"
+        )

@@ -31,7 +31,9 @@ class Settings:
     shift_images: int = 0  # and so many are shown rotated, corrupted
     evaluate_on: Literal["test", "validation"] = "test"  # validation: for choosing settings
     threads: int = 1  # of a run on the CPU; part of its identity
-    precision: Literal["float32", "tf32", "bfloat16"] = "float32"  # of training; tf32 is float32 on a CPU
+    precision: Literal["float32", "tf32", "bfloat16"] = (
+        "float32"  # of training; tf32 is float32 on a CPU
+    )
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "draws", "threads"):
@@ -73,7 +75,17 @@ class Suite:
         return {**self.conditions, **self.dataset_conditions.get(dataset, {})}
 
 
-KEYS = ("description", "extends", "methods", "datasets", "seeds", "network", "settings", "options", "conditions")
+KEYS = (
+    "description",
+    "extends",
+    "methods",
+    "datasets",
+    "seeds",
+    "network",
+    "settings",
+    "options",
+    "conditions",
+)
 
 
 def shipped() -> dict[str, Path]:
@@ -102,9 +114,13 @@ def suite_path(name: str) -> Path:
     if name in shipped():
         return shipped()[name]
     path = Path(name)
-    if path.suffix == ".toml" and os.path.isfile(path):  # unlike Path.is_file false for a name that is too long
+    if path.suffix == ".toml" and os.path.isfile(
+        path
+    ):  # unlike Path.is_file false for a name that is too long
         if not NAME.fullmatch(path.stem):
-            raise UsageError(f"{path.stem!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', at most 64")
+            raise UsageError(
+                f"{path.stem!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', at most 64"
+            )
         return path
     if path.suffix == ".toml":
         raise UsageError(f"no suite file {name!r}")
@@ -147,7 +163,9 @@ def toml(path: Path) -> dict[str, Any]:
 
 def check_integers(value: Any) -> None:
     """Raise a ValueError where a whole number is too large to be one of TOML's."""
-    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    for part in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
         check_integers(part)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError("a whole number has more than 64 bits")
@@ -158,7 +176,9 @@ def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
     settings, ours = base.get("settings"), over.get("settings")
     if isinstance(settings, Mapping) and isinstance(ours, Mapping):
         parts = {
-            key: {name: one for name, one in part.items() if name not in ours} if isinstance(part, Mapping) else part
+            key: {name: one for name, one in part.items() if name not in ours}
+            if isinstance(part, Mapping)
+            else part
             for key, part in settings.items()
         }
         base = {**base, "settings": parts}
@@ -189,12 +209,16 @@ def apply_assignment(table: dict[str, Any], assignment: str) -> None:
         raise UsageError(f"--set takes KEY=VALUE, not {assignment!r}")
     method, dot, option = key.rpartition(".")
     if dot:
-        table["options"] = merge(tabled("options", table.get("options", {})), {method: {option: value}})
+        table["options"] = merge(
+            tabled("options", table.get("options", {})), {method: {option: value}}
+        )
         return
     if key not in SETTING_TYPES:
         raise unknown("setting", key, SETTING_TYPES)
     over = {"settings": {key: value}}
-    table["settings"] = laid_over(table | {"settings": tabled("settings", table.get("settings", {}))}, over)["settings"]
+    table["settings"] = laid_over(
+        table | {"settings": tabled("settings", table.get("settings", {}))}, over
+    )["settings"]
 
 
 SETTING_TYPES = get_type_hints(Settings)
@@ -222,7 +246,8 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
         },
         conditions={key: levels(key, value) for key, value in conditions.items()},
         dataset_conditions={
-            dataset: {key: levels(key, value) for key, value in part.items()} for dataset, part in by_dataset.items()
+            dataset: {key: levels(key, value) for key, value in part.items()}
+            for dataset, part in by_dataset.items()
         },
     )
 
@@ -256,7 +281,11 @@ def checked(special: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def names(key: str, value: Any) -> tuple[str, ...]:
     """Return a list of names, none empty, none twice."""
-    if not isinstance(value, list | tuple) or not value or not all(isinstance(name, str) for name in value):
+    if (
+        not isinstance(value, list | tuple)
+        or not value
+        or not all(isinstance(name, str) for name in value)
+    ):
         raise UsageError(f"{key} must be a list of names, not {value!r}")
     for name in value:
         parse(name)

@@ -37,7 +37,9 @@ class Contents:
         known = store.read_json(remembered)
         self.known: dict[str, Any] = known if isinstance(known, dict) else {}
         self.of = functools.cache(self._of)
-        self.stats = functools.cache(self._stats)  # of folders of images there are many, the same for every seed
+        self.stats = functools.cache(
+            self._stats
+        )  # of folders of images there are many, the same for every seed
 
     def _stats(self, spec: Spec) -> list[list[Any]] | None:
         files = spec.value.files(self.root)
@@ -45,7 +47,9 @@ class Contents:
             raise UsageError(f"{spec.name}: files() must return a list of pathlib.Path")
         if files is None or not all(path.is_file() for path in files):
             return None
-        return [[str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+        return [
+            [str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns] for path in files
+        ]
 
     def _of(self, spec: Spec, split: str, seed: int) -> Content:
         stats = self.stats(spec)
@@ -53,7 +57,9 @@ class Contents:
             return self.loaded(spec, split, seed)
         key = digest([spec.full, spec.source_hash, split, seed, stats, package_versions()])
         known = self.known.get(key)
-        if not isinstance(known, dict) or set(known) != {field.name for field in dataclasses.fields(Content)}:
+        if not isinstance(known, dict) or set(known) != {
+            field.name for field in dataclasses.fields(Content)
+        }:
             self.known[key] = dataclasses.asdict(self.loaded(spec, split, seed))
         return Content(**self.known[key])
 
@@ -62,7 +68,9 @@ class Contents:
         examples = load(spec.value, split, self.root, seed)
         check_task(spec.value, spec.value.task(self.root), examples)
         if split == "train" and (examples.targets == examples.targets[0]).all():
-            raise UsageError(f"{spec.name}: all targets of the training split are {examples.targets[0]}")
+            raise UsageError(
+                f"{spec.name}: all targets of the training split are {examples.targets[0]}"
+            )
         return Content(content_hash(examples), within_unit(examples), enough(examples.targets))
 
     def remember(self) -> None:

@@ -44,9 +44,13 @@ class Task:
 
     input_shape: tuple[int, ...]  # (channels, height, width) of images, (features,) of tables
     likelihood: Likelihood
-    mean: tuple[float, ...] = ()  # of the inputs in [0, 1], one a channel or feature; left out: of the training inputs
+    mean: tuple[
+        float, ...
+    ] = ()  # of the inputs in [0, 1], one a channel or feature; left out: of the training inputs
     std: tuple[float, ...] = ()
-    network: str = ""  # in architectures.py, or a file with one; left out: lenet for images, mlp for features
+    network: str = (
+        ""  # in architectures.py, or a file with one; left out: lenet for images, mlp for features
+    )
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,9 @@ class Method(ABC):
         Allocates every parameter and buffer there will ever be: a strict load of the state restores a trained method.
         """
 
-    def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float) -> Tensor:
+    def loss(
+        self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
+    ) -> Tensor:
         """Return the training loss in nats per example: mean NLL + KL / size, with ``size`` training examples.
 
         ``progress`` is the share of the training done, in [0, 1).
@@ -214,7 +220,9 @@ class Condition(ABC):
     """
 
     reference: ClassVar[str]
-    size: ClassVar[str] = "test_images"  # the setting that says how many of the test images it is shown
+    size: ClassVar[str] = (
+        "test_images"  # the setting that says how many of the test images it is shown
+    )
 
     def suits(self, task: Task) -> bool:
         """Return whether it can be shown to networks of this task; by default to all."""
@@ -233,7 +241,12 @@ class Condition(ABC):
 
     @abstractmethod
     def changed(
-        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, levels: Sequence[float], generator: Generator
+        self,
+        log_probs: LogProbs,
+        inputs: Tensor,
+        targets: Tensor,
+        levels: Sequence[float],
+        generator: Generator,
     ) -> list[Tensor]:
         """Return one batch of inputs per level, shaped like ``inputs``; how the engine calls every condition."""
 
@@ -249,12 +262,22 @@ class Attack(Condition):
 
     @abstractmethod
     def __call__(
-        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, levels: Sequence[float], generator: Generator
+        self,
+        log_probs: LogProbs,
+        inputs: Tensor,
+        targets: Tensor,
+        levels: Sequence[float],
+        generator: Generator,
     ) -> list[Tensor]:
         """Return one batch of inputs per level, shaped like ``inputs``; ``generator`` is a CPU one."""
 
     def changed(
-        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, levels: Sequence[float], generator: Generator
+        self,
+        log_probs: LogProbs,
+        inputs: Tensor,
+        targets: Tensor,
+        levels: Sequence[float],
+        generator: Generator,
     ) -> list[Tensor]:
         """Attack at all levels at once: one gradient can serve them all."""
         return self(log_probs, inputs, targets, levels, generator)
@@ -271,7 +294,12 @@ class Shift(Condition):
         """Return the changed inputs, shaped like ``inputs``, in [0, 1]; ``generator`` is a CPU one."""
 
     def changed(
-        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, levels: Sequence[float], generator: Generator
+        self,
+        log_probs: LogProbs,
+        inputs: Tensor,
+        targets: Tensor,
+        levels: Sequence[float],
+        generator: Generator,
     ) -> list[Tensor]:
         """Shift level by level, each from the same state of the generator."""
         state = generator.get_state()

@@ -35,8 +35,12 @@ class Resident(Batches):
 
     def shuffled(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all examples once in an order of the (CPU) generator, so that every device sees the same order."""
-        batches = torch.randperm(len(self), generator=generator).to(self.inputs.device).split(self.batch)
-        if len(batches) > 1 and len(batches[-1]) == 1:  # batch normalisation has no variance of one example
+        batches = (
+            torch.randperm(len(self), generator=generator).to(self.inputs.device).split(self.batch)
+        )
+        if (
+            len(batches) > 1 and len(batches[-1]) == 1
+        ):  # batch normalisation has no variance of one example
             batches = (*batches[:-2], torch.cat(batches[-2:]))
         for index in batches:
             yield self.take(index)
@@ -71,7 +75,9 @@ def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
         raise MissingData(name, [Path(error.filename or root)]) from error
     inputs, targets = examples.inputs, examples.targets
     if len(inputs) != len(targets) or len(inputs) == 0:
-        raise UsageError(f"{name}: {len(inputs)} inputs and {len(targets)} targets in the {split} split")
+        raise UsageError(
+            f"{name}: {len(inputs)} inputs and {len(targets)} targets in the {split} split"
+        )
     if inputs.dtype not in (np.uint8, np.float32) or targets.dtype not in (np.int64, np.float32):
         raise UsageError(
             f"{name}: inputs are uint8 or float32 and targets int64 or float32, not {inputs.dtype} and {targets.dtype}"
@@ -79,7 +85,9 @@ def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
     if inputs.dtype == np.float32 and not np.isfinite(inputs).all():
         raise UsageError(f"{name}: some inputs of the {split} split are not finite")
     if inputs.ndim > 2 and not within_unit(examples):
-        raise UsageError(f"{name}: images are uint8, or float32 in [0, 1]; those of the {split} split are not")
+        raise UsageError(
+            f"{name}: images are uint8, or float32 in [0, 1]; those of the {split} split are not"
+        )
     return examples
 
 
@@ -99,7 +107,9 @@ def check_task(dataset: Dataset, task: Task, examples: Examples) -> None:
     """Refuse examples that are not of the shape and likelihood that their task names."""
     name = name_of(dataset)
     if examples.inputs.shape[1:] != task.input_shape:
-        raise UsageError(f"{name}: inputs are {examples.inputs.shape[1:]}, its task says {task.input_shape}")
+        raise UsageError(
+            f"{name}: inputs are {examples.inputs.shape[1:]}, its task says {task.input_shape}"
+        )
     try:
         task.likelihood.check(examples.targets)
     except ValueError as error:
@@ -116,14 +126,20 @@ def fitted(task: Task, examples: Examples) -> Task:
         return dataclasses.replace(task, likelihood=likelihood)
     axes: tuple[int, ...] = (0, *range(2, examples.inputs.ndim))
     unit = 255 if examples.inputs.dtype == np.uint8 else 1
-    mean, std = (getattr(examples.inputs, name)(axes, dtype=np.float64) / unit for name in ("mean", "std"))
+    mean, std = (
+        getattr(examples.inputs, name)(axes, dtype=np.float64) / unit for name in ("mean", "std")
+    )
     std[std == 0] = 1  # what never varies is shifted to 0 and left there
-    return dataclasses.replace(task, likelihood=likelihood, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+    return dataclasses.replace(
+        task, likelihood=likelihood, mean=tuple(mean.tolist()), std=tuple(std.tolist())
+    )
 
 
 def training_splits(examples: Examples, settings: Settings, seed: int) -> tuple[Examples, Examples]:
     """Return the examples to train on and those held out, a random share by seed."""
-    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed_of(seed, "held-out"))).numpy()
+    order = torch.randperm(
+        len(examples), generator=torch.Generator().manual_seed(seed_of(seed, "held-out"))
+    ).numpy()
     count = max(1, round(settings.validation * len(examples)))
     kept = order[count:]
     if settings.train_images:

@@ -31,7 +31,15 @@ LATER = {"runs.csv": "network epochs draws seconds_per_1000 command"}
 #: Columns of numbers, empty where nothing is known.
 NUMBERS = {
     *("level", "value", "x", "y"),
-    *("parameters", "train_seconds", "predict_seconds", "peak_memory", "epochs", "draws", "seconds_per_1000"),
+    *(
+        "parameters",
+        "train_seconds",
+        "predict_seconds",
+        "peak_memory",
+        "epochs",
+        "draws",
+        "seconds_per_1000",
+    ),
 }
 #: Columns of few different texts: as categories they compare twenty times as fast.
 NAMES = {"dataset", "method", "condition", "metric", "curve", "run"}
@@ -89,7 +97,12 @@ def table(path: Path, kind: str = "") -> pd.DataFrame:
         return read
     except FileNotFoundError:
         raise _missing(path) from None
-    except (OSError, ValueError, OverflowError, csv.Error) as error:  # pandas' own errors are ValueErrors
+    except (
+        OSError,
+        ValueError,
+        OverflowError,
+        csv.Error,
+    ) as error:  # pandas' own errors are ValueErrors
         raise damaged(path, error, "score" if kind == path.name else "baseline") from None
 
 
@@ -126,15 +139,27 @@ def examples(path: Path) -> list[Example]:
 
 def _example(path: Path, place: Sequence[str], arrays: dict[str, np.ndarray]) -> Example:
     """Return what one run was shown in one condition, after looking at every array."""
-    dataset, method, seed, condition, level = (part.replace("%7C", "|").replace("%25", "%") for part in place)
+    dataset, method, seed, condition, level = (
+        part.replace("%7C", "|").replace("%25", "%") for part in place
+    )
     inputs, probs, targets = (arrays.get(name) for name in ("inputs", "probs", "targets"))
     try:
         where = (dataset, method, int(seed), condition, float(level) if level else None)
-        for name, part, axes in (("inputs", inputs, 2), ("probs", probs, 2), ("targets", targets, 1)):
-            if part is not None and not isinstance(part, np.ndarray):  # a member of the archive that is no array
+        for name, part, axes in (
+            ("inputs", inputs, 2),
+            ("probs", probs, 2),
+            ("targets", targets, 1),
+        ):
+            if part is not None and not isinstance(
+                part, np.ndarray
+            ):  # a member of the archive that is no array
                 raise ValueError(f"{name} of {method} on {condition} is no array")
-            if part is not None and (part.dtype.kind not in "fiu" or part.ndim < axes or not part.size):
-                raise ValueError(f"{name} of {method} on {condition} are no numbers of the right shape")
+            if part is not None and (
+                part.dtype.kind not in "fiu" or part.ndim < axes or not part.size
+            ):
+                raise ValueError(
+                    f"{name} of {method} on {condition} are no numbers of the right shape"
+                )
             if part is not None and not np.isfinite(part).all():
                 raise ValueError(f"{name} of {method} on {condition} are not finite")
         if len({len(part) for part in (inputs, probs, targets) if part is not None}) != 1:
@@ -176,12 +201,16 @@ def _missing(path: Path) -> UsageError:
 def damaged(path: Path, error: Exception, maker: str = "score") -> UsageError:
     """Return the error for a file that is there, but not as it was written."""
     reason = " ".join(str(error).split()) or "it cannot be read"
-    return UsageError(f"{path} is damaged or foreign: {reason} (make it anew with: bench-uq {maker})")
+    return UsageError(
+        f"{path} is damaged or foreign: {reason} (make it anew with: bench-uq {maker})"
+    )
 
 
 def _counted(file: IO[bytes]) -> tuple[list[str], int]:
     """Return the header of a CSV file and its number of rows, after seeing that all have as many fields."""
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="")  # read bit by bit: it may be larger than memory
+    text = io.TextIOWrapper(
+        file, encoding="utf-8", newline=""
+    )  # read bit by bit: it may be larger than memory
     records = csv.reader(text, strict=True)
     header = next(records, [])
     number = 1
@@ -239,7 +268,9 @@ def _column(column: str, values: pd.Series) -> pd.Series:
     """Return a column as text or numbers; seeds and places on an x axis are never missing."""
     if column in ALLOWED:
         for strange in sorted(set(values) - ALLOWED[column]):
-            raise ValueError(f"{column} {strange!r} is not one of {', '.join(sorted(filter(None, ALLOWED[column])))}")
+            raise ValueError(
+                f"{column} {strange!r} is not one of {', '.join(sorted(filter(None, ALLOWED[column])))}"
+            )
     if column == "seed":
         return pd.Series([int(text) for text in values], dtype="int64")
     if column not in NUMBERS:

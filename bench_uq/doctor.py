@@ -20,7 +20,10 @@ from bench_uq._version import __version__
 from bench_uq.errors import UsageError, one_line
 from bench_uq.folders import nearest, writable
 
-MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}  # packages that are imported under another name
+MODULES = {
+    "pillow": "PIL",
+    "scikit-learn": "sklearn",
+}  # packages that are imported under another name
 ROOM = 2e9  # bytes, about what a suite of images leaves behind
 TOOLS = {
     "git": "results name the commit of the source they were made with",
@@ -66,7 +69,9 @@ def examine(results: Path, reports: Path, data: Path) -> dict[str, list[Finding]
 
 def cannot_run(found: dict[str, list[Finding]]) -> list[str]:
     """Return the names of what keeps bench-uq from running."""
-    return [one.name for findings in found.values() for one in findings if one.problem and one.essential]
+    return [
+        one.name for findings in found.values() for one in findings if one.problem and one.essential
+    ]
 
 
 def text(found: dict[str, list[Finding]]) -> str:
@@ -75,8 +80,14 @@ def text(found: dict[str, list[Finding]]) -> str:
     lines = [f"bench-uq {__version__}"]
     for title, findings in found.items():
         lines += ["", f"  {title}"]
-        lines += [f"{'!' if one.problem else ' '}   {one.name:{width}}  {one.text}".rstrip() for one in findings]
-    broken, marked = cannot_run(found), sum(one.problem for findings in found.values() for one in findings)
+        lines += [
+            f"{'!' if one.problem else ' '}   {one.name:{width}}  {one.text}".rstrip()
+            for one in findings
+        ]
+    broken, marked = (
+        cannot_run(found),
+        sum(one.problem for findings in found.values() for one in findings),
+    )
     if broken:
         return "\n".join([*lines, "", f"! bench-uq cannot run here: see {', '.join(broken)}"])
     look = f"; {marked} marked ! deserve{'s' if marked == 1 else ''} a look" if marked else ""
@@ -86,7 +97,11 @@ def text(found: dict[str, list[Finding]]) -> str:
 def packages() -> Findings:
     """Look at Python and at every package that bench-uq requires: its version, and whether it can be imported."""
     old = not hasattr(tarfile, "data_filter")
-    yield Finding("python", platform.python_version() + (", older than 3.11.4: no archive is unpacked" * old), old)
+    yield Finding(
+        "python",
+        platform.python_version() + (", older than 3.11.4: no archive is unpacked" * old),
+        old,
+    )
     try:
         required = importlib.metadata.requires("bench-uq") or []
     except importlib.metadata.PackageNotFoundError:
@@ -104,11 +119,17 @@ def package(name: str, minimum: str) -> Finding:
         version = importlib.metadata.version(name)
         importlib.import_module(MODULES.get(name, name.replace("-", "_")))
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, f"is missing: pip install '{name}>={minimum}'", problem=True, essential=True)
+        return Finding(
+            name, f"is missing: pip install '{name}>={minimum}'", problem=True, essential=True
+        )
     except Exception as error:
-        return Finding(name, f"{version}  fails at import: {one_line(error)}", problem=True, essential=True)
+        return Finding(
+            name, f"{version}  fails at import: {one_line(error)}", problem=True, essential=True
+        )
     if minimum and release(version) < release(minimum):
-        return Finding(name, f"{version}  older than {minimum}: pip install '{name}>={minimum}'", problem=True)
+        return Finding(
+            name, f"{version}  older than {minimum}: pip install '{name}>={minimum}'", problem=True
+        )
     return Finding(name, version)
 
 
@@ -139,24 +160,35 @@ def machine() -> Findings:
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
         yield Finding(
-            "device", f"CUDA: {processor(torch.device('cuda'))}, {gigabytes(free)} of {gigabytes(total)} free"
+            "device",
+            f"CUDA: {processor(torch.device('cuda'))}, {gigabytes(free)} of {gigabytes(total)} free",
         )
     elif shutil.which("nvidia-smi"):
-        built = f"it is built for {torch.version.cuda}" if torch.version.cuda else "it is built for the CPU alone"
-        yield Finding("device", f"CPU, although nvidia-smi is here: torch finds no GPU, {built}", problem=True)
+        built = (
+            f"it is built for {torch.version.cuda}"
+            if torch.version.cuda
+            else "it is built for the CPU alone"
+        )
+        yield Finding(
+            "device", f"CPU, although nvidia-smi is here: torch finds no GPU, {built}", problem=True
+        )
     else:
         yield Finding("device", f"CPU: {processor(torch.device('cpu'))}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     limit = os.environ.get("OMP_NUM_THREADS")
     yield Finding(
-        "cores", f"{cores}, torch uses {torch.get_num_threads()}" + (f" (OMP_NUM_THREADS={limit})" * bool(limit))
+        "cores",
+        f"{cores}, torch uses {torch.get_num_threads()}"
+        + (f" (OMP_NUM_THREADS={limit})" * bool(limit)),
     )
 
 
 def folders(results: Path, reports: Path, data: Path) -> Findings:
     """Look at whether folders can be written to, as the commands do before they write, and at the room there is."""
     for name, folder in (("results", results), ("reports", reports), ("data", data)):
-        there = os.path.isdir(folder)  # False, not an error, in a folder that may not be looked into
+        there = os.path.isdir(
+            folder
+        )  # False, not an error, in a folder that may not be looked into
         try:
             if name != "data" or not there:  # data that are there are only read
                 writable(folder)
@@ -192,15 +224,23 @@ def plugins() -> Findings:
     from bench_uq.plugins import PACKAGES, Plugins
 
     found = [
-        (kind, entry) for kind, group in PACKAGES.items() for entry in importlib.metadata.entry_points(group=group)
+        (kind, entry)
+        for kind, group in PACKAGES.items()
+        for entry in importlib.metadata.entry_points(group=group)
     ]
     for kind, entry in found:
-        origin = f"{kind} from {entry.dist.name} {entry.dist.version}" if entry.dist else f"{kind} {entry.value}"
+        origin = (
+            f"{kind} from {entry.dist.name} {entry.dist.version}"
+            if entry.dist
+            else f"{kind} {entry.value}"
+        )
         try:
             Plugins().spec(kind, entry.name)
         except Exception as error:
             why = " ".join(str(error).split())
-            yield Finding(entry.name, f"{origin}: broken, {why}", problem=True, essential=not usable(kind))
+            yield Finding(
+                entry.name, f"{origin}: broken, {why}", problem=True, essential=not usable(kind)
+            )
         else:
             yield Finding(entry.name, origin)
     if not found:

@@ -39,7 +39,9 @@ def estimate(job: Job) -> float:
         at_hand = store.run_folder(job.folder, run.name).holds(store.NETWORK)
         epochs = 0 if at_hand else settings.epochs * method.members
         seconds = epochs * math.ceil(len(examples) / settings.batch) * step
-        inputs, targets = Resident(examples[:BLOCK], torch.device(job.device), BLOCK).take(slice(0, BLOCK))
+        inputs, targets = Resident(examples[:BLOCK], torch.device(job.device), BLOCK).take(
+            slice(0, BLOCK)
+        )
         size = len(load(dataset, "test", job.root, run.seed))
         passes = timed(trained, inputs)
         for shown in missing(job):
@@ -48,14 +50,21 @@ def estimate(job: Job) -> float:
         for levels in by_condition(missing(job)):
             seen, count = passes, min(levels[0].count or size, size)
             if levels[0].surrogate:
-                seen = timed(timed_step(job, levels[0].surrogate, task, examples, plugins)[0], inputs)
+                seen = timed(
+                    timed_step(job, levels[0].surrogate, task, examples, plugins)[0], inputs
+                )
             asked = passes_of(plugins, levels, task, inputs[:4], targets[:4])
-            attack = sum(often * seen(draws) * (TRACED if traced else 1) for (draws, traced), often in asked.items())
+            attack = sum(
+                often * seen(draws) * (TRACED if traced else 1)
+                for (draws, traced), often in asked.items()
+            )
             seconds += count / len(inputs) * attack
     return seconds
 
 
-def timed_step(job: Job, run: Run, task: Task, examples: Examples, plugins: Plugins) -> tuple[Trained, float]:
+def timed_step(
+    job: Job, run: Run, task: Task, examples: Examples, plugins: Plugins
+) -> tuple[Trained, float]:
     """Return the hardly trained networks of a run, and the seconds of a step."""
     settings, device = Settings(**run.settings), torch.device(job.device)
     method = plugins.spec("method", run.method_full).value

@@ -68,7 +68,9 @@ class Job:
 
 def missing(job: Job, *, repair: bool = False) -> list[Shown]:
     """Return what a run has not yet been shown; damaged predictions are missing, with ``repair`` set aside."""
-    return missing_in(store.RecordedFolder(store.run_folder(job.folder, job.run.name).path), job, repair=repair)
+    return missing_in(
+        store.RecordedFolder(store.run_folder(job.folder, job.run.name).path), job, repair=repair
+    )
 
 
 def missing_in(folder: store.RunFolder, job: Job, *, repair: bool = False) -> list[Shown]:
@@ -77,13 +79,18 @@ def missing_in(folder: store.RunFolder, job: Job, *, repair: bool = False) -> li
     return [
         shown
         for shown in job.run.shown
-        if not folder.holds(shown.file, repair=repair) or is_stale(job, shown, attacked.get(shown.file))
+        if not folder.holds(shown.file, repair=repair)
+        or is_stale(job, shown, attacked.get(shown.file))
     ]
 
 
 def is_stale(job: Job, shown: Shown, attacked: str | None) -> bool:
     """Return whether the surrogate has another network by now than the one that was attacked, by its hash."""
-    network = hash_of_network(store.run_folder(job.folder, shown.surrogate.name)) if shown.surrogate else None
+    network = (
+        hash_of_network(store.run_folder(job.folder, shown.surrogate.name))
+        if shown.surrogate
+        else None
+    )
     return network is not None and network != attacked
 
 
@@ -114,7 +121,9 @@ def execute(job: Job, report: Callable[[float], None]) -> dict[str, Any] | None:
     signal.signal(signal.SIGTERM, interrupt)
     # Whole paths: a plugin may change the working folder.
     files = tuple(file.absolute() for file in job.files)
-    job = dataclasses.replace(job, folder=job.folder.absolute(), root=job.root.absolute(), files=files)
+    job = dataclasses.replace(
+        job, folder=job.folder.absolute(), root=job.root.absolute(), files=files
+    )
     folder = store.run_folder(job.folder, job.run.name)
 
     def reported(share: float) -> None:
@@ -131,7 +140,10 @@ def execute(job: Job, report: Callable[[float], None]) -> dict[str, Any] | None:
             with recorded(folder, job.files) as ending:
                 ending.lacking += work(job, folder, reported)
             return {**folder.record(), **ending.unstored}
-    except (OSError, UsageError) as error:  # it has not begun: a folder cannot be made, or a record not be changed
+    except (
+        OSError,
+        UsageError,
+    ) as error:  # it has not begun: a folder cannot be made, or a record not be changed
         told(folder, error)
         return {"status": "failed", "reason": printable(one_line(error))}
 
@@ -146,8 +158,12 @@ def interrupt(signum: int, frame: Any) -> None:
 class Ending:
     """How the work on a run ended, where its record does not say."""
 
-    lacking: list[str] = field(default_factory=list)  # what could not be done, through no fault of the run
-    unstored: dict[str, Any] = field(default_factory=dict)  # what the record could not take, for want of room
+    lacking: list[str] = field(
+        default_factory=list
+    )  # what could not be done, through no fault of the run
+    unstored: dict[str, Any] = field(
+        default_factory=dict
+    )  # what the record could not take, for want of room
 
 
 @contextmanager
@@ -164,7 +180,9 @@ def recorded(folder: store.RunFolder, plugins: Sequence[Path]) -> Iterator[Endin
         raise
     except Diverged as error:
         facts = {"status": "diverged", "reason": str(error)}
-    except BaseException as error:  # also SystemExit and KeyboardInterrupt: a plugin's own, as SIGINT is ignored
+    except (
+        BaseException
+    ) as error:  # also SystemExit and KeyboardInterrupt: a plugin's own, as SIGINT is ignored
         status = "oom" if is_out_of_memory(error) else "failed"
         reason = printable(one_line(error) + place(error, plugins))
         facts = {"status": status, "reason": reason, "traceback": printable(traceback.format_exc())}
@@ -192,9 +210,15 @@ def place(error: BaseException, plugins: Sequence[Path]) -> str:
     """Return the last line of a user's own file that an error passed, empty without one."""
     own = {str(path.absolute()) for path in plugins}
     frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if str(Path(frame.filename).absolute()) in own
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if str(Path(frame.filename).absolute()) in own
     ]
-    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name})" if frames else ""
+    return (
+        f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name})"
+        if frames
+        else ""
+    )
 
 
 def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> list[str]:
@@ -205,7 +229,9 @@ def work(job: Job, folder: store.RunFolder, report: Callable[[float], None]) -> 
         train_missing(job, folder, plugins, splits, lambda share: report(0.8 * share))
         todo = missing(job, repair=True)
         trained = restored(job, folder, plugins, splits[0])
-        lacking = show(trained, todo, job, plugins, splits[1], lambda share: report(0.8 + 0.2 * share))
+        lacking = show(
+            trained, todo, job, plugins, splits[1], lambda share: report(0.8 + 0.2 * share)
+        )
     memory = peak_memory(torch.device(job.device))
     folder.update(peak_memory=max(memory, folder.record().get("peak_memory") or 0))
     return lacking
@@ -232,7 +258,9 @@ def train_missing(
             data = (Resident(splits[0], device, settings.batch), Resident(splits[1], device, BLOCK))
             if job.force:
                 checkpoints.remove()
-            train_and_store(method, task_of(job, plugins, splits[0]), data, run, folder, report, checkpoints)
+            train_and_store(
+                method, task_of(job, plugins, splits[0]), data, run, folder, report, checkpoints
+            )
     checkpoints.remove()  # also one that was left where a process ended between storing and this
     if are_points(splits[0]) and not folder.holds(store.POINTS, repair=True):
         folder.add_file(store.POINTS, points_csv(splits[0]))
@@ -242,8 +270,14 @@ def clear(job: Job, folder: store.RunFolder) -> None:
     """Take what was made with networks from before out of the record of a run that is to be trained."""
     # The network too, so that nobody attacks the old one while the new one is trained.
     gone = (store.NETWORK, store.TRAINING)
-    folder.forget(name for name in folder.record().get("files", {}) if name.endswith(".npz") or name in gone)
-    facts_of_training = {"environment": environment(torch.device(job.device)), "git": job.git, "together": None}
+    folder.forget(
+        name for name in folder.record().get("files", {}) if name.endswith(".npz") or name in gone
+    )
+    facts_of_training = {
+        "environment": environment(torch.device(job.device)),
+        "git": job.git,
+        "together": None,
+    }
     folder.update(**facts_of_training, predict_seconds={}, surrogates={}, peak_memory=0)
 
 
@@ -284,7 +318,13 @@ def train_and_store(
     """Train a run's networks, from their checkpoint where there is one, and store them with their curves."""
     start = time.perf_counter()
     nets, history = train(
-        method, task, data, Settings(**run.settings), run.seed, report=report, checkpoints=checkpoints
+        method,
+        task,
+        data,
+        Settings(**run.settings),
+        run.seed,
+        report=report,
+        checkpoints=checkpoints,
     )
     # An interrupted training counts the epochs from before too.
     seconds = max(time.perf_counter() - start, sum(row.seconds for row in history))
@@ -292,7 +332,11 @@ def train_and_store(
 
 
 def store_trained(
-    folder: store.RunFolder, nets: nn.ModuleList, history: Sequence[Epoch], seconds: float, **facts: Any
+    folder: store.RunFolder,
+    nets: nn.ModuleList,
+    history: Sequence[Epoch],
+    seconds: float,
+    **facts: Any,
 ) -> None:
     """Store a run's networks and curves."""
     folder.add_file(store.TRAINING, training_csv(history))
@@ -310,7 +354,9 @@ def store_trained(
 def training_csv(history: Sequence[Epoch]) -> bytes:
     """Return the training curves as CSV."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [field.name for field in dataclasses.fields(Epoch)], lineterminator="\n")
+    writer = csv.DictWriter(
+        buffer, [field.name for field in dataclasses.fields(Epoch)], lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(dataclasses.asdict(row) for row in history)
     return buffer.getvalue().encode()
@@ -318,12 +364,19 @@ def training_csv(history: Sequence[Epoch]) -> bytes:
 
 def are_points(examples: Examples) -> bool:
     """Return whether examples are points in a plane: one feature and a real target."""
-    return examples.inputs.shape[1:] == (1,) and {examples.inputs.dtype, examples.targets.dtype} == {np.dtype("f4")}
+    return examples.inputs.shape[1:] == (1,) and {
+        examples.inputs.dtype,
+        examples.targets.dtype,
+    } == {np.dtype("f4")}
 
 
 def points_csv(examples: Examples) -> bytes:
     """Return the first examples as CSV."""
-    points = zip(examples.inputs[:KEPT_POINTS, 0].tolist(), examples.targets[:KEPT_POINTS].tolist(), strict=True)
+    points = zip(
+        examples.inputs[:KEPT_POINTS, 0].tolist(),
+        examples.targets[:KEPT_POINTS].tolist(),
+        strict=True,
+    )
     return "".join(["input,target\n", *(f"{x!r},{y!r}\n" for x, y in points)]).encode()
 
 
@@ -342,7 +395,9 @@ def restored(job: Job, folder: store.RunFolder, plugins: Plugins, training: Exam
     task, device = task_of(job, plugins, training), torch.device(job.device)
     nets = nn.ModuleList(build(method, task, device) for _ in range(method.members))
     try:
-        nets.load_state_dict(load_file(folder.path / store.NETWORK, device=str(device)), strict=True)
+        nets.load_state_dict(
+            load_file(folder.path / store.NETWORK, device=str(device)), strict=True
+        )
     except RuntimeError as error:
         raise ChangedState(
             "after training the state has other names or shapes than after build: allocate in build"
@@ -370,19 +425,30 @@ def arithmetic_of(job: Job) -> Iterator[None]:
 
 def attacked(job: Job, run: Run, plugins: Plugins) -> Trained:
     """Return the trained networks of the run that a condition attacks; trains it where no process has or does."""
-    own, folder = dataclasses.replace(job, run=run, force=False), store.run_folder(job.folder, run.name)
+    own, folder = (
+        dataclasses.replace(job, run=run, force=False),
+        store.run_folder(job.folder, run.name),
+    )
     splits = splits_of(own, plugins)
     while not is_trained(folder):
         with folder.locked() as mine:
             if mine:
                 if (record := folder.record()).get("status") != "diverged":  # it would again
-                    with recorded(folder, job.files), arithmetic_of(own), warnings.catch_warnings(action="default"):
+                    with (
+                        recorded(folder, job.files),
+                        arithmetic_of(own),
+                        warnings.catch_warnings(action="default"),
+                    ):
                         train_missing(own, folder, plugins, splits, lambda share: None)
                     record = folder.record()
                 if record.get("status") != "ok":
                     raise NoSurrogate(f"{run.name} {record.get('status')}: {record.get('reason')}")
                 memory = peak_memory(torch.device(job.device))  # of this process: of both networks
-                folder.update(status="interrupted", reason="trained to be attacked, not shown", peak_memory=memory)
+                folder.update(
+                    status="interrupted",
+                    reason="trained to be attacked, not shown",
+                    peak_memory=memory,
+                )
         if not mine:
             time.sleep(PATIENCE)
     return restored(own, folder, plugins, splits[0])
@@ -403,7 +469,11 @@ def show(
     settings, device = Settings(**job.run.settings), torch.device(job.device)
     folder = store.run_folder(job.folder, job.run.name)
     dataset = plugins.spec("dataset", job.run.dataset_full).value
-    own = held_out if settings.evaluate_on == "validation" else load(dataset, "test", job.root, job.run.seed)
+    own = (
+        held_out
+        if settings.evaluate_on == "validation"
+        else load(dataset, "test", job.root, job.run.seed)
+    )
     data = Resident(own, device, BLOCK)
     seconds = dict(folder.record().get("predict_seconds", {}))
     lacking, done = list[str](), 0
@@ -413,16 +483,22 @@ def show(
         seen, surrogate = trained, group[0].surrogate
         if surrogate:
             try:
-                seen = attacked(job, surrogate, plugins)  # its training is no time of this run's predictions
+                seen = attacked(
+                    job, surrogate, plugins
+                )  # its training is no time of this run's predictions
             except NoSurrogate as error:
                 lacking.append(f"{group[0].condition} has nothing to attack: {error}")
                 continue
-            folder.forget(shown.file for shown in group)  # what an older network was attacked for is not this one's
+            folder.forget(
+                shown.file for shown in group
+            )  # what an older network was attacked for is not this one's
             attacked_now = hash_of_network(store.run_folder(job.folder, surrogate.name))
             hashes = dict.fromkeys((shown.file for shown in group), attacked_now)
             folder.update(surrogates=folder.record().get("surrogates", {}) | hashes)
         start = time.perf_counter()
-        for shown, predictions in zip(group, predictions_of(trained, seen, group, data, job, plugins), strict=True):
+        for shown, predictions in zip(
+            group, predictions_of(trained, seen, group, data, job, plugins), strict=True
+        ):
             folder.save_predictions(shown.file, predictions)
         elapsed = (time.perf_counter() - start) / len(group)
         seconds |= {shown.file: elapsed for shown in group}
@@ -432,7 +508,12 @@ def show(
 
 
 def predictions_of(
-    trained: Trained, seen: Trained, group: Sequence[Shown], data: Resident, job: Job, plugins: Plugins
+    trained: Trained,
+    seen: Trained,
+    group: Sequence[Shown],
+    data: Resident,
+    job: Job,
+    plugins: Plugins,
 ) -> list[Predictions]:
     """Return the predictions for one condition at several levels; ``seen`` are the networks that are attacked."""
     settings, first = Settings(**job.run.settings), group[0]
@@ -444,4 +525,6 @@ def predictions_of(
         return [predict(trained, data, count, settings.draws, labelled=first.kind != "unseen")]
     spec = plugins.spec("condition", first.full)
     levels = [shown.level for shown in group if shown.level is not None]
-    return predict_changed(trained, Change(spec.value, spec.identity, levels, seen), data, count, settings.draws)
+    return predict_changed(
+        trained, Change(spec.value, spec.identity, levels, seen), data, count, settings.draws
+    )

@@ -17,9 +17,13 @@ def writable(folder: Path) -> Path:
             raise UsageError(f"cannot write to {folder}: {path} is a link to nothing")
     there = nearest(followed(folder))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot write to {folder}: {there} is not a folder that can be written to")
+        raise UsageError(
+            f"cannot write to {folder}: {there} is not a folder that can be written to"
+        )
     if open_to_all(there):
-        raise UsageError(f"cannot write to {folder}: {there} belongs to someone else, and anyone may write to it")
+        raise UsageError(
+            f"cannot write to {folder}: {there} belongs to someone else, and anyone may write to it"
+        )
     return folder
 
 
@@ -79,4 +83,6 @@ def unlinked(path: Path) -> Path:
 def nearest(folder: Path) -> Path:
     """Return a folder, or the nearest one above it that is there and can be seen."""
     # Unlike Path.exists, os.path.exists does not raise for what lies in a folder that may not be looked into.
-    return next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.exists(path))
+    return next(
+        path for path in (folder.absolute(), *folder.absolute().parents) if os.path.exists(path)
+    )

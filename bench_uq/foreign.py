@@ -34,7 +34,9 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise Refused("a link" if os.path.islink(path) else (error.strerror or str(error)).lower()) from error
+        raise Refused(
+            "a link" if os.path.islink(path) else (error.strerror or str(error)).lower()
+        ) from error
     with open(number, "rb") as file:
         if not stat.S_ISREG(os.fstat(number).st_mode):
             raise Refused("no plain file")
@@ -82,16 +84,22 @@ def suites(root: Path) -> list[str]:
     named = sorted(path for path in root.iterdir() if NAME.fullmatch(path.name))
     for path in named:
         if os.path.islink(path) and is_suite(path.resolve()):
-            raise UsageError(f"{path} is a link, which is not followed: name the root that it leads to")
+            raise UsageError(
+                f"{path} is a link, which is not followed: name the root that it leads to"
+            )
     found = [path.name for path in named if is_suite(path)]
     if not found:
-        raise UsageError(f"{root} holds no results: no suite's folder with a {store.PLAN} or runs in it")
+        raise UsageError(
+            f"{root} holds no results: no suite's folder with a {store.PLAN} or runs in it"
+        )
     return found
 
 
 def is_suite(folder: Path) -> bool:
     """Return whether a folder is that of a suite."""
-    return is_folder(folder) and (os.path.lexists(folder / store.PLAN) or is_folder(folder / "runs"))
+    return is_folder(folder) and (
+        os.path.lexists(folder / store.PLAN) or is_folder(folder / "runs")
+    )
 
 
 def runs(folder: Path) -> list[str]:
@@ -99,7 +107,9 @@ def runs(folder: Path) -> list[str]:
     inside = folder / "runs"
     if not is_folder(inside):
         return []
-    return sorted(path.name for path in inside.iterdir() if RUN.fullmatch(path.name) and is_folder(path))
+    return sorted(
+        path.name for path in inside.iterdir() if RUN.fullmatch(path.name) and is_folder(path)
+    )
 
 
 def links(folder: Path) -> list[Path]:
@@ -107,7 +117,9 @@ def links(folder: Path) -> list[Path]:
     inside = folder / "runs"
     if not is_folder(inside):
         return [inside] if os.path.islink(inside) else []
-    return sorted(path for path in inside.iterdir() if RUN.fullmatch(path.name) and os.path.islink(path))
+    return sorted(
+        path for path in inside.iterdir() if RUN.fullmatch(path.name) and os.path.islink(path)
+    )
 
 
 def check_schemas(root: Path, names: list[str]) -> None:
@@ -120,7 +132,9 @@ def check_schemas(root: Path, names: list[str]) -> None:
             except Refused:
                 continue
             if schema != store.SCHEMA:
-                raise UsageError(f"{path} has schema {schema!r}, this version of bench-uq reads {store.SCHEMA} alone")
+                raise UsageError(
+                    f"{path} has schema {schema!r}, this version of bench-uq reads {store.SCHEMA} alone"
+                )
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -143,7 +157,10 @@ def read_plan(folder: Path) -> tuple[dict[str, Any], list[str]]:
     good = {key: entry for key, entry in entries.items() if is_planned(key, entry)}
     refused = [f"{key!r} is no run of a plan" for key in entries if key not in good]
     description = plan.get("description")
-    return {"runs": good, **({"description": description} if isinstance(description, str) else {})}, refused
+    return {
+        "runs": good,
+        **({"description": description} if isinstance(description, str) else {}),
+    }, refused
 
 
 def is_planned(key: str, entry: Any) -> bool:

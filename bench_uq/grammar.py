@@ -75,7 +75,10 @@ def convert_options(plain: str, cls: type, options: Mapping[str, Any]) -> dict[s
     for key in options:
         if key not in types:
             raise unknown(f"option of {plain}", key, types)
-    return {field_name(key): convert(f"{plain}.{key}", types[key], value) for key, value in options.items()}
+    return {
+        field_name(key): convert(f"{plain}.{key}", types[key], value)
+        for key, value in options.items()
+    }
 
 
 def option_name(field: str) -> str:
@@ -97,8 +100,14 @@ def option_types(cls: type, plain: str = "") -> dict[str, Any]:
     try:
         hints = get_type_hints(cls)
     except Exception as error:
-        raise UsageError(f"{plain or cls.__name__}: a type of its options is unknown: {error}") from error
-    types = {option_name(field.name): hints[field.name] for field in dataclasses.fields(cls) if field.init}
+        raise UsageError(
+            f"{plain or cls.__name__}: a type of its options is unknown: {error}"
+        ) from error
+    types = {
+        option_name(field.name): hints[field.name]
+        for field in dataclasses.fields(cls)
+        if field.init
+    }
     for name, kind in types.items():
         if kind not in OPTION_TYPES and get_origin(kind) is not Literal:
             shown = getattr(kind, "__name__", kind)
@@ -118,7 +127,11 @@ def convert(label: str, kind: Any, value: Any) -> Any:
         raise unknown(f"value of {label}", str(value), map(str, choices))
     try:
         return convert_plain(kind, value)
-    except (ValueError, TypeError, OverflowError) as error:  # the last of a whole number that no float holds
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+    ) as error:  # the last of a whole number that no float holds
         wanted = "true or false" if kind is bool else f"of type {getattr(kind, '__name__', kind)}"
         raise UsageError(f"{label} must be {wanted}, not {quoted(value)}") from error
 
@@ -148,7 +161,9 @@ def spelled(plain: str, value: Any, text: Callable[[Any], str], *, changed: bool
         for field in fields
         if not changed or getattr(value, field.name) != field.default or field.metadata.get("named")
     ]
-    return bracketed(plain, [f"{option_name(field.name)}={text(getattr(value, field.name))}" for field in kept])
+    return bracketed(
+        plain, [f"{option_name(field.name)}={text(getattr(value, field.name))}" for field in kept]
+    )
 
 
 def bracketed(plain: str, options: list[str]) -> str:

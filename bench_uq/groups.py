@@ -86,20 +86,31 @@ def train_group(
     trained = set[str]()
     try:
         with ExitStack() as locks, arithmetic_of(jobs[0]):
-            due = [job for job in jobs if locks.enter_context(folder_of(job).locked()) and is_due(job)]
+            due = [
+                job for job in jobs if locks.enter_context(folder_of(job).locked()) and is_due(job)
+            ]
             if len(due) * method_of(jobs[0]).members > 1:
                 start = time.perf_counter()
                 outcomes = outcomes_of(due, report)
-                seconds, beside = (time.perf_counter() - start) / len(due), [job.run.seed for job in due]
-                for job, outcome in zip(due, outcomes, strict=False):  # none where they are left to be trained alone
+                seconds, beside = (
+                    (time.perf_counter() - start) / len(due),
+                    [job.run.seed for job in due],
+                )
+                for job, outcome in zip(
+                    due, outcomes, strict=False
+                ):  # none where they are left to be trained alone
                     if isinstance(outcome, Diverged):
-                        ended[job.run.name] = folder_of(job).update(status="diverged", reason=str(outcome))
+                        ended[job.run.name] = folder_of(job).update(
+                            status="diverged", reason=str(outcome)
+                        )
                     else:
                         store_trained(folder_of(job), *outcome, seconds, together=beside)
                     trained.add(job.run.name)
     except OSError as error:  # no room, most likely, and alone there may be some
         told(folder_of(jobs[0]), error)
-    return ended, tuple(dataclasses.replace(job, force=job.force and job.run.name not in trained) for job in jobs)
+    return ended, tuple(
+        dataclasses.replace(job, force=job.force and job.run.name not in trained) for job in jobs
+    )
 
 
 def outcomes_of(jobs: Sequence[Job], report: Callable[[float], None]) -> list[Outcome]:
@@ -109,13 +120,23 @@ def outcomes_of(jobs: Sequence[Job], report: Callable[[float], None]) -> list[Ou
     try:
         splits = [splits_of(job, plugins) for job in jobs]
         tasks = [task_of(job, plugins, own) for job, (own, _) in zip(jobs, splits, strict=True)]
-        data = [(Resident(own, device, settings.batch), Resident(out, device, BLOCK)) for own, out in splits]
+        data = [
+            (Resident(own, device, settings.batch), Resident(out, device, BLOCK))
+            for own, out in splits
+        ]
         for job in jobs:
             folder_of(job).update(**facts(job.run), status="interrupted", reason=UNFINISHED)
             clear(job, folder_of(job))
-        return train_together(method_of(jobs[0]), tasks, data, settings, [job.run.seed for job in jobs], report=report)
-    except Exception as error:  # told by NotTogether, or the method's own: alone it is recorded whose fault it is
-        print(f"{jobs[0].run.name} is trained alone, not with its other seeds: {one_line(error)}", file=sys.stderr)
+        return train_together(
+            method_of(jobs[0]), tasks, data, settings, [job.run.seed for job in jobs], report=report
+        )
+    except (
+        Exception
+    ) as error:  # told by NotTogether, or the method's own: alone it is recorded whose fault it is
+        print(
+            f"{jobs[0].run.name} is trained alone, not with its other seeds: {one_line(error)}",
+            file=sys.stderr,
+        )
         return []
 
 
@@ -130,5 +151,7 @@ def is_due(job: Job) -> bool:
     if job.force:
         return True
     begun = NAME in folder.record().get("files", {})
-    stored = is_trained(folder) or store.elsewhere(job.folder, job.run.name, job.run.key) is not None
+    stored = (
+        is_trained(folder) or store.elsewhere(job.folder, job.run.name, job.run.key) is not None
+    )
     return not (begun or stored)

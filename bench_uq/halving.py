@@ -40,7 +40,17 @@ ROUNDING = 1e-4
 #: Operations whose noise for one example is the same whatever the values of the others: each takes as many random
 #: numbers an element. Not so poisson and gamma, which reject, and permutations.
 BY_ELEMENT = {
-    *("rand", "rand_like", "randn", "randn_like", "randint", "randint_like", "normal", "normal_", "uniform_"),
+    *(
+        "rand",
+        "rand_like",
+        "randn",
+        "randn_like",
+        "randint",
+        "randint_like",
+        "normal",
+        "normal_",
+        "uniform_",
+    ),
     *("random_", "bernoulli", "bernoulli_", "exponential_", "cauchy_", "log_normal_", "geometric_"),
     *("native_dropout", "multinomial"),
 }
@@ -115,7 +125,10 @@ class Room:
             after = f": {one_line(failure)}" if failure else ""
             raise NotHalved(f"the batch cannot be halved ({error}){after}") from failure
         if not self.told:
-            print("memory ran out: the batch is halved while predicting, with the same results", file=sys.stderr)
+            print(
+                "memory ran out: the batch is halved while predicting, with the same results",
+                file=sys.stderr,
+            )
             self.told = True
         return found
 
@@ -169,7 +182,12 @@ def free(error: BaseException) -> None:
 
 
 def part(
-    compute: Callable[[int, int], list[Tensor]], start: int, stop: int, whole: int, block: int, noise: Sequence[Drawn]
+    compute: Callable[[int, int], list[Tensor]],
+    start: int,
+    stop: int,
+    whole: int,
+    block: int,
+    noise: Sequence[Drawn],
 ) -> list[Tensor]:
     """Return what some of ``whole`` examples give under their rows of the noise of all; memory is that of a block."""
     with part_of(block, stop - start), PartOf(start, stop, whole, noise) as drawing:
@@ -201,7 +219,9 @@ def tried(work: Work, block: int, few: int, more: int) -> list[Drawn]:
             whole = work.evidence(0, count)
         calls.append(recorded.calls)
     noise = compared(calls[0], calls[1], few, more)
-    first, last = (part(work.evidence, start, start + few, more, block, noise) for start in (0, more - few))
+    first, last = (
+        part(work.evidence, start, start + few, more, block, noise) for start in (0, more - few)
+    )
     joined = [torch.cat((one, other[few - more :])) for one, other in zip(first, last, strict=True)]
     if (share := differing(whole, joined)) > work.slack:
         raise Inseparable(f"examples alone give other numbers than together, {share:.1%} of them")
@@ -221,18 +241,29 @@ def differing(whole: Sequence[Tensor], joined: Sequence[Tensor]) -> float:
 
 def compared(fewer: Sequence[Drawn], more: Sequence[Drawn], few: int, many: int) -> list[Drawn]:
     """Return what is drawn for each example, from the shapes for few and for many examples."""
-    if [(drawn.func, len(drawn.shape)) for drawn in fewer] != [(drawn.func, len(drawn.shape)) for drawn in more]:
+    if [(drawn.func, len(drawn.shape)) for drawn in fewer] != [
+        (drawn.func, len(drawn.shape)) for drawn in more
+    ]:
         raise Inseparable("what is drawn depends on the number of examples")
     noise = []
     for one, other in zip(fewer, more, strict=True):
-        grown = [dim for dim, (size, larger) in enumerate(zip(one.shape, other.shape, strict=True)) if size != larger]
+        grown = [
+            dim
+            for dim, (size, larger) in enumerate(zip(one.shape, other.shape, strict=True))
+            if size != larger
+        ]
         if not grown:
             noise.append(one)
             continue
         dim, copies = grown[0], one.shape[grown[0]] // few
         if len(grown) > 1 or (one.shape[dim], other.shape[dim]) != (copies * few, copies * many):
-            raise Inseparable(f"noise of shape {one.shape} for {few} examples is {other.shape} for {many}")
-        if one.func._schema.name.removeprefix("aten::") not in BY_ELEMENT or "out" in one.func._overloadname:
+            raise Inseparable(
+                f"noise of shape {one.shape} for {few} examples is {other.shape} for {many}"
+            )
+        if (
+            one.func._schema.name.removeprefix("aten::") not in BY_ELEMENT
+            or "out" in one.func._overloadname
+        ):
             raise Inseparable(f"the numbers of {one.func} for one example depend on the others")
         noise.append(Drawn(one.func, one.shape, dim, copies))
     return noise
@@ -290,7 +321,11 @@ class PartOf(RandomCalls):
     def drawn(self, func: Any, named: dict[str, Any], positional: int) -> Any:
         """Do a random operation for all examples and return the rows of these."""
         expected = self.noise[self.at] if self.at < len(self.noise) else None
-        if expected is None or expected.func is not func or expected.of(self.count) != shape_of(named):
+        if (
+            expected is None
+            or expected.func is not func
+            or expected.of(self.count) != shape_of(named)
+        ):
             raise Inseparable("what is drawn depends on the examples")
         self.at += 1
         if not expected.copies:
@@ -303,10 +338,14 @@ class PartOf(RandomCalls):
             elif isinstance(value, Tensor) and tuple(value.shape) == shape:
                 wide[name] = self.widened(value, dim)
             elif isinstance(value, Tensor) and value.numel() != 1:
-                raise Inseparable(f"{func} draws {shape} from a tensor of shape {tuple(value.shape)}")
+                raise Inseparable(
+                    f"{func} draws {shape} from a tensor of shape {tuple(value.shape)}"
+                )
         found = called(func, wide, positional)
         if func._schema.is_mutable:
-            changed = next(argument.name for argument in func._schema.arguments if argument.is_write)
+            changed = next(
+                argument.name for argument in func._schema.arguments if argument.is_write
+            )
             named[changed].unflatten(dim, (-1, self.count)).copy_(self.rows(wide[changed], dim))
             return named[changed]
         if isinstance(found, tuple):
@@ -332,7 +371,8 @@ class PartOf(RandomCalls):
         """Return a copy of the rows of these examples, laid out in memory alike; a view would keep all of them."""
         rows = self.rows(values, dim)
         narrow = values.new_empty_strided(
-            resized(values.shape, dim, rows.shape[dim] * self.count), restrided(values, dim, self.count, self.whole)
+            resized(values.shape, dim, rows.shape[dim] * self.count),
+            restrided(values, dim, self.count, self.whole),
         )
         narrow.unflatten(dim, (-1, self.count)).copy_(rows)
         return narrow
@@ -361,4 +401,6 @@ def restrided(values: Tensor, dim: int, size: int, before: int) -> tuple[int, ..
         raise Inseparable("noise whose numbers share memory")
     if any(stride * size % before for stride in strides if stride > strides[dim]):
         raise Inseparable("noise that is not dense in memory")
-    return tuple(stride if stride <= strides[dim] else stride * size // before for stride in strides)
+    return tuple(
+        stride if stride <= strides[dim] else stride * size // before for stride in strides
+    )

@@ -78,7 +78,9 @@ class Categorical(Likelihood):
         if targets.dtype != np.int64:
             raise ValueError(f"labels must be int64, not {targets.dtype}")
         if not (targets.min() >= 0 and targets.max() < self.classes):
-            raise ValueError(f"labels are {targets.min()} to {targets.max()}, not 0 to {self.classes - 1}")
+            raise ValueError(
+                f"labels are {targets.min()} to {targets.max()}, not 0 to {self.classes - 1}"
+            )
 
     def scale(self, outputs: Tensor) -> Tensor:
         """Return logits as they are."""
@@ -111,7 +113,11 @@ class Categorical(Likelihood):
     def sample(self, draws: Tensor, generator: Generator | None = None) -> Tensor:
         """Draw class labels."""
         probs = draws.exp()
-        return probs.reshape(-1, self.classes).multinomial(1, generator=generator).reshape(probs.shape[:-1])
+        return (
+            probs.reshape(-1, self.classes)
+            .multinomial(1, generator=generator)
+            .reshape(probs.shape[:-1])
+        )
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,9 @@ class Gaussian(Likelihood):
         if math.isnan(self.std) and std == 0:
             raise ValueError(f"all targets are {targets[0]}")
         return dataclasses.replace(
-            self, mean=mean if math.isnan(self.mean) else self.mean, std=std if math.isnan(self.std) else self.std
+            self,
+            mean=mean if math.isnan(self.mean) else self.mean,
+            std=std if math.isnan(self.std) else self.std,
         )
 
     def scale(self, outputs: Tensor) -> Tensor:
@@ -203,7 +211,10 @@ class Gaussian(Likelihood):
         high = (mean + 8 * std).amax(0).unsqueeze(-1).expand(-1, len(levels))
         for _ in range(50):
             middle = (low + high) / 2
-            below = torch.special.ndtr((middle - mean.unsqueeze(-1)) / std.unsqueeze(-1)).mean(0) < levels
+            below = (
+                torch.special.ndtr((middle - mean.unsqueeze(-1)) / std.unsqueeze(-1)).mean(0)
+                < levels
+            )
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
         return (low + high) / 2
 

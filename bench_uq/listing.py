@@ -12,7 +12,9 @@ from bench_uq.grammar import option_name
 from bench_uq.plugins import Plugins
 
 
-def listing(what: str, wanted: Sequence[str], files: tuple[Path, ...] = (), *, notice: Callable[[str], None]) -> str:
+def listing(
+    what: str, wanted: Sequence[str], files: tuple[Path, ...] = (), *, notice: Callable[[str], None]
+) -> str:
     """Return the list of methods, datasets, metrics, conditions, networks or suites, or of those ``wanted``.
 
     ``notice`` is told of broken plugins.
@@ -56,7 +58,11 @@ def described(kind: str, name: str, plugins: Plugins) -> str:
         from bench_uq.architectures import NETWORKS
 
         return f"{name}: {' '.join((NETWORKS[name].__doc__ or '').split()).removeprefix('Return ')}"
-    return f"{name}: {read_suite(name).description}" if kind == "suite" else describe(plugins, kind, name)
+    return (
+        f"{name}: {read_suite(name).description}"
+        if kind == "suite"
+        else describe(plugins, kind, name)
+    )
 
 
 def describe(plugins: Plugins, kind: str, name: str) -> str:

@@ -32,7 +32,9 @@ class Names:
         order = sorted(self.known)
         places = {text: place for place, text in enumerate(order)}
         sorted_codes = np.array([places[text] for text in self.known], self.codes.dtype)[self.codes]
-        return pd.Series(pd.Categorical.from_codes(sorted_codes, pd.Index(order, dtype="str")), copy=False)
+        return pd.Series(
+            pd.Categorical.from_codes(sorted_codes, pd.Index(order, dtype="str")), copy=False
+        )
 
 
 class Numbers:
@@ -45,7 +47,9 @@ class Numbers:
     def put(self, place: slice, values: pd.Series) -> None:
         """Take in the numbers of a block, each once where few are different."""
         codes, texts = pd.factorize(values) if self.few else (slice(None), values)
-        self.values[place] = np.array([self.convert(text) for text in texts], self.values.dtype)[codes]
+        self.values[place] = np.array([self.convert(text) for text in texts], self.values.dtype)[
+            codes
+        ]
 
     def column(self) -> pd.Series:
         """Return the column as it stands."""
@@ -64,8 +68,15 @@ def read(file: IO[bytes], columns: Sequence[str], rows: int, names: set[str]) ->
         elif column == "seed":
             found[column] = Numbers(rows, int, few=True)
         else:
-            found[column] = Numbers(rows, lambda text: float(text or "nan"), few=column not in ("value", "y"))
-    options: Any = {"usecols": list(columns), "dtype": "str", "keep_default_na": False, "na_filter": False}
+            found[column] = Numbers(
+                rows, lambda text: float(text or "nan"), few=column not in ("value", "y")
+            )
+    options: Any = {
+        "usecols": list(columns),
+        "dtype": "str",
+        "keep_default_na": False,
+        "na_filter": False,
+    }
     done = 0
     for block in pd.read_csv(file, chunksize=BLOCK, **options):
         for column, one in found.items():
@@ -83,16 +94,22 @@ def starts(frame: pd.DataFrame, keys: Sequence[str]) -> np.ndarray:
     for key in keys:
         values = _comparable(frame[key])
         before, after = values[:-1], values[1:]
-        changed[1:] |= (before != after) & ((before == before) | (after == after))  # NaN is equal to NaN here
+        changed[1:] |= (before != after) & (
+            (before == before) | (after == after)
+        )  # NaN is equal to NaN here
     return np.flatnonzero(changed)
 
 
 def repeated(frame: pd.DataFrame, keys: Sequence[str], group: Sequence[str]) -> pd.DataFrame:
     """Return rows whose keys stood before; rows of one ``group``, some of the keys, mostly stand together."""
     first = starts(frame, group)
-    if len(frame) <= BLOCK or frame.iloc[first].duplicated(group).any():  # then any row may repeat any other
+    if (
+        len(frame) <= BLOCK or frame.iloc[first].duplicated(group).any()
+    ):  # then any row may repeat any other
         return frame[frame.duplicated(keys)]
-    cuts = first[np.unique(np.searchsorted(first, np.arange(0, len(frame), BLOCK)).clip(max=len(first) - 1))]
+    cuts = first[
+        np.unique(np.searchsorted(first, np.arange(0, len(frame), BLOCK)).clip(max=len(first) - 1))
+    ]
     parts = [frame.iloc[slice(*ends)] for ends in zip(cuts, [*cuts[1:], None], strict=True)]
     return pd.concat([part[part.duplicated(keys)] for part in parts])
 
@@ -106,7 +123,11 @@ def of(frame: pd.DataFrame, key: str, value: str) -> pd.DataFrame:
 
 def _comparable(values: pd.Series) -> np.ndarray:
     """Return what tells values apart, the numbers of categories where there are any."""
-    return values.cat.codes.to_numpy() if isinstance(values.dtype, pd.CategoricalDtype) else values.to_numpy()
+    return (
+        values.cat.codes.to_numpy()
+        if isinstance(values.dtype, pd.CategoricalDtype)
+        else values.to_numpy()
+    )
 
 
 def distinct(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], slice]]:

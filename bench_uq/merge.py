@@ -38,7 +38,9 @@ class Joined:
     def conflict(self, run: str, other: Path, what: str, kept: Path) -> None:
         """Tell and count a contradiction."""
         self.conflicts += 1
-        self.notice(f"conflict: {self.suite}/{run}: the {what} of {other} is not that of {kept}, which is kept")
+        self.notice(
+            f"conflict: {self.suite}/{run}: the {what} of {other} is not that of {kept}, which is kept"
+        )
 
     def damage(self, path: Path, error: Refused) -> None:
         """Tell of a file that is left out."""
@@ -65,7 +67,11 @@ class Version:
     def standing(self) -> tuple[int, bool, bool]:
         """Return what versions are sorted by, the one to keep first."""
         rank = RANKS.get(self.record.get("status", ""), 2)
-        return rank, not self.record["files"].keys() <= self.whole, rank == 0 and bool(self.record.get("reason"))
+        return (
+            rank,
+            not self.record["files"].keys() <= self.whole,
+            rank == 0 and bool(self.record.get("reason")),
+        )
 
 
 def sources(roots: Sequence[Path], out: Path) -> dict[str, list[Path]]:
@@ -100,7 +106,9 @@ def join(suite: str, roots: Sequence[Path], out: Path, notice: Callable[[str], N
                 join_run(joined, run, others, out)
             else:
                 joined.lost += 1
-                notice(f"left out: {folder / 'runs' / run} is another process's: merge again when that is done")
+                notice(
+                    f"left out: {folder / 'runs' / run} is another process's: merge again when that is done"
+                )
     planned = store.read_plan(folder)["runs"].values()
     joined.runs = len(planned)
     joined.missing = sum(not store.run_folder(folder, entry["run"]).record() for entry in planned)
@@ -146,7 +154,10 @@ def with_shown(
         return dict(kept)
     files = {(one["condition"], one["level"]): one["file"] for one in kept["shown"]}
     more = [one for one in entry["shown"] if (one["condition"], one["level"]) not in files]
-    if any(files.get((one["condition"], one["level"]), one["file"]) != one["file"] for one in entry["shown"]):
+    if any(
+        files.get((one["condition"], one["level"]), one["file"]) != one["file"]
+        for one in entry["shown"]
+    ):
         joined.conflict(entry["run"], root, "choice of what is shown", first)
     return {**kept, "shown": [*kept["shown"], *more]}
 
@@ -184,14 +195,21 @@ def join_run(joined: Joined, run: str, roots: Sequence[Path], out: Path) -> None
         if os.path.lexists(path / store.RECORD):
             versions += read_version(joined, root, path, known)
     if not versions:
-        joined.lost += any(os.path.lexists(root / joined.suite / "runs" / run / store.RECORD) for root in roots)
+        joined.lost += any(
+            os.path.lexists(root / joined.suite / "runs" / run / store.RECORD) for root in roots
+        )
         return
     versions.sort(key=lambda version: version.standing)  # of equals the first given
     agreed = agreeing(joined, run, versions)
     givers = givers_of(joined, run, agreed)
     record = united(agreed, givers)
     take(joined, target, own, givers, record)
-    named = {name for version in agreed if version.network == agreed[0].network for name in version.record["files"]}
+    named = {
+        name
+        for version in agreed
+        if version.network == agreed[0].network
+        for name in version.record["files"]
+    }
     if lost := named - {CHECKPOINT} - record["files"].keys():
         joined.lost += len(lost)
         if record["status"] == "ok":
@@ -209,7 +227,10 @@ def own_version(target: store.RunFolder, out: Path) -> Version | None:
     if not record:
         return None
     return Version(
-        out, target.path, record, frozenset(name for name in record["files"] if target.holds(name, repair=True))
+        out,
+        target.path,
+        record,
+        frozenset(name for name in record["files"] if target.holds(name, repair=True)),
     )
 
 
@@ -254,7 +275,9 @@ def givers_of(joined: Joined, run: str, versions: Sequence[Version]) -> dict[str
     for version in (version for version in versions if version.network == versions[0].network):
         for name in sorted(version.whole - {CHECKPOINT}):
             giver = givers.setdefault(name, version)
-            differs = giver.record["files"][name]["sha256"] != version.record["files"][name]["sha256"]
+            differs = (
+                giver.record["files"][name]["sha256"] != version.record["files"][name]["sha256"]
+            )
             if differs and name != store.TRAINING:  # which holds seconds
                 joined.conflict(run, version.root, name, giver.root)
     if store.NETWORK not in givers:
@@ -265,10 +288,15 @@ def givers_of(joined: Joined, run: str, versions: Sequence[Version]) -> dict[str
 
 def united(versions: Sequence[Version], givers: Mapping[str, Version]) -> dict[str, Any]:
     """Return the record of the first version with the files of all."""
-    record = {**versions[0].record, "files": {name: giver.record["files"][name] for name, giver in givers.items()}}
+    record = {
+        **versions[0].record,
+        "files": {name: giver.record["files"][name] for name, giver in givers.items()},
+    }
     for field in BY_FILE:
         given = {
-            name: giver.record[field][name] for name, giver in givers.items() if name in giver.record.get(field, {})
+            name: giver.record[field][name]
+            for name, giver in givers.items()
+            if name in giver.record.get(field, {})
         }
         if given:
             record[field] = {**record.get(field, {}), **given}
@@ -284,13 +312,21 @@ def take(
 ) -> None:
     """Copy the files of a record that its folder lacks; what has changed since it was looked at leaves the record."""
     held = {name: own.record["files"][name] for name in own.whole} if own else {}
-    if own and (stale := {name for name, entry in own.record["files"].items() if record["files"].get(name) != entry}):
+    if own and (
+        stale := {
+            name
+            for name, entry in own.record["files"].items()
+            if record["files"].get(name) != entry
+        }
+    ):
         target.forget(stale)  # so that no record names a file while another takes its place
     for name, giver in givers.items():
         if held.get(name) == record["files"][name]:
             continue
         try:
-            store.write_bytes(target.path / name, foreign.chunks(giver.path / name, giver.record["files"][name]))
+            store.write_bytes(
+                target.path / name, foreign.chunks(giver.path / name, giver.record["files"][name])
+            )
         except Refused as error:
             joined.damage(giver.path / name, error)
             del record["files"][name]

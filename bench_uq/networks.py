@@ -28,8 +28,12 @@ class Layers:
     linear: Callable[[int, int], nn.Module] = nn.Linear  # (inputs, outputs)
     #: (channels in, channels out, kernel size) and by keyword stride, padding, bias
     conv: Callable[..., nn.Module] = nn.Conv2d
-    before_dense: Callable[[], nn.Module] = nn.Identity  # before each dense layer but one that sees the inputs
-    before_last: Callable[[], nn.Module] = nn.Identity  # before the last dense layer; left out: before_dense
+    before_dense: Callable[[], nn.Module] = (
+        nn.Identity
+    )  # before each dense layer but one that sees the inputs
+    before_last: Callable[[], nn.Module] = (
+        nn.Identity
+    )  # before the last dense layer; left out: before_dense
 
     def __post_init__(self) -> None:
         if self.before_last is nn.Identity:

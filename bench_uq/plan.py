@@ -77,7 +77,10 @@ class Run:
 
 
 def make_plan(
-    suite: Suite, plugins: Plugins, contents: Contents, notice: Callable[[str], None] = lambda text: None
+    suite: Suite,
+    plugins: Plugins,
+    contents: Contents,
+    notice: Callable[[str], None] = lambda text: None,
 ) -> list[Run]:
     """Return all runs of a suite, seed by seed; loads the data to tell their contents apart, writes nothing.
 
@@ -130,7 +133,10 @@ def make_run(
     shown = [make_shown(dataset, None, None, settings, seed, contents)]
     for spec, levels in data.conditions:
         attacked = surrogates.get(spec.value.surrogate()) if spec.kind == "condition" else None
-        shown += [make_shown(dataset, spec, level, settings, seed, contents, attacked) for level in levels or (None,)]
+        shown += [
+            make_shown(dataset, spec, level, settings, seed, contents, attacked)
+            for level in levels or (None,)
+        ]
     return Run(
         name=f"{method.plain}-{dataset.plain}-s{seed}-{key[:8]}",
         method=method.name,
@@ -165,7 +171,13 @@ def make_shown(
     surrogate: Run | None = None,
 ) -> Shown:
     """Return a condition or unseen data, or clean data where ``seen`` is None, as shown, with its key and file name."""
-    kind = "clean" if seen is None else "condition" if seen.kind == "condition" else kind_of(seen, dataset)
+    kind = (
+        "clean"
+        if seen is None
+        else "condition"
+        if seen.kind == "condition"
+        else kind_of(seen, dataset)
+    )
     data = seen if seen is not None and seen.kind == "dataset" else dataset
     split = "train" if data is dataset and settings.evaluate_on == "validation" else "test"
     size = getattr(settings, seen.value.size) if seen is not None and kind == "condition" else 0
@@ -185,8 +197,13 @@ def make_shown(
             **({"surrogate": surrogate.key} if surrogate else {}),
         }
     )
-    parts = [re.sub(r"[^a-z0-9._-]", "-", plain_name(name)), *([] if level is None else [f"{level:g}"])]
-    return Shown(name, full, kind, level, count, "-".join([*parts, key[:8]]) + ".npz", key, surrogate)
+    parts = [
+        re.sub(r"[^a-z0-9._-]", "-", plain_name(name)),
+        *([] if level is None else [f"{level:g}"]),
+    ]
+    return Shown(
+        name, full, kind, level, count, "-".join([*parts, key[:8]]) + ".npz", key, surrogate
+    )
 
 
 @functools.cache
@@ -204,4 +221,10 @@ def plan_entry(run: Run) -> dict[str, Any]:
     """Return what the stored plan keeps of a run: all that scoring needs to know."""
     names = ("condition", "kind", "level", "file")
     shown = [{name: getattr(one, name) for name in names} for one in run.shown]
-    return {"run": run.name, "method": run.method, "dataset": run.dataset, "seed": run.seed, "shown": shown}
+    return {
+        "run": run.name,
+        "method": run.method,
+        "dataset": run.dataset,
+        "seed": run.seed,
+        "shown": shown,
+    }

@@ -35,7 +35,11 @@ from bench_uq.grammar import (
 )
 
 #: Kind of plugin -> its package, and what its class derives from.
-PACKAGES = {"method": "bench_uq.methods", "dataset": "bench_uq.datasets", "condition": "bench_uq.conditions"}
+PACKAGES = {
+    "method": "bench_uq.methods",
+    "dataset": "bench_uq.datasets",
+    "condition": "bench_uq.conditions",
+}
 BASES: dict[str, type] = {"method": Method, "dataset": Dataset, "condition": Condition}
 
 
@@ -110,7 +114,9 @@ class Plugins:
 def add(found: dict[str, Any], kind: str, name: str, location: Any) -> None:
     """Add a plugin from outside, refusing a name that is no name or is taken."""
     if not NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64")
+        raise UsageError(
+            f"{name!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64"
+        )
     if name in found:
         raise UsageError(
             f"two plugins are called {name!r}: rename the file or entry point that brings the other {kind}"
@@ -197,7 +203,9 @@ def module_at(file: Path, cwd: Path) -> ModuleType:
         raise
     except BaseException as error:
         sys.modules.pop(name, None)
-        near = isinstance(error, ModuleNotFoundError) and (file.parent / f"{error.name}.py").is_file()
+        near = (
+            isinstance(error, ModuleNotFoundError) and (file.parent / f"{error.name}.py").is_file()
+        )
         hint = "; to import files beside it set PYTHONPATH to their folder" if near else ""
         raise UsageError(f"plugin {file} fails at import: {one_line(error)}{hint}") from error
     return module
@@ -216,14 +224,20 @@ def only_class(kind: str, plain: str, module: ModuleType) -> type:
     """Return the one class of a kind in a plugin's module."""
     found = classes(module, BASES[kind])
     if len(found) != 1:
-        raise UsageError(f"{kind} {plain!r}: its file must define one {kind}, it defines {len(found)}")
+        raise UsageError(
+            f"{kind} {plain!r}: its file must define one {kind}, it defines {len(found)}"
+        )
     missing = sorted(getattr(found[0], "__abstractmethods__", ()))
     if missing:
         raise UsageError(f"{kind} {plain!r} lacks {', '.join(missing)}")
     if "__dataclass_fields__" not in vars(found[0]):
-        raise UsageError(f"{kind} {plain!r}: its options are no fields: put @dataclass(frozen=True) above its class")
+        raise UsageError(
+            f"{kind} {plain!r}: its options are no fields: put @dataclass(frozen=True) above its class"
+        )
     if not isinstance(getattr(found[0], "reference", None), str):
-        raise UsageError(f"{kind} {plain!r} lacks a class attribute 'reference', a text with a link")
+        raise UsageError(
+            f"{kind} {plain!r} lacks a class attribute 'reference', a text with a link"
+        )
     option_types(found[0], plain)
     return found[0]
 
@@ -240,7 +254,11 @@ def source_hash(module: ModuleType) -> str:
     own = sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
     beside = file.parent.parent if file.name == "__init__.py" else file.parent
     in_tree = module.__name__.startswith(tuple(PACKAGES.values()))
-    shared = [path for path in sorted(beside.glob("_*.py")) if path.name != "__init__.py"] if in_tree else []
+    shared = (
+        [path for path in sorted(beside.glob("_*.py")) if path.name != "__init__.py"]
+        if in_tree
+        else []
+    )
     return hash_files([*own, *shared])
 
 

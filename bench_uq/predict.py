@@ -54,7 +54,10 @@ class Trained:
     def draws(self, inputs: Tensor, count: int) -> Tensor:
         """Return at most ``count`` draws of all members, (S, B, P)."""
         return torch.cat(
-            [self.checked(self.method.draws(net, inputs, share), inputs) for net, share in self.shares(count)]
+            [
+                self.checked(self.method.draws(net, inputs, share), inputs)
+                for net, share in self.shares(count)
+            ]
         )
 
     def chunks(self, inputs: Tensor, count: int) -> Iterator[Tensor]:
@@ -84,7 +87,9 @@ class Trained:
         return draws
 
 
-def predict(trained: Trained, data: Resident, count: int, draws: int, *, labelled: bool) -> Predictions:
+def predict(
+    trained: Trained, data: Resident, count: int, draws: int, *, labelled: bool
+) -> Predictions:
     """Return the predictions for the first ``count`` examples; ``labelled`` when their targets belong to the task."""
     blocks, shown = [], []
     for index, (inputs, targets) in enumerate(whole_blocks(data, count)):
@@ -103,7 +108,9 @@ class Change:
     seen: Trained
 
 
-def predict_changed(trained: Trained, change: Change, data: Resident, count: int, draws: int) -> list[Predictions]:
+def predict_changed(
+    trained: Trained, change: Change, data: Resident, count: int, draws: int
+) -> list[Predictions]:
     """Return the predictions for the first ``count`` examples under an attack or shift, one a level.
 
     The condition's random stream is its own; each changed input is fixed before it is judged.
@@ -117,10 +124,15 @@ def predict_changed(trained: Trained, change: Change, data: Resident, count: int
             block = predict_block(trained, images, targets, draws, index)
             blocks[at].append(block | {"distance": (images - inputs).abs().flatten(1).amax(1)})
             shown[at].append(kept(images, index))
-    return [joined(part, count, torch.cat(inputs)[:count]) for part, inputs in zip(blocks, shown, strict=True)]
+    return [
+        joined(part, count, torch.cat(inputs)[:count])
+        for part, inputs in zip(blocks, shown, strict=True)
+    ]
 
 
-def change_block(trained: Trained, change: Change, inputs: Tensor, targets: Tensor, index: int) -> list[Tensor]:
+def change_block(
+    trained: Trained, change: Change, inputs: Tensor, targets: Tensor, index: int
+) -> list[Tensor]:
     """Return the changed inputs of one block, one batch a level; a stream of its own makes its noise."""
     seed = seed_of(trained.seed, "condition", change.name, index)
 
@@ -128,7 +140,9 @@ def change_block(trained: Trained, change: Change, inputs: Tensor, targets: Tens
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         shown, labels = inputs[start:stop], targets[start:stop]
-        changed = change.condition.changed(change.seen.chunks, shown, labels, change.levels, generator)
+        changed = change.condition.changed(
+            change.seen.chunks, shown, labels, change.levels, generator
+        )
         return [images.detach() for images in changed]
 
     work = Work(f"{change.name} at {[*change.levels]}", compute, compute, SIGNS)
@@ -144,8 +158,15 @@ def kept(inputs: Tensor, index: int) -> Tensor:
 
 def check_changed(images: Tensor, inputs: Tensor, level: float) -> Tensor:
     """Return changed inputs, refusing ones outside [0, 1] or of another shape."""
-    if images.shape != inputs.shape or not torch.isfinite(images).all() or images.min() < 0 or images.max() > 1:
-        raise BadDraws(f"a condition at level {level} gave inputs of another shape, not finite or outside [0, 1]")
+    if (
+        images.shape != inputs.shape
+        or not torch.isfinite(images).all()
+        or images.min() < 0
+        or images.max() > 1
+    ):
+        raise BadDraws(
+            f"a condition at level {level} gave inputs of another shape, not finite or outside [0, 1]"
+        )
     return images
 
 
@@ -168,7 +189,9 @@ def predict_block(
     def compute(start: int, stop: int) -> list[Tensor]:
         # In parts without inference mode, in which an operation hides the random ones that it is made of.
         with torch.inference_mode(stop - start == len(inputs)), torch.no_grad():
-            stored = likelihood.mixture(drawn(start, stop), None if targets is None else targets[start:stop])
+            stored = likelihood.mixture(
+                drawn(start, stop), None if targets is None else targets[start:stop]
+            )
         names[:] = stored
         return list(stored.values())
 
@@ -185,5 +208,8 @@ def predict_block(
 
 def joined(blocks: Sequence[dict[str, Tensor]], count: int, shown: Tensor) -> Predictions:
     """Join the blocks into arrays of the first ``count`` examples."""
-    arrays = {name: torch.cat([block[name] for block in blocks])[:count].cpu().numpy() for name in blocks[0]}
+    arrays = {
+        name: torch.cat([block[name] for block in blocks])[:count].cpu().numpy()
+        for name in blocks[0]
+    }
     return Predictions({**arrays, "inputs": np.ascontiguousarray(shown.cpu().numpy())})

@@ -58,7 +58,9 @@ DEFAULTS = {"condition": "clean", "level": "", "spread": "", "notes": ""}
 def read_file(path: Path) -> list[Reference]:
     """Return the references in a file; the first that is wrong is told with its line."""
     try:
-        rows = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""), strict=True)
+        rows = csv.reader(
+            io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""), strict=True
+        )
         header = [name.strip() for name in next(rows, [])]
         check_header(path, header)
         numbered = [(rows.line_num, row) for row in rows if row]
@@ -71,7 +73,9 @@ def read_file(path: Path) -> list[Reference]:
             raise UsageError(f"{where}: {len(row)} fields, expected {len(header)}")
         one = reference(where, dict(zip(header, (cell.strip() for cell in row), strict=True)))
         if one.key in found:
-            raise UsageError(f"{where}: {one.metric} of {one.method} on {one.dataset} is given twice by {one.source!r}")
+            raise UsageError(
+                f"{where}: {one.metric} of {one.method} on {one.dataset} is given twice by {one.source!r}"
+            )
         found[one.key] = one
     return list(found.values())
 
@@ -146,7 +150,10 @@ def check_names(references: Iterable[Reference], plugins: Plugins) -> None:
     """Refuse names of plugins other than results have them: such a value would never find its score."""
     for one in references:
         for kind, text in (("method", one.method), ("dataset", one.dataset)):
-            if parse(text)[0] in plugins.names(kind) and (name := plugins.spec(kind, text).name) != text:
+            if (
+                parse(text)[0] in plugins.names(kind)
+                and (name := plugins.spec(kind, text).name) != text
+            ):
                 raise UsageError(f"{FILE}: results call {kind} {text!r} {name!r}")
 
 

@@ -26,7 +26,13 @@ from bench_uq.groups import grouped, is_group, train_group
 
 #: What every run would import again, for seconds each: an optimiser imports torch._dynamo on first use, and datasets
 #: scikit-learn and matplotlib. Imported once, in the process that all runs are forked from.
-PRELOADED = ["bench_uq.execute", "torch._dynamo", "sklearn.datasets", "sklearn.model_selection", "matplotlib.textpath"]
+PRELOADED = [
+    "bench_uq.execute",
+    "torch._dynamo",
+    "sklearn.datasets",
+    "sklearn.model_selection",
+    "matplotlib.textpath",
+]
 
 #: Seconds between two looks at a run that another process is doing.
 PATIENCE = 1.0
@@ -74,11 +80,16 @@ class Worker:
     connection: Connection
     limit: Limit = field(default_factory=Limit)
     progress: float = 0.0
-    results: dict[int, dict[str, Any] | None] = field(default_factory=dict)  # None: another process holds the run
+    results: dict[int, dict[str, Any] | None] = field(
+        default_factory=dict
+    )  # None: another process holds the run
 
 
 def run_all(
-    jobs: Sequence[Job], at_once: int, finished: Callable[[Job, dict[str, Any]], None], timeout: float = math.inf
+    jobs: Sequence[Job],
+    at_once: int,
+    finished: Callable[[Job, dict[str, Any]], None],
+    timeout: float = math.inf,
 ) -> None:
     """Do all jobs, ``at_once`` at a time; ``finished`` is called with each job's record as it ends.
 
@@ -99,7 +110,11 @@ def run_all(
                 for index, job in enumerate(worker.jobs):
                     late = timeout if worker.limit.late else None
                     known = index in worker.results
-                    record = worker.results[index] if known else killed(job, worker.process.exitcode, late)
+                    record = (
+                        worker.results[index]
+                        if known
+                        else killed(job, worker.process.exitcode, late)
+                    )
                     if record is None:
                         time.sleep(PATIENCE)
                         waiting.put((job,))
@@ -166,7 +181,13 @@ class Waiting:
 def bar(total: int) -> tqdm[Any]:
     """Return a progress bar with an estimate on stderr; silent when piped."""
     form = "{percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} runs [{elapsed}<{remaining}] {desc}"
-    return tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=form, file=sys.stderr, dynamic_ncols=True)
+    return tqdm(
+        total=total,
+        disable=not sys.stderr.isatty(),
+        bar_format=form,
+        file=sys.stderr,
+        dynamic_ncols=True,
+    )
 
 
 def start(context: Any, jobs: tuple[Job, ...], timeout: float = math.inf) -> Worker:
@@ -201,7 +222,9 @@ def child(jobs: tuple[Job, ...], connection: Connection) -> None:
             ended, jobs = train_group(jobs, lambda share: report(before * share))
         for index, job in enumerate(jobs):
             done, part = before + (1 - before) * index / len(jobs), (1 - before) / len(jobs)
-            record = ended.get(job.run.name) or execute(job, partial(progressed, report, done, part))
+            record = ended.get(job.run.name) or execute(
+                job, partial(progressed, report, done, part)
+            )
             connection.send(("done", (index, record)))
 
 
@@ -222,10 +245,15 @@ def die_with_parent() -> None:
 
 def ended(working: Sequence[Worker]) -> list[Worker]:
     """Take in what the workers send for a moment and return those that ended."""
-    wait([part for worker in working for part in (worker.connection, worker.process.sentinel)], timeout=0.2)
+    wait(
+        [part for worker in working for part in (worker.connection, worker.process.sentinel)],
+        timeout=0.2,
+    )
     over = []
     for worker in working:
-        dead = not worker.process.is_alive()  # before its last words are read, so that none is missed
+        dead = (
+            not worker.process.is_alive()
+        )  # before its last words are read, so that none is missed
         try:
             while worker.connection.poll():
                 kind, value = worker.connection.recv()
@@ -246,8 +274,16 @@ def ended(working: Sequence[Worker]) -> list[Worker]:
 def killed(job: Job, code: int, timeout: float | None = None) -> dict[str, Any]:
     """Record a run whose process ended with a code, not a word, or was stopped for its time of so many seconds."""
     known = {number.value: number.name for number in signal.Signals}
-    ending = f"was killed by {known.get(-code, f'signal {-code}')}" if code < 0 else f"exited with {code}"
-    reason = f"its process {ending}" if timeout is None else f"took longer than the {timeout:g} s of --timeout"
+    ending = (
+        f"was killed by {known.get(-code, f'signal {-code}')}"
+        if code < 0
+        else f"exited with {code}"
+    )
+    reason = (
+        f"its process {ending}"
+        if timeout is None
+        else f"took longer than the {timeout:g} s of --timeout"
+    )
     record = store.run_folder(job.folder, job.run.name).record()
     stopped = record.get("status") == "interrupted" and record.get("reason") != UNFINISHED
     if code == 0 and stopped and timeout is None:
@@ -257,10 +293,15 @@ def killed(job: Job, code: int, timeout: float | None = None) -> dict[str, Any]:
 
 def failed(job: Job, reason: str) -> dict[str, Any]:
     """Record that a run has failed, where no other process is at it, and return its record."""
-    folder, ending = store.run_folder(job.folder, job.run.name), {"status": "failed", "reason": reason}
+    folder, ending = (
+        store.run_folder(job.folder, job.run.name),
+        {"status": "failed", "reason": reason},
+    )
     with folder.locked() as mine:
         record = folder.record()
-        known = {} if record.get("key") == job.run.key else facts(job.run)  # it may have died before it said who it is
+        known = (
+            {} if record.get("key") == job.run.key else facts(job.run)
+        )  # it may have died before it said who it is
         try:
             return folder.update(**known, **ending) if mine else {**record, **ending}
         except OSError as error:  # no room: the line on stderr is all that says so

@@ -46,19 +46,27 @@ EXAMPLES = 8
 def score(folder: Path) -> None:
     """Rebuild the derived files of a suite's folder; what is stored unchanged is not computed again."""
     if not store.read_plan(folder)["runs"]:
-        raise UsageError(f"nothing to score in {folder}: no {store.PLAN} there (bench-uq run makes it)")
+        raise UsageError(
+            f"nothing to score in {folder}: no {store.PLAN} there (bench-uq run makes it)"
+        )
     with store.suite_lock(folder):
         try:
             write_derived(folder, store.read_plan(folder)["runs"])
         except OSError as error:
             if error.filename is None:  # of the file without a name that scores are gathered in
-                raise store.CannotWrite(error.errno, error.strerror, str(folder / "scores.csv")) from error
+                raise store.CannotWrite(
+                    error.errno, error.strerror, str(folder / "scores.csv")
+                ) from error
             raise
 
 
 def write_derived(folder: Path, plan: Mapping[str, Any]) -> None:
     """Write the derived files of the planned runs, of which one at a time is held in memory."""
-    rows, environments, examples = list[list[Any]](), dict[str, dict[str, Any]](), dict[str, np.ndarray]()
+    rows, environments, examples = (
+        list[list[Any]](),
+        dict[str, dict[str, Any]](),
+        dict[str, np.ndarray](),
+    )
     with TemporaryFile("w+", encoding="utf-8", newline="", dir=folder) as scores:
 
         def curves() -> Iterator[str]:
@@ -75,14 +83,21 @@ def write_derived(folder: Path, plan: Mapping[str, Any]) -> None:
         shown = set(first_seeds(plan).values())
         write_changed(folder / "curves.csv", curves())
         scores.seek(0)
-        write_changed(folder / "scores.csv", chain([csv_text([SCORES])], iter(lambda: scores.read(BLOCK), "")))
+        write_changed(
+            folder / "scores.csv", chain([csv_text([SCORES])], iter(lambda: scores.read(BLOCK), ""))
+        )
     write_csv(folder / "runs.csv", RUNS, [*rows, *superseded_rows(folder, plan)])
-    store.write_json(folder / "environment.json", [{"id": key, **environments[key]} for key in sorted(environments)])
+    store.write_json(
+        folder / "environment.json",
+        [{"id": key, **environments[key]} for key in sorted(environments)],
+    )
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **dict(sorted(examples.items())))  # type: ignore[arg-type]
     store.write_bytes(folder / "examples.npz", buffer.getvalue())
     written = ("scores.csv", "curves.csv", "runs.csv", "environment.json", "examples.npz")
-    store.write_json(folder / store.CHECKSUMS, {name: store.sha256(folder / name) for name in written})
+    store.write_json(
+        folder / store.CHECKSUMS, {name: store.sha256(folder / name) for name in written}
+    )
 
 
 def scored_runs(
@@ -93,7 +108,9 @@ def scored_runs(
     entries = sorted(plan.values(), key=lambda entry: sort_key(names_of(entry)))
     form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} runs scored [{elapsed}<{remaining}]"
     quiet = not sys.stderr.isatty()
-    for entry in tqdm(entries, disable=quiet, bar_format=form, file=sys.stderr, dynamic_ncols=True, delay=1):
+    for entry in tqdm(
+        entries, disable=quiet, bar_format=form, file=sys.stderr, dynamic_ncols=True, delay=1
+    ):
         run = store.RecordedFolder(store.run_folder(folder, entry["run"]).path)
         yield entry, run, scored(run, entry, source)
 
@@ -121,7 +138,9 @@ def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[
     """Return the rows of one run as CSV and its numbers of examples, from what was kept where nothing changed."""
     files = run.record().get("files", {})
     asked = [shown for shown in entry["shown"] if shown["file"] in files]
-    hashes = [[shown["condition"], shown["level"], files[shown["file"]]["sha256"]] for shown in asked]
+    hashes = [
+        [shown["condition"], shown["level"], files[shown["file"]]["sha256"]] for shown in asked
+    ]
     trained = [files.get(name, {}).get("sha256") for name in (store.TRAINING, store.POINTS)]
     key = json.dumps([source, names_of(entry), entry["run"], hashes, *trained])
     kept = store.read_json(run.path / KEPT)
@@ -133,9 +152,14 @@ def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[
             again = "score-predictions" if run.record().get("kind") == "imported" else "run"
             told = f"damaged: {run.path / shown['file']} is not scored (bench-uq {again} makes it again)"
             tqdm.write(told, file=sys.stderr)
-    lacking = [name for name in (store.TRAINING, store.POINTS) if name in files and not run.holds(name)]
+    lacking = [
+        name for name in (store.TRAINING, store.POINTS) if name in files and not run.holds(name)
+    ]
     for name in lacking:
-        tqdm.write(f"damaged: {run.path / name} has no curve (bench-uq run makes it again)", file=sys.stderr)
+        tqdm.write(
+            f"damaged: {run.path / name} has no curve (bench-uq run makes it again)",
+            file=sys.stderr,
+        )
     kept = {"key": key, **as_csv(computed(run, whole), entry)}
     # Else a file that is made again, the same, would stay without scores.
     if whole and len(whole) == len(asked) and not lacking:
@@ -146,7 +170,9 @@ def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[
 def as_csv(found: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was computed of a run with its rows as the derived files hold them."""
     texts = {
-        name: csv_text([*names_of(entry), *row, entry["run"]] for row in sorted(found[name], key=sort_key))
+        name: csv_text(
+            [*names_of(entry), *row, entry["run"]] for row in sorted(found[name], key=sort_key)
+        )
         for name in ("scores", "curves")
     }
     return {**found, **texts}
@@ -167,7 +193,11 @@ def computed(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[s
             scores.append([*place, metric.id, finite(metric.compute(predictions, against))])
         for name, xs, ys in curves(predictions, against):
             lines += [[*place, name, float(x), finite(y)] for x, y in zip(xs, ys, strict=True)]
-    return {"scores": scores, "curves": lines, "sizes": {file: len(one) for file, one in stored.items()}}
+    return {
+        "scores": scores,
+        "curves": lines,
+        "sizes": {file: len(one) for file, one in stored.items()},
+    }
 
 
 def finite(value: Any) -> float | None:
@@ -192,7 +222,9 @@ def training_curves(run: store.RunFolder) -> list[list[Any]]:
     epochs = dict[int, list[dict[str, str]]]()
     for row in csv.DictReader(io.StringIO((run.path / store.TRAINING).read_text())):
         epochs.setdefault(int(row["epoch"]), []).append(row)
-    chosen = np.unique(np.linspace(0, len(epochs) - 1, min(len(epochs), TRAINING_POINTS)).round().astype(int))
+    chosen = np.unique(
+        np.linspace(0, len(epochs) - 1, min(len(epochs), TRAINING_POINTS)).round().astype(int)
+    )
     lines = []
     for name in ("loss", "nll", "kl"):
         for epoch in np.array(sorted(epochs))[chosen].tolist():
@@ -208,7 +240,10 @@ def points(run: store.RunFolder) -> list[list[Any]]:
     found = dict[float, list[float]]()
     for row in csv.DictReader(io.StringIO((run.path / store.POINTS).read_text())):
         found.setdefault(float(row["input"]), []).append(float(row["target"]))
-    return [["train", None, "regression_target", x, finite(np.mean(ys))] for x, ys in sorted(found.items())]
+    return [
+        ["train", None, "regression_target", x, finite(np.mean(ys))]
+        for x, ys in sorted(found.items())
+    ]
 
 
 def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -220,18 +255,30 @@ def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.
             if "inputs" not in arrays:  # made elsewhere: there is nothing to show
                 continue
             level = "" if shown["level"] is None else repr(shown["level"])
-            names = [entry["dataset"], entry["method"], str(entry["seed"]), shown["condition"], level]
+            names = [
+                entry["dataset"],
+                entry["method"],
+                str(entry["seed"]),
+                shown["condition"],
+                level,
+            ]
             place = "|".join(name.replace("%", "%25").replace("|", "%7C") for name in names)
             inputs = arrays["inputs"][:EXAMPLES]
             unit = inputs.min() >= 0 and inputs.max() <= 1  # features of tables may lie anywhere
-            found[f"{place}|inputs"] = np.round(inputs * 255).astype(np.uint8) if unit else inputs.astype(np.float32)
+            found[f"{place}|inputs"] = (
+                np.round(inputs * 255).astype(np.uint8) if unit else inputs.astype(np.float32)
+            )
             found |= {
-                f"{place}|{key}": arrays[key][: len(inputs)] for key in ("probs", "mean", "targets") if key in arrays
+                f"{place}|{key}": arrays[key][: len(inputs)]
+                for key in ("probs", "mean", "targets")
+                if key in arrays
             }
     return found
 
 
-def run_row(entry: Mapping[str, Any], record: Mapping[str, Any], sizes: Mapping[str, int]) -> list[Any]:
+def run_row(
+    entry: Mapping[str, Any], record: Mapping[str, Any], sizes: Mapping[str, int]
+) -> list[Any]:
     """Return the row of a planned run, whatever became of it."""
     facts = environment_of(record)
     wanted = [shown["file"] for shown in entry["shown"]]
@@ -281,8 +328,14 @@ def superseded_rows(folder: Path, plan: Mapping[str, Any]) -> list[list[Any]]:
     for path in sorted((folder / "runs").glob(f"*/{store.RECORD}")):
         if path.parent.name not in planned:
             record = store.RunFolder(path.parent).record()
-            row = {**{name: record.get(name) for name in RUNS}, "run": path.parent.name, "status": "superseded"}
-            rows.append([None if name in ("predict_seconds", "environment") else row[name] for name in RUNS])
+            row = {
+                **{name: record.get(name) for name in RUNS},
+                "run": path.parent.name,
+                "status": "superseded",
+            }
+            rows.append(
+                [None if name in ("predict_seconds", "environment") else row[name] for name in RUNS]
+            )
     return rows
 
 
@@ -305,7 +358,9 @@ def read_scores(path: str | Path) -> pd.DataFrame:
         raise UsageError(f"no {file} (bench-uq run or bench-uq score makes it)")
     try:
         frame = pd.read_csv(file, dtype="str", keep_default_na=False)
-        for name in {"level", "value"} & set(frame.columns):  # pandas' own conversion may miss the last digit
+        for name in {"level", "value"} & set(
+            frame.columns
+        ):  # pandas' own conversion may miss the last digit
             frame[name] = pd.Series([float(text or "nan") for text in frame[name]], dtype="float64")
         frame["seed"] = frame.get("seed", pd.Series(dtype="str")).astype("int64")
     except ValueError as error:  # pandas' own errors are ValueErrors
@@ -321,5 +376,9 @@ def unconverged(file: Path) -> list[tuple[str, str]]:
     if not file.is_file():
         return []
     rows = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"), newline=""))
-    loose = {(row["dataset"], row["method"]) for row in rows if (row["status"], row["converged"]) == ("ok", "False")}
+    loose = {
+        (row["dataset"], row["method"])
+        for row in rows
+        if (row["status"], row["converged"]) == ("ok", "False")
+    }
     return sorted(loose)

@@ -18,7 +18,9 @@ def read_shard(text: str) -> tuple[int, int]:
     """Return K and N of ``K/N``, the K-th of N shards."""
     match = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", text)
     if not match or int(match[1]) > int(match[2]):
-        raise UsageError(f"--shard must be K/N, whole numbers with K from 1 to N, as in 2/3, not {text!r}")
+        raise UsageError(
+            f"--shard must be K/N, whole numbers with K from 1 to N, as in 2/3, not {text!r}"
+        )
     return int(match[1]), int(match[2])
 
 
@@ -34,5 +36,9 @@ def shard_of(plan: Sequence[Run], part: int, count: int) -> list[Run]:
     # a run finds the networks there that it attacks.
     turn = math.lcm(count, *Counter(run.method for run in ordered).values())
     step = max(Counter((run.method, run.dataset) for run in ordered).values())
-    mine = {run.name for place, run in enumerate(ordered) if (place + place // turn * step) % count == part - 1}
+    mine = {
+        run.name
+        for place, run in enumerate(ordered)
+        if (place + place // turn * step) % count == part - 1
+    }
     return [run for run in plan if run.name in mine]

@@ -60,7 +60,11 @@ def interval(values: Sequence[float], confidence: float = 1 - ALPHA) -> tuple[fl
     finite = np.asarray(values, dtype=float)
     if len(finite) < 2:
         return math.nan, math.nan
-    half = stats.t.ppf((1 + confidence) / 2, len(finite) - 1) * finite.std(ddof=1) / math.sqrt(len(finite))
+    half = (
+        stats.t.ppf((1 + confidence) / 2, len(finite) - 1)
+        * finite.std(ddof=1)
+        / math.sqrt(len(finite))
+    )
     return float(finite.mean() - half), float(finite.mean() + half)
 
 
@@ -89,7 +93,9 @@ def paired_p(one: Sequence[float], other: Sequence[float]) -> float:
     if spread <= rounding:
         return float(2.0 ** (1 - len(differences)))
     t = differences.mean() / (spread / math.sqrt(len(differences)))
-    return float(2 * special.stdtr(len(differences) - 1, -abs(t)))  # stats.t.sf takes fifty times as long
+    return float(
+        2 * special.stdtr(len(differences) - 1, -abs(t))
+    )  # stats.t.sf takes fifty times as long
 
 
 def compare(values: Mapping[str, Values], direction: str) -> Comparison | None:
@@ -100,18 +106,28 @@ def compare(values: Mapping[str, Values], direction: str) -> Comparison | None:
     A method with a value that is not finite is compared with none: its other seeds would flatter it.
     """
     sign = 1 if direction == "higher" else -1
-    pairs = _pairs({name: own for name, own in values.items() if all(map(math.isfinite, own.values()))}, sign)
+    pairs = _pairs(
+        {name: own for name, own in values.items() if all(map(math.isfinite, own.values()))}, sign
+    )
     if not pairs:
         return None
     adjusted = dict(zip(pairs, holm([pair.p for pair in pairs.values()]), strict=True))
     best = _best(values, pairs, adjusted, sign)
     behind = {pair[1] if pair[0] == best else pair[0]: pair for pair in pairs if best in pair}
-    ahead = {name: pairs[pair].ahead * (1 if pair[0] == best else -1) for name, pair in behind.items()}
-    worse = {name: adjusted[pair] for name, pair in behind.items() if adjusted[pair] <= ALPHA and ahead[name] > 0}
+    ahead = {
+        name: pairs[pair].ahead * (1 if pair[0] == best else -1) for name, pair in behind.items()
+    }
+    worse = {
+        name: adjusted[pair]
+        for name, pair in behind.items()
+        if adjusted[pair] <= ALPHA and ahead[name] > 0
+    }
     fewest = min(pair.seeds for pair in pairs.values())
     return Comparison(
         best=best,
-        tied=tuple(name for name in values if name == best or (name in behind and name not in worse)),
+        tied=tuple(
+            name for name in values if name == best or (name in behind and name not in worse)
+        ),
         worse=worse,
         apart=tuple(name for name in values if name != best and name not in behind),
         behind=ahead,
@@ -153,9 +169,13 @@ def _best(
 ) -> str:
     """Return the method of the best mean over its seeds among those that none is better than on the seeds of both."""
     compared = sorted({name for pair in pairs for name in pair})
-    beaten = {pair[1] if pairs[pair].ahead > 0 else pair[0] for pair, p in adjusted.items() if p <= ALPHA}
+    beaten = {
+        pair[1] if pairs[pair].ahead > 0 else pair[0] for pair, p in adjusted.items() if p <= ALPHA
+    }
     unbeaten = [name for name in compared if name not in beaten]
-    return max(unbeaten or compared, key=lambda name: sign * float(np.mean(list(values[name].values()))))
+    return max(
+        unbeaten or compared, key=lambda name: sign * float(np.mean(list(values[name].values())))
+    )
 
 
 def detectable_difference(
@@ -168,7 +188,10 @@ def detectable_difference(
     """
     if seeds < 2 or not spread > 0:
         return math.nan
-    return _detectable_spreads(seeds, comparisons, seeds - 1 if freedom is None else freedom, sides) * spread
+    return (
+        _detectable_spreads(seeds, comparisons, seeds - 1 if freedom is None else freedom, sides)
+        * spread
+    )
 
 
 @cache
@@ -214,7 +237,11 @@ def cliques(result: Ranks) -> list[tuple[str, ...]]:
     ordered = sorted(result.mean, key=lambda name: result.mean[name])
     groups: list[tuple[str, ...]] = []
     for place, first in enumerate(ordered):
-        group = tuple(name for name in ordered[place:] if result.mean[name] - result.mean[first] < result.critical)
+        group = tuple(
+            name
+            for name in ordered[place:]
+            if result.mean[name] - result.mean[first] < result.critical
+        )
         if len(group) > 1 and not (groups and set(group) <= set(groups[-1])):
             groups.append(group)
     return groups

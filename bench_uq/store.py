@@ -40,13 +40,27 @@ PLAIN = re.compile(r"[A-Za-z0-9_][^/\0]*")
 STATUSES = ("ok", "failed", "diverged", "oom", "interrupted")
 #: What fields of a record hold where they are there. Null is as good as none, but where another field rests on it.
 FIELDS: dict[str, Any] = {
-    **dict.fromkeys(("run", "key", "method", "method_full", "dataset", "dataset_full", "reason", "traceback"), str),
-    **dict.fromkeys(("identity", "settings", "predict_seconds", "surrogates", "sources", "environment"), dict),
+    **dict.fromkeys(
+        ("run", "key", "method", "method_full", "dataset", "dataset_full", "reason", "traceback"),
+        str,
+    ),
+    **dict.fromkeys(
+        ("identity", "settings", "predict_seconds", "surrogates", "sources", "environment"), dict
+    ),
     **dict.fromkeys(("train_seconds", "peak_memory", "parameters"), int | float),
     "seed": int,
     "converged": bool,
 }
-NEVER_NULL = {"run", "key", "identity", "settings", "predict_seconds", "surrogates", "sources", "seed"}
+NEVER_NULL = {
+    "run",
+    "key",
+    "identity",
+    "settings",
+    "predict_seconds",
+    "surrogates",
+    "sources",
+    "seed",
+}
 
 
 #: The process that holds the lock of a run.
@@ -72,7 +86,9 @@ def write_bytes(path: Path, content: bytes | Iterable[bytes]) -> None:
     Content may come in parts; what raises while they come leaves the old file.
     """
     leave_if_forked()
-    partial = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")  # processes have one number on two machines
+    partial = path.with_name(
+        f".{path.name}.{os.urandom(4).hex()}.part"
+    )  # processes have one number on two machines
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -115,7 +131,9 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
     if text.startswith("{\n"):
         rest = text[1:].encode()
-        write_bytes(path, f'{{\n "{CHECKSUM}": "{hashlib.sha256(rest).hexdigest()}",'.encode() + rest)
+        write_bytes(
+            path, f'{{\n "{CHECKSUM}": "{hashlib.sha256(rest).hexdigest()}",'.encode() + rest
+        )
     else:
         write_bytes(path, text.encode())
 
@@ -176,7 +194,9 @@ def read_json(path: Path) -> Any:
 def set_aside(path: Path) -> None:
     """Rename a damaged file, or what is in its place, to ``*.corrupt`` and say so."""
     target, count = path.with_name(path.name + ".corrupt"), 1
-    while target.is_dir() or (path.is_dir() and os.path.lexists(target)):  # neither takes the place of the other
+    while target.is_dir() or (
+        path.is_dir() and os.path.lexists(target)
+    ):  # neither takes the place of the other
         target, count = path.with_name(f"{path.name}.{count}.corrupt"), count + 1
     with suppress(FileNotFoundError):  # another process was faster
         path.replace(target)
@@ -203,7 +223,9 @@ def check_schema(folder: Path, runs: Iterable[str] = ()) -> None:
     """Refuse a suite's folder of which the plan, or one of these runs, is of a newer schema; changes nothing."""
     for path in (folder / PLAN, *(folder / "runs" / run / RECORD for run in runs)):
         if path.is_file():
-            with suppress(ValueError, FileNotFoundError):  # a damaged one is told of where it is read to be used
+            with suppress(
+                ValueError, FileNotFoundError
+            ):  # a damaged one is told of where it is read to be used
                 refuse_newer(path, parsed(path.read_bytes()))
 
 
@@ -283,7 +305,13 @@ class RunFolder:
     def forget(self, names: Iterable[str]) -> None:
         """Take files out of the record: they belong to a network that is no more."""
         gone = set(names)
-        self.update(files={name: entry for name, entry in self.record().get("files", {}).items() if name not in gone})
+        self.update(
+            files={
+                name: entry
+                for name, entry in self.record().get("files", {}).items()
+                if name not in gone
+            }
+        )
 
     def save_predictions(self, name: str, predictions: Predictions) -> None:
         """Store predictions as npz."""
@@ -324,7 +352,9 @@ def is_record(record: Any, run: str) -> bool:
     return (
         record.get("status", "ok") in STATUSES
         and isinstance(record.get("files"), dict)
-        and all(PLAIN.fullmatch(name) and is_entry(entry) for name, entry in record["files"].items())
+        and all(
+            PLAIN.fullmatch(name) and is_entry(entry) for name, entry in record["files"].items()
+        )
         and all(isinstance(value, int | float) for value in seconds)
         and all(isinstance(value, str | None) for value in record.get("surrogates", {}).values())
         and all(isinstance(value, dict) for value in record.get("sources", {}).values())
@@ -348,16 +378,31 @@ def is_plan(plan: Any) -> bool:
 def is_planned(entry: Any) -> bool:
     """Return whether this is a run of a plan, and stays inside of its folder."""
     match entry:
-        case {"run": str(run), "method": str(), "dataset": str(), "seed": int(), "shown": list(shown)}:
+        case {
+            "run": str(run),
+            "method": str(),
+            "dataset": str(),
+            "seed": int(),
+            "shown": list(shown),
+        }:
             command = entry.get("command")
-            return bool(PLAIN.fullmatch(run)) and isinstance(command, str | None) and all(map(is_shown, shown))
+            return (
+                bool(PLAIN.fullmatch(run))
+                and isinstance(command, str | None)
+                and all(map(is_shown, shown))
+            )
     return False
 
 
 def is_shown(one: Any) -> bool:
     """Return whether this says what a run is shown, and in which file it is stored."""
     match one:
-        case {"condition": str(), "kind": str(), "level": int() | float() | None, "file": str(file)}:
+        case {
+            "condition": str(),
+            "kind": str(),
+            "level": int() | float() | None,
+            "file": str(file),
+        }:
             return bool(PLAIN.fullmatch(file))
     return False
 

@@ -24,7 +24,9 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     """Return rows as CSV holds them."""
     buffer = _Lines()
-    csv.writer(buffer, lineterminator="\r\n").writerows([cell(value) for value in row] for row in rows)
+    csv.writer(buffer, lineterminator="\r\n").writerows(
+        [cell(value) for value in row] for row in rows
+    )
     return buffer.getvalue()
 
 
@@ -41,12 +43,20 @@ class _Lines(io.StringIO):
 
 def sort_key(row: Sequence[Any]) -> list[tuple[bool, bool, Any]]:
     """Sort numbers as numbers, text as text, and what is missing first."""
-    return [(value is not None, isinstance(value, str), 0 if value is None else value) for value in row]
+    return [
+        (value is not None, isinstance(value, str), 0 if value is None else value) for value in row
+    ]
 
 
 def cell(value: Any) -> str:
     """Return a value as CSV holds it: empty where missing, floats in full digits, no text that is a formula."""
-    return "" if value is None else repr(value) if isinstance(value, float) else without_formula(str(value))
+    return (
+        ""
+        if value is None
+        else repr(value)
+        if isinstance(value, float)
+        else without_formula(str(value))
+    )
 
 
 def without_formula(text: str) -> str:

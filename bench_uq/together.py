@@ -26,7 +26,13 @@ from bench_uq.seeds import seed_of
 from bench_uq.train import Diverged, Epoch, begun, finished, observed
 
 #: Optimisers that treat every number alone, so that a stack of parameters is trained as each of them would be.
-ELEMENTWISE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam, torch.optim.SGD)
+ELEMENTWISE = (
+    torch.optim.Adam,
+    torch.optim.AdamW,
+    torch.optim.NAdam,
+    torch.optim.RAdam,
+    torch.optim.SGD,
+)
 
 #: What a run comes to: its members and their curves, or why it has none.
 Outcome = tuple[nn.ModuleList, list[Epoch]] | Diverged
@@ -72,19 +78,28 @@ def train_together(
         raise NotTogether(f"{type(optimiser).__name__} may not treat every number alone")
     loss = of_all(Loss(method, stacked.train(), len(data[0][0])))
     batches = Batched([data[run][0] for run, _ in places])
-    shuffling = [torch.Generator().manual_seed(seed_of(seeds[run], "shuffle", member)) for run, member in places]
+    shuffling = [
+        torch.Generator().manual_seed(seed_of(seeds[run], "shuffle", member))
+        for run, member in places
+    ]
     torch.manual_seed(seed_of(seeds[0], "together", *seeds))
     history: list[list[Epoch]] = [[] for _ in seeds]
     lost = dict[int, Diverged]()
     for epoch in range(settings.epochs):
         start = time.perf_counter()
         with tensor_cores(tf32=settings.precision == "tf32"):
-            means = train_epoch(loss, optimiser, batches, shuffling, (epoch, settings.epochs), settings.precision)
-        share = (time.perf_counter() - start) / len(places)  # a network's share of the time that all take
+            means = train_epoch(
+                loss, optimiser, batches, shuffling, (epoch, settings.epochs), settings.precision
+            )
+        share = (time.perf_counter() - start) / len(
+            places
+        )  # a network's share of the time that all take
         for (run, member), net, mean in zip(places, nets, means, strict=True):
             if run not in lost:
                 try:
-                    row = observed(method, net, data[run][0], mean, member, (epoch + 1, settings.epochs))
+                    row = observed(
+                        method, net, data[run][0], mean, member, (epoch + 1, settings.epochs)
+                    )
                     history[run].append(dataclasses.replace(row, seconds=share))
                 except Diverged as error:
                     lost[run] = error
@@ -96,9 +111,15 @@ def train_together(
         if run in lost:
             outcomes.append(lost[run])
             continue
-        own = [(net, member) for net, (other, member) in zip(nets, places, strict=True) if other == run]
-        members = nn.ModuleList(finished(method, net, data[run], seed, member) for net, member in own)
-        outcomes.append((members, sorted(history[run], key=lambda row: row.member)))  # as one after the other
+        own = [
+            (net, member) for net, (other, member) in zip(nets, places, strict=True) if other == run
+        ]
+        members = nn.ModuleList(
+            finished(method, net, data[run], seed, member) for net, member in own
+        )
+        outcomes.append(
+            (members, sorted(history[run], key=lambda row: row.member))
+        )  # as one after the other
     return outcomes
 
 
@@ -107,9 +128,12 @@ def check(tasks: Sequence[Task], data: Sequence[tuple[Resident, Resident]]) -> N
     if len({len(train) for train, _ in data}) > 1:
         raise NotTogether("the runs have different numbers of training examples")
     if any(
-        dataclasses.replace(task, mean=(), std=()) != dataclasses.replace(tasks[0], mean=(), std=()) for task in tasks
+        dataclasses.replace(task, mean=(), std=()) != dataclasses.replace(tasks[0], mean=(), std=())
+        for task in tasks
     ):
-        raise NotTogether("the runs have different tasks: their targets are scaled by their training examples")
+        raise NotTogether(
+            "the runs have different tasks: their targets are scaled by their training examples"
+        )
 
 
 def stack(nets: Sequence[nn.Module]) -> nn.Module:
@@ -124,7 +148,9 @@ def stack(nets: Sequence[nn.Module]) -> nn.Module:
             values = [getattr(net.get_submodule(path), own) for net in nets]
             joined = torch.stack([one.detach() for one in values])
             if kind == "named_parameters":
-                setattr(stacked.get_submodule(path), own, nn.Parameter(joined, values[0].requires_grad))
+                setattr(
+                    stacked.get_submodule(path), own, nn.Parameter(joined, values[0].requires_grad)
+                )
                 for one, part in zip(values, joined, strict=True):
                     one.data = part
             else:
@@ -169,13 +195,18 @@ class Batched:
 
     def shuffled(self, generators: Sequence[torch.Generator]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs (M, B, ...) and targets (M, B), each network's in the order of its own generator."""
-        order = torch.stack([torch.randperm(self.size, generator=generator) for generator in generators])
+        order = torch.stack(
+            [torch.randperm(self.size, generator=generator) for generator in generators]
+        )
         parts = list((order + self.offsets).to(self.inputs.device).split(self.batch, dim=1))
         if len(parts) > 1 and parts[-1].shape[1] == 1:  # as Resident.shuffled
             parts[-2:] = [torch.cat(parts[-2:], dim=1)]
         for index in parts:
             inputs = self.inputs[index]
-            yield inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs, self.targets[index]
+            yield (
+                inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs,
+                self.targets[index],
+            )
 
 
 def train_epoch(

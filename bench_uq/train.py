@@ -68,7 +68,9 @@ def train(
     if state and state["device"] != data[0].inputs.device.type:
         state = None  # its random states are of another kind of device
     history = [Epoch(**row) for row in state["history"]] if state else []
-    nets = nn.ModuleList(build(method, task, data[0].inputs.device) for _ in (state["finished"] if state else ()))
+    nets = nn.ModuleList(
+        build(method, task, data[0].inputs.device) for _ in (state["finished"] if state else ())
+    )
     for net, values in zip(nets, state["finished"] if state else (), strict=True):
         net.eval().load_state_dict(values)
     for member in range(len(nets), method.members):
@@ -83,7 +85,13 @@ def train(
             start = time.perf_counter()
             with tensor_cores(tf32=settings.precision == "tf32"):
                 loss = train_epoch(
-                    method, net, optimiser, data[0], shuffling, (epoch, settings.epochs), settings.precision
+                    method,
+                    net,
+                    optimiser,
+                    data[0],
+                    shuffling,
+                    (epoch, settings.epochs),
+                    settings.precision,
                 )
             row = observed(method, net, data[0], loss, member, (epoch + 1, settings.epochs))
             history.append(dataclasses.replace(row, seconds=time.perf_counter() - start))
@@ -101,7 +109,12 @@ def begun(method: Method, task: Task, device: torch.device, seed: int, member: i
 
 
 def observed(
-    method: Method, net: nn.Module, data: Resident, loss: float, member: int, epochs: tuple[int, int]
+    method: Method,
+    net: nn.Module,
+    data: Resident,
+    loss: float,
+    member: int,
+    epochs: tuple[int, int],
 ) -> Epoch:
     """Return the row of an epoch that has ended, without its seconds; raise Diverged where a loss is no number.
 
@@ -116,7 +129,9 @@ def observed(
     return row
 
 
-def finished(method: Method, net: nn.Module, data: tuple[Resident, Resident], seed: int, member: int) -> nn.Module:
+def finished(
+    method: Method, net: nn.Module, data: tuple[Resident, Resident], seed: int, member: int
+) -> nn.Module:
     """Return a trained network in evaluation, adjusted as the method likes."""
     torch.manual_seed(seed_of(seed, "finish", member))
     method.finish(net.eval(), *data)
@@ -139,7 +154,9 @@ def train_epoch(
     for step, (inputs, targets) in enumerate(data.shuffled(shuffling)):
         optimiser.zero_grad(set_to_none=True)
         with mixed(precision, data.inputs.device):
-            loss = method.loss(net, inputs, targets, len(data), (epochs[0] + step / steps) / epochs[1])
+            loss = method.loss(
+                net, inputs, targets, len(data), (epochs[0] + step / steps) / epochs[1]
+            )
         loss.backward()
         optimiser.step()
         total += loss.detach() * len(inputs)  # no .item(): a step never waits for the device

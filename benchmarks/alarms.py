@@ -41,7 +41,9 @@ def relabelled(side: Side, seeds: np.ndarray) -> Side:
     return replace(side, scores=scores.assign(seed=scores["seed"].map(names)), runs=runs)
 
 
-def pairs(pool: np.ndarray, size: int, random: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def pairs(
+    pool: np.ndarray, size: int, random: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield pairs of disjoint sets without end."""
     while True:
         sets = random.permutation(pool)[: len(pool) // (2 * size) * 2 * size].reshape(-1, 2, size)
@@ -50,7 +52,10 @@ def pairs(pool: np.ndarray, size: int, random: np.random.Generator) -> Iterator[
 
 def whole(side: Side) -> list[int]:
     """Return the seeds of which every run finished."""
-    return sorted({key[2] for key in side.runs} - {key[2] for key, run in side.runs.items() if run.status != "ok"})
+    return sorted(
+        {key[2] for key in side.runs}
+        - {key[2] for key, run in side.runs.items() if run.status != "ok"}
+    )
 
 
 def alarms(side: Side, size: int, comparisons: int, random: np.random.Generator) -> Counter[str]:
@@ -64,7 +69,9 @@ def alarms(side: Side, size: int, comparisons: int, random: np.random.Generator)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="How often the gate cries wolf on an unchanged suite.")
+    parser = argparse.ArgumentParser(
+        description="How often the gate cries wolf on an unchanged suite."
+    )
     parser.add_argument("folder", type=Path, help="a suite's folder of results with many seeds")
     parser.add_argument("--spreads", action="store_true", help="other ways to know spreads instead")
     arguments = parser.parse_args()
@@ -77,7 +84,9 @@ def main() -> None:
         f"{len(whole(side))} seeds; {PROMISED} comparisons of 5 seeds with 5 others: {promised['regressed']} alarms, ",
         end="",
     )
-    print(f"{promised['inconclusive']} inconclusive (promised: at most {ALLOWED} alarms)\n\n{MANY} comparisons each:\n")
+    print(
+        f"{promised['inconclusive']} inconclusive (promised: at most {ALLOWED} alarms)\n\n{MANY} comparisons each:\n"
+    )
     methods = sorted({key[1] for key in side.runs})
     rows = [
         (name, size, *shares(part, size))

@@ -52,7 +52,9 @@ class Counted(Method):
         kind = "forward with gradient" if found.requires_grad else "forward"
         self.passes[kind] += found.shape[0] * found.shape[1]
         if found.requires_grad:
-            found.register_hook(lambda gradient: self.passes.update({"back": gradient.shape[0] * gradient.shape[1]}))
+            found.register_hook(
+                lambda gradient: self.passes.update({"back": gradient.shape[0] * gradient.shape[1]})
+            )
         return found
 
 
@@ -80,8 +82,12 @@ def attack(model: Trained, one: Attack, data: Resident, levels: Sequence[float])
 def count_passes(names: Sequence[str], device: torch.device) -> None:
     """Print the passes of an FGSM sweep beside one gradient and a prediction a level."""
     data = images(BLOCK, device)
-    print(f"FGSM at {len(EPSILONS)} levels, gradients of 10 draws, predictions of {DRAWS}; passes an image:\n")
-    print("| method | forward with gradient | back | forward | one gradient + a prediction a level |")
+    print(
+        f"FGSM at {len(EPSILONS)} levels, gradients of 10 draws, predictions of {DRAWS}; passes an image:\n"
+    )
+    print(
+        "| method | forward with gradient | back | forward | one gradient + a prediction a level |"
+    )
     print("| --- | ---: | ---: | ---: | ---: |")
     for name in names:
         model = trained(name, device)
@@ -89,17 +95,26 @@ def count_passes(names: Sequence[str], device: torch.device) -> None:
         counted = Trained(Counted(method=model.method, passes=passes), TASK, model.nets, seed=0)
         attack(counted, FGSM(), data, EPSILONS)
         with torch.no_grad():
-            gradient, prediction = (len(model.draws(data.take(slice(0, 1))[0], draws)) for draws in (10, DRAWS))
+            gradient, prediction = (
+                len(model.draws(data.take(slice(0, 1))[0], draws)) for draws in (10, DRAWS)
+            )
         kinds = [passes[kind] // BLOCK for kind in ("forward with gradient", "back", "forward")]
-        print(f"| {name} | {' | '.join(map(str, kinds))} | {gradient} + {len(EPSILONS)} x {prediction} |")
+        print(
+            f"| {name} | {' | '.join(map(str, kinds))} | {gradient} + {len(EPSILONS)} x {prediction} |"
+        )
 
 
-def time_pgd(names: Sequence[str], count: int, repeats: int, device: torch.device) -> list[rounds.Row]:
+def time_pgd(
+    names: Sequence[str], count: int, repeats: int, device: torch.device
+) -> list[rounds.Row]:
     """Print the seconds of PGD with 20 steps and 10 draws at one level, and return them."""
     data, models = images(count, device), {name: trained(name, device) for name in names}
     for model in models.values():
         attack(model, FGSM(), images(BLOCK, device), [0.1])
-    found = [{name: attack(model, PGD(), data, [0.1]) for name, model in models.items()} for _ in range(repeats)]
+    found = [
+        {name: attack(model, PGD(), data, [0.1]) for name, model in models.items()}
+        for _ in range(repeats)
+    ]
     print(f"\nPGD, 20 steps of 10 draws, one level, {count:,} images, {repeats} rounds:\n")
     print(f"| method | seconds | times {names[0]} |\n| --- | ---: | ---: |")
     for name in names:

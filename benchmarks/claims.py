@@ -11,7 +11,15 @@ from itertools import combinations
 
 import numpy as np
 
-from bench_uq.statistics import ALPHA, compare, detectable_difference, holm, interval, paired_p, ranks
+from bench_uq.statistics import (
+    ALPHA,
+    compare,
+    detectable_difference,
+    holm,
+    interval,
+    paired_p,
+    ranks,
+)
 
 METHODS, TABLES = 5, 2000
 SEEDS = (3, 5, 10)
@@ -45,7 +53,9 @@ def covered(seeds: int) -> float:
 
 def pair_found(seeds: int, shift: float) -> float:
     """Return how often two methods are told apart that differ by that many standard deviations of the difference."""
-    return often(lambda random: paired_p(random.normal(shift, size=seeds), np.zeros(seeds)) <= ALPHA, seeds)
+    return often(
+        lambda random: paired_p(random.normal(shift, size=seeds), np.zeros(seeds)) <= ALPHA, seeds
+    )
 
 
 def false_losers(seeds: int, spreads: np.ndarray) -> tuple[float, float]:
@@ -58,7 +68,18 @@ def false_losers(seeds: int, spreads: np.ndarray) -> tuple[float, float]:
     def with_best(random: np.random.Generator) -> bool:
         values = scores(random, seeds, spreads)
         best = int(values.mean(axis=1).argmax())
-        return min(holm([paired_p(values[best], values[other]) for other in range(METHODS) if other != best])) <= ALPHA
+        return (
+            min(
+                holm(
+                    [
+                        paired_p(values[best], values[other])
+                        for other in range(METHODS)
+                        if other != best
+                    ]
+                )
+            )
+            <= ALPHA
+        )
 
     return often(by_all, seeds), often(with_best, seeds)
 
@@ -67,11 +88,17 @@ def loser_found(seeds: int, spreads: np.ndarray) -> tuple[float, float]:
     """Return how often a method that is worse by the detectable difference is found, and how often another is."""
     shift = np.zeros(METHODS)
     pairs = len(list(combinations(range(METHODS), 2)))
-    shift[0] = -detectable_difference(float(np.sqrt(spreads[0] ** 2 + spreads[1] ** 2)), seeds, pairs)
+    shift[0] = -detectable_difference(
+        float(np.sqrt(spreads[0] ** 2 + spreads[1] ** 2)), seeds, pairs
+    )
     random = np.random.default_rng(seeds)
-    found = [compare(columns(scores(random, seeds, spreads, shift)), "higher") for _ in range(TABLES)]
+    found = [
+        compare(columns(scores(random, seeds, spreads, shift)), "higher") for _ in range(TABLES)
+    ]
     losers = [set(one.worse) if one else set() for one in found]
-    return sum("0" in one for one in losers) / TABLES, sum(bool(one - {"0"}) for one in losers) / TABLES
+    return sum("0" in one for one in losers) / TABLES, sum(
+        bool(one - {"0"}) for one in losers
+    ) / TABLES
 
 
 def columns(values: np.ndarray) -> dict[str, dict[int, float]]:
@@ -85,7 +112,10 @@ def ranked_apart(datasets: int, shift: float) -> tuple[float, float]:
     for _ in range(TABLES):
         values = random.normal(size=(METHODS, datasets)) + random.normal(size=datasets)
         values[0] += shift
-        found = ranks({str(name): dict(enumerate(map(float, row))) for name, row in enumerate(values)}, "higher")  # type: ignore[misc]
+        found = ranks(
+            {str(name): dict(enumerate(map(float, row))) for name, row in enumerate(values)},
+            "higher",
+        )  # type: ignore[misc]
         assert found is not None
         friedman += found.p <= ALPHA
         places = list(found.mean.values())
@@ -95,7 +125,9 @@ def ranked_apart(datasets: int, shift: float) -> tuple[float, float]:
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table of Markdown."""
-    texts = [[f"{cell:.1%}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    texts = [
+        [f"{cell:.1%}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows
+    ]
     for row in [heads, ["---:"] * len(heads), *texts]:
         print(f"| {' | '.join(row)} |")
 
@@ -104,7 +136,13 @@ def main() -> None:
     error = (0.05 * 0.95 / TABLES) ** 0.5
     print(f"{TABLES:,} simulations each; the standard error of a share of 5 % is {error:.1%}\n")
     print("One score of one method, and two methods in a pair:\n")
-    heads = ["seeds", "95 % interval holds the mean", "equal, told apart", "detectable difference", "found"]
+    heads = [
+        "seeds",
+        "95 % interval holds the mean",
+        "equal, told apart",
+        "detectable difference",
+        "found",
+    ]
     rows = [
         (
             seeds,
@@ -136,8 +174,20 @@ def main() -> None:
     print(
         f"\nMean ranks of {METHODS} methods, the first better by that many standard deviations of a dataset's noise:\n"
     )
-    heads = ["datasets", "better by", "Friedman p at most 5 %", "some two beyond the critical difference"]
-    table(heads, [(count, shift, *ranked_apart(count, float(shift))) for shift in (0, 2) for count in (5, 10, 20)])
+    heads = [
+        "datasets",
+        "better by",
+        "Friedman p at most 5 %",
+        "some two beyond the critical difference",
+    ]
+    table(
+        heads,
+        [
+            (count, shift, *ranked_apart(count, float(shift)))
+            for shift in (0, 2)
+            for count in (5, 10, 20)
+        ],
+    )
 
 
 if __name__ == "__main__":

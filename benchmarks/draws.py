@@ -22,12 +22,16 @@ def main() -> None:
         method = Plugins().spec("method", name).value
         net = method.build(TASK).eval()
         net.task = TASK
-        rounds = [{size: seconds(method, net, inputs, size) for size in SIZES} for _ in range(4)][1:]
+        rounds = [{size: seconds(method, net, inputs, size) for size in SIZES} for _ in range(4)][
+            1:
+        ]
         ours = networks.NUMBERS_AT_ONCE["cpu"] // 784
         for size in SIZES:
             ratio = statistics.median(one[size] / one[ours] for one in rounds)
             median = statistics.median(one[size] for one in rounds)
-            print(f"{name:12} {size:5} images at once  {1e3 * median / DRAWS:6.1f} ms a draw  {ratio:5.2f} x {ours}")
+            print(
+                f"{name:12} {size:5} images at once  {1e3 * median / DRAWS:6.1f} ms a draw  {ratio:5.2f} x {ours}"
+            )
 
 
 def seconds(method: object, net: torch.nn.Module, inputs: torch.Tensor, size: int) -> float:

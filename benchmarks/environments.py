@@ -32,7 +32,9 @@ def main() -> None:
         outcome = check(baseline, read_folder(folder), Margins())
         equal = sum(cell.rule == "equal to the last digit" for cell in outcome.cells)
         far = max(outcome.cells, key=distance)
-        place = f"{far.metric}, {far.method}, {far.condition}" + ("" if far.level is None else f" {far.level:g}")
+        place = f"{far.metric}, {far.method}, {far.condition}" + (
+            "" if far.level is None else f" {far.level:g}"
+        )
         changes = f"×{distance(far):.2f}", place, f"×{far.margin:.2f}"
         rows.append((folder, len(outcome.cells), equal, *changes, outcome.verdict))
     table(["results", "cells", "equal", "largest change", "of", "its margin", "verdict"], rows)

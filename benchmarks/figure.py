@@ -58,14 +58,19 @@ def bare(axes: Axes, title: str) -> None:
 def apart(places: np.ndarray, gap: float) -> np.ndarray:
     """Return the places of labels with at least so large a gap between neighbours, their mean kept."""
     order = np.argsort(places)
-    moved = np.maximum.accumulate(places[order] - gap * np.arange(len(places))) + gap * np.arange(len(places))
+    moved = np.maximum.accumulate(places[order] - gap * np.arange(len(places))) + gap * np.arange(
+        len(places)
+    )
     moved -= (moved - places[order]).mean()
     return moved[np.argsort(order)]
 
 
 def grow(axes: Axes, table: pd.DataFrame, title: str) -> None:
     """Draw time against size of each method, with what it would be if twice the size took twice the time."""
-    series = [(str(what), str(method), part) for (what, method), part in table.groupby(["what", "method"], sort=False)]
+    series = [
+        (str(what), str(method), part)
+        for (what, method), part in table.groupby(["what", "method"], sort=False)
+    ]
     heights = apart(np.log10([part["milliseconds"].iloc[-1] for _, _, part in series]), 0.17)
     for (what, method, part), height in zip(series, heights, strict=True):
         size, time = part["size"].to_numpy(), part["milliseconds"].to_numpy()
@@ -78,27 +83,45 @@ def grow(axes: Axes, table: pd.DataFrame, title: str) -> None:
         axes.text(size[-1] * 1.12, 10**height, name, color=colour, va="center", fontsize=9)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xticks(sorted(set(table["size"])), [f"{size:,}" for size in sorted(set(table["size"]))])
+    axes.set_xticks(
+        sorted(set(table["size"])), [f"{size:,}" for size in sorted(set(table["size"]))]
+    )
     axes.set_xlim(right=table["size"].max() * 4.5)
     axes.set_yticks([30, 100, 300, 1000, 3000])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter("{x:,.0f} ms")
     bare(axes, title)
-    axes.spines["bottom"].set_bounds(table["size"].min(), table["size"].max())  # beside it are the labels
+    axes.spines["bottom"].set_bounds(
+        table["size"].min(), table["size"].max()
+    )  # beside it are the labels
 
 
 def performance() -> None:
     """Draw what steps and draws cost, in ratio to what a user would pick instead."""
     step = pd.read_csv(MEASURED / "steps.csv")
-    step = step[(step["benchmark"] == "step lenet") & (step["against"] == "plain") & (step["subject"] != "plain")]
+    step = step[
+        (step["benchmark"] == "step lenet")
+        & (step["against"] == "plain")
+        & (step["subject"] != "plain")
+    ]
     passes = pd.read_csv(MEASURED / "predict.csv")
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.4), width_ratios=(3, 2), layout="constrained")
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(11, 3.4), width_ratios=(3, 2), layout="constrained"
+    )
     draw(left, step, steps.LIMITS, "a training step of LeNet, times plain PyTorch's")
     draw(right, passes, predict.LIMITS, "100 draws, times 100 single passes")
     left.plot([], [], "o-", color=OURS, label="bench-uq: median and range of the rounds")
     left.plot([], [], "o-", color=THEIRS, label="others")
-    left.plot([], [], "|", color=AIM, markersize=12, markeredgewidth=2, linestyle="none", label="aim")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    left.plot(
+        [], [], "|", color=AIM, markersize=12, markeredgewidth=2, linestyle="none", label="aim"
+    )
+    figure.legend(
+        *left.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        fontsize=9,
+    )
     save(figure, "performance.png")
 
 
@@ -106,13 +129,25 @@ def scale() -> None:
     """Draw how time grows with seeds, members, training examples and draws."""
     table = pd.read_csv(MEASURED / "scale.csv")
     figure, axes = plt.subplots(2, 2, figsize=(11, 6), sharey=True, layout="constrained")
-    for place, what in zip(axes.flat, ("seeds", "members", "training examples", "draws"), strict=True):
-        grow(place, table[table["what"].str.removesuffix(" together") == what], f"time against {what}, and the slope")
-    axes[0, 0].plot([], [], color="#bbbbbb", linewidth=0.8, label="slope 1: twice the size, twice the time")
+    for place, what in zip(
+        axes.flat, ("seeds", "members", "training examples", "draws"), strict=True
+    ):
+        grow(
+            place,
+            table[table["what"].str.removesuffix(" together") == what],
+            f"time against {what}, and the slope",
+        )
+    axes[0, 0].plot(
+        [], [], color="#bbbbbb", linewidth=0.8, label="slope 1: twice the size, twice the time"
+    )
     axes[0, 0].plot([], [], "o-", markersize=4, color=OURS, label="one by one")
     axes[0, 0].plot([], [], "o--", markersize=4, color=TOGETHER, label="as one batch of networks")
     figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
+        *axes[0, 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        fontsize=9,
     )
     save(figure, "scale.png")
 
@@ -123,7 +158,9 @@ def score() -> None:
     table = table.loc[[name for name in SCORED if name in table.index]].iloc[::-1]
     seconds = table["milliseconds"] / 1000
     figure, axes = plt.subplots(figsize=(8, 2.4), layout="constrained")
-    colours = [THEIRS if name in ("netcal ECE", "torchmetrics ECE") else OURS for name in table.index]
+    colours = [
+        THEIRS if name in ("netcal ECE", "torchmetrics ECE") else OURS for name in table.index
+    ]
     axes.barh([SCORED[name] for name in table.index], seconds, color=colours, height=0.6)
     for place, value in enumerate(seconds):
         axes.text(value + 0.03, place, f"{value:.2g} s", va="center", fontsize=9)

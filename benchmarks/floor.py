@@ -52,7 +52,9 @@ def main() -> None:
         print(
             f"  {1e9 * medians['noise'] / len(noise):.1f} ns a normal number, {1e3 * medians['noise']:.1f} ms a batch,"
         )
-        print("  " + ", ".join(f"{name} {1e3 * medians[name]:.1f} ms" for name in list(subjects)[2:]))
+        print(
+            "  " + ", ".join(f"{name} {1e3 * medians[name]:.1f} ms" for name in list(subjects)[2:])
+        )
 
 
 if __name__ == "__main__":

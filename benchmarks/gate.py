@@ -48,7 +48,9 @@ def suite(random: np.random.Generator, seeds: int, spreads: float, worse: float 
     method is worse by so many standard deviations of its paired difference.
     """
     shape = (2, len(NAMES), len(SCORES), len(SHOWN), seeds)
-    common, own, each = (random.normal(size=size) for size in ((2, 1, 1, 1, seeds), (*shape[:3], 1, seeds), shape))
+    common, own, each = (
+        random.normal(size=size) for size in ((2, 1, 1, 1, seeds), (*shape[:3], 1, seeds), shape)
+    )
     spread = 0.05 * spreads ** random.uniform(size=(1, len(NAMES), len(SCORES), 1, 1))
     noise = spread * (math.sqrt(0.3) * common + math.sqrt(0.5) * own + math.sqrt(0.2) * each)
     noise[1, 0, 0, 0] += worse * math.sqrt(2) * spread[0, 0, 0, 0, 0]
@@ -64,16 +66,26 @@ def side(values: np.ndarray) -> Side:
         for shown in range(values.shape[2])
         for seed in range(values.shape[3])
     ]
-    runs = {("digits", method, seed): Run(f"{method}-{seed}") for method in NAMES for seed in range(values.shape[3])}
+    runs = {
+        ("digits", method, seed): Run(f"{method}-{seed}")
+        for method in NAMES
+        for seed in range(values.shape[3])
+    }
     return Side("simulated", pd.DataFrame(rows, columns=[*CELL, "seed", "value"]), runs, {})
 
 
-def ends(seeds: int, spreads: float, margins: Margins, worse: float = 0.0) -> tuple[float, float, float]:
+def ends(
+    seeds: int, spreads: float, margins: Margins, worse: float = 0.0
+) -> tuple[float, float, float]:
     """Return the shares of SUITES that end regressed, inconclusive, and with the clean NLL of method a regressed."""
     random, found = np.random.default_rng(seeds), np.zeros(3)
     for _ in range(SUITES):
         outcome = check(*suite(random, seeds, spreads, worse), margins)
-        named = (cell for cell in outcome.cells if (cell.method, cell.metric, cell.condition) == ("a", "nll", "clean"))
+        named = (
+            cell
+            for cell in outcome.cells
+            if (cell.method, cell.metric, cell.condition) == ("a", "nll", "clean")
+        )
         found += (
             outcome.verdict == "regressed",
             outcome.verdict == "inconclusive",
@@ -85,14 +97,31 @@ def ends(seeds: int, spreads: float, margins: Margins, worse: float = 0.0) -> tu
 def simulate() -> None:
     """Print the tables of docs/statistics.md on the gate."""
     error = math.sqrt(0.05 * 0.95 / SUITES)
-    print(f"{SUITES:,} suites of 80 cells each; the standard error of a share of 5 % is {error:.1%}\n")
+    print(
+        f"{SUITES:,} suites of 80 cells each; the standard error of a share of 5 % is {error:.1%}\n"
+    )
     settings = [(seeds, spreads) for spreads in (1.0, 4.0) for seeds in SEEDS]
     print("Nothing changed:\n")
-    heads = ["seeds", "spreads", "regressed, no margin", "inconclusive", "regressed, margins", "inconclusive, margins"]
-    rows = [(*named(*setting), *ends(*setting, NONE)[:2], *ends(*setting, Margins())[:2]) for setting in settings]
+    heads = [
+        "seeds",
+        "spreads",
+        "regressed, no margin",
+        "inconclusive",
+        "regressed, margins",
+        "inconclusive, margins",
+    ]
+    rows = [
+        (*named(*setting), *ends(*setting, NONE)[:2], *ends(*setting, Margins())[:2])
+        for setting in settings
+    ]
     table(heads, rows)
-    print("\nThe clean NLL of one method got worse by so many standard deviations of its paired difference:\n")
-    rows = [(*named(*setting), *(ends(*setting, Margins(), worse)[2] for worse in WORSE)) for setting in settings]
+    print(
+        "\nThe clean NLL of one method got worse by so many standard deviations of its paired difference:\n"
+    )
+    rows = [
+        (*named(*setting), *(ends(*setting, Margins(), worse)[2] for worse in WORSE))
+        for setting in settings
+    ]
     table(["seeds", "spreads", *(f"named at {worse} sd" for worse in WORSE)], rows)
     print("\nBy other ways to know spreads, 5 seeds, spreads 1 to 4:\n")
     rows = []
@@ -116,7 +145,11 @@ def speed(runs: int = 5) -> None:
         unseen = ["letters", "notmnist"]
         before, now = (
             write_results(
-                Path(folder) / name / "quick", METHODS, range(start, start + 5), datasets=datasets, unseen=unseen
+                Path(folder) / name / "quick",
+                METHODS,
+                range(start, start + 5),
+                datasets=datasets,
+                unseen=unseen,
             )
             for name, start in (("before", 0), ("now", 5))
         )

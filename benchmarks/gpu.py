@@ -89,7 +89,9 @@ class Bench:
 
     def data(self) -> tuple[Resident, Resident]:
         """Return all images for training, and some held out that only methods with a last step look at."""
-        return Resident(self.images, self.device, BATCH), Resident(self.images[:1000], self.device, BLOCK)
+        return Resident(self.images, self.device, BATCH), Resident(
+            self.images[:1000], self.device, BLOCK
+        )
 
     def some(self, most: int) -> Resident:
         """Return a few random images for predictions, of a short try even fewer."""
@@ -108,13 +110,18 @@ def between(work: Callable[[Callable[[float], None]], object]) -> list[float]:
 
 def alone(bench: Bench, name: str, epochs: int, **settings: Any) -> list[float]:
     """Return the seconds of the epochs of one network."""
-    method, chosen = Plugins().spec("method", name).value, Settings(epochs=epochs + 1, batch=BATCH, **settings)
+    method, chosen = (
+        Plugins().spec("method", name).value,
+        Settings(epochs=epochs + 1, batch=BATCH, **settings),
+    )
     return between(lambda report: train(method, TASK, bench.data(), chosen, 0, report=report))
 
 
 def paired(benchmark: str, seconds: dict[str, list[float]], against: dict[str, str]) -> list[Row]:
     """Return rows of epochs: the first of one against the first of another, and so on."""
-    measured = [dict(zip(seconds, values, strict=True)) for values in zip(*seconds.values(), strict=True)]
+    measured = [
+        dict(zip(seconds, values, strict=True)) for values in zip(*seconds.values(), strict=True)
+    ]
     return rounds.rows(benchmark, measured, against)
 
 
@@ -142,23 +149,33 @@ def share(bench: Bench) -> list[Row]:
     for name, count in zip(subjects, (size**3, LAYERS[1] * many), strict=True):
         rate = count / statistics.median(one[name] for one in measured)
         print(f"{name}: {2 * rate / 1e12:.3f} TFLOP/s")
-        seconds = {f"at the rate of a {name}": [least / rate] * bench.epochs, "map": bench.seconds["map"]}
+        seconds = {
+            f"at the rate of a {name}": [least / rate] * bench.epochs,
+            "map": bench.seconds["map"],
+        }
         made += paired("share", seconds, {next(iter(seconds)): "map"})
     return made
 
 
 def together(bench: Bench, name: str) -> list[Row]:
     """Time five seeds of a method trained as one batch of networks against one network; each seed has its own data."""
-    method, settings = Plugins().spec("method", name).value, Settings(epochs=bench.epochs + 1, batch=BATCH)
+    method, settings = (
+        Plugins().spec("method", name).value,
+        Settings(epochs=bench.epochs + 1, batch=BATCH),
+    )
     tasks, data = [TASK for _ in SEEDS], [bench.data() for _ in SEEDS]
-    seconds = between(lambda report: train_together(method, tasks, data, settings, SEEDS, report=report))
+    seconds = between(
+        lambda report: train_together(method, tasks, data, settings, SEEDS, report=report)
+    )
     one, all_ = "map" if "ensemble" in name else name, f"{name}, {len(SEEDS)} seeds"
     return paired("together", {all_: seconds, one: bench.seconds[one]}, {all_: one})
 
 
 def precision(bench: Bench, name: str) -> list[Row]:
     """Time epochs of one network in each precision."""
-    seconds = {f"{name}, {kind}": alone(bench, name, bench.epochs, precision=kind) for kind in PRECISIONS}
+    seconds = {
+        f"{name}, {kind}": alone(bench, name, bench.epochs, precision=kind) for kind in PRECISIONS
+    }
     return paired("precision", seconds, dict.fromkeys(seconds, f"{name}, float32"))
 
 
@@ -210,7 +227,9 @@ def step(bench: Bench) -> list[Row]:
         except Exception:
             if name in METHODS:
                 raise
-            print(f"{name} is left out, it does not run on {bench.device}:\n{traceback.format_exc(limit=1)}")
+            print(
+                f"{name} is left out, it does not run on {bench.device}:\n{traceback.format_exc(limit=1)}"
+            )
     measured = rounds.interleaved(subjects, bench.rounds, 20 if bench.on_gpu else 1)
     return rounds.rows("step lenet", measured, dict.fromkeys(subjects, "plain"))
 
@@ -226,14 +245,18 @@ def draws(bench: Bench) -> list[Row]:
         if other not in subjects:
             layout = torch.contiguous_format if bench.on_gpu else torch.channels_last
             subjects[other] = passes(net, layout=layout)
-    return rounds.rows("predict", rounds.interleaved(subjects, bench.rounds), dict(tuple(predict.LIMITS)))
+    return rounds.rows(
+        "predict", rounds.interleaved(subjects, bench.rounds), dict(tuple(predict.LIMITS))
+    )
 
 
 def attacked(bench: Bench, one: Attack, levels: tuple[float, ...]) -> list[Row]:
     """Time an attack with its predictions on each method."""
     data = bench.some(512)
     models = {name: attack.trained(name, bench.device) for name in METHODS}
-    work = {name: partial(attack.attack, model, one, data, levels) for name, model in models.items()}
+    work = {
+        name: partial(attack.attack, model, one, data, levels) for name, model in models.items()
+    }
     measured = rounds.interleaved(work, bench.rounds)
     title = f"{type(one).__name__.lower()} {len(data)} images"
     return rounds.rows(title, measured, dict.fromkeys(METHODS, "map"))
@@ -264,7 +287,9 @@ def at_most(seconds: float) -> Iterator[None]:
     if seconds <= 0:
         raise OutOfTime
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # again: what Python calls while it tidies up drops exceptions
+    signal.setitimer(
+        signal.ITIMER_REAL, seconds, 1
+    )  # again: what Python calls while it tidies up drops exceptions
     try:
         yield
     finally:
@@ -279,7 +304,9 @@ def measure(bench: Bench, deadline: float) -> tuple[list[Row], bool]:
     for name, work in measurements(bench).items():
         print(f"\n{name}")
         try:
-            with at_most((deadline - time.monotonic()) / 2):  # a slow one does not cost all after it
+            with at_most(
+                (deadline - time.monotonic()) / 2
+            ):  # a slow one does not cost all after it
                 own = work()
         except OutOfTime:
             print("not measured: out of time")
@@ -294,7 +321,17 @@ def measure(bench: Bench, deadline: float) -> tuple[list[Row], bool]:
 
 def tested(deadline: float) -> bool:
     """Return whether the tests marked cuda pass in time."""
-    command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "-p", "no:cacheprovider", "tests/test_cuda.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "cuda",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/test_cuda.py",
+    ]
     try:
         with at_most(deadline - time.monotonic()):
             return subprocess.run(command).returncode == 0
@@ -312,17 +349,27 @@ def mnist(folder: Path | None, count: int) -> Examples:
             print(error)
     print("the images are random bytes of MNIST's size")
     rng = np.random.default_rng(0)
-    return Examples(rng.integers(0, 256, (count, 1, 28, 28), dtype=np.uint8), rng.integers(0, 10, count))
+    return Examples(
+        rng.integers(0, 256, (count, 1, 28, 28), dtype=np.uint8), rng.integers(0, 10, count)
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    parser.add_argument("--data-dir", type=Path, help="the folder with MNIST; left out: random images")
+    parser.add_argument(
+        "--data-dir", type=Path, help="the folder with MNIST; left out: random images"
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/gpu.csv"))
-    parser.add_argument("--seconds", type=float, default=470, help="after which nothing more is measured")
+    parser.add_argument(
+        "--seconds", type=float, default=470, help="after which nothing more is measured"
+    )
     parser.add_argument("--images", type=int, default=60_000)
-    parser.add_argument("--epochs", type=int, default=5, help="of each training, one to warm up aside")
+    parser.add_argument(
+        "--epochs", type=int, default=5, help="of each training, one to warm up aside"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="of everything but epochs")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()

@@ -28,7 +28,9 @@ class Problem:
     log_evidence: float
     mean_field: float  # the best bound of a factorised Gaussian
     factorised: tuple[np.ndarray, np.ndarray]  # its means and standard deviations, (K, D) each
-    gaussian_z: float | None = None  # the best bound with r exact and z Gaussian with any covariance
+    gaussian_z: float | None = (
+        None  # the best bound with r exact and z Gaussian with any covariance
+    )
 
 
 def regression(dim: int, outputs: int, correlation: float = 0.9, count: int = 20) -> Problem:
@@ -39,7 +41,9 @@ def regression(dim: int, outputs: int, correlation: float = 0.9, count: int = 20
     inputs = inputs @ np.linalg.cholesky(wanted).T
     targets = inputs @ rng.standard_normal((dim, outputs)) + rng.standard_normal((count, outputs))
     precision = np.eye(dim) + inputs.T @ inputs
-    evidence = float(multivariate_normal(cov=inputs @ inputs.T + np.eye(count)).logpdf(targets.T).sum())
+    evidence = float(
+        multivariate_normal(cov=inputs @ inputs.T + np.eye(count)).logpdf(targets.T).sum()
+    )
     lost = 0.5 * outputs * (np.log(np.diag(precision)).sum() - np.linalg.slogdet(precision)[1])
     products, crossed = torch.from_numpy(inputs.T @ inputs), torch.from_numpy(targets.T @ inputs)
     constant = -0.5 * ((targets**2).sum() + targets.size * LOG_2_PI)
@@ -95,7 +99,13 @@ def product(target: float = 1.0, noise: float = 0.3) -> Problem:
         residual = (target - weights[..., 0, 0] * weights[..., 0, 1]) / noise
         return -0.5 * residual.square() - math.log(noise) - 0.5 * LOG_2_PI
 
-    evidence = quad(lambda w: norm.pdf(w) * norm.pdf(target, 0, math.hypot(noise, w)), -12, 12, epsabs=1e-12, limit=500)
+    evidence = quad(
+        lambda w: norm.pdf(w) * norm.pdf(target, 0, math.hypot(noise, w)),
+        -12,
+        12,
+        epsabs=1e-12,
+        limit=500,
+    )
     return two_dimensional("product", log_likelihood, math.log(evidence[0]))
 
 
@@ -109,10 +119,14 @@ def funnel(slope: float = 1.5) -> Problem:
     def mass(w: float) -> float:
         return norm.pdf(w) * norm.pdf(0, 0, math.hypot(1, math.exp(slope * w)))
 
-    return two_dimensional("funnel", log_likelihood, math.log(quad(mass, -12, 12, epsabs=1e-12, limit=500)[0]))
+    return two_dimensional(
+        "funnel", log_likelihood, math.log(quad(mass, -12, 12, epsabs=1e-12, limit=500)[0])
+    )
 
 
-def two_dimensional(name: str, log_likelihood: Callable[[Tensor], Tensor], log_evidence: float) -> Problem:
+def two_dimensional(
+    name: str, log_likelihood: Callable[[Tensor], Tensor], log_evidence: float
+) -> Problem:
     """Return a problem with mean-field's best bound by 40 x 40 Gauss-Hermite points and L-BFGS from 24 starts."""
     points, weights = (torch.from_numpy(values) for values in hermegauss(40))
     grid = torch.cartesian_prod(points, points)
@@ -129,7 +143,8 @@ def two_dimensional(name: str, log_likelihood: Callable[[Tensor], Tensor], log_e
 
     starts = np.random.default_rng(0).uniform([-1.5, -1.5, -2, -2], [1.5, 1.5, 0, 0], (24, 4))
     best = min(
-        (minimize(negative, start, jac=True, method="L-BFGS-B") for start in starts), key=lambda found: found.fun
+        (minimize(negative, start, jac=True, method="L-BFGS-B") for start in starts),
+        key=lambda found: found.fun,
     )
     factorised = best.x[None, :2], np.exp(best.x[None, 2:])
     return Problem(name, 1, 2, log_likelihood, log_evidence, -float(best.fun), factorised)

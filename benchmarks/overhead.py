@@ -33,7 +33,9 @@ seeds = [{seeds}]
 def seconds(*arguments: str, folder: Path) -> float:
     """Return the seconds of a command, which must succeed."""
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "bench_uq", *arguments], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench_uq", *arguments], cwd=folder, capture_output=True, text=True
+    )
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
     return time.perf_counter() - start
@@ -59,7 +61,10 @@ def stored(folder: Path, count: int) -> Path:
         for name in names:
             store.write_bytes(place.path / name, content)
         entries = {
-            name: {"sha256": store.sha256(place.path / name), "bytes": (place.path / name).stat().st_size}
+            name: {
+                "sha256": store.sha256(place.path / name),
+                "bytes": (place.path / name).stat().st_size,
+            }
             for name in (store.NETWORK, store.TRAINING, *names)
         }
         place.update(key=run.key, status="ok", reason=None, files=entries)
@@ -67,7 +72,9 @@ def stored(folder: Path, count: int) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
@@ -76,20 +83,36 @@ def main() -> None:
         help_ = [seconds("--help", folder=folder) for _ in range(arguments.rounds)]
         print(f"--help: {statistics.median(help_):.2f} s")
         suite = stored(folder, arguments.runs)
-        seen = [seconds("run", "--suite", suite.name, "--device", "cpu", "--no-score", folder=folder) for _ in range(3)]
-        print(f"a suite of {arguments.runs:,} stored runs is seen to be complete in {statistics.median(seen):.1f} s")
+        seen = [
+            seconds("run", "--suite", suite.name, "--device", "cpu", "--no-score", folder=folder)
+            for _ in range(3)
+        ]
+        print(
+            f"a suite of {arguments.runs:,} stored runs is seen to be complete in {statistics.median(seen):.1f} s"
+        )
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import bench_uq.execute, torch._dynamo, sklearn.datasets"], check=True)
+        subprocess.run(
+            [sys.executable, "-c", "import bench_uq.execute, torch._dynamo, sklearn.datasets"],
+            check=True,
+        )
         imports = time.perf_counter() - start
         folder = folder / "apart"  # from the stored ones, whose networks would be taken over
         folder.mkdir()
         wall = seconds("run", "--device", "cpu", "--jobs", "1", folder=folder)
-        records = [json.loads(path.read_text()) for path in folder.glob("results/quick/runs/*/run.json")]
-        work = sum(record["train_seconds"] + sum(record["predict_seconds"].values()) for record in records)
+        records = [
+            json.loads(path.read_text()) for path in folder.glob("results/quick/runs/*/run.json")
+        ]
+        work = sum(
+            record["train_seconds"] + sum(record["predict_seconds"].values()) for record in records
+        )
         score = seconds("score", folder=folder)
         rest = wall - work - imports - score
-        print(f"quick suite, one run at a time: {wall:.1f} s, of it {work:.1f} s training and predicting, about")
-        print(f"{imports:.1f} s imports and {score:.1f} s scoring in a process of its own; the rest {rest:.1f} s")
+        print(
+            f"quick suite, one run at a time: {wall:.1f} s, of it {work:.1f} s training and predicting, about"
+        )
+        print(
+            f"{imports:.1f} s imports and {score:.1f} s scoring in a process of its own; the rest {rest:.1f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -21,10 +21,26 @@ from bench_uq.report import html
 from bench_uq.report.frames import Results
 from benchmarks.synthetic import METHODS, plan_run
 
-METRICS = ("accuracy", "nll", "brier", "ece", "ece_if_calibrated", "adaptive_ece", "auroc_entropy", "entropy", "aurc")
+METRICS = (
+    "accuracy",
+    "nll",
+    "brier",
+    "ece",
+    "ece_if_calibrated",
+    "adaptive_ece",
+    "auroc_entropy",
+    "entropy",
+    "aurc",
+)
 DATASETS, CONDITIONS, LEVELS, SEEDS = 8, 5, 5, 3
 CLICKS = 15
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1300,900")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--window-size=1300,900",
+)
 #: Sort by a column again and again; times in milliseconds of layout and of painting.
 TIMED = """
 const [key, clicks, done] = arguments;
@@ -56,11 +72,27 @@ def results() -> Results:
     """Return results of 10 methods on 8 datasets in 25 places each, three seeds; no curves."""
     random = np.random.default_rng(0)
     datasets = [f"dataset-{place}" for place in range(DATASETS)]
-    runs = [plan_run(name, method, seed) for name in datasets for method in METHODS[:10] for seed in range(SEEDS)]
-    places = [(f"attack-{one}", float(level)) for one in range(CONDITIONS) for level in range(LEVELS)]
+    runs = [
+        plan_run(name, method, seed)
+        for name in datasets
+        for method in METHODS[:10]
+        for seed in range(SEEDS)
+    ]
+    places = [
+        (f"attack-{one}", float(level)) for one in range(CONDITIONS) for level in range(LEVELS)
+    ]
     scores = pd.DataFrame(
         [
-            (run["dataset"], run["method"], run["seed"], condition, level, metric, random.random(), run["run"])
+            (
+                run["dataset"],
+                run["method"],
+                run["seed"],
+                condition,
+                level,
+                metric,
+                random.random(),
+                run["run"],
+            )
             for run in runs
             for condition, level in places
             for metric in METRICS
@@ -69,7 +101,12 @@ def results() -> Results:
     )
     columns = [*COLUMNS["runs.csv"].split(), *LATER["runs.csv"].split()]
     table = pd.DataFrame(runs, columns=columns).assign(reason="", converged="True")
-    return Results("two-thousand", table, scores, pd.DataFrame(columns=COLUMNS["curves.csv"].split(), dtype=float))
+    return Results(
+        "two-thousand",
+        table,
+        scores,
+        pd.DataFrame(columns=COLUMNS["curves.csv"].split(), dtype=float),
+    )
 
 
 def main() -> None:
@@ -78,13 +115,17 @@ def main() -> None:
     options.binary_location = shutil.which("chromium") or ""
     for flag in FLAGS:
         options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=Service(executable_path=shutil.which("chromedriver")))
+    driver = webdriver.Chrome(
+        options=options, service=Service(executable_path=shutil.which("chromedriver"))
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "index.html")
         path.write_text(html.page(results()), encoding="utf-8")
         driver.get(path.as_uri())
         rows = driver.execute_script("return document.querySelectorAll('#scores tbody tr').length")
-        cells = driver.execute_script("return document.querySelectorAll('#scores tbody tr > *').length")
+        cells = driver.execute_script(
+            "return document.querySelectorAll('#scores tbody tr > *').length"
+        )
         print(f"{rows} rows, {cells} cells, {path.stat().st_size / 1e6:.1f} MB")
         print("column    laid out: median  longest    painted: median  longest   (ms)")
         for key in ("method", "accuracy", "nll"):

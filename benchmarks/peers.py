@@ -21,7 +21,9 @@ Make = Callable[..., nn.Module]
 SIZE = 60_000
 
 
-def lenet(conv: Make, linear: Make, shape: tuple[int, int, int], widths: tuple[int, int, int]) -> nn.Module:
+def lenet(
+    conv: Make, linear: Make, shape: tuple[int, int, int], widths: tuple[int, int, int]
+) -> nn.Module:
     """Return LeNet as tutorials write it, of any layers: convolution, ReLU, pooling, twice, and two dense layers."""
     channels, side = shape[0], shape[1]
     flat = widths[1] * (((side - 4) // 2 - 4) // 2) ** 2
@@ -99,7 +101,9 @@ class WithKL(nn.Module):
         return inputs, total
 
 
-def bayesian_torch_step(kind: str, inputs: Tensor, targets: Tensor, widths: tuple[int, int, int]) -> Callable[[], None]:
+def bayesian_torch_step(
+    kind: str, inputs: Tensor, targets: Tensor, widths: tuple[int, int, int]
+) -> Callable[[], None]:
     """Return a step of bayesian-torch; ``kind`` is Flipout or Reparameterization."""
     from bayesian_torch import layers
 

@@ -46,9 +46,7 @@ class Variant:
     hidden: int = 16
 
     def __str__(self) -> str:
-        return (
-            f"flows={self.flows} masks={self.masks} head={self.head} r={self.sees}{' hidden=50' * (self.hidden == 50)}"
-        )
+        return f"flows={self.flows} masks={self.masks} head={self.head} r={self.sees}{' hidden=50' * (self.hidden == 50)}"
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,9 @@ class Explicit(MNFLinear):
         inverse = (-0.5 * self.log_variance).exp()
         scaled = (weights * inverse).flatten(1)
         centres = (z[:, None, :] * self.mean * inverse).flatten(1)
-        squares = scaled.square().sum(-1)[:, None] + centres.square().sum(-1) - 2 * scaled @ centres.T
+        squares = (
+            scaled.square().sum(-1)[:, None] + centres.square().sum(-1) - 2 * scaled @ centres.T
+        )
         constant = 0.5 * (self.log_variance + LOG_2_PI).sum() + math.log(len(z))
         return torch.logsumexp(-0.5 * squares, 1) - constant
 
@@ -191,7 +191,9 @@ class Stack:
             likelihoods[indices] = problem.log_likelihood(weights[indices])
         return likelihoods - kl
 
-    def train(self, steps: int, count: int, only: Callable[[str], bool] = lambda name: True) -> None:
+    def train(
+        self, steps: int, count: int, only: Callable[[str], bool] = lambda name: True
+    ) -> None:
         """Maximise the bounds with ``count`` draws a step, in the parameters whose names pass."""
         trained = {name: values for name, values in self.parameters.items() if only(name)}
         rates = torch.tensor([[job.start.rate] for job in self.jobs], dtype=torch.float64)
@@ -199,7 +201,9 @@ class Stack:
         for step in range(steps):
             scale = 0.5 * (1 + math.cos(math.pi * step / steps))
             loss = -self.bounds(count).mean(1).sum()
-            gradients = torch.autograd.grad(loss, list(trained.values()), allow_unused=True, materialize_grads=True)
+            gradients = torch.autograd.grad(
+                loss, list(trained.values()), allow_unused=True, materialize_grads=True
+            )
             with torch.no_grad():
                 gradient = torch.cat([values.flatten(1) for values in gradients], 1)
                 first = 0.9 * first + 0.1 * gradient
@@ -215,7 +219,9 @@ class Stack:
         """Return one of the layers."""
         job = self.jobs[index]
         layer = Explicit(job.problem, self.variant, job.start)
-        layer.load_state_dict({name: values[index] for name, values in (self.parameters | self.buffers).items()})
+        layer.load_state_dict(
+            {name: values[index] for name, values in (self.parameters | self.buffers).items()}
+        )
         return layer.requires_grad_(False)
 
     def became(self, variant: Variant) -> Stack:
@@ -235,7 +241,9 @@ def is_of_q(name: str) -> bool:
     return name.startswith(("mean", "weight_log_variance", "z_", "flow_q"))
 
 
-def evaluate(layer: Explicit, problem: Problem, count: int = 100_000, inner: int = 10_000) -> dict[str, float]:
+def evaluate(
+    layer: Explicit, problem: Problem, count: int = 100_000, inner: int = 10_000
+) -> dict[str, float]:
     """Return the bound with the layer's r and with r exact, and their standard errors, in nats."""
     with torch.no_grad():
         parts = []
@@ -265,7 +273,9 @@ def check(layer: Explicit, count: int = 20_000) -> None:
         ours = layer(count)[1]
         theirs = torch.vmap(lambda _: layer.kl(), randomness="different")(torch.empty(count))
     error = ((ours.var() + theirs.var()) / count).sqrt()
-    assert (ours.mean() - theirs.mean()).abs() < 5 * error, f"{ours.mean()} is not {theirs.mean()} +- {error}"
+    assert (ours.mean() - theirs.mean()).abs() < 5 * error, (
+        f"{ours.mean()} is not {theirs.mean()} +- {error}"
+    )
 
 
 def rows(stack: Stack, label: str) -> Iterator[dict[str, Any]]:
@@ -298,22 +308,35 @@ COLUMNS = {
 def draw(problems: list[Problem], layers: dict[tuple[str, str], Explicit], path: Path) -> None:
     """Draw each posterior with 300 draws of mean-field's best q and of the learned q(W) with the highest bound."""
     matplotlib.use("Agg")
-    figure, axes = plt.subplots(len(problems), 1 + len(COLUMNS), figsize=(9, 6.6), layout="constrained")
+    figure, axes = plt.subplots(
+        len(problems), 1 + len(COLUMNS), figsize=(9, 6.6), layout="constrained"
+    )
     for row, problem in zip(axes, problems, strict=True):
         means, stds = problem.factorised
         torch.manual_seed(5)
-        samples = {"mean-field": torch.from_numpy(means + stds * torch.randn(300, *means.shape).numpy())}
+        samples = {
+            "mean-field": torch.from_numpy(means + stds * torch.randn(300, *means.shape).numpy())
+        }
         with torch.no_grad():
-            samples |= {title: layers[problem.name, label](300)[0] for label, title in COLUMNS.items()}
+            samples |= {
+                title: layers[problem.name, label](300)[0] for label, title in COLUMNS.items()
+            }
         width = 1.0 if problem.name.startswith("regression") else 3.0
         centre = means[0] if width == 1 else np.zeros(2)
-        lines = [torch.linspace(middle - width, middle + width, 241, dtype=torch.float64) for middle in centre]
+        lines = [
+            torch.linspace(middle - width, middle + width, 241, dtype=torch.float64)
+            for middle in centre
+        ]
         grid = torch.stack(torch.meshgrid(*lines, indexing="ij"), -1)
         log_posterior = problem.log_likelihood(grid[:, :, None, :]) - 0.5 * grid.square().sum(-1)
         height = (log_posterior - log_posterior.max()).exp().T
         for panel, (title, drawn) in zip(row, samples.items(), strict=True):
-            panel.contourf(*lines, height, levels=[0.01, 0.05, 0.15, 0.4, 0.7, 1.01], cmap="Greys", alpha=0.7)
-            panel.scatter(drawn[:, 0, 0], drawn[:, 0, 1], s=3, color="tab:red", alpha=0.6, linewidths=0)
+            panel.contourf(
+                *lines, height, levels=[0.01, 0.05, 0.15, 0.4, 0.7, 1.01], cmap="Greys", alpha=0.7
+            )
+            panel.scatter(
+                drawn[:, 0, 0], drawn[:, 0, 1], s=3, color="tab:red", alpha=0.6, linewidths=0
+            )
             panel.set(xlim=lines[0][[0, -1]].tolist(), ylim=lines[1][[0, -1]].tolist())
             panel.set_xlabel("$w_1$", labelpad=-2)
             if problem is problems[0]:
@@ -335,7 +358,9 @@ def main() -> None:
     large = [regression(5, 1), regression(2, 10), regression(5, 10)]
     for problem in (*small, *large):
         known = f"evidence {problem.log_evidence:.3f}, mean-field {problem.mean_field:.3f}"
-        print(f"{problem.name}: {known}, z Gaussian {problem.gaussian_z or math.nan:.3f}", flush=True)
+        print(
+            f"{problem.name}: {known}, z Gaussian {problem.gaussian_z or math.nan:.3f}", flush=True
+        )
     found: list[dict[str, Any]] = []
     drawn: dict[tuple[str, str], Explicit] = {}
     clock = time.perf_counter()
@@ -349,14 +374,25 @@ def main() -> None:
             writer = csv.DictWriter(file, found[0])
             writer.writeheader()
             writer.writerows(found)
-        print(f"{label}, {stack.jobs[0].problem.name} and so on: {time.perf_counter() - clock:.0f} s", flush=True)
+        print(
+            f"{label}, {stack.jobs[0].problem.name} and so on: {time.perf_counter() - clock:.0f} s",
+            flush=True,
+        )
 
     def jobs(problems: list[Problem], starts: tuple[Start, ...]) -> list[Job]:
-        return [Job(problem, start, seed) for problem in problems for start in starts for seed in range(SEEDS)]
+        return [
+            Job(problem, start, seed)
+            for problem in problems
+            for start in starts
+            for seed in range(SEEDS)
+        ]
 
     for problems, variants in [(small, VARIANTS), *(([problem], FEWER) for problem in large)]:
         for variant in variants:
-            stack = Stack(jobs(problems, STARTS if problems is small and variant in OFTEN else STARTS[:2]), variant)
+            stack = Stack(
+                jobs(problems, STARTS if problems is small and variant in OFTEN else STARTS[:2]),
+                variant,
+            )
             # Other z of a step stand for q(z) where r is exact: more of them come nearer to it.
             stack.train(arguments.steps, arguments.draws * (4 if variant.sees == "exact" else 1))
             keep(stack, str(variant))

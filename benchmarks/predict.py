@@ -41,7 +41,9 @@ def ours(full: str, data: Resident, draws: int) -> tuple[nn.Module, Callable[[],
     return net, lambda: predict(model, data, len(data), draws, labelled=False)
 
 
-def one_by_one(net: nn.Module, data: Resident, draws: int, layout: torch.memory_format) -> Callable[[], None]:
+def one_by_one(
+    net: nn.Module, data: Resident, draws: int, layout: torch.memory_format
+) -> Callable[[], None]:
     """Return the average of so many passes, one after the other."""
     batches = [data.take(slice(start, start + BLOCK))[0] for start in range(0, len(data), BLOCK)]
     batches = [inputs.clone(memory_format=layout) for inputs in batches]
@@ -59,11 +61,17 @@ def one_by_one(net: nn.Module, data: Resident, draws: int, layout: torch.memory_
 def with_dropout(device: torch.device) -> nn.Module:
     """Return plain LeNet with nn.Dropout before both dense layers, left on as for training."""
     stages = list(peers.plain((1, 28, 28), WIDTHS["lenet"]))  # type: ignore[arg-type]
-    return nn.Sequential(*stages[:7], nn.Dropout(0.5), *stages[7:9], nn.Dropout(0.5), stages[9]).to(device).train()
+    return (
+        nn.Sequential(*stages[:7], nn.Dropout(0.5), *stages[7:9], nn.Dropout(0.5), stages[9])
+        .to(device)
+        .train()
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--images", type=int, default=384)

@@ -14,15 +14,28 @@ import tempfile
 import time
 from pathlib import Path
 
-PARTS = {"tables, page and summary": "latex,html,markdown", "all figures, three formats": "pdf,png,svg"}
+PARTS = {
+    "tables, page and summary": "latex,html,markdown",
+    "all figures, three formats": "pdf,png,svg",
+}
 
 
 def seconds_and_memory(root: Path, formats: str) -> tuple[float, float]:
     """Return how long one report took, and how many MB it held at most."""
-    command = [sys.executable, "-m", "bench_uq", "report", "--suite", "thousand", "--formats", formats]
+    command = [
+        sys.executable,
+        "-m",
+        "bench_uq",
+        "report",
+        "--suite",
+        "thousand",
+        "--formats",
+        formats,
+    ]
     start = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "--results", str(root), "--reports", str(root / "reports")], stdout=subprocess.DEVNULL
+        [*command, "--results", str(root), "--reports", str(root / "reports")],
+        stdout=subprocess.DEVNULL,
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -37,13 +50,18 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         # In a process of its own: what this one holds would count as the peak of its children.
-        subprocess.run([sys.executable, "-m", "benchmarks.synthetic", str(Path(folder) / "thousand")], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.synthetic", str(Path(folder) / "thousand")],
+            check=True,
+        )
         for title, formats in PARTS.items():
             taken = [seconds_and_memory(Path(folder), formats) for _ in range(rounds)]
             times = sorted(seconds for seconds, _ in taken)
             spread = f"{times[0]:.1f}–{times[-1]:.1f}"
             memory = max(memory for _, memory in taken)
-            print(f"{title:<28} median {statistics.median(times):.1f} s ({spread}, {rounds} rounds), {memory:.0f} MB")
+            print(
+                f"{title:<28} median {statistics.median(times):.1f} s ({spread}, {rounds} rounds), {memory:.0f} MB"
+            )
 
 
 if __name__ == "__main__":

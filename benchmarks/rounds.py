@@ -47,11 +47,16 @@ def interleaved(
     """Return the seconds of each subject, one mapping a round."""
     for work in subjects.values():
         seconds_of(work, warm_up)
-    return [{name: seconds_of(work, repeats) for name, work in subjects.items()} for _ in range(rounds)]
+    return [
+        {name: seconds_of(work, repeats) for name, work in subjects.items()} for _ in range(rounds)
+    ]
 
 
 def rows(
-    benchmark: str, measured: Sequence[Mapping[str, float]], against: Mapping[str, str], device: str = "cpu"
+    benchmark: str,
+    measured: Sequence[Mapping[str, float]],
+    against: Mapping[str, str],
+    device: str = "cpu",
 ) -> list[Row]:
     """Return a row for each subject that is held against another one."""
     made = []
@@ -59,7 +64,18 @@ def rows(
         ratios = [one[name] / one[other] for one in measured]
         median = 1000 * statistics.median(one[name] for one in measured)
         where = (len(measured), device, torch.get_num_threads(), torch.__version__)
-        made.append(Row(benchmark, name, other, statistics.median(ratios), min(ratios), max(ratios), median, *where))
+        made.append(
+            Row(
+                benchmark,
+                name,
+                other,
+                statistics.median(ratios),
+                min(ratios),
+                max(ratios),
+                median,
+                *where,
+            )
+        )
     return made
 
 
@@ -67,9 +83,15 @@ def show(made: Sequence[Row], limits: Mapping[tuple[str, str], float] | None = N
     """Print rows as a table; ``limits`` are what a subject is to stay below, by itself and what it is held against."""
     for row in made:
         limit = (limits or {}).get((row.subject, row.against))
-        aim = "" if limit is None else f"  at most {limit:.2f}: {'yes' if row.ratio <= limit else 'NO'}"
+        aim = (
+            ""
+            if limit is None
+            else f"  at most {limit:.2f}: {'yes' if row.ratio <= limit else 'NO'}"
+        )
         spread = f"({row.lowest:.2f} to {row.highest:.2f})"
-        print(f"{row.subject:42} {row.milliseconds:10.2f} ms  {row.ratio:6.3f} x {row.against:28} {spread:16}{aim}")
+        print(
+            f"{row.subject:42} {row.milliseconds:10.2f} ms  {row.ratio:6.3f} x {row.against:28} {spread:16}{aim}"
+        )
 
 
 def write(path: Path, made: Sequence[Row]) -> None:

@@ -40,11 +40,16 @@ def training(full: str, times: int = 1, **changes: int) -> Callable[[], None]:
     """Return a training of two epochs, the data repeated so often and some options of the method changed."""
     task, examples = digits()
     method = dataclasses.replace(Plugins().spec("method", full).value, **changes)
-    more = Examples(np.concatenate([examples.inputs] * times), np.concatenate([examples.targets] * times))
+    more = Examples(
+        np.concatenate([examples.inputs] * times), np.concatenate([examples.targets] * times)
+    )
     settings = Settings(epochs=2)
 
     def work() -> None:
-        data = (Resident(more, torch.device("cpu"), settings.batch), Resident(more[:100], torch.device("cpu"), 100))
+        data = (
+            Resident(more, torch.device("cpu"), settings.batch),
+            Resident(more[:100], torch.device("cpu"), 100),
+        )
         train(method, task, data, settings, 0)
 
     return work
@@ -75,7 +80,9 @@ def predicting(full: str, draws: int) -> Callable[[], None]:
     """Return a prediction of 512 images with so many draws."""
     task, examples = digits()
     method = Plugins().spec("method", full).value
-    model = Trained(method, task, nn.ModuleList([build(method, task, torch.device("cpu")).eval()]), 0)
+    model = Trained(
+        method, task, nn.ModuleList([build(method, task, torch.device("cpu")).eval()]), 0
+    )
     data = Resident(examples[:512], torch.device("cpu"), 128)
     return lambda: predict(model, data, len(data), draws, labelled=False) and None
 
@@ -89,7 +96,9 @@ GROWING: dict[tuple[str, str, int], Callable[[int], Callable[[], None]]] = {
     ("members", "ensemble", 1): lambda factor: training("ensemble", members=factor),
     ("training examples", "map", 1437): lambda factor: training("map", times=factor),
     ("training examples", "mnf", 1437): lambda factor: training("mnf", times=factor),
-    ("draws", "dropout[where=last]", 25): lambda factor: predicting("dropout[where=last]", 25 * factor),
+    ("draws", "dropout[where=last]", 25): lambda factor: predicting(
+        "dropout[where=last]", 25 * factor
+    ),
     ("draws", "dropout", 25): lambda factor: predicting("dropout", 25 * factor),
     ("draws", "mean-field", 25): lambda factor: predicting("mean-field", 25 * factor),
     ("draws", "mnf", 25): lambda factor: predicting("mnf", 25 * factor),
@@ -97,7 +106,9 @@ GROWING: dict[tuple[str, str, int], Callable[[int], Callable[[], None]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/scale.csv"))
@@ -108,14 +119,27 @@ def main() -> None:
         f"digits, {arguments.threads} threads, torch {torch.__version__}: milliseconds at 1, 2, 4 and 8 times the size"
     )
     for (what, method, start), work in GROWING.items():
-        measured = rounds.interleaved({str(factor): work(factor) for factor in FACTORS}, arguments.rounds)
-        medians = [1000 * statistics.median(one[str(factor)] for one in measured) for factor in FACTORS]
+        measured = rounds.interleaved(
+            {str(factor): work(factor) for factor in FACTORS}, arguments.rounds
+        )
+        medians = [
+            1000 * statistics.median(one[str(factor)] for one in measured) for factor in FACTORS
+        ]
         slope = float(np.polyfit(np.log(FACTORS), np.log(medians), 1)[0])
-        print(f"{what:18} {method:20} " + " ".join(f"{value:8.1f}" for value in medians) + f"   exponent {slope:.2f}")
-        lines += [[what, method, start * factor, median] for factor, median in zip(FACTORS, medians, strict=True)]
+        print(
+            f"{what:18} {method:20} "
+            + " ".join(f"{value:8.1f}" for value in medians)
+            + f"   exponent {slope:.2f}"
+        )
+        lines += [
+            [what, method, start * factor, median]
+            for factor, median in zip(FACTORS, medians, strict=True)
+        ]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     with arguments.out.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([["what", "method", "size", "milliseconds"], *lines])
+        csv.writer(file, lineterminator="\n").writerows(
+            [["what", "method", "size", "milliseconds"], *lines]
+        )
     print(f"written: {arguments.out}")
 
 

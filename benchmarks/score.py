@@ -30,7 +30,10 @@ def predictions(count: int, classes: int, sharpness: float, seed: int) -> Predic
     probs = np.exp(logits - logits.max(1, keepdims=True))
     probs /= probs.sum(1, keepdims=True)
     entropy = -(probs * np.log(probs + 1e-12)).sum(1)
-    density, distance = np.log(probs[np.arange(count), targets]), rng.random(count, dtype=np.float32)
+    density, distance = (
+        np.log(probs[np.arange(count), targets]),
+        rng.random(count, dtype=np.float32),
+    )
     arrays = {"probs": probs, "targets": targets, "log_density": density, "distance": distance}
     return Predictions({**arrays, "draw_entropy": (0.9 * entropy).astype(np.float32)})
 
@@ -44,7 +47,9 @@ def everything(shown: Predictions, clean: Predictions | None) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--examples", type=int, default=1_000_000)
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=5)
@@ -62,7 +67,9 @@ def main() -> None:
         subjects["torchmetrics ECE"] = torchmetrics_ece(clean)
     measured = rounds.interleaved(subjects, arguments.rounds)
     made = rounds.rows("score", measured, dict.fromkeys(subjects, "netcal ECE"))
-    print(f"{arguments.examples:,} predictions of {arguments.classes} classes, numpy {np.__version__}")
+    print(
+        f"{arguments.examples:,} predictions of {arguments.classes} classes, numpy {np.__version__}"
+    )
     rounds.show(made)
     rounds.write(arguments.out, made)
 
@@ -80,7 +87,9 @@ def torchmetrics_ece(shown: Predictions) -> Callable[[], object]:
     from torchmetrics.functional.classification import multiclass_calibration_error
 
     probs, targets = torch.from_numpy(shown["probs"]), torch.from_numpy(shown["targets"])
-    return lambda: multiclass_calibration_error(probs, targets, num_classes=probs.shape[1], n_bins=15)
+    return lambda: multiclass_calibration_error(
+        probs, targets, num_classes=probs.shape[1], n_bins=15
+    )
 
 
 if __name__ == "__main__":

@@ -54,12 +54,17 @@ def subjects(task: Task, batch: int, device: str) -> dict[str, Callable[[], None
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (max(batch, 2048), *task.input_shape), dtype=np.uint8)
     labels = rng.integers(0, 10, len(images))
-    data, widths = Resident(Examples(images[:batch], labels[:batch]), torch.device(device), batch), WIDTHS[task.network]
+    data, widths = (
+        Resident(Examples(images[:batch], labels[:batch]), torch.device(device), batch),
+        WIDTHS[task.network],
+    )
     inputs, targets = data.take(slice(None))
     inputs = inputs.clone(memory_format=torch.contiguous_format)
     steps = {
         "plain": peers.plain_step(inputs, targets, widths),
-        "plain loop": peers.loop_step(torch.from_numpy(images), torch.from_numpy(labels), batch, widths, device),
+        "plain loop": peers.loop_step(
+            torch.from_numpy(images), torch.from_numpy(labels), batch, widths, device
+        ),
     }
     if peers.installed("bayesian_torch"):
         steps[FLIPOUT] = peers.bayesian_torch_step("Flipout", inputs, targets, widths)
@@ -68,11 +73,15 @@ def subjects(task: Task, batch: int, device: str) -> dict[str, Callable[[], None
         )
     if peers.installed("blitz"):
         steps["blitz"] = peers.blitz_step(inputs, targets, widths)
-    return steps | {name: our_step(Plugins().spec("method", name).value, task, data) for name in METHODS}
+    return steps | {
+        name: our_step(Plugins().spec("method", name).value, task, data) for name in METHODS
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=128)
@@ -92,7 +101,9 @@ def main() -> None:
                 pairs = dict.fromkeys(("mean-field", "mnf"), FLIPOUT)
                 own += rounds.rows(f"step {task.network}", measured, pairs, arguments.device)
             where = f"{arguments.device}, {arguments.threads} threads, torch {torch.__version__}"
-            print(f"{task.network} {'-'.join(map(str, WIDTHS[task.network]))}, batch {arguments.batch}, {where}")
+            print(
+                f"{task.network} {'-'.join(map(str, WIDTHS[task.network]))}, batch {arguments.batch}, {where}"
+            )
             rounds.show(own, LIMITS if task is TASK else None)
             made += own
     rounds.write(arguments.out, made)

@@ -18,11 +18,24 @@ from bench_uq.plan import Run, Shown, plan_entry
 EXAMPLES, CLASSES, FEATURES, EPOCHS = 100, 10, 16, 20
 DATASETS = ("first", "second", "third", "fourth")
 METHODS = (
-    *("map", "dropout", "dropout[rate=0.1]", "dropout[rate=0.3]", "ensemble", "ensemble[members=3]"),
+    *(
+        "map",
+        "dropout",
+        "dropout[rate=0.1]",
+        "dropout[rate=0.3]",
+        "ensemble",
+        "ensemble[members=3]",
+    ),
     *("mean-field", "mean-field[prior=log-uniform]", "mnf", "mnf[flows=4]"),
 )
 LEVELS = (0.1, 0.2, 0.3)
-ENVIRONMENT = {"device": "cpu", "processor": "simulated", "python": "3.11", "system": "Linux x86_64", "torch": "2.15"}
+ENVIRONMENT = {
+    "device": "cpu",
+    "processor": "simulated",
+    "python": "3.11",
+    "system": "Linux x86_64",
+    "torch": "2.15",
+}
 SUITE = """description = "Runs that were never made"
 methods = {methods}
 datasets = {datasets}
@@ -39,7 +52,11 @@ def write_suite(folder: Path, runs: int) -> Path:
     """Write a suite of so many runs, ten methods on four datasets of a few examples each, and return its file."""
     for place, name in enumerate((*DATASETS, "unseen")):
         random = np.random.default_rng(place)
-        splits = {"test": 10 * EXAMPLES} if name == "unseen" else {"train": 2 * EXAMPLES, "test": EXAMPLES}
+        splits = (
+            {"test": 10 * EXAMPLES}
+            if name == "unseen"
+            else {"train": 2 * EXAMPLES, "test": EXAMPLES}
+        )
         arrays: dict[str, np.ndarray] = {}
         for split, count in splits.items():
             arrays[f"x_{split}"] = random.random((count, FEATURES), np.float32)
@@ -53,13 +70,18 @@ def write_suite(folder: Path, runs: int) -> Path:
         "levels": list(LEVELS),
     }
     suite = folder / "many.toml"
-    suite.write_text(SUITE.format(**{name: json.dumps(value) for name, value in facts.items()}), encoding="utf-8")
+    suite.write_text(
+        SUITE.format(**{name: json.dumps(value) for name, value in facts.items()}), encoding="utf-8"
+    )
     return suite
 
 
 def store_runs(runs: Sequence[Run], folder: Path, command: str = "bench-uq run") -> None:
     """Store the plan and all files and records that runs are asked for, but for those that have a record."""
-    entries = {f"{run.method}|{run.dataset}|{run.seed}": plan_entry(run) | {"command": command} for run in runs}
+    entries = {
+        f"{run.method}|{run.dataset}|{run.seed}": plan_entry(run) | {"command": command}
+        for run in runs
+    }
     store.merge_plan(folder, entries, description="Runs that were never made")
     for run in runs:
         place = store.run_folder(folder, run.name).path
@@ -76,23 +98,49 @@ def store_run(run: Run, place: Path) -> None:
     for name, content in files.items():
         (place / name).write_bytes(content)
     record = {
-        **{"schema": 1, "run": run.name, "method": run.method, "method_full": run.method_full, "key": run.key},
-        **{"dataset": run.dataset, "dataset_full": run.dataset_full, "seed": run.seed, "identity": dict(run.identity)},
-        **{"settings": dict(run.settings), "status": "ok", "reason": None, "converged": True, "parameters": 500},
-        **{"train_seconds": 3.0 + random.random(), "peak_memory": 500_000_000, "environment": ENVIRONMENT},
+        **{
+            "schema": 1,
+            "run": run.name,
+            "method": run.method,
+            "method_full": run.method_full,
+            "key": run.key,
+        },
+        **{
+            "dataset": run.dataset,
+            "dataset_full": run.dataset_full,
+            "seed": run.seed,
+            "identity": dict(run.identity),
+        },
+        **{
+            "settings": dict(run.settings),
+            "status": "ok",
+            "reason": None,
+            "converged": True,
+            "parameters": 500,
+        },
+        **{
+            "train_seconds": 3.0 + random.random(),
+            "peak_memory": 500_000_000,
+            "environment": ENVIRONMENT,
+        },
         "predict_seconds": {shown.file: random.random() for shown in run.shown},
         "files": {
             name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
             for name, content in files.items()
         },
     }
-    (place / store.RECORD).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (place / store.RECORD).write_text(
+        json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    )
 
 
 def training(random: np.random.Generator) -> bytes:
     """Return the curves of a training as they are stored."""
     nll = 2 * np.exp(-np.arange(EPOCHS) / 4) + 0.1 * random.random(EPOCHS)
-    rows = [f"0,{epoch},{value + 0.1!r},{value!r},0.1,0.05" for epoch, value in enumerate(nll.tolist(), start=1)]
+    rows = [
+        f"0,{epoch},{value + 0.1!r},{value!r},0.1,0.05"
+        for epoch, value in enumerate(nll.tolist(), start=1)
+    ]
     return "\n".join(["member,epoch,loss,nll,kl,seconds", *rows, ""]).encode()
 
 

@@ -34,9 +34,31 @@ from benchmarks.stored_suites import store_runs, write_suite
 SUITE = ("--suite", "many.toml")
 #: Stages in their order, as arguments of Python; each needs what those before it wrote.
 STAGES: Mapping[str, tuple[str, ...]] = {
-    "start": ("-m", "bench_uq", "run", *SUITE, "--data-dir", "data", "--device", "cpu", "--seeds", "0", "--no-score"),
+    "start": (
+        "-m",
+        "bench_uq",
+        "run",
+        *SUITE,
+        "--data-dir",
+        "data",
+        "--device",
+        "cpu",
+        "--seeds",
+        "0",
+        "--no-score",
+    ),
     "plan": ("-m", "benchmarks.suite_size", "--plan-only"),
-    "scan": ("-m", "bench_uq", "run", *SUITE, "--data-dir", "data", "--device", "cpu", "--no-score"),
+    "scan": (
+        "-m",
+        "bench_uq",
+        "run",
+        *SUITE,
+        "--data-dir",
+        "data",
+        "--device",
+        "cpu",
+        "--no-score",
+    ),
     "score": ("-m", "bench_uq", "score", *SUITE),
     "score again": ("-m", "bench_uq", "score", *SUITE),
     "tables, page": ("-m", "bench_uq", "report", *SUITE, "--formats", "latex,markdown,html"),
@@ -83,9 +105,14 @@ print(code, time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHIL
 def cost(arguments: Sequence[str], folder: Path) -> Cost:
     """Return what a command of Python took, which must succeed."""
     source = str(Path(__file__).resolve().parents[1])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")]),
+    }
     command = [sys.executable, "-S", "-c", LAUNCHER, sys.executable, *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
     code, seconds, memory = done.stdout.split()
     if int(code):
         raise SystemExit(f"{' '.join(arguments)}\n{(folder / 'stderr.txt').read_text()}")
@@ -111,7 +138,10 @@ def measure(folder: Path, sizes: Sequence[int]) -> Measured:
         for stage, arguments in STAGES.items():
             one = cost(arguments, folder)
             found[stage, runs] = (one.seconds, one.memory)
-            print(f"{runs:>7,}  {stage:13} {one.seconds:8.1f} s {one.memory / 1e6:8.0f} MB", flush=True)
+            print(
+                f"{runs:>7,}  {stage:13} {one.seconds:8.1f} s {one.memory / 1e6:8.0f} MB",
+                flush=True,
+            )
     return found
 
 
@@ -130,9 +160,14 @@ def show(found: Measured) -> None:
     print(f"| stage | {' | '.join(f'{runs:,} runs' for runs in sizes)} | exponent |")
     print(f"|---|{'---:|' * (len(sizes) + 1)}")
     for stage in STAGES:
-        cells = [f"{found[stage, runs][0]:.1f} s, {found[stage, runs][1] / 1e6:,.0f} MB" for runs in sizes]
+        cells = [
+            f"{found[stage, runs][0]:.1f} s, {found[stage, runs][1] / 1e6:,.0f} MB"
+            for runs in sizes
+        ]
         slope = exponent(found, stage)
-        print(f"| {TITLES[stage]} | {' | '.join(cells)} | {'–' if math.isnan(slope) else f'{slope:.2f}'} |")
+        print(
+            f"| {TITLES[stage]} | {' | '.join(cells)} | {'–' if math.isnan(slope) else f'{slope:.2f}'} |"
+        )
     worst = max(found.items(), key=lambda one: one[1][1])
     print(f"most memory: {worst[1][1] / 1e6:,.0f} MB ({TITLES[worst[0][0]]}, {worst[0][1]:,} runs)")
 
@@ -140,7 +175,10 @@ def show(found: Measured) -> None:
 def write(found: Measured, path: Path) -> None:
     """Write what was measured."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [[stage, runs, round(seconds, 2), round(memory / 1e6)] for (stage, runs), (seconds, memory) in found.items()]
+    rows = [
+        [stage, runs, round(seconds, 2), round(memory / 1e6)]
+        for (stage, runs), (seconds, memory) in found.items()
+    ]
     with path.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
     print(f"written: {path}")
@@ -150,7 +188,10 @@ def read(path: Path) -> Measured:
     """Return what was measured before."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return {(row["stage"], int(row["runs"])): (float(row["seconds"]), 1e6 * float(row["megabytes"])) for row in rows}
+    return {
+        (row["stage"], int(row["runs"])): (float(row["seconds"]), 1e6 * float(row["megabytes"]))
+        for row in rows
+    }
 
 
 def draw(found: Measured, path: Path) -> None:
@@ -176,7 +217,13 @@ def draw(found: Measured, path: Path) -> None:
                 color=color,
                 va="center",
                 fontsize=9,
-                arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3},
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": color,
+                    "linewidth": 0.6,
+                    "shrinkA": 0,
+                    "shrinkB": 3,
+                },
             )
         axes.set(xscale="log", yscale="log", xlabel="runs in the suite")
         axes.set_xticks(sizes, [f"{runs:,}" for runs in sizes])
@@ -186,11 +233,22 @@ def draw(found: Measured, path: Path) -> None:
     first = 0.6 * min(found[stage, sizes[0]][0] for stage in stages)
     last = first * sizes[-1] / sizes[0]
     panels[0].plot([sizes[0], sizes[-1]], [first, last], color="#bbbbbb", linewidth=0.8, zorder=0)
-    panels[0].annotate("slope 1", (sizes[0], first), (0, -11), textcoords="offset points", color="#777777", fontsize=9)
+    panels[0].annotate(
+        "slope 1",
+        (sizes[0], first),
+        (0, -11),
+        textcoords="offset points",
+        color="#777777",
+        fontsize=9,
+    )
     panels[0].yaxis.set_major_formatter("{x:g} s")
     panels[1].axhline(MOST_MEMORY / 1e6, color="#bbbbbb", linewidth=0.8, zorder=0)
-    panels[1].annotate("limit: 2 GB", (sizes[0], 2000), (0, 3), textcoords="offset points", color="#777777")
-    panels[1].set_yticks([100, 200, 500, 1000, 2000], ["100 MB", "200 MB", "500 MB", "1 GB", "2 GB"])
+    panels[1].annotate(
+        "limit: 2 GB", (sizes[0], 2000), (0, 3), textcoords="offset points", color="#777777"
+    )
+    panels[1].set_yticks(
+        [100, 200, 500, 1000, 2000], ["100 MB", "200 MB", "500 MB", "1 GB", "2 GB"]
+    )
     bare(panels[0], "seconds of each stage, start-up included")
     bare(panels[1], "most memory held")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -199,8 +257,12 @@ def draw(found: Measured, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", default="1000,2000,5000,10000", help="multiples of 40, with commas between them")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--runs", default="1000,2000,5000,10000", help="multiples of 40, with commas between them"
+    )
     parser.add_argument("--folder", type=Path, help="kept afterwards; left out: a temporary one")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/suite-size.csv"))
     parser.add_argument("--figure", type=Path, default=Path("docs/figures/scale-of-suites.png"))

@@ -79,8 +79,14 @@ def write_results(
     for name, rows in tables.items():
         write_table(folder / name, rows)
     (folder / "environment.json").write_text(json.dumps([{"id": "0123abcd", **ENVIRONMENT}]))
-    shown = ["clean", *unseen, *(f"{attack}@{level!r}" for attack in attacks for level in levels_of(attack))]
-    images = [run for run in tables["runs.csv"] if run["dataset"] in datasets and run["status"] == "ok"]
+    shown = [
+        "clean",
+        *unseen,
+        *(f"{attack}@{level!r}" for attack in attacks for level in levels_of(attack)),
+    ]
+    images = [
+        run for run in tables["runs.csv"] if run["dataset"] in datasets and run["status"] == "ok"
+    ]
     write_examples(folder / "examples.npz", images, shown)
     return folder
 
@@ -98,7 +104,9 @@ def write_examples(path: Path, runs: Rows, shown: Iterable[str]) -> None:
     for (dataset, method), run in sorted(first.items()):
         for where, inputs in images.items():
             condition, level = _place(where)
-            place = "|".join([dataset, method, str(run["seed"]), condition, "" if level is None else repr(level)])
+            place = "|".join(
+                [dataset, method, str(run["seed"]), condition, "" if level is None else repr(level)]
+            )
             arrays[f"{place}|inputs"] = inputs
             arrays[f"{place}|probs"] = _said(method, condition, level)
             if condition == "clean" or level is not None:
@@ -134,7 +142,11 @@ def _said(method: str, condition: str, level: float | None) -> np.ndarray:
     random = _random("logits", method, condition)
     logits = random.random((8, CLASSES))
     wrong = random.integers(0, CLASSES, 8)
-    sharp = 2 if condition != "clean" and level is None else 8 * (1 - 0.5 * _character(method)[0] * stress)
+    sharp = (
+        2
+        if condition != "clean" and level is None
+        else 8 * (1 - 0.5 * _character(method)[0] * stress)
+    )
     logits[range(8), range(8)] += 1.2 * np.cos(np.pi * stress) + 0.2
     logits[range(8), wrong] += 1.3 * stress
     logits[range(8), (wrong + 3) % CLASSES] += 1.5 * np.sin(np.pi * stress)
@@ -178,12 +190,19 @@ def _random(*key: object) -> np.random.Generator:
 
 def _character(method: str) -> tuple[float, float]:
     """Return how much a method knows of what it does not know, and by how much it is overconfident."""
-    known = {"map": (0.1, 0.06), "dropout": (0.35, 0.03), "ensemble": (0.5, -0.12), "mean-field": (0.6, 0.01)}
+    known = {
+        "map": (0.1, 0.06),
+        "dropout": (0.35, 0.03),
+        "ensemble": (0.5, -0.12),
+        "mean-field": (0.6, 0.01),
+    }
     random = _random("character", method)
     return known.get(method, (random.uniform(0.2, 1), random.uniform(-0.04, 0.05)))
 
 
-def _classification(tables: dict[str, Rows], run: dict[str, Any], unseen: list[str], attacks: list[str]) -> None:
+def _classification(
+    tables: dict[str, Rows], run: dict[str, Any], unseen: list[str], attacks: list[str]
+) -> None:
     caution, surplus = _character(run["method"])
     clean, correct = _shown(run, 0.13, surplus, "clean")
     _add(tables, run, ("clean", ""), *_measured(clean, correct, clean))
@@ -194,13 +213,17 @@ def _classification(tables: dict[str, Rows], run: dict[str, Any], unseen: list[s
         for level in levels_of(name):
             stress = 0.5 * level / levels_of(name)[-1]
             spread = 0.13 + (1.5 if name == "fgsm" else 1.0) * caution * stress
-            entropy, correct = _shown(run, spread, surplus, "clean", fooled=min(0.9, 3 * stress * (1.2 - caution / 2)))
+            entropy, correct = _shown(
+                run, spread, surplus, "clean", fooled=min(0.9, 3 * stress * (1.2 - caution / 2))
+            )
             scores, curves = _measured(entropy, correct, clean)
             _add(tables, run, (name, level), scores | {"unmoved": float(level == 0)}, curves)
     _add(tables, run, ("train", ""), {}, _training(run))
 
 
-def _shown(run: dict[str, Any], spread: float, surplus: float, key: str, fooled: float = 0.0) -> tuple[Any, Any]:
+def _shown(
+    run: dict[str, Any], spread: float, surplus: float, key: str, fooled: float = 0.0
+) -> tuple[Any, Any]:
     """Return the entropies of a model on some examples, and which of them it gets right."""
     random = _random(run["dataset"], run["method"], run["seed"], key)
     entropy = np.log(CLASSES) * random.beta(spread, 1.3, EXAMPLES)
@@ -219,7 +242,11 @@ def _measured(entropy: Any, correct: Any, clean: Any) -> tuple[dict[str, float],
     grid = np.linspace(*ends, 101)
     curves = _points("entropy_histogram", (edges[:-1] + edges[1:]) / 2, shares / EXAMPLES)
     curves += _points("entropy_ecdf", grid, (entropy[:, None] <= grid + 1e-12).mean(axis=0))
-    scores = {"entropy": entropy.mean(), "aleatoric": 0.8 * entropy.mean(), "epistemic": 0.2 * entropy.mean()}
+    scores = {
+        "entropy": entropy.mean(),
+        "aleatoric": 0.8 * entropy.mean(),
+        "epistemic": 0.2 * entropy.mean(),
+    }
     if entropy is not clean:
         auroc = (np.sort(clean)[::20, None] < np.sort(entropy)[::20]).mean()
         for place, by in enumerate(("entropy", "epistemic", "confidence")):
@@ -232,11 +259,21 @@ def _measured(entropy: Any, correct: Any, clean: Any) -> tuple[dict[str, float],
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
     filled, centres = counts > 0, (np.arange(BINS) + 0.5) / BINS
-    right, sure = (np.bincount(bins, values, BINS)[filled] / counts[filled] for values in (correct, confidence))
+    right, sure = (
+        np.bincount(bins, values, BINS)[filled] / counts[filled] for values in (correct, confidence)
+    )
     ece = float((counts[filled] / EXAMPLES * abs(right - sure)).sum())
     probability = np.where(correct, confidence, (1 - confidence) / (CLASSES - 1))
-    scores |= {"accuracy": correct.mean(), "nll": -np.log(np.maximum(probability, 1e-6)).mean(), "ece": ece}
-    scores |= {"brier": ((1 - probability) ** 2).mean(), "ece_if_calibrated": 0.0087, "adaptive_ece": 0.9 * ece + 0.001}
+    scores |= {
+        "accuracy": correct.mean(),
+        "nll": -np.log(np.maximum(probability, 1e-6)).mean(),
+        "ece": ece,
+    }
+    scores |= {
+        "brier": ((1 - probability) ** 2).mean(),
+        "ece_if_calibrated": 0.0087,
+        "adaptive_ece": 0.9 * ece + 0.001,
+    }
     for name, x, y in (("accuracy", centres[filled], right), ("confidence", centres[filled], sure)):
         curves += _points(f"reliability_{name}", x, y)
     curves += _points("reliability_share", centres, counts / EXAMPLES)
@@ -260,15 +297,23 @@ def _told(entropy: Any, correct: Any, accuracy: Any) -> dict[str, float]:
     return {
         "entropy_right": entropy[correct].mean() if wrong < EXAMPLES else np.nan,
         "entropy_wrong": entropy[~correct].mean() if wrong else np.nan,
-        "auroc_errors_entropy": (ranks[~correct].sum() - wrong * (wrong + 1) / 2) / pairs if pairs else np.nan,
-        **{f"coverage_at_risk_{one}": shares[accuracy >= 1 - one / 100].max(initial=0) for one in (1, 5)},
+        "auroc_errors_entropy": (ranks[~correct].sum() - wrong * (wrong + 1) / 2) / pairs
+        if pairs
+        else np.nan,
+        **{
+            f"coverage_at_risk_{one}": shares[accuracy >= 1 - one / 100].max(initial=0)
+            for one in (1, 5)
+        },
         **{f"accuracy_kept_{one}": accuracy[EXAMPLES * one // 100 - 1] for one in (80, 50)},
     }
 
 
 def _training(run: dict[str, Any], epochs: int = 40) -> Rows:
     """Return the curves of a training that flattens out; plain networks have no KL."""
-    random, epoch = _random("training", run["dataset"], run["method"], run["seed"]), np.arange(1, epochs + 1)
+    random, epoch = (
+        _random("training", run["dataset"], run["method"], run["seed"]),
+        np.arange(1, epochs + 1),
+    )
     nll = 2.2 * np.exp(-epoch / 4) + random.uniform(0.02, 0.2) + 0.01 * random.uniform(size=epochs)
     bayesian = run["method"] not in ("map", "dropout", "ensemble")
     kl = (random.uniform(0.5, 3) * np.exp(-epoch / 15) + 0.2) if bayesian else np.zeros(epochs)
@@ -280,8 +325,17 @@ def _bands(run: dict[str, Any]) -> tuple[Rows, Rows]:
     """Return the curves of clean data and of the training where there is one feature, others for each seed."""
     random, x = _random("bands", run["dataset"], run["seed"]), np.linspace(-6, 6, 49)
     std = 3 + _character(run["method"])[0] * x**2
-    curves = {"mean": x**3 / 2, "std": std, "epistemic_std": np.sqrt(std**2 - 9), "target": x**3 + random.normal(0, 3)}
-    shown = [point for name, values in curves.items() for point in _points(f"regression_{name}", x, values)]
+    curves = {
+        "mean": x**3 / 2,
+        "std": std,
+        "epistemic_std": np.sqrt(std**2 - 9),
+        "target": x**3 + random.normal(0, 3),
+    }
+    shown = [
+        point
+        for name, values in curves.items()
+        for point in _points(f"regression_{name}", x, values)
+    ]
     inputs = random.uniform(-4, 4, 20)
     return shown, _points("regression_target", inputs, inputs**3)
 
@@ -292,25 +346,36 @@ def _regression(tables: dict[str, Rows], run: dict[str, Any], bands: tuple[Rows,
     noisy = {metric: value * random.normal(1, 0.03) for metric, value in scores.items()}
     _add(tables, run, ("clean", ""), noisy, bands[0])
     loss = 1 - np.log(np.arange(1, 21))  # a density may exceed 1: its loss is negative
-    _add(tables, run, ("train", ""), {}, [*_points("training_loss", np.arange(1, 21), loss), *bands[1]])
+    _add(
+        tables,
+        run,
+        ("train", ""),
+        {},
+        [*_points("training_loss", np.arange(1, 21), loss), *bands[1]],
+    )
 
 
 def _points(curve: str, xs: Any, ys: Any) -> Rows:
     return [{"curve": curve, "x": float(x), "y": float(y)} for x, y in zip(xs, ys, strict=True)]
 
 
-def _add(tables: dict[str, Rows], run: dict[str, Any], where: tuple[str, Any], scores: Any, curves: Rows) -> None:
+def _add(
+    tables: dict[str, Rows], run: dict[str, Any], where: tuple[str, Any], scores: Any, curves: Rows
+) -> None:
     place = {name: run[name] for name in ("dataset", "method", "seed", "run")}
     place |= {"condition": where[0], "level": where[1]}
     tables["scores.csv"] += [
-        place | {"metric": metric, "value": float(value) if value == value else ""} for metric, value in scores.items()
+        place | {"metric": metric, "value": float(value) if value == value else ""}
+        for metric, value in scores.items()
     ]
     tables["curves.csv"] += [place | point for point in curves]
 
 
 def write_thousand(folder: Path) -> Path:
     """Write a suite of 1,000 runs: 10 methods, 4 datasets, 25 seeds."""
-    return write_results(folder, METHODS[:10], range(25), datasets=("digits", "fashion-mnist", "kmnist", "mnist"))
+    return write_results(
+        folder, METHODS[:10], range(25), datasets=("digits", "fashion-mnist", "kmnist", "mnist")
+    )
 
 
 if __name__ == "__main__":

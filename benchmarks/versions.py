@@ -20,7 +20,9 @@ def unpacked(revision: str, folder: Path) -> Path:
     """Lay out the code of a revision so that it can be imported, and return the folder."""
     folder.mkdir()
     archive = subprocess.run(
-        ["git", "archive", revision, "bench_uq", "methods", "datasets"], capture_output=True, check=True
+        ["git", "archive", revision, "bench_uq", "methods", "datasets"],
+        capture_output=True,
+        check=True,
     )
     subprocess.run(["tar", "x", "-C", str(folder)], input=archive.stdout, check=True)
     for name in ("methods", "datasets"):
@@ -36,17 +38,26 @@ def seconds(code: Path) -> tuple[float, float]:
         environment = {**os.environ, "PYTHONPATH": str(code)}
         subprocess.run(command, cwd=code, env=environment, check=True, capture_output=True)
         wall = time.perf_counter() - start
-        records = [json.loads(path.read_text()) for path in Path(results).glob("quick/runs/*/run.json")]
-        return wall, sum(one["train_seconds"] + sum(one["predict_seconds"].values()) for one in records)
+        records = [
+            json.loads(path.read_text()) for path in Path(results).glob("quick/runs/*/run.json")
+        ]
+        return wall, sum(
+            one["train_seconds"] + sum(one["predict_seconds"].values()) for one in records
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("revision")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        before, after = unpacked(arguments.revision, Path(name) / "before"), unpacked("HEAD", Path(name) / "after")
+        before, after = (
+            unpacked(arguments.revision, Path(name) / "before"),
+            unpacked("HEAD", Path(name) / "after"),
+        )
         measured = [(seconds(before), seconds(after)) for _ in range(arguments.rounds)]
     for place, what in enumerate(("wall time", "training and predicting")):
         ratio = statistics.median(new[place] / old[place] for old, new in measured)

@@ -19,7 +19,11 @@ def read_splits(path: Path, size: int, changed: int) -> dict[str, Examples]:
     """Return the splits of a file; read once for as long as its size and time of change stay the same."""
     del size, changed
     arrays = read_arrays(path)
-    splits = {split: examples(path, split, arrays) for split in ("train", "test") if f"x_{split}" in arrays}
+    splits = {
+        split: examples(path, split, arrays)
+        for split in ("train", "test")
+        if f"x_{split}" in arrays
+    }
     if "train" in splits:
         agree(path, splits["train"], splits["test"])
     return splits
@@ -31,7 +35,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file:
             single = file.read(6) == SINGLE
         if single:
-            np.load(path, mmap_mode="r", allow_pickle=False)  # tells a damaged one, and reads nothing of its numbers
+            np.load(
+                path, mmap_mode="r", allow_pickle=False
+            )  # tells a damaged one, and reads nothing of its numbers
             raise UsageError(f"{path}: no npz file but a single array")
         with open_npz(path) as archive:
             check_keys(path, archive.files)
@@ -81,14 +87,18 @@ def examples(path: Path, split: str, arrays: dict[str, np.ndarray]) -> Examples:
         raise UsageError(f"{path}: {x} is empty")
     made = Examples(inputs(path, x, arrays[x]), labels(path, y, arrays[y]))
     if len(made.inputs) != len(made.targets):
-        raise UsageError(f"{path}: {x} has {len(made.inputs)} examples, {y} has {len(made.targets)}")
+        raise UsageError(
+            f"{path}: {x} has {len(made.inputs)} examples, {y} has {len(made.targets)}"
+        )
     return made
 
 
 def inputs(path: Path, key: str, array: np.ndarray) -> np.ndarray:
     """Return inputs (N, C, H, W) or (N, F) as uint8 or float32, each in an array of its own."""
     if array.dtype != np.uint8 and array.dtype.kind + str(array.itemsize) not in ("f2", "f4", "f8"):
-        raise UsageError(f"{path}: {key} is {array.dtype}, expected uint8, or float16, float32 or float64")
+        raise UsageError(
+            f"{path}: {key} is {array.dtype}, expected uint8, or float16, float32 or float64"
+        )
     array = channels_first(path, key, array)
     if array.size == 0:
         raise UsageError(f"{path}: {key} is empty, {array.shape}")
@@ -121,7 +131,9 @@ def channels_first(path: Path, key: str, array: np.ndarray) -> np.ndarray:
 def labels(path: Path, key: str, array: np.ndarray) -> np.ndarray:
     """Return labels (N,) as int64."""
     if array.dtype.kind == "f":
-        raise UsageError(f"{path}: {key} is {array.dtype}, expected integer labels (real targets: the dataset uci)")
+        raise UsageError(
+            f"{path}: {key} is {array.dtype}, expected integer labels (real targets: the dataset uci)"
+        )
     if array.dtype.kind not in "iu":
         raise UsageError(f"{path}: {key} is {array.dtype}, expected integer labels")
     if array.ndim not in (1, 2) or array.shape[1:] not in ((), (1,)):
@@ -141,11 +153,17 @@ def agree(path: Path, train: Examples, test: Examples) -> None:
     if (train.targets == train.targets[0]).all():
         raise UsageError(f"{path}: y_train has one class only, {highest}")
     if highest >= len(train):
-        raise UsageError(f"{path}: y_train has the label {highest} in {len(train)} examples: labels are 0 to C - 1")
+        raise UsageError(
+            f"{path}: y_train has the label {highest} in {len(train)} examples: labels are 0 to C - 1"
+        )
     if lowest > 0:
-        raise UsageError(f"{path}: y_train has the labels {lowest} to {highest}: classes count from 0")
+        raise UsageError(
+            f"{path}: y_train has the labels {lowest} to {highest}: classes count from 0"
+        )
     if test.targets.max() > highest:
-        raise UsageError(f"{path}: y_test has the label {test.targets.max()}, those of y_train end at {highest}")
+        raise UsageError(
+            f"{path}: y_test has the label {test.targets.max()}, those of y_train end at {highest}"
+        )
     if train.inputs.shape[1:] != test.inputs.shape[1:]:
         shapes = f"{train.inputs.shape[1:]} in x_train, {test.inputs.shape[1:]} in x_test"
         raise UsageError(f"{path}: inputs have the shape {shapes}")

@@ -41,7 +41,9 @@ class Cifar10Classes(Dataset):
         """Return the files that these splits and classes are read from, or where they belong."""
         if self.source == "original":
             return list(originals("CIFAR10", root))
-        folders = [root / JPEG / split / name for split in self.splits for name in CLASSES[self.classes]]
+        folders = [
+            root / JPEG / split / name for split in self.splits for name in CLASSES[self.classes]
+        ]
         return [file for folder in folders for file in image_files(folder) or [folder]]
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
@@ -53,7 +55,9 @@ class Cifar10Classes(Dataset):
         return cifar_downloads("CIFAR10") if self.source == "original" else ()
 
 
-def read_cifar10(dataset: str, root: Path, split: str, source: Source, classes: slice = slice(None)) -> Examples:
+def read_cifar10(
+    dataset: str, root: Path, split: str, source: Source, classes: slice = slice(None)
+) -> Examples:
     """Read the images (N, 3, 32, 32) of some consecutive classes, which become labels 0, 1, ..."""
     names = CLASSES[classes]
     if source == "jpeg":

@@ -10,7 +10,12 @@ from bench_uq.api import Examples, MissingData, UsageError
 
 
 def read_corrupted(
-    dataset: str, images: Path, labels: Path, shape: tuple[int, int, int], part: int = 0, parts: int = 1
+    dataset: str,
+    images: Path,
+    labels: Path,
+    shape: tuple[int, int, int],
+    part: int = 0,
+    parts: int = 1,
 ) -> Examples:
     """Return one of equal parts of the images (N, H, W, C) as (n, C, H, W), with labels; ``shape`` is (C, H, W)."""
     channels, height, width = shape
@@ -22,7 +27,10 @@ def read_corrupted(
     if rest or not count:
         raise UsageError(f"{images}: {len(inputs)} images, expected a multiple of {parts}")
     chosen = slice(part * count, (part + 1) * count)
-    return Examples(np.array(inputs[chosen].transpose(0, 3, 1, 2), order="C"), np.array(targets[chosen], np.int64))
+    return Examples(
+        np.array(inputs[chosen].transpose(0, 3, 1, 2), order="C"),
+        np.array(targets[chosen], np.int64),
+    )
 
 
 def only_test(dataset: str, split: str) -> None:
@@ -40,7 +48,14 @@ def read_npy(dataset: str, path: Path, what: str, shape: tuple[int, ...]) -> np.
     except (OSError, ValueError, EOFError) as error:
         raise UsageError(f"{path}: no npy file, or a damaged one") from error
     wanted = array.dtype == np.uint8 if shape else array.dtype.kind in "iu"
-    if not isinstance(array, np.ndarray) or array.shape[1:] != shape or array.ndim == 0 or not wanted:
+    if (
+        not isinstance(array, np.ndarray)
+        or array.shape[1:] != shape
+        or array.ndim == 0
+        or not wanted
+    ):
         sizes = ", ".join(["N", *map(str, shape)])
-        raise UsageError(f"{path}: an array {array.shape} of {array.dtype}, expected {what} ({sizes})")
+        raise UsageError(
+            f"{path}: an array {array.shape} of {array.dtype}, expected {what} ({sizes})"
+        )
     return array

@@ -12,12 +12,24 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench_uq.api import Bomb, Categorical, Dataset, Download, Examples, MissingData, Task, UsageError, gunzip
+from bench_uq.api import (
+    Bomb,
+    Categorical,
+    Dataset,
+    Download,
+    Examples,
+    MissingData,
+    Task,
+    UsageError,
+    gunzip,
+)
 
 SIZE = (28, 28)
 CLASSES = 10
 STEMS = {"train": "train", "test": "t10k"}  # how the files of a split begin
-UNSIGNED_BYTES = bytes((0, 0, 8))  # how an idx file of them begins; the number of dimensions follows
+UNSIGNED_BYTES = bytes(
+    (0, 0, 8)
+)  # how an idx file of them begins; the number of dimensions follows
 KINDS = {1: "labels", 3: "images"}  # by that number
 
 
@@ -50,7 +62,11 @@ class IdxDataset(Dataset):
 
         kind = getattr(torchvision.datasets, self.folder)
         return [
-            Download(f"{self.folder}/raw/{file}", tuple(f"{mirror}{file}" for mirror in kind.mirrors), md5=md5)
+            Download(
+                f"{self.folder}/raw/{file}",
+                tuple(f"{mirror}{file}" for mirror in kind.mirrors),
+                md5=md5,
+            )
             for file, md5 in kind.resources
         ]
 
@@ -62,13 +78,19 @@ def read_examples(dataset: str, folder: Path, stem: str, *, of: Iterable[str]) -
     """
     files = {one: pair(folder, one) for one in of}
     if any(found(path) is None for path in files[stem]):
-        raise MissingData(dataset, [path for both in files.values() for path in both if found(path) is None])
+        raise MissingData(
+            dataset, [path for both in files.values() for path in both if found(path) is None]
+        )
     images_path, labels_path = (found(path) or path for path in files[stem])
     images, labels = read_idx(images_path, dimensions=3), read_idx(labels_path, dimensions=1)
     if images.shape[1:] != SIZE:
-        raise damaged(images_path, f"images of {spelled(images.shape[1:])} pixels, expected {spelled(SIZE)}")
+        raise damaged(
+            images_path, f"images of {spelled(images.shape[1:])} pixels, expected {spelled(SIZE)}"
+        )
     if len(images) != len(labels):
-        raise damaged(labels_path, f"{len(labels)} labels for the {len(images)} images in {images_path.name}")
+        raise damaged(
+            labels_path, f"{len(labels)} labels for the {len(images)} images in {images_path.name}"
+        )
     if labels.max() >= CLASSES:
         raise damaged(labels_path, f"label {labels.max()} lies outside 0..{CLASSES - 1}")
     return Examples(images[:, None], labels.astype(np.int64))
@@ -93,7 +115,9 @@ def read_idx(path: Path, *, dimensions: int) -> np.ndarray:
         wanted = UNSIGNED_BYTES + bytes((dimensions,))
         raise damaged(path, f"wrong magic number 0x{magic.hex()}, expected 0x{wanted.hex()}")
     if len(magic) == 4 and magic[3] != dimensions:
-        raise damaged(path, f"holds {KINDS.get(magic[3], 'something else')} where {KINDS[dimensions]} belong")
+        raise damaged(
+            path, f"holds {KINDS.get(magic[3], 'something else')} where {KINDS[dimensions]} belong"
+        )
     if len(content) < header:
         raise damaged(path, f"truncated in its header, {len(content)} bytes")
     counts = tuple(int(count) for count in np.frombuffer(content, ">u4", dimensions, offset=4))

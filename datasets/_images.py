@@ -25,8 +25,13 @@ COLOURED = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 #: Told by content, whatever the name ends in. Of the others that Pillow knows one runs a program to read a file.
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 LARGEST = 1 << 26  # pixels of an image, more than cameras take
-LARGE = 1 << 22  # pixels from which on images are decoded one after the other, so that a few do not fill the memory
-MOST, RATIO = 1 << 30, 100  # bytes that any images may unpack to, and how many times the size of their files
+LARGE = (
+    1 << 22
+)  # pixels from which on images are decoded one after the other, so that a few do not fill the memory
+MOST, RATIO = (
+    1 << 30,
+    100,
+)  # bytes that any images may unpack to, and how many times the size of their files
 THREADS = 8  # more than cores: where files are read for the first time, most of the time goes into waiting for them
 
 
@@ -69,20 +74,28 @@ def read_images(files: Sequence[Path], *, size: int = 0, colour: Colour = "auto"
 
 
 @functools.lru_cache(maxsize=64)
-def images_shape(stamps: tuple[tuple[Path, int, int], ...], size: int, colour: Colour) -> tuple[int, int, int]:
+def images_shape(
+    stamps: tuple[tuple[Path, int, int], ...], size: int, colour: Colour
+) -> tuple[int, int, int]:
     """Return (C, H, W); remembered for longer than the images."""
     _, channels, height, width = decoded(stamps, size, colour).shape
     return channels, height, width
 
 
-@functools.lru_cache(maxsize=4)  # a training and a test split, and unseen data: a plan goes over them seed by seed
+@functools.lru_cache(
+    maxsize=4
+)  # a training and a test split, and unseen data: a plan goes over them seed by seed
 def decoded(stamps: tuple[tuple[Path, int, int], ...], size: int, colour: Colour) -> np.ndarray:
     """Decode files into one array (N, C, H, W)."""
     from PIL import Image
 
     with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)  # from 89 million pixels; more by far are errors
-        return decoded_all([path for path, _, _ in stamps], size, colour, sum(count for _, count, _ in stamps))
+        warnings.simplefilter(
+            "error", Image.DecompressionBombWarning
+        )  # from 89 million pixels; more by far are errors
+        return decoded_all(
+            [path for path, _, _ in stamps], size, colour, sum(count for _, count, _ in stamps)
+        )
 
 
 def decoded_all(files: Sequence[Path], size: int, colour: Colour, total: int) -> np.ndarray:
@@ -110,9 +123,13 @@ def decode(files: Sequence[Path], size: int, colour: Colour) -> Iterator[np.ndar
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(files), 1024):  # the first that cannot be read ends it early
             part = files[start : start + 1024]
-            small = pool.map(functools.partial(pixels_of, size=size, colour=colour, most=LARGE), part)
+            small = pool.map(
+                functools.partial(pixels_of, size=size, colour=colour, most=LARGE), part
+            )
             for file, image in zip(part, small, strict=True):
-                yield pixels(file, size, colour) if image is None else image  # threads would keep memory of their own
+                yield (
+                    pixels(file, size, colour) if image is None else image
+                )  # threads would keep memory of their own
 
 
 def pixels(file: Path, size: int, colour: Colour) -> np.ndarray:
@@ -134,10 +151,18 @@ def pixels_of(file: Path, size: int, colour: Colour, most: int) -> np.ndarray | 
                 return None
             array = np.asarray(resized(converted(image, colour), size)) if known else None
     except Exception as error:  # decoders of damaged images raise anything
-        reason = "no image of a known format" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise UsageError(f"{file}: cannot be read as an image, {' '.join(str(reason).split())}") from error
+        reason = (
+            "no image of a known format"
+            if isinstance(error, Image.UnidentifiedImageError)
+            else error
+        )
+        raise UsageError(
+            f"{file}: cannot be read as an image, {' '.join(str(reason).split())}"
+        ) from error
     if array is None:
-        raise UsageError(f"{file}: pixels of mode {image.mode}, expected {', '.join((*GREY, *WIDE, *COLOURED))}")
+        raise UsageError(
+            f"{file}: pixels of mode {image.mode}, expected {', '.join((*GREY, *WIDE, *COLOURED))}"
+        )
     return array if array.ndim == 3 else array[..., None]
 
 

@@ -73,7 +73,9 @@ def read_batch(content: bytes) -> dict[Any, Any]:
         (found,) = reading.stack
         if type(found) is not dict:
             raise NotPlain("it holds no dictionary")
-        return {key: array(value) if isinstance(value, Made) else value for key, value in found.items()}
+        return {
+            key: array(value) if isinstance(value, Made) else value for key, value in found.items()
+        }
     except NotPlain:
         raise
     except Exception as error:  # of a damaged one pickletools and the stack raise anything

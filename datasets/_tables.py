@@ -16,7 +16,10 @@ from bench_uq.api import Bomb, MissingData, UsageError, gunzip
 
 ENDINGS = (".txt", ".csv", ".data", ".txt.gz", ".csv.gz", ".data.gz")
 ROWS, COLUMNS = 10, 2  # at least
-TEXT = (1 << 23, 20)  # the limits of gunzip for text, which takes many times its size while it is split
+TEXT = (
+    1 << 23,
+    20,
+)  # the limits of gunzip for text, which takes many times its size while it is split
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -27,22 +30,35 @@ def find_table(dataset: str, folder: Path, stems: Sequence[str]) -> Path:
         return found[0]
     if found:
         raise UsageError(f"{dataset} is several files: {', '.join(map(str, found))}")
-    there = {path.name.removesuffix(ending) for ending in ENDINGS for path in folder.glob(f"*{ending}")}
+    there = {
+        path.name.removesuffix(ending) for ending in ENDINGS for path in folder.glob(f"*{ending}")
+    }
     if not there:
         raise MissingData(dataset, [folder / f"{stems[-1]}{ENDINGS[0]}"])
     near = difflib.get_close_matches(stems[0], there, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UsageError(f"{dataset}: no such table in {folder}{hint} (known: {', '.join(sorted(there))})")
+    raise UsageError(
+        f"{dataset}: no such table in {folder}{hint} (known: {', '.join(sorted(there))})"
+    )
 
 
 def table_files(folder: Path, stems: Sequence[str]) -> list[Path]:
     """Return the files there are of these names."""
-    return [path for stem in stems for ending in ENDINGS if (path := folder / f"{stem}{ending}").is_file()]
+    return [
+        path
+        for stem in stems
+        for ending in ENDINGS
+        if (path := folder / f"{stem}{ending}").is_file()
+    ]
 
 
 def read_table(path: Path) -> np.ndarray:
     """Return the numbers of a table (rows, columns) as float32; a line of names may come first."""
-    lines = [(number, line) for number, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
+    lines = [
+        (number, line)
+        for number, line in enumerate(read_text(path).splitlines(), 1)
+        if line.strip()
+    ]
     separator = next((mark for mark in ";," if lines and mark in lines[-1][1]), None)
     rows = [(number, cells(path, number, line, separator)) for number, line in lines]
     if rows and not any(is_number(cell) for cell in rows[0][1]):
@@ -51,17 +67,27 @@ def read_table(path: Path) -> np.ndarray:
         raise UsageError(f"{path}: {len(rows)} rows of numbers, expected {ROWS} at least")
     width = len(rows[0][1])
     if width < COLUMNS:
-        raise UsageError(f"{path}: one column, expected {COLUMNS} at least: features, and the target last")
+        raise UsageError(
+            f"{path}: one column, expected {COLUMNS} at least: features, and the target last"
+        )
     for number, row in rows:
         if len(row) != width:
-            raise UsageError(f"{path}, line {number}: {len(row)} cells, line {rows[0][0]} has {width}")
-    return np.array([[value(path, number, cell) for cell in row] for number, row in rows], np.float32)
+            raise UsageError(
+                f"{path}, line {number}: {len(row)} cells, line {rows[0][0]} has {width}"
+            )
+    return np.array(
+        [[value(path, number, cell) for cell in row] for number, row in rows], np.float32
+    )
 
 
 def cells(path: Path, number: int, line: str, separator: str | None) -> list[str]:
     """Split a line at its separator, None for white space."""
     try:
-        return next(csv.reader([line], delimiter=separator, skipinitialspace=True)) if separator else line.split()
+        return (
+            next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+            if separator
+            else line.split()
+        )
     except csv.Error as error:
         raise UsageError(f"{path}, line {number}: no row of a table, {error}") from error
 

@@ -62,4 +62,6 @@ class Cifar10C(Dataset):
         """Return the corrupted test photographs of the severity."""
         only_test("cifar10-c", split)
         images, labels = self.files(root)
-        return read_corrupted("cifar10-c", images, labels, (3, 32, 32), self.severity - 1, SEVERITIES)
+        return read_corrupted(
+            "cifar10-c", images, labels, (3, 32, 32), self.severity - 1, SEVERITIES
+        )

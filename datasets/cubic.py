@@ -38,6 +38,10 @@ class Cubic(Dataset):
         With 20 examples most of a picture is chance: seeds that shared them would tell of the networks' alone.
         """
         rng = np.random.default_rng([fold, ("train", "test").index(split)])
-        x = rng.uniform(-4, 4, TRAINED_ON + HELD_OUT) if split == "train" else np.linspace(-6, 6, GRID)
+        x = (
+            rng.uniform(-4, 4, TRAINED_ON + HELD_OUT)
+            if split == "train"
+            else np.linspace(-6, 6, GRID)
+        )
         y = x**3 + rng.normal(0, NOISE, len(x))
         return Examples(x[:, None].astype(np.float32), y.astype(np.float32))

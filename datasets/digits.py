@@ -46,7 +46,10 @@ def splits() -> dict[str, Examples]:
     data = load_digits()
     inputs = (data.images[:, None] / 16).astype(np.float32)
     targets = data.target.astype(np.int64)
-    rows = train_test_split(np.arange(len(targets)), test_size=TEST_SIZE, stratify=targets, random_state=0)
+    rows = train_test_split(
+        np.arange(len(targets)), test_size=TEST_SIZE, stratify=targets, random_state=0
+    )
     return {
-        name: Examples(inputs[chosen], targets[chosen]) for name, chosen in zip(("train", "test"), rows, strict=True)
+        name: Examples(inputs[chosen], targets[chosen])
+        for name, chosen in zip(("train", "test"), rows, strict=True)
     }

@@ -40,7 +40,9 @@ class Folder(Dataset):
     def files(self, root: Path) -> Sequence[Path]:
         """Return all images of both splits, or where they belong."""
         folders = [self.folder(root) / split for split in self.splits]
-        return [file for folder in folders if folder.is_dir() for file in image_files(folder)] or folders
+        return [
+            file for folder in folders if folder.is_dir() for file in image_files(folder)
+        ] or folders
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
         """Read a split, the same for every fold, its classes mixed evenly; labels number the classes by name."""
@@ -50,7 +52,9 @@ class Folder(Dataset):
             if name not in known:
                 raise UsageError(f"{folder / name}: no class of {first} ({', '.join(known)})")
         # Not by its number of channels for the images that tell it: they would be decoded again.
-        colour: Colour = self.colour if folder == first else "grey" if self.shape(known)[0] == 1 else "rgb"
+        colour: Colour = (
+            self.colour if folder == first else "grey" if self.shape(known)[0] == 1 else "rgb"
+        )
         images, labels = read_classes(files.values(), size=self.size, colour=colour)
         return Examples(images, np.array([list(known).index(name) for name in files])[labels])
 
@@ -61,11 +65,15 @@ class Folder(Dataset):
     def first(self, root: Path) -> Path:
         """Return the folder of the split that says which classes there are, in which colours."""
         folder = self.folder(root)
-        return next((folder / split for split in self.splits if (folder / split).is_dir()), folder / "train")
+        return next(
+            (folder / split for split in self.splits if (folder / split).is_dir()), folder / "train"
+        )
 
     def shape(self, files: dict[str, list[Path]]) -> tuple[int, int, int]:
         """Return (C, H, W) of the images, which are all read for it."""
-        return images_shape(tuple(stamp(file) for _, file in mixed(files.values())), self.size, self.colour)
+        return images_shape(
+            tuple(stamp(file) for _, file in mixed(files.values())), self.size, self.colour
+        )
 
 
 def class_files(folder: Path) -> dict[str, list[Path]]:
@@ -73,7 +81,11 @@ def class_files(folder: Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise MissingData("folder", [folder])
     # Hidden folders are those of file managers and editors, not classes.
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+    names = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith((".", "__"))
+    )
     if not names:
         raise UsageError(f"{folder}: no folders in it, one a class")
     files = {name: image_files(folder / name) for name in names}

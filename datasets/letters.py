@@ -15,13 +15,21 @@ from bench_uq.api import Categorical, Dataset, Examples, Task
 LETTERS = "ABCDEFGHIJ"
 FACES = (
     *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique"),
-    *("DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSansMono-Oblique", "DejaVuSansMono-BoldOblique"),
+    *(
+        "DejaVuSansMono",
+        "DejaVuSansMono-Bold",
+        "DejaVuSansMono-Oblique",
+        "DejaVuSansMono-BoldOblique",
+    ),
     *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic"),
     *("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta"),
     *("cmr10", "cmb10", "cmss10", "cmtt10"),
 )
 COPIES = 5  # of each letter in each face
-SIDE, BLOCK = 8, 4  # the digits are counts of ink in blocks of 4x4 of bitmaps of 32x32, and so are the letters
+SIDE, BLOCK = (
+    8,
+    4,
+)  # the digits are counts of ink in blocks of 4x4 of bitmaps of 32x32, and so are the letters
 FINE = SIDE * BLOCK
 UNITS = 2048  # the fonts' own units in the height of a line
 SHRUNK = 20  # from half units to a letter about 150 high, from which curves become polygons of some 40 edges
@@ -31,12 +39,20 @@ SHRUNK = 20  # from half units to a letter about 150 high, from which curves bec
 class Letters(Dataset):
     """A thousand letters, 100 a class, drawn from the outlines of 20 typefaces."""
 
-    reference: ClassVar[str] = "outlines of the typefaces that come with matplotlib, https://matplotlib.org"
+    reference: ClassVar[str] = (
+        "outlines of the typefaces that come with matplotlib, https://matplotlib.org"
+    )
     splits: ClassVar[tuple[str, ...]] = ("test",)
 
     def task(self, root: Path) -> Task:
         """Return the task of the digits: these letters are for networks trained on them."""
-        return Task((1, SIDE, SIDE), Categorical(len(LETTERS)), mean=(0.3054,), std=(0.3761,), network="lenet")
+        return Task(
+            (1, SIDE, SIDE),
+            Categorical(len(LETTERS)),
+            mean=(0.3054,),
+            std=(0.3761,),
+            network="lenet",
+        )
 
     def files(self, root: Path) -> Sequence[Path]:
         """Return none: they come with a package."""
@@ -106,6 +122,10 @@ def weigh(bitmap: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     from scipy.ndimage import distance_transform_edt
 
     # Distances of whole pixels come in steps; the noise divides them and is gone once blocks are counted.
-    distance = distance_transform_edt(~bitmap) - distance_transform_edt(bitmap) + rng.uniform(0, 1, bitmap.shape)
+    distance = (
+        distance_transform_edt(~bitmap)
+        - distance_transform_edt(bitmap)
+        + rng.uniform(0, 1, bitmap.shape)
+    )
     edge = np.quantile(distance, rng.normal(0.305, 0.034))
     return distance <= np.clip(edge, -1, 2.5)

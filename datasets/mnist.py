@@ -12,7 +12,9 @@ from bench_uq.datasets._idx import IdxDataset
 class Mnist(IdxDataset):
     """60,000 digits for training and 10,000 for testing, in torchvision's layout: ROOT/MNIST/raw/."""
 
-    reference: ClassVar[str] = "LeCun, Bottou, Bengio and Haffner 1998, https://doi.org/10.1109/5.726791"
+    reference: ClassVar[str] = (
+        "LeCun, Bottou, Bengio and Haffner 1998, https://doi.org/10.1109/5.726791"
+    )
     name: ClassVar[str] = "mnist"
     folder: ClassVar[str] = "MNIST"
     mean: ClassVar[tuple[float, ...]] = (0.1307,)  # of the training split

@@ -20,13 +20,20 @@ SHA256 = {
 class NotMnist(IdxDataset):
     """10,000 letters from found typefaces, 1,000 a class, in ROOT/notMNIST/raw/."""
 
-    reference: ClassVar[str] = "Bulatov 2011, https://yaroslavvb.blogspot.com/2011/09/notmnist-dataset.html"
+    reference: ClassVar[str] = (
+        "Bulatov 2011, https://yaroslavvb.blogspot.com/2011/09/notmnist-dataset.html"
+    )
     splits: ClassVar[tuple[str, ...]] = ("test",)
     name: ClassVar[str] = "notmnist"
     folder: ClassVar[str] = "notMNIST"
-    mean: ClassVar[tuple[float, ...]] = (0.1307,)  # of MNIST: these letters are for networks trained on it
+    mean: ClassVar[tuple[float, ...]] = (
+        0.1307,
+    )  # of MNIST: these letters are for networks trained on it
     std: ClassVar[tuple[float, ...]] = (0.3081,)
 
     def downloads(self) -> Sequence[Download]:
         """Return the compressed idx files."""
-        return [Download(f"notMNIST/raw/{name}", (f"{ORIGIN}/{name}",), sha256=SHA256[name]) for name in SHA256]
+        return [
+            Download(f"notMNIST/raw/{name}", (f"{ORIGIN}/{name}",), sha256=SHA256[name])
+            for name in SHA256
+        ]

@@ -20,7 +20,9 @@ class Npz(Dataset):
     are unseen data.
     """
 
-    reference: ClassVar[str] = "numpy.savez, https://numpy.org/doc/stable/reference/generated/numpy.savez.html"
+    reference: ClassVar[str] = (
+        "numpy.savez, https://numpy.org/doc/stable/reference/generated/numpy.savez.html"
+    )
 
     path: Path = UNSET  # below the root of the data, else in the working folder
 
@@ -39,7 +41,9 @@ class Npz(Dataset):
         file = self.file(root)
         splits = read_splits(*stamp(file))
         if split not in splits:
-            raise UsageError(f"{file}: no x_{split} and y_{split}: these are unseen data, which nothing is trained on")
+            raise UsageError(
+                f"{file}: no x_{split} and y_{split}: these are unseen data, which nothing is trained on"
+            )
         return Examples(splits[split].inputs.copy(), splits[split].targets.copy())
 
     def file(self, root: Path) -> Path:

@@ -25,7 +25,10 @@ SHA256 = {
     "kin8nm": "a694ce0c7a21390f2bd2a205c36f2482cd974637a207038696716e22f3bbe810",
     "wine-quality-red": "3ba41eaf4ab562088cf47b5c9dca2b4de2a330c3ee38a7920b4527a09574d5c1",
 }
-SHORT = {"bostonHousing": "boston", "wine-quality-red": "wine-red"}  # as they are called in tables of results
+SHORT = {
+    "bostonHousing": "boston",
+    "wine-quality-red": "wine-red",
+}  # as they are called in tables of results
 LONG = {short: long for long, short in SHORT.items()}
 STANDARD = 20  # published splits
 
@@ -40,8 +43,12 @@ class Uci(Dataset):
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9._-]+", self.name):
-            raise ValueError(f"name must be that of a table (letters, digits, '.', '_' and '-'), not {self.name!r}")
-        object.__setattr__(self, "name", SHORT.get(self.name, self.name))  # one table, one name in results
+            raise ValueError(
+                f"name must be that of a table (letters, digits, '.', '_' and '-'), not {self.name!r}"
+            )
+        object.__setattr__(
+            self, "name", SHORT.get(self.name, self.name)
+        )  # one table, one name in results
 
     def task(self, root: Path) -> Task:
         """Return a task of real targets."""

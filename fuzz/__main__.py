@@ -29,9 +29,17 @@ def fuzz(name: str, seconds: int) -> None:
     found = WORK / name
     found.mkdir(parents=True, exist_ok=True)
     (CORPUS / name).mkdir(parents=True, exist_ok=True)
-    limits = ["-timeout=30", "-rss_limit_mb=3000", f"-max_len={LONGEST}", f"-artifact_prefix={WORK}/{name}-"]
+    limits = [
+        "-timeout=30",
+        "-rss_limit_mb=3000",
+        f"-max_len={LONGEST}",
+        f"-artifact_prefix={WORK}/{name}-",
+    ]
     options = [f"-max_total_time={seconds}", "-verbosity=0", *limits]
-    atheris.Setup([sys.argv[0], *options, str(found), str(CORPUS / name)], lambda content: check(name, content))
+    atheris.Setup(
+        [sys.argv[0], *options, str(found), str(CORPUS / name)],
+        lambda content: check(name, content),
+    )
     atheris.Fuzz()
 
 
@@ -58,7 +66,10 @@ def lines_of(name: str, content: bytes) -> set[tuple[str, int]]:
 def minimise(name: str) -> int:
     """Keep of a target's inputs the small ones that reach lines no other does, and return how many."""
     kept, reached, size = list[Path](), set[tuple[str, int]](), 0
-    inputs = sorted({*_files(CORPUS / name), *_files(WORK / name)}, key=lambda path: (path.stat().st_size, path.name))
+    inputs = sorted(
+        {*_files(CORPUS / name), *_files(WORK / name)},
+        key=lambda path: (path.stat().st_size, path.name),
+    )
     finding = [path for path in inputs if path.name.startswith("finding")]
     for path in [*finding, *(path for path in inputs if path not in finding)]:
         content = path.read_bytes()
@@ -86,7 +97,9 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", help="targets instead of all")
     parser.add_argument("--seconds", type=int, default=600, help="of all targets together")
     parser.add_argument("--alone", action="store_true", help="fuzz one target in this process")
-    parser.add_argument("--minimise", action="store_true", help="keep what is new in fuzz/corpus/, and fuzz nothing")
+    parser.add_argument(
+        "--minimise", action="store_true", help="keep what is new in fuzz/corpus/, and fuzz nothing"
+    )
     given = parser.parse_args()
     if given.alone:
         fuzz(given.targets[0], given.seconds)

@@ -60,7 +60,9 @@ def names(content: bytes) -> None:
     grammar.plain_name(text), grammar.parse_full(text)
     plain, options = grammar.parse(text)
     if options:
-        assert grammar.parse(grammar.bracketed(plain, [f"{key}={value}" for key, value in options.items()])) == (
+        assert grammar.parse(
+            grammar.bracketed(plain, [f"{key}={value}" for key, value in options.items()])
+        ) == (
             plain,
             options,
         )

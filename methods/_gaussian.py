@@ -73,7 +73,9 @@ class GaussianWeights(nn.Module):
 def normal_kl(squares: Tensor, log_variance: Tensor, prior_std: float) -> Tensor:
     """Return the sum of KL(N(mean, exp(log_variance)) || N(0, prior_std^2)) in nats, from the sum of squared means."""
     second_moment = (log_variance.exp().sum() + squares) / prior_std**2
-    return 0.5 * (second_moment - log_variance.sum() + log_variance.numel() * (2 * math.log(prior_std) - 1))
+    return 0.5 * (
+        second_moment - log_variance.sum() + log_variance.numel() * (2 * math.log(prior_std) - 1)
+    )
 
 
 class Perturbed(torch.autograd.Function):
@@ -146,16 +148,28 @@ def variational_optimiser(net: nn.Module, variance_rate: float) -> torch.optim.O
     thousand steps at 1e-3, in which a ranking of methods is one of how far their variances came.
     """
     layers = [layer for layer in net.modules() if isinstance(layer, GaussianWeights)]
-    variances = [values for layer in layers for values in (layer.weight_log_variance, layer.bias_log_variance)]
+    variances = [
+        values
+        for layer in layers
+        for values in (layer.weight_log_variance, layer.bias_log_variance)
+    ]
     of_variance = {id(values) for values in variances if values is not None}
     groups = [
-        {"params": [values for values in net.parameters() if id(values) not in of_variance], "lr": 1e-3},
-        {"params": [values for values in net.parameters() if id(values) in of_variance], "lr": variance_rate},
+        {
+            "params": [values for values in net.parameters() if id(values) not in of_variance],
+            "lr": 1e-3,
+        },
+        {
+            "params": [values for values in net.parameters() if id(values) in of_variance],
+            "lr": variance_rate,
+        },
     ]
     return torch.optim.Adam(groups, fused=True)
 
 
-def check_gaussian(prior_std: float, start_log_variance: float, max_std: float, variance_rate: float) -> None:
+def check_gaussian(
+    prior_std: float, start_log_variance: float, max_std: float, variance_rate: float
+) -> None:
     """Refuse options with which a KL is not finite, or with which no variance could ever be trained."""
     if not 0 < variance_rate <= 1:
         raise ValueError(f"variance_rate must be in (0, 1], not {variance_rate}")
@@ -165,7 +179,9 @@ def check_gaussian(prior_std: float, start_log_variance: float, max_std: float, 
         raise ValueError(f"max_std must be above 0, not {max_std}")
     if not -80 <= start_log_variance <= min(20, 2 * math.log(max_std)):
         limit = min(20, 2 * math.log(max_std))
-        raise ValueError(f"start_log_variance must be in [-80, {limit:.4g}] (2 log max_std), not {start_log_variance}")
+        raise ValueError(
+            f"start_log_variance must be in [-80, {limit:.4g}] (2 log max_std), not {start_log_variance}"
+        )
 
 
 def dense_variance(inputs: Tensor, weights: GaussianWeights) -> Tensor:
@@ -185,4 +201,6 @@ def squared(images: Tensor) -> Tensor:
 
 def conv_variance(inputs: Tensor, weights: GaussianWeights, stride: int, padding: int) -> Tensor:
     """Return the variance of a convolution's outputs, each position alone: (B, in, H, W) -> (B, out, H', W')."""
-    return conv2d(squared(inputs), weights.log_variance.exp(), weights.bias_variance, stride, padding)
+    return conv2d(
+        squared(inputs), weights.log_variance.exp(), weights.bias_variance, stride, padding
+    )

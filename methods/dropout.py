@@ -27,7 +27,9 @@ class Dropout(Method):
     reference: ClassVar[str] = "Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142"
 
     rate: float = 0.5
-    where: Literal["dense", "last"] = "dense"  # before every dense layer that sees hidden units, or before the last
+    where: Literal["dense", "last"] = (
+        "dense"  # before every dense layer that sees hidden units, or before the last
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -21,13 +21,17 @@ class Ensemble(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.adversarial_epsilon <= 1:
-            raise ValueError(f"adversarial_epsilon must be in [0, 1], not {self.adversarial_epsilon}")
+            raise ValueError(
+                f"adversarial_epsilon must be in [0, 1], not {self.adversarial_epsilon}"
+            )
 
     def build(self, task: Task) -> nn.Module:
         """Return one member."""
         return network(task)
 
-    def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float) -> Tensor:
+    def loss(
+        self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
+    ) -> Tensor:
         """Return the NLL, or the mean of the NLL and of that on FGSM examples of it (Algorithm 1).
 
         Unlike the paper's sum, the mean of the two keeps the loss in nats per example.

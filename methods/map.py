@@ -25,7 +25,9 @@ class MAP(Method):
         """Return the plain network."""
         return network(task)
 
-    def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float) -> Tensor:
+    def loss(
+        self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
+    ) -> Tensor:
         """Return NLL - log prior / size, without the prior's constant."""
         likelihood = super().loss(net, inputs, targets, size, progress)
         squares = sum(weights.flatten().dot(weights.flatten()) for weights in net.parameters())

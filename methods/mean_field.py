@@ -32,14 +32,18 @@ def log_uniform_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     approximation is within 0.0094 nats a weight of the integral, furthest from it where variance = 0.03 mean^2.
     """
     log_alpha = log_variance - (mean.square() + 1e-16).log()
-    negative = 0.63576 * (torch.sigmoid(1.87320 + 1.48695 * log_alpha) - 1) - 0.5 * nn.functional.softplus(-log_alpha)
+    negative = 0.63576 * (
+        torch.sigmoid(1.87320 + 1.48695 * log_alpha) - 1
+    ) - 0.5 * nn.functional.softplus(-log_alpha)
     return -negative.sum()
 
 
 class MeanFieldWeights(GaussianWeights):
     """Gaussian weights whose KL is to a normal or a log-uniform prior."""
 
-    def __init__(self, shape: tuple[int, ...], bias: bool = True, *, prior: Prior = "normal", **options: Any) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], bias: bool = True, *, prior: Prior = "normal", **options: Any
+    ) -> None:
         super().__init__(shape, bias, **options)
         self.prior = prior
 
@@ -47,13 +51,17 @@ class MeanFieldWeights(GaussianWeights):
         """Return KL(posterior || prior) in nats; biases always have the normal prior."""
         if self.prior == "log-uniform":
             return log_uniform_kl(self.mean, self.log_variance) + self.bias_kl()
-        return normal_kl(self.mean.square().sum(), self.log_variance, self.prior_std) + self.bias_kl()
+        return (
+            normal_kl(self.mean.square().sum(), self.log_variance, self.prior_std) + self.bias_kl()
+        )
 
 
 class MeanFieldLinear(MeanFieldWeights):
     """A dense layer: (B, in) -> (B, out)."""
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, **options: Any) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, **options: Any
+    ) -> None:
         super().__init__((out_features, in_features), bias, **options)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -84,7 +92,9 @@ class MeanFieldConv2d(MeanFieldWeights):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs under fresh noise for each example and position (the usual approximation)."""
-        return perturb(self.output_mean(inputs), conv_variance(inputs, self, self.stride, self.padding))
+        return perturb(
+            self.output_mean(inputs), conv_variance(inputs, self, self.stride, self.padding)
+        )
 
     def output_mean(self, inputs: Tensor) -> Tensor:
         """Return the mean of the outputs over the weights."""
@@ -92,7 +102,10 @@ class MeanFieldConv2d(MeanFieldWeights):
 
     def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
         """Return a function that gives the outputs for so many copies of the inputs, (count) -> (count * B, ...)."""
-        mean, std = self.output_mean(inputs), conv_variance(inputs, self, self.stride, self.padding).sqrt()
+        mean, std = (
+            self.output_mean(inputs),
+            conv_variance(inputs, self, self.stride, self.padding).sqrt(),
+        )
         return lambda count: perturbed(mean, std, count)
 
 

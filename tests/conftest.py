@@ -13,14 +13,18 @@ import pytest
 import torch
 from filelock import FileLock
 
-torch.set_num_threads(1)  # tests run side by side: threads of their own only get in each other's way
+torch.set_num_threads(
+    1
+)  # tests run side by side: threads of their own only get in each other's way
 
 REPO = Path(__file__).resolve().parents[1]
 UNPACK = REPO.parent / "shared" / "data" / "unpack.py"
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skip into a failure on CI, where every tool and all data must be there."""
     del item
     report = yield
@@ -44,11 +48,17 @@ def data_folder() -> Path:
     if UNPACK.is_file():
         folder.mkdir(exist_ok=True)
         with FileLock(folder / "lock"):
-            subprocess.run([sys.executable, UNPACK, folder], check=True)  # leaves alone what is there
+            subprocess.run(
+                [sys.executable, UNPACK, folder], check=True
+            )  # leaves alone what is there
     return folder
 
 
 @pytest.fixture(scope="session")
 def data_root(data_folder: Path, absent: Callable[[str], NoReturn]) -> Path:
     """Return the folder that holds real data."""
-    return data_folder if data_folder.is_dir() else absent(f"no data in {data_folder}; set BENCH_UQ_DATA")
+    return (
+        data_folder
+        if data_folder.is_dir()
+        else absent(f"no data in {data_folder}; set BENCH_UQ_DATA")
+    )

@@ -70,7 +70,10 @@ def test_lenet_wide_refuses_small_images(shape: tuple[int, ...]) -> None:
     """Smaller images are refused in one line with their size, where lenet would shrink without a word."""
     with pytest.raises(UsageError) as caught:
         check_network(Task(shape, Categorical(4), network="lenet-wide"))
-    assert str(caught.value) == f"lenet-wide is for images of at least 16x16, not {shape[1]}x{shape[2]}"
+    assert (
+        str(caught.value)
+        == f"lenet-wide is for images of at least 16x16, not {shape[1]}x{shape[2]}"
+    )
 
 
 def test_resnet18_computes_what_torchvision_does() -> None:
@@ -80,25 +83,33 @@ def test_resnet18_computes_what_torchvision_does() -> None:
     theirs = reference(num_classes=10)
     theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
     ours = resnet18(COLOUR, Layers())
-    mine = {name: value for name, value in ours.state_dict().items() if not name.startswith("stages.0.")}
+    mine = {
+        name: value for name, value in ours.state_dict().items() if not name.startswith("stages.0.")
+    }
     pairs = zip(mine.items(), theirs.state_dict().values(), strict=True)
     carried = {name: source.clone() for (name, _), source in pairs}
     ours.load_state_dict(carried, strict=False)
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
-        torch.testing.assert_close(ours.eval()(images), theirs.eval()((images - 0.5) / 0.25), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            ours.eval()(images), theirs.eval()((images - 0.5) / 0.25), rtol=1e-4, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("method", Plugins().names("method"))
 @pytest.mark.parametrize("file", [False, True])
 def test_every_method_takes_every_network(method: str, file: bool, wide: Path) -> None:
     """ResNet-18 and a user's network are built, trained a step and drawn from by every method."""
-    task = Task(TINY.input_shape, TINY.likelihood, TINY.mean, TINY.std, str(wide) if file else "resnet18")
+    task = Task(
+        TINY.input_shape, TINY.likelihood, TINY.mean, TINY.std, str(wide) if file else "resnet18"
+    )
     plugin, net = Plugins().spec("method", method).value, built(task, method)
     images, labels = torch.rand(6, 1, 8, 8), torch.arange(6) % 4
     net.train()
     plugin.loss(net, images, labels, 100, 0.0).backward()
-    assert all(weights.grad is not None and weights.grad.isfinite().all() for weights in net.parameters())
+    assert all(
+        weights.grad is not None and weights.grad.isfinite().all() for weights in net.parameters()
+    )
     with torch.inference_mode():
         draws = plugin.draws(net.eval(), images, 3)
     assert draws.shape[1:] == (6, 4)
@@ -144,9 +155,18 @@ def test_network_of_a_user_gets_scaled_inputs_and_likelihood(wide: Path) -> None
         ("x = 1", r"holds no function network\(task, layers\)"),
         ("from bench_uq.api import network", r"holds no function network\(task, layers\)"),
         ("import nothing_of_that_name", "fails at import: ModuleNotFoundError"),
-        ("def network(task):\n    return 1", "network 'mine.py' fails on inputs of 1x8x8: TypeError"),
-        (WIDE.replace("width = 64", "width = 63"), "network 'mine.py' fails on inputs of 1x8x8: RuntimeError"),
-        (WIDE.replace("task.likelihood.parameters", "7"), r"network 'mine.py' puts out \(2, 7\) for 2 inputs"),
+        (
+            "def network(task):\n    return 1",
+            "network 'mine.py' fails on inputs of 1x8x8: TypeError",
+        ),
+        (
+            WIDE.replace("width = 64", "width = 63"),
+            "network 'mine.py' fails on inputs of 1x8x8: RuntimeError",
+        ),
+        (
+            WIDE.replace("task.likelihood.parameters", "7"),
+            r"network 'mine.py' puts out \(2, 7\) for 2 inputs",
+        ),
         ("def network(task, layers):\n    return None", "network 'mine.py' fails"),
     ],
 )
@@ -161,7 +181,10 @@ def test_mistakes_in_a_network_are_told(text: str, words: str, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("resnet18", "network 'resnet18' fails on inputs of 5"), ("lenet-wide", "images of at least 16x16, not 5$")],
+    [
+        ("resnet18", "network 'resnet18' fails on inputs of 5"),
+        ("lenet-wide", "images of at least 16x16, not 5$"),
+    ],
 )
 def test_images_alone_for_convolutions(name: str, words: str) -> None:
     """A network of convolutions on a table of features is refused in one line."""

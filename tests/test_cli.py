@@ -75,15 +75,21 @@ def test_derived_files(suite: Path) -> None:
     assert set(scores.condition) == {"clean", "fgsm", "letters"}
     assert set(scores.method) == {"map", "mnf[flows=1]"}
     assert {"accuracy", "nll", "brier", "ece", "ece_if_calibrated"} <= set(scores.metric)
-    assert {"auroc_entropy", "aupr_epistemic", "fpr95_confidence"} <= set(scores[scores.condition == "letters"].metric)
+    assert {"auroc_entropy", "aupr_epistemic", "fpr95_confidence"} <= set(
+        scores[scores.condition == "letters"].metric
+    )
     assert "accuracy" not in set(scores[scores.condition == "letters"].metric)
     shares = scores[scores.metric.isin(["accuracy", "ece", "auroc_entropy"])].value
     assert shares.between(0, 1).all()
     runs = pd.read_csv(suite / "runs.csv")
     assert len(runs) == 4
-    assert runs[["network", "epochs", "draws"]].drop_duplicates().to_numpy().tolist() == [["lenet", 3, 5]]
+    assert runs[["network", "epochs", "draws"]].drop_duplicates().to_numpy().tolist() == [
+        ["lenet", 3, 5]
+    ]
     assert (runs.seconds_per_1000 > 0).all()
-    assert set(runs.command) == {"bench-uq run --suite quick --device cpu --set epochs=3 --set draws=5"}
+    assert set(runs.command) == {
+        "bench-uq run --suite quick --device cpu --set epochs=3 --set draws=5"
+    }
     assert json.loads((suite / "environment.json").read_text())[0]["torch"]
     assert (suite / "examples.npz").stat().st_size < 500_000
 
@@ -138,7 +144,9 @@ def test_damaged_files_are_made_again(suite: Path) -> None:
         path.write_bytes(path.read_bytes()[:-1] + b"\0\0")
     (folders[2] / "training.csv").unlink()
     score = bench("score", cwd=suite.parents[1])
-    assert score.returncode == 0, score.stderr  # scores of damaged predictions are those from before
+    assert score.returncode == 0, (
+        score.stderr
+    )  # scores of damaged predictions are those from before
     done = bench(*SMALL, cwd=suite.parents[1])
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("set aside") == 2
@@ -151,9 +159,14 @@ def test_killed_suite_goes_on(suite: Path, tmp_path: Path) -> None:
     folder = tmp_path / "again"
     folder.mkdir()
     command = [sys.executable, "-m", "bench_uq", *SMALL, "--checkpoint-every", "0"]
-    for number, code, file in ((signal.SIGKILL, -9, "checkpoint.safetensors"), (signal.SIGINT, 130, "run.json")):
+    for number, code, file in (
+        (signal.SIGKILL, -9, "checkpoint.safetensors"),
+        (signal.SIGINT, 130, "run.json"),
+    ):
         start = time.time()
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_for(folder / "results" / "quick" / "runs", file, start)
         process.send_signal(number)
         assert process.wait(60) == code
@@ -168,7 +181,9 @@ def test_two_runners_share_a_folder(suite: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     folder.mkdir()
     command = [sys.executable, "-m", "bench_uq", *SMALL]
-    runners = [subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    runners = [
+        subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
     outputs = [runner.communicate(timeout=300)[0] for runner in runners]
     assert [runner.returncode for runner in runners] == [0, 0]
     assert all(output.count("ok  trained") + output.count("stored") == 4 for output in outputs)
@@ -207,16 +222,28 @@ def children_of(folder: Path) -> list[str]:
 
 def test_plugins_of_the_user(tmp_path: Path) -> None:
     """Temperature scaling, SWAG and SGLD train, predict, are saved and restored with no change of the engine."""
-    files = [part for name in ("temperature", "swag", "sgld") for part in ("--plugin", str(PLUGINS / f"{name}.py"))]
+    files = [
+        part
+        for name in ("temperature", "swag", "sgld")
+        for part in ("--plugin", str(PLUGINS / f"{name}.py"))
+    ]
     command = ("run", *files, "--methods", "temperature,swag,sgld[members=2]", "--seeds", "0", "--set", "epochs=6",
                "--set", "draws=8", "--device", "cpu")  # fmt: skip
     done = bench(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     suite = tmp_path / "results" / "quick"
     scores = read_scores(suite)
-    accuracy = scores[(scores.condition == "clean") & (scores.metric == "accuracy")].set_index("method").value
+    accuracy = (
+        scores[(scores.condition == "clean") & (scores.metric == "accuracy")]
+        .set_index("method")
+        .value
+    )
     assert (accuracy > 0.6).all()
-    epistemic = scores[(scores.condition == "letters") & (scores.metric == "epistemic")].set_index("method").value
+    epistemic = (
+        scores[(scores.condition == "letters") & (scores.metric == "epistemic")]
+        .set_index("method")
+        .value
+    )
     assert epistemic["temperature"] == 0
     assert (epistemic[["swag", "sgld[members=2]"]] > 0).all()
     before = contents(suite, "*.npz", "network.safetensors")
@@ -262,7 +289,11 @@ def test_mnist(tmp_path: Path, data_root: Path) -> None:
     for method in ("map", "mnf"):
         assert picked[method, "clean", "accuracy"] > 0.85
         assert picked[method, "notmnist", "auroc_entropy"] > 0.7
-    examples = scores[(scores.condition == "fgsm") & (scores.metric == "accuracy")].groupby("level").value.mean()
+    examples = (
+        scores[(scores.condition == "fgsm") & (scores.metric == "accuracy")]
+        .groupby("level")
+        .value.mean()
+    )
     assert examples[0.3] < examples[0]
 
 
@@ -270,14 +301,21 @@ def test_resnet(tmp_path: Path) -> None:
     """Every method of the quick suite trains ResNet-18, and an epsilon of 0 is clean under its batch normalisation."""
     sizes = [part for size in ("epochs=1", "train_images=32", "test_images=16", "attack_images=16", "draws=2")
              for part in ("--set", size)]  # fmt: skip
-    done = bench("run", "--network", "resnet18", "--seeds", "0", *sizes, "--device", "cpu", cwd=tmp_path)
+    done = bench(
+        "run", "--network", "resnet18", "--seeds", "0", *sizes, "--device", "cpu", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr + done.stdout
     scores = read_scores(tmp_path / "results" / "quick").set_index(["method", "metric"])
     assert len(set(scores.index.get_level_values("method"))) == 5
-    clean, attacked = (scores[scores.condition == "clean"], scores[(scores.condition == "fgsm") & (scores.level == 0)])
+    clean, attacked = (
+        scores[scores.condition == "clean"],
+        scores[(scores.condition == "fgsm") & (scores.level == 0)],
+    )
     assert (clean.value == attacked.value.loc[clean.index]).all()
     runs = pd.read_csv(tmp_path / "results" / "quick" / "runs.csv").set_index("method")
-    assert runs.parameters["map"] == 11_172_810  # of one channel in; batch normalisation counts, its statistics do not
+    assert (
+        runs.parameters["map"] == 11_172_810
+    )  # of one channel in; batch normalisation counts, its statistics do not
     assert runs.parameters["ensemble"] == 5 * runs.parameters["map"]
 
 
@@ -290,16 +328,30 @@ def invoke(*arguments: str) -> tuple[int, str]:
 def test_errors_of_plugins_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plugin that raises while a run is planned or estimated is told of in one line, and --debug shows where."""
     monkeypatch.chdir(tmp_path)
-    arguments = ("run", "--dry-run", "--plugin", str(PLUGINS / "unlucky.py"), "--methods", "unlucky", "--device", "cpu")
+    arguments = (
+        "run",
+        "--dry-run",
+        "--plugin",
+        str(PLUGINS / "unlucky.py"),
+        "--methods",
+        "unlucky",
+        "--device",
+        "cpu",
+    )
     code, output = invoke(*arguments)
-    assert (code, output.splitlines()[-1]) == (1, "Error: KeyError: 'out of luck' (bench-uq --debug shows where)")
+    assert (code, output.splitlines()[-1]) == (
+        1,
+        "Error: KeyError: 'out of luck' (bench-uq --debug shows where)",
+    )
     assert "Traceback" not in output
 
 
 def test_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """--dry-run prints every run with an estimate, and writes nothing."""
     monkeypatch.chdir(tmp_path)
-    code, output = invoke("run", "--dry-run", "--methods", "map,ensemble", "--seeds", "0,1", "--device", "cpu")
+    code, output = invoke(
+        "run", "--dry-run", "--methods", "map,ensemble", "--seeds", "0,1", "--device", "cpu"
+    )
     assert code == 0
     assert output.count("to do, about") == 4
     assert output.splitlines()[-1].startswith("4 runs, about ")

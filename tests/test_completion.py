@@ -27,7 +27,9 @@ def offered(line: str, shell: str = "bash") -> list[str]:
     cls = get_completion_class(shell)
     assert cls is not None
     *arguments, incomplete = line.split(" ")
-    completions = cls(main, {}, "bench-uq", "_BENCH_UQ_COMPLETE").get_completions(arguments, incomplete)
+    completions = cls(main, {}, "bench-uq", "_BENCH_UQ_COMPLETE").get_completions(
+        arguments, incomplete
+    )
     return [item.value if item.type == "plain" else f"<{item.type}>" for item in completions]
 
 
@@ -102,7 +104,9 @@ def test_errors_are_silent(content: str, tmp_path: Path, capfd: pytest.CaptureFi
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("line", ["run --methods m", "run --datasets d", "run --set m", "run --suite q", "prepare m"])
+@pytest.mark.parametrize(
+    "line", ["run --methods m", "run --datasets d", "run --set m", "run --suite q", "prepare m"]
+)
 def test_plain_names_are_quick(line: str) -> None:
     """Plain names are offered without importing torch, or any plugin."""
     program = f"""
@@ -113,7 +117,9 @@ from click.shell_completion import BashComplete
 assert BashComplete(main, {{}}, "bench-uq", "X").get_completions(arguments, incomplete)
 print(*sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     loaded = set(done.stdout.split())
     assert not {"torch", "pandas", "bench_uq.methods.mnf", "bench_uq.datasets.digits"} & loaded
 
@@ -133,7 +139,9 @@ def test_commas_survive_fish(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer to fish is a line of type and value, which its script splits at the first comma alone."""
     monkeypatch.setenv("COMP_WORDS", "bench-uq run --methods mnf,drop")
     monkeypatch.setenv("COMP_CWORD", "mnf,drop")
-    asked = CliRunner().invoke(main, prog_name="bench-uq", env={"_BENCH_UQ_COMPLETE": "fish_complete"})
+    asked = CliRunner().invoke(
+        main, prog_name="bench-uq", env={"_BENCH_UQ_COMPLETE": "fish_complete"}
+    )
     assert asked.output.splitlines() == ["plain,mnf,dropout"]
     script = CliRunner().invoke(main, ["completion", "fish"]).output
     assert "string split --max 1 -- , $reply" in script
@@ -146,7 +154,12 @@ def shell_environment() -> Mapping[str, str]:
         pytest.skip("needs bash")
     folder = Path(sys.executable).parent
     assert (folder / "bench-uq").is_file()
-    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "TERM": "dumb", "INPUTRC": os.devnull}
+    return {
+        **os.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "TERM": "dumb",
+        "INPUTRC": os.devnull,
+    }
 
 
 @pytest.mark.parametrize(
@@ -155,7 +168,10 @@ def shell_environment() -> Mapping[str, str]:
         (("run", "--methods", "mnf,drop"), ["mnf,dropout"]),
         (("run", "--methods", "mnf[fl"), ["mnf[flows="]),
         (("run", "--methods", "mnf[flows", "=", "4,hid"), ["4,hidden="]),  # as bash splits at =
-        (("run", "--methods", "mnf[flows=4,hid"), ["mnf[flows=4,hidden="]),  # as it does without = in COMP_WORDBREAKS
+        (
+            ("run", "--methods", "mnf[flows=4,hid"),
+            ["mnf[flows=4,hidden="],
+        ),  # as it does without = in COMP_WORDBREAKS
         (("run", "--methods", "mnf[flows=4],drop"), ["mnf[flows=4],dropout"]),
         (("run", "--methods", "=", "mnf,drop"), ["mnf,dropout"]),
         (("run", "--methods", "dropout[where", "="), ["dense", "last"]),
@@ -180,7 +196,13 @@ exit 0
 """
     command = ["bash", "--norc", "-c", script, "bash", *words]
     done = subprocess.run(
-        command, cwd=tmp_path, env=shell_environment, capture_output=True, text=True, check=True, timeout=120
+        command,
+        cwd=tmp_path,
+        env=shell_environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     assert done.stdout.splitlines() == replies
     assert done.stderr == ""
@@ -236,7 +258,9 @@ def terminal(lines: list[str], environment: Mapping[str, str], folder: Path) -> 
             for prompts, line in enumerate(lines, 1):
                 os.write(ours, line.encode())
                 while text.count(READY) < prompts:
-                    assert select.select([ours], [], [], 60)[0], f"no prompt after {line!r}: {text.decode()}"
+                    assert select.select([ours], [], [], 60)[0], (
+                        f"no prompt after {line!r}: {text.decode()}"
+                    )
                     text += os.read(ours, 65536)
         finally:
             shell.kill()

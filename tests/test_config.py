@@ -40,7 +40,13 @@ def test_flags_override(tmp_path: Path) -> None:
     """Flags replace lists; a bare key overrides the values of single methods too."""
     text = MINIMAL + "[settings.mnf]\nepochs = 9\n"
     assert suite(tmp_path, text).settings_of("mnf").epochs == 9
-    changed = suite(tmp_path, text, methods=("mnf", "dropout"), seeds=("4", "5"), set=("epochs=2", "mnf.flows=1"))
+    changed = suite(
+        tmp_path,
+        text,
+        methods=("mnf", "dropout"),
+        seeds=("4", "5"),
+        set=("epochs=2", "mnf.flows=1"),
+    )
     assert (changed.methods, changed.seeds) == (("mnf", "dropout"), (4, 5))
     assert changed.settings_of("mnf").epochs == changed.settings_of("map").epochs == 2
     assert changed.options == {"mnf": {"flows": "1"}}
@@ -123,20 +129,37 @@ def test_mistakes_in_conditions(tmp_path: Path) -> None:
         ('"fgsm[draws=0]" = [0.1]', "draws"),
     ):
         with pytest.raises(UsageError, match=words):
-            make_plan(suite(tmp_path, f"{MINIMAL}[conditions]\n{line}"), Plugins(), Contents(tmp_path, tmp_path / "k"))
+            make_plan(
+                suite(tmp_path, f"{MINIMAL}[conditions]\n{line}"),
+                Plugins(),
+                Contents(tmp_path, tmp_path / "k"),
+            )
 
 
 def test_settings_of_a_suite_overrule_those_of_methods_it_extends(tmp_path: Path) -> None:
     """What an extending suite sets for all methods holds for those that have a setting of their own in its base too."""
-    (tmp_path / "mine.toml").write_text('extends = "quick"\n[settings]\nepochs = 3\n[settings.mnf]\nepochs = 4\n')
+    (tmp_path / "mine.toml").write_text(
+        'extends = "quick"\n[settings]\nepochs = 3\n[settings.mnf]\nepochs = 4\n'
+    )
     suite = read_suite(str(tmp_path / "mine.toml"))
-    assert [suite.settings_of(name).epochs for name in ("map", "dropout", "ensemble", "mnf")] == [3, 3, 3, 4]
+    assert [suite.settings_of(name).epochs for name in ("map", "dropout", "ensemble", "mnf")] == [
+        3,
+        3,
+        3,
+        4,
+    ]
 
 
 def test_settings_of_methods_that_a_suite_says_nothing_of_stay(tmp_path: Path) -> None:
     """Of a method's settings in the base only those go that the extending suite, or --set, sets for all methods."""
-    (tmp_path / "base.toml").write_text(MINIMAL + "[settings.mnf]\nepochs = 9\nbatch = 7\ndraws = 5\n")
-    child = suite(tmp_path, 'extends = "base"\n[settings]\nepochs = 2\n[settings.mnf]\nthreads = 3\n', set=("draws=4",))
+    (tmp_path / "base.toml").write_text(
+        MINIMAL + "[settings.mnf]\nepochs = 9\nbatch = 7\ndraws = 5\n"
+    )
+    child = suite(
+        tmp_path,
+        'extends = "base"\n[settings]\nepochs = 2\n[settings.mnf]\nthreads = 3\n',
+        set=("draws=4",),
+    )
     settings = child.settings_of("mnf")
     assert (settings.epochs, settings.batch, settings.draws, settings.threads) == (2, 7, 4, 3)
     assert child.settings_of("map").batch == child.settings.batch != 7

@@ -27,7 +27,9 @@ def data() -> Resident:
         pytest.skip("no CUDA device")
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 3, 300)
-    inputs = (rng.integers(0, 80, (300, 1, 28, 28)) + 85 * targets[:, None, None, None]).astype(np.uint8)
+    inputs = (rng.integers(0, 80, (300, 1, 28, 28)) + 85 * targets[:, None, None, None]).astype(
+        np.uint8
+    )
     return Resident(Examples(inputs, targets), torch.device("cuda"), 32)
 
 
@@ -49,12 +51,19 @@ def test_methods_learn(name: str, data: Resident) -> None:
     for net in again:
         net.task = TASK
     assert np.array_equal(
-        predict(Trained(method, TASK, again, 0), data, 300, 5, labelled=True)["probs"], clean["probs"]
+        predict(Trained(method, TASK, again, 0), data, 300, 5, labelled=True)["probs"],
+        clean["probs"],
     )
 
 
 @pytest.mark.parametrize(
-    "text", ["pgd[steps=3]", "pgd[steps=3,norm=l2,restarts=2]", "fgsm[objective=entropy]", "fgsm[objective=expected]"]
+    "text",
+    [
+        "pgd[steps=3]",
+        "pgd[steps=3,norm=l2,restarts=2]",
+        "fgsm[objective=entropy]",
+        "fgsm[objective=expected]",
+    ],
 )
 def test_attacks_on_random_networks(text: str, data: Resident) -> None:
     """On the GPU an attack on noisy networks is the same alone and among other levels, and stays in its ball."""
@@ -74,7 +83,9 @@ def test_shifts_are_those_of_the_cpu(data: Resident) -> None:
     inputs = data.take(slice(0, 16))[0]
     for text, level in (("rotate", 40.0), ("translate", 0.2), ("corruption[kind=fog]", 3.0)):
         shift = Plugins().spec("condition", text).value
-        here, there = (shift(one, level, torch.Generator().manual_seed(1)) for one in (inputs, inputs.cpu()))
+        here, there = (
+            shift(one, level, torch.Generator().manual_seed(1)) for one in (inputs, inputs.cpu())
+        )
         torch.testing.assert_close(here.cpu(), there, rtol=0, atol=1e-4)
 
 
@@ -82,7 +93,9 @@ def test_shifts_are_those_of_the_cpu(data: Resident) -> None:
 def test_seeds_train_together(name: str, data: Resident) -> None:
     """Two seeds of every method, and all members of an ensemble, are trained as one batch of networks, and learn."""
     method = Plugins().spec("method", name).value
-    outcomes = train_together(method, [TASK] * 2, [(data, data)] * 2, Settings(epochs=5, batch=32), [0, 1])
+    outcomes = train_together(
+        method, [TASK] * 2, [(data, data)] * 2, Settings(epochs=5, batch=32), [0, 1]
+    )
     states = []
     for outcome in outcomes:
         assert not isinstance(outcome, Diverged)
@@ -117,7 +130,10 @@ def test_halved_batches(name: str, data: Resident, capfd: pytest.CaptureFixture[
     for net in nets:
         net.stages[0].register_forward_pre_hook(check)
     parts = found()
-    assert capfd.readouterr().err == "memory ran out: the batch is halved while predicting, with the same results\n"
+    assert (
+        capfd.readouterr().err
+        == "memory ran out: the batch is halved while predicting, with the same results\n"
+    )
     for one, other in zip(parts, whole, strict=True):
         for key in ("probs", "draw_entropy"):
             np.testing.assert_allclose(one[key], other[key], atol=2e-5, err_msg=key)

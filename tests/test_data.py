@@ -50,12 +50,18 @@ def test_what_a_task_says_stays() -> None:
 def test_targets_that_never_vary_are_refused() -> None:
     """Nothing can be learned from targets that are all the same."""
     with pytest.raises(UsageError, match=r"all targets are 3\.0"):
-        fitted(Task((2,), Gaussian()), Examples(np.zeros((5, 2), np.float32), np.full(5, 3, np.float32)))
+        fitted(
+            Task((2,), Gaussian()),
+            Examples(np.zeros((5, 2), np.float32), np.full(5, 3, np.float32)),
+        )
 
 
 def test_no_batch_of_one() -> None:
     """What is left over for the last batch, where it is one example, goes with the batch before: all are seen once."""
     examples = Examples(np.arange(9, dtype=np.float32)[:, None], np.zeros(9, np.int64))
-    batches = [inputs for inputs, _ in Resident(examples, torch.device("cpu"), 4).shuffled(torch.Generator())]
+    batches = [
+        inputs
+        for inputs, _ in Resident(examples, torch.device("cpu"), 4).shuffled(torch.Generator())
+    ]
     assert [len(batch) for batch in batches] == [4, 5]
     assert sorted(torch.cat(batches).flatten().tolist()) == list(range(9))

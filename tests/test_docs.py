@@ -21,7 +21,18 @@ from bench_uq.gate.margins import read_margins
 REPO = Path(__file__).resolve().parents[1]
 DOCS = REPO / "docs"
 #: What makes a documented run small; the commands are else run as they stand.
-SMALL = ["--seeds", "0", "--set", "epochs=2", "--set", "draws=3", "--set", "attack_images=20", "--device", "cpu"]
+SMALL = [
+    "--seeds",
+    "0",
+    "--set",
+    "epochs=2",
+    "--set",
+    "draws=3",
+    "--set",
+    "attack_images=20",
+    "--device",
+    "cpu",
+]
 
 
 def blocks(page: str) -> list[tuple[str, str, str]]:
@@ -58,7 +69,16 @@ def follow(page: str, folder: Path) -> list[str]:
             for line in text.splitlines():
                 words = shlex.split(line, comments=True)
                 assert words[0] == "bench-uq", line
-                run([sys.executable, "-m", "bench_uq", *words[1:], *(SMALL if words[1] == "run" else ())], folder)
+                run(
+                    [
+                        sys.executable,
+                        "-m",
+                        "bench_uq",
+                        *words[1:],
+                        *(SMALL if words[1] == "run" else ()),
+                    ],
+                    folder,
+                )
                 done.append(line)
     return done
 
@@ -72,7 +92,9 @@ def run(command: list[str], folder: Path) -> None:
 def shell(script: str, folder: Path, variables: Mapping[str, str]) -> None:
     """Run lines of a shell that must go well."""
     environment = {**os.environ, **variables}
-    done = subprocess.run(["bash", "-e", "-c", script], cwd=folder, env=environment, capture_output=True)
+    done = subprocess.run(
+        ["bash", "-e", "-c", script], cwd=folder, env=environment, capture_output=True
+    )
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
 
 
@@ -89,7 +111,9 @@ def test_add_your_data(tmp_path: Path) -> None:
     """The arrays and the dataset of the page are learned, better than chance after two epochs."""
     assert len(follow("add-your-data.md", tmp_path)) == 4
     scores = read_scores(tmp_path / "results" / "quick")
-    clean = scores[(scores.condition == "clean") & (scores.metric == "accuracy") & (scores.method == "map")]
+    clean = scores[
+        (scores.condition == "clean") & (scores.metric == "accuracy") & (scores.method == "map")
+    ]
     assert set(clean.dataset) == {"npz[path=cats.npz]", "cats"}
     assert clean.value.min() > 0.5
 
@@ -114,7 +138,12 @@ def test_stress(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(text)
     (shift,) = (text for _, language, text in blocks("stress.md") if language == "python")
     (tmp_path / "dim.py").write_text(shift)
-    for line in (line for _, language, text in blocks("stress.md") if not language for line in text.splitlines()):
+    for line in (
+        line
+        for _, language, text in blocks("stress.md")
+        if not language
+        for line in text.splitlines()
+    ):
         words = shlex.split(line)
         small = [*SMALL, "--methods", "map,dropout"] if words[1] == "run" else []
         run([sys.executable, "-m", "bench_uq", *words[1:], *small], tmp_path)
@@ -143,12 +172,17 @@ def test_ci(tmp_path: Path) -> None:
     """The commands of the page run, and both build jobs, with fewer epochs, pass and leave their reports."""
     command = tmp_path / "bin" / "bench-uq"
     command.parent.mkdir()
-    few = " ".join(["--methods", "map", "--set", "epochs=2", "--set", "draws=3", "--set", "attack_images=20"])
+    few = " ".join(
+        ["--methods", "map", "--set", "epochs=2", "--set", "draws=3", "--set", "attack_images=20"]
+    )
     command.write_text(
         f'#!/bin/sh\n[ "$1" = run ] && set -- "$@" {few}\nexec {shlex.quote(sys.executable)} -m bench_uq "$@"\n'
     )
     command.chmod(0o755)
-    paths = {"PATH": f"{command.parent}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    paths = {
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+    }
 
     shell("\n".join(text for _, language, text in blocks("ci.md") if not language), tmp_path, paths)
     jobs = scripts("ci.md")
@@ -156,7 +190,11 @@ def test_ci(tmp_path: Path) -> None:
     for lines in jobs:
         for name in ("check.md", "check.xml"):
             (tmp_path / name).unlink(missing_ok=True)
-        shell("\n".join(line for line in lines if not line.startswith(("pip install", "gh "))), tmp_path, paths)
+        shell(
+            "\n".join(line for line in lines if not line.startswith(("pip install", "gh "))),
+            tmp_path,
+            paths,
+        )
         assert "quick: pass" in (tmp_path / "check.md").read_text()
         assert ElementTree.parse(tmp_path / "check.xml").getroot().get("failures") == "0"
     assert "quick: pass" in (tmp_path / "summary.md").read_text()
@@ -166,9 +204,13 @@ def test_arrays_of_jobs(tmp_path: Path) -> None:
     """The page's loop, its array of SLURM and both matrices, with few epochs, make the same scores and a report."""
     command = tmp_path / "bin" / "bench-uq"
     command.parent.mkdir()
-    few = " ".join(["--methods", "map", "--set", "epochs=2", "--set", "draws=3", "--set", "attack_images=20"])
+    few = " ".join(
+        ["--methods", "map", "--set", "epochs=2", "--set", "draws=3", "--set", "attack_images=20"]
+    )
     device = '[ "$1" = run ] && set -- "$@" --device cpu'
-    start = f'[ "$1" = run ] && set -- "$@" {few}\nexec {shlex.quote(sys.executable)} -m bench_uq "$@"'
+    start = (
+        f'[ "$1" = run ] && set -- "$@" {few}\nexec {shlex.quote(sys.executable)} -m bench_uq "$@"'
+    )
     command.write_text(f"#!/bin/sh\n{device}\n{start}\n")
     command.chmod(0o755)
     scores = []
@@ -205,7 +247,8 @@ def arrays() -> Iterator[tuple[str, list[str], str]]:
             script, joined = (
                 "\n".join(
                     line
-                    for step in hosted[name].get("steps") or [{"run": line} for line in hosted[name]["script"]]
+                    for step in hosted[name].get("steps")
+                    or [{"run": line} for line in hosted[name]["script"]]
                     for line in [step.get("run", "")]
                     if not line.startswith("pip install")
                 )
@@ -214,7 +257,9 @@ def arrays() -> Iterator[tuple[str, list[str], str]]:
             numbers = hosted["shard"].get("strategy", {}).get("matrix", {}).get("part", [])
             total = len(numbers) or hosted["shard"]["parallel"]
             part = script.replace("${{ strategy.job-total }}", str(total))
-            parts = [part.replace("${{ matrix.part }}", str(number)) for number in range(1, total + 1)]
+            parts = [
+                part.replace("${{ matrix.part }}", str(number)) for number in range(1, total + 1)
+            ]
             yield "github" if numbers else "gitlab", parts, joined
 
 
@@ -239,7 +284,9 @@ def test_links(page: Path) -> None:
         assert file.exists(), target
         if anchor:
             heads = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
-            assert anchor in {re.sub(r"[^a-z0-9 -]", "", head.lower()).replace(" ", "-") for head in heads}, anchor
+            assert anchor in {
+                re.sub(r"[^a-z0-9 -]", "", head.lower()).replace(" ", "-") for head in heads
+            }, anchor
 
 
 def test_the_reading_of_mnist_stress_has_the_numbers_of_its_scores() -> None:
@@ -250,11 +297,19 @@ def test_the_reading_of_mnist_stress_has_the_numbers_of_its_scores() -> None:
     for (metric, condition, level, method), value in means.items():
         known[metric, condition, "" if math.isnan(level) else f"{level:g}", method] = value
     page, checked = (DOCS / "mnist-stress.md").read_text(), 0
-    for metric, table in zip(("accuracy", "auroc_entropy"), re.findall(r"(?:^\|.*\n)+", page, re.M), strict=True):
-        header, _, *rows = ([cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines())
+    for metric, table in zip(
+        ("accuracy", "auroc_entropy"), re.findall(r"(?:^\|.*\n)+", page, re.M), strict=True
+    ):
+        header, _, *rows = (
+            [cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()
+        )
         for name, *cells in rows:
             condition, _, level = name.replace("`", "").partition(" ")
             for method, cell in zip(header[-5:], cells, strict=True):
-                assert cell == f"{known[metric, condition, level, method]:.3f}", (metric, name, method)
+                assert cell == f"{known[metric, condition, level, method]:.3f}", (
+                    metric,
+                    name,
+                    method,
+                )
                 checked += 1
     assert checked == 70

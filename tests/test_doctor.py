@@ -20,12 +20,20 @@ from bench_uq.folders import writable
 PLUGINS = Path(__file__).parent / "plugins"
 
 
-def doctor(folder: Path, *arguments: str, path: Path | None = None) -> tuple[int, dict[str, str], list[str]]:
+def doctor(
+    folder: Path, *arguments: str, path: Path | None = None
+) -> tuple[int, dict[str, str], list[str]]:
     """Return the exit code, what is said of each name (with its mark), and all lines."""
-    environment = {**os.environ, "PYTHONPATH": str(folder / "site"), "PATH": f"{path}:{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder / "site"),
+        "PATH": f"{path}:{os.environ['PATH']}",
+    }
     environment.pop("BENCH_UQ_DATA", None)
     command = [sys.executable, "-m", "bench_uq", "doctor", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     rows = [(line[0], *line[4:].split(maxsplit=1)) for line in lines if line[1:4] == "   "]
@@ -51,7 +59,9 @@ def test_a_machine_that_is_well(tmp_path: Path, data_root: Path) -> None:
     assert code == 0
     assert lines[0] == f"bench-uq {__version__}"
     assert rows["torch"].startswith(torch.__version__.split("+")[0])
-    assert rows["device"].removeprefix("! ").startswith("CUDA" if torch.cuda.is_available() else "CPU")
+    assert (
+        rows["device"].removeprefix("! ").startswith("CUDA" if torch.cuda.is_available() else "CPU")
+    )
     assert rows["results"] == "results, made when needed"
     assert rows["mnist"] == f"ready    in {data_root}/MNIST/raw"
     assert rows["git"].startswith(("there", "absent"))
@@ -71,7 +81,9 @@ def test_a_machine_with_flaws(tmp_path: Path) -> None:
     assert code == 0
     assert rows["tqdm"] == "! 4.1  older than 4.66: pip install 'tqdm>=4.66'"
     assert rows["swag"] == "method from bench-swag 0.3"
-    assert rows["gone"].startswith("! method from bench-swag 0.3: broken, plugin not_there fails at import: ")
+    assert rows["gone"].startswith(
+        "! method from bench-swag 0.3: broken, plugin not_there fails at import: "
+    )
     assert rows["bad"].endswith("bench_bad fails at import: OSError: two")
     assert rows["mnist"].startswith("missing")
     assert lines[-1].startswith("  bench-uq can run here; ")
@@ -81,14 +93,19 @@ def test_a_machine_with_flaws(tmp_path: Path) -> None:
 def test_a_machine_that_cannot_run(tmp_path: Path) -> None:
     """A package that fails at import and results that cannot be written are what the last line names; exit 1."""
     (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "torch.py").write_text("print('chatter')\nraise ImportError('libtorch.so is damaged')\n")
+    (tmp_path / "site" / "torch.py").write_text(
+        "print('chatter')\nraise ImportError('libtorch.so is damaged')\n"
+    )
     (tmp_path / "file").write_text("")
     before = everything(tmp_path)
     code, rows, lines = doctor(tmp_path, "--results", "file/results")
     assert code == 1
     assert rows["torch"].endswith("fails at import: ImportError: libtorch.so is damaged")
     assert rows["machine"].startswith("! ImportError")
-    assert rows["results"] == f"! cannot write to file/results: {tmp_path}/file is not a folder that can be written to"
+    assert (
+        rows["results"]
+        == f"! cannot write to file/results: {tmp_path}/file is not a folder that can be written to"
+    )
     assert rows["digits"].startswith("ready")
     assert lines[-1].startswith("! bench-uq cannot run here: see torch, ")
     assert lines[-1].endswith("results")
@@ -106,7 +123,9 @@ def test_a_plugin_that_is_in_the_way(tmp_path: Path) -> None:
     assert (code, lines[-1]) == (1, "! bench-uq cannot run here: see map")
     assert "two plugins are called 'map'" in rows["map"]
     assert rows["nvidia-smi"].startswith("there")
-    assert torch.cuda.is_available() or rows["device"].startswith("! CPU, although nvidia-smi is here")
+    assert torch.cuda.is_available() or rows["device"].startswith(
+        "! CPU, although nvidia-smi is here"
+    )
 
 
 def nowhere(root: Path) -> None:
@@ -168,13 +187,20 @@ def test_folders_that_may_not_be_written_to(tmp_path: Path, mode: int) -> None:
         try:
             if os.geteuid() == 0:
                 os.setuid(65534)
-            for name in ("shut", "shut/new", "shut/results" if mode != 0o555 else "shut/new/results"):
+            for name in (
+                "shut",
+                "shut/new",
+                "shut/results" if mode != 0o555 else "shut/new/results",
+            ):
                 folder = tmp_path / name
                 results, reports, data, _ = folders(folder, folder, folder)
                 expected = f"cannot write to {folder}: {tmp_path}/shut is not a folder that can be written to"
                 assert (results.text, results.problem, results.essential) == (expected, True, True)
                 assert (reports.text, reports.problem) == (expected, True)
-                assert (data.text, data.problem) == (str(folder) if name == "shut" else expected, False)
+                assert (data.text, data.problem) == (
+                    str(folder) if name == "shut" else expected,
+                    False,
+                )
         except BaseException:
             traceback.print_exc()
             os._exit(1)
@@ -185,7 +211,8 @@ def test_folders_that_may_not_be_written_to(tmp_path: Path, mode: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("older", "newer"), [("2.5.1", "2.6"), ("4.9", "4.66"), ("2.6.0rc1+cpu", "2.10"), ("0.4.2", "0.4.3")]
+    ("older", "newer"),
+    [("2.5.1", "2.6"), ("4.9", "4.66"), ("2.6.0rc1+cpu", "2.10"), ("0.4.2", "0.4.3")],
 )
 def test_versions_are_compared_by_their_numbers(older: str, newer: str) -> None:
     """Versions are ordered number by number; trailing zeros and what follows the numbers do not count."""

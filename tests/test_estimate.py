@@ -25,7 +25,9 @@ from bench_uq.plugins import Plugins
         ("rotate", [15, 30], {}),
     ],
 )
-def test_passes_by_hand(name: str, levels: list[float], expected: dict[tuple[int, bool], int]) -> None:
+def test_passes_by_hand(
+    name: str, levels: list[float], expected: dict[tuple[int, bool], int]
+) -> None:
     """One gradient of FGSM serves all levels, PGD takes one a step and level above 0, a shift none."""
     shown = [Shown(name, name, "condition", level, 0, "", "") for level in levels]
     inputs, targets = torch.rand(4, 1, 28, 28), torch.zeros(4, dtype=torch.long)

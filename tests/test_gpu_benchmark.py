@@ -11,7 +11,15 @@ import pandas as pd
 
 REPO = Path(__file__).resolve().parents[1]
 SMALL = ("--device", "cpu", "--images", "40", "--epochs", "1", "--rounds", "1", "--threads", "1")
-PARTS = {"epoch": 4, "share": 2, "together": 3, "precision": 6, "predict": 4, "fgsm 4 images": 4, "pgd 4 images": 4}
+PARTS = {
+    "epoch": 4,
+    "share": 2,
+    "together": 3,
+    "precision": 6,
+    "predict": 4,
+    "fgsm 4 images": 4,
+    "pgd 4 images": 4,
+}
 
 
 def measured(out: Path, *options: object) -> tuple[str, pd.DataFrame]:

@@ -41,9 +41,13 @@ def on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def jobs(folder: Path, *methods: str, force: bool = False) -> list[Job]:
     """Return the jobs of some methods."""
-    (folder / "few.toml").write_text(SUITE.format(methods=", ".join(f'"{name}"' for name in methods)))
+    (folder / "few.toml").write_text(
+        SUITE.format(methods=", ".join(f'"{name}"' for name in methods))
+    )
     plugins = Plugins((PLUGIN,))
-    runs = make_plan(read_suite(str(folder / "few.toml"), {}), plugins, Contents(folder, folder / "known.json"))
+    runs = make_plan(
+        read_suite(str(folder / "few.toml"), {}), plugins, Contents(folder, folder / "known.json")
+    )
     how = {"force": force, "checkpoint_every": 60.0}
     return make_jobs(runs, folder / "results" / "few", folder, plugins, "cpu", how)
 
@@ -80,7 +84,9 @@ def test_each_run_is_stored_as_if_alone(tmp_path: Path) -> None:
     assert len(networks) == 3
     stored = [store.run_folder(job.folder, job.run.name).record() for job in group]
     assert groups.train_group(group, silent)[0] == {}
-    assert [store.run_folder(job.folder, job.run.name).record() for job in group] == stored  # nothing left to train
+    assert [
+        store.run_folder(job.folder, job.run.name).record() for job in group
+    ] == stored  # nothing left to train
 
 
 def test_forced_groups_are_trained_once(tmp_path: Path) -> None:
@@ -102,12 +108,17 @@ def test_runs_that_diverge_are_recorded(tmp_path: Path) -> None:
     assert "epoch 2" in ended[group[0].run.name]["reason"]
 
 
-def test_what_goes_wrong_together_is_tried_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_goes_wrong_together_is_tried_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """An error of the method leaves the runs untrained and unforced to be done alone, where it is recorded."""
     (group,) = groups.grouped(jobs(tmp_path, "unlucky[how=raise]"))
     ended, after = groups.train_group(group, silent)
     assert ended == {}
-    assert "is trained alone, not with its other seeds: KeyError: 'out of luck'" in capsys.readouterr().err
+    assert (
+        "is trained alone, not with its other seeds: KeyError: 'out of luck'"
+        in capsys.readouterr().err
+    )
     record = execute(after[0], silent)
     assert record is not None
     assert (record["status"], "out of luck" in record["reason"]) == ("failed", True)
@@ -121,7 +132,9 @@ def test_a_full_disk_leaves_the_others_to_be_done_alone(
 
     def once(folder: store.RunFolder, *outcome: Any, **facts: Any) -> None:
         if stored:
-            raise store.CannotWrite(errno.ENOSPC, "No space left on device", str(folder.path / store.NETWORK))
+            raise store.CannotWrite(
+                errno.ENOSPC, "No space left on device", str(folder.path / store.NETWORK)
+            )
         store_trained(folder, *outcome, **facts)
         stored.append(folder.path.name)
 
@@ -130,7 +143,11 @@ def test_a_full_disk_leaves_the_others_to_be_done_alone(
     ended, after = groups.train_group(group, silent)
     assert ended == {}
     assert [job.force for job in after] == [False, True, True]
-    assert [is_trained(store.run_folder(job.folder, job.run.name)) for job in after] == [True, False, False]
+    assert [is_trained(store.run_folder(job.folder, job.run.name)) for job in after] == [
+        True,
+        False,
+        False,
+    ]
     assert capsys.readouterr().err.count("\n") == 1
     record = execute(after[1], silent)
     assert record is not None

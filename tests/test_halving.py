@@ -35,13 +35,22 @@ DRAWS = 30
 def resident(count: int = 150) -> Resident:
     """Return random images, a block and a part of one."""
     rng = np.random.default_rng(0)
-    return Resident(Examples(rng.random((count, 1, 8, 8), dtype=np.float32), rng.integers(0, 10, count)), CPU, 128)
+    return Resident(
+        Examples(rng.random((count, 1, 8, 8), dtype=np.float32), rng.integers(0, 10, count)),
+        CPU,
+        128,
+    )
 
 
 def trained(method: Method, task: Task = TASK) -> Trained:
     """Return an untrained method as if trained."""
     torch.manual_seed(0)
-    return Trained(method, task, nn.ModuleList(build(method, task, CPU) for _ in range(method.members)).eval(), 3)
+    return Trained(
+        method,
+        task,
+        nn.ModuleList(build(method, task, CPU) for _ in range(method.members)).eval(),
+        3,
+    )
 
 
 def named(text: str) -> Trained:
@@ -97,7 +106,9 @@ def test_one_example_left_over(name: str) -> None:
 def tables() -> tuple[Resident, Task]:
     """Return examples of a regression, and its task."""
     x = np.random.default_rng(0).random((150, 3), dtype=np.float32)
-    return Resident(Examples(x, x[:, 0]), CPU, 128), Task((3,), Gaussian(0.0, 1.0), (0.5,) * 3, (0.3,) * 3, "mlp")
+    return Resident(Examples(x, x[:, 0]), CPU, 128), Task(
+        (3,), Gaussian(0.0, 1.0), (0.5,) * 3, (0.3,) * 3, "mlp"
+    )
 
 
 @pytest.mark.parametrize("name", ["mean-field", "dropout"])
@@ -123,7 +134,9 @@ SHIFTS = ("rotate", "translate", "corruption", "corruption[kind=glass-blur]")
 def test_changed_inputs(name: str, text: str) -> None:
     """Attacks and shifts in parts start where whole blocks start and follow the same draws, inputs included."""
     condition = Plugins().spec("condition", text).value
-    levels = {"rotate": [0.0, 40.0], "corruption": [0.0, 3.0]}.get(text.partition("[")[0], [0.0, 0.1, 0.2])
+    levels = {"rotate": [0.0, 40.0], "corruption": [0.0, 3.0]}.get(
+        text.partition("[")[0], [0.0, 0.1, 0.2]
+    )
 
     def changed(model: Trained, condition: Any) -> list[Predictions]:
         return predict_changed(model, Change(condition, text, levels, model), resident(75), 70, 3)
@@ -200,14 +213,21 @@ PER_EXAMPLE: dict[str, Callable[[Tensor], Tensor]] = {
     "normal of a mean": lambda x: torch.normal(x, 2.0),
     "native_dropout": lambda x: torch.native_dropout(torch.ones_like(x), 0.4, True)[0],
     "dropout": lambda x: nn.functional.dropout(torch.ones_like(x), 0.4, True),
-    "feature dropout": lambda x: nn.functional.dropout2d(torch.ones(len(x), 10, 2, 2), 0.4, True).mean((2, 3)),
+    "feature dropout": lambda x: nn.functional.dropout2d(
+        torch.ones(len(x), 10, 2, 2), 0.4, True
+    ).mean((2, 3)),
     "alpha dropout": lambda x: nn.functional.alpha_dropout(torch.ones_like(x), 0.4, True),
     "multinomial": lambda x: torch.multinomial(torch.ones(len(x), 20), 10).float(),
-    "channels_last": lambda x: torch.empty(len(x), 2, 5, 1).to(memory_format=torch.channels_last).normal_().flatten(1),
+    "channels_last": lambda x: (
+        torch.empty(len(x), 2, 5, 1).to(memory_format=torch.channels_last).normal_().flatten(1)
+    ),
     "examples last": lambda x: torch.randn(2, 5, len(x)).permute(2, 0, 1).flatten(1),
     "permuted": permuted,
     "one number": lambda x: torch.randn(len(x), 1).expand(-1, 10) * torch.arange(10),
-    "several": lambda x: torch.randn_like(x) * torch.rand(len(x), 1) + torch.randn(10) * torch.randn(64, 10)[:10].sum(),
+    "several": lambda x: (
+        torch.randn_like(x) * torch.rand(len(x), 1)
+        + torch.randn(10) * torch.randn(64, 10)[:10].sum()
+    ),
     "vmap": lambda x: torch.vmap(lambda row: torch.randn_like(row), randomness="different")(x),
 }
 
@@ -236,7 +256,9 @@ REFUSED: dict[str, Callable[[Tensor], Tensor]] = {
     "example-major": lambda x: torch.randn(len(x) * 3, 10).unflatten(0, (len(x), 3)).sum(1),
     "by value": lambda x: torch.randn_like(x) if x[0, 0] > 0.5 else x + torch.randn(1),
     "by number": lambda x: torch.randn_like(x) + (torch.randn(1) if len(x) > 30 else 0),
-    "numpy": lambda x: torch.from_numpy(np.random.default_rng(0).normal(size=(len(x), 10))).float() + x[:1],
+    "numpy": lambda x: (
+        torch.from_numpy(np.random.default_rng(0).normal(size=(len(x), 10))).float() + x[:1]
+    ),
     "hidden": lambda x: hidden(x),
 }
 
@@ -251,7 +273,9 @@ def hidden(x: Tensor) -> Tensor:
 def test_refused_where_it_would_be_wrong(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Where the noise or the outputs of one example depend on the others, memory has run out, with the reason."""
     model = short(trained(Drawing(draw=REFUSED[name])), 21)
-    with pytest.raises(NotHalved, match=r"cannot be halved \(.+\): OutOfMemoryError: CUDA out of memory") as caught:
+    with pytest.raises(
+        NotHalved, match=r"cannot be halved \(.+\): OutOfMemoryError: CUDA out of memory"
+    ) as caught:
         predict(model, resident(), 150, DRAWS, labelled=True)
     assert is_out_of_memory(caught.value)
     assert capfd.readouterr().err == ""
@@ -267,7 +291,9 @@ def test_noise_of_weights(name: str, most: int) -> None:
         for buffer_name, buffer in found.nets[0].named_buffers():
             if buffer_name in ("second", "count") or buffer_name.startswith("kept_"):
                 torch.manual_seed(len(buffer_name))
-                buffer.copy_(torch.rand(buffer.shape) / 5 if buffer.is_floating_point() else torch.tensor(5))
+                buffer.copy_(
+                    torch.rand(buffer.shape) / 5 if buffer.is_floating_point() else torch.tensor(5)
+                )
         return found
 
     whole = predict(model(), resident(), 150, 6, labelled=True)
@@ -320,7 +346,9 @@ def test_other_errors_are_not_taken_for_it() -> None:
 
     def draw(x: Tensor) -> Tensor:
         if len(x) > 12 * 64:
-            raise RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory")
+            raise RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory"
+            )
         if len(x) > 12 * 30:
             raise KeyError("of its own")
         return torch.randn_like(x)
@@ -350,7 +378,9 @@ np.save(sys.argv[2], found["probs"])
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the address space is limited on Linux alone")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the address space is limited on Linux alone"
+)
 def test_memory_that_really_runs_out(tmp_path: Path) -> None:
     """In an address space too small for a block the predictions are those with all the memory there is."""
     script = tmp_path / "limited.py"

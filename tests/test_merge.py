@@ -36,7 +36,9 @@ epochs = 1
 fgsm = [0, 0.1]
 "transfer[start=clean,steps=2]" = [0.1]
 """
-REFERENCE = "dataset,method,metric,value,source,certainty\ndigits,map,accuracy,0.9,Someone 2020,seen\n"
+REFERENCE = (
+    "dataset,method,metric,value,source,certainty\ndigits,map,accuracy,0.9,Someone 2020,seen\n"
+)
 DERIVED = ("scores.csv", "curves.csv", "environment.json", "examples.npz", "reference.csv", PLAN)
 #: Columns of runs.csv that are never the same twice.
 MEASURED = ("train_seconds", "predict_seconds", "peak_memory", "seconds_per_1000")
@@ -46,8 +48,20 @@ SHARDS = (["dropout-digits-s0", "map-digits-s1"], ["dropout-digits-s1"], ["map-d
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start a run of the suite in a folder."""
-    command = [sys.executable, "-m", "bench_uq", "run", "--suite", "tiny.toml", "--device", "cpu", *arguments]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "bench_uq",
+        "run",
+        "--suite",
+        "tiny.toml",
+        "--device",
+        "cpu",
+        *arguments,
+    ]
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
@@ -80,14 +94,21 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def merged(*roots: str, code: int = 0, out: str = "out", score: bool = False) -> Result:
     """Merge results roots."""
-    done = CliRunner().invoke(main, ["merge", *roots, "--results", out, *(() if score else ("--no-score",))])
+    done = CliRunner().invoke(
+        main, ["merge", *roots, "--results", out, *(() if score else ("--no-score",))]
+    )
     assert done.exit_code == code, done.output
     return done
 
 
 def tree(*folders: Path) -> dict[str, bytes]:
     """Return all files that lie in folders, locks aside, links by where they lead."""
-    paths = [path for folder in folders for path in folder.rglob("*") if path.is_symlink() or path.is_file()]
+    paths = [
+        path
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    ]
     return {
         str(path): os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
         for path in paths
@@ -110,7 +131,9 @@ def stored(root: str, run: str) -> RunFolder:
 def assert_whole(folder: Path) -> None:
     """Check that ``out`` is the suite that was run as a whole."""
     for name in DERIVED:
-        assert (folder / "out" / "tiny" / name).read_bytes() == (folder / "whole" / "tiny" / name).read_bytes(), name
+        assert (folder / "out" / "tiny" / name).read_bytes() == (
+            folder / "whole" / "tiny" / name
+        ).read_bytes(), name
     assert rows(folder / "out", *MEASURED) == rows(folder / "whole", *MEASURED)
 
 
@@ -121,7 +144,9 @@ def test_three_shards_are_the_suite(folder: Path) -> None:
     assert done.stdout == "tiny: 4 runs from 3 folders, 0 conflicts, 0 missing\n"
     assert done.stderr == ""
     assert_whole(folder)
-    assert stored("shard-1", "map-digits-s0").record()["reason"] == "trained to be attacked, not shown"
+    assert (
+        stored("shard-1", "map-digits-s0").record()["reason"] == "trained to be attacked, not shown"
+    )
     for path in (folder / "whole" / "tiny" / "runs").glob("*/*.[ns]*"):
         same = folder / "out" / path.relative_to(folder / "whole")
         assert path.name == "scored.json" or same.read_bytes() == path.read_bytes()
@@ -132,7 +157,11 @@ def test_merging_again_changes_nothing(folder: Path) -> None:
     """It leaves every byte, also where the folder to merge into is one of them by another name, or one stands twice."""
     merged("shard-1", "shard-2", "shard-3", score=True)
     before = tree(folder / "out")
-    stamps = {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*.npz") if path.name != "examples.npz"}
+    stamps = {
+        path: path.stat().st_mtime_ns
+        for path in (folder / "out").rglob("*.npz")
+        if path.name != "examples.npz"
+    }
     done = merged("shard-1", "shard-2", "shard-3", score=True)
     assert done.stdout == "tiny: 4 runs from 3 folders, 0 conflicts, 0 missing\n"
     Path("alias").symlink_to("out")
@@ -157,17 +186,25 @@ def test_a_lost_shard_is_seen(folder: Path, part: int, status: str) -> None:
     """Its runs are rows without scores: missing, or trained only to be attacked by another shard's."""
     (lost,) = SHARDS[part - 1]
     done = merged(*(f"shard-{other}" for other in (1, 2, 3) if other != part), score=True)
-    assert done.stdout == f"tiny: 4 runs from 2 folders, 0 conflicts, {int(status == 'missing')} missing\n"
+    assert (
+        done.stdout
+        == f"tiny: 4 runs from 2 folders, 0 conflicts, {int(status == 'missing')} missing\n"
+    )
     found = {row["run"].rsplit("-", 1)[0]: row["status"] for row in rows(folder / "out")}
     assert found == {run: status if run == lost else "ok" for shard in SHARDS for run in shard}
-    assert f"{lost}-" not in "".join(line for line in (folder / "out" / "tiny" / "scores.csv").read_text().splitlines())
+    assert f"{lost}-" not in "".join(
+        line for line in (folder / "out" / "tiny" / "scores.csv").read_text().splitlines()
+    )
 
 
 def test_shards_may_share_a_folder(made: Path, tmp_path: Path) -> None:
     """Three shards at once in one folder, and one that has nothing to do, are scored to the whole suite."""
     for name in ("tiny.toml", "tiny.reference.csv"):
         shutil.copy(made / name, tmp_path)
-    shards = [start(tmp_path, "--results", "out", "--jobs", "1", "--shard", f"{part}/3") for part in (1, 2, 3)]
+    shards = [
+        start(tmp_path, "--results", "out", "--jobs", "1", "--shard", f"{part}/3")
+        for part in (1, 2, 3)
+    ]
     for process, names in zip(shards, SHARDS, strict=True):
         out, err = ended(process)
         assert sorted(line.split()[0].rsplit("-", 1)[0] for line in out.splitlines()) == names
@@ -178,17 +215,26 @@ def test_shards_may_share_a_folder(made: Path, tmp_path: Path) -> None:
     assert out == ""
     assert err.splitlines()[0] == "nothing to do: 4 runs are fewer than 5 shards"
     assert not (tmp_path / "out" / "tiny" / "scores.csv").exists()
-    assert CliRunner().invoke(main, ["score", "--suite", "tiny", "--results", str(tmp_path / "out")]).exit_code == 0
+    assert (
+        CliRunner()
+        .invoke(main, ["score", "--suite", "tiny", "--results", str(tmp_path / "out")])
+        .exit_code
+        == 0
+    )
     shutil.copytree(made / "whole", tmp_path / "whole")
     assert_whole(tmp_path)
 
 
-def test_a_shard_without_runs_can_be_merged(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_without_runs_can_be_merged(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It stores the plan alone, of which all runs are missing; --dry-run of another prints its runs alone."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(SUITE)
     ended(start(tmp_path, "--results", "empty", "--shard", "9/9"))
-    assert merged("empty", score=True).stdout == "tiny: 4 runs from 1 folder, 0 conflicts, 4 missing\n"
+    assert (
+        merged("empty", score=True).stdout == "tiny: 4 runs from 1 folder, 0 conflicts, 4 missing\n"
+    )
     assert [row["status"] for row in rows(tmp_path / "out")] == ["missing"] * 4
     out, _ = ended(start(tmp_path, "--results", "none", "--shard", "1/3", "--dry-run"))
     assert [line.split()[0].rsplit("-", 1)[0] for line in out.splitlines()[:-1]] == SHARDS[0]
@@ -210,7 +256,9 @@ def test_parts_of_one_run_are_united(folder: Path) -> None:
     for copy, first in (one, "clean"), (other, "fgsm"):
         gone = [name for name in whole["files"] if name.endswith(".npz") and name.startswith(first)]
         copy.forget(gone)
-        seconds = {name: value for name, value in whole["predict_seconds"].items() if name not in gone}
+        seconds = {
+            name: value for name, value in whole["predict_seconds"].items() if name not in gone
+        }
         copy.update(status="interrupted", reason="told to stop", predict_seconds=seconds)
     merged("a", "b")
     record = stored("out", "dropout-digits-s0").record()
@@ -257,8 +305,13 @@ def test_plans_that_contradict_each_other(folder: Path) -> None:
     run.path.rename(run.path.with_name(entry["run"]))
     done = merged("shard-1", "shard-2", "shard-3", code=1, score=True)
     assert done.stdout == "tiny: 4 runs from 3 folders, 1 conflict, 1 missing\n"
-    assert f"conflict: tiny/{entry['run']}: the planned run of shard-2 is not that of shard-1" in done.stderr
-    assert [row["status"] for row in rows(folder / "out") if row["run"] == entry["run"]] == ["superseded"]
+    assert (
+        f"conflict: tiny/{entry['run']}: the planned run of shard-2 is not that of shard-1"
+        in done.stderr
+    )
+    assert [row["status"] for row in rows(folder / "out") if row["run"] == entry["run"]] == [
+        "superseded"
+    ]
 
 
 def test_a_surrogate_of_another_network(folder: Path) -> None:
@@ -271,7 +324,8 @@ def test_a_surrogate_of_another_network(folder: Path) -> None:
     merged("shard-3", out="late", code=1)
     assert stored("late", "map-digits-s0").record() == stored("shard-3", "map-digits-s0").record()
     assert all(
-        stored("late", "map-digits-s0").holds(name) for name in stored("late", "map-digits-s0").record()["files"]
+        stored("late", "map-digits-s0").holds(name)
+        for name in stored("late", "map-digits-s0").record()["files"]
     )
 
 
@@ -317,7 +371,9 @@ def test_damage_where_results_are_joined(folder: Path) -> None:
     assert run.record() == stored("shard-2", "dropout-digits-s1").record()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "[" * 100_000, '{"files": {}, "status": "ok", "x": 1e999}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "[" * 100_000, '{"files": {}, "status": "ok", "x": 1e999}']
+)
 def test_a_damaged_record_or_plan(folder: Path, content: str) -> None:
     """A run whose record cannot be read is left out and missing; so is a plan; both are told and left as they are."""
     run = stored("shard-2", "dropout-digits-s1")
@@ -379,7 +435,10 @@ def test_a_run_of_another_process_is_left(folder: Path, monkeypatch: pytest.Monk
         done = merged("shard-1", "shard-2", "shard-3", code=1)
         assert f"{name} is another process's" in done.stderr
         assert not target.path.exists()
-    assert merged("shard-1", "shard-2", "shard-3").stdout == "tiny: 4 runs from 3 folders, 0 conflicts, 0 missing\n"
+    assert (
+        merged("shard-1", "shard-2", "shard-3").stdout
+        == "tiny: 4 runs from 3 folders, 0 conflicts, 0 missing\n"
+    )
 
 
 def test_published_values(folder: Path) -> None:
@@ -389,9 +448,14 @@ def test_published_values(folder: Path) -> None:
     assert done.stderr == (
         "conflict: tiny/reference.csv: the list of published values of shard-2 is not that of shard-1, which is kept\n"
     )
-    assert Path("out/tiny/reference.csv").read_bytes() == Path("whole/tiny/reference.csv").read_bytes()
+    assert (
+        Path("out/tiny/reference.csv").read_bytes() == Path("whole/tiny/reference.csv").read_bytes()
+    )
     Path("shard-2/tiny/reference.csv").write_text("nonsense")
-    assert "left out: shard-2/tiny/reference.csv: unknown column" in merged("shard-1", "shard-2", code=1).stderr
+    assert (
+        "left out: shard-2/tiny/reference.csv: unknown column"
+        in merged("shard-1", "shard-2", code=1).stderr
+    )
 
 
 def edit(path: Path, change: Callable[[Any], object]) -> None:
@@ -462,7 +526,10 @@ def link_to_runs(run: RunFolder) -> None:
 
 def plan_outside(run: RunFolder) -> None:
     """Plan a run that lies elsewhere."""
-    edit(run.path.parents[1] / PLAN, lambda plan: plan["runs"]["dropout|digits|1"].update(run="../../../canary"))
+    edit(
+        run.path.parents[1] / PLAN,
+        lambda plan: plan["runs"]["dropout|digits|1"].update(run="../../../canary"),
+    )
 
 
 def wrong_types(run: RunFolder) -> None:
@@ -493,9 +560,16 @@ def test_a_folder_of_someone_hostile(folder: Path, attack: Callable[[RunFolder],
     inside = {*tree(folder)}
     told, status = ATTACKS[attack]
     done = merged("shard-2", "shard-1", "shard-3", code=1, score=True)
-    assert [line.startswith("left out: shard-2/tiny/") and told in line for line in done.stderr.splitlines()] == [True]
-    assert not [path for path in {*tree(folder)} - inside if not path.startswith(f"{folder}/out/tiny/")]
-    assert not any(path.is_symlink() or "canary" in path.name for path in (folder / "out").rglob("*"))
+    assert [
+        line.startswith("left out: shard-2/tiny/") and told in line
+        for line in done.stderr.splitlines()
+    ] == [True]
+    assert not [
+        path for path in {*tree(folder)} - inside if not path.startswith(f"{folder}/out/tiny/")
+    ]
+    assert not any(
+        path.is_symlink() or "canary" in path.name for path in (folder / "out").rglob("*")
+    )
     found = {row["run"].rsplit("-", 1)[0]: row["status"] for row in rows(folder / "out")}
     assert found == {run: "ok" for shard in SHARDS for run in shard} | {"dropout-digits-s1": status}
 

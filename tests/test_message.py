@@ -47,7 +47,15 @@ def job(tmp_path: Path) -> Job:
     )
     suite = read_suite(str(tmp_path / "mine.toml"), {"network": str(tmp_path / "wide.py")})
     (run,) = make_plan(suite, Plugins(), Contents(tmp_path / "data", tmp_path / "contents.json"))
-    return Job(run, tmp_path / "results" / "mine", tmp_path / "data", (), "cpu", "abc", checkpoint_every=5.0)
+    return Job(
+        run,
+        tmp_path / "results" / "mine",
+        tmp_path / "data",
+        (),
+        "cpu",
+        "abc",
+        checkpoint_every=5.0,
+    )
 
 
 def test_jobs_survive_json(job: Job) -> None:
@@ -61,9 +69,14 @@ def test_jobs_survive_json(job: Job) -> None:
 
 def test_a_network_of_the_user_travels(job: Job, tmp_path: Path) -> None:
     """On another machine the run, and the one it attacks, are built from the file that was sent."""
-    there = unpacked_job(packed_job(job), tmp_path / "there", tmp_path / "elsewhere", tmp_path / "files")
+    there = unpacked_job(
+        packed_job(job), tmp_path / "there", tmp_path / "elsewhere", tmp_path / "files"
+    )
     assert (there.folder, there.root) == (tmp_path / "there", tmp_path / "elsewhere")
-    networks = {there.run.network, *(shown.surrogate.network for shown in there.run.shown if shown.surrogate)}
+    networks = {
+        there.run.network,
+        *(shown.surrogate.network for shown in there.run.shown if shown.surrogate),
+    }
     assert len(networks) == 1
     path = Path(networks.pop())
     assert path.is_relative_to(tmp_path / "files")
@@ -73,7 +86,13 @@ def test_a_network_of_the_user_travels(job: Job, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"content": b"print()"}, {"sha256": "0" * 64}, {"name": "../evil.py"}, {"name": "/evil.py"}, {"name": ".."}],
+    [
+        {"content": b"print()"},
+        {"sha256": "0" * 64},
+        {"name": "../evil.py"},
+        {"name": "/evil.py"},
+        {"name": ".."},
+    ],
 )
 def test_files_that_are_not_what_was_sent(change: dict, tmp_path: Path) -> None:
     """A file of another content, or with a path for a name, is refused, and nothing is written."""
@@ -87,8 +106,15 @@ def test_results_that_are_not_what_was_sent(tmp_path: Path) -> None:
     """Results come back whole; one file of another content, or of a name that is a path, and nothing is stored."""
     made = store.RunFolder(tmp_path / "there" / "runs" / "map-digits-s0-00000000")
     made.add_file("clean.npz", b"numbers", status="ok", key="k")
-    packed, here = packed_folder(made), store.RunFolder(tmp_path / "here" / "runs" / "map-digits-s0-00000000")
-    for files in ({"clean.npz": b"others"}, {"../clean.npz": b"numbers"}, {"unnamed.npz": b"numbers"}):
+    packed, here = (
+        packed_folder(made),
+        store.RunFolder(tmp_path / "here" / "runs" / "map-digits-s0-00000000"),
+    )
+    for files in (
+        {"clean.npz": b"others"},
+        {"../clean.npz": b"numbers"},
+        {"unnamed.npz": b"numbers"},
+    ):
         with pytest.raises(Damaged):
             unpacked_folder({**packed, "files": files}, here)
         assert not here.path.exists()
@@ -103,7 +129,9 @@ def test_a_worker_that_joined_later_has_another_bench_uq(
     """It refuses the run before anything is written; the client has looked only at those that were there before."""
     monkeypatch.setattr(
         "distributed.get_worker",
-        lambda: SimpleNamespace(address="tcp://late", local_directory=tmp_path / "place", get_current_task=str),
+        lambda: SimpleNamespace(
+            address="tcp://late", local_directory=tmp_path / "place", get_current_task=str
+        ),
     )
     packed = {"job": packed_job(job), "source": {**source(), changed: "another"}}
     with pytest.raises(worker.Unfit, match="tcp://late has another bench-uq than the client"):
@@ -134,4 +162,7 @@ def test_a_run_is_given_up_after_its_last_process_has_ended(job: Job) -> None:
     record = client.taken_in(job, Future())
     thread.join()
     assert record == folder.record()
-    assert (folder.record()["status"], "the worker died" in folder.record()["reason"]) == ("failed", True)
+    assert (folder.record()["status"], "the worker died" in folder.record()["reason"]) == (
+        "failed",
+        True,
+    )

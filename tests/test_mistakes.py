@@ -93,20 +93,32 @@ def told(*arguments: str) -> str:
         (["run", "--methods", "mnf[[flows=2]]"], "unknown option of mnf '[flows'"),
         (["run", "--methods", "mnf[flows=2]x"], "'mnf[flows=2]x'"),
         (["run", "--methods", "mnf[]"], "empty element"),
-        (["run", "--methods", "mnf[flows]"], "'flows' in 'mnf[flows]' is not of the form option=value"),
+        (
+            ["run", "--methods", "mnf[flows]"],
+            "'flows' in 'mnf[flows]' is not of the form option=value",
+        ),
         (["run", "--methods", "mnf[flows=]"], "not of the form option=value"),
         (["run", "--methods", "mnf[=2]"], "not of the form option=value"),
         (["run", "--methods", "mnf[flows=2,flows=3]"], "option 'flows' is given twice"),
         (["run", "--methods", "mnf,,map"], "empty element"),
         (["run", "--methods", ""], "empty element"),
         # options, types, ranges
-        (["run", "--methods", "mnf[flow=2]"], "unknown option of mnf 'flow'; did you mean 'flows'?"),
+        (
+            ["run", "--methods", "mnf[flow=2]"],
+            "unknown option of mnf 'flow'; did you mean 'flows'?",
+        ),
         (["run", "--methods", "mnf[flows=x]"], "mnf.flows must be of type int, not 'x'"),
         (["run", "--methods", "mnf[flows=1.5]"], "mnf.flows must be of type int, not '1.5'"),
         (["run", "--methods", "mnf[flows=-1]"], "flows must be at least 0"),
         (["run", "--methods", "dropout[rate=1.5]"], "rate must be in [0, 1), not 1.5"),
-        (["run", "--methods", "dropout[rate=nan]"], "dropout.rate must be of type float, not 'nan'"),
-        (["run", "--methods", "dropout[where=everywhere]"], "unknown value of dropout.where 'everywhere'"),
+        (
+            ["run", "--methods", "dropout[rate=nan]"],
+            "dropout.rate must be of type float, not 'nan'",
+        ),
+        (
+            ["run", "--methods", "dropout[where=everywhere]"],
+            "unknown value of dropout.where 'everywhere'",
+        ),
         (["run", "--methods", "map[members=0]"], "members must be at least 1, not 0"),
         (["run", "--methods", "mnf,mnf"], "mnf is given twice"),
         (["run", "--methods", "mnf,mnf[flows=2]"], "mnf is given twice"),
@@ -125,9 +137,15 @@ def told(*arguments: str) -> str:
         (["run", "--jobs", "0"], "--jobs"),
         (["run", "--device", "tpu"], "--device"),
         # data and folders
-        (["run", "--datasets", "mnist", "--data-dir", "nowhere"], "nowhere/MNIST/raw/train-images-idx3-ubyte"),
+        (
+            ["run", "--datasets", "mnist", "--data-dir", "nowhere"],
+            "nowhere/MNIST/raw/train-images-idx3-ubyte",
+        ),
         (["run", "--datasets", "cifar10", "--data-dir", "nowhere"], "nowhere/cifar-10-batches-py"),
-        (["run", "--datasets", "cifar10[source=jpeg]", "--data-dir", "nowhere"], "nowhere/cifar10-jpeg"),
+        (
+            ["run", "--datasets", "cifar10[source=jpeg]", "--data-dir", "nowhere"],
+            "nowhere/cifar10-jpeg",
+        ),
         (["run", "--datasets", "svhn", "--data-dir", "nowhere"], "train_32x32.mat"),
         (["run", "--datasets", "uci[name=boston]", "--data-dir", "nowhere"], "nowhere/uci"),
         (["run", "--datasets", "folder"], "folder has no data of its own"),
@@ -147,7 +165,10 @@ def told(*arguments: str) -> str:
         (["check", "--baseline", str(BASELINE), "--margins", "nope.toml"], "no file nope.toml"),
         (["check", "--baseline", str(BASELINE), "--format", "xml"], "'xml' is not one of"),
         (["check", "--baseline", str(BASELINE)], "missing results/quick/runs.csv"),
-        (["check", "--baseline", str(BASELINE), "--suite", "../x"], "'../x' is no name for a suite"),
+        (
+            ["check", "--baseline", str(BASELINE), "--suite", "../x"],
+            "'../x' is no name for a suite",
+        ),
         (["baseline"], "--out"),
         (["baseline", "--out", "b.csv"], "missing results/quick/runs.csv"),
         (["baseline", "--out", "b.txt"], "--out must end in .csv, not 'b.txt'"),
@@ -179,12 +200,24 @@ def test_commands(arguments: list[str], words: str) -> None:
         ("[conditions]\n'pgd[restarts=0]' = [0.1]", "restarts must be at least 1, not 0"),
         ("[conditions]\n'pgd[step_size=-1]' = [0.1]", "step_size must be a share of epsilon"),
         ("[conditions]\n'pgd[objective=loss]' = [0.1]", "unknown value of pgd.objective 'loss'"),
-        ("[conditions]\n'fgsm[objective=entropy,label=predicted]' = [0.1]", "objective=entropy has no label"),
+        (
+            "[conditions]\n'fgsm[objective=entropy,label=predicted]' = [0.1]",
+            "objective=entropy has no label",
+        ),
         ("[conditions]\n'fgsm[entropy=lower]' = [0.1]", "goes with objective=entropy"),
         ("[conditions]\n'transfer[from=mpa]' = [0.1]", "unknown method 'mpa'; did you mean 'map'?"),
-        ("[conditions]\n'transfer[from_=map]' = [0.1]", "unknown option of transfer 'from_'; did you mean 'from'?"),
-        ("[conditions]\nrotate = [200]", "levels of rotate: a level is in degrees, 0 to 180, not 200"),
-        ("[conditions]\ntranslate = [1.5]", "levels of translate: a level is a share of the image's side"),
+        (
+            "[conditions]\n'transfer[from_=map]' = [0.1]",
+            "unknown option of transfer 'from_'; did you mean 'from'?",
+        ),
+        (
+            "[conditions]\nrotate = [200]",
+            "levels of rotate: a level is in degrees, 0 to 180, not 200",
+        ),
+        (
+            "[conditions]\ntranslate = [1.5]",
+            "levels of translate: a level is a share of the image's side",
+        ),
         ("[conditions]\ncorruption = [2.5]", "a level is a severity, 0, 1, 2, 3, 4 or 5, not 2.5"),
         ("[conditions]\n'corruption[kind=mist]' = [1]", "unknown value of corruption.kind 'mist'"),
         ("[conditions.digits]\n'corruption[kind=snow]' = [1]", "does not suit the task of digits"),
@@ -237,10 +270,22 @@ FUSSY = """
         ("mine.py", "x = 1", "holds no Method, Dataset or Condition of its own"),
         ("mine.py", METHOD.replace("def build", "def built"), "method 'mine' lacks build"),
         ("mine.py", METHOD.replace("@dataclass(frozen=True)\n", ""), "its options are no fields"),
-        ("mine.py", METHOD.replace("@dataclass(frozen=True)", "@dataclass"), "fails at import: TypeError"),
-        ("mine.py", METHOD.replace('    reference = "none"\n', ""), "lacks a class attribute 'reference'"),
+        (
+            "mine.py",
+            METHOD.replace("@dataclass(frozen=True)", "@dataclass"),
+            "fails at import: TypeError",
+        ),
+        (
+            "mine.py",
+            METHOD.replace('    reference = "none"\n', ""),
+            "lacks a class attribute 'reference'",
+        ),
         ("mine.py", METHOD.replace("float = 0.5", "dict = None"), "mine.rate is of type dict"),
-        ("mine.py", METHOD + METHOD.replace("Mine", "Yours"), "must define one method, it defines 2"),
+        (
+            "mine.py",
+            METHOD + METHOD.replace("Mine", "Yours"),
+            "must define one method, it defines 2",
+        ),
         ("map.py", METHOD, "two plugins are called 'map'"),
         ("My Method.py", METHOD, "'My Method' is no name for a method"),
         (f"{LONG}.py", METHOD, "is no name for a method"),
@@ -273,10 +318,19 @@ class Mine(Dataset):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (DATA.replace("np.zeros((40, 2), np.float32)", "np.load(root / 'a.npy')"), "mine: missing data/a.npy"),
-        (f"{DATA}\n    def files(self, root):\n        return ['a.txt']\n", "mine: files() must return a list of"),
+        (
+            DATA.replace("np.zeros((40, 2), np.float32)", "np.load(root / 'a.npy')"),
+            "mine: missing data/a.npy",
+        ),
+        (
+            f"{DATA}\n    def files(self, root):\n        return ['a.txt']\n",
+            "mine: files() must return a list of",
+        ),
         (DATA.replace("np.float32", "np.float64"), "mine: inputs are uint8 or float32"),
-        (DATA.replace("np.arange(40) % 2", "np.arange(40) % 3"), "mine: labels are 0 to 2, not 0 to 1"),
+        (
+            DATA.replace("np.arange(40) % 2", "np.arange(40) % 3"),
+            "mine: labels are 0 to 2, not 0 to 1",
+        ),
         (DATA.replace("np.arange(40)", "np.arange(39)"), "mine: 40 inputs and 39 targets"),
         (DATA.replace("(40, 2)", "(40, 3)"), "mine: inputs are (3,), its task says (2,)"),
     ],
@@ -374,7 +428,10 @@ GOOD = {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y}
         (saved(**{**GOOD, "y_train": Y.astype(float)}), "y_train"),
         (saved(**{**GOOD, "y_train": Y - 1}), "y_train"),
         (saved(**{**GOOD, "y_train": Y * 0}), "y_train"),
-        (saved(**{**GOOD, "y_train": Y + 1}), "y_train has the labels 1 to 4: classes count from 0"),
+        (
+            saved(**{**GOOD, "y_train": Y + 1}),
+            "y_train has the labels 1 to 4: classes count from 0",
+        ),
         (saved(**{**GOOD, "y_test": Y + 1}), "y_test"),
         (saved(**{**GOOD, "y_test": Y.reshape(4, 5)}), "y_test"),
     ],
@@ -457,12 +514,16 @@ def test_folders_without_images(pattern: str, pictures: Path) -> None:
     """A folder without images, without classes or without a training split is named."""
     for path in sorted(pictures.glob(pattern)):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert "pictures/train" in told("run", "--datasets", "folder[path=pictures]", "--methods", "map")
+    assert "pictures/train" in told(
+        "run", "--datasets", "folder[path=pictures]", "--methods", "map"
+    )
 
 
 def test_unseen_data_of_another_shape(here: Path, pictures: Path) -> None:
     """Unseen data that do not fit the network are refused with both shapes."""
-    (here / "mine.toml").write_text("extends = 'quick'\n[conditions.digits]\n'folder[path=pictures]' = []\n")
+    (here / "mine.toml").write_text(
+        "extends = 'quick'\n[conditions.digits]\n'folder[path=pictures]' = []\n"
+    )
     output = told("run", "--suite", "mine.toml")
     assert "(3, 32, 32)" in output
     assert "(1, 8, 8)" in output

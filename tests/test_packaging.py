@@ -27,14 +27,18 @@ FOLDERS = {"bench_uq": "bench_uq", "bench_uq/methods": "methods", "bench_uq/data
 PLUGINS = {"methods": "methods", "datasets": "datasets", "conditions": "bench_uq/conditions"}
 SMALL = ("--seeds", "0", "--set", "epochs=1", "--set", "draws=2", "--device", "cpu")
 
-pytestmark = pytest.mark.skipif(not any(importlib.metadata.distributions(name="pip")), reason="needs pip")
+pytestmark = pytest.mark.skipif(
+    not any(importlib.metadata.distributions(name="pip")), reason="needs pip"
+)
 
 
 def call(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command far from the repository, with nothing in its environment that points there."""
     ours = ("PYTHON", "PIP_", "BENCH_UQ_", "VIRTUAL_ENV")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+    )
 
 
 def checked(*command: str | Path, cwd: Path) -> str:
@@ -46,13 +50,30 @@ def checked(*command: str | Path, cwd: Path) -> str:
 
 def pip(*arguments: str | Path, cwd: Path) -> str:
     """Run pip without a network."""
-    return checked(sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", *arguments, cwd=cwd)
+    return checked(
+        sys.executable,
+        "-m",
+        "pip",
+        "--isolated",
+        "--disable-pip-version-check",
+        *arguments,
+        cwd=cwd,
+    )
 
 
 def wheel(source: Path, folder: Path) -> Path:
     """Build the wheel of a source tree with what is installed here."""
     folder.mkdir()
-    pip("wheel", source, "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder, cwd=folder)
+    pip(
+        "wheel",
+        source,
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--wheel-dir",
+        folder,
+        cwd=folder,
+    )
     (built,) = folder.glob("*.whl")
     return built
 
@@ -61,7 +82,9 @@ def environment(folder: Path, source: Path) -> Path:
     """Return the commands of a new virtual environment that holds one package and borrows all others from here."""
     checked(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     (packages,) = folder.glob("lib/python*/site-packages")
-    (packages / "borrowed.pth").write_text(get_path("purelib") + "\n")  # the .pth files in there are not read
+    (packages / "borrowed.pth").write_text(
+        get_path("purelib") + "\n"
+    )  # the .pth files in there are not read
     install(folder / "bin", source)
     return folder / "bin"
 
@@ -111,7 +134,9 @@ def commands(request: pytest.FixtureRequest) -> Path:
 @contextmanager
 def installed(commands: Path, name: str, folder: Path) -> Iterator[None]:
     """Build a package of another author from its sources, install it, and take it away again."""
-    shutil.copytree(EXTERNAL / name, folder / "external" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        EXTERNAL / name, folder / "external" / name, ignore=shutil.ignore_patterns("__pycache__")
+    )
     install(commands, wheel(folder / "external" / name, folder / "wheels"))
     try:
         yield
@@ -127,7 +152,8 @@ def in_the_tree() -> set[str]:
     for package, folder in FOLDERS.items():
         for pattern in patterns.get(package, ("**/*.py",)):
             found |= {
-                f"{package}/{path.relative_to(REPO / folder).as_posix()}" for path in (REPO / folder).glob(pattern)
+                f"{package}/{path.relative_to(REPO / folder).as_posix()}"
+                for path in (REPO / folder).glob(pattern)
             }
     return found
 
@@ -140,8 +166,14 @@ def in_the_wheel(path: Path) -> set[str]:
 
 def plugin_names(kind: str) -> set[str]:
     """Return the names of the plugins in a folder of the repository."""
-    paths = [path for path in (REPO / PLUGINS[kind]).iterdir() if not path.name.startswith(("_", "."))]
-    return {path.stem.replace("_", "-") for path in paths if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    paths = [
+        path for path in (REPO / PLUGINS[kind]).iterdir() if not path.name.startswith(("_", "."))
+    ]
+    return {
+        path.stem.replace("_", "-")
+        for path in paths
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
 
 
 def listed(text: str) -> set[str]:
@@ -223,8 +255,12 @@ def test_package_of_another_author(from_wheel: Path, tmp_path: Path) -> None:
     """A method and a dataset of an installed package are listed, run and reported like our own."""
     with installed(from_wheel, "extra", tmp_path):
         bench = from_wheel / "bench-uq"
-        assert "shrunk: One network with a penalty" in checked(bench, "list", "methods", cwd=tmp_path)
-        assert "two-blobs: Points around two corners" in checked(bench, "list", "datasets", cwd=tmp_path)
+        assert "shrunk: One network with a penalty" in checked(
+            bench, "list", "methods", cwd=tmp_path
+        )
+        assert "two-blobs: Points around two corners" in checked(
+            bench, "list", "datasets", cwd=tmp_path
+        )
         chosen = ("--methods", "map,shrunk[strength=0.5]", "--datasets", "two-blobs")
         (tmp_path / "clean.toml").write_text(
             'methods = ["map"]\ndatasets = ["digits"]\nseeds = [0]\n[settings]\nepochs = 1\n'
@@ -244,7 +280,9 @@ def test_broken_package_is_left_out(from_wheel: Path, tmp_path: Path) -> None:
             (line,) = done.stderr.splitlines()
             assert line.startswith(f"broken  {name}: plugin bench_uq_broken")
             assert line.endswith("ImportError: libmissing.so.1: no such file")
-        checked(from_wheel / "bench-uq", "run", "--methods", "map", "--dry-run", *SMALL, cwd=tmp_path)
+        checked(
+            from_wheel / "bench-uq", "run", "--methods", "map", "--dry-run", *SMALL, cwd=tmp_path
+        )
         done = call(from_wheel / "bench-uq", "run", "--methods", "broken", *SMALL, cwd=tmp_path)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
@@ -263,7 +301,10 @@ def test_oldest_versions_are_the_lower_bounds() -> None:
     """constraints-oldest.txt holds the lower bound of every dependency that has one."""
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
     lines = (REPO / "constraints-oldest.txt").read_text().splitlines()
-    oldest = {one.name: one.specifier for one in map(Requirement, (line for line in lines if line[:1] != "#"))}
+    oldest = {
+        one.name: one.specifier
+        for one in map(Requirement, (line for line in lines if line[:1] != "#"))
+    }
     for text in (*project["dependencies"], *project["optional-dependencies"]["test"]):
         wanted = Requirement(text)
         for bound in wanted.specifier:

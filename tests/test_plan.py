@@ -29,20 +29,30 @@ fgsm = [0, 0.1]
 def plan(tmp_path: Path, text: str = SUITE, **flags: Any) -> list[Run]:
     """Return the plan of a suite."""
     (tmp_path / "mine.toml").write_text(text)
-    return make_plan(read_suite(str(tmp_path / "mine.toml"), flags), Plugins(), Contents(tmp_path, tmp_path / "known"))
+    return make_plan(
+        read_suite(str(tmp_path / "mine.toml"), flags),
+        Plugins(),
+        Contents(tmp_path, tmp_path / "known"),
+    )
 
 
 def test_names(tmp_path: Path) -> None:
     """A run's folder is named by method, dataset, seed and eight digits of its key."""
     run = plan(tmp_path)[1]
     assert run.name == f"mnf-digits-s0-{run.key[:8]}"
-    assert [(shown.condition, shown.level) for shown in run.shown] == [("clean", None), ("fgsm", 0.0), ("fgsm", 0.1)]
+    assert [(shown.condition, shown.level) for shown in run.shown] == [
+        ("clean", None),
+        ("fgsm", 0.0),
+        ("fgsm", 0.1),
+    ]
 
 
 def test_new_conditions_do_not_retrain(tmp_path: Path) -> None:
     """Another epsilon, another unseen dataset or more draws leave the training key as it is."""
     before = plan(tmp_path)
-    after = plan(tmp_path, SUITE.replace("[0, 0.1]", "[0, 0.1, 0.2]\nletters = []"), set=("attack_images=7",))
+    after = plan(
+        tmp_path, SUITE.replace("[0, 0.1]", "[0, 0.1, 0.2]\nletters = []"), set=("attack_images=7",)
+    )
     assert [run.key for run in before] == [run.key for run in after]
     assert {shown.file for shown in before[0].shown if shown.condition == "clean"} <= {
         shown.file for shown in after[0].shown
@@ -52,7 +62,15 @@ def test_new_conditions_do_not_retrain(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "flag",
-    ["epochs=4", "batch=7", "validation=0.2", "train_images=99", "threads=2", "precision=tf32", "map.prior_std=2"],
+    [
+        "epochs=4",
+        "batch=7",
+        "validation=0.2",
+        "train_images=99",
+        "threads=2",
+        "precision=tf32",
+        "map.prior_std=2",
+    ],
 )
 def test_budget_and_options_retrain(tmp_path: Path, flag: str) -> None:
     """Whatever changes the trained network changes its key."""
@@ -73,7 +91,10 @@ def test_draws_change_predictions(tmp_path: Path) -> None:
 
 def test_attacks_show_no_more_than_clean(tmp_path: Path) -> None:
     """An attack shows the first images of those that clean shows, however many it may have."""
-    for sizes, expected in ((("test_images=100",), 100), (("attack_images=50", "test_images=100"), 50)):
+    for sizes, expected in (
+        (("test_images=100",), 100),
+        (("attack_images=50", "test_images=100"), 50),
+    ):
         run = plan(tmp_path, set=("attack_images=0", *sizes))[0]
         assert {shown.count for shown in run.shown if shown.condition == "fgsm"} == {expected}
 
@@ -148,19 +169,31 @@ def test_the_network_is_part_of_a_run(tmp_path: Path) -> None:
     for folder in ("here", "there"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "wide.py").write_text(NETWORK)
-    keys = [plan(tmp_path, network=str(tmp_path / folder / "wide.py"))[0].key for folder in ("here", "there")]
+    keys = [
+        plan(tmp_path, network=str(tmp_path / folder / "wide.py"))[0].key
+        for folder in ("here", "there")
+    ]
     assert keys[0] == keys[1]
     (tmp_path / "there" / "wide.py").write_text(NETWORK + "# another\n")
-    others = [plan(tmp_path, network=name)[0].key for name in (str(tmp_path / "there" / "wide.py"), "mlp", "resnet18")]
+    others = [
+        plan(tmp_path, network=name)[0].key
+        for name in (str(tmp_path / "there" / "wide.py"), "mlp", "resnet18")
+    ]
     assert len({keys[0], plan(tmp_path)[0].key, *others}) == 5
 
 
-@pytest.mark.parametrize(("labels", "told"), [(np.arange(40) % 4, 0), (np.sort(np.arange(40) % 4), 1)])
-def test_limits_that_leave_classes_out_are_told(tmp_path: Path, labels: np.ndarray, told: int) -> None:
+@pytest.mark.parametrize(
+    ("labels", "told"), [(np.arange(40) % 4, 0), (np.sort(np.arange(40) % 4), 1)]
+)
+def test_limits_that_leave_classes_out_are_told(
+    tmp_path: Path, labels: np.ndarray, told: int
+) -> None:
     """Of test examples that are sorted by class, a limit that leaves classes out is told once."""
     x = np.random.default_rng(0).random((40, 1, 8, 8), np.float32)
     np.savez(tmp_path / "mine.npz", x_train=x, y_train=labels, x_test=x, y_test=labels)
-    (tmp_path / "mine.toml").write_text(SUITE.replace('"digits"', f'"npz[path={tmp_path}/mine.npz]"'))
+    (tmp_path / "mine.toml").write_text(
+        SUITE.replace('"digits"', f'"npz[path={tmp_path}/mine.npz]"')
+    )
     notices: list[str] = []
     suite = read_suite(str(tmp_path / "mine.toml"), {"set": ("attack_images=12",)})
     make_plan(suite, Plugins(), Contents(tmp_path, tmp_path / "known"), notices.append)
@@ -190,7 +223,10 @@ class Mine(Dataset):
     for folder, scale in (("a", "(0.3, 0.3)"), ("b", "(9, 9)")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.py").write_text(text.replace("(0.3, 0.3)", scale))
-        plugins, contents = Plugins((tmp_path / folder / "mine.py",)), Contents(tmp_path, tmp_path / "known")
+        plugins, contents = (
+            Plugins((tmp_path / folder / "mine.py",)),
+            Contents(tmp_path, tmp_path / "known"),
+        )
         keys.append(make_plan(read_suite(str(tmp_path / "mine.toml")), plugins, contents)[0].key)
     assert keys[0] != keys[1]
 

@@ -52,7 +52,10 @@ def test_what_a_plugin_inherits_counts(kind: str) -> None:
     for name in Plugins().names(kind):
         for found in plugin_classes(kind, name):
             for base in found.__mro__:
-                own, theirs = (one.__module__.removeprefix(f"bench_uq.{kind}s.").split(".") for one in (found, base))
+                own, theirs = (
+                    one.__module__.removeprefix(f"bench_uq.{kind}s.").split(".")
+                    for one in (found, base)
+                )
                 if base.__module__.startswith(f"bench_uq.{kind}s.") and own[0] != theirs[0]:
                     assert theirs[0].startswith("_"), f"{found} derives from {base}"
 
@@ -60,7 +63,11 @@ def test_what_a_plugin_inherits_counts(kind: str) -> None:
 def plugin_classes(kind: str, name: str) -> list[type]:
     """Return the classes that a plugin's module defines."""
     module = importlib.import_module(f"bench_uq.{kind}s.{name.replace('-', '_')}")
-    return [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
+    return [
+        one
+        for one in vars(module).values()
+        if isinstance(one, type) and one.__module__ == module.__name__
+    ]
 
 
 def test_options_that_are_always_named() -> None:
@@ -133,11 +140,26 @@ from bench_uq.api import Method
         ("1/0", "ZeroDivisionError"),
         ("x = 1", "no Method"),
         ("from bench_uq.api import Method\nclass A(Method): pass", "lacks build"),
-        ("from bench_uq.api import Method\nclass A(Method):\n def build(self, task): ...", "put @dataclass"),
-        (f"{FROZEN}class A(Method):\n def build(self, task): ...", "lacks a class attribute 'reference'"),
-        (f"{FROZEN}class A(Method):\n reference = ''\n sizes: list = ()\n def build(self, task): ...", "of type list"),
-        (f"{FROZEN}class A(Method):\n reference = ''\n size: Sice = 1\n def build(self, task): ...", "Sice"),
-        (f"{FROZEN}class A(Method):\n reference = ''\n size: int\n def build(self, task): ...", "size"),
+        (
+            "from bench_uq.api import Method\nclass A(Method):\n def build(self, task): ...",
+            "put @dataclass",
+        ),
+        (
+            f"{FROZEN}class A(Method):\n def build(self, task): ...",
+            "lacks a class attribute 'reference'",
+        ),
+        (
+            f"{FROZEN}class A(Method):\n reference = ''\n sizes: list = ()\n def build(self, task): ...",
+            "of type list",
+        ),
+        (
+            f"{FROZEN}class A(Method):\n reference = ''\n size: Sice = 1\n def build(self, task): ...",
+            "Sice",
+        ),
+        (
+            f"{FROZEN}class A(Method):\n reference = ''\n size: int\n def build(self, task): ...",
+            "size",
+        ),
         (f"{FROZEN}class A(Method):\n def build(self, task): ...\nclass B(A): ...", "defines 2"),
         ("from bench_uq.api import Method\nclass A(Method)", "SyntaxError"),
         ("import sys\nsys.exit(3)", "SystemExit"),
@@ -208,7 +230,10 @@ def test_paths_count_by_content(tmp_path: Path) -> None:
     """Results name a file option by its last part; a run's identity does not hold where the file lies."""
     (tmp_path / "mine.py").write_text(DATA)
     plugins = Plugins((tmp_path / "mine.py",))
-    here, there = (plugins.spec("dataset", f"mine[path={folder}/a b.txt]") for folder in (tmp_path, "/elsewhere"))
+    here, there = (
+        plugins.spec("dataset", f"mine[path={folder}/a b.txt]")
+        for folder in (tmp_path, "/elsewhere")
+    )
     assert here.name == there.name == "mine[path=a-b.txt]"
     assert here.full == f"mine[path={tmp_path}/a b.txt]"
     assert here.identity == there.identity == "mine[path=]"
@@ -216,7 +241,9 @@ def test_paths_count_by_content(tmp_path: Path) -> None:
 
 def test_a_number_has_one_name() -> None:
     """Minus zero is zero."""
-    names = [Plugins().spec("method", f"dropout[rate={zero}]").full for zero in ("0", "0.0", "-0.0")]
+    names = [
+        Plugins().spec("method", f"dropout[rate={zero}]").full for zero in ("0", "0.0", "-0.0")
+    ]
     assert len(set(names)) == 1
 
 
@@ -255,7 +282,9 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.parametrize("name", ["bench_outside.method", "bench_outside"])
 @pytest.mark.parametrize("other", ["method", "rates", "parts/layers"])
-def test_a_plugin_from_a_package_counts_with_all_of_it(outside: Path, name: str, other: str) -> None:
+def test_a_plugin_from_a_package_counts_with_all_of_it(
+    outside: Path, name: str, other: str
+) -> None:
     """A change anywhere in the package that a plugin comes from, which may import all of it, is another source."""
     module = sys.modules[name]
     before = source_hash(module)

@@ -26,7 +26,9 @@ class Scaled(Shift):
 
     reference = "none"
 
-    def __call__(self, inputs: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:
+    def __call__(
+        self, inputs: torch.Tensor, level: float, generator: torch.Generator
+    ) -> torch.Tensor:
         """Return the scaled inputs."""
         return inputs * level
 
@@ -34,7 +36,11 @@ class Scaled(Shift):
 def resident(count: int = 300) -> Resident:
     """Return random images."""
     rng = np.random.default_rng(0)
-    return Resident(Examples(rng.random((count, 1, 8, 8), dtype=np.float32), rng.integers(0, 10, count)), CPU, 128)
+    return Resident(
+        Examples(rng.random((count, 1, 8, 8), dtype=np.float32), rng.integers(0, 10, count)),
+        CPU,
+        128,
+    )
 
 
 def trained(text: str) -> Trained:
@@ -111,7 +117,9 @@ def test_chunks_hold_every_member(asked: int, given: int) -> None:
     assert len(torch.cat(list(trained("ensemble[members=7]").chunks(inputs, asked)))) == given
 
 
-@pytest.mark.parametrize("name", ["pgd[steps=2]", "pgd[steps=2,norm=l2,restarts=2]", "fgsm[objective=entropy]"])
+@pytest.mark.parametrize(
+    "name", ["pgd[steps=2]", "pgd[steps=2,norm=l2,restarts=2]", "fgsm[objective=entropy]"]
+)
 def test_attacks_alone_and_among_others(name: str) -> None:
     """A level is the same to the last bit whatever others stand beside it, so that a run can be resumed."""
     model, data = trained("dropout"), resident(150)
@@ -126,7 +134,9 @@ def test_attacks_alone_and_among_others(name: str) -> None:
 def test_distances_are_the_largest_change() -> None:
     """The distance is that of the pixel that moved most, and 0 where nothing moved."""
     data = resident()
-    found = predict_changed(trained("map"), Change(Scaled(), "scaled", [1.0, 0.5], trained("map")), data, 290, 1)
+    found = predict_changed(
+        trained("map"), Change(Scaled(), "scaled", [1.0, 0.5], trained("map")), data, 290, 1
+    )
     assert (found[0]["distance"] == 0).all()
     brightest = data.take(slice(None))[0].flatten(1).amax(1)[:290].numpy()
     np.testing.assert_allclose(found[1]["distance"], brightest / 2, rtol=1e-6)
@@ -165,7 +175,8 @@ def test_bad_draws(make: Any, words: str) -> None:
 def test_all_inputs_of_one_feature_are_kept() -> None:
     """Of images the first few are kept as shown; of a single feature every one, in order, attacked or not."""
     assert np.array_equal(
-        predict(trained("map"), resident(), 300, 1, labelled=True)["inputs"], resident().inputs[:8].numpy()
+        predict(trained("map"), resident(), 300, 1, labelled=True)["inputs"],
+        resident().inputs[:8].numpy(),
     )
     x = np.random.default_rng(0).random((300, 1), dtype=np.float32)
     data = Resident(Examples(x, x[:, 0]), CPU, 128)

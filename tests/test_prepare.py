@@ -159,14 +159,19 @@ def mnist_files() -> dict[str, bytes]:
     """Return a small MNIST as compressed idx files."""
     files = {}
     for stem, count in (("train", 40), ("t10k", 20)):
-        images, labels = bytes(range(256)) * (count * 784 // 256 + 1), bytes(i % 10 for i in range(count))
+        images, labels = (
+            bytes(range(256)) * (count * 784 // 256 + 1),
+            bytes(i % 10 for i in range(count)),
+        )
         heads = struct.pack(">4I", 0x803, count, 28, 28), struct.pack(">2I", 0x801, count)
         files[f"{stem}-images-idx3-ubyte.gz"] = gzip.compress(heads[0] + images[: count * 784])
         files[f"{stem}-labels-idx1-ubyte.gz"] = gzip.compress(heads[1] + labels)
     return files
 
 
-def test_a_built_in_dataset_from_a_mirror(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_built_in_dataset_from_a_mirror(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """MNIST comes from a mirror, checked and loaded; asked for again, nothing is fetched."""
     from torchvision.datasets import MNIST
 
@@ -177,18 +182,25 @@ def test_a_built_in_dataset_from_a_mirror(server: Server, tmp_path: Path, monkey
     assert code == 0
     assert [line.split("  ")[0] for line in lines[:-1]] == list(server.files)
     assert lines[-1] == f"40 + 20 examples in {tmp_path}/MNIST/raw"
-    assert [(path, status) for path, status, _ in server.sent] == [(f"/{name}", 200) for name in server.files]
+    assert [(path, status) for path, status, _ in server.sent] == [
+        (f"/{name}", 200) for name in server.files
+    ]
     assert prepare(tmp_path, "mnist", "--mirror", server.url()) == (0, ["there already", lines[-1]])
     assert len(server.sent) == 4
     assert laid(tmp_path) == sorted(f"MNIST/raw/{name}" for name in server.files)
 
 
-def test_decompressed_files_are_not_fetched_again(data_root: Path, absent: Callable[[str], NoReturn]) -> None:
+def test_decompressed_files_are_not_fetched_again(
+    data_root: Path, absent: Callable[[str], NoReturn]
+) -> None:
     """The real MNIST, lying there decompressed, is there already."""
     if not (data_root / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
         absent(f"no decompressed MNIST in {data_root}")
     code, lines = prepare(data_root, "mnist", *NOWHERE)
-    assert (code, lines) == (0, ["there already", f"60,000 + 10,000 examples in {data_root}/MNIST/raw"])
+    assert (code, lines) == (
+        0,
+        ["there already", f"60,000 + 10,000 examples in {data_root}/MNIST/raw"],
+    )
 
 
 def test_a_name_for_several(data_root: Path, absent: Callable[[str], NoReturn]) -> None:
@@ -254,7 +266,9 @@ def test_a_file_that_changes_on_the_way(server: Server, tmp_path: Path) -> None:
         (IMAGES + b"more", [(416, 0), (200, len(IMAGES))]),
     ],
 )
-def test_beginnings(begun: bytes, sent: list[tuple[int, int]], server: Server, tmp_path: Path) -> None:
+def test_beginnings(
+    begun: bytes, sent: list[tuple[int, int]], server: Server, tmp_path: Path
+) -> None:
     """A beginning that is all of the file is kept; one that is wrong or too long is made anew, at once."""
     part(tmp_path, begun)
     assert_whole(tmp_path, *prepare(tmp_path, fetched(server.url("images.bin"))))
@@ -282,7 +296,9 @@ def test_wrong_bytes(server: Server, tmp_path: Path) -> None:
 def test_checksums_of_content(server: Server, tmp_path: Path) -> None:
     """The sha256 of a .gz is that of what it holds, however it was compressed; a damaged .gz is wrong."""
     sha256 = hashlib.sha256(IMAGES).hexdigest()
-    dataset = fetched(server.url("images.bin.gz"), path="fetched/images.bin.gz", md5="none", sha256=sha256)
+    dataset = fetched(
+        server.url("images.bin.gz"), path="fetched/images.bin.gz", md5="none", sha256=sha256
+    )
     server.files["images.bin.gz"] = gzip.compress(IMAGES, 1)[:-9]
     code, lines = prepare(tmp_path, dataset)
     assert (code, "sha256 of a damaged .gz, not" in lines[0]) == (1, True)
@@ -292,7 +308,9 @@ def test_checksums_of_content(server: Server, tmp_path: Path) -> None:
     (tmp_path / "fetched" / "images.bin").write_bytes(IMAGES)
     assert prepare(tmp_path, dataset)[1][0] == "there already"
     (tmp_path / "fetched" / "images.bin").write_bytes(IMAGES[:16])
-    assert prepare(tmp_path, dataset)[1][0] == "images.bin  damaged, set aside as images.bin.corrupt"
+    assert (
+        prepare(tmp_path, dataset)[1][0] == "images.bin  damaged, set aside as images.bin.corrupt"
+    )
     assert laid(tmp_path) == ["fetched/images.bin.corrupt", "fetched/images.bin.gz"]
     assert [status for _, status, _ in server.sent] == [200, 200]
 
@@ -314,7 +332,9 @@ def test_killed_downloads_go_on(server: Server, tmp_path: Path) -> None:
     server.wait_after = 300_000
     arguments = command(tmp_path, fetched(server.url("images.bin")))
     begun = tmp_path / "fetched" / "images.bin.part"
-    with subprocess.Popen([sys.executable, "-m", "bench_uq", *arguments], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench_uq", *arguments], stdout=subprocess.PIPE
+    ) as process:
         wait_until(lambda: begun.is_file() and begun.stat().st_size > 200_000)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
@@ -322,7 +342,9 @@ def test_killed_downloads_go_on(server: Server, tmp_path: Path) -> None:
     assert laid(tmp_path) == ["fetched/images.bin.part"]
     server.wait_after = -1
     server.sent.clear()
-    done = subprocess.run([sys.executable, "-m", "bench_uq", *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench_uq", *arguments], capture_output=True, text=True, check=True
+    )
     assert (done.stderr, len(done.stdout.splitlines())) == ("", 2)
     assert server.sent == [("/images.bin", 206, len(IMAGES) - there)]
     assert (tmp_path / "fetched" / "images.bin").read_bytes() == IMAGES
@@ -331,8 +353,16 @@ def test_killed_downloads_go_on(server: Server, tmp_path: Path) -> None:
 def test_two_at_once(server: Server, tmp_path: Path) -> None:
     """Two commands on one folder fetch a file once, and both end well."""
     server.wait_after = 300_000
-    arguments = [sys.executable, "-m", "bench_uq", *command(tmp_path, fetched(server.url("images.bin")))]
-    both = [subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    arguments = [
+        sys.executable,
+        "-m",
+        "bench_uq",
+        *command(tmp_path, fetched(server.url("images.bin"))),
+    ]
+    both = [
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     wait_until((tmp_path / "fetched" / "images.bin.part").is_file)
     server.wait_after = -1
     server.go.set()
@@ -367,7 +397,10 @@ def test_archives(server: Server, tmp_path: Path) -> None:
     md5 = hashlib.md5(server.files["all.tar.gz"]).hexdigest()
     dataset = fetched(server.url("all.tar.gz"), path="fetched/all.tar.gz", md5=md5, unpack="true")
     code, lines = prepare(tmp_path, dataset)
-    assert (code, lines[1:]) == (0, ["all.tar.gz  unpacked", f"30,000 examples in {tmp_path}/fetched"])
+    assert (code, lines[1:]) == (
+        0,
+        ["all.tar.gz  unpacked", f"30,000 examples in {tmp_path}/fetched"],
+    )
     whole = ["fetched/all.tar.gz", "fetched/images.bin", "fetched/more/notes"]
     assert laid(tmp_path) == whole
     folder = tmp_path / "fetched"
@@ -378,13 +411,18 @@ def test_archives(server: Server, tmp_path: Path) -> None:
     assert prepare(tmp_path, dataset) == (0, lines[1:])
     assert laid(tmp_path) == whole
     (folder / "all.tar.gz").unlink()
-    assert prepare(tmp_path, dataset)[1] == ["there already, in files that were not fetched here", lines[2]]
+    assert prepare(tmp_path, dataset)[1] == [
+        "there already, in files that were not fetched here",
+        lines[2],
+    ]
     assert len(server.sent) == 1
 
 
 # Named: an archive holds the second that it was made in, and workers must collect the same tests.
 @pytest.mark.parametrize(
-    "content", [tarred(**{"..__evil": b"evil"}), IMAGES, tarred(images=IMAGES)[:-2000]], ids=["outside", "none", "cut"]
+    "content",
+    [tarred(**{"..__evil": b"evil"}), IMAGES, tarred(images=IMAGES)[:-2000]],
+    ids=["outside", "none", "cut"],
 )
 def test_archives_that_are_none(content: bytes, server: Server, tmp_path: Path) -> None:
     """An archive that reaches outside, is cut or is none is told of in one line, and lays out nothing."""
@@ -397,11 +435,16 @@ def test_archives_that_are_none(content: bytes, server: Server, tmp_path: Path) 
     assert laid(tmp_path) == ["data/all.tar.gz"]
 
 
-@pytest.mark.parametrize("path", ["../images.bin", "/elsewhere/images.bin", "fetched/../../images.bin", "."])
+@pytest.mark.parametrize(
+    "path", ["../images.bin", "/elsewhere/images.bin", "fetched/../../images.bin", "."]
+)
 def test_paths_stay_inside(path: str, server: Server, tmp_path: Path) -> None:
     """A download outside of the root of the data is refused, and not asked for."""
     code, lines = prepare(tmp_path / "data", fetched(server.url("images.bin"), path=path))
-    assert (code, lines) == (2, [f"a download must lie below the root of the data, {path!r} does not"])
+    assert (code, lines) == (
+        2,
+        [f"a download must lie below the root of the data, {path!r} does not"],
+    )
     assert (server.sent, laid(tmp_path)) == ([], [])
 
 
@@ -420,7 +463,9 @@ def test_no_network(tmp_path: Path) -> None:
     """Without a server each dataset is one line with the host and the reason, exit 1; the others have their turn."""
     with Server() as closed:
         address = closed.url("images.bin")
-    code, lines = prepare(tmp_path, fetched(address), "digits", "fetched[addresses=http://nowhere.invalid/x]")
+    code, lines = prepare(
+        tmp_path, fetched(address), "digits", "fetched[addresses=http://nowhere.invalid/x]"
+    )
     assert code == 1
     assert lines[0] == f"failed: images.bin: {address.split('/')[2]}: Connection refused"
     assert lines[1] == "1,437 + 360 examples from installed packages"
@@ -430,7 +475,9 @@ def test_no_network(tmp_path: Path) -> None:
 
 def test_what_cannot_be_fetched(server: Server, tmp_path: Path) -> None:
     """Files that the user must bring are named, exit 2, which is worse than a failed download."""
-    code, lines = prepare(tmp_path, "fetched", fetched(server.url("none.bin"), path="fetched/x"), "digits")
+    code, lines = prepare(
+        tmp_path, "fetched", fetched(server.url("none.bin"), path="fetched/x"), "digits"
+    )
     assert (code, len(lines)) == (2, 3)
     assert f"missing {tmp_path}/fetched/images.bin" in lines[0]
     assert "--data-dir" in lines[0]
@@ -458,10 +505,15 @@ def test_a_full_disk(server: Server, tmp_path: Path) -> None:
 def test_without_a_name(server: Server, tmp_path: Path) -> None:
     """Without a name a table says what is there of every dataset and how to get the rest; nothing is fetched."""
     result = CliRunner().invoke(main, command(tmp_path))
-    rows = {name: (state, remark) for name, state, remark in map(columns, result.output.splitlines())}
+    rows = {
+        name: (state, remark) for name, state, remark in map(columns, result.output.splitlines())
+    }
     assert result.exit_code == 0
     assert rows["digits"] == ("ready", "from installed packages")
-    assert rows["mnist"] == ("missing", f"bench-uq prepare mnist fetches it into {tmp_path}/MNIST/raw")
+    assert rows["mnist"] == (
+        "missing",
+        f"bench-uq prepare mnist fetches it into {tmp_path}/MNIST/raw",
+    )
     assert rows["fetched"] == ("missing", f"put images.bin into {tmp_path}/fetched")
     assert laid(tmp_path) == []
     part(tmp_path, IMAGES)
@@ -477,7 +529,9 @@ def columns(line: str) -> list[str]:
 
 def test_dry_run(server: Server, tmp_path: Path) -> None:
     """--dry-run says what would be fetched from where, asks for nothing and writes nothing."""
-    code, lines = prepare(tmp_path / "data", "--dry-run", fetched(server.url("images.bin")), "digits")
+    code, lines = prepare(
+        tmp_path / "data", "--dry-run", fetched(server.url("images.bin")), "digits"
+    )
     assert code == 0
     assert lines == [
         f"would fetch {server.url('images.bin')} into {tmp_path}/data/fetched",
@@ -528,9 +582,22 @@ def test_no_other_command_uses_the_network(tmp_path: Path) -> None:
 
     def bench(*arguments: str) -> int:
         command = [sys.executable, "-m", "bench_uq", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=300).returncode
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, timeout=300
+        ).returncode
 
-    small = ("--methods", "map", "--seeds", "0", "--set", "epochs=1", "--set", "draws=2", "--device", "cpu")
+    small = (
+        "--methods",
+        "map",
+        "--seeds",
+        "0",
+        "--set",
+        "epochs=1",
+        "--set",
+        "draws=2",
+        "--device",
+        "cpu",
+    )
     assert bench("run", *small) == 0
     assert bench("run", *small, "--datasets", "mnist", "--data-dir", "nowhere") == 2
     assert bench("list", "datasets") == 0
@@ -543,9 +610,22 @@ def test_no_other_command_uses_the_network(tmp_path: Path) -> None:
 
 def test_one_file_can_reach_the_network() -> None:
     """Of all code, download.py alone imports what opens a connection, and connection.py what joins a cluster."""
-    network = {"urllib.request", "http.client", "socket", "ssl", "ftplib", "requests", "urllib3", "asyncio"}
+    network = {
+        "urllib.request",
+        "http.client",
+        "socket",
+        "ssl",
+        "ftplib",
+        "requests",
+        "urllib3",
+        "asyncio",
+    }
     found = set()
-    for path in (path for folder in ("bench_uq", "methods", "datasets") for path in (REPO / folder).rglob("*.py")):
+    for path in (
+        path
+        for folder in ("bench_uq", "methods", "datasets")
+        for path in (REPO / folder).rglob("*.py")
+    ):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

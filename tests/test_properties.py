@@ -25,11 +25,21 @@ from bench_uq.config import SETTING_TYPES, Settings, read_suite, suite_from
 from bench_uq.contracts import Predictions
 from bench_uq.elsewhere.values import read as read_outputs
 from bench_uq.errors import UsageError
-from bench_uq.grammar import bracketed, convert_options, option_text, parse, plain_name, spelled, split_list
+from bench_uq.grammar import (
+    bracketed,
+    convert_options,
+    option_text,
+    parse,
+    plain_name,
+    spelled,
+    split_list,
+)
 from bench_uq.score import CURVES, RUNS, SCORES, read_scores
 from bench_uq.tables import FORMULA, write_csv
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the targets are no part of the package
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # the targets are no part of the package
 
 from fuzz.targets import Options
 
@@ -47,13 +57,15 @@ few = settings(same, max_examples=30)
 texts = some.text(some.characters(codec="utf-8"), max_size=30)
 names = some.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
 #: What an option's value may be: brackets that match, no comma outside of them, no space at its ends.
-plain_values = some.text(string.ascii_letters + string.digits + "._-/ =+:", min_size=1, max_size=12).filter(
-    lambda text: text.strip() == text
-)
+plain_values = some.text(
+    string.ascii_letters + string.digits + "._-/ =+:", min_size=1, max_size=12
+).filter(lambda text: text.strip() == text)
 values = some.recursive(
     plain_values,
     lambda inner: some.builds(
-        lambda name, parts: f"{name}[{','.join(parts)}]", names, some.lists(inner, min_size=1, max_size=3)
+        lambda name, parts: f"{name}[{','.join(parts)}]",
+        names,
+        some.lists(inner, min_size=1, max_size=3),
     ),
     max_leaves=6,
 )
@@ -71,7 +83,9 @@ leaves = some.one_of(
 )
 tomls = some.recursive(
     leaves,
-    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(texts | names, inner, max_size=3),
+    lambda inner: (
+        some.lists(inner, max_size=3) | some.dictionaries(texts | names, inner, max_size=3)
+    ),
     max_leaves=8,
 )
 jsons = some.recursive(
@@ -141,7 +155,10 @@ def test_any_text_parses_or_is_told(text: str) -> None:
     if told(parse, text):
         return
     name, options = parse(text)
-    assert parse(bracketed(name, [f"{key}={value}" for key, value in options.items()])) == (name, options)
+    assert parse(bracketed(name, [f"{key}={value}" for key, value in options.items()])) == (
+        name,
+        options,
+    )
 
 
 @same
@@ -163,11 +180,23 @@ def test_values_of_any_type_are_options_or_told(key: str, value: Any) -> None:
 @given(
     some.dictionaries(
         some.sampled_from(
-            ["description", "methods", "datasets", "seeds", "network", "settings", "options", "conditions", "other"]
+            [
+                "description",
+                "methods",
+                "datasets",
+                "seeds",
+                "network",
+                "settings",
+                "options",
+                "conditions",
+                "other",
+            ]
         ),
         tomls
         | some.lists(names, max_size=2)
-        | some.dictionaries(some.sampled_from([*SETTING_TYPES, "mnf"]) | names, tomls | some.lists(finite)),
+        | some.dictionaries(
+            some.sampled_from([*SETTING_TYPES, "mnf"]) | names, tomls | some.lists(finite)
+        ),
     )
 )
 def test_any_table_is_a_suite_or_told(table: dict[str, Any]) -> None:
@@ -193,7 +222,9 @@ def test_any_text_is_a_suite_or_told(tmp_path: Path, text: str) -> None:
 def toml(value: Any) -> str:
     """Return a value as TOML."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{toml(str(key))} = {toml(one)}" for key, one in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{toml(str(key))} = {toml(one)}" for key, one in value.items()) + "}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(toml, value)) + "]"
     if isinstance(value, bool):
@@ -224,9 +255,16 @@ def test_suites_keep_what_they_say(
     tmp_path: Path, chosen: dict[str, Any], seeds: list[int], levels: list[float], description: str
 ) -> None:
     """Settings, seeds, levels and words of a suite's file are those of the suite, by its table or by --set."""
-    table = {"description": description, "methods": ["map", "mnf[flows=2]"], "datasets": ["digits"], "seeds": seeds}
+    table = {
+        "description": description,
+        "methods": ["map", "mnf[flows=2]"],
+        "datasets": ["digits"],
+        "seeds": seeds,
+    }
     table |= {"settings": chosen, "conditions": {"fgsm": levels}, "options": {"mnf": {"flows": 3}}}
-    (tmp_path / "mine.toml").write_text("".join(f"{key} = {toml(value)}\n" for key, value in table.items()))
+    (tmp_path / "mine.toml").write_text(
+        "".join(f"{key} = {toml(value)}\n" for key, value in table.items())
+    )
     suite = read_suite(str(tmp_path / "mine.toml"))
     assert {name: getattr(suite.settings, name) for name in chosen} == chosen
     assert (suite.seeds, suite.conditions["fgsm"]) == (tuple(seeds), tuple(levels))
@@ -258,7 +296,10 @@ def test_any_bytes_are_a_record_or_none(tmp_path: Path, content: bytes) -> None:
     with redirect_stderr(io.StringIO()):
         for name in (store.RECORD, store.PLAN):
             (tmp_path / name).write_bytes(content)
-        for read, argument in ((store.RunFolder(tmp_path).record, ()), (store.read_plan, (tmp_path,))):
+        for read, argument in (
+            (store.RunFolder(tmp_path).record, ()),
+            (store.read_plan, (tmp_path,)),
+        ):
             wrong = told(read, *argument)
             assert not wrong or "schema" in wrong
             assert wrong or isinstance(read(*argument), dict)
@@ -296,9 +337,19 @@ cells = texts.filter(bool)
 @same
 @given(
     some.lists(
-        some.tuples(cells, cells, ids, cells, some.none() | finite, cells, some.none() | some.floats(allow_nan=False)),
+        some.tuples(
+            cells,
+            cells,
+            ids,
+            cells,
+            some.none() | finite,
+            cells,
+            some.none() | some.floats(allow_nan=False),
+        ),
         max_size=6,
-        unique_by=lambda row: tuple(written(one) if isinstance(one, str) else one for one in row[:6]),
+        unique_by=lambda row: tuple(
+            written(one) if isinstance(one, str) else one for one in row[:6]
+        ),
     )
 )
 def test_scores_are_read_to_the_last_digit(tmp_path: Path, rows: list[tuple[Any, ...]]) -> None:
@@ -314,30 +365,57 @@ def test_scores_are_read_to_the_last_digit(tmp_path: Path, rows: list[tuple[Any,
     }
     for frame in (derived.table(tmp_path / "scores.csv"), read_scores(tmp_path)):
         columns = ["dataset", "method", "condition", "metric", "seed", "level", "value"]
-        found = {tuple(row) for row in frame[columns].astype(object).itertuples(index=False, name=None)}
-        assert {tuple(map(repr, row)) for row in found} == {tuple(map(repr, row)) for row in expected}
+        found = {
+            tuple(row) for row in frame[columns].astype(object).itertuples(index=False, name=None)
+        }
+        assert {tuple(map(repr, row)) for row in found} == {
+            tuple(map(repr, row)) for row in expected
+        }
 
 
 @few
-@given(some.lists(some.tuples(finite, some.none() | finite), max_size=8, unique_by=lambda row: row[0]), cells)
-def test_curves_are_read_to_the_last_digit(tmp_path: Path, points: list[tuple[float, float | None]], name: str) -> None:
+@given(
+    some.lists(some.tuples(finite, some.none() | finite), max_size=8, unique_by=lambda row: row[0]),
+    cells,
+)
+def test_curves_are_read_to_the_last_digit(
+    tmp_path: Path, points: list[tuple[float, float | None]], name: str
+) -> None:
     """curves.csv holds the places and heights of a curve in full."""
-    write_csv(tmp_path / "curves.csv", CURVES, [["d", "m", 0, "clean", None, name, x, y, "run"] for x, y in points])
+    write_csv(
+        tmp_path / "curves.csv",
+        CURVES,
+        [["d", "m", 0, "clean", None, name, x, y, "run"] for x, y in points],
+    )
     frame = derived.table(tmp_path / "curves.csv")
     assert set(frame["curve"]) <= {written(name)}
     found = sorted(zip(frame["x"].tolist(), frame["y"].tolist(), strict=True))
     assert list(map(repr, found)) == [
-        repr((x, math.nan if y is None else y)) for x, y in sorted(points, key=lambda point: point[0])
+        repr((x, math.nan if y is None else y))
+        for x, y in sorted(points, key=lambda point: point[0])
     ]
 
 
 @few
-@given(texts, texts, some.none() | some.floats(0, 1e12), some.sampled_from(["ok", "failed", "diverged", "oom"]))
+@given(
+    texts,
+    texts,
+    some.none() | some.floats(0, 1e12),
+    some.sampled_from(["ok", "failed", "diverged", "oom"]),
+)
 def test_runs_are_read_as_they_were_written(
     tmp_path: Path, reason: str, command: str, seconds: float | None, status: str
 ) -> None:
     """runs.csv holds any reason and command, and seconds in full."""
-    row = {"run": "r", "method": "m", "dataset": "d", "seed": 3, "status": status, "reason": reason, "converged": True}
+    row = {
+        "run": "r",
+        "method": "m",
+        "dataset": "d",
+        "seed": 3,
+        "status": status,
+        "reason": reason,
+        "converged": True,
+    }
     row |= {"train_seconds": seconds, "command": command}
     write_csv(tmp_path / "runs.csv", RUNS, [[row.get(name) for name in RUNS]])
     (found,) = derived.table(tmp_path / "runs.csv").to_dict("records")
@@ -346,10 +424,19 @@ def test_runs_are_read_as_they_were_written(
 
 
 @same
-@given(some.sampled_from(["scores.csv", "curves.csv", "runs.csv"]), some.binary(max_size=60), some.booleans())
-def test_any_bytes_are_a_table_or_told(tmp_path: Path, name: str, content: bytes, headed: bool) -> None:
+@given(
+    some.sampled_from(["scores.csv", "curves.csv", "runs.csv"]),
+    some.binary(max_size=60),
+    some.booleans(),
+)
+def test_any_bytes_are_a_table_or_told(
+    tmp_path: Path, name: str, content: bytes, headed: bool
+) -> None:
     """Whatever stands in a derived file, it is a table or a UsageError that names the file."""
-    header = ",".join({"scores.csv": SCORES, "curves.csv": CURVES, "runs.csv": RUNS}[name]).encode() + b"\n"
+    header = (
+        ",".join({"scores.csv": SCORES, "curves.csv": CURVES, "runs.csv": RUNS}[name]).encode()
+        + b"\n"
+    )
     (tmp_path / name).write_bytes(header + content if headed else content)
     wrong = told(derived.table, tmp_path / name)
     assert not wrong or name in wrong
@@ -379,7 +466,9 @@ printed = some.sampled_from(["0.5", "-1", "1e-3", "12", "0.98"])
         unique_by=lambda one: one.key,
     )
 )
-def test_published_values_are_handed_on_as_they_are(tmp_path: Path, found: list[references.Reference]) -> None:
+def test_published_values_are_handed_on_as_they_are(
+    tmp_path: Path, found: list[references.Reference]
+) -> None:
     """Published values, written beside the scores, are read the same, but for texts that were formulas."""
     references.hand_on(found, tmp_path)
     expected = {tuple(map(written, astuple(one))) for one in found}
@@ -391,7 +480,9 @@ def test_published_values_are_handed_on_as_they_are(tmp_path: Path, found: list[
 @given(some.text(some.characters(), max_size=80) | some.text('",\n\r=a0', max_size=40))
 def test_any_text_is_published_values_or_told(tmp_path: Path, text: str) -> None:
     """Whatever stands in a file of published values, it is read or a UsageError names the file."""
-    (tmp_path / "reference.csv").write_bytes(f"{','.join(references.COLUMNS)}\n{text}".encode(errors="surrogatepass"))
+    (tmp_path / "reference.csv").write_bytes(
+        f"{','.join(references.COLUMNS)}\n{text}".encode(errors="surrogatepass")
+    )
     wrong = told(references.read_file, tmp_path / "reference.csv")
     assert not wrong or "reference.csv" in wrong
 
@@ -401,7 +492,9 @@ def test_any_text_is_published_values_or_told(tmp_path: Path, text: str) -> None
 
 @few
 @given(some.integers(1, 6), some.integers(2, 4), some.integers(0, 2**32 - 1))
-def test_predictions_are_read_as_they_were_stored(tmp_path: Path, count: int, classes: int, seed: int) -> None:
+def test_predictions_are_read_as_they_were_stored(
+    tmp_path: Path, count: int, classes: int, seed: int
+) -> None:
     """Stored predictions are the same bit for bit, and so is what score-predictions makes of their file."""
     rng = np.random.default_rng(seed)
     probs = rng.dirichlet(np.ones(classes), count)
@@ -416,7 +509,10 @@ def test_predictions_are_read_as_they_were_stored(tmp_path: Path, count: int, cl
     with (tmp_path / "mine.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["label", *(f"prob_{place}" for place in range(classes))])
-        writer.writerows([label, *map(repr, row.tolist())] for label, row in zip(arrays["targets"], probs, strict=True))
+        writer.writerows(
+            [label, *map(repr, row.tolist())]
+            for label, row in zip(arrays["targets"], probs, strict=True)
+        )
     one, other = (read_outputs(tmp_path / f"mine.{kind}", labelled=True) for kind in ("npz", "csv"))
     assert one.draws.tobytes() == other.draws.tobytes() == np.log(probs)[None].tobytes()
     assert one.targets is not None

@@ -80,7 +80,11 @@ def test_inheritance(tmp_path: Path) -> None:
     child = written(tmp_path, ROW.replace("0.5", "0.7"), ROW.replace("Somebody", "Another"))
     child.write_text('extends = "base"\n')
     found = {(one.method, one.source): one.value for one in read_references(child)}
-    assert found == {("map", "Somebody 2020"): "0.7", ("mnf", "Somebody 2020"): "0.5", ("map", "Another 2020"): "0.5"}
+    assert found == {
+        ("map", "Somebody 2020"): "0.7",
+        ("mnf", "Somebody 2020"): "0.5",
+        ("map", "Another 2020"): "0.5",
+    }
     (tmp_path / "mine.reference.csv").unlink()
     assert len(read_references(child)) == 2
     assert read_references(shipped()["quick"]) == []
@@ -88,7 +92,11 @@ def test_inheritance(tmp_path: Path) -> None:
 
 def test_same_values_same_bytes(tmp_path: Path) -> None:
     """What is handed on is sorted, and reads back as it was."""
-    rows = [ROW, ROW.replace("map", "dropout[rate=0.1]"), ROW.replace("Somebody", '"A, ""B"" & Ü"').replace("2020", "")]
+    rows = [
+        ROW,
+        ROW.replace("map", "dropout[rate=0.1]"),
+        ROW.replace("Somebody", '"A, ""B"" & Ü"').replace("2020", ""),
+    ]
     rows[2] = 'digits,map,nll,0.50,"A, ""B"" & Ü; c",recalled'
     one = read_references(written(tmp_path, *rows))
     hand_on(one, tmp_path / "a")
@@ -114,7 +122,10 @@ def test_run_and_score_hand_values_on(tmp_path: Path, monkeypatch: pytest.Monkey
     kept = tmp_path / "results" / "mine" / "reference.csv"
     assert [one.value for one in read_file(kept)] == ["0.5"]
     written(tmp_path, ROW.replace("0.5", "0.7"))
-    assert CliRunner().invoke(main, ["score", "--suite", "mine", "--results", "results"]).exit_code == 0
+    assert (
+        CliRunner().invoke(main, ["score", "--suite", "mine", "--results", "results"]).exit_code
+        == 0
+    )
     assert [one.value for one in read_file(kept)] == ["0.5"]
     assert CliRunner().invoke(main, ["score", *command]).exit_code == 0
     assert [one.value for one in read_file(kept)] == ["0.7"]
@@ -140,7 +151,11 @@ def test_every_method_of_the_mnf_paper_has_its_error(name: str) -> None:
     """Table 2 has a test error of each of the six methods, none of them seen in the paper itself."""
     plugins, suite = Plugins(), read_suite(name)
     (dataset,) = suite.datasets
-    table = [one for one in read_references(shipped()[name]) if "Louizos" in one.source and one.dataset == dataset]
+    table = [
+        one
+        for one in read_references(shipped()[name])
+        if "Louizos" in one.source and one.dataset == dataset
+    ]
     values = {one.method: float(one.value) for one in table}
     methods = [plugins.spec("method", text).name for text in suite.methods]
     expected = [24, 16, 21, 22, 23, 16] if dataset == "cifar5" else [0.6, 0.5, 0.7, 0.9, 0.9, 0.7]

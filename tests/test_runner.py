@@ -18,7 +18,9 @@ class Named(SimpleNamespace):
 def job(method: str, attacks: str = "") -> Any:
     """Return what the order looks at of a job; ``attacks`` is the run whose networks a condition of it attacks."""
     shown = [SimpleNamespace(surrogate=SimpleNamespace(name=attacks) if attacks else None)]
-    return Named(run=SimpleNamespace(name=f"{method}-0", method=method, dataset="digits", shown=shown))
+    return Named(
+        run=SimpleNamespace(name=f"{method}-0", method=method, dataset="digits", shown=shown)
+    )
 
 
 def order(jobs: list[Any], seconds: dict[tuple[str, str], float]) -> list[int]:
@@ -35,7 +37,12 @@ def test_longest_first() -> None:
     jobs = [job("map"), job("mnf"), job("dropout"), job("ensemble"), job("mnf")]
     assert order(jobs, {}) == [0, 1, 4, 2, 3]  # those of a kind together
     assert order(jobs, {("map", "digits"): 1.0}) == [1, 4, 2, 3, 0]
-    known = {("map", "digits"): 1.0, ("mnf", "digits"): 9.0, ("dropout", "digits"): 2.0, ("ensemble", "digits"): 5.0}
+    known = {
+        ("map", "digits"): 1.0,
+        ("mnf", "digits"): 9.0,
+        ("dropout", "digits"): 2.0,
+        ("ensemble", "digits"): 5.0,
+    }
     assert order(jobs, known) == [1, 4, 3, 2, 0]
 
 
@@ -56,7 +63,11 @@ def test_lengths_are_learned_on_the_way() -> None:
 def test_attacked_runs_first() -> None:
     """A run whose networks others attack starts before them, however long they are."""
     known = {("map", "digits"): 1.0, ("mnf", "digits"): 9.0}
-    assert order([job("mnf", "map-0"), job("map", "map-0"), job("mnf", "map-0")], known) == [1, 0, 2]
+    assert order([job("mnf", "map-0"), job("map", "map-0"), job("mnf", "map-0")], known) == [
+        1,
+        0,
+        2,
+    ]
     assert order([job("mnf", "ensemble-0"), job("map", "ensemble-0")], known) == [0, 1]
 
 

@@ -48,7 +48,9 @@ def _count_opened(event: str, arguments: tuple[Any, ...]) -> None:
         _opened[Path(arguments[0]).name] += 1
 
 
-sys.addaudithook(_count_opened)  # Python has no way to take one off: it counts only while it is asked to
+sys.addaudithook(
+    _count_opened
+)  # Python has no way to take one off: it counts only while it is asked to
 
 
 @contextmanager
@@ -92,15 +94,23 @@ def collected_often() -> Iterator[None]:
 
 def plan(folder: Path, seeds: int) -> list[Run]:
     """Return the runs of a suite of two methods on two datasets."""
-    asked = {"methods": ["map", "dropout"], "datasets": ["npz[path=first.npz]", "npz[path=second.npz]"]}
+    asked = {
+        "methods": ["map", "dropout"],
+        "datasets": ["npz[path=first.npz]", "npz[path=second.npz]"],
+    }
     chosen = read_suite(str(write_suite(folder, 40)), {**asked, "seeds": list(range(seeds))})
-    return make_plan(chosen, Plugins(), Contents(folder / "data", folder / "results" / ".contents.json"))
+    return make_plan(
+        chosen, Plugins(), Contents(folder / "data", folder / "results" / ".contents.json")
+    )
 
 
 @cache
 def jobs(folder: Path, seeds: int) -> list[Job]:
     """Return the jobs of the runs of a suite, planned once."""
-    return [Job(run, folder / "results" / "many", folder / "data", (), "cpu", None) for run in plan(folder, seeds)]
+    return [
+        Job(run, folder / "results" / "many", folder / "data", (), "cpu", None)
+        for run in plan(folder, seeds)
+    ]
 
 
 def simulated(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -108,11 +118,19 @@ def simulated(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[
     random = np.random.default_rng(run.record()["seed"])
     names = ("accuracy", "nll", "ece", "entropy", "examples")
     scores = [
-        [one["condition"], one["level"], name, 100.0 if name == "examples" else float(random.random())]
+        [
+            one["condition"],
+            one["level"],
+            name,
+            100.0 if name == "examples" else float(random.random()),
+        ]
         for one in asked
         for name in names
     ]
-    curves = [["clean", None, "entropy_ecdf", place / POINTS, float(random.random())] for place in range(POINTS)]
+    curves = [
+        ["clean", None, "entropy_ecdf", place / POINTS, float(random.random())]
+        for place in range(POINTS)
+    ]
     return {"scores": scores, "curves": curves, "sizes": {one["file"]: 100 for one in asked}}
 
 
@@ -143,7 +161,9 @@ def seen_complete(folder: Path, seeds: int) -> int:
 
 def forced(folder: Path, seeds: int) -> int:
     """Hand over runs that are all to be done again, and do none."""
-    return do([replace(job, force=True) for job in jobs(folder, seeds)], lambda todo, finished: None)
+    return do(
+        [replace(job, force=True) for job in jobs(folder, seeds)], lambda todo, finished: None
+    )
 
 
 STAGES: dict[str, Callable[[Path, int], object]] = {
@@ -153,7 +173,9 @@ STAGES: dict[str, Callable[[Path, int], object]] = {
     "score again": lambda folder, seeds: score.score(suite_of(folder)),
     "read": lambda folder, seeds: read(suite_of(folder)),
     "report": lambda folder, seeds: contents(read(suite_of(folder)), ("html", "markdown", "latex")),
-    "baseline": lambda folder, seeds: write_baseline(read_folder(suite_of(folder)), folder / "again.csv"),
+    "baseline": lambda folder, seeds: write_baseline(
+        read_folder(suite_of(folder)), folder / "again.csv"
+    ),
     "check": lambda folder, seeds: check(
         read_baseline(folder / "baseline.csv"), read_folder(suite_of(folder)), read_margins(None)
     ),
@@ -188,10 +210,14 @@ def test_scoring_opens_each_file_of_a_run_at_most_twice(folders: dict[int, Path]
 
 def predictions(found: Counter[str]) -> int:
     """Return how often predictions were opened."""
-    return sum(count for name, count in found.items() if name.endswith(".npz") and name != "examples.npz")
+    return sum(
+        count for name, count in found.items() if name.endswith(".npz") and name != "examples.npz"
+    )
 
 
-def test_scoring_holds_one_run_at_a_time(folders: dict[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scoring_holds_one_run_at_a_time(
+    folders: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each run more takes less memory than a tenth of its rows: they are written as they come."""
     monkeypatch.setattr(score, "computed", simulated)
     peaks = []
@@ -208,7 +234,9 @@ def test_scoring_holds_one_run_at_a_time(folders: dict[int, Path], monkeypatch: 
     assert peaks[1] - peaks[0] < 0.1 * size * 8 * PER_SEED
 
 
-def test_curves_are_read_into_a_few_bytes_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curves_are_read_into_a_few_bytes_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A row takes less memory than the 90 bytes it has in its file, also while it is read."""
     monkeypatch.setattr(many_rows, "BLOCK", 1000)
     peaks, rows = [], (20_000, 40_000)
@@ -220,7 +248,9 @@ def test_curves_are_read_into_a_few_bytes_a_row(tmp_path: Path, monkeypatch: pyt
             for place in range(count):
                 names = ["digits", "map", place // POINTS, "clean", "", "entropy_ecdf"]
                 x = place % POINTS / POINTS
-                writer.writerow([*names, repr(x), repr(x / 3), f"map-digits-s{place // POINTS}-01234567"])
+                writer.writerow(
+                    [*names, repr(x), repr(x / 3), f"map-digits-s{place // POINTS}-01234567"]
+                )
         tracemalloc.start()
         assert len(derived.table(path)) == count
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -228,7 +258,9 @@ def test_curves_are_read_into_a_few_bytes_a_row(tmp_path: Path, monkeypatch: pyt
     assert (peaks[1] - peaks[0]) / (rows[1] - rows[0]) < 80
 
 
-def test_the_page_holds_a_limited_number_of_runs(folders: dict[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_holds_a_limited_number_of_runs(
+    folders: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beyond a limit the page says how many runs there are more, and where; those in trouble stand first."""
     results = read(suite_of(folders[16]))
     results.runs.loc[results.runs.index[-1], ["status", "reason"]] = ["failed", "lost"]

@@ -17,8 +17,14 @@ from bench_uq.score import SCORES, cell, score, sort_key, without_folders, write
 
 def test_read_scores_is_exact_to_the_last_digit(tmp_path: Path) -> None:
     """Every number of scores.csv is read as the float that was written."""
-    values = [float(value) for value in np.random.default_rng(0).random(2000) * 10.0 ** np.arange(-10, 10).repeat(100)]
-    rows = [["digits", "map", 0, "fgsm", 0.1, f"m{place}", value, "r"] for place, value in enumerate(values)]
+    values = [
+        float(value)
+        for value in np.random.default_rng(0).random(2000) * 10.0 ** np.arange(-10, 10).repeat(100)
+    ]
+    rows = [
+        ["digits", "map", 0, "fgsm", 0.1, f"m{place}", value, "r"]
+        for place, value in enumerate(values)
+    ]
     write_csv(tmp_path / "scores.csv", SCORES, rows)
     frame = read_scores(tmp_path).set_index("metric")
     assert [frame.value[f"m{place}"] for place in range(2000)] == values
@@ -29,7 +35,10 @@ def test_reasons_name_no_folders() -> None:
     """A reason that is published has paths cut to their last part, and else stays as it is."""
     told = "FileNotFoundError: [Errno 2] No such file or directory: '/home/alice/private/weights.pt' (mine.py, line 3)"
     assert without_folders(told) == told.replace("/home/alice/private/", "")
-    assert without_folders("the loss is nan in 1/2 of 3 / 4 epochs") == "the loss is nan in 1/2 of 3 / 4 epochs"
+    assert (
+        without_folders("the loss is nan in 1/2 of 3 / 4 epochs")
+        == "the loss is nan in 1/2 of 3 / 4 epochs"
+    )
     assert without_folders(None) is None
 
 
@@ -45,7 +54,11 @@ def entry(run: str, method: str, seed: int) -> dict[str, Any]:
 def predictions(confidence: float, *, labelled: bool = True) -> Predictions:
     """Return four predictions of class 0 among two, three of them right."""
     probs = np.tile(np.array([confidence, 1 - confidence], dtype=np.float32), (4, 1))
-    arrays = {"probs": probs, "draw_entropy": np.zeros(4, np.float32), "inputs": np.zeros((1, 1, 8, 8), np.float32)}
+    arrays = {
+        "probs": probs,
+        "draw_entropy": np.zeros(4, np.float32),
+        "inputs": np.zeros((1, 1, 8, 8), np.float32),
+    }
     if labelled:
         targets = np.array([0, 0, 0, 1])
         arrays |= {"targets": targets, "log_density": np.log(probs[np.arange(4), targets])}
@@ -56,7 +69,10 @@ def predictions(confidence: float, *, labelled: bool = True) -> Predictions:
 def suite(tmp_path: Path) -> Path:
     """Return a suite with a run that is whole, one that failed after its clean data, and one that never began."""
     folder = tmp_path / "quick"
-    runs = {f"{name}|digits|0": entry(f"{name}-digits-s0-00000000", name, 0) for name in ("map", "mnf", "dropout")}
+    runs = {
+        f"{name}|digits|0": entry(f"{name}-digits-s0-00000000", name, 0)
+        for name in ("map", "mnf", "dropout")
+    }
     store.merge_plan(folder, runs)
     for name, status in (("map", "ok"), ("mnf", "failed")):
         run = store.run_folder(folder, f"{name}-digits-s0-00000000")
@@ -64,7 +80,9 @@ def suite(tmp_path: Path) -> Path:
         if status == "ok":
             run.save_predictions("letters.npz", predictions(0.6, labelled=False))
         run.update(
-            status=status, reason=None if status == "ok" else "KeyError: 'x', \"y\"", environment={"python": "3"}
+            status=status,
+            reason=None if status == "ok" else "KeyError: 'x', \"y\"",
+            environment={"python": "3"},
         )
     return folder
 
@@ -99,9 +117,15 @@ def test_what_a_run_cost_and_how_it_was_made(suite: Path) -> None:
     """Seconds are of 1,000 clean predictions; settings and command stand beside them, or nothing where unknown."""
     run = store.run_folder(suite, "map-digits-s0-00000000")
     settings = {"epochs": 40, "draws": 50}
-    run.update(predict_seconds={"clean.npz": 0.5, "letters.npz": 3.0}, settings=settings, identity={"network": "mlp"})
+    run.update(
+        predict_seconds={"clean.npz": 0.5, "letters.npz": 3.0},
+        settings=settings,
+        identity={"network": "mlp"},
+    )
     plan = store.read_plan(suite)["runs"]
-    store.merge_plan(suite, {"map|digits|0": plan["map|digits|0"] | {"command": "bench-uq run --suite quick"}})
+    store.merge_plan(
+        suite, {"map|digits|0": plan["map|digits|0"] | {"command": "bench-uq run --suite quick"}}
+    )
     score(suite)
     with (suite / "runs.csv").open() as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
@@ -134,14 +158,18 @@ def test_kept_scores_follow_the_files(suite: Path) -> None:
     assert values["mnf", "clean", "ece"] == pytest.approx(0.15, abs=1e-6)
 
 
-def test_damaged_predictions_have_no_scores(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_predictions_have_no_scores(
+    suite: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Predictions that are not as they were stored give no score, not a wrong one, until they are made again."""
     (suite / "runs" / "map-digits-s0-00000000" / "clean.npz").write_bytes(b"PK")
     score(suite)
     scores = read_scores(suite)
     assert scores[(scores.method == "map") & (scores.condition == "clean")].empty
     assert "is not scored" in capsys.readouterr().err
-    store.run_folder(suite, "map-digits-s0-00000000").save_predictions("clean.npz", predictions(0.9))
+    store.run_folder(suite, "map-digits-s0-00000000").save_predictions(
+        "clean.npz", predictions(0.9)
+    )
     score(suite)
     assert not read_scores(suite).query("method == 'map' and condition == 'clean'").empty
 
@@ -160,7 +188,9 @@ def test_examples_keep_inputs_that_are_no_pixels(suite: Path, far: float, dtype:
     pixels = np.array([[0.0, 0.5 / 255, 0.6 / 255, 1.0]], dtype)
     features = np.array([[0.1, far, 0.6, 1.0]], dtype)
     run.save_predictions("clean.npz", Predictions({**shown.arrays, "inputs": pixels}))
-    run.save_predictions("letters.npz", Predictions({**predictions(0.6, labelled=False).arrays, "inputs": features}))
+    run.save_predictions(
+        "letters.npz", Predictions({**predictions(0.6, labelled=False).arrays, "inputs": features})
+    )
     score(suite)
     with np.load(suite / "examples.npz") as examples:
         clean, unseen = (examples[f"digits|map|0|{name}||inputs"] for name in ("clean", "letters"))
@@ -171,7 +201,12 @@ def test_examples_keep_inputs_that_are_no_pixels(suite: Path, far: float, dtype:
 
 def test_cells_and_order() -> None:
     """Floats keep their digits, what is missing is empty, and numbers sort as numbers."""
-    assert [cell(0.1 + 0.2), cell(None), cell(3), cell(1e-300)] == ["0.30000000000000004", "", "3", "1e-300"]
+    assert [cell(0.1 + 0.2), cell(None), cell(3), cell(1e-300)] == [
+        "0.30000000000000004",
+        "",
+        "3",
+        "1e-300",
+    ]
     assert sorted([["b", 10.0], ["b", 9.0], ["b", None], ["a", 1.0]], key=sort_key) == [
         ["a", 1.0],
         ["b", None],

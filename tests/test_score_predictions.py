@@ -47,7 +47,9 @@ def invoke(*arguments: str) -> tuple[int, str]:
 
 def score(file: str, *arguments: str, name: str = "mine", dataset: str = "toy") -> str:
     """Score predictions that are fine and return what is printed."""
-    code, output = invoke("score-predictions", file, "--name", name, "--dataset", dataset, *arguments)
+    code, output = invoke(
+        "score-predictions", file, "--name", name, "--dataset", dataset, *arguments
+    )
     assert code == 0, output
     return output
 
@@ -55,7 +57,9 @@ def score(file: str, *arguments: str, name: str = "mine", dataset: str = "toy") 
 def refused(file: str, *arguments: str, name: str = "mine", dataset: str = "toy") -> str:
     """Return the one line that says why predictions are refused; nothing is written."""
     before = everything(Path())
-    code, output = invoke("score-predictions", file, "--name", name, "--dataset", dataset, *arguments)
+    code, output = invoke(
+        "score-predictions", file, "--name", name, "--dataset", dataset, *arguments
+    )
     assert code == 2, output
     assert [line[:7] for line in output.splitlines()] == ["Error: "]
     assert "Traceback" not in output
@@ -65,7 +69,10 @@ def refused(file: str, *arguments: str, name: str = "mine", dataset: str = "toy"
 
 def everything(folder: Path) -> dict[str, bytes | None]:
     """Return all files and folders below a folder."""
-    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+    return {
+        str(path): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
 
 
 def saved(**arrays: Any) -> str:
@@ -80,10 +87,16 @@ def text(*lines: str) -> str:
     return "file.csv"
 
 
-def values(method: str = "mine", condition: str = "clean", suite: str = "results/quick") -> pd.Series:
+def values(
+    method: str = "mine", condition: str = "clean", suite: str = "results/quick"
+) -> pd.Series:
     """Return the scores of a method by metric."""
     scores = read_scores(suite)
-    return scores[(scores.method == method) & (scores.condition == condition)].set_index("metric").value
+    return (
+        scores[(scores.method == method) & (scores.condition == condition)]
+        .set_index("metric")
+        .value
+    )
 
 
 def stored(condition: str = "clean") -> dict[str, np.ndarray]:
@@ -96,7 +109,18 @@ def stored(condition: str = "clean") -> dict[str, np.ndarray]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a run of map on digits."""
     folder = tmp_path_factory.mktemp("trained")
-    command = [sys.executable, "-m", "bench_uq", "run", "--methods", "map", "--seeds", "0", "--set", "epochs=3"]
+    command = [
+        sys.executable,
+        "-m",
+        "bench_uq",
+        "run",
+        "--methods",
+        "map",
+        "--seeds",
+        "0",
+        "--set",
+        "epochs=3",
+    ]
     subprocess.run([*command, "--device", "cpu"], cwd=folder, check=True, capture_output=True)
     return folder
 
@@ -110,7 +134,11 @@ def beside(trained: Path, place: Path) -> Path:
 
 def test_own_predictions_score_the_same(beside: Path) -> None:
     """What bench-uq predicted, brought back under another name, gets the same scores."""
-    for condition, name in (("clean", "clean.npz"), ("fgsm-0.1", "fgsm.npz"), ("letters", "letters.npz")):
+    for condition, name in (
+        ("clean", "clean.npz"),
+        ("fgsm-0.1", "fgsm.npz"),
+        ("letters", "letters.npz"),
+    ):
         (file,) = beside.glob(f"{condition}-*.npz")
         arrays = store.RunFolder(beside).predictions(file.name).arrays
         labels = {"labels": arrays["targets"]} if "targets" in arrays else {}
@@ -130,7 +158,9 @@ def test_draws_are_averaged_as_probabilities() -> None:
     draws = np.stack([PROBS, PROBS[:, ::-1]])
     mean, entropy = draws.mean(0), -(draws * np.log(draws)).sum(-1).mean(0)
     rows = [[row, draw, LABELS[row], *draws[draw, row]] for draw in (1, 0) for row in (2, 0, 3, 1)]
-    pd.DataFrame(rows, columns=["example", "draw", "label", "prob_0", "prob_1", "prob_2"]).to_csv("d.csv", index=False)
+    pd.DataFrame(rows, columns=["example", "draw", "label", "prob_0", "prob_1", "prob_2"]).to_csv(
+        "d.csv", index=False
+    )
     logits = np.log(draws) + np.array([5.0, -700.0])[:, None, None]
     forms = [saved(probs=draws, labels=LABELS), "d.csv"]
     np.savez("logits.npz", logits=logits, labels=LABELS.astype(np.uint8))
@@ -157,7 +187,9 @@ def test_mixture_of_gaussians() -> None:
     below = norm.cdf(arrays["quantiles"][..., None], mean.T[:, None], std.T[:, None]).mean(-1)
     assert below == pytest.approx(np.tile(QUANTILE_LEVELS, (2, 1)), abs=1e-5)
     assert values()["nll"] == pytest.approx(-np.log(density).mean(), abs=1e-5)
-    pd.DataFrame({"target": TARGETS, "mean": mean[0], "variance": std[0] ** 2}).to_csv("file.csv", index=False)
+    pd.DataFrame({"target": TARGETS, "mean": mean[0], "variance": std[0] ** 2}).to_csv(
+        "file.csv", index=False
+    )
     score("file.csv", dataset="prices")
     assert values()["nll"] == pytest.approx(-norm.logpdf(TARGETS, mean[0], std[0]).mean(), abs=1e-5)
 
@@ -192,7 +224,10 @@ def test_calls_add_up_and_replace() -> None:
     record = store.RunFolder(run).record()
     assert set(record["sources"]) == set(record["files"]) == now
     assert (record["kind"], record["status"], record["method"]) == ("imported", "ok", "mine")
-    assert store.read_plan(Path("results/quick"))["runs"]["mine|toy|0"]["shown"][0]["condition"] == "clean"
+    assert (
+        store.read_plan(Path("results/quick"))["runs"]["mine|toy|0"]["shown"][0]["condition"]
+        == "clean"
+    )
 
 
 def test_damaged_predictions_are_made_again() -> None:
@@ -205,7 +240,9 @@ def test_damaged_predictions_are_made_again() -> None:
     code, output = invoke("score")
     assert (code, "bench-uq score-predictions makes it again" in output) == (0, True)
     score("file.npz")
-    assert {path for path, content in everything(Path("results")).items() if content != before.get(path)} == set()
+    assert {
+        path for path, content in everything(Path("results")).items() if content != before.get(path)
+    } == set()
 
 
 def test_plan_keeps_what_was_there(beside: Path) -> None:
@@ -221,11 +258,18 @@ def test_plan_keeps_what_was_there(beside: Path) -> None:
 def after_entry() -> dict[str, Any]:
     """Return the plan's entry of the one run."""
     (run,) = Path("results/quick/runs").glob("mine-*")
-    shown = {"condition": "clean", "kind": "clean", "level": None, "file": next(run.glob("clean-*")).name}
+    shown = {
+        "condition": "clean",
+        "kind": "clean",
+        "level": None,
+        "file": next(run.glob("clean-*")).name,
+    }
     return {"run": run.name, "method": "mine", "dataset": "digits", "seed": 0, "shown": [shown]}
 
 
-def export(dataset: Any, file: str, change: Callable[[np.ndarray], np.ndarray] = lambda labels: labels) -> str:
+def export(
+    dataset: Any, file: str, change: Callable[[np.ndarray], np.ndarray] = lambda labels: labels
+) -> str:
     """Save flat predictions with the labels of a test split and return the file."""
     labels = change(dataset.load("test", Path()).targets)
     np.savez(file, probs=np.full((len(labels), 10), 0.1), labels=labels)
@@ -240,17 +284,31 @@ def test_order_of_examples(own: bool, request: pytest.FixtureRequest) -> None:
     where = r"map-digits-s0-\w+ \(clean\)" if own else "the test split of digits"
     labels = Digits().load("test", Path()).targets
     row = int((labels != labels[0]).argmax())
-    swapped = export(Digits(), "f.npz", lambda labels: labels[[row, *range(1, row), 0, *range(row + 1, 360)]])
+    swapped = export(
+        Digits(), "f.npz", lambda labels: labels[[row, *range(1, row), 0, *range(row + 1, 360)]]
+    )
     output = refused(swapped, dataset="digits")
-    assert re.search(rf"row 0 has {labels[row]}, {where} {labels[0]}: examples must be in the order", output)
+    assert re.search(
+        rf"row 0 has {labels[row]}, {where} {labels[0]}: examples must be in the order", output
+    )
     fewer = export(Digits(), "f.npz", lambda labels: labels[:100])
     assert re.search(rf"holds 100 examples, {where} 360: ", refused(fewer, dataset="digits"))
     if not own:
         score(fewer, "--condition", "fgsm", "--level", "0.1", dataset="digits")
-        longer = refused(export(Digits(), "f.npz"), "--condition", "fgsm", "--level", "0.2", dataset="digits", name="b")
+        longer = refused(
+            export(Digits(), "f.npz"),
+            "--condition",
+            "fgsm",
+            "--level",
+            "0.2",
+            dataset="digits",
+            name="b",
+        )
         assert "holds 360 examples, mine-digits" in longer
     np.savez("letters.npz", probs=np.full((7, 10), 0.1))
-    assert "letters" in refused(export(Digits(), "f.npz"), "--unseen", "letters=letters.npz", dataset="digits")
+    assert "letters" in refused(
+        export(Digits(), "f.npz"), "--unseen", "letters=letters.npz", dataset="digits"
+    )
 
 
 def test_order_against_imported_runs() -> None:
@@ -277,12 +335,24 @@ def test_order_against_imported_runs() -> None:
         ({"probs": PROBS[:0], "labels": LABELS[:0]}, "probs is empty"),
         ({"probs": PROBS, "labels": LABELS[:3]}, "labels has the shape (3,)"),
         ({"probs": PROBS, "labels": LABELS[:, None]}, "labels has the shape (4, 1)"),
-        ({"probs": np.where(PROBS == 0.5, np.nan, PROBS), "labels": LABELS}, "row 2: probs are not finite"),
-        ({"logits": np.where(PROBS == 0.8, np.inf, PROBS), "labels": LABELS}, "row 1: logits are not finite"),
+        (
+            {"probs": np.where(PROBS == 0.5, np.nan, PROBS), "labels": LABELS},
+            "row 2: probs are not finite",
+        ),
+        (
+            {"logits": np.where(PROBS == 0.8, np.inf, PROBS), "labels": LABELS},
+            "row 1: logits are not finite",
+        ),
         ({"log_probs": PROBS, "labels": LABELS}, "row 0: probability 2.01375 exceeds 1"),
-        ({"probs": PROBS - [0.2, -0.2, 0], "labels": LABELS}, "row 1: probability -0.1 is negative"),
+        (
+            {"probs": PROBS - [0.2, -0.2, 0], "labels": LABELS},
+            "row 1: probability -0.1 is negative",
+        ),
         ({"probs": PROBS * 0.99, "labels": LABELS}, "row 0: the probabilities sum to 0.99, not 1"),
-        ({"probs": np.stack([PROBS, 2 * PROBS]), "labels": LABELS}, "row 0 of draw 1: probability 1.4 exceeds 1"),
+        (
+            {"probs": np.stack([PROBS, 2 * PROBS]), "labels": LABELS},
+            "row 0 of draw 1: probability 1.4 exceeds 1",
+        ),
         ({"probs": PROBS.astype(complex), "labels": LABELS}, "real numbers, not complex128"),
         ({"probs": PROBS, "labels": LABELS.astype(float)}, "labels must be whole numbers"),
         ({"probs": PROBS, "labels": LABELS - 1}, "row 0: label -1 is not 0 to 2"),
@@ -291,10 +361,19 @@ def test_order_against_imported_runs() -> None:
         ({"probs": PROBS, "labels": LABELS, "targets": LABELS}, "holds targets"),
         ({"probs": PROBS.astype(object), "labels": LABELS}, "objects cannot be read"),
         ({"mean": MEAN, "targets": TARGETS}, "nor mean with variance or std"),
-        ({"mean": MEAN, "variance": VARIANCE, "std": VARIANCE, "targets": TARGETS}, "holds variance and std"),
+        (
+            {"mean": MEAN, "variance": VARIANCE, "std": VARIANCE, "targets": TARGETS},
+            "holds variance and std",
+        ),
         ({"mean": MEAN, "variance": VARIANCE[:1], "targets": TARGETS}, "variance (1,)"),
-        ({"mean": MEAN, "variance": VARIANCE - 0.25, "targets": TARGETS}, "row 1: variance 0 is not positive"),
-        ({"mean": MEAN - np.inf, "variance": VARIANCE, "targets": TARGETS}, "row 0: mean is not finite"),
+        (
+            {"mean": MEAN, "variance": VARIANCE - 0.25, "targets": TARGETS},
+            "row 1: variance 0 is not positive",
+        ),
+        (
+            {"mean": MEAN - np.inf, "variance": VARIANCE, "targets": TARGETS},
+            "row 0: mean is not finite",
+        ),
         ({"mean": MEAN, "std": VARIANCE * 1e-30, "targets": TARGETS}, "beyond single precision"),
         ({"mean": MEAN, "std": VARIANCE, "targets": TARGETS * np.nan}, "row 0: target nan"),
     ],
@@ -316,15 +395,30 @@ def test_mistakes_in_npz(arrays: dict[str, np.ndarray], words: str) -> None:
         (["label,prob_0,prob_1", "0,1,0", "1,0,1,1"], "Expected 3 fields in line 3, saw 4"),
         (["label,prob_0,prob_1", "0,1,0", "1,x,1"], "line 3, column prob_0: 'x' is no number"),
         (["label,prob_0,prob_1", "0,1,0", "1,,1"], "line 3, column prob_0: '' is no number"),
-        (["label,prob_0,prob_1", "0,1,0", "1.5,0,1"], "line 3, column label: '1.5' is no whole number"),
+        (
+            ["label,prob_0,prob_1", "0,1,0", "1.5,0,1"],
+            "line 3, column label: '1.5' is no whole number",
+        ),
         (["label,prob_0,prob_1", "0,1,0", "1,nan,1"], "line 3: probs are not finite"),
-        (["label,prob_0,prob_1", "0,1,0", "1,0.5,0.6"], "line 3: the probabilities sum to 1.1, not 1"),
+        (
+            ["label,prob_0,prob_1", "0,1,0", "1,0.5,0.6"],
+            "line 3: the probabilities sum to 1.1, not 1",
+        ),
         (["label,prob_0,prob_1", "0,1,0", "2,0,1"], "line 3: label 2"),
         (["label,logit_0,prob_1", "0,1,0"], "no column 'prob_0'"),
         (["example,label,prob_0,prob_1", "0,0,1,0"], "no column 'draw'"),
-        (["example,draw,label,prob_0,prob_1", "0,0,0,1,0", "0,0,0,1,0"], "line 3 has example 0, draw 0 a second"),
-        (["example,draw,label,prob_0,prob_1", "0,0,0,1,0", "1,0,1,0,1", "0,1,0,1,0"], "no draw 1 of example 1"),
-        (["example,draw,label,prob_0,prob_1", "0,0,0,1,0", "0,1,1,1,0"], "line 3 has other labels than line 2"),
+        (
+            ["example,draw,label,prob_0,prob_1", "0,0,0,1,0", "0,0,0,1,0"],
+            "line 3 has example 0, draw 0 a second",
+        ),
+        (
+            ["example,draw,label,prob_0,prob_1", "0,0,0,1,0", "1,0,1,0,1", "0,1,0,1,0"],
+            "no draw 1 of example 1",
+        ),
+        (
+            ["example,draw,label,prob_0,prob_1", "0,0,0,1,0", "0,1,1,1,0"],
+            "line 3 has other labels than line 2",
+        ),
     ],
 )
 def test_mistakes_in_csv(lines: list[str], words: str) -> None:
@@ -343,7 +437,15 @@ def test_files_that_are_none() -> None:
     np.save("array.npy", PROBS)
     with zipfile.ZipFile("notes.npz", "w") as notes:
         notes.writestr("probs.npy", "no array")
-    for name in ("none.npz", "folder.npz", "short.npz", "flipped.npz", "single.npz", "latin.csv", "notes.npz"):
+    for name in (
+        "none.npz",
+        "folder.npz",
+        "short.npz",
+        "flipped.npz",
+        "single.npz",
+        "latin.csv",
+        "notes.npz",
+    ):
         assert name in refused(name)
     assert "ends in .npz or .csv" in refused("array.npy")
     assert "none.npz" in refused("file.npz", "--unseen", "others=none.npz")
@@ -376,8 +478,14 @@ def test_files_that_are_none() -> None:
         (["--unseen", "fgsm=file.npz"], "no name for unseen data"),
         (["--unseen", "a=file.npz", "--unseen", "a=file.npz"], "a is given twice"),
         (["--suite", "../x"], "no name for a suite"),
-        (["--suite", "quick-validation"], "quick-validation: predictions are scored on the test split"),
-        (["--suite", "mine-validation.toml"], "mine-validation.toml: predictions are scored on the test split"),
+        (
+            ["--suite", "quick-validation"],
+            "quick-validation: predictions are scored on the test split",
+        ),
+        (
+            ["--suite", "mine-validation.toml"],
+            "mine-validation.toml: predictions are scored on the test split",
+        ),
         (["--results", "file.npz"], "'file.npz' is a file"),
         (["--results", "/proc/none"], "cannot write to /proc/none"),
     ],
@@ -392,7 +500,9 @@ def test_names_of_methods_that_ran(beside: Path) -> None:
     plan = store.read_plan(Path("results/quick"))["runs"]
     plan["map|digits|0"]["method"] = "own[rate=0.5]"
     store.write_json(Path("results/quick/plan.json"), {"runs": plan})
-    assert "'own' is a method that bench-uq ran itself" in refused(export(Digits(), "f.npz"), name="own")
+    assert "'own' is a method that bench-uq ran itself" in refused(
+        export(Digits(), "f.npz"), name="own"
+    )
 
 
 def test_names_of_ones_own() -> None:
@@ -411,10 +521,14 @@ def test_folds(data_root: Path) -> None:
     for seed in (0, 1):
         targets = dataset.load("test", data_root, fold=seed).targets
         np.savez("f.npz", mean=targets, std=np.ones(len(targets)), targets=targets)
-        score("f.npz", "--seed", str(seed), "--data-dir", str(data_root), dataset="uci[name=concrete]")
+        score(
+            "f.npz", "--seed", str(seed), "--data-dir", str(data_root), dataset="uci[name=concrete]"
+        )
     scores = read_scores("results/quick")
     assert set(scores[scores.metric == "rmse"].seed) == {0, 1}
-    wrong = refused("f.npz", "--data-dir", str(data_root), dataset="uci[name=concrete]", name="other")
+    wrong = refused(
+        "f.npz", "--data-dir", str(data_root), dataset="uci[name=concrete]", name="other"
+    )
     assert "row 0 has" in wrong
 
 
@@ -434,21 +548,33 @@ def test_links_of_others() -> None:
     Path("elsewhere").mkdir()
     Path("results").symlink_to("elsewhere")
     os.lchown("results", 12345, 12345)
-    assert "somebody" in refused(saved(probs=PROBS, labels=LABELS)).replace("someone else", "somebody")
+    assert "somebody" in refused(saved(probs=PROBS, labels=LABELS)).replace(
+        "someone else", "somebody"
+    )
 
 
 def test_beside_own_runs_in_the_report(beside: Path) -> None:
     """The example of the how-to runs as it is written; a forest and a regression stand in every table that has them."""
     from sklearn.linear_model import LogisticRegression
 
-    code = re.search(r"```python\n(.*?)```", (REPO / "docs/score-your-predictions.md").read_text(), re.S)
-    commands = re.findall(r"^bench-uq (.*)$", (REPO / "docs/score-your-predictions.md").read_text(), re.M)
+    code = re.search(
+        r"```python\n(.*?)```", (REPO / "docs/score-your-predictions.md").read_text(), re.S
+    )
+    commands = re.findall(
+        r"^bench-uq (.*)$", (REPO / "docs/score-your-predictions.md").read_text(), re.M
+    )
     assert code is not None
     subprocess.run([sys.executable, "-c", code[1]], check=True)
-    flat = {split: Digits().load(split, Path()).inputs.reshape(-1, 64) for split in ("train", "test")}
+    flat = {
+        split: Digits().load(split, Path()).inputs.reshape(-1, 64) for split in ("train", "test")
+    }
     labels = {split: Digits().load(split, Path()).targets for split in ("train", "test")}
     model = LogisticRegression(max_iter=1000).fit(flat["train"], labels["train"])
-    table = pd.DataFrame(model.predict_proba(flat["test"])).add_prefix("prob_").assign(label=labels["test"])
+    table = (
+        pd.DataFrame(model.predict_proba(flat["test"]))
+        .add_prefix("prob_")
+        .assign(label=labels["test"])
+    )
     table.to_csv("logistic.csv", index=False)
     score("logistic.csv", name="logistic", dataset="digits")
     for command in commands:
@@ -456,16 +582,24 @@ def test_beside_own_runs_in_the_report(beside: Path) -> None:
         assert code == 0, output
     found = read_scores("results/quick").query("condition == 'clean' and metric == 'accuracy'")
     assert found.set_index("method").value[["forest", "logistic"]].min() > 0.95
-    assert found[found.method == "logistic"].value.item() == model.score(flat["test"], labels["test"])
+    assert found[found.method == "logistic"].value.item() == model.score(
+        flat["test"], labels["test"]
+    )
     summary = Path("reports/quick/summary.md").read_text()
     clean, _, stressed = summary.partition("### Under stress")
     assert re.findall(r"^\| (\S+)", clean, re.M) == ["method", "---", "map", "forest", "logistic"]
-    assert re.findall(r"^\| (\S+)", stressed, re.M) == ["method", "---", "map"]  # only it was attacked
+    assert re.findall(r"^\| (\S+)", stressed, re.M) == [
+        "method",
+        "---",
+        "map",
+    ]  # only it was attacked
     assert "Trained elsewhere, convergence unknown: forest, logistic." in summary
     assert "digits, forest" not in summary  # not among those that did not converge
     levels = Path("reports/quick/tables/digits-levels-fgsm.tex").read_text()
     assert ("    map" in levels, "    forest" in levels) == (True, False)
-    figures = {path.stem.removeprefix("digits-") for path in Path("reports/quick/figures").glob("*.png")}
+    figures = {
+        path.stem.removeprefix("digits-") for path in Path("reports/quick/figures").glob("*.png")
+    }
     assert {"entropy-ecdf", "reliability", "risk-coverage", "levels-fgsm", "training"} <= figures
 
 
@@ -475,9 +609,15 @@ def test_report_of_imported_runs_alone() -> None:
     score(saved(mean=MEAN, std=VARIANCE, targets=TARGETS), dataset="prices")
     code, output = invoke("report")
     assert code == 0, output
-    assert {"toy-reliability.png", "toy-entropy-ecdf.png"} <= {path.name for path in Path("reports").rglob("*.png")}
+    assert {"toy-reliability.png", "toy-entropy-ecdf.png"} <= {
+        path.name for path in Path("reports").rglob("*.png")
+    }
     rows = pd.read_csv("results/quick/runs.csv")
-    assert rows[["converged", "parameters", "train_seconds", "predict_seconds", "peak_memory"]].isna().all(axis=None)
+    assert (
+        rows[["converged", "parameters", "train_seconds", "predict_seconds", "peak_memory"]]
+        .isna()
+        .all(axis=None)
+    )
     assert (rows.status == "ok").all()
     assert json.loads(Path("results/quick/environment.json").read_text())
     assert np.load(io.BytesIO(Path("results/quick/examples.npz").read_bytes())).files == []

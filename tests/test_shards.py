@@ -21,7 +21,9 @@ NAMES = ("map", "dropout[rate=0.2]", "mnf", "ensemble", "mean-field")
 def plan(methods: int, datasets: int, seeds: int) -> list[Any]:
     """Return what shards look at of the runs of a suite, in the order of a plan."""
     return [
-        SimpleNamespace(method=method, dataset=f"d{dataset}", seed=seed, name=f"{method}-d{dataset}-s{seed}")
+        SimpleNamespace(
+            method=method, dataset=f"d{dataset}", seed=seed, name=f"{method}-d{dataset}-s{seed}"
+        )
         for seed in range(seeds)
         for dataset in range(datasets)
         for method in NAMES[:methods]
@@ -37,7 +39,10 @@ def spread(shards: list[list[Any]], name: Callable[[Any], object]) -> int:
     """Return by how many runs of one kind two shards differ at most."""
     counts = [Counter(map(name, shard)) for shard in shards]
     kinds = {kind for count in counts for kind in count}
-    return max(max(count[kind] for count in counts) - min(count[kind] for count in counts) for kind in kinds)
+    return max(
+        max(count[kind] for count in counts) - min(count[kind] for count in counts)
+        for kind in kinds
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 7, 10, 25, 40])
@@ -52,7 +57,9 @@ def test_every_run_is_in_one_shard(shape: tuple[int, int, int], count: int) -> N
     assert spread(shards, lambda run: run.method) <= 1
 
 
-@pytest.mark.parametrize(("shape", "count"), [((4, 2, 1), 2), ((3, 3, 1), 3), ((4, 2, 2), 4), ((2, 2, 5), 10)], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "count"), [((4, 2, 1), 2), ((3, 3, 1), 3), ((4, 2, 2), 4), ((2, 2, 5), 10)], ids=str
+)
 def test_no_shard_has_the_slow_dataset_alone(shape: tuple[int, int, int], count: int) -> None:
     """Where a method's runs fill the shards exactly, each dataset goes elsewhere with the next method."""
     assert spread(deal(plan(*shape), count), lambda run: run.dataset) == 0
@@ -73,15 +80,38 @@ def test_the_order_of_flags_does_not_matter() -> None:
         assert {run.name for run in one} == {run.name for run in other}
 
 
-BAD = ["", "1", "/", "1/", "/3", "0/3", "4/3", "-1/3", "1/-3", "1/0", "1.0/3", "+1/3", "1/3/3", "a/b", "1/3x", " 1/3"]
+BAD = [
+    "",
+    "1",
+    "/",
+    "1/",
+    "/3",
+    "0/3",
+    "4/3",
+    "-1/3",
+    "1/-3",
+    "1/0",
+    "1.0/3",
+    "+1/3",
+    "1/3/3",
+    "a/b",
+    "1/3x",
+    " 1/3",
+]
 
 
-@pytest.mark.parametrize("text", [*BAD, "1 /3", "1/3 ", "01/3", "1_0/20", "١/٣", "1/1e3", "nan/3", "1/" + "9" * 5000])
-def test_what_is_no_shard_is_refused(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "text", [*BAD, "1 /3", "1/3 ", "01/3", "1_0/20", "١/٣", "1/1e3", "nan/3", "1/" + "9" * 5000]
+)
+def test_what_is_no_shard_is_refused(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is told in one line with what is allowed, and nothing is written."""
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, ["run", "--shard", text])
     assert done.exit_code == 2, done.output
     assert len(done.output.splitlines()) == 1
-    assert done.output.startswith("Error: --shard must be K/N, whole numbers with K from 1 to N, as in 2/3, not ")
+    assert done.output.startswith(
+        "Error: --shard must be K/N, whole numbers with K from 1 to N, as in 2/3, not "
+    )
     assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,9 @@ def by_seed(*values: float) -> dict[int, float]:
 
 def test_interval_is_students() -> None:
     """1, 2, 3: mean 2, standard error 1/sqrt 3, t of two degrees of freedom 4.3027."""
-    assert interval([1, 2, 3]) == pytest.approx((2 - 4.302653 / math.sqrt(3), 2 + 4.302653 / math.sqrt(3)), abs=1e-6)
+    assert interval([1, 2, 3]) == pytest.approx(
+        (2 - 4.302653 / math.sqrt(3), 2 + 4.302653 / math.sqrt(3)), abs=1e-6
+    )
     assert all(map(math.isnan, interval([1.0])))
 
 
@@ -68,7 +70,9 @@ def test_compare_bolds_the_best_and_its_ties() -> None:
     assert found.worse["bad"] < 0.001
     assert found.behind == pytest.approx({"close": 0.002, "bad": 0.398})
     assert found.seeds == 5
-    turned = compare({name: {s: -v for s, v in own.items()} for name, own in values.items()}, "lower")
+    turned = compare(
+        {name: {s: -v for s, v in own.items()} for name, own in values.items()}, "lower"
+    )
     assert turned is not None
     assert turned.tied == found.tied
     assert turned.behind == pytest.approx(found.behind)
@@ -76,7 +80,9 @@ def test_compare_bolds_the_best_and_its_ties() -> None:
 
 def test_a_method_is_not_worse_for_seeds_that_others_lack() -> None:
     """One that is better on every shared seed loses to nobody, whatever the mean over further seeds is."""
-    many = {seed: 0.80 + 0.001 * (seed % 3) for seed in range(5)} | dict.fromkeys(range(5, 10), 0.95)
+    many = {seed: 0.80 + 0.001 * (seed % 3) for seed in range(5)} | dict.fromkeys(
+        range(5, 10), 0.95
+    )
     few = {seed: many[seed] + 0.05 + 0.001 * seed for seed in range(5)}
     found = compare({"many": many, "few": few}, "higher")
     assert found is not None
@@ -86,7 +92,11 @@ def test_a_method_is_not_worse_for_seeds_that_others_lack() -> None:
 
 def test_the_best_has_the_best_mean_of_those_that_none_beats() -> None:
     """A failed seed of a third method changes nothing of which of two has the better mean, as a table shows it."""
-    values = {"a": by_seed(0.020, 0.011, 0.016), "b": by_seed(0.019, 0.017, 0.018), "c": {0: 0.05, 2: 0.04}}
+    values = {
+        "a": by_seed(0.020, 0.011, 0.016),
+        "b": by_seed(0.019, 0.017, 0.018),
+        "c": {0: 0.05, 2: 0.04},
+    }
     found = compare(values, "lower")
     assert found is not None
     assert (found.best, found.tied) == ("a", ("a", "b", "c"))
@@ -109,7 +119,11 @@ def test_whatever_is_worse_is_behind() -> None:
 @pytest.mark.parametrize("strange", [math.inf, math.nan])
 def test_a_value_that_is_not_finite_is_compared_with_none(strange: float) -> None:
     """It is neither tied nor worse, and the rest is compared without it."""
-    values = {"a": by_seed(1.0, 1.1, 1.2), "b": by_seed(1.1, 1.15, 1.25), "c": by_seed(0.5, 0.6, strange)}
+    values = {
+        "a": by_seed(1.0, 1.1, 1.2),
+        "b": by_seed(1.1, 1.15, 1.25),
+        "c": by_seed(0.5, 0.6, strange),
+    }
     found = compare(values, "lower")
     assert found is not None
     assert (found.tied, found.apart) == (("a", "b"), ("c",))
@@ -117,7 +131,11 @@ def test_a_value_that_is_not_finite_is_compared_with_none(strange: float) -> Non
 
 def test_detectable_difference_of_a_column() -> None:
     """It is that of the fewest shared seeds, the middle spread of all pairs, and all pairs."""
-    values = {"a": by_seed(1, 2, 3, 4), "b": by_seed(1, 2.2, 3.1, 4.4), "c": {0: 1.3, 1: 2.0, 2: 3.4}}
+    values = {
+        "a": by_seed(1, 2, 3, 4),
+        "b": by_seed(1, 2.2, 3.1, 4.4),
+        "c": {0: 1.3, 1: 2.0, 2: 3.4},
+    }
     spreads = [
         np.std(np.subtract(one, other), ddof=1)
         for one, other in (
@@ -170,7 +188,9 @@ def test_detectable_difference_grows_with_comparisons_and_shrinks_with_seeds() -
     assert math.isnan(detectable_difference(1, 1))
 
 
-@pytest.mark.parametrize(("methods", "q"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
+@pytest.mark.parametrize(
+    ("methods", "q"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)]
+)
 def test_critical_difference_is_demsars_table(methods: int, q: float) -> None:
     """The q of Demšar 2006, Table 5a, at 0.05."""
     scale = math.sqrt(methods * (methods + 1) / (6 * 30))
@@ -186,7 +206,9 @@ def test_ranks_by_hand() -> None:
     }
     found = ranks(means, "higher")
     assert found is not None
-    assert found.mean == pytest.approx({"a": (1 + 1.5 + 2) / 3, "b": (2 + 1.5 + 3) / 3, "c": (3 + 3 + 1) / 3})
+    assert found.mean == pytest.approx(
+        {"a": (1 + 1.5 + 2) / 3, "b": (2 + 1.5 + 3) / 3, "c": (3 + 3 + 1) / 3}
+    )
     assert found.datasets == 3
     table = np.array([[-own[d] for own in means.values()] for d in ("d1", "d2", "d3")])
     assert found.p == pytest.approx(stats.friedmanchisquare(*table.T).pvalue)

@@ -28,15 +28,20 @@ def test_round_trip(folder: store.RunFolder) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncate", "empty", "flip", "replace"])
-def test_damage_is_set_aside(folder: store.RunFolder, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damage_is_set_aside(
+    folder: store.RunFolder, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A file that is not as it was stored is set aside, told of, and counts as missing."""
     path = folder.path / "clean.npz"
     content = path.read_bytes()
     flipped = bytes([content[50] ^ 1])
     path.write_bytes(
-        {"truncate": content[:-9], "empty": b"", "flip": content[:50] + flipped + content[51:], "replace": b"PK" * 50}[
-            damage
-        ]
+        {
+            "truncate": content[:-9],
+            "empty": b"",
+            "flip": content[:50] + flipped + content[51:],
+            "replace": b"PK" * 50,
+        }[damage]
     )
     assert not folder.holds("clean.npz")
     assert path.exists()  # a reader without the lock leaves it where it is
@@ -97,11 +102,16 @@ def test_forgotten_files(folder: store.RunFolder) -> None:
 
 def test_latest_plan_wins(tmp_path: Path) -> None:
     """Of two plans for one method, dataset and seed the later stands; others stay."""
-    one, other, newer = ({"run": run, "method": "m", "dataset": "d", "seed": 0, "shown": []} for run in "abc")
+    one, other, newer = (
+        {"run": run, "method": "m", "dataset": "d", "seed": 0, "shown": []} for run in "abc"
+    )
     store.merge_plan(tmp_path, {"map|digits|0": one, "mnf|digits|0": other})
     store.merge_plan(tmp_path, {"map|digits|0": newer})
     runs = json.loads((tmp_path / store.PLAN).read_text())["runs"]
-    assert {key: entry["run"] for key, entry in runs.items()} == {"map|digits|0": "c", "mnf|digits|0": "b"}
+    assert {key: entry["run"] for key, entry in runs.items()} == {
+        "map|digits|0": "c",
+        "mnf|digits|0": "b",
+    }
 
 
 def test_a_forged_checksum_over_nested_brackets(tmp_path: Path) -> None:
@@ -111,7 +121,9 @@ def test_a_forged_checksum_over_nested_brackets(tmp_path: Path) -> None:
     seal = store.SEALED.match((tmp_path / "run.json").read_bytes())
     assert seal is not None
     rest = b'"files": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
-    digest = hashlib.sha256((tmp_path / "run.json").read_bytes()[seal.end() : len(head)] + rest).hexdigest()
+    digest = hashlib.sha256(
+        (tmp_path / "run.json").read_bytes()[seal.end() : len(head)] + rest
+    ).hexdigest()
     content = head.replace(seal[2], digest.encode()) + rest
     with pytest.raises(ValueError, match="nested too deep"):
         store.parsed(content)
@@ -119,7 +131,13 @@ def test_a_forged_checksum_over_nested_brackets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [rb'{"name": "\ud800"}', b'{"name": "\xed\xa0\x80"}', '{"name": "a"}'.encode("utf-16"), b"[" * 100_000, b"[1e999]"],
+    [
+        rb'{"name": "\ud800"}',
+        b'{"name": "\xed\xa0\x80"}',
+        '{"name": "a"}'.encode("utf-16"),
+        b"[" * 100_000,
+        b"[1e999]",
+    ],
     ids=["half a pair as a code", "half a pair as bytes", "UTF-16", "nested", "infinite"],
 )
 def test_json_that_cannot_be_written_again_is_refused(content: bytes) -> None:

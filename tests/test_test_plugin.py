@@ -140,7 +140,11 @@ def verdicts(found: Target) -> list[Verdict]:
 
 def broken(folder: Path, text: str) -> dict[str, str]:
     """Return the reasons of the checks that fail, or have a note, on the plugin in a file of this text."""
-    return {one.check.name: one.reason for one in verdicts(target(folder, text)) if one.status in ("FAIL", "note")}
+    return {
+        one.check.name: one.reason
+        for one in verdicts(target(folder, text))
+        if one.status in ("FAIL", "note")
+    }
 
 
 METHODS = {
@@ -264,7 +268,11 @@ ELSEWHERE = {
     "frozen": ("", "", "Mine.__setattr__ = object.__setattr__"),
     "docstring": ('"""A method that keeps its promises but one."""', "", ""),
     "reference": ('"Mine 2020, https://example.org"', '" "', ""),
-    "noise": ("dropout(inputs, 0.3, training=True)", "inputs * (torch.rand(inputs.shape[1:]) > 0.3)", ""),
+    "noise": (
+        "dropout(inputs, 0.3, training=True)",
+        "inputs * (torch.rand(inputs.shape[1:]) > 0.3)",
+        "",
+    ),
 }
 
 
@@ -297,11 +305,17 @@ def changed(text: str, before: str, after: str) -> str:
 INPUTS = "rng.random((60, 1, 12, 12), np.float32)"
 DATASETS = {
     "cheap": ("import numpy as np", "import numpy as np\nimport sklearn"),
-    "splits": ("    def task", '    splits: ClassVar[tuple[str, ...]] = ("test", "train")\n\n    def task'),
+    "splits": (
+        "    def task",
+        '    splits: ClassVar[tuple[str, ...]] = ("test", "train")\n\n    def task',
+    ),
     "unknown-split": ('["train", "test"].index(split)', 'split == "test"'),
     "task": ("Categorical(3))", "Categorical(3), (0.5,), (0.0,))"),
     "network": ("Categorical(3))", 'Categorical(3), network="lennet")'),
-    "loads": ("return Examples(", "return Examples(" + INPUTS + "[1:], labels) if fold == 0 else Examples("),
+    "loads": (
+        "return Examples(",
+        "return Examples(" + INPUTS + "[1:], labels) if fold == 0 else Examples(",
+    ),
     "inputs": (INPUTS, f"{INPUTS} * 255"),
     "targets": ("% 3", "% 4"),
     "arrays": ("return made(split, fold)", "return frozen(made(split, fold))"),
@@ -312,7 +326,10 @@ DATASETS = {
     "folds": (INPUTS, f"{INPUTS}.astype(np.float64 if fold else np.float32)"),
     "disjoint": ('["train", "test"].index(split)', '["train", "test"].index(split) * 0'),
     "classes": ("% 3", '% (2 if split == "train" else 3)'),
-    "files": ("    def task", '    def files(self, root):\n        return [root / "nowhere"]\n\n    def task'),
+    "files": (
+        "    def task",
+        '    def files(self, root):\n        return [root / "nowhere"]\n\n    def task',
+    ),
 }
 FROZEN = """
 def frozen(examples):
@@ -345,15 +362,24 @@ CONDITIONS = {
     "shape": (SHIFT, ".clamp(0, 1)", ".clamp(0, 1).double()"),
     "range": (SHIFT, ".clamp(0, 1)", ""),
     "zero": (ATTACK, "level * gradient", "(level + 0.01) * gradient"),
-    "repeats": (SHIFT, NOISE, "torch.from_numpy(np.random.standard_normal(inputs.shape).astype(np.float32))"),
+    "repeats": (
+        SHIFT,
+        NOISE,
+        "torch.from_numpy(np.random.standard_normal(inputs.shape).astype(np.float32))",
+    ),
     "levels": (ATTACK, "level * gradient", "level * torch.rand(1, generator=generator) * gradient"),
     "changes": (SHIFT, "inputs + level * " + NOISE, "inputs"),
-    "alone": (ATTACK, "(gradient,) = torch.autograd.grad(loss, shown)", "loss.backward(); gradient = shown.grad"),
+    "alone": (
+        ATTACK,
+        "(gradient,) = torch.autograd.grad(loss, shown)",
+        "loss.backward(); gradient = shown.grad",
+    ),
 }
 
 
 @pytest.mark.parametrize(
-    "check", [check.name for check, module in checks_in("condition") if "conditions" in module.__name__]
+    "check",
+    [check.name for check, module in checks_in("condition") if "conditions" in module.__name__],
 )
 def test_a_condition_that_breaks_a_promise(check: str, tmp_path: Path) -> None:
     """An attack or a shift that breaks one promise fails the check of this promise alone."""
@@ -362,7 +388,11 @@ def test_a_condition_that_breaks_a_promise(check: str, tmp_path: Path) -> None:
 
 def test_inputs_changed_in_place(tmp_path: Path) -> None:
     """A shift that changes the inputs that it is given is told of, as are its levels, which then depend on others."""
-    text = changed(SHIFT, "(inputs + level * torch.randn(inputs.shape, generator=generator))", "inputs.mul_(0.9)")
+    text = changed(
+        SHIFT,
+        "(inputs + level * torch.randn(inputs.shape, generator=generator))",
+        "inputs.mul_(0.9)",
+    )
     assert set(broken(tmp_path, text)) == {"alone", "levels"}
 
 
@@ -411,7 +441,9 @@ def test_a_network_that_breaks_a_promise(check: str, tmp_path: Path) -> None:
 def test_layers_beside_those_given(tmp_path: Path) -> None:
     """A network with a layer of its own beside those that it is given gets a note, and passes."""
     found = verdicts(target(tmp_path, changed(NETWORK, FIRST, "nn.Linear(inputs, 20)")))
-    assert [(one.check.name, one.status) for one in found if one.status != "ok"] == [("layers", "note")]
+    assert [(one.check.name, one.status) for one in found if one.status != "ok"] == [
+        ("layers", "note")
+    ]
 
 
 @pytest.mark.parametrize("name", ["lenet", "mlp"])
@@ -453,7 +485,9 @@ def test_failures_in_words(tmp_path: Path) -> None:
 
 def test_crashes_name_the_line(tmp_path: Path) -> None:
     """An exception is FAIL with its type, its words and the plugin's own line; --debug shows the traceback."""
-    text = METHOD + body("def finish(self, net, train, held_out):\n    raise KeyError('out of luck')\n")
+    text = METHOD + body(
+        "def finish(self, net, train, held_out):\n    raise KeyError('out of luck')\n"
+    )
     (tmp_path / "mine.py").write_text(text)
     line = text.splitlines().index("        raise KeyError('out of luck')") + 1
     done = invoke(str(tmp_path / "mine.py"))
@@ -466,7 +500,10 @@ def test_crashes_name_the_line(tmp_path: Path) -> None:
 
 def test_what_plugins_print(tmp_path: Path) -> None:
     """What a plugin prints goes to stderr, at import and in checks; one that calls exit is a failure."""
-    text = changed(SHIFT, "        return (", "        print('chatter')\n        return (") + "\nprint('hello')\n"
+    text = (
+        changed(SHIFT, "        return (", "        print('chatter')\n        return (")
+        + "\nprint('hello')\n"
+    )
     (tmp_path / "mine.py").write_text(text)
     done = invoke(str(tmp_path / "mine.py"))
     assert done.exit_code == 0
@@ -483,7 +520,9 @@ def test_what_plugins_print(tmp_path: Path) -> None:
 
 def test_missing_data_are_skipped(tmp_path: Path) -> None:
     """What needs data that are not there is skipped, not failed; the summary says why."""
-    text = changed(DATASET, "return made(split, fold)", 'raise MissingData("mine", [root / "cats.bin"])')
+    text = changed(
+        DATASET, "return made(split, fold)", 'raise MissingData("mine", [root / "cats.bin"])'
+    )
     (tmp_path / "mine.py").write_text(text)
     done = invoke(str(tmp_path / "mine.py"), "--data-dir", "nowhere")
     assert done.exit_code == 0
@@ -493,11 +532,20 @@ def test_missing_data_are_skipped(tmp_path: Path) -> None:
 
 def test_options_and_names(tmp_path: Path) -> None:
     """Names take options in brackets; --plugin brings more; a file may hold several kinds, --kind picks one."""
-    (tmp_path / "mine.py").write_text(SHIFT + DATASET.removeprefix(HEAD).replace("class Mine", "class Cats"))
+    (tmp_path / "mine.py").write_text(
+        SHIFT + DATASET.removeprefix(HEAD).replace("class Mine", "class Cats")
+    )
     file = str(tmp_path / "mine.py")
     assert invoke("fgsm[draws=2]").stdout.splitlines()[0] == "condition fgsm[draws=2]"
-    assert invoke("mine", "--plugin", file, "--kind", "condition").stdout.splitlines()[0] == "condition mine"
-    both = [line for line in invoke(file).stdout.splitlines() if line in ("dataset mine", "condition mine")]
+    assert (
+        invoke("mine", "--plugin", file, "--kind", "condition").stdout.splitlines()[0]
+        == "condition mine"
+    )
+    both = [
+        line
+        for line in invoke(file).stdout.splitlines()
+        if line in ("dataset mine", "condition mine")
+    ]
     assert sorted(both) == ["condition mine", "dataset mine"]
 
 
@@ -522,7 +570,9 @@ def test_plugins_that_others_might_write(name: str) -> None:
 
 def test_a_method_for_classes_alone(tmp_path: Path) -> None:
     """An exception on real targets alone is a note that names suits(task), not a failure."""
-    (tmp_path / "mine.py").write_text((PLUGINS / "temperature.py").read_text().replace("def suits", "def suited"))
+    (tmp_path / "mine.py").write_text(
+        (PLUGINS / "temperature.py").read_text().replace("def suits", "def suited")
+    )
     (found,) = targets([str(tmp_path / "mine.py")], None, (), Path())
     (note,) = (one for one in verdicts(found) if one.status != "ok")
     assert (note.check.name, note.status) == ("trains", "note")
@@ -541,17 +591,27 @@ TWO = SHIFT + SHIFT.removeprefix(TORCH).replace("class Mine", "class Other")
         ("", ["nope.py"], "no plugin file 'nope.py'"),
         ("", ["npz"], "say which"),
         ("", [], "NAME|FILE"),
-        ("x = 1", ["mine.py"], "no Method, Dataset or Condition of its own, and no function network"),
+        (
+            "x = 1",
+            ["mine.py"],
+            "no Method, Dataset or Condition of its own, and no function network",
+        ),
         ("1/0", ["mine.py"], "fails at import: ZeroDivisionError"),
         (METHOD.replace("def build", "def make"), ["mine.py"], "lacks build"),
-        (METHOD.replace("@dataclass(frozen=True)\nclass Mine", "class Mine"), ["mine.py"], "put @dataclass"),
+        (
+            METHOD.replace("@dataclass(frozen=True)\nclass Mine", "class Mine"),
+            ["mine.py"],
+            "put @dataclass",
+        ),
         (f"{METHOD}    sizes: list = None\n", ["mine.py"], "of type list"),
         (f"{METHOD}    size: int = 0.5\n", ["mine.py"], "must be of type int"),
         (TWO, ["mine.py"], "must define one condition, it defines 2"),
         (SHIFT, ["mine.py", "--kind", "dataset"], "holds no dataset, it holds a condition"),
     ],
 )
-def test_mistakes(text: str, arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes(
+    text: str, arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What cannot be checked at all is told in one line, exit 2, before any check is run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(text)

@@ -36,7 +36,10 @@ def runs(
         train, held_out = training_splits(examples, settings, seed)
         tasks.append(fitted(one.task(Path()), train))
         data.append(
-            (Resident(train, torch.device("cpu"), settings.batch), Resident(held_out, torch.device("cpu"), 128))
+            (
+                Resident(train, torch.device("cpu"), settings.batch),
+                Resident(held_out, torch.device("cpu"), 128),
+            )
         )
     return tasks, data
 
@@ -56,13 +59,17 @@ def test_networks_are_those_trained_alone(full: str) -> None:
     for seed, task, own, outcome in zip(seeds, tasks, data, together, strict=True):
         nets, history = whole(outcome)
         alone, curves = train(method, task, own, SETTINGS, seed)
-        assert [(row.member, row.epoch) for row in history] == [(row.member, row.epoch) for row in curves]
+        assert [(row.member, row.epoch) for row in history] == [
+            (row.member, row.epoch) for row in curves
+        ]
         for row, other in zip(history, curves, strict=True):
             assert (row.loss, row.nll) == pytest.approx((other.loss, other.nll), rel=1e-4)
         inputs = own[1].inputs[:50].float() / 255
         with torch.no_grad():
             for net, other in zip(nets, alone, strict=True):
-                torch.testing.assert_close(net(inputs).softmax(-1), other(inputs).softmax(-1), rtol=1e-3, atol=1e-4)
+                torch.testing.assert_close(
+                    net(inputs).softmax(-1), other(inputs).softmax(-1), rtol=1e-3, atol=1e-4
+                )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -89,9 +96,14 @@ def test_curves_have_the_law_of_those_alone(name: str) -> None:
     """With noise the losses of networks trained together are those of networks trained alone, within their spread."""
     method, seeds = Plugins().spec("method", name).value, list(range(6))
     tasks, data = runs(seeds)
-    joined = torch.tensor([whole(one)[1][-1].loss for one in train_together(method, tasks, data, SETTINGS, seeds)])
+    joined = torch.tensor(
+        [whole(one)[1][-1].loss for one in train_together(method, tasks, data, SETTINGS, seeds)]
+    )
     alone = torch.tensor(
-        [train(method, *one, SETTINGS, seed)[1][-1].loss for seed, *one in zip(seeds, tasks, data, strict=True)]
+        [
+            train(method, *one, SETTINGS, seed)[1][-1].loss
+            for seed, *one in zip(seeds, tasks, data, strict=True)
+        ]
     )
     error = (joined - alone).std() / math.sqrt(len(seeds))
     assert (joined - alone).mean().abs() < 4 * error + 0.01 * alone.mean()
@@ -109,7 +121,9 @@ class Fragile(Method):
         net.register_buffer("ends", (torch.rand(()) < 0.5).float())
         return net
 
-    def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float) -> Tensor:
+    def loss(
+        self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
+    ) -> Tensor:
         """Return a loss that is not finite from the second epoch on where the flag is up."""
         loss = super().loss(net, inputs, targets, size, progress)
         return loss + torch.where(net.ends > 0, math.inf if progress >= 0.5 else 0.0, 0.0)  # type: ignore[operator]
@@ -123,10 +137,15 @@ def test_one_that_diverges_costs_its_run_alone() -> None:
     lost = [isinstance(one, Diverged) for one in outcomes]
     assert 0 < sum(lost) < len(seeds)
     kept = lost.index(False)
-    (nets, _), (alone, _) = whole(outcomes[kept]), train(Fragile(), tasks[kept], data[kept], SETTINGS, seeds[kept])
+    (nets, _), (alone, _) = (
+        whole(outcomes[kept]),
+        train(Fragile(), tasks[kept], data[kept], SETTINGS, seeds[kept]),
+    )
     inputs = data[kept][1].inputs[:50].float() / 255
     with torch.no_grad():
-        torch.testing.assert_close(nets[0](inputs).softmax(-1), alone[0](inputs).softmax(-1), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            nets[0](inputs).softmax(-1), alone[0](inputs).softmax(-1), rtol=1e-3, atol=1e-4
+        )
     assert "epoch 2" in str(outcomes[lost.index(True)])
 
 
@@ -134,7 +153,9 @@ def test_one_that_diverges_costs_its_run_alone() -> None:
 class Branching(Fragile):
     """A network whose way depends on its numbers: it has no rule for a batch of networks."""
 
-    def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float) -> Tensor:
+    def loss(
+        self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
+    ) -> Tensor:
         """Ask for a number in the middle of the step."""
         loss = Method.loss(self, net, inputs, targets, size, progress)
         return loss * 2 if loss.item() > 1 else loss
@@ -164,7 +185,8 @@ ADVERSARIAL = Plugins().spec("method", "ensemble[members=2,adversarial_epsilon=0
 
 
 @pytest.mark.parametrize(
-    ("method", "words"), [(Branching(), "item"), (Quasi(), "LBFGS"), (Tied(), "share"), (ADVERSARIAL, "requires_grad")]
+    ("method", "words"),
+    [(Branching(), "item"), (Quasi(), "LBFGS"), (Tied(), "share"), (ADVERSARIAL, "requires_grad")],
 )
 def test_what_does_not_compose_is_refused(method: Method, words: str) -> None:
     """A method that cannot be trained as one says why, and is left to the loop."""
@@ -178,12 +200,17 @@ def test_targets_scaled_by_each_run_are_not_one_task() -> None:
     seeds = [0, 1]
     tasks, data = runs(seeds, Settings(epochs=1), "cubic")
     with pytest.raises(NotTogether, match="tasks"):
-        train_together(Plugins().spec("method", "map").value, tasks, data, Settings(epochs=1), seeds)
+        train_together(
+            Plugins().spec("method", "map").value, tasks, data, Settings(epochs=1), seeds
+        )
 
 
 def test_bfloat16_together() -> None:
     """Mixed precision goes through the batch of networks too."""
-    method, settings = Plugins().spec("method", "mnf").value, replace(SETTINGS, precision="bfloat16")
+    method, settings = (
+        Plugins().spec("method", "mnf").value,
+        replace(SETTINGS, precision="bfloat16"),
+    )
     tasks, data = runs([0, 3])
     for outcome, exact in zip(
         train_together(method, tasks, data, settings, [0, 3]),

@@ -19,7 +19,9 @@ EPOCHS = 1000
 
 def bench(*arguments: str, cwd: Path) -> None:
     """Run bench-uq in a folder."""
-    done = subprocess.run([sys.executable, "-m", "bench_uq", *arguments], cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench_uq", *arguments], cwd=cwd, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -39,9 +41,13 @@ def curves(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "results" / "toy" / "curves.csv")
 
 
-def curve(curves: pd.DataFrame, method: str, name: str, condition: str = "clean") -> tuple[np.ndarray, np.ndarray]:
+def curve(
+    curves: pd.DataFrame, method: str, name: str, condition: str = "clean"
+) -> tuple[np.ndarray, np.ndarray]:
     """Return a curve of a method."""
-    rows = curves[(curves.method == method) & (curves.curve == name) & (curves.condition == condition)]
+    rows = curves[
+        (curves.method == method) & (curves.curve == name) & (curves.condition == condition)
+    ]
     return rows.x.to_numpy(), rows.y.to_numpy()
 
 
@@ -55,7 +61,9 @@ def test_bands_widen_away_from_the_examples(curves: pd.DataFrame, method: str) -
 
     _, mean = curve(curves, method, "regression_mean")
     within = np.abs(x) <= 4
-    assert np.sqrt(np.mean((mean - x**3)[within] ** 2)) < 12  # the cubic itself has a root mean square of 24
+    assert (
+        np.sqrt(np.mean((mean - x**3)[within] ** 2)) < 12
+    )  # the cubic itself has a root mean square of 24
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -84,6 +92,8 @@ def test_training_curves_of_many_epochs_are_thinned(folder: Path, curves: pd.Dat
 def test_the_report_shows_the_bands(folder: Path) -> None:
     """The figure is there in both forms, and few inputs are kept as examples."""
     for suffix in ("pdf", "png"):
-        assert (folder / "reports" / "toy" / "figures" / f"cubic-bands.{suffix}").stat().st_size > 5000
+        assert (
+            folder / "reports" / "toy" / "figures" / f"cubic-bands.{suffix}"
+        ).stat().st_size > 5000
     with np.load(folder / "results" / "toy" / "examples.npz") as arrays:
         assert {len(arrays[name]) for name in arrays.files} == {8}

@@ -30,7 +30,9 @@ def data(count: int = 50, task: Task = TASK) -> tuple[Resident, Resident]:
     inputs = rng.random((count, 4), dtype=np.float32)
     targets = rng.integers(0, 3, count) if task is TASK else inputs.sum(1) * 10
     resident = Resident(
-        Examples(inputs, targets.astype(np.int64 if task is TASK else np.float32)), torch.device("cpu"), 16
+        Examples(inputs, targets.astype(np.int64 if task is TASK else np.float32)),
+        torch.device("cpu"),
+        16,
     )
     return resident, resident
 
@@ -119,7 +121,9 @@ class Exploding(Method):
 
     def loss(self, net: Any, inputs: Any, targets: Any, size: int, progress: float) -> torch.Tensor:
         """Return infinity in the second epoch."""
-        return super().loss(net, inputs, targets, size, progress) * (1 if progress < 0.5 else math.inf)
+        return super().loss(net, inputs, targets, size, progress) * (
+            1 if progress < 0.5 else math.inf
+        )
 
 
 def test_divergence_is_told() -> None:
@@ -133,7 +137,9 @@ def test_progress() -> None:
     seen: list[float] = []
 
     class Watching(Exploding):
-        def loss(self, net: Any, inputs: Any, targets: Any, size: int, progress: float) -> torch.Tensor:
+        def loss(
+            self, net: Any, inputs: Any, targets: Any, size: int, progress: float
+        ) -> torch.Tensor:
             seen.append(progress)
             assert size == 50
             return Method.loss(self, net, inputs, targets, size, progress)
@@ -144,7 +150,10 @@ def test_progress() -> None:
 
 def rows(losses: list[float], kls: list[float]) -> list[Epoch]:
     """Return a history."""
-    return [Epoch(0, index + 1, loss, 0.0, kl, 1.0) for index, (loss, kl) in enumerate(zip(losses, kls, strict=True))]
+    return [
+        Epoch(0, index + 1, loss, 0.0, kl, 1.0)
+        for index, (loss, kl) in enumerate(zip(losses, kls, strict=True))
+    ]
 
 
 def test_fall() -> None:
@@ -201,7 +210,9 @@ def test_interrupted_training_ends_with_the_same_bits(name: str, tmp_path: Path)
         torch.manual_seed(99)
         again, history = train(method(name), TASK, data(), settings, 0, checkpoints=checkpoints)
         assert equal(nets.state_dict(), again.state_dict())
-        assert [replace(row, seconds=0) for row in history] == [replace(row, seconds=0) for row in rows]
+        assert [replace(row, seconds=0) for row in history] == [
+            replace(row, seconds=0) for row in rows
+        ]
 
 
 def test_a_checkpoint_spares_epochs(tmp_path: Path) -> None:
@@ -209,11 +220,27 @@ def test_a_checkpoint_spares_epochs(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     train(method("map"), TASK, data(), SETTINGS, 0, checkpoints=Checkpoints(folder, 0.0))
     progress: list[float] = []
-    train(method("map"), TASK, data(), SETTINGS, 0, report=progress.append, checkpoints=Checkpoints(folder, 0.0))
+    train(
+        method("map"),
+        TASK,
+        data(),
+        SETTINGS,
+        0,
+        report=progress.append,
+        checkpoints=Checkpoints(folder, 0.0),
+    )
     assert progress == []
     path = folder.path / NAME
     path.write_bytes(path.read_bytes()[:-1])
-    train(method("map"), TASK, data(), SETTINGS, 0, report=progress.append, checkpoints=Checkpoints(folder, 0.0))
+    train(
+        method("map"),
+        TASK,
+        data(),
+        SETTINGS,
+        0,
+        report=progress.append,
+        checkpoints=Checkpoints(folder, 0.0),
+    )
     assert progress == [0.5, 1.0]
 
 

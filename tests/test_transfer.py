@@ -52,7 +52,9 @@ def run(folder: Path, *arguments: str, text: str = SUITE) -> Path:
 def accuracy(results: Path, method: str, condition: str) -> pd.Series:
     """Return the accuracy of a method under a condition by level."""
     scores = read_scores(results)
-    rows = scores[(scores.method == method) & (scores.metric == "accuracy") & (scores.condition == condition)]
+    rows = scores[
+        (scores.method == method) & (scores.metric == "accuracy") & (scores.condition == condition)
+    ]
     return rows.set_index("level").value.sort_index()
 
 
@@ -70,10 +72,14 @@ def inputs(results: Path, method: str, condition: str) -> np.ndarray:
 
 def test_the_surrogate_is_attacked(finished: Path) -> None:
     """Transferred inputs are those that PGD finds on map; on map itself they are its white-box attack."""
-    white, transferred = (accuracy(finished, "map", f"{name}[steps=3,start=clean]") for name in ("pgd", "transfer"))
+    white, transferred = (
+        accuracy(finished, "map", f"{name}[steps=3,start=clean]") for name in ("pgd", "transfer")
+    )
     pd.testing.assert_series_equal(white, transferred)
     assert np.array_equal(inputs(finished, "dropout", "transfer"), inputs(finished, "map", "pgd"))
-    assert not np.array_equal(inputs(finished, "dropout", "transfer"), inputs(finished, "dropout", "pgd"))
+    assert not np.array_equal(
+        inputs(finished, "dropout", "transfer"), inputs(finished, "dropout", "pgd")
+    )
 
 
 def test_it_is_judged_by_the_method(finished: Path) -> None:
@@ -97,15 +103,24 @@ def test_alone(tmp_path: Path, finished: Path) -> None:
     """Without map among the methods its network is trained for the attack, with the same result, and kept."""
     results = run(tmp_path, "--methods", "dropout")
     expected = accuracy(finished, "dropout", "transfer[steps=3,start=clean]")
-    pd.testing.assert_series_equal(accuracy(results, "dropout", "transfer[steps=3,start=clean]"), expected)
+    pd.testing.assert_series_equal(
+        accuracy(results, "dropout", "transfer[steps=3,start=clean]"), expected
+    )
     (record,) = results.glob("runs/map-digits-s0-*/run.json")
     trained = json.loads(record.read_text())
-    assert (trained["status"], trained["reason"]) == ("interrupted", "trained to be attacked, not shown")
+    assert (trained["status"], trained["reason"]) == (
+        "interrupted",
+        "trained to be attacked, not shown",
+    )
     assert trained["peak_memory"] > 0
     assert set(read_scores(results).method) == {"dropout"}
     (dropout,) = results.glob("runs/dropout-digits-s0-*/run.json")
     spent = json.loads(dropout.read_text())
-    (slowest,) = {seconds for file, seconds in spent["predict_seconds"].items() if file.startswith("transfer-0.2")}
+    (slowest,) = {
+        seconds
+        for file, seconds in spent["predict_seconds"].items()
+        if file.startswith("transfer-0.2")
+    }
     assert slowest < trained["train_seconds"]  # which is no time of the prediction
     again = run(tmp_path)
     later = json.loads(record.read_text())
@@ -114,7 +129,9 @@ def test_alone(tmp_path: Path, finished: Path) -> None:
     assert set(read_scores(again).method) == {"dropout", "map"}
 
 
-def test_a_surrogate_trains_with_its_own_threads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_surrogate_trains_with_its_own_threads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Threads are part of a run's identity: whoever trains its network does so with them, and goes on with its own."""
     run = SimpleNamespace(name="map-digits-s0-0", settings=dataclasses.asdict(Settings(threads=3)))
     job = execute.Job(run, tmp_path, tmp_path, (), "cpu", None)  # type: ignore[arg-type]
@@ -135,7 +152,9 @@ def test_a_surrogate_trains_with_its_own_threads(monkeypatch: pytest.MonkeyPatch
 
 def test_another_surrogate_is_another_condition(tmp_path: Path) -> None:
     """``from`` takes a method with options; its predictions are keyed by what it attacks."""
-    text = SUITE.replace("transfer[start=clean,steps=3]", "transfer[from=ensemble[members=2],start=clean,steps=3]")
+    text = SUITE.replace(
+        "transfer[start=clean,steps=3]", "transfer[from=ensemble[members=2],start=clean,steps=3]"
+    )
     results = run(tmp_path, "--methods", "dropout", text=text)
     assert len(list(results.glob("runs/ensemble-digits-s0-*/network.safetensors"))) == 1
     dropout = accuracy(results, "dropout", "transfer[steps=3,start=clean,from=ensemble[members=2]]")
@@ -144,7 +163,9 @@ def test_another_surrogate_is_another_condition(tmp_path: Path) -> None:
 
 def test_a_surrogate_that_fails(tmp_path: Path) -> None:
     """All else of the runs that need it is kept and shown; they say which network is lacking; it is trained once."""
-    text = SUITE.replace("transfer[start=clean,steps=3]", "transfer[from=unlucky[how=diverge],start=clean,steps=3]")
+    text = SUITE.replace(
+        "transfer[start=clean,steps=3]", "transfer[from=unlucky[how=diverge],start=clean,steps=3]"
+    )
     # The condition without a network comes first: what stands behind it is shown as well.
     text = text.replace("[conditions]", "[conditions]\n" + text.splitlines()[-1]).rsplit("\n", 2)[0]
     (tmp_path / "small.toml").write_text(text)
@@ -152,11 +173,18 @@ def test_a_surrogate_that_fails(tmp_path: Path) -> None:
     arguments = ("--suite", "small.toml", "--device", "cpu", "--jobs", "1", "--plugin", plugin)
     done = bench(tmp_path, "run", *arguments)
     assert done.returncode == 1, done.stderr
-    lines = [line for line in done.stdout.splitlines() if "has nothing to attack: unlucky-digits-s0-" in line]
+    lines = [
+        line
+        for line in done.stdout.splitlines()
+        if "has nothing to attack: unlucky-digits-s0-" in line
+    ]
     assert sorted(line.split("-")[0] for line in lines) == ["dropout", "map"]
     assert all("  ok, but transfer[" in line and "diverged" in line for line in lines)
     results = tmp_path / "results" / "small"
-    found = {method: accuracy(results, method, "pgd[steps=3,start=clean]") for method in ("map", "dropout")}
+    found = {
+        method: accuracy(results, method, "pgd[steps=3,start=clean]")
+        for method in ("map", "dropout")
+    }
     assert all(len(levels) == 3 for levels in found.values())
     (record,) = results.glob("runs/unlucky-digits-s0-*/run.json")
     before = record.stat().st_mtime_ns
@@ -187,14 +215,24 @@ def test_forced(tmp_path: Path) -> None:
 
 def bench_run_of_dropout(folder: Path) -> str:
     """Run dropout alone and return what is printed."""
-    return bench(folder, "run", "--suite", "small.toml", "--device", "cpu", "--methods", "dropout").stdout
+    return bench(
+        folder, "run", "--suite", "small.toml", "--device", "cpu", "--methods", "dropout"
+    ).stdout
 
 
-def test_a_network_is_forgotten_before_it_is_trained_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_network_is_forgotten_before_it_is_trained_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """With --force nobody finds, and attacks, the old network while the new one is trained."""
-    identity = {"name": "map-digits-s0-0", "identity": {}, "settings": dataclasses.asdict(Settings())}
+    identity = {
+        "name": "map-digits-s0-0",
+        "identity": {},
+        "settings": dataclasses.asdict(Settings()),
+    }
     names = dict.fromkeys(("method", "method_full", "dataset", "dataset_full", "seed", "key"), "")
-    job = execute.Job(SimpleNamespace(**identity, **names), tmp_path, tmp_path, (), "cpu", None, force=True)  # type: ignore[arg-type]
+    job = execute.Job(
+        SimpleNamespace(**identity, **names), tmp_path, tmp_path, (), "cpu", None, force=True
+    )  # type: ignore[arg-type]
     folder = RunFolder(tmp_path / "run")
     for name in (NETWORK, TRAINING):
         folder.add_file(name, b"")

@@ -66,7 +66,11 @@ class Target:
     def holds(self, file: str) -> bool:
         """Return whether a file is part of the plugin's source."""
         own = self.file.resolve()
-        return own.parent in Path(file).resolve().parents if own.name == "__init__.py" else own == Path(file).resolve()
+        return (
+            own.parent in Path(file).resolve().parents
+            if own.name == "__init__.py"
+            else own == Path(file).resolve()
+        )
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,12 @@ def checks_in(kind: str) -> Iterator[tuple[Check, ModuleType]]:
         for function_name, function in vars(module).items():
             if function_name.startswith("check_") and function.__module__ == module.__name__:
                 promise = " ".join((function.__doc__ or "").split()).rstrip(".")
-                yield Check(function_name.removeprefix("check_").replace("_", "-"), promise, function), module
+                yield (
+                    Check(
+                        function_name.removeprefix("check_").replace("_", "-"), promise, function
+                    ),
+                    module,
+                )
 
 
 def checks_of(target: Target) -> list[tuple[Check, Sequence[Any]]]:
@@ -114,7 +123,9 @@ def run(check: Check, subjects: Sequence[Any], target: Target) -> Verdict:
     with one_thread():
         found = [outcome(check, subject, target) for subject in subjects]
     order = ("FAIL", "note", "ok", "skipped")
-    nothing = Verdict(check, "skipped", f"it suits none of the tasks that a {target.kind} is tried on")
+    nothing = Verdict(
+        check, "skipped", f"it suits none of the tasks that a {target.kind} is tried on"
+    )
     return min(found, key=lambda verdict: order.index(verdict.status), default=nothing)
 
 
@@ -155,6 +166,12 @@ def outcome(check: Check, subject: Any, target: Target) -> Verdict:
 
 def crashed(error: BaseException, target: Target) -> str:
     """Return an exception in words, with the line of the plugin that it came from."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if target.holds(frame.filename)]
-    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name})" if frames else ""
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if target.holds(frame.filename)
+    ]
+    place = (
+        f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name})"
+        if frames
+        else ""
+    )
     return f"{type(error).__name__}: {error}{place}"

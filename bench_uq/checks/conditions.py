@@ -29,7 +29,11 @@ class ConditionTrial:
             self.nets = nn.ModuleList(network(task) for _ in range(2)).eval()
         self.inputs = torch.rand(8, *task.input_shape, generator=torch.Generator().manual_seed(1))
         self.inputs[0], self.inputs[1] = 0, 1
-        self.targets = torch.arange(8) if isinstance(task.likelihood, Categorical) else torch.linspace(-1, 1, 8)
+        self.targets = (
+            torch.arange(8)
+            if isinstance(task.likelihood, Categorical)
+            else torch.linspace(-1, 1, 8)
+        )
 
     def log_probs(self, inputs: Tensor, draws: int) -> Iterator[Tensor]:
         """Yield the draws of the networks, one at a time, differentiable in the inputs."""
@@ -48,7 +52,9 @@ class ConditionTrial:
         """Change the inputs as the engine does."""
         torch.manual_seed(2)
         generator = torch.Generator().manual_seed(2)
-        found = self.condition.changed(self.log_probs, self.inputs.clone(), self.targets, levels, generator)
+        found = self.condition.changed(
+            self.log_probs, self.inputs.clone(), self.targets, levels, generator
+        )
         return [images.detach() for images in found]
 
     @cached_property
@@ -112,7 +118,10 @@ def check_range(trial: ConditionTrial) -> None:
     for level, images in zip(trial.levels, trial.whole, strict=True):
         require(bool(images.isfinite().all()), f"level {level:g} gives inputs that are not finite")
         low, high = images.min().item(), images.max().item()
-        require(low >= 0 and high <= 1, f"level {level:g} gives inputs in [{low:.4g}, {high:.4g}]: clamp(0, 1)")
+        require(
+            low >= 0 and high <= 1,
+            f"level {level:g} gives inputs in [{low:.4g}, {high:.4g}]: clamp(0, 1)",
+        )
 
 
 def check_zero(trial: ConditionTrial) -> None:
@@ -124,7 +133,10 @@ def check_zero(trial: ConditionTrial) -> None:
 
 def check_repeats(trial: ConditionTrial) -> None:
     """The same state of the generator gives the same inputs."""
-    require(steady(trial), "inputs differ under one generator: take noise from the generator that is given")
+    require(
+        steady(trial),
+        "inputs differ under one generator: take noise from the generator that is given",
+    )
 
 
 def steady(trial: ConditionTrial) -> bool:
@@ -137,7 +149,10 @@ def check_levels(trial: ConditionTrial) -> None:
     if not steady(trial):
         raise NotReached("'repeats' fails")
     for level, images in zip(trial.levels, trial.whole, strict=True):
-        require(same(trial.changed([level])[0], images), f"level {level:g} gives another thing beside other levels")
+        require(
+            same(trial.changed([level])[0], images),
+            f"level {level:g} gives another thing beside other levels",
+        )
 
 
 def check_changes(trial: ConditionTrial) -> None:
@@ -152,10 +167,18 @@ def check_alone(trial: ConditionTrial) -> None:
     trial.nets.zero_grad()
     torch.manual_seed(2)
     try:
-        trial.condition.changed(trial.log_probs, inputs, targets, trial.levels, torch.Generator().manual_seed(2))
+        trial.condition.changed(
+            trial.log_probs, inputs, targets, trial.levels, torch.Generator().manual_seed(2)
+        )
     except Exception as error:
         raise NotReached("'shape' fails") from error
     untouched = same(inputs, trial.inputs) and same(targets, trial.targets)
-    require(untouched and not inputs.requires_grad, "the inputs or targets given were changed: work on a copy")
+    require(
+        untouched and not inputs.requires_grad,
+        "the inputs or targets given were changed: work on a copy",
+    )
     written = any(values.grad is not None for values in trial.nets.parameters())
-    require(not written, "gradients were left on the network's parameters: use torch.autograd.grad, not backward")
+    require(
+        not written,
+        "gradients were left on the network's parameters: use torch.autograd.grad, not backward",
+    )

@@ -54,7 +54,9 @@ def loaded(target: Target, fold: int = 0) -> dict[str, Examples]:
             raise
         except Exception:
             continue  # check_loads tells
-        if not isinstance(examples, Examples) or not all(isinstance(array, np.ndarray) for array in arrays(examples)):
+        if not isinstance(examples, Examples) or not all(
+            isinstance(array, np.ndarray) for array in arrays(examples)
+        ):
             raise NotReached("'loads' fails")
         found[split] = examples
     return found
@@ -69,18 +71,30 @@ def check_cheap(target: Target) -> None:
     """Importing its file loads no heavy package: import those inside of functions."""
     name = type(target.value).__module__
     own = name.startswith("bench_uq_plugin_")
-    call = f"plugins.load_file(plugins.Path({str(target.file)!r}))" if own else f"plugins.import_plugin({name!r})"
+    call = (
+        f"plugins.load_file(plugins.Path({str(target.file)!r}))"
+        if own
+        else f"plugins.import_plugin({name!r})"
+    )
     code = f"import sys; from bench_uq import plugins; {call}; print(*sorted({set(HEAVY)} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True)
-    require(done.returncode == 0, f"a fresh process cannot import it: {done.stderr.strip().splitlines()[-1:]}")
+    require(
+        done.returncode == 0,
+        f"a fresh process cannot import it: {done.stderr.strip().splitlines()[-1:]}",
+    )
     heavy = done.stdout.splitlines()[-1]
-    require(not heavy, f"importing the file loads {heavy}: import inside of the functions that need it")
+    require(
+        not heavy, f"importing the file loads {heavy}: import inside of the functions that need it"
+    )
 
 
 def check_splits(target: Target) -> None:
     """It has a test split, and at most a training split beside it."""
     splits = target.value.splits
-    require(splits in (("train", "test"), ("test",)), f"splits are {splits!r}, not ('train', 'test') or ('test',)")
+    require(
+        splits in (("train", "test"), ("test",)),
+        f"splits are {splits!r}, not ('train', 'test') or ('test',)",
+    )
 
 
 def check_unknown_split(target: Target) -> None:
@@ -90,8 +104,12 @@ def check_unknown_split(target: Target) -> None:
     except (KeyError, ValueError, UsageError):
         return
     except Exception as error:
-        raise Broken("load('no-such-split', ...): raise ValueError for what is none of 'splits'") from error
-    raise Broken("load('no-such-split', ...) gives examples: raise ValueError for what is none of 'splits'")
+        raise Broken(
+            "load('no-such-split', ...): raise ValueError for what is none of 'splits'"
+        ) from error
+    raise Broken(
+        "load('no-such-split', ...) gives examples: raise ValueError for what is none of 'splits'"
+    )
 
 
 def check_task(target: Target) -> None:
@@ -104,12 +122,22 @@ def task_checked(target: Target) -> Task:
     task = target.value.task(target.root)
     require(isinstance(task, Task), f"task returns {type(task).__name__}, not a Task")
     shape = task.input_shape
-    good = isinstance(shape, tuple) and len(shape) in (1, 3) and all(isinstance(n, int) and n > 0 for n in shape)
+    good = (
+        isinstance(shape, tuple)
+        and len(shape) in (1, 3)
+        and all(isinstance(n, int) and n > 0 for n in shape)
+    )
     require(good, f"input_shape is {shape!r}, not (channels, height, width) or (features,)")
-    require(isinstance(task.likelihood, Likelihood), f"likelihood is {task.likelihood!r}, not Categorical or Gaussian")
+    require(
+        isinstance(task.likelihood, Likelihood),
+        f"likelihood is {task.likelihood!r}, not Categorical or Gaussian",
+    )
     for name, values in (("mean", task.mean), ("std", task.std)):
         fits = len(values) in (0, shape[0]) and bool(np.isfinite(values).all())
-        require(fits, f"{name} is {values!r}: one finite number a channel or feature ({shape[0]}), or none at all")
+        require(
+            fits,
+            f"{name} is {values!r}: one finite number a channel or feature ({shape[0]}), or none at all",
+        )
     require(len(task.mean) == len(task.std), "mean and std go together: give both or neither")
     require(all(value > 0 for value in task.std), f"std is {task.std!r}, not above 0")
     return task
@@ -135,11 +163,19 @@ def check_loads(target: Target) -> None:
             if split == "test" or isinstance(error, MissingData):
                 raise
             raise Note(f"no {split} split in these data: {error}") from error
-        require(isinstance(examples, Examples), f"load gives {type(examples).__name__}, not Examples")
+        require(
+            isinstance(examples, Examples), f"load gives {type(examples).__name__}, not Examples"
+        )
         for name, array in (("inputs", examples.inputs), ("targets", examples.targets)):
-            require(isinstance(array, np.ndarray), f"{name} of {split} are {type(array).__name__}, not a NumPy array")
+            require(
+                isinstance(array, np.ndarray),
+                f"{name} of {split} are {type(array).__name__}, not a NumPy array",
+            )
         counts = [array.shape[:1] for array in (examples.inputs, examples.targets)]
-        require(counts[0] == counts[1] != (0,), f"{split} has inputs {counts[0]} and targets {counts[1]}")
+        require(
+            counts[0] == counts[1] != (0,),
+            f"{split} has inputs {counts[0]} and targets {counts[1]}",
+        )
 
 
 def check_inputs(target: Target) -> None:
@@ -148,13 +184,22 @@ def check_inputs(target: Target) -> None:
     for split, examples in loaded(target).items():
         inputs = examples.inputs
         found = inputs.shape[1:]
-        require(found == task.input_shape, f"inputs of {split} are {found}, the task says {task.input_shape}")
-        require(inputs.dtype in (np.uint8, np.float32), f"inputs of {split} are {inputs.dtype}, not uint8 or float32")
+        require(
+            found == task.input_shape,
+            f"inputs of {split} are {found}, the task says {task.input_shape}",
+        )
+        require(
+            inputs.dtype in (np.uint8, np.float32),
+            f"inputs of {split} are {inputs.dtype}, not uint8 or float32",
+        )
         if inputs.dtype == np.float32:
             require(bool(np.isfinite(inputs).all()), f"some inputs of {split} are not finite")
             low, high = inputs.min(), inputs.max()
             inside = inputs.ndim == 2 or (low >= 0 and high <= 1)
-            require(inside, f"images of {split} are in [{low:.4g}, {high:.4g}], not in [0, 1]: divide them")
+            require(
+                inside,
+                f"images of {split} are in [{low:.4g}, {high:.4g}], not in [0, 1]: divide them",
+            )
 
 
 def check_targets(target: Target) -> None:
@@ -167,14 +212,19 @@ def check_targets(target: Target) -> None:
             task.likelihood.check(targets)
         except ValueError as error:
             raise Broken(f"{split}: {error}") from error
-        require(split != "train" or bool((targets != targets[0]).any()), f"all targets of train are {targets[0]}")
+        require(
+            split != "train" or bool((targets != targets[0]).any()),
+            f"all targets of train are {targets[0]}",
+        )
 
 
 def check_arrays(target: Target) -> None:
     """Arrays are C-contiguous and can be written to, as torch.from_numpy needs them."""
     for split, examples in loaded(target).items():
         for name, array in (("inputs", examples.inputs), ("targets", examples.targets)):
-            require(array.flags.c_contiguous, f"{name} of {split} are not contiguous: return a .copy()")
+            require(
+                array.flags.c_contiguous, f"{name} of {split} are not contiguous: return a .copy()"
+            )
             require(array.flags.writeable, f"{name} of {split} are read-only: copy them")
 
 
@@ -191,7 +241,10 @@ def check_repeats(target: Target) -> None:
             for array, values in zip(arrays(examples), before, strict=True):
                 if array.flags.writeable:
                     array[...] = values
-            require(same, f"{split} (fold {fold}) differs when loaded again: seed what is random, copy what is kept")
+            require(
+                same,
+                f"{split} (fold {fold}) differs when loaded again: seed what is random, copy what is kept",
+            )
 
 
 def check_folds(target: Target) -> None:
@@ -210,9 +263,15 @@ def check_disjoint(target: Target) -> None:
     """No image of the training split is in the test split; rows of a table may well be equal."""
     if len(task_of(target).input_shape) == 3:
         for fold in FOLDS:
-            rows = [{hash(row.tobytes()) for row in found.inputs} for _, found in loaded(target, fold).items()]
+            rows = [
+                {hash(row.tobytes()) for row in found.inputs}
+                for _, found in loaded(target, fold).items()
+            ]
             shared = len(set.intersection(*rows)) if len(rows) == 2 else 0
-            require(not shared, f"{shared} images of the test split are in the training split too (fold {fold})")
+            require(
+                not shared,
+                f"{shared} images of the test split are in the training split too (fold {fold})",
+            )
 
 
 def check_classes(target: Target) -> None:
@@ -228,4 +287,7 @@ def check_files(target: Target) -> None:
     files = target.value.files(target.root)
     if files is not None and loaded(target):
         absent = [str(path) for path in files if not Path(path).exists()]
-        require(not absent, f"files() names {', '.join(absent[:3])}, which is not there though the examples load")
+        require(
+            not absent,
+            f"files() names {', '.join(absent[:3])}, which is not there though the examples load",
+        )

@@ -37,7 +37,10 @@ def check_normalised(trial: MethodTrial) -> None:
         raise NotReached("'finite' fails")
     total = draws.exp().sum(-1)
     worst = total.flatten()[(total - 1).abs().argmax()].item()
-    require(abs(worst - 1) < 1e-3, f"probabilities of a draw sum to {worst:.4g}: return task.likelihood.normalise(...)")
+    require(
+        abs(worst - 1) < 1e-3,
+        f"probabilities of a draw sum to {worst:.4g}: return task.likelihood.normalise(...)",
+    )
 
 
 def check_inference(trial: MethodTrial) -> None:
@@ -53,16 +56,24 @@ def check_differentiable(trial: MethodTrial) -> None:
     draws = trial.method.draws(trial.trained, inputs, COUNT)
     if not draws.isfinite().all():
         raise NotReached("'finite' fails")
-    require(draws.requires_grad, "draws do not depend on the inputs: neither detach them nor use no_grad in draws")
+    require(
+        draws.requires_grad,
+        "draws do not depend on the inputs: neither detach them nor use no_grad in draws",
+    )
     (gradient,) = torch.autograd.grad(draws[..., 0].sum(), inputs, allow_unused=True)
     if gradient is None:
         raise Broken("draws do not depend on the inputs")
-    require(bool(gradient.isfinite().all()), "some gradients of the draws in the inputs are not finite")
+    require(
+        bool(gradient.isfinite().all()), "some gradients of the draws in the inputs are not finite"
+    )
 
 
 def check_reproduces(trial: MethodTrial) -> None:
     """The same global seed of torch gives the same draws."""
-    require(trial.steady, "draws differ under one torch.manual_seed: noise comes from torch's global generator alone")
+    require(
+        trial.steady,
+        "draws differ under one torch.manual_seed: noise comes from torch's global generator alone",
+    )
 
 
 def check_seeds(trial: MethodTrial) -> None:
@@ -97,7 +108,9 @@ def check_mode(trial: MethodTrial) -> None:
         after = trial.draws(net, inputs)
     finally:
         net.eval()
-    require(same(before, after), "draws differ with net.train(): nn.Dropout, say, is off in evaluation")
+    require(
+        same(before, after), "draws differ with net.train(): nn.Dropout, say, is off in evaluation"
+    )
 
 
 def check_history(trial: MethodTrial) -> None:

@@ -29,7 +29,9 @@ class MethodTrial:
 
     def __init__(self, method: Method, task: Task, examples: Examples, where: str) -> None:
         self.method, self.task, self.examples, self.where = method, task, examples, where
-        self.optional = not isinstance(task.likelihood, Categorical)  # a method may be for classes alone
+        self.optional = not isinstance(
+            task.likelihood, Categorical
+        )  # a method may be for classes alone
 
     def like(self, task: Task) -> MethodTrial:
         """Return the method made anew, as a process makes it that restores a run, on a task."""
@@ -50,7 +52,9 @@ class MethodTrial:
 
     def batch(self, size: int = 12) -> tuple[Tensor, Tensor]:
         """Return inputs in [0, 1], the first black and the second white, and targets."""
-        inputs = torch.rand(size, *self.task.input_shape, generator=torch.Generator().manual_seed(1))
+        inputs = torch.rand(
+            size, *self.task.input_shape, generator=torch.Generator().manual_seed(1)
+        )
         inputs[0], inputs[1] = 0, 1
         return inputs, torch.from_numpy(self.examples.targets[:size])
 
@@ -59,7 +63,11 @@ class MethodTrial:
         outputs, expected = self.build()(self.batch()[0]), (12, self.task.likelihood.parameters)
         if outputs.shape != expected:
             return f"outputs are {tuple(outputs.shape)} for 12 inputs of {self.task.input_shape}, not {expected}"
-        return "" if outputs.isfinite().all() else f"some outputs for inputs of {self.task.input_shape} are not finite"
+        return (
+            ""
+            if outputs.isfinite().all()
+            else f"some outputs for inputs of {self.task.input_shape} are not finite"
+        )
 
     @cached_property
     def builds(self) -> bool:
@@ -113,7 +121,9 @@ class MethodTrial:
         net = self.needed()
         self.needed_loss(net, *self.batch())
         data = Resident(self.examples[:64], torch.device("cpu"), 32)
-        train.train_epoch(self.method, net, self.method.optimiser(net), data, torch.Generator(), (0, 1))
+        train.train_epoch(
+            self.method, net, self.method.optimiser(net), data, torch.Generator(), (0, 1)
+        )
         self.method.observe(net, 1.0)
         return net.eval()
 
@@ -123,7 +133,9 @@ class MethodTrial:
         splits = self.examples[HELD_OUT:], self.examples[:HELD_OUT]
         data = [Resident(split, torch.device("cpu"), 32) for split in splits]
         try:
-            return train.train(self.method, self.task, (data[0], data[1]), SETTINGS, seed=0)[0].eval()
+            return train.train(self.method, self.task, (data[0], data[1]), SETTINGS, seed=0)[
+                0
+            ].eval()
         except Exception as error:
             return error
 
@@ -175,7 +187,9 @@ class MethodTrial:
 
 def same(one: Tensor, other: Tensor) -> bool:
     """Return whether two tensors are equal to the last digit; nan, which another check tells of, equals nan."""
-    return one.shape == other.shape and bool(torch.isclose(one, other, rtol=0, atol=0, equal_nan=True).all())
+    return one.shape == other.shape and bool(
+        torch.isclose(one, other, rtol=0, atol=0, equal_nan=True).all()
+    )
 
 
 @functools.cache
@@ -199,7 +213,17 @@ def trials(target: Target) -> Sequence[MethodTrial]:
     """Return the method on small images of real digits, and on features with real targets."""
     images, table = digits(), features()
     both = (
-        MethodTrial(target.value, fitted(Task((1, 8, 8), Categorical(10)), images), images, "images of 1x8x8"),
-        MethodTrial(target.value, fitted(Task((5,), Gaussian()), table), table, "5 features with real targets"),
+        MethodTrial(
+            target.value,
+            fitted(Task((1, 8, 8), Categorical(10)), images),
+            images,
+            "images of 1x8x8",
+        ),
+        MethodTrial(
+            target.value,
+            fitted(Task((5,), Gaussian()), table),
+            table,
+            "5 features with real targets",
+        ),
     )
     return [trial for trial in both if trial.suited]

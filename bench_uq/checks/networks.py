@@ -58,7 +58,10 @@ def subjects(target: Target) -> Sequence[NetworkTrial]:
     ]
     features = Task((5,), Gaussian(0.0, 1.0), (0.5,) * 5, (0.3,) * 5, target.name)
     trials = [NetworkTrial(task, methods()) for task in (*images, features)]
-    fit = [next((trial for trial in trials[:3] if not trial.misfit), None), trials[3] if not trials[3].misfit else None]
+    fit = [
+        next((trial for trial in trials[:3] if not trial.misfit), None),
+        trials[3] if not trials[3].misfit else None,
+    ]
     return [trial for trial in fit if trial] or trials[:3]
 
 
@@ -98,17 +101,25 @@ def check_layers(trial: NetworkTrial) -> None:
     net = builder(trial.task.network)(trial.task, layers)
     injected = {id(layer) for layer in made}
     held = [layer for layer in net.modules() if isinstance(layer, LAYERS)]
-    require(any(id(layer) in injected for layer in held), "none of its layers comes from 'layers': layers.linear(...)")
+    require(
+        any(id(layer) in injected for layer in held),
+        "none of its layers comes from 'layers': layers.linear(...)",
+    )
     own = [type(layer).__name__ for layer in held if id(layer) not in injected]
     if own:
-        raise Note(f"{', '.join(own)} does not come from 'layers': it is deterministic for every method")
+        raise Note(
+            f"{', '.join(own)} does not come from 'layers': it is deterministic for every method"
+        )
 
 
 def check_still(trial: NetworkTrial) -> None:
     """From plain layers it is deterministic in evaluation, and a row does not depend on the others of its batch."""
     needed(trial)
     net = trial.plain()
-    require(steady(trial, net), "outputs differ from call to call: noise belongs into the layers of a method")
+    require(
+        steady(trial, net),
+        "outputs differ from call to call: noise belongs into the layers of a method",
+    )
     with torch.no_grad():
         close = torch.allclose(net(trial.inputs)[:1], net(trial.inputs[:1]), rtol=1e-3, atol=1e-4)
     require(close, "the output for a row changes with the rest of its batch")
@@ -128,7 +139,9 @@ def check_restores(trial: NetworkTrial) -> None:
         raise NotReached("'still' fails")
     fresh.load_state_dict(net.state_dict(), strict=True)
     with torch.no_grad():
-        require(same(net(trial.inputs), fresh(trial.inputs)), "a restored network gives other outputs")
+        require(
+            same(net(trial.inputs), fresh(trial.inputs)), "a restored network gives other outputs"
+        )
 
 
 def check_gradients(trial: NetworkTrial) -> None:
@@ -162,5 +175,7 @@ def check_draws(trial: NetworkTrial) -> None:
         with torch.inference_mode():
             draws = method.draws(net, trial.inputs, 3)
         expected = (len(trial.inputs), trial.task.likelihood.parameters)
-        require(draws.shape[1:] == expected, f"draws are {tuple(draws.shape)} with the layers of {name}")
+        require(
+            draws.shape[1:] == expected, f"draws are {tuple(draws.shape)} with the layers of {name}"
+        )
         require(bool(draws.isfinite().all()), f"draws are not finite with the layers of {name}")

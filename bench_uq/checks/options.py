@@ -19,7 +19,9 @@ def check_docstring(target: Target) -> None:
     """Its class says in a sentence what it is, for bench-uq list."""
     cls = type(target.value)
     made_up = f"{cls.__name__}("  # how dataclass begins one
-    require(not (cls.__doc__ or made_up).startswith(made_up), f"class {cls.__name__} has no docstring")
+    require(
+        not (cls.__doc__ or made_up).startswith(made_up), f"class {cls.__name__} has no docstring"
+    )
 
 
 def check_reference(target: Target) -> None:
@@ -37,7 +39,9 @@ def check_frozen(target: Target) -> None:
             setattr(target.value, field.name, getattr(target.value, field.name))
         except dataclasses.FrozenInstanceError:
             continue
-        raise Broken(f"option {field.name!r} can be assigned to: decorate the class with @dataclass(frozen=True)")
+        raise Broken(
+            f"option {field.name!r} can be assigned to: decorate the class with @dataclass(frozen=True)"
+        )
 
 
 def check_nonsense(target: Target) -> None:
@@ -48,7 +52,9 @@ def check_nonsense(target: Target) -> None:
                 dataclasses.replace(target.value, **{field_name(name): math.nan})
             except ValueError:
                 continue
-            raise Note(f"{name}=nan is taken where the class is made in Python: raise ValueError in __post_init__")
+            raise Note(
+                f"{name}=nan is taken where the class is made in Python: raise ValueError in __post_init__"
+            )
 
 
 def check_spelling(target: Target) -> None:
@@ -56,4 +62,7 @@ def check_spelling(target: Target) -> None:
     spec = target.spec
     assert spec is not None
     again = target.plugins.spec(target.kind, spec.full)
-    require(again.value == spec.value, f"{spec.full} makes {again.full}: options must be kept as they are given")
+    require(
+        again.value == spec.value,
+        f"{spec.full} makes {again.full}: options must be kept as they are given",
+    )

@@ -12,7 +12,9 @@ from bench_uq.grammar import parse
 from bench_uq.plugins import BASES, Plugins, classes, load_module, load_network, plugin_name
 
 
-def targets(what: Sequence[str], kind: str | None, files: Iterable[Path], root: Path) -> list[Target]:
+def targets(
+    what: Sequence[str], kind: str | None, files: Iterable[Path], root: Path
+) -> list[Target]:
     """Return the plugins of these names and files, of one kind alone where it is given; all are made before any check.
 
     ``files`` are plugins from outside, beside those that ``what`` names.
@@ -24,10 +26,16 @@ def targets(what: Sequence[str], kind: str | None, files: Iterable[Path], root: 
     found = []
     for text in dict.fromkeys(what):
         module = modules.get(Path(text)) if text.endswith(".py") else None
-        some = in_file(Path(text), module, plugins, root) if module else by_name(text, plugins, kind, root)
+        some = (
+            in_file(Path(text), module, plugins, root)
+            if module
+            else by_name(text, plugins, kind, root)
+        )
         found += [target for target in some if kind in (None, target.kind)]
         if not any(target in found for target in some):
-            raise UsageError(f"{text} holds no {kind}, it holds a {', a '.join(one.kind for one in some)}")
+            raise UsageError(
+                f"{text} holds no {kind}, it holds a {', a '.join(one.kind for one in some)}"
+            )
     return found
 
 

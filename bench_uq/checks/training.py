@@ -45,7 +45,11 @@ def larger(shape: tuple[int, ...]) -> tuple[int, ...]:
 def check_optimiser(trial: MethodTrial) -> None:
     """The optimiser holds every trainable parameter."""
     net = trial.needed()
-    held = {id(values) for group in trial.method.optimiser(net).param_groups for values in group["params"]}
+    held = {
+        id(values)
+        for group in trial.method.optimiser(net).param_groups
+        for values in group["params"]
+    }
     left = [name for name, values in trainable(net) if id(values) not in held]
     require(not left, f"the optimiser lacks {', '.join(left)}")
 
@@ -58,7 +62,10 @@ def trainable(net: nn.Module) -> list[tuple[str, nn.Parameter]]:
 def check_loss(trial: MethodTrial) -> None:
     """The loss is one finite number."""
     loss = trial.loss(trial.needed(), *trial.batch())
-    require(loss.shape == (), f"the loss is of shape {tuple(loss.shape)}: return the mean over the batch")
+    require(
+        loss.shape == (),
+        f"the loss is of shape {tuple(loss.shape)}: return the mean over the batch",
+    )
     require(bool(loss.isfinite()), f"the loss of an untrained network is {loss.item()}")
 
 
@@ -66,13 +73,25 @@ def check_gradients(trial: MethodTrial) -> None:
     """Every trainable parameter has a finite gradient, on black and white inputs too."""
     net = trial.needed()
     loss = trial.needed_loss(net, *trial.batch())
-    gradients = torch.autograd.grad(loss, [values for _, values in trainable(net)], allow_unused=True)
+    gradients = torch.autograd.grad(
+        loss, [values for _, values in trainable(net)], allow_unused=True
+    )
     found = dict(zip((name for name, _ in trainable(net)), gradients, strict=True))
     unused = [name for name, gradient in found.items() if gradient is None]
-    require(not unused, f"the loss does not depend on {', '.join(unused)}: freeze it or keep it in a buffer")
-    bad = [name for name, gradient in found.items() if gradient is not None and not gradient.isfinite().all()]
+    require(
+        not unused,
+        f"the loss does not depend on {', '.join(unused)}: freeze it or keep it in a buffer",
+    )
+    bad = [
+        name
+        for name, gradient in found.items()
+        if gradient is not None and not gradient.isfinite().all()
+    ]
     require(not bad, f"gradients are not finite in {', '.join(bad)}")
-    require(any(gradient is not None and gradient.any() for gradient in gradients), "all gradients are 0")
+    require(
+        any(gradient is not None and gradient.any() for gradient in gradients),
+        "all gradients are 0",
+    )
 
 
 def check_loss_alone(trial: MethodTrial) -> None:
@@ -81,8 +100,14 @@ def check_loss_alone(trial: MethodTrial) -> None:
     before = inputs.clone()
     trial.needed_loss(net, inputs, targets)
     written = [name for name, values in net.named_parameters() if values.grad is not None]
-    require(not written, f"the loss wrote .grad of {', '.join(written)}: use torch.autograd.grad, not backward")
-    require(inputs.equal(before) and not inputs.requires_grad, "the loss changed its inputs: work on inputs.detach()")
+    require(
+        not written,
+        f"the loss wrote .grad of {', '.join(written)}: use torch.autograd.grad, not backward",
+    )
+    require(
+        inputs.equal(before) and not inputs.requires_grad,
+        "the loss changed its inputs: work on inputs.detach()",
+    )
 
 
 def check_trains(trial: MethodTrial) -> None:
@@ -110,7 +135,9 @@ def restructured(trial: MethodTrial) -> str:
 def described(net: nn.Module) -> dict[str, str]:
     """Return shape and type of everything in a state."""
     return {
-        name: f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        name: f"{tuple(value.shape)} {value.dtype}"
+        if isinstance(value, Tensor)
+        else f"a {type(value).__name__}"
         for name, value in net.state_dict().items()
     }
 
@@ -134,7 +161,9 @@ def check_learns(trial: MethodTrial) -> None:
     """After a few epochs the predictions for new digits are far better than guessing."""
     if trial.optional:
         return
-    inputs, targets = (torch.from_numpy(array[:HELD_OUT]) for array in dataclasses.astuple(trial.examples))
+    inputs, targets = (
+        torch.from_numpy(array[:HELD_OUT]) for array in dataclasses.astuple(trial.examples)
+    )
     draws = torch.cat([trial.draws(net, inputs) for net in trial.members])
     if not draws.isfinite().all():
         raise NotReached("'finite' fails")

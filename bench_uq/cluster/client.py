@@ -18,7 +18,18 @@ from bench_uq.contents import Contents
 from bench_uq.errors import UsageError, one_line
 from bench_uq.execute import Job, hash_of_network, is_trained
 from bench_uq.plugins import Plugins
-from bench_uq.runner import GRACE, PATIENCE, SchedulerLost, Waiting, attacked, bar, failed, kind, stoppable, surrogates
+from bench_uq.runner import (
+    GRACE,
+    PATIENCE,
+    SchedulerLost,
+    Waiting,
+    attacked,
+    bar,
+    failed,
+    kind,
+    stoppable,
+    surrogates,
+)
 
 #: Seconds between two looks at the runs, and between two at the workers.
 LOOK, LOOK_AT_WORKERS = 0.2, 2.0
@@ -46,13 +57,19 @@ def look_at(client: Any) -> bool:
         client.wait_for_workers(1, timeout=LOST)
     found = client.run(worker.describe, on_error="return")
     if not found:
-        raise UsageError(f"the scheduler at {client.scheduler.address} has no workers: start some with dask worker")
+        raise UsageError(
+            f"the scheduler at {client.scheduler.address} has no workers: start some with dask worker"
+        )
     for address, facts in found.items():
         if isinstance(facts, BaseException):
-            raise UsageError(f"the worker {address} cannot load this bench-uq: {one_line(facts)}") from facts
+            raise UsageError(
+                f"the worker {address} cannot load this bench-uq: {one_line(facts)}"
+            ) from facts
         for name, ours in source().items():
             if facts[name] != ours:
-                raise UsageError(f"the worker {address} has another bench-uq: its {name} is {facts[name]}, ours {ours}")
+                raise UsageError(
+                    f"the worker {address} has another bench-uq: its {name} is {facts[name]}, ours {ours}"
+                )
     if len(versions := {facts["torch"] for facts in found.values()}) > 1:
         print(f"the workers have different torch: {', '.join(sorted(versions))}", file=sys.stderr)
     return all(facts["gpus"] for facts in found.values())
@@ -62,7 +79,9 @@ def choose_device(name: str, client: Any) -> str:
     """Return the device to run on: CUDA where every worker has it and it is not refused."""
     gpus = look_at(client)
     if name == "cuda" and not gpus:
-        raise UsageError("not every worker has a CUDA device (--device auto or cpu runs on the CPU)")
+        raise UsageError(
+            "not every worker has a CUDA device (--device auto or cpu runs on the CPU)"
+        )
     return ("cuda" if gpus else "cpu") if name == "auto" else name
 
 
@@ -77,14 +96,20 @@ class Handing:
     shared: bool = False  # whether all workers see the folder of results
     topic: str = field(default_factory=lambda: f"bench-uq-{secrets.token_hex(8)}")
     waiting: Waiting = field(default_factory=lambda: Waiting([], set()))
-    blocked: list[Job] = field(default_factory=list)  # they attack networks that are still to be trained
+    blocked: list[Job] = field(
+        default_factory=list
+    )  # they attack networks that are still to be trained
     open: set[str] = field(default_factory=set)  # names of the runs that have not ended
     working: dict[Any, Job] = field(default_factory=dict)  # by their futures
     shares: dict[str, float] = field(default_factory=dict)  # done of the runs at work, by name
 
     def put(self, jobs: Sequence[Job]) -> None:
         """Take in all jobs that are to be done."""
-        self.open, self.waiting, self.blocked = {job.run.name for job in jobs}, Waiting([], attacked(jobs)), list(jobs)
+        self.open, self.waiting, self.blocked = (
+            {job.run.name for job in jobs},
+            Waiting([], attacked(jobs)),
+            list(jobs),
+        )
         self.let_go()
 
     def let_go(self) -> None:
@@ -107,13 +132,17 @@ class Handing:
     def hand(self, job: Job) -> None:
         """Give a job to the cluster."""
         names = [job.run.name, *surrogates(job)]
-        folders = {} if self.shared else {name: store.run_folder(job.folder, name) for name in names}
+        folders = (
+            {} if self.shared else {name: store.run_folder(job.folder, name) for name in names}
+        )
         packed = {
             "job": packed_job(job),
             "source": source(),
             "marker": dict(self.marker),
             "contents": expected(job, self.contents),
-            "stored": {name: packed_folder(folder) for name, folder in folders.items() if folder.record()},
+            "stored": {
+                name: packed_folder(folder) for name, folder in folders.items() if folder.record()
+            },
             "topic": self.topic,
             "timeout": self.timeout,
         }
@@ -125,7 +154,9 @@ def expected(job: Job, contents: Contents) -> list[list[str]]:
     """Return the hashes of all data that a run is made of, by dataset and split."""
     plugins = Plugins(job.files)
     asked = {(job.run.dataset_full, "train"), (job.run.dataset_full, "test")}
-    asked |= {(shown.full, "test") for shown in job.run.shown if shown.kind in ("unseen", "shifted")}
+    asked |= {
+        (shown.full, "test") for shown in job.run.shown if shown.kind in ("unseen", "shifted")
+    }
     return [
         [full, split, contents.of(spec, split, job.run.seed).hash]
         for full, split in sorted(asked)
@@ -154,10 +185,14 @@ def run_all(
         hand_out(work, at_once, finished)
 
 
-def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, dict[str, Any]], None]) -> None:
+def hand_out(
+    work: Handing, at_once: int | None, finished: Callable[[Job, dict[str, Any]], None]
+) -> None:
     """Hand out all jobs that are waiting, and take in what they come to."""
     client = work.client
-    client.subscribe_topic(work.topic, lambda event: work.shares.update({event[1]["run"]: event[1]["share"]}))
+    client.subscribe_topic(
+        work.topic, lambda event: work.shares.update({event[1]["run"]: event[1]["share"]})
+    )
     done, room, looked, heard = 0, 0, 0.0, time.monotonic()
     with stoppable([]), bar(len(work.open)) as progress:
         try:
@@ -168,7 +203,9 @@ def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, dict[s
                     raise SchedulerLost(f"the scheduler at {client.scheduler.address} was lost")
                 if heard > looked + LOOK_AT_WORKERS:
                     room, looked = look_for_room(client), heard
-                    progress.set_description_str("no workers" if not room else ", ".join(names(work)))
+                    progress.set_description_str(
+                        "no workers" if not room else ", ".join(names(work))
+                    )
                 while work.waiting and len(work.working) < min(room, at_once or room):
                     work.hand(*work.waiting.take())
                 for future in [future for future in work.working if future.status != "pending"]:
@@ -191,7 +228,9 @@ def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, dict[s
                     work.ended(job)
                     progress.clear()
                     finished(job, record)
-                progress.n = done + sum(work.shares.get(job.run.name, 0.0) for job in work.working.values())
+                progress.n = done + sum(
+                    work.shares.get(job.run.name, 0.0) for job in work.working.values()
+                )
                 progress.refresh()
                 time.sleep(LOOK)
         finally:
@@ -247,7 +286,9 @@ def taken_in(job: Job, future: Any) -> dict[str, Any] | None:
         record: dict[str, Any] | None = result["record"]
         return record
     except Exception as error:
-        let_end([job])  # a process whose worker has died may still be storing that it was interrupted
+        let_end(
+            [job]
+        )  # a process whose worker has died may still be storing that it was interrupted
         return failed(job, reason_of(error))
     finally:
         future.release()  # or what a worker that dies has made for it would be made again

@@ -36,7 +36,9 @@ def parse_place(text: str) -> Place:
     name, colon, count = text.partition(":")
     if name == "local":
         if colon and not (count.isascii() and count.isdigit() and int(count) > 0):
-            raise UsageError(f"--cluster local:N takes a number of workers of at least 1, not {count!r}")
+            raise UsageError(
+                f"--cluster local:N takes a number of workers of at least 1, not {count!r}"
+            )
         return Place(count=int(count) if colon else 0)
     if text.endswith(".json"):
         return Place(address_in(Path(text)))
@@ -77,17 +79,23 @@ def is_loopback(address: str) -> bool:
         found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
     except OSError:
         return False
-    return bool(found) and all(ipaddress.ip_address(str(one).partition("%")[0]).is_loopback for one in found)
+    return bool(found) and all(
+        ipaddress.ip_address(str(one).partition("%")[0]).is_loopback for one in found
+    )
 
 
 def security(place: Place, tls: Mapping[str, Path | None]) -> Any:
     """Return dask's security from the files of --tls-ca, --tls-cert and --tls-key, None without them."""
     given = {name: path for name, path in tls.items() if path}
     if place.count is not None and given:
-        raise UsageError("--cluster local never leaves this machine: it takes no --tls-ca, --tls-cert or --tls-key")
+        raise UsageError(
+            "--cluster local never leaves this machine: it takes no --tls-ca, --tls-cert or --tls-key"
+        )
     encrypted = place.address.startswith("tls://")
     if given and not encrypted:
-        raise UsageError(f"--tls-ca, --tls-cert and --tls-key are for a scheduler at tls://, not {place.address}")
+        raise UsageError(
+            f"--tls-ca, --tls-cert and --tls-key are for a scheduler at tls://, not {place.address}"
+        )
     if encrypted and len(given) < len(tls):
         raise UsageError("a scheduler at tls:// needs all of --tls-ca, --tls-cert and --tls-key")
     for path in given.values():
@@ -102,21 +110,30 @@ def security(place: Place, tls: Mapping[str, Path | None]) -> Any:
 
 
 @contextmanager
-def connected(place: Place, tls: Mapping[str, Path | None], insecure: bool, room: int) -> Iterator[Any]:
+def connected(
+    place: Place, tls: Mapping[str, Path | None], insecure: bool, room: int
+) -> Iterator[Any]:
     """Yield a dask client; ``room`` is how many workers are started here where the user names no number."""
     try:
         import distributed
     except ImportError as error:
-        raise UsageError("--cluster needs dask.distributed: pip install 'bench-uq[cluster]'") from error
+        raise UsageError(
+            "--cluster needs dask.distributed: pip install 'bench-uq[cluster]'"
+        ) from error
     quieten()
     safety = security(place, tls)
     if place.count is not None:
-        with local(place.count or room) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        with (
+            local(place.count or room) as cluster,
+            distributed.Client(cluster, set_as_default=False) as client,
+        ):
             yield client
         return
     check_safe(place.address, "the scheduler", insecure)
     try:
-        client = distributed.Client(place.address, security=safety, timeout=CONNECT, set_as_default=False)
+        client = distributed.Client(
+            place.address, security=safety, timeout=CONNECT, set_as_default=False
+        )
     except (OSError, TypeError, ValueError) as error:  # a wrong certificate is an OSError too
         raise UsageError(f"no scheduler at {place.address}: {one_line(error)}") from error
     with client:
@@ -129,7 +146,9 @@ def connected(place: Place, tls: Mapping[str, Path | None], insecure: bool, room
 
 def quieten() -> None:
     """Let dask, tornado and asyncio log nothing: what concerns the user is said by bench-uq."""
-    for name in list(logging.root.manager.loggerDict):  # each by its name: some have a level of their own
+    for name in list(
+        logging.root.manager.loggerDict
+    ):  # each by its name: some have a level of their own
         if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -156,7 +175,10 @@ def local(count: int) -> Iterator[Any]:
         for index in range(count)
     }
     web = {"dashboard_address": "127.0.0.1:0"}
-    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, **web}}
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, **web},
+    }
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": FAILURES}),
         SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,

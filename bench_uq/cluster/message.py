@@ -28,9 +28,15 @@ def source() -> dict[str, str]:
     """Return the version of bench-uq and a hash of all of its files, methods and datasets among them."""
     import importlib
 
-    folders = [ENGINE, *(Path(next(iter(importlib.import_module(name).__path__))) for name in PACKAGES.values())]
+    folders = [
+        ENGINE,
+        *(Path(next(iter(importlib.import_module(name).__path__))) for name in PACKAGES.values()),
+    ]
     files = {path.resolve() for folder in folders for path in folder.rglob("*.py")}
-    return {"version": __version__, "source": hash_files(sorted(files, key=lambda path: (path.name, str(path))))}
+    return {
+        "version": __version__,
+        "source": hash_files(sorted(files, key=lambda path: (path.name, str(path)))),
+    }
 
 
 def packed_file(path: Path) -> dict[str, Any]:
@@ -76,7 +82,10 @@ def job_of(plain: Mapping[str, Any]) -> Job:
 
 def run_of(plain: Mapping[str, Any]) -> Run:
     """Return the run that a dictionary describes, with those whose networks it attacks."""
-    shown = (Shown(**{**one, "surrogate": one["surrogate"] and run_of(one["surrogate"])}) for one in plain["shown"])
+    shown = (
+        Shown(**{**one, "surrogate": one["surrogate"] and run_of(one["surrogate"])})
+        for one in plain["shown"]
+    )
     return Run(**{**plain, "shown": tuple(shown)})
 
 
@@ -102,7 +111,10 @@ def unpacked_job(packed: Mapping[str, Any], folder: Path, root: Path, files: Pat
 
 def with_network(run: Mapping[str, Any], network: str) -> dict[str, Any]:
     """Return a run as a dictionary with another file for its network, and so those that it attacks."""
-    shown = [{**one, "surrogate": one["surrogate"] and with_network(one["surrogate"], network)} for one in run["shown"]]
+    shown = [
+        {**one, "surrogate": one["surrogate"] and with_network(one["surrogate"], network)}
+        for one in run["shown"]
+    ]
     return {**run, "network": network, "shown": shown}
 
 

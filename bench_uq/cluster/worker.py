@@ -55,7 +55,9 @@ def do_run(packed: dict[str, Any]) -> dict[str, Any]:
     key = worker.get_current_task()
     place = Path(worker.local_directory) / "bench-uq"
     if packed["source"] != source():
-        raise Unfit(f"{worker.address} has another bench-uq than the client: {source()['version']}, or changed files")
+        raise Unfit(
+            f"{worker.address} has another bench-uq than the client: {source()['version']}, or changed files"
+        )
     shared = shares(packed["marker"])
     folder = Path(packed["job"]["folder"])
     root = Path(os.environ.get("BENCH_UQ_DATA") or packed["job"]["root"])
@@ -76,7 +78,10 @@ def do_run(packed: dict[str, Any]) -> dict[str, Any]:
     record = watched(job, checks, packed["timeout"], report, wanted)
     if shared or record is None:
         return {"record": record}
-    folders = {name: packed_folder(store.run_folder(own, name)) for name in {job.run.name, *surrogates(job)}}
+    folders = {
+        name: packed_folder(store.run_folder(own, name))
+        for name in {job.run.name, *surrogates(job)}
+    }
     shutil.rmtree(own / "runs" / job.run.name, ignore_errors=True)
     return {"record": record, "folders": folders}
 
@@ -113,7 +118,9 @@ def watched(
 def started(work: Mapping[str, Any]) -> subprocess.Popen[bytes]:
     """Return a process that was handed its work; it ends when its stdin does, with this one."""
     command = [sys.executable, "-m", "bench_uq.cluster.child"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
     assert process.stdin is not None
     content = json.dumps(work).encode()
     with suppress(BrokenPipeError):  # it ended at once: its code says so

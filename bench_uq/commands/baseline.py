@@ -23,7 +23,9 @@ from bench_uq.folders import writable
     metavar="FILE.csv",
     help="File to write; the environments go beside it.",
 )
-def baseline(suite: str, results: Path, methods: tuple[str, ...], datasets: tuple[str, ...], out: Path) -> None:
+def baseline(
+    suite: str, results: Path, methods: tuple[str, ...], datasets: tuple[str, ...], out: Path
+) -> None:
     """Keep the scores of a suite, for bench-uq check to compare with."""
     from bench_uq.gate.baseline import write_baseline
     from bench_uq.gate.rule import FEWEST
@@ -37,5 +39,7 @@ def baseline(suite: str, results: Path, methods: tuple[str, ...], datasets: tupl
     for place in written.holes:
         click.echo(f"left out, not finite at every seed: {place}", err=True)
     if written.seeds < FEWEST:
-        click.echo(f"of {written.seeds} seeds: at least {FEWEST} tell a change from noise", err=True)
+        click.echo(
+            f"of {written.seeds} seeds: at least {FEWEST} tell a change from noise", err=True
+        )
     click.echo(f"baseline of {written.runs} runs: {out}")

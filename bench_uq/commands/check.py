@@ -24,10 +24,20 @@ FORMATS = ("text", "markdown", "junit", "json")
 @results_option
 @listed("methods", "Methods of the baseline instead of all.")
 @listed("datasets", "Datasets of the baseline instead of all.")
-@click.option("--margins", type=click.Path(path_type=Path), metavar="FILE.toml", help="Margins and floors of your own.")
+@click.option(
+    "--margins",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Margins and floors of your own.",
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 def check(
-    baseline: Path, suite: str, results: Path, margins: Path | None, form: str, **chosen: tuple[str, ...]
+    baseline: Path,
+    suite: str,
+    results: Path,
+    margins: Path | None,
+    form: str,
+    **chosen: tuple[str, ...],
 ) -> None:
     """Compare a suite's scores with a baseline, and fail where they got worse.
 

@@ -11,7 +11,10 @@ from bench_uq.completion import listed_names
 
 
 @click.command(name="list")
-@click.argument("what", type=click.Choice(["methods", "datasets", "metrics", "conditions", "networks", "suites"]))
+@click.argument(
+    "what",
+    type=click.Choice(["methods", "datasets", "metrics", "conditions", "networks", "suites"]),
+)
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=listed_names)
 @plugin_option
 def list_(what: str, names: tuple[str, ...], plugins: tuple[Path, ...]) -> None:

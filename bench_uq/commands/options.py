@@ -14,7 +14,9 @@ from bench_uq.errors import UsageError
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
-def commas(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+def commas(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
     """Join repeated options and split them at the commas outside of brackets."""
     from bench_uq.grammar import split_list
 
@@ -25,7 +27,12 @@ def commas(context: click.Context, parameter: click.Parameter, value: tuple[str,
 def listed(name: str, help: str, complete: Completer | None = None) -> Callable[[Any], Any]:
     """Return an option that takes a comma list and may be repeated."""
     return click.option(
-        f"--{name}", multiple=True, callback=commas, metavar="A,B,...", shell_complete=complete, help=help
+        f"--{name}",
+        multiple=True,
+        callback=commas,
+        metavar="A,B,...",
+        shell_complete=complete,
+        help=help,
     )
 
 
@@ -37,7 +44,11 @@ results_option = click.option(
     help="Root of the results.",
 )
 suite_option = click.option(
-    "--suite", default="quick", show_default=True, shell_complete=suites, help="Name or TOML file of a suite."
+    "--suite",
+    default="quick",
+    show_default=True,
+    shell_complete=suites,
+    help="Name or TOML file of a suite.",
 )
 data_option = click.option(
     "--data-dir",
@@ -63,5 +74,7 @@ def suite_name(suite: str) -> str:
 
     name = Path(suite).stem if suite.endswith(".toml") else suite
     if not NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', at most 64")
+        raise UsageError(
+            f"{name!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', at most 64"
+        )
     return name

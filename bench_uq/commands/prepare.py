@@ -19,12 +19,21 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, callback=commas, metavar="[NAME]...", shell_complete=plugin_names("dataset"))
+@click.argument(
+    "names", nargs=-1, callback=commas, metavar="[NAME]...", shell_complete=plugin_names("dataset")
+)
 @data_option
-@click.option("--mirror", default="", metavar="URL", help="Fetch the files from this folder on the web instead.")
+@click.option(
+    "--mirror",
+    default="",
+    metavar="URL",
+    help="Fetch the files from this folder on the web instead.",
+)
 @plugin_option
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched.")
-def prepare(names: tuple[str, ...], data_dir: Path, mirror: str, plugins: tuple[Path, ...], dry_run: bool) -> None:
+def prepare(
+    names: tuple[str, ...], data_dir: Path, mirror: str, plugins: tuple[Path, ...], dry_run: bool
+) -> None:
     """Fetch datasets, check and load them; without a NAME, say what is there. No other command uses the network."""
     from bench_uq import preparation as engine
     from bench_uq.plugins import Plugins
@@ -57,7 +66,9 @@ def check(data_dir: Path, mirror: str, names: tuple[str, ...]) -> None:
     if data_dir.exists() and not data_dir.is_dir():
         raise UsageError(f"--data-dir: {data_dir} is not a folder")
     if mirror and (urlsplit(mirror).scheme not in ("http", "https") or not urlsplit(mirror).netloc):
-        raise UsageError(f"--mirror is an address that begins with http:// or https://, not {mirror!r}")
+        raise UsageError(
+            f"--mirror is an address that begins with http:// or https://, not {mirror!r}"
+        )
     if mirror and not names:
         raise UsageError("--mirror needs the NAME of a dataset to fetch")
 

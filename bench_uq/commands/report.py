@@ -26,7 +26,13 @@ from bench_uq.folders import enclosed
 @listed("datasets", "Datasets instead of all.")
 @listed("metrics", "Metrics instead of all: accuracy,nll (bench-uq list metrics).")
 @click.option("--title", default="", help="Title instead of the suite's name.")
-def report(suite: str, results: Path, reports: Path, formats: tuple[str, ...], **chosen: tuple[str, ...] | str) -> None:
+def report(
+    suite: str,
+    results: Path,
+    reports: Path,
+    formats: tuple[str, ...],
+    **chosen: tuple[str, ...] | str,
+) -> None:
     """Write tables, figures, a page and a summary from the scores."""
     from bench_uq.report import FORMATS, write
 
@@ -34,4 +40,6 @@ def report(suite: str, results: Path, reports: Path, formats: tuple[str, ...], *
     files = write(results / suite_name(suite), target, formats=formats or FORMATS, **chosen)  # type: ignore[arg-type]
     kinds = Counter(path.relative_to(target).parts[0] for path in files)
     for name, count in kinds.items():
-        click.echo(f"{target / name}/  {count} files" if (target / name).is_dir() else target / name)
+        click.echo(
+            f"{target / name}/  {count} files" if (target / name).is_dir() else target / name
+        )

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench_uq.commands.options import FAILED, data_option, listed, plugin_option, results_option, suite_option
+from bench_uq.commands.options import (
+    FAILED,
+    data_option,
+    listed,
+    plugin_option,
+    results_option,
+    suite_option,
+)
 from bench_uq.completion import plugin_names, settings
 from bench_uq.errors import UsageError
 from bench_uq.folders import enclosed
@@ -29,7 +36,9 @@ if TYPE_CHECKING:
 Work = Callable[..., None]
 
 
-def shard_number(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+def shard_number(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, int] | None:
     """Return which of how many shards is to be done, None without the option."""
     from bench_uq.shards import read_shard
 
@@ -42,9 +51,19 @@ def shard_number(context: click.Context, parameter: click.Parameter, value: str 
 @listed("methods", "Methods instead of the suite's: mnf,dropout[rate=0.2]", plugin_names("method"))
 @listed("datasets", "Datasets instead of the suite's.", plugin_names("dataset"))
 @listed("seeds", "Seeds instead of the suite's.")
-@click.option("--network", metavar="NAME|FILE.py", help="Network instead of the task's: a name or your own file.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time. [default: cores / threads, 1 on a GPU]")
+@click.option(
+    "--network",
+    metavar="NAME|FILE.py",
+    help="Network instead of the task's: a name or your own file.",
+)
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Runs at a time. [default: cores / threads, 1 on a GPU]",
+)
 @results_option
 @data_option
 @click.option(
@@ -56,7 +75,9 @@ def shard_number(context: click.Context, parameter: click.Parameter, value: str 
     help="A setting, or METHOD.option=VALUE.",
 )
 @plugin_option
-@click.option("--dry-run", is_flag=True, help="Print the runs, which are stored, and an estimate of the time.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the runs, which are stored, and an estimate of the time."
+)
 @click.option("--force", is_flag=True, help="Do again what is stored.")
 @click.option(
     "--checkpoint-every",
@@ -77,10 +98,16 @@ def shard_number(context: click.Context, parameter: click.Parameter, value: str 
     metavar="ADDRESS|local[:N]|FILE.json",
     help="Hand the runs to the workers of dask: a scheduler's address or file, or N workers that are started here.",
 )
-@click.option("--tls-ca", type=click.Path(path_type=Path), metavar="FILE", help="Of a scheduler at tls://...")
-@click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="and your own certificate")
+@click.option(
+    "--tls-ca", type=click.Path(path_type=Path), metavar="FILE", help="Of a scheduler at tls://..."
+)
+@click.option(
+    "--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="and your own certificate"
+)
 @click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="and its key.")
-@click.option("--insecure", is_flag=True, help="Join a cluster that other machines can reach without TLS.")
+@click.option(
+    "--insecure", is_flag=True, help="Join a cluster that other machines can reach without TLS."
+)
 @click.option("--no-score", is_flag=True, help="Leave scoring to bench-uq score.")
 @click.option(
     "--shard",
@@ -88,7 +115,9 @@ def shard_number(context: click.Context, parameter: click.Parameter, value: str 
     metavar="K/N",
     help="Do the K-th of N parts of the runs alone, unscored, for arrays of jobs; bench-uq merge joins their results.",
 )
-def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None, **flags: Any) -> None:
+def run(
+    suite: str, results: Path, data_dir: Path, device: str, jobs: int | None, **flags: Any
+) -> None:
     """Train each method on each dataset over the seeds, show it every condition, score what it predicts."""
     from bench_uq.config import read_suite, suite_path
     from bench_uq.contents import Contents
@@ -99,18 +128,26 @@ def run(suite: str, results: Path, data_dir: Path, device: str, jobs: int | None
     from bench_uq.store import check_schema
 
     known = Plugins(tuple(flags["plugins"]))
-    changes = {"set": flags["assignments"], **{key: flags[key] for key in ("methods", "datasets", "seeds", "network")}}
+    changes = {
+        "set": flags["assignments"],
+        **{key: flags[key] for key in ("methods", "datasets", "seeds", "network")},
+    }
     chosen = read_suite(suite, changes)
     references = read_references(suite_path(suite))
     check_names(references, known)
     folder = enclosed(results / suite_folder_name(chosen))
     contents = Contents(data_dir, results / ".contents.json")
     runs = make_plan(chosen, known, contents, notice=lambda text: click.echo(text, err=True))
-    how = {"force": flags["force"], "checkpoint_every": finite("--checkpoint-every", flags["checkpoint_every"])}
+    how = {
+        "force": flags["force"],
+        "checkpoint_every": finite("--checkpoint-every", flags["checkpoint_every"]),
+    }
     check_schema(folder, [run.name for run in runs])
     mine = shard_of(runs, *flags["shard"]) if flags["shard"] else runs
     if not mine:
-        click.echo(f"nothing to do: {len(runs)} runs are fewer than {flags['shard'][1]} shards", err=True)
+        click.echo(
+            f"nothing to do: {len(runs)} runs are fewer than {flags['shard'][1]} shards", err=True
+        )
     timeout = math.inf if flags["timeout"] is None else finite("--timeout", flags["timeout"])
     if flags["dry_run"]:
         planned = make_jobs(mine, folder, data_dir, known, choose_device(device), how)
@@ -140,7 +177,12 @@ def suite_folder_name(suite: Suite) -> str:
 
 @contextmanager
 def workplace(
-    flags: Mapping[str, Any], device: str, jobs: int | None, contents: Contents, runs: list[Run], timeout: float
+    flags: Mapping[str, Any],
+    device: str,
+    jobs: int | None,
+    contents: Contents,
+    runs: list[Run],
+    timeout: float,
 ) -> Iterator[tuple[str, Work]]:
     """Yield the device of the runs, and what does jobs there: the processes of this machine, or the cluster."""
     from functools import partial
@@ -158,7 +200,9 @@ def workplace(
 
     place = connection.parse_place(flags["cluster"])
     room = len(connection.gpus()) if device != "cpu" else 0
-    with connection.connected(place, tls, flags["insecure"], room or default_jobs(runs, "cpu")) as dask:
+    with connection.connected(
+        place, tls, flags["insecure"], room or default_jobs(runs, "cpu")
+    ) as dask:
         chosen, limit = client.choose_device(device, dask), None if math.isinf(timeout) else timeout
         yield chosen, partial(client.run_all, dask, contents, at_once=jobs, timeout=limit)
 
@@ -177,7 +221,9 @@ def default_jobs(runs: list[Run], device: str) -> int:
     if not runs or device != "cpu":  # none: a shard beyond the last run
         return 1
     threads = max(run.settings["threads"] for run in runs)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return max(1, min(len(runs), cores // threads))
 
 
@@ -207,7 +253,11 @@ def repeatable(suite: str, chosen: Suite, device: str, flags: Mapping[str, Any])
     """
     from bench_uq.grammar import plain_name
 
-    shown = {plain_name(name) for part in (chosen.conditions, *chosen.dataset_conditions.values()) for name in part}
+    shown = {
+        plain_name(name)
+        for part in (chosen.conditions, *chosen.dataset_conditions.values())
+        for name in part
+    }
     named = [("--network", flags["network"])] if flags["network"] else []
     named += [("--plugin", str(path)) for path in flags["plugins"]]
     parts = ["bench-uq", "run", "--suite", Path(suite).name]
@@ -225,7 +275,10 @@ def remember(runs: list[Run], folder: Path, description: str, command: str) -> N
     from bench_uq.plan import plan_entry
     from bench_uq.store import merge_plan
 
-    entries = {f"{run.method}|{run.dataset}|{run.seed}": plan_entry(run) | {"command": command} for run in runs}
+    entries = {
+        f"{run.method}|{run.dataset}|{run.seed}": plan_entry(run) | {"command": command}
+        for run in runs
+    }
     merge_plan(folder, entries, description=description)
 
 
@@ -272,9 +325,7 @@ def verdict(record: dict[str, Any]) -> str:
         return "stored"
     if record["status"] != "ok":
         return f"{record['status']}: {record.get('reason')}"
-    seconds = (
-        f"trained in {record['train_seconds']:.1f} s, predicted in {sum(record['predict_seconds'].values()):.1f} s"
-    )
+    seconds = f"trained in {record['train_seconds']:.1f} s, predicted in {sum(record['predict_seconds'].values()):.1f} s"
     lacking = f", but {record['reason']}" if record.get("reason") else ""
     return f"ok{lacking}  {seconds}{'' if record['converged'] else '  (not converged)'}"
 

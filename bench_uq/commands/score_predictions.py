@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from bench_uq.commands.options import data_option, plugin_option, results_option, suite_name, suite_option
+from bench_uq.commands.options import (
+    data_option,
+    plugin_option,
+    results_option,
+    suite_name,
+    suite_option,
+)
 from bench_uq.errors import UsageError
 from bench_uq.folders import enclosed
 
@@ -15,12 +21,33 @@ from bench_uq.folders import enclosed
 @click.command(name="score-predictions")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.npz|FILE.csv")
 @click.option("--name", required=True, help="What to call the model.")
-@click.option("--dataset", required=True, help="What it was tested on: a dataset of bench-uq, or data of your own.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of its training.")
-@click.option("--condition", default="clean", show_default=True, help="What it was shown, as in a suite.")
+@click.option(
+    "--dataset",
+    required=True,
+    help="What it was tested on: a dataset of bench-uq, or data of your own.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Of its training.",
+)
+@click.option(
+    "--condition", default="clean", show_default=True, help="What it was shown, as in a suite."
+)
 @click.option("--level", type=float, help="Level of the attack or shift.")
-@click.option("--unseen", multiple=True, metavar="NAME=FILE", help="Predictions for unseen data; may be repeated.")
-@click.option("--new-dataset", is_flag=True, help="A name that looks like a known one misspelt is meant as it is.")
+@click.option(
+    "--unseen",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="Predictions for unseen data; may be repeated.",
+)
+@click.option(
+    "--new-dataset",
+    is_flag=True,
+    help="A name that looks like a known one misspelt is meant as it is.",
+)
 @suite_option
 @results_option
 @data_option
@@ -30,7 +57,9 @@ def score_predictions(file: Path, suite: str, results: Path, **flags: Any) -> No
     from bench_uq.score import score
 
     if suite_name(suite).endswith("-validation"):
-        raise UsageError(f"{suite}: predictions are scored on the test split; examples held out differ by seed")
+        raise UsageError(
+            f"{suite}: predictions are scored on the test split; examples held out differ by seed"
+        )
     folder = results / suite_name(suite)
     enclosed(folder)
     run, imports = prepared(file, folder, flags)
@@ -62,9 +91,13 @@ def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list
             raise UsageError(f"{named.name} is given twice")
         outputs = read(path, labelled=named.kind != "unseen", clean=named.kind == "clean")
         imports.append(Import(outputs, named.name, named.full, named.kind, named.level))
-    run = make_run(method, (dataset.name, dataset.full), flags["seed"], [one.shown() for one in imports])
+    run = make_run(
+        method, (dataset.name, dataset.full), flags["seed"], [one.shown() for one in imports]
+    )
     known = {named.name: Known(named.value, flags["data_dir"]) for _, named in files if named.value}
-    Beside(folder, run, Known(dataset.value, flags["data_dir"]) if dataset.value else None, known).check(imports)
+    Beside(
+        folder, run, Known(dataset.value, flags["data_dir"]) if dataset.value else None, known
+    ).check(imports)
     return run, imports
 
 
@@ -79,6 +112,8 @@ def store(folder: Path, run: Any, imports: list[Any]) -> None:
     for one, predictions, stored in add(folder, run, imports, made):
         draws, examples = one.outputs.draws.shape[:2]
         place = one.condition if one.level is None else f"{one.condition} {one.level:g}"
-        click.echo(f"{run.name}  {place}: {'stored' if stored else f'ok  {examples} examples, draws: {draws}'}")
+        click.echo(
+            f"{run.name}  {place}: {'stored' if stored else f'ok  {examples} examples, draws: {draws}'}"
+        )
         if warning := zeros(one, predictions):
             click.echo(warning, err=True)

@@ -24,14 +24,26 @@ REASON_LINES = 4
 
 @click.command(name="test-plugin")
 @click.argument(
-    "what", nargs=-1, required=True, metavar="NAME|FILE.py...", shell_complete=plugin_names(*KINDS[:3], files=True)
+    "what",
+    nargs=-1,
+    required=True,
+    metavar="NAME|FILE.py...",
+    shell_complete=plugin_names(*KINDS[:3], files=True),
 )
-@click.option("--kind", type=click.Choice(KINDS), help="Where a name or a file holds several kinds, the one to test.")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    help="Where a name or a file holds several kinds, the one to test.",
+)
 @data_option
 @plugin_option
 @click.pass_context
 def test_plugin(
-    context: click.Context, what: tuple[str, ...], kind: str | None, data_dir: Path, plugins: tuple[Path, ...]
+    context: click.Context,
+    what: tuple[str, ...],
+    kind: str | None,
+    data_dir: Path,
+    plugins: tuple[Path, ...],
 ) -> None:
     """Test whether plugins keep the contract, a line for each promise."""
     with quiet():
@@ -62,13 +74,20 @@ def show(target: Target, checks: list[tuple[Check, Sequence[Any]]], debug: bool)
 
 def indented(verdict: Verdict, debug: bool) -> str:
     """Return the reason of a verdict, or where asked for the traceback."""
-    lines = verdict.trace.splitlines() if debug and verdict.trace else verdict.reason.splitlines()[:REASON_LINES]
+    lines = (
+        verdict.trace.splitlines()
+        if debug and verdict.trace
+        else verdict.reason.splitlines()[:REASON_LINES]
+    )
     return "\n".join(f"{'':10}{line}" for line in lines)
 
 
 def summary(target: Target, kept: list[Verdict]) -> str:
     """Return how many promises hold, and of the others which and why."""
-    names = {status: [one.check.name for one in kept if one.status == status] for status in ("FAIL", "note", "skipped")}
+    names = {
+        status: [one.check.name for one in kept if one.status == status]
+        for status in ("FAIL", "note", "skipped")
+    }
     bad = len(names["FAIL"]) + len(names["skipped"])
     parts = [f"{len(kept)} checks", "all hold" if not bad else f"{len(kept) - bad} hold"]
     parts += [f"{len(names['FAIL'])} fail ({', '.join(names['FAIL'])})"] if names["FAIL"] else []

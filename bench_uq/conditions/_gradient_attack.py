@@ -17,7 +17,11 @@ from bench_uq.conditions._norms import NORMS, Norm
 from bench_uq.contracts import Attack, LogProbs, Task
 from bench_uq.likelihoods import Categorical
 
-GRADIENTS = {"predictive": predictive_gradient, "expected": expected_gradient, "entropy": entropy_gradient}
+GRADIENTS = {
+    "predictive": predictive_gradient,
+    "expected": expected_gradient,
+    "entropy": entropy_gradient,
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,9 @@ class GradientAttack(Attack):
         if self.objective == "entropy" and self.label != "true":
             raise ValueError(f"label={self.label} says nothing: objective=entropy has no label")
         if self.objective != "entropy" and self.entropy != "raise":
-            raise ValueError(f"entropy={self.entropy} goes with objective=entropy, not with {self.objective}")
+            raise ValueError(
+                f"entropy={self.entropy} goes with objective=entropy, not with {self.objective}"
+            )
 
     def suits(self, task: Task) -> bool:
         """Return whether there are classes: the loss that is attacked is that of a class."""
@@ -53,7 +59,11 @@ class GradientAttack(Attack):
 
     def labels(self, log_probs: LogProbs, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the labels to run from, (B,)."""
-        return predicted_labels(log_probs, inputs, self.draws) if self.label == "predicted" else targets
+        return (
+            predicted_labels(log_probs, inputs, self.draws)
+            if self.label == "predicted"
+            else targets
+        )
 
     def ascent(self, log_probs: LogProbs, inputs: Tensor, labels: Tensor) -> Tensor:
         """Return the change of norm 1 that raises the objective most, shaped like the inputs."""

@@ -28,7 +28,9 @@ def expected_gradient(log_probs: LogProbs, inputs: Tensor, targets: Tensor, draw
     return _margin_gradient(log_probs, inputs, targets, draws, of_the_mean=False)
 
 
-def _margin_gradient(log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws: int, *, of_the_mean: bool) -> Tensor:
+def _margin_gradient(
+    log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws: int, *, of_the_mean: bool
+) -> Tensor:
     """Return the gradient of minus the log of the mean of p, or minus the mean of its log.
 
     With the margin m = log p - log(1 - p), the gradient of log p is (1 - p) dm; log(1 - p) comes from the other
@@ -69,11 +71,15 @@ def entropy_gradient(log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws
     gradient, count = torch.zeros_like(inputs), 0
     for chunk in traced(log_probs, shown, draws):
         highest_class = chunk.detach().argmax(-1, keepdim=True)  # (s, B, 1)
-        below = mean.expand_as(chunk).gather(-1, highest_class) - mean  # (s, B, C), 0 of the highest class
+        below = (
+            mean.expand_as(chunk).gather(-1, highest_class) - mean
+        )  # (s, B, C), 0 of the highest class
         weight = below.abs().log() + chunk.detach()
         # Where all classes are equal no weight is finite, and there is no way up.
         highest = torch.maximum(peak, weight.amax((0, -1)).clamp_min(torch.finfo(inputs.dtype).min))
-        (step,) = torch.autograd.grad((below.sign() * (weight - highest.unsqueeze(-1)).exp() * chunk).sum(), shown)
+        (step,) = torch.autograd.grad(
+            (below.sign() * (weight - highest.unsqueeze(-1)).exp() * chunk).sum(), shown
+        )
         gradient = gradient * per_example((peak - highest).exp(), inputs) + step
         peak, count = highest, count + len(chunk)
     return gradient / count * per_example(peak.clamp_min(LEAST_LOG_SCALE).exp(), inputs)
@@ -83,7 +89,9 @@ def traced(log_probs: LogProbs, shown: Tensor, draws: int) -> Iterator[Tensor]:
     """Yield the chunks of draws, refusing those that have no gradient."""
     for chunk in log_probs(shown, draws):
         if not chunk.requires_grad:
-            raise NoGradient("the method's draws have no gradient in the inputs: nothing for an attack to follow")
+            raise NoGradient(
+                "the method's draws have no gradient in the inputs: nothing for an attack to follow"
+            )
         yield chunk
 
 

@@ -9,13 +9,18 @@ from bench_uq.conditions._gradients import log_mean
 from bench_uq.contracts import LogProbs
 
 
-def losses(objective: str, log_probs: LogProbs, inputs: Tensor, labels: Tensor, draws: int) -> Tensor:
+def losses(
+    objective: str, log_probs: LogProbs, inputs: Tensor, labels: Tensor, draws: int
+) -> Tensor:
     """Return an objective for each example, (B,), in nats."""
     with torch.no_grad():
         if objective == "expected":
             index = labels.reshape(1, -1, 1)
             own = torch.cat(
-                [chunk.gather(-1, index.expand(len(chunk), -1, 1)).squeeze(-1) for chunk in log_probs(inputs, draws)]
+                [
+                    chunk.gather(-1, index.expand(len(chunk), -1, 1)).squeeze(-1)
+                    for chunk in log_probs(inputs, draws)
+                ]
             )
             return -own.mean(0)
         mean = log_mean(log_probs, inputs, draws)

@@ -49,7 +49,9 @@ class L2(Norm):
     def steepest(self, gradient: Tensor) -> Tensor:
         """Scale to length 1, from the largest entry so that small squares do not vanish."""
         largest = gradient.abs().flatten(1).amax(1)
-        scaled = gradient / per_example(largest.clamp_min(torch.finfo(gradient.dtype).tiny), gradient)
+        scaled = gradient / per_example(
+            largest.clamp_min(torch.finfo(gradient.dtype).tiny), gradient
+        )
         return scaled / per_example(self.length(scaled).clamp_min(1e-12), gradient)
 
     def within(self, change: Tensor, epsilon: float) -> Tensor:

@@ -34,12 +34,21 @@ class ProjectedGradient(GradientAttack):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.step_size <= 2:
-            raise ValueError(f"step_size must be a share of epsilon in [0, 2], 0 for 2.5 / steps, not {self.step_size}")
+            raise ValueError(
+                f"step_size must be a share of epsilon in [0, 2], 0 for 2.5 / steps, not {self.step_size}"
+            )
         if self.start == "clean" and self.restarts > 1:
-            raise ValueError(f"restarts={self.restarts} from the clean input are all alike: start=random")
+            raise ValueError(
+                f"restarts={self.restarts} from the clean input are all alike: start=random"
+            )
 
     def __call__(
-        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, levels: Sequence[float], generator: Generator
+        self,
+        log_probs: LogProbs,
+        inputs: Tensor,
+        targets: Tensor,
+        levels: Sequence[float],
+        generator: Generator,
     ) -> list[Tensor]:
         """Return the attacked inputs per epsilon; epsilon 0 returns the inputs themselves."""
         labels = self.labels(log_probs, inputs, targets)
@@ -48,11 +57,20 @@ class ProjectedGradient(GradientAttack):
         for level in levels:  # each from the same state, whatever levels stand beside it
             generator.set_state(state)
             torch.manual_seed(_seed(generator))
-            found.append(self.searched(log_probs, inputs, labels, level, generator) if level else inputs.clone())
+            found.append(
+                self.searched(log_probs, inputs, labels, level, generator)
+                if level
+                else inputs.clone()
+            )
         return found
 
     def searched(
-        self, log_probs: LogProbs, inputs: Tensor, labels: Tensor, epsilon: float, generator: Generator
+        self,
+        log_probs: LogProbs,
+        inputs: Tensor,
+        labels: Tensor,
+        epsilon: float,
+        generator: Generator,
     ) -> Tensor:
         """Return the best point of all restarts."""
         best = self.climbed(log_probs, inputs, labels, epsilon, generator)
@@ -68,7 +86,12 @@ class ProjectedGradient(GradientAttack):
         return best
 
     def climbed(
-        self, log_probs: LogProbs, inputs: Tensor, labels: Tensor, epsilon: float, generator: Generator
+        self,
+        log_probs: LogProbs,
+        inputs: Tensor,
+        labels: Tensor,
+        epsilon: float,
+        generator: Generator,
     ) -> Tensor:
         """Return the point after all steps from one start."""
         step = epsilon * (self.step_size or 2.5 / self.steps)

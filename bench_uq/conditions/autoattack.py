@@ -43,20 +43,35 @@ class AutoAttack(Attack):
         return isinstance(task.likelihood, Categorical) and task.likelihood.parameters >= 3
 
     def __call__(
-        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, levels: Sequence[float], generator: Generator
+        self,
+        log_probs: LogProbs,
+        inputs: Tensor,
+        targets: Tensor,
+        levels: Sequence[float],
+        generator: Generator,
     ) -> list[Tensor]:
         """Return the attacked inputs per epsilon; epsilon 0 returns the inputs themselves."""
         seed = int(torch.randint(2**31, (1,), generator=generator))
-        return [self.searched(log_probs, inputs, targets, level, seed) if level else inputs.clone() for level in levels]
+        return [
+            self.searched(log_probs, inputs, targets, level, seed) if level else inputs.clone()
+            for level in levels
+        ]
 
-    def searched(self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, epsilon: float, seed: int) -> Tensor:
+    def searched(
+        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, epsilon: float, seed: int
+    ) -> Tensor:
         """Return the inputs after the attack within one epsilon."""
         from pyautoattack import AutoAttack as Package
 
         torch.manual_seed(seed)
         norm = {"linf": "Linf", "l2": "L2"}[self.norm]
         attack = Package(
-            _Averaged(log_probs, self.draws), eps=epsilon, norm=norm, version="rand", seed=seed, device=inputs.device
+            _Averaged(log_probs, self.draws),
+            eps=epsilon,
+            norm=norm,
+            version="rand",
+            seed=seed,
+            device=inputs.device,
         )
         attack.apgd.eot_iter, attack.apgd.n_iter = self.calls, self.steps
         found, _ = attack.run_standard_evaluation(inputs, targets, batch_size=len(inputs))

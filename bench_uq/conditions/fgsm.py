@@ -21,7 +21,12 @@ class FGSM(GradientAttack):
     reference: ClassVar[str] = "Goodfellow et al. 2015, https://arxiv.org/abs/1412.6572"
 
     def __call__(
-        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, levels: Sequence[float], generator: Generator
+        self,
+        log_probs: LogProbs,
+        inputs: Tensor,
+        targets: Tensor,
+        levels: Sequence[float],
+        generator: Generator,
     ) -> list[Tensor]:
         """Return the attacked inputs per epsilon; epsilon 0 returns the inputs themselves."""
         del generator  # nothing random beside the draws

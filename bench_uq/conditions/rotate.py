@@ -12,7 +12,9 @@ from bench_uq.contracts import Shift, Task
 class Rotate(Shift):
     """A turn counterclockwise by ``level`` degrees, 0 to 180; bilinear, black where the image does not reach."""
 
-    reference: ClassVar[str] = "Gal and Ghahramani 2016, section 5.2, https://arxiv.org/abs/1506.02142"
+    reference: ClassVar[str] = (
+        "Gal and Ghahramani 2016, section 5.2, https://arxiv.org/abs/1506.02142"
+    )
 
     def suits(self, task: Task) -> bool:
         """Return whether the inputs are images."""

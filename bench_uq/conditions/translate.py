@@ -43,4 +43,6 @@ def moved(images: Tensor, shares: Tensor) -> Tensor:
     inverse = torch.eye(2, 3).repeat(len(images), 1, 1)
     inverse[:, :, 2] = -2 * shares  # where a pixel comes from; a side of the grid is 2 long
     grid = functional.affine_grid(inverse.to(images), list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return functional.grid_sample(
+        images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )

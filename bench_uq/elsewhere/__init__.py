@@ -21,7 +21,13 @@ from bench_uq.plugins import hash_files
 
 #: The ``kind`` in the record of such a run.
 KIND = "imported"
-SOURCES = ("contracts.py", "elsewhere/__init__.py", "elsewhere/files.py", "elsewhere/values.py", "likelihoods.py")
+SOURCES = (
+    "contracts.py",
+    "elsewhere/__init__.py",
+    "elsewhere/files.py",
+    "elsewhere/values.py",
+    "likelihoods.py",
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,9 @@ class Import:
         }
         key = digest(identity)
         name = re.sub(r"[^a-z0-9._-]", "-", plain_name(self.condition))
-        file = "-".join([name, *([] if self.level is None else [f"{self.level:g}"]), key[:8]]) + ".npz"
+        file = (
+            "-".join([name, *([] if self.level is None else [f"{self.level:g}"]), key[:8]]) + ".npz"
+        )
         return Shown(self.condition, self.full, self.kind, self.level, 0, file, key)
 
 
@@ -64,7 +72,9 @@ def refuse_taken(method: str, plan: Mapping[str, Any]) -> None:
     for entry in plan.values():
         own = make_run(entry["method"], (entry["dataset"], ""), entry["seed"], ())
         if plain_name(entry["method"]) == method and entry["run"] != own.name:
-            raise UsageError(f"{method!r} is a method that bench-uq ran itself ({entry['run']}): choose another --name")
+            raise UsageError(
+                f"{method!r} is a method that bench-uq ran itself ({entry['run']}): choose another --name"
+            )
 
 
 def add(
@@ -86,7 +96,10 @@ def add(
         entry = merged(store.read_plan(folder)["runs"], run)
         store.merge_plan(folder, {f"{run.method}|{run.dataset}|{run.seed}": entry})
         drop_replaced(target, {shown["file"] for shown in entry["shown"]})
-    return [(one, mixture, stored) for one, (_, mixture), stored in zip(imports, mixtures, done, strict=True)]
+    return [
+        (one, mixture, stored)
+        for one, (_, mixture), stored in zip(imports, mixtures, done, strict=True)
+    ]
 
 
 @contextmanager
@@ -95,7 +108,9 @@ def writing(folder: Path, run: Run) -> Iterator[store.RunFolder]:
     target = store.run_folder(folder, run.name)
     with target.locked() as mine:
         if not mine:
-            raise UsageError(f"{target.path} is being written by another process: try again when it is done")
+            raise UsageError(
+                f"{target.path} is being written by another process: try again when it is done"
+            )
         yield target
 
 
@@ -104,7 +119,10 @@ def merged(plan: Mapping[str, Any], run: Run) -> dict[str, Any]:
     entry = plan_entry(run)
     before = plan.get(f"{run.method}|{run.dataset}|{run.seed}", {}).get("shown", [])
     shown = {(one["condition"], one["level"]): one for one in [*before, *entry["shown"]]}
-    order = sorted(shown.values(), key=lambda one: (one["kind"] != "clean", one["condition"], one["level"] or 0))
+    order = sorted(
+        shown.values(),
+        key=lambda one: (one["kind"] != "clean", one["condition"], one["level"] or 0),
+    )
     return {**entry, "shown": order}
 
 
@@ -119,7 +137,13 @@ def recorded(record: Mapping[str, Any], run: Run, imports: Sequence[Import]) -> 
         }
         for one in imports
     }
-    return {**facts(run), "kind": KIND, "status": "ok", "reason": None, "sources": record.get("sources", {}) | sources}
+    return {
+        **facts(run),
+        "kind": KIND,
+        "status": "ok",
+        "reason": None,
+        "sources": record.get("sources", {}) | sources,
+    }
 
 
 def drop_replaced(target: store.RunFolder, wanted: set[str]) -> None:
@@ -136,7 +160,9 @@ def drop_replaced(target: store.RunFolder, wanted: set[str]) -> None:
 
 def zeros(one: Import, predictions: Predictions) -> str:
     """Return a warning where a target has probability 0, which makes the NLL infinite; empty otherwise."""
-    impossible = predictions["log_density"] == -float("inf") if "log_density" in predictions else None
+    impossible = (
+        predictions["log_density"] == -float("inf") if "log_density" in predictions else None
+    )
     if impossible is None or not impossible.any():
         return ""
     first = one.outputs.place(0, int(impossible.argmax()))

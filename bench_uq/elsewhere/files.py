@@ -22,7 +22,13 @@ TARGETS = ("labels", "targets")
 ARRAYS = (*CLASSES, "mean", *SPREADS, *TARGETS)
 
 #: The columns of a CSV file beside those that are numbered by class, and the arrays that they become.
-COLUMNS = {"label": "labels", "target": "targets", "mean": "mean", "variance": "variance", "std": "std"}
+COLUMNS = {
+    "label": "labels",
+    "target": "targets",
+    "mean": "mean",
+    "variance": "variance",
+    "std": "std",
+}
 NUMBERED = re.compile(r"(prob|logit|log_prob)_(0|[1-9][0-9]{0,8})")
 #: The columns that tell the draws of an example apart.
 INDEX = ("example", "draw")
@@ -56,11 +62,19 @@ def npz_arrays(path: Path, content: bytes, labelled: bool) -> Raw:
             for name in stored.files:
                 if name not in ARRAYS:
                     raise unknown(f"array in {path}:", name, ARRAYS)
-            arrays = {name: np.asarray(stored[name]) for name in stored.files if labelled or name not in TARGETS}
+            arrays = {
+                name: np.asarray(stored[name])
+                for name in stored.files
+                if labelled or name not in TARGETS
+            }
     except UsageError:
         raise
     except Exception as error:  # a file of any kind, damaged anywhere
-        reason = "objects cannot be read" if "allow_pickle" in str(error) else " ".join(str(error).split())
+        reason = (
+            "objects cannot be read"
+            if "allow_pickle" in str(error)
+            else " ".join(str(error).split())
+        )
         raise UsageError(f"{path} is damaged, or no npz of plain numbers: {reason}") from error
     return Raw(arrays, lambda draw, row: f"row {row}" + (f" of draw {draw}" if draw else ""))
 
@@ -69,16 +83,24 @@ def csv_arrays(path: Path, content: bytes, labelled: bool) -> Raw:
     """Return the arrays of a CSV file with a header, draws by its columns ``example`` and ``draw``."""
     columns = csv_columns(path, content)
     if not labelled:
-        columns = {name: texts for name, texts in columns.items() if COLUMNS.get(name) not in TARGETS}
-    arrays = {COLUMNS[name]: numbers(path, name, columns[name]) for name in COLUMNS if name in columns}
+        columns = {
+            name: texts for name, texts in columns.items() if COLUMNS.get(name) not in TARGETS
+        }
+    arrays = {
+        COLUMNS[name]: numbers(path, name, columns[name]) for name in COLUMNS if name in columns
+    }
     for prefix in ("prob", "logit", "log_prob"):
         if names := numbered(path, prefix, columns):
-            arrays[f"{prefix}s"] = np.stack([numbers(path, name, columns[name]) for name in names], axis=-1)
+            arrays[f"{prefix}s"] = np.stack(
+                [numbers(path, name, columns[name]) for name in names], axis=-1
+            )
     if not any(name in columns for name in INDEX):
         return Raw(arrays, lambda draw, row: f"line {row + 2}")
     for name in INDEX:
         if name not in columns:
-            raise UsageError(f"{path} has no column {name!r}: the draws of an example go by both example and draw")
+            raise UsageError(
+                f"{path} has no column {name!r}: the draws of an example go by both example and draw"
+            )
     rows = stacked_rows(path, *(numbers(path, name, columns[name]) for name in INDEX))
     stacked = {name: array[rows] for name, array in arrays.items()}
     for name in set(TARGETS) & set(stacked):
@@ -92,7 +114,9 @@ def csv_columns(path: Path, content: bytes) -> dict[str, list[Any]]:
 
     try:
         options: dict[str, Any] = {"header": None, "dtype": str, "encoding": "utf-8-sig"}
-        frame = pd.read_csv(io.BytesIO(content), **options, keep_default_na=False, skip_blank_lines=False)
+        frame = pd.read_csv(
+            io.BytesIO(content), **options, keep_default_na=False, skip_blank_lines=False
+        )
     except ValueError as error:  # pandas' own errors are ValueErrors
         raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     if len(frame) < 2:
@@ -100,7 +124,9 @@ def csv_columns(path: Path, content: bytes) -> dict[str, list[Any]]:
     header = [str(name).strip() for name in frame.iloc[0]]
     for place, name in enumerate(header):
         if name not in (*COLUMNS, *INDEX) and not NUMBERED.fullmatch(name):
-            raise unknown(f"column in {path}:", name, [*COLUMNS, *INDEX, "prob_0", "logit_0", "log_prob_0"])
+            raise unknown(
+                f"column in {path}:", name, [*COLUMNS, *INDEX, "prob_0", "logit_0", "log_prob_0"]
+            )
         if name in header[:place]:
             raise UsageError(f"{path}: line 1 has the column {name!r} twice")
     return {name: frame[place].iloc[1:].tolist() for place, name in enumerate(header)}
@@ -127,7 +153,9 @@ def numbers(path: Path, name: str, texts: list[str]) -> np.ndarray:
                 raise ValueError(text)
         except ValueError:
             kind = "whole number" if whole else "number"
-            raise UsageError(f"{path}: line {row + 2}, column {name}: {text!r} is no {kind}") from None
+            raise UsageError(
+                f"{path}: line {row + 2}, column {name}: {text!r} is no {kind}"
+            ) from None
     return np.array(values, dtype=np.int64 if whole else np.float64)
 
 
@@ -141,7 +169,9 @@ def stacked_rows(path: Path, examples: np.ndarray, draws: np.ndarray) -> np.ndar
     twice = np.flatnonzero(sorted_places[1:] == sorted_places[:-1])
     if len(twice):
         row = int(order[twice[0] + 1])
-        raise UsageError(f"{path}: line {row + 2} has example {examples[row]}, draw {draws[row]} a second time")
+        raise UsageError(
+            f"{path}: line {row + 2} has example {examples[row]}, draw {draws[row]} a second time"
+        )
     if len(places) != len(names) * len(kinds):
         gaps = np.flatnonzero(sorted_places != np.arange(len(places)))
         missing = int(gaps[0]) if len(gaps) else len(places)
@@ -158,5 +188,7 @@ def same_for_all(path: Path, name: str, values: np.ndarray, rows: np.ndarray) ->
     if len(other):
         draw, row = other[0]
         before = rows[0, row] + 2
-        raise UsageError(f"{path}: line {rows[draw, row] + 2} has other {name} than line {before} of the same example")
+        raise UsageError(
+            f"{path}: line {rows[draw, row] + 2} has other {name} than line {before} of the same example"
+        )
     return values[0]

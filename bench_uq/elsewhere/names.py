@@ -49,7 +49,9 @@ class Names:
         if plain_name(text) in known:
             spec = self.plugins.spec("dataset", text)
             return Named(spec.name, spec.full, kind, value=spec.value)
-        if NAME.fullmatch(plain_name(text)) and (text != plain_name(text) or self.resembles(text, known)):
+        if NAME.fullmatch(plain_name(text)) and (
+            text != plain_name(text) or self.resembles(text, known)
+        ):
             new = "" if text != plain_name(text) else "; --new-dataset if it is data of your own"
             raise UsageError(f"{unknown('dataset', plain_name(text), known)}{new}")
         return Named(checked("dataset", text), text, kind)
@@ -72,12 +74,16 @@ class Names:
         if plain_name(text) in known:
             spec = self.plugins.spec("condition", text)
             found = Named(spec.name, spec.full, "condition", level, spec.value)
-        elif NAME.fullmatch(plain_name(text)) and (text != plain_name(text) or self.resembles(text, known)):
+        elif NAME.fullmatch(plain_name(text)) and (
+            text != plain_name(text) or self.resembles(text, known)
+        ):
             raise unknown("condition", text, ["clean", *known, *self.plugins.names("dataset")])
         else:
             found = Named(checked("condition", text), text, "condition", level)
         if level is None or text in RESERVED:
-            raise UsageError(f"--condition {text} needs a --level (unseen data of your own: --unseen {text}=FILE)")
+            raise UsageError(
+                f"--condition {text} needs a --level (unseen data of your own: --unseen {text}=FILE)"
+            )
         return Named(found.name, found.full, "condition", level + 0.0)  # -0.0 is 0.0
 
     def resembles(self, text: str, known: list[str]) -> bool:
@@ -88,7 +94,9 @@ class Names:
 def checked(kind: str, text: str) -> str:
     """Return a name that is one."""
     if not NAME.fullmatch(text):
-        raise UsageError(f"{text!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64")
+        raise UsageError(
+            f"{text!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64"
+        )
     return text
 
 

@@ -78,7 +78,9 @@ class Beside:
             alike = [peer for peer in peers if peer.shown["condition"] == one.condition]
             for peer in alike:
                 if peer.shown["kind"] != one.kind:
-                    raise UsageError(f"{one.condition} is another kind of condition in {peer.run.path.name}")
+                    raise UsageError(
+                        f"{one.condition} is another kind of condition in {peer.run.path.name}"
+                    )
             others = [peer for peer in alike if peer.run.path.name != self.run.name]
             if others:
                 compare(one, others[0].predictions(), others[0].name)
@@ -90,8 +92,14 @@ class Beside:
 
     def peers(self) -> Iterator[Peer]:
         """Yield what is stored of the dataset's test split in the suite, this seed's runs first, this run last."""
-        entries = [one for one in store.read_plan(self.folder)["runs"].values() if one["dataset"] == self.run.dataset]
-        for entry in sorted(entries, key=lambda one: (one["run"] == self.run.name, one["seed"] != self.run.seed)):
+        entries = [
+            one
+            for one in store.read_plan(self.folder)["runs"].values()
+            if one["dataset"] == self.run.dataset
+        ]
+        for entry in sorted(
+            entries, key=lambda one: (one["run"] == self.run.name, one["seed"] != self.run.seed)
+        ):
             run = store.run_folder(self.folder, entry["run"])
             for shown in entry["shown"]:
                 if run.holds(shown["file"]) and self.same_split(entry["seed"]):
@@ -101,7 +109,9 @@ class Beside:
         """Return whether a seed has the test split of this one: surely itself, others where the data say so."""
         if seed == self.run.seed:
             return True
-        ours, theirs = (self.known.targets(one) if self.known else None for one in (self.run.seed, seed))
+        ours, theirs = (
+            self.known.targets(one) if self.known else None for one in (self.run.seed, seed)
+        )
         return ours is not None and theirs is not None and np.array_equal(ours, theirs)
 
     def check_likelihood(self, one: Import, first: Import, peers: Sequence[Peer]) -> None:
@@ -122,7 +132,9 @@ class Beside:
         targets = known.targets(self.run.seed) if known else None
         if targets is not None:
             name = one.condition if one.kind == "unseen" else self.run.dataset
-            whole = Predictions({"probs": targets} | ({} if one.kind == "unseen" else {"targets": targets}))
+            whole = Predictions(
+                {"probs": targets} | ({} if one.kind == "unseen" else {"targets": targets})
+            )
             compare(one, whole, f"the test split of {name}", first=one.kind == "condition")
 
 
@@ -142,7 +154,9 @@ def compare(one: Import, stored: Predictions, where: str, *, first: bool = False
     if differs.any():
         row = int(np.argmax(differs))
         found, expected = outputs.targets[row], stored["targets"][row]
-        raise UsageError(f"{outputs.path}: {outputs.place(0, row)} has {found:g}, {where} {expected:g}: {ADVICE}")
+        raise UsageError(
+            f"{outputs.path}: {outputs.place(0, row)} has {found:g}, {where} {expected:g}: {ADVICE}"
+        )
 
 
 def same(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
@@ -159,4 +173,6 @@ def likelihood_of(predictions: Predictions) -> Likelihood:
 
 def described(likelihood: Likelihood) -> str:
     """Return what a likelihood is of, for an error."""
-    return f"{likelihood.classes} classes" if isinstance(likelihood, Categorical) else "real targets"
+    return (
+        f"{likelihood.classes} classes" if isinstance(likelihood, Categorical) else "real targets"
+    )

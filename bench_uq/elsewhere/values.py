@@ -59,7 +59,12 @@ def read(path: Path, *, labelled: bool, clean: bool = False) -> Outputs:
     raw = read_arrays(path, content, labelled=labelled)
     likelihood, draws = real_draws(path, raw) if regression(path, raw) else class_draws(path, raw)
     targets = checked_targets(path, raw, likelihood, draws.shape[1]) if labelled else None
-    if clean and isinstance(likelihood, Categorical) and targets is not None and (targets == targets[0]).all():
+    if (
+        clean
+        and isinstance(likelihood, Categorical)
+        and targets is not None
+        and (targets == targets[0]).all()
+    ):
         raise UsageError(f"{path}: all labels are {targets[0]}")
     return Outputs(path, hashlib.sha256(content).hexdigest(), likelihood, draws, targets, raw.place)
 
@@ -73,9 +78,13 @@ def regression(path: Path, raw: Raw) -> bool:
             raise UsageError(f"{path} holds {' and '.join(several)}: one of them says it all")
     real = [name for name in ("mean", *spreads) if name in raw.arrays]
     if forms and real:
-        raise UsageError(f"{path} holds {forms[0]} of classes and {real[0]} of real targets: it is one or the other")
+        raise UsageError(
+            f"{path} holds {forms[0]} of classes and {real[0]} of real targets: it is one or the other"
+        )
     if not forms and len(real) < 2:
-        raise UsageError(f"{path} holds neither {', '.join(CLASSES)} of classes nor mean with variance or std")
+        raise UsageError(
+            f"{path} holds neither {', '.join(CLASSES)} of classes nor mean with variance or std"
+        )
     return bool(real)
 
 
@@ -84,7 +93,9 @@ def class_draws(path: Path, raw: Raw) -> tuple[Likelihood, np.ndarray]:
     name = next(name for name in CLASSES if name in raw.arrays)
     values = floats(path, name, raw.arrays[name])
     if values.ndim not in (2, 3):
-        raise UsageError(f"{path}: {name} has the shape {values.shape}, not (N, C), or (S, N, C) for S draws")
+        raise UsageError(
+            f"{path}: {name} has the shape {values.shape}, not (N, C), or (S, N, C) for S draws"
+        )
     values = values if values.ndim == 3 else values[None]
     if values.shape[2] < 2:
         raise UsageError(f"{path}: {name} has {values.shape[2]} class: give every class a column")
@@ -92,11 +103,28 @@ def class_draws(path: Path, raw: Raw) -> tuple[Likelihood, np.ndarray]:
     refuse(path, raw, ~fine.all(-1), lambda at: f"{name} are not finite")
     if name == "logits":
         return Categorical(values.shape[2]), values
-    probs = values if name == "probs" else np.exp(np.minimum(values, 1))  # e is as wrong as what is larger
-    refuse(path, raw, np.any(probs < 0, axis=-1), lambda at: f"probability {probs[at].min():g} is negative")
-    refuse(path, raw, np.any(probs > 1 + TOLERANCE, axis=-1), lambda at: f"probability {probs[at].max():g} exceeds 1")
+    probs = (
+        values if name == "probs" else np.exp(np.minimum(values, 1))
+    )  # e is as wrong as what is larger
+    refuse(
+        path,
+        raw,
+        np.any(probs < 0, axis=-1),
+        lambda at: f"probability {probs[at].min():g} is negative",
+    )
+    refuse(
+        path,
+        raw,
+        np.any(probs > 1 + TOLERANCE, axis=-1),
+        lambda at: f"probability {probs[at].max():g} exceeds 1",
+    )
     sums = probs.sum(-1)
-    refuse(path, raw, abs(sums - 1) > TOLERANCE, lambda at: f"the probabilities sum to {sums[at]:.6g}, not 1")
+    refuse(
+        path,
+        raw,
+        abs(sums - 1) > TOLERANCE,
+        lambda at: f"the probabilities sum to {sums[at]:.6g}, not 1",
+    )
     if name == "log_probs":
         return Categorical(values.shape[2]), values
     with np.errstate(divide="ignore"):
@@ -108,28 +136,43 @@ def real_draws(path: Path, raw: Raw) -> tuple[Likelihood, np.ndarray]:
     name = next(name for name in SPREADS if name in raw.arrays)
     mean, spread = (floats(path, key, raw.arrays[key]) for key in ("mean", name))
     if mean.shape != spread.shape or mean.ndim not in (1, 2):
-        raise UsageError(f"{path}: mean has the shape {mean.shape} and {name} {spread.shape}, not both (N,) or (S, N)")
+        raise UsageError(
+            f"{path}: mean has the shape {mean.shape} and {name} {spread.shape}, not both (N,) or (S, N)"
+        )
     mean, spread = (values if values.ndim == 2 else values[None] for values in (mean, spread))
     for key, values in (("mean", mean), (name, spread)):
         refuse(path, raw, ~np.isfinite(values), lambda at, key=key: f"{key} is not finite")  # type: ignore[misc]
     refuse(path, raw, spread <= 0, lambda at: f"{name} {spread[at]:g} is not positive")
     log_variance = np.log(spread) * (2 if name == "std" else 1)
     limits = np.finfo(np.float32)  # what is stored
-    beyond = (abs(mean) > limits.max) | (log_variance < np.log(limits.tiny)) | (log_variance > np.log(limits.max))
-    refuse(path, raw, beyond, lambda at: f"mean {mean[at]:g} or {name} {spread[at]:g} is beyond single precision")
+    beyond = (
+        (abs(mean) > limits.max)
+        | (log_variance < np.log(limits.tiny))
+        | (log_variance > np.log(limits.max))
+    )
+    refuse(
+        path,
+        raw,
+        beyond,
+        lambda at: f"mean {mean[at]:g} or {name} {spread[at]:g} is beyond single precision",
+    )
     return Gaussian(), np.stack([mean, log_variance], axis=-1)
 
 
 def checked_targets(path: Path, raw: Raw, likelihood: Likelihood, count: int) -> np.ndarray:
     """Return the targets (N,) in the type of the likelihood."""
-    name, other = ("labels", "targets") if isinstance(likelihood, Categorical) else ("targets", "labels")
+    name, other = (
+        ("labels", "targets") if isinstance(likelihood, Categorical) else ("targets", "labels")
+    )
     if other in raw.arrays:
         raise UsageError(f"{path} holds {other}: what belongs to its predictions are {name}")
     if name not in raw.arrays:
         raise UsageError(f"{path} holds no {name} (only unseen data need none)")
     values = raw.arrays[name]
     if values.shape != (count,):
-        raise UsageError(f"{path}: {name} has the shape {values.shape}, the predictions are of {count} examples")
+        raise UsageError(
+            f"{path}: {name} has the shape {values.shape}, the predictions are of {count} examples"
+        )
     if not isinstance(likelihood, Categorical):
         values = floats(path, name, values)
         refuse(
@@ -142,7 +185,12 @@ def checked_targets(path: Path, raw: Raw, likelihood: Likelihood, count: int) ->
     if values.dtype.kind not in "iu":
         raise UsageError(f"{path}: labels must be whole numbers (int64), not {values.dtype}")
     outside = (values < 0) | (values >= likelihood.classes)
-    refuse(path, raw, outside[None], lambda at: f"label {values[at[1]]} is not 0 to {likelihood.classes - 1}")
+    refuse(
+        path,
+        raw,
+        outside[None],
+        lambda at: f"label {values[at[1]]} is not 0 to {likelihood.classes - 1}",
+    )
     return values.astype(np.int64)
 
 

@@ -36,7 +36,9 @@ def write_baseline(side: Side, path: Path) -> Written:
     """
     refuse_unfinished(side)
     finite = side.scores["value"].map(math.isfinite)
-    whole = finite.groupby([side.scores[name] for name in CELL], dropna=False, observed=True).transform("all")
+    whole = finite.groupby(
+        [side.scores[name] for name in CELL], dropna=False, observed=True
+    ).transform("all")
     holes = side.scores[~whole & side.scores["metric"].isin(MARGINS)].drop_duplicates(CELL)
     # Old facts beside new scores would be wrong, new scores without any facts are only judged more carefully.
     beside(path).unlink(missing_ok=True)
@@ -54,7 +56,14 @@ def _by_run(side: Side, scores: pd.DataFrame) -> Iterator[str]:
     for key, rows in distinct(scores, keys):
         own = scores.iloc[rows][list(SCORES[3:-1])].itertuples(index=False, name=None)
         lines = [
-            [*key, condition, None if math.isnan(level) else level, metric, value, side.runs[key].name]
+            [
+                *key,
+                condition,
+                None if math.isnan(level) else level,
+                metric,
+                value,
+                side.runs[key].name,
+            ]
             for condition, level, metric, value in own
         ]
         yield csv_text(sorted(lines, key=sort_key))
@@ -64,10 +73,14 @@ def refuse_unfinished(side: Side) -> None:
     """Refuse a side with a run that did not finish, or without any."""
     if not side.runs:
         raise UsageError(f"{side.name} has no runs (bench-uq run makes them)")
-    lacking = [f"{run.name} ({run.status})" for _, run in sorted(side.runs.items()) if run.status != "ok"]
+    lacking = [
+        f"{run.name} ({run.status})" for _, run in sorted(side.runs.items()) if run.status != "ok"
+    ]
     if lacking:
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-        raise UsageError(f"no baseline of {side.name}: not finished are {', '.join(lacking[:3])}{more}")
+        raise UsageError(
+            f"no baseline of {side.name}: not finished are {', '.join(lacking[:3])}{more}"
+        )
 
 
 def _facts(side: Side) -> dict[str, object]:

@@ -26,5 +26,11 @@ def _as_in(suite: Suite, method: str, run: Run) -> bool:
     if (run.settings.get("epochs"), run.settings.get("draws")) != (settings.epochs, settings.draws):
         return False
     words = shlex.split(run.command)
-    keys = {word.partition("=")[0].strip() for before, word in itertools.pairwise(words) if before == "--set"}
-    return "--network" not in words and keys.isdisjoint(field.name for field in dataclasses.fields(Settings))
+    keys = {
+        word.partition("=")[0].strip()
+        for before, word in itertools.pairwise(words)
+        if before == "--set"
+    }
+    return "--network" not in words and keys.isdisjoint(
+        field.name for field in dataclasses.fields(Settings)
+    )

@@ -16,7 +16,16 @@ from bench_uq.metrics import find
 from bench_uq.statistics import ALPHA, holm
 
 #: All verdicts of a comparison; the last two are of what cannot be told apart.
-COMPARED = ("better in A", "better in B", "different", "only in A", "only in B", "no number", "not told apart", "equal")
+COMPARED = (
+    "better in A",
+    "better in B",
+    "different",
+    "only in A",
+    "only in B",
+    "no number",
+    "not told apart",
+    "equal",
+)
 #: The margin of scores that the gate has none for; here it only says which spread is too small to be believed.
 NO_MARGIN = 0.1
 
@@ -38,7 +47,10 @@ def compare_sides(first: Side, second: Side, metrics: Collection[str] = ()) -> O
     rows["margin"] = [MARGINS.get(metric, NO_MARGIN) for metric in rows["metric"]]
     place = place_of(rows)
     cells = summed(rows, real_targets(first, second))
-    there = [np.bincount(place, weights=rows[name].notna(), minlength=len(cells)) > 0 for name in ("first", "second")]
+    there = [
+        np.bincount(place, weights=rows[name].notna(), minlength=len(cells)) > 0
+        for name in ("first", "second")
+    ]
     cells = with_intervals(cells, np.ones(len(cells), bool))
     tested = cells["t"].notna()
     if tested.any():

@@ -13,7 +13,14 @@ from bench_uq.report.names import level_name, printable
 
 #: Rows of a table in Markdown, and lines of text: a comment on a pull request holds 65,536 letters.
 MOST_ROWS = 100
-SIGNS = {"missing": "✗", "regressed": "✗", "inconclusive": "?", "changed": "~", "improved": "+", "pass": "✓"}
+SIGNS = {
+    "missing": "✗",
+    "regressed": "✗",
+    "inconclusive": "?",
+    "changed": "~",
+    "improved": "+",
+    "pass": "✓",
+}
 
 
 def text(outcome: Outcome, title: str) -> str:
@@ -23,7 +30,9 @@ def text(outcome: Outcome, title: str) -> str:
     table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     notes = [f"note: {_plain(remark)}" for remark in outcome.remarks]
     notes += [f"run: {_plain(command)}" for command in outcome.commands]
-    return "\n".join([*table, *_more(outcome), *notes, f"{_plain(title)}: {summary(outcome)}"]) + "\n"
+    return (
+        "\n".join([*table, *_more(outcome), *notes, f"{_plain(title)}: {summary(outcome)}"]) + "\n"
+    )
 
 
 def markdown(outcome: Outcome, title: str) -> str:
@@ -35,7 +44,14 @@ def markdown(outcome: Outcome, title: str) -> str:
         lines += ["", *map(escape, _more(outcome)), ""]
     lines += [f"- {escape(remark)}" for remark in outcome.remarks]
     if outcome.commands:
-        lines += ["", "Missing runs are made with", "", "```", *map(_plain, outcome.commands), "```"]
+        lines += [
+            "",
+            "Missing runs are made with",
+            "",
+            "```",
+            *map(_plain, outcome.commands),
+            "```",
+        ]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -44,12 +60,17 @@ def as_json(outcome: Outcome, title: str) -> str:
     names = dict(zip(("baseline", "now"), outcome.names, strict=True))
     found = {
         "title": title,
-        **({"verdict": outcome.verdict, "exit_code": outcome.exit_code} if outcome.order is VERDICTS else {}),
+        **(
+            {"verdict": outcome.verdict, "exit_code": outcome.exit_code}
+            if outcome.order is VERDICTS
+            else {}
+        ),
         "counts": outcome.counts(),
         "commands": outcome.commands,
         "remarks": outcome.remarks,
         "cells": [
-            {names.get(key, key): value for key, value in dataclasses.asdict(cell).items()} for cell in outcome.cells
+            {names.get(key, key): value for key, value in dataclasses.asdict(cell).items()}
+            for cell in outcome.cells
         ],
     }
     return json.dumps(found, indent=1, allow_nan=False) + "\n"
@@ -68,16 +89,24 @@ def junit(outcome: Outcome, title: str) -> str:
         _count(suite)
     _count(root)
     ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        + ElementTree.tostring(root, encoding="unicode")
+        + "\n"
+    )
 
 
 def _case(suite: ElementTree.Element, cell: Cell) -> None:
     """Add the test case of a cell."""
     names = {"classname": f"{cell.dataset}.{cell.method}", "name": f"{_shown(cell)} {cell.metric}"}
-    case = ElementTree.SubElement(suite, "testcase", {name: _plain(value) for name, value in names.items()}, time="0")
+    case = ElementTree.SubElement(
+        suite, "testcase", {name: _plain(value) for name, value in names.items()}, time="0"
+    )
     message = _plain(f"{cell.verdict}: {cell.rule}")
     numbers = f"baseline {_value(cell.baseline)}, now {_value(cell.now)}, change {_change(cell)}"
-    kind = "failure" if cell.verdict in FATAL else "error" if cell.verdict == "inconclusive" else None
+    kind = (
+        "failure" if cell.verdict in FATAL else "error" if cell.verdict == "inconclusive" else None
+    )
     attributes = {"type": cell.verdict, "message": message} if kind else {}
     ElementTree.SubElement(case, kind or "system-out", attributes).text = f"{message}\n{numbers}"
 
@@ -106,7 +135,12 @@ def _rows(outcome: Outcome) -> list[list[str]]:
     """Return the heads and the rows of the cells that are worth one, as far as there is room; empty without any."""
     rows = [_row(cell) for cell in _told(outcome)[:MOST_ROWS]]
     return (
-        [["verdict", "dataset", "method", "condition", "score", *outcome.names, "change", "why"], *rows] if rows else []
+        [
+            ["verdict", "dataset", "method", "condition", "score", *outcome.names, "change", "why"],
+            *rows,
+        ]
+        if rows
+        else []
     )
 
 
@@ -134,7 +168,9 @@ def _sign(verdict: str) -> str:
 
 def _row(cell: Cell) -> list[str]:
     """Return the texts of a cell's row."""
-    detectable = "" if cell.detectable is None else f" (detectable: {_factor(cell, cell.detectable)})"
+    detectable = (
+        "" if cell.detectable is None else f" (detectable: {_factor(cell, cell.detectable)})"
+    )
     score = f"{cell.metric} ({cell.unit})" if cell.unit not in (None, "score") else cell.metric
     names = [f"{_sign(cell.verdict)}{cell.verdict}", cell.dataset, cell.method, _shown(cell), score]
     return [*names, _value(cell.baseline), _value(cell.now), _change(cell), cell.rule + detectable]
@@ -142,7 +178,11 @@ def _row(cell: Cell) -> list[str]:
 
 def _shown(cell: Cell) -> str:
     """Return what the method was shown."""
-    return cell.condition if cell.level is None else f"{cell.condition} {level_name(cell.condition)}={cell.level:g}"
+    return (
+        cell.condition
+        if cell.level is None
+        else f"{cell.condition} {level_name(cell.condition)}={cell.level:g}"
+    )
 
 
 def _value(value: float | None) -> str:
@@ -155,7 +195,9 @@ def _change(cell: Cell) -> str:
     if cell.change is None:
         return "–"
     interval = (
-        "" if cell.low is None or cell.high is None else f" [{_factor(cell, cell.low)}, {_factor(cell, cell.high)}]"
+        ""
+        if cell.low is None or cell.high is None
+        else f" [{_factor(cell, cell.low)}, {_factor(cell, cell.high)}]"
     )
     return f"{_factor(cell, cell.change)}{interval}"
 

@@ -30,8 +30,12 @@ def holes(rows: pd.DataFrame, baseline: Side, now: Side) -> dict[int, Hole]:
     found: dict[int, Hole] = {}
     columns = [rows[name] for name in ("dataset", "method", "seed", "there")]
     finite = [rows[name].notna() for name in ("first", "second")]
-    for cell, dataset, method, seed, there, was, is_now in zip(place_of(rows), *columns, *finite, strict=True):
-        hole = lacking.get((dataset, method, seed)) or _no_value(seed, there=there, was=was, is_now=is_now)
+    for cell, dataset, method, seed, there, was, is_now in zip(
+        place_of(rows), *columns, *finite, strict=True
+    ):
+        hole = lacking.get((dataset, method, seed)) or _no_value(
+            seed, there=there, was=was, is_now=is_now
+        )
         if hole and (cell not in found or _gravity(hole) < _gravity(found[cell])):
             found[cell] = hole
     return found
@@ -44,16 +48,23 @@ def _gravity(hole: Hole) -> int:
 
 def _lacking(baseline: Side, now: Side) -> dict[RunKey, Hole]:
     """Return what is wrong with whole runs."""
-    done = {key[:2] for key, run in now.runs.items() if key in baseline.runs and run.status not in TO_DO}
+    done = {
+        key[:2] for key, run in now.runs.items() if key in baseline.runs and run.status not in TO_DO
+    }
     found = {}
     for key in baseline.runs:
         run = now.runs.get(key)
         if run and run.status not in ("ok", *TO_DO):
-            found[key] = Hole("regressed", f"seed {key[2]} {run.status}" + (f": {run.reason}" if run.reason else ""))
+            found[key] = Hole(
+                "regressed",
+                f"seed {key[2]} {run.status}" + (f": {run.reason}" if run.reason else ""),
+            )
         elif key[:2] not in done:
             found[key] = Hole("missing", "no run of this method on this dataset")
         elif run is None or run.status in TO_DO:
-            found[key] = Hole("inconclusive", f"fewer seeds than in the baseline: seed {key[2]} was not run")
+            found[key] = Hole(
+                "inconclusive", f"fewer seeds than in the baseline: seed {key[2]} was not run"
+            )
     return found
 
 
@@ -63,7 +74,11 @@ def _no_value(seed: int, *, there: bool, was: bool, is_now: bool) -> Hole | None
         return Hole("missing", f"no such score at seed {seed}")
     if not is_now:
         return Hole("regressed", f"no finite value at seed {seed}")
-    return None if was else Hole("inconclusive", f"the baseline has no finite value at seed {seed}: make it anew")
+    return (
+        None
+        if was
+        else Hole("inconclusive", f"the baseline has no finite value at seed {seed}: make it anew")
+    )
 
 
 def to_run(baseline: Side, now: Side) -> list[str]:

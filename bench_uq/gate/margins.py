@@ -103,13 +103,17 @@ def _number(path: Path, name: str, metric: str, value: Any) -> float:
     if name == "margins" and value is False:
         return math.inf
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        allowed = "a finite number of at least 0, or false" if name == "margins" else "a finite number"
+        allowed = (
+            "a finite number of at least 0, or false" if name == "margins" else "a finite number"
+        )
         raise UsageError(f"{name}.{metric} in {path.name} must be {allowed}, not {value!r}")
     if name == "margins" and value < 0:
         raise UsageError(f"margins.{metric} in {path.name} must be at least 0, not {value}")
     if name == "floors" and known[metric] == "none":
         better = [metric for metric, direction in known.items() if direction != "none"]
-        raise UsageError(f"{metric} in {path.name} has no floor: neither way is better (known: {', '.join(better)})")
+        raise UsageError(
+            f"{metric} in {path.name} has no floor: neither way is better (known: {', '.join(better)})"
+        )
     return float(value)
 
 

@@ -27,7 +27,10 @@ def paired(first: Side, second: Side, how: Literal["left", "outer"] = "left") ->
     Columns: those of CELL, seed, ``first``, ``second``, ``there`` (whether both sides have the score, finite or not),
     ``examples`` (the fewest of both sides).
     """
-    sides = [side.scores.rename(columns={"value": name}) for side, name in ((first, "first"), (second, "second"))]
+    sides = [
+        side.scores.rename(columns={"value": name})
+        for side, name in ((first, "first"), (second, "second"))
+    ]
     rows = sides[0].merge(sides[1], on=[*CELL, "seed"], how=how, indicator="there")
     rows["there"] = rows["there"] == "both"
     for name in ("first", "second"):
@@ -50,7 +53,11 @@ def place_of(rows: pd.DataFrame) -> np.ndarray:
 
 def real_targets(*sides: Side) -> set[str]:
     """Return the datasets whose targets are real numbers."""
-    return {name for side in sides for name in side.scores.loc[side.scores["metric"] == "rmse", "dataset"].unique()}
+    return {
+        name
+        for side in sides
+        for name in side.scores.loc[side.scores["metric"] == "rmse", "dataset"].unique()
+    }
 
 
 def summed(rows: pd.DataFrame, real: set[str]) -> pd.DataFrame:
@@ -60,10 +67,15 @@ def summed(rows: pd.DataFrame, real: set[str]) -> pd.DataFrame:
     last digit at every seed), ``change`` and ``variance``: mean and variance over seeds of second - first on the scale.
     """
     number = place_of(rows)
-    cells = rows.iloc[np.unique(number, return_index=True)[1]][[*CELL, "margin"]].reset_index(drop=True)
+    cells = rows.iloc[np.unique(number, return_index=True)[1]][[*CELL, "margin"]].reset_index(
+        drop=True
+    )
     named = zip(cells["metric"], cells["dataset"], strict=True)
     cells["scale"] = [scale_of(metric, real_targets=dataset in real) for metric, dataset in named]
-    cells["margin"] = [SCALES[scale].margin(told) for scale, told in zip(cells["scale"], cells["margin"], strict=True)]
+    cells["margin"] = [
+        SCALES[scale].margin(told)
+        for scale, told in zip(cells["scale"], cells["margin"], strict=True)
+    ]
     values = {name: rows[name].to_numpy(float) for name in ("first", "second")}
     both = np.isfinite(values["first"]) & np.isfinite(values["second"])
     difference = _differences(rows, cells["scale"].to_numpy(str)[number])[both]
@@ -89,7 +101,9 @@ def _differences(rows: pd.DataFrame, scales: np.ndarray) -> np.ndarray:
     found = np.full(len(rows), np.nan)
     for name in np.unique(scales):
         own = scales == name
-        first, second, examples = (rows[column].to_numpy(float)[own] for column in ("first", "second", "examples"))
+        first, second, examples = (
+            rows[column].to_numpy(float)[own] for column in ("first", "second", "examples")
+        )
         found[own] = SCALES[name].of(second, examples) - SCALES[name].of(first, examples)
     return found
 
@@ -115,10 +129,18 @@ def _tested(cells: pd.DataFrame) -> pd.DataFrame:
     units = cells.groupby(["dataset", "method"], sort=False).ngroup().to_numpy()
     variance, freedom = np.empty(len(cells)), np.empty(len(cells))
     for alike in cells.groupby(["metric", "scale"], sort=False).indices.values():
-        variance[alike], freedom[alike] = moderated(own[alike], seeds[alike] - 1, units[alike], floor[alike])
+        variance[alike], freedom[alike] = moderated(
+            own[alike], seeds[alike] - 1, units[alike], floor[alike]
+        )
     error = np.sqrt(variance / seeds)
     half = stats.t.ppf(1 - ALPHA / 2, freedom) * error
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(change == 0, 0.0, change / error)
-    columns = {"t": t, "freedom": freedom, "error": error, "low": change - half, "high": change + half}
+    columns = {
+        "t": t,
+        "freedom": freedom,
+        "error": error,
+        "low": change - half,
+        "high": change + half,
+    }
     return pd.DataFrame(columns, index=cells.index)

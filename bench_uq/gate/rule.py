@@ -32,13 +32,17 @@ SUSPICION = 0.2
 CHANGED = "changed"
 
 
-def check(baseline: Side, now: Side, margins: Margins, own_budget: Collection[RunKey] = ()) -> Outcome:
+def check(
+    baseline: Side, now: Side, margins: Margins, own_budget: Collection[RunKey] = ()
+) -> Outcome:
     """Return the verdicts on all gated cells of a baseline, in the order of their names.
 
     ``own_budget`` holds the runs that were made with the suite's own settings: floors are of those alone.
     """
     rows = paired(baseline, now)
-    rows["margin"] = [margins.margin(*shown) for shown in zip(rows["condition"], rows["metric"], strict=True)]
+    rows["margin"] = [
+        margins.margin(*shown) for shown in zip(rows["condition"], rows["metric"], strict=True)
+    ]
     rows = rows[rows["margin"].notna()].reset_index(drop=True)
     if rows.empty:
         raise UsageError(f"{baseline.name} has no score that is gated")
@@ -56,7 +60,14 @@ def check(baseline: Side, now: Side, margins: Margins, own_budget: Collection[Ru
         floor = margins.floor(row["condition"], row["metric"]) if pair in own else None
         verdict, rule = _verdict(row, lacking.get(place), floor, same=pair in same)
         told = verdict == "inconclusive" and row["judged"]
-        found.append(as_cell(row, verdict, rule, _detectable(row, int(cells["judged"].sum())) if told else math.nan))
+        found.append(
+            as_cell(
+                row,
+                verdict,
+                rule,
+                _detectable(row, int(cells["judged"].sum())) if told else math.nan,
+            )
+        )
     remarks = _remarks(baseline, now)
     if any(cell.verdict == "regressed" and cell.rule.startswith(CHANGED) for cell in found):
         remarks.append(
@@ -102,7 +113,10 @@ def _verdict(row: Row, hole: Hole | None, floor: float | None, *, same: bool) ->
     if hole and hole.verdict in FATAL:
         return hole.verdict, hole.rule
     if floor is not None and _beyond(row, floor):
-        return "regressed", f"{'below' if find(row['metric']).direction == 'higher' else 'above'} the floor {floor:g}"
+        return (
+            "regressed",
+            f"{'below' if find(row['metric']).direction == 'higher' else 'above'} the floor {floor:g}",
+        )
     verdict, rule = _by_numbers(row)
     if hole and verdict not in FATAL:
         return hole.verdict, hole.rule
@@ -113,7 +127,11 @@ def _verdict(row: Row, hole: Hole | None, floor: float | None, *, same: bool) ->
 
 def _beyond(row: Row, floor: float) -> bool:
     """Tell whether the mean is worse than a floor."""
-    return bool(row["second"] < floor if find(row["metric"]).direction == "higher" else row["second"] > floor)
+    return bool(
+        row["second"] < floor
+        if find(row["metric"]).direction == "higher"
+        else row["second"] > floor
+    )
 
 
 def _by_numbers(row: Row) -> tuple[str, str]:
@@ -126,9 +144,15 @@ def _by_numbers(row: Row) -> tuple[str, str]:
     if row["judged"] and worse > row["margin"] and row["p"] <= ALPHA:
         return "regressed", f"{what} by more than its margin, p {as_read(row['p'])}"
     if worse > row["margin"] and not row["judged"]:
-        return "inconclusive", f"{what} by more than its margin on {row['seeds']} seeds; at least {FEWEST} tell"
+        return (
+            "inconclusive",
+            f"{what} by more than its margin on {row['seeds']} seeds; at least {FEWEST} tell",
+        )
     if worse > row["margin"] and row["p"] <= SUSPICION:
-        return "inconclusive", f"{what} by more than its margin, p {as_read(row['p'])}: more seeds would tell"
+        return (
+            "inconclusive",
+            f"{what} by more than its margin, p {as_read(row['p'])}: more seeds would tell",
+        )
     if worse > row["margin"]:
         return "pass", f"{what} by more than its margin, as noise does: p {as_read(row['p'])}"
     if row["judged"] and -change > row["margin"] and row["p_better"] <= ALPHA:
@@ -139,7 +163,9 @@ def _by_numbers(row: Row) -> tuple[str, str]:
 def _detectable(row: Row, comparisons: int) -> float:
     """Return the change that the seeds of a judged cell would find among so many comparisons, on its scale."""
     spread, sides = row["error"] * math.sqrt(row["seeds"]), 2 if row["two_sided"] else 1
-    return detectable_difference(spread, row["seeds"], comparisons, freedom=row["freedom"], sides=sides)
+    return detectable_difference(
+        spread, row["seeds"], comparisons, freedom=row["freedom"], sides=sides
+    )
 
 
 def _remarks(baseline: Side, now: Side) -> list[str]:
@@ -150,8 +176,12 @@ def _remarks(baseline: Side, now: Side) -> list[str]:
         for name, was in run.settings.items() if twin else ():
             is_now = twin.settings.get(name) if twin else None
             if None not in (was, is_now) and was != is_now:
-                differing.setdefault(f"{name}: {was} in the baseline, {is_now} now", set()).add(key[1])
-    remarks = [f"{how} ({', '.join(sorted(methods))})" for how, methods in sorted(differing.items())]
+                differing.setdefault(f"{name}: {was} in the baseline, {is_now} now", set()).add(
+                    key[1]
+                )
+    remarks = [
+        f"{how} ({', '.join(sorted(methods))})" for how, methods in sorted(differing.items())
+    ]
     new = sorted({key[:2] for key in now.runs} - {key[:2] for key in baseline.runs})
     named = ", ".join(f"{method} on {dataset}" for dataset, method in new)
     return [*remarks, f"not in the baseline, hence not checked: {named}"] if new else remarks

@@ -51,7 +51,11 @@ def _plain(values: np.ndarray, _examples: np.ndarray) -> np.ndarray:
 
 
 #: Shares of which more is better by their odds, what has no natural zero plainly, all else by its log.
-SCALES = {"odds": Scale(_odds, "odds of an error"), "log": Scale(_log, "score"), "plain": Scale(_plain, None)}
+SCALES = {
+    "odds": Scale(_odds, "odds of an error"),
+    "log": Scale(_log, "score"),
+    "plain": Scale(_plain, None),
+}
 
 
 def scale_of(metric: str, *, real_targets: bool) -> str:

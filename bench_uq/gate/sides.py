@@ -101,17 +101,26 @@ def read_folder(folder: Path) -> Side:
 def read_baseline(path: Path) -> Side:
     """Return what a baseline holds; without the file beside it nothing is known of environments and settings."""
     scores = _scores(derived.table(path, "scores.csv"))
-    keys = scores[["dataset", "method", "seed", "run"]].drop_duplicates().itertuples(index=False, name=None)
+    keys = (
+        scores[["dataset", "method", "seed", "run"]]
+        .drop_duplicates()
+        .itertuples(index=False, name=None)
+    )
     facts = _facts(beside(path))
     if facts.get("sha256") not in (None, store.sha256(path)):
-        raise derived.damaged(path, ValueError(f"its checksum is not that in {beside(path).name}"), "baseline")
+        raise derived.damaged(
+            path, ValueError(f"its checksum is not that in {beside(path).name}"), "baseline"
+        )
     known: dict[str, dict[str, Any]] = facts.get("runs", {})
     runs = {}
     for dataset, method, seed, name in keys:
         of = known.get(name, {})
         settings = {key: of.get(key) for key in SETTINGS}
         runs[dataset, method, seed] = Run(
-            name, environment=of.get("environment", ""), settings=settings, command=of.get("command", "")
+            name,
+            environment=of.get("environment", ""),
+            settings=settings,
+            command=of.get("command", ""),
         )
     environments = {one["id"]: one for one in facts.get("environments", [])}
     return Side(str(path), scores.drop(columns="run"), runs, environments)
@@ -127,7 +136,10 @@ def _facts(path: Path) -> dict[str, Any]:
     try:
         facts = store.parsed(path.read_bytes())
         runs, environments = facts["runs"], facts["environments"]
-        if not all(isinstance(one, dict) and isinstance(one.get("environment", ""), str) for one in runs.values()):
+        if not all(
+            isinstance(one, dict) and isinstance(one.get("environment", ""), str)
+            for one in runs.values()
+        ):
             raise ValueError("a run is no table")
         if not all(isinstance(one["id"], str) for one in environments):
             raise ValueError("an environment has no id")
@@ -140,7 +152,9 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def _scores(frame: pd.DataFrame) -> pd.DataFrame:
     """Return scores with names as plain text, so that those of two files can be laid side by side."""
-    return frame.astype(dict.fromkeys(["dataset", "method", "condition", "metric", "run"], "object"))
+    return frame.astype(
+        dict.fromkeys(["dataset", "method", "condition", "metric", "run"], "object")
+    )
 
 
 def _setting(value: Any) -> Any:

@@ -30,7 +30,9 @@ def moderated(
     return np.maximum(drawn, floor), np.minimum(borrowed + freedom, float(sum(most.values())))
 
 
-def _common_law(variances: np.ndarray, freedom: np.ndarray, spread: np.ndarray) -> tuple[float, float]:
+def _common_law(
+    variances: np.ndarray, freedom: np.ndarray, spread: np.ndarray
+) -> tuple[float, float]:
     """Return degrees of freedom and scale of the law behind variances that are ``spread`` (Smyth 2004, section 6.2).
 
     Infinitely many degrees where they differ by no more than chance; none for fewer than three.
@@ -49,4 +51,6 @@ def _common_law(variances: np.ndarray, freedom: np.ndarray, spread: np.ndarray) 
 def _trigamma_inverse(value: float) -> float:
     """Return where the trigamma function, which falls from infinity to 0, has a value."""
     low, high = 0.1 / (value + 1), 10 / value + 10
-    return float(optimize.brentq(lambda place: float(special.polygamma(1, place)) - value, low, high))
+    return float(
+        optimize.brentq(lambda place: float(special.polygamma(1, place)) - value, low, high)
+    )

@@ -24,7 +24,11 @@ def curves(predictions: Predictions, clean: Predictions | None = None) -> list[C
         return bands(predictions)
     found = [entropy_histogram(predictions), entropy_ecdf(predictions)]
     if "targets" in predictions:
-        found += [*reliability(predictions), risk_coverage(predictions), accuracy_confidence(predictions)]
+        found += [
+            *reliability(predictions),
+            risk_coverage(predictions),
+            accuracy_confidence(predictions),
+        ]
     return found
 
 
@@ -39,7 +43,11 @@ def entropy_ecdf(predictions: Predictions) -> Curve:
     """Return the share of examples of at most x nats of predictive entropy, at 101 points between 0 and log C."""
     entropy, highest = _bounded_entropy(predictions)
     grid = np.linspace(0, highest, 101)
-    return "entropy_ecdf", grid, np.searchsorted(np.sort(entropy), grid, side="right") / len(entropy)
+    return (
+        "entropy_ecdf",
+        grid,
+        np.searchsorted(np.sort(entropy), grid, side="right") / len(entropy),
+    )
 
 
 def reliability(predictions: Predictions) -> list[Curve]:
@@ -96,15 +104,23 @@ def bands(predictions: Predictions) -> list[Curve]:
     x, first = np.unique(predictions["inputs"][:, 0].astype(np.float64), return_index=True)
     chosen = np.linspace(0, len(x) - 1, min(len(x), PLACES)).round().astype(int)
     x, first = x[chosen], first[chosen]
-    total, aleatoric = (predictions[name][first].astype(np.float64) for name in ("variance", "draw_variance"))
+    total, aleatoric = (
+        predictions[name][first].astype(np.float64) for name in ("variance", "draw_variance")
+    )
     epistemic = total - aleatoric
-    epistemic[epistemic <= 2 * np.finfo(np.float32).eps * total] = 0.0  # what float32 cannot tell from zero
+    epistemic[epistemic <= 2 * np.finfo(np.float32).eps * total] = (
+        0.0  # what float32 cannot tell from zero
+    )
     found = [
         ("regression_mean", x, predictions["mean"][first]),
         ("regression_std", x, np.sqrt(total)),
         ("regression_epistemic_std", x, np.sqrt(epistemic)),
     ]
-    return [*found, ("regression_target", x, predictions["targets"][first])] if "targets" in predictions else found
+    return (
+        [*found, ("regression_target", x, predictions["targets"][first])]
+        if "targets" in predictions
+        else found
+    )
 
 
 def _bounded_entropy(predictions: Predictions) -> tuple[np.ndarray, float]:

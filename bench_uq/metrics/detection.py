@@ -49,7 +49,9 @@ def operating(positive: np.ndarray, negative: np.ndarray) -> Operating:
     from sklearn.metrics import roc_curve
 
     labels = np.repeat([1, 0], [len(positive), len(negative)])
-    false, true, _ = roc_curve(labels, np.concatenate([positive, negative]), drop_intermediate=False)
+    false, true, _ = roc_curve(
+        labels, np.concatenate([positive, negative]), drop_intermediate=False
+    )
     return Operating(np.rint(true * len(positive)), np.rint(false * len(negative)))
 
 
@@ -72,7 +74,9 @@ def fpr95(points: Operating) -> float:
     return float(points.false[np.searchsorted(points.true, needed)] / points.false[-1])
 
 
-def _against_clean(summary: _Summary, score: _Score, predictions: Predictions, clean: Predictions | None) -> float:
+def _against_clean(
+    summary: _Summary, score: _Score, predictions: Predictions, clean: Predictions | None
+) -> float:
     """Return the summary of the scores of these predictions (positive) against the clean ones (negative)."""
     if clean is None:
         raise ValueError(f"{summary.id}_{score.id} needs clean predictions to compare with")
@@ -101,7 +105,12 @@ def _doubt(predictions: Predictions) -> np.ndarray:
 
 _SCORES = (
     _Score("entropy", per_example.entropy, "predictive entropy", ("probs",)),
-    _Score("epistemic", per_example.epistemic, "mutual information of label and draw", ("probs", "draw_entropy")),
+    _Score(
+        "epistemic",
+        per_example.epistemic,
+        "mutual information of label and draw",
+        ("probs", "draw_entropy"),
+    ),
     _Score("confidence", _doubt, "1 - max_k p(k|x)", ("probs",)),
 )
 

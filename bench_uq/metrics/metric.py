@@ -10,7 +10,11 @@ from bench_uq.contracts import Predictions
 
 Direction = Literal["lower", "higher", "none"]
 
-_DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "none": "neither way is better"}
+_DIRECTIONS = {
+    "lower": "lower is better",
+    "higher": "higher is better",
+    "none": "neither way is better",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +53,13 @@ def card(metric: Metric) -> str:
         "bins": metric.bins,
         "positive": metric.positive,
         "direction": _DIRECTIONS[metric.direction],
-        "needs": ", ".join(metric.needs) + (" (and of the clean data)" if metric.against_clean else ""),
+        "needs": ", ".join(metric.needs)
+        + (" (and of the clean data)" if metric.against_clean else ""),
         "reference": metric.reference,
     }
     return "\n".join(
-        [f"{metric.id}: {metric.title}", *(f"  {label:<9}  {text}" for label, text in lines.items() if text)]
+        [
+            f"{metric.id}: {metric.title}",
+            *(f"  {label:<9}  {text}" for label, text in lines.items() if text),
+        ]
     )

@@ -12,12 +12,18 @@ from bench_uq.metrics.detection import auroc, operating
 from bench_uq.metrics.metric import Metric
 
 
-def entropy_where(right: bool, predictions: Predictions, _clean: Predictions | None = None) -> float:
+def entropy_where(
+    right: bool, predictions: Predictions, _clean: Predictions | None = None
+) -> float:
     """Return the mean predictive entropy of the right or of the wrong predictions; NaN where there are none."""
     correct = per_example.correct(predictions)
     chosen = correct if right else 1 - correct
     count = chosen.sum()
-    return float((chosen * per_example.entropy(predictions)).sum() / count) if count != 0 else float("nan")
+    return (
+        float((chosen * per_example.entropy(predictions)).sum() / count)
+        if count != 0
+        else float("nan")
+    )
 
 
 def auroc_errors(predictions: Predictions, _clean: Predictions | None = None) -> float:

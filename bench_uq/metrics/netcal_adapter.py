@@ -48,7 +48,9 @@ def equal_mass_error(confidence: np.ndarray, hits: np.ndarray, bins: int) -> flo
     edges = np.unique([0.0, *quantiles[1:-1], 1.0])
     with contextlib.redirect_stdout(io.StringIO()):
         measure = _measures().ECE(bins)
-        means, counts, _, _ = measure.binning([edges], samples[:, None], hits, samples, np.zeros_like(samples))
+        means, counts, _, _ = measure.binning(
+            [edges], samples[:, None], hits, samples, np.zeros_like(samples)
+        )
         return float(measure.process("ece", *means, num_samples_hist=counts)[0])
 
 

@@ -21,7 +21,9 @@ def once(compute: Callable[[Predictions], T]) -> Callable[[Predictions], T]:
 
     @wraps(compute)
     def kept(predictions: Predictions) -> T:
-        known: dict[Any, T] = vars(predictions).setdefault("_known", {})  # frozen, but its arrays do not change
+        known: dict[Any, T] = vars(predictions).setdefault(
+            "_known", {}
+        )  # frozen, but its arrays do not change
         if compute not in known:
             found = compute(predictions)
             for array in found if isinstance(found, tuple) else (found,):

@@ -37,7 +37,9 @@ def mpiw(predictions: Predictions, _clean: Predictions | None = None) -> float:
     return float((quantiles[:, HIGH].astype(np.float64) - quantiles[:, LOW]).mean())
 
 
-def quantile_calibration_error(predictions: Predictions, _clean: Predictions | None = None) -> float:
+def quantile_calibration_error(
+    predictions: Predictions, _clean: Predictions | None = None
+) -> float:
     """Return the mean gap between a level and the share of targets at or below its quantile (Kuleshov 2018)."""
     observed = _not_negative(_excess(predictions)).mean(axis=0)
     return float(np.abs(observed - QUANTILE_LEVELS).mean())

@@ -58,7 +58,9 @@ def augrc(predictions: Predictions, _clean: Predictions | None = None) -> float:
     return float((errors.sum() - errors[-1] / 2) / len(errors) ** 2)
 
 
-def coverage_at_risk(percent: int, predictions: Predictions, _clean: Predictions | None = None) -> float:
+def coverage_at_risk(
+    percent: int, predictions: Predictions, _clean: Predictions | None = None
+) -> float:
     """Return the largest share that a threshold of confidence accepts with at most that error rate, 0 if none does.
 
     Unlike SGR (Geifman & El-Yaniv 2017, algorithm 1) it bounds the error rate of these examples alone.
@@ -71,7 +73,9 @@ def coverage_at_risk(percent: int, predictions: Predictions, _clean: Predictions
     return float(accepted[100 * errors <= percent * accepted].max(initial=0) / accepted[-1])
 
 
-def accuracy_kept(percent: int, predictions: Predictions, _clean: Predictions | None = None) -> float:
+def accuracy_kept(
+    percent: int, predictions: Predictions, _clean: Predictions | None = None
+) -> float:
     """Return the accuracy of that share of the examples, those of the lowest predictive entropy.
 
     A share that is no whole number of examples takes the last one in part.

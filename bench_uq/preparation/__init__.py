@@ -17,7 +17,16 @@ from bench_uq.folders import followed, unlinked
 from bench_uq.plugins import Spec
 from bench_uq.preparation.archive import unpack
 from bench_uq.preparation.download import Failed, fetch, right, sync
-from bench_uq.preparation.inventory import held, partial, readings, reason, right_as, state, target, where
+from bench_uq.preparation.inventory import (
+    held,
+    partial,
+    readings,
+    reason,
+    right_as,
+    state,
+    target,
+    where,
+)
 
 Say = Callable[[str], None]  # what prints a line on a dataset
 
@@ -163,7 +172,11 @@ def obtain(download: Download, root: Path, mirror: str, say: Say) -> None:
 
 def addresses(download: Download, mirror: str) -> Sequence[str]:
     """Return where a download is fetched from: its own addresses, or the mirror alone."""
-    return (f"{mirror.rstrip('/')}/{quote(PurePosixPath(download.path).name)}",) if mirror else download.urls
+    return (
+        (f"{mirror.rstrip('/')}/{quote(PurePosixPath(download.path).name)}",)
+        if mirror
+        else download.urls
+    )
 
 
 def megabytes(path: Path) -> str:

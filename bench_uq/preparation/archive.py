@@ -67,7 +67,11 @@ class Rationed(io.RawIOBase):
 def unpacked(archive: Path) -> bool:
     """Return whether every file of an archive is there with its size."""
     with readable(archive) as tar:
-        files = [(archive.parent / member.name, member.size) for member in members(tar) if member.isfile()]
+        files = [
+            (archive.parent / member.name, member.size)
+            for member in members(tar)
+            if member.isfile()
+        ]
     return all(path.is_file() and size(path) == length for path, length in files)
 
 

@@ -22,7 +22,11 @@ from bench_uq.compressed import Bomb, limit
 from bench_uq.contracts import Download
 
 TIMEOUT = 30.0  # seconds without a byte
-WAITS = (0.5, 2.0, 5.0)  # seconds before a cut connection is taken up again, until as many tries brought nothing
+WAITS = (
+    0.5,
+    2.0,
+    5.0,
+)  # seconds before a cut connection is taken up again, until as many tries brought nothing
 CHUNK = 1 << 18
 
 #: Unlike urllib's own, it opens nothing but http and https, also where a server redirects elsewhere.
@@ -133,7 +137,15 @@ def copy(reply: Any, part: Path) -> None:
     length = reply.headers.get("Content-Length", "")
     total = offset + int(length) if length.isdecimal() else None
     # disable=None shows the bar on a terminal alone
-    bar = tqdm(desc=part.stem, initial=offset, total=total, unit="B", unit_scale=True, disable=None, leave=False)
+    bar = tqdm(
+        desc=part.stem,
+        initial=offset,
+        total=total,
+        unit="B",
+        unit_scale=True,
+        disable=None,
+        leave=False,
+    )
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab" if offset else "wb") as file, bar:
         while chunk := received(reply):
@@ -172,7 +184,9 @@ def right(file: Path, download: Download) -> bool:
 def checksums(file: Path, download: Download) -> str:
     """Return the checksum of a file beside the one that it should have."""
     if download.sha256:
-        return f"sha256 {content_sha256(file, download) or 'of a damaged .gz'}, not {download.sha256}"
+        return (
+            f"sha256 {content_sha256(file, download) or 'of a damaged .gz'}, not {download.sha256}"
+        )
     return f"md5 {hashed(file, 'md5')}, not {download.md5}"
 
 

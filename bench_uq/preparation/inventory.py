@@ -57,12 +57,19 @@ def state(name: str, dataset: Dataset, root: Path) -> State:
         return State(name, "ready", where(dataset, root))
     downloads = dataset.downloads()
     if downloads:
-        if all(any(path.is_file() for path in readings(one, root)) and not one.unpack for one in downloads):
+        if all(
+            any(path.is_file() for path in readings(one, root)) and not one.unpack
+            for one in downloads
+        ):
             return State(name, "ready", f"in {common(target(one, root) for one in downloads)}")
         begun = any(size(partial(target(one, root))) for one in downloads)
         goal = common(target(one, root) for one in downloads)
-        return State(name, "begun" if begun else "missing", f"bench-uq prepare {name} fetches it into {goal}")
-    return State(name, "missing", f"put {enumerated(lacking)} into {common(lacking)}" if lacking else told)
+        return State(
+            name, "begun" if begun else "missing", f"bench-uq prepare {name} fetches it into {goal}"
+        )
+    return State(
+        name, "missing", f"put {enumerated(lacking)} into {common(lacking)}" if lacking else told
+    )
 
 
 def held(download: Download, root: Path) -> bool:
@@ -90,7 +97,9 @@ def target(download: Download, root: Path) -> Path:
     """Return where a download belongs, refusing what lies outside the root of the data."""
     path = PurePosixPath(download.path)
     if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in download.path:
-        raise UsageError(f"a download must lie below the root of the data, {download.path!r} does not")
+        raise UsageError(
+            f"a download must lie below the root of the data, {download.path!r} does not"
+        )
     return root / path
 
 
@@ -102,7 +111,11 @@ def partial(path: Path) -> Path:
 def where(dataset: Dataset, root: Path) -> str:
     """Return where the examples of a dataset lie."""
     files = dataset.files(root)
-    return "from installed packages" if files is not None and not files else f"in {common(files or [root / 'any'])}"
+    return (
+        "from installed packages"
+        if files is not None and not files
+        else f"in {common(files or [root / 'any'])}"
+    )
 
 
 def common(paths: Iterable[Path]) -> Path:

@@ -20,7 +20,9 @@ FIGURES = ("pdf", "png", "svg")
 FORMATS = ("latex", "markdown", "html", *FIGURES)
 #: The file that lists the others, and what their names look like.
 LIST = "files.txt"
-OURS = re.compile(r"index\.html|summary\.md|tables/[a-z0-9][a-z0-9.-]*\.tex|figures/[a-z0-9][a-z0-9.-]*\.(pdf|png|svg)")
+OURS = re.compile(
+    r"index\.html|summary\.md|tables/[a-z0-9][a-z0-9.-]*\.tex|figures/[a-z0-9][a-z0-9.-]*\.(pdf|png|svg)"
+)
 
 
 def write(
@@ -45,18 +47,24 @@ def write(
     for name in formats:
         if name not in FORMATS:
             raise unknown("format", name, FORMATS)
-    results = replace(select(read(suite), methods=methods, datasets=datasets, metrics=metrics), title=title)
+    results = replace(
+        select(read(suite), methods=methods, datasets=datasets, metrics=metrics), title=title
+    )
     files = contents(results, formats)
     try:
         before = _listed(target)
         stale = {name for name in before - files.keys() if _format(name) in formats}
-        files[LIST] = "".join(f"{name}\n" for name in sorted((before - stale) | files.keys())).encode()
+        files[LIST] = "".join(
+            f"{name}\n" for name in sorted((before - stale) | files.keys())
+        ).encode()
         for name, content in sorted(files.items()):
             write_bytes(target / name, content)
         for name in stale:
             (target / name).unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot write the report to {error.filename or target}: {error.strerror or error}") from None
+        raise UsageError(
+            f"cannot write the report to {error.filename or target}: {error.strerror or error}"
+        ) from None
     return [target / name for name in sorted(files)]
 
 
@@ -78,10 +86,16 @@ def contents(results: Results, formats: Collection[str] = FORMATS) -> dict[str, 
     """Return the files of a report by their path in it."""
     from bench_uq.report import figures, latex, markdown
 
-    drawn = figures.draw(results, [name for name in FIGURES if name in formats]) if {*FIGURES} & {*formats} else {}
+    drawn = (
+        figures.draw(results, [name for name in FIGURES if name in formats])
+        if {*FIGURES} & {*formats}
+        else {}
+    )
     files = {f"figures/{name}": image for (_, name), image in drawn.items()}
     if "latex" in formats:
-        files |= {f"tables/{name}": text.encode() for name, text in latex.fragments(results).items()}
+        files |= {
+            f"tables/{name}": text.encode() for name, text in latex.fragments(results).items()
+        }
     if "markdown" in formats:
         links = [(dataset, PurePosixPath("figures", name)) for dataset, name in drawn]
         files["summary.md"] = markdown.summary(results, links).encode()

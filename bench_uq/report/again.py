@@ -19,4 +19,12 @@ def report_command(results: Results) -> str:
     """Return the command that makes the report of these results again, narrowed as they are."""
     options = [(f"--{name}", ",".join(values)) for name, values in results.chosen.items() if values]
     options += [("--title", results.title)] if results.title else []
-    return shlex.join(["bench-uq", "report", "--suite", results.suite, *(part for pair in options for part in pair)])
+    return shlex.join(
+        [
+            "bench-uq",
+            "report",
+            "--suite",
+            results.suite,
+            *(part for pair in options for part in pair),
+        ]
+    )

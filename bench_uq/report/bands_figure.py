@@ -68,8 +68,13 @@ def _curves(results: Results, method: str, seed: int) -> dict[str, pd.Series]:
         "target": ("regression_target", ("clean", None)),
         "trained_on": ("regression_target", ("train", None)),
     }
-    tables = {part: curve_table(results, name, method, where) for part, (name, where) in places.items()}
-    return {part: table[seed].dropna() if seed in table else pd.Series(dtype=float) for part, table in tables.items()}
+    tables = {
+        part: curve_table(results, name, method, where) for part, (name, where) in places.items()
+    }
+    return {
+        part: table[seed].dropna() if seed in table else pd.Series(dtype=float)
+        for part, table in tables.items()
+    }
 
 
 def _panel(axes: Axes, curves: Mapping[str, pd.Series], look: Look) -> None:
@@ -77,7 +82,9 @@ def _panel(axes: Axes, curves: Mapping[str, pd.Series], look: Look) -> None:
     mean, std = curves["mean"], curves["std"].reindex(curves["mean"].index)
     x = mean.index.to_numpy(float)
     for times, alpha in _ALPHAS.items():
-        axes.fill_between(x, mean - times * std, mean + times * std, color=look.color, alpha=alpha, linewidth=0)
+        axes.fill_between(
+            x, mean - times * std, mean + times * std, color=look.color, alpha=alpha, linewidth=0
+        )
     axes.plot(x, mean, color=look.color)
     axes.plot(curves["target"].index, curves["target"], **_TEST)
     points = curves["trained_on"]
@@ -89,7 +96,9 @@ def _panel(axes: Axes, curves: Mapping[str, pd.Series], look: Look) -> None:
 
 def _limits(axes: Axes, curves: Mapping[str, Mapping[str, pd.Series]]) -> None:
     """Show all targets, and what of the bands lies near them, on the axes that all panels share."""
-    found = [own[part] for own in curves.values() for part in ("target", "trained_on") if len(own[part])]
+    found = [
+        own[part] for own in curves.values() for part in ("target", "trained_on") if len(own[part])
+    ]
     found = found or [own["mean"] for own in curves.values() if len(own["mean"])]
     low, high = min(values.min() for values in found), max(values.max() for values in found)
     room = _ROOM * (high - low) or 1.0

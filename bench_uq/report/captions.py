@@ -33,7 +33,10 @@ def wrap(name: str, width: int) -> list[str]:
     """Break a long name into lines: after a bracket or comma, else after another sign, else where the line is full."""
     lines, width = [], max(1, width)
     while len(name) > width:
-        cuts = [[place + 1 for place, sign in enumerate(name[:width]) if sign in signs] for signs in ("[,", "=-_/ ")]
+        cuts = [
+            [place + 1 for place, sign in enumerate(name[:width]) if sign in signs]
+            for signs in ("[,", "=-_/ ")
+        ]
         cut = next((max(places) for places in cuts if places and max(places) > width // 3), width)
         lines.append(name[:cut])
         name = name[cut:]
@@ -75,10 +78,13 @@ def notes(table: Table) -> list[str]:
         f"{several}(Nemenyi, 5 %).": table.compared and not table.dataset,
         "↑ higher is better.": "↑" in signs,
         "↓ lower is better.": "↓" in signs,
-        "ECE (calibrated): what a perfectly calibrated model would show for as many examples.": "ece" in metrics
+        "ECE (calibrated): what a perfectly calibrated model would show for as many examples.": "ece"
+        in metrics
         and "ece_if_calibrated" in metrics,
-        "AUROC: told from clean data by predictive entropy.": "auroc_entropy" in metrics and "entropy" not in under,
-        "80 % kept: the 20 % of the highest predictive entropy are refused.": "accuracy_kept_80" in metrics,
+        "AUROC: told from clean data by predictive entropy.": "auroc_entropy" in metrics
+        and "entropy" not in under,
+        "80 % kept: the 20 % of the highest predictive entropy are refused.": "accuracy_kept_80"
+        in metrics,
         "AUROC of errors: wrong predictions told from right ones by predictive entropy; chance is 0.5.": (
             "auroc_errors_entropy" in metrics
         ),
@@ -86,7 +92,9 @@ def notes(table: Table) -> list[str]:
         "1 – max p: of the mean probabilities.": "MI" in under,
         "Unseen data are the positive class.": "MI" in under,
         "k/p: k of p planned seeds finished.": not all(row.seeds.complete for row in table.rows),
-        "(n=k): k of the finished seeds have this value.": any(cell.values is not None for cell in cells),
+        "(n=k): k of the finished seeds have this value.": any(
+            cell.values is not None for cell in cells
+        ),
         "–: no value.": not all(cell.mean for cell in cells),
         f"† Not converged: {loose}.": bool(loose),
         f"Trained elsewhere, convergence unknown: {', '.join(unknown)}.": bool(unknown),
@@ -97,9 +105,16 @@ def notes(table: Table) -> list[str]:
 def parted(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
     """Return captions of tables that stand together, and the sentences that all of them share, to be said once."""
     said = [[*notes(table), *table.remarks] for table in tables]
-    shared = [sentence for sentence in said[0] if all(sentence in one for one in said)] if said else []
+    shared = (
+        [sentence for sentence in said[0] if all(sentence in one for one in said)] if said else []
+    )
     captions = [
-        " ".join([f"{_subject(table)}; {_seeds(table)}.", *(one for one in sentences if one not in shared)])
+        " ".join(
+            [
+                f"{_subject(table)}; {_seeds(table)}.",
+                *(one for one in sentences if one not in shared),
+            ]
+        )
         for table, sentences in zip(tables, said, strict=True)
     ]
     return captions, shared
@@ -107,7 +122,11 @@ def parted(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
 
 def _subject(table: Table) -> str:
     """Say what a table is of."""
-    return f"{table.dataset}: {table.subject}" if table.dataset else table.subject[:1].upper() + table.subject[1:]
+    return (
+        f"{table.dataset}: {table.subject}"
+        if table.dataset
+        else table.subject[:1].upper() + table.subject[1:]
+    )
 
 
 def _seeds(table: Table) -> str:
@@ -121,5 +140,7 @@ def unconverged(rows: tuple[Row, ...]) -> str:
     """Say of how many seeds that is, where it is not of all; empty without a method that had not converged."""
     loose = [row for row in rows if row.seeds.unconverged]
     some = [row for row in loose if row.seeds.unconverged < row.seeds.finished]
-    counts = ", ".join(f"{row.method}: {row.seeds.unconverged} of {row.seeds.finished} seeds" for row in some)
+    counts = ", ".join(
+        f"{row.method}: {row.seeds.unconverged} of {row.seeds.finished} seeds" for row in some
+    )
     return ("no ordering is claimed" + (f" ({counts})" if counts else "")) if loose else ""

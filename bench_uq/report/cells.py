@@ -114,7 +114,12 @@ def cell(summary: Summary | None, finished: int, digits: int, *, best: bool = Fa
         return Cell()
     varied = math.isfinite(summary.sd) and (summary.sd > 0 or digits > 0)
     spread = fixed(summary.sd, digits) if varied else ""
-    return Cell(fixed(summary.mean, digits), spread, None if summary.seeds == finished else summary.seeds, best)
+    return Cell(
+        fixed(summary.mean, digits),
+        spread,
+        None if summary.seeds == finished else summary.seeds,
+        best,
+    )
 
 
 def decimals(summaries: Iterable[Summary]) -> int:
@@ -125,7 +130,11 @@ def decimals(summaries: Iterable[Summary]) -> int:
     that mean is tiny.
     """
     summaries = list(summaries)
-    means = [abs(summary.mean) for summary in summaries if math.isfinite(summary.mean) and summary.mean != 0]
+    means = [
+        abs(summary.mean)
+        for summary in summaries
+        if math.isfinite(summary.mean) and summary.mean != 0
+    ]
     spreads = [summary.sd for summary in summaries if math.isfinite(summary.sd) and summary.sd > 0]
     size = math.floor(math.log10(max(means))) if means else 0
     wanted = 3 - max(size, 0)

@@ -34,15 +34,25 @@ def draw(
     if not drawn:
         return None
     found = {
-        (method, where): mean_curve(results, curve, method, where) for method in results.methods for where in drawn
+        (method, where): mean_curve(results, curve, method, where)
+        for method in results.methods
+        for where in drawn
     }
     seeds = {name: panels.fewest(found[name, where] for where in drawn) for name in results.methods}
-    handles = [*panels.method_handles(results, seeds, looks), *panels.left_out(len(conditions) - len(drawn))]
+    handles = [
+        *panels.method_handles(results, seeds, looks),
+        *panels.left_out(len(conditions) - len(drawn)),
+    ]
     figure, grid = _panels(drawn, handles, names, common=common)
     for axes, where in zip(grid, drawn, strict=True):
         for place, method in enumerate(results.methods):
             own = found[method, where]
-            axes.plot(own.x, own.y, markevery=panels.every(len(own.x), place), **panels.line(looks[method]))
+            axes.plot(
+                own.x,
+                own.y,
+                markevery=panels.every(len(own.x), place),
+                **panels.line(looks[method]),
+            )
         finish(axes)
         tidy(axes)
     return figure

@@ -33,7 +33,10 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     scores = [score for score in _SCORES if any((cost, score) in found for cost in priced)]
     if not priced:
         return None
-    seeds = {name: _fewest(own[name] for own in found.values() if name in own) for name in results.methods}
+    seeds = {
+        name: _fewest(own[name] for own in found.values() if name in own)
+        for name in results.methods
+    }
     width = COLUMN if len(priced) == 1 and len(results.methods) <= 6 else PAGE
     ends = (one for own in found.values() for point in own.values() for one in point)
     spread = panels.range_handle("whiskers", ends)
@@ -41,7 +44,9 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     figure = panels.sheet(width, 1.8 * len(scores) + 0.4, handles)
     grid = figure.subplots(len(scores), len(priced), sharex="col", sharey="row", squeeze=False)
     places = {
-        (cost, score): grid[row, column] for column, cost in enumerate(priced) for row, score in enumerate(scores)
+        (cost, score): grid[row, column]
+        for column, cost in enumerate(priced)
+        for row, score in enumerate(scores)
     }
     for (cost, score), axes in places.items():
         _marks(axes, found.get((cost, score), {}), looks)
@@ -49,7 +54,9 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
         tidy(axes)
     for cost in priced:
         paid = [point[0] for score in scores for point in found.get((cost, score), {}).values()]
-        panels.logarithmic(places[cost, scores[-1]], [end for one in paid for end in (one.low, one.high)], of="x")
+        panels.logarithmic(
+            places[cost, scores[-1]], [end for one in paid for end in (one.low, one.high)], of="x"
+        )
     for (cost, score), axes in places.items():  # once all marks have set the limits
         _front(axes, found.get((cost, score), {}), comparable(results), directions()[score])
     return figure
@@ -71,7 +78,10 @@ def _points(results: Results) -> dict[tuple[str, str], dict[str, Point]]:
     for method in results.methods:
         for cost in _COSTS:
             for score in _SCORES:
-                point = paid.get((method, "cost", None, cost)), got.get((method, "clean", None, score))
+                point = (
+                    paid.get((method, "cost", None, cost)),
+                    got.get((method, "clean", None, score)),
+                )
                 if point[0] and point[1] and point[0].low > 0 and math.isfinite(point[1].mean):
                     found.setdefault((cost, score), {})[method] = point  # type: ignore[assignment]
     return found
@@ -83,7 +93,11 @@ def _marks(axes: Axes, points: Mapping[str, Point], looks: Mapping[str, Look]) -
         line = panels.line(looks[method])
         axes.hlines(score.mean, cost.low, cost.high, color=line["color"], linewidth=0.8)
         axes.vlines(cost.mean, score.low, score.high, color=line["color"], linewidth=0.8)
-        axes.plot(cost.mean, score.mean, **{**line, "linestyle": "none", "markersize": line["markersize"] + 1})
+        axes.plot(
+            cost.mean,
+            score.mean,
+            **{**line, "linestyle": "none", "markersize": line["markersize"] + 1},
+        )
 
 
 def _front(axes: Axes, points: Mapping[str, Point], ordered: Iterable[str], direction: str) -> None:
@@ -92,7 +106,11 @@ def _front(axes: Axes, points: Mapping[str, Point], ordered: Iterable[str], dire
     One method alone has no front: it would be a cross through its mark.
     """
     sign = -1 if direction == "higher" else 1
-    means = {name: (points[name][0].mean, sign * points[name][1].mean) for name in ordered if name in points}
+    means = {
+        name: (points[name][0].mean, sign * points[name][1].mean)
+        for name in ordered
+        if name in points
+    }
     if len(means) < 2:
         return
     kept = front(means)
@@ -104,7 +122,9 @@ def _front(axes: Axes, points: Mapping[str, Point], ordered: Iterable[str], dire
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def _method_handles(results: Results, seeds: Mapping[str, int], looks: Mapping[str, Look]) -> list[Artist]:
+def _method_handles(
+    results: Results, seeds: Mapping[str, int], looks: Mapping[str, Look]
+) -> list[Artist]:
     """Return the marks of the methods without their lines."""
     handles = panels.method_handles(results, seeds, looks)
     for handle in handles:
@@ -116,8 +136,14 @@ def _front_handle(results: Results) -> list[Artist]:
     """Return the entry of a legend for the front of the means, in which unconverged methods have no place."""
     ordered = comparable(results)
     if len(ordered) < 2:
-        return [Line2D([], [], linestyle="none", label=f"no front: {len(ordered) or 'none'} converged")]
-    name = "Pareto front of the means" if len(ordered) == len(results.methods) else "front of the converged means"
+        return [
+            Line2D([], [], linestyle="none", label=f"no front: {len(ordered) or 'none'} converged")
+        ]
+    name = (
+        "Pareto front of the means"
+        if len(ordered) == len(results.methods)
+        else "front of the converged means"
+    )
     return [Line2D([], [], **_FRONT, label=name)]
 
 

@@ -64,8 +64,13 @@ def _download(name: str, content: bytes, kind: str) -> Download:
 def written(name: str, frame: pd.DataFrame) -> str:
     """Write a derived file as scoring does, full digits and all; columns that older versions lack stay away."""
     later = LATER.get(name, "").split()
-    columns = [*COLUMNS[name].split(), *([] if all(_empty(frame[column]) for column in later) else later)]
-    return csv_text([columns, *zip(*(_texts(column, frame[column]) for column in columns), strict=True)])
+    columns = [
+        *COLUMNS[name].split(),
+        *([] if all(_empty(frame[column]) for column in later) else later),
+    ]
+    return csv_text(
+        [columns, *zip(*(_texts(column, frame[column]) for column in columns), strict=True)]
+    )
 
 
 def _empty(values: pd.Series) -> bool:

@@ -33,14 +33,17 @@ def histogram(results: Results, looks: Mapping[str, Look]) -> Figure | None:
         return None
     methods = results.methods
     curves = {
-        method: [mean_curve(results, "entropy_histogram", method, where) for where in conditions] for method in methods
+        method: [mean_curve(results, "entropy_histogram", method, where) for where in conditions]
+        for method in methods
     }
     rows, columns, width = panels.shape(len(methods))
     letters = int(width / columns * 13)
     titles = [panels.label(results, name, panels.fewest(curves[name]), letters) for name in methods]
     height = rows * (1.3 + 0.14 * panels.lines_of(titles)) + 0.3
     figure = panels.sheet(width, height, _condition_handles(results, conditions))
-    grid = panels.grid(figure, len(methods), columns, "entropy (nats)", "share of examples\n(square-root scale)")
+    grid = panels.grid(
+        figure, len(methods), columns, "entropy (nats)", "share of examples\n(square-root scale)"
+    )
     for axes, method, title in zip(grid, methods, titles, strict=True):
         axes.set_title(title, pad=10)
         _overlay(axes, curves[method], looks[method], highest)
@@ -58,7 +61,9 @@ def ecdf(results: Results, looks: Mapping[str, Look]) -> Figure | None:
         panels.mark(axes, highest, "ln C", vertical=True)
 
     names = ("entropy x (nats)", "share ≤ x")
-    return conditions_figure.draw(results, looks, curve="entropy_ecdf", names=names, finish=finish, common="xy")
+    return conditions_figure.draw(
+        results, looks, curve="entropy_ecdf", names=names, finish=finish, common="xy"
+    )
 
 
 def _overlay(axes: Axes, curves: list[Curve], look: Look, highest: float) -> None:
@@ -84,5 +89,11 @@ def _condition_handles(results: Results, conditions: list[Shown]) -> list[Artist
     """Return a sample of each condition, what a dagger means, and how many conditions are left out."""
     names = [panels.shown_title(where, 34, ", ") for where in conditions]
     handles: list[Artist] = [Patch(color="#999999", alpha=0.6, label=names[0])]
-    handles += [Line2D([], [], **line, label=name) for name, line in zip(names[1:], _LINES, strict=False)]
-    return [*handles, *panels.left_out(len(shown(results)) - len(conditions)), *panels.dagger_handle(results)]
+    handles += [
+        Line2D([], [], **line, label=name) for name, line in zip(names[1:], _LINES, strict=False)
+    ]
+    return [
+        *handles,
+        *panels.left_out(len(shown(results)) - len(conditions)),
+        *panels.dagger_handle(results),
+    ]

@@ -50,7 +50,10 @@ def _devices(results: Results, runs: pd.DataFrame) -> list[str]:
     found = set()
     for name in sorted(set(runs["environment"])):
         facts = results.environments.get(name, {})
-        parts = [str(facts.get("processor") or ""), f"torch {facts['torch']}" if facts.get("torch") else ""]
+        parts = [
+            str(facts.get("processor") or ""),
+            f"torch {facts['torch']}" if facts.get("torch") else "",
+        ]
         found.add(" with ".join(filter(None, parts)))
     return sorted(found - {""})
 
@@ -61,5 +64,7 @@ def _mixed(runs: pd.DataFrame) -> list[str]:
     for method, own in runs.groupby("method", observed=True):
         differing = [name for name in SETTINGS if own[name].nunique(dropna=False) > 1]
         if differing:
-            sentences.append(f"Mixed settings: the seeds of {method} differ in {' and '.join(differing)}.")
+            sentences.append(
+                f"Mixed settings: the seeds of {method} differ in {' and '.join(differing)}."
+            )
     return sentences

@@ -50,7 +50,9 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
         return None
     columns = 2 if len(drawn) == 4 else min(len(drawn), _COLUMNS)
     count = min(_INPUTS // columns, *(len(block.shown.inputs) for block in drawn))
-    names = [panels.label(results, method, results.seeds(method).planned) for method in results.methods]
+    names = [
+        panels.label(results, method, results.seeds(method).planned) for method in results.methods
+    ]
     rows = [_LINE * panels.lines_of([name]) + 0.05 for name in ["true class", *names]]
     side = (PAGE - _NAMES) / columns / (count + 0.3)
     titles = [panels.shown_title(block.where, int(side * count * 13)) for block in drawn]
@@ -59,7 +61,9 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     handles = _handles(results, drawn, len(blocks) - len(drawn))
     figure = panels.sheet(PAGE, sheets * (height + 0.2 + 0.14 * panels.lines_of(titles)), handles)
     for place, (block, title) in enumerate(zip(drawn, titles, strict=True)):
-        axes = figure.add_subplot(sheets, columns, place + 1, aspect="equal", anchor="N", frameon=False)
+        axes = figure.add_subplot(
+            sheets, columns, place + 1, aspect="equal", anchor="N", frameon=False
+        )
         axes.set(xlim=(0, side * count), ylim=(height, 0), xticks=[])
         axes.set_title(title)
         edges = side + np.cumsum([0.0, *rows])
@@ -77,11 +81,19 @@ def _blocks(results: Results) -> list[Block]:
     strongest: dict[str, float | None] = {}
     for one in images:
         known = strongest.get(one.condition)
-        strongest[one.condition] = one.level if known is None or one.level is None else max(known, one.level)
-    order = sorted(strongest.items(), key=lambda where: (where[0] != "clean", where[1] is not None, where[0]))
-    order = [(condition, strongest[condition]) for condition in kinds_last(name for name, _ in order)]
+        strongest[one.condition] = (
+            one.level if known is None or one.level is None else max(known, one.level)
+        )
+    order = sorted(
+        strongest.items(), key=lambda where: (where[0] != "clean", where[1] is not None, where[0])
+    )
+    order = [
+        (condition, strongest[condition]) for condition in kinds_last(name for name, _ in order)
+    ]
     return [
-        _block(results.methods, where, [one for one in images if (one.condition, one.level) == where])
+        _block(
+            results.methods, where, [one for one in images if (one.condition, one.level) == where]
+        )
         for where in order
     ]
 
@@ -90,11 +102,17 @@ def _block(methods: Sequence[str], where: Shown, examples: Sequence[Example]) ->
     """Return the inputs of the first method, and what was said by those that were shown the same or attacked ones."""
     ordered = sorted(examples, key=lambda one: (methods.index(one.method), one.seed))
     first = ordered[0]
-    same = [one for one in ordered if equal(one.targets, first.targets) and one.inputs.shape == first.inputs.shape]
+    same = [
+        one
+        for one in ordered
+        if equal(one.targets, first.targets) and one.inputs.shape == first.inputs.shape
+    ]
     if where[1] is None:
         same = [one for one in same if np.array_equal(one.inputs, first.inputs)]
     said = {one.method: one.probs for one in reversed(same) if one.probs is not None}
-    return Block(where, first, said, not all(np.array_equal(one.inputs, first.inputs) for one in same))
+    return Block(
+        where, first, said, not all(np.array_equal(one.inputs, first.inputs) for one in same)
+    )
 
 
 def _images(axes: Axes, inputs: np.ndarray, side: float) -> None:
@@ -107,13 +125,20 @@ def _images(axes: Axes, inputs: np.ndarray, side: float) -> None:
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="nearest")
 
 
-def _cells(axes: Axes, block: Block, methods: Sequence[str], columns: np.ndarray, rows: np.ndarray) -> None:
+def _cells(
+    axes: Axes, block: Block, methods: Sequence[str], columns: np.ndarray, rows: np.ndarray
+) -> None:
     """Draw the right classes, and a row a method: classes shaded by confidence, wrong ones framed."""
     count = len(columns) - 1
     targets = None if block.shown.targets is None else block.shown.targets[:count]
     shades = np.full((len(methods), count), np.nan)
     for place in range(count):
-        _write(axes, columns[place : place + 2], rows[:2], "–" if targets is None else str(int(targets[place])))
+        _write(
+            axes,
+            columns[place : place + 2],
+            rows[:2],
+            "–" if targets is None else str(int(targets[place])),
+        )
     for row, method in enumerate(methods):
         probs = block.said.get(method)
         for place in range(count):
@@ -125,21 +150,33 @@ def _cells(axes: Axes, block: Block, methods: Sequence[str], columns: np.ndarray
             _write(axes, *box, str(said))
             if targets is not None and said != targets[place]:
                 (left, right), (top, bottom) = box
-                axes.add_patch(Rectangle((left + 0.02, top + 0.02), right - left - 0.04, bottom - top - 0.04, **_WRONG))
-    axes.pcolormesh(columns, rows[1:], np.ma.masked_invalid(shades), **_SHADES, edgecolor="white", linewidth=0.8)
+                axes.add_patch(
+                    Rectangle(
+                        (left + 0.02, top + 0.02),
+                        right - left - 0.04,
+                        bottom - top - 0.04,
+                        **_WRONG,
+                    )
+                )
+    axes.pcolormesh(
+        columns, rows[1:], np.ma.masked_invalid(shades), **_SHADES, edgecolor="white", linewidth=0.8
+    )
     axes.set(xlim=(columns[0], columns[-1]), ylim=(rows[-1], 0))
 
 
 def _write(axes: Axes, x: np.ndarray, y: np.ndarray, number: str) -> None:
     """Write into the middle of a cell."""
-    axes.text(x.mean(), y.mean(), number, ha="center", va="center_baseline", fontsize=7, color="black")
+    axes.text(
+        x.mean(), y.mean(), number, ha="center", va="center_baseline", fontsize=7, color="black"
+    )
 
 
 def _handles(results: Results, blocks: Sequence[Block], left_out: int) -> list[Artist]:
     """Return what shades, frames and dashes mean, and whose inputs are drawn."""
     shade = colormaps[_SHADES["cmap"]]
     handles: list[Artist] = [
-        Patch(color=shade(sure / _SHADES["vmax"]), label=f"class, confidence {sure:g}") for sure in (0.2, 0.6, 1.0)
+        Patch(color=shade(sure / _SHADES["vmax"]), label=f"class, confidence {sure:g}")
+        for sure in (0.2, 0.6, 1.0)
     ]
     if any(block.shown.targets is not None for block in blocks):
         handles.append(Patch(**_WRONG, label="wrong class"))

@@ -65,8 +65,12 @@ def draw(results: Results, formats: Iterable[str] = tuple(FORMATS)) -> dict[tupl
     for dataset, own, kinds in [*parts, ("", results, ACROSS)]:
         for kind, figures_of in kinds.items():
             with styled():
-                for end, figure in figures_of(own, looks(results.siblings or results.methods)).items():
-                    name = "-".join(filter(None, [dataset and slug(dataset), kind, end and slug(end)]))
+                for end, figure in figures_of(
+                    own, looks(results.siblings or results.methods)
+                ).items():
+                    name = "-".join(
+                        filter(None, [dataset and slug(dataset), kind, end and slug(end)])
+                    )
                     for suffix, image in rendered(figure, formats).items():
                         images[dataset, f"{name}.{suffix}"] = image
     return images

@@ -49,19 +49,29 @@ def filled(
     for column in columns:
         blank = without_draws(results) if column.metric.endswith("_epistemic") else ()
         own = {
-            name: summaries.get((name, column.condition, column.level, column.metric)) if name not in blank else None
+            name: summaries.get((name, column.condition, column.level, column.metric))
+            if name not in blank
+            else None
             for name in methods
         }
-        digits = 0 if column.metric in COUNTED else decimals(summary for summary in own.values() if summary)
+        digits = (
+            0
+            if column.metric in COUNTED
+            else decimals(summary for summary in own.values() if summary)
+        )
         claim = claims.get(column.scored)
         tied = claim.tied if claim else ()
         odd |= _bold_is_odd(column, own, tied)
-        columns_of_cells.append([cell(own[name], seeds[name].finished, digits, best=name in tied) for name in methods])
+        columns_of_cells.append(
+            [cell(own[name], seeds[name].finished, digits, best=name in tied) for name in methods]
+        )
     cells = dict(zip(methods, zip(*columns_of_cells, strict=True), strict=True))
     (dataset,) = results.datasets
     rows = tuple(Row(method, seeds[method], cells[method]) for method in methods)
     remarks = ((ODD,) if odd else ()) + evidence(results)
-    return Table(dataset, columns, rows, subject, remarks, sum(column.scored in claims for column in columns))
+    return Table(
+        dataset, columns, rows, subject, remarks, sum(column.scored in claims for column in columns)
+    )
 
 
 def _bold_is_odd(column: Column, own: Mapping[str, Summary | None], tied: Collection[str]) -> bool:

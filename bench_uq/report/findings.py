@@ -9,7 +9,14 @@ from bench_uq.report.cells import Column
 from bench_uq.report.frames import Results
 from bench_uq.report.names import level_name
 from bench_uq.report.stress import families, stressed
-from bench_uq.report.summaries import Place, Scored, Summary, highest_entropy, summarise, unseen_conditions
+from bench_uq.report.summaries import (
+    Place,
+    Scored,
+    Summary,
+    highest_entropy,
+    summarise,
+    unseen_conditions,
+)
 from bench_uq.report.verdicts import verdicts
 from bench_uq.statistics import ALPHA, POWER, Comparison
 
@@ -29,7 +36,9 @@ def findings(results: Results) -> list[str]:
     silent = [method for method in results.methods if results.seeds(method).unconverged]
     sentences = [_sentence(summaries, scored, found[scored]) for scored in told]
     if not told:
-        sentences.append("Nothing is claimed: that takes two converged methods that share two seeds.")
+        sentences.append(
+            "Nothing is claimed: that takes two converged methods that share two seeds."
+        )
     if silent:
         sentences.append(f"Nothing is claimed of what had not converged: {', '.join(silent)}.")
     if told:
@@ -55,7 +64,12 @@ def _asked(results: Results) -> list[Scored]:
         *(("clean", None, metric) for metric in ON_CLEAN),
         *((name, None, metric) for name in unseen_conditions(results) for metric in ON_UNSEEN),
         *((name, level, metric) for name, level in strongest.items() for metric in AT_STRONGEST),
-        *((one.title, None, metric) for one in shown if len(one.members) > 1 for metric in OVER_KINDS),
+        *(
+            (one.title, None, metric)
+            for one in shown
+            if len(one.members) > 1
+            for metric in OVER_KINDS
+        ),
     ]
 
 
@@ -67,7 +81,9 @@ def _strongest(results: Results, condition: str, values: list[float]) -> float:
     for (_, name, level, metric), one in summarise(results).items():
         if name == condition and level is not None and metric == "accuracy":
             best[level] = max(best.get(level, 0.0), one.mean)
-    return max((level for level, accuracy in best.items() if accuracy > chance), default=max(values))
+    return max(
+        (level for level, accuracy in best.items() if accuracy > chance), default=max(values)
+    )
 
 
 def _sentence(summaries: Mapping[Place, Summary], scored: Scored, found: Comparison) -> str:
@@ -79,10 +95,14 @@ def _sentence(summaries: Mapping[Place, Summary], scored: Scored, found: Compari
     if others and found.worse:
         parts.append(f"not told apart from it: {', '.join(others)}")
     elif others:
-        parts = [f"nothing is told apart from the best, {found.best} ({best.mean:.3g}): {', '.join(others)}"]
+        parts = [
+            f"nothing is told apart from the best, {found.best} ({best.mean:.3g}): {', '.join(others)}"
+        ]
     if found.worse:
         behind = sorted(found.worse, key=lambda name: found.behind[name])
-        parts.append("worse by " + ", ".join(f"{found.behind[name]:.2g} ({name})" for name in behind))
+        parts.append(
+            "worse by " + ", ".join(f"{found.behind[name]:.2g} ({name})" for name in behind)
+        )
     if found.apart:
         parts.append(f"not compared with it: {', '.join(found.apart)}")
     if math.isfinite(found.detectable):
@@ -96,4 +116,6 @@ def _named(scored: Scored) -> str:
     title = Column(metric, condition).title.replace("\n", " ")
     if condition == "clean":
         return title
-    return f"{title}, {condition}" + (f" at {level_name(condition)} = {level:g}" if level is not None else "")
+    return f"{title}, {condition}" + (
+        f" at {level_name(condition)} = {level:g}" if level is not None else ""
+    )

@@ -55,11 +55,15 @@ class Results:
     runs: pd.DataFrame = field(repr=False)
     scores: pd.DataFrame = field(repr=False)
     curves: pd.DataFrame = field(repr=False)
-    references: tuple[Reference, ...] = field(default=(), repr=False)  # published values, of whatever methods
+    references: tuple[Reference, ...] = field(
+        default=(), repr=False
+    )  # published values, of whatever methods
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by fingerprint
     examples: tuple[Example, ...] = field(default=(), repr=False)
     title: str = ""  # of the report; empty: the name of the suite
-    siblings: tuple[str, ...] = ()  # all methods of the suite, also where results are narrowed to some of them
+    siblings: tuple[
+        str, ...
+    ] = ()  # all methods of the suite, also where results are narrowed to some of them
     chosen: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # what they are narrowed to: methods, metrics...
@@ -73,13 +77,16 @@ class Results:
     def methods(self) -> list[str]:
         """The names of the methods in the order in which tables and figures show them."""
         rank = {name: place for place, name in enumerate(FIRST_METHODS)}
-        return sorted(self.runs["method"].unique(), key=lambda name: (rank.get(name, len(rank)), name))
+        return sorted(
+            self.runs["method"].unique(), key=lambda name: (rank.get(name, len(rank)), name)
+        )
 
     def on(self, dataset: str) -> Results:
         """Return the results on one dataset, the same object each time."""
         if dataset not in self._parts:
             runs, scores, curves = (
-                many_rows.of(frame, "dataset", dataset) for frame in (self.runs, self.scores, self.curves)
+                many_rows.of(frame, "dataset", dataset)
+                for frame in (self.runs, self.scores, self.curves)
             )
             self._parts[dataset] = replace(
                 self,
@@ -111,7 +118,10 @@ class Results:
         for method, own in runs.groupby("method", observed=True):
             finished = own.loc[own["ok"], "converged"]
             found[str(method)] = Seeds(
-                len(own), len(finished), int((finished == "False").sum()), int((finished == "").sum())
+                len(own),
+                len(finished),
+                int((finished == "False").sum()),
+                int((finished == "").sum()),
             )
         return found
 
@@ -169,14 +179,18 @@ def select(
     runs, scores, curves = results.runs, results.scores, results.curves
     for column, names in (("method", methods), ("dataset", datasets)):
         if names:
-            runs, scores, curves = (frame[frame[column].isin(names)] for frame in (runs, scores, curves))
+            runs, scores, curves = (
+                frame[frame[column].isin(names)] for frame in (runs, scores, curves)
+            )
     if metrics:
         kept = [*metrics, *(BESIDE[name] for name in metrics if name in BESIDE)]
         # Without it nobody knows any more whose mutual information is 0 everywhere.
         kept += ["epistemic"] if any(name.endswith("_epistemic") for name in metrics) else []
         scores = scores[scores["metric"].isin(kept)]
     if runs.empty:
-        raise UsageError(f"no run of {', '.join(methods)} on {', '.join(datasets)} in {results.suite}")
+        raise UsageError(
+            f"no run of {', '.join(methods)} on {', '.join(datasets)} in {results.suite}"
+        )
     references = results.references
     if metrics:
         published = {*metrics, *([TEST_ERROR] if "accuracy" in metrics else [])}
@@ -185,17 +199,27 @@ def select(
     examples = tuple(one for one in results.examples if (one.method, one.dataset) in pairs)
     chosen = {"methods": tuple(methods), "datasets": tuple(datasets), "metrics": tuple(metrics)}
     return replace(
-        results, runs=runs, scores=scores, curves=curves, references=references, examples=examples, chosen=chosen
+        results,
+        runs=runs,
+        scores=scores,
+        curves=curves,
+        references=references,
+        examples=examples,
+        chosen=chosen,
     )
 
 
 def _finished(table: pd.DataFrame, runs: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return the rows of finished runs, after seeing that every row belongs to a run that is listed."""
     keys = ["dataset", "method", "seed", "run"]
-    listed = {tuple(row[:4]): row[4] for row in runs[[*keys, "status"]].itertuples(index=False, name=None)}
+    listed = {
+        tuple(row[:4]): row[4] for row in runs[[*keys, "status"]].itertuples(index=False, name=None)
+    }
     parts = list(many_rows.distinct(table, keys))
     for strange in sorted(key[3] for key, _ in parts if key not in listed):
-        raise UsageError(f"{path}: run {strange!r} is not the one in runs.csv (make both anew with: bench-uq score)")
+        raise UsageError(
+            f"{path}: run {strange!r} is not the one in runs.csv (make both anew with: bench-uq score)"
+        )
     kept = np.ones(len(table), bool)
     for key, rows in parts:
         kept[rows] = listed[key] == "ok"

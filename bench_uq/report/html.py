@@ -42,7 +42,10 @@ _STRESS = '<a href="#stress">Stress</a>'
 
 def page(results: Results) -> str:
     """Return the page; the same results give the same bytes."""
-    style, script = (files("bench_uq.report").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    style, script = (
+        files("bench_uq.report").joinpath(name).read_text("utf-8")
+        for name in ("page.css", "page.js")
+    )
     title = escape(results.title or results.suite)
     data = _json({**leaderboard(results), **charts(results), "suite": results.suite})
     under_stress = stress(results)
@@ -107,10 +110,16 @@ def _extent(results: Results) -> str:
     """Say what there is, and how many runs did not finish or had not converged."""
     total, finished = len(results.runs), int((results.runs["status"] == "ok").sum())
     loose = int(((results.runs["status"] == "ok") & (results.runs["converged"] == "False")).sum())
-    extent = f"{counted(len(results.methods), 'method')} on {counted(len(results.datasets), 'dataset')}"
+    extent = (
+        f"{counted(len(results.methods), 'method')} on {counted(len(results.datasets), 'dataset')}"
+    )
     bad = [f"{counted(total - finished, 'run')} did not finish"] if finished < total else []
     bad += [f"{counted(loose, 'run')} had not converged"] if loose else []
-    warning = f'<p class="warning">⚠ {" and ".join(bad)}: <a href="#runs">see the runs</a>.</p>' if bad else ""
+    warning = (
+        f'<p class="warning">⚠ {" and ".join(bad)}: <a href="#runs">see the runs</a>.</p>'
+        if bad
+        else ""
+    )
     return f"<p>{extent}; {finished:,} of {counted(total, 'run')} finished.</p>{warning}"
 
 
@@ -148,7 +157,11 @@ def _again(results: Results) -> str:
     """Return the commands that make the runs and the report again."""
     made = commands(results)
     lines = [*made, report_command(results)]
-    unknown = "" if made else "<p>How these runs were made was not recorded; the report is made again by:</p>"
+    unknown = (
+        ""
+        if made
+        else "<p>How these runs were made was not recorded; the report is made again by:</p>"
+    )
     return f"""<section id="again" aria-labelledby="again-title">
 <h2 id="again-title">Make it again</h2>
 {unknown}<pre id="commands" tabindex="0" aria-label="Commands">{escape(_joined(lines))}</pre>

@@ -15,7 +15,11 @@ ByLevel = Mapping[float, Example]
 
 def is_image(example: Example) -> bool:
     """Tell whether inputs are grey or coloured images."""
-    return example.inputs.dtype == np.uint8 and example.inputs.ndim == 4 and example.inputs.shape[1] in (1, 3)
+    return (
+        example.inputs.dtype == np.uint8
+        and example.inputs.ndim == 4
+        and example.inputs.shape[1] in (1, 3)
+    )
 
 
 def pixels_of(image: np.ndarray) -> np.ndarray:
@@ -26,8 +30,15 @@ def pixels_of(image: np.ndarray) -> np.ndarray:
 def by_level(results: Results, condition: str) -> dict[str, ByLevel]:
     """Return the images of one condition by method and level, in the order of methods and of levels."""
     found: dict[str, dict[float, Example]] = {method: {} for method in results.methods}
-    for one in sorted(results.examples, key=lambda one: (one.level is not None, one.level or 0, -one.seed)):
-        if one.condition == condition and one.level is not None and one.method in found and is_image(one):
+    for one in sorted(
+        results.examples, key=lambda one: (one.level is not None, one.level or 0, -one.seed)
+    ):
+        if (
+            one.condition == condition
+            and one.level is not None
+            and one.method in found
+            and is_image(one)
+        ):
             found[one.method][one.level] = one
     return {method: own for method, own in found.items() if own}
 
@@ -35,14 +46,17 @@ def by_level(results: Results, condition: str) -> dict[str, ByLevel]:
 def alike(own: ByLevel, others: ByLevel) -> bool:
     """Tell whether two methods were shown the same images with the same classes at the same levels."""
     return own.keys() == others.keys() and all(
-        np.array_equal(own[level].inputs, others[level].inputs) and equal(own[level].targets, others[level].targets)
+        np.array_equal(own[level].inputs, others[level].inputs)
+        and equal(own[level].targets, others[level].targets)
         for level in own
     )
 
 
 def equal(targets: np.ndarray | None, others: np.ndarray | None) -> bool:
     """Tell whether the right classes are the same ones, or unknown in both."""
-    return targets is others is None or (targets is not None and others is not None and np.array_equal(targets, others))
+    return targets is others is None or (
+        targets is not None and others is not None and np.array_equal(targets, others)
+    )
 
 
 def spread(levels: Sequence[float], most: int) -> list[float]:

@@ -21,7 +21,9 @@ _STYLE: Options = {
 }
 
 
-def write_beside(axes: Axes, x: np.ndarray, lines: Mapping[str, np.ndarray], size: tuple[float, float]) -> None:
+def write_beside(
+    axes: Axes, x: np.ndarray, lines: Mapping[str, np.ndarray], size: tuple[float, float]
+) -> None:
     """Write the name of each line where it is highest, or the next highest place that is free.
 
     ``size`` is that of the panel in inches. A name that finds no place is left out: its line is seen without it.
@@ -33,9 +35,12 @@ def write_beside(axes: Axes, x: np.ndarray, lines: Mapping[str, np.ndarray], siz
         for place in np.argsort(-y, kind="stable"):
             across = (x[place] - left) / (right - left) * size[0]
             # Where a line runs along the edge its name stands just inside.
-            up = min(max((y[place] - low) / (high - low) * size[1], 0.6 * _LINE), size[1] - 0.6 * _LINE)
+            up = min(
+                max((y[place] - low) / (high - low) * size[1], 0.6 * _LINE), size[1] - 0.6 * _LINE
+            )
             if width / 2 < across < size[0] - width / 2 and all(
-                abs(across - other) > (width + wide) / 2 or abs(up - height) > _LINE for other, height, wide in taken
+                abs(across - other) > (width + wide) / 2 or abs(up - height) > _LINE
+                for other, height, wide in taken
             ):
                 axes.text(x[place], low + up / size[1] * (high - low), name, **_STYLE)
                 taken.append((across, up, width))

@@ -58,7 +58,9 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     height = max(bottom for _, bottom in laid)
     figure = panels.sheet(PAGE, height + 0.1, _handles(results, drawn, len(strips) - len(drawn)))
     for place, (block, (tops, _)) in enumerate(zip(blocks, laid, strict=True)):
-        axes = figure.add_subplot(1, len(blocks), place + 1, aspect="equal", anchor="NW", frameon=False)
+        axes = figure.add_subplot(
+            1, len(blocks), place + 1, aspect="equal", anchor="NW", frameon=False
+        )
         axes.set(xlim=(0, side * most), ylim=(height, 0), xticks=[])
         names = ["\n".join(wrap(text(strip.name), 20)) for strip in block]
         axes.set_yticks([top + side / 2 for top in tops], labels=names)
@@ -73,12 +75,18 @@ def _strips(results: Results) -> list[Strip]:
     clean = [one for one in results.examples if one.condition == "clean" and is_image(one)]
     first = sorted(clean, key=lambda one: (results.methods.index(one.method), one.seed))[:1]
     strips = [Strip("clean", {None: one.inputs[0]}, False, one.method) for one in first]
-    names = [name for one in sorted(families(results), key=lambda one: len(one.members)) for name in one.members]
+    names = [
+        name
+        for one in sorted(families(results), key=lambda one: len(one.members))
+        for name in one.members
+    ]
     shown = {name: found for name in names if (found := by_level(results, name))}
     for name, found in shown.items():
         method, own = next(iter(found.items()))
         differ = not all(alike(own, others) for others in found.values())
-        strips.append(Strip(name, {level: one.inputs[0] for level, one in own.items()}, differ, method))
+        strips.append(
+            Strip(name, {level: one.inputs[0] for level, one in own.items()}, differ, method)
+        )
     return strips if shown else []
 
 
@@ -100,7 +108,9 @@ def _laid_out(block: Sequence[Strip], side: float, most: int) -> tuple[list[floa
     return tops, bottom
 
 
-def _block(axes: Axes, block: Sequence[Strip], tops: Sequence[float], side: float, most: int) -> None:
+def _block(
+    axes: Axes, block: Sequence[Strip], tops: Sequence[float], side: float, most: int
+) -> None:
     """Draw rows of images, with a header above where it is not that of the row above."""
     above = ("", list[float]())
     small: Options = {"va": "center", "fontsize": 6.5}
@@ -122,7 +132,9 @@ def _image(axes: Axes, pixels: np.ndarray, corner: tuple[float, float], side: fl
     (low, high), (bottom, upper) = axes.get_xlim(), axes.get_ylim()
     extent = (left, left + width, top + height, top)
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="nearest")
-    axes.add_patch(Rectangle((left, top), width, height, **_FRAME))  # else a white border would be none
+    axes.add_patch(
+        Rectangle((left, top), width, height, **_FRAME)
+    )  # else a white border would be none
     axes.set(xlim=(low, high), ylim=(bottom, upper))  # an image would fit the axes to itself
 
 
@@ -132,5 +144,7 @@ def _handles(results: Results, strips: Sequence[Strip], left_out: int) -> list[A
     whose = [strip.method for strip in strips if strip.own]
     if whose:
         said.append(f"inputs that differ between methods: those for {text(whose[0])}")
-    handles: list[Artist] = [Line2D([], [], linestyle="none", label="\n".join(wrap(one, 90))) for one in said]
+    handles: list[Artist] = [
+        Line2D([], [], linestyle="none", label="\n".join(wrap(one, 90))) for one in said
+    ]
     return [*handles, *panels.left_out(left_out)]

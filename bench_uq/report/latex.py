@@ -86,19 +86,30 @@ def fragments(results: Results) -> dict[str, str]:
         for kind, tables in {"unseen": unseen_tables(own), "levels": level_tables(own)}.items():
             for condition, group in groupby(tables, key=lambda table: table.columns[0].condition):
                 named = [
-                    (table, table.columns[0].metric.replace("_", "-") if kind == "levels" else "") for table in group
+                    (table, table.columns[0].metric.replace("_", "-") if kind == "levels" else "")
+                    for table in group
                 ]
-                floats = [table_float(table, _label(results, kind, dataset, condition, name)) for table, name in named]
+                floats = [
+                    table_float(table, _label(results, kind, dataset, condition, name))
+                    for table, name in named
+                ]
                 texts[f"{name}-{kind}-{slug(condition)}.tex"] = "\n".join(floats)
         for family, table in stress_tables(own).items():
-            texts[f"{name}-stress-{slug(family)}.tex"] = table_float(table, _label(results, "stress", dataset, family))
+            texts[f"{name}-stress-{slug(family)}.tex"] = table_float(
+                table, _label(results, "stress", dataset, family)
+            )
         texts[f"{name}-cost.tex"] = table_float(cost_table(own), _label(results, "cost", dataset))
         if published := comparison(own):
-            texts[f"{name}-published.tex"] = comparison_float(published, _label(results, "published", dataset))
+            texts[f"{name}-published.tex"] = comparison_float(
+                published, _label(results, "published", dataset)
+            )
     if ranks := rank_table(results):
         texts["ranks.tex"] = table_float(ranks, _label(results, "ranks", ""))
     inputs = "\n".join(_inputs(texts))
-    return {**texts, "main.tex": _MAIN.format(title=escape(results.title or results.suite), inputs=inputs)}
+    return {
+        **texts,
+        "main.tex": _MAIN.format(title=escape(results.title or results.suite), inputs=inputs),
+    }
 
 
 def _inputs(texts: Mapping[str, str]) -> list[str]:
@@ -160,7 +171,14 @@ def _compared(row: Compared, known: Sequence[str]) -> list[str]:
     first, *more = _name(row.method, COMPARED_WIDTH, row.seeds)
     difference = escape(row.difference).replace("-", "$-$") if row.difference else "--"
     source = f"{_letter(known.index(row.source))} ({row.certainty})"
-    parts = [str(row.seeds), _cell(row.ours), _cell(row.published), difference, source, ", ".join(map(str, row.notes))]
+    parts = [
+        str(row.seeds),
+        _cell(row.ours),
+        _cell(row.published),
+        difference,
+        source,
+        ", ".join(map(str, row.notes)),
+    ]
     return [" & ".join([first, *parts]), *(line + " &" * 8 for line in more)]
 
 
@@ -171,20 +189,34 @@ def guarded(line: str) -> str:
 
 def blocks_of(table: Table) -> list[list[int]]:
     """Deal the columns of a table out to blocks that fit the width of a page; those of one title stay together."""
-    room = WIDTH - max(measure(line) for row in table.rows for line in wrap(row.method, NAME_WIDTH)) - _WIDE
+    room = (
+        WIDTH
+        - max(measure(line) for row in table.rows for line in wrap(row.method, NAME_WIDTH))
+        - _WIDE
+    )
     room -= max(measure(str(row.seeds)) for row in table.rows) + 2 * _GAP
     widths = [
-        max(*(_wide(row.cells[place]) for row in table.rows), *map(measure, _heading(column))) + _GAP
+        max(*(_wide(row.cells[place]) for row in table.rows), *map(measure, _heading(column)))
+        + _GAP
         for place, column in enumerate(table.columns)
     ]
-    groups = [list(group) for _, group in groupby(range(len(widths)), key=lambda place: table.columns[place].title)]
+    groups = [
+        list(group)
+        for _, group in groupby(range(len(widths)), key=lambda place: table.columns[place].title)
+    ]
     # As few blocks as there can be, then of as even a width as there can be: no column stands alone.
     fewest = len(_dealt(widths, groups, room))
     narrower = (share * room / 20 for share in range(8, 21))
-    return next(blocks for width in narrower if len(blocks := _dealt(widths, groups, width)) == fewest or width == room)
+    return next(
+        blocks
+        for width in narrower
+        if len(blocks := _dealt(widths, groups, width)) == fewest or width == room
+    )
 
 
-def _dealt(widths: Sequence[float], groups: Sequence[Sequence[int]], room: float) -> list[list[int]]:
+def _dealt(
+    widths: Sequence[float], groups: Sequence[Sequence[int]], room: float
+) -> list[list[int]]:
     """Deal columns out to blocks of that width, one by one, a group that fits into one block to one alone."""
     blocks: list[list[int]] = [[]]
     left = room
@@ -207,7 +239,10 @@ def measure(text: str) -> float:
     kinds = {".,:;'|![]()il ": _NARROW, "mwMW": _WIDE, "0123456789": _DIGIT}
     default = {True: _LOWER, False: _OTHER}
     return sum(
-        next((points for letters, points in kinds.items() if letter in letters), default[letter.islower()])
+        next(
+            (points for letters, points in kinds.items() if letter in letters),
+            default[letter.islower()],
+        )
         for letter in text
     )
 
@@ -215,7 +250,12 @@ def measure(text: str) -> float:
 def escape(text: str) -> str:
     """Return text as LaTeX shows it letter by letter; what its fonts lack becomes a code."""
     # Two dashes in a row would become one long one.
-    return printable(text, keep="".join(_SPECIAL)).replace("--", "-\0-").replace("--", "-\0-").translate(_ESCAPES)
+    return (
+        printable(text, keep="".join(_SPECIAL))
+        .replace("--", "-\0-")
+        .replace("--", "-\0-")
+        .translate(_ESCAPES)
+    )
 
 
 def _tabular(table: Table, places: list[int]) -> str:
@@ -230,7 +270,9 @@ def _tabular(table: Table, places: list[int]) -> str:
                 *(rf"\multicolumn{{2}}{{c}}{{{escape(text)}}}" for text in line),
             ]
         )
-        for number, line in enumerate(zip(*([*[""] * (height - len(head)), *head] for head in heads), strict=True))
+        for number, line in enumerate(
+            zip(*([*[""] * (height - len(head)), *head] for head in heads), strict=True)
+        )
         for last in [number == height - 1]
     ]
     return "\n".join(
@@ -285,9 +327,16 @@ def _wide(cell: Cell) -> float:
 
 def _spread(cell: Cell) -> str:
     """Return what follows a mean: its spread, and its number of values where seeds lack it."""
-    return (f"±{cell.spread}" if cell.spread else "") + (f" (n={cell.values})" if cell.values is not None else "")
+    return (f"±{cell.spread}" if cell.spread else "") + (
+        f" (n={cell.values})" if cell.values is not None else ""
+    )
 
 
 def _label(results: Results, kind: str, dataset: str, *further: str) -> str:
     """Return the label of a table, of [a-z0-9-] alone: its kind, suite and dataset, the condition and the metric."""
-    return "-".join([kind, *(slug(part, dots=False) for part in filter(None, [results.suite, dataset, *further]))])
+    return "-".join(
+        [
+            kind,
+            *(slug(part, dots=False) for part in filter(None, [results.suite, dataset, *further])),
+        ]
+    )

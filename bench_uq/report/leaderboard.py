@@ -27,9 +27,14 @@ def leaderboard(results: Results) -> dict[str, Any]:
     groups, rows, seeds = list[dict[str, Any]](), list[list[Any]](), list[dict[str, Any]]()
     for dataset in results.datasets:
         own = results.on(dataset)
-        seeds.append({method: _seeds(own, method) for method in results.methods if own.seeds(method).planned})
+        seeds.append(
+            {method: _seeds(own, method) for method in results.methods if own.seeds(method).planned}
+        )
         for where in places(own):
-            rows += [[len(groups), method, cells] for method, cells in _rows(own, where, list(metrics)).items()]
+            rows += [
+                [len(groups), method, cells]
+                for method, cells in _rows(own, where, list(metrics)).items()
+            ]
             groups.append(_group(own, where, list(metrics)))
     order = {method: place for place, method in enumerate(results.methods)}
     return {
@@ -46,9 +51,15 @@ def places(results: Results) -> list[Shown]:
 
     Where nothing was scored it is the clean data, so that runs that failed have a row.
     """
-    pairs = results.scores[["condition", "level"]].drop_duplicates().itertuples(index=False, name=None)
-    found = [(str(condition), None if math.isnan(level) else float(level)) for condition, level in pairs]
-    return sorted(found, key=lambda where: (where[0] != "clean", where[1] is not None, where)) or [("clean", None)]
+    pairs = (
+        results.scores[["condition", "level"]].drop_duplicates().itertuples(index=False, name=None)
+    )
+    found = [
+        (str(condition), None if math.isnan(level) else float(level)) for condition, level in pairs
+    ]
+    return sorted(found, key=lambda where: (where[0] != "clean", where[1] is not None, where)) or [
+        ("clean", None)
+    ]
 
 
 def measured(results: Results) -> list[str]:
@@ -92,7 +103,10 @@ def _label(metric: str) -> str:
 def _methods(results: Results) -> list[dict[str, str]]:
     """Return name, colour and dashes of each method."""
     found = looks(results.siblings or results.methods)
-    return [{"name": method, "color": found[method].color, "dash": _dash(found[method])} for method in results.methods]
+    return [
+        {"name": method, "color": found[method].color, "dash": _dash(found[method])}
+        for method in results.methods
+    ]
 
 
 def _dash(look: Look) -> str:
@@ -111,7 +125,9 @@ def _group(results: Results, where: Shown, metrics: list[str]) -> dict[str, Any]
         "level": level,
         "levelName": level_name(condition),
         "verdicts": {
-            str(metrics.index(metric)): "–" if math.isnan(one.detectable) else f"{one.detectable:.2g}"
+            str(metrics.index(metric)): "–"
+            if math.isnan(one.detectable)
+            else f"{one.detectable:.2g}"
             for metric, one in found.items()
             if one
         },
@@ -150,7 +166,9 @@ def sortable(value: float) -> float | None:
 def _seeds(results: Results, method: str) -> dict[str, Any]:
     """Return how many seeds of a method on one dataset finished, and in words what became of the others."""
     seeds, runs = results.seeds(method), results.runs
-    unfinished = runs.loc[(runs["method"] == method) & (runs["status"] != "ok"), "status"].value_counts()
+    unfinished = runs.loc[
+        (runs["method"] == method) & (runs["status"] != "ok"), "status"
+    ].value_counts()
     said = [f"{count} {status}" for status, count in sorted(unfinished.items())]
     said += [f"{seeds.unconverged} not converged"] if seeds.unconverged else []
     said += ["trained elsewhere, convergence unknown"] if seeds.unknown else []

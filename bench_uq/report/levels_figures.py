@@ -16,7 +16,14 @@ from bench_uq.report.captions import level_name, wrap
 from bench_uq.report.frames import Results
 from bench_uq.report.stress import families, over_kinds
 from bench_uq.report.style import PAGE, Look, Options, text, tidy
-from bench_uq.report.summaries import Place, Summary, highest_entropy, levels, methods_shown, summarise
+from bench_uq.report.summaries import (
+    Place,
+    Summary,
+    highest_entropy,
+    levels,
+    methods_shown,
+    summarise,
+)
 from bench_uq.report.tables import LEVEL_AXES
 
 _CALIBRATED = "ece_if_calibrated"
@@ -43,20 +50,39 @@ def draw(results: Results, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
 
 def _figure(
-    results: Results, looks: Mapping[str, Look], condition: str, values: list[float], metrics: Sequence[str]
+    results: Results,
+    looks: Mapping[str, Look],
+    condition: str,
+    values: list[float],
+    metrics: Sequence[str],
 ) -> Figure:
     """Draw one condition."""
     methods, summaries = methods_shown(results, [condition]), summarise(results)
     seeds = {method: _fewest(summaries, method, condition, metrics) for method in methods}
     calibrated = _calibrated(summaries, condition, values) if "ece" in metrics else []
-    drawn = (summaries.get((name, condition, at, metric)) for name in methods for at in values for metric in metrics)
+    drawn = (
+        summaries.get((name, condition, at, metric))
+        for name in methods
+        for at in values
+        for metric in metrics
+    )
     spread = panels.range_handle("band" if len(values) > 1 else "whiskers", filter(None, drawn))
-    handles = [*panels.method_handles(results, seeds, looks), *spread, *_calibrated_handle(calibrated)]
+    handles = [
+        *panels.method_handles(results, seeds, looks),
+        *spread,
+        *_calibrated_handle(calibrated),
+    ]
     rows = math.ceil(len(metrics) / _COLUMNS)
     figure = panels.sheet(PAGE, 1.85 * rows + 0.3, handles)
-    grid = [figure.add_subplot(rows, min(len(metrics), _COLUMNS), place + 1) for place in range(len(metrics))]
+    grid = [
+        figure.add_subplot(rows, min(len(metrics), _COLUMNS), place + 1)
+        for place in range(len(metrics))
+    ]
     for place, (axes, metric) in enumerate(zip(grid, metrics, strict=True)):
-        found = {name: [summaries.get((name, condition, level, metric)) for level in values] for name in methods}
+        found = {
+            name: [summaries.get((name, condition, level, metric)) for level in values]
+            for name in methods
+        }
         _lines(axes, values, found, looks)
         _scale(axes, metric, found)
         if metric == "ece" and calibrated:
@@ -64,21 +90,34 @@ def _figure(
         _bounds(axes, metric, highest_entropy(results))
         lowest, _ = panels.sides(place, len(metrics), _COLUMNS)
         axes.tick_params(labelbottom=lowest)
-        axes.set_xlabel("\n".join(wrap(f"{level_name(condition)} of {text(condition)}", 32)) if lowest else "")
+        axes.set_xlabel(
+            "\n".join(wrap(f"{level_name(condition)} of {text(condition)}", 32)) if lowest else ""
+        )
         axes.set_ylabel(LEVEL_AXES[metric])
     return figure
 
 
 def _lines(
-    axes: Axes, values: list[float], found: Mapping[str, Sequence[Summary | None]], looks: Mapping[str, Look]
+    axes: Axes,
+    values: list[float],
+    found: Mapping[str, Sequence[Summary | None]],
+    looks: Mapping[str, Look],
 ) -> None:
     """Draw the means of each method by level, gaps where there is none, and the range over its seeds as a band."""
     for place, (method, summaries) in enumerate(found.items()):
-        table = np.array([(one.mean, one.low, one.high) if one else (math.nan,) * 3 for one in summaries])
+        table = np.array(
+            [(one.mean, one.low, one.high) if one else (math.nan,) * 3 for one in summaries]
+        )
         mean, low, high = np.where(np.isfinite(table), table, math.nan).T
         # At a single level the methods stand side by side.
-        x = np.array(values) if len(values) > 1 else values[0] + np.array([place - (len(found) - 1) / 2])
-        axes.plot(x, mean, markevery=panels.every(len(x), place, marks=12), **panels.line(looks[method]))
+        x = (
+            np.array(values)
+            if len(values) > 1
+            else values[0] + np.array([place - (len(found) - 1) / 2])
+        )
+        axes.plot(
+            x, mean, markevery=panels.every(len(x), place, marks=12), **panels.line(looks[method])
+        )
         if len(values) == 1:
             axes.vlines(x, low, high, color=looks[method].color, linewidth=0.8)
         elif (low < high).any():
@@ -93,7 +132,14 @@ def _lines(
 
 def _scale(axes: Axes, metric: str, found: Mapping[str, Sequence[Summary | None]]) -> None:
     """Make the axis of likelihoods logarithmic, and say where nothing lies on it."""
-    ends = [end for own in found.values() for one in own if one for end in (one.low, one.high) if math.isfinite(end)]
+    ends = [
+        end
+        for own in found.values()
+        for one in own
+        if one
+        for end in (one.low, one.high)
+        if math.isfinite(end)
+    ]
     if not ends:
         panels.nothing(axes, "no finite value")
     elif metric == "nll":
@@ -109,7 +155,10 @@ def _bounds(axes: Axes, metric: str, highest: float | None) -> None:
         marks |= dict.fromkeys(("entropy", "entropy_wrong"), (highest, "ln C"))
     nearly_none = (-0.03 * axes.get_ylim()[1], None)  # a mark at zero is seen whole
     below_chance = (min(0.48, axes.get_ylim()[0]), 1.02)
-    limits: dict[str, tuple[float | None, float | None]] = {"ece": nearly_none, "epistemic": nearly_none}
+    limits: dict[str, tuple[float | None, float | None]] = {
+        "ece": nearly_none,
+        "epistemic": nearly_none,
+    }
     limits |= dict.fromkeys(("accuracy", "accuracy_kept_80"), (-0.02, 1.02))
     limits |= dict.fromkeys(("auroc_entropy", "auroc_errors_entropy"), below_chance)
     if highest is not None:
@@ -119,7 +168,9 @@ def _bounds(axes: Axes, metric: str, highest: float | None) -> None:
         panels.mark(axes, *marks[metric], vertical=False)
 
 
-def _fewest(summaries: Mapping[Place, Summary], method: str, condition: str, metrics: Sequence[str]) -> int:
+def _fewest(
+    summaries: Mapping[Place, Summary], method: str, condition: str, metrics: Sequence[str]
+) -> int:
     """Return the fewest seeds that a point of a method rests on; a point that is not there is seen to be missing."""
     counts = (
         summary.seeds
@@ -129,7 +180,9 @@ def _fewest(summaries: Mapping[Place, Summary], method: str, condition: str, met
     return min(counts, default=0)
 
 
-def _calibrated(summaries: Mapping[Place, Summary], condition: str, values: list[float]) -> list[float]:
+def _calibrated(
+    summaries: Mapping[Place, Summary], condition: str, values: list[float]
+) -> list[float]:
     """Return the highest ECE that one of the methods would show if calibrated, by level; empty where none is known."""
     known = [
         [

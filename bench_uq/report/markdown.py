@@ -23,7 +23,15 @@ MISCALIBRATED = 0.02
 
 # A pipe would end a cell of a table even behind a backslash in some readers, hence an entity; the space of no width
 # keeps an @ from calling somebody.
-_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "@": "@&#8203;", "\n": " ", "\r": " "}
+_ESCAPES = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "|": "&#124;",
+    "@": "@&#8203;",
+    "\n": " ",
+    "\r": " ",
+}
 _ESCAPES |= {sign: f"\\{sign}" for sign in "\\`*_{}[]#~$!"}
 _TABLE = str.maketrans(_ESCAPES)
 
@@ -38,7 +46,9 @@ def summary(results: Results, figures: Iterable[tuple[str, PurePosixPath]]) -> s
     """Return the summary of a suite; ``figures`` holds the dataset of each figure and its path from the summary."""
     figures = list(figures)
     finished = int((results.runs["status"] == "ok").sum())
-    extent = f"{counted(len(results.methods), 'method')} on {counted(len(results.datasets), 'dataset')}"
+    extent = (
+        f"{counted(len(results.methods), 'method')} on {counted(len(results.datasets), 'dataset')}"
+    )
     lines = [
         f"# {escape(results.title or results.suite)}",
         "",
@@ -49,8 +59,16 @@ def summary(results: Results, figures: Iterable[tuple[str, PurePosixPath]]) -> s
     if ranks := rank_table(results):
         lines += ["", "## Across datasets", "", *_table(ranks), "", escape(caption(ranks))]
     elif len(results.datasets) > 1:
-        lines += ["", "## Across datasets", "", "Nothing is ranked: no two methods share a score on two datasets."]
-    return "\n".join([*lines, *_unfinished(results), *_figures(results, figures), *_again(results)]) + "\n"
+        lines += [
+            "",
+            "## Across datasets",
+            "",
+            "Nothing is ranked: no two methods share a score on two datasets.",
+        ]
+    return (
+        "\n".join([*lines, *_unfinished(results), *_figures(results, figures), *_again(results)])
+        + "\n"
+    )
 
 
 def _figures(results: Results, figures: list[tuple[str, PurePosixPath]]) -> list[str]:
@@ -62,7 +80,8 @@ def _figures(results: Results, figures: list[tuple[str, PurePosixPath]]) -> list
             if name == dataset:
                 forms.setdefault(path.stem, []).append(path)
         links = [
-            f"{stem} ({', '.join(f'[{path.suffix[1:]}]({path})' for path in paths)})" for stem, paths in forms.items()
+            f"{stem} ({', '.join(f'[{path.suffix[1:]}]({path})' for path in paths)})"
+            for stem, paths in forms.items()
         ]
         lines += [f"- {escape(dataset or 'across datasets')}: {', '.join(links)}"] if links else []
     return ["", "## Figures", "", *lines] if lines else []
@@ -73,7 +92,9 @@ def _again(results: Results) -> list[str]:
     made = commands(results)
     lines = [printable(line) for line in (*made, report_command(results))]
     # A fence must be longer than any that a name could hold.
-    fence = "`" * (3 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0))
+    fence = "`" * (
+        3 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
+    )
     return ["", "## Made with", "", fence, *lines, fence] if made else []
 
 
@@ -104,7 +125,9 @@ def _stress(results: Results) -> list[str]:
     tables = list(stress_tables(results).values())
     captions, shared = parted(tables)
     lines = [
-        line for text, table in zip(captions, tables, strict=True) for line in ("", escape(text), "", *_table(table))
+        line
+        for text, table in zip(captions, tables, strict=True)
+        for line in ("", escape(text), "", *_table(table))
     ]
     return ["", "### Under stress", *lines, "", escape(" ".join(shared))] if tables else []
 
@@ -119,14 +142,20 @@ def _masking(results: Results) -> list[str]:
     ]
     made = ", ".join(dict.fromkeys(verdict.check for verdict in judged))
     clear = f"No sign of masked gradients ({made})."
-    return ["", "### Can the attacks be believed?", "", *(lines or [escape(clear)])] if judged else []
+    return (
+        ["", "### Can the attacks be believed?", "", *(lines or [escape(clear)])] if judged else []
+    )
 
 
 def _table(table: Table) -> list[str]:
     """Return a table of pipes."""
     heads = ["method", "n", *(" ".join(heading(column)) for column in table.columns)]
     rows = [
-        [escape(row.method) + (" †" if row.seeds.unconverged else ""), str(row.seeds), *map(_cell, row.cells)]
+        [
+            escape(row.method) + (" †" if row.seeds.unconverged else ""),
+            str(row.seeds),
+            *map(_cell, row.cells),
+        ]
         for row in table.rows
     ]
     rule = ["---", *["---:"] * (len(heads) - 1)]
@@ -135,7 +164,17 @@ def _table(table: Table) -> list[str]:
 
 def _comparison(table: Comparison) -> list[str]:
     """Return the values of others beside ours, and what differs between their protocols and ours."""
-    heads = ["score", "method", "n", "ours", "published", "difference", "source", "certainty", "notes"]
+    heads = [
+        "score",
+        "method",
+        "n",
+        "ours",
+        "published",
+        "difference",
+        "source",
+        "certainty",
+        "notes",
+    ]
     rule = ["---", "---", *["---:"] * 4, "---", "---", "---"]
     rows = [
         [
@@ -198,7 +237,13 @@ def _unfinished(results: Results) -> list[str]:
         elif run["converged"] == "False":
             loose.setdefault(line, []).append(str(run["seed"]))
     unconverged = [
-        f"{line}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(seeds)}" for line, seeds in loose.items()
+        f"{line}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(seeds)}"
+        for line, seeds in loose.items()
     ]
     sections = {"Not finished": failed, "Not converged": unconverged}
-    return [line for title, items in sections.items() if items for line in ("", f"## {title}", "", *items)]
+    return [
+        line
+        for title, items in sections.items()
+        if items
+        for line in ("", f"## {title}", "", *items)
+    ]

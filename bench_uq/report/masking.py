@@ -46,7 +46,8 @@ class Form:
     def differs(self, other: Form, *options: str) -> bool:
         """Tell whether it differs from another in more than its name and some options."""
         return any(
-            self.options.get(key) != other.options.get(key) for key in {*self.options, *other.options} - {*options}
+            self.options.get(key) != other.options.get(key)
+            for key in {*self.options, *other.options} - {*options}
         )
 
     @property
@@ -86,7 +87,10 @@ def _form(condition: str) -> Form | None:
     name, options = plain_name(condition), parse_full(condition)
     if name not in ("fgsm", "pgd", "transfer", "autoattack"):
         return None
-    if options.get("label", "true") != "true" or options.get("objective", "predictive") == "entropy":
+    if (
+        options.get("label", "true") != "true"
+        or options.get("objective", "predictive") == "entropy"
+    ):
         return None
     return Form(condition, name, options)
 
@@ -108,26 +112,44 @@ def _falls(results: Results, method: str, forms: list[Form]) -> Ending:
         if form.name != "pgd" or form.norm != "linf":
             continue
         known = (
-            (level, _accuracy(results, method, form.condition, level)) for level in levels(results)[form.condition]
+            (level, _accuracy(results, method, form.condition, level))
+            for level in levels(results)[form.condition]
         )
-        places = {level: accuracy for level, accuracy in known if accuracy is not None and level <= GREY}
+        places = {
+            level: accuracy for level, accuracy in known if accuracy is not None and level <= GREY
+        }
         for high in list(places)[1:]:
             judged = True
             low = min((level for level in places if level < high), key=lambda level: places[level])
             if _beyond(results, method, (form.condition, high), (form.condition, low)):
                 words = f"accuracy rises again under {form.condition}, from ε = {low:g} to {high:g}"
-                return "flagged", f"{words}{_numbers(results, method, (form.condition, low), (form.condition, high))}"
-        if GREY in places and highest and (left := _accuracy(results, method, form.condition, GREY)) is not None:
+                return (
+                    "flagged",
+                    f"{words}{_numbers(results, method, (form.condition, low), (form.condition, high))}",
+                )
+        if (
+            GREY in places
+            and highest
+            and (left := _accuracy(results, method, form.condition, GREY)) is not None
+        ):
             chance = math.exp(-highest)
             seeds = summarise(results)[method, form.condition, GREY, "accuracy"].seeds
-            if left > chance + max(LEAST, ERRORS * _error(results, (form.condition, GREY), chance, method, seeds)):
-                return "flagged", f"{left:.2f} of the images are still right under {form.condition} at ε = {GREY:g}"
+            if left > chance + max(
+                LEAST, ERRORS * _error(results, (form.condition, GREY), chance, method, seeds)
+            ):
+                return (
+                    "flagged",
+                    f"{left:.2f} of the images are still right under {form.condition} at ε = {GREY:g}",
+                )
         elif len(places) > 1:
             ends = (form.condition, min(places)), (form.condition, max(places))
             if not _beyond(results, method, *ends):
                 flat = max(flat, max(places))
     if flat:
-        return "not judged", f"accuracy does not fall up to ε = {flat:g}: only ε = {GREY:g} would tell"
+        return (
+            "not judged",
+            f"accuracy does not fall up to ε = {flat:g}: only ε = {GREY:g} would tell",
+        )
     return ("ok", "") if judged else ("not judged", "needs pgd at two levels or more")
 
 
@@ -148,7 +170,9 @@ def _against(
                 judged = True
                 if _beyond(results, method, (strong.condition, level), (weak.condition, level)):
                     names = words.format(strong=strong.condition, weak=weak.condition)
-                    numbers = _numbers(results, method, (strong.condition, level), (weak.condition, level))
+                    numbers = _numbers(
+                        results, method, (strong.condition, level), (weak.condition, level)
+                    )
                     return "flagged", f"{names} at ε = {level:g}{numbers}"
         return ("ok", "") if judged else ("not judged", f"needs {needs} at the same levels")
 
@@ -183,7 +207,10 @@ def _gradients(results: Results, method: str, forms: list[Form]) -> Ending:
             share = summarise(results).get((method, form.condition, level, "unmoved"))
             if level > 0 and share is not None:
                 if share.mean > ZEROS:
-                    return "flagged", f"{share.mean:.0%} of the images have a gradient of exactly 0 ({form.condition})"
+                    return (
+                        "flagged",
+                        f"{share.mean:.0%} of the images have a gradient of exactly 0 ({form.condition})",
+                    )
                 return "ok", ""
     return "not judged", "needs fgsm, and predictions of this version"
 
@@ -191,7 +218,9 @@ def _gradients(results: Results, method: str, forms: list[Form]) -> Ending:
 #: What an attack must not be, by what it would say of a method.
 CHECKS: Mapping[str, Callable[[Results, str, list[Form]], Ending]] = {
     "falls to chance": _falls,
-    "PGD as strong as FGSM": _against(_many_and_one, "{strong} is weaker than {weak}", "pgd and fgsm"),
+    "PGD as strong as FGSM": _against(
+        _many_and_one, "{strong} is weaker than {weak}", "pgd and fgsm"
+    ),
     "white box as strong as transfer": _against(
         _own_and_transferred, "{strong} is weaker than {weak}", "pgd and transfer"
     ),
@@ -221,13 +250,19 @@ def _both(results: Results, method: str, one: Place, other: Place) -> list[tuple
     """Return the accuracies at two places of each seed that has both: seeds differ by more than attacks do."""
     found = _by_seed(results)
     accuracies = [found.get((method, *place), {}) for place in (one, other)]
-    return [(accuracies[0][seed], accuracies[1][seed]) for seed in accuracies[0] if seed in accuracies[1]]
+    return [
+        (accuracies[0][seed], accuracies[1][seed])
+        for seed in accuracies[0]
+        if seed in accuracies[1]
+    ]
 
 
 @lru_cache(maxsize=16)
 def _by_seed(results: Results) -> dict[tuple[str, str, float], dict[int, float]]:
     """Return the accuracy of each seed by method, condition and level."""
-    scores = results.scores[results.scores["metric"] == "accuracy"].dropna(subset=["level", "value"])
+    scores = results.scores[results.scores["metric"] == "accuracy"].dropna(
+        subset=["level", "value"]
+    )
     columns = scores[["method", "condition", "level", "seed", "value"]]
     found: dict[tuple[str, str, float], dict[int, float]] = {}
     for method, condition, level, seed, value in columns.itertuples(index=False, name=None):
@@ -251,12 +286,17 @@ def _beyond(results: Results, method: str, strong: Place, weak: Place) -> bool:
         return False
     left = [fmean(shares) for shares in zip(*pairs, strict=True)]
     error = math.hypot(
-        *(_error(results, place, share, method, len(pairs)) for place, share in zip((strong, weak), left, strict=True))
+        *(
+            _error(results, place, share, method, len(pairs))
+            for place, share in zip((strong, weak), left, strict=True)
+        )
     )
     return left[0] - left[1] > max(LEAST, ERRORS * error)
 
 
 def _numbers(results: Results, method: str, strong: Place, weak: Place) -> str:
     """Return both accuracies in brackets."""
-    one, other = (fmean(shares) for shares in zip(*_both(results, method, strong, weak), strict=True))
+    one, other = (
+        fmean(shares) for shares in zip(*_both(results, method, strong, weak), strict=True)
+    )
     return f" (accuracy {one:.2f} against {other:.2f})"

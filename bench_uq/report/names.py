@@ -51,7 +51,11 @@ def level_name(condition: str) -> str:
 def level_unit(condition: str) -> str:
     """Return what the level of a condition is called, with its unit where it has one."""
     name = level_name(condition)
-    unit = "L2 norm, pixels in [0, 1]" if name == "ε" and "norm=l2" in condition else LEVEL_UNITS.get(name)
+    unit = (
+        "L2 norm, pixels in [0, 1]"
+        if name == "ε" and "norm=l2" in condition
+        else LEVEL_UNITS.get(name)
+    )
     return f"{name} ({unit})" if unit else name
 
 

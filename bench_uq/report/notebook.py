@@ -17,7 +17,19 @@ from bench_uq.report.verdicts import verdicts
 from bench_uq.statistics import Comparison, interval
 
 COLUMNS = (
-    *("dataset", "method", "condition", "level", "metric", "direction", "seeds", "mean", "sd", "low", "high"),
+    *(
+        "dataset",
+        "method",
+        "condition",
+        "level",
+        "metric",
+        "direction",
+        "seeds",
+        "mean",
+        "sd",
+        "low",
+        "high",
+    ),
     *("ci_low", "ci_high", "verdict", "behind", "p"),
 )
 
@@ -38,7 +50,9 @@ def summary(scores: pd.DataFrame | str | Path) -> pd.DataFrame:
 def _of_scores(scores: pd.DataFrame) -> Results:
     """Return results of which nothing is known but the scores."""
     if missing := [name for name in (*KEYS["scores.csv"], "value") if name not in scores.columns]:
-        raise UsageError(f"scores lack the column {missing[0]!r} (bench_uq.read_scores returns them all)")
+        raise UsageError(
+            f"scores lack the column {missing[0]!r} (bench_uq.read_scores returns them all)"
+        )
     repeated = scores.duplicated(KEYS["scores.csv"])
     if repeated.any():
         twice = ", ".join(map(str, scores.loc[repeated, KEYS["scores.csv"]].iloc[0]))
@@ -48,14 +62,18 @@ def _of_scores(scores: pd.DataFrame) -> Results:
     scores = scores.assign(**numbers).reset_index(drop=True)
     runs = scores[["dataset", "method", "seed"]].drop_duplicates().assign(status="ok", converged="")
     loose = {tuple(pair) for pair in scores.attrs.get("unconverged", ())}
-    runs.loc[[pair in loose for pair in zip(runs["dataset"], runs["method"], strict=True)], "converged"] = "False"
+    runs.loc[
+        [pair in loose for pair in zip(runs["dataset"], runs["method"], strict=True)], "converged"
+    ] = "False"
     return Results("scores", runs, scores, pd.DataFrame(columns=["dataset"]))
 
 
 def _rows(results: Results, dataset: str) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of one dataset."""
     keys = ["method", "condition", "level", "metric"]
-    groups: Any = results.scores.dropna(subset="value").groupby(keys, dropna=False, observed=True)["value"]
+    groups: Any = results.scores.dropna(subset="value").groupby(keys, dropna=False, observed=True)[
+        "value"
+    ]
     values = {
         (method, condition, None if math.isnan(level) else level, metric): list(own)
         for (method, condition, level, metric), own in groups

@@ -11,7 +11,11 @@ from bench_uq.report.leaderboard import measured
 #: What a paper is cited by, and where it lies.
 _PAPERS = {"doi:": "https://doi.org/", "arXiv:": "https://arxiv.org/abs/"}
 _LINKS = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;)]|doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}")
-_DIRECTIONS = {"higher": "higher is better ↑", "lower": "lower is better ↓", "none": "neither way is better"}
+_DIRECTIONS = {
+    "higher": "higher is better ↑",
+    "lower": "lower is better ↓",
+    "none": "neither way is better",
+}
 
 
 def cards(results: Results) -> str:
@@ -33,7 +37,9 @@ def cards(results: Results) -> str:
                 "reference": linked(metric.reference),
             }
         title = f"<h3><code>{escape(name)}</code> {escape(metric.title if metric else '')}</h3>"
-        found.append(f'<article class="card" id="metric-{len(found)}">{title}{_list(lines)}</article>')
+        found.append(
+            f'<article class="card" id="metric-{len(found)}">{title}{_list(lines)}</article>'
+        )
     return f"""<section id="metrics" aria-labelledby="metrics-title">
 <h2 id="metrics-title">Metrics</h2>
 <div class="cards">{"".join(found)}</div>

@@ -10,7 +10,15 @@ from bench_uq.report.captions import level_name
 from bench_uq.report.frames import Results
 from bench_uq.report.page_lines import UNIT, Chart, Grids, line_of, mean_lines, short
 from bench_uq.report.page_stress_charts import by_level, refusal
-from bench_uq.report.summaries import Curve, Shown, band_seed, curve_table, highest_entropy, reliability, shown
+from bench_uq.report.summaries import (
+    Curve,
+    Shown,
+    band_seed,
+    curve_table,
+    highest_entropy,
+    reliability,
+    shown,
+)
 
 #: Bins with a smaller share of the examples are drawn hollow, because chance rules them.
 _FEW = 0.01
@@ -66,7 +74,9 @@ def _reliability(results: Results, grids: Grids) -> Chart:
         bins, seeds = reliability(results, method)
         if seeds:
             few = [place for place, share in enumerate(bins["share"]) if share < _FEW]
-            curve = Curve(bins["confidence"].to_numpy(float), bins["accuracy"].to_numpy(float), seeds)
+            curve = Curve(
+                bins["confidence"].to_numpy(float), bins["accuracy"].to_numpy(float), seeds
+            )
             lines.append({**line_of(method, grids, curve), "hollow": few})
     return {
         "section": "Calibration and selection, clean data",
@@ -85,7 +95,11 @@ def _reliability(results: Results, grids: Grids) -> Chart:
 def _selective(results: Results, grids: Grids) -> list[Chart]:
     """Return the charts of clean data that leave the least sure examples out."""
     titles = {
-        "risk_coverage": ("Risk by coverage", "coverage (share of most confident examples)", "error rate"),
+        "risk_coverage": (
+            "Risk by coverage",
+            "coverage (share of most confident examples)",
+            "error rate",
+        ),
         "accuracy_confidence": ("Accuracy by least confidence", "confidence at least", "accuracy"),
     }
     return [
@@ -108,7 +122,13 @@ def _training(results: Results, grids: Grids) -> list[Chart]:
         lines = mean_lines(results, grids, name, ("train", None))
         if name == "training_kl":
             lines = [line for line in lines if any(value and value > 0 for value in line["y"])]
-        chart = {"section": "Training", "title": title, "x": "epoch", "y": f"{axis} (nats per example)", "lines": lines}
+        chart = {
+            "section": "Training",
+            "title": title,
+            "x": "epoch",
+            "y": f"{axis} (nats per example)",
+            "lines": lines,
+        }
         found.append({**chart, "log": True})
     return found
 
@@ -120,13 +140,28 @@ def _bands(results: Results, grids: Grids) -> list[Chart]:
         return []
     lines = []
     for method in results.methods:
-        tables = [curve_table(results, f"regression_{part}", method, ("clean", None)) for part in _BANDS]
+        tables = [
+            curve_table(results, f"regression_{part}", method, ("clean", None)) for part in _BANDS
+        ]
         if seed in tables[0]:
-            table = pd.DataFrame({part: one.get(seed) for part, one in zip(_BANDS, tables, strict=True)}, dtype=float)
+            table = pd.DataFrame(
+                {part: one.get(seed) for part, one in zip(_BANDS, tables, strict=True)}, dtype=float
+            )
             table = table.dropna(subset="mean")
-            line = line_of(method, grids, Curve(table.index.to_numpy(float), table["mean"].to_numpy(float), 1))
-            band = {"low": table["mean"] - 2 * table["std"], "high": table["mean"] + 2 * table["std"]}
-            line |= {part: short(values) for part, values in {**band, "beside": table["target"]}.items()}
+            line = line_of(
+                method, grids, Curve(table.index.to_numpy(float), table["mean"].to_numpy(float), 1)
+            )
+            band = {
+                "low": table["mean"] - 2 * table["std"],
+                "high": table["mean"] + 2 * table["std"],
+            }
+            line |= {
+                part: short(values) for part, values in {**band, "beside": table["target"]}.items()
+            }
             lines.append(line)
-    chart = {"section": "Predictions", "title": f"Mean ± 2 standard deviations, seed {seed}", "x": "input x"}
+    chart = {
+        "section": "Predictions",
+        "title": f"Mean ± 2 standard deviations, seed {seed}",
+        "x": "input x",
+    }
     return [{**chart, "y": "target y", "lines": lines, "one": True, "note": "dashed: test targets"}]

@@ -12,11 +12,18 @@ _SIGNS = {"ok": "✓", "flagged": "⚠", "not judged": "–"}
 
 def masking(results: Results) -> str:
     """Return the section with a table for each dataset that was attacked; empty where none was."""
-    found = {dataset: verdicts for dataset in results.datasets if (verdicts := checks(results.on(dataset)))}
+    found = {
+        dataset: verdicts
+        for dataset in results.datasets
+        if (verdicts := checks(results.on(dataset)))
+    }
     if not found:
         return ""
     tables = "".join(_table(dataset, verdicts) for dataset, verdicts in found.items())
-    notes = "".join(f"<li>{note}</li>" for note in _notes([one for verdicts in found.values() for one in verdicts]))
+    notes = "".join(
+        f"<li>{note}</li>"
+        for note in _notes([one for verdicts in found.values() for one in verdicts])
+    )
     return f"""<section id="masking" aria-labelledby="masking-title">
 <h2 id="masking-title">Can the attacks be believed?</h2>
 <p class="hint">A network can look robust because its gradient leads attacks astray. ✓: the attacks order as they
@@ -32,9 +39,16 @@ def _notes(verdicts: list[Verdict]) -> list[str]:
     flagged = {verdict.check for verdict in verdicts if verdict.status == "flagged"}
     needs = {verdict.check: verdict.words for verdict in verdicts if verdict.status == "not judged"}
     judged = {verdict.check for verdict in verdicts if verdict.status != "not judged"}
-    notes = [f"<strong>{escape(name)}</strong>: {escape(MEANING[name])}." for name in CHECKS if name in flagged]
+    notes = [
+        f"<strong>{escape(name)}</strong>: {escape(MEANING[name])}."
+        for name in CHECKS
+        if name in flagged
+    ]
     notes += [] if flagged or not judged else ["No sign of masked gradients."]
-    return [*notes, *(f"{escape(name)}: {escape(needs[name])}." for name in CHECKS if name in needs)]
+    return [
+        *notes,
+        *(f"{escape(name)}: {escape(needs[name])}." for name in CHECKS if name in needs),
+    ]
 
 
 def _table(dataset: str, verdicts: list[Verdict]) -> str:

@@ -26,7 +26,15 @@ _HEADS = {
     "peak_memory": "Peak memory (MB)",
     "environment": "Environment",
 }
-_NUMBERS = {"seed", "epochs", "draws", "parameters", "train_seconds", "seconds_per_1000", "peak_memory"}
+_NUMBERS = {
+    "seed",
+    "epochs",
+    "draws",
+    "parameters",
+    "train_seconds",
+    "seconds_per_1000",
+    "peak_memory",
+}
 #: Signs beyond which the name of a run is broken however wide the screen is.
 _LONG = 60
 #: Rows of the table of runs: a browser lays out no more at once, and nobody reads them.
@@ -43,7 +51,11 @@ def runs(results: Results) -> str:
     rest = f'\n<p class="notes">and {left:,} more, all in runs.csv (<a href="#downloads">downloads</a>)</p>'
     more = rest if left > 0 else ""
     # A column that says nothing of any run is left out.
-    heads = {name: head for name, head in _HEADS.items() if any(_text(name, run[name]) != "–" for run in table)}
+    heads = {
+        name: head
+        for name, head in _HEADS.items()
+        if any(_text(name, run[name]) != "–" for run in table)
+    }
     head = "".join(f'<th scope="col"{_kind(name)}>{text}</th>' for name, text in heads.items())
     rows = "".join(_row(run, heads) for run in table)
     return f"""<section id="runs" aria-labelledby="runs-title">
@@ -57,8 +69,14 @@ def runs(results: Results) -> str:
 
 def environments(results: Results) -> str:
     """Return the table of the environments that the runs name, a column each."""
-    used = {name: results.environments.get(name, {}) for name in sorted(set(results.runs["environment"]) - {""})}
-    facts = sorted({fact for one in used.values() for fact in one} - {"id"}, key=lambda fact: (fact != "device", fact))
+    used = {
+        name: results.environments.get(name, {})
+        for name in sorted(set(results.runs["environment"]) - {""})
+    }
+    facts = sorted(
+        {fact for one in used.values() for fact in one} - {"id"},
+        key=lambda fact: (fact != "device", fact),
+    )
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in used)
     rows = "".join(
         f'<tr><th scope="row">{escape(fact)}</th>{_cells(one.get(fact) for one in used.values())}</tr>'

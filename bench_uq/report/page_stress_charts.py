@@ -33,7 +33,10 @@ def by_level(results: Results, grids: Grids, highest: float | None) -> list[Char
                 "marks": _chance(metric, highest),
                 "note": "dashed: a perfectly calibrated model" if metric in BESIDE else "",
             }
-            found.append(chart | ({"range": UNIT} if metric in ("accuracy", "accuracy_kept_80", "picp") else {}))
+            found.append(
+                chart
+                | ({"range": UNIT} if metric in ("accuracy", "accuracy_kept_80", "picp") else {})
+            )
     return found
 
 
@@ -47,7 +50,9 @@ def _level_lines(
         if any(found):
             line = _range_line(method, grids.place(values), found)
             if metric in BESIDE:
-                beside = [summaries.get((method, condition, level, BESIDE[metric])) for level in values]
+                beside = [
+                    summaries.get((method, condition, level, BESIDE[metric])) for level in values
+                ]
                 line["beside"] = short([one.mean if one else math.nan for one in beside])
             lines.append(line)
     return lines
@@ -68,7 +73,9 @@ def _chance(metric: str, highest: float | None) -> list[dict[str, Any]]:
         return [{"axis": "y", "at": 0.5, "name": "chance"}]
     if highest is None or not metric.startswith(("accuracy", "entropy")):
         return []
-    place, name = (math.exp(-highest), "1/C") if metric.startswith("accuracy") else (highest, "ln C")
+    place, name = (
+        (math.exp(-highest), "1/C") if metric.startswith("accuracy") else (highest, "ln C")
+    )
     return [{"axis": "y", "at": place, "name": name}]
 
 
@@ -84,7 +91,9 @@ def refusal(results: Results, grids: Grids) -> list[Chart]:
             "x": "share refused, the least confident first",
             "y": "accuracy of what is kept",
             "range": UNIT,
-            "lines": [line_of(method, grids, curve) for method, curve in curves.items() if len(curve.x)],
+            "lines": [
+                line_of(method, grids, curve) for method, curve in curves.items() if len(curve.x)
+            ],
         }
         found.append(chart)
     return found

@@ -14,7 +14,11 @@ def static(table: Table, said: str = "") -> str:
     """Return a table with its caption, or with what is ``said`` in place of it."""
     heads = ["Method", "n", *(" ".join(heading(column)) for column in table.columns)]
     rows = [
-        [row.method + (" †" if row.seeds.unconverged else ""), str(row.seeds), *map(_cell, row.cells)]
+        [
+            row.method + (" †" if row.seeds.unconverged else ""),
+            str(row.seeds),
+            *map(_cell, row.cells),
+        ]
         for row in table.rows
     ]
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
@@ -32,7 +36,11 @@ def static(table: Table, said: str = "") -> str:
 
 def stress(results: Results) -> str:
     """Return the section of the means over levels, with a table for each family; empty where nothing has levels."""
-    tables = [table for dataset in results.datasets for table in stress_tables(results.on(dataset)).values()]
+    tables = [
+        table
+        for dataset in results.datasets
+        for table in stress_tables(results.on(dataset)).values()
+    ]
     if not tables:
         return ""
     captions, shared = parted(tables)

@@ -39,11 +39,15 @@ def sheet(width: float, height: float, handles: Sequence[Artist]) -> Figure:
     lines = max(sum(map(_lines, column)) for column in filled)
     figure = Figure(figsize=(width, height + _LINE * (lines + 0.5)), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.03, hspace=0)  # type: ignore[call-arg, union-attr]
-    figure.legend(handles=list(handles), loc="outside lower center", ncols=columns, handlelength=2.4)
+    figure.legend(
+        handles=list(handles), loc="outside lower center", ncols=columns, handlelength=2.4
+    )
     return figure
 
 
-def grid(figure: Figure, count: int, columns: int, x: str, y: str, *, common: str = "xy") -> list[Axes]:
+def grid(
+    figure: Figure, count: int, columns: int, x: str, y: str, *, common: str = "xy"
+) -> list[Axes]:
     """Return that many panels, of which x, y or both are common, named at the lower and left edges alone."""
     panels = []
     rows = math.ceil(count / columns)
@@ -79,7 +83,9 @@ def lines_of(titles: Iterable[str]) -> int:
     return max(map(_lines, titles), default=0)
 
 
-def label(results: Results, method: str, seeds: int, width: int = 24, *, unit: str = "seeds") -> str:
+def label(
+    results: Results, method: str, seeds: int, width: int = 24, *, unit: str = "seeds"
+) -> str:
     """Return what a method is called in a figure, with the seeds that it rests on where some are missing."""
     own = results.seeds(method)
     missing = "" if seeds == own.planned else f" ({seeds}/{own.planned} {unit})"
@@ -90,9 +96,14 @@ def label(results: Results, method: str, seeds: int, width: int = 24, *, unit: s
     return "\n".join([*lines, *ends])
 
 
-def method_handles(results: Results, seeds: Mapping[str, int], looks: Mapping[str, Look]) -> list[Artist]:
+def method_handles(
+    results: Results, seeds: Mapping[str, int], looks: Mapping[str, Look]
+) -> list[Artist]:
     """Return a sample of the line of each method in ``seeds``, finished or not, and what a dagger means."""
-    lines = [Line2D([], [], label=label(results, method, seeds[method]), **line(looks[method])) for method in seeds]
+    lines = [
+        Line2D([], [], label=label(results, method, seeds[method]), **line(looks[method]))
+        for method in seeds
+    ]
     return [*lines, *dagger_handle(results)]
 
 
@@ -145,7 +156,13 @@ def shown_title(where: Shown, width: int, joint: str = "\n") -> str:
 
 def nothing(axes: Axes, reason: str = "no finished run") -> None:
     """Say in an empty panel that there is nothing to show."""
-    style: Options = {"ha": "center", "va": "center", "color": "#666666", "fontsize": 7, "in_layout": False}
+    style: Options = {
+        "ha": "center",
+        "va": "center",
+        "color": "#666666",
+        "fontsize": 7,
+        "in_layout": False,
+    }
     axes.text(0.5, 0.5, reason, transform=axes.transAxes, **style)
 
 
@@ -155,11 +172,21 @@ def mark(axes: Axes, place: float, name: str, *, vertical: bool) -> None:
     if vertical:
         axes.axvline(place, **style)
         axes.annotate(
-            name, (place, 1), xycoords=("data", "axes fraction"), xytext=(0, 1), **_beside("center", "bottom")
+            name,
+            (place, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 1),
+            **_beside("center", "bottom"),
         )
     else:
         axes.axhline(place, **style)
-        axes.annotate(name, (1, place), xycoords=("axes fraction", "data"), xytext=(3, 0), **_beside("left", "center"))
+        axes.annotate(
+            name,
+            (1, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 0),
+            **_beside("left", "center"),
+        )
 
 
 def logarithmic(axes: Axes, values: Iterable[float], *, of: Literal["x", "y"] = "y") -> None:
@@ -178,9 +205,13 @@ def logarithmic(axes: Axes, values: Iterable[float], *, of: Literal["x", "y"] = 
 
 def _ticks(low: float, high: float) -> list[float]:
     """Return a few round numbers on a logarithmic axis."""
-    decades = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    decades = [
+        10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ]
     for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
-        ticks = [step * decade for decade in decades for step in steps if low <= step * decade <= high]
+        ticks = [
+            step * decade for decade in decades for step in steps if low <= step * decade <= high
+        ]
         if len(ticks) >= 3:
             return ticks
     return [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
@@ -188,7 +219,13 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _beside(horizontal: str, vertical: str) -> Options:
     """Return the options of a small name beside an axis."""
-    return {"textcoords": "offset points", "ha": horizontal, "va": vertical, "fontsize": 7, "color": "#666666"}
+    return {
+        "textcoords": "offset points",
+        "ha": horizontal,
+        "va": vertical,
+        "fontsize": 7,
+        "color": "#666666",
+    }
 
 
 def _lines(label: str) -> int:

@@ -62,7 +62,8 @@ def comparison(results: Results) -> Comparison | None:
     notes = list(dict.fromkeys(note for one in known for note in _notes(one)))
     summaries = summarise(results)
     groups = tuple(
-        _group(results, list(group), summaries, notes) for _, group in groupby(known, key=lambda one: _score(one))
+        _group(results, list(group), summaries, notes)
+        for _, group in groupby(known, key=lambda one: _score(one))
     )
     (dataset,) = results.datasets
     return Comparison(dataset, groups, tuple(notes))
@@ -90,7 +91,9 @@ def legend(table: Comparison) -> list[str]:
 def _plain(table: Comparison) -> Table:
     """Return our side of a comparison, a row a method, as the table whose marks need the same words."""
     methods = {row.method: row.seeds for row in table.rows}
-    cells = {method: tuple(row.ours for row in table.rows if row.method == method) for method in methods}
+    cells = {
+        method: tuple(row.ours for row in table.rows if row.method == method) for method in methods
+    }
     rows = tuple(Row(method, seeds, cells[method]) for method, seeds in methods.items())
     return Table(table.dataset, tuple(group.column for group in table.groups), rows)
 
@@ -117,7 +120,11 @@ def _title(one: Reference, column: Column) -> str:
     """Return what a value is of, in words."""
     title = "Test error (%)" if one.metric == TEST_ERROR else column.title.replace("\n", " ")
     level = f", {level_name(one.condition)} = {one.level}" if one.level else ""
-    return title + ARROWS[column.direction] + ("" if one.condition == "clean" else f" ({one.condition}{level})")
+    return (
+        title
+        + ARROWS[column.direction]
+        + ("" if one.condition == "clean" else f" ({one.condition}{level})")
+    )
 
 
 def _notes(one: Reference) -> list[str]:
@@ -125,7 +132,9 @@ def _notes(one: Reference) -> list[str]:
     return [note.strip().rstrip(".") for note in one.notes.split("; ") if note.strip(" .")]
 
 
-def _group(results: Results, known: list[Reference], summaries: dict[Place, Summary], notes: list[str]) -> Group:
+def _group(
+    results: Results, known: list[Reference], summaries: dict[Place, Summary], notes: list[str]
+) -> Group:
     """Return the rows of one score, ours with as many decimals as their spread deserves, or as were published."""
     ours = [_ours(one, summaries) for one in known]
     printed = max(len(one.value.partition(".")[2]) for one in known)
@@ -152,7 +161,9 @@ def _group(results: Results, known: list[Reference], summaries: dict[Place, Summ
 def _ours(one: Reference, summaries: dict[Place, Summary]) -> Summary | None:
     """Return our score in the published unit."""
     metric = "accuracy" if one.metric == TEST_ERROR else one.metric
-    found = summaries.get((one.method, one.condition, float(one.level) if one.level else None, metric))
+    found = summaries.get(
+        (one.method, one.condition, float(one.level) if one.level else None, metric)
+    )
     if found is None or one.metric != TEST_ERROR:
         return found
     low, high = 100 * (1 - found.high), 100 * (1 - found.low)

@@ -58,7 +58,9 @@ class Diagram:
     def title(self) -> str:
         """Return the metric, the datasets and the p-value of all methods being alike, or that no ranks could differ."""
         p, count = self.ranks.p, len(self.ranks.mean)
-        friedman = "" if math.isnan(p) else f" (Friedman p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})"
+        friedman = (
+            "" if math.isnan(p) else f" (Friedman p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})"
+        )
         name = TITLES[self.metric] + ARROWS[directions()[self.metric]]
         if self.ranks.critical >= count - 1:
             return f"{name}: {self.ranks.datasets} datasets cannot tell {count} methods apart"
@@ -70,7 +72,9 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     diagrams = [diagram for metric in _METRICS if (diagram := _diagram(results, metric))]
     if not diagrams:
         return None
-    longest = max(len(line) for one in diagrams for label in one.labels.values() for line in label.split("\n"))
+    longest = max(
+        len(line) for one in diagrams for label in one.labels.values() for line in label.split("\n")
+    )
     most = max(len(one.labels) for one in diagrams)
     title = max(len(one.title) for one in diagrams)
     width = COLUMN if longest <= 14 and most <= 6 and title * _LETTER <= COLUMN else PAGE
@@ -93,11 +97,16 @@ def _diagram(results: Results, metric: str) -> Diagram | None:
     if found.ranks is None:
         return None
     scores = results.scores
-    values = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(subset="value")
+    values = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(
+        subset="value"
+    )
     values = values[~values["dataset"].isin(found.datasets)]
     counts = values["method"].value_counts()
     own = replace(results, runs=results.runs[results.runs["dataset"].isin(set(values["dataset"]))])
-    labels = {name: panels.label(own, name, int(counts[name]), 30, unit="runs") for name in found.ranks.mean}
+    labels = {
+        name: panels.label(own, name, int(counts[name]), 30, unit="runs")
+        for name in found.ranks.mean
+    }
     return Diagram(metric, found.ranks, labels, str(found))
 
 
@@ -125,7 +134,10 @@ def _draw(axes: Axes, one: Diagram, looks: Mapping[str, Look], side: float) -> N
     """Draw one diagram in inches, with that much room for labels at both ends."""
     width, count = axes.get_xlim()[1], len(one.ranks.mean)
     span = max(count - 1, one.ranks.critical)
-    x = {name: _place(rank, span, width, side) + aside for name, (rank, aside) in _asides(one.ranks.mean).items()}
+    x = {
+        name: _place(rank, span, width, side) + aside
+        for name, (rank, aside) in _asides(one.ranks.mean).items()
+    }
     ticks = [_place(rank, span, width, side) for rank in range(1, count + 1)]
     axes.plot([ticks[0], ticks[-1]], [_AXIS, _AXIS], **_THIN)
     for rank, tick in enumerate(ticks, start=1):
@@ -138,7 +150,9 @@ def _draw(axes: Axes, one: Diagram, looks: Mapping[str, Look], side: float) -> N
     for names, end, toward in zip(one.ends, (side, width - side), (-1, 1), strict=True):
         top = _labels_top(one)
         for name, lines in zip(names, one.rows, strict=False):
-            _label(axes, (x[name], top + _row(lines) / 2), (end, toward), one.labels[name], looks[name])
+            _label(
+                axes, (x[name], top + _row(lines) / 2), (end, toward), one.labels[name], looks[name]
+            )
             top += _row(lines)
 
 
@@ -152,7 +166,9 @@ def _asides(mean: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     found: dict[str, tuple[float, float]] = {}
     for rank in sorted(set(mean.values())):
         tied = [name for name, own in mean.items() if own == rank]
-        found |= {name: (rank, _ASIDE * (place - (len(tied) - 1) / 2)) for place, name in enumerate(tied)}
+        found |= {
+            name: (rank, _ASIDE * (place - (len(tied) - 1) / 2)) for place, name in enumerate(tied)
+        }
     return found
 
 
@@ -162,12 +178,16 @@ def _critical(axes: Axes, left: float, right: float, size: float) -> None:
     axes.text(left, 0.13, f"CD = {size:.2f}", va="bottom", fontsize=7)
 
 
-def _label(axes: Axes, corner: tuple[float, float], end: tuple[float, int], name: str, look: Look) -> None:
+def _label(
+    axes: Axes, corner: tuple[float, float], end: tuple[float, int], name: str, look: Look
+) -> None:
     """Lead from a rank on the axis down and to one end, and write there whose it is."""
     (x, y), (edge, toward) = corner, end
     axes.plot([x, x, edge], [_AXIS, y, y], color=look.color, linewidth=0.9)
     axes.plot(x, _AXIS, **panels.line(look))
-    axes.text(edge + 0.05 * toward, y, name, ha="right" if toward < 0 else "left", va="center", fontsize=7)
+    axes.text(
+        edge + 0.05 * toward, y, name, ha="right" if toward < 0 else "left", va="center", fontsize=7
+    )
 
 
 def _handles(results: Results, diagrams: Sequence[Diagram]) -> list[Artist]:

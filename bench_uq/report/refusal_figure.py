@@ -47,17 +47,26 @@ def _figure(
     curves: Mapping[tuple[str, float | None], Curve],
 ) -> Figure:
     """Draw one family."""
-    seeds = {name: panels.fewest(curves[name, level] for level in where) for name in results.methods}
+    seeds = {
+        name: panels.fewest(curves[name, level] for level in where) for name in results.methods
+    }
     width = panels.shape(len(where))[2]
     lines = wrap(text(one.title), int(width * 13))
-    figure = panels.sheet(width, 2.0 + 0.14 * len(lines), panels.method_handles(results, seeds, looks))
+    figure = panels.sheet(
+        width, 2.0 + 0.14 * len(lines), panels.method_handles(results, seeds, looks)
+    )
     figure.suptitle("\n".join(lines), fontsize=8)
     grid = panels.grid(figure, len(where), len(where), "share refused", "accuracy of what is kept")
     for axes, level in zip(grid, where, strict=True):
         axes.set_title("clean" if level is None else f"{level_name(one.name)} = {level:g}")
         for place, method in enumerate(results.methods):
             own = curves[method, level]
-            axes.plot(own.x, own.y, markevery=panels.every(len(own.x), place), **panels.line(looks[method]))
+            axes.plot(
+                own.x,
+                own.y,
+                markevery=panels.every(len(own.x), place),
+                **panels.line(looks[method]),
+            )
         axes.set(xlim=(-0.02, 0.92), ylim=(-0.02, 1.02))
         tidy(axes)
     return figure

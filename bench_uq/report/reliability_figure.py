@@ -32,7 +32,12 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     methods, scores = results.methods, summarise(results)
     rows, columns, width = panels.shape(len(methods))
     found = {method: reliability(results, method) for method in methods}
-    highest = math.ceil(10 * max((bins["share"].max() for bins, _ in found.values() if len(bins)), default=1)) / 10
+    highest = (
+        math.ceil(
+            10 * max((bins["share"].max() for bins, _ in found.values() if len(bins)), default=1)
+        )
+        / 10
+    )
     letters = int(width / columns * 13)
     titles = [
         "\n".join([panels.label(results, method, seeds, letters), *_ece(scores, method)])
@@ -44,7 +49,9 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     for place, (method, title) in enumerate(zip(methods, titles, strict=True)):
         row, column = divmod(place, columns)
         upper, lower = (
-            figure.add_subplot(grid[2 * row + part, column], xlim=(0, 1), ylim=(0, top), xticks=_TICKS)
+            figure.add_subplot(
+                grid[2 * row + part, column], xlim=(0, 1), ylim=(0, top), xticks=_TICKS
+            )
             for part, top in enumerate((1, highest))
         )
         upper.set_title(title)
@@ -77,7 +84,12 @@ def _bins(axes: Axes, bins: pd.DataFrame, look: Look) -> None:
         panels.nothing(axes)
         return
     axes.plot([0, 1], [0, 1], **_DIAGONAL)
-    line: Options = {**panels.line(look), "markeredgecolor": look.color, "linewidth": 0.8, "clip_on": False}
+    line: Options = {
+        **panels.line(look),
+        "markeredgecolor": look.color,
+        "linewidth": 0.8,
+        "clip_on": False,
+    }
     axes.plot(bins["confidence"], bins["accuracy"], **line)
     few = bins[bins["share"] < _FEW]
     if not few.empty:  # an empty line that is not clipped counts as lying at the figure's corner

@@ -52,7 +52,9 @@ def draw(results: Results, looks: Mapping[str, Look]) -> dict[str, Figure]:
         if first:
             same = {method: own for method, own in shown.items() if alike(own, first)}
             whys = {method: _why(results, method, shown.get(method)) for method in results.methods}
-            figures["" if condition == _NAME else condition] = _figure(results, looks, condition, same, whys)
+            figures["" if condition == _NAME else condition] = _figure(
+                results, looks, condition, same, whys
+            )
     return figures
 
 
@@ -77,7 +79,9 @@ def _figure(
     handles = _handles(results, shown, len(results.methods) - len(drawn))
     figure = panels.sheet(PAGE, 0.95 + row * len(drawn), handles)
     ratios = {"height_ratios": [1.3 * _SIDE, *[row] * len(drawn)]}
-    grid = figure.subplots(1 + len(drawn), len(digits), sharex=True, squeeze=False, gridspec_kw=ratios)
+    grid = figure.subplots(
+        1 + len(drawn), len(digits), sharex=True, squeeze=False, gridspec_kw=ratios
+    )
     width = (PAGE - _NAMES) / len(digits)
     for digit, column in zip(digits, grid.T, strict=True):
         _images(column[0], digit, width)
@@ -104,7 +108,8 @@ def _chosen(first: ByLevel) -> list[Turned]:
     lowest = next(iter(first.values()))
     ink = lowest.inputs.reshape(len(lowest.inputs), -1).sum(axis=1, dtype=float) + 1
     moved = sum(
-        np.abs(one.inputs.astype(float) - lowest.inputs).reshape(len(ink), -1).sum(axis=1) for one in first.values()
+        np.abs(one.inputs.astype(float) - lowest.inputs).reshape(len(ink), -1).sum(axis=1)
+        for one in first.values()
     )
     chosen: dict[int | None, int] = {}
     for place in np.argsort(-np.asarray(moved) / ink, kind="stable").tolist():
@@ -147,7 +152,9 @@ def _panel(axes: Axes, digit: Turned, own: ByLevel, look: Look, size: tuple[floa
         return
     axes.set_ylim(-0.1, 1.1)
     angles, table = np.array(list(probs)), np.array(list(probs.values()), float)  # (levels, C)
-    entropy = -np.sum(table * np.log(np.where(table > 0, table, 1)), axis=1) / np.log(table.shape[1])
+    entropy = -np.sum(table * np.log(np.where(table > 0, table, 1)), axis=1) / np.log(
+        table.shape[1]
+    )
     axes.fill_between(angles, 0, entropy, **_DOUBT)
     highest = table.max(axis=0)
     wrong = [name for name in np.argsort(-highest, kind="stable").tolist() if name != digit.target]
@@ -168,5 +175,9 @@ def _handles(results: Results, shown: Mapping[str, ByLevel], left_out: int) -> l
         Patch(**_DOUBT, label="predictive entropy / ln C"),
         Line2D([], [], linestyle="none", label=f"runs of seed {', '.join(map(str, seeds))}"),
     ]
-    handles += [Line2D([], [], linestyle="none", label=f"({left_out} more methods not shown)")] if left_out else []
+    handles += (
+        [Line2D([], [], linestyle="none", label=f"({left_out} more methods not shown)")]
+        if left_out
+        else []
+    )
     return [*handles, *panels.dagger_handle(results)]

@@ -21,13 +21,17 @@ _FEW = 0.05
 def risk_coverage(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     """Draw a panel a condition: the error rate among the most confident share of the examples, a line a method."""
     names = ("coverage", "error rate of covered")
-    return conditions_figure.draw(results, looks, curve="risk_coverage", names=names, finish=_error_rates, common="")
+    return conditions_figure.draw(
+        results, looks, curve="risk_coverage", names=names, finish=_error_rates, common=""
+    )
 
 
 def accuracy_confidence(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     """Draw a panel a condition: the accuracy of the examples of at least that confidence, a line a method."""
     names = ("confidence threshold", "accuracy above it")
-    return conditions_figure.draw(results, looks, curve="accuracy_confidence", names=names, finish=_accuracies)
+    return conditions_figure.draw(
+        results, looks, curve="accuracy_confidence", names=names, finish=_accuracies
+    )
 
 
 def _error_rates(axes: Axes) -> None:

@@ -39,7 +39,11 @@ class Family:
     @property
     def title(self) -> str:
         """Return what it is called where its members are averaged."""
-        return self.name if len(self.members) == 1 else f"{self.name} (mean of {len(self.members)} kinds)"
+        return (
+            self.name
+            if len(self.members) == 1
+            else f"{self.name} (mean of {len(self.members)} kinds)"
+        )
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,19 @@ def families(results: Results) -> tuple[Family, ...]:
 @lru_cache(maxsize=16)
 def over_kinds(results: Results) -> Results:
     """Return results in which the kinds of a family are one condition, by the family's title; a hole in one stays."""
-    titles = {member: one.title for one in families(results) for member in one.members if len(one.members) > 1}
+    titles = {
+        member: one.title
+        for one in families(results)
+        for member in one.members
+        if len(one.members) > 1
+    }
     scores = results.scores.astype({"condition": "str", "metric": "str"})
     several = scores[scores["condition"].isin(titles)]
     if several.empty:
         return results
-    means = several.groupby([*_RUN, several["condition"].map(titles), "level", "metric"], observed=True, sort=False)
+    means = several.groupby(
+        [*_RUN, several["condition"].map(titles), "level", "metric"], observed=True, sort=False
+    )
     # A kind that one run lacks, or has no number of, would make its mean one of easier kinds.
     kinds = {one.title: len(one.members) for one in families(results)}
     table = means["value"].agg(["mean", "count"]).reset_index()
@@ -93,7 +104,9 @@ def stressed(results: Results) -> Stress:
     Level 0 is no stress. Where a run has no number, because all of its predictions are right, the place counts for no
     run: means are over the same places for all. A run that was never scored at a place has no mean.
     """
-    scores = results.scores[results.scores["level"].fillna(0) != 0].astype({"condition": "str", "metric": "str"})
+    scores = results.scores[results.scores["level"].fillna(0) != 0].astype(
+        {"condition": "str", "metric": "str"}
+    )
     scores = scores[scores["metric"].isin([*SCORES, "examples"])]
     titles = {member: one.title for one in families(results) for member in one.members}
     means, counts = list[pd.DataFrame](), dict[tuple[str, str], tuple[int, int]]()
@@ -112,7 +125,9 @@ def stressed(results: Results) -> Stress:
     return Stress(replace(results, scores=found), counts)
 
 
-def kept_accuracy(results: Results, method: str, shown: Family | None, level: float | None) -> Curve:
+def kept_accuracy(
+    results: Results, method: str, shown: Family | None, level: float | None
+) -> Curve:
     """Return the accuracy of what is kept by the share that is refused, the least confident first, up to 90 %.
 
     The mean over all kinds of a family at that level, nothing where a kind lacks it; of clean data without a family.
@@ -122,9 +137,14 @@ def kept_accuracy(results: Results, method: str, shown: Family | None, level: fl
         return _NOTHING
     members = shown.members if shown else ("clean",)
     curves = [mean_curve(results, "risk_coverage", method, (name, level)) for name in members]
-    if not curves or any(len(curve.x) == 0 or not np.array_equal(curve.x, curves[0].x) for curve in curves):
+    if not curves or any(
+        len(curve.x) == 0 or not np.array_equal(curve.x, curves[0].x) for curve in curves
+    ):
         return _NOTHING
-    refused, accuracy = 1 - curves[0].x[::-1], 1 - np.mean([curve.y for curve in curves], axis=0)[::-1]
+    refused, accuracy = (
+        1 - curves[0].x[::-1],
+        1 - np.mean([curve.y for curve in curves], axis=0)[::-1],
+    )
     kept = refused <= _REFUSED + 1e-9
     return Curve(refused[kept], accuracy[kept], min(curve.seeds for curve in curves))
 

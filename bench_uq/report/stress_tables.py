@@ -21,16 +21,22 @@ def stress_tables(results: Results) -> dict[str, Table]:
     for one in families(results):
         names = [name for name in SCORES if (name, one.title) in there]
         # No ECE stands without that of a calibrated model, even where this was not scored.
-        names += ["ece_if_calibrated"] if "ece" in names and "ece_if_calibrated" not in names else []
+        names += (
+            ["ece_if_calibrated"] if "ece" in names and "ece_if_calibrated" not in names else []
+        )
         if names:
             columns = [Column(name, one.title) for name in names]
             subject = f"under {one.name}{extent(found.results, one.title)}, {over_what(one, level_unit(one.name))}"
             table = filled(found.results, subject, columns, methods_shown(results, one.members))
-            tables[one.name] = replace(table, remarks=(*_places(one, columns, found.counts), *table.remarks))
+            tables[one.name] = replace(
+                table, remarks=(*_places(one, columns, found.counts), *table.remarks)
+            )
     return tables
 
 
-def _places(one: Family, columns: Iterable[Column], counts: Mapping[tuple[str, str], tuple[int, int]]) -> list[str]:
+def _places(
+    one: Family, columns: Iterable[Column], counts: Mapping[tuple[str, str], tuple[int, int]]
+) -> list[str]:
     """Return the kinds of a family, and a sentence for each score that some run has no number of in places."""
     remarks = [f"Kinds: {', '.join(map(kind, one.members))}."] if len(one.members) > 1 else []
     what = "kinds and levels" if len(one.members) > 1 else "levels"
@@ -38,5 +44,7 @@ def _places(one: Family, columns: Iterable[Column], counts: Mapping[tuple[str, s
         kept, places = counts.get((one.title, column.metric), (0, 0))
         if kept < places:
             title = column.title.replace("\n", " ")
-            remarks.append(f"{title}: of {kept} of {places} {what}, those at which every run has a value.")
+            remarks.append(
+                f"{title}: of {kept} of {places} {what}, those at which every run has a value."
+            )
     return remarks

@@ -85,7 +85,8 @@ def looks(methods: Iterable[str]) -> dict[str, Look]:
     """Give each method of a suite its look: that of its own for the known five, the next free one for others."""
     others = sorted(set(methods) - set(_FIRST))
     free = {
-        name: Look(_COLORS[place % 7], _MARKERS[place % 8], _DASHES[place % 5]) for place, name in enumerate(others)
+        name: Look(_COLORS[place % 7], _MARKERS[place % 8], _DASHES[place % 5])
+        for place, name in enumerate(others)
     }
     return {**_FIRST, **free}
 

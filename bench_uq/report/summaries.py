@@ -46,13 +46,17 @@ class Curve:
 def summarise(results: Results) -> dict[Place, Summary]:
     """Return every score on one dataset, summed up over its seeds; a missing value is no value."""
     keys = ["method", "condition", "level", "metric"]
-    groups = results.scores.dropna(subset="value").groupby(keys, dropna=False, observed=True)["value"]
+    groups = results.scores.dropna(subset="value").groupby(keys, dropna=False, observed=True)[
+        "value"
+    ]
     table = groups.agg(["mean", "std", "min", "max", "count"])
     return {
         (method, condition, None if math.isnan(level) else float(level), metric): Summary(
             mean, sd, low, high, int(seeds)
         )
-        for (method, condition, level, metric), mean, sd, low, high, seeds in table.itertuples(name=None)
+        for (method, condition, level, metric), mean, sd, low, high, seeds in table.itertuples(
+            name=None
+        )
     }
 
 
@@ -68,7 +72,9 @@ def costs(results: Results, names: Iterable[str]) -> dict[Place, Summary]:
         for name in names:
             values = own[name].dropna()
             if len(values):
-                mean, sd, low, high = (float(value) for value in values.agg(["mean", "std", "min", "max"]))
+                mean, sd, low, high = (
+                    float(value) for value in values.agg(["mean", "std", "min", "max"])
+                )
                 found[str(method), "cost", None, name] = Summary(mean, sd, low, high, len(values))
     return found
 
@@ -83,14 +89,20 @@ def directions() -> dict[str, str]:
 
 def unseen_conditions(results: Results) -> list[str]:
     """Return the names of the unseen data: the conditions without levels beside the clean data."""
-    return sorted({condition for condition, level, _ in _stored(results) if level is None} - {"clean", "train"})
+    return sorted(
+        {condition for condition, level, _ in _stored(results) if level is None}
+        - {"clean", "train"}
+    )
 
 
 @lru_cache(maxsize=16)
 def levels(results: Results) -> dict[str, list[float]]:
     """Return the sorted levels of each condition that has levels."""
     scores = results.scores.dropna(subset="level")
-    return {str(name): sorted(group["level"].unique()) for name, group in scores.groupby("condition", observed=True)}
+    return {
+        str(name): sorted(group["level"].unique())
+        for name, group in scores.groupby("condition", observed=True)
+    }
 
 
 @lru_cache(maxsize=16)
@@ -173,7 +185,9 @@ def reliability(results: Results, method: str) -> tuple[pd.DataFrame, int]:
     pooled = pd.DataFrame({"share": filled.sum(axis=1) / share.shape[1]})
     for name, values in {"accuracy": accuracy, "confidence": confidence}.items():
         weighted = filled * values.reindex_like(filled)
-        pooled[name] = weighted.where(filled.notna(), 0).sum(axis=1, skipna=False) / filled.sum(axis=1)
+        pooled[name] = weighted.where(filled.notna(), 0).sum(axis=1, skipna=False) / filled.sum(
+            axis=1
+        )
     return pooled[pooled["share"] > 0], share.shape[1]
 
 

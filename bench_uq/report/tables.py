@@ -12,7 +12,18 @@ from bench_uq.report.summaries import costs, directions, levels, methods_shown, 
 from bench_uq.report.verdicts import Ranking, ranking
 
 #: The scores of clean data that a table shows, of any task, in this order.
-CLEAN = ("accuracy", "rmse", "nll", "brier", "crps", "ece", "ece_if_calibrated", "adaptive_ece", "picp", "mpiw")
+CLEAN = (
+    "accuracy",
+    "rmse",
+    "nll",
+    "brier",
+    "crps",
+    "ece",
+    "ece_if_calibrated",
+    "adaptive_ece",
+    "picp",
+    "mpiw",
+)
 #: How well unseen data are told from clean data.
 DETECTION = ("auroc", "aupr", "fpr95")
 #: The score of unseen data that an overview shows.
@@ -50,7 +61,9 @@ def clean_table(results: Results) -> Table:
 def overview(results: Results) -> Table:
     """Return the table of clean data with one score of each set of unseen data beside it."""
     there = measured(results)
-    unseen = [Column(metric, name, under=name) for metric in UNSEEN for name in unseen_conditions(results)]
+    unseen = [
+        Column(metric, name, under=name) for metric in UNSEEN for name in unseen_conditions(results)
+    ]
     columns = [
         *_clean_columns(results),
         *(column for column in unseen if (column.metric, column.condition) in there),
@@ -62,7 +75,11 @@ def unseen_tables(results: Results) -> list[Table]:
     """Return a table of detection scores for each set of unseen data on one dataset."""
     there, tables = measured(results), []
     for name in unseen_conditions(results):
-        asked = [Column(f"{kind}_{by}", name, under=title) for kind in DETECTION for by, title in BY.items()]
+        asked = [
+            Column(f"{kind}_{by}", name, under=title)
+            for kind in DETECTION
+            for by, title in BY.items()
+        ]
         columns = [column for column in asked if (column.metric, name) in there]
         if columns:
             tables.append(
@@ -97,7 +114,11 @@ def cost_table(results: Results) -> Table:
     found = costs(results, COST)
     columns = [Column(name, "cost") for name in COST if any(place[3] == name for place in found)]
     return filled(
-        results, "what training and predicting cost", columns or [Column(COST[0], "cost")], results.methods, found
+        results,
+        "what training and predicting cost",
+        columns or [Column(COST[0], "cost")],
+        results.methods,
+        found,
     )
 
 
@@ -109,7 +130,9 @@ def rank_table(results: Results) -> Table | None:
         return None
     columns = tuple(Column(metric, "ranks") for metric in placed)
     seeds = {method: _seeds_everywhere(results, method) for method in results.methods}
-    claimed = not any(seeds[name].unconverged for one in placed.values() if one.ranks for name in one.ranks.mean)
+    claimed = not any(
+        seeds[name].unconverged for one in placed.values() if one.ranks for name in one.ranks.mean
+    )
     cells = [_rank_cells(results, metric, one, claimed) for metric, one in placed.items()]
     rows = tuple(
         Row(method, seeds[method], tuple(own.get(method, Cell()) for own in cells))
@@ -124,9 +147,17 @@ def rank_table(results: Results) -> Table | None:
 def _clean_columns(results: Results) -> list[Column]:
     """Return the scores of clean data that were measured, those without a card last."""
     on_clean = sorted(metric for metric, condition in measured(results) if condition == "clean")
-    wanted = [metric for metric in CLEAN if metric in on_clean or (metric == "ece_if_calibrated" and "ece" in on_clean)]
+    wanted = [
+        metric
+        for metric in CLEAN
+        if metric in on_clean or (metric == "ece_if_calibrated" and "ece" in on_clean)
+    ]
     asked = results.chosen.get("metrics", ())
-    own = [metric for metric in on_clean if metric not in wanted and (metric in asked or metric not in directions())]
+    own = [
+        metric
+        for metric in on_clean
+        if metric not in wanted and (metric in asked or metric not in directions())
+    ]
     # Where nothing was measured, a column of dashes still says so; every task has an NLL.
     return [Column(metric, "clean") for metric in [*wanted, *own] or asked or ["nll"]]
 
@@ -143,9 +174,13 @@ def _rank_cells(results: Results, metric: str, one: Ranking, claimed: bool) -> d
     if one.ranks is None:
         return {}
     scores = results.scores[~results.scores["dataset"].isin(one.datasets)]
-    values = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(subset="value")
+    values = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(
+        subset="value"
+    )
     counts, best = values["method"].value_counts(), min(one.ranks.mean.values())
-    runs = results.runs[results.runs["dataset"].isin(set(values["dataset"])) & (results.runs["status"] == "ok")]
+    runs = results.runs[
+        results.runs["dataset"].isin(set(values["dataset"])) & (results.runs["status"] == "ok")
+    ]
     finished = runs["method"].value_counts()
     return {
         name: Cell(
@@ -172,5 +207,8 @@ def _seeds_everywhere(results: Results, method: str) -> Seeds:
     """Count the runs of a method on all datasets."""
     own = [results.on(dataset).seeds(method) for dataset in results.datasets]
     return Seeds(
-        *(sum(getattr(one, name) for one in own) for name in ("planned", "finished", "unconverged", "unknown"))
+        *(
+            sum(getattr(one, name) for one in own)
+            for name in ("planned", "finished", "unconverged", "unknown")
+        )
     )

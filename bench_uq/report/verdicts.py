@@ -20,8 +20,14 @@ def comparable(results: Results) -> list[str]:
 @lru_cache(maxsize=16)
 def without_draws(results: Results) -> frozenset[str]:
     """Return the methods on one dataset whose draws never differ: by a mutual information of 0 nothing is detected."""
-    rows = results.scores[(results.scores["metric"] == "epistemic") & (results.scores["condition"] == "clean")]
-    return frozenset(str(method) for method, own in rows.groupby("method", observed=True)["value"] if (own == 0).all())
+    rows = results.scores[
+        (results.scores["metric"] == "epistemic") & (results.scores["condition"] == "clean")
+    ]
+    return frozenset(
+        str(method)
+        for method, own in rows.groupby("method", observed=True)["value"]
+        if (own == 0).all()
+    )
 
 
 @lru_cache(maxsize=16)
@@ -30,14 +36,23 @@ def verdicts(results: Results) -> dict[Scored, Comparison]:
     known, order = directions(), comparable(results)
     # A missing value stays: a method that has one is compared with none.
     scores = results.scores
-    scores = scores[~(scores["metric"].str.endswith("_epistemic") & scores["method"].isin(without_draws(results)))]
-    scores = scores[scores["method"].isin(order) & scores["metric"].map(known.get).isin(("higher", "lower"))]
+    scores = scores[
+        ~(
+            scores["metric"].str.endswith("_epistemic")
+            & scores["method"].isin(without_draws(results))
+        )
+    ]
+    scores = scores[
+        scores["method"].isin(order) & scores["metric"].map(known.get).isin(("higher", "lower"))
+    ]
     found = {}
     keys = ["condition", "level", "metric"]
     groups: Any = scores.groupby(keys, dropna=False, observed=True)
     for (condition, level, metric), rows in groups:
         values: dict[str, dict[int, float]] = {method: {} for method in order}
-        for method, seed, value in rows[["method", "seed", "value"]].itertuples(index=False, name=None):
+        for method, seed, value in rows[["method", "seed", "value"]].itertuples(
+            index=False, name=None
+        ):
             values[method][seed] = value
         comparison = compare({method: own for method, own in values.items() if own}, known[metric])
         if comparison is not None:
@@ -78,13 +93,17 @@ def ranking(results: Results, metric: str) -> Ranking:
     """
     direction = directions().get(metric, "none")
     scores = results.scores
-    rows = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(subset="value")
+    rows = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(
+        subset="value"
+    )
     if direction == "none" or rows.empty:
         return Ranking(None)
     means = rows.groupby(["method", "dataset"], observed=True)["value"].mean().unstack("dataset")
     table = means.loc[:, means.notna().sum() > 1]
     by_method, by_dataset = table.dropna(axis="index"), table.dropna(axis="columns")
-    if min(by_method.shape) < 2 or (min(by_dataset.shape) >= 2 and by_dataset.size > by_method.size):
+    if min(by_method.shape) < 2 or (
+        min(by_dataset.shape) >= 2 and by_dataset.size > by_method.size
+    ):
         table = by_dataset
     else:
         table = by_method

@@ -50,12 +50,16 @@ class MNF(Method):
     z_mean: float = 1.0
     masks: Masks = "fresh"  # for each example and step, or fixed and alternating
     head: Head = "precision"  # of r: a log-precision, as in the code, or eq. 10's sigmoid as its standard deviation
-    variance_rate: float = 3e-3  # Adam's rate for the log-variances of weights and biases; 1e-3 for all else
+    variance_rate: float = (
+        3e-3  # Adam's rate for the log-variances of weights and biases; 1e-3 for all else
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.flows < 0 or self.hidden < 1:
-            raise ValueError(f"flows must be at least 0 and hidden at least 1, not {self.flows} and {self.hidden}")
+            raise ValueError(
+                f"flows must be at least 0 and hidden at least 1, not {self.flows} and {self.hidden}"
+            )
         if not math.isfinite(self.z_mean):
             raise ValueError(f"z_mean must be finite, not {self.z_mean}")
         check_gaussian(self.prior_std, self.start_log_variance, self.max_std, self.variance_rate)
@@ -80,7 +84,9 @@ class MNF(Method):
             ),
         )
 
-    def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float) -> Tensor:
+    def loss(
+        self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
+    ) -> Tensor:
         """Return mean NLL + KL / size, outputs and KL from one pass through each flow."""
         with one_flow(net):
             return super().loss(net, inputs, targets, size, progress)

@@ -22,14 +22,18 @@ class Gated(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(z: Tensor, moved: Tensor, shift: Tensor, gate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        z: Tensor, moved: Tensor, shift: Tensor, gate: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the moved z, and k and shift - z for the gradient."""
         k = gate.neg().sigmoid_().mul_(moved)
         way = shift - z
         return torch.addcmul(z, k, way), k, way
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    def setup_context(
+        ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor, Tensor]
+    ) -> None:
         """Keep k and the way to the shift."""
         del inputs
         ctx.mark_non_differentiable(*output[1:])
@@ -38,13 +42,20 @@ class Gated(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, Tensor | None, Tensor | None]:
+    def backward(
+        ctx: Any, *gradients: Tensor | None
+    ) -> tuple[Tensor | None, None, Tensor | None, Tensor | None]:
         """Return the gradients of z, shift and gate."""
         if gradients[0] is None:
             return None, None, None, None
         k, way = ctx.saved_tensors
         of_shift = gradients[0] * k
-        return gradients[0] - of_shift, None, of_shift, (k - 1).mul_(way).mul_(of_shift)  # dk/dgate = k (k - 1)
+        return (
+            gradients[0] - of_shift,
+            None,
+            of_shift,
+            (k - 1).mul_(way).mul_(of_shift),
+        )  # dk/dgate = k (k - 1)
 
 
 class MaskedStep(nn.Module):
@@ -55,7 +66,9 @@ class MaskedStep(nn.Module):
         self.inner = nn.Linear(dim, hidden)
         self.shift = nn.Linear(hidden, dim)
         self.gate = nn.Linear(hidden, dim)
-        nn.init.constant_(self.gate.bias, 2.0)  # gates start at sigmoid(2) = 0.88: near the identity
+        nn.init.constant_(
+            self.gate.bias, 2.0
+        )  # gates start at sigmoid(2) = 0.88: near the identity
 
     def forward(self, z: Tensor, mask: Tensor, rows: slice = ALL) -> tuple[Tensor, Tensor]:
         """Return the moved z (B, dim) and log|det dz'/dz| of some rows, (B,) of all; where ``mask`` is 1, z stays.
@@ -92,7 +105,9 @@ class MaskedFlow(nn.Module):
 
     masks: Tensor | None
 
-    def __init__(self, dim: int, steps: int = 2, hidden: int = 50, *, fixed_masks: bool = False) -> None:
+    def __init__(
+        self, dim: int, steps: int = 2, hidden: int = 50, *, fixed_masks: bool = False
+    ) -> None:
         super().__init__()
         self.steps = nn.ModuleList(MaskedStep(dim, hidden) for _ in range(steps))
         self.register_buffer("masks", alternating_masks(dim, steps) if fixed_masks else None)
@@ -125,4 +140,8 @@ def fresh_mask(z: Tensor) -> Tensor:
 def alternating_masks(dim: int, steps: int) -> Tensor:
     """Return masks (steps, dim): half of the dimensions at random, then the other half, and so on."""
     first = torch.randperm(dim) < dim // 2
-    return torch.stack([first if step % 2 == 0 else ~first for step in range(steps)]).float() if steps else first[:0]
+    return (
+        torch.stack([first if step % 2 == 0 else ~first for step in range(steps)]).float()
+        if steps
+        else first[:0]
+    )

@@ -63,7 +63,9 @@ class MNFWeights(GaussianWeights):
 
     def start_z(self, count: int) -> Tensor:
         """Return z_0 ~ N(z_mean, exp(z_log_variance)), (count, dim)."""
-        noise = torch.randn(count, len(self.z_mean), dtype=self.z_mean.dtype, device=self.z_mean.device)
+        noise = torch.randn(
+            count, len(self.z_mean), dtype=self.z_mean.dtype, device=self.z_mean.device
+        )
         return torch.addcmul(self.z_mean, (0.5 * self.z_log_variance).exp(), noise)
 
     def sample_z(self, count: int) -> Tensor:
@@ -107,7 +109,9 @@ class MNFWeights(GaussianWeights):
         if self.head == "sigmoid":  # eq. 10: the standard deviation is sigmoid(b2 mean(a))
             log_precision = -2 * logsigmoid(log_precision)
         squares = (z_b - self.r_mean * summary).square()
-        return 0.5 * (log_precision - LOG_2_PI - log_precision.exp() * squares).sum() + log_det.squeeze(0)
+        return 0.5 * (
+            log_precision - LOG_2_PI - log_precision.exp() * squares
+        ).sum() + log_det.squeeze(0)
 
     @abstractmethod
     def squared_means(self) -> Tensor:
@@ -137,7 +141,9 @@ def one_flow(net: nn.Module) -> Iterator[None]:
 class MNFLinear(MNFWeights):
     """A dense layer, one z per input and example (eq. 4): (B, ..., in) -> (B, ..., out)."""
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, **options: Any) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, **options: Any
+    ) -> None:
         super().__init__((out_features, in_features), in_features, bias, **options)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -153,7 +159,9 @@ class MNFLinear(MNFWeights):
 
         def outputs(count: int) -> Tensor:
             z = self.sample_z(count * len(inputs)).unflatten(0, (count, len(inputs)))
-            return perturbed(linear(inputs * z, self.mean, self.bias_mean).flatten(0, 1), std, count)
+            return perturbed(
+                linear(inputs * z, self.mean, self.bias_mean).flatten(0, 1), std, count
+            )
 
         return outputs
 
@@ -181,20 +189,28 @@ class MNFConv2d(MNFWeights):
         bias: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__((out_channels, in_channels, *pair(kernel_size)), out_channels, bias, **options)
+        super().__init__(
+            (out_channels, in_channels, *pair(kernel_size)), out_channels, bias, **options
+        )
         self.stride, self.padding = stride, padding
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs under a fresh z for each example and fresh noise for each position (Algorithm 2)."""
         if inputs.dim() == 3:
             return cast(Tensor, self(inputs.unsqueeze(0)).squeeze(0))
-        scaled = self.scaled(conv2d(inputs, self.mean, None, self.stride, self.padding), self.sample_z(len(inputs)))
+        scaled = self.scaled(
+            conv2d(inputs, self.mean, None, self.stride, self.padding), self.sample_z(len(inputs))
+        )
         return perturb(scaled, conv_variance(inputs, self, self.stride, self.padding))
 
     def scaled(self, mean: Tensor, z: Tensor) -> Tensor:
         """Return the mean of the outputs given z, from that under z = 1 without biases."""
         z = z[..., None, None]
-        return mean * z if self.bias_mean is None else torch.addcmul(self.bias_mean[:, None, None], mean, z)
+        return (
+            mean * z
+            if self.bias_mean is None
+            else torch.addcmul(self.bias_mean[:, None, None], mean, z)
+        )
 
     def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
         """Return a function that gives the outputs for so many copies of the inputs, (count) -> (count * B, ...)."""

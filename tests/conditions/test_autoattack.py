@@ -24,7 +24,9 @@ def digits(rate: float = 0.2) -> tuple[Callable[[Tensor, int], Iterator[Tensor]]
     images = torch.tensor(load_digits().images / 16, dtype=torch.float32).unsqueeze(1)
     labels = torch.tensor(load_digits().target)
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Dropout(rate), nn.Linear(64, 10))
+    net = nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Dropout(rate), nn.Linear(64, 10)
+    )
     optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
     for _ in range(60):
         optimiser.zero_grad()
@@ -38,7 +40,9 @@ def digits(rate: float = 0.2) -> tuple[Callable[[Tensor, int], Iterator[Tensor]]
     return log_probs, images[1000:1064], labels[1000:1064]
 
 
-def accuracy(log_probs: Callable[[Tensor, int], Iterator[Tensor]], images: Tensor, labels: Tensor) -> float:
+def accuracy(
+    log_probs: Callable[[Tensor, int], Iterator[Tensor]], images: Tensor, labels: Tensor
+) -> float:
     """Return the accuracy of the mean of 50 draws."""
     torch.manual_seed(5)
     with torch.no_grad():
@@ -52,7 +56,9 @@ def test_as_strong_as_pgd(norm, rate):
     """It stays within epsilon and leaves no more right than PGD does, up to images that the noise of draws decides."""
     log_probs, images, labels = digits(rate)
     level = 0.1 if norm == "linf" else 0.6
-    same, changed = AutoAttack(norm=norm, steps=30)(log_probs, images, labels, [0.0, level], torch.Generator())
+    same, changed = AutoAttack(norm=norm, steps=30)(
+        log_probs, images, labels, [0.0, level], torch.Generator()
+    )
     (other,) = PGD(norm=norm)(log_probs, images, labels, [level], torch.Generator().manual_seed(0))
     assert same.equal(images)
     change = (changed - images).flatten(1)
@@ -67,7 +73,8 @@ def test_repeats():
     log_probs, images, labels = digits()
     attack = AutoAttack(steps=3)
     one, two, three = (
-        attack(log_probs, images, labels, [0.1], torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2)
+        attack(log_probs, images, labels, [0.1], torch.Generator().manual_seed(seed))[0]
+        for seed in (1, 1, 2)
     )
     assert one.equal(two)
     assert not one.equal(three)

@@ -16,5 +16,7 @@ from bench_uq.plugins import Plugins
 def test_checks(name: str, check: str) -> None:
     """Each condition keeps each promise."""
     (target,) = targets([name], "condition", (), Path())
-    verdict = next(run(one, subjects, target) for one, subjects in checks_of(target) if one.name == check)
+    verdict = next(
+        run(one, subjects, target) for one, subjects in checks_of(target) if one.name == check
+    )
     assert (verdict.status, verdict.reason) == ("ok", "")

@@ -19,7 +19,13 @@ from bench_uq.conditions.corruption import SETS, Corruption, Kind
 from bench_uq.conditions.corruption.blur import defocus_blur, disk, smeared, zoomed
 from bench_uq.conditions.corruption.canny import canny_edges
 from bench_uq.conditions.corruption.canvas import Canvas
-from bench_uq.conditions.corruption.geometry import elastic_transform, rotate, scale, shear, translate
+from bench_uq.conditions.corruption.geometry import (
+    elastic_transform,
+    rotate,
+    scale,
+    shear,
+    translate,
+)
 from bench_uq.conditions.corruption.glass import glass_swaps, sources_of
 from bench_uq.conditions.corruption.lines import dotted_line, zigzag
 from bench_uq.conditions.corruption.smoothing import smoothed
@@ -55,9 +61,13 @@ def photographs() -> Tensor:
     """Return 40 pieces of 32x32 pixels of a photograph."""
     from sklearn.datasets import load_sample_image
 
-    picture = Image.fromarray(load_sample_image("china.jpg")).resize((256, 160), Image.Resampling.BOX)
+    picture = Image.fromarray(load_sample_image("china.jpg")).resize(
+        (256, 160), Image.Resampling.BOX
+    )
     pixels = torch.tensor(np.asarray(picture)).permute(2, 0, 1) / 255
-    return pixels.unfold(1, 32, 32).unfold(2, 32, 32).permute(1, 2, 0, 3, 4).flatten(0, 1).contiguous()
+    return (
+        pixels.unfold(1, 32, 32).unfold(2, 32, 32).permute(1, 2, 0, 3, 4).flatten(0, 1).contiguous()
+    )
 
 
 def real_images(channels: int) -> Tensor:
@@ -120,7 +130,9 @@ def test_severity_zero(channels, kind):
 def test_severities(channels, kind):
     """On real images a higher severity is further from the clean ones; those that are not published so are named."""
     images = real_images(channels)
-    distances = [(corrupt(kind, images, one) - images).square().mean().sqrt().item() for one in range(1, 6)]
+    distances = [
+        (corrupt(kind, images, one) - images).square().mean().sqrt().item() for one in range(1, 6)
+    ]
     assert distances[0] > 0.003
     not_ordered = {(1, "fog"), (1, "spatter"), (3, "elastic-transform"), (3, "glass-blur")}
     not_ordered |= {(3, "saturate"), (3, "spatter")}
@@ -191,13 +203,17 @@ def test_shot_noise_counts_photons():
     assert not corrupt("shot-noise", flat(0, 1), 4).any()
 
 
-@pytest.mark.parametrize(("channels", "severity", "share"), [(1, 1, 0.03), (1, 5, 0.27), (3, 5, 0.07)])
+@pytest.mark.parametrize(
+    ("channels", "severity", "share"), [(1, 1, 0.03), (1, 5, 0.27), (3, 5, 0.07)]
+)
 def test_impulse_noise(channels, severity, share):
     """The published share is replaced, half of it by white and half by black; channels are hit each alone."""
     found = corrupt("impulse-noise", flat(0.5, channels, batch=64), severity)
     deviation = math.sqrt(share / 2 / found.numel())
     for value in (0, 1):
-        assert (found == value).double().mean().item() == pytest.approx(share / 2, abs=4 * deviation)
+        assert (found == value).double().mean().item() == pytest.approx(
+            share / 2, abs=4 * deviation
+        )
     assert ((found == 0) | (found == 1) | (found == 0.5)).all()
     assert channels == 1 or ((found != 0.5).sum(1) == 1).any()
 
@@ -215,12 +231,16 @@ def test_smoothing(sigma, edges, mode):
 def test_blur(channels, kind):
     """A blur leaves one value as it is, and a spot as much light, where none is enlarged or leaves the image."""
     for severity in range(1, 6):
-        torch.testing.assert_close(corrupt(kind, flat(0.3, channels), severity), flat(0.3, channels))
+        torch.testing.assert_close(
+            corrupt(kind, flat(0.3, channels), severity), flat(0.3, channels)
+        )
         spot = flat(0, channels, side=64)
         spot[..., 30:34, 30:34] = 1
         if (channels, kind) not in ((3, "glass-blur"), (3, "zoom-blur"), (1, "motion-blur")):
             expected = spot.sum((2, 3))
-            torch.testing.assert_close(corrupt(kind, spot, severity).sum((2, 3)), expected, rtol=0.02, atol=0)
+            torch.testing.assert_close(
+                corrupt(kind, spot, severity).sum((2, 3)), expected, rtol=0.02, atol=0
+            )
 
 
 def test_disk():
@@ -248,7 +268,12 @@ def test_smear():
     expected = torch.tensor(weights) / sum(weights)
     torch.testing.assert_close(found[0, 7, range(7, 2, -1)], expected)
     torch.testing.assert_close(found[2, range(7, 2, -1), 7], expected)
-    assert found[1].nonzero().tolist() == [[4, 4], [5, 5], [6, 6], [7, 7]]  # 4 steps are 2.8 pixels in each axis
+    assert found[1].nonzero().tolist() == [
+        [4, 4],
+        [5, 5],
+        [6, 6],
+        [7, 7],
+    ]  # 4 steps are 2.8 pixels in each axis
     torch.testing.assert_close(found.sum((1, 2)), torch.ones(3))
 
 
@@ -277,7 +302,9 @@ def test_glass():
     assert not copied[:, :2].sub(torch.arange(56).view(2, 28)).any()
     assert not copied[:, :, :2].sub(torch.arange(28 * 28).view(28, 28)[:, :2]).any()
     for away in (up, left):
-        assert (away[:, 2:, 2:].float().mean() - 0.5).abs() < 0.05  # half of those that may move do, in each axis
+        assert (
+            away[:, 2:, 2:].float().mean() - 0.5
+        ).abs() < 0.05  # half of those that may move do, in each axis
 
 
 @pytest.mark.parametrize(("side", "parts"), [(28, 1), (14, 2), (8, 4)])
@@ -287,7 +314,9 @@ def test_glass_blurs_twice(side, parts):
     found = glass_swaps(canvas(images), 0.7, 1, 0)
     sigma = (0, 0, *(0.7 * side * parts / 28,) * 2)
     fine = images.numpy().repeat(parts, 2).repeat(parts, 3)
-    blurred = ndimage.gaussian_filter(ndimage.gaussian_filter(fine, sigma, mode="nearest"), sigma, mode="nearest")
+    blurred = ndimage.gaussian_filter(
+        ndimage.gaussian_filter(fine, sigma, mode="nearest"), sigma, mode="nearest"
+    )
     expected = blurred.reshape(3, 1, side, parts, side, parts).mean((3, 5))
     torch.testing.assert_close(found, torch.tensor(expected))
 
@@ -301,7 +330,9 @@ def test_geometry():
         four = np.eye(4)
         four[2:, 2:] = matrix
         middle = np.array([0, 0, 13.5, 13.5])
-        moved = ndimage.affine_transform(images.numpy(), four, middle - four @ middle, order=1, mode="grid-constant")
+        moved = ndimage.affine_transform(
+            images.numpy(), four, middle - four @ middle, order=1, mode="grid-constant"
+        )
         return torch.tensor(moved)
 
     def directions(found: Tensor, one: Tensor, other: Tensor) -> set[bool]:
@@ -326,7 +357,12 @@ def test_translate():
     corners = {tuple(place[2:]) for place in (found > 0.99).nonzero().tolist()}
     assert corners == {(7, 7), (7, 13), (13, 7), (13, 13)}
     half = translate(canvas(torch.nn.functional.pad(images, (-7, -7, -7, -7))), 2)
-    assert {tuple(place[2:]) for place in (half > 0.99).nonzero().tolist()} == {(2, 2), (2, 4), (4, 2), (4, 4)}
+    assert {tuple(place[2:]) for place in (half > 0.99).nonzero().tolist()} == {
+        (2, 2),
+        (2, 4),
+        (4, 2),
+        (4, 4),
+    }
 
 
 def test_elastic():
@@ -345,7 +381,10 @@ def test_elastic():
 
 def hsv(image: Tensor, change) -> Tensor:
     """Return an image (3, H, W) with its HSV changed pixel by pixel by Python's own colorsys."""
-    pixels = [colorsys.hsv_to_rgb(*change(*colorsys.rgb_to_hsv(*one))) for one in image.flatten(1).T.tolist()]
+    pixels = [
+        colorsys.hsv_to_rgb(*change(*colorsys.rgb_to_hsv(*one)))
+        for one in image.flatten(1).T.tolist()
+    ]
     return torch.tensor(pixels).T.reshape(image.shape)
 
 
@@ -361,10 +400,14 @@ def test_hsv(severity):
     """Brightness adds to V and saturation changes S, as published, whatever the colour."""
     more = [0.05, 0.1, 0.15, 0.2, 0.3][severity - 1]
     expected = hsv(colours()[0], lambda h, s, v: (h, s, min(1, v + more)))
-    torch.testing.assert_close(corrupt("brightness", colours(), severity)[0], expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        corrupt("brightness", colours(), severity)[0], expected, rtol=0, atol=1e-5
+    )
     factor, plus = [(0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2)][severity - 1]
     expected = hsv(colours()[0], lambda h, s, v: (h, min(1, factor * s + plus), v))
-    torch.testing.assert_close(corrupt("saturate", colours(), severity)[0], expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        corrupt("saturate", colours(), severity)[0], expected, rtol=0, atol=1e-5
+    )
 
 
 def test_grey_values():
@@ -375,7 +418,9 @@ def test_grey_values():
     found = corrupt("contrast", torch.cat((row, row / 2, 0 * row), 1), 5)[0, :, 0]
     assert found[0].tolist() == pytest.approx([0.255, 0.3, 0.375, 0.27])  # the mean is 0.3
     assert found[1].tolist() == pytest.approx([0.1275, 0.15, 0.1875, 0.135])
-    assert corrupt("stripe", flat(0, 1, side=28), 1)[0, 0, 5].tolist() == [1] * 7 + [0] * 14 + [1] * 7
+    assert (
+        corrupt("stripe", flat(0, 1, side=28), 1)[0, 0, 5].tolist() == [1] * 7 + [0] * 14 + [1] * 7
+    )
 
 
 def as_pillow(image: Tensor) -> Image.Image:
@@ -395,7 +440,9 @@ def test_pixelate(severity):
     image = photographs()[12]
     small = as_pillow(image).resize((int(32 * share),) * 2, Image.Resampling.BOX)
     expected = from_pillow(small.resize((32, 32), Image.Resampling.BOX))
-    torch.testing.assert_close(corrupt("pixelate", image[None], severity)[0], expected, rtol=0, atol=1.01 / 255)
+    torch.testing.assert_close(
+        corrupt("pixelate", image[None], severity)[0], expected, rtol=0, atol=1.01 / 255
+    )
 
 
 @pytest.mark.parametrize("severity", range(1, 6))
@@ -404,7 +451,9 @@ def test_jpeg(severity):
     image, stored = 0.9 * photographs()[12], io.BytesIO()
     as_pillow(image).save(stored, "JPEG", quality=[80, 65, 58, 50, 40][severity - 1])
     expected = from_pillow(Image.open(stored))
-    torch.testing.assert_close(corrupt("jpeg-compression", image[None], severity)[0], expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        corrupt("jpeg-compression", image[None], severity)[0], expected, rtol=0, atol=1e-6
+    )
 
 
 def test_plasma():
@@ -416,7 +465,11 @@ def test_plasma():
         half, cells = step // 2, size // step
         drawn = (torch.rand(2, 3, cells, cells, generator=draws) * 2 - 1)[1] * strength
         places = [(row, column) for row in range(0, size, step) for column in range(0, size, step)]
-        for which, (down, right), diagonal in ((0, (half, half), True), (1, (0, half), False), (2, (half, 0), False)):
+        for which, (down, right), diagonal in (
+            (0, (half, half), True),
+            (1, (0, half), False),
+            (2, (half, 0), False),
+        ):
             for row, column in places:
                 around = [(-half, -half), (-half, half), (half, -half), (half, half)]
                 around = around if diagonal else [(-half, 0), (half, 0), (0, -half), (0, half)]
@@ -424,7 +477,9 @@ def test_plasma():
                 mean = sum(heights[(y + dy) % size, (x + dx) % size] for dy, dx in around) / 4
                 heights[y, x] = mean + drawn[which, row // step, column // step].item()
         step, strength = half, strength / decay**2
-    expected = torch.tensor([[heights[row, column] for column in range(size)] for row in range(size)])
+    expected = torch.tensor(
+        [[heights[row, column] for column in range(size)] for row in range(size)]
+    )
     expected = (expected - expected.min()) / (expected.max() - expected.min())
     torch.testing.assert_close(found[1], expected, rtol=0, atol=1e-5)
 
@@ -490,7 +545,10 @@ def test_dotted_line():
             shown = column % 4 in (2, 3) and column < 27
             middle = first + (last - first) * column / 27
             far = [abs(row - middle) for row in range(28)]
-            expected = [1 + math.log(1 - d / 2.3) if shown and d < 2.3 * (1 - 1 / math.e) else 0 for d in far]
+            expected = [
+                1 + math.log(1 - d / 2.3) if shown and d < 2.3 * (1 - 1 / math.e) else 0
+                for d in far
+            ]
             assert image[:, column].tolist() == pytest.approx(expected, abs=1e-4)
     bright = dotted_line(canvas(torch.full((20, 1, 28, 28), 0.9)))
     assert bright.min().item() == pytest.approx(0.9)
@@ -526,7 +584,9 @@ def textbook_canny(image: np.ndarray, low: float, high: float) -> np.ndarray:
     crest = size > 1e-6
     for sign in (1, -1):
         places = [rows + sign * down / longest, columns + sign * across / longest]
-        crest &= size * (1 + 1e-4) >= ndimage.map_coordinates(size, places, order=1, mode="grid-constant")
+        crest &= size * (1 + 1e-4) >= ndimage.map_coordinates(
+            size, places, order=1, mode="grid-constant"
+        )
     crest[[0, -1]] = crest[:, [0, -1]] = False
     groups, count = ndimage.label(crest & (size >= low), structure=np.ones((3, 3)))
     strong = np.unique(groups[crest & (size >= high)])
@@ -542,10 +602,14 @@ def test_canny_of_a_square():
         assert line.nonzero().flatten().tolist() == [7, 8, 19, 20]
     assert edges.equal(edges.T)
     assert edges.equal(edges.flip(0))
-    assert not canny_edges(canvas(image * 0.02), 1, 0.1, 0.2).any()  # 8 % of white against black, below the threshold
+    assert not canny_edges(
+        canvas(image * 0.02), 1, 0.1, 0.2
+    ).any()  # 8 % of white against black, below the threshold
 
 
-@pytest.mark.parametrize(("side", "faint", "clear"), [(14, 0.09, 0.16), (28, 0.06, 0.1), (56, 0.05, 0.09)])
+@pytest.mark.parametrize(
+    ("side", "faint", "clear"), [(14, 0.09, 0.16), (28, 0.06, 0.1), (56, 0.05, 0.09)]
+)
 def test_canny_of_faint_squares(side, faint, clear):
     """An edge is seen at a contrast of about 0.08, as high as 0.2 over a gradient of 2.5, on small and large images."""
     image = torch.zeros(1, 1, side, side)
@@ -560,7 +624,9 @@ def test_canny_of_digits(low, high):
     from sklearn.datasets import load_digits
 
     digits = ndimage.zoom(load_digits().images[:60] / 16, (1, 3.5, 3.5), order=1)
-    found = canny_edges(canvas(torch.tensor(digits, dtype=torch.float32)[:, None]), 1, low, high)[:, 0].bool()
+    found = canny_edges(canvas(torch.tensor(digits, dtype=torch.float32)[:, None]), 1, low, high)[
+        :, 0
+    ].bool()
     expected = np.stack([textbook_canny(image, low, high) for image in digits])
     assert (found.numpy() != expected).mean() < 1e-4
     assert 0.1 < expected.mean() < 0.5

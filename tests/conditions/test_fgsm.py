@@ -33,7 +33,9 @@ class Predictor:
         self.calls += 1
         members = iter(self.members[:draws])
         for size in self.sizes:
-            chunk = torch.stack([member(inputs) for member in itertools.islice(members, size)]).log_softmax(-1)
+            chunk = torch.stack(
+                [member(inputs) for member in itertools.islice(members, size)]
+            ).log_softmax(-1)
             if chunk.requires_grad:
                 chunk.register_hook(self.count)
             yield chunk
@@ -58,7 +60,9 @@ def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
     return 0.05 + 0.9 * torch.rand(6, 1, 8, 8, generator=generator, dtype=dtype), torch.arange(6)
 
 
-def linear(weights: Sequence[Sequence[float]], bias: Sequence[float], dtype: torch.dtype) -> nn.Module:
+def linear(
+    weights: Sequence[Sequence[float]], bias: Sequence[float], dtype: torch.dtype
+) -> nn.Module:
     """Return a linear softmax model."""
     model = nn.Linear(len(weights[0]), len(bias), dtype=dtype)
     with torch.no_grad():
@@ -77,7 +81,9 @@ def test_gradient_against_autograd():
 
     each = torch.stack([net(shown).log_softmax(-1) for net in nets])[:, range(6), targets]
     (mean_of_logs,) = torch.autograd.grad(-each.mean(0).sum(), shown)
-    assert (mean_of_logs - expected).abs().max() > 0.1 * expected.abs().max(), "the mean of the logs would pass as well"
+    assert (mean_of_logs - expected).abs().max() > 0.1 * expected.abs().max(), (
+        "the mean of the logs would pass as well"
+    )
 
 
 @pytest.mark.parametrize("chunks", [[1, 2], [2, 1], [1, 1, 1]])
@@ -94,7 +100,9 @@ def test_order_changes_nothing(order):
     """Draws that differ by hundreds of nats weigh the same in whatever order they come, one a chunk."""
     nets, (inputs, targets) = members(sharpness=200), batch()
     expected = predictive_gradient(Predictor(nets), inputs, targets, 3)
-    found = predictive_gradient(Predictor([nets[index] for index in order], [1, 1, 1]), inputs, targets, 3)
+    found = predictive_gradient(
+        Predictor([nets[index] for index in order], [1, 1, 1]), inputs, targets, 3
+    )
     torch.testing.assert_close(found, expected)
     assert expected.isfinite().all()
 
@@ -138,7 +146,9 @@ def test_gradient_of_a_random_network_is_that_of_its_mean():
     net.stages[-1].weight.data.mul_(10)
     trained = Trained(method, IMAGES, nn.ModuleList([net]), seed=0)
     inputs, targets = batch()
-    one, other = (predictive_gradient(trained.chunks, inputs, targets, 4000).flatten(1) for _ in range(2))
+    one, other = (
+        predictive_gradient(trained.chunks, inputs, targets, 4000).flatten(1) for _ in range(2)
+    )
     single = predictive_gradient(trained.chunks, inputs, targets, 1).flatten(1)
     assert nn.functional.cosine_similarity(one, other).min() > 0.99
     assert nn.functional.cosine_similarity(one, single).min() < 0.9
@@ -151,7 +161,9 @@ def test_saturated_errors(gap, dtype):
     model = linear([[1.0, -2, 3], [2, 1, -1]], [0, gap], dtype)
     inputs = torch.full((1, 3), 0.5, dtype=dtype)
     found = predictive_gradient(Predictor([model]), inputs, torch.tensor([0]), 1)
-    torch.testing.assert_close(found, torch.tensor([[1.0, 3, -4]], dtype=dtype), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        found, torch.tensor([[1.0, 3, -4]], dtype=dtype), rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("gap", [1.0, 5.0, 10.0, 20.0, 60.0, 200.0])
@@ -190,7 +202,10 @@ def test_fgsm_is_optimal_on_a_linear_model(gap):
     corners = torch.tensor(list(itertools.product([-0.2, 0.2], repeat=3)), dtype=torch.float64)
     with torch.no_grad():
         losses = torch.stack(
-            [nn.functional.cross_entropy(model(inputs + corner), targets, reduction="none") for corner in corners]
+            [
+                nn.functional.cross_entropy(model(inputs + corner), targets, reduction="none")
+                for corner in corners
+            ]
         )
         found = nn.functional.cross_entropy(model(attacked), targets, reduction="none")
     torch.testing.assert_close(found, losses.max(0).values)
@@ -224,7 +239,11 @@ def test_attack_hurts():
 
     def nll(images: Tensor) -> Tensor:
         with torch.no_grad():
-            return -torch.stack([net(images).softmax(-1) for net in nets]).mean(0)[range(6), targets].log()
+            return (
+                -torch.stack([net(images).softmax(-1) for net in nets])
+                .mean(0)[range(6), targets]
+                .log()
+            )
 
     (attacked,) = FGSM()(Predictor(nets), inputs, targets, [0.02], torch.Generator())
     assert (nll(attacked) > nll(inputs)).all()
@@ -307,9 +326,14 @@ def test_nonsense_is_refused(draws):
 
 def test_exact_log_of_the_mean():
     """Of two linear draws the gradient is the one worked by hand: shares p_s / sum p of each draw's own."""
-    models = [linear([[1.0], [0]], [0, 0], torch.float64), linear([[-3.0], [0]], [0, 0], torch.float64)]
+    models = [
+        linear([[1.0], [0]], [0, 0], torch.float64),
+        linear([[-3.0], [0]], [0, 0], torch.float64),
+    ]
     x = 0.4
     probs = [1 / (1 + math.exp(-x)), 1 / (1 + math.exp(3 * x))]
     slopes = [probs[0] * (1 - probs[0]), -3 * probs[1] * (1 - probs[1])]
-    found = predictive_gradient(Predictor(models, [1, 1]), torch.tensor([[x]]).double(), torch.tensor([0]), 2)
+    found = predictive_gradient(
+        Predictor(models, [1, 1]), torch.tensor([[x]]).double(), torch.tensor([0]), 2
+    )
     assert found.item() == pytest.approx(-sum(slopes) / sum(probs))

@@ -33,7 +33,9 @@ def predictor(nets: Sequence[nn.Module]) -> LogProbs:
 def networks(count: int = 3, scale: float = 4.0) -> list[nn.Module]:
     """Return networks in float64 that disagree."""
     torch.manual_seed(0)
-    nets = [nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 4)).double() for _ in range(count)]
+    nets = [
+        nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 4)).double() for _ in range(count)
+    ]
     for net in nets:
         net[-1].weight.data.mul_(scale)  # type: ignore[index]
     return nets
@@ -41,7 +43,9 @@ def networks(count: int = 3, scale: float = 4.0) -> list[nn.Module]:
 
 def batch() -> tuple[Tensor, Tensor]:
     """Return features and labels."""
-    return torch.rand(5, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64), torch.arange(5) % 4
+    return torch.rand(
+        5, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    ), torch.arange(5) % 4
 
 
 def stacked(nets: Sequence[nn.Module], inputs: Tensor) -> Tensor:
@@ -61,7 +65,9 @@ def entropy(nets: Sequence[nn.Module], inputs: Tensor, targets: Tensor) -> Tenso
     return -(mean * mean.log()).sum(-1)
 
 
-@pytest.mark.parametrize(("gradient", "value"), [(expected_gradient, expected_loss), (entropy_gradient, entropy)])
+@pytest.mark.parametrize(
+    ("gradient", "value"), [(expected_gradient, expected_loss), (entropy_gradient, entropy)]
+)
 def test_gradients_against_autograd_and_differences(gradient, value):
     """Streamed over chunks, each gradient is autograd's of the objective at once, and that of central differences."""
     nets, (inputs, targets) = networks(), batch()
@@ -70,11 +76,15 @@ def test_gradients_against_autograd_and_differences(gradient, value):
     found = gradient(predictor(nets), inputs, targets, 3)
     torch.testing.assert_close(found, expected)
     other = predictive_gradient(predictor(nets), inputs, targets, 3)
-    assert (found - other).abs().max() > 0.1 * found.abs().max(), "the predictive gradient would pass as well"
+    assert (found - other).abs().max() > 0.1 * found.abs().max(), (
+        "the predictive gradient would pass as well"
+    )
     for feature in range(6):
         step = torch.zeros(6, dtype=torch.float64)
         step[feature] = 1e-6
-        difference = (value(nets, inputs + step, targets) - value(nets, inputs - step, targets)) / 2e-6
+        difference = (
+            value(nets, inputs + step, targets) - value(nets, inputs - step, targets)
+        ) / 2e-6
         torch.testing.assert_close(found[:, feature], difference, rtol=1e-4, atol=1e-6)
 
 
@@ -82,7 +92,10 @@ def test_gradients_against_autograd_and_differences(gradient, value):
 def test_certain_networks_keep_their_direction(gap):
     """Where float32 rounds the top class to 1, entropy and expected loss still have the direction of the logits."""
     model = nn.Linear(3, 2)
-    model.weight.data, model.bias.data = torch.tensor([[1.0, -2, 3], [0.5, -1, 2]]), torch.tensor([gap, 0.0])
+    model.weight.data, model.bias.data = (
+        torch.tensor([[1.0, -2, 3], [0.5, -1, 2]]),
+        torch.tensor([gap, 0.0]),
+    )
     inputs = torch.full((1, 3), 0.5)
     for gradient in (entropy_gradient, expected_gradient):
         found = gradient(predictor([model]), inputs, torch.tensor([0]), 1)
@@ -100,14 +113,18 @@ def test_entropy_where_draws_are_sure_of_different_classes():
     shown = inputs.clone().requires_grad_()
     (expected,) = torch.autograd.grad(entropy(nets, shown, targets).sum(), shown)
     found = entropy_gradient(predictor([net.float() for net in nets]), inputs.float(), targets, 3)
-    torch.testing.assert_close(found.double(), expected, rtol=0.02, atol=0.02 * float(expected.abs().max()))
+    torch.testing.assert_close(
+        found.double(), expected, rtol=0.02, atol=0.02 * float(expected.abs().max())
+    )
 
 
 def test_no_way_up_from_equal_classes():
     """Where all classes are equally probable the entropy is highest, and its gradient 0."""
     model = nn.Linear(3, 2)
     model.weight.data, model.bias.data = torch.ones(2, 3), torch.zeros(2)
-    found = entropy_gradient(predictor([model, model]), torch.full((2, 3), 0.5), torch.zeros(2, dtype=torch.long), 2)
+    found = entropy_gradient(
+        predictor([model, model]), torch.full((2, 3), 0.5), torch.zeros(2, dtype=torch.long), 2
+    )
     assert found.equal(torch.zeros(2, 3))
 
 
@@ -117,7 +134,11 @@ def test_entropy_is_of_the_same_draws():
 
     def log_probs(inputs: Tensor, draws: int) -> Iterator[Tensor]:
         for _ in range(draws):
-            yield (3 * net(inputs) + torch.randn(len(inputs), 4, dtype=torch.float64)).log_softmax(-1).unsqueeze(0)
+            yield (
+                (3 * net(inputs) + torch.randn(len(inputs), 4, dtype=torch.float64))
+                .log_softmax(-1)
+                .unsqueeze(0)
+            )
 
     inputs, targets = batch()
     torch.manual_seed(7)
@@ -145,7 +166,9 @@ def test_log_mean_by_hand():
         yield torch.tensor([[[0.5, 0.5]]]).log()
         yield torch.tensor([[[0.1, 0.9]]]).log()
 
-    torch.testing.assert_close(log_mean(log_probs, torch.zeros(1, 1), 2).exp(), torch.tensor([[0.3, 0.7]]))
+    torch.testing.assert_close(
+        log_mean(log_probs, torch.zeros(1, 1), 2).exp(), torch.tensor([[0.3, 0.7]])
+    )
 
 
 @pytest.mark.parametrize("objective", ["predictive", "expected", "entropy"])

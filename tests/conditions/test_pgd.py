@@ -35,7 +35,12 @@ def network(seed: int = 0) -> nn.Module:
     """Return an untrained network of images."""
     torch.manual_seed(seed)
     net = nn.Sequential(
-        nn.Conv2d(1, 8, 3), nn.Tanh(), nn.Flatten(), nn.Linear(8 * 36, 32), nn.ReLU(), nn.Linear(32, 10)
+        nn.Conv2d(1, 8, 3),
+        nn.Tanh(),
+        nn.Flatten(),
+        nn.Linear(8 * 36, 32),
+        nn.ReLU(),
+        nn.Linear(32, 10),
     )
     net[-1].weight.data.mul_(10)
     return net.double().eval()
@@ -43,7 +48,9 @@ def network(seed: int = 0) -> nn.Module:
 
 def batch() -> tuple[Tensor, Tensor]:
     """Return images inside (0, 1), two of them black and white, and labels."""
-    images = 0.05 + 0.9 * torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    images = 0.05 + 0.9 * torch.rand(
+        6, 1, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     images[0], images[1] = 0, 1
     return images, torch.arange(6)
 
@@ -90,7 +97,9 @@ def test_against_foolbox(ours, theirs, epsilon):
 def test_optimum_of_a_linear_model(norm):
     """Against a linear softmax of two classes PGD ends at the closed form: epsilon along the steepest way."""
     model = nn.Linear(3, 2, dtype=torch.float64)
-    inputs = 0.3 + 0.4 * torch.rand(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    inputs = 0.3 + 0.4 * torch.rand(
+        20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     targets = torch.arange(20) % 2
     method = PGD(norm=norm, steps=60, step_size=0.5)
     (found,) = method(predictor(model), inputs, targets, [0.2], torch.Generator().manual_seed(0))
@@ -140,7 +149,9 @@ def test_more_steps_and_restarts_go_further():
     net = network()
     images = batch()[0]
     epsilon = 0.1
-    one, step, many = (attack(method, predictor(net), epsilon)[0] for method in (PGD(), FGSM(), PGD(restarts=4)))
+    one, step, many = (
+        attack(method, predictor(net), epsilon)[0] for method in (PGD(), FGSM(), PGD(restarts=4))
+    )
     assert nll(net, one).mean() > nll(net, step).mean() > nll(net, images).mean()
     assert (nll(net, many) >= nll(net, one) - 1e-9).all()
     assert (nll(net, many) > nll(net, one) + 1e-6).any()
@@ -154,7 +165,9 @@ def test_random_starts_fill_the_ball(norm):
     size = drawn.norm(dim=1) ** 4 if norm == "l2" else (drawn.flatten() + 1) / 2
     assert size.max() <= 1
     deciles = torch.quantile(size[:4000], torch.arange(1, 10, dtype=torch.float64) / 10)
-    torch.testing.assert_close(deciles, torch.arange(1, 10, dtype=torch.float64) / 10, rtol=0, atol=0.04)
+    torch.testing.assert_close(
+        deciles, torch.arange(1, 10, dtype=torch.float64) / 10, rtol=0, atol=0.04
+    )
     assert drawn.mean(0).abs().max() < 0.05
 
 

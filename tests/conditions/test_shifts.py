@@ -23,7 +23,9 @@ def images(side: int = 12, channels: int = 3, batch: int = 4) -> Tensor:
 def test_quarter_turns(level, side):
     """90 and 180 degrees are torch's rot90, counterclockwise, once and twice."""
     expected = torch.rot90(images(side), level // 90, (2, 3))
-    torch.testing.assert_close(Rotate()(images(side), level, torch.Generator()), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        Rotate()(images(side), level, torch.Generator()), expected, rtol=0, atol=1e-5
+    )
 
 
 def test_turns_by_any_angle():
@@ -65,9 +67,13 @@ def test_moves_by_the_level():
     found = Translate()(spot, level, torch.Generator().manual_seed(0))[:, 0]
     mass = found.sum((1, 2))
     x, y = (found.sum(1) * at).sum(1) / mass, (found.sum(2) * at).sum(1) / mass
-    torch.testing.assert_close(torch.hypot(x, y), torch.full((400,), level * side), rtol=0, atol=0.05)
+    torch.testing.assert_close(
+        torch.hypot(x, y), torch.full((400,), level * side), rtol=0, atol=0.05
+    )
     quadrants = 2 * (x > 0).int() + (y > 0).int()
-    assert min(int((quadrants == one).sum()) for one in range(4)) > 70  # 100 each, with a deviation of 9
+    assert (
+        min(int((quadrants == one).sum()) for one in range(4)) > 70
+    )  # 100 each, with a deviation of 9
 
 
 @pytest.mark.parametrize("shift", [Rotate(), Translate()])

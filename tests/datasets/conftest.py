@@ -21,7 +21,9 @@ COUNT = 40  # examples of a split that is written
 def load(data_folder: Path, absent: Callable[[str], NoReturn]) -> Callable[..., Examples]:
     """Return ``Dataset.load``, on real data where no root is given, which skips the test where they are missing."""
 
-    def load_split(dataset: Dataset, split: str, fold: int = 0, root: Path = data_folder) -> Examples:
+    def load_split(
+        dataset: Dataset, split: str, fold: int = 0, root: Path = data_folder
+    ) -> Examples:
         try:
             return dataset.load(split, root, fold)
         except MissingData as missing:
@@ -39,8 +41,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         write_idx(root / name / "raw", rng)
     write_images(root / "images", rng)
     write_corrupted(root, rng)
-    arrays = {f"x_{split}": rng.integers(0, 256, (COUNT, 3, 9, 8), np.uint8) for split in ("train", "test")}
-    np.savez(root / "arrays.npz", y_train=np.arange(COUNT) % 3, y_test=np.arange(COUNT) % 3, **arrays)
+    arrays = {
+        f"x_{split}": rng.integers(0, 256, (COUNT, 3, 9, 8), np.uint8)
+        for split in ("train", "test")
+    }
+    np.savez(
+        root / "arrays.npz", y_train=np.arange(COUNT) % 3, y_test=np.arange(COUNT) % 3, **arrays
+    )
     with pytest.MonkeyPatch.context() as patch:
         write_cifar(root, rng, patch)
         write_svhn(root / "SVHN", rng, patch)
@@ -55,7 +62,9 @@ def write_idx(folder: Path, rng: np.random.Generator) -> None:
         header = struct.pack(">HBB3I", 0, 8, 3, *images.shape)
         (folder / f"{stem}-images-idx3-ubyte").write_bytes(header + images.tobytes())
         labels = bytes(label % 10 for label in range(COUNT))
-        (folder / f"{stem}-labels-idx1-ubyte").write_bytes(struct.pack(">HBBI", 0, 8, 1, COUNT) + labels)
+        (folder / f"{stem}-labels-idx1-ubyte").write_bytes(
+            struct.pack(">HBBI", 0, 8, 1, COUNT) + labels
+        )
 
 
 def write_images(folder: Path, rng: np.random.Generator) -> None:
@@ -92,7 +101,9 @@ def write_cifar(root: Path, rng: np.random.Generator, patch: pytest.MonkeyPatch)
             labels = [(index * 7) % classes for index in range(COUNT)]
             batch = {"data": rng.integers(0, 256, (COUNT, 3072), np.uint8), key: labels}
             listed[name] = write_pickle(folder / name, batch)
-        meta = write_pickle(folder / cls.meta["filename"], {cls.meta["key"]: [f"class {n}" for n in range(classes)]})
+        meta = write_pickle(
+            folder / cls.meta["filename"], {cls.meta["key"]: [f"class {n}" for n in range(classes)]}
+        )
         patch.setattr(cls, "train_list", [[name, listed[name]] for name, _ in cls.train_list])
         patch.setattr(cls, "test_list", [[name, listed[name]] for name, _ in cls.test_list])
         patch.setattr(cls, "meta", {**cls.meta, "md5": meta})
@@ -114,7 +125,9 @@ def write_svhn(folder: Path, rng: np.random.Generator, patch: pytest.MonkeyPatch
     for split in ("train", "test"):
         url, name, _ = SVHN.split_list[split]
         labels = (np.arange(COUNT, dtype=np.uint8) % 10 + 1)[:, None]
-        savemat(folder / name, {"X": rng.integers(0, 256, (32, 32, 3, COUNT), np.uint8), "y": labels})
+        savemat(
+            folder / name, {"X": rng.integers(0, 256, (32, 32, 3, COUNT), np.uint8), "y": labels}
+        )
         listed[split] = [url, name, md5(folder / name)]
     patch.setattr(SVHN, "split_list", listed)
 

@@ -49,14 +49,20 @@ def refused(dataset: Dataset, root: Path) -> str:
 
 def batches(root: Path, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return images (N, 3, 32, 32) and labels of CIFAR-10's batches as its authors describe them."""
-    read = [pickle.loads((root / "cifar-10-batches-py" / name).read_bytes(), encoding="latin1") for name in names]
+    read = [
+        pickle.loads((root / "cifar-10-batches-py" / name).read_bytes(), encoding="latin1")
+        for name in names
+    ]
     data = np.concatenate([batch["data"] for batch in read])
     return data.reshape(-1, 3, 32, 32), np.concatenate([batch["labels"] for batch in read])
 
 
 def test_cifar10_is_what_is_in_its_batches(written: Path) -> None:
     """The five training batches in their order, and the test batch, rows of red, green and blue planes."""
-    for split, names in (("train", [f"data_batch_{n}" for n in range(1, 6)]), ("test", ["test_batch"])):
+    for split, names in (
+        ("train", [f"data_batch_{n}" for n in range(1, 6)]),
+        ("test", ["test_batch"]),
+    ):
         images, labels = batches(written, names)
         examples = Cifar10().load(split, written)
 
@@ -110,8 +116,12 @@ def test_missing_file(dataset: Dataset, file: str, root: Path) -> None:
 
 
 @each_file
-@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: content + b"\0", lambda content: b""])
-def test_damaged_file(dataset: Dataset, file: str, damage: Callable[[bytes], bytes], root: Path) -> None:
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-1], lambda content: content + b"\0", lambda content: b""]
+)
+def test_damaged_file(
+    dataset: Dataset, file: str, damage: Callable[[bytes], bytes], root: Path
+) -> None:
     """A file that is not the original to the last byte is named."""
     (root / file).write_bytes(damage((root / file).read_bytes()))
 
@@ -154,7 +164,9 @@ def test_the_originals_are_known() -> None:
     """Without data of the tests' making, the hashes are torchvision's, which are those of the originals."""
     assert CIFAR10.tgz_md5 == Cifar10().downloads()[0].md5
     assert Cifar10().downloads()[0].unpack
-    assert {one.md5 for one in Svhn().downloads()} == {SVHN.split_list[split][2] for split in ("train", "test")}
+    assert {one.md5 for one in Svhn().downloads()} == {
+        SVHN.split_list[split][2] for split in ("train", "test")
+    }
     assert Cifar10(source="jpeg").downloads() == ()
 
 
@@ -190,14 +202,28 @@ def test_labels_of_copies(copies: Path) -> None:
 
         assert red.round().astype(int).tolist() == [*range(first, last)] * 2
         assert np.array_equal(red.round() - first, examples.targets)
-    assert CLASSES == ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    assert CLASSES == (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    )
 
 
 def test_a_copy_too_few(copies: Path) -> None:
     """A class that lacks an image is refused: its scores would be those of other data."""
     (copies / "cifar10-jpeg" / "test" / "cat" / "0001.jpg").unlink()
 
-    assert refused(Cifar5(source="jpeg"), copies) == f"{copies / 'cifar10-jpeg/test/cat'}: 1 images, expected 2"
+    assert (
+        refused(Cifar5(source="jpeg"), copies)
+        == f"{copies / 'cifar10-jpeg/test/cat'}: 1 images, expected 2"
+    )
     assert len(Cifar5Hidden(source="jpeg").load("test", copies)) == 10
 
 
@@ -206,7 +232,9 @@ def test_a_damaged_copy(copies: Path) -> None:
     file = copies / "cifar10-jpeg" / "test" / "cat" / "0001.jpg"
     file.write_bytes(file.read_bytes()[:-100])
 
-    assert refused(Cifar10(source="jpeg"), copies).startswith(f"{file}: cannot be read as an image, ")
+    assert refused(Cifar10(source="jpeg"), copies).startswith(
+        f"{file}: cannot be read as an image, "
+    )
 
 
 def test_the_copies_of_cifar10(load: Load) -> None:

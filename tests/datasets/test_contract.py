@@ -16,7 +16,11 @@ from bench_uq.api import Dataset, Examples, MissingData, UsageError
 from bench_uq.checks import Target, checks_in, checks_of, run
 from bench_uq.checks.targets import targets
 
-NAMES = [found.name for found in pkgutil.iter_modules(bench_uq.datasets.__path__) if not found.name.startswith("_")]
+NAMES = [
+    found.name
+    for found in pkgutil.iter_modules(bench_uq.datasets.__path__)
+    if not found.name.startswith("_")
+]
 Load = Callable[..., Examples]
 
 
@@ -26,12 +30,18 @@ def plugins(name: str) -> list[type[Dataset]]:
     return [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Dataset) and value.__module__ == module.__name__
+        if isinstance(value, type)
+        and issubclass(value, Dataset)
+        and value.__module__ == module.__name__
     ]
 
 
 #: Options of the plugins that read what the user names.
-OPTIONS = {"folder": {"path": Path("images")}, "npz": {"path": Path("arrays.npz")}, "uci": {"name": "boston"}}
+OPTIONS = {
+    "folder": {"path": Path("images")},
+    "npz": {"path": Path("arrays.npz")},
+    "uci": {"name": "boston"},
+}
 DATASETS = {name: plugins(name)[0](**OPTIONS.get(name, {})) for name in NAMES}
 DATASETS["cifar5_hidden[source=jpeg]"] = plugins("cifar5_hidden")[0](source="jpeg")
 #: Read from data that are written for the tests, in the format of the originals.
@@ -64,7 +74,9 @@ def target(request: pytest.FixtureRequest, root: Path) -> Target:
 @each_dataset
 def test_checks(name: str, check: str, target: Target, absent: Callable[[str], NoReturn]) -> None:
     """Each dataset keeps each promise of bench-uq test-plugin."""
-    verdict = next(run(one, subjects, target) for one, subjects in checks_of(target) if one.name == check)
+    verdict = next(
+        run(one, subjects, target) for one, subjects in checks_of(target) if one.name == check
+    )
     if verdict.status == "skipped":
         absent(verdict.reason)
 

@@ -39,7 +39,9 @@ def test_severities_of_cifar(tmp_path: Path, severity: int) -> None:
 
 def test_mnist_c(tmp_path: Path) -> None:
     """All images of a corruption's folder, with its own labels."""
-    pixels = write(tmp_path / "mnist_c" / "shot_noise", "test_images", "test_labels", (COUNT, 28, 28, 1))
+    pixels = write(
+        tmp_path / "mnist_c" / "shot_noise", "test_images", "test_labels", (COUNT, 28, 28, 1)
+    )
     found = MnistC(corruption="shot-noise").load("test", tmp_path)
     assert np.array_equal(found.inputs[:, 0], pixels[..., 0])
     assert (found.inputs.dtype, found.targets.dtype) == (np.uint8, np.int64)
@@ -111,10 +113,15 @@ def test_shifted_data_are_shown_with_their_labels(tmp_path: Path) -> None:
     (tmp_path / "dark.py").write_text(PLUGIN.format(name="Dark", shift_of='("digits",)'))
     (tmp_path / "dusk.py").write_text(PLUGIN.format(name="Dusk", shift_of="()"))
     settings = "[settings]\nepochs = 3\n[conditions]\ndark = []\ndusk = []\n"
-    (tmp_path / "small.toml").write_text(f'extends = "quick"\nmethods = ["map"]\nseeds = [0]\n{settings}')
+    (tmp_path / "small.toml").write_text(
+        f'extends = "quick"\nmethods = ["map"]\nseeds = [0]\n{settings}'
+    )
     command = [sys.executable, "-m", "bench_uq", "run", "--suite", "small.toml", "--device", "cpu"]
     done = subprocess.run(
-        [*command, "--plugin", "dark.py", "--plugin", "dusk.py"], cwd=tmp_path, capture_output=True, text=True
+        [*command, "--plugin", "dark.py", "--plugin", "dusk.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     scores = read_scores(tmp_path / "results" / "small").set_index(["condition", "metric"]).value

@@ -19,7 +19,9 @@ FOLDS = range(100)
 def drawn(split: str) -> tuple[np.ndarray, np.ndarray]:
     """Return inputs and targets of many folds, (folds, N)."""
     examples = [CUBIC.load(split, Path(), fold) for fold in FOLDS]
-    return np.array([one.inputs[:, 0] for one in examples], float), np.array([one.targets for one in examples], float)
+    return np.array([one.inputs[:, 0] for one in examples], float), np.array(
+        [one.targets for one in examples], float
+    )
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -28,7 +30,9 @@ def test_noise(split: str) -> None:
     x, y = drawn(split)
     noise = y - x * x * x
     assert stats.kstest(noise.ravel() / 3, "norm").pvalue > 0.01
-    correlation = np.corrcoef(noise[:-1, :20].ravel(), noise[1:, :20].ravel())[0, 1]  # with that of the next fold
+    correlation = np.corrcoef(noise[:-1, :20].ravel(), noise[1:, :20].ravel())[
+        0, 1
+    ]  # with that of the next fold
     assert abs(correlation) < 4 / np.sqrt(99 * 20)
 
 
@@ -52,6 +56,8 @@ def test_the_suite_trains_on_twenty() -> None:
     """As many examples are trained on as in the paper, and the noise is known to be 3."""
     suite = read_suite("toy")
     for method in suite.methods:
-        trained_on, held_out = training_splits(CUBIC.load("train", Path(), 0), suite.settings_of(method), 0)
+        trained_on, held_out = training_splits(
+            CUBIC.load("train", Path(), 0), suite.settings_of(method), 0
+        )
         assert (len(trained_on), len(held_out)) == (20, 1)
     assert CUBIC.task(Path()).likelihood.noise == 3

@@ -63,7 +63,8 @@ def test_digits_are_those_of_scikit_learn(digits: dict[str, Examples]) -> None:
 
     data = load_digits()
     expected = sorted(
-        (row.astype(np.uint8).tobytes(), label) for row, label in zip(data.data, data.target, strict=True)
+        (row.astype(np.uint8).tobytes(), label)
+        for row, label in zip(data.data, data.target, strict=True)
     )
     rows = [
         (row.tobytes(), label)
@@ -75,7 +76,9 @@ def test_digits_are_those_of_scikit_learn(digits: dict[str, Examples]) -> None:
 
 
 @pytest.mark.parametrize("dataset", [Digits(), Mnist()])
-def test_mean_and_std_of_the_training_split(dataset: Dataset, load: Load, data_folder: Path) -> None:
+def test_mean_and_std_of_the_training_split(
+    dataset: Dataset, load: Load, data_folder: Path
+) -> None:
     """The task's mean and std are those of the training split, to four digits."""
     inputs, task = load(dataset, "train").inputs, dataset.task(data_folder)
     scale = 255 if inputs.dtype == np.uint8 else 1
@@ -106,7 +109,9 @@ def test_letters_never_change(letters: Examples) -> None:
 def test_letters_have_the_ink_of_digits(letters: Examples, digits: dict[str, Examples]) -> None:
     """Letters and digits cannot be told apart by their ink, their grey levels or how they fill the frame."""
     ink, digit_ink = (inputs.mean((1, 2, 3)) for inputs in (letters.inputs, digits["train"].inputs))
-    peak, digit_peak = (inputs.max((1, 2, 3)).mean() for inputs in (letters.inputs, digits["train"].inputs))
+    peak, digit_peak = (
+        inputs.max((1, 2, 3)).mean() for inputs in (letters.inputs, digits["train"].inputs)
+    )
 
     assert set(np.unique(sixteenths(letters.inputs))) == set(range(17))
     assert abs(ink.mean() - digit_ink.mean()) < 0.01
@@ -146,7 +151,10 @@ def test_mnist_is_the_original(load: Load) -> None:
     header = b"".join(number.to_bytes(4, "big") for number in (0x803, 60_000, 28, 28))
 
     assert (len(train), len(test)) == (60_000, 10_000)
-    assert hashlib.md5(header + train.inputs.tobytes()).hexdigest() == "6bbc9ace898e44ae57da46a324031adb"
+    assert (
+        hashlib.md5(header + train.inputs.tobytes()).hexdigest()
+        == "6bbc9ace898e44ae57da46a324031adb"
+    )
     assert train.targets[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert test.targets[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
 

@@ -91,7 +91,10 @@ def test_test_labels_are_those_of_training(mine: Path) -> None:
     assert FOLDER.load("test", mine.parent).targets.tolist() == [1, 1]
 
     (mine / "elsewhere").rename(mine / "test" / "cow")
-    assert refused(mine, split="test") == f"{mine / 'test/cow'}: no class of {mine / 'train'} (cat, dog)"
+    assert (
+        refused(mine, split="test")
+        == f"{mine / 'test/cow'}: no class of {mine / 'train'} (cat, dog)"
+    )
 
 
 def test_test_alone_is_unseen_data(mine: Path) -> None:

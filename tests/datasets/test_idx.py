@@ -18,7 +18,9 @@ from bench_uq.datasets.notmnist import NotMnist
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
 LABELS = np.arange(20, dtype=np.uint8) % 10
-FILES = [f"{stem}-{kind}-ubyte" for stem in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+FILES = [
+    f"{stem}-{kind}-ubyte" for stem in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+]
 
 
 def idx(array: np.ndarray, *, dtype: int = 0x08) -> bytes:
@@ -95,7 +97,9 @@ def test_missing_files_are_all_named(
     assert "BENCH_UQ_DATA" in message
 
 
-@pytest.mark.parametrize(("dataset", "folder"), [(FashionMnist(), "FashionMNIST"), (KMnist(), "KMNIST")])
+@pytest.mark.parametrize(
+    ("dataset", "folder"), [(FashionMnist(), "FashionMNIST"), (KMnist(), "KMNIST")]
+)
 def test_others_of_the_format(raw: Path, dataset: Dataset, folder: str) -> None:
     """Fashion-MNIST and KMNIST are read as MNIST is, each from its own folder; a damaged file is named."""
     raw.parent.rename(raw.parents[1] / folder)
@@ -110,11 +114,21 @@ def test_others_of_the_format(raw: Path, dataset: Dataset, folder: str) -> None:
 
 def test_what_is_fetched_is_what_is_read() -> None:
     """The files to fetch are those that are read, compressed, from torchvision's addresses; none is left out."""
-    for dataset, folder in ((Mnist(), "MNIST"), (FashionMnist(), "FashionMNIST"), (KMnist(), "KMNIST")):
+    for dataset, folder in (
+        (Mnist(), "MNIST"),
+        (FashionMnist(), "FashionMNIST"),
+        (KMnist(), "KMNIST"),
+    ):
         downloads = dataset.downloads()
-        assert sorted(one.path for one in downloads) == sorted(f"{folder}/raw/{name}.gz" for name in FILES)
-        assert all(url.endswith(one.path.rpartition("/")[2]) for one in downloads for url in one.urls)
-    assert [one.path for one in NotMnist().downloads()] == [f"notMNIST/raw/{name}.gz" for name in FILES[2:]]
+        assert sorted(one.path for one in downloads) == sorted(
+            f"{folder}/raw/{name}.gz" for name in FILES
+        )
+        assert all(
+            url.endswith(one.path.rpartition("/")[2]) for one in downloads for url in one.urls
+        )
+    assert [one.path for one in NotMnist().downloads()] == [
+        f"notMNIST/raw/{name}.gz" for name in FILES[2:]
+    ]
 
 
 def test_a_single_missing_file(raw: Path) -> None:
@@ -145,12 +159,16 @@ def test_too_long(raw: Path, file: str) -> None:
     assert f"too long, {size + 1} bytes where its header says {size}" == refused(raw, file)
 
 
-@pytest.mark.parametrize("content", [b"<!DOCTYPE html><html>404</html>", pickle.dumps(LABELS), idx(LABELS, dtype=0x0D)])
+@pytest.mark.parametrize(
+    "content", [b"<!DOCTYPE html><html>404</html>", pickle.dumps(LABELS), idx(LABELS, dtype=0x0D)]
+)
 def test_wrong_magic(raw: Path, content: bytes) -> None:
     """A web page, a pickle or an idx file of floats is known by its first bytes."""
     (raw / FILES[3]).write_bytes(content)
 
-    assert f"wrong magic number 0x{content[:4].hex()}, expected 0x00000801" == refused(raw, FILES[3])
+    assert f"wrong magic number 0x{content[:4].hex()}, expected 0x00000801" == refused(
+        raw, FILES[3]
+    )
 
 
 def test_swapped(raw: Path) -> None:

@@ -20,7 +20,13 @@ LABELS = np.array([0, 1, 2, 0, 1, 2])
 
 def save(root: Path, **changes: Any) -> Path:
     """Write an npz file; changed arrays are None where left out."""
-    arrays = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:2], "y_test": LABELS[:2], **changes}
+    arrays = {
+        "x_train": IMAGES,
+        "y_train": LABELS,
+        "x_test": IMAGES[:2],
+        "y_test": LABELS[:2],
+        **changes,
+    }
     file = root / "mine.npz"
     np.savez_compressed(file, **{key: array for key, array in arrays.items() if array is not None})
     return file
@@ -109,18 +115,30 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"y_test": None}, "lacks y_test (allowed: x_train, y_train, x_test, y_test, or x_test and y_test alone)"),
+        (
+            {"y_test": None},
+            "lacks y_test (allowed: x_train, y_train, x_test, y_test, or x_test and y_test alone)",
+        ),
         ({"x_train": None}, "lacks x_train (allowed: "),
         ({"x_test": None, "y_test": None}, "lacks x_test, y_test (allowed: "),
         ({"X_train": IMAGES, "notes": LABELS}, "unknown X_train, notes (allowed: "),
-        ({"x_test": np.array([None, 1])}, "x_test is an array of Python objects, which would be unpickled"),
+        (
+            {"x_test": np.array([None, 1])},
+            "x_test is an array of Python objects, which would be unpickled",
+        ),
         ({"y_train": np.array(["cat"] * 6, object)}, "y_train is an array of Python objects"),
         ({"x_test": IMAGES[:2, 0, 0, 0]}, "x_test has the shape (2,), expected (N,F), (N,H,W), "),
-        ({"x_test": np.zeros((2, 4, 5, 6), np.uint8)}, "x_test has the shape (2, 4, 5, 6), expected "),
+        (
+            {"x_test": np.zeros((2, 4, 5, 6), np.uint8)},
+            "x_test has the shape (2, 4, 5, 6), expected ",
+        ),
         ({"x_test": np.uint8(3)}, "x_test is empty"),
         ({"x_test": IMAGES[:0], "y_test": LABELS[:0]}, "x_test is empty"),
         ({"x_test": np.zeros((2, 0), np.uint8)}, "x_test is empty, (2, 0)"),
-        ({"x_test": IMAGES[:2].astype(int)}, "x_test is int64, expected uint8, or float16, float32 or float64"),
+        (
+            {"x_test": IMAGES[:2].astype(int)},
+            "x_test is int64, expected uint8, or float16, float32 or float64",
+        ),
         ({"x_test": IMAGES[:2] > 4}, "x_test is bool, expected "),
         ({"x_test": IMAGES[:2] * 1j}, "x_test is complex128, expected "),
         ({"x_test": IMAGES[:2].astype(float)}, "x_test lies in 0 to 25"),
@@ -128,15 +146,24 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
         ({"x_test": np.full((2, 9, 8), np.nan)}, "x_test holds NaN or infinite values"),
         ({"x_test": np.full((2, 9), 1e300)}, "x_test holds NaN or infinite values"),
         ({"x_test": IMAGES[:3]}, "x_test has 3 examples, y_test has 2"),
-        ({"x_test": IMAGES[:2, :5]}, "inputs have the shape (3, 9, 8) in x_train, (3, 5, 8) in x_test"),
-        ({"y_test": LABELS[:2] / 1}, "y_test is float64, expected integer labels (real targets: the dataset uci)"),
+        (
+            {"x_test": IMAGES[:2, :5]},
+            "inputs have the shape (3, 9, 8) in x_train, (3, 5, 8) in x_test",
+        ),
+        (
+            {"y_test": LABELS[:2] / 1},
+            "y_test is float64, expected integer labels (real targets: the dataset uci)",
+        ),
         ({"y_test": LABELS[:2] > 0}, "y_test is bool, expected integer labels"),
         ({"y_test": np.array(["cat", "dog"])}, "y_test is <U3, expected integer labels"),
         ({"y_test": np.eye(2, dtype=int)}, "y_test has the shape (2, 2), expected (N,) or (N,1)"),
         ({"y_test": np.int64(3)}, "y_test has the shape (), expected (N,) or (N,1)"),
         ({"y_test": LABELS[:2] - 1}, "y_test has the label -1, expected 0 to C - 1"),
         ({"y_test": LABELS[:2] + 2}, "y_test has the label 3, those of y_train end at 2"),
-        ({"y_test": np.array([0, 2**64 - 1], np.uint64)}, "y_test has the label 18446744073709551615, "),
+        (
+            {"y_test": np.array([0, 2**64 - 1], np.uint64)},
+            "y_test has the label 18446744073709551615, ",
+        ),
         ({"y_train": LABELS * 0 + 1}, "y_train has one class only, 1"),
         ({"y_train": LABELS + 4}, "y_train has the label 6 in 6 examples: labels are 0 to C - 1"),
     ],
@@ -148,7 +175,9 @@ def test_mistakes(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
     assert refused(tmp_path).startswith(reason)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"<html>404</html>", pickle.dumps([1]), b"\x93NUMPY\1\0"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\3\4", b"<html>404</html>", pickle.dumps([1]), b"\x93NUMPY\1\0"]
+)
 def test_no_npz(tmp_path: Path, content: bytes) -> None:
     """A file that is none is told so."""
     (tmp_path / "mine.npz").write_bytes(content)
@@ -177,7 +206,9 @@ def test_damaged_anywhere(tmp_path: Path) -> None:
     whole = save(tmp_path).read_bytes()
     expected = load(tmp_path)
     for place in range(0, len(whole), 5):
-        (tmp_path / "mine.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        (tmp_path / "mine.npz").write_bytes(
+            whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :]
+        )
         try:
             examples = load(tmp_path)
         except UsageError:

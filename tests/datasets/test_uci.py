@@ -56,14 +56,18 @@ def refused(root: Path) -> str:
         ("wine-red", 1599, 11, 5),
     ],
 )
-def test_the_tables(name: str, count: int, features: int, first: float, load: Load, data_folder: Path) -> None:
+def test_the_tables(
+    name: str, count: int, features: int, first: float, load: Load, data_folder: Path
+) -> None:
     """The real tables have the published numbers of rows and features, and a nine-to-one split of all rows."""
     dataset = Uci(name=name)
     train, test = load(dataset, "train"), load(dataset, "test")
 
     assert (len(train), len(test)) == (round(0.9 * count), count - round(0.9 * count))
     assert dataset.task(data_folder).input_shape == train.inputs.shape[1:] == (features,)
-    assert dataset.task(data_folder).likelihood.fitted(train.targets) == Gaussian().fitted(train.targets)
+    assert dataset.task(data_folder).likelihood.fitted(train.targets) == Gaussian().fitted(
+        train.targets
+    )
     table = np.loadtxt(next(iter(dataset.files(data_folder))), dtype=np.float32)
     assert table[0, -1] == np.float32(first)
     together = np.concatenate([rows(train), rows(test)])
@@ -88,8 +92,12 @@ def test_standard_folds(tmp_path: Path) -> None:
     state = np.random.RandomState(1)
     for fold in range(20):
         order = state.choice(range(25), 25, replace=False)
-        assert np.array_equal(TABLE[order[:22]].astype(np.float32), rows(MINE.load("train", tmp_path, fold)))
-        assert np.array_equal(TABLE[order[22:]].astype(np.float32), rows(MINE.load("test", tmp_path, fold)))
+        assert np.array_equal(
+            TABLE[order[:22]].astype(np.float32), rows(MINE.load("train", tmp_path, fold))
+        )
+        assert np.array_equal(
+            TABLE[order[22:]].astype(np.float32), rows(MINE.load("test", tmp_path, fold))
+        )
 
 
 def test_first_fold_by_hand(tmp_path: Path) -> None:
@@ -124,7 +132,9 @@ def test_separators_and_headers(tmp_path: Path, separator: str, header: str) -> 
     assert MINE.task(tmp_path).input_shape == (2,)
 
 
-@pytest.mark.parametrize("name", ["mine.txt", "mine.csv", "mine.data", "mine.txt.gz", "mine.csv.gz", "mine.data.gz"])
+@pytest.mark.parametrize(
+    "name", ["mine.txt", "mine.csv", "mine.data", "mine.txt.gz", "mine.csv.gz", "mine.data.gz"]
+)
 def test_file_names(tmp_path: Path, name: str) -> None:
     """A table is the file of its name with one of these endings."""
     file = save(tmp_path, spelled(), name)
@@ -207,7 +217,11 @@ def test_unknown_tables(tmp_path: Path) -> None:
 
 def test_names() -> None:
     """A table has one name in results; a name that is a path is none; without a name, loading asks for one."""
-    for given, shown in (("boston", "boston"), ("bostonHousing", "boston"), ("wine-quality-red", "wine-red")):
+    for given, shown in (
+        ("boston", "boston"),
+        ("bostonHousing", "boston"),
+        ("wine-quality-red", "wine-red"),
+    ):
         assert Plugins().spec("dataset", f"uci[name={given}]").name == f"uci[name={shown}]"
     for name in ("../mine", "a/b", "a b", "/etc/passwd", "a\\b"):
         with pytest.raises(UsageError, match="name must be that of a table"):

@@ -31,9 +31,9 @@ def make_side() -> MakeSide:
         rows, names = list[list[Any]](), set[tuple[str, str, int]]()
         shown = set[tuple[Any, ...]]()
         for cell, numbers in values.items():
-            metric, condition, level, method = ((cell,) if isinstance(cell, str) else tuple(cell)) + (None,) * (
-                4 - (1 if isinstance(cell, str) else len(cell))
-            )
+            metric, condition, level, method = (
+                (cell,) if isinstance(cell, str) else tuple(cell)
+            ) + (None,) * (4 - (1 if isinstance(cell, str) else len(cell)))
             for seed, value in zip(seeds, numbers, strict=False):
                 place = ["digits", method or "map", condition or "clean", level]
                 rows.append([*place, metric, seed, value])
@@ -50,7 +50,10 @@ def make_side() -> MakeSide:
             else:
                 made[key] = Run(f"{method}-digits-s{seed}", **{**facts, **changes})
         left = {key for key, run in made.items() if run.status == "ok"}
-        keep = [key in left for key in zip(scores["dataset"], scores["method"], scores["seed"], strict=True)]
+        keep = [
+            key in left
+            for key in zip(scores["dataset"], scores["method"], scores["seed"], strict=True)
+        ]
         environments = {"here": {"id": "here", "device": device}} if device else {}
         return Side("by hand", scores[keep].reset_index(drop=True), made, environments)
 

@@ -34,7 +34,10 @@ def test_written_and_read_back(make_side: MakeSide, tmp_path: Path) -> None:
         assert tuple(next(csv.reader(file))) == SCORES
     back = read_baseline(path)
     key = ("digits", "map", 1)
-    assert (back.runs[key].settings, back.runs[key].command) == (settings, "bench-uq run --suite quick")
+    assert (back.runs[key].settings, back.runs[key].command) == (
+        settings,
+        "bench-uq run --suite quick",
+    )
     assert back.on_cpu(key) == side.on_cpu(key) == "here"
     outcome = check(back, side, Margins())
     assert {cell.rule for cell in outcome.cells} == {"equal to the last digit"}
@@ -70,7 +73,9 @@ def test_what_is_no_number_is_left_out_and_named(make_side: MakeSide, tmp_path: 
     side = make_side({"nll": holed, ("nll", "fgsm", 0.1): NLL, "mce": holed})
     written = write_baseline(side, tmp_path / "b.csv")
     assert written.holes == ("nll of map on digits, clean",)
-    assert set(read_baseline(tmp_path / "b.csv").scores.query("metric != 'examples'")["condition"]) == {"fgsm"}
+    assert set(
+        read_baseline(tmp_path / "b.csv").scores.query("metric != 'examples'")["condition"]
+    ) == {"fgsm"}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +141,11 @@ def test_scores_of_runs_that_did_not_finish_are_none(tmp_path: Path) -> None:
     suite = runpy.run_path(str(folder))["write_results"](tmp_path / "quick", seeds=(0, 1))
     runs = suite / "runs.csv"
     lines = runs.read_text().splitlines(keepends=True)
-    runs.write_text("".join(line.replace(",ok,", ",failed,") if ",map,digits,1," in line else line for line in lines))
+    runs.write_text(
+        "".join(
+            line.replace(",ok,", ",failed,") if ",map,digits,1," in line else line for line in lines
+        )
+    )
     side = read_side(suite)
     assert side.runs["digits", "map", 1].status == "failed"
     assert set(side.scores.loc[side.scores["method"] == "map", "seed"]) == {0}

@@ -28,7 +28,9 @@ PLAIN = "bench-uq run --suite quick"
         ({}, "", False),
     ],
 )
-def test_own_budget(make_side: MakeSide, settings: dict[str, object], command: str, own: bool) -> None:
+def test_own_budget(
+    make_side: MakeSide, settings: dict[str, object], command: str, own: bool
+) -> None:
     """By epochs, draws, and the settings and the network that the command asked for."""
     side = make_side({"nll": [0.1]}, runs={("map", 0): {"settings": settings, "command": command}})
     assert own_budget("quick", side) == (set(side.runs) if own else set())

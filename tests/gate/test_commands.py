@@ -49,7 +49,12 @@ def test_a_baseline_of_the_published_study(tmp_path: Path) -> None:
     code, out, err = bench("baseline", *STUDY, "--out", str(path))
     assert (code, out) == (0, f"baseline of 18 runs: {path}\n")
     assert "of 3 seeds: at least 5 tell a change from noise" in err
-    for form, whole in (("text", str), ("markdown", str), ("json", json.loads), ("junit", ElementTree.fromstring)):
+    for form, whole in (
+        ("text", str),
+        ("markdown", str),
+        ("json", json.loads),
+        ("junit", ElementTree.fromstring),
+    ):
         code, out, err = bench("check", *STUDY, "--baseline", str(path), "--format", form)
         assert (code, err) == (0, "")
         assert whole(out) is not None
@@ -75,7 +80,11 @@ def test_a_regression_fails_the_build(quick: Path) -> None:
     ]
     assert bench("check", "--baseline", "b.csv", "--methods", "dropout")[0] == 0
     assert bench("check", "--baseline", "b.csv", "--results", "before")[0] == 0
-    change(quick / "runs.csv", lambda row: row["seed"] == "4" and row["method"] == "map", status="missing")
+    change(
+        quick / "runs.csv",
+        lambda row: row["seed"] == "4" and row["method"] == "map",
+        status="missing",
+    )
     code, out, err = bench("baseline", "--out", "b.csv")
     assert (code, out) == (2, "")
     assert "not finished are map-digits-s4" in err
@@ -110,7 +119,8 @@ def test_margins_and_floors(quick: Path) -> None:
         change(
             quick / "scores.csv",
             lambda row, seed=seed: (
-                (row["method"], row["metric"], row["condition"], row["seed"]) == ("map", "nll", "clean", seed)
+                (row["method"], row["metric"], row["condition"], row["seed"])
+                == ("map", "nll", "clean", seed)
             ),  # type: ignore[misc]
             value=str(1.3 * float(value)),
         )
@@ -127,19 +137,34 @@ def test_margins_and_floors(quick: Path) -> None:
     assert code == 1
     assert "below the floor 0.9999" in out
     assert "not held to floors: dropout on digits" in out
-    change(quick / "runs.csv", lambda row: row["method"] == "map", command="bench-uq run --set epochs=60")
+    change(
+        quick / "runs.csv",
+        lambda row: row["method"] == "map",
+        command="bench-uq run --set epochs=60",
+    )
     assert bench("check", "--baseline", "b.csv", "--margins", "m.toml")[0] == 0
 
 
 def test_compare(quick: Path) -> None:
     """Two folders side by side: what differs, or with --all everything."""
     shutil.copytree(quick, Path("other/quick"))
-    change(Path("other/quick/scores.csv"), lambda row: (row["method"], row["metric"]) == ("map", "brier"), value="1.9")
+    change(
+        Path("other/quick/scores.csv"),
+        lambda row: (row["method"], row["metric"]) == ("map", "brier"),
+        value="1.9",
+    )
     code, out, _ = bench("compare", "results/quick", "other/quick")
     assert code == 0
     assert out.splitlines()[-1].startswith("A results/quick, B other/quick: 7 better in A, ")
     everything = bench(
-        "compare", "results/quick", "other/quick", "--all", "--metrics", "fpr95_entropy", "--format", "markdown"
+        "compare",
+        "results/quick",
+        "other/quick",
+        "--all",
+        "--metrics",
+        "fpr95_entropy",
+        "--format",
+        "markdown",
     )
     assert everything[0] == 0
     assert everything[1].count("equal to the last digit") > 5

@@ -28,7 +28,13 @@ def test_verdicts(make_side: MakeSide) -> None:
     """Worse in B is better in A, also under attack; more entropy is only different; each side may lack what it will."""
     double = [2 * value + 0.001 * place for place, value in enumerate(NLL)]
     a = {"nll": NLL, ("nll", "fgsm", 0.1): double, "entropy": NLL, "ece": NLL, "brier": NLL}
-    b = {"nll": double, ("nll", "fgsm", 0.1): NLL, "entropy": double, "ece": NLL, ("brier", None, None, "mnf"): NLL}
+    b = {
+        "nll": double,
+        ("nll", "fgsm", 0.1): NLL,
+        "entropy": double,
+        "ece": NLL,
+        ("brier", None, None, "mnf"): NLL,
+    }
     outcome = compare_sides(make_side(a), make_side(b))
     assert verdicts(outcome) == {
         ("nll", "clean", "map"): "better in A",
@@ -48,7 +54,9 @@ def test_two_sided_students_t(make_side: MakeSide) -> None:
     now = [value * factor for value, factor in zip(NLL, (1.2, 1.0, 1.4, 1.1, 1.3), strict=True)]
     (cell,) = compare_sides(make_side({"nll": NLL}), make_side({"nll": now})).cells
     assert cell.p == pytest.approx(stats.ttest_rel(np.log(now), np.log(NLL)).pvalue)
-    (cell,) = compare_sides(make_side({"nll": NLL}), make_side({"nll": now}, seeds=range(5, 10))).cells
+    (cell,) = compare_sides(
+        make_side({"nll": NLL}), make_side({"nll": now}, seeds=range(5, 10))
+    ).cells
     assert (cell.verdict, cell.rule) == ("not told apart", "seeds in common: 0")
 
 
@@ -57,14 +65,17 @@ def test_metrics_of_choice(make_side: MakeSide) -> None:
     side = make_side({"nll": NLL, "mce": NLL})
     assert {cell.metric for cell in compare_sides(side, side).cells} == {"nll"}
     assert {cell.metric for cell in compare_sides(side, side, ["mce"]).cells} == {"mce"}
-    with pytest.raises(UsageError, match="unknown metric in by hand or by hand 'mec'; did you mean 'mce'"):
+    with pytest.raises(
+        UsageError, match="unknown metric in by hand or by hand 'mec'; did you mean 'mce'"
+    ):
         compare_sides(side, side, ["mec"])
 
 
 def test_formats(make_side: MakeSide) -> None:
     """Heads are A and B, rows are what is told apart."""
     outcome = compare_sides(
-        make_side({"nll": NLL, "ece": NLL}), make_side({"nll": [9 * value for value in NLL], "ece": NLL})
+        make_side({"nll": NLL, "ece": NLL}),
+        make_side({"nll": [9 * value for value in NLL], "ece": NLL}),
     )
     lines = FORMATS["text"](outcome, "A x, B y").splitlines()
     assert lines[0].split()[5:7] == ["A", "B"]

@@ -95,7 +95,9 @@ FAULTS = {
         "return Examples(kept.inputs.copy(), kept.targets.copy())",
         'return Examples(kept.inputs.copy(), (kept.targets + (split == "test")) % 10)',
         hit=clean("accuracy", "nll", "brier", "ece"),
-        spared=lambda cell: not attacked(cell) and (cell["condition"] == "letters" or cell["metric"] == "entropy"),
+        spared=lambda cell: (
+            not attacked(cell) and (cell["condition"] == "letters" or cell["metric"] == "entropy")
+        ),
     ),
 }
 
@@ -116,7 +118,9 @@ def bench(code: Path, folder: Path, *arguments: str) -> subprocess.CompletedProc
     """Run bench-uq from a copy of the code."""
     command = [sys.executable, "-m", "bench_uq", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(code)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280
+    )
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -124,9 +128,21 @@ def test_a_planted_fault_fails_the_build(name: str, tmp_path: Path) -> None:
     """The fault regresses the cells that it is about, leaves alone what it cannot touch, and the build fails."""
     fault = FAULTS[name]
     code = planted(fault, tmp_path)
-    made = bench(code, tmp_path, "run", "--methods", fault.method, "--seeds", "0,1,2,3,4", "--device", "cpu")
+    made = bench(
+        code, tmp_path, "run", "--methods", fault.method, "--seeds", "0,1,2,3,4", "--device", "cpu"
+    )
     assert made.returncode == 0, made.stderr
-    done = bench(code, tmp_path, "check", "--baseline", str(BASELINE), "--methods", fault.method, "--format", "json")
+    done = bench(
+        code,
+        tmp_path,
+        "check",
+        "--baseline",
+        str(BASELINE),
+        "--methods",
+        fault.method,
+        "--format",
+        "json",
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     cells = json.loads(done.stdout)["cells"]
     named = [cell for cell in cells if cell["verdict"] == "regressed"]

@@ -27,23 +27,37 @@ def outcome(make_side: MakeSide) -> Outcome:
         for factors in ((2, 2.1, 2, 2.1, 2), (0.5, 0.51, 0.5, 0.51, 0.5), (1.6, 0.9, 1.5, 1.2, 1.0))
     )
     names = {"same": NLL, "better": better, HOSTILE: worse}
-    baseline = {("nll", None, None, name): NLL for name in (*names, "gone")} | {("brier", None, None, "same"): NLL}
-    now = {("nll", None, None, name): values for name, values in names.items()} | {("brier", None, None, "same"): doubt}
+    baseline = {("nll", None, None, name): NLL for name in (*names, "gone")} | {
+        ("brier", None, None, "same"): NLL
+    }
+    now = {("nll", None, None, name): values for name, values in names.items()} | {
+        ("brier", None, None, "same"): doubt
+    }
     return check(make_side(baseline), make_side(now), Margins())
 
 
 def test_every_verdict_is_there(outcome: Outcome) -> None:
     """The outcome of these tests is what they take it for, its gravest verdict first."""
     assert list(outcome.counts()) == [name for name in VERDICTS if name != "changed"]
-    assert summary(outcome) == "missing (1 missing, 1 regressed, 1 inconclusive, 1 improved, 1 pass)"
+    assert (
+        summary(outcome) == "missing (1 missing, 1 regressed, 1 inconclusive, 1 improved, 1 pass)"
+    )
 
 
 def test_text(outcome: Outcome) -> None:
     """A row each, the gravest first, that no name can colour; what to run; the verdict in the last line."""
     lines = FORMATS["text"](outcome, "quick").splitlines()
-    assert [line.split()[1] for line in lines[1:5]] == ["missing", "regressed", "inconclusive", "improved"]
+    assert [line.split()[1] for line in lines[1:5]] == [
+        "missing",
+        "regressed",
+        "inconclusive",
+        "improved",
+    ]
     assert lines[-1].startswith("quick: missing (1 missing")
-    assert lines[-2] == "run: bench-uq run --suite quick --methods gone --datasets digits --seeds 0,1,2,3,4"
+    assert (
+        lines[-2]
+        == "run: bench-uq run --suite quick --methods gone --datasets digits --seeds 0,1,2,3,4"
+    )
     assert "\x1b" not in "".join(lines)
     assert "×2.04 [×" in lines[2]
     assert "(detectable: ×" in lines[3]

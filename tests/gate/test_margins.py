@@ -35,7 +35,9 @@ def test_a_file_is_laid_over_the_defaults(tmp_path: Path) -> None:
         '[margins."fgsm[draws=1]"]\nnll = 2\n[floors]\naccuracy = 0.9\n[floors.letters]\nauroc_entropy = 0.8\n',
     )
     margins = read_margins(path)
-    assert [margins.margin(name, "nll") for name in ("clean", "fgsm", "fgsm[draws=1]", "fgsm[draws=2]")] == [
+    assert [
+        margins.margin(name, "nll") for name in ("clean", "fgsm", "fgsm[draws=1]", "fgsm[draws=2]")
+    ] == [
         0.5,
         1,
         2,
@@ -62,7 +64,10 @@ def test_a_file_is_laid_over_the_defaults(tmp_path: Path) -> None:
         ("[margins]\nnll = true", "not True"),
         ("[floors]\nentropy = 1", "entropy in margins.toml has no floor: neither way is better"),
         ("[floors]\nnll = false", "floors.nll in margins.toml must be a finite number, not False"),
-        ("[margins.fgms]\nnll = 1", "unknown condition in margins.toml 'fgms'; did you mean 'fgsm'?"),
+        (
+            "[margins.fgms]\nnll = 1",
+            "unknown condition in margins.toml 'fgms'; did you mean 'fgsm'?",
+        ),
         ("[margins", "margins.toml: Expected ']'"),
         ("[margins]\nnll = " + "[" * 5000, "margins.toml: tables or lists are nested too deep"),
     ],

@@ -41,7 +41,10 @@ def only(outcome: Outcome) -> Cell:
 def test_equal_passes_whatever_the_machine(make_side: MakeSide) -> None:
     """Equal digits pass on the same machine, on another, and on an unknown one, with few seeds too."""
     for devices in (("cpu", "cpu"), ("cpu", "cuda"), ("", "")):
-        sides = [make_side({"nll": NLL[:3], ("nll", "fgsm", 0.1): NLL[:3]}, device=device) for device in devices]
+        sides = [
+            make_side({"nll": NLL[:3], ("nll", "fgsm", 0.1): NLL[:3]}, device=device)
+            for device in devices
+        ]
         outcome = check(*sides, Margins())
         assert (outcome.verdict, outcome.exit_code) == ("pass", 0)
         assert {cell.rule for cell in outcome.cells} == {"equal to the last digit"}
@@ -51,7 +54,10 @@ def test_one_score_got_worse(make_side: MakeSide) -> None:
     """An NLL half as large again at every seed regressed; the ECE beside it, a little better and worse, passes."""
     now = make_side({"nll": times(NLL, 1.5, 1.52), "ece": times(ECE, 1.01, 0.99)})
     outcome = check(make_side({"nll": NLL, "ece": ECE}), now, Margins())
-    assert verdicts(outcome) == {("nll", "clean", None): "regressed", ("ece", "clean", None): "pass"}
+    assert verdicts(outcome) == {
+        ("nll", "clean", None): "regressed",
+        ("ece", "clean", None): "pass",
+    }
     assert outcome.exit_code == 1
     cell = next(cell for cell in outcome.cells if cell.metric == "nll")
     assert cell.baseline == pytest.approx(np.mean(NLL))
@@ -81,7 +87,9 @@ def test_a_lone_cell_is_students_paired_t(make_side: MakeSide) -> None:
 def test_significant_but_immaterial_passes(make_side: MakeSide) -> None:
     """5 % more NLL at every seed is certain, and within the margin: a pass, or `changed` in the same environment."""
     now = times(NLL, 1.05, 1.051)
-    assert only(check(make_side({"nll": NLL}), make_side({"nll": now}), Margins())).verdict == "pass"
+    assert (
+        only(check(make_side({"nll": NLL}), make_side({"nll": now}), Margins())).verdict == "pass"
+    )
     same = [make_side({"nll": values}, device="cpu") for values in (NLL, now)]
     assert (check(*same, Margins()).verdict, check(*same, Margins()).exit_code) == ("changed", 0)
     tight = Margins({"": {"nll": 0.01}})
@@ -91,8 +99,16 @@ def test_significant_but_immaterial_passes(make_side: MakeSide) -> None:
 def test_better_is_improved_and_an_attack_has_no_better_side(make_side: MakeSide) -> None:
     """Half the NLL improved on clean and unseen data and at level 0; under attack, and of entropy, it regressed."""
     half = times(NLL, 0.5, 0.51)
-    cells = ["nll", ("nll", "fgsm", 0.0), ("nll", "fgsm", 0.1), "entropy", ("entropy", "letters", None)]
-    outcome = check(make_side(dict.fromkeys(cells, NLL)), make_side(dict.fromkeys(cells, half)), Margins())
+    cells = [
+        "nll",
+        ("nll", "fgsm", 0.0),
+        ("nll", "fgsm", 0.1),
+        "entropy",
+        ("entropy", "letters", None),
+    ]
+    outcome = check(
+        make_side(dict.fromkeys(cells, NLL)), make_side(dict.fromkeys(cells, half)), Margins()
+    )
     assert verdicts(outcome) == {
         ("nll", "clean", None): "improved",
         ("nll", "fgsm", 0.0): "improved",
@@ -102,7 +118,10 @@ def test_better_is_improved_and_an_attack_has_no_better_side(make_side: MakeSide
     }
     assert any("renew the baseline" in remark for remark in outcome.remarks)
     better = make_side({"nll": NLL}), make_side({"nll": half})
-    assert (check(*better, Margins()).verdict, check(*better, Margins()).exit_code) == ("improved", 0)
+    assert (check(*better, Margins()).verdict, check(*better, Margins()).exit_code) == (
+        "improved",
+        0,
+    )
 
 
 def test_accuracy_goes_by_the_odds_of_an_error(make_side: MakeSide) -> None:
@@ -115,11 +134,17 @@ def test_accuracy_goes_by_the_odds_of_an_error(make_side: MakeSide) -> None:
 
 def test_noise_beyond_the_margin_passes_and_doubt_is_inconclusive(make_side: MakeSide) -> None:
     """Seeds that scatter widely prove nothing; nearly enough of them ask for more, and say what would be seen."""
-    wild = only(check(make_side({"nll": NLL}), make_side({"nll": times(NLL, 3, 0.3, 2, 0.7, 1.5)}), Margins()))
+    wild = only(
+        check(
+            make_side({"nll": NLL}), make_side({"nll": times(NLL, 3, 0.3, 2, 0.7, 1.5)}), Margins()
+        )
+    )
     assert wild.verdict == "pass"
     assert "as noise does" in wild.rule
     factors = (1.6, 0.9, 1.5, 1.2, 1.0)
-    doubt = only(check(make_side({"nll": NLL}), make_side({"nll": times(NLL, *factors)}), Margins()))
+    doubt = only(
+        check(make_side({"nll": NLL}), make_side({"nll": times(NLL, *factors)}), Margins())
+    )
     assert doubt.verdict == "inconclusive"
     assert doubt.p is not None
     assert 0.05 < doubt.p < 0.2
@@ -133,7 +158,12 @@ def test_few_seeds_prove_nothing(make_side: MakeSide) -> None:
     outcome = check(make_side({"nll": NLL[:3]}), make_side({"nll": times(NLL[:3], 2)}), Margins())
     assert (outcome.verdict, outcome.exit_code) == ("inconclusive", 3)
     assert f"3 seeds; at least {FEWEST} tell" in only(outcome).rule
-    assert check(make_side({"nll": NLL[:3]}), make_side({"nll": times(NLL[:3], 1.01)}), Margins()).verdict == "pass"
+    assert (
+        check(
+            make_side({"nll": NLL[:3]}), make_side({"nll": times(NLL[:3], 1.01)}), Margins()
+        ).verdict
+        == "pass"
+    )
 
 
 def test_fewer_seeds_than_the_baseline(make_side: MakeSide) -> None:
@@ -142,8 +172,12 @@ def test_fewer_seeds_than_the_baseline(make_side: MakeSide) -> None:
     runs = {("map", 5): {"status": "absent"}, ("map", 6): {"status": "interrupted"}}
     outcome = check(make_side({"nll": many}), make_side({"nll": many}, runs=runs), Margins())
     assert (outcome.verdict, outcome.exit_code) == ("inconclusive", 3)
-    assert outcome.commands == ("bench-uq run --suite quick --methods map --datasets digits --seeds 5,6",)
-    worse = check(make_side({"nll": many}), make_side({"nll": times(many, 2, 2.05)}, runs=runs), Margins())
+    assert outcome.commands == (
+        "bench-uq run --suite quick --methods map --datasets digits --seeds 5,6",
+    )
+    worse = check(
+        make_side({"nll": many}), make_side({"nll": times(many, 2, 2.05)}, runs=runs), Margins()
+    )
     assert (worse.verdict, worse.exit_code) == ("regressed", 1)
 
 
@@ -153,9 +187,14 @@ def test_a_method_that_was_not_run_is_missing(make_side: MakeSide) -> None:
     planned = {("mnf", seed): {"status": "missing"} for seed in range(5)}
     for runs in ({}, planned):
         outcome = check(baseline, make_side({"nll": NLL}, runs=runs), Margins())
-        assert [(cell.method, cell.verdict) for cell in outcome.cells] == [("map", "pass"), ("mnf", "missing")]
+        assert [(cell.method, cell.verdict) for cell in outcome.cells] == [
+            ("map", "pass"),
+            ("mnf", "missing"),
+        ]
         assert outcome.exit_code == 1
-        assert outcome.commands == ("bench-uq run --suite quick --methods mnf --datasets digits --seeds 0,1,2,3,4",)
+        assert outcome.commands == (
+            "bench-uq run --suite quick --methods mnf --datasets digits --seeds 0,1,2,3,4",
+        )
 
 
 @pytest.mark.parametrize("status", ["failed", "diverged", "oom"])
@@ -181,13 +220,19 @@ def test_a_score_that_is_gone_is_missing(make_side: MakeSide) -> None:
     """A level or metric that a finished run no longer has."""
     baseline = make_side({"nll": NLL, ("nll", "fgsm", 0.1): NLL, "ece": ECE})
     outcome = check(baseline, make_side({"nll": NLL}), Margins())
-    expected = {("nll", "clean", None): "pass", ("nll", "fgsm", 0.1): "missing", ("ece", "clean", None): "missing"}
+    expected = {
+        ("nll", "clean", None): "pass",
+        ("nll", "fgsm", 0.1): "missing",
+        ("ece", "clean", None): "missing",
+    }
     assert verdicts(outcome) == expected
 
 
 def test_what_the_baseline_lacks_is_named_not_judged(make_side: MakeSide) -> None:
     """A new method is no cell of the check, and a remark says so."""
-    outcome = check(make_side({"nll": NLL}), make_side({"nll": NLL, ("nll", None, None, "mnf"): NLL}), Margins())
+    outcome = check(
+        make_side({"nll": NLL}), make_side({"nll": NLL, ("nll", None, None, "mnf"): NLL}), Margins()
+    )
     assert only(outcome).method == "map"
     assert outcome.remarks == ("not in the baseline, hence not checked: mnf on digits",)
 
@@ -195,7 +240,10 @@ def test_what_the_baseline_lacks_is_named_not_judged(make_side: MakeSide) -> Non
 def test_settings_that_differ_are_named(make_side: MakeSide) -> None:
     """Fewer epochs than in the baseline stand in a remark."""
     sides = [
-        make_side({"nll": NLL}, runs={("map", seed): {"settings": {"epochs": epochs}} for seed in range(5)})
+        make_side(
+            {"nll": NLL},
+            runs={("map", seed): {"settings": {"epochs": epochs}} for seed in range(5)},
+        )
         for epochs in (40, 3)
     ]
     assert check(*sides, Margins()).remarks == ("epochs: 40 in the baseline, 3 now (map)",)
@@ -206,17 +254,27 @@ def test_floors(make_side: MakeSide) -> None:
     side = make_side({"accuracy": ACCURACY, "nll": NLL})
     margins = Margins(floors={"clean": {"accuracy": 0.96, "nll": 0.2}})
     outcome = check(side, side, margins, own_budget=side.runs.keys())
-    assert verdicts(outcome) == {("accuracy", "clean", None): "regressed", ("nll", "clean", None): "pass"}
-    assert check(side, side, Margins(floors={"clean": {"nll": 0.1}}), side.runs.keys()).verdict == "regressed"
+    assert verdicts(outcome) == {
+        ("accuracy", "clean", None): "regressed",
+        ("nll", "clean", None): "pass",
+    }
+    assert (
+        check(side, side, Margins(floors={"clean": {"nll": 0.1}}), side.runs.keys()).verdict
+        == "regressed"
+    )
     other = check(side, side, margins)
     assert other.verdict == "pass"
-    assert other.remarks == ("not made with the suite's own settings, hence not held to floors: map on digits",)
+    assert other.remarks == (
+        "not made with the suite's own settings, hence not held to floors: map on digits",
+    )
 
 
 def test_a_constant_score_that_moves_regressed(make_side: MakeSide) -> None:
     """0.5 at every seed, then 0.4 at every seed: no spread to divide by, and no doubt either."""
     cells = {"auroc_epistemic": [0.5] * 5}, {"auroc_epistemic": [0.4] * 5}
-    baseline, now = ({("auroc_epistemic", "letters", None): one["auroc_epistemic"]} for one in cells)
+    baseline, now = (
+        {("auroc_epistemic", "letters", None): one["auroc_epistemic"]} for one in cells
+    )
     cell = only(check(make_side(baseline), make_side(now), Margins()))
     assert cell.verdict == "regressed"
     assert cell.p is not None
@@ -227,7 +285,10 @@ def test_a_density_may_be_below_zero(make_side: MakeSide) -> None:
     """The NLL of real targets is compared in nats: 0.3 more at every seed regressed, 0.05 is within the margin."""
     values = [-1.2, -1.1, -1.15, -1.18, -1.12]
     for shift, verdict in ((0.3, "regressed"), (0.05, "pass")):
-        now = {"nll": [value + shift + 0.001 * place for place, value in enumerate(values)], "rmse": NLL}
+        now = {
+            "nll": [value + shift + 0.001 * place for place, value in enumerate(values)],
+            "rmse": NLL,
+        }
         outcome = check(make_side({"nll": values, "rmse": NLL}), make_side(now), Margins())
         cell = next(cell for cell in outcome.cells if cell.metric == "nll")
         assert (cell.verdict, cell.unit) == (verdict, None)
@@ -253,7 +314,12 @@ def suite_of_noise(
         for metric in ("nll", "ece", "brier"):
             spread = 0.05 * 4 ** random.uniform()
             base = random.normal(size=(2, seeds)) * spread
-            for condition, level in (("clean", None), ("letters", None), ("fgsm", 0.1), ("fgsm", 0.2)):
+            for condition, level in (
+                ("clean", None),
+                ("letters", None),
+                ("fgsm", 0.1),
+                ("fgsm", 0.2),
+            ):
                 drift = 0.8 * base + 0.6 * spread * random.normal(size=(2, seeds))
                 if worse and (method, metric, condition) == ("a", "nll", "clean"):
                     drift[1] += worse * spread * math.sqrt(2)
@@ -267,7 +333,9 @@ def test_false_alarms(make_side: MakeSide, seeds: int) -> None:
     """Of 300 suites where nothing changed, with no margins, at most 5 % and 3 standard errors raise an alarm."""
     random, suites = np.random.default_rng(seeds), 300
     none = Margins({"": dict.fromkeys(("nll", "ece", "brier"), 1e-9)})
-    wrong = sum(check(*suite_of_noise(make_side, random, seeds), none).exit_code == 1 for _ in range(suites))
+    wrong = sum(
+        check(*suite_of_noise(make_side, random, seeds), none).exit_code == 1 for _ in range(suites)
+    )
     assert wrong / suites <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / suites)
 
 
@@ -278,7 +346,8 @@ def test_power(make_side: MakeSide, seeds: int, worse: float) -> None:
     for _ in range(60):
         outcome = check(*suite_of_noise(make_side, random, seeds, worse), Margins())
         found += any(
-            (cell.method, cell.metric, cell.condition, cell.verdict) == ("a", "nll", "clean", "regressed")
+            (cell.method, cell.metric, cell.condition, cell.verdict)
+            == ("a", "nll", "clean", "regressed")
             for cell in outcome.cells
         )
     assert found >= 36
@@ -296,12 +365,17 @@ def test_an_attacked_cell_alone_is_students_two_sided_t(make_side: MakeSide) -> 
 def test_the_gravest_hole_counts(make_side: MakeSide, order: tuple[int, int]) -> None:
     """A failed seed is worse than one that was not run, whichever comes first."""
     runs = {("map", order[0]): {"status": "failed"}, ("map", order[1]): {"status": "absent"}}
-    assert only(check(make_side({"nll": NLL}), make_side({"nll": NLL}, runs=runs), Margins())).verdict == "regressed"
+    assert (
+        only(check(make_side({"nll": NLL}), make_side({"nll": NLL}, runs=runs), Margins())).verdict
+        == "regressed"
+    )
 
 
 def test_perfection_is_clipped_by_the_number_of_examples(make_side: MakeSide) -> None:
     """All of 400 right are 399.5: from there to 380 right the odds of an error go from 0.5/399.5 to 20/380."""
-    cell = only(check(make_side({"accuracy": [1.0] * 5}), make_side({"accuracy": [0.95] * 5}), Margins()))
+    cell = only(
+        check(make_side({"accuracy": [1.0] * 5}), make_side({"accuracy": [0.95] * 5}), Margins())
+    )
     assert cell.change == pytest.approx((20 / 380) / (0.5 / 399.5))
     few = make_side({"accuracy": [0.95] * 5}, examples=100)
     assert only(check(make_side({"accuracy": [1.0] * 5}), few, Margins())).change == pytest.approx(

@@ -48,5 +48,7 @@ def test_scales_of_metrics() -> None:
     """Shares of which more is better by odds, a density's NLL plainly, the rest by logs; all that is gated is known."""
     assert scale_of("nll", real_targets=True) == "plain"
     assert scale_of("nll", real_targets=False) == scale_of("rmse", real_targets=True) == "log"
-    assert {scale_of(name, real_targets=False) for name in ("accuracy", "auroc_entropy")} == {"odds"}
+    assert {scale_of(name, real_targets=False) for name in ("accuracy", "auroc_entropy")} == {
+        "odds"
+    }
     assert all(find(metric) for metric in MARGINS)

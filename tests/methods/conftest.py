@@ -41,6 +41,8 @@ def agree() -> Agree:
     def check(samples: Tensor, expected: Tensor | float) -> None:
         error = samples.std(0) / len(samples) ** 0.5
         distance = (samples.mean(0) - expected).abs() / error
-        assert distance.max() < 5, f"{distance.max():.1f} standard errors: {samples.mean(0)} is not {expected}"
+        assert distance.max() < 5, (
+            f"{distance.max():.1f} standard errors: {samples.mean(0)} is not {expected}"
+        )
 
     return check

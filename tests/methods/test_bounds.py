@@ -29,7 +29,9 @@ LEVELS = (0.5, 0.8, 0.95)
 #: Ways to build MNF whose bounds differ.
 VARIANTS = [
     {"flows": flows, "masks": masks, "head": head}
-    for flows, masks, head in itertools.product((0, 2), ("fresh", "fixed"), ("precision", "sigmoid"))
+    for flows, masks, head in itertools.product(
+        (0, 2), ("fresh", "fixed"), ("precision", "sigmoid")
+    )
     if flows or masks == "fresh"
 ]
 
@@ -51,7 +53,10 @@ class LinearGaussian:
     @property
     def means(self) -> Array:
         """Return the posterior means, (K, D)."""
-        return np.linalg.solve(self.precision, self.inputs.numpy().T @ self.targets.numpy()).T / self.noise**2
+        return (
+            np.linalg.solve(self.precision, self.inputs.numpy().T @ self.targets.numpy()).T
+            / self.noise**2
+        )
 
     @property
     def log_evidence(self) -> float:
@@ -72,10 +77,14 @@ class LinearGaussian:
         return -0.5 * squares - self.targets.numel() * math.log(self.noise * math.sqrt(2 * math.pi))
 
 
-def regression(correlation: float, dim: int = 3, outputs: int = 1, count: int = 12) -> LinearGaussian:
+def regression(
+    correlation: float, dim: int = 3, outputs: int = 1, count: int = 12
+) -> LinearGaussian:
     """Return data drawn from the model, whose inputs have exactly this correlation between any two features."""
     generator = torch.Generator().manual_seed(0)
-    inputs = torch.linalg.qr(torch.randn(count, dim, generator=generator, dtype=torch.float64))[0] * math.sqrt(count)
+    inputs = torch.linalg.qr(torch.randn(count, dim, generator=generator, dtype=torch.float64))[
+        0
+    ] * math.sqrt(count)
     wanted = torch.full((dim, dim), correlation, dtype=torch.float64).fill_diagonal_(1)
     inputs = inputs @ torch.linalg.cholesky(wanted).T
     weights = torch.randn(outputs, dim, generator=generator, dtype=torch.float64)
@@ -107,7 +116,9 @@ def estimate(layer: Layer, data: LinearGaussian, count: int = 50_000) -> tuple[f
     return draws.mean().item(), (draws.std() / math.sqrt(count)).item()
 
 
-def train(layer: Layer, data: LinearGaussian, steps: int = 700, count: int = 8, rate: float = 0.05) -> Layer:
+def train(
+    layer: Layer, data: LinearGaussian, steps: int = 700, count: int = 8, rate: float = 0.05
+) -> Layer:
     """Maximise the bound by Adam, its rate falling to 0 as a cosine."""
     torch.manual_seed(1)
     optimiser = torch.optim.Adam(layer.parameters(), lr=rate)
@@ -124,7 +135,9 @@ def set_to_optimum(layer: MeanFieldLinear, data: LinearGaussian) -> MeanFieldLin
     """Give the layer the posterior means and the variances 1 / diag(precision)."""
     with torch.no_grad():
         layer.mean.copy_(torch.from_numpy(data.means))
-        layer.weight_log_variance.copy_(-torch.from_numpy(np.diag(data.precision).copy()).log().expand_as(layer.mean))
+        layer.weight_log_variance.copy_(
+            -torch.from_numpy(np.diag(data.precision).copy()).log().expand_as(layer.mean)
+        )
     return layer
 
 
@@ -151,7 +164,9 @@ def test_bound_of_mean_field_at_its_optimum(correlation):
     assert (data.log_evidence - data.mean_field_optimum < 1e-9) == (correlation == 0)
 
 
-@pytest.mark.parametrize("options", VARIANTS, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize(
+    "options", VARIANTS, ids=lambda options: "-".join(map(str, options.values()))
+)
 def test_mnf_without_data_is_not_above_zero(options):
     """Without data the evidence is 1: at parameters of any kind, near the prior or far, kl() is not below 0.
 
@@ -165,7 +180,9 @@ def test_mnf_without_data_is_not_above_zero(options):
             for name, parameter in layer.named_parameters():
                 start = 3.0 if name.endswith("gate.bias") else 0.0
                 parameter.copy_(start + scale * torch.randn_like(parameter))
-            if options["head"] == "sigmoid":  # whose deviation is 1/2 where r sees nothing: so is then z's
+            if (
+                options["head"] == "sigmoid"
+            ):  # whose deviation is 1/2 where r sees nothing: so is then z's
                 layer.z_log_variance -= math.log(4)
             draws = repeat(layer.kl, 4_000)
         value, error = draws.mean().item(), draws.std().item() / math.sqrt(len(draws))
@@ -174,7 +191,9 @@ def test_mnf_without_data_is_not_above_zero(options):
     assert min(values) < 0.3, "nothing near 0: a wrong term would not show"
 
 
-@pytest.mark.parametrize("options", VARIANTS, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize(
+    "options", VARIANTS, ids=lambda options: "-".join(map(str, options.values()))
+)
 def test_untrained_mnf_is_below_the_evidence(options):
     """At random parameters around the posterior, MNF's bound is at or below the log evidence."""
     data = regression(0.8)
@@ -189,7 +208,9 @@ def test_untrained_mnf_is_below_the_evidence(options):
         assert value < data.log_evidence + 5 * error
 
 
-@pytest.mark.parametrize("options", [{}, {"masks": "fixed", "head": "sigmoid"}], ids=["default", "as-the-paper"])
+@pytest.mark.parametrize(
+    "options", [{}, {"masks": "fixed", "head": "sigmoid"}], ids=["default", "as-the-paper"]
+)
 def test_trained_mnf_is_between_mean_field_and_evidence(options):
     """Trained, MNF's bound is at most half a nat below the best of mean-field and not above the log evidence."""
     data = regression(0.9, dim=2)
@@ -227,11 +248,15 @@ def test_coverage_of_mean_field(correlation):
     data = regression(correlation, outputs=2_000)
     generator = torch.Generator().manual_seed(0)
     torch.randn(data.inputs.shape, generator=generator, dtype=torch.float64)
-    truth = torch.randn(2_000, 3, generator=generator, dtype=torch.float64)  # as ``regression`` draws it
+    truth = torch.randn(
+        2_000, 3, generator=generator, dtype=torch.float64
+    )  # as ``regression`` draws it
     layer = set_to_optimum(make(MeanFieldLinear, data), data)
     rows = torch.cat([torch.eye(3), torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0]])]).double()
     variance = (rows.square().numpy() / np.diag(data.precision)).sum(1)
-    true_variance = np.einsum("ri,ij,rj->r", rows.numpy(), np.linalg.inv(data.precision), rows.numpy())
+    true_variance = np.einsum(
+        "ri,ij,rj->r", rows.numpy(), np.linalg.inv(data.precision), rows.numpy()
+    )
     torch.manual_seed(2)
     for level, (low, high) in intervals(layer, rows, 1_000).items():
         wanted = (rows @ truth.T).numpy()
@@ -257,8 +282,12 @@ def test_coverage_of_mnf():
     data = regression(0.9, dim=2, outputs=outputs)
     generator = torch.Generator().manual_seed(0)
     torch.randn(data.inputs.shape, generator=generator, dtype=torch.float64)
-    truth = torch.randn(outputs, 2, generator=generator, dtype=torch.float64).numpy()  # as ``regression`` draws it
-    layer = train(make(MNFLinear, data, hidden=8, z_variance=0.01), data, steps=400, count=4, rate=0.03)
+    truth = torch.randn(
+        outputs, 2, generator=generator, dtype=torch.float64
+    ).numpy()  # as ``regression`` draws it
+    layer = train(
+        make(MNFLinear, data, hidden=8, z_variance=0.01), data, steps=400, count=4, rate=0.03
+    )
     std = np.sqrt(np.diag(np.linalg.inv(data.precision)))
     ratio = 1 / (std * np.sqrt(np.diag(data.precision)))
     torch.manual_seed(2)

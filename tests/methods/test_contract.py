@@ -66,10 +66,14 @@ def batch(task: Task, size: int = 12) -> tuple[Tensor, Tensor]:
     inputs = torch.rand(size, *task.input_shape, generator=generator)
     inputs[0], inputs[1] = 0, 1
     outputs = torch.zeros(size, task.likelihood.parameters)
-    return inputs, task.likelihood.sample(task.likelihood.normalise(task.likelihood.scale(outputs)), generator)
+    return inputs, task.likelihood.sample(
+        task.likelihood.normalise(task.likelihood.scale(outputs)), generator
+    )
 
 
-def drawn(method: Method, net: nn.Module, inputs: Tensor, seed: int = 2, count: int = COUNT) -> Tensor:
+def drawn(
+    method: Method, net: nn.Module, inputs: Tensor, seed: int = 2, count: int = COUNT
+) -> Tensor:
     """Return draws of a network in evaluation."""
     net.eval()
     torch.manual_seed(seed)
@@ -89,7 +93,9 @@ def loss_of(method: Method, net: nn.Module, task: Task, size: int, seed: int = 3
 def test_checks(name, check):
     """Each method keeps each promise, on images and on a table with real targets where it suits them."""
     (target,) = targets([name], "method", (), Path())
-    verdict = next(run(one, subjects, target) for one, subjects in checks_of(target) if one.name == check)
+    verdict = next(
+        run(one, subjects, target) for one, subjects in checks_of(target) if one.name == check
+    )
     assert (verdict.status, verdict.reason) == ("ok", "")
 
 
@@ -97,7 +103,9 @@ def test_loss_is_nll_in_nats_per_example(method, task):
     """Of so many examples that the prior does not count, the loss is the mean NLL of a draw in nats."""
     net = build(method, task)
     inputs, targets = batch(task)
-    losses = torch.stack([loss_of(method, net, task, size=10**15, seed=seed).detach() for seed in range(40)])
+    losses = torch.stack(
+        [loss_of(method, net, task, size=10**15, seed=seed).detach() for seed in range(40)]
+    )
     nll = -task.likelihood.log_prob(drawn(method, net, inputs, count=400), targets).mean(-1)
     error = sum(sample.var(correction=0) / len(sample) for sample in (losses, nll)) ** 0.5
     assert losses.mean() == pytest.approx(nll.mean().item(), abs=5 * error.item(), rel=1e-4)
@@ -149,7 +157,8 @@ def test_task_is_that_of_the_build(method, task):
         (name, option, value)
         for name in NAMES
         for option, kind in get_type_hints(type(Plugins().spec("method", name).value)).items()
-        if option in {field.name for field in dataclasses.fields(Plugins().spec("method", name).value)}
+        if option
+        in {field.name for field in dataclasses.fields(Plugins().spec("method", name).value)}
         for value in [*NONSENSE.get(option, []), *([math.nan] if kind is float else [])]
     ],
 )
@@ -176,6 +185,8 @@ def test_what_copies_share_is_computed_once_with_the_same_result(
         return [draws, *(torch.autograd.grad(draws.square().sum(), shown) if grads else ())]
 
     fast = drawn()
-    monkeypatch.setattr(networks, "repeated", lambda stage, some: lambda count: stage(torch.cat([some] * count)))
+    monkeypatch.setattr(
+        networks, "repeated", lambda stage, some: lambda count: stage(torch.cat([some] * count))
+    )
     for one, other in zip(fast, drawn(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)

@@ -23,7 +23,11 @@ def net() -> nn.Module:
     torch.manual_seed(0)
     method = Dropout(rate=RATE)
     task = Task((3,), Categorical(3), mean=(0.5,) * 3, std=(0.2,) * 3)
-    made = mlp(task, Layers(before_dense=method.layer, before_last=method.layer), HIDDEN).double().eval()
+    made = (
+        mlp(task, Layers(before_dense=method.layer, before_last=method.layer), HIDDEN)
+        .double()
+        .eval()
+    )
     for values in made.parameters():
         values.requires_grad_(False).mul_(3)
     return made
@@ -59,7 +63,9 @@ def test_units_are_dropped_one_by_one():
     torch.manual_seed(0)
     outputs = MCDropout(RATE).eval()(torch.ones(50_000, 3))
     dropped = outputs == 0
-    torch.testing.assert_close(outputs[~dropped], torch.full((int((~dropped).sum()),), 1 / (1 - RATE)))
+    torch.testing.assert_close(
+        outputs[~dropped], torch.full((int((~dropped).sum()),), 1 / (1 - RATE))
+    )
     assert dropped.double().mean(0).sub(RATE).abs().max() < 5 * (RATE * (1 - RATE) / 50_000) ** 0.5
     assert torch.corrcoef(dropped.double().T).fill_diagonal_(0).abs().max() < 5 / 50_000**0.5
 
@@ -70,7 +76,11 @@ def test_where(images, where, random):
     stages = list(Dropout(where=where).build(images).stages)
     assert sum(is_random(stage) for stage in stages) == random
     assert isinstance(stages[-2], MCDropout)
-    assert all(isinstance(after, nn.Linear) for stage, after in itertools.pairwise(stages) if is_random(stage))
+    assert all(
+        isinstance(after, nn.Linear)
+        for stage, after in itertools.pairwise(stages)
+        if is_random(stage)
+    )
 
 
 def test_rate_zero_is_the_plain_network(features):

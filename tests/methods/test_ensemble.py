@@ -57,7 +57,9 @@ def test_adversarial_examples_are_constants(task):
     shown = inputs.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(nll(net, shown, targets), shown)
     attacked = (inputs + EPSILON * gradient.sign()).clamp(0, 1)
-    expected = torch.autograd.grad(nll(net, inputs, targets) + nll(net, attacked, targets), net.parameters())
+    expected = torch.autograd.grad(
+        nll(net, inputs, targets) + nll(net, attacked, targets), net.parameters()
+    )
     loss = Ensemble(adversarial_epsilon=EPSILON).loss(net, inputs, targets, 100, 0.0)
     found = torch.autograd.grad(loss, net.parameters())
     torch.testing.assert_close(found, tuple(part / 2 for part in expected))
@@ -66,7 +68,9 @@ def test_adversarial_examples_are_constants(task):
 def test_epsilon_zero_is_the_plain_loss(task):
     """Without adversarial training the loss is the NLL."""
     net, inputs, targets = example(task)
-    torch.testing.assert_close(Ensemble().loss(net, inputs, targets, 100, 0.0), nll(net, inputs, targets))
+    torch.testing.assert_close(
+        Ensemble().loss(net, inputs, targets, 100, 0.0), nll(net, inputs, targets)
+    )
 
 
 def test_small_epsilon_is_nearly_the_plain_loss(task):

@@ -69,12 +69,21 @@ def test_noise_is_differentiated_right() -> None:
     noise = torch.randn(3, 4, dtype=torch.double)
     drawn = Perturbed.apply(mean, variance, noise)[0]
     torch.testing.assert_close(drawn, mean + variance.sqrt() * noise)
-    assert torch.autograd.gradcheck(lambda *inputs: Perturbed.apply(*inputs, noise)[0], (mean, variance))
+    assert torch.autograd.gradcheck(
+        lambda *inputs: Perturbed.apply(*inputs, noise)[0], (mean, variance)
+    )
 
 
 @pytest.mark.parametrize("method", ["mean-field", "mnf"])
 @pytest.mark.parametrize(
-    "option", ["prior_std=inf", "prior_std=0", "max_std=0", "start_log_variance=0", "start_log_variance=-inf"]
+    "option",
+    [
+        "prior_std=inf",
+        "prior_std=0",
+        "max_std=0",
+        "start_log_variance=0",
+        "start_log_variance=-inf",
+    ],
 )
 def test_options_that_cannot_train(method: str, option: str) -> None:
     """Options with which the KL is not finite, or no variance could be trained, are refused."""

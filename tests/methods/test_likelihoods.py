@@ -15,10 +15,14 @@ from bench_uq.likelihoods import QUANTILE_LEVELS, Categorical, Gaussian
 SEEDS = range(5)
 
 
-def class_draws(seed: int, draws: int = 7, count: int = 6, classes: int = 4, scale: float = 4.0) -> Tensor:
+def class_draws(
+    seed: int, draws: int = 7, count: int = 6, classes: int = 4, scale: float = 4.0
+) -> Tensor:
     """Return draws (S, B, C) of log-probabilities in float64."""
     generator = torch.Generator().manual_seed(seed)
-    return (scale * torch.randn(draws, count, classes, generator=generator, dtype=torch.float64)).log_softmax(-1)
+    return (
+        scale * torch.randn(draws, count, classes, generator=generator, dtype=torch.float64)
+    ).log_softmax(-1)
 
 
 def gaussian_draws(seed: int, draws: int = 7, count: int = 6) -> Tensor:
@@ -47,7 +51,9 @@ def test_class_mixture(seed, draws):
 def test_mean_entropy_of_draws_is_at_most_that_of_the_mixture(seed):
     """Entropy is concave: what the draws hold on average, their mixture holds at least."""
     stored = Categorical(4).mixture(class_draws(seed), None)
-    assert (stored["draw_entropy"].numpy() <= stats.entropy(stored["probs"].numpy(), axis=-1) + 1e-6).all()
+    assert (
+        stored["draw_entropy"].numpy() <= stats.entropy(stored["probs"].numpy(), axis=-1) + 1e-6
+    ).all()
 
 
 def test_class_mixture_without_targets():
@@ -67,7 +73,9 @@ def test_class_mixture_of_certain_draws():
 def test_tiny_probabilities_keep_their_log_density():
     """A true class of probability e^-300 in all draws has the log-density -300, in float32."""
     draws = torch.tensor([[[0.0, -300.0]]]).expand(3, 1, 2)
-    assert Categorical(2).mixture(draws, torch.tensor([1]))["log_density"].item() == pytest.approx(-300)
+    assert Categorical(2).mixture(draws, torch.tensor([1]))["log_density"].item() == pytest.approx(
+        -300
+    )
 
 
 def test_class_log_prob_and_normalise():
@@ -79,7 +87,9 @@ def test_class_log_prob_and_normalise():
     assert likelihood.log_prob(outputs[0], targets).numpy() == pytest.approx(expected[0])
     draws = likelihood.normalise(outputs)
     torch.testing.assert_close(likelihood.normalise(draws), draws)
-    torch.testing.assert_close(likelihood.log_prob(draws, targets), likelihood.log_prob(outputs, targets))
+    torch.testing.assert_close(
+        likelihood.log_prob(draws, targets), likelihood.log_prob(outputs, targets)
+    )
 
 
 def test_class_samples():
@@ -99,11 +109,16 @@ def test_gaussian_moments(seed, draws):
     """Mean and variance of the mixture follow the law of total variance, the log-density is the log of the mean."""
     parameters, targets = gaussian_draws(seed, draws), torch.linspace(-3, 3, 6).double()
     mean, std = parameters[..., 0].numpy(), np.exp(parameters[..., 1].numpy() / 2)
-    stored = {name: array.numpy() for name, array in Gaussian(0.0, 1.0).mixture(parameters, targets).items()}
+    stored = {
+        name: array.numpy()
+        for name, array in Gaussian(0.0, 1.0).mixture(parameters, targets).items()
+    }
     assert stored["mean"] == pytest.approx(mean.mean(0), rel=1e-5, abs=1e-6)
     assert stored["variance"] == pytest.approx((std**2).mean(0) + mean.var(0), rel=1e-5)
     assert stored["draw_variance"] == pytest.approx((std**2).mean(0), rel=1e-5)
-    assert stored["log_density"] == pytest.approx(np.log(stats.norm.pdf(targets, mean, std).mean(0)), rel=1e-5)
+    assert stored["log_density"] == pytest.approx(
+        np.log(stats.norm.pdf(targets, mean, std).mean(0)), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -112,7 +127,9 @@ def test_quantiles_of_one_gaussian(seed):
     parameters = gaussian_draws(seed, draws=1)
     levels = np.array(QUANTILE_LEVELS)
     assert levels == pytest.approx(np.arange(0.005, 1, 0.01))
-    expected = stats.norm.ppf(levels, parameters[0, :, :1].numpy(), np.exp(parameters[0, :, 1:].numpy() / 2))
+    expected = stats.norm.ppf(
+        levels, parameters[0, :, :1].numpy(), np.exp(parameters[0, :, 1:].numpy() / 2)
+    )
     found = Gaussian(0.0, 1.0).mixture(parameters, None)["quantiles"].numpy()
     assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
@@ -143,7 +160,10 @@ def test_gaussian_density():
     scaled = likelihood.scale(outputs)
     assert scaled[0].tolist() == pytest.approx([21.5, -1 + 2 * math.log(3)])
     total, _ = integrate.quad(
-        lambda y: likelihood.log_prob(scaled, torch.tensor([y]).double()).exp().item(), 0, 40, points=[21.5]
+        lambda y: likelihood.log_prob(scaled, torch.tensor([y]).double()).exp().item(),
+        0,
+        40,
+        points=[21.5],
     )
     assert total == pytest.approx(1)
     assert likelihood.log_prob(scaled, torch.tensor([18.0])).item() == pytest.approx(
@@ -157,7 +177,9 @@ def test_gaussian_log_variance_is_bounded():
     likelihood = Gaussian(mean=0.0, std=1e-3)
     outputs = torch.tensor([[0.0, -1e4], [0.0, 1e4]])
     scaled = likelihood.scale(outputs)
-    assert scaled[:, 1].tolist() == pytest.approx([b + 2 * math.log(1e-3) for b in likelihood.bounds], rel=1e-5)
+    assert scaled[:, 1].tolist() == pytest.approx(
+        [b + 2 * math.log(1e-3) for b in likelihood.bounds], rel=1e-5
+    )
     assert likelihood.log_prob(scaled, torch.ones(2)).isfinite().all()
 
 
@@ -167,13 +189,17 @@ def test_gaussian_samples():
     samples = Gaussian(0.0, 1.0).sample(rows.expand(20_000, 2, 2), torch.Generator().manual_seed(0))
     error = rows[:, 1].exp().sqrt() / 20_000**0.5
     assert ((samples.mean(0) - rows[:, 0]).abs() < 5 * error).all()
-    torch.testing.assert_close(samples.var(0), rows[:, 1].exp(), rtol=5 * (2 / 20_000) ** 0.5, atol=0)
+    torch.testing.assert_close(
+        samples.var(0), rows[:, 1].exp(), rtol=5 * (2 / 20_000) ** 0.5, atol=0
+    )
 
 
 def test_known_noise_takes_the_place_of_the_second_output():
     """With a known deviation of 3 every draw has a variance of 9, whatever a network of targets of std 4 puts out."""
     likelihood = Gaussian(mean=20.0, std=4.0, noise=3.0)
-    outputs = torch.tensor([[[0.5, -1e4], [0.5, 0.0]], [[-1.0, 2.0], [-1.0, 1e4]]], requires_grad=True)
+    outputs = torch.tensor(
+        [[[0.5, -1e4], [0.5, 0.0]], [[-1.0, 2.0], [-1.0, 1e4]]], requires_grad=True
+    )
     draws = likelihood.scale(outputs)
     assert draws[..., 0].tolist() == [[22.0, 22.0], [16.0, 16.0]]
     assert draws[..., 1].exp().flatten().tolist() == pytest.approx([9.0] * 4)
@@ -186,14 +212,20 @@ def test_known_noise_takes_the_place_of_the_second_output():
     assert not outputs.grad[..., 1].any(), "the second output is of no use"
     stored = likelihood.mixture(draws.detach(), targets)
     assert stored["draw_variance"].tolist() == pytest.approx([9.0, 9.0])
-    assert stored["variance"].tolist() == pytest.approx([9.0 + 9.0, 9.0 + 9.0])  # and that of the means, 22 and 16
-    assert stored["log_density"].numpy() == pytest.approx(np.log(np.exp(expected).mean(0)), rel=1e-5)
+    assert stored["variance"].tolist() == pytest.approx(
+        [9.0 + 9.0, 9.0 + 9.0]
+    )  # and that of the means, 22 and 16
+    assert stored["log_density"].numpy() == pytest.approx(
+        np.log(np.exp(expected).mean(0)), rel=1e-5
+    )
 
 
 def test_samples_of_known_noise():
     """Targets that are drawn vary by the known noise around the network's mean."""
     draws = Gaussian(mean=20.0, std=4.0, noise=3.0).scale(torch.tensor([[0.5, 7.0]]).double())
-    samples = Gaussian(20.0, 4.0, 3.0).sample(draws.expand(20_000, 1, 2), torch.Generator().manual_seed(0))
+    samples = Gaussian(20.0, 4.0, 3.0).sample(
+        draws.expand(20_000, 1, 2), torch.Generator().manual_seed(0)
+    )
     assert samples.mean().item() == pytest.approx(22, abs=5 * 3 / 20_000**0.5)
     assert samples.var().item() == pytest.approx(9, rel=5 * (2 / 20_000) ** 0.5)
 
@@ -203,7 +235,9 @@ def test_fitting_keeps_known_noise():
     targets = np.array([1.0, 2.0, 6.0], np.float32)
     fitted = Gaussian(noise=3.0).fitted(targets)
     assert (fitted.mean, fitted.std, fitted.noise) == (3.0, pytest.approx(math.sqrt(14 / 3)), 3.0)
-    assert Gaussian(mean=5.0, std=2.0, noise=3.0).fitted(targets) == Gaussian(mean=5.0, std=2.0, noise=3.0)
+    assert Gaussian(mean=5.0, std=2.0, noise=3.0).fitted(targets) == Gaussian(
+        mean=5.0, std=2.0, noise=3.0
+    )
     assert math.isnan(Gaussian().fitted(targets).noise)
 
 

@@ -21,7 +21,9 @@ def test_gradient(images, prior_std, size):
     nll = torch.nn.functional.cross_entropy(net(inputs), targets)
     expected = tuple(
         gradient + weights.detach() / (size * prior_std**2)
-        for gradient, weights in zip(torch.autograd.grad(nll, net.parameters()), net.parameters(), strict=True)
+        for gradient, weights in zip(
+            torch.autograd.grad(nll, net.parameters()), net.parameters(), strict=True
+        )
     )
     torch.testing.assert_close(found, expected)
 

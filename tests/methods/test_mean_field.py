@@ -46,10 +46,14 @@ def log_uniform_kl_by_quadrature(alpha: float) -> tuple[float, float]:
         densities = (math.exp(-0.5 * ((sign * e - 1) / std) ** 2) for sign in (-1, 1))
         return u * e * sum(densities) / (std * math.sqrt(2 * math.pi))
 
-    cuts = [math.log(abs(1 + k * std)) for k in (-12, -3, -1, 0, 1, 3, 12) if abs(1 + k * std) > 1e-12]
+    cuts = [
+        math.log(abs(1 + k * std)) for k in (-12, -3, -1, 0, 1, 3, 12) if abs(1 + k * std) > 1e-12
+    ]
     edges = [-60.0, *sorted(cuts)]
     parts = [integrate.quad(integrand, *pair, limit=200) for pair in itertools.pairwise(edges)]
-    value = sum(part[0] for part in parts) - 0.5 * math.log(alpha) + (np.euler_gamma + math.log(2)) / 2
+    value = (
+        sum(part[0] for part in parts) - 0.5 * math.log(alpha) + (np.euler_gamma + math.log(2)) / 2
+    )
     return value, sum(part[1] for part in parts)
 
 
@@ -62,7 +66,12 @@ def test_normal_kl(kind, prior_std, bias):
     prior = Normal(torch.tensor(0.0).double(), prior_std)
     expected = kl_divergence(Normal(layer.mean, (0.5 * layer.log_variance).exp()), prior).sum()
     if bias:
-        expected = expected + kl_divergence(Normal(layer.bias_mean, (0.5 * layer.bias_log_variance).exp()), prior).sum()
+        expected = (
+            expected
+            + kl_divergence(
+                Normal(layer.bias_mean, (0.5 * layer.bias_log_variance).exp()), prior
+            ).sum()
+        )
     torch.testing.assert_close(layer.kl(), expected)
 
 
@@ -83,7 +92,9 @@ def test_log_uniform_kl_against_quadrature():
     for log_alpha in log_alphas:
         exact, error = log_uniform_kl_by_quadrature(math.exp(log_alpha))
         assert error < 1e-4
-        ours = log_uniform_kl(torch.tensor([3.0]).double(), torch.tensor([log_alpha + 2 * math.log(3)]).double())
+        ours = log_uniform_kl(
+            torch.tensor([3.0]).double(), torch.tensor([log_alpha + 2 * math.log(3)]).double()
+        )
         errors.append(ours.item() - exact)
     assert 0.0093 < np.abs(errors).max() < 0.0094
     assert math.exp(log_alphas[np.argmax(np.abs(errors))]) == pytest.approx(0.03, abs=0.005)
@@ -94,21 +105,30 @@ def test_quadrature_against_a_closed_form():
     """The oracle's E log|e| of a Gaussian of mean 0 is -(gamma + log 2) / 2: at a huge alpha its KL is 0."""
     value, _ = log_uniform_kl_by_quadrature(math.exp(20))
     assert value == pytest.approx(0, abs=1e-4)
-    assert special.digamma(0.5) / 2 + math.log(2) / 2 == pytest.approx(-(np.euler_gamma + math.log(2)) / 2)
+    assert special.digamma(0.5) / 2 + math.log(2) / 2 == pytest.approx(
+        -(np.euler_gamma + math.log(2)) / 2
+    )
 
 
 def test_log_uniform_kl_sums_and_depends_on_alpha_alone():
     """The KL to the log-uniform prior is a sum over weights that scaling all of them leaves alone, and above 0."""
     mean, log_variance = torch.randn(2, 50, generator=torch.Generator().manual_seed(0)).double()
-    each = torch.stack([log_uniform_kl(*pair) for pair in zip(mean.split(1), log_variance.split(1), strict=True)])
+    each = torch.stack(
+        [log_uniform_kl(*pair) for pair in zip(mean.split(1), log_variance.split(1), strict=True)]
+    )
     torch.testing.assert_close(log_uniform_kl(mean, log_variance), each.sum())
-    torch.testing.assert_close(log_uniform_kl(10 * mean, log_variance + 2 * math.log(10)), each.sum())
+    torch.testing.assert_close(
+        log_uniform_kl(10 * mean, log_variance + 2 * math.log(10)), each.sum()
+    )
     assert each.min() > 0
 
 
 def test_log_uniform_kl_at_zero():
     """Means of exactly 0 have a finite KL and finite gradients, in float32."""
-    mean, log_variance = torch.zeros(3, requires_grad=True), torch.full((3,), -9.0, requires_grad=True)
+    mean, log_variance = (
+        torch.zeros(3, requires_grad=True),
+        torch.full((3,), -9.0, requires_grad=True),
+    )
     value = log_uniform_kl(mean, log_variance)
     value.backward()
     assert value.item() == pytest.approx(0, abs=1e-5)
@@ -122,7 +142,9 @@ def test_prior_is_that_of_the_options(kind):
     layer = make(kind, prior="log-uniform", prior_std=0.5)
     biases = Normal(layer.bias_mean, (0.5 * layer.bias_log_variance).exp())
     expected = log_uniform_kl(layer.mean, layer.log_variance)
-    expected = expected + kl_divergence(biases, Normal(torch.zeros_like(layer.bias_mean), 0.5)).sum()
+    expected = (
+        expected + kl_divergence(biases, Normal(torch.zeros_like(layer.bias_mean), 0.5)).sum()
+    )
     torch.testing.assert_close(layer.kl(), expected)
 
 
@@ -183,7 +205,9 @@ def test_memory_format_changes_no_distribution(kind, channels_last, agree):
     with torch.no_grad():
         outputs = layer(many)
         mean = operation(inputs, layer.mean, layer.bias_mean)[0]
-        variance = operation(inputs.square(), layer.log_variance.exp(), layer.bias_log_variance.exp())[0]
+        variance = operation(
+            inputs.square(), layer.log_variance.exp(), layer.bias_log_variance.exp()
+        )[0]
     agree(outputs, mean)
     agree((outputs - mean).square(), variance)
     if kind == "conv":

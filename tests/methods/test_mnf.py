@@ -49,7 +49,9 @@ def spread(layer: Layer, seed: int = 1) -> Layer:
 def make(kind: str, **options: object) -> Layer:
     """Return a small layer with wide weights."""
     torch.manual_seed(0)
-    return spread(MAKERS[kind](**{"hidden": 4, "start_log_variance": -0.7, "max_std": math.inf, **options}))
+    return spread(
+        MAKERS[kind](**{"hidden": 4, "start_log_variance": -0.7, "max_std": math.inf, **options})
+    )
 
 
 def frozen_z(layer: Layer) -> Layer:
@@ -65,7 +67,9 @@ def twin(layer: Layer) -> nn.Module:
     """Return the mean-field layer with the same weights."""
     cls = MeanFieldLinear if isinstance(layer, MNFLinear) else MeanFieldConv2d
     shape = (layer.mean.shape[1], layer.mean.shape[0], *layer.mean.shape[2:3])
-    other = cls(*shape, prior_std=layer.prior_std, max_std=math.exp(layer.max_log_variance / 2)).double()
+    other = cls(
+        *shape, prior_std=layer.prior_std, max_std=math.exp(layer.max_log_variance / 2)
+    ).double()
     with torch.no_grad():
         for name, values in other.named_parameters():
             values.copy_(layer.get_parameter(name))
@@ -109,7 +113,9 @@ def log_r(layer: Layer, z: Tensor, weights: Tensor) -> Tensor:
     units = []
     if isinstance(layer, MNFLinear):
         for output in range(weights.shape[1]):
-            seen = sum(layer.contraction[i] * weights[:, output, i] for i in range(weights.shape[2]))
+            seen = sum(
+                layer.contraction[i] * weights[:, output, i] for i in range(weights.shape[2])
+            )
             units.append(torch.tanh(seen))
     else:
         _, filters, channels, rows, columns = weights.shape
@@ -117,7 +123,10 @@ def log_r(layer: Layer, z: Tensor, weights: Tensor) -> Tensor:
             for row in range(rows):
                 for column in range(columns):
                     units.append(
-                        sum(layer.contraction[k] * weights[:, k, channel, row, column] for k in range(filters))
+                        sum(
+                            layer.contraction[k] * weights[:, k, channel, row, column]
+                            for k in range(filters)
+                        )
                     )
     z_b, log_det = layer.flow_r(z)
     total = log_det
@@ -138,7 +147,9 @@ def bound_by_draws(layer: Layer, count: int) -> Tensor:
     value += log_q_z - log_r(layer, z, weights)
     if layer.bias_mean is not None:
         posterior = Normal(layer.bias_mean, (0.5 * layer.bias_log_variance).exp())
-        value += kl_divergence(posterior, Normal(torch.zeros_like(layer.bias_mean), layer.prior_std)).sum()
+        value += kl_divergence(
+            posterior, Normal(torch.zeros_like(layer.bias_mean), layer.prior_std)
+        ).sum()
     return value
 
 
@@ -218,7 +229,9 @@ def test_forward_without_z_is_mean_field(kind, agree):
     operation = nn.functional.linear if kind == "dense" else nn.functional.conv2d
     with torch.no_grad():
         mean = operation(inputs, layer.mean, layer.bias_mean)[0]
-        variance = operation(inputs.square(), layer.log_variance.exp(), layer.bias_log_variance.exp())[0]
+        variance = operation(
+            inputs.square(), layer.log_variance.exp(), layer.bias_log_variance.exp()
+        )[0]
         many = inputs.expand(20_000, *inputs.shape[1:])
         for net in (layer, twin(layer)):
             outputs = net(many)
@@ -253,7 +266,9 @@ def test_conv_outputs_against_explicit_weights(memory_format, agree):
     inputs = torch.randn(1, 2, 3, 3, dtype=torch.float64)
     patches = nn.functional.unfold(inputs, 2)[0]  # (in * k * k, positions)
     with torch.no_grad():
-        outputs = layer(inputs.expand(50_000, -1, -1, -1).contiguous(memory_format=memory_format)).flatten(2)
+        outputs = layer(
+            inputs.expand(50_000, -1, -1, -1).contiguous(memory_format=memory_format)
+        ).flatten(2)
         z, _ = draw_z(layer, 200_000)
         biases = Normal(layer.bias_mean, (0.5 * layer.bias_log_variance).exp()).sample((200_000,))
         explicit = draw_weights(layer, z).flatten(2) @ patches + biases[:, :, None]
@@ -270,7 +285,9 @@ def test_filters_share_z_over_positions(agree):
         outputs = layer(inputs.expand(50, -1, -1, -1))
         plain = nn.functional.conv2d(inputs, layer.mean)
     factors = outputs / plain
-    torch.testing.assert_close(factors, factors[:, :, :1, :1].expand_as(factors), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        factors, factors[:, :, :1, :1].expand_as(factors), rtol=1e-4, atol=1e-4
+    )
     assert factors[:, :, 0, 0].std(0).min() > 0.05
 
 
@@ -281,7 +298,9 @@ def test_z_is_per_example(kind):
     with torch.no_grad():
         layer.weight_log_variance.fill_(-80)
         layer.bias_log_variance.fill_(-80)
-        outputs = layer(torch.ones(6, 3).double() if kind == "dense" else torch.ones(6, 2, 2, 2).double()).flatten(1)
+        outputs = layer(
+            torch.ones(6, 3).double() if kind == "dense" else torch.ones(6, 2, 2, 2).double()
+        ).flatten(1)
     distance = torch.pdist(outputs)
     assert distance.min() > 1e-3
 
@@ -294,7 +313,9 @@ def test_bias_is_outside_z(kind):
         layer.z_mean.zero_()
         for values in (layer.z_log_variance, layer.weight_log_variance, layer.bias_log_variance):
             values.fill_(-80)
-        outputs = layer(torch.ones(2, 3).double() if kind == "dense" else torch.ones(2, 2, 3, 3).double())
+        outputs = layer(
+            torch.ones(2, 3).double() if kind == "dense" else torch.ones(2, 2, 3, 3).double()
+        )
     expected = layer.bias_mean.reshape(1, -1, *(1,) * (outputs.dim() - 2)).expand_as(outputs)
     torch.testing.assert_close(outputs, expected.detach(), rtol=0, atol=1e-12)
 
@@ -335,7 +356,9 @@ def test_without_bias_and_input(kind):
     outputs = layer(torch.zeros(4, 3) if kind == "dense" else torch.zeros(4, 2, 4, 4))
     outputs.sum().backward()
     assert outputs.abs().max() < 1e-6
-    assert all(values.grad.isfinite().all() for values in layer.parameters() if values.grad is not None)
+    assert all(
+        values.grad.isfinite().all() for values in layer.parameters() if values.grad is not None
+    )
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -369,7 +392,12 @@ def test_start():
     assert layer.mean.std().item() == pytest.approx(math.sqrt(2 / 300), rel=0.02)
     assert layer.z_mean.eq(1).all()
     torch.testing.assert_close(layer.z_log_variance.exp(), torch.full((300,), 0.1))
-    assert [step.inner.out_features for step in (*layer.flow_q.steps, *layer.flow_r.steps)] == [50, 50, 100, 100]
+    assert [step.inner.out_features for step in (*layer.flow_q.steps, *layer.flow_r.steps)] == [
+        50,
+        50,
+        100,
+        100,
+    ]
     assert [len(MNFConv2d(2, 3, 2).z_mean), len(MNFLinear(2, 3).z_mean)] == [3, 2]
 
 
@@ -377,11 +405,17 @@ def test_start():
 @pytest.mark.parametrize("head", ["precision", "sigmoid"])
 def test_options_reach_the_layers(masks, head, images):
     """Masks and head of the method are those of every layer that it builds, masks in the flow of q and of r."""
-    layers = [module for module in MNF(masks=masks, head=head).build(images).modules() if hasattr(module, "kl")]
+    layers = [
+        module
+        for module in MNF(masks=masks, head=head).build(images).modules()
+        if hasattr(module, "kl")
+    ]
     assert len(layers) == 4
     for layer in layers:
         assert layer.head == head
-        assert [flow.masks is not None for flow in (layer.flow_q, layer.flow_r)] == [masks == "fixed"] * 2
+        assert [flow.masks is not None for flow in (layer.flow_q, layer.flow_r)] == [
+            masks == "fixed"
+        ] * 2
 
 
 def test_kl_of_a_network_is_the_sum_of_its_layers(images):
@@ -428,4 +462,6 @@ def test_the_loss_is_differentiated_through_both_paths() -> None:
     for _ in range(2):
         net.zero_grad()
         method.loss(net, torch.rand(4, 1, 8, 8), torch.arange(4), 100, 0.0).backward()
-        assert all(values.grad is not None and values.grad.isfinite().all() for values in net.parameters())
+        assert all(
+            values.grad is not None and values.grad.isfinite().all() for values in net.parameters()
+        )

@@ -13,7 +13,9 @@ from bench_uq.methods.mnf import MaskedFlow
 from bench_uq.methods.mnf.flow import Gated
 
 
-def flow(dim: int, steps: int, hidden: int = 7, scale: float = 1.0, seed: int = 0, fixed: bool = False) -> MaskedFlow:
+def flow(
+    dim: int, steps: int, hidden: int = 7, scale: float = 1.0, seed: int = 0, fixed: bool = False
+) -> MaskedFlow:
     """Return a flow in float64 that is far from the identity."""
     torch.manual_seed(seed)
     made = MaskedFlow(dim, steps, hidden, fixed_masks=fixed).double()
@@ -30,11 +32,16 @@ def masked(dim: int) -> Tensor:
     return torch.cat([torch.zeros(1, dim), torch.ones(1, dim), some]).double()
 
 
-def step_by_formula(step: nn.Module, z: list[float], mask: list[float]) -> tuple[list[float], float]:
+def step_by_formula(
+    step: nn.Module, z: list[float], mask: list[float]
+) -> tuple[list[float], float]:
     """Return a step of one z, number by number, as Louizos & Welling 2017 state it (section 3.2)."""
     dims, units = range(len(z)), range(step.inner.out_features)
     h = [
-        math.tanh(step.inner.bias[k].item() + sum(step.inner.weight[k, i].item() * mask[i] * z[i] for i in dims))
+        math.tanh(
+            step.inner.bias[k].item()
+            + sum(step.inner.weight[k, i].item() * mask[i] * z[i] for i in dims)
+        )
         for k in units
     ]
     moved, log_det = [], 0.0
@@ -55,9 +62,13 @@ def test_step_log_determinant(dim):
     step = flow(dim, steps=1).steps[0]
     for mask in masked(dim):
         z = torch.randn(dim, dtype=torch.float64)
-        jacobian = torch.autograd.functional.jacobian(lambda z, mask=mask: step(z[None], mask[None])[0][0], z)
+        jacobian = torch.autograd.functional.jacobian(
+            lambda z, mask=mask: step(z[None], mask[None])[0][0], z
+        )
         _, log_det = step(z[None], mask[None])
-        torch.testing.assert_close(log_det[0], torch.linalg.slogdet(jacobian).logabsdet, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(
+            log_det[0], torch.linalg.slogdet(jacobian).logabsdet, rtol=1e-10, atol=1e-10
+        )
 
 
 @pytest.mark.parametrize("dim", [1, 2, 4, 6])
@@ -74,7 +85,9 @@ def test_flow_log_determinant(dim, steps, fixed):
 
     jacobian = torch.autograd.functional.jacobian(lambda z: moved(z)[0], z)  # (5, dim, 5, dim)
     blocks = torch.stack([jacobian[index, :, index] for index in range(5)])
-    torch.testing.assert_close(moved(z)[1], torch.linalg.slogdet(blocks).logabsdet, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        moved(z)[1], torch.linalg.slogdet(blocks).logabsdet, rtol=1e-9, atol=1e-9
+    )
     for index in range(5):
         jacobian[index, :, index] = 0
     assert not jacobian.any(), "an example moves another"
@@ -245,6 +258,8 @@ def test_the_gate_is_differentiated_right() -> None:
     torch.manual_seed(0)
     z, shift, gate = (torch.randn(3, 5, dtype=torch.float64, requires_grad=True) for _ in range(3))
     moved = torch.randint(0, 2, (3, 5)).double()
-    assert torch.autograd.gradcheck(lambda *inputs: Gated.apply(inputs[0], moved, *inputs[1:])[0], (z, shift, gate))
+    assert torch.autograd.gradcheck(
+        lambda *inputs: Gated.apply(inputs[0], moved, *inputs[1:])[0], (z, shift, gate)
+    )
     plain = moved * (torch.sigmoid(gate) * z + (1 - torch.sigmoid(gate)) * shift) + (1 - moved) * z
     torch.testing.assert_close(Gated.apply(z, moved, shift, gate)[0], plain)

@@ -18,7 +18,9 @@ VARIANCES = ("weight_log_variance", "bias_log_variance")
 TASKS = {
     "lenet": Task((1, 8, 8), Categorical(10), mean=(0.3,), std=(0.4,), network="lenet"),
     "mlp": Task((5,), Categorical(3), mean=(0.5,) * 5, std=(0.25,) * 5, network="mlp"),
-    "resnet18": Task((1, 8, 8), Categorical(4), mean=(0.3,), std=(0.4,), network="resnet18"),  # layers without biases
+    "resnet18": Task(
+        (1, 8, 8), Categorical(4), mean=(0.3,), std=(0.4,), network="resnet18"
+    ),  # layers without biases
 }
 
 
@@ -40,13 +42,23 @@ def test_every_parameter_has_one_rate(method, task):
     net = built(method(variance_rate=0.05), task)
     names = {id(values): name for name, values in net.named_parameters()}
     optimiser = method(variance_rate=0.05).optimiser(net)
-    rates = [(names[id(values)], group["lr"]) for group in optimiser.param_groups for values in group["params"]]
+    rates = [
+        (names[id(values)], group["lr"])
+        for group in optimiser.param_groups
+        for values in group["params"]
+    ]
     assert sorted(rates) == sorted((name, rate(name, 0.05)) for name in names.values())
-    layers = sum(isinstance(module, nn.Module) and hasattr(module, "weight_log_variance") for module in net.modules())
+    layers = sum(
+        isinstance(module, nn.Module) and hasattr(module, "weight_log_variance")
+        for module in net.modules()
+    )
     at_variance_rate = [name for name, value in rates if value == 0.05]
     assert sum(name.endswith("weight_log_variance") for name in at_variance_rate) == layers > 1
     if method is MNF:
-        assert sum(name.endswith("z_log_variance") and value == 1e-3 for name, value in rates) == layers
+        assert (
+            sum(name.endswith("z_log_variance") and value == 1e-3 for name, value in rates)
+            == layers
+        )
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -16,13 +16,17 @@ Draw = Callable[..., Predictions]
 def classified() -> Draw:
     """Return a function that makes the stored predictions of ``draws`` random softmax draws, labels drawn from them."""
 
-    def make(count: int = 500, classes: int = 4, draws: int = 5, seed: int = 0, sharpness: float = 2.0) -> Predictions:
+    def make(
+        count: int = 500, classes: int = 4, draws: int = 5, seed: int = 0, sharpness: float = 2.0
+    ) -> Predictions:
         generator = np.random.default_rng(seed)
         logits = sharpness * generator.normal(size=(draws, count, classes))
         each = np.exp(logits - logits.max(axis=-1, keepdims=True))
         each /= each.sum(axis=-1, keepdims=True)
         probs = each.mean(axis=0)
-        targets = (generator.random((count, 1)) > probs.cumsum(axis=1)).sum(axis=1).clip(max=classes - 1)
+        targets = (
+            (generator.random((count, 1)) > probs.cumsum(axis=1)).sum(axis=1).clip(max=classes - 1)
+        )
         arrays = {
             "probs": probs,
             "draw_entropy": -(each * np.log(each)).sum(axis=-1).mean(axis=0),

@@ -19,7 +19,9 @@ ALL = (ece, ece_if_calibrated, adaptive_ece, classwise_ece, mce)
 def two_classes(confidences, hits, dtype=np.float64) -> Predictions:
     """Return predictions of class 0 with these confidences, of which some hit."""
     confidences = np.asarray(confidences, dtype)
-    return Predictions({"probs": np.stack([confidences, 1 - confidences], 1), "targets": 1 - np.asarray(hits)})
+    return Predictions(
+        {"probs": np.stack([confidences, 1 - confidences], 1), "targets": 1 - np.asarray(hits)}
+    )
 
 
 def loop_error(confidences, hits, edges) -> tuple[float, float]:
@@ -50,9 +52,16 @@ def test_two_bins_of_equal_mass_by_hand():
 def test_against_a_plain_loop(classified):
     """ECE, MCE, adaptive and classwise ECE agree with a loop over 15 bins."""
     predictions = classified(count=400, sharpness=4.0)
-    stated, hits, probs = confidence(predictions), correct(predictions), predictions["probs"].astype(np.float64)
+    stated, hits, probs = (
+        confidence(predictions),
+        correct(predictions),
+        predictions["probs"].astype(np.float64),
+    )
     widths, masses = np.linspace(0, 1, 16), np.quantile(stated, np.linspace(0, 1, 16))
-    by_class = [loop_error(probs[:, k], predictions["targets"] == k, widths)[0] for k in range(probs.shape[1])]
+    by_class = [
+        loop_error(probs[:, k], predictions["targets"] == k, widths)[0]
+        for k in range(probs.shape[1])
+    ]
     assert (ece(predictions), mce(predictions)) == pytest.approx(loop_error(stated, hits, widths))
     assert adaptive_ece(predictions) == pytest.approx(loop_error(stated, hits, masses)[0])
     assert classwise_ece(predictions) == pytest.approx(np.mean(by_class))
@@ -120,13 +129,21 @@ def test_calibrated_floor_is_fast(classified):
 def test_single_precision_costs_nothing():
     """Float32 and float64 confidences give the same ECE to seven digits, with a million examples in one bin."""
     stated, hits = np.full(1_000_000, 0.9), np.arange(1_000_000) % 10 > 0
-    assert ece(two_classes(stated, hits, np.float32)) == pytest.approx(ece(two_classes(stated, hits)), abs=1e-7)
+    assert ece(two_classes(stated, hits, np.float32)) == pytest.approx(
+        ece(two_classes(stated, hits)), abs=1e-7
+    )
 
 
 @pytest.mark.parametrize("compute", ALL, ids=lambda compute: compute.__name__)
 @pytest.mark.parametrize(
     ("stated", "hits"),
-    [([0.8], [1]), ([0.8], [0]), ([1.0] * 5, [1] * 5), ([1.0] * 5, [0] * 5), ([0.5] * 7, [1, 0] * 3 + [1])],
+    [
+        ([0.8], [1]),
+        ([0.8], [0]),
+        ([1.0] * 5, [1] * 5),
+        ([1.0] * 5, [0] * 5),
+        ([0.5] * 7, [1, 0] * 3 + [1]),
+    ],
     ids=["one hit", "one miss", "certain hits", "certain misses", "all equal"],
 )
 def test_edge_cases_stay_in_range(compute, stated, hits):

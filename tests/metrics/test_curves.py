@@ -26,7 +26,12 @@ def test_curves_follow_the_arrays(classified):
     entropies = ["entropy_histogram", "entropy_ecdf"]
     assert list(by_name(Predictions({"probs": labelled["probs"]}))) == entropies
     reliability = ["reliability_accuracy", "reliability_confidence", "reliability_share"]
-    assert list(by_name(labelled)) == [*entropies, *reliability, "risk_coverage", "accuracy_confidence"]
+    assert list(by_name(labelled)) == [
+        *entropies,
+        *reliability,
+        "risk_coverage",
+        "accuracy_confidence",
+    ]
     assert curves(Predictions({"mean": np.zeros(3), "targets": np.zeros(3)}), None) == []
 
 
@@ -115,17 +120,23 @@ def test_accuracy_confidence(classified):
     x, y = by_name(predictions)["accuracy_confidence"]
     confidence = predictions["probs"].astype(float).max(axis=1)
     right = predictions["probs"].argmax(axis=1) == predictions["targets"]
-    expected = [right[confidence >= least].mean() if (confidence >= least).any() else np.nan for least in x]
+    expected = [
+        right[confidence >= least].mean() if (confidence >= least).any() else np.nan for least in x
+    ]
     np.testing.assert_array_equal(y, expected)
     assert (len(x), x[0], x[-1]) == (50, 0, 0.98)
     assert y[0] == accuracy(predictions)
-    unsure = by_name(Predictions({"probs": np.array([[0.5, 0.5]], np.float32), "targets": np.array([0])}))
+    unsure = by_name(
+        Predictions({"probs": np.array([[0.5, 0.5]], np.float32), "targets": np.array([0])})
+    )
     np.testing.assert_array_equal(unsure["accuracy_confidence"][1], [1.0] * 26 + [np.nan] * 24)
 
 
 def test_one_example():
     """One wrong example has a risk of 1 at every coverage."""
-    found = by_name(Predictions({"probs": np.array([[0.8, 0.2]], np.float32), "targets": np.array([1])}))
+    found = by_name(
+        Predictions({"probs": np.array([[0.8, 0.2]], np.float32), "targets": np.array([1])})
+    )
     np.testing.assert_allclose(found["risk_coverage"][1], 1)
     assert found["reliability_accuracy"][1] == [0]
 
@@ -141,7 +152,9 @@ def regressed(x: np.ndarray, **arrays: np.ndarray) -> Predictions:
         "draw_variance": variances.mean(0),
         "targets": 10 * x,
     }
-    return Predictions({name: array.astype(np.float32) for name, array in {**stored, **arrays}.items()})
+    return Predictions(
+        {name: array.astype(np.float32) for name, array in {**stored, **arrays}.items()}
+    )
 
 
 def test_bands_by_hand():
@@ -185,4 +198,8 @@ def test_bands_need_a_single_feature():
     assert by_name(Predictions({**whole.arrays, "inputs": np.zeros((4, 2))})) == {}
     assert by_name(Predictions({**whole.arrays, "inputs": x[:3, None]})) == {}
     unseen = Predictions({name: array for name, array in whole.arrays.items() if name != "targets"})
-    assert list(by_name(unseen)) == ["regression_mean", "regression_std", "regression_epistemic_std"]
+    assert list(by_name(unseen)) == [
+        "regression_mean",
+        "regression_std",
+        "regression_epistemic_std",
+    ]

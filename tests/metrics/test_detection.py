@@ -30,10 +30,15 @@ def test_fpr95_needs_no_more_than_95_percent():
 def test_fpr95_against_the_roc_curve(positives):
     """FPR95 is the least FPR on scikit-learn's full ROC curve where the TPR is at least 95 %."""
     generator = np.random.default_rng(positives)
-    positive, negative = generator.normal(1, 1, positives).round(1), generator.normal(0, 1, 300).round(1)
+    positive, negative = (
+        generator.normal(1, 1, positives).round(1),
+        generator.normal(0, 1, 300).round(1),
+    )
     labels = np.repeat([1, 0], [positives, 300])
     rates = roc_curve(labels, np.concatenate([positive, negative]), drop_intermediate=False)
-    assert fpr95(operating(positive, negative)) == pytest.approx(rates[0][rates[1] >= 0.95 - 1e-12].min())
+    assert fpr95(operating(positive, negative)) == pytest.approx(
+        rates[0][rates[1] >= 0.95 - 1e-12].min()
+    )
 
 
 def test_unseen_is_positive_and_higher_is_more_unseen(classified):
@@ -57,14 +62,20 @@ def test_each_score_against_scikit_learn(classified):
     }
     labels = np.repeat([1, 0], [200, 300])
     for name, score in scores.items():
-        assert find(f"auroc_{name}").compute(unseen, clean) == pytest.approx(roc_auc_score(labels, score))
-        assert find(f"aupr_{name}").compute(unseen, clean) == pytest.approx(average_precision_score(labels, score))
+        assert find(f"auroc_{name}").compute(unseen, clean) == pytest.approx(
+            roc_auc_score(labels, score)
+        )
+        assert find(f"aupr_{name}").compute(unseen, clean) == pytest.approx(
+            average_precision_score(labels, score)
+        )
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.id)
 def test_equal_scores_are_chance(metric, classified):
     """Data against itself is chance: AUROC and AUPR one half where all scores are equal, FPR95 one."""
-    flat = Predictions({"probs": np.full((10, 4), 0.25, np.float32), "draw_entropy": np.zeros(10, np.float32)})
+    flat = Predictions(
+        {"probs": np.full((10, 4), 0.25, np.float32), "draw_entropy": np.zeros(10, np.float32)}
+    )
     assert metric.compute(flat, flat) == (1.0 if metric.id.startswith("fpr95") else 0.5)
     one = flat.first(1)
     assert metric.compute(one, one) == (1.0 if metric.id.startswith("fpr95") else 0.5)
@@ -80,7 +91,8 @@ def test_each_clean_side_has_operating_points_of_its_own():
     """What is kept of one comparison is not taken for another."""
     rng = np.random.default_rng(3)
     one, other, unseen = (
-        Predictions({"probs": rng.dirichlet(np.full(4, share), 50).astype(np.float32)}) for share in (0.2, 3, 0.8)
+        Predictions({"probs": rng.dirichlet(np.full(4, share), 50).astype(np.float32)})
+        for share in (0.2, 3, 0.8)
     )
     metric = find("auroc_entropy")
     found = [metric.compute(unseen, clean) for clean in (one, other, one)]

@@ -12,7 +12,9 @@ from bench_uq.metrics.extent import examples, unmoved
 def at(distance) -> Predictions:
     """Return predictions for inputs that were moved so far."""
     distance = np.asarray(distance, np.float32)
-    return Predictions({"probs": np.full((len(distance), 2), 0.5, np.float32), "distance": distance})
+    return Predictions(
+        {"probs": np.full((len(distance), 2), 0.5, np.float32), "distance": distance}
+    )
 
 
 def test_unmoved_by_hand():

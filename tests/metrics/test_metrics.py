@@ -29,7 +29,9 @@ def regressed() -> Predictions:
     """Return predictions of real targets."""
     quantiles = np.sort(np.random.default_rng(0).normal(size=(5, 100)), axis=1)
     names = ("mean", "variance", "draw_variance", "targets", "log_density")
-    return Predictions({**{name: np.zeros(5, np.float32) for name in names}, "quantiles": quantiles})
+    return Predictions(
+        {**{name: np.zeros(5, np.float32) for name in names}, "quantiles": quantiles}
+    )
 
 
 def shown(metric: Metric, classified) -> Predictions:
@@ -55,8 +57,12 @@ def test_cards_are_complete(metric):
     assert metric.formula
     assert metric.needs or metric.id == "examples"  # a count needs no array
     assert metric.direction in ("lower", "higher", "none")
-    assert metric.id == "examples" or any(year in metric.reference for year in map(str, range(1950, 2030)))
-    assert (metric.positive is not None) == (metric.id in DETECTION or metric.id == "auroc_errors_entropy")
+    assert metric.id == "examples" or any(
+        year in metric.reference for year in map(str, range(1950, 2030))
+    )
+    assert (metric.positive is not None) == (
+        metric.id in DETECTION or metric.id == "auroc_errors_entropy"
+    )
     assert metric.against_clean == (metric.id in DETECTION)
     assert (metric.bins is not None) == (metric.id in CALIBRATION)
 
@@ -77,13 +83,22 @@ def test_directions():
     neither = {metric.id for metric in METRICS if metric.direction == "none"}
     ranked = {"auroc_errors_entropy", *COVERED, "accuracy_kept_80", "accuracy_kept_50"}
     assert higher == {"accuracy", *(id for id in DETECTION if not id.startswith("fpr95")), *ranked}
-    assert neither == {"ece_if_calibrated", *UNCERTAINTY, "entropy_right", "entropy_wrong", "picp", *IDS[-2:]}
+    assert neither == {
+        "ece_if_calibrated",
+        *UNCERTAINTY,
+        "entropy_right",
+        "entropy_wrong",
+        "picp",
+        *IDS[-2:],
+    }
 
 
 def test_find_answers_with_the_known_ones():
     """A known id finds its metric; a misspelt one is a usage error with the nearest and all the others."""
     assert find("ece").id == "ece"
-    with pytest.raises(UsageError, match=r"unknown metric 'breir'; did you mean 'brier'\? \(known: .*accuracy.*mce"):
+    with pytest.raises(
+        UsageError, match=r"unknown metric 'breir'; did you mean 'brier'\? \(known: .*accuracy.*mce"
+    ):
         find("breir")
 
 
@@ -91,7 +106,9 @@ def test_applicable_to_labels(classified):
     """Labels and clean predictions bring every metric but those of real targets; without clean no detection."""
     clean, stressed = classified(), classified(seed=1)
     assert ids(applicable(stressed, clean)) == [*SHOWN, "examples"]
-    assert ids(applicable(stressed, None)) == [id for id in [*SHOWN, "examples"] if id not in DETECTION]
+    assert ids(applicable(stressed, None)) == [
+        id for id in [*SHOWN, "examples"] if id not in DETECTION
+    ]
 
 
 def test_applicable_under_attack(classified):
@@ -141,11 +158,22 @@ def test_degenerate_labels(classified, classes, count):
     for probs in (arrays["probs"], certain, np.full_like(certain, 1 / classes)):
         for label in (0, 1):
             predictions = Predictions({**arrays, "probs": probs, "targets": np.full(count, label)})
-            values = {metric.id: metric.compute(predictions, predictions) for metric in applicable(predictions, None)}
+            values = {
+                metric.id: metric.compute(predictions, predictions)
+                for metric in applicable(predictions, None)
+            }
             accuracy = values["accuracy"]
-            lacking = {"entropy_right"} if accuracy == 0 else {"entropy_wrong"} if accuracy == 1 else set()
+            lacking = (
+                {"entropy_right"}
+                if accuracy == 0
+                else {"entropy_wrong"}
+                if accuracy == 1
+                else set()
+            )
             lacking |= {"auroc_errors_entropy"} if lacking else set()
-            assert {name for name, value in values.items() if not (np.isfinite(value) and value >= 0)} == lacking
+            assert {
+                name for name, value in values.items() if not (np.isfinite(value) and value >= 0)
+            } == lacking
 
 
 @each_metric

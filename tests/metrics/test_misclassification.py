@@ -32,19 +32,26 @@ def test_entropies_make_up_the_entropy_of_all(classified):
     """Weighted by how many there are, both means are that of the metric ``entropy``."""
     predictions = classified()
     accuracy = correct(predictions).mean()
-    parts = accuracy * entropy_where(True, predictions) + (1 - accuracy) * entropy_where(False, predictions)
+    parts = accuracy * entropy_where(True, predictions) + (1 - accuracy) * entropy_where(
+        False, predictions
+    )
     assert parts == pytest.approx(find("entropy").compute(predictions, None))
 
 
 def test_entropies_are_those_of_scipy(classified):
     """The means are those of SciPy's entropies."""
     predictions = classified()
-    each, hits = stats.entropy(predictions["probs"].astype(float), axis=1), correct(predictions) == 1
+    each, hits = (
+        stats.entropy(predictions["probs"].astype(float), axis=1),
+        correct(predictions) == 1,
+    )
     assert entropy_where(True, predictions) == pytest.approx(each[hits].mean(), rel=1e-6)
     assert entropy_where(False, predictions) == pytest.approx(each[~hits].mean(), rel=1e-6)
 
 
-@pytest.mark.parametrize(("hits", "lacking"), [([1, 1], "entropy_wrong"), ([0, 0], "entropy_right")])
+@pytest.mark.parametrize(
+    ("hits", "lacking"), [([1, 1], "entropy_wrong"), ([0, 0], "entropy_right")]
+)
 def test_what_there_is_none_of_has_no_number(hits, lacking):
     """Without a wrong, or a right, prediction there is neither its entropy nor an AUROC."""
     predictions = between_two(hits, [1, 0])
@@ -52,7 +59,10 @@ def test_what_there_is_none_of_has_no_number(hits, lacking):
         name: find(name).compute(predictions, None)
         for name in ("entropy_right", "entropy_wrong", "auroc_errors_entropy")
     }
-    assert {name for name, value in values.items() if np.isnan(value)} == {lacking, "auroc_errors_entropy"}
+    assert {name for name, value in values.items() if np.isnan(value)} == {
+        lacking,
+        "auroc_errors_entropy",
+    }
 
 
 def test_auroc_of_errors_by_hand():
@@ -65,7 +75,10 @@ def test_auroc_of_errors_by_hand():
 def test_auroc_of_errors_is_that_of_all_pairs_and_of_scikit_learn(classified):
     """It is the share of pairs in order, ties counting half, with ties and without."""
     predictions = classified(count=300)
-    for one in (predictions, Predictions({**predictions.arrays, "probs": predictions["probs"].round(1)})):
+    for one in (
+        predictions,
+        Predictions({**predictions.arrays, "probs": predictions["probs"].round(1)}),
+    ):
         each, hits = entropy(one), correct(one) == 1
         gaps = each[~hits][:, None] - each[hits]
         assert auroc_errors(one) == pytest.approx((gaps > 0).mean() + (gaps == 0).mean() / 2)

@@ -39,12 +39,18 @@ def test_against_scikit_learn(classified):
     probs = predictions["probs"].astype(np.float64)
     probs /= probs.sum(axis=1, keepdims=True)
     labels = range(probs.shape[1])
-    assert nll(predictions) == pytest.approx(log_loss(predictions["targets"], probs, labels=labels), rel=1e-6)
-    oracle = sum(brier_score_loss(predictions["targets"] == label, probs[:, label]) for label in labels)
+    assert nll(predictions) == pytest.approx(
+        log_loss(predictions["targets"], probs, labels=labels), rel=1e-6
+    )
+    oracle = sum(
+        brier_score_loss(predictions["targets"] == label, probs[:, label]) for label in labels
+    )
     assert brier(predictions) == pytest.approx(oracle, rel=1e-6)
 
 
 def test_scores_are_summed_in_double_precision():
     """The NLL of a million equal float32 log-densities is that log-density, in every digit of float64."""
     log_density = np.full(1_000_000, -0.1, np.float32)
-    assert nll(Predictions({"log_density": log_density})) == pytest.approx(float(-log_density[0]), rel=1e-12)
+    assert nll(Predictions({"log_density": log_density})) == pytest.approx(
+        float(-log_density[0]), rel=1e-12
+    )

@@ -19,14 +19,22 @@ def gaussian(targets, mean=0.0, std=1.0) -> Predictions:
     """Return predictions N(mean, std^2) for these targets."""
     targets = np.asarray(targets, np.float64)
     quantiles = np.tile(stats.norm.ppf(LEVELS, mean, std), (len(targets), 1))
-    return Predictions({"mean": np.full(len(targets), mean), "quantiles": quantiles, "targets": targets})
+    return Predictions(
+        {"mean": np.full(len(targets), mean), "quantiles": quantiles, "targets": targets}
+    )
 
 
 def point(value, targets) -> Predictions:
     """Return predictions that are certain of one value."""
     targets = np.asarray(targets, np.float32)
     quantiles = np.full((len(targets), len(LEVELS)), value, np.float32)
-    return Predictions({"mean": np.full(len(targets), value, np.float32), "quantiles": quantiles, "targets": targets})
+    return Predictions(
+        {
+            "mean": np.full(len(targets), value, np.float32),
+            "quantiles": quantiles,
+            "targets": targets,
+        }
+    )
 
 
 def test_rmse_by_hand():
@@ -45,7 +53,9 @@ def test_crps_against_the_closed_form_of_a_gaussian():
     mean, std = 1.5, 0.7
     targets = np.random.default_rng(0).normal(mean, std, 2000)
     z = (targets - mean) / std
-    closed = std * (z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / math.sqrt(math.pi))
+    closed = std * (
+        z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / math.sqrt(math.pi)
+    )
     assert crps(gaussian(targets, mean, std)) == pytest.approx(closed.mean(), rel=5e-3)
 
 
@@ -56,8 +66,14 @@ def test_pinball_by_a_plain_loop():
     total = 0.0
     for row, target in zip(quantiles, targets, strict=True):
         for quantile, level in zip(row, LEVELS, strict=True):
-            total += 2 * (level * (target - quantile) if target >= quantile else (1 - level) * (quantile - target))
-    assert crps(Predictions({"quantiles": quantiles, "targets": targets})) == pytest.approx(total / quantiles.size)
+            total += 2 * (
+                level * (target - quantile)
+                if target >= quantile
+                else (1 - level) * (quantile - target)
+            )
+    assert crps(Predictions({"quantiles": quantiles, "targets": targets})) == pytest.approx(
+        total / quantiles.size
+    )
 
 
 def test_interval_of_a_gaussian():
@@ -89,4 +105,6 @@ def test_half_the_spread_is_not_calibrated():
     """An overconfident Gaussian misses at the rate of the true one beyond its own quantiles."""
     targets = np.random.default_rng(0).normal(size=20_000)
     expected = np.abs(stats.norm.cdf(0.5 * stats.norm.ppf(LEVELS)) - LEVELS).mean()
-    assert quantile_calibration_error(gaussian(targets, std=0.5)) == pytest.approx(expected, abs=0.005)
+    assert quantile_calibration_error(gaussian(targets, std=0.5)) == pytest.approx(
+        expected, abs=0.005
+    )

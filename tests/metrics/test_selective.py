@@ -15,21 +15,27 @@ from bench_uq.metrics.selective import accuracy_kept, augrc, aurc, coverage_at_r
 def ranked(confidences, hits) -> Predictions:
     """Return predictions of class 0 with these confidences, of which some hit."""
     confidences = np.asarray(confidences)
-    return Predictions({"probs": np.stack([confidences, 1 - confidences], 1), "targets": 1 - np.asarray(hits)})
+    return Predictions(
+        {"probs": np.stack([confidences, 1 - confidences], 1), "targets": 1 - np.asarray(hits)}
+    )
 
 
 def test_four_examples_by_hand():
     """AURC is the mean of the four selective risks, AUGRC the trapezoids under the four joint risks."""
     predictions = ranked([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0])
     assert aurc(predictions) == pytest.approx((0 + 1 / 2 + 1 / 3 + 2 / 4) / 4)
-    assert augrc(predictions) == pytest.approx((0 / 2 + (0 + 1) / 2 + (1 + 1) / 2 + (1 + 2) / 2) / 16)
+    assert augrc(predictions) == pytest.approx(
+        (0 / 2 + (0 + 1) / 2 + (1 + 1) / 2 + (1 + 2) / 2) / 16
+    )
 
 
 def test_bounds():
     """Both areas are 0 without errors; with errors alone AURC is 1 and AUGRC one half."""
     stated = [0.9, 0.8, 0.7]
     assert (aurc(ranked(stated, [1, 1, 1])), augrc(ranked(stated, [1, 1, 1]))) == (0, 0)
-    assert (aurc(ranked(stated, [0, 0, 0])), augrc(ranked(stated, [0, 0, 0]))) == pytest.approx((1, 0.5))
+    assert (aurc(ranked(stated, [0, 0, 0])), augrc(ranked(stated, [0, 0, 0]))) == pytest.approx(
+        (1, 0.5)
+    )
     assert (aurc(ranked([0.9], [0])), augrc(ranked([0.9], [0]))) == (1, 0.5)
 
 
@@ -49,7 +55,9 @@ def test_ties_do_not_depend_on_the_order_of_examples():
     stated, hits = np.repeat([0.9, 0.6], 10), np.arange(20) % 3 > 0
     shuffled = np.random.default_rng(0).permutation(20)
     for area in (aurc, augrc):
-        assert area(ranked(stated, hits)) == pytest.approx(area(ranked(stated[shuffled], hits[shuffled])), rel=1e-12)
+        assert area(ranked(stated, hits)) == pytest.approx(
+            area(ranked(stated[shuffled], hits[shuffled])), rel=1e-12
+        )
 
 
 def test_ties_count_in_expectation():
@@ -117,7 +125,10 @@ def test_coverage_at_risk_takes_ties_together():
 def test_coverage_at_risk_tries_every_threshold(classified, percent, seed):
     """It is what trying all thresholds finds, with ties and without."""
     predictions = classified(seed=seed, classes=3, sharpness=6.0)
-    for one in (predictions, Predictions({**predictions.arrays, "probs": predictions["probs"].round(2)})):
+    for one in (
+        predictions,
+        Predictions({**predictions.arrays, "probs": predictions["probs"].round(2)}),
+    ):
         stated = confidence(one)
         expected = surest_first(np.unique(stated), stated, correct(one), percent)
         assert coverage_at_risk(percent, one) == pytest.approx(expected, abs=1e-12)
@@ -134,8 +145,12 @@ def test_nothing_is_covered_where_the_surest_are_wrong():
 
 def test_accuracy_kept_by_hand():
     """Of five the most uncertain is refused, of four a part: 3.2 kept have the errors of three and a fifth of one."""
-    assert accuracy_kept(80, ranked([0.95, 0.9, 0.85, 0.8, 0.75], [1, 0, 1, 1, 0])) == pytest.approx(3 / 4)
-    assert accuracy_kept(80, ranked([0.9, 0.8, 0.7, 0.6], [1, 1, 1, 0])) == pytest.approx(1 - 0.2 / 3.2)
+    assert accuracy_kept(
+        80, ranked([0.95, 0.9, 0.85, 0.8, 0.75], [1, 0, 1, 1, 0])
+    ) == pytest.approx(3 / 4)
+    assert accuracy_kept(80, ranked([0.9, 0.8, 0.7, 0.6], [1, 1, 1, 0])) == pytest.approx(
+        1 - 0.2 / 3.2
+    )
     assert accuracy_kept(50, ranked([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0])) == pytest.approx(1 / 2)
 
 
@@ -171,13 +186,17 @@ def test_useless_uncertainty_keeps_the_accuracy(classified):
     shuffled = np.random.default_rng(1).permutation(len(predictions))
     hits = correct(predictions)[shuffled].astype(int)
     wrong = (predictions["probs"].argmax(1) + 1) % 4
-    useless = Predictions({**predictions.arrays, "targets": np.where(hits, predictions["probs"].argmax(1), wrong)})
+    useless = Predictions(
+        {**predictions.arrays, "targets": np.where(hits, predictions["probs"].argmax(1), wrong)}
+    )
     assert accuracy_kept(50, useless) == pytest.approx(hits.mean(), abs=0.02)
 
 
 def test_what_metrics_share_is_computed_once_and_cannot_be_changed():
     """All metrics of a condition start from the same arrays, which none of them can spoil for the next."""
-    one = Predictions({"probs": np.array([[0.9, 0.1], [0.4, 0.6]], np.float32), "targets": np.array([0, 0])})
+    one = Predictions(
+        {"probs": np.array([[0.9, 0.1], [0.4, 0.6]], np.float32), "targets": np.array([0, 0])}
+    )
     assert confidence(one) is confidence(one)
     with pytest.raises(ValueError, match="read-only"):
         confidence(one)[0] = 0

@@ -159,7 +159,9 @@ class Misbehaving(Method):
             DONE[self.how]()
         if self.how == "vector":
             return loss.expand(2)
-        if self.how == "inf" and progress + 32 / size >= 1:  # in the last step: after it the weights are nan
+        if (
+            self.how == "inf" and progress + 32 / size >= 1
+        ):  # in the last step: after it the weights are nan
             return loss * math.inf
         return loss * (math.nan if self.how == "nan" else 1)
 

@@ -29,7 +29,9 @@ class Langevin(torch.optim.Optimizer):
 class SGLD(Method):
     """Samples of the posterior along one chain, the last epochs kept."""
 
-    reference: ClassVar[str] = "Welling & Teh 2011, https://www.stats.ox.ac.uk/~teh/research/compstats/WelTeh2011a.pdf"
+    reference: ClassVar[str] = (
+        "Welling & Teh 2011, https://www.stats.ox.ac.uk/~teh/research/compstats/WelTeh2011a.pdf"
+    )
 
     step: float = 1e-4
     keep: int = 5
@@ -38,7 +40,9 @@ class SGLD(Method):
         """Return the plain network with room for the kept samples."""
         net = network(task)
         for name, weights in list(net.named_parameters()):
-            net.register_buffer("kept_" + name.replace(".", "_"), torch.zeros(self.keep, *weights.shape))
+            net.register_buffer(
+                "kept_" + name.replace(".", "_"), torch.zeros(self.keep, *weights.shape)
+            )
         net.register_buffer("size", torch.zeros(()))
         net.register_buffer("count", torch.zeros((), dtype=torch.long))
         return net
@@ -56,7 +60,9 @@ class SGLD(Method):
     def observe(self, net, progress):
         """Keep the weights, the oldest making room."""
         for name, weights in net.named_parameters():
-            net.get_buffer("kept_" + name.replace(".", "_"))[net.count % self.keep] = weights.detach()
+            net.get_buffer("kept_" + name.replace(".", "_"))[net.count % self.keep] = (
+                weights.detach()
+            )
         net.count += 1
 
     def draws(self, net, inputs, count):
@@ -65,7 +71,8 @@ class SGLD(Method):
         passes = []
         for index in torch.randperm(min(self.keep, int(net.count)))[:count].tolist():
             state = {
-                name: net.get_buffer("kept_" + name.replace(".", "_"))[index] for name, _ in net.named_parameters()
+                name: net.get_buffer("kept_" + name.replace(".", "_"))[index]
+                for name, _ in net.named_parameters()
             }
             passes.append(normalise(functional_call(net, state, (inputs,))))
         return torch.stack(passes)

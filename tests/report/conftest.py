@@ -13,7 +13,9 @@ import pytest
 from bench_uq.report import write
 from bench_uq.report.frames import Results, read
 
-synthetic = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "synthetic.py")))
+synthetic = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "synthetic.py"))
+)
 Rows = list[dict[str, Any]]
 
 
@@ -27,13 +29,17 @@ def make_results() -> Callable[..., Path]:
 def hand_made(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes results given by hand: method, seed, what is measured, its name, and values."""
 
-    def write_by_hand(scores: Rows = (), curves: Rows = (), runs: Rows = (), folder: str = "hand") -> Path:
+    def write_by_hand(
+        scores: Rows = (), curves: Rows = (), runs: Rows = (), folder: str = "hand"
+    ) -> Path:
         given = {(run["method"], run["seed"]): run for run in runs}
         keys = {(row["method"], row["seed"]) for row in [*scores, *curves, *runs]}
         planned = {key: synthetic.plan_run("digits", *key) for key in keys}
         tables = {"runs.csv": [planned[key] | given.get(key, {}) for key in keys]}
         for name, rows in (("scores.csv", scores), ("curves.csv", curves)):
-            tables[name] = [{**planned[row["method"], row["seed"]], "condition": "clean", **row} for row in rows]
+            tables[name] = [
+                {**planned[row["method"], row["seed"]], "condition": "clean", **row} for row in rows
+            ]
         (tmp_path / folder).mkdir()
         for name, rows in tables.items():
             synthetic.write_table(tmp_path / folder / name, rows)
@@ -46,15 +52,24 @@ def hand_made(tmp_path: Path) -> Callable[..., Path]:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return results in which much went wrong: a failed and a missing run, an unconverged one, a hostile name."""
     runs = {
-        ("mnf", 1): {"status": "failed", "reason": "RuntimeError: out of | <memory>", "converged": ""},
+        ("mnf", 1): {
+            "status": "failed",
+            "reason": "RuntimeError: out of | <memory>",
+            "converged": "",
+        },
         ("dropout", 0): {"status": "missing", "reason": "", "converged": ""},
         ("mean-field", 2): {"converged": False},
-        **{("sgld", seed): {"status": "diverged", "reason": synthetic.HOSTILE, "converged": ""} for seed in range(3)},
+        **{
+            ("sgld", seed): {"status": "diverged", "reason": synthetic.HOSTILE, "converged": ""}
+            for seed in range(3)
+        },
     }
     methods = ("map", "dropout", "ensemble", "mean-field", "mnf", "sgld", synthetic.HOSTILE)
     folder = tmp_path_factory.mktemp("results") / "story"
     attacks = ("fgsm", f"pgd[{synthetic.HOSTILE}]", "rotate")
-    return synthetic.write_results(folder, methods, range(3), attacks=attacks, regression=("boston",), runs=runs)
+    return synthetic.write_results(
+        folder, methods, range(3), attacks=attacks, regression=("boston",), runs=runs
+    )
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,24 @@ from bench_uq.report.again import commands, report_command
 from bench_uq.report.frames import Results, read, select
 
 
-def test_runs_that_were_asked_for_together_share_a_command(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_runs_that_were_asked_for_together_share_a_command(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """All methods on all datasets and seeds are one command, whose names a shell takes as they are."""
     names = ("mnf", "map", "mean-field[prior=log-uniform]")
-    folder = make_results(tmp_path / "quick", names, (1, 0), datasets=("mnist", "digits"), unseen=(), attacks=())
+    folder = make_results(
+        tmp_path / "quick", names, (1, 0), datasets=("mnist", "digits"), unseen=(), attacks=()
+    )
     (command,) = commands(read(folder))
     assert shlex.split(command) == [
-        *("bench-uq", "run", "--suite", "quick", "--methods", "map,mnf,mean-field[prior=log-uniform]"),
+        *(
+            "bench-uq",
+            "run",
+            "--suite",
+            "quick",
+            "--methods",
+            "map,mnf,mean-field[prior=log-uniform]",
+        ),
         *("--datasets", "digits,mnist", "--seeds", "0,1"),
     ]
 
@@ -25,7 +36,10 @@ def test_runs_that_were_asked_for_together_share_a_command(make_results: Callabl
 def test_other_seeds_and_other_settings_are_other_commands(hand_made: Callable[..., Path]) -> None:
     """Every run is made by exactly one command, and what was trained elsewhere by none."""
     runs = [
-        *({"method": "map", "seed": seed, "command": "bench-uq run --suite quick"} for seed in (0, 1)),
+        *(
+            {"method": "map", "seed": seed, "command": "bench-uq run --suite quick"}
+            for seed in (0, 1)
+        ),
         {"method": "mnf", "seed": 0, "command": "bench-uq run --suite quick"},
         {"method": "sgld", "seed": 0, "command": "bench-uq run --suite quick --set epochs=9"},
         {"method": "theirs", "seed": 0, "command": ""},

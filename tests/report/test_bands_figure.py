@@ -26,7 +26,9 @@ def drawn(make_results: Callable[..., Path], tmp_path: Path) -> Iterator[Callabl
 
     def figure_of(*failed: tuple[str, int]) -> Figure:
         runs = dict.fromkeys(failed, FAILED)
-        made = make_results(tmp_path / "s", ("map", "mnf"), range(3), datasets=(), one_feature=("cubic",), runs=runs)
+        made = make_results(
+            tmp_path / "s", ("map", "mnf"), range(3), datasets=(), one_feature=("cubic",), runs=runs
+        )
         results = read(made).on("cubic")
         figure = draw(results, looks(results.methods))
         assert figure is not None
@@ -36,23 +38,34 @@ def drawn(make_results: Callable[..., Path], tmp_path: Path) -> Iterator[Callabl
         yield figure_of
 
 
-def curve(tmp_path: Path, method: str, seed: int, name: str, condition: str = "clean") -> tuple[Any, Any]:
+def curve(
+    tmp_path: Path, method: str, seed: int, name: str, condition: str = "clean"
+) -> tuple[Any, Any]:
     """Return a curve as it stands in curves.csv."""
     curves = read(tmp_path / "s").curves
-    rows = curves[(curves["method"] == method) & (curves["seed"] == seed) & (curves["condition"] == condition)]
+    rows = curves[
+        (curves["method"] == method) & (curves["seed"] == seed) & (curves["condition"] == condition)
+    ]
     rows = rows[rows["curve"] == name].sort_values("x")
     return rows["x"].to_numpy(), rows["y"].to_numpy()
 
 
 def lines(axes: Axes) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the points of every line in a panel."""
-    return [(np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)) for line in axes.lines]
+    return [
+        (np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float))
+        for line in axes.lines
+    ]
 
 
 def test_panels_show_the_curves(drawn: Callable[..., Figure], tmp_path: Path) -> None:
     """Each panel holds mean, test targets and training examples of seed 0, and bands of one and two deviations."""
     for axes, method in zip(drawn().axes, ("map", "mnf"), strict=True):
-        names = [("regression_mean", "clean"), ("regression_target", "clean"), ("regression_target", "train")]
+        names = [
+            ("regression_mean", "clean"),
+            ("regression_target", "clean"),
+            ("regression_target", "train"),
+        ]
         for (name, condition), found in zip(names, lines(axes), strict=True):
             np.testing.assert_array_equal(found, curve(tmp_path, method, 0, name, condition))
         x, mean = curve(tmp_path, method, 0, "regression_mean")
@@ -66,11 +79,16 @@ def test_panels_show_the_curves(drawn: Callable[..., Figure], tmp_path: Path) ->
                 assert ys.max() == pytest.approx(middle + times * deviation)
 
 
-def test_what_lies_beyond_the_training_inputs_is_shaded(drawn: Callable[..., Figure], tmp_path: Path) -> None:
+def test_what_lies_beyond_the_training_inputs_is_shaded(
+    drawn: Callable[..., Figure], tmp_path: Path
+) -> None:
     """Both sides are shaded, from the end of the axis to the first and last example that was trained on."""
     axes = drawn().axes[0]
     x, _ = curve(tmp_path, "map", 0, "regression_target", "train")
-    boxes = [patch.get_patch_transform().transform_path(patch.get_path()).get_extents() for patch in axes.patches]
+    boxes = [
+        patch.get_patch_transform().transform_path(patch.get_path()).get_extents()
+        for patch in axes.patches
+    ]
     spans = sorted((box.x0, box.x1) for box in boxes)
     np.testing.assert_allclose(spans, [(-6, x.min()), (x.max(), 6)])
 
@@ -80,7 +98,9 @@ def test_one_seed_for_all_methods(drawn: Callable[..., Figure], tmp_path: Path) 
     figure = drawn(("map", 0))
     assert "trained on (seed 1)" in [text.get_text() for text in figure.legends[0].get_texts()]
     for axes, method in zip(figure.axes, ("map", "mnf"), strict=True):
-        np.testing.assert_array_equal(lines(axes)[2], curve(tmp_path, method, 1, "regression_target", "train"))
+        np.testing.assert_array_equal(
+            lines(axes)[2], curve(tmp_path, method, 1, "regression_target", "train")
+        )
 
     figure = drawn(("map", 0), ("map", 1), ("map", 2))
     assert [text.get_text() for text in figure.axes[0].texts] == ["seed 0 did not finish"]
@@ -118,5 +138,7 @@ def test_only_what_has_bands(make_results: Callable[..., Path], tmp_path: Path) 
     """The report of a dataset of one feature has the figure and links it; one of several features has none."""
     made = make_results(tmp_path / "s", datasets=(), regression=("boston",), one_feature=("cubic",))
     names = {path.name for path in write(made, tmp_path / "report")}
-    assert {name for name in names if "bands" in name} == {f"cubic-bands.{suffix}" for suffix in ("pdf", "png", "svg")}
+    assert {name for name in names if "bands" in name} == {
+        f"cubic-bands.{suffix}" for suffix in ("pdf", "png", "svg")
+    }
     assert "(figures/cubic-bands.pdf)" in (tmp_path / "report" / "summary.md").read_text()

@@ -26,13 +26,24 @@ def results_of(hand_made: Callable[..., Path]) -> Callable[..., Results]:
     """Return a function that gives results by hand; fields of all runs may be set."""
 
     def results(**fields: object) -> Results:
-        known = [(method, seed, cost) for method, values in COSTS.items() for seed, cost in enumerate(values)]
+        known = [
+            (method, seed, cost)
+            for method, values in COSTS.items()
+            for seed, cost in enumerate(values)
+        ]
         runs = [
-            {"method": method, "seed": seed, "train_seconds": cost, "seconds_per_1000": 2.0, **fields}
+            {
+                "method": method,
+                "seed": seed,
+                "train_seconds": cost,
+                "seconds_per_1000": 2.0,
+                **fields,
+            }
             for method, seed, cost in known
         ]
         scores = [
-            {"method": method, "seed": seed, "metric": "nll", "value": NLL[method][seed]} for method, seed, _ in known
+            {"method": method, "seed": seed, "metric": "nll", "value": NLL[method][seed]}
+            for method, seed, _ in known
         ]
         return read(hand_made(runs=runs, scores=scores)).on("digits")
 
@@ -51,7 +62,10 @@ def drawn(results: Results) -> Figure:
 def marks(axes: Axes) -> list[tuple[float, float]]:
     """Return the place of every mark in a panel."""
     lines = [line for line in axes.lines if line.get_marker() != "None"]
-    return [(float(np.asarray(line.get_xdata())[0]), float(np.asarray(line.get_ydata())[0])) for line in lines]
+    return [
+        (float(np.asarray(line.get_xdata())[0]), float(np.asarray(line.get_ydata())[0]))
+        for line in lines
+    ]
 
 
 def legend(figure: Figure) -> list[str]:
@@ -80,7 +94,9 @@ def test_marks_are_means_and_whiskers_ranges(results_of: Callable[..., Results])
     np.testing.assert_allclose(marks(training), [(15, 0.5), (30, 0.7), (60, 0.2)])
     np.testing.assert_allclose(marks(prediction), [(2, 0.5), (2, 0.7), (2, 0.2)])
     whiskers = [
-        np.array(lines.get_segments()[0]) for lines in training.collections if isinstance(lines, LineCollection)
+        np.array(lines.get_segments()[0])
+        for lines in training.collections
+        if isinstance(lines, LineCollection)
     ]
     np.testing.assert_allclose(whiskers[0], [(10, 0.5), (20, 0.5)])
     np.testing.assert_allclose(whiskers[1], [(15, 0.4), (15, 0.6)])
@@ -98,12 +114,19 @@ def test_steps_go_through_the_front(results_of: Callable[..., Results]) -> None:
 def test_legend_says_what_whiskers_and_front_are(results_of: Callable[..., Results]) -> None:
     """Whiskers are named where a method has several seeds, and the front is one of the means, of all or of some."""
     results = results_of()
-    assert legend(drawn(results))[-2:] == ["whiskers: range over seeds", "Pareto front of the means"]
+    assert legend(drawn(results))[-2:] == [
+        "whiskers: range over seeds",
+        "Pareto front of the means",
+    ]
     first = replace(
-        results, runs=results.runs[results.runs["seed"] == 0], scores=results.scores[results.scores["seed"] == 0]
+        results,
+        runs=results.runs[results.runs["seed"] == 0],
+        scores=results.scores[results.scores["seed"] == 0],
     )
     assert legend(drawn(first)) == ["map", "dropout", "mnf", "Pareto front of the means"]
-    loose = results.runs.assign(converged=results.runs["converged"].where(results.runs["method"] != "mnf", "False"))
+    loose = results.runs.assign(
+        converged=results.runs["converged"].where(results.runs["method"] != "mnf", "False")
+    )
     assert legend(drawn(replace(results, runs=loose)))[-1] == "front of the converged means"
 
 
@@ -116,7 +139,9 @@ def test_unconverged_methods_are_on_no_front(results_of: Callable[..., Results])
 
 def test_unknown_costs_have_no_panel(results_of: Callable[..., Results]) -> None:
     """Where one cost is not known the other is drawn alone; without both, or a score, there is no figure."""
-    assert [axes.get_xlabel() for axes in drawn(results_of(seconds_per_1000="")).axes] == ["training (s)"]
+    assert [axes.get_xlabel() for axes in drawn(results_of(seconds_per_1000="")).axes] == [
+        "training (s)"
+    ]
 
 
 def test_no_figure_without_costs_or_scores(

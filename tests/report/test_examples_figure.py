@@ -22,10 +22,15 @@ METHODS = ("map", "mnf", "sgld")
 IMAGES = np.arange(3 * 16, dtype=np.uint8).reshape(3, 1, 4, 4)
 TARGETS = np.array([0, 1, 2])
 #: What map and mnf say of the three images; both take the last for the second class.
-SURE = {"map": ((0.9, 0.1, 0), (0, 1, 0), (0, 0.6, 0.4)), "mnf": ((0.3, 0.5, 0.2), (0.2, 0.7, 0.1), (0.2, 0.6, 0.2))}
+SURE = {
+    "map": ((0.9, 0.1, 0), (0, 1, 0), (0, 0.6, 0.4)),
+    "mnf": ((0.3, 0.5, 0.2), (0.2, 0.7, 0.1), (0.2, 0.6, 0.2)),
+}
 
 
-def example(method: str, condition: str = "clean", level: float | None = None, **fields: object) -> Example:
+def example(
+    method: str, condition: str = "clean", level: float | None = None, **fields: object
+) -> Example:
     """Return what one run was shown and said."""
     probs = np.array(SURE[method], np.float32)
     return replace(Example("digits", method, 0, condition, level, IMAGES, probs, TARGETS), **fields)  # type: ignore[arg-type]
@@ -74,7 +79,12 @@ def test_shades_are_confidences_and_frames_errors(of: Callable[..., Results]) ->
     shades: np.ndarray = np.ma.filled(np.ma.asarray(mesh.get_array()), np.nan).reshape(3, 3)
     np.testing.assert_allclose(shades, [[0.9, 1.0, 0.6], [0.5, 0.7, 0.6], [np.nan] * 3])
     frames = [patch.get_bbox() for patch in axes.patches if isinstance(patch, Rectangle)]
-    framed = {text.get_position() for text in axes.texts for box in frames if box.contains(*text.get_position())}
+    framed = {
+        text.get_position()
+        for text in axes.texts
+        for box in frames
+        if box.contains(*text.get_position())
+    }
     wrong = [text.get_text() for text in axes.texts if text.get_position() in framed]
     assert (len(frames), wrong) == (3, ["1", "1", "1"])
 
@@ -85,7 +95,9 @@ def test_images_are_those_stored(of: Callable[..., Results]) -> None:
     np.testing.assert_array_equal([image.get_array() for image in axes.images], IMAGES[:, 0])
     coloured = np.arange(3 * 3 * 4 * 2, dtype=np.uint8).reshape(3, 3, 4, 2)
     (axes,) = drawn(of(example("map", inputs=coloured))).axes
-    np.testing.assert_array_equal([image.get_array() for image in axes.images], coloured.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(
+        [image.get_array() for image in axes.images], coloured.transpose(0, 2, 3, 1)
+    )
     left, right, bottom, top = axes.images[0].get_extent()
     assert (bottom - top) / (right - left) == pytest.approx(2)
 
@@ -134,9 +146,19 @@ def test_narrowed_results(make_results: Callable[..., Path], tmp_path: Path) -> 
 def test_kinds_do_not_take_the_room_of_others(of: Callable[..., Results]) -> None:
     """Of many kinds of one thing only those are drawn that leave room for one of each other condition."""
     kinds = [example("map", f"corruption[kind=k{place}]", 5.0) for place in range(15)]
-    others = [example("map"), example("map", "letters"), example("map", "rotate", 90.0), example("map", "fgsm", 0.3)]
+    others = [
+        example("map"),
+        example("map", "letters"),
+        example("map", "rotate", 90.0),
+        example("map", "fgsm", 0.3),
+    ]
     figure = drawn(of(*kinds, *others))
     titles = [axes.get_title().partition("\n")[0] for axes in figure.axes]
     assert titles[:2] == ["clean", "letters"]
-    assert sorted(title.partition("[")[0] for title in titles[2:]) == ["corruption", "corruption", "fgsm", "rotate"]
+    assert sorted(title.partition("[")[0] for title in titles[2:]) == [
+        "corruption",
+        "corruption",
+        "fgsm",
+        "rotate",
+    ]
     assert "(13 more not shown)" in legend(figure)

@@ -16,7 +16,17 @@ from bench_uq.report.frames import Results, read, select
 from bench_uq.report.panels import label, logarithmic
 from bench_uq.report.style import COLUMN, FORMATS, PAGE, looks, styled
 
-METHODS = ("map", "dropout", "ensemble", "mean-field", "mnf", "laplace", "sgld", "swag[rank=20]", "temperature")
+METHODS = (
+    "map",
+    "dropout",
+    "ensemble",
+    "mean-field",
+    "mnf",
+    "laplace",
+    "sgld",
+    "swag[rank=20]",
+    "temperature",
+)
 LONG = (
     "mean-field[prior=log-uniform]",
     "mnf[flows=4,hidden=50,members=5]",
@@ -35,18 +45,29 @@ def two(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
 def twelve(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Results:
     folder = tmp_path_factory.mktemp("twelve") / "twelve"
     kinds = ("corruption", "corruption[kind=glass-blur]", "corruption[kind=impulse-noise]")
-    shown = {"unseen": ("letters", "notmnist", "fashion"), "attacks": ("fgsm", "pgd[norm=l2]", "rotate", *kinds)}
-    return read(make_results(folder, METHODS + LONG, datasets=("digits", "mnist"), one_feature=("cubic",), **shown))
+    shown = {
+        "unseen": ("letters", "notmnist", "fashion"),
+        "attacks": ("fgsm", "pgd[norm=l2]", "rotate", *kinds),
+    }
+    return read(
+        make_results(
+            folder, METHODS + LONG, datasets=("digits", "mnist"), one_feature=("cubic",), **shown
+        )
+    )
 
 
 @pytest.fixture(scope="module", params=[*FIGURES, *ACROSS])
-def drawn(request: pytest.FixtureRequest, two: Results, twelve: Results, told: Results) -> Iterator[list[Figure]]:
+def drawn(
+    request: pytest.FixtureRequest, two: Results, twelve: Results, told: Results
+) -> Iterator[list[Figure]]:
     """Return the figures of one kind, of two and of twelve methods, and of those of which much went wrong."""
     kind: str = request.param
     figures: list[Figure] = []
     with styled():
         for results in (two, twelve, told):
-            own = results if kind in ACROSS else results.on("cubic" if kind == "bands" else "digits")
+            own = (
+                results if kind in ACROSS else results.on("cubic" if kind == "bands" else "digits")
+            )
             made = (FIGURES | ACROSS)[kind](own, looks(results.methods))
             assert made or (results is told and kind == "bands")
             figures += made.values()
@@ -89,13 +110,17 @@ def test_names_tell_dataset_kind_and_condition(files: dict[tuple[str, str], byte
     assert ("digits", "digits-refusal-fgsm.svg") in files
     assert ("digits", "digits-rotation.svg") in files
     assert ("digits", "digits-risk-coverage.pdf") in files
-    assert {name for dataset, name in files if not dataset} == {f"ranks.{suffix}" for suffix in FORMATS}
+    assert {name for dataset, name in files if not dataset} == {
+        f"ranks.{suffix}" for suffix in FORMATS
+    }
 
 
 def test_regression_has_only_its_training_and_cost(files: dict[tuple[str, str], bytes]) -> None:
     """What has no entropy, no accuracy and no levels has no figure of them."""
     names = {name for dataset, name in files if dataset == "boston"}
-    assert names == {f"boston-{kind}.{suffix}" for kind in ("training", "cost") for suffix in FORMATS}
+    assert names == {
+        f"boston-{kind}.{suffix}" for kind in ("training", "cost") for suffix in FORMATS
+    }
 
 
 def test_pdf_is_vector_with_embedded_fonts_and_no_date(files: dict[tuple[str, str], bytes]) -> None:
@@ -168,29 +193,42 @@ def test_panels_do_not_overlap(drawn: list[Figure]) -> None:
     """No panel with its title and labels lies on another."""
     for figure in drawn:
         boxes = [box.padded(-1) for axes in figure.axes if (box := axes.get_tightbbox())]
-        assert [(a, b) for place, a in enumerate(boxes) for b in boxes[:place] if a.overlaps(b)] == []
+        assert [
+            (a, b) for place, a in enumerate(boxes) for b in boxes[:place] if a.overlaps(b)
+        ] == []
 
 
 def test_no_text_lies_on_another(drawn: list[Figure]) -> None:
     """Names, numbers and titles keep apart, in panels as in legends."""
     for figure in drawn:
         boxes = [(text.get_text(), text.get_window_extent().padded(-1)) for text in written(figure)]
-        pairs = [(a, b) for place, (a, one) in enumerate(boxes) for b, other in boxes[:place] if one.overlaps(other)]
+        pairs = [
+            (a, b)
+            for place, (a, one) in enumerate(boxes)
+            for b, other in boxes[:place]
+            if one.overlaps(other)
+        ]
         assert pairs == []
 
 
-def test_reliability_is_judged_against_a_diagonal_at_45_degrees(two: Results, twelve: Results) -> None:
+def test_reliability_is_judged_against_a_diagonal_at_45_degrees(
+    two: Results, twelve: Results
+) -> None:
     """The panels of two and of twelve methods are square, and those of more as high as a page allows."""
     for results in (two, twelve):
         with styled():
-            (figure,) = FIGURES["reliability"](results.on("digits"), looks(results.methods)).values()
+            (figure,) = FIGURES["reliability"](
+                results.on("digits"), looks(results.methods)
+            ).values()
             figure.draw_without_rendering()
         for axes in figure.axes[::2]:
             box = axes.get_window_extent()
             assert box.width == pytest.approx(box.height, rel=0.02)
 
 
-def test_reliability_of_many_methods_fits_a_page(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_reliability_of_many_methods_fits_a_page(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """Sixteen methods have flatter panels."""
     methods = [f"m{number}" for number in range(16)]
     results = read(make_results(tmp_path / "s", methods, unseen=(), attacks=())).on("digits")
@@ -201,14 +239,26 @@ def test_reliability_of_many_methods_fits_a_page(make_results: Callable[..., Pat
 
 def test_panels_of_any_method_have_one_size(hand_made: Callable[..., Path]) -> None:
     """A method without a finished run and one whose bins are all well filled have panels like any other."""
-    bins = {"share": (0.005, 0.5, 0.495), "accuracy": (0.0, 0.5, 0.9), "confidence": (0.3, 0.5, 0.8)}
+    bins = {
+        "share": (0.005, 0.5, 0.495),
+        "accuracy": (0.0, 0.5, 0.9),
+        "confidence": (0.3, 0.5, 0.8),
+    }
     curves = [
-        {"method": method, "seed": 0, "curve": f"reliability_{name}", "x": (0.3, 0.5, 0.8)[place], "y": values[place]}
+        {
+            "method": method,
+            "seed": 0,
+            "curve": f"reliability_{name}",
+            "x": (0.3, 0.5, 0.8)[place],
+            "y": values[place],
+        }
         for method, places in {"map": (0, 1, 2), "mnf": (1, 2)}.items()
         for name, values in bins.items()
         for place in places
     ]
-    results = read(hand_made(curves=curves, runs=[{"method": "sgld", "seed": 0, "status": "failed"}]))
+    results = read(
+        hand_made(curves=curves, runs=[{"method": "sgld", "seed": 0, "status": "failed"}])
+    )
     with styled():
         (figure,) = FIGURES["reliability"](results, looks(results.methods)).values()
         figure.draw_without_rendering()
@@ -222,7 +272,9 @@ def test_panels_of_any_method_have_one_size(hand_made: Callable[..., Path]) -> N
 def test_histograms_tell_that_their_scale_is_no_common_one(twelve: Results) -> None:
     """The axis of the shares, on which half the height is a quarter, is named so."""
     with styled():
-        (figure,) = FIGURES["entropy-histogram"](twelve.on("digits"), looks(twelve.methods)).values()
+        (figure,) = FIGURES["entropy-histogram"](
+            twelve.on("digits"), looks(twelve.methods)
+        ).values()
     for place, axes in enumerate(figure.axes):
         assert axes.get_yscale() == "function"
         assert axes.get_ylabel() == ("" if place % 4 else "share of examples\n(square-root scale)")
@@ -252,7 +304,9 @@ def test_process_settings_are_left_alone(make_results: Callable[..., Path], tmp_
 def test_label_tells_missing_and_unconverged_seeds(told: Results) -> None:
     """The legend does not hide that a line rests on fewer seeds."""
     results = told.on("digits")
-    assert [label(results, name, seeds) for name, seeds in (("map", 3), ("mnf", 2), ("mean-field", 3))] == [
+    assert [
+        label(results, name, seeds) for name, seeds in (("map", 3), ("mnf", 2), ("mean-field", 3))
+    ] == [
         "map",
         "mnf (2/3 seeds)",
         "mean-field †",

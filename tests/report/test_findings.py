@@ -10,9 +10,12 @@ from bench_uq.report.findings import findings
 from bench_uq.report.frames import read
 
 
-def scored(method: str, values: list[float], metric: str = "accuracy", **where: Any) -> list[dict[str, Any]]:
+def scored(
+    method: str, values: list[float], metric: str = "accuracy", **where: Any
+) -> list[dict[str, Any]]:
     return [
-        {"method": method, "seed": seed, "metric": metric, "value": value, **where} for seed, value in enumerate(values)
+        {"method": method, "seed": seed, "metric": metric, "value": value, **where}
+        for seed, value in enumerate(values)
     ]
 
 
@@ -33,7 +36,9 @@ def test_win_tie_and_loss(hand_made: Callable[..., Path]) -> None:
 def test_what_the_seeds_cannot_tell(hand_made: Callable[..., Path]) -> None:
     """Two close methods are no win for either, and the size of what would be seen is told."""
     said, _ = findings(read(hand_made([*scored("map", GOOD), *scored("mnf", CLOSE)])))
-    assert said.startswith("Accuracy: nothing is told apart from the best, map (0.915): mnf; 80% power from 0.0")
+    assert said.startswith(
+        "Accuracy: nothing is told apart from the best, map (0.915): mnf; 80% power from 0.0"
+    )
 
 
 def test_unconverged_methods_are_named_and_not_ordered(hand_made: Callable[..., Path]) -> None:
@@ -85,11 +90,17 @@ def test_below_chance_nobody_is_best(hand_made: Callable[..., Path]) -> None:
     """At the strongest level both are right less often than chance, so the sentence is of the level before."""
     scores = [
         row
-        for level, values in ((0.1, (GOOD, BAD)), (0.5, ([0.09, 0.08, 0.08, 0.07], [0.01, 0.02, 0.02, 0.01])))
+        for level, values in (
+            (0.1, (GOOD, BAD)),
+            (0.5, ([0.09, 0.08, 0.08, 0.07], [0.01, 0.02, 0.02, 0.01])),
+        )
         for method, own in zip(("map", "mnf"), values, strict=True)
         for row in scored(method, own, condition="fgsm", level=level)
     ]
-    curves = [{"method": "map", "seed": 0, "curve": "entropy_ecdf", "x": x, "y": 1.0} for x in (0.0, 2.302585)]
+    curves = [
+        {"method": "map", "seed": 0, "curve": "entropy_ecdf", "x": x, "y": 1.0}
+        for x in (0.0, 2.302585)
+    ]
     said, _ = findings(read(hand_made(scores, curves)))
     assert said.startswith("Accuracy, fgsm at ε = 0.1: map is best (0.915)")
 
@@ -97,7 +108,14 @@ def test_below_chance_nobody_is_best(hand_made: Callable[..., Path]) -> None:
 def test_kinds_of_one_thing_are_told_as_their_mean(hand_made: Callable[..., Path]) -> None:
     """Two sentences tell of a family, however many kinds it has."""
     rows = [
-        {"method": method, "seed": seed, "condition": condition, "level": level, "metric": metric, "value": value}
+        {
+            "method": method,
+            "seed": seed,
+            "condition": condition,
+            "level": level,
+            "metric": metric,
+            "value": value,
+        }
         for method, mean in (("map", 0.2), ("mnf", 0.8))
         for seed in range(4)
         for condition in ("corruption", "corruption[kind=snow]", "corruption[kind=spatter]")

@@ -23,10 +23,22 @@ DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
     "empty": ("scores.csv", lambda _: b"", "no column"),
     "another file": ("scores.csv", lambda _: b"a,b\n1,2\n", "no column"),
     "not text": ("curves.csv", lambda content: content + b"\xff\xfe\n", "utf-8"),
-    "cut in a record": ("scores.csv", lambda content: content[: content.rindex(b",")] + b"\n", "fields"),
+    "cut in a record": (
+        "scores.csv",
+        lambda content: content[: content.rindex(b",")] + b"\n",
+        "fields",
+    ),
     "cut in a field": ("runs.csv", lambda content: content[:-3], "cut short"),
-    "cut in a name": ("scores.csv", lambda content: content[:-3] + b"\n", "not the one in runs.csv"),
-    "no number": ("scores.csv", lambda content: content.replace(b"clean,,nll,", b"clean,,nll,x"), "float"),
+    "cut in a name": (
+        "scores.csv",
+        lambda content: content[:-3] + b"\n",
+        "not the one in runs.csv",
+    ),
+    "no number": (
+        "scores.csv",
+        lambda content: content.replace(b"clean,,nll,", b"clean,,nll,x"),
+        "float",
+    ),
     "no seed": ("runs.csv", lambda content: content.replace(b"digits,0,ok", b"digits,,ok"), "int"),
     "strange status": ("runs.csv", lambda content: content.replace(b",ok,", b",fine,"), "'fine'"),
     "strange flag": ("runs.csv", lambda content: content.replace(b",True,", b",yes,"), "'yes'"),
@@ -35,7 +47,11 @@ DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
         lambda content: content + content.splitlines(keepends=True)[-1],
         "holds twice: digits, map, 0",
     ),
-    "another run": ("runs.csv", lambda content: content.replace(b"map-digits-s0", b"map-digits-s9"), "not the one"),
+    "another run": (
+        "runs.csv",
+        lambda content: content.replace(b"map-digits-s0", b"map-digits-s9"),
+        "not the one",
+    ),
     "no runs": ("runs.csv", lambda content: content.splitlines(keepends=True)[0], "no runs"),
 }
 
@@ -72,7 +88,14 @@ def test_missing_folder(tmp_path: Path) -> None:
 def test_methods_and_seeds(told: Results) -> None:
     """The five known methods stand first, and each knows its planned, finished and unconverged seeds."""
     results = told.on("digits")
-    assert results.methods[:6] == ["map", "dropout", "ensemble", "mean-field", "mnf", r"a_b%$&{}\input{x}|<script>"]
+    assert results.methods[:6] == [
+        "map",
+        "dropout",
+        "ensemble",
+        "mean-field",
+        "mnf",
+        r"a_b%$&{}\input{x}|<script>",
+    ]
     assert results.seeds("map") == Seeds(planned=3, finished=3, unconverged=0)
     assert results.seeds("dropout") == Seeds(planned=3, finished=2, unconverged=0)
     assert results.seeds("mean-field") == Seeds(planned=3, finished=3, unconverged=1)
@@ -81,7 +104,9 @@ def test_methods_and_seeds(told: Results) -> None:
 
 def test_names_are_no_missing_values(hand_made: Callable[..., Path]) -> None:
     """A method called null stays one, as does a value of more digits than usual."""
-    folder = hand_made([{"method": "null", "seed": 0, "metric": "nll", "value": "0.12345678901234568"}])
+    folder = hand_made(
+        [{"method": "null", "seed": 0, "metric": "nll", "value": "0.12345678901234568"}]
+    )
     results = read(folder)
     assert results.methods == ["null"]
     assert results.scores["value"].tolist() == [0.12345678901234568]
@@ -89,7 +114,10 @@ def test_names_are_no_missing_values(hand_made: Callable[..., Path]) -> None:
 
 def test_unfinished_runs_do_not_count(hand_made: Callable[..., Path]) -> None:
     """What an interrupted run left behind is in no mean."""
-    scores = [{"method": "map", "seed": seed, "metric": "nll", "value": value} for seed, value in ((0, 1.0), (1, 9.0))]
+    scores = [
+        {"method": "map", "seed": seed, "metric": "nll", "value": value}
+        for seed, value in ((0, 1.0), (1, 9.0))
+    ]
     folder = hand_made(scores, runs=[{"method": "map", "seed": 1, "status": "interrupted"}])
     assert read(folder).scores["value"].tolist() == [1.0]
 
@@ -98,7 +126,9 @@ def test_superseded_runs_do_not_count(hand_made: Callable[..., Path]) -> None:
     """A run that no plan asks for any more is neither planned nor failed, even where much of it is not known."""
     folder = hand_made([{"method": "map", "seed": 0, "metric": "nll", "value": 1.0}])
     with (folder / "runs.csv").open("a") as file:
-        file.write("map-digits-s0-old,map,digits,0,superseded,,True,,,,,,,,,,\nold,,,,superseded,,,,,,,,,,,,\n")
+        file.write(
+            "map-digits-s0-old,map,digits,0,superseded,,True,,,,,,,,,,\nold,,,,superseded,,,,,,,,,,,,\n"
+        )
     results = read(folder)
     assert results.seeds("map") == Seeds(planned=1, finished=1, unconverged=0)
     assert results.datasets == ["digits"]
@@ -110,7 +140,10 @@ def test_select_narrows_everything(told: Results) -> None:
     assert (chosen.methods, chosen.datasets) == (["map", "mnf"], ["digits"])
     assert set(chosen.scores["metric"]) == {"ece", "ece_if_calibrated", "nll"}
     assert set(chosen.scores["method"]) == set(chosen.curves["method"]) == {"map", "mnf"}
-    assert {(one.method, one.dataset) for one in chosen.examples} == {("map", "digits"), ("mnf", "digits")}
+    assert {(one.method, one.dataset) for one in chosen.examples} == {
+        ("map", "digits"),
+        ("mnf", "digits"),
+    }
     assert select(told).methods == told.methods
     assert chosen.siblings == tuple(sorted(told.methods))  # a method keeps its colour among fewer
 
@@ -119,18 +152,25 @@ def test_select_narrows_everything(told: Results) -> None:
     ("asked", "said"),
     [
         ({"methods": ["mpa"]}, "unknown method in story 'mpa'; did you mean 'map'"),
-        ({"datasets": ["digit"]}, "unknown dataset in story 'digit'; did you mean 'digits'? (known: boston, digits)"),
+        (
+            {"datasets": ["digit"]},
+            "unknown dataset in story 'digit'; did you mean 'digits'? (known: boston, digits)",
+        ),
         ({"metrics": ["acuracy"]}, "unknown metric in story 'acuracy'; did you mean 'accuracy'"),
     ],
 )
-def test_unknown_names_list_the_known(told: Results, asked: dict[str, list[str]], said: str) -> None:
+def test_unknown_names_list_the_known(
+    told: Results, asked: dict[str, list[str]], said: str
+) -> None:
     """A typing error is answered with the nearest name and all of them."""
     with pytest.raises(UsageError) as error:
         select(told, **asked)
     assert said in str(error.value)
 
 
-def test_environments_and_examples_may_be_missing_but_not_damaged(sound: Path, tmp_path: Path) -> None:
+def test_environments_and_examples_may_be_missing_but_not_damaged(
+    sound: Path, tmp_path: Path
+) -> None:
     """Older results lack them; a damaged one is told in one line."""
     suite = shutil.copytree(sound, tmp_path / "quick")
     assert read(suite).environments["0123abcd"]["torch"] == "2.15.0"
@@ -178,16 +218,25 @@ STRANGE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "text": ("examples.npz", lambda _: npz(inputs=IMAGES, probs=PROBS.astype("U9"))),
     "objects": ("examples.npz", lambda _: npz(inputs=IMAGES, probs=np.array([{}, {}], object))),
     "not finite": ("examples.npz", lambda _: npz(inputs=IMAGES, probs=PROBS * np.nan)),
-    "targets in a plane": ("examples.npz", lambda _: npz(inputs=IMAGES, targets=np.zeros((2, 2), int))),
+    "targets in a plane": (
+        "examples.npz",
+        lambda _: npz(inputs=IMAGES, targets=np.zeros((2, 2), int)),
+    ),
     "other lengths": ("examples.npz", lambda _: npz(inputs=IMAGES, probs=PROBS[:1])),
     "no list": ("environment.json", lambda _: b"{}0"),
     "no object": ("environment.json", lambda _: b"[1]"),
     "deep": ("environment.json", lambda _: b"[" * 100_000),
     "half a pair": ("environment.json", lambda _: b'[{"id": "a", "device": "\\ud800"}]'),
-    "seed beyond": ("runs.csv", lambda content: content.replace(b"digits,0,ok", b"digits,9223372036854775808,ok")),
+    "seed beyond": (
+        "runs.csv",
+        lambda content: content.replace(b"digits,0,ok", b"digits,9223372036854775808,ok"),
+    ),
     "endless epochs": ("runs.csv", lambda content: content.replace(b"lenet,40,", b"lenet,inf,")),
     "endless level": ("scores.csv", lambda content: content.replace(b"fgsm,0.5,", b"fgsm,inf,")),
-    "endless x": ("curves.csv", lambda content: content.replace(b"risk_coverage,1.0,", b"risk_coverage,inf,")),
+    "endless x": (
+        "curves.csv",
+        lambda content: content.replace(b"risk_coverage,1.0,", b"risk_coverage,inf,"),
+    ),
 }
 
 

@@ -56,40 +56,56 @@ def told_page(told: Results) -> str:
 
 
 @pytest.fixture(scope="module")
-def hostile_page(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> str:
+def hostile_page(
+    make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> str:
     """Return a page whose methods, datasets, conditions, reasons and title mean harm."""
     names = {"datasets": (HOSTILE,), "unseen": (FORMULA,), "attacks": ("javascript:alert(1)",)}
     failed = {("map", 0): {"status": "failed", "reason": HOSTILE, "environment": HOSTILE}}
     folder = make_results(
-        tmp_path_factory.mktemp("hostile") / "h", ("map", HOSTILE, FORMULA), (0, 1), runs=failed, **names
+        tmp_path_factory.mktemp("hostile") / "h",
+        ("map", HOSTILE, FORMULA),
+        (0, 1),
+        runs=failed,
+        **names,
     )
     return html.page(replace(read(folder), title=HOSTILE))
 
 
 def embedded(page: str) -> dict[str, Any]:
     """Return the data that the script of a page reads."""
-    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    (text,) = re.findall(
+        r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL
+    )
     return json.loads(text)
 
 
 def held(page: str, name: str) -> bytes:
     """Return the file that a page holds."""
-    (link,) = re.findall(rf'<a download="{re.escape(name)}" href="data:[^,]*;base64,([^"]*)">', page)
+    (link,) = re.findall(
+        rf'<a download="{re.escape(name)}" href="data:[^,]*;base64,([^"]*)">', page
+    )
     content = base64.b64decode(link)
     return gzip.decompress(content) if name.endswith(".gz") else content
 
 
 def test_same_results_give_the_same_page(story: Path, told_page: str) -> None:
     """Not a byte differs, whenever and in whichever process it is made."""
-    program = "import sys, hashlib; from pathlib import Path; from bench_uq.report import frames, html; "
+    program = (
+        "import sys, hashlib; from pathlib import Path; from bench_uq.report import frames, html; "
+    )
     program += "page = html.page(frames.read(Path(sys.argv[1]))); print(hashlib.sha256(page.encode()).hexdigest()); "
     program += "print({'torch', 'netcal'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program, story], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, story], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == [hashlib.sha256(told_page.encode()).hexdigest(), "set()"]
 
 
 @pytest.mark.parametrize("name", ["told_page", "hostile_page"])
-def test_policy_lets_in_its_own_script_and_style_alone(name: str, request: pytest.FixtureRequest) -> None:
+def test_policy_lets_in_its_own_script_and_style_alone(
+    name: str, request: pytest.FixtureRequest
+) -> None:
     """The policy names the hashes of exactly the one style and the one script, and nothing may be loaded."""
     page = request.getfixturevalue(name)
     (policy,) = (one["content"] for one in Elements(page).attributes("meta") if "http-equiv" in one)
@@ -102,20 +118,26 @@ def test_policy_lets_in_its_own_script_and_style_alone(name: str, request: pytes
 
 
 @pytest.mark.parametrize("name", ["told_page", "hostile_page"])
-def test_page_loads_nothing_and_names_open_no_element(name: str, request: pytest.FixtureRequest) -> None:
+def test_page_loads_nothing_and_names_open_no_element(
+    name: str, request: pytest.FixtureRequest
+) -> None:
     """No element has a source, a style or a handler, and none is there that the page itself does not write."""
     elements = Elements(request.getfixturevalue(name)).found
     for tag, attributes in elements:
         assert not {"src", "srcset", "style", "action", "background"} & set(attributes), tag
         assert not [key for key in attributes if key.startswith("on")], tag
-    assert not {"img", "iframe", "object", "embed", "form", "base", "svg"} & {tag for tag, _ in elements}
+    assert not {"img", "iframe", "object", "embed", "form", "base", "svg"} & {
+        tag for tag, _ in elements
+    }
     links = [attributes["href"] or "" for tag, attributes in elements if tag == "link"]
     assert links == ["data:,"]
     for tag, attributes in elements:
         if tag == "a" and "download" not in attributes:
             address = attributes["href"] or ""
             own = address in ("summary.md", "tables/main.tex", "figures/")
-            assert own or address.startswith(("#", "https://doi.org/", "https://arxiv.org/abs/")), address
+            assert own or address.startswith(("#", "https://doi.org/", "https://arxiv.org/abs/")), (
+                address
+            )
 
 
 def test_a_title_replaces_the_name_of_the_suite(told: Results) -> None:
@@ -131,7 +153,9 @@ def test_downloads_are_the_stored_files(story: Path, told_page: str) -> None:
     for name in ("runs.csv", "scores.csv"):
         assert held(told_page, name) == (story / name).read_bytes()
     assert held(told_page, "curves.csv.gz") == (story / "curves.csv").read_bytes()
-    assert json.loads(held(told_page, "environment.json")) == json.loads((story / "environment.json").read_text())
+    assert json.loads(held(told_page, "environment.json")) == json.loads(
+        (story / "environment.json").read_text()
+    )
 
 
 def test_downloads_hold_the_chosen_alone(told: Results) -> None:
@@ -143,17 +167,24 @@ def test_downloads_hold_the_chosen_alone(told: Results) -> None:
     assert all(",map," in row and ",nll," in row for row in rows)
 
 
-def test_a_file_too_large_for_a_page_is_told(told: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_too_large_for_a_page_is_told(
+    told: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its place is said in words, and nothing is linked."""
     monkeypatch.setattr(downloads, "MOST_ROWS", 10_000)
     page = html.page(told)
-    assert "curves.csv is too large for this page; it lies in <code>results/story/curves.csv</code>" in page
+    assert (
+        "curves.csv is too large for this page; it lies in <code>results/story/curves.csv</code>"
+        in page
+    )
     assert 'download="curves' not in page
 
 
 def test_failures_stand_first_among_the_runs(told_page: str) -> None:
     """Runs that did not finish come first, with a sign and their reason, then those that had not converged."""
-    table = told_page[told_page.index('<section id="runs"') : told_page.index('<section id="metrics"')]
+    table = told_page[
+        told_page.index('<section id="runs"') : told_page.index('<section id="metrics"')
+    ]
     kinds = re.findall(r'<tr class="(\w+)">', table)
     assert kinds == [*["failed"] * 10, *["unconverged"] * 2, *["finished"] * 30]
     assert table.count("✗ diverged") == 6
@@ -163,11 +194,16 @@ def test_failures_stand_first_among_the_runs(told_page: str) -> None:
 
 def test_every_metric_of_the_results_has_its_card(told: Results, told_page: str) -> None:
     """Definition, direction and reference of each are there, others are not."""
-    section = told_page[told_page.index('<section id="metrics"') : told_page.index('<section id="again"')]
+    section = told_page[
+        told_page.index('<section id="metrics"') : told_page.index('<section id="again"')
+    ]
     there = set(told.scores["metric"])
     assert set(re.findall(r"<h3><code>(\w+)</code>", section)) == there
     assert section.count("<dt>formula</dt>") == section.count("<dt>reference</dt>") == len(there)
-    assert '<a href="https://arxiv.org/abs/1706.04599" rel="noopener noreferrer">arXiv:1706.04599</a>' in section
+    assert (
+        '<a href="https://arxiv.org/abs/1706.04599" rel="noopener noreferrer">arXiv:1706.04599</a>'
+        in section
+    )
 
 
 def test_references_link_what_they_name_alone() -> None:
@@ -185,7 +221,9 @@ def test_commands_make_the_runs_and_the_report_again(told_page: str) -> None:
     assert last == "bench-uq report --suite story"
 
 
-def test_the_other_files_of_the_report_are_linked(told_page: str, report: tuple[Path, list[Path]]) -> None:
+def test_the_other_files_of_the_report_are_linked(
+    told_page: str, report: tuple[Path, list[Path]]
+) -> None:
     """Beneath the commands and the downloads there are links by relative path, and they lead to what is there."""
     for name in ("again", "downloads"):
         (section,) = re.findall(rf'<section id="{name}".*?</section>', told_page, re.DOTALL)
@@ -224,8 +262,14 @@ def test_a_method_without_a_finished_run_keeps_its_rows(told: Results) -> None:
 def test_values_keep_their_digits_and_holes_are_counted(hand_made: Callable[..., Path]) -> None:
     """A value sorts by all its digits; where a finished seed lacks it, the number of values stands beside it."""
     place = {"condition": "clean", "metric": "nll"}
-    scores = [{**place, "method": "map", "seed": seed, "value": value} for seed, value in ((0, 0.25), (1, 0.125000001))]
-    scores += [{**place, "method": "mnf", "seed": 0, "value": 1.5}, {**place, "method": "mnf", "seed": 1, "value": ""}]
+    scores = [
+        {**place, "method": "map", "seed": seed, "value": value}
+        for seed, value in ((0, 0.25), (1, 0.125000001))
+    ]
+    scores += [
+        {**place, "method": "mnf", "seed": 0, "value": 1.5},
+        {**place, "method": "mnf", "seed": 1, "value": ""},
+    ]
     board = leaderboard(read(hand_made(scores)))
     (_, _, [[_, mean, _, _, values, _]]), (_, _, [[_, alone, _, spread, one, _]]) = board["rows"]
     assert (mean, values) == ((0.25 + 0.125000001) / 2, None)
@@ -275,7 +319,11 @@ def test_charts_tell_how_many_seeds_they_rest_on(told: Results) -> None:
 def test_chance_is_marked(told: Results) -> None:
     """Accuracy by level has a line at 1/C, the AUROC one at a half, the NLL none."""
     digits = charts(told)["charts"][told.datasets.index("digits")]
-    marks = {chart["title"]: chart["marks"] for chart in digits if chart["section"] == "Scores under fgsm"}
+    marks = {
+        chart["title"]: chart["marks"]
+        for chart in digits
+        if chart["section"] == "Scores under fgsm"
+    }
     assert [(mark["axis"], mark["at"]) for mark in marks["AUROC ↑"]] == [("y", 0.5)]
     assert [mark["name"] for mark in marks["Accuracy ↑"]] == ["1/C"]
     assert marks["NLL ↓"] == []
@@ -332,7 +380,9 @@ def test_without_stress_there_is_no_such_section(told: Results) -> None:
     assert "#stress" not in page
 
 
-def test_charts_of_kinds_are_those_of_their_mean(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_charts_of_kinds_are_those_of_their_mean(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """Fifteen corruptions do not fill the page: it has their mean by level and what refusing is worth under it."""
     kinds = [f"corruption[kind=k{place}]" for place in range(15)]
     (found,) = charts(read(make_results(tmp_path / "s", attacks=(*kinds, "fgsm"))))["charts"]

@@ -34,24 +34,37 @@ def made(make_results: Callable[..., Path], folder: Path, *attacks: str) -> Resu
 
 def rows(figure: Figure) -> list[str]:
     """Return the names of rows, column by column, as one line each."""
-    return [label.get_text().replace("\n", "") for axes in figure.axes for label in axes.get_yticklabels()]
+    return [
+        label.get_text().replace("\n", "")
+        for axes in figure.axes
+        for label in axes.get_yticklabels()
+    ]
 
 
-def test_rows_are_conditions_and_columns_levels(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_rows_are_conditions_and_columns_levels(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """The clean image stands first, then what each condition makes of it; unseen data have none."""
     figure = drawn(made(make_results, tmp_path, "fgsm", "translate"))
     assert rows(figure) == ["clean", "fgsm", "translate"]
     (axes,) = figure.axes
     assert len(axes.images) == 1 + 6 + 5
     texts = [text.get_text() for text in axes.texts]
-    assert texts == [*("0", "0.05", "0.1", "0.2", "0.3", "0.5", "ε"), *("0", "0.05", "0.1", "0.15", "0.2", "shift")]
+    assert texts == [
+        *("0", "0.05", "0.1", "0.2", "0.3", "0.5", "ε"),
+        *("0", "0.05", "0.1", "0.15", "0.2", "shift"),
+    ]
 
 
 def test_images_are_the_first_stored(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Each row holds the first image of its condition, level by level."""
     results = made(make_results, tmp_path, "fgsm")
     (axes,) = drawn(results).axes
-    wanted = [one for one in results.examples if one.method == "map" and one.condition in ("clean", "fgsm")]
+    wanted = [
+        one
+        for one in results.examples
+        if one.method == "map" and one.condition in ("clean", "fgsm")
+    ]
     wanted.sort(key=lambda one: -1 if one.level is None else one.level)
     for image, one in zip(axes.images, wanted, strict=True):
         np.testing.assert_array_equal(image.get_array(), one.inputs[0, 0])
@@ -63,8 +76,14 @@ def test_fifteen_corruptions_find_room(make_results: Callable[..., Path], tmp_pa
     assert rows(figure) == ["clean", "fgsm", "pgd[norm=l2]", "rotate", *sorted(KINDS)]
     assert len(figure.axes) == 2
     assert figure.get_figheight() < 9
-    assert all(image.get_window_extent().width / figure.dpi > 0.25 for axes in figure.axes for image in axes.images)
-    assert sum(text.get_text() == "severity" for axes in figure.axes for text in axes.texts) == 2  # once a column
+    assert all(
+        image.get_window_extent().width / figure.dpi > 0.25
+        for axes in figure.axes
+        for image in axes.images
+    )
+    assert (
+        sum(text.get_text() == "severity" for axes in figure.axes for text in axes.texts) == 2
+    )  # once a column
 
 
 def test_images_do_not_overlap(make_results: Callable[..., Path], tmp_path: Path) -> None:
@@ -73,10 +92,14 @@ def test_images_do_not_overlap(make_results: Callable[..., Path], tmp_path: Path
     for axes in figure.axes:
         boxes = [image.get_window_extent().padded(-0.5) for image in axes.images]
         boxes += [text.get_window_extent().padded(-0.5) for text in axes.texts]
-        assert not [1 for place, one in enumerate(boxes) for other in boxes[:place] if one.overlaps(other)]
+        assert not [
+            1 for place, one in enumerate(boxes) for other in boxes[:place] if one.overlaps(other)
+        ]
 
 
-def test_more_conditions_than_a_page_holds(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_more_conditions_than_a_page_holds(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """One of each family stays, and the legend tells how many kinds are left out."""
     kinds = [f"corruption[kind=k{place:02}]" for place in range(40)]
     figure = drawn(made(make_results, tmp_path, *kinds, "translate"))

@@ -70,12 +70,16 @@ def test_slug_tells_names_apart() -> None:
     assert "." not in slug("a.b", dots=False)
 
 
-def test_fragments_of_unlucky_names_do_not_meet(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_fragments_of_unlucky_names_do_not_meet(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """Datasets called main, ranks or like another's further fragment take nobody's place."""
     datasets = ("a", "a-levels-fgsm", "a-stress-fgsm", "main", "ranks")
     names = list(fragments(read(make_results(tmp_path / "s", ("map", "mnf"), datasets=datasets))))
     assert len(names) == len(set(names)) == 5 * 5 + 2
-    assert {"a.tex", "a-levels-fgsm.tex", "a-stress-fgsm.tex", "main.tex", "ranks.tex"} <= set(names)
+    assert {"a.tex", "a-levels-fgsm.tex", "a-stress-fgsm.tex", "main.tex", "ranks.tex"} <= set(
+        names
+    )
 
 
 def test_document_inputs_every_fragment(report: tuple[Path, list[Path]]) -> None:
@@ -83,7 +87,9 @@ def test_document_inputs_every_fragment(report: tuple[Path, list[Path]]) -> None
     tables = report[0] / "tables"
     main = (tables / "main.tex").read_text()
     inputs = re.findall(r"\\input\{(.*?)\}", main)
-    assert sorted(inputs) == sorted(path.name for path in tables.glob("*.tex") if path.name != "main.tex")
+    assert sorted(inputs) == sorted(
+        path.name for path in tables.glob("*.tex") if path.name != "main.tex"
+    )
     assert re.findall(r"\\usepackage\{(.*?)\}", main) == ["booktabs"]
 
 
@@ -95,10 +101,20 @@ compiles = pytest.mark.skipif(
 
 def compiled(tables: Path) -> tuple[str, str]:
     """Return what pdflatex says of main.tex, and the text of the document."""
-    command = ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
-    done = subprocess.run(command, cwd=tables, capture_output=True, text=True, errors="replace", check=False)
+    command = [
+        "pdflatex",
+        "-no-shell-escape",
+        "-interaction=nonstopmode",
+        "-halt-on-error",
+        "main.tex",
+    ]
+    done = subprocess.run(
+        command, cwd=tables, capture_output=True, text=True, errors="replace", check=False
+    )
     assert done.returncode == 0, done.stdout[-2000:]
-    text = subprocess.run(["pdftotext", "-layout", "main.pdf", "-"], cwd=tables, capture_output=True, check=True)
+    text = subprocess.run(
+        ["pdftotext", "-layout", "main.pdf", "-"], cwd=tables, capture_output=True, check=True
+    )
     return done.stdout, text.stdout.decode()
 
 
@@ -106,7 +122,11 @@ def compiled(tables: Path) -> tuple[str, str]:
 def test_tables_compile_and_fit(report: tuple[Path, list[Path]], tmp_path: Path) -> None:
     """pdflatex makes a document of the tables in which no line leaves a text of 5.5 inches."""
     tables = shutil.copytree(report[0] / "tables", tmp_path / "tables")
-    main = (tables / "main.tex").read_text().replace(r"\textwidth}{6.5in}", rf"\textwidth}}{{{WIDTH}pt}}")
+    main = (
+        (tables / "main.tex")
+        .read_text()
+        .replace(r"\textwidth}{6.5in}", rf"\textwidth}}{{{WIDTH}pt}}")
+    )
     (tables / "main.tex").write_text(main)
     said, _ = compiled(tables)
     assert "Overfull" not in said
@@ -117,30 +137,46 @@ HOSTILE = r"\input{/etc/passwd}$x^2$\write18{touch canary}%\end{document}"
 
 
 @compiles
-def test_numbers_of_scores_stand_in_the_pdf(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_numbers_of_scores_stand_in_the_pdf(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """Each clean mean of scores.csv stands in the row of its method, whatever names, conditions and titles try."""
     methods = ("map", "ensemble", "mnf", HOSTILE)
-    folder = make_results(tmp_path / "s", methods, range(3), datasets=("a", HOSTILE), attacks=(f"fgsm[{HOSTILE}]",))
+    folder = make_results(
+        tmp_path / "s", methods, range(3), datasets=("a", HOSTILE), attacks=(f"fgsm[{HOSTILE}]",)
+    )
     write(folder, tmp_path / "report", formats=["latex"], title=HOSTILE)
     _, text = compiled(tmp_path / "report" / "tables")
     assert not list(tmp_path.rglob("canary*"))
     assert text.replace(" ", "").count("input{/etc/passwd}$x") > 10
     assert "root:" not in text
     scores = pd.read_csv(folder / "scores.csv")
-    means = scores[(scores.dataset == "a") & (scores.condition == "clean")].groupby(["method", "metric"]).value.mean()
+    means = (
+        scores[(scores.dataset == "a") & (scores.condition == "clean")]
+        .groupby(["method", "metric"])
+        .value.mean()
+    )
     clean = re.split(r"Table \d+:", text.partition(" a: clean data")[2])[0]
     for method in methods[:3]:
-        shown = re.findall(r"(\d+\.\d+) *±", " ".join(re.findall(rf"^ *{method} +3 +(.*)$", clean, re.M)))
+        shown = re.findall(
+            r"(\d+\.\d+) *±", " ".join(re.findall(rf"^ *{method} +3 +(.*)$", clean, re.M))
+        )
         metrics = ("accuracy", "nll", "brier", "ece", "ece_if_calibrated", "adaptive_ece")
         digits = [len(one.partition(".")[2]) for one in shown]
-        assert shown == [f"{means[method, name]:.{count}f}" for name, count in zip(metrics, digits, strict=True)]
+        assert shown == [
+            f"{means[method, name]:.{count}f}" for name, count in zip(metrics, digits, strict=True)
+        ]
 
 
 @compiles
 def test_many_conditions_compile(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Fifteen corruptions of one dataset are more tables than LaTeX holds back at a time."""
     shifts = [f"corruption{place}" for place in range(15)]
-    write(make_results(tmp_path / "s", ("map", "mnf"), (0, 1), attacks=shifts), tmp_path / "report", formats=["latex"])
+    write(
+        make_results(tmp_path / "s", ("map", "mnf"), (0, 1), attacks=shifts),
+        tmp_path / "report",
+        formats=["latex"],
+    )
     _, text = compiled(tmp_path / "report" / "tables")
     assert all(f"under {shift}, by" in text for shift in shifts)
 
@@ -154,7 +190,9 @@ def test_dagger_stands_behind_the_whole_name(hand_made: Callable[..., Path]) -> 
 
 
 @compiles
-def test_labels_of_the_docs_can_be_referred_to(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_labels_of_the_docs_can_be_referred_to(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """A document of one's own finds each kind of label by the pattern that docs/reports.md gives."""
     write(
         make_results(tmp_path / "quick", ("map", "mnf"), (0, 1), datasets=("digits", "mnist")),
@@ -163,7 +201,12 @@ def test_labels_of_the_docs_can_be_referred_to(make_results: Callable[..., Path]
     )
     labels = [
         *("table-quick-digits", "unseen-quick-digits-letters", "levels-quick-digits-fgsm-accuracy"),
-        *("levels-quick-digits-fgsm-ece-if-calibrated", "stress-quick-digits-fgsm", "cost-quick-digits", "ranks-quick"),
+        *(
+            "levels-quick-digits-fgsm-ece-if-calibrated",
+            "stress-quick-digits-fgsm",
+            "cost-quick-digits",
+            "ranks-quick",
+        ),
     ]
     main = tmp_path / "r" / "tables" / "main.tex"
     shown = " ".join(rf"\ref{{{label}}}" for label in labels)

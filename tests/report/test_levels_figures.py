@@ -17,7 +17,14 @@ from bench_uq.report.levels_figures import draw
 from bench_uq.report.style import looks, styled
 
 TITLES = [
-    *("accuracy", "NLL (nats)", "ECE", "mean entropy (nats)", "mutual information (nats)", "AUROC against clean"),
+    *(
+        "accuracy",
+        "NLL (nats)",
+        "ECE",
+        "mean entropy (nats)",
+        "mutual information (nats)",
+        "AUROC against clean",
+    ),
     *("accuracy (80 % kept)", "AUROC of errors", "mean entropy of errors (nats)"),
 ]
 
@@ -39,10 +46,16 @@ def scores(*rows: tuple[str, int, float, str, float | str]) -> list[dict[str, An
 
 def band(axes: Axes) -> list[np.ndarray]:
     """Return the corners of every band in a panel."""
-    return [np.asarray(one.get_paths()[0].vertices) for one in axes.collections if isinstance(one, PolyCollection)]
+    return [
+        np.asarray(one.get_paths()[0].vertices)
+        for one in axes.collections
+        if isinstance(one, PolyCollection)
+    ]
 
 
-def test_a_figure_a_condition_and_a_panel_a_score(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_figure_a_condition_and_a_panel_a_score(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """Each attack has its own figure of all nine scores."""
     figures = drawn(read(make_results(tmp_path / "s", attacks=("fgsm", "pgd"))).on("digits"))
     assert list(figures) == ["fgsm", "pgd"]
@@ -60,7 +73,9 @@ def test_scores_left_out_have_no_panel(make_results: Callable[..., Path], tmp_pa
 
 def test_mean_and_range_over_seeds(hand_made: Callable[..., Path]) -> None:
     """The line goes through the means of the seeds, the band from the lowest to the highest."""
-    rows = [("map", seed, level, "entropy", level + seed) for seed in (0, 2) for level in (0.0, 0.5)]
+    rows = [
+        ("map", seed, level, "entropy", level + seed) for seed in (0, 2) for level in (0.0, 0.5)
+    ]
     (figure,) = drawn(read(hand_made(scores=scores(*rows))).on("digits")).values()
     (axes,) = figure.axes
     assert np.asarray(axes.lines[0].get_ydata()).tolist() == [1.0, 1.5]
@@ -69,7 +84,9 @@ def test_mean_and_range_over_seeds(hand_made: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize(("levels", "kind"), [((0.0, 0.5), "band"), ((0.5,), "whiskers")])
-def test_legend_says_what_the_spread_is(hand_made: Callable[..., Path], levels: tuple[float, ...], kind: str) -> None:
+def test_legend_says_what_the_spread_is(
+    hand_made: Callable[..., Path], levels: tuple[float, ...], kind: str
+) -> None:
     """Bands, or whiskers at a single level, are named where there are several seeds, and not where there is one."""
     for seeds, expected in (((0, 1), ["map", f"{kind}: range over seeds"]), ((0,), ["map"])):
         rows = [("map", seed, level, "entropy", level + seed) for seed in seeds for level in levels]
@@ -108,14 +125,19 @@ def test_ece_of_calibrated_models_is_hinted(hand_made: Callable[..., Path]) -> N
 
 def test_one_level_shows_methods_side_by_side(hand_made: Callable[..., Path]) -> None:
     """Without a line to follow marks would hide each other; whiskers are the range."""
-    rows = [(method, seed, 0.3, "entropy", 1.0 + seed) for method in ("map", "mnf") for seed in (0, 1)]
+    rows = [
+        (method, seed, 0.3, "entropy", 1.0 + seed) for method in ("map", "mnf") for seed in (0, 1)
+    ]
     (figure,) = drawn(read(hand_made(scores=scores(*rows))).on("digits")).values()
     (axes,) = figure.axes
     first, second = (float(np.asarray(line.get_xdata())[0]) for line in axes.lines)
     assert first < 0.3 < second
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.3"]
     whiskers: Any = axes.collections[0]
-    assert whiskers.get_segments()[0].tolist() == [[pytest.approx(first), 1.0], [pytest.approx(first), 2.0]]
+    assert whiskers.get_segments()[0].tolist() == [
+        [pytest.approx(first), 1.0],
+        [pytest.approx(first), 2.0],
+    ]
 
 
 def test_infinite_scores_are_gaps(hand_made: Callable[..., Path]) -> None:
@@ -130,20 +152,27 @@ def test_infinite_scores_are_gaps(hand_made: Callable[..., Path]) -> None:
 @pytest.mark.parametrize("lowest", [0.7, 0.3])
 def test_chance_lies_in_the_panel(hand_made: Callable[..., Path], lowest: float) -> None:
     """Its line is seen beside any AUROC, and so are the marks of those below it."""
-    rows = [("map", 0, level, "auroc_entropy", value) for level, value in ((0.1, lowest), (0.3, 0.9))]
+    rows = [
+        ("map", 0, level, "auroc_entropy", value) for level, value in ((0.1, lowest), (0.3, 0.9))
+    ]
     (figure,) = drawn(read(hand_made(scores=scores(*rows))).on("digits")).values()
     low, high = figure.axes[0].get_ylim()
     assert low < min(0.5, lowest)
     assert high > 0.9
 
 
-def test_kinds_of_one_thing_have_a_figure_of_their_mean(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_kinds_of_one_thing_have_a_figure_of_their_mean(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """Beside that of each kind; its lines are means over the kinds."""
     kinds = ("corruption", "corruption[kind=snow]")
     results = read(make_results(tmp_path / "s", attacks=(*kinds, "fgsm"))).on("digits")
     figures = drawn(results)
     assert sorted(figures) == ["corruption", "corruption-mean", "corruption[kind=snow]", "fgsm"]
-    mean, *own = (np.asarray(figures[name].axes[0].lines[0].get_ydata()) for name in ("corruption-mean", *kinds))
+    mean, *own = (
+        np.asarray(figures[name].axes[0].lines[0].get_ydata())
+        for name in ("corruption-mean", *kinds)
+    )
     np.testing.assert_allclose(mean, np.mean(own, axis=0))
     label = figures["corruption-mean"].axes[-1].get_xlabel()
     assert label.replace("\n", "") == "severity of corruption (mean of 2 kinds)"

@@ -50,11 +50,15 @@ def test_what_failed_is_told_with_its_reason(text: str) -> None:
 def test_underconfidence_is_said(text: str) -> None:
     """The ensemble's confidence lies below its accuracy, that of the plain network does not."""
     assert re.search(
-        r"^- ensemble is underconfident: its confidence is on average 0\.0\d\d below its accuracy\.$", text, re.M
+        r"^- ensemble is underconfident: its confidence is on average 0\.0\d\d below its accuracy\.$",
+        text,
+        re.M,
     )
     assert "map is underconfident" not in text
     assert re.search(
-        r"^- map is overconfident: its confidence is on average 0\.0\d\d above its accuracy\.$", text, re.M
+        r"^- map is overconfident: its confidence is on average 0\.0\d\d above its accuracy\.$",
+        text,
+        re.M,
     )
 
 
@@ -85,7 +89,8 @@ def test_a_hole_is_told_in_the_sentence(hand_made: Callable[..., Path]) -> None:
     """A confidence known of one of two seeds says so."""
     names = {"share": 1.0, "accuracy": 0.9, "confidence": 0.8}
     curves = [
-        {"method": "map", "seed": 0, "curve": f"reliability_{name}", "x": 0.8, "y": y} for name, y in names.items()
+        {"method": "map", "seed": 0, "curve": f"reliability_{name}", "x": 0.8, "y": y}
+        for name, y in names.items()
     ]
     folder = hand_made(curves=curves, runs=[{"method": "map", "seed": 1}])
     assert "on average 0.100 below its accuracy (1 of 2 seeds)." in summary(read(folder), [])

@@ -22,7 +22,9 @@ Levels = Mapping[float, float]
 def attacked(hand_made: Callable[..., Path]) -> Callable[..., Results]:
     """Return a function that makes results of one method from accuracies by condition and level, 1,000 images."""
 
-    def make(accuracies: Mapping[str, Levels], unmoved: float | None = None, seeds: int = 3) -> Results:
+    def make(
+        accuracies: Mapping[str, Levels], unmoved: float | None = None, seeds: int = 3
+    ) -> Results:
         scores: list[dict[str, Any]] = []
         for seed in range(seeds):
             place = {"method": "map", "seed": seed}
@@ -70,11 +72,19 @@ STUCK = {0.0: 0.98, 0.1: 0.5, 0.2: 0.28, 0.5: 0.2}
         ("falls to chance", {"pgd": RISING, "pgd[draws=1]": RISING}),
         ("falls to chance", {"pgd": STUCK, "pgd[draws=1]": STUCK}),
         ("PGD as strong as FGSM", {"fgsm": {0.0: 0.98, 0.1: 0.4, 0.2: 0.3, 0.5: 0.2}}),
-        ("white box as strong as transfer", {"transfer": {0.0: 0.98, 0.1: 0.3, 0.2: 0.6, 0.5: 0.3}}),
-        ("more draws as strong as fewer", {"pgd[draws=1]": {0.0: 0.98, 0.1: 0.4, 0.2: 0.12, 0.5: 0.0}}),
+        (
+            "white box as strong as transfer",
+            {"transfer": {0.0: 0.98, 0.1: 0.3, 0.2: 0.6, 0.5: 0.3}},
+        ),
+        (
+            "more draws as strong as fewer",
+            {"pgd[draws=1]": {0.0: 0.98, 0.1: 0.4, 0.2: 0.12, 0.5: 0.0}},
+        ),
     ],
 )
-def test_each_sign_is_flagged(attacked: Callable[..., Results], check: str, change: Mapping[str, Levels]) -> None:
+def test_each_sign_is_flagged(
+    attacked: Callable[..., Results], check: str, change: Mapping[str, Levels]
+) -> None:
     """What is out of order is flagged by its own check alone, in words with both numbers."""
     results = attacked(HONEST | change, unmoved=0.0)
     (verdict,) = masking.flagged(results)
@@ -120,7 +130,12 @@ def test_fgsm_may_rise_again(attacked: Callable[..., Results]) -> None:
 def test_other_forms_are_not_compared(attacked: Callable[..., Results]) -> None:
     """Attacks in another norm, on the own label or on the entropy are no measure of PGD in L-inf."""
     strong = {0.1: 0.0, 0.2: 0.0, 0.5: 0.0}
-    others = ("fgsm[norm=l2]", "fgsm[draws=1,label=predicted]", "transfer[norm=l2]", "fgsm[objective=entropy]")
+    others = (
+        "fgsm[norm=l2]",
+        "fgsm[draws=1,label=predicted]",
+        "transfer[norm=l2]",
+        "fgsm[objective=entropy]",
+    )
     assert masking.flagged(attacked(HONEST | dict.fromkeys(others, strong), unmoved=0.0)) == []
 
 
@@ -148,17 +163,35 @@ transfer = [0.1, 0.2]
 def test_planted_masks_are_flagged_and_plain_networks_are_not(tmp_path: Path) -> None:
     """Rounded inputs and a turned gradient are flagged on real networks; map and dropout are in no check."""
     (tmp_path / "small.toml").write_text(SUITE)
-    command = [sys.executable, "-m", "bench_uq", "run", "--suite", "small.toml", "--plugin", str(PLUGIN)]
-    done = subprocess.run([*command, "--device", "cpu"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    command = [
+        sys.executable,
+        "-m",
+        "bench_uq",
+        "run",
+        "--suite",
+        "small.toml",
+        "--plugin",
+        str(PLUGIN),
+    ]
+    done = subprocess.run(
+        [*command, "--device", "cpu"], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     results = read(tmp_path / "results" / "small").on("digits")
     found = {
-        method: {one.check for one in masking.flagged(results) if one.method == method} for method in results.methods
+        method: {one.check for one in masking.flagged(results) if one.method == method}
+        for method in results.methods
     }
     assert found["map"] == found["dropout"] == set()
-    assert {"gradients are not zero", "white box as strong as transfer", "falls to chance"} <= found["masking"]
+    assert {
+        "gradients are not zero",
+        "white box as strong as transfer",
+        "falls to chance",
+    } <= found["masking"]
     assert {"white box as strong as transfer", "falls to chance"} <= found["masking[how=turn]"]
-    judged = {verdict.check for verdict in masking.checks(results) if verdict.status != "not judged"}
+    judged = {
+        verdict.check for verdict in masking.checks(results) if verdict.status != "not judged"
+    }
     assert judged == set(masking.CHECKS)
 
 
@@ -178,7 +211,10 @@ def test_nothing_flagged_is_said(attacked: Callable[..., Results]) -> None:
     """Where every check passes, the summary and the page say so."""
     results = attacked(HONEST, unmoved=0.0)
     assert "No sign of masked gradients" in page_masking.masking(results)
-    assert "No sign of masked gradients (falls to chance, PGD as strong as FGSM" in markdown.summary(results, [])
+    assert (
+        "No sign of masked gradients (falls to chance, PGD as strong as FGSM"
+        in markdown.summary(results, [])
+    )
 
 
 def test_what_it_would_take_is_said_once(attacked: Callable[..., Results]) -> None:
@@ -206,7 +242,9 @@ def test_a_method_that_was_not_attacked_is_not_judged(hand_made: Callable[..., P
     places = [("map", "clean", "", 0.98), ("forest", "clean", "", 0.9)]
     places += [("map", name, level, 0.9 - level) for name in HONEST for level in (0.1, 0.2)]
     keys = ("method", "condition", "level", "value")
-    scores = [{**dict(zip(keys, row, strict=True)), "seed": 0, "metric": "accuracy"} for row in places]
+    scores = [
+        {**dict(zip(keys, row, strict=True)), "seed": 0, "metric": "accuracy"} for row in places
+    ]
     found = masking.checks(read(hand_made(scores=scores)).on("digits"))
     assert {one.status for one in found if one.method == "forest"} == {"not judged"}
 

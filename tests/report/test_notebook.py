@@ -17,7 +17,9 @@ from bench_uq.report.frames import read
 from bench_uq.report.tables import clean_table
 
 
-def test_frame_holds_the_numbers_of_the_tables(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_frame_holds_the_numbers_of_the_tables(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """Every cell of a table is its row rounded, bold where the verdict is best or tied."""
     folder = make_results(tmp_path / "s", ("map", "ensemble", "mnf"), range(5), datasets=("a", "b"))
     frame = bench_uq.summarise(folder).set_index(["dataset", "method", "condition", "metric"])
@@ -27,7 +29,10 @@ def test_frame_holds_the_numbers_of_the_tables(make_results: Callable[..., Path]
             for column, cell in zip(table.columns, row.cells, strict=True):
                 one = frame.loc[dataset, row.method, "clean", column.metric]
                 digits = len(cell.mean.partition(".")[2])
-                assert (cell.mean, cell.spread) == (fixed(one["mean"], digits), fixed(one["sd"], digits))
+                assert (cell.mean, cell.spread) == (
+                    fixed(one["mean"], digits),
+                    fixed(one["sd"], digits),
+                )
                 assert cell.best == (one["verdict"] in ("best", "tied"))
                 assert one["ci_low"] < one["mean"] < one["ci_high"] or one["sd"] == 0
 
@@ -35,9 +40,13 @@ def test_frame_holds_the_numbers_of_the_tables(make_results: Callable[..., Path]
 def test_scores_alone_are_enough(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """What read_scores returns gives the same frame, also where a run had not converged, and filtered too."""
     loose = {("sgld", 1): {"converged": False}}
-    folder = make_results(tmp_path / "s", ("map", "mnf", "sgld"), range(3), regression=("boston",), runs=loose)
+    folder = make_results(
+        tmp_path / "s", ("map", "mnf", "sgld"), range(3), regression=("boston",), runs=loose
+    )
     scores = bench_uq.read_scores(folder)
-    clean = bench_uq.summarise(scores[(scores.condition == "clean") & (scores.metric == "nll")]).set_index("method")
+    clean = bench_uq.summarise(
+        scores[(scores.condition == "clean") & (scores.metric == "nll")]
+    ).set_index("method")
     assert set(clean.loc["sgld", "verdict"]) == {""}
     assert "" not in set(clean.loc["map", "verdict"])
     of_scores = bench_uq.summarise(bench_uq.read_scores(folder))
@@ -54,7 +63,9 @@ def test_foreign_frame(make_results: Callable[..., Path], tmp_path: Path) -> Non
 def test_repeated_rows_are_refused(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Scores that were read twice do not make twice as many seeds."""
     scores = bench_uq.read_scores(make_results(tmp_path / "s", ("map",), range(3)))
-    with pytest.raises(UsageError, match="scores hold twice: digits, map, 0, clean, nan, accuracy;"):
+    with pytest.raises(
+        UsageError, match="scores hold twice: digits, map, 0, clean, nan, accuracy;"
+    ):
         bench_uq.summarise(pd.concat([scores, scores]))
 
 

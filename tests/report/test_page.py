@@ -22,7 +22,13 @@ from bench_uq.report.style import looks
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 IMAGE = "<img src=x onerror=alert(2)>"
 FORMULA = '=HYPERLINK("http://evil.example";"x")'
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1300,900")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--window-size=1300,900",
+)
 
 #: The shown texts of one column of the leaderboard, by its key.
 COLUMN = """
@@ -70,7 +76,9 @@ class Page:
     def emulate(self, *, scheme: str = "light", media: str = "", width: int = 1300) -> None:
         """Look at the page in light or dark, on a screen of some width or on paper."""
         feature = {"name": "prefers-color-scheme", "value": scheme}
-        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [feature]})
+        self.browser.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"media": media, "features": [feature]}
+        )
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
@@ -96,7 +104,10 @@ class Page:
     def filters(self) -> dict[str, str]:
         """Return what the filters are set to."""
         names = ("dataset", "condition", "level", "metric", "method")
-        return {name: self.script("return arguments[0].value", self.find(f"#filter-{name}")) for name in names}
+        return {
+            name: self.script("return arguments[0].value", self.find(f"#filter-{name}"))
+            for name in names
+        }
 
     def messages(self) -> list[Any]:
         """Return what the browser complained of."""
@@ -104,18 +115,27 @@ class Page:
 
     def requests(self) -> list[str]:
         """Return the addresses that were asked for, the page's own and its data links left out."""
-        events = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
+        events = [
+            json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")
+        ]
         asked = [
             one["params"]["request"]["url"]
             for one in events
-            if one["method"] == "Network.requestWillBeSent" and one["params"]["documentURL"] == self.address
+            if one["method"] == "Network.requestWillBeSent"
+            and one["params"]["documentURL"] == self.address
         ]
         assert self.address in asked  # the log works
-        return [address for address in asked if address != self.address and not address.startswith("data:")]
+        return [
+            address
+            for address in asked
+            if address != self.address and not address.startswith("data:")
+        ]
 
 
 @pytest.fixture(scope="module")
-def browser(absent: Callable[[str], NoReturn], tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+def browser(
+    absent: Callable[[str], NoReturn], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[webdriver.Chrome]:
     """Return a browser without a window; selenium looks for no driver of its own."""
     paths = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
     for name, path in paths.items():
@@ -126,13 +146,17 @@ def browser(absent: Callable[[str], NoReturn], tmp_path_factory: pytest.TempPath
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(executable_path=str(paths["chromedriver"])))
+    driver = webdriver.Chrome(
+        options=options, service=Service(executable_path=str(paths["chromedriver"]))
+    )
     yield driver
     driver.quit()
 
 
 @pytest.fixture(scope="module")
-def opened(browser: webdriver.Chrome, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Results], Page]:
+def opened(
+    browser: webdriver.Chrome, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Results], Page]:
     """Return the function that opens the page of some results."""
     folder = tmp_path_factory.mktemp("pages")
 
@@ -153,10 +177,16 @@ def page(opened: Callable[[Results], Page], told: Results) -> Page:
 @pytest.fixture(scope="module")
 def hostile(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Return results whose methods, datasets, conditions, reasons and title mean harm."""
-    names = {"datasets": (HOSTILE, "all"), "unseen": (FORMULA,), "attacks": (IMAGE, "javascript:alert(1)")}
+    names = {
+        "datasets": (HOSTILE, "all"),
+        "unseen": (FORMULA,),
+        "attacks": (IMAGE, "javascript:alert(1)"),
+    }
     failed = {("map", 0): {"status": "failed", "reason": HOSTILE, "environment": HOSTILE}}
     folder = tmp_path_factory.mktemp("hostile") / "hostile"
-    made = make_results(folder, ("map", HOSTILE, FORMULA, "<b>b</b>", "__proto__"), (0, 1), runs=failed, **names)
+    made = make_results(
+        folder, ("map", HOSTILE, FORMULA, "<b>b</b>", "__proto__"), (0, 1), runs=failed, **names
+    )
     return replace(read(made), title=HOSTILE)
 
 
@@ -192,10 +222,21 @@ def test_sorts_best_first_and_missing_values_last(page: Page) -> None:
     assert page.script("return document.querySelectorAll('#scores [aria-sort]').length") == 1
 
 
-def test_sorts_by_all_digits(hand_made: Callable[..., Path], opened: Callable[[Results], Page]) -> None:
+def test_sorts_by_all_digits(
+    hand_made: Callable[..., Path], opened: Callable[[Results], Page]
+) -> None:
     """Values that look the same when rounded are still in their order, and so are huge and tiny ones as numbers."""
-    values = {"map": 0.12345678, "mnf": 0.12345677, "dropout": 0.12345679, "ensemble": 100.0, "sgld": 9.0}
-    rows = [{"method": name, "seed": 0, "metric": "nll", "value": value} for name, value in values.items()]
+    values = {
+        "map": 0.12345678,
+        "mnf": 0.12345677,
+        "dropout": 0.12345679,
+        "ensemble": 100.0,
+        "sgld": 9.0,
+    }
+    rows = [
+        {"method": name, "seed": 0, "metric": "nll", "value": value}
+        for name, value in values.items()
+    ]
     page = opened(read(hand_made(rows)))
     page.sort("nll")
     assert page.column("method") == ["mnf", "map", "dropout", "sgld", "ensemble"]
@@ -220,11 +261,15 @@ def test_filters_narrow_the_rows_and_the_columns(page: Page, told: Results) -> N
     page.choose("level", "=0.3")
     assert set(page.column("level")) == {"0.3"}
     page.choose("metric", "=ece")
-    keys = page.script("return [...document.querySelectorAll('#scores thead th')].map((cell) => cell.dataset.key)")
+    keys = page.script(
+        "return [...document.querySelectorAll('#scores thead th')].map((cell) => cell.dataset.key)"
+    )
     assert keys == ["method", "level", "seeds", "ece", "ece_if_calibrated"]
     page.find("#filter-method").send_keys("MEAN")
     assert page.column("method") == ["mean-field †"]
-    assert page.find("#status").text.startswith("1 of 154 rows: dataset digits, condition fgsm, level 0.3.")
+    assert page.find("#status").text.startswith(
+        "1 of 154 rows: dataset digits, condition fgsm, level 0.3."
+    )
     page.find("#reset").click()
     assert len(page.column("method")) == 2 * len(told.methods)
 
@@ -259,7 +304,14 @@ def test_the_address_keeps_the_filters(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["#runs", "#__proto__=x", "#%E0%A4%A", "#dataset=%3Dmoon&level=9&metric=%E0%A4%A", "#condition=clean"]
+    "text",
+    [
+        "#runs",
+        "#__proto__=x",
+        "#%E0%A4%A",
+        "#dataset=%3Dmoon&level=9&metric=%E0%A4%A",
+        "#condition=clean",
+    ],
 )
 def test_an_unknown_address_is_ignored(text: str, page: Page) -> None:
     """What names no filter, or nothing that one offers, leaves the page as it is at first."""
@@ -270,10 +322,18 @@ def test_an_unknown_address_is_ignored(text: str, page: Page) -> None:
     assert page.messages() == []
 
 
-def test_hostile_names_are_kept_by_the_address(opened: Callable[[Results], Page], hostile: Results) -> None:
+def test_hostile_names_are_kept_by_the_address(
+    opened: Callable[[Results], Page], hostile: Results
+) -> None:
     """Names that mean harm are restored as text, and open no element on their way."""
     page = opened(hostile)
-    chosen = {"dataset": f"={HOSTILE}", "condition": f"={IMAGE}", "level": "all", "metric": "all", "method": HOSTILE}
+    chosen = {
+        "dataset": f"={HOSTILE}",
+        "condition": f"={IMAGE}",
+        "level": "all",
+        "metric": "all",
+        "method": HOSTILE,
+    }
     for name in ("dataset", "condition", "metric"):
         page.choose(name, chosen[name])
     page.find("#filter-method").send_keys(HOSTILE)
@@ -303,7 +363,10 @@ def test_bold_is_never_given_without_a_verdict(
     assert page.script("return document.querySelectorAll('#scores strong').length") > 0
     page = opened(read(make_results(tmp_path / "one", ("map", "mnf"), (0,))))
     assert page.script("return document.querySelectorAll('#scores strong').length") == 0
-    assert "Nothing is bold: no two converged methods share two seeds there." in page.find("#status").text
+    assert (
+        "Nothing is bold: no two converged methods share two seeds there."
+        in page.find("#status").text
+    )
 
 
 @pytest.mark.parametrize("key", [Keys.ENTER, Keys.SPACE, None])
@@ -318,7 +381,14 @@ def test_a_method_opens_its_curves(key: str | None, page: Page, told: Results) -
     assert page.find("#curves-title").text == "mnf"
     text = page.find("#curves").text
     assert "2 of 3 seeds finished (1 failed)." in text
-    titles = ("Scores under fgsm", "Accuracy ↑", "Entropy on clean data", "Reliability", "Risk by coverage", "KL / N")
+    titles = (
+        "Scores under fgsm",
+        "Accuracy ↑",
+        "Entropy on clean data",
+        "Reliability",
+        "Risk by coverage",
+        "KL / N",
+    )
     for title in titles:
         assert title in text
     colors = page.script(
@@ -326,7 +396,9 @@ def test_a_method_opens_its_curves(key: str | None, page: Page, told: Results) -
     )
     assert set(colors) == {looks(told.methods)["mnf"].color}
     assert len(colors) == page.script("return document.querySelectorAll('#curves figure').length")
-    assert "ln C" in page.script("return [...document.querySelectorAll('#curves text')].map((one) => one.textContent)")
+    assert "ln C" in page.script(
+        "return [...document.querySelectorAll('#curves text')].map((one) => one.textContent)"
+    )
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert not page.script("return document.getElementById('curves').open")
     assert page.browser.switch_to.active_element == button
@@ -338,7 +410,10 @@ def test_curves_of_a_method_that_never_finished(page: Page, told: Results) -> No
     page.choose("dataset", "=digits")
     page.find(f'button.method[data-method="{told.methods.index("sgld")}"]').click()
     assert "On digits, no seed finished: 3 diverged." in page.find("#curves").text
-    assert page.script("return document.querySelectorAll('#curves figure, #curves .legend').length") == 0
+    assert (
+        page.script("return document.querySelectorAll('#curves figure, #curves .legend').length")
+        == 0
+    )
     script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'));"
     page.script(script, page.find("#curves-against"), str(told.methods.index("map")))
     assert "no values of sgld" in page.find("#curves").text
@@ -363,7 +438,12 @@ def test_nothing_in_a_name_runs(opened: Callable[[Results], Page], hostile: Resu
     before = len(page.column("method"))
     page.choose("dataset", "=all")
     assert len(page.column("method")) == before / 2
-    assert page.script("return document.querySelectorAll('img, iframe, b, a[href^=javascript]').length") == 0
+    assert (
+        page.script(
+            "return document.querySelectorAll('img, iframe, b, a[href^=javascript]').length"
+        )
+        == 0
+    )
     assert page.messages() == []
     assert page.requests() == []
 
@@ -377,7 +457,9 @@ def test_texts_are_readable_in_light_and_dark(scheme: str, page: Page, told: Res
         CONTRAST, "body *:not(svg *, svg, option, script, style, noscript, noscript *), svg text"
     )
     assert ratio >= 4.5, element
-    ground = page.script("return getComputedStyle(document.querySelector('#curves figure')).backgroundColor")
+    ground = page.script(
+        "return getComputedStyle(document.querySelector('#curves figure')).backgroundColor"
+    )
     assert ground == "rgb(255, 255, 255)"
     dark = page.script("return getComputedStyle(document.body).backgroundColor") != ground
     assert dark == (scheme == "dark")
@@ -392,7 +474,9 @@ def test_fits_a_telephone(page: Page) -> None:
     )
     page.find("button.method").click()
     assert (
-        page.script("const panel = document.getElementById('curves'); return panel.scrollWidth - panel.clientWidth")
+        page.script(
+            "const panel = document.getElementById('curves'); return panel.scrollWidth - panel.clientWidth"
+        )
         == 0
     )
 
@@ -418,7 +502,9 @@ def test_uses_the_room_of_a_wide_screen(opened: Callable[[Results], Page]) -> No
     page.emulate(width=1600)
     frame = "const frame = document.querySelector('#board .scroll'); return frame.scrollWidth - frame.clientWidth"
     assert page.script(frame) == 0
-    heights = "return [...document.querySelectorAll('#runs tbody th')].map((one) => one.offsetHeight)"
+    heights = (
+        "return [...document.querySelectorAll('#runs tbody th')].map((one) => one.offsetHeight)"
+    )
     assert max(page.script(heights)) < 40
 
 

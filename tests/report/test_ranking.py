@@ -22,13 +22,22 @@ NLL: Scores = {
 def measured(scores: Scores, metric: str = "nll") -> Results:
     """Return results with these values on clean data, a seed each, and none of a missing one."""
     rows = [
-        {"dataset": dataset, "method": method, "seed": seed, "condition": "clean", "metric": metric, "value": value}
+        {
+            "dataset": dataset,
+            "method": method,
+            "seed": seed,
+            "condition": "clean",
+            "metric": metric,
+            "value": value,
+        }
         for dataset, methods in scores.items()
         for method, values in methods.items()
         for seed, value in enumerate(values)
     ]
     table = pd.DataFrame(rows)
-    return Results("suite", runs=table[["dataset", "method", "seed"]], scores=table, curves=table.iloc[:0])
+    return Results(
+        "suite", runs=table[["dataset", "method", "seed"]], scores=table, curves=table.iloc[:0]
+    )
 
 
 def test_ranks_of_means_over_seeds() -> None:

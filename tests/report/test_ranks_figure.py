@@ -65,8 +65,14 @@ def test_bars_join_exactly_what_is_not_distinguishable(ranked: Results) -> None:
         covered = []
         for bar in bars:
             low, high = np.asarray(bar.get_xdata(), float)
-            covered.append(tuple(sorted((name for name in x if low <= x[name] <= high), key=lambda name: x[name])))
-        assert covered == [tuple(sorted(group, key=lambda name: x[name])) for group in cliques(ranks)]
+            covered.append(
+                tuple(
+                    sorted((name for name in x if low <= x[name] <= high), key=lambda name: x[name])
+                )
+            )
+        assert covered == [
+            tuple(sorted(group, key=lambda name: x[name])) for group in cliques(ranks)
+        ]
         assert len(bars) > 1
 
 
@@ -76,11 +82,19 @@ def test_marks_stand_at_the_mean_ranks(ranked: Results) -> None:
     ranks = ranking(ranked, "nll").ranks
     assert ranks is not None
     x = places(axes, ranked)
-    ticks = {text.get_text(): text.get_position()[0] for text in axes.texts if text.get_text().isdigit()}
+    ticks = {
+        text.get_text(): text.get_position()[0] for text in axes.texts if text.get_text().isdigit()
+    }
     for name, rank in ranks.mean.items():
         assert x[name] == pytest.approx(ticks["1"] + (rank - 1) * (ticks["2"] - ticks["1"]))
-    ends = [np.asarray(line.get_xdata(), float) for line in axes.lines if len(np.asarray(line.get_xdata())) == 6]
-    assert (ends[0].max() - ends[0].min()) / (ticks["2"] - ticks["1"]) == pytest.approx(ranks.critical)
+    ends = [
+        np.asarray(line.get_xdata(), float)
+        for line in axes.lines
+        if len(np.asarray(line.get_xdata())) == 6
+    ]
+    assert (ends[0].max() - ends[0].min()) / (ticks["2"] - ticks["1"]) == pytest.approx(
+        ranks.critical
+    )
     assert f"CD = {ranks.critical:.2f}" in texts(axes)
 
 
@@ -89,7 +103,9 @@ def test_method_with_holes_is_named_beneath(ranked: Results) -> None:
     scores = ranked.scores
     missing = (scores["method"] == "sgld") & (scores["dataset"] != "data-3")
     runs = ranked.runs
-    twice = runs[(runs["method"] == "map") & (runs["dataset"] == "data-0")].assign(seed=1, status="failed")
+    twice = runs[(runs["method"] == "map") & (runs["dataset"] == "data-0")].assign(
+        seed=1, status="failed"
+    )
     results = replace(ranked, scores=scores[~missing], runs=pd.concat([runs, twice]))
     found = texts(drawn(results).axes[0])
     assert "left out, not all values are there: method sgld" in found
@@ -113,19 +129,32 @@ def test_titles_fit_the_sheet(ranked: Results) -> None:
 
 def test_equal_ranks_stand_side_by_side(ranked: Results) -> None:
     """Methods of one mean rank have marks and lines of their own around it, and the legend tells it."""
-    values = {("map", "data-0"): 1, ("map", "data-1"): 2, ("mnf", "data-0"): 2, ("mnf", "data-1"): 1}
-    narrow = select(ranked, methods=["map", "mnf", "sgld"], datasets=["data-0", "data-1"], metrics=["nll"])
+    values = {
+        ("map", "data-0"): 1,
+        ("map", "data-1"): 2,
+        ("mnf", "data-0"): 2,
+        ("mnf", "data-1"): 1,
+    }
+    narrow = select(
+        ranked, methods=["map", "mnf", "sgld"], datasets=["data-0", "data-1"], metrics=["nll"]
+    )
     scores = narrow.scores
-    placed = [float(values.get(key, 3)) for key in zip(scores["method"], scores["dataset"], strict=True)]
+    placed = [
+        float(values.get(key, 3)) for key in zip(scores["method"], scores["dataset"], strict=True)
+    ]
     results = replace(narrow, scores=scores.assign(value=placed))
     figure = drawn(results)
     (axes,) = figure.axes
     x = places(axes, results)
-    ticks = {text.get_text(): text.get_position()[0] for text in axes.texts if text.get_text().isdigit()}
+    ticks = {
+        text.get_text(): text.get_position()[0] for text in axes.texts if text.get_text().isdigit()
+    }
     assert x["mnf"] - x["map"] == pytest.approx(0.06)
     assert (x["map"] + x["mnf"]) / 2 == pytest.approx((ticks["1"] + ticks["2"]) / 2)
     assert x["sgld"] == pytest.approx(ticks["3"])
-    assert "side by side: equal ranks" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "side by side: equal ranks" in [
+        text.get_text() for text in figure.legends[0].get_texts()
+    ]
 
 
 def test_one_dataset_or_method_has_no_diagram(ranked: Results) -> None:

@@ -35,7 +35,9 @@ def results(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPath
 def test_panels_are_levels(results: Results) -> None:
     """No stress stands first, level 0 or clean data, then three levels from the lowest to the highest."""
     figures = drawn(results)
-    assert {name: [axes.get_title() for axes in figure.axes] for name, figure in figures.items()} == {
+    assert {
+        name: [axes.get_title() for axes in figure.axes] for name, figure in figures.items()
+    } == {
         "corruption": ["clean", "severity = 1", "severity = 3", "severity = 5"],
         "fgsm": ["ε = 0", "ε = 0.05", "ε = 0.2", "ε = 0.5"],
         "rotate": ["angle = 0", "angle = 30", "angle = 90", "angle = 180"],
@@ -58,7 +60,14 @@ def test_lines_are_what_is_kept(results: Results) -> None:
 def test_without_curves_there_is_no_figure(hand_made: Callable[..., Path]) -> None:
     """Older results, and those of real targets, have scores by level but no risks."""
     scores = [
-        {"method": "map", "seed": 0, "condition": "fgsm", "level": level, "metric": "accuracy", "value": 0.5}
+        {
+            "method": "map",
+            "seed": 0,
+            "condition": "fgsm",
+            "level": level,
+            "metric": "accuracy",
+            "value": 0.5,
+        }
         for level in (0.0, 0.1)
     ]
     assert drawn(read(hand_made(scores)).on("digits")) == {}

@@ -25,17 +25,31 @@ print([name for name in ("torch", "netcal") if name in sys.modules])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_all_files_are_told(report: tuple[Path, list[Path]]) -> None:
     """What was said to be written is what is there, and nothing half-written is left."""
     target, files = report
     assert sorted(files) == sorted(path for path in target.rglob("*") if path.is_file())
-    assert {path.suffix for path in files} == {".md", ".html", ".tex", ".pdf", ".png", ".svg", ".txt"}
+    assert {path.suffix for path in files} == {
+        ".md",
+        ".html",
+        ".tex",
+        ".pdf",
+        ".png",
+        ".svg",
+        ".txt",
+    }
 
 
-def test_same_input_same_bytes_without_torch(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_same_input_same_bytes_without_torch(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """Another process with another hash seed writes the same bytes, and loads neither torch nor netcal."""
     suite = make_results(tmp_path / "quick", ("map", "mnf"), (0, 1), attacks=("fgsm",))
     write(suite, tmp_path / "one")
@@ -46,16 +60,25 @@ def test_same_input_same_bytes_without_torch(make_results: Callable[..., Path], 
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
-def test_old_report_is_replaced_and_the_rest_kept(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_old_report_is_replaced_and_the_rest_kept(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """One method, one seed and nothing but clean data is enough; a file of somebody else stays."""
-    suite, target = make_results(tmp_path / "quick", ("map",), unseen=(), attacks=()), tmp_path / "report"
+    suite, target = (
+        make_results(tmp_path / "quick", ("map",), unseen=(), attacks=()),
+        tmp_path / "report",
+    )
     target.mkdir()
     (target / "summary.md").write_text("old")
     (target / "mine.txt").write_text("mine")
     files = write(suite, target)
     assert (target / "summary.md").read_text().startswith("# quick")
     assert (target / "mine.txt").read_text() == "mine"
-    assert {path.name for path in files if path.suffix == ".tex"} == {"digits.tex", "digits-cost.tex", "main.tex"}
+    assert {path.name for path in files if path.suffix == ".tex"} == {
+        "digits.tex",
+        "digits-cost.tex",
+        "main.tex",
+    }
     assert not list((target / "figures").glob("digits-levels*"))
 
 
@@ -78,11 +101,22 @@ def test_formats_of_choice(
 
 def test_report_of_some(told: Results, story: Path, tmp_path: Path) -> None:
     """Of some methods, datasets and metrics, with a title: no table, page or summary holds anything of the others."""
-    chosen = {"methods": ["map", "ensemble"], "datasets": ["digits"], "metrics": ["nll"], "title": "Only <these>"}
+    chosen = {
+        "methods": ["map", "ensemble"],
+        "datasets": ["digits"],
+        "metrics": ["nll"],
+        "title": "Only <these>",
+    }
     files = write(story, tmp_path / "report", formats=["latex", "markdown", "html"], **chosen)
     texts = {path.name: path.read_text() for path in files}
     assert {name for name in texts if name.endswith(".tex")} == {
-        *("main.tex", "digits.tex", "digits-levels-fgsm.tex", "digits-levels-rotate.tex", "digits-cost.tex"),
+        *(
+            "main.tex",
+            "digits.tex",
+            "digits-levels-fgsm.tex",
+            "digits-levels-rotate.tex",
+            "digits-cost.tex",
+        ),
         next(name for name in texts if name.startswith("digits-levels-pgd-")),
     }
     for name, text in texts.items():
@@ -117,6 +151,8 @@ def test_target_that_is_a_file(make_results: Callable[..., Path], tmp_path: Path
     (tmp_path / "report").write_text("a file")
     with pytest.raises(UsageError, match="cannot write the report to"):
         write(
-            make_results(tmp_path / "quick", ("map",), unseen=(), attacks=(), datasets=(), regression=("b",)),
+            make_results(
+                tmp_path / "quick", ("map",), unseen=(), attacks=(), datasets=(), regression=("b",)
+            ),
             tmp_path / "report",
         )

@@ -89,7 +89,9 @@ def test_lines_are_probabilities_and_the_area_is_the_entropy(of: Callable[..., R
     other, true = axes.lines
     np.testing.assert_allclose(true.get_ydata(), SAID[:, 1], rtol=1e-6)
     assert true.get_color() == looks(METHODS)["mnf"].color
-    np.testing.assert_allclose(other.get_ydata(), SAID[:, 0], rtol=1e-6)  # class 2 never reaches 0.2
+    np.testing.assert_allclose(
+        other.get_ydata(), SAID[:, 0], rtol=1e-6
+    )  # class 2 never reaches 0.2
     assert [text.get_text() for text in axes.texts] == ["0"]
     (area,) = (one for one in axes.collections if isinstance(one, PolyCollection))
     entropy = -np.sum(SAID * np.log(np.where(SAID > 0, SAID, 1)), axis=1) / np.log(3)
@@ -134,8 +136,12 @@ def test_images_do_not_lie_on_each_other(of: Callable[..., Results], count: int)
 
 def test_as_many_methods_as_a_page_holds(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Sixteen have a row, and the legend tells how many have not."""
-    results = read(make_results(tmp_path / "s", [f"m{place}" for place in range(18)], attacks=("rotate",))).on("digits")
+    results = read(
+        make_results(tmp_path / "s", [f"m{place}" for place in range(18)], attacks=("rotate",))
+    ).on("digits")
     figure = drawn(results)[""]
     assert len(panels(figure)) == 1 + 16
-    assert "(2 more methods not shown)" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "(2 more methods not shown)" in [
+        text.get_text() for text in figure.legends[0].get_texts()
+    ]
     assert figure.get_figheight() < 9.5

@@ -62,10 +62,16 @@ def risks(hand_made: Callable[..., Path], **values: list[float]) -> Axes:
         (100, 100, 0.0),  # no errors at all
     ],
 )
-def test_coverage_begins_where_errors_do(hand_made: Callable[..., Path], first: int, second: int, start: float) -> None:
+def test_coverage_begins_where_errors_do(
+    hand_made: Callable[..., Path], first: int, second: int, start: float
+) -> None:
     """Where all methods are right on most examples only the others are shown, and the ticks tell it."""
     axes = risks(
-        hand_made, **{name: [0.0] * none + [0.1] * (100 - none) for name, none in (("map", first), ("mnf", second))}
+        hand_made,
+        **{
+            name: [0.0] * none + [0.1] * (100 - none)
+            for name, none in (("map", first), ("mnf", second))
+        },
     )
     low, high = axes.get_xlim()
     assert low < start <= min(tick for tick in axes.get_xticks() if tick >= low) < low + 0.1
@@ -90,15 +96,21 @@ def test_clean_and_strongest_levels(
 
 
 @pytest.mark.parametrize("draw", [risk_coverage, accuracy_confidence])
-def test_older_results_lack_the_curve(draw: Callable[..., Figure | None], hand_made: Callable[..., Path]) -> None:
+def test_older_results_lack_the_curve(
+    draw: Callable[..., Figure | None], hand_made: Callable[..., Path]
+) -> None:
     """Without its curve a figure is not made."""
     curves = [{"method": "map", "seed": 0, "curve": "entropy_ecdf", "x": 1.0, "y": 0.5}]
     assert draw(read(hand_made(curves=curves)).on("digits"), looks(["map"])) is None
 
 
-def test_more_conditions_than_a_page_holds(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_more_conditions_than_a_page_holds(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """Twelve have a panel, and the legend tells how many have not."""
-    results = read(make_results(tmp_path / "s", attacks=[f"shift{number}" for number in range(14)])).on("digits")
+    results = read(
+        make_results(tmp_path / "s", attacks=[f"shift{number}" for number in range(14)])
+    ).on("digits")
     figure = drawn(results)
     assert len(figure.axes) == 12
     assert figure.legends[0].get_texts()[-1].get_text() == "(3 more not shown)"

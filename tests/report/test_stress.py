@@ -16,7 +16,9 @@ from bench_uq.report.summaries import shown, summarise
 Build = Callable[..., Path]
 
 
-def scores(*rows: tuple[str, int, str, float, float | str], metric: str = "accuracy") -> list[dict[str, Any]]:
+def scores(
+    *rows: tuple[str, int, str, float, float | str], metric: str = "accuracy"
+) -> list[dict[str, Any]]:
     """Return scores by method, seed, condition, level and value."""
     keys = ("method", "seed", "condition", "level", "value")
     return [{**dict(zip(keys, row, strict=True)), "metric": metric} for row in rows]
@@ -29,7 +31,14 @@ def of(hand_made: Build, made: list[dict[str, Any]], **others: Any) -> Results:
 
 def test_kinds_of_one_thing_are_a_family(hand_made: Build) -> None:
     """What the option ``kind`` alone tells apart is one; attacks that differ otherwise are not, nor is a lone kind."""
-    names = ["fgsm", "pgd", "pgd[norm=l2]", "corruption", "corruption[kind=snow]", "tint[kind=red,seed=3]"]
+    names = [
+        "fgsm",
+        "pgd",
+        "pgd[norm=l2]",
+        "corruption",
+        "corruption[kind=snow]",
+        "tint[kind=red,seed=3]",
+    ]
     results = of(hand_made, scores(*(("map", 0, name, 1.0, 0.5) for name in names)))
     assert {one.name: one.members for one in families(results)} == {
         "fgsm": ("fgsm",),
@@ -50,19 +59,33 @@ def test_names_that_are_no_grammar_are_families_of_their_own(hand_made: Build) -
 def test_numbers_are_those_of_the_scores(make_results: Build, tmp_path: Path) -> None:
     """Each mean is that of all rows of a method, whatever the order they come in."""
     kinds = ("corruption", "corruption[kind=snow]", "corruption[kind=fog,seed=1]")
-    results = read(make_results(tmp_path / "s", seeds=(0, 1, 2), attacks=(*kinds, "fgsm"))).on("digits")
-    rows = results.scores[(results.scores["metric"] == "accuracy_kept_80") & (results.scores["level"] > 0)]
+    results = read(make_results(tmp_path / "s", seeds=(0, 1, 2), attacks=(*kinds, "fgsm"))).on(
+        "digits"
+    )
+    rows = results.scores[
+        (results.scores["metric"] == "accuracy_kept_80") & (results.scores["level"] > 0)
+    ]
     rows = rows.assign(condition=rows["condition"].astype(str))
     found = summarise(stressed(results).results)
-    for title, members in {"corruption (mean of 2 kinds)": kinds[:2], kinds[2]: kinds[2:], "fgsm": ("fgsm",)}.items():
+    for title, members in {
+        "corruption (mean of 2 kinds)": kinds[:2],
+        kinds[2]: kinds[2:],
+        "fgsm": ("fgsm",),
+    }.items():
         for method in results.methods:
             own = rows[rows["condition"].isin(members) & (rows["method"] == method)]
-            assert found[method, title, None, "accuracy_kept_80"].mean == pytest.approx(own["value"].mean())
+            assert found[method, title, None, "accuracy_kept_80"].mean == pytest.approx(
+                own["value"].mean()
+            )
 
 
 def test_kinds_as_one_condition_keep_holes(hand_made: Build) -> None:
     """A level at which one kind has no number has none over all kinds: the others may be easier."""
-    rows = [("map", 0, name, level, 0.5) for name in ("corruption", "corruption[kind=snow]") for level in (1.0, 2.0)]
+    rows = [
+        ("map", 0, name, level, 0.5)
+        for name in ("corruption", "corruption[kind=snow]")
+        for level in (1.0, 2.0)
+    ]
     rows[-1] = (*rows[-1][:-1], "")
     results = over_kinds(of(hand_made, scores(*rows, ("map", 0, "fgsm", 0.1, 0.2))))
     found = {(name, level): one.mean for (_, name, level, _), one in summarise(results).items()}
@@ -72,7 +95,9 @@ def test_kinds_as_one_condition_keep_holes(hand_made: Build) -> None:
 def test_kinds_do_not_take_the_room_of_attacks(hand_made: Build) -> None:
     """Where only some conditions are drawn one of each family comes before further kinds."""
     kinds = [f"corruption[kind=k{place}]" for place in range(15)]
-    results = of(hand_made, scores(*(("map", 0, name, 1.0, 0.5) for name in (*kinds, "fgsm", "rotate"))))
+    results = of(
+        hand_made, scores(*(("map", 0, name, 1.0, 0.5) for name in (*kinds, "fgsm", "rotate")))
+    )
     assert [name for name, _ in shown(results)][:4] == ["clean", kinds[0], "fgsm", "rotate"]
     assert len(shown(results)) == 1 + 15 + 2
 
@@ -80,7 +105,15 @@ def test_kinds_do_not_take_the_room_of_attacks(hand_made: Build) -> None:
 def risks(condition: str, level: float | str, values: list[float]) -> list[dict[str, Any]]:
     """Return a curve of risk at equal steps of coverage."""
     return [
-        {"method": "map", "seed": 0, "curve": "risk_coverage", "condition": condition, "level": level, "x": x, "y": y}
+        {
+            "method": "map",
+            "seed": 0,
+            "curve": "risk_coverage",
+            "condition": condition,
+            "level": level,
+            "x": x,
+            "y": y,
+        }
         for x, y in zip(np.arange(1, len(values) + 1) / len(values), values, strict=True)
     ]
 
@@ -88,7 +121,11 @@ def risks(condition: str, level: float | str, values: list[float]) -> list[dict[
 def test_kept_accuracy_is_the_risk_seen_from_the_other_side(hand_made: Build) -> None:
     """Risks of 0.1, 0.2, 0.3, 0.4 at quarters of coverage are accuracies of 0.6 to 0.9 at 0 to 3/4 refused."""
     made = scores(("map", 0, "fgsm", 0.1, 0.6))
-    results = of(hand_made, made, curves=risks("fgsm", 0.1, [0.1, 0.2, 0.3, 0.4]) + risks("clean", "", [0, 0, 0, 0.1]))
+    results = of(
+        hand_made,
+        made,
+        curves=risks("fgsm", 0.1, [0.1, 0.2, 0.3, 0.4]) + risks("clean", "", [0, 0, 0, 0.1]),
+    )
     (one,) = families(results)
     curve = kept_accuracy(results, "map", one, 0.1)
     np.testing.assert_allclose(curve.x, [0, 0.25, 0.5, 0.75])
@@ -101,7 +138,11 @@ def test_kept_accuracy_of_kinds_is_their_mean(hand_made: Build) -> None:
     """Two kinds of risk 0.2 and 0.4 have 0.7; where one of them lacks the curve there is none."""
     names = ("corruption", "corruption[kind=snow]")
     made = scores(*(("map", 0, name, level, 0.5) for name in names for level in (1.0, 2.0)))
-    curves = [*risks(names[0], 1.0, [0.2, 0.2]), *risks(names[1], 1.0, [0.4, 0.4]), *risks(names[0], 2.0, [0.2, 0.2])]
+    curves = [
+        *risks(names[0], 1.0, [0.2, 0.2]),
+        *risks(names[1], 1.0, [0.4, 0.4]),
+        *risks(names[0], 2.0, [0.2, 0.2]),
+    ]
     results = of(hand_made, made, curves=curves)
     (one,) = families(results)
     np.testing.assert_allclose(kept_accuracy(results, "map", one, 1.0).y, [0.7, 0.7])
@@ -115,7 +156,9 @@ def test_kept_accuracy_agrees_with_the_metric(make_results: Build, tmp_path: Pat
     for method in results.methods:
         curve = kept_accuracy(results, method, one, 0.1)
         at = float(np.interp(0.2, curve.x, curve.y))
-        assert at == pytest.approx(summarise(results)[method, "fgsm", 0.1, "accuracy_kept_80"].mean, abs=1e-9)
+        assert at == pytest.approx(
+            summarise(results)[method, "fgsm", 0.1, "accuracy_kept_80"].mean, abs=1e-9
+        )
 
 
 def test_a_level_that_a_kind_lacks_has_no_kept_accuracy(hand_made: Build) -> None:
@@ -138,5 +181,7 @@ def test_a_hole_is_that_of_its_run(hand_made: Build, metric: str, others_keep: i
     found = stressed(of(hand_made, scores(*rows, metric=metric)))
     assert found.counts["fgsm", metric] == (others_keep, 2)
     means = summarise(found.results)
-    assert means["map", "fgsm", None, metric].mean == pytest.approx(0.3 if others_keep == 2 else 0.4)
+    assert means["map", "fgsm", None, metric].mean == pytest.approx(
+        0.3 if others_keep == 2 else 0.4
+    )
     assert (("dropout", "fgsm", None, metric) in means) == (others_keep == 1)

@@ -15,7 +15,9 @@ from bench_uq.report.stress_tables import stress_tables
 Build = Callable[..., Path]
 
 
-def scores(*rows: tuple[str, int, str, float, float | str], metric: str = "accuracy") -> list[dict[str, Any]]:
+def scores(
+    *rows: tuple[str, int, str, float, float | str], metric: str = "accuracy"
+) -> list[dict[str, Any]]:
     """Return scores by method, seed, condition, level and value."""
     keys = ("method", "seed", "condition", "level", "value")
     return [{**dict(zip(keys, row, strict=True)), "metric": metric} for row in rows]
@@ -28,7 +30,12 @@ def of(hand_made: Build, made: list[dict[str, Any]], **others: Any) -> Results:
 
 def test_mean_over_kinds_and_levels_then_over_seeds(hand_made: Build) -> None:
     """Seed 0 has 0.8, 0.6, 0.4, 0.2 and seed 1 a tenth more of each: 0.5 and 0.6 have mean 0.55 and deviation 0.071."""
-    places = [("corruption", 1.0), ("corruption", 2.0), ("corruption[kind=snow]", 1.0), ("corruption[kind=snow]", 2.0)]
+    places = [
+        ("corruption", 1.0),
+        ("corruption", 2.0),
+        ("corruption[kind=snow]", 1.0),
+        ("corruption[kind=snow]", 2.0),
+    ]
     made = scores(
         *(
             ("map", seed, *place, value + seed / 10)
@@ -46,7 +53,9 @@ def test_mean_over_kinds_and_levels_then_over_seeds(hand_made: Build) -> None:
 
 def test_level_zero_is_no_stress(hand_made: Build) -> None:
     """The mean is over the other levels, and what has level 0 alone has no table."""
-    made = scores(*(("map", 0, "fgsm", level, value) for level, value in ((0.0, 1.0), (0.1, 0.4), (0.3, 0.2))))
+    made = scores(
+        *(("map", 0, "fgsm", level, value) for level, value in ((0.0, 1.0), (0.1, 0.4), (0.3, 0.2)))
+    )
     (table,) = stress_tables(of(hand_made, made)).values()
     assert table.rows[0].cells[0].mean == "0.300"
     assert "mean over ε (pixels in [0, 1]) 0.1, 0.3" in caption(table)
@@ -63,7 +72,9 @@ def test_places_where_a_run_has_no_number_count_for_none(hand_made: Build) -> No
     ]
     (table,) = stress_tables(of(hand_made, scores(*rows, metric="auroc_errors_entropy"))).values()
     assert [row.cells[0].mean for row in table.rows] == ["0.600", "0.700"]
-    assert "AUROC of errors: of 2 of 3 levels, those at which every run has a value." in caption(table)
+    assert "AUROC of errors: of 2 of 3 levels, those at which every run has a value." in caption(
+        table
+    )
 
 
 def test_no_place_with_numbers_is_a_column_of_dashes(hand_made: Build) -> None:
@@ -76,7 +87,9 @@ def test_no_place_with_numbers_is_a_column_of_dashes(hand_made: Build) -> None:
 
 def test_a_run_without_a_place_has_no_mean(hand_made: Build) -> None:
     """A level that one seed was never scored at leaves this seed out, and the cell says of how many it is."""
-    rows = [("map", seed, "fgsm", level, 0.5 + seed / 10) for seed in (0, 1) for level in (0.1, 0.3)]
+    rows = [
+        ("map", seed, "fgsm", level, 0.5 + seed / 10) for seed in (0, 1) for level in (0.1, 0.3)
+    ]
     (table,) = stress_tables(of(hand_made, scores(*rows[:-1]))).values()
     (cell,) = table.rows[0].cells
     assert (cell.mean, cell.values) == ("0.500", 1)
@@ -93,12 +106,18 @@ def test_best_and_tied_are_found_as_in_other_tables(hand_made: Build) -> None:
         for level in (0.1, 0.3)
     ]
     (table,) = stress_tables(of(hand_made, scores(*rows))).values()
-    assert {row.method: row.cells[0].best for row in table.rows} == {"map": False, "dropout": True, "mnf": True}
+    assert {row.method: row.cells[0].best for row in table.rows} == {
+        "map": False,
+        "dropout": True,
+        "mnf": True,
+    }
 
 
 def test_ece_stands_beside_that_of_a_calibrated_model(hand_made: Build) -> None:
     """No ECE is shown without its companion, even where that was not scored."""
-    (table,) = stress_tables(of(hand_made, scores(("map", 0, "fgsm", 0.1, 0.2), metric="ece"))).values()
+    (table,) = stress_tables(
+        of(hand_made, scores(("map", 0, "fgsm", 0.1, 0.2), metric="ece"))
+    ).values()
     assert [column.metric for column in table.columns] == ["ece", "ece_if_calibrated"]
 
 
@@ -115,12 +134,21 @@ def test_examples_are_counted_where_all_places_have_as_many(hand_made: Build) ->
 
 def test_columns_answer_what_the_uncertainty_is_worth(make_results: Build, tmp_path: Path) -> None:
     """Accuracy, what refusing wins, how errors and stress are told, and calibration, for each attack and shift."""
-    results = read(make_results(tmp_path / "s", seeds=(0, 1), attacks=("fgsm", "rotate"))).on("digits")
+    results = read(make_results(tmp_path / "s", seeds=(0, 1), attacks=("fgsm", "rotate"))).on(
+        "digits"
+    )
     tables = stress_tables(results)
     assert list(tables) == ["fgsm", "rotate"]
     for table in tables.values():
         assert [column.metric for column in table.columns] == [
-            *("accuracy", "accuracy_kept_80", "auroc_errors_entropy", "auroc_entropy", "ece", "ece_if_calibrated")
+            *(
+                "accuracy",
+                "accuracy_kept_80",
+                "auroc_errors_entropy",
+                "auroc_entropy",
+                "ece",
+                "ece_if_calibrated",
+            )
         ]
     assert "mean over angle (degrees) 30, 60, 90, 120, 150, 180" in caption(tables["rotate"])
 

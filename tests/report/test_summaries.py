@@ -15,12 +15,19 @@ from bench_uq.report.summaries import mean_curve, reliability, summarise, underc
 CLEAN = ("clean", None)
 
 
-def points(curve: str, seed: int, values: dict[float, object], method: str = "map") -> list[dict[str, object]]:
-    return [{"method": method, "seed": seed, "curve": curve, "x": x, "y": y} for x, y in values.items()]
+def points(
+    curve: str, seed: int, values: dict[float, object], method: str = "map"
+) -> list[dict[str, object]]:
+    return [
+        {"method": method, "seed": seed, "curve": curve, "x": x, "y": y} for x, y in values.items()
+    ]
 
 
 def scored(values: list[object], metric: str = "nll") -> list[dict[str, object]]:
-    return [{"method": "map", "seed": seed, "metric": metric, "value": value} for seed, value in enumerate(values)]
+    return [
+        {"method": "map", "seed": seed, "metric": metric, "value": value}
+        for seed, value in enumerate(values)
+    ]
 
 
 def test_mean_and_sample_deviation(hand_made: Callable[..., Path]) -> None:
@@ -51,7 +58,10 @@ def test_infinite_value_stays(hand_made: Callable[..., Path]) -> None:
 
 def test_curve_is_the_mean_of_all_seeds(hand_made: Callable[..., Path]) -> None:
     """Where a seed has no value the curve has none either, so that no point rests on fewer seeds than it says."""
-    curves = [*points("entropy_ecdf", 0, {0: 0.2, 1: 0.6, 2: 1}), *points("entropy_ecdf", 1, {0: 0.4, 1: "", 2: 1})]
+    curves = [
+        *points("entropy_ecdf", 0, {0: 0.2, 1: 0.6, 2: 1}),
+        *points("entropy_ecdf", 1, {0: 0.4, 1: "", 2: 1}),
+    ]
     curve = mean_curve(read(hand_made(curves=curves)), "entropy_ecdf", "map", CLEAN)
     assert curve.x.tolist() == [0, 1, 2]
     np.testing.assert_allclose(curve.y, [0.3, math.nan, 1])
@@ -60,9 +70,14 @@ def test_curve_is_the_mean_of_all_seeds(hand_made: Callable[..., Path]) -> None:
 
 def test_training_ends_with_the_shortest_seed(hand_made: Callable[..., Path]) -> None:
     """The last epochs of the longer of two trainings are no mean over both."""
-    curves = [*points("training_loss", 0, {1: 3, 2: 2, 3: 1}), *points("training_loss", 1, {1: 5, 2: 4})]
+    curves = [
+        *points("training_loss", 0, {1: 3, 2: 2, 3: 1}),
+        *points("training_loss", 1, {1: 5, 2: 4}),
+    ]
     rows = [{**row, "condition": "train"} for row in curves]
-    assert mean_curve(read(hand_made(curves=rows)), "training_loss", "map", ("train", None)).y.tolist() == [4, 3]
+    assert mean_curve(
+        read(hand_made(curves=rows)), "training_loss", "map", ("train", None)
+    ).y.tolist() == [4, 3]
 
 
 def test_reliability_pools_the_examples(hand_made: Callable[..., Path]) -> None:

@@ -15,11 +15,21 @@ from bench_uq.report.frames import Results, read, select
 from bench_uq.report.latex import table_float
 from bench_uq.report.markdown import summary
 from bench_uq.report.summaries import Summary
-from bench_uq.report.tables import clean_table, cost_table, level_tables, overview, rank_table, unseen_tables
+from bench_uq.report.tables import (
+    clean_table,
+    cost_table,
+    level_tables,
+    overview,
+    rank_table,
+    unseen_tables,
+)
 
 
 def scored(method: str, metric: str, values: list[object]) -> list[dict[str, object]]:
-    return [{"method": method, "seed": seed, "metric": metric, "value": value} for seed, value in enumerate(values)]
+    return [
+        {"method": method, "seed": seed, "metric": metric, "value": value}
+        for seed, value in enumerate(values)
+    ]
 
 
 def test_cells_are_mean_and_deviation(hand_made: Callable[..., Path]) -> None:
@@ -116,7 +126,9 @@ def test_unseen_data_are_told_apart_by_three_scores(told: Results) -> None:
     """AUROC, AUPR and FPR95 by entropy, mutual information and confidence, the positive class named."""
     (table,) = unseen_tables(told.on("digits"))
     assert [column.metric for column in table.columns] == [
-        f"{kind}_{by}" for kind in ("auroc", "aupr", "fpr95") for by in ("entropy", "epistemic", "confidence")
+        f"{kind}_{by}"
+        for kind in ("auroc", "aupr", "fpr95")
+        for by in ("entropy", "epistemic", "confidence")
     ]
     assert [heading(column) for column in table.columns[6:]] == [
         ["FPR95 ↓", "entropy"],
@@ -129,18 +141,30 @@ def test_unseen_data_are_told_apart_by_three_scores(told: Results) -> None:
 
 def test_costs_by_hand(hand_made: Callable[..., Path]) -> None:
     """Seconds of 10, 12 and 17 have mean 13 and deviation 3.6; what is counted has none; memory is in MB."""
-    runs = [{"method": "map", "seed": seed, "train_seconds": 10 + x} for seed, x in enumerate((0, 2, 7))]
+    runs = [
+        {"method": "map", "seed": seed, "train_seconds": 10 + x} for seed, x in enumerate((0, 2, 7))
+    ]
     table = cost_table(read(hand_made(runs=runs)))
     cells = dict(zip([column.metric for column in table.columns], table.rows[0].cells, strict=True))
     assert cells["train_seconds"] == Cell("13.0", "3.6")
-    assert (cells["parameters"], cells["epochs"], cells["draws"]) == (Cell("61,706"), Cell("40"), Cell("50"))
+    assert (cells["parameters"], cells["epochs"], cells["draws"]) == (
+        Cell("61,706"),
+        Cell("40"),
+        Cell("50"),
+    )
     assert cells["peak_memory"] == Cell("512.0", "0.0")
     assert "Network: lenet; epochs: 40; draws: at most 50." in caption(table)
 
 
 def test_costs_that_nobody_knows_are_no_columns(hand_made: Callable[..., Path]) -> None:
     """What was trained elsewhere, or by a version that did not record it, has a dash."""
-    unknown = {"parameters": "", "epochs": "", "draws": "", "seconds_per_1000": "", "peak_memory": ""}
+    unknown = {
+        "parameters": "",
+        "epochs": "",
+        "draws": "",
+        "seconds_per_1000": "",
+        "peak_memory": "",
+    }
     runs = [{"method": "theirs", "seed": 0, "train_seconds": "", **unknown}]
     assert cost_table(read(hand_made(runs=runs))).rows[0].cells == (Cell(),)
 
@@ -152,7 +176,10 @@ def test_best_and_tied_are_marked(hand_made: Callable[..., Path]) -> None:
               for row in scored(name, "accuracy", values)]  # fmt: skip
     table = clean_table(read(hand_made(scores)))
     assert [row.cells[0].best for row in table.rows] == [True, True, False]
-    assert "Bold: the best, and all that cannot be told apart from it (paired by seed, Holm, 5 %)." in caption(table)
+    assert (
+        "Bold: the best, and all that cannot be told apart from it (paired by seed, Holm, 5 %)."
+        in caption(table)
+    )
     assert r"\textbf{0.915} &" in table_float(table, "x")
     assert "| map | 4 | **0.915 ± 0.013** |" in summary(read(hand_made(scores, folder="again")), [])
 
@@ -170,7 +197,9 @@ def test_nothing_is_claimed_of_what_had_not_converged(hand_made: Callable[..., P
 def test_ranks_across_datasets(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Mean ranks are between 1 and the number of methods and average to the middle; one dataset has none."""
     methods = ("map", "ensemble", "mnf")
-    folder = make_results(tmp_path / "s", methods, range(3), datasets=("a", "b", "c"), unseen=(), attacks=())
+    folder = make_results(
+        tmp_path / "s", methods, range(3), datasets=("a", "b", "c"), unseen=(), attacks=()
+    )
     results = read(folder)
     table = rank_table(results)
     assert table is not None
@@ -179,7 +208,9 @@ def test_ranks_across_datasets(make_results: Callable[..., Path], tmp_path: Path
         means = [float(row.cells[place].mean) for row in table.rows]
         assert sum(means) == pytest.approx(6, abs=0.02)
         assert all(1 <= mean <= 3 for mean in means)
-    assert caption(table).startswith("Mean ranks across datasets on clean data, 1 for the best; ranked by means over ")
+    assert caption(table).startswith(
+        "Mean ranks across datasets on clean data, 1 for the best; ranked by means over "
+    )
     assert "Accuracy: 3 datasets, critical difference 1.91" in caption(table)
     assert rank_table(results.on("a")) is None
 
@@ -241,10 +272,15 @@ def test_metrics_that_are_asked_for_are_shown(told: Results) -> None:
     assert [column.metric for column in digits.columns] == ["aleatoric", "epistemic"]
     assert [column.metric for column in boston.columns] == ["epistemic", "aleatoric"]
     assert {cell for row in boston.rows for cell in row.cells} == {Cell()}
-    assert [table.columns[0].metric for table in level_tables(chosen.on("digits"))] == ["epistemic", "aleatoric"] * 3
+    assert [table.columns[0].metric for table in level_tables(chosen.on("digits"))] == [
+        "epistemic",
+        "aleatoric",
+    ] * 3
 
 
-def test_ranks_of_unconverged_methods_are_never_bold(make_results: Callable[..., Path], tmp_path: Path) -> None:
+def test_ranks_of_unconverged_methods_are_never_bold(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
     """They are ranked, since ranks of the others depend on them, but no order is claimed."""
     loose = {("mnf", 1): {"converged": False}}
     folder = make_results(tmp_path / "s", ("map", "mnf"), range(3), datasets=("a", "b"), runs=loose)
@@ -257,19 +293,31 @@ def test_ranks_of_unconverged_methods_are_never_bold(make_results: Callable[...,
 
 def test_ranks_tell_holes(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """A mean rank over fewer runs than finished says how many there are."""
-    folder = make_results(tmp_path / "s", ("map", "mnf"), range(3), datasets=("a", "b"), unseen=(), attacks=())
+    folder = make_results(
+        tmp_path / "s", ("map", "mnf"), range(3), datasets=("a", "b"), unseen=(), attacks=()
+    )
     results = read(folder)
-    gone = (results.scores["metric"] == "nll") & (results.scores["method"] == "map") & (results.scores["seed"] == 1)
+    gone = (
+        (results.scores["metric"] == "nll")
+        & (results.scores["method"] == "map")
+        & (results.scores["seed"] == 1)
+    )
     table = rank_table(replace(results, scores=results.scores[~gone]))
     assert table is not None
-    cells = {column.metric: cell for column, cell in zip(table.columns, table.rows[0].cells, strict=True)}
+    cells = {
+        column.metric: cell for column, cell in zip(table.columns, table.rows[0].cells, strict=True)
+    }
     assert (cells["nll"].values, cells["accuracy"].values) == (4, None)
     assert "(n=k): k of the finished seeds have this value." in caption(table)
 
 
-def test_methods_trained_elsewhere_are_in_no_table_of_what_they_were_not_shown(hand_made: Callable[..., Path]) -> None:
+def test_methods_trained_elsewhere_are_in_no_table_of_what_they_were_not_shown(
+    hand_made: Callable[..., Path],
+) -> None:
     """One that was never attacked has no row of dashes there; one of ours that failed has."""
-    attacked = [{**row, "condition": "fgsm", "level": 0.1} for row in scored("map", "accuracy", [0.5])]
+    attacked = [
+        {**row, "condition": "fgsm", "level": 0.1} for row in scored("map", "accuracy", [0.5])
+    ]
     clean = [row for name in ("map", "theirs") for row in scored(name, "accuracy", [0.9])]
     runs = [
         {"method": "theirs", "seed": 0, "converged": ""},
@@ -288,10 +336,14 @@ def test_examples_are_counted_in_captions(hand_made: Callable[..., Path]) -> Non
     ]
     results = read(hand_made([*clean, *attacked]))
     assert caption(clean_table(results)).startswith("digits: clean data (10,000 examples); ")
-    assert caption(level_tables(results)[0]).startswith("digits: accuracy ↑ under fgsm (1,000 examples), by ε ")
+    assert caption(level_tables(results)[0]).startswith(
+        "digits: accuracy ↑ under fgsm (1,000 examples), by ε "
+    )
 
 
-def test_a_method_without_draws_has_no_mutual_information(hand_made: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_method_without_draws_has_no_mutual_information(
+    hand_made: Callable[..., Path], tmp_path: Path
+) -> None:
     """Nothing is detected by a score that is 0 everywhere: a dash, not a bad score, and no comparison."""
     scores = []
     for method, mutual in (("map", 0.0), ("mnf", 0.2), ("sgld", 0.3)):
@@ -315,7 +367,11 @@ def test_a_bold_mean_behind_another_is_explained(hand_made: Callable[..., Path])
     """One that varies too much to be told from the best stands in bold behind one that does not."""
     steady = {"map": [0.90, 0.901, 0.902, 0.903], "mnf": [0.88, 0.8812, 0.8818, 0.8831]}
     wild = [0.60, 0.95, 0.93, 0.92]
-    scores = [row for name, own in {**steady, "sgld": wild}.items() for row in scored(name, "accuracy", own)]
+    scores = [
+        row
+        for name, own in {**steady, "sgld": wild}.items()
+        for row in scored(name, "accuracy", own)
+    ]
     table = clean_table(read(hand_made(scores)))
     assert [row.cells[0].best for row in table.rows] == [True, False, True]
     assert "A mean in bold may be behind one that is not" in caption(table)
@@ -324,14 +380,23 @@ def test_a_bold_mean_behind_another_is_explained(hand_made: Callable[..., Path])
 
 def test_epochs_of_each_method_are_told(hand_made: Callable[..., Path]) -> None:
     """Where methods trained for different epochs the caption says which for how many."""
-    runs = [{"method": name, "seed": 0, "epochs": 60 if name == "map" else 40} for name in ("map", "mnf", "sgld")]
+    runs = [
+        {"method": name, "seed": 0, "epochs": 60 if name == "map" else 40}
+        for name in ("map", "mnf", "sgld")
+    ]
     assert "epochs: 60 (map), 40 (others);" in caption(clean_table(read(hand_made(runs=runs))))
 
 
 def test_too_few_datasets_claim_nothing(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Two datasets cannot tell five methods apart: no mean rank is bold, and the caption says why."""
     methods = ("map", "dropout", "ensemble", "mean-field", "mnf")
-    table = rank_table(read(make_results(tmp_path / "s", methods, (0, 1), datasets=("a", "b"), unseen=(), attacks=())))
+    table = rank_table(
+        read(
+            make_results(
+                tmp_path / "s", methods, (0, 1), datasets=("a", "b"), unseen=(), attacks=()
+            )
+        )
+    )
     assert table is not None
     assert not any(cell.best for row in table.rows for cell in row.cells)
     assert "too few datasets to tell these methods apart" in caption(table)

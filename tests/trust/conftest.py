@@ -49,11 +49,15 @@ def other_code(tmp_path: Path) -> Path:
 def start(own_code: Path) -> Start:
     """Return what starts bench-uq in a folder, as the head of a session of its own."""
 
-    def start(folder: Path, *arguments: str, code: Path | str = own_code, **options: Any) -> subprocess.Popen[str]:
+    def start(
+        folder: Path, *arguments: str, code: Path | str = own_code, **options: Any
+    ) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "bench_uq", *arguments]
         environment = {**os.environ, "PYTHONPATH": str(code)}
         piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.Popen(command, cwd=folder, env=environment, text=True, start_new_session=True, **piped)
+        return subprocess.Popen(
+            command, cwd=folder, env=environment, text=True, start_new_session=True, **piped
+        )
 
     return start
 
@@ -116,7 +120,11 @@ def holder() -> Callable[[Path], int | None]:
         number = lock.stat().st_ino
         for line in Path("/proc/locks").read_text().splitlines():
             fields = line.split()
-            if "FLOCK" in fields and "->" not in fields and fields[-3].rsplit(":", 1)[1] == str(number):
+            if (
+                "FLOCK" in fields
+                and "->" not in fields
+                and fields[-3].rsplit(":", 1)[1] == str(number)
+            ):
                 return int(fields[-4])
         return None
 

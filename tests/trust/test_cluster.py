@@ -20,12 +20,31 @@ import pytest
 import yaml
 
 REPO = Path(__file__).resolve().parents[2]
-SIZE = ("--device", "cpu", "--set", "epochs=1", "--set", "train_images=300", "--set", "test_images=128")
+SIZE = (
+    "--device",
+    "cpu",
+    "--set",
+    "epochs=1",
+    "--set",
+    "train_images=300",
+    "--set",
+    "test_images=128",
+)
 ONE = ("run", "--methods", "map", "--seeds", "0", *SIZE)
 SMALL = ("run", "--methods", "map,dropout", "--seeds", "0,1", *SIZE)
 
 #: Runs that take some seconds, so that something can happen to them, and go on from a checkpoint.
-LONG = ("run", "--methods", "mean-field,map", "--seeds", "0,1", "--device", "cpu", "--set", "epochs=25")
+LONG = (
+    "run",
+    "--methods",
+    "mean-field,map",
+    "--seeds",
+    "0,1",
+    "--device",
+    "cpu",
+    "--set",
+    "epochs=25",
+)
 LONG = (*LONG, "--set", "test_images=128", "--checkpoint-every", "0")
 
 TRANSFER = """extends = "quick"
@@ -63,18 +82,24 @@ def command(*arguments: str | Path) -> list[str]:
 
 def bench(folder: Path, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder; it must end with the code and without a traceback."""
-    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
 
 @contextmanager
-def processes(folder: Path, *commands: Sequence[str | Path], **options: object) -> Iterator[list[psutil.Process]]:
+def processes(
+    folder: Path, *commands: Sequence[str | Path], **options: object
+) -> Iterator[list[psutil.Process]]:
     """Yield processes that are killed with all that they started."""
     log = (folder / "processes.log").open("a")
     started = [
-        subprocess.Popen([*map(str, one)], cwd=folder, stdout=log, stderr=log, start_new_session=True, **options)  # type: ignore[call-overload]
+        subprocess.Popen(
+            [*map(str, one)], cwd=folder, stdout=log, stderr=log, start_new_session=True, **options
+        )  # type: ignore[call-overload]
         for one in commands
     ]
     try:
@@ -98,7 +123,16 @@ def kill(pid: int) -> None:
 def scheduler(folder: Path, *options: str | Path) -> list[str | Path]:
     """Return the command of a scheduler that writes down where it is."""
     listening = () if "--host" in options else ("--host", "127.0.0.1")
-    return [*dask("scheduler"), "--port", "0", "--no-dashboard", "--scheduler-file", "s.json", *listening, *options]
+    return [
+        *dask("scheduler"),
+        "--port",
+        "0",
+        "--no-dashboard",
+        "--scheduler-file",
+        "s.json",
+        *listening,
+        *options,
+    ]
 
 
 def worker(*options: str | Path) -> list[str | Path]:
@@ -135,7 +169,10 @@ def children(folder: Path) -> list[psutil.Process]:
     """Return all processes that are at work on a run for a worker that was started in a folder."""
     found = []
     for one in psutil.process_iter(["cmdline", "cwd"]):
-        if "bench_uq.cluster.child" in (one.info["cmdline"] or []) and Path(one.info["cwd"] or "") == folder.resolve():
+        if (
+            "bench_uq.cluster.child" in (one.info["cmdline"] or [])
+            and Path(one.info["cwd"] or "") == folder.resolve()
+        ):
             found.append(one)
     return found
 
@@ -154,7 +191,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     bench(folder, *SMALL, "--results", "small")
     bench(folder, *LONG, "--results", "long")
     bench(folder, "run", "--suite", "transfer.toml", *SIZE, "--results", "transfer")
-    return {"small": folder / "small/quick", "long": folder / "long/quick", "transfer": folder / "transfer/transfer"}
+    return {
+        "small": folder / "small/quick",
+        "long": folder / "long/quick",
+        "transfer": folder / "transfer/transfer",
+    }
 
 
 def test_a_local_cluster_makes_the_same_numbers(tmp_path: Path, alone: dict[str, Path]) -> None:
@@ -184,8 +225,12 @@ def test_runs_that_attack_each_other(tmp_path: Path) -> None:
 
 def test_a_worker_and_its_nanny_are_killed(tmp_path: Path, alone: dict[str, Path]) -> None:
     """A run whose worker and nanny die is done by another worker, from its checkpoint; every run is there once."""
-    with processes(tmp_path, scheduler(tmp_path), worker("--name", "one"), worker("--name", "two")) as (_, one, two):
-        suite = subprocess.Popen(command(*LONG, "--cluster", "s.json"), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    with processes(
+        tmp_path, scheduler(tmp_path), worker("--name", "one"), worker("--name", "two")
+    ) as (_, one, two):
+        suite = subprocess.Popen(
+            command(*LONG, "--cluster", "s.json"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        )
         until(lambda: len(working(tmp_path / "results")) > 1, "two runs with checkpoints")
         kill(one.pid)
         assert two.is_running()
@@ -198,13 +243,27 @@ def test_a_worker_and_its_nanny_are_killed(tmp_path: Path, alone: dict[str, Path
 def test_a_run_that_kills_its_workers(tmp_path: Path, alone: dict[str, Path]) -> None:
     """It has failed after its retries, and all others are as they would be without it."""
     (tmp_path / "poison.py").write_text(POISON)
-    arguments = ("run", "--methods", "map,poison,dropout", "--seeds", "0,1", *SIZE, "--plugin", "poison.py")
+    arguments = (
+        "run",
+        "--methods",
+        "map,poison,dropout",
+        "--seeds",
+        "0,1",
+        *SIZE,
+        "--plugin",
+        "poison.py",
+    )
     done = bench(tmp_path, *arguments, "--cluster", "local:2", code=1)
     assert done.stderr == ""
     for record in records(tmp_path / "results"):
         expected = ("failed", "every worker that was at it died: it was given up")
-        assert (record["status"], record["reason"]) == (expected if record["method"] == "poison" else ("ok", None))
-    ours, theirs = ((folder / "scores.csv").read_text() for folder in (tmp_path / "results/quick", alone["small"]))
+        assert (record["status"], record["reason"]) == (
+            expected if record["method"] == "poison" else ("ok", None)
+        )
+    ours, theirs = (
+        (folder / "scores.csv").read_text()
+        for folder in (tmp_path / "results/quick", alone["small"])
+    )
     assert ours == theirs
     assert "poison,digits,0,failed" in (tmp_path / "results/quick/runs.csv").read_text()
 
@@ -212,7 +271,9 @@ def test_a_run_that_kills_its_workers(tmp_path: Path, alone: dict[str, Path]) ->
 def test_the_scheduler_is_lost(tmp_path: Path, alone: dict[str, Path]) -> None:
     """One clear line, no process left, and the same suite goes on without a cluster."""
     with processes(tmp_path, scheduler(tmp_path), worker("--death-timeout", "5")) as (lost, _):
-        suite = subprocess.Popen(command(*LONG, "--cluster", "s.json"), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        suite = subprocess.Popen(
+            command(*LONG, "--cluster", "s.json"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        )
         until(lambda: len(working(tmp_path / "results")) > 0, "a checkpoint")
         assert children(tmp_path)
         lost.kill()
@@ -230,7 +291,9 @@ def test_an_interrupted_client(cluster: str, tmp_path: Path, alone: dict[str, Pa
     """Ctrl-C ends with 130, the runs at work are interrupted and no process is left; the same command goes on."""
     others = () if cluster == "local:2" else (scheduler(tmp_path), worker(), worker())
     with processes(tmp_path, *others):
-        suite = subprocess.Popen(command(*LONG, "--cluster", cluster), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        suite = subprocess.Popen(
+            command(*LONG, "--cluster", cluster), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        )
         until(lambda: len(working(tmp_path / "results")) > 0, "a checkpoint")
         assert children(tmp_path)
         suite.send_signal(signal.SIGINT)
@@ -245,25 +308,50 @@ def test_an_interrupted_client(cluster: str, tmp_path: Path, alone: dict[str, Pa
 
 def test_workers_that_do_not_see_the_results(tmp_path: Path, alone: dict[str, Path]) -> None:
     """Without a shared folder results travel back, and what is stored travels there: nothing is trained twice."""
-    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', tmp_path / "results"]
+    hidden = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        'mount -t tmpfs none "$0" && exec "$@"',
+        tmp_path / "results",
+    ]
     (tmp_path / "results").mkdir()
     if subprocess.run([*map(str, hidden), "true"], capture_output=True).returncode:
         pytest.skip("needs to be root: hides a folder from workers by a mount of their own")
     (tmp_path / "transfer.toml").write_text(TRANSFER)
     arguments = ("run", "--suite", "transfer.toml", *SIZE, "--cluster", "s.json")
     with processes(tmp_path, scheduler(tmp_path), [*hidden, *worker()], [*hidden, *worker()]):
-        bench(tmp_path, *arguments, "--methods", "dropout")  # the network that it attacks comes back too
-        assert [record["status"] for record in records(tmp_path / "results")] == ["ok", "interrupted"]
+        bench(
+            tmp_path, *arguments, "--methods", "dropout"
+        )  # the network that it attacks comes back too
+        assert [record["status"] for record in records(tmp_path / "results")] == [
+            "ok",
+            "interrupted",
+        ]
         before = (next(tmp_path.glob("results/transfer/runs/map-*")) / "training.csv").read_bytes()
         bench(tmp_path, *arguments)
     same(tmp_path / "results/transfer", alone["transfer"])
-    assert (next(tmp_path.glob("results/transfer/runs/map-*")) / "training.csv").read_bytes() == before
+    assert (
+        next(tmp_path.glob("results/transfer/runs/map-*")) / "training.csv"
+    ).read_bytes() == before
 
 
 def test_a_run_that_takes_too_long(tmp_path: Path) -> None:
     """Its process on the worker is stopped, it has failed, and the worker goes on with others."""
     (tmp_path / "sleepy.py").write_text(SLEEPY)
-    arguments = ("run", "--methods", "sleepy,map", "--seeds", "0", *SIZE, "--plugin", "sleepy.py", "--timeout", "12")
+    arguments = (
+        "run",
+        "--methods",
+        "sleepy,map",
+        "--seeds",
+        "0",
+        *SIZE,
+        "--plugin",
+        "sleepy.py",
+        "--timeout",
+        "12",
+    )
     done = bench(tmp_path, *arguments, "--cluster", "local:1", code=1)
     assert "sleepy-digits-s0" in done.stdout
     assert "failed: took longer than the 12 s of --timeout" in done.stdout
@@ -294,13 +382,32 @@ def test_other_data_on_a_worker(tmp_path: Path) -> None:
         rows = "".join(f"{x},{(x * 7 + shift) % 11}\n" for x in range(120))
         (tmp_path / folder / "table.csv").write_text("x,y\n" + rows)
     (tmp_path / "table.py").write_text(TABLE)
-    arguments = ("run", "--methods", "map", "--datasets", "table", "--seeds", "0", "--plugin", "table.py", *SIZE[:6])
+    arguments = (
+        "run",
+        "--methods",
+        "map",
+        "--datasets",
+        "table",
+        "--seeds",
+        "0",
+        "--plugin",
+        "table.py",
+        *SIZE[:6],
+    )
     suite = tmp_path / "table.toml"
     suite.write_text('methods = ["map"]\ndatasets = ["table"]\nseeds = [0]\n')
     theirs = {**os.environ, "BENCH_UQ_DATA": str(tmp_path / "theirs")}
     with processes(tmp_path, scheduler(tmp_path)), processes(tmp_path, worker(), env=theirs):
         until((tmp_path / "s.json").is_file, "a scheduler")
-        arguments = (*arguments, "--suite", "table.toml", "--data-dir", "ours", "--cluster", "s.json")
+        arguments = (
+            *arguments,
+            "--suite",
+            "table.toml",
+            "--data-dir",
+            "ours",
+            "--cluster",
+            "s.json",
+        )
         done = bench(tmp_path, *arguments, code=1)
     assert "is not what the run is planned for" in done.stdout
 
@@ -337,14 +444,28 @@ class Table(Dataset):
         (("--cluster", "tcp://127.0.0.1:1"), "no scheduler at tcp://127.0.0.1:1"),
         (("--cluster", "tcp://192.0.2.1:8786"), "can be reached from other machines without TLS"),
         (("--cluster", "tls://192.0.2.1:8786"), "needs all of --tls-ca, --tls-cert and --tls-key"),
-        (("--cluster", "tls://127.0.0.1:1", "--tls-ca", "a", "--tls-cert", "b", "--tls-key", "c"), "no file 'a'"),
+        (
+            (
+                "--cluster",
+                "tls://127.0.0.1:1",
+                "--tls-ca",
+                "a",
+                "--tls-cert",
+                "b",
+                "--tls-key",
+                "c",
+            ),
+            "no file 'a'",
+        ),
         (("--cluster", "tcp://127.0.0.1:1", "--tls-ca", "a"), "are for a scheduler at tls://"),
         (("--cluster", "local", "--tls-ca", "a"), "never leaves this machine"),
         (("--insecure",), "are for --cluster"),
         (("--cluster", "local", "--device", "cuda"), "CUDA"),
     ],
 )
-def test_mistakes(arguments: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes(
+    arguments: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A place that is none, or not safe, is refused in one line, and nothing is written."""
     from click.testing import CliRunner
 
@@ -401,7 +522,14 @@ def test_tls(tmp_path: Path) -> None:
     with processes(tmp_path, scheduler(tmp_path, *options), worker(*options)):
         until((tmp_path / "s.json").is_file, "a scheduler")
         arguments = (*ONE, "--cluster", "s.json")
-        with_tls = ("--tls-ca", "ours/ca.pem", "--tls-cert", "ours/me.pem", "--tls-key", "ours/me.key")
+        with_tls = (
+            "--tls-ca",
+            "ours/ca.pem",
+            "--tls-cert",
+            "ours/me.pem",
+            "--tls-key",
+            "ours/me.key",
+        )
         bench(tmp_path, *arguments, *with_tls)
         others = tuple(part.replace("ours", "theirs") for part in with_tls)
         assert "no scheduler at tls://" in bench(tmp_path, *arguments, *others, code=2).stderr
@@ -415,17 +543,23 @@ def test_the_manifest_for_kubernetes(tmp_path: Path) -> None:
     certificates(tmp_path / "tls")
     page = (REPO / "docs" / "cluster.md").read_text()
     (manifest,) = re.findall(r"```yaml\n(apiVersion.*?)```", page, re.DOTALL)
-    (client,) = re.findall(r"^bench-uq run .*(--cluster tls://scheduler:8786 .*)$", page, re.MULTILINE)
+    (client,) = re.findall(
+        r"^bench-uq run .*(--cluster tls://scheduler:8786 .*)$", page, re.MULTILINE
+    )
     with socket.socket() as free:
         free.bind(("", 0))
         port = str(free.getsockname()[1])
 
     def here(word: str) -> str:
         """Return an argument with the places of this machine."""
-        return word.replace("scheduler:8786", f"{address_of_this_machine()}:{port}").replace("8786", port)
+        return word.replace("scheduler:8786", f"{address_of_this_machine()}:{port}").replace(
+            "8786", port
+        )
 
     parts = {
-        one["metadata"]["name"]: one["spec"] for one in yaml.safe_load_all(manifest) if one["kind"] == "Deployment"
+        one["metadata"]["name"]: one["spec"]
+        for one in yaml.safe_load_all(manifest)
+        if one["kind"] == "Deployment"
     }
     assert parts.keys() == {"scheduler", "workers"}
     started, data = list[list[str]](), {}
@@ -443,7 +577,10 @@ def test_the_manifest_for_kubernetes(tmp_path: Path) -> None:
         data |= {one["name"]: one["value"] for one in container.get("env", [])}
     assert data == {"BENCH_UQ_DATA": "/data"}
     with processes(tmp_path, *started, env={**os.environ, "BENCH_UQ_DATA": str(tmp_path / "data")}):
-        words = [word if "pem" not in word and ".key" not in word else f"tls/{word}" for word in client.split()]
+        words = [
+            word if "pem" not in word and ".key" not in word else f"tls/{word}"
+            for word in client.split()
+        ]
         bench(tmp_path, *ONE, *map(here, words))
     assert [record["status"] for record in records(tmp_path / "results")] == ["ok"]
 

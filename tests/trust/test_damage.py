@@ -27,7 +27,14 @@ validation = 0.05
 """
 RUN = ("run", "--suite", "points.toml", "--device", "cpu")
 SCORE = ("score", "--suite", "points.toml")
-DERIVED = ("scores.csv", "curves.csv", "runs.csv", "environment.json", "examples.npz", "checksums.json")
+DERIVED = (
+    "scores.csv",
+    "curves.csv",
+    "runs.csv",
+    "environment.json",
+    "examples.npz",
+    "checksums.json",
+)
 #: What of these a command does not read; a file that is not there hides nothing.
 UNREAD = {"report": (), "check": ("curves.csv", "examples.npz")}
 
@@ -52,7 +59,9 @@ CONTENTS: dict[str, Callable[[bytes], bytes]] = {
     "a list": lambda content: b"[1, 2, 3]\n",
     "nested too deep": lambda content: b"[" * 100_000,
     "not a number": lambda content: b'{"files": {}, "runs": {}, "train_seconds": NaN}',
-    "fields of other types": lambda content: b'{"files": {"x": 3}, "runs": {"map|cubic|0": 7}, "seed": "0"}',
+    "fields of other types": lambda content: (
+        b'{"files": {"x": 3}, "runs": {"map|cubic|0": 7}, "seed": "0"}'
+    ),
     "no UTF-8": lambda content: b'{"run": "\xff\xfe"}\n\xff',
 }
 KINDS = [*CONTENTS, "a folder", "a pipe"]
@@ -122,7 +131,9 @@ def test_the_kinds_fill_the_runs() -> None:
         ("clean-*.npz", True),
         ("clean-*.npz", False),
     ],
-    ids=lambda value: value if isinstance(value, str) else "scored before" if value else "scored anew",
+    ids=lambda value: (
+        value if isinstance(value, str) else "scored before" if value else "scored anew"
+    ),
 )
 def test_files_of_a_run(name: str, kept: bool, bench: Bench, folder: Path, whole: Path) -> None:
     """Damage is told where it is scored, no score becomes another; the next run sets it aside and makes all again."""
@@ -134,7 +145,9 @@ def test_files_of_a_run(name: str, kept: bool, bench: Bench, folder: Path, whole
     scored = bench(folder, *SCORE)
     assert scored.returncode == 0, scored.stderr
     for table in ("scores.csv", "curves.csv"):
-        assert set(rows(folder / "results/points" / table)) <= set(rows(whole / "results/points" / table))
+        assert set(rows(folder / "results/points" / table)) <= set(
+            rows(whole / "results/points" / table)
+        )
     if name == "run.json" or not kept:  # else nothing asks for it
         assert len(scored.stderr.splitlines()) == len(runs), scored.stderr
         assert all(line.startswith("damaged: ") for line in scored.stderr.splitlines())
@@ -150,7 +163,9 @@ def test_files_of_a_run(name: str, kept: bool, bench: Bench, folder: Path, whole
 
 def test_what_was_computed_of_a_run(bench: Bench, folder: Path, whole: Path) -> None:
     """Kept scores that were damaged are computed again."""
-    for run, kind in zip(sorted((folder / "results/points/runs").glob("map-*")), KINDS, strict=True):
+    for run, kind in zip(
+        sorted((folder / "results/points/runs").glob("map-*")), KINDS, strict=True
+    ):
         damage(run / "scored.json", kind)
     (folder / "results/points/scores.csv").unlink()
     scored = bench(folder, *SCORE)
@@ -168,7 +183,9 @@ def test_checkpoints(bench: Bench, killing_code: str, tmp_path: Path, whole: Pat
         damage(run / "checkpoint.safetensors", kind)
     done = bench(folder, *RUN)
     assert done.returncode == 0, done.stdout + done.stderr
-    told = [line for line in done.stderr.splitlines() if "checkpoint.safetensors set aside as" in line]
+    told = [
+        line for line in done.stderr.splitlines() if "checkpoint.safetensors set aside as" in line
+    ]
     assert (len(told), len(done.stderr.splitlines())) == (len(runs), len(runs)), done.stderr
     assert same_scores(folder, whole)
 
@@ -251,6 +268,8 @@ def test_a_record_of_another_run(folder: Path, whole: Path) -> None:
     shutil.copy(second / "run.json", first / "run.json")
     scored = invoked(*SCORE)
     assert "set aside" in scored.stderr
-    (row,) = [line for line in rows(folder / "results/points/runs.csv") if line.startswith(first.name)]
+    (row,) = [
+        line for line in rows(folder / "results/points/runs.csv") if line.startswith(first.name)
+    ]
     assert row.split(",")[4] == "missing"
     assert json.loads((second / "run.json").read_text())["run"] == second.name

@@ -79,8 +79,16 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int]] = {
     "scored.json": (lambda folder: removed(folder, "tiny/runs/*/scored.json"), SCORE, 4_000),
     "curves.csv": (lambda folder: old(folder, "results/tiny/curves.csv"), SCORE, 30_000),
     "scores.csv": (lambda folder: old(folder, "results/tiny/scores.csv"), SCORE, 2_000),
-    "index.html": (lambda folder: old(folder, "reports/tiny/index.html"), (*REPORT, "html"), 20_000),
-    "summary.md": (lambda folder: old(folder, "reports/tiny/summary.md"), (*REPORT, "markdown"), 100),
+    "index.html": (
+        lambda folder: old(folder, "reports/tiny/index.html"),
+        (*REPORT, "html"),
+        20_000,
+    ),
+    "summary.md": (
+        lambda folder: old(folder, "reports/tiny/summary.md"),
+        (*REPORT, "markdown"),
+        100,
+    ),
     ".tex": (lambda folder: None, (*REPORT, "latex"), 2_000),
     ".pdf": (lambda folder: None, (*REPORT, "pdf"), 4_000),
 }
@@ -108,13 +116,19 @@ def test_a_file_that_may_not_grow(name: str, bench: Bench, folder: Path, whole: 
 
 def contents(folder: Path, name: str) -> dict[Path, bytes]:
     """Return the files with a part of their name, by path."""
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and name in path.name}
+    return {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and name in path.name
+    }
 
 
 def assert_scored(folder: Path, whole: Path) -> None:
     """Check that the suite has the scores that it has where there was room."""
     for name in ("scores.csv", "curves.csv", "examples.npz"):
-        assert (folder / "results/tiny" / name).read_bytes() == (whole / "results/tiny" / name).read_bytes(), name
+        assert (folder / "results/tiny" / name).read_bytes() == (
+            whole / "results/tiny" / name
+        ).read_bytes(), name
 
 
 def test_no_room_for_a_checkpoint(bench: Bench, folder: Path, whole: Path) -> None:

@@ -36,7 +36,18 @@ MEMORY = 1_500_000_000
 PATIENCE = 240
 CHUNK = 1 << 24  # zeros, of which a bomb holds many
 PLUGIN = Path(__file__).parents[1] / "plugins" / "fetched.py"
-SMALL = ("--methods", "map", "--seeds", "0", "--set", "epochs=1", "--set", "train_images=200", "--device", "cpu")
+SMALL = (
+    "--methods",
+    "map",
+    "--seeds",
+    "0",
+    "--set",
+    "epochs=1",
+    "--set",
+    "train_images=200",
+    "--device",
+    "cpu",
+)
 SMALL += ("--set", "draws=2")
 
 
@@ -90,7 +101,9 @@ def told(*arguments: str, code: int = 2) -> str:
 def objects(trap: bytes) -> bytes:
     """Return an npy file of an array of objects whose pickle is a trap."""
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"descr": "|O", "fortran_order": False, "shape": (2,)})
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "|O", "fortran_order": False, "shape": (2,)}
+    )
     return stream.getvalue() + trap
 
 
@@ -130,7 +143,11 @@ def npy(array: np.ndarray) -> bytes:
 @pytest.mark.parametrize("dressed", ["bare", "compressed"])
 def test_pickles_as_data(dataset: str, file: str, dressed: str, here: Path, trap: bytes) -> None:
     """A pickle under the name of any data file is refused, plain or compressed."""
-    others = {"train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"} if "MNIST" in file else ()
+    others = (
+        {"train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}
+        if "MNIST" in file
+        else ()
+    )
     content = gzip.compress(trap) if dressed == "compressed" else trap
     for name in (Path(file).name, *others):
         path = here / "data" / Path(file).with_name(name)
@@ -143,7 +160,9 @@ def test_pickles_as_data(dataset: str, file: str, dressed: str, here: Path, trap
 @pytest.mark.parametrize("reader", ["dataset", "score-predictions"])
 def test_pickles_inside_an_npz(kind: str, reader: str, here: Path, trap: bytes) -> None:
     """An array of objects is refused as such, and so is a member that is a pickle itself."""
-    bad = {"objects": objects(trap), "header": b"\x93NUMPY\x01\x00" + trap, "pickle inside": trap}[kind]
+    bad = {"objects": objects(trap), "header": b"\x93NUMPY\x01\x00" + trap, "pickle inside": trap}[
+        kind
+    ]
     labels = npy(np.arange(4) % 2)
     if reader == "dataset":
         names = {"x_train": bad, "y_train": labels, "x_test": bad, "y_test": labels}
@@ -160,7 +179,9 @@ def test_pickles_inside_an_npz(kind: str, reader: str, here: Path, trap: bytes) 
 def test_pickles_as_predictions(suffix: str, here: Path, trap: bytes) -> None:
     """A pickle under the name of predictions is refused."""
     (here / f"mine.{suffix}").write_bytes(trap)
-    assert f"mine.{suffix}" in told("score-predictions", f"mine.{suffix}", "--name", "mine", "--dataset", "toy")
+    assert f"mine.{suffix}" in told(
+        "score-predictions", f"mine.{suffix}", "--name", "mine", "--dataset", "toy"
+    )
 
 
 @pytest.mark.parametrize("name", ["images", "labels"])
@@ -249,7 +270,9 @@ def test_pickles_as_networks(name: str, suite: Path, here: Path, trap: bytes) ->
         timeout=PATIENCE,
     )
     assert "Traceback" not in result.stderr
-    lines = [line for line in (result.stdout + result.stderr).splitlines() if "scores: " not in line]
+    lines = [
+        line for line in (result.stdout + result.stderr).splitlines() if "scores: " not in line
+    ]
     assert len(lines) <= 2
     assert name in "".join(lines) or "afetensor" in "".join(lines), lines
 
@@ -341,11 +364,15 @@ def test_archives_from_a_server(here: Path, canary: Path) -> None:
     (here / "web").mkdir()
     (here / "web" / "all.tar.gz").write_bytes(tarred(*REACHING["through a link"](here)))
     handler = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *given: handler(*given, directory=str(here / "web")))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), lambda *given: handler(*given, directory=str(here / "web"))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/all.tar.gz"
     dataset = f"fetched[addresses={address},path=all.tar.gz,unpack=true]"
-    result = CliRunner(env={"no_proxy": "*"}).invoke(main, ["prepare", dataset, "--plugin", str(PLUGIN)])
+    result = CliRunner(env={"no_proxy": "*"}).invoke(
+        main, ["prepare", dataset, "--plugin", str(PLUGIN)]
+    )
     server.shutdown()
     server.server_close()
     assert result.exit_code == 1
@@ -386,7 +413,12 @@ atexit.register(measure)
 
 def child(code: str, *arguments: object) -> str:
     """Run code on arguments in a process of its own, which must keep to MEMORY, and return what it prints."""
-    command = [sys.executable, "-c", f"{MEASURE}import sys\nfrom pathlib import Path\n{code}", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-c",
+        f"{MEASURE}import sys\nfrom pathlib import Path\n{code}",
+        *map(str, arguments),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     output, _, held = done.stdout.rpartition("memory ")
@@ -433,7 +465,9 @@ def zipped(names: list[str], count: int, header: bytes, declared: int | None = N
         sizes = struct.pack("<LLLHH", 0, len(stream), min(length, 2**32 - 1), len(name), 0)
         central += b"PK\x01\x02" + struct.pack("<HHHHHH", 20, 20, 0, 8, 0, 0) + sizes
         central += struct.pack("<HHHLL", 0, 0, 0, 0, len(archive)) + name.encode()
-        archive += b"PK\x03\x04" + struct.pack("<HHHHH", 20, 0, 8, 0, 0) + sizes + name.encode() + stream
+        archive += (
+            b"PK\x03\x04" + struct.pack("<HHHHH", 20, 0, 8, 0, 0) + sizes + name.encode() + stream
+        )
     end = struct.pack("<HHHHLLH", 0, 0, len(names), len(names), len(central), len(archive), 0)
     return archive + central + b"PK\x05\x06" + end
 
@@ -441,7 +475,9 @@ def zipped(names: list[str], count: int, header: bytes, declared: int | None = N
 def npy_header(shape: tuple[int, ...], kind: str = "|u1") -> bytes:
     """Return the beginning of an npy file."""
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"descr": kind, "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": kind, "fortran_order": False, "shape": shape}
+    )
     return stream.getvalue()
 
 
@@ -450,7 +486,10 @@ def test_the_bombs_are_some() -> None:
     with pytest.raises(gzip.BadGzipFile, match="CRC"):
         gzip.decompress(gz(1))
     assert len(gz(128)) < 3_000_000
-    with zipfile.ZipFile(io.BytesIO(zipped(["a"], 128, b"x"))) as archive, archive.open("a") as file:
+    with (
+        zipfile.ZipFile(io.BytesIO(zipped(["a"], 128, b"x"))) as archive,
+        archive.open("a") as file,
+    ):
         assert archive.getinfo("a").file_size == 128 * CHUNK + 1
         assert file.read(3) == b"x\0\0"
     with pytest.raises(Bomb, match="unpacks to more than"):
@@ -468,7 +507,9 @@ def test_idx_bombs(here: Path) -> None:
     for name in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"):
         (raw / name).write_bytes(gz(256, IDX))
     assert "unpacks to more than" in refused_by_child(READ_MNIST, here)
-    (raw / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(IDX[:4] + b"\xff" * 12 + bytes(100)))
+    (raw / "train-images-idx3-ubyte.gz").write_bytes(
+        gzip.compress(IDX[:4] + b"\xff" * 12 + bytes(100))
+    )
     assert "truncated" in refused_by_child(READ_MNIST, here)
 
 
@@ -490,7 +531,11 @@ PREDICTIONS += "read_arrays(Path(sys.argv[1]), Path(sys.argv[1]).read_bytes(), l
 
 @pytest.mark.parametrize(
     ("code", "names"),
-    [(NPZ, ["x_test", "y_test"]), (EXAMPLES, ["a|b|0|clean||inputs"]), (PREDICTIONS, ["probs", "labels"])],
+    [
+        (NPZ, ["x_test", "y_test"]),
+        (EXAMPLES, ["a|b|0|clean||inputs"]),
+        (PREDICTIONS, ["probs", "labels"]),
+    ],
     ids=["dataset", "examples", "predictions"],
 )
 @pytest.mark.parametrize("kind", ["unpacks", "declares", "claims", "overflows", "lies"])
@@ -500,8 +545,12 @@ def test_npz_bombs(code: str, names: list[str], kind: str, here: Path) -> None:
     content = {
         "unpacks": lambda: zipped(files, 128, npy_header((128, CHUNK))),
         "declares": lambda: zipped(files, 1, npy_header((256, CHUNK)), declared=2**32 - 2),
-        "claims": lambda: npz(**dict.fromkeys(names, npy_header((10**6, 10**6), "<f8") + bytes(100))),
-        "overflows": lambda: npz(**dict.fromkeys(names, npy_header((2**62, 2**62), "<f8") + bytes(100))),
+        "claims": lambda: npz(
+            **dict.fromkeys(names, npy_header((10**6, 10**6), "<f8") + bytes(100))
+        ),
+        "overflows": lambda: npz(
+            **dict.fromkeys(names, npy_header((2**62, 2**62), "<f8") + bytes(100))
+        ),
         "lies": lambda: zipped(files, 128, npy_header((128, CHUNK)), declared=1000),
     }[kind]()
     (here / "mine.npz").write_bytes(content)
@@ -528,10 +577,17 @@ def png(side: int, colour: int) -> bytes:
     stream, _ = zeros(-(-side * row // CHUNK), wbits=15)
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">L", len(content)) + kind + content + struct.pack(">L", zlib.crc32(kind + content))
+        return (
+            struct.pack(">L", len(content))
+            + kind
+            + content
+            + struct.pack(">L", zlib.crc32(kind + content))
+        )
 
     header = struct.pack(">LLBBBBB", side, side, 8, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", stream) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", stream) + chunk(b"IEND", b"")
+    )
 
 
 FOLDER = """from bench_uq.datasets.folder import Folder
@@ -605,7 +661,9 @@ def test_nested_text(here: Path, suite: Path) -> None:
     deep = "[" * 200_000
     (here / "mine.toml").write_text(f"methods = {deep}")
     assert "mine.toml" in told("run", "--suite", "mine.toml")
-    (here / "mine.toml").write_text(f"methods = ['{deep}']\ndatasets = ['digits']\nseeds = [0]\n[settings]\n")
+    (here / "mine.toml").write_text(
+        f"methods = ['{deep}']\ndatasets = ['digits']\nseeds = [0]\n[settings]\n"
+    )
     assert "not of the form" in told("run", "--suite", "mine.toml")
     assert "brackets do not match" in told("run", "--methods", f"map[{deep}")
     told("run", "--methods", f"map{deep}{']' * len(deep)}")
@@ -622,6 +680,8 @@ def test_nested_text(here: Path, suite: Path) -> None:
 def test_hashes_of_bombs_end(here: Path) -> None:
     """The checksum of what a .gz holds is not computed of terabytes."""
     (here / "a.gz").write_bytes(gz(2048))
-    code = "from bench_uq.contracts import Download\nfrom bench_uq.preparation.download import right\n"
+    code = (
+        "from bench_uq.contracts import Download\nfrom bench_uq.preparation.download import right\n"
+    )
     code += f"print(right(Path(sys.argv[1]), Download('a.gz', (), sha256={hashlib.sha256().hexdigest()!r})))"
     assert child(code, here / "a.gz") == "False\n"

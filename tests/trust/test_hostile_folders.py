@@ -17,7 +17,18 @@ from bench_uq.cli import main
 from bench_uq.errors import UsageError
 from bench_uq.folders import enclosed, writable
 
-SMALL = ("--methods", "map", "--seeds", "0", "--set", "epochs=1", "--set", "train_images=200", "--device", "cpu")
+SMALL = (
+    "--methods",
+    "map",
+    "--seeds",
+    "0",
+    "--set",
+    "epochs=1",
+    "--set",
+    "train_images=200",
+    "--device",
+    "cpu",
+)
 SMALL += ("--set", "draws=2")
 #: Of nobody else on the machine: a user without rights, and one who is not that user.
 NOBODY, OTHER = 64_001, 64_002
@@ -57,7 +68,13 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Return all that lies in a folder, links by where they lead."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        content = (
+            os.readlink(path).encode()
+            if path.is_symlink()
+            else path.read_bytes()
+            if path.is_file()
+            else b""
+        )
         found[str(path.relative_to(folder))] = (path.lstat().st_mode, content)
     return found
 
@@ -72,7 +89,12 @@ def refused(*arguments: str) -> str:
 
 
 PREDICTIONS = ("score-predictions", "mine.csv", "--name", "mine", "--dataset", "toy-data")
-COMMANDS = {"run": ("run", *SMALL), "force": ("run", "--force", *SMALL), "score": ("score",), "import": PREDICTIONS}
+COMMANDS = {
+    "run": ("run", *SMALL),
+    "force": ("run", "--force", *SMALL),
+    "score": ("score",),
+    "import": PREDICTIONS,
+}
 
 
 def replaced(path: Path, target: Path) -> None:
@@ -102,7 +124,9 @@ def replaced(path: Path, target: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["there", "nowhere"])
-def test_links_out_of_results(command: str, place: str, kind: str, here: Path, outside: Path) -> None:
+def test_links_out_of_results(
+    command: str, place: str, kind: str, here: Path, outside: Path
+) -> None:
     """Whatever is a link in a suite's folder, to what there is or not, nothing is written and nothing behind it."""
     (here / "mine.csv").write_text("label,prob_0,prob_1\n0,0.5,0.5\n1,0.5,0.5\n")
     (run,) = (path.name for path in (here / "results" / "quick" / "runs").glob("map-*"))
@@ -117,7 +141,9 @@ def test_links_out_of_results(command: str, place: str, kind: str, here: Path, o
     assert tree(outside) == beyond
 
 
-@pytest.mark.parametrize("place", ["index.html", "tables", "tables/main.tex", "files.txt", "figures"])
+@pytest.mark.parametrize(
+    "place", ["index.html", "tables", "tables/main.tex", "files.txt", "figures"]
+)
 def test_links_out_of_a_report(place: str, here: Path, outside: Path) -> None:
     """A report is not written through a link, and no file behind one is deleted as an old one of its own."""
     for name in ("main.tex", "digits.tex"):
@@ -138,7 +164,9 @@ def test_links_of_ones_own_to_a_suite(here: Path, outside: Path) -> None:
     assert CliRunner().invoke(main, ["score"]).exit_code == 0
 
 
-def test_links_laid_meanwhile(tmp_path: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_laid_meanwhile(
+    tmp_path: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A link that comes after the look, in place of a file, is replaced; one in place of its part is not followed."""
     monkeypatch.setattr(os, "urandom", bytes)
     (tmp_path / ".scores.csv.00000000.part").symlink_to(outside / "canary")
@@ -203,7 +231,10 @@ SCORE = "main(['score', '--results', sys.argv[1]])"
 @as_root
 @pytest.mark.parametrize(
     ("mode", "words"),
-    [(0o755, "is not a folder that can be written to"), (0o777, "belongs to someone else, and anyone may write to it")],
+    [
+        (0o755, "is not a folder that can be written to"),
+        (0o777, "belongs to someone else, and anyone may write to it"),
+    ],
 )
 def test_results_of_someone_else(mode: int, words: str, here: Path, outside: Path) -> None:
     """A user is refused in one line where a folder of results is someone else's, writable for all or for none."""
@@ -255,12 +286,16 @@ def test_root_in_a_folder_of_a_user(here: Path) -> None:
         (0, 0o777, True),
     ],
 )
-def test_folders_that_anyone_may_write_to(owner: int, mode: int, fine: bool, tmp_path: Path) -> None:
+def test_folders_that_anyone_may_write_to(
+    owner: int, mode: int, fine: bool, tmp_path: Path
+) -> None:
     """One's own folder and those of root are fine, whatever their mode; someone else's not if all may replace files."""
     opened(tmp_path)
     (tmp_path / "folder").mkdir()
     given(tmp_path / "folder", owner, mode)
-    done = as_user(NOBODY, "print(folders.writable(Path(sys.argv[1])))", tmp_path / "folder" / "new")
+    done = as_user(
+        NOBODY, "print(folders.writable(Path(sys.argv[1])))", tmp_path / "folder" / "new"
+    )
     assert (done.returncode == 0) == fine, done.stderr
     assert fine or "anyone may write to it" in done.stderr
 

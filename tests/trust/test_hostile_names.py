@@ -28,11 +28,11 @@ from bench_uq.report.latex import escape
 from bench_uq.score import SCORES, score
 from bench_uq.tables import FORMULA, write_csv
 
-synthetic = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "synthetic.py")))
-
-MARKUP = (
-    """'"></script><script>alert(1)</script><img src=x onerror=alert(1)><svg/onload=alert(1)>&lt;a href=javascript:x"""
+synthetic = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "synthetic.py"))
 )
+
+MARKUP = """'"></script><script>alert(1)</script><img src=x onerror=alert(1)><svg/onload=alert(1)>&lt;a href=javascript:x"""
 TEX = r"\input{/etc/passwd}\write18{touch canary}^^5cinput{x}^^M%$#&_{}\end{document}\openout0=canary\csname x"
 SHEET = "=cmd|'/c calc'!A1+HYPERLINK(\"http://evil.example\")"
 #: All of it in one text, with what parts cells and lines.
@@ -74,15 +74,33 @@ def results_named(folder: Path, text: str) -> Path:
     runs = {("mnf", 0): {"status": "failed", "reason": text, "environment": text, "converged": ""}}
     runs |= {("map", 0): {"reason": text, "command": text, "network": text, "environment": text}}
     made: Path = synthetic.write_results(
-        folder, methods, (0, 1), datasets=("digits", f"d{text}"), unseen=(f"u{shown}",), attacks=attacks, runs=runs
+        folder,
+        methods,
+        (0, 1),
+        datasets=("digits", f"d{text}"),
+        unseen=(f"u{shown}",),
+        attacks=attacks,
+        runs=runs,
     )
     scores = read_rows(made / "scores.csv")
     strange = [{**row, "metric": f"k{text}"} for row in scores if row["metric"] == "nll"]
     synthetic.write_table(made / "scores.csv", scores + strange)
     facts = dict.fromkeys(("device", "processor", "python", "system", "torch", text), text)
-    (made / "environment.json").write_text(json.dumps([{"id": text, **facts}, {"id": "0123abcd", **facts}]))
-    one = {"dataset": "digits", "method": "map", "metric": "accuracy", "value": "0.5", "certainty": "seen"}
-    write_csv(made / "reference.csv", REFERENCE_COLUMNS, [reference(**one, source=text, notes=f"{text}; {text}")])
+    (made / "environment.json").write_text(
+        json.dumps([{"id": text, **facts}, {"id": "0123abcd", **facts}])
+    )
+    one = {
+        "dataset": "digits",
+        "method": "map",
+        "metric": "accuracy",
+        "value": "0.5",
+        "certainty": "seen",
+    }
+    write_csv(
+        made / "reference.csv",
+        REFERENCE_COLUMNS,
+        [reference(**one, source=text, notes=f"{text}; {text}")],
+    )
     return made
 
 
@@ -117,12 +135,20 @@ def test_the_page_has_no_element_of_theirs(report: dict[str, bytes]) -> None:
     assert kinds == ["application/json", None]
     json.loads(elements.scripts[0])
     assert "alert(1)" not in elements.scripts[1]
-    (policy,) = (one["content"] or "" for tag, one in elements.found if tag == "meta" and "http-equiv" in one)
+    (policy,) = (
+        one["content"] or "" for tag, one in elements.found if tag == "meta" and "http-equiv" in one
+    )
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
-    assert not {"img", "svg", "iframe", "object", "embed", "form", "base"} & {tag for tag, _ in elements.found}
+    assert not {"img", "svg", "iframe", "object", "embed", "form", "base"} & {
+        tag for tag, _ in elements.found
+    }
     for tag, attributes in elements.found:
-        assert not [name for name in attributes if name.startswith("on") or name in ("src", "style", "srcdoc")], tag
+        assert not [
+            name
+            for name in attributes
+            if name.startswith("on") or name in ("src", "style", "srcdoc")
+        ], tag
         for name in ("href", "action", "formaction"):
             assert not re.match(r"\s*(javascript|vbscript)", attributes.get(name) or ""), attributes
             assert not (attributes.get(name) or "").startswith("data:text/html"), attributes
@@ -131,12 +157,25 @@ def test_the_page_has_no_element_of_theirs(report: dict[str, bytes]) -> None:
 
 def test_the_tables_have_no_command_of_theirs(report: dict[str, bytes]) -> None:
     """No command, no ^^ and no % of a name is left in a fragment, nor a letter that ends a line."""
-    fragments = {name: content.decode() for name, content in report.items() if name.startswith("tables/")}
+    fragments = {
+        name: content.decode() for name, content in report.items() if name.startswith("tables/")
+    }
     assert len(fragments) > 10
     for name, text in fragments.items():
-        assert text.isprintable() or set(text) - {"\n"} == {one for one in text if one.isprintable()}, name
+        assert text.isprintable() or set(text) - {"\n"} == {
+            one for one in text if one.isprintable()
+        }, name
         commands = set(re.findall(r"\\([a-zA-Z@]+)", text))
-        assert not commands & {"write", "openout", "openin", "csname", "read", "catcode", "immediate", "special"}, name
+        assert not commands & {
+            "write",
+            "openout",
+            "openin",
+            "csname",
+            "read",
+            "catcode",
+            "immediate",
+            "special",
+        }, name
         assert "^^" not in text
         assert ("\\input" in text) == (name == "tables/main.tex")
         assert text.count(r"\end{document}") == (name == "tables/main.tex")
@@ -163,7 +202,14 @@ def test_the_tables_compile(report: dict[str, bytes], tmp_path: Path) -> None:
     for name, content in report.items():
         if name.startswith("tables/"):
             (tmp_path / Path(name).name).write_bytes(content)
-    command = ["pdflatex", "-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "-recorder", "main.tex"]
+    command = [
+        "pdflatex",
+        "-shell-escape",
+        "-interaction=nonstopmode",
+        "-halt-on-error",
+        "-recorder",
+        "main.tex",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stdout[-2000:]
     assert not list(tmp_path.rglob("canary*"))
@@ -188,7 +234,9 @@ def embedded(page: str) -> dict[str, str]:
     links = re.findall(r'<a download="([^"]*)" href="data:[^,]*;base64,([^"]*)">', page)
     held = {name: base64.b64decode(link) for name, link in links}
     return {
-        name.removesuffix(".gz"): (gzip.decompress(content) if name.endswith(".gz") else content).decode()
+        name.removesuffix(".gz"): (
+            gzip.decompress(content) if name.endswith(".gz") else content
+        ).decode()
         for name, content in held.items()
     }
 
@@ -211,7 +259,10 @@ def test_no_cell_is_a_formula(sign: str, tmp_path: Path) -> None:
             assert any(text in cell for cell in cells)
             for cell in cells:
                 assert not cell.startswith(FORMULA) or float(cell) == float(cell), (name, cell)
-    rows = [[text, text, 0, text, None, text, -0.5, text], ["d", "m", 0, "c", 1e-300, "x", None, "-1e3"]]
+    rows = [
+        [text, text, 0, text, None, text, -0.5, text],
+        ["d", "m", 0, "c", 1e-300, "x", None, "-1e3"],
+    ]
     write_csv(tmp_path / "scores.csv", SCORES, rows)
     (first, second) = read_rows(tmp_path / "scores.csv")
     assert {first["dataset"], second["dataset"]} == {f"'{text}", "d"}
@@ -233,10 +284,21 @@ def test_hostile_records_are_scored_as_text(tmp_path: Path) -> None:
     """Reasons, environments and commands that others wrote into records end as single cells of the derived files."""
     folder = tmp_path / "quick"
     key = "map|digits|0"
-    entry = {"run": "map-digits-s0-01234567", "method": "map", "dataset": "digits", "seed": 0, "shown": []}
+    entry = {
+        "run": "map-digits-s0-01234567",
+        "method": "map",
+        "dataset": "digits",
+        "seed": 0,
+        "shown": [],
+    }
     store.merge_plan(folder, {key: {**entry, "command": HOSTILE}}, description=HOSTILE)
     run = store.run_folder(folder, entry["run"])
-    run.update(status="failed", reason=SHEET, environment={"device": HOSTILE}, identity={"network": f"@{HOSTILE}"})
+    run.update(
+        status="failed",
+        reason=SHEET,
+        environment={"device": HOSTILE},
+        identity={"network": f"@{HOSTILE}"},
+    )
     score(folder)
     (row,) = read_rows(folder / "runs.csv")
     assert row["status"] == "failed"

@@ -69,7 +69,9 @@ def test_killed_at_random_moments(
     try:
         for _ in range(MOMENTS):
             folder = folders[-1]
-            if any(runner.poll() == 0 for runner in runners):  # the suite is finished: the next folder's turn
+            if any(
+                runner.poll() == 0 for runner in runners
+            ):  # the suite is finished: the next folder's turn
                 for runner in runners:
                     runner.wait(300)
                 folder = started(tmp_path / str(len(folders)))
@@ -79,7 +81,14 @@ def test_killed_at_random_moments(
             while len(runners) < 2:
                 with (folder / "stderr").open("a") as said:
                     runners.append(start(folder, *COMMAND, stdout=subprocess.DEVNULL, stderr=said))
-            wait_until(lambda: any(map(at_work, runners)) or any(runner.poll() is not None for runner in runners))  # noqa: B023
+            running = tuple(runners)
+
+            def underway(running=running):
+                return any(map(at_work, running)) or any(
+                    runner.poll() is not None for runner in running
+                )
+
+            wait_until(underway)
             wait_for_chance(chance.uniform(0, 2), runners)
             kill(chance.choice(runners), chance)
         for runner in runners:
@@ -136,13 +145,19 @@ def end(runner: subprocess.Popen[str]) -> None:
 
 def assert_whole(results: Path, uninterrupted: Path) -> None:
     """Check that each planned run is there once and each file as its record says, and that scores are the same."""
-    planned = [entry["run"] for entry in json.loads((results / "plan.json").read_text())["runs"].values()]
+    planned = [
+        entry["run"] for entry in json.loads((results / "plan.json").read_text())["runs"].values()
+    ]
     assert len(set(planned)) == RUNS
-    assert sorted(path.name for path in (results / "runs").iterdir()) == sorted([".locks", *planned])
+    assert sorted(path.name for path in (results / "runs").iterdir()) == sorted(
+        [".locks", *planned]
+    )
     for run in (results / "runs").glob("[a-z]*"):
         record = json.loads((run / "run.json").read_text())
         assert record["status"] == "ok"
-        hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in run.glob("[!.]*")}
+        hashes = {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in run.glob("[!.]*")
+        }
         named = {name: entry["sha256"] for name, entry in record["files"].items()}
         assert {name: hashes[name] for name in hashes.keys() - {"run.json", "scored.json"}} == named
         assert all(path.name.startswith(".scored.json.") for path in run.glob(".*"))

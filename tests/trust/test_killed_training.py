@@ -26,7 +26,17 @@ epochs = 25
 draws = 2
 test_images = 50
 """
-COMMAND = ("run", "--suite", "long.toml", "--device", "cpu", "--checkpoint-every", "0", "--jobs", "4")
+COMMAND = (
+    "run",
+    "--suite",
+    "long.toml",
+    "--device",
+    "cpu",
+    "--checkpoint-every",
+    "0",
+    "--jobs",
+    "4",
+)
 #: By method: the member whose training is killed, how many of its epochs are done by then, and the epochs of the run.
 KILLED = {"map": (0, 9, 25), "dropout": (0, 4, 25), "mnf": (0, 2, 25), "ensemble": (1, 3, 50)}
 
@@ -60,7 +70,9 @@ def test_a_killed_training_goes_on(
         out, err = runner.communicate(timeout=300)
     finally:
         runner.kill()
-    assert (runner.returncode, out.count("failed: its process was killed by SIGKILL")) == (1, 4), out + err
+    assert (runner.returncode, out.count("failed: its process was killed by SIGKILL")) == (1, 4), (
+        out + err
+    )
     for method in KILLED:
         (run,) = folder.glob(f"results/long/runs/{method}-*")
         before[method] = history(run)
@@ -68,8 +80,12 @@ def test_a_killed_training_goes_on(
     again = bench(folder, *COMMAND)
     assert (again.returncode, again.stderr) == (0, "")
     for method, (member, epochs, all_epochs) in KILLED.items():
-        (run,), (other,) = (tmp_path.glob(f"{name}/results/long/runs/{method}-*") for name in ("killed", "unkilled"))
-        assert (run / "network.safetensors").read_bytes() == (other / "network.safetensors").read_bytes()
+        (run,), (other,) = (
+            tmp_path.glob(f"{name}/results/long/runs/{method}-*") for name in ("killed", "unkilled")
+        )
+        assert (run / "network.safetensors").read_bytes() == (
+            other / "network.safetensors"
+        ).read_bytes()
         rows, unkilled = (rows_of(path) for path in (run, other))
         kept = [{name: str(value) for name, value in row.items()} for row in before[method]]
         assert kept[-1]["member"] == str(member)
@@ -79,7 +95,10 @@ def test_a_killed_training_goes_on(
         assert len(rows) == all_epochs
         assert not (run / "checkpoint.safetensors").exists()
         assert "checkpoint.safetensors" not in json.loads((run / "run.json").read_text())["files"]
-    scores = [(tmp_path / name / "results/long/scores.csv").read_bytes() for name in ("killed", "unkilled")]
+    scores = [
+        (tmp_path / name / "results/long/scores.csv").read_bytes()
+        for name in ("killed", "unkilled")
+    ]
     assert scores[0] == scores[1]
 
 
@@ -103,7 +122,9 @@ def test_killed_between_a_checkpoint_and_its_record(
     bench: Callable[..., Any], killing_code: str, tmp_path: Path
 ) -> None:
     """A checkpoint that the record does not name yet is whole: the training goes on from it, and nothing is damaged."""
-    (tmp_path / "long.toml").write_text(SUITE.replace('"dropout", "mnf[flows=1]", "ensemble[members=2]"', ""))
+    (tmp_path / "long.toml").write_text(
+        SUITE.replace('"dropout", "mnf[flows=1]", "ensemble[members=2]"', "")
+    )
     first = bench(tmp_path, *COMMAND, code=killing_code)
     assert first.returncode == 1, first.stderr
     (run,) = tmp_path.glob("results/long/runs/map-*")

@@ -51,7 +51,10 @@ ENDINGS: dict[str, tuple[str, str] | None] = {
     "not": None,
     "nan": ("diverged", "the training loss is nan in epoch 1"),
     "inf": ("diverged", "the training loss is inf in epoch 1"),
-    "memory": ("oom", "OutOfMemoryError: CUDA out of memory. Tried to allocate 1 EiB. " + line("1 EiB", "grasp")),
+    "memory": (
+        "oom",
+        "OutOfMemoryError: CUDA out of memory. Tried to allocate 1 EiB. " + line("1 EiB", "grasp"),
+    ),
     "error": ("failed", "KeyError: 'out of luck' " + line("    raise error", "throw")),
     "vector": ("failed", "RuntimeError: grad can be implicitly created only for scalar outputs"),
     **{
@@ -79,10 +82,16 @@ SLEEPING = ("sleep", "sleep-deaf", "sleep-on")
 LATE = ("failed", f"took longer than the {TIME} s of --timeout")
 
 
-def run(bench: Bench, folder: Path, methods: list[str], *arguments: str, settings: str = SETTINGS) -> Any:
+def run(
+    bench: Bench, folder: Path, methods: list[str], *arguments: str, settings: str = SETTINGS
+) -> Any:
     """Run methods on a suite in a folder, with both files of plugins."""
     (folder / "trial.toml").write_text(f"methods = {json.dumps(methods)}\n{settings}")
-    plugins = [part for file in ("misbehaving.py", "meddling.py") for part in ("--plugin", str(PLUGINS / file))]
+    plugins = [
+        part
+        for file in ("misbehaving.py", "meddling.py")
+        for part in ("--plugin", str(PLUGINS / file))
+    ]
     return bench(folder, "run", "--suite", "trial.toml", "--device", "cpu", *plugins, *arguments)
 
 
@@ -128,7 +137,10 @@ def left_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], l
         found = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get("STARTED_BY_TEST") == str(tmp_path) and process.status() != "zombie":
+                if (
+                    process.environ().get("STARTED_BY_TEST") == str(tmp_path)
+                    and process.status() != "zombie"
+                ):
                     found.append(process.pid)
             except psutil.Error:
                 continue
@@ -148,12 +160,19 @@ def alone(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_ends_its_own_run(
-    bench: Bench, alone: Path, tmp_path: Path, left_over: Callable[[], list[int]], wait_until: WaitUntil
+    bench: Bench,
+    alone: Path,
+    tmp_path: Path,
+    left_over: Callable[[], list[int]],
+    wait_until: WaitUntil,
 ) -> None:
     """Whatever a plugin does, its run is a row with its reason; the others' scores are those without it."""
     methods = [HEALTHY[0], *map(name_of, ENDINGS), "meddling", HEALTHY[1]]
     done = run(bench, tmp_path, methods, "--jobs", "2")
-    endings = {**dict.fromkeys((*HEALTHY, "meddling")), **{name_of(how): ending for how, ending in ENDINGS.items()}}
+    endings = {
+        **dict.fromkeys((*HEALTHY, "meddling")),
+        **{name_of(how): ending for how, ending in ENDINGS.items()},
+    }
     check(tmp_path, done, endings)
     for method in HEALTHY:
         assert scores(tmp_path, method) == scores(alone, method)
@@ -197,7 +216,11 @@ def test_a_copy_leaves_the_lock(tmp_path: Path) -> None:
 
 
 def test_sleepers_are_stopped(
-    bench: Bench, alone: Path, tmp_path: Path, left_over: Callable[[], list[int]], wait_until: WaitUntil
+    bench: Bench,
+    alone: Path,
+    tmp_path: Path,
+    left_over: Callable[[], list[int]],
+    wait_until: WaitUntil,
 ) -> None:
     """A run that sleeps for ever, deaf to SIGTERM or not, is stopped when its time is up; the others finish."""
     methods = [*map(name_of, SLEEPING), "map"]
@@ -240,14 +263,34 @@ def test_failing_imports(bench: Bench, tmp_path: Path, content: str, said: str) 
 
 def test_short_memory(bench: Bench, tmp_path: Path) -> None:
     """Where memory is short while predicting the batch is halved; where not even one example fits, the run is oom."""
-    (tmp_path / "trial.toml").write_text(f'methods = ["thirsty", "thirsty[most=0]", "thirsty[most=999]"]\n{SETTINGS}')
-    done = bench(tmp_path, "run", "--suite", "trial.toml", "--device", "cpu", "--plugin", PLUGINS / "thirsty.py")
-    assert done.stderr == "memory ran out: the batch is halved while predicting, with the same results\n"
+    (tmp_path / "trial.toml").write_text(
+        f'methods = ["thirsty", "thirsty[most=0]", "thirsty[most=999]"]\n{SETTINGS}'
+    )
+    done = bench(
+        tmp_path,
+        "run",
+        "--suite",
+        "trial.toml",
+        "--device",
+        "cpu",
+        "--plugin",
+        PLUGINS / "thirsty.py",
+    )
+    assert (
+        done.stderr
+        == "memory ran out: the batch is halved while predicting, with the same results\n"
+    )
     reason = "OutOfMemoryError: no room for 128 examples (thirsty.py, line 35, in draws)"
-    check(tmp_path, done, {"thirsty": None, "thirsty[most=999]": None, "thirsty[most=0]": ("oom", reason)})
+    check(
+        tmp_path,
+        done,
+        {"thirsty": None, "thirsty[most=999]": None, "thirsty[most=0]": ("oom", reason)},
+    )
     halved, whole = scores(tmp_path, "thirsty"), scores(tmp_path, "thirsty[most=999]")
     for one, other in zip(halved, whole, strict=True):
-        assert [text for text in one if not number(text)] == [text for text in other if not number(text)]
+        assert [text for text in one if not number(text)] == [
+            text for text in other if not number(text)
+        ]
         numbers = ([float(text) for text in row if number(text)] for row in (one, other))
         assert next(numbers) == pytest.approx(next(numbers), rel=1e-4, abs=1e-4)
 

@@ -27,7 +27,17 @@ epochs = 1
 [settings.dropout]
 epochs = 40
 """
-COMMAND = ("run", "--suite", "mixed.toml", "--device", "cpu", "--checkpoint-every", "0", "--jobs", "2")
+COMMAND = (
+    "run",
+    "--suite",
+    "mixed.toml",
+    "--device",
+    "cpu",
+    "--checkpoint-every",
+    "0",
+    "--jobs",
+    "2",
+)
 DERIVED = ("scores.csv", "curves.csv", "examples.npz")
 
 WaitUntil = Callable[[Callable[[], Any]], Any]
@@ -95,7 +105,9 @@ def test_a_signal_ends_the_command_in_order(
     assert [line.split()[1] for line in again.stdout.splitlines()[:2]] == ["stored", "ok"]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     for name in DERIVED:
-        assert (tmp_path / "results" / "mixed" / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+        assert (tmp_path / "results" / "mixed" / name).read_bytes() == (
+            uninterrupted / name
+        ).read_bytes(), name
 
 
 def lives(process: psutil.Process) -> bool:
@@ -148,7 +160,17 @@ def test_a_second_sigint_does_not_wait(
 ) -> None:
     """After one SIGINT a run may end in its own time, after the second it is killed before; both end with 130."""
     (tmp_path / "stubborn.py").write_text(SLOW_TO_STOP)
-    command = ("run", "--methods", "stubborn", "--seeds", "0", "--plugin", "stubborn.py", "--device", "cpu")
+    command = (
+        "run",
+        "--methods",
+        "stubborn",
+        "--seeds",
+        "0",
+        "--plugin",
+        "stubborn.py",
+        "--device",
+        "cpu",
+    )
     runner = start(tmp_path, *command)
     try:
         wait_until((tmp_path / "begun").exists)

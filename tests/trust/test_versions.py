@@ -40,14 +40,19 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def files(folder: Path) -> dict[str, bytes]:
     """Return all that is in a folder, but for locks."""
-    paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock")]
+    paths = [
+        path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock")
+    ]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def numbers(folder: Path) -> dict[tuple[str, ...], str]:
     """Return the scores by what they are of."""
     keys = ("run", "condition", "level", "metric")
-    return {tuple(row[key] for key in keys): row["value"] for row in rows(folder / "results/tiny/scores.csv")}
+    return {
+        tuple(row[key] for key in keys): row["value"]
+        for row in rows(folder / "results/tiny/scores.csv")
+    }
 
 
 def test_results_of_an_older_version_are_read(bench: Bench, folder: Path) -> None:
@@ -59,7 +64,9 @@ def test_results_of_an_older_version_are_read(bench: Bench, folder: Path) -> Non
     after = numbers(folder)
     assert before.keys() <= after.keys()
     for key, value in before.items():
-        assert float(after[key] or "nan") == pytest.approx(float(value or "nan"), rel=1e-12, nan_ok=True), key
+        assert float(after[key] or "nan") == pytest.approx(
+            float(value or "nan"), rel=1e-12, nan_ok=True
+        ), key
     (run,) = (folder / "results/tiny/runs").glob("map-*")
     assert {row["run"] for row in rows(folder / "results/tiny/scores.csv")} == {run.name}
     assert not list(folder.rglob("*.corrupt"))
@@ -98,7 +105,9 @@ def newer(path: Path) -> None:
     store.write_json(path, {**value, "schema": store.SCHEMA + 1, "more": "than is known"})
 
 
-@pytest.mark.parametrize("command", [RUN, (*RUN, "--dry-run"), SCORE, REPORT, CHECK], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command", [RUN, (*RUN, "--dry-run"), SCORE, REPORT, CHECK], ids=lambda command: command[0]
+)
 def test_a_newer_plan_is_refused(command: tuple[str, ...], bench: Bench, folder: Path) -> None:
     """Every command refuses it in one line with exit 2, and writes nothing."""
     quiet(folder)
@@ -123,7 +132,9 @@ def assert_refused(bench: Bench, folder: Path, command: tuple[str, ...], name: s
     done = bench(folder, *command)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert re.search(rf"{re.escape(name)} is of schema 2, .* this one reads 1 \(upgrade bench-uq", line), line
+    assert re.search(
+        rf"{re.escape(name)} is of schema 2, .* this one reads 1 \(upgrade bench-uq", line
+    ), line
     assert files(folder) == before
 
 
@@ -143,7 +154,10 @@ def test_two_engines_on_one_folder(
     for runner in runners:
         _, err = runner.communicate(timeout=300)
         assert runner.returncode == 0, err
-    runs = {path.name: json.loads((path / "run.json").read_text()) for path in tmp_path.glob("results/tiny/runs/map-*")}
+    runs = {
+        path.name: json.loads((path / "run.json").read_text())
+        for path in tmp_path.glob("results/tiny/runs/map-*")
+    }
     assert [record["status"] for record in runs.values()] == ["ok", "ok"]
     first, second = runs.values()
     assert first["key"] != second["key"]

@@ -86,7 +86,9 @@ class Corruption(Shift):
         self.check_level(level)
         chosen = SETS.get(inputs.shape[1])
         if chosen is None or self.kind not in chosen.KINDS:
-            allowed = ", ".join(sorted(chosen.KINDS)) if chosen else "images of 1 or 3 channels only"
+            allowed = (
+                ", ".join(sorted(chosen.KINDS)) if chosen else "images of 1 or 3 channels only"
+            )
             raise ValueError(f"no kind {self.kind!r} for {inputs.shape[1]} channels: {allowed}")
         if level == 0:
             return inputs.clone()

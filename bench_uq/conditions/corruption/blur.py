@@ -28,7 +28,9 @@ def defocus_blur(canvas: Canvas, radius: float, sigma: float) -> Tensor:
     blurred = torch.zeros_like(canvas.images)
     # Unlike a convolution, which GPUs may do in TF32, a sum of moved images is the same on all devices.
     for row, column in torch.nonzero(kernel).tolist():
-        blurred += kernel[row, column].item() * wide[..., row : row + height, column : column + width]
+        blurred += (
+            kernel[row, column].item() * wide[..., row : row + height, column : column + width]
+        )
     return blurred
 
 
@@ -45,7 +47,9 @@ def disk(radius: float, sigma: float) -> Tensor:
 
 def motion_blur(canvas: Canvas, radius: float, sigma: float) -> Tensor:
     """Return the images smeared along a direction of their own, within 45 degrees of the horizontal."""
-    return smeared(canvas.images, radius * canvas.unit, sigma * canvas.unit, canvas.uniform(-45, 45))
+    return smeared(
+        canvas.images, radius * canvas.unit, sigma * canvas.unit, canvas.uniform(-45, 45)
+    )
 
 
 def smeared(images: Tensor, radius: float, sigma: float, degrees: Tensor) -> Tensor:
@@ -59,7 +63,9 @@ def smeared(images: Tensor, radius: float, sigma: float, degrees: Tensor) -> Ten
     radians = torch.deg2rad(degrees.double())
     blurred = torch.zeros_like(images)
     for step, weight in enumerate(weights.tolist()):
-        right, down = ((step * along - 0.5).ceil().long() for along in (radians.cos(), radians.sin()))
+        right, down = (
+            (step * along - 0.5).ceil().long() for along in (radians.cos(), radians.sin())
+        )
         blurred += weight * _stepped(images, down, right)
     return blurred
 

@@ -27,15 +27,21 @@ class Canvas:
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Return numbers between two bounds, (B, *shape)."""
-        return low + (high - low) * self._placed(torch.rand(len(self.images), *shape, generator=self.generator))
+        return low + (high - low) * self._placed(
+            torch.rand(len(self.images), *shape, generator=self.generator)
+        )
 
     def normal(self, mean: float, std: float, *shape: int) -> Tensor:
         """Return normal numbers, (B, *shape)."""
-        return mean + std * self._placed(torch.randn(len(self.images), *shape, generator=self.generator))
+        return mean + std * self._placed(
+            torch.randn(len(self.images), *shape, generator=self.generator)
+        )
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
         """Return whole numbers from ``low`` to below ``high``, (B, *shape), as floats."""
-        return self._placed(torch.randint(low, high, (len(self.images), *shape), generator=self.generator))
+        return self._placed(
+            torch.randint(low, high, (len(self.images), *shape), generator=self.generator)
+        )
 
     def signs(self, *shape: int) -> Tensor:
         """Return -1 or 1, (B, *shape)."""

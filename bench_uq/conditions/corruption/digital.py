@@ -13,7 +13,9 @@ from bench_uq.conditions.corruption.canvas import Canvas
 
 def jpeg_compression(canvas: Canvas, quality: int) -> Tensor:
     """Return the images after Pillow's JPEG at a quality of 1 to 100, by way of 8 bits."""
-    pixels = (canvas.images * 255).round().to("cpu", torch.uint8).movedim(1, -1).contiguous().numpy()
+    pixels = (
+        (canvas.images * 255).round().to("cpu", torch.uint8).movedim(1, -1).contiguous().numpy()
+    )
     stored = np.stack([_jpeg(image, quality) for image in pixels])
     return torch.from_numpy(stored).movedim(-1, 1).to(canvas.images) / 255
 
@@ -29,7 +31,10 @@ def _jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
 
 def pixelate(canvas: Canvas, share: float) -> Tensor:
     """Return the images shrunk to a share of their sides and enlarged again, both with Pillow's box filter."""
-    rows, columns = (_there_and_back(side, int(side * share)).to(canvas.images) for side in canvas.images.shape[-2:])
+    rows, columns = (
+        _there_and_back(side, int(side * share)).to(canvas.images)
+        for side in canvas.images.shape[-2:]
+    )
     return rows @ canvas.images @ columns.T
 
 

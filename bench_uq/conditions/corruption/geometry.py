@@ -58,12 +58,18 @@ def elastic_transform(canvas: Canvas, strength: float, sigma: float, corners: fl
 
 def _inverse(canvas: Canvas, reach: float) -> Tensor:
     """Return the inverse of the affine map that moves three points by up to ``reach``, (B, 2, 3)."""
-    middle = torch.tensor([side // 2 for side in reversed(canvas.images.shape[-2:])], dtype=torch.float64)
+    middle = torch.tensor(
+        [side // 2 for side in reversed(canvas.images.shape[-2:])], dtype=torch.float64
+    )
     arm = min(canvas.images.shape[-2:]) // 3
-    before = middle + arm * torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]], dtype=torch.float64)
+    before = middle + arm * torch.tensor(
+        [[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]], dtype=torch.float64
+    )
     after = before + canvas.uniform(-reach, reach, 3, 2).double().cpu()
     ones = torch.ones(len(after), 3, 1, dtype=torch.float64)
-    solved = torch.linalg.solve(torch.cat((after, ones), 2), before.expand_as(after))  # after @ solved = before
+    solved = torch.linalg.solve(
+        torch.cat((after, ones), 2), before.expand_as(after)
+    )  # after @ solved = before
     return solved.mT.to(canvas.images)
 
 
@@ -78,7 +84,9 @@ def _warped(images: Tensor, matrix: list[list[Tensor]]) -> Tensor:
 
 def _pixels(images: Tensor) -> tuple[Tensor, Tensor]:
     """Return the column and the row of each pixel, both (H, W)."""
-    down, right = (torch.arange(side, dtype=images.dtype, device=images.device) for side in images.shape[-2:])
+    down, right = (
+        torch.arange(side, dtype=images.dtype, device=images.device) for side in images.shape[-2:]
+    )
     y, x = torch.meshgrid(down, right, indexing="ij")
     return x, y
 
@@ -91,7 +99,10 @@ def sampled(images: Tensor, x: Tensor, y: Tensor, beyond: str = "zeros") -> Tens
     height, width = images.shape[-2:]
     corners = beyond == "mirror-101"  # the mirror then stands in the middle of the last pixel
     across, down = ((x, width), (y, height))
-    grid = [2 * at / max(side - 1, 1) - 1 if corners else (2 * at + 1) / side - 1 for at, side in (across, down)]
+    grid = [
+        2 * at / max(side - 1, 1) - 1 if corners else (2 * at + 1) / side - 1
+        for at, side in (across, down)
+    ]
     padding = "zeros" if beyond == "zeros" else "reflection"
     return functional.grid_sample(
         images, torch.stack(grid, -1), mode="bilinear", padding_mode=padding, align_corners=corners

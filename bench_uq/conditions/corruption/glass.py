@@ -34,8 +34,12 @@ def _glass(canvas: Canvas, sigma: float, reach: int, rounds: int, *, swap: bool)
     fine = canvas.images.repeat_interleave(parts, -1).repeat_interleave(parts, -2)
     canvas = Canvas(fine, canvas.generator, canvas.side)
     blurred = smoothed(fine, sigma * canvas.unit)
-    sources = sources_of(canvas, round(reach * canvas.unit), rounds, swap=swap).to(fine.device)  # (B, H W)
-    moved = blurred.flatten(2).gather(2, sources[:, None].expand(-1, fine.shape[1], -1)).view_as(fine)
+    sources = sources_of(canvas, round(reach * canvas.unit), rounds, swap=swap).to(
+        fine.device
+    )  # (B, H W)
+    moved = (
+        blurred.flatten(2).gather(2, sources[:, None].expand(-1, fine.shape[1], -1)).view_as(fine)
+    )
     return functional.avg_pool2d(smoothed(moved, sigma * canvas.unit), parts)
 
 

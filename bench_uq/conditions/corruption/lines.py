@@ -29,11 +29,18 @@ def zigzag(canvas: Canvas) -> Tensor:
     start, rise = canvas.integers(0, 27), canvas.integers(-5, 5)
     angle = torch.atan(rise / (right - left))
     length = (right - left) / angle.cos()  # (B,), 23 to 23.6: six peaks fit each
-    peaks = torch.arange(1, 12, 2, dtype=length.dtype, device=length.device)  # 1, 3, .., 11 steps along
+    peaks = torch.arange(
+        1, 12, 2, dtype=length.dtype, device=length.device
+    )  # 1, 3, .., 11 steps along
     heights = STEP * torch.tensor([1.0, -1, 1, -1, 1, -1]).to(length)
     last = heights[-1] / (2 * (length - 2 * STEP * (length // (2 * STEP))))
-    along = torch.cat((torch.zeros_like(length)[:, None], STEP * peaks.expand(len(length), -1), length[:, None]), 1)
-    across = torch.cat((torch.zeros_like(last)[:, None], heights.expand(len(length), -1), last[:, None]), 1)
+    along = torch.cat(
+        (torch.zeros_like(length)[:, None], STEP * peaks.expand(len(length), -1), length[:, None]),
+        1,
+    )
+    across = torch.cat(
+        (torch.zeros_like(last)[:, None], heights.expand(len(length), -1), last[:, None]), 1
+    )
     cosine, sine = angle.cos()[:, None], angle.sin()[:, None]
     x = left + cosine * along - sine * across  # (B, 8)
     y = start[:, None] + sine * along + cosine * across

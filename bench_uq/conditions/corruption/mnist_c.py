@@ -26,14 +26,18 @@ PLASMA = 256
 KINDS: dict[str, tuple[Severity, ...]] = {
     "shot-noise": severities(shot_noise, 60, 25, 12, 5, 3),
     "impulse-noise": severities(impulse_noise, 0.03, 0.06, 0.09, 0.17, 0.27),
-    "glass-blur": severities(glass_swaps, (0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)),
+    "glass-blur": severities(
+        glass_swaps, (0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)
+    ),
     "motion-blur": severities(motion_blur, (10, 3), (15, 5), (15, 8), (15, 12), (20, 15)),
     "shear": severities(shear, 0.2, 0.4, 0.6, 0.8, 1.0),
     "scale": severities(scale, 0.9, 0.8, 0.7, 0.6, 0.5),
     "rotate": severities(rotate, 0.2, 0.4, 0.6, 0.8, 1.0),
     "brightness": severities(brightness, 0.1, 0.2, 0.3, 0.4, 0.5),
     "translate": severities(translate, 1, 2, 3, 4, 5),
-    "fog": severities(fog, *((*one, PLASMA) for one in ((1.5, 2), (2.0, 2), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4)))),
+    "fog": severities(
+        fog, *((*one, PLASMA) for one in ((1.5, 2), (2.0, 2), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4)))
+    ),
     "spatter": severities(
         mud,
         (0.65, 0.3, 4, 0.69, 0.6),

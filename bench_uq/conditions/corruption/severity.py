@@ -10,6 +10,8 @@ from torch import Tensor
 Severity = tuple[Callable[..., Tensor], tuple[float, ...]]
 
 
-def severities(function: Callable[..., Tensor], *parameters: tuple[float, ...] | float) -> tuple[Severity, ...]:
+def severities(
+    function: Callable[..., Tensor], *parameters: tuple[float, ...] | float
+) -> tuple[Severity, ...]:
     """Return a function with each of some parameters, from mild to severe."""
     return tuple((function, one if isinstance(one, tuple) else (one,)) for one in parameters)

@@ -13,7 +13,9 @@ from torch.nn import functional
 Edges = Literal["nearest", "mirror", "none"]
 
 
-def smoothed(images: Tensor, sigma: float, edges: Edges = "nearest", truncate: float = 4.0) -> Tensor:
+def smoothed(
+    images: Tensor, sigma: float, edges: Edges = "nearest", truncate: float = 4.0
+) -> Tensor:
     """Return images (..., H, W) blurred with a Gaussian cut off at ``truncate`` sigma."""
     rows, columns = (_matrix(side, sigma, edges, truncate).to(images) for side in images.shape[-2:])
     return rows @ images @ columns.T
@@ -25,10 +27,17 @@ def _matrix(side: int, sigma: float, edges: Edges, truncate: float) -> Tensor:
     steps = torch.arange(-radius, radius + 1)
     weights = (-0.5 * (steps.double() / max(sigma, 1e-6)) ** 2).exp()
     sources = torch.arange(side)[:, None] + steps  # (side, 2 radius + 1)
-    inside = (sources >= 0) & (sources < side) if edges == "none" else torch.ones_like(sources, dtype=torch.bool)
+    inside = (
+        (sources >= 0) & (sources < side)
+        if edges == "none"
+        else torch.ones_like(sources, dtype=torch.bool)
+    )
     if edges == "mirror":
         sources = sources.remainder(2 * side)
         sources = torch.minimum(sources, 2 * side - 1 - sources)
-    chosen = functional.one_hot(sources.clamp(0, side - 1), side).double() * (weights * inside)[..., None]
+    chosen = (
+        functional.one_hot(sources.clamp(0, side - 1), side).double()
+        * (weights * inside)[..., None]
+    )
     matrix = chosen.sum(1)
     return matrix / matrix.sum(1, keepdim=True)

@@ -27,7 +27,9 @@ def mud(canvas: Canvas, mean: float, std: float, sigma: float, least: float, sof
     return canvas.images * (1 - cover) + colour * cover
 
 
-def water(canvas: Canvas, mean: float, std: float, sigma: float, least: float, strength: float) -> Tensor:
+def water(
+    canvas: Canvas, mean: float, std: float, sigma: float, least: float, strength: float
+) -> Tensor:
     """Return the images with drops of water, lit from one side by the distance from their edges."""
     liquid = _liquid(canvas, mean, std, sigma)
     drops = (255 * torch.where(liquid < least, 0, liquid).clamp(0, 1)).floor()
@@ -58,9 +60,13 @@ def _distance(edges: Tensor) -> Tensor:
     """Return the distance of each pixel to the nearest edge, (B, H, W); far where there is none."""
     far = 1e6
     height, width = edges.shape[-2:]
-    y, x = (torch.arange(side, device=edges.device, dtype=torch.float32) for side in (height, width))
+    y, x = (
+        torch.arange(side, device=edges.device, dtype=torch.float32) for side in (height, width)
+    )
     cost = torch.where(edges, 0.0, far)
-    columns = (cost[:, None] + (y[:, None] - y)[None, :, :, None] ** 2).amin(2)  # the nearest in the same column
+    columns = (cost[:, None] + (y[:, None] - y)[None, :, :, None] ** 2).amin(
+        2
+    )  # the nearest in the same column
     return (columns[:, :, None] + (x[:, None] - x) ** 2).amin(3).sqrt()
 
 

@@ -38,17 +38,28 @@ def _finer(canvas: Canvas, corners: Tensor, noise: float) -> Tensor:
     middles = (below + below.roll(-1, 2)) / 4 + drawn[:, 0]
     tops = (corners + corners.roll(-1, 2) + middles + middles.roll(1, 1)) / 4 + drawn[:, 1]
     lefts = (below + middles + middles.roll(1, 2)) / 4 + drawn[:, 2]
-    grid = torch.stack((torch.stack((corners, tops), -1), torch.stack((lefts, middles), -1)), 2)  # (B, s, 2, s, 2)
+    grid = torch.stack(
+        (torch.stack((corners, tops), -1), torch.stack((lefts, middles), -1)), 2
+    )  # (B, s, 2, s, 2)
     return grid.flatten(3).flatten(1, 2)
 
 
 def snow(
-    canvas: Canvas, mean: float, std: float, zoom: float, least: float, radius: float, sigma: float, kept: float
+    canvas: Canvas,
+    mean: float,
+    std: float,
+    zoom: float,
+    least: float,
+    radius: float,
+    sigma: float,
+    kept: float,
 ) -> Tensor:
     """Return the images whitened, with flakes: enlarged noise above ``least``, smeared downwards, from two sides."""
     flakes = zoomed(canvas.normal(mean, std, 1, canvas.side, canvas.side), zoom)
     flakes = torch.where(flakes < least, 0, flakes).clamp(0, 1)
     layer = canvas.fitted(smeared(flakes, radius, sigma, canvas.uniform(-135, -45)))
-    grey = (canvas.images * torch.tensor([0.299, 0.587, 0.114]).to(canvas.images)[:, None, None]).sum(1, keepdim=True)
+    grey = (
+        canvas.images * torch.tensor([0.299, 0.587, 0.114]).to(canvas.images)[:, None, None]
+    ).sum(1, keepdim=True)
     white = torch.maximum(canvas.images, 1.5 * grey + 0.5)
     return kept * canvas.images + (1 - kept) * white + layer + layer.flip(-2, -1)

@@ -20,4 +20,7 @@ class Shrunk(Method):
 
     def loss(self, net, inputs, targets, size, progress):
         """Return the NLL with the penalty."""
-        return super().loss(net, inputs, targets, size, progress) + self.strength * net(inputs).square().mean()
+        return (
+            super().loss(net, inputs, targets, size, progress)
+            + self.strength * net(inputs).square().mean()
+        )
