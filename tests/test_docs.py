@@ -273,7 +273,8 @@ def test_margins_of_the_page(tmp_path: Path) -> None:
     assert margins.floor("letters", "auroc_entropy") == 0.8
 
 
-PAGES = sorted([REPO / "README.md", REPO / "benchmarks" / "README.md", *DOCS.rglob("*.md")])
+FOLDERS = [REPO, REPO / "benchmarks", REPO / "studies"]
+PAGES = sorted([*(folder / "README.md" for folder in FOLDERS), *DOCS.rglob("*.md")])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))

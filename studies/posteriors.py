@@ -2,7 +2,7 @@
 
 The gap between the log evidence and MNF's bound is KL(q(W) || p(W|data)) + E KL(q(z|W) || r(z|W)): what q cannot be,
 or was not trained to be, and what r does not know. The second part is measured too: the bound with r exact.
-Writes benchmarks/posteriors.csv and docs/figures/posteriors.png.
+Writes studies/posteriors.csv and docs/figures/posteriors.png.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch.func import functional_call, stack_module_state
 from torch.nn.functional import logsigmoid
 
 from bench_uq.methods.mnf import MNFLinear
-from benchmarks.known_evidence import LOG_2_PI, Problem, funnel, product, regression
+from studies.known_evidence import LOG_2_PI, Problem, funnel, product, regression
 
 HERE = Path(__file__).resolve().parent
 SEEDS = 3

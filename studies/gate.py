@@ -1,19 +1,12 @@
-"""The rule of bench-uq check on simulated suites, and its speed.
+"""The rule of bench-uq check on simulated suites.
 
-``python -m benchmarks.gate`` prints how often suites in which nothing changed raise an alarm, and how often a score
-that got worse is named (docs/statistics.md); with ``--speed`` it times bench-uq check on 10,000 cells.
+``python -m studies.gate`` prints how often suites without a change raise an alarm, and how often a
+score that got worse is named (docs/statistics.md).
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pandas as pd
@@ -22,9 +15,8 @@ from bench_uq.gate import rule
 from bench_uq.gate.margins import MARGINS, Margins
 from bench_uq.gate.rule import check
 from bench_uq.gate.sides import CELL, Run, Side
-from benchmarks.claims import table
-from benchmarks.spreads import WAYS, known_by
-from benchmarks.synthetic import METHODS, write_results
+from studies.claims import table
+from studies.spreads import WAYS, known_by
 
 SUITES = 500
 SEEDS = (3, 5, 10)
@@ -138,50 +130,5 @@ def named(seeds: int, spreads: float) -> tuple[int, str]:
     return seeds, "equal" if spreads == 1 else f"1 to {spreads:g}"
 
 
-def speed(runs: int = 5) -> None:
-    """Time bench-uq check as a process of its own, on at least 10,000 gated cells of 5 seeds in which all changed."""
-    with tempfile.TemporaryDirectory() as folder:
-        datasets = [f"data{place}" for place in range(14)]
-        unseen = ["letters", "notmnist"]
-        before, now = (
-            write_results(
-                Path(folder) / name / "quick",
-                METHODS,
-                range(start, start + 5),
-                datasets=datasets,
-                unseen=unseen,
-            )
-            for name, start in (("before", 0), ("now", 5))
-        )
-        relabel(now)
-        baseline = Path(folder) / "baseline.csv"
-        bench = [sys.executable, "-m", "bench_uq"]
-        made = [*bench, "baseline", "--results", str(before.parent), "--out", str(baseline)]
-        subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
-        seconds, last = [], ""
-        for _ in range(runs):
-            start = time.perf_counter()
-            command = [*bench, "check", "--baseline", str(baseline), "--results", str(now.parent)]
-            last = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()[-1]
-            seconds.append(time.perf_counter() - start)
-    print(
-        f"{last}\n{median(seconds):.1f} s, the median of {runs} ({min(seconds):.1f} to {max(seconds):.1f}); asked: 5 s"
-    )
-
-
-def relabel(folder: Path) -> None:
-    """Call seeds 5 to 9 of a suite's folder 0 to 4."""
-    for name in ("runs.csv", "scores.csv"):
-        frame = pd.read_csv(folder / name, dtype=str, keep_default_na=False)
-        frame["seed"] = (frame["seed"].astype(int) - 5).astype(str)
-        frame.to_csv(folder / name, index=False)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--speed", action="store_true", help="time bench-uq check on 10,000 cells")
-    speed() if parser.parse_args().speed else simulate()
-
-
 if __name__ == "__main__":
-    main()
+    simulate()

@@ -1,7 +1,7 @@
 """How far the same seeds lie apart in other environments.
 
     bench-uq run --seeds 0,1,2,3,4 --device cpu --set threads=2 --results two-threads
-    python -m benchmarks.environments results/quick/baseline.csv two-threads/quick ...
+    python -m studies.environments results/quick/baseline.csv two-threads/quick ...
 
 A row a folder: how many cells are equal to the last digit, the largest change beside the margins, and the verdict.
 """
@@ -15,7 +15,7 @@ from bench_uq.gate.margins import Margins
 from bench_uq.gate.rule import check
 from bench_uq.gate.sides import read_baseline, read_folder
 from bench_uq.gate.verdicts import Cell
-from benchmarks.claims import table
+from studies.claims import table
 
 
 def distance(cell: Cell) -> float:
@@ -25,7 +25,7 @@ def distance(cell: Cell) -> float:
 
 def main() -> None:
     if len(sys.argv) < 3:
-        sys.exit("usage: python -m benchmarks.environments BASELINE.csv FOLDER...")
+        sys.exit("usage: python -m studies.environments BASELINE.csv FOLDER...")
     baseline = read_baseline(Path(sys.argv[1]))
     rows = []
     for folder in map(Path, sys.argv[2:]):

@@ -1,7 +1,7 @@
 """How often the gate cries wolf: disjoint sets of seeds of one unchanged suite, relabelled as if they were shared.
 
     bench-uq run --seeds $(seq -s, 0 99) --device cpu --results pool      # quick: 25 minutes on two cores
-    python -m benchmarks.alarms pool/quick             # and with --spreads
+    python -m studies.alarms pool/quick             # and with --spreads
 
 A set of seeds is to another what a suite is to itself after a change of nothing but its random streams. The pool is cut
 at random into sets, pairs of sets are compared, and the pool is cut anew until there are enough comparisons.
@@ -20,8 +20,8 @@ import numpy as np
 from bench_uq.gate.margins import Margins
 from bench_uq.gate.rule import check
 from bench_uq.gate.sides import Side, read_folder
-from benchmarks.claims import table
-from benchmarks.spreads import WAYS, known_by
+from studies.claims import table
+from studies.spreads import WAYS, known_by
 
 #: Comparisons that the project promises to look at, and how many alarms it promises at most.
 PROMISED, ALLOWED = 50, 2

@@ -1,6 +1,6 @@
 """How often each decision of bench_uq.statistics is wrong where there is nothing to find, and right where there is.
 
-Simulated scores of methods that share the noise of their seed; ``python -m benchmarks.claims`` prints the tables of
+Simulated scores of methods that share the noise of their seed; ``python -m studies.claims`` prints the tables of
 docs/statistics.md.
 """
 
