@@ -20,13 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench_uq.api.condition import Attack
+from bench_uq.api.method import Method
+from bench_uq.api.task import Examples
 from bench_uq.conditions.fgsm import FGSM
 from bench_uq.conditions.pgd import PGD
-from bench_uq.contracts import Attack, Examples, Method
-from bench_uq.data import Resident
-from bench_uq.plugins import Plugins
-from bench_uq.predict import BLOCK, Change, Trained, predict_changed
-from bench_uq.train import build
+from bench_uq.plan.plugins import Plugins
+from bench_uq.predict.predict import BLOCK, Change, Trained, predict_changed
+from bench_uq.train.loop import build
+from bench_uq.train.resident import Resident
 from benchmarks import rounds
 from benchmarks.steps import TASK
 

@@ -7,8 +7,8 @@ import time
 
 import torch
 
-from bench_uq import networks
-from bench_uq.plugins import Plugins
+from bench_uq.api import layers as networks
+from bench_uq.plan.plugins import Plugins
 from benchmarks.steps import TASK
 
 SIZES = (128, 256, 512, 2048)

@@ -11,9 +11,9 @@ import statistics
 import torch
 from torch.nn.functional import conv2d
 
-from bench_uq.networks import kl
-from bench_uq.plugins import Plugins
-from bench_uq.train import build
+from bench_uq.api.layers import kl
+from bench_uq.plan.plugins import Plugins
+from bench_uq.train.loop import build
 from benchmarks import rounds
 from benchmarks.steps import TASK
 

@@ -34,17 +34,19 @@ import numpy as np
 import torch
 from torch.nn.functional import conv2d
 
+from bench_uq.api.condition import Attack
+from bench_uq.api.errors import MissingData
+from bench_uq.api.task import Examples
 from bench_uq.conditions.fgsm import FGSM
 from bench_uq.conditions.pgd import PGD
-from bench_uq.config import Settings
-from bench_uq.contracts import Attack, Examples
-from bench_uq.data import Resident, laid_out, load
-from bench_uq.errors import MissingData
-from bench_uq.plugins import Plugins
-from bench_uq.precision import tensor_cores
-from bench_uq.predict import BLOCK
-from bench_uq.together import train_together
-from bench_uq.train import train
+from bench_uq.plan.examples import load
+from bench_uq.plan.plugins import Plugins
+from bench_uq.predict.predict import BLOCK
+from bench_uq.train.batched import train_together
+from bench_uq.train.loop import train
+from bench_uq.train.precision import tensor_cores
+from bench_uq.train.resident import Resident, laid_out
+from bench_uq.train.settings import Settings
 from benchmarks import attack, predict, rounds, steps
 from benchmarks.rounds import Row
 from benchmarks.steps import METHODS, TASK

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from bench_uq import store
-from bench_uq.config import read_suite
-from bench_uq.contents import Contents
-from bench_uq.plan import make_plan
-from bench_uq.plugins import Plugins
+from bench_uq.plan.fingerprints import Contents
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.runs import make_plan
+from bench_uq.plan.suite import read_suite
 
 SUITE = """extends = "quick"
 methods = ["map"]

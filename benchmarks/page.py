@@ -16,9 +16,9 @@ import pandas as pd
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from bench_uq.derived import COLUMNS, LATER
-from bench_uq.report import html
-from bench_uq.report.frames import Results
+from bench_uq.report import page as html
+from bench_uq.score.results import Results
+from bench_uq.store.derived import COLUMNS, LATER
 from benchmarks.synthetic import METHODS, plan_run
 
 METRICS = (

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench_uq.data import Resident
-from bench_uq.plugins import Plugins
-from bench_uq.predict import BLOCK, Trained, predict
-from bench_uq.train import build
+from bench_uq.plan.plugins import Plugins
+from bench_uq.predict.predict import BLOCK, Trained, predict
+from bench_uq.train.loop import build
+from bench_uq.train.resident import Resident
 from benchmarks import peers, rounds
 from benchmarks.attack import images
 from benchmarks.steps import TASK, WIDTHS

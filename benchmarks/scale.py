@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench_uq.config import Settings
-from bench_uq.contracts import Examples, Task
-from bench_uq.data import Resident, fitted, load
-from bench_uq.plugins import Plugins
-from bench_uq.predict import Trained, predict
-from bench_uq.together import train_together
-from bench_uq.train import build, train
+from bench_uq.api.task import Examples, Task
+from bench_uq.plan.examples import load
+from bench_uq.plan.plugins import Plugins
+from bench_uq.predict.predict import Trained, predict
+from bench_uq.train.batched import train_together
+from bench_uq.train.loop import build, train
+from bench_uq.train.resident import Resident, fitted
+from bench_uq.train.settings import Settings
 from benchmarks import rounds
 
 FACTORS = (1, 2, 4, 8)

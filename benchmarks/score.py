@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench_uq.contracts import Predictions
+from bench_uq.api.task import Predictions
 from bench_uq.metrics import applicable, find
-from bench_uq.metrics.curves import curves
+from bench_uq.score.curves import curves
 from benchmarks import peers, rounds
 
 

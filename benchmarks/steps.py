@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench_uq.contracts import Examples, Method, Task
-from bench_uq.data import Resident
-from bench_uq.likelihoods import Categorical
-from bench_uq.plugins import Plugins
-from bench_uq.train import build
+from bench_uq.api.likelihoods import Categorical
+from bench_uq.api.method import Method
+from bench_uq.api.task import Examples, Task
+from bench_uq.plan.plugins import Plugins
+from bench_uq.train.loop import build
+from bench_uq.train.resident import Resident
 from benchmarks import peers, rounds
 
 TASK = Task((1, 28, 28), Categorical(10), (0.1307,), (0.3081,), "lenet")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench_uq import store
-from bench_uq.plan import Run, Shown, plan_entry
+from bench_uq.plan.runs import Run, Shown, plan_entry
 
 EXAMPLES, CLASSES, FEATURES, EPOCHS = 100, 10, 16, 20
 DATASETS = ("first", "second", "third", "fourth")

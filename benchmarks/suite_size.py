@@ -24,11 +24,11 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from bench_uq.config import read_suite
-from bench_uq.contents import Contents
-from bench_uq.plan import Run, make_plan
-from bench_uq.plugins import Plugins
-from bench_uq.score import KEPT
+from bench_uq.plan.fingerprints import Contents
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.runs import Run, make_plan
+from bench_uq.plan.suite import read_suite
+from bench_uq.score.score import KEPT
 from benchmarks.stored_suites import store_runs, write_suite
 
 SUITE = ("--suite", "many.toml")

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import ndimage, stats
 from sklearn.datasets import load_digits
 
-from bench_uq.derived import COLUMNS, LATER
+from bench_uq.store.derived import COLUMNS, LATER
 
 EXAMPLES, CLASSES, BINS = 2000, 10, 15
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)

@@ -10,17 +10,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from bench_uq import config, derived, grammar, references, score, store
-from bench_uq.checkpoint import NAME, Checkpoints
+from bench_uq import store
+from bench_uq.api import names as grammar
+from bench_uq.api.errors import UsageError
+from bench_uq.check.margins import read_margins
 from bench_uq.datasets._arrays import read_arrays
 from bench_uq.datasets._idx import read_idx
 from bench_uq.datasets._pickles import NotPlain, read_batch
 from bench_uq.datasets._tables import read_table
-from bench_uq.elsewhere.values import read as read_predictions
-from bench_uq.errors import UsageError
-from bench_uq.gate.margins import read_margins
-from bench_uq.preparation.archive import unpack, unpacked
-from bench_uq.preparation.download import Failed
+from bench_uq.plan import suite as config
+from bench_uq.plan.prepare.archive import unpack, unpacked
+from bench_uq.plan.prepare.download import Failed
+from bench_uq.run.checkpoints import NAME, Checkpoints
+from bench_uq.run.imported.values import read as read_predictions
+from bench_uq.score import published as references
+from bench_uq.score import score
+from bench_uq.store import derived
 
 DERIVED = ("scores.csv", "curves.csv", "runs.csv")
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench_uq.gate.margins import Margins
-from bench_uq.gate.rule import check
-from bench_uq.gate.sides import Side, read_folder
+from bench_uq.check.margins import Margins
+from bench_uq.check.results import Side, read_folder
+from bench_uq.check.rule import check
 from studies.claims import table
 from studies.spreads import WAYS, known_by
 

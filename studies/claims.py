@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
-from bench_uq.statistics import (
+from bench_uq.score.statistics import (
     ALPHA,
     compare,
     detectable_difference,

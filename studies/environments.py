@@ -11,10 +11,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bench_uq.gate.margins import Margins
-from bench_uq.gate.rule import check
-from bench_uq.gate.sides import read_baseline, read_folder
-from bench_uq.gate.verdicts import Cell
+from bench_uq.check.margins import Margins
+from bench_uq.check.results import read_baseline, read_folder
+from bench_uq.check.rule import check
+from bench_uq.check.verdicts import Cell
 from studies.claims import table
 
 

@@ -11,10 +11,10 @@ import math
 import numpy as np
 import pandas as pd
 
-from bench_uq.gate import rule
-from bench_uq.gate.margins import MARGINS, Margins
-from bench_uq.gate.rule import check
-from bench_uq.gate.sides import CELL, Run, Side
+from bench_uq.check import rule
+from bench_uq.check.margins import MARGINS, Margins
+from bench_uq.check.results import CELL, Run, Side
+from bench_uq.check.rule import check
 from studies.claims import table
 from studies.spreads import WAYS, known_by
 

@@ -8,7 +8,8 @@ from unittest import mock
 
 import numpy as np
 
-from bench_uq.gate import pairs, spreads
+from bench_uq.check import pairing as pairs
+from bench_uq.check import variances as spreads
 
 Spread = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
-FOLDERS = {"bench_uq": "bench_uq", "bench_uq.methods": "methods", "bench_uq.datasets": "datasets"}
+PLUGINS = ("methods", "datasets", "conditions", "metrics")
+FOLDERS = {"bench_uq": "bench_uq", **{f"bench_uq.{name}": name for name in PLUGINS}}
+
+#: The rooms from the command line down to the contract: an import points to a room further down.
+FLOORS = (
+    *("cli", "testing", "check", "report", "run", "score", "plan", "predict", "store", "train"),
+    *("plugin", "api"),
+)
 
 
 def loaded(code: str) -> set[str]:
@@ -31,10 +38,13 @@ def loaded(code: str) -> set[str]:
             "import bench_uq.cli; bench_uq.cli.main(['--help'], standalone_mode=False)",
             {"torch", "pandas", "netcal"},
         ),
-        ("import bench_uq.score", {"torch", "netcal"}),
-        ("from bench_uq.report import figures, frames, latex, markdown", {"torch", "netcal"}),
+        ("import bench_uq.score.score", {"torch", "netcal"}),
         (
-            "from bench_uq.gate import baseline, comparison, formats, rule",
+            "from bench_uq.report import figures, latex, markdown; import bench_uq.score.results",
+            {"torch", "netcal"},
+        ),
+        (
+            "from bench_uq.check import baseline, compare, formats, rule",
             {"torch", "netcal", "matplotlib"},
         ),
         ("import bench_uq.metrics", {"torch", "netcal"}),
@@ -57,56 +67,96 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def modules() -> dict[str, Path]:
+    """Return every module of the package by its full name."""
+    found = {}
+    for package, folder in FOLDERS.items():
+        for path in (REPO / folder).rglob("*.py"):
+            parts = path.relative_to(REPO / folder).with_suffix("").parts
+            found[".".join((package, *parts)).removesuffix(".__init__")] = path
+    return found
+
+
+def arrows() -> dict[str, set[str]]:
+    """Return the modules of the package that each module imports, also within a function."""
+    known, found = modules(), {}
+    for name, path in known.items():
+        found[name] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found[name] |= {alias.name for alias in node.names} & known.keys()
+            elif isinstance(node, ast.ImportFrom) and node.module in known:
+                for alias in node.names:
+                    submodule = f"{node.module}.{alias.name}"
+                    found[name].add(submodule if submodule in known else node.module)
+        found[name].discard(name)
+    return found
+
+
+def room(module: str) -> str:
+    """Return the room of a module; all plugins stand in one, and the door of bench_uq in none."""
+    parts = module.split(".")
+    if len(parts) == 1 or parts[1].startswith("_"):
+        return ""
+    return "plugin" if parts[1] in PLUGINS else parts[1]
+
+
+def test_rooms() -> None:
+    """The top of bench_uq holds a package for each floor, and three modules."""
+    top = REPO / "bench_uq"
+    packages = {path.parent.name for path in top.glob("*/__init__.py")}
+    assert packages == {*FLOORS} - {"plugin"}
+    assert {path.name for path in top.glob("*.py")} == {"__init__.py", "__main__.py", "_version.py"}
+
+
+def test_arrows_point_down() -> None:
+    """A room imports rooms further down alone."""
+    up = [
+        f"{name} -> {other}"
+        for name, others in arrows().items()
+        for other in sorted(others)
+        if room(name) and room(other) and FLOORS.index(room(name)) > FLOORS.index(room(other))
+    ]
+    assert up == []
+
+
+def test_no_circle() -> None:
+    """No module imports itself by way of others, also within a room."""
+    left = arrows()
+    while leaves := [name for name, others in left.items() if not others]:
+        left = {name: others - {*leaves} for name, others in left.items() if name not in leaves}
+    assert left == {}
+
+
 def test_nothing_before_score_knows_a_metric() -> None:
     """Planning, training, predicting and storing import no metric."""
-    for name in (
-        "plan",
-        "train",
-        "predict",
-        "execute",
-        "runner",
-        "store",
-        "networks",
-        "contracts",
-        "data",
-    ):
-        assert not {
-            one
-            for one in imports(REPO / "bench_uq" / f"{name}.py")
-            if "metrics" in one or "score" in one
-        }
+    for name, others in arrows().items():
+        if room(name) in ("run", "plan", "train", "predict", "store"):
+            assert not {other for other in others if other.startswith("bench_uq.metrics")}, name
 
 
 def test_engine_names_no_plugin() -> None:
-    """No file of the engine imports a method or dataset; only plugins.py names their packages."""
-    for path in (REPO / "bench_uq").rglob("*.py"):
-        assert not {
-            one
-            for one in imports(path)
-            if one.startswith(("bench_uq.methods", "bench_uq.datasets"))
-        }, path
+    """No module of the engine imports a plugin's module."""
+    plugins = tuple(f"bench_uq.{name}." for name in ("methods", "datasets", "conditions"))
+    for name, others in arrows().items():
+        if room(name) != "plugin":
+            assert not {other for other in others if other.startswith(plugins)}, name
 
 
 def test_plugins_import_the_api_alone() -> None:
-    """Of the engine, methods and datasets import bench_uq.api and nothing else."""
-    for folder in ("methods", "datasets"):
+    """Of the engine, plugins import bench_uq.api and nothing else; of plugins, their own folder."""
+    for folder in PLUGINS:
         for path in (REPO / folder).rglob("*.py"):
             engine = {one for one in imports(path) if one.startswith("bench_uq")}
-            assert engine <= {"bench_uq.api"} | {
-                one for one in engine if one.startswith(f"bench_uq.{folder}")
-            }, path
+            own = {one for one in engine if one.startswith(f"bench_uq.{folder}")}
+            assert engine <= {"bench_uq.api"} | own, path
 
 
 def test_no_bare_import_of_mapped_folders() -> None:
-    """Nothing imports ``methods`` or ``datasets`` bare: that would make a second object of every class."""
-    for path in (
-        path
-        for folder in ("bench_uq", "methods", "datasets", "tests")
-        for path in (REPO / folder).rglob("*.py")
-    ):
-        assert not {
-            one for one in imports(path) if one.partition(".")[0] in ("methods", "datasets")
-        }, path
+    """Nothing imports a mapped folder bare: that would make a second object of every class."""
+    for folder in ("bench_uq", *PLUGINS, "tests"):
+        for path in (REPO / folder).rglob("*.py"):
+            assert not {one for one in imports(path) if one.partition(".")[0] in PLUGINS}, path
 
 
 def test_packages_list_every_folder() -> None:

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from bench_uq.api import Categorical, Gaussian, Layers, Network, Task
-from bench_uq.architectures import check_network, lenet_wide, network, resnet18
-from bench_uq.errors import UsageError
-from bench_uq.networks import split
-from bench_uq.plugins import Plugins
+from bench_uq.api.errors import UsageError
+from bench_uq.api.layers import split
+from bench_uq.api.networks import check_network, lenet_wide, network, resnet18
+from bench_uq.plan.plugins import Plugins
 
 COLOUR = Task((3, 32, 32), Categorical(10), (0.5,) * 3, (0.25,) * 3, "resnet18")
 TINY = Task((1, 8, 8), Categorical(4), (0.3,), (0.4,), "resnet18")

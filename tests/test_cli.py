@@ -17,8 +17,8 @@ from click.testing import CliRunner
 
 from bench_uq import __version__, read_scores
 from bench_uq.cli import main
-from bench_uq.commands.run import repeatable
-from bench_uq.config import read_suite
+from bench_uq.plan.suite import read_suite
+from bench_uq.run.suite import repeatable
 
 PLUGINS = Path(__file__).parent / "plugins"
 SMALL = (

@@ -16,7 +16,7 @@ from click.shell_completion import get_completion_class
 from click.testing import CliRunner
 
 from bench_uq.cli import main
-from bench_uq.plugins import Plugins
+from bench_uq.plan.plugins import Plugins
 
 PLUGINS = Path(__file__).parent / "plugins"
 CHATTER = "from bench_uq.api import Method\nprint('chatter')\n"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bench_uq.config import Suite, read_suite, shipped
-from bench_uq.contents import Contents
-from bench_uq.errors import UsageError
-from bench_uq.plan import make_plan
-from bench_uq.plugins import Plugins
+from bench_uq.api.errors import UsageError
+from bench_uq.plan.fingerprints import Contents
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.runs import make_plan
+from bench_uq.plan.suite import Suite, read_suite, shipped
 
 MINIMAL = """
 methods = ["map"]

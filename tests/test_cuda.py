@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from bench_uq.config import Settings
-from bench_uq.contracts import Examples, Predictions, Task
-from bench_uq.data import Resident
-from bench_uq.likelihoods import Categorical
-from bench_uq.plugins import Plugins
-from bench_uq.predict import Change, Trained, predict, predict_changed
-from bench_uq.together import train_together
-from bench_uq.train import Diverged, train
+from bench_uq.api.likelihoods import Categorical
+from bench_uq.api.task import Examples, Predictions, Task
+from bench_uq.plan.plugins import Plugins
+from bench_uq.predict.predict import Change, Trained, predict, predict_changed
+from bench_uq.train.batched import train_together
+from bench_uq.train.loop import Diverged, train
+from bench_uq.train.resident import Resident
+from bench_uq.train.settings import Settings
 
 pytestmark = pytest.mark.cuda
 TASK = Task((1, 28, 28), Categorical(3), (0.5,), (0.3,), "lenet")

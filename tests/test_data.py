@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bench_uq.api import Categorical, Examples, Gaussian, Task
-from bench_uq.data import Resident, fitted
-from bench_uq.errors import UsageError
+from bench_uq.api.errors import UsageError
+from bench_uq.train.resident import Resident, fitted
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(50) % 3

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from bench_uq import read_scores
-from bench_uq.gate.margins import read_margins
+from bench_uq.check.margins import read_margins
 
 REPO = Path(__file__).resolve().parents[1]
 DOCS = REPO / "docs"

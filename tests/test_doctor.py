@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from bench_uq import __version__
-from bench_uq.doctor import folders, release
-from bench_uq.errors import UsageError
-from bench_uq.folders import writable
+from bench_uq.api.errors import UsageError
+from bench_uq.cli.doctor import folders, release
+from bench_uq.store.folders import writable
 
 PLUGINS = Path(__file__).parent / "plugins"
 

@@ -7,11 +7,11 @@ from collections import Counter
 import pytest
 import torch
 
-from bench_uq.contracts import Task
-from bench_uq.estimate import passes_of
-from bench_uq.likelihoods import Categorical
-from bench_uq.plan import Shown
-from bench_uq.plugins import Plugins
+from bench_uq.api.likelihoods import Categorical
+from bench_uq.api.task import Task
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.runs import Shown
+from bench_uq.run.estimate import passes_of
 
 
 @pytest.mark.parametrize(

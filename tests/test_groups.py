@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from bench_uq import groups, store
-from bench_uq.commands.run import make_jobs
-from bench_uq.config import read_suite
-from bench_uq.contents import Contents
-from bench_uq.execute import Job, complete, execute, is_trained
-from bench_uq.plan import make_plan
-from bench_uq.plugins import Plugins
+from bench_uq import store
+from bench_uq.plan.fingerprints import Contents
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.runs import make_plan
+from bench_uq.plan.suite import read_suite
+from bench_uq.run import gpu_groups as groups
+from bench_uq.run.execute import execute
+from bench_uq.run.job import Job, complete, is_trained
+from bench_uq.run.suite import make_jobs
 
 PLUGIN = Path(__file__).parent / "plugins" / "unlucky.py"
 SUITE = """

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bench_uq import merge
 from bench_uq.cli import main
+from bench_uq.run import merge
 from bench_uq.store import NETWORK, PLAN, RECORD, TRAINING, RunFolder, run_folder
 
 SUITE = """

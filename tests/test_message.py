@@ -11,8 +11,12 @@ from types import SimpleNamespace
 import pytest
 
 from bench_uq import store
-from bench_uq.cluster import client, worker
-from bench_uq.cluster.message import (
+from bench_uq.plan.fingerprints import Contents
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.runs import make_plan
+from bench_uq.plan.suite import read_suite
+from bench_uq.run.cluster import client, worker
+from bench_uq.run.cluster.message import (
     Damaged,
     job_of,
     packed_file,
@@ -24,11 +28,7 @@ from bench_uq.cluster.message import (
     unpacked_folder,
     unpacked_job,
 )
-from bench_uq.config import read_suite
-from bench_uq.contents import Contents
-from bench_uq.execute import Job
-from bench_uq.plan import make_plan
-from bench_uq.plugins import Plugins
+from bench_uq.run.job import Job
 
 SUITE = """extends = "quick"
 methods = ["dropout"]

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from bench_uq.api.errors import UsageError
 from bench_uq.cli import main
-from bench_uq.errors import UsageError
-from bench_uq.folders import writable
+from bench_uq.store.folders import writable
 
 REPO = Path(__file__).resolve().parents[1]
 LONG = "a" * 65

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from bench_uq.architectures import network
-from bench_uq.contracts import Task
-from bench_uq.errors import UsageError
-from bench_uq.likelihoods import Categorical
-from bench_uq.networks import Layers, Network, is_random, kl, split, stochastic_passes
-from bench_uq.plugins import Plugins
+from bench_uq.api.errors import UsageError
+from bench_uq.api.layers import Layers, Network, is_random, kl, split, stochastic_passes
+from bench_uq.api.likelihoods import Categorical
+from bench_uq.api.networks import network
+from bench_uq.api.task import Task
+from bench_uq.plan.plugins import Plugins
 
 SMALL = Task((1, 8, 8), Categorical(10), (0.3,), (0.4,), "lenet")
 LARGE = Task((1, 28, 28), Categorical(10), (0.13,), (0.31,), "lenet")

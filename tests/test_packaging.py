@@ -23,8 +23,11 @@ from bench_uq.metrics import METRICS
 
 REPO = Path(__file__).resolve().parents[1]
 EXTERNAL = Path(__file__).parent / "external"
-FOLDERS = {"bench_uq": "bench_uq", "bench_uq/methods": "methods", "bench_uq/datasets": "datasets"}
-PLUGINS = {"methods": "methods", "datasets": "datasets", "conditions": "bench_uq/conditions"}
+PLUGINS = {name: name for name in ("methods", "datasets", "conditions")}
+FOLDERS = {
+    "bench_uq": "bench_uq",
+    **{f"bench_uq/{name}": name for name in (*PLUGINS, "metrics")},
+}
 SMALL = ("--seeds", "0", "--set", "epochs=1", "--set", "draws=2", "--device", "cpu")
 
 pytestmark = pytest.mark.skipif(
@@ -100,7 +103,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the tree without what builds and tests leave behind."""
     tree = tmp_path_factory.mktemp("source") / "tree"
     left = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("bench_uq", "methods", "datasets", "tests"):
+    for name in ("bench_uq", "methods", "datasets", "conditions", "metrics", "tests"):
         shutil.copytree(REPO / name, tree / name, ignore=left)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPO / name, tree)
@@ -146,7 +149,13 @@ def installed(commands: Path, name: str, folder: Path) -> Iterator[None]:
 
 def in_the_tree() -> set[str]:
     """Return the files that an installation must hold, by their path in it."""
-    data = ("py.typed", "suites/*.toml", "suites/*.csv", "report/*.css", "report/*.js")
+    data = (
+        "py.typed",
+        "plan/suites/*.toml",
+        "plan/suites/*.csv",
+        "report/page/*.css",
+        "report/page/*.js",
+    )
     patterns = {"bench_uq": ("**/*.py", *data)}
     found = set()
     for package, folder in FOLDERS.items():
@@ -187,7 +196,7 @@ def test_wheel_holds_the_tree(built: Path) -> None:
     """
     assert in_the_wheel(built) == in_the_tree()
     assert "bench_uq/py.typed" in in_the_wheel(built)
-    assert "bench_uq/suites/quick.toml" in in_the_wheel(built)
+    assert "bench_uq/plan/suites/quick.toml" in in_the_wheel(built)
 
 
 def test_sdist_builds_the_same_wheel(source: Path, built: Path, tmp_path: Path) -> None:
@@ -236,7 +245,7 @@ def test_lists_name_every_plugin(kind: str, commands: Path, tmp_path: Path) -> N
 def test_lists_name_every_suite_and_metric(commands: Path, tmp_path: Path) -> None:
     """``list`` names every suite in the repository and every metric."""
     suites = listed(checked(commands / "bench-uq", "list", "suites", cwd=tmp_path))
-    assert suites == {path.stem for path in (REPO / "bench_uq/suites").glob("*.toml")}
+    assert suites == {path.stem for path in (REPO / "bench_uq/plan/suites").glob("*.toml")}
     metrics = checked(commands / "python", "-m", "bench_uq", "list", "metrics", cwd=tmp_path)
     assert {metric.id for metric in METRICS} <= listed(metrics)
 

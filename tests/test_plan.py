@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from bench_uq import store
-from bench_uq.config import read_suite
-from bench_uq.contents import Contents
-from bench_uq.errors import MissingData, UsageError
-from bench_uq.plan import Run, make_plan
-from bench_uq.plugins import Plugins
+from bench_uq.api.errors import MissingData, UsageError
+from bench_uq.plan.fingerprints import Contents
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.runs import Run, make_plan
+from bench_uq.plan.suite import read_suite
 
 SUITE = """
 methods = ["map", "mnf"]
@@ -124,9 +124,11 @@ def test_contents_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     first = Contents(tmp_path, tmp_path / "known.json")
     expected = first.of(spec, "test", 0)
     first.remember()
-    monkeypatch.setattr("bench_uq.contents.load", lambda *_: pytest.fail("loaded again"))
+    monkeypatch.setattr("bench_uq.plan.fingerprints.load", lambda *_: pytest.fail("loaded again"))
     assert Contents(tmp_path, tmp_path / "known.json").of(spec, "test", 0) == expected
-    monkeypatch.setattr("bench_uq.contents.package_versions", lambda: {"scikit-learn": "another"})
+    monkeypatch.setattr(
+        "bench_uq.plan.fingerprints.package_versions", lambda: {"scikit-learn": "another"}
+    )
     with pytest.raises(pytest.fail.Exception):
         Contents(tmp_path, tmp_path / "known.json").of(spec, "test", 0)
 
@@ -174,7 +176,7 @@ def test_the_network_is_part_of_a_run(tmp_path: Path) -> None:
         for folder in ("here", "there")
     ]
     assert keys[0] == keys[1]
-    (tmp_path / "there" / "wide.py").write_text(NETWORK + "# another\n")
+    (tmp_path / "there" / "wide.py").write_text(NETWORK + "width = 64\n")
     others = [
         plan(tmp_path, network=name)[0].key
         for name in (str(tmp_path / "there" / "wide.py"), "mlp", "resnet18")

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bench_uq.errors import UsageError
-from bench_uq.grammar import parse, split_list
-from bench_uq.plugins import Plugins, source_hash
+from bench_uq.api.errors import UsageError
+from bench_uq.api.names import parse, split_list
+from bench_uq.plan.plugins import PACKAGES, Plugins
+from bench_uq.plan.sources import hash_of_plugin, hash_of_trees
 
 PLUGINS = Path(__file__).parent / "plugins"
 
@@ -287,9 +288,37 @@ def test_a_plugin_from_a_package_counts_with_all_of_it(
 ) -> None:
     """A change anywhere in the package that a plugin comes from, which may import all of it, is another source."""
     module = sys.modules[name]
-    before = source_hash(module)
-    assert source_hash(module) == before
+    before = hash_of_plugin(module, PACKAGES["method"])
+    assert hash_of_plugin(module, PACKAGES["method"]) == before
     (outside.parent / "beside.py").write_text("rate = 1\n")
-    assert source_hash(module) == before
+    assert hash_of_plugin(module, PACKAGES["method"]) == before
     (outside / f"{other}.py").write_text("rate = 1\n")
-    assert source_hash(module) != before
+    assert hash_of_plugin(module, PACKAGES["method"]) != before
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("# why\nx = 1\n\n\ny = (x,  2)\n", True),
+        ('"""Text."""\nx = 1\ny = (x, 2)\n', True),
+        ("x = 1\ny = (x, 3)\n", False),
+        ("y = (x, 2)\nx = 1\n", False),
+        ("x = 1.0\ny = (x, 2)\n", False),
+    ],
+)
+def test_source_counts_by_its_syntax_tree(tmp_path: Path, text: str, same: bool) -> None:
+    """Comments, docstrings and layout are no other source; a value or an order is."""
+    file = tmp_path / "plugin.py"
+    file.write_text("x = 1\ny = (x, 2)\n")
+    before = hash_of_trees([file])
+    file.write_text(text)
+    assert (hash_of_trees([file]) == before) is same
+
+
+def test_docstrings_of_functions_count_for_nothing(tmp_path: Path) -> None:
+    """A function's docstring is no other source; a text that it returns is."""
+    file, hashes = tmp_path / "plugin.py", []
+    for text in ('"""A."""\n    return "x"', '"""B."""\n    return "x"', 'return "y"'):
+        file.write_text(f"def f():\n    {text}\n")
+        hashes.append(hash_of_trees([file]))
+    assert hashes[0] == hashes[1] != hashes[2]

@@ -10,12 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from bench_uq.contracts import Examples, Method, Shift, Task
-from bench_uq.data import Resident
-from bench_uq.likelihoods import Categorical, Gaussian
-from bench_uq.plugins import Plugins
-from bench_uq.predict import BadDraws, Change, Trained, predict, predict_changed
-from bench_uq.train import build
+from bench_uq.api.condition import Shift
+from bench_uq.api.likelihoods import Categorical, Gaussian
+from bench_uq.api.method import Method
+from bench_uq.api.task import Examples, Task
+from bench_uq.plan.plugins import Plugins
+from bench_uq.predict.predict import BadDraws, Change, Trained, predict, predict_changed
+from bench_uq.train.loop import build
+from bench_uq.train.resident import Resident
 
 TASK = Task((1, 8, 8), Categorical(10), (0.3,), (0.4,), "lenet")
 CPU = torch.device("cpu")

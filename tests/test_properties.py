@@ -20,12 +20,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as some
 
-from bench_uq import derived, references, store
-from bench_uq.config import SETTING_TYPES, Settings, read_suite, suite_from
-from bench_uq.contracts import Predictions
-from bench_uq.elsewhere.values import read as read_outputs
-from bench_uq.errors import UsageError
-from bench_uq.grammar import (
+from bench_uq import store
+from bench_uq.api.errors import UsageError
+from bench_uq.api.names import (
     bracketed,
     convert_options,
     option_text,
@@ -34,8 +31,14 @@ from bench_uq.grammar import (
     spelled,
     split_list,
 )
-from bench_uq.score import CURVES, RUNS, SCORES, read_scores
-from bench_uq.tables import FORMULA, write_csv
+from bench_uq.api.task import Predictions
+from bench_uq.plan.suite import SETTING_TYPES, read_suite, suite_from
+from bench_uq.run.imported.values import read as read_outputs
+from bench_uq.score import published as references
+from bench_uq.score.score import CURVES, RUNS, SCORES, read_scores
+from bench_uq.store import derived
+from bench_uq.store.csv import FORMULA, write_csv
+from bench_uq.train.settings import Settings
 
 sys.path.insert(
     0, str(Path(__file__).resolve().parents[1])

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bench_uq.api.errors import UsageError
+from bench_uq.api.names import plain_name
 from bench_uq.cli import main
-from bench_uq.config import read_suite, shipped
-from bench_uq.errors import UsageError
-from bench_uq.grammar import plain_name
-from bench_uq.plugins import Plugins
-from bench_uq.references import check_names, hand_on, read_file, read_references
-from bench_uq.report.frames import read
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.suite import read_suite, shipped
 from bench_uq.report.markdown import summary
+from bench_uq.run.suite import check_names, read_references
+from bench_uq.score.published import hand_on, read_file
+from bench_uq.score.results import read
 
 HEADER = "dataset,method,metric,value,source,certainty"
 ROW = "digits,map,nll,0.5,Somebody 2020,seen"

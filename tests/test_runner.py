@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from bench_uq.cluster.client import Handing
-from bench_uq.runner import Waiting, attacked, kind
+from bench_uq.run.cluster.client import Handing
+from bench_uq.run.processes import Waiting, attacked, kind
 
 
 class Named(SimpleNamespace):

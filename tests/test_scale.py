@@ -17,19 +17,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench_uq import derived, many_rows, score, store
-from bench_uq.commands.run import do
-from bench_uq.config import read_suite
-from bench_uq.contents import Contents
-from bench_uq.execute import Job
-from bench_uq.gate.baseline import write_baseline
-from bench_uq.gate.margins import read_margins
-from bench_uq.gate.rule import check
-from bench_uq.gate.sides import read_baseline, read_folder
-from bench_uq.plan import Run, make_plan
-from bench_uq.plugins import Plugins
-from bench_uq.report import contents, page_runs
-from bench_uq.report.frames import read
+from bench_uq import store
+from bench_uq.check.baseline import write_baseline
+from bench_uq.check.margins import read_margins
+from bench_uq.check.results import read_baseline, read_folder
+from bench_uq.check.rule import check
+from bench_uq.plan.fingerprints import Contents
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.runs import Run, make_plan
+from bench_uq.plan.suite import read_suite
+from bench_uq.report import contents
+from bench_uq.report.page import runs as page_runs
+from bench_uq.run.job import Job
+from bench_uq.run.suite import do
+from bench_uq.score import score
+from bench_uq.score.results import read
+from bench_uq.store import derived, many_rows
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository, where benchmarks are
 from benchmarks.stored_suites import store_runs, write_suite

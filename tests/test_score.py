@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from bench_uq import read_scores, store
-from bench_uq.contracts import Predictions
-from bench_uq.errors import UsageError
-from bench_uq.score import SCORES, cell, score, sort_key, without_folders, write_csv
+from bench_uq.api.errors import UsageError
+from bench_uq.api.task import Predictions
+from bench_uq.score.score import SCORES, cell, score, sort_key, without_folders, write_csv
 
 
 def test_read_scores_is_exact_to_the_last_digit(tmp_path: Path) -> None:

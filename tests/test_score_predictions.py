@@ -20,9 +20,9 @@ from click.testing import CliRunner
 from scipy.stats import norm
 
 from bench_uq import read_scores, store
+from bench_uq.api.likelihoods import QUANTILE_LEVELS
 from bench_uq.cli import main
 from bench_uq.datasets.digits import Digits
-from bench_uq.likelihoods import QUANTILE_LEVELS
 
 REPO = Path(__file__).resolve().parents[1]
 #: Four examples of three classes, by hand.
@@ -515,7 +515,7 @@ def test_names_of_ones_own() -> None:
 
 def test_folds(data_root: Path) -> None:
     """A dataset with options is found by its spelling, and its seeds are folds that are not compared."""
-    from bench_uq.plugins import Plugins
+    from bench_uq.plan.plugins import Plugins
 
     dataset = Plugins().spec("dataset", "uci[name=concrete]").value
     for seed in (0, 1):

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench_uq.cli import main
-from bench_uq.shards import shard_of
+from bench_uq.run.shards import shard_of
 
 NAMES = ("map", "dropout[rate=0.2]", "mnf", "ensemble", "mean-field")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench_uq.statistics import (
+from bench_uq.score.statistics import (
     Ranks,
     cliques,
     compare,

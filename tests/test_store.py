@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench_uq import store
-from bench_uq.contracts import Predictions
+from bench_uq.api.task import Predictions
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bench_uq.architectures import NETWORKS
-from bench_uq.checks import Target, Verdict, checks_in, checks_of, run
-from bench_uq.checks.targets import targets
+from bench_uq.api.networks import NETWORKS
 from bench_uq.cli import main
-from bench_uq.plugins import Plugins
+from bench_uq.plan.plugins import Plugins
+from bench_uq.testing import Target, Verdict, checks_in, checks_of, run
+from bench_uq.testing.targets import targets
 
 PLUGINS = Path(__file__).parent / "plugins"
 

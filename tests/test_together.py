@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.api import Method, network
-from bench_uq.config import Settings
-from bench_uq.contracts import Task
-from bench_uq.data import Resident, fitted, load, training_splits
-from bench_uq.networks import Network
-from bench_uq.plugins import Plugins
-from bench_uq.predict import Trained
-from bench_uq.together import NotTogether, Outcome, train_together
-from bench_uq.train import Diverged, train
+from bench_uq.api.layers import Network
+from bench_uq.api.task import Task
+from bench_uq.plan.examples import load
+from bench_uq.plan.plugins import Plugins
+from bench_uq.predict.predict import Trained
+from bench_uq.train.batched import NotTogether, Outcome, train_together
+from bench_uq.train.loop import Diverged, train
+from bench_uq.train.resident import Resident, fitted, training_splits
+from bench_uq.train.settings import Settings
 
 SETTINGS = Settings(epochs=2, train_images=600)
 NAMES = Plugins().names("method")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench_uq.plugins import Plugins
+from bench_uq.plan.plugins import Plugins
 
 METHODS = ("ensemble", "mean-field", "mnf")
 EPOCHS = 1000

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from bench_uq.checkpoint import NAME, Checkpoints
-from bench_uq.config import Settings
-from bench_uq.contracts import Examples, Method, Task
-from bench_uq.data import Resident, training_splits
-from bench_uq.likelihoods import Categorical, Gaussian
-from bench_uq.plugins import Plugins
+from bench_uq.api.likelihoods import Categorical, Gaussian
+from bench_uq.api.method import Method
+from bench_uq.api.task import Examples, Task
+from bench_uq.plan.plugins import Plugins
+from bench_uq.run.checkpoints import NAME, Checkpoints
 from bench_uq.store import RunFolder
-from bench_uq.train import Diverged, Epoch, converged, fall, train
+from bench_uq.train.loop import Diverged, Epoch, converged, fall, train
+from bench_uq.train.resident import Resident, training_splits
+from bench_uq.train.settings import Settings
 
 SETTINGS = Settings(epochs=2, batch=16)
 TASK = Task((4,), Categorical(3), (0.5,) * 4, (0.3,) * 4)

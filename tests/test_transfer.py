@@ -15,10 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from bench_uq import execute, read_scores
-from bench_uq.config import Settings
-from bench_uq.plugins import Plugins
+from bench_uq import read_scores
+from bench_uq.plan.plugins import Plugins
+from bench_uq.run import execute
 from bench_uq.store import NETWORK, TRAINING, RunFolder
+from bench_uq.train.settings import Settings
 
 PLUGINS = Path(__file__).parent / "plugins"
 SUITE = """

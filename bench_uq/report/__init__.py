@@ -7,11 +7,11 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from bench_uq.errors import UsageError, unknown
+from bench_uq.api.errors import UsageError, unknown
 from bench_uq.store import write_bytes
 
 if TYPE_CHECKING:
-    from bench_uq.report.frames import Results
+    from bench_uq.score.results import Results
 
 __all__ = ["FIGURES", "FORMATS", "contents", "write"]
 
@@ -42,7 +42,7 @@ def write(
     """
     from dataclasses import replace
 
-    from bench_uq.report.frames import read, select
+    from bench_uq.score.results import read, select
 
     for name in formats:
         if name not in FORMATS:
@@ -100,7 +100,7 @@ def contents(results: Results, formats: Collection[str] = FORMATS) -> dict[str, 
         links = [(dataset, PurePosixPath("figures", name)) for dataset, name in drawn]
         files["summary.md"] = markdown.summary(results, links).encode()
     if "html" in formats:
-        from bench_uq.report import html
+        from bench_uq.report import page as html
 
         files["index.html"] = html.page(results).encode()
     return files

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from bench_uq.report.captions import caption, heading, wrap
-from bench_uq.report.cells import Cell, Column, Row, Table
-from bench_uq.report.frames import Results, Seeds
-from bench_uq.report.names import printable, slug
-from bench_uq.report.published import Compared, Comparison, comparison, sources
-from bench_uq.report.published import caption as published_caption
-from bench_uq.report.stress_tables import stress_tables
-from bench_uq.report.tables import clean_table, cost_table, level_tables, rank_table, unseen_tables
+from bench_uq.report.tables.captions import caption, heading, wrap
+from bench_uq.report.tables.cells import Cell, Column, Row, Table
+from bench_uq.report.tables.published import Compared, Comparison, comparison, sources
+from bench_uq.report.tables.published import caption as published_caption
+from bench_uq.report.tables.stress import stress_tables
+from bench_uq.report.tables.tables import (
+    clean_table,
+    cost_table,
+    level_tables,
+    rank_table,
+    unseen_tables,
+)
+from bench_uq.score.labels import printable, slug
+from bench_uq.score.results import Results, Seeds
 
 #: What the names of the fragments of one dataset go on with, beside that of clean data.
 KINDS = ("unseen", "levels", "stress", "cost", "published")

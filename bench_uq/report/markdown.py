@@ -6,40 +6,24 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from bench_uq.report.again import commands, report_command
-from bench_uq.report.captions import caption, counted, heading, notes, parted, seeds_phrase
-from bench_uq.report.cells import Cell, Table
-from bench_uq.report.findings import findings
-from bench_uq.report.frames import Results
-from bench_uq.report.masking import MEANING, checks
-from bench_uq.report.names import printable
-from bench_uq.report.published import Comparison, comparison, legend
-from bench_uq.report.stress_tables import stress_tables
-from bench_uq.report.summaries import underconfidence
-from bench_uq.report.tables import overview, rank_table
+from bench_uq.report.tables.captions import caption, heading, notes, parted, seeds_phrase
+from bench_uq.report.tables.cells import Cell, Table
+from bench_uq.report.tables.findings import findings
+from bench_uq.report.tables.published import Comparison, comparison, legend
+from bench_uq.report.tables.stress import stress_tables
+from bench_uq.report.tables.tables import overview, rank_table
+from bench_uq.score.gradient_masking import MEANING, checks
+from bench_uq.score.labels import counted, printable
+from bench_uq.score.markdown_text import _ESCAPES, escape
+from bench_uq.score.reproduce_report import commands, report_command
+from bench_uq.score.results import Results
+from bench_uq.score.summaries import underconfidence
 
 #: How far accuracy and mean confidence must be apart, to three decimals, to be called under- or overconfidence.
 MISCALIBRATED = 0.02
 
-# A pipe would end a cell of a table even behind a backslash in some readers, hence an entity; the space of no width
-# keeps an @ from calling somebody.
-_ESCAPES = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    "|": "&#124;",
-    "@": "@&#8203;",
-    "\n": " ",
-    "\r": " ",
-}
+
 _ESCAPES |= {sign: f"\\{sign}" for sign in "\\`*_{}[]#~$!"}
-_TABLE = str.maketrans(_ESCAPES)
-
-
-def escape(text: str) -> str:
-    """Return text as Markdown shows it letter by letter; signs that steer a terminal or turn text round are codes."""
-    shown = (sign if sign.isprintable() or sign in "\n\r" else ascii(sign)[1:-1] for sign in text)
-    return "".join(shown).translate(_TABLE)
 
 
 def summary(results: Results, figures: Iterable[tuple[str, PurePosixPath]]) -> str:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.api import Categorical, Gaussian, Task
+from bench_uq.api.errors import UsageError
 from bench_uq.conditions.autoattack import AutoAttack
 from bench_uq.conditions.pgd import PGD
-from bench_uq.errors import UsageError
 
 IMAGES = Task((1, 8, 8), Categorical(10))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench_uq.checks import checks_in, checks_of, run
-from bench_uq.checks.targets import targets
-from bench_uq.plugins import Plugins
+from bench_uq.plan.plugins import Plugins
+from bench_uq.testing import checks_in, checks_of, run
+from bench_uq.testing.targets import targets
 
 
 @pytest.mark.parametrize("check", [check.name for check, _ in checks_in("condition")])

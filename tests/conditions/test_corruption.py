@@ -15,6 +15,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from bench_uq.api import Categorical, Gaussian, Task
+from bench_uq.api.errors import UsageError
 from bench_uq.conditions.corruption import SETS, Corruption, Kind
 from bench_uq.conditions.corruption.blur import defocus_blur, disk, smeared, zoomed
 from bench_uq.conditions.corruption.canny import canny_edges
@@ -31,8 +32,7 @@ from bench_uq.conditions.corruption.lines import dotted_line, zigzag
 from bench_uq.conditions.corruption.smoothing import smoothed
 from bench_uq.conditions.corruption.spatter import MUD, WATER, _distance, _equalised
 from bench_uq.conditions.corruption.weather import plasma
-from bench_uq.errors import UsageError
-from bench_uq.plugins import Plugins
+from bench_uq.plan.plugins import Plugins
 
 ALL = [(channels, kind) for channels, module in SETS.items() for kind in module.KINDS]
 

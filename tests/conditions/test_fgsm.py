@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_uq import predict
 from bench_uq.api import Categorical, Task
 from bench_uq.conditions._gradients import predicted_labels, predictive_gradient
 from bench_uq.conditions.fgsm import FGSM
 from bench_uq.methods.dropout import Dropout
 from bench_uq.methods.ensemble import Ensemble
-from bench_uq.predict import Trained
+from bench_uq.predict import predict
+from bench_uq.predict.predict import Trained
 
 IMAGES = Task((1, 8, 8), Categorical(10), mean=(0.3,), std=(0.4,), network="lenet")
 

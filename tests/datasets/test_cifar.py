@@ -18,7 +18,7 @@ from bench_uq.datasets.cifar5_hidden import Cifar5Hidden
 from bench_uq.datasets.cifar10 import Cifar10
 from bench_uq.datasets.cifar100 import Cifar100
 from bench_uq.datasets.svhn import Svhn
-from bench_uq.plugins import Plugins
+from bench_uq.plan.plugins import Plugins
 
 Load = Callable[..., Examples]
 

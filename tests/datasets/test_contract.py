@@ -13,8 +13,8 @@ import pytest
 
 import bench_uq.datasets
 from bench_uq.api import Dataset, Examples, MissingData, UsageError
-from bench_uq.checks import Target, checks_in, checks_of, run
-from bench_uq.checks.targets import targets
+from bench_uq.testing import Target, checks_in, checks_of, run
+from bench_uq.testing.targets import targets
 
 NAMES = [
     found.name

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench_uq.config import read_suite
-from bench_uq.data import training_splits
-from bench_uq.plugins import Plugins
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.suite import read_suite
+from bench_uq.train.resident import training_splits
 
 CUBIC = Plugins().spec("dataset", "cubic").value
 FOLDS = range(100)

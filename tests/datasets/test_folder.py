@@ -11,7 +11,7 @@ from PIL import Image
 
 from bench_uq.api import Categorical, MissingData, UsageError
 from bench_uq.datasets.folder import Folder
-from bench_uq.plugins import Plugins
+from bench_uq.plan.plugins import Plugins
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (6, 5), np.uint8)

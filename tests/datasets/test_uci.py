@@ -12,7 +12,7 @@ import pytest
 
 from bench_uq.api import Examples, Gaussian, MissingData, UsageError
 from bench_uq.datasets.uci import SHA256, Uci
-from bench_uq.plugins import Plugins
+from bench_uq.plan.plugins import Plugins
 
 Load = Callable[..., Examples]
 

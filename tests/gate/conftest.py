@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bench_uq.gate.sides import CELL, Run, Side
+from bench_uq.check.results import CELL, Run, Side
 
 MakeSide = Callable[..., Side]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from bench_uq.errors import UsageError
-from bench_uq.gate.baseline import write_baseline
-from bench_uq.gate.margins import Margins
-from bench_uq.gate.rule import check
-from bench_uq.gate.sides import Side, beside, read_baseline, read_side
-from bench_uq.score import SCORES
+from bench_uq.api.errors import UsageError
+from bench_uq.check.baseline import write_baseline
+from bench_uq.check.margins import Margins
+from bench_uq.check.results import Side, beside, read_baseline, read_side
+from bench_uq.check.rule import check
+from bench_uq.score.score import SCORES
 
 MakeSide = Callable[..., Side]
 NLL = (0.100, 1 / 3, 0.098, 0.101, 0.103)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench_uq.gate.budget import own_budget
-from bench_uq.gate.sides import Side
+from bench_uq.check.budget import own_budget
+from bench_uq.check.results import Side
 
 MakeSide = Callable[..., Side]
 OWN = {"network": "lenet", "epochs": 60, "draws": 50}

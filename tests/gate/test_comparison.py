@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench_uq.errors import UsageError
-from bench_uq.gate.comparison import compare_sides
-from bench_uq.gate.formats import FORMATS
-from bench_uq.gate.sides import Side
-from bench_uq.gate.verdicts import Outcome
+from bench_uq.api.errors import UsageError
+from bench_uq.check.compare import compare_sides
+from bench_uq.check.formats import FORMATS
+from bench_uq.check.results import Side
+from bench_uq.check.verdicts import Outcome
 
 MakeSide = Callable[..., Side]
 NLL = (0.100, 0.104, 0.098, 0.101, 0.103)

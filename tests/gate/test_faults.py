@@ -57,7 +57,7 @@ FAULTS = {
     ),
     "the KL weighs ten times as much": Fault(
         "mean-field",
-        "contracts.py",
+        "api/method.py",
         "return nll + kl(net) / size",
         "return nll + 10 * kl(net) / size",
         hit=clean("nll", "brier", "ece", "entropy"),
@@ -75,7 +75,7 @@ FAULTS = {
     ),
     "the members of an ensemble share a seed": Fault(
         "ensemble",
-        "seeds.py",
+        "train/seeds.py",
         "    text = ",
         '    stage = stage[:1] if stage[0] in ("build", "train", "shuffle") else stage\n    text = ',
         hit=lambda cell: cell["metric"] == "epistemic",
@@ -106,7 +106,7 @@ def planted(fault: Fault, folder: Path) -> Path:
     """Return a copy of the code with a fault in it."""
     package = folder / "code" / "bench_uq"
     shutil.copytree(REPO / "bench_uq", package, ignore=shutil.ignore_patterns("__pycache__"))
-    for part in ("methods", "datasets"):
+    for part in ("methods", "datasets", "conditions", "metrics"):
         shutil.copytree(REPO / part, package / part, ignore=shutil.ignore_patterns("__pycache__"))
     text = (package / fault.file).read_text()
     assert text.count(fault.old) == 1

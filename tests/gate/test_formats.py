@@ -8,11 +8,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench_uq.gate.formats import FORMATS, MOST_ROWS, summary
-from bench_uq.gate.margins import Margins
-from bench_uq.gate.rule import check
-from bench_uq.gate.sides import Side
-from bench_uq.gate.verdicts import VERDICTS, Outcome
+from bench_uq.check.formats import FORMATS, MOST_ROWS, summary
+from bench_uq.check.margins import Margins
+from bench_uq.check.results import Side
+from bench_uq.check.rule import check
+from bench_uq.check.verdicts import VERDICTS, Outcome
 
 MakeSide = Callable[..., Side]
 NLL = (0.100, 0.104, 0.098, 0.101, 0.103)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench_uq.errors import UsageError
-from bench_uq.gate.margins import MARGINS, Margins, check_conditions, read_margins
+from bench_uq.api.errors import UsageError
+from bench_uq.check.margins import MARGINS, Margins, check_conditions, read_margins
 
 
 def written(folder: Path, text: str) -> Path:

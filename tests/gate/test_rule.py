@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench_uq.errors import UsageError
-from bench_uq.gate.margins import MARGINS, Margins
-from bench_uq.gate.rule import FEWEST, check
-from bench_uq.gate.sides import Side
-from bench_uq.gate.verdicts import Cell, Outcome
-from bench_uq.statistics import holm
+from bench_uq.api.errors import UsageError
+from bench_uq.check.margins import MARGINS, Margins
+from bench_uq.check.results import Side
+from bench_uq.check.rule import FEWEST, check
+from bench_uq.check.verdicts import Cell, Outcome
+from bench_uq.score.statistics import holm
 
 MakeSide = Callable[..., Side]
 NLL = (0.100, 0.104, 0.098, 0.101, 0.103)

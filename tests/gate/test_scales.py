@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from bench_uq.gate.margins import MARGINS
-from bench_uq.gate.scales import SCALES, scale_of
+from bench_uq.check.margins import MARGINS
+from bench_uq.check.scales import SCALES, scale_of
 from bench_uq.metrics import METRICS, find
 
 N = np.array([500.0])

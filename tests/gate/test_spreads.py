@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from bench_uq.gate import spreads
-from bench_uq.gate.spreads import moderated
+from bench_uq.check import variances as spreads
+from bench_uq.check.variances import moderated
 
 
 def common_law(variances: np.ndarray, freedom: int) -> tuple[float, float]:

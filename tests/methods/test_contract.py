@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_uq import networks
 from bench_uq.api import Method, Task, task_of
-from bench_uq.checks import checks_in, checks_of, run
-from bench_uq.checks.targets import targets
-from bench_uq.networks import split
-from bench_uq.plugins import Plugins
+from bench_uq.api import layers as networks
+from bench_uq.api.layers import split
+from bench_uq.plan.plugins import Plugins
+from bench_uq.testing import checks_in, checks_of, run
+from bench_uq.testing.targets import targets
 
 NAMES = Plugins().names("method")
 COUNT = 6

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.api import Categorical, Layers, Task
-from bench_uq.architectures import mlp
+from bench_uq.api.layers import is_random
+from bench_uq.api.networks import mlp
 from bench_uq.methods.dropout import Dropout, MCDropout
-from bench_uq.networks import is_random
 
 RATE = 0.3
 HIDDEN = (4, 3)

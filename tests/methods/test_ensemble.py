@@ -8,7 +8,7 @@ from torch import nn
 
 from bench_uq.methods.ensemble import Ensemble
 from bench_uq.methods.map import MAP
-from bench_uq.predict import Trained
+from bench_uq.predict.predict import Trained
 
 EPSILON = 0.1
 

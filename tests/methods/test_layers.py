@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from bench_uq.errors import UsageError
+from bench_uq.api.errors import UsageError
 from bench_uq.methods._gaussian import Perturbed, conv_variance
 from bench_uq.methods.mean_field import MeanFieldConv2d, MeanFieldLinear
 from bench_uq.methods.mnf import MNFConv2d, MNFLinear
-from bench_uq.plugins import Plugins
+from bench_uq.plan.plugins import Plugins
 
 
 @pytest.mark.parametrize("layer", [MeanFieldConv2d, MNFConv2d])

@@ -10,7 +10,7 @@ import torch
 from scipy import integrate, special, stats
 from torch import Tensor
 
-from bench_uq.likelihoods import QUANTILE_LEVELS, Categorical, Gaussian
+from bench_uq.api.likelihoods import QUANTILE_LEVELS, Categorical, Gaussian
 
 SEEDS = range(5)
 

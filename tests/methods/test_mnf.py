@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
 from bench_uq.api import Task, kl
-from bench_uq.likelihoods import Categorical
+from bench_uq.api.likelihoods import Categorical
 from bench_uq.methods.mean_field import MeanFieldConv2d, MeanFieldLinear
 from bench_uq.methods.mnf import MNF, MNFConv2d, MNFLinear
 from bench_uq.methods.mnf.layers import one_flow
-from bench_uq.plugins import Plugins
+from bench_uq.plan.plugins import Plugins
 
 Layer = MNFLinear | MNFConv2d
 

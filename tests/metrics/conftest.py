@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bench_uq.contracts import Predictions
+from bench_uq.api.task import Predictions
 
 Draw = Callable[..., Predictions]
 

@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bench_uq.contracts import Predictions
-from bench_uq.metrics import netcal_adapter
+from bench_uq.api.task import Predictions
+from bench_uq.metrics import _netcal as netcal_adapter
+from bench_uq.metrics._per_example import confidence, correct
 from bench_uq.metrics.calibration import adaptive_ece, classwise_ece, ece, ece_if_calibrated, mce
-from bench_uq.metrics.per_example import confidence, correct
 
 ALL = (ece, ece_if_calibrated, adaptive_ece, classwise_ece, mce)
 

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from bench_uq.contracts import Predictions
+from bench_uq.api.task import Predictions
 from bench_uq.metrics.calibration import ece
-from bench_uq.metrics.curves import curves
 from bench_uq.metrics.proper_scores import accuracy
 from bench_uq.metrics.selective import aurc
 from bench_uq.metrics.uncertainty import entropy
+from bench_uq.score.curves import curves
 
 
 def by_name(predictions: Predictions) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from bench_uq.contracts import Predictions
+from bench_uq.api.task import Predictions
 from bench_uq.metrics import find
 from bench_uq.metrics.detection import METRICS, aupr, auroc, fpr95, operating
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench_uq.contracts import Predictions
+from bench_uq.api.task import Predictions
 from bench_uq.metrics import applicable, find
 from bench_uq.metrics.extent import examples, unmoved
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from bench_uq.contracts import Predictions
-from bench_uq.errors import UsageError
+from bench_uq.api.errors import UsageError
+from bench_uq.api.task import Predictions
 from bench_uq.metrics import METRICS, Metric, applicable, card, find
 
 SCORES = ("entropy", "epistemic", "confidence")

@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from bench_uq.contracts import Predictions
+from bench_uq.api.task import Predictions
 from bench_uq.metrics import find
+from bench_uq.metrics._per_example import correct, entropy
 from bench_uq.metrics.misclassification import auroc_errors, entropy_where
-from bench_uq.metrics.per_example import correct, entropy
 
 LN2 = np.log(2)
 

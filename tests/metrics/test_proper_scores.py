@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
-from bench_uq.contracts import Predictions
+from bench_uq.api.task import Predictions
 from bench_uq.metrics.proper_scores import accuracy, brier, nll
 
 

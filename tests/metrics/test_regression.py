@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench_uq.contracts import Predictions
-from bench_uq.likelihoods import QUANTILE_LEVELS
+from bench_uq.api.likelihoods import QUANTILE_LEVELS
+from bench_uq.api.task import Predictions
 from bench_uq.metrics.regression import crps, mpiw, picp, quantile_calibration_error, rmse
 
 LEVELS = np.asarray(QUANTILE_LEVELS)

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from bench_uq.contracts import Predictions
-from bench_uq.metrics.per_example import confidence, correct
+from bench_uq.api.task import Predictions
+from bench_uq.metrics._per_example import confidence, correct
 from bench_uq.metrics.selective import accuracy_kept, augrc, aurc, coverage_at_risk
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench_uq.contracts import Predictions
-from bench_uq.metrics import per_example
+from bench_uq.api.task import Predictions
+from bench_uq.metrics import _per_example as per_example
 from bench_uq.metrics.detection import METRICS as DETECTION
 from bench_uq.metrics.uncertainty import aleatoric, entropy, epistemic
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench_uq.report import write
-from bench_uq.report.frames import Results, read
+from bench_uq.score.results import Results, read
 
 synthetic = SimpleNamespace(
     **runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "synthetic.py"))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench_uq.report.again import commands, report_command
-from bench_uq.report.frames import Results, read, select
+from bench_uq.score.reproduce_report import commands, report_command
+from bench_uq.score.results import Results, read, select
 
 
 def test_runs_that_were_asked_for_together_share_a_command(

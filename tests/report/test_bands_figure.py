@@ -13,9 +13,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from bench_uq.report import write
-from bench_uq.report.bands_figure import draw
-from bench_uq.report.frames import Results, read
-from bench_uq.report.style import looks, styled
+from bench_uq.report.figures.bands import draw
+from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.results import Results, read
 
 FAILED = {"status": "failed", "converged": ""}
 

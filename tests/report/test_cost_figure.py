@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from bench_uq.report.cost_figure import draw, front
-from bench_uq.report.frames import Results, read, select
-from bench_uq.report.style import looks, styled
+from bench_uq.report.figures.cost import draw, front
+from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.results import Results, read, select
 
 #: Seconds of training and NLL by method, a value a seed.
 COSTS = {"map": (10.0, 20.0), "mnf": (60.0,), "dropout": (30.0,)}

@@ -13,10 +13,10 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bench_uq.derived import Example
-from bench_uq.report.examples_figure import draw
-from bench_uq.report.frames import Results, read, select
-from bench_uq.report.style import looks, styled
+from bench_uq.report.figures.examples import draw
+from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.results import Results, read, select
+from bench_uq.store.derived import Example
 
 METHODS = ("map", "mnf", "sgld")
 IMAGES = np.arange(3 * 16, dtype=np.uint8).reshape(3, 1, 4, 4)

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from bench_uq.report.figures import ACROSS, FIGURES, draw
-from bench_uq.report.frames import Results, read, select
-from bench_uq.report.panels import label, logarithmic
-from bench_uq.report.style import COLUMN, FORMATS, PAGE, looks, styled
+from bench_uq.report.figures.panels import label, logarithmic
+from bench_uq.report.figures.style import COLUMN, FORMATS, PAGE, looks, styled
+from bench_uq.score.results import Results, read, select
 
 METHODS = (
     "map",

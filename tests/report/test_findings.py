@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench_uq.report.findings import findings
-from bench_uq.report.frames import read
+from bench_uq.report.tables.findings import findings
+from bench_uq.score.results import read
 
 
 def scored(

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench_uq.derived import LATER
-from bench_uq.errors import UsageError
+from bench_uq.api.errors import UsageError
 from bench_uq.report import write
-from bench_uq.report.frames import Results, Seeds, read, select
+from bench_uq.score.results import Results, Seeds, read, select
+from bench_uq.store.derived import LATER
 
 DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
     "no runs file": ("runs.csv", lambda _: None, "missing"),

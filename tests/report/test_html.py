@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
-from bench_uq.report import downloads, html
-from bench_uq.report.frames import Results, read, select
-from bench_uq.report.leaderboard import leaderboard
-from bench_uq.report.page_cards import linked
-from bench_uq.report.page_charts import charts
+from bench_uq.report import page as html
+from bench_uq.report.page import downloads
+from bench_uq.report.page.cards import linked
+from bench_uq.report.page.charts import charts
+from bench_uq.report.page.leaderboard import leaderboard
+from bench_uq.score.results import Results, read, select
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 FORMULA = '=HYPERLINK("http://evil.example";"x")'

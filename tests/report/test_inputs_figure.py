@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bench_uq.report.frames import Results, read
-from bench_uq.report.images import spread
-from bench_uq.report.inputs_figure import draw
-from bench_uq.report.style import looks, styled
+from bench_uq.report.figures.images import spread
+from bench_uq.report.figures.inputs import draw
+from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.results import Results, read
 
 KINDS = tuple(f"corruption[kind=k{place}]" for place in range(15))
 

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from bench_uq.report import write
-from bench_uq.report.frames import read
 from bench_uq.report.latex import WIDTH, _letter, escape, fragments
-from bench_uq.report.names import slug
+from bench_uq.score.labels import slug
+from bench_uq.score.results import read
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from bench_uq.report.frames import Results, read, select
-from bench_uq.report.levels_figures import draw
-from bench_uq.report.style import looks, styled
+from bench_uq.report.figures.levels import draw
+from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.results import Results, read, select
 
 TITLES = [
     *(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench_uq.report.frames import read
-from bench_uq.report.markdown import escape, summary
+from bench_uq.report.markdown import summary
+from bench_uq.score.markdown_text import escape
+from bench_uq.score.results import read
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from bench_uq.report import markdown, masking, page_masking
-from bench_uq.report.frames import Results, read
+from bench_uq.report import markdown
+from bench_uq.report.page import masking as page_masking
+from bench_uq.score import gradient_masking as masking
+from bench_uq.score.results import Results, read
 
 PLUGIN = Path(__file__).parents[1] / "plugins" / "masking.py"
 Levels = Mapping[float, float]

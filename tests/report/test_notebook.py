@@ -11,10 +11,10 @@ import pytest
 from scipy import stats
 
 import bench_uq
-from bench_uq.errors import UsageError
-from bench_uq.report.cells import fixed
-from bench_uq.report.frames import read
-from bench_uq.report.tables import clean_table
+from bench_uq.api.errors import UsageError
+from bench_uq.report.tables.cells import fixed
+from bench_uq.report.tables.tables import clean_table
+from bench_uq.score.results import read
 
 
 def test_frame_holds_the_numbers_of_the_tables(

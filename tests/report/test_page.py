@@ -15,9 +15,9 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from bench_uq.report import html
-from bench_uq.report.frames import Results, read
-from bench_uq.report.style import looks
+from bench_uq.report import page as html
+from bench_uq.report.figures.style import looks
+from bench_uq.score.results import Results, read
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 IMAGE = "<img src=x onerror=alert(2)>"

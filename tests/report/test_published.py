@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from bench_uq.errors import UsageError
-from bench_uq.references import COLUMNS
+from bench_uq.api.errors import UsageError
 from bench_uq.report import write
-from bench_uq.report.frames import Results, read
 from bench_uq.report.latex import WIDTH, fragments
 from bench_uq.report.markdown import summary
-from bench_uq.report.published import caption, comparison
+from bench_uq.report.tables.published import caption, comparison
+from bench_uq.score.published import COLUMNS
+from bench_uq.score.results import Results, read
 
 HOSTILE = r"a_b%$&{}\input{x}|<script> ![i](j) @me --- é [q]"
 

@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 
-from bench_uq.report.frames import Results
-from bench_uq.report.verdicts import ranking
-from bench_uq.statistics import critical_difference
+from bench_uq.score.comparisons import ranking
+from bench_uq.score.results import Results
+from bench_uq.score.statistics import critical_difference
 
 Scores = dict[str, dict[str, tuple[float, ...]]]
 

@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench_uq.report.frames import Results, read, select
-from bench_uq.report.ranks_figure import draw
-from bench_uq.report.style import looks, styled
-from bench_uq.report.verdicts import ranking
-from bench_uq.statistics import cliques
+from bench_uq.report.figures.ranks import draw
+from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.comparisons import ranking
+from bench_uq.score.results import Results, read, select
+from bench_uq.score.statistics import cliques
 
 DATASETS = tuple(f"data-{number}" for number in range(30))
 METHODS = ("map", "dropout", "mnf", "sgld", "swag")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bench_uq.report.frames import Results, read
-from bench_uq.report.refusal_figure import draw
-from bench_uq.report.stress import families, kept_accuracy
-from bench_uq.report.style import looks, styled
+from bench_uq.report.figures.refusal import draw
+from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.results import Results, read
+from bench_uq.score.stress import families, kept_accuracy
 
 KINDS = ("corruption", "corruption[kind=snow]")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bench_uq.errors import UsageError
+from bench_uq.api.errors import UsageError
 from bench_uq.report import write
-from bench_uq.report.frames import Results
+from bench_uq.score.results import Results
 
 SCRIPT = """
 import sys

@@ -15,10 +15,10 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox
 
-from bench_uq.derived import Example
-from bench_uq.report.frames import Results, read
-from bench_uq.report.rotation_figure import draw
-from bench_uq.report.style import looks, styled
+from bench_uq.report.figures.rotation import draw
+from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.results import Results, read
+from bench_uq.store.derived import Example
 
 ANGLES = (0.0, 45.0, 90.0)
 METHODS = ("map", "mnf")

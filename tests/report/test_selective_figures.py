@@ -10,9 +10,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench_uq.report.frames import Results, read
-from bench_uq.report.selective_figures import accuracy_confidence, risk_coverage
-from bench_uq.report.style import looks, styled
+from bench_uq.report.figures.selective import accuracy_confidence, risk_coverage
+from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.results import Results, read
 
 
 def drawn(results: Results) -> Figure:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench_uq.report.frames import Results, read
-from bench_uq.report.stress import families, kept_accuracy, over_kinds, stressed
-from bench_uq.report.summaries import shown, summarise
+from bench_uq.score.results import Results, read
+from bench_uq.score.stress import families, kept_accuracy, over_kinds, stressed
+from bench_uq.score.summaries import shown, summarise
 
 Build = Callable[..., Path]
 

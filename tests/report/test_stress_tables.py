@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bench_uq.report.captions import caption
-from bench_uq.report.frames import Results, read
-from bench_uq.report.stress_tables import stress_tables
+from bench_uq.report.tables.captions import caption
+from bench_uq.report.tables.stress import stress_tables
+from bench_uq.score.results import Results, read
 
 Build = Callable[..., Path]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench_uq.report.frames import read
-from bench_uq.report.summaries import mean_curve, reliability, summarise, underconfidence
+from bench_uq.score.results import read
+from bench_uq.score.summaries import mean_curve, reliability, summarise, underconfidence
 
 CLEAN = ("clean", None)
 

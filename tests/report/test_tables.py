@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench_uq.report.captions import caption, heading, wrap
-from bench_uq.report.cells import Cell, decimals, fixed
-from bench_uq.report.frames import Results, read, select
 from bench_uq.report.latex import table_float
 from bench_uq.report.markdown import summary
-from bench_uq.report.summaries import Summary
-from bench_uq.report.tables import (
+from bench_uq.report.tables.captions import caption, heading, wrap
+from bench_uq.report.tables.cells import Cell, decimals, fixed
+from bench_uq.report.tables.tables import (
     clean_table,
     cost_table,
     level_tables,
@@ -23,6 +21,8 @@ from bench_uq.report.tables import (
     rank_table,
     unseen_tables,
 )
+from bench_uq.score.results import Results, read, select
+from bench_uq.score.summaries import Summary
 
 
 def scored(method: str, metric: str, values: list[object]) -> list[dict[str, object]]:

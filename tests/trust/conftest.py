@@ -28,7 +28,7 @@ def copied(folder: Path) -> Path:
     package = folder / "bench_uq"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPO / "bench_uq", package, ignore=ignored)
-    for part in ("methods", "datasets"):
+    for part in ("methods", "datasets", "conditions", "metrics"):
         shutil.copytree(REPO / part, package / part, ignore=ignored)
     return folder
 

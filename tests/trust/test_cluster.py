@@ -170,7 +170,7 @@ def children(folder: Path) -> list[psutil.Process]:
     found = []
     for one in psutil.process_iter(["cmdline", "cwd"]):
         if (
-            "bench_uq.cluster.child" in (one.info["cmdline"] or [])
+            "bench_uq.run.cluster.child" in (one.info["cmdline"] or [])
             and Path(one.info["cwd"] or "") == folder.resolve()
         ):
             found.append(one)
@@ -363,10 +363,10 @@ def test_another_bench_uq_on_a_worker(tmp_path: Path) -> None:
     copy = tmp_path / "copy" / "bench_uq"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPO / "bench_uq", copy, ignore=ignored)
-    for name in ("methods", "datasets"):
+    for name in ("methods", "datasets", "conditions", "metrics"):
         shutil.copytree(REPO / name, copy / name, ignore=ignored, dirs_exist_ok=True)
-    with (copy / "train.py").open("a") as file:
-        file.write("# changed\n")
+    with (copy / "train" / "loop.py").open("a") as file:
+        file.write("CHANGED = True\n")
     changed = {**os.environ, "PYTHONPATH": str(tmp_path / "copy")}
     with processes(tmp_path, scheduler(tmp_path)), processes(tmp_path, worker(), env=changed):
         until((tmp_path / "s.json").is_file, "a scheduler")
@@ -470,7 +470,7 @@ def test_mistakes(
     from click.testing import CliRunner
 
     from bench_uq.cli import main
-    from bench_uq.cluster import connection
+    from bench_uq.run.cluster import connection
 
     if arguments[-1] == "cuda":
         monkeypatch.setattr("torch.cuda.is_available", lambda: False)

@@ -24,11 +24,11 @@ import pytest
 from click.testing import CliRunner
 
 from bench_uq import store
+from bench_uq.api.archives import Bomb, gunzip
 from bench_uq.cli import main
-from bench_uq.compressed import Bomb, gunzip
 from bench_uq.datasets._pickles import NotPlain, read_batch
-from bench_uq.preparation.archive import unpack
-from bench_uq.preparation.download import Failed
+from bench_uq.plan.prepare.archive import unpack
+from bench_uq.plan.prepare.download import Failed
 
 #: The most that a process may take for a hostile file, in bytes: Python with its packages takes up to a third of it.
 MEMORY = 1_500_000_000
@@ -192,8 +192,8 @@ def test_pickles_as_corrupted_images(name: str, here: Path, trap: bytes) -> None
     good = {"images": npy(np.zeros((4, 28, 28, 1), np.uint8)), "labels": npy(np.arange(4))}
     for one, content in good.items():
         (folder / f"test_{one}.npy").write_bytes(objects(trap) if one == name else content)
+    from bench_uq.api.errors import UsageError
     from bench_uq.datasets.mnist_c import MnistC
-    from bench_uq.errors import UsageError
 
     with pytest.raises(UsageError, match="no npy file"):
         MnistC().load("test", here / "data")

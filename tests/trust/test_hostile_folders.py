@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from bench_uq import store
+from bench_uq.api.errors import UsageError
 from bench_uq.cli import main
-from bench_uq.errors import UsageError
-from bench_uq.folders import enclosed, writable
+from bench_uq.store.folders import enclosed, writable
 
 SMALL = (
     "--methods",

@@ -20,13 +20,13 @@ from typing import Any
 import pytest
 
 from bench_uq import store
-from bench_uq.references import COLUMNS as REFERENCE_COLUMNS
-from bench_uq.references import Reference, hand_on, read_file
 from bench_uq.report import contents
-from bench_uq.report.frames import read
 from bench_uq.report.latex import escape
-from bench_uq.score import SCORES, score
-from bench_uq.tables import FORMULA, write_csv
+from bench_uq.score.published import COLUMNS as REFERENCE_COLUMNS
+from bench_uq.score.published import Reference, hand_on, read_file
+from bench_uq.score.results import read
+from bench_uq.score.score import SCORES, score
+from bench_uq.store.csv import FORMULA, write_csv
 
 synthetic = SimpleNamespace(
     **runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "synthetic.py"))
@@ -251,7 +251,7 @@ def test_no_cell_is_a_formula(sign: str, tmp_path: Path) -> None:
     shown = text.replace("@", "=")  # which parts condition and level where results are made up
     names = {"datasets": (text,), "unseen": (shown,), "attacks": (shown,)}
     folder = synthetic.write_results(tmp_path / "s", (text, "map"), (0,), **names, runs=runs)
-    from bench_uq.report import html
+    from bench_uq.report import page as html
 
     for name, content in embedded(html.page(read(folder))).items():
         if name.endswith(".csv"):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench_uq.checkpoint import Checkpoints
+from bench_uq.run.checkpoints import Checkpoints
 from bench_uq.store import RunFolder
 
 SUITE = """

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from bench_uq import plan, store
+from bench_uq import store
+from bench_uq.plan import runs as plan
 
 #: Made by the first version that had a command line; its network is left out.
 OLD = Path(__file__).parent / "old_results"
@@ -146,10 +147,10 @@ def test_one_schema() -> None:
 def test_two_engines_on_one_folder(
     bench: Bench, start: Callable[..., subprocess.Popen[str]], other_code: Path, tmp_path: Path
 ) -> None:
-    """Runners of different source, at the same time: both runs are stored under their own keys, the later is scored."""
+    """Runners of two versions at the same time: both store runs under their own keys."""
     shutil.copy(OLD / "tiny.toml", tmp_path)
-    with (other_code / "bench_uq" / "train.py").open("a") as file:
-        file.write("\n# another version\n")
+    with (other_code / "bench_uq" / "train" / "__init__.py").open("a") as file:
+        file.write("\nTRAINING_VERSION += 1\n")
     runners: list[Any] = [start(tmp_path, *RUN), start(tmp_path, *RUN, code=other_code)]
     for runner in runners:
         _, err = runner.communicate(timeout=300)
@@ -161,7 +162,7 @@ def test_two_engines_on_one_folder(
     assert [record["status"] for record in runs.values()] == ["ok", "ok"]
     first, second = runs.values()
     assert first["key"] != second["key"]
-    assert first["identity"]["engine_source"] != second["identity"]["engine_source"]
+    assert first["identity"]["training_version"] != second["identity"]["training_version"]
     last = bench(tmp_path, *RUN, code=other_code)
     assert (last.returncode, last.stdout.count("  stored\n")) == (0, 1)
     theirs = last.stdout.split()[0]

@@ -1,0 +1,59 @@
+"""All that a plugin may import. What needs torch is loaded on first use: a dataset does not pay for it."""
+
+from typing import TYPE_CHECKING, Any
+
+from bench_uq.api.archives import Bomb, gunzip, open_npz
+from bench_uq.api.condition import Attack, Condition, LogProbs, Shift
+from bench_uq.api.dataset import Dataset, Download
+from bench_uq.api.errors import MissingData, UsageError, unknown
+from bench_uq.api.likelihoods import QUANTILE_LEVELS, Categorical, Gaussian, Likelihood
+from bench_uq.api.method import Method
+from bench_uq.api.metric import Direction, Metric, card
+from bench_uq.api.task import Batches, Examples, Predictions, Task
+
+if TYPE_CHECKING:
+    from bench_uq.api.layers import Layers, Network, kl, stochastic_passes, task_of
+    from bench_uq.api.networks import network
+
+__all__ = [
+    "QUANTILE_LEVELS",
+    "Attack",
+    "Batches",
+    "Bomb",
+    "Categorical",
+    "Condition",
+    "Dataset",
+    "Direction",
+    "Download",
+    "Examples",
+    "Gaussian",
+    "Layers",
+    "Likelihood",
+    "LogProbs",
+    "Method",
+    "Metric",
+    "MissingData",
+    "Network",
+    "Predictions",
+    "Shift",
+    "Task",
+    "UsageError",
+    "card",
+    "gunzip",
+    "kl",
+    "network",
+    "open_npz",
+    "stochastic_passes",
+    "task_of",
+    "unknown",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs torch on first use."""
+    if name in __all__:
+        from bench_uq.api import layers as networks
+        from bench_uq.api import networks as architectures
+
+        return getattr(architectures if name == "network" else networks, name)
+    raise AttributeError(f"module 'bench_uq.api' has no attribute {name!r}")

@@ -1,0 +1,78 @@
+"""The command line: errors in one line, and the commands. Heavy imports happen inside the commands that need them."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from bench_uq._version import __version__
+from bench_uq.api.errors import UsageError, one_line
+from bench_uq.cli.baseline import baseline
+from bench_uq.cli.check import check
+from bench_uq.cli.compare import compare
+from bench_uq.cli.completion_command import completion
+from bench_uq.cli.doctor_command import doctor
+from bench_uq.cli.list import list_
+from bench_uq.cli.merge import merge
+from bench_uq.cli.options import FAILED, INTERRUPTED, USAGE
+from bench_uq.cli.prepare import prepare
+from bench_uq.cli.report import report
+from bench_uq.cli.run import run
+from bench_uq.cli.score import score
+from bench_uq.cli.score_predictions import score_predictions
+from bench_uq.cli.test_plugin import test_plugin
+
+
+class Group(click.Group):
+    """A group whose user errors are one line and exit code 2; ``--debug`` shows the traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command; never show a traceback unless asked to."""
+        try:
+            return super().invoke(context)
+        except UsageError as error:
+            if context.params.get("debug"):
+                traceback.print_exc()
+            click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+            sys.exit(USAGE)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except click.UsageError as error:
+            click.echo(f"Error: {' '.join(error.format_message().split())}", err=True)
+            sys.exit(USAGE)
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except Exception as error:
+            if context.params.get("debug"):
+                traceback.print_exc()
+            click.echo(f"Error: {one_line(error)} (bench-uq --debug shows where)", err=True)
+            sys.exit(FAILED)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bench-uq")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Which uncertainty method can I trust, on which data, under which stress, at what cost?"""
+    del debug  # read by Group.invoke, which sees the errors
+
+
+for command in (
+    run,
+    score,
+    score_predictions,
+    merge,
+    report,
+    check,
+    compare,
+    baseline,
+    prepare,
+    test_plugin,
+    doctor,
+    list_,
+    completion,
+):
+    main.add_command(command)

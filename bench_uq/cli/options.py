@@ -1,0 +1,80 @@
+"""What several commands take, and how they check it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench_uq.api.errors import UsageError
+from bench_uq.cli.completion import Completer, suites
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def commas(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Join repeated options and split them at the commas outside of brackets."""
+    from bench_uq.api.names import split_list
+
+    del context, parameter
+    return tuple(part for text in value for part in split_list(text))
+
+
+def listed(name: str, help: str, complete: Completer | None = None) -> Callable[[Any], Any]:
+    """Return an option that takes a comma list and may be repeated."""
+    return click.option(
+        f"--{name}",
+        multiple=True,
+        callback=commas,
+        metavar="A,B,...",
+        shell_complete=complete,
+        help=help,
+    )
+
+
+results_option = click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    help="Root of the results.",
+)
+suite_option = click.option(
+    "--suite",
+    default="quick",
+    show_default=True,
+    shell_complete=suites,
+    help="Name or TOML file of a suite.",
+)
+data_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    envvar="BENCH_UQ_DATA",
+    default=Path("data"),
+    show_default=True,
+    help="Root of the data.",
+)
+plugin_option = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Python file with a method, dataset or condition of your own.",
+)
+
+
+def suite_name(suite: str) -> str:
+    """Return the name of a suite that is a name or a file."""
+    from bench_uq.api.names import NAME
+
+    name = Path(suite).stem if suite.endswith(".toml") else suite
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', at most 64"
+        )
+    return name

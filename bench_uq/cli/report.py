@@ -1,0 +1,45 @@
+"""bench-uq report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from bench_uq.cli.options import listed, results_option, suite_name, suite_option
+from bench_uq.store.folders import enclosed
+
+
+@click.command()
+@suite_option
+@results_option
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reports"),
+    show_default=True,
+    help="Root of the reports.",
+)
+@listed("formats", "Of latex, markdown, html, pdf, png and svg, instead of all.")
+@listed("methods", "Methods instead of all.")
+@listed("datasets", "Datasets instead of all.")
+@listed("metrics", "Metrics instead of all: accuracy,nll (bench-uq list metrics).")
+@click.option("--title", default="", help="Title instead of the suite's name.")
+def report(
+    suite: str,
+    results: Path,
+    reports: Path,
+    formats: tuple[str, ...],
+    **chosen: tuple[str, ...] | str,
+) -> None:
+    """Write tables, figures, a page and a summary from the scores."""
+    from bench_uq.report import FORMATS, write
+
+    target = enclosed(reports / suite_name(suite))
+    files = write(results / suite_name(suite), target, formats=formats or FORMATS, **chosen)  # type: ignore[arg-type]
+    kinds = Counter(path.relative_to(target).parts[0] for path in files)
+    for name, count in kinds.items():
+        click.echo(
+            f"{target / name}/  {count} files" if (target / name).is_dir() else target / name
+        )

@@ -1,0 +1,119 @@
+"""bench-uq score-predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench_uq.api.errors import UsageError
+from bench_uq.cli.options import (
+    data_option,
+    plugin_option,
+    results_option,
+    suite_name,
+    suite_option,
+)
+from bench_uq.store.folders import enclosed
+
+
+@click.command(name="score-predictions")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.npz|FILE.csv")
+@click.option("--name", required=True, help="What to call the model.")
+@click.option(
+    "--dataset",
+    required=True,
+    help="What it was tested on: a dataset of bench-uq, or data of your own.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Of its training.",
+)
+@click.option(
+    "--condition", default="clean", show_default=True, help="What it was shown, as in a suite."
+)
+@click.option("--level", type=float, help="Level of the attack or shift.")
+@click.option(
+    "--unseen",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="Predictions for unseen data; may be repeated.",
+)
+@click.option(
+    "--new-dataset",
+    is_flag=True,
+    help="A name that looks like a known one misspelt is meant as it is.",
+)
+@suite_option
+@results_option
+@data_option
+@plugin_option
+def score_predictions(file: Path, suite: str, results: Path, **flags: Any) -> None:
+    """Score the predictions of a model trained anywhere beside bench-uq's own runs."""
+    from bench_uq.score.score import score
+
+    if suite_name(suite).endswith("-validation"):
+        raise UsageError(
+            f"{suite}: predictions are scored on the test split; examples held out differ by seed"
+        )
+    folder = results / suite_name(suite)
+    enclosed(folder)
+    run, imports = prepared(file, folder, flags)
+    try:
+        store(folder, run, imports)
+        score(folder)
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror or error}") from error
+    click.echo(f"scores: {folder / 'scores.csv'}")
+
+
+def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list[Any]]:
+    """Return the run and what is to be stored of it, after reading and checking everything; writes nothing."""
+    from bench_uq.plan.plugins import Plugins
+    from bench_uq.run.imported import Import, make_run, refuse_taken
+    from bench_uq.run.imported.alignment import Beside, Known
+    from bench_uq.run.imported.names import Names, named_file
+    from bench_uq.run.imported.values import read
+    from bench_uq.store import read_plan
+
+    names = Names(Plugins(tuple(flags["plugins"])), new=flags["new_dataset"])
+    method, dataset = names.method(flags["name"]), names.dataset(flags["dataset"])
+    refuse_taken(method, read_plan(folder)["runs"])
+    files = [(file, names.condition(flags["condition"], flags["level"]))]
+    files += [(path, names.unseen(text)) for text, path in map(named_file, flags["unseen"])]
+    imports = list[Import]()
+    for path, named in files:
+        if named.name in [one.condition for one in imports]:
+            raise UsageError(f"{named.name} is given twice")
+        outputs = read(path, labelled=named.kind != "unseen", clean=named.kind == "clean")
+        imports.append(Import(outputs, named.name, named.full, named.kind, named.level))
+    run = make_run(
+        method, (dataset.name, dataset.full), flags["seed"], [one.shown() for one in imports]
+    )
+    known = {named.name: Known(named.value, flags["data_dir"]) for _, named in files if named.value}
+    Beside(
+        folder, run, Known(dataset.value, flags["data_dir"]) if dataset.value else None, known
+    ).check(imports)
+    return run, imports
+
+
+def store(folder: Path, run: Any, imports: list[Any]) -> None:
+    """Store the imports, a line each; what is remarkable goes to stderr."""
+    import torch
+
+    from bench_uq.run.imported import add, zeros
+    from bench_uq.store.environment import environment, git_state
+
+    made = {"environment": environment(torch.device("cpu")), "git": git_state()}
+    for one, predictions, stored in add(folder, run, imports, made):
+        draws, examples = one.outputs.draws.shape[:2]
+        place = one.condition if one.level is None else f"{one.condition} {one.level:g}"
+        click.echo(
+            f"{run.name}  {place}: {'stored' if stored else f'ok  {examples} examples, draws: {draws}'}"
+        )
+        if warning := zeros(one, predictions):
+            click.echo(warning, err=True)

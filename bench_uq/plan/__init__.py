@@ -1,0 +1,1 @@
+"""Suite file and flags to runs: plugins, options, data fingerprints and the key of each run."""

@@ -1,0 +1,75 @@
+"""Load the examples of a dataset, check them against its task, and fingerprint them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+
+from bench_uq.api.dataset import Dataset
+from bench_uq.api.errors import MissingData, UsageError
+from bench_uq.api.task import Examples, Task
+
+
+def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
+    """Return a split, its shapes and types checked once for everyone after."""
+    name = name_of(dataset)
+    if split not in dataset.splits:
+        alone = "; it can only be unseen data" if split == "train" else ""
+        raise UsageError(f"{name} has no {split} split (it has {', '.join(dataset.splits)}){alone}")
+    try:
+        examples = dataset.load(split, root, fold=seed)
+    except FileNotFoundError as error:
+        raise MissingData(name, [Path(error.filename or root)]) from error
+    inputs, targets = examples.inputs, examples.targets
+    if len(inputs) != len(targets) or len(inputs) == 0:
+        raise UsageError(
+            f"{name}: {len(inputs)} inputs and {len(targets)} targets in the {split} split"
+        )
+    if inputs.dtype not in (np.uint8, np.float32) or targets.dtype not in (np.int64, np.float32):
+        raise UsageError(
+            f"{name}: inputs are uint8 or float32 and targets int64 or float32, not {inputs.dtype} and {targets.dtype}"
+        )
+    if inputs.dtype == np.float32 and not np.isfinite(inputs).all():
+        raise UsageError(f"{name}: some inputs of the {split} split are not finite")
+    if inputs.ndim > 2 and not within_unit(examples):
+        raise UsageError(
+            f"{name}: images are uint8, or float32 in [0, 1]; those of the {split} split are not"
+        )
+    return examples
+
+
+def name_of(dataset: Dataset) -> str:
+    """Return the plain name of a dataset: that of its file."""
+    module = type(dataset).__module__.rpartition(".")[2]
+    return re.sub(r"^bench_uq_plugin_(.+)_[0-9a-f]{8}$", r"\1", module).replace("_", "-")
+
+
+def within_unit(examples: Examples) -> bool:
+    """Return whether all inputs lie in [0, 1], where conditions keep them; bytes do."""
+    inputs = examples.inputs
+    return inputs.dtype == np.uint8 or bool(inputs.min() >= 0 and inputs.max() <= 1)
+
+
+def check_task(dataset: Dataset, task: Task, examples: Examples) -> None:
+    """Refuse examples that are not of the shape and likelihood that their task names."""
+    name = name_of(dataset)
+    if examples.inputs.shape[1:] != task.input_shape:
+        raise UsageError(
+            f"{name}: inputs are {examples.inputs.shape[1:]}, its task says {task.input_shape}"
+        )
+    try:
+        task.likelihood.check(examples.targets)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from error
+
+
+def content_hash(examples: Examples) -> str:
+    """Hash the arrays of a split with their types and shapes."""
+    digest = hashlib.sha256()
+    for array in (examples.inputs, examples.targets):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

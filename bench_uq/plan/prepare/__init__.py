@@ -1,0 +1,185 @@
+"""Datasets made ready: what they lack is fetched, checked, unpacked and loaded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+import filelock
+
+from bench_uq.api.dataset import Download
+from bench_uq.api.errors import MissingData, UsageError, one_line
+from bench_uq.plan.plugins import Spec
+from bench_uq.plan.prepare.archive import unpack
+from bench_uq.plan.prepare.download import Failed, fetch, right, sync
+from bench_uq.plan.prepare.inventory import (
+    held,
+    partial,
+    readings,
+    reason,
+    right_as,
+    state,
+    target,
+    where,
+)
+from bench_uq.store.folders import followed, unlinked
+
+Say = Callable[[str], None]  # what prints a line on a dataset
+
+
+def prepare(spec: Spec, root: Path, mirror: str, say: Say) -> int:
+    """Fetch what a dataset lacks, load every split, and return how that ended: 0, 1 failed, 2 for the user to mend."""
+    with told(spec, root, say) as ended:
+        pending = lacking(spec, root)
+        if pending and loads(spec, root):
+            say("there already, in files that were not fetched here")
+        elif pending:
+            with alone(root):
+                for one in spec.value.downloads():
+                    obtain(one, root, mirror, say)
+        elif spec.value.downloads():
+            say("there already")
+        say(several(spec, root) or loaded(spec, root))
+    return ended.code
+
+
+def foresee(spec: Spec, root: Path, mirror: str, say: Say) -> int:
+    """Say what ``prepare`` would fetch, and return 2 where files are missing that it cannot."""
+    with told(spec, root, say) as ended:
+        found = state(spec.name, spec.value, root)
+        pending = lacking(spec, root) if found.state != "ready" else []
+        for one in pending:
+            address = next(iter(addresses(one, mirror)), "what has no address")
+            say(f"would fetch {address} into {target(one, root).parent}")
+        if found.state == "ready":
+            say(f"there already, {found.remark}")
+        elif not pending:
+            raise UsageError(found.remark)
+    return ended.code
+
+
+@dataclass
+class Ended:
+    """How the work on a dataset ended, as an exit code."""
+
+    code: int = 0
+
+
+@contextmanager
+def told(spec: Spec, root: Path, say: Say) -> Iterator[Ended]:
+    """Tell what goes wrong with a dataset in one line, so that the next one has its turn."""
+    ended = Ended()
+    try:
+        yield ended
+    except UsageError as error:
+        ended.code = 2
+        say(reason(error, spec.plain))
+    except OSError as error:
+        ended.code = 1
+        say(f"failed: {error.filename or root}: {error.strerror or error}")
+    except Exception as error:
+        ended.code = 1
+        say(f"failed: {error if isinstance(error, Failed) else one_line(error)}")
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Keep other processes from fetching into the same folder at the same time."""
+    root.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(unlinked(root / ".prepare.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        print(f"waiting for another bench-uq prepare to finish with {root}", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def lacking(spec: Spec, root: Path) -> list[Download]:
+    """Return the downloads of a dataset that are not there, or not right."""
+    return [one for one in spec.value.downloads() if not held(one, root)]
+
+
+def loads(spec: Spec, root: Path) -> bool:
+    """Return whether a dataset loads although none of its downloads is there, right or wrong."""
+    if any(path.exists() for one in spec.value.downloads() for path in readings(one, root)):
+        return False
+    try:
+        return bool(loaded(spec, root))
+    except UsageError:
+        return False
+
+
+def several(spec: Spec, root: Path) -> str:
+    """Return what a name says that stands for several datasets: all downloads are there, and no file of its own."""
+    files = spec.value.files(root)
+    if not spec.value.downloads() or not files or any(path.exists() for path in files):
+        return ""
+    try:
+        spec.value.load(spec.value.splits[-1], root)
+    except MissingData:
+        return ""
+    except UsageError as error:
+        return reason(error, spec.plain)
+    return ""
+
+
+def loaded(spec: Spec, root: Path) -> str:
+    """Load every split, checked as a run checks it, and return how many examples there are and where."""
+    from bench_uq.plan.examples import check_task, load
+
+    counts = []
+    for split in spec.value.splits:
+        examples = load(spec.value, split, root, 0)
+        check_task(spec.value, spec.value.task(root), examples)
+        counts.append(f"{len(examples):,}")
+    return f"{' + '.join(counts)} examples {where(spec.value, root)}"
+
+
+def obtain(download: Download, root: Path, mirror: str, say: Say) -> None:
+    """Fetch and unpack a file that is not there or not right; a wrong one is set aside once the right one is there."""
+    path = target(download, root)
+    followed(path.parent)
+    if held(download, root):
+        say(f"{path.name}  there already")
+        return
+    fetched = not path.is_file() or not right(path, download)
+    if fetched:
+        try:
+            fetch(download, addresses(download, mirror), partial(path))
+        except Failed as error:
+            raise Failed(f"{path.name}: {error}") from error
+        sync(partial(path))
+    for wrong in readings(download, root):
+        if wrong.is_file() and not right_as(wrong, download):
+            wrong.replace(wrong.with_name(f"{wrong.name}.corrupt"))
+            say(f"{wrong.name}  damaged, set aside as {wrong.name}.corrupt")
+    if fetched:
+        partial(path).replace(path)
+        sync(path.parent)
+        say(f"{path.name}  fetched, {megabytes(path)}")
+    if download.unpack:
+        unpack(path)
+        say(f"{path.name}  unpacked")
+
+
+def addresses(download: Download, mirror: str) -> Sequence[str]:
+    """Return where a download is fetched from: its own addresses, or the mirror alone."""
+    return (
+        (f"{mirror.rstrip('/')}/{quote(PurePosixPath(download.path).name)}",)
+        if mirror
+        else download.urls
+    )
+
+
+def megabytes(path: Path) -> str:
+    """Return a file's size for people."""
+    count = path.stat().st_size
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"

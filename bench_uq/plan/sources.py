@@ -1,0 +1,111 @@
+"""Hashes of Python source by its syntax tree, so that comments, docstrings and layout count for nothing."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+#: Nodes whose first statement may be a docstring.
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def hash_of_plugin(module: ModuleType, package: str) -> str:
+    """Hash of a plugin's source: its file or folder, and the modules of ``package`` that it imports.
+
+    ``package`` is the package of shipped plugins of its kind. A plugin from another package counts
+    with that whole package, because it may import any of it.
+    """
+    file = Path(module.__file__ or "")
+    top = sys.modules.get(module.__name__.partition(".")[0])
+    root = Path(getattr(top, "__file__", None) or "")
+
+    if root.name == "__init__.py" and not module.__name__.startswith("bench_uq."):
+        return hash_of_trees(sorted(root.parent.rglob("*.py")))
+    if not module.__name__.startswith(f"{package}."):
+        return hash_of_trees([file])
+
+    folder = Path(sys.modules[package].__file__ or "").parent
+    return hash_of_trees(sorted(_with_imports(file, package, folder)))
+
+
+def hash_of_trees(files: Iterable[Path]) -> str:
+    """Hash of the names and syntax trees of files; one that is not Python counts by its bytes."""
+    digest = hashlib.sha256()
+    for file in files:
+        content = file.read_bytes()
+        try:
+            canonical = repr(_plain(ast.parse(content))).encode()
+        except (SyntaxError, ValueError, RecursionError):
+            canonical = content
+        digest.update(file.name.encode() + b"\0" + canonical + b"\0")
+
+    return digest.hexdigest()
+
+
+def _plain(node: object) -> object:
+    """Nested tuples of a syntax tree, the same for every version of Python.
+
+    Empty fields are left out: newer versions add fields that are empty in older code.
+    """
+    if isinstance(node, list):
+        return [_plain(part) for part in node]
+    if not isinstance(node, ast.AST):
+        return node
+
+    fields = [(name, _plain(value)) for name, value in _fields(node)]
+    return (type(node).__name__, *fields)
+
+
+def _fields(node: ast.AST) -> Iterator[tuple[str, object]]:
+    """Fields of a node that count: neither docstrings nor contexts nor empty ones."""
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
+            value = value[1:]
+        if value not in (None, []) and name not in ("ctx", "type_comment"):
+            yield name, value
+
+
+def _with_imports(file: Path, package: str, folder: Path) -> set[Path]:
+    """A module's files and those of all modules of its package that it imports, directly or not."""
+    found: set[Path] = set()
+    waiting = _files_of(file)
+    while waiting:
+        one = waiting.pop()
+        if one in found:
+            continue
+        found.add(one)
+        for name in _imported(ast.parse(one.read_bytes())):
+            if name.startswith(f"{package}."):
+                waiting += _located(folder, name.removeprefix(f"{package}.").split("."))
+
+    return found
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """Full names of modules, or of names in them, that a module imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def _located(folder: Path, parts: list[str]) -> list[Path]:
+    """Files of the module at a dotted path below a folder; none where the last part is a name."""
+    path = folder.joinpath(*parts)
+    if path.is_dir():
+        return _files_of(path / "__init__.py")
+    file = path.with_suffix(".py")
+    return _files_of(file) if file.is_file() else []
+
+
+def _files_of(file: Path) -> list[Path]:
+    """A module's file; of a package all files in its folder."""
+    if file.name != "__init__.py":
+        return [file]
+    return sorted(file.parent.glob("*.py"))

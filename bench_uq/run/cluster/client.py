@@ -1,0 +1,303 @@
+"""The runs of a plan handed to the workers of a cluster, one each, and their results taken in."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench_uq import store
+from bench_uq.api.errors import UsageError, one_line
+from bench_uq.plan.fingerprints import Contents
+from bench_uq.plan.plugins import Plugins
+from bench_uq.run.cluster import worker
+from bench_uq.run.cluster.message import packed_folder, packed_job, source, unpacked_folder
+from bench_uq.run.job import Job, hash_of_network, is_trained
+from bench_uq.run.processes import (
+    GRACE,
+    PATIENCE,
+    SchedulerLost,
+    Waiting,
+    attacked,
+    bar,
+    failed,
+    kind,
+    stoppable,
+    surrogates,
+)
+
+#: Seconds between two looks at the runs, and between two at the workers.
+LOOK, LOOK_AT_WORKERS = 0.2, 2.0
+
+#: Seconds without a scheduler after which it is given up.
+LOST = 15.0
+
+
+@contextmanager
+def marked(folder: Path) -> Iterator[dict[str, str]]:
+    """Yield the name and content of a file in a folder, by which a worker tells whether it sees the same folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(16)
+    path = folder.absolute() / f".cluster-{token[:8]}"
+    store.write_bytes(path, token.encode())
+    try:
+        yield {"path": str(path), "token": token}
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def look_at(client: Any) -> bool:
+    """Return whether all workers have GPUs; refuse those with another bench-uq, and a cluster without any."""
+    with suppress(TimeoutError):
+        client.wait_for_workers(1, timeout=LOST)
+    found = client.run(worker.describe, on_error="return")
+    if not found:
+        raise UsageError(
+            f"the scheduler at {client.scheduler.address} has no workers: start some with dask worker"
+        )
+    for address, facts in found.items():
+        if isinstance(facts, BaseException):
+            raise UsageError(
+                f"the worker {address} cannot load this bench-uq: {one_line(facts)}"
+            ) from facts
+        for name, ours in source().items():
+            if facts[name] != ours:
+                raise UsageError(
+                    f"the worker {address} has another bench-uq: its {name} is {facts[name]}, ours {ours}"
+                )
+    if len(versions := {facts["torch"] for facts in found.values()}) > 1:
+        print(f"the workers have different torch: {', '.join(sorted(versions))}", file=sys.stderr)
+    return all(facts["gpus"] for facts in found.values())
+
+
+def choose_device(name: str, client: Any) -> str:
+    """Return the device to run on: CUDA where every worker has it and it is not refused."""
+    gpus = look_at(client)
+    if name == "cuda" and not gpus:
+        raise UsageError(
+            "not every worker has a CUDA device (--device auto or cpu runs on the CPU)"
+        )
+    return ("cuda" if gpus else "cpu") if name == "auto" else name
+
+
+@dataclass
+class Handing:
+    """What is still to be done on a cluster, and what is at work."""
+
+    client: Any
+    marker: Mapping[str, str]
+    contents: Contents
+    timeout: float | None
+    shared: bool = False  # whether all workers see the folder of results
+    topic: str = field(default_factory=lambda: f"bench-uq-{secrets.token_hex(8)}")
+    waiting: Waiting = field(default_factory=lambda: Waiting([], set()))
+    blocked: list[Job] = field(
+        default_factory=list
+    )  # they attack networks that are still to be trained
+    open: set[str] = field(default_factory=set)  # names of the runs that have not ended
+    working: dict[Any, Job] = field(default_factory=dict)  # by their futures
+    shares: dict[str, float] = field(default_factory=dict)  # done of the runs at work, by name
+
+    def put(self, jobs: Sequence[Job]) -> None:
+        """Take in all jobs that are to be done."""
+        self.open, self.waiting, self.blocked = (
+            {job.run.name for job in jobs},
+            Waiting([], attacked(jobs)),
+            list(jobs),
+        )
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Let those start that attack no network which is still to be trained."""
+        jobs, self.blocked = self.blocked, []
+        for job in jobs:
+            if self.open & (surrogates(job) - {job.run.name}):
+                self.blocked.append(job)
+            else:
+                self.waiting.put((job,))
+        if self.blocked and not self.waiting and not self.working:  # they attack each other
+            self.waiting.put((self.blocked.pop(0),))
+
+    def ended(self, job: Job) -> None:
+        """Note that a job is done."""
+        self.open.discard(job.run.name)
+        if job.run.name in self.waiting.attacked or not (self.waiting or self.working):
+            self.let_go()
+
+    def hand(self, job: Job) -> None:
+        """Give a job to the cluster."""
+        names = [job.run.name, *surrogates(job)]
+        folders = (
+            {} if self.shared else {name: store.run_folder(job.folder, name) for name in names}
+        )
+        packed = {
+            "job": packed_job(job),
+            "source": source(),
+            "marker": dict(self.marker),
+            "contents": expected(job, self.contents),
+            "stored": {
+                name: packed_folder(folder) for name, folder in folders.items() if folder.record()
+            },
+            "topic": self.topic,
+            "timeout": self.timeout,
+        }
+        key = f"{job.run.name}-{secrets.token_hex(4)}"
+        self.working[self.client.submit(worker.do_run, packed, key=key, pure=False)] = job
+
+
+def expected(job: Job, contents: Contents) -> list[list[str]]:
+    """Return the hashes of all data that a run is made of, by dataset and split."""
+    plugins = Plugins(job.files)
+    asked = {(job.run.dataset_full, "train"), (job.run.dataset_full, "test")}
+    asked |= {
+        (shown.full, "test") for shown in job.run.shown if shown.kind in ("unseen", "shifted")
+    }
+    return [
+        [full, split, contents.of(spec, split, job.run.seed).hash]
+        for full, split in sorted(asked)
+        if split in (spec := plugins.spec("dataset", full)).value.splits
+    ]
+
+
+def run_all(
+    client: Any,
+    contents: Contents,
+    jobs: Sequence[Job],
+    at_once: int | None,
+    finished: Callable[[Job, dict[str, Any]], None],
+    timeout: float | None = None,
+) -> None:
+    """Do all jobs on the workers, one for each of their threads; ``finished`` is called as runner.run_all does.
+
+    No worker gets a second job while it has one, so that one that dies takes but one down; raise SchedulerLost.
+    """
+    if not jobs:
+        return
+    with marked(jobs[0].folder) as marker:
+        shared = client.run(worker.shares, marker).values()
+        work = Handing(client, marker, contents, timeout, all(shared))
+        work.put(jobs)
+        hand_out(work, at_once, finished)
+
+
+def hand_out(
+    work: Handing, at_once: int | None, finished: Callable[[Job, dict[str, Any]], None]
+) -> None:
+    """Hand out all jobs that are waiting, and take in what they come to."""
+    client = work.client
+    client.subscribe_topic(
+        work.topic, lambda event: work.shares.update({event[1]["run"]: event[1]["share"]})
+    )
+    done, room, looked, heard = 0, 0, 0.0, time.monotonic()
+    with stoppable([]), bar(len(work.open)) as progress:
+        try:
+            while work.open:
+                if client.status == "running":
+                    heard = time.monotonic()
+                elif client.status == "closed" or time.monotonic() > heard + LOST:
+                    raise SchedulerLost(f"the scheduler at {client.scheduler.address} was lost")
+                if heard > looked + LOOK_AT_WORKERS:
+                    room, looked = look_for_room(client), heard
+                    progress.set_description_str(
+                        "no workers" if not room else ", ".join(names(work))
+                    )
+                while work.waiting and len(work.working) < min(room, at_once or room):
+                    work.hand(*work.waiting.take())
+                for future in [future for future in work.working if future.status != "pending"]:
+                    job = work.working[future]
+                    if future.status not in ("finished", "error"):
+                        if client.status != "running":
+                            continue  # the scheduler may come back
+                        del work.working[future]
+                        work.waiting.put((job,))  # it was forgotten: the scheduler is another one
+                        continue
+                    del work.working[future]
+                    work.shares.pop(job.run.name, None)
+                    record = taken_in(job, future)
+                    if record is None:
+                        time.sleep(PATIENCE)
+                        work.waiting.put((job,))
+                        continue
+                    done += 1
+                    work.waiting.seconds[kind(job)] = record.get("train_seconds") or 0.0
+                    work.ended(job)
+                    progress.clear()
+                    finished(job, record)
+                progress.n = done + sum(
+                    work.shares.get(job.run.name, 0.0) for job in work.working.values()
+                )
+                progress.refresh()
+                time.sleep(LOOK)
+        finally:
+            withdraw(work)
+
+
+def names(work: Handing) -> list[str]:
+    """Return what the runs at work are called."""
+    return sorted(job.run.name.rsplit("-", 1)[0] for job in work.working.values())
+
+
+def look_for_room(client: Any) -> int:
+    """Return how many runs the workers have room for, 0 where the scheduler does not answer."""
+    with suppress(Exception):
+        return sum(client.nthreads().values())
+    return 0
+
+
+def withdraw(work: Handing) -> None:
+    """Tell the workers that what they are at is not wanted any more, and let them record that it was interrupted."""
+    jobs = list(work.working.values())
+    if not jobs:
+        return
+    with suppress(Exception):  # the scheduler may be gone: the workers notice that too
+        work.client.cancel(list(work.working), force=True)
+        let_end(jobs)
+
+
+def let_end(jobs: Sequence[Job]) -> None:
+    """Wait until no process holds the locks of runs, as long as one may take that was told to stop."""
+    until = time.monotonic() + GRACE
+    while time.monotonic() < until and not all(is_let_go(job) for job in jobs):
+        time.sleep(LOOK)
+
+
+def is_let_go(job: Job) -> bool:
+    """Return whether no process holds a run's lock."""
+    with store.run_folder(job.folder, job.run.name).locked() as mine:
+        return mine
+
+
+def taken_in(job: Job, future: Any) -> dict[str, Any] | None:
+    """Return the record of a run that has ended on a worker, after storing what came with it; None to try again."""
+    try:
+        result = future.result()
+        for name, packed in result.get("folders", {}).items():
+            own = store.run_folder(job.folder, name)
+            with own.locked() as mine:
+                if not mine:
+                    return None
+                if name == job.run.name or not is_trained(own) or hash_of_network(own) is None:
+                    unpacked_folder(packed, own)
+        record: dict[str, Any] | None = result["record"]
+        return record
+    except Exception as error:
+        let_end(
+            [job]
+        )  # a process whose worker has died may still be storing that it was interrupted
+        return failed(job, reason_of(error))
+    finally:
+        future.release()  # or what a worker that dies has made for it would be made again
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a run has no result, in one line."""
+    from distributed import KilledWorker
+
+    if isinstance(error, KilledWorker):
+        return "every worker that was at it died: it was given up"
+    return one_line(error)

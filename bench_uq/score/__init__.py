@@ -1,0 +1,1 @@
+"""Stored predictions to scores, and scores to summaries and comparisons; without torch."""

@@ -1,0 +1,149 @@
+"""Published values to stand beside ours: ``<suite>.reference.csv`` beside ``<suite>.toml``, read and checked.
+
+Loads neither torch nor netcal: the report reads with it what ``run`` and ``score`` wrote beside the scores.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench_uq.api.errors import UsageError, unknown
+from bench_uq.api.names import parse
+
+if TYPE_CHECKING:
+    pass
+
+
+#: The file in a suite's folder of results.
+FILE = "reference.csv"
+
+#: How sure a value is: read in its source or in a text that quotes it; known by heart and borne out by what others say
+#: of the same experiment; known by heart alone.
+CERTAINTIES = ("seen", "corroborated", "recalled")
+
+#: What papers print where we keep another number: the test error in %, 100 (1 - accuracy).
+TEST_ERROR = "test_error"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One published value. Numbers are kept as they were printed."""
+
+    dataset: str  # these four as in scores.csv
+    method: str
+    condition: str
+    level: str  # empty without
+    metric: str  # id of a metric, or test_error
+    value: str
+    spread: str  # empty where none was published; of what, the notes say
+    source: str
+    certainty: str  # one of CERTAINTIES
+    notes: str  # what differs from our protocol, each difference apart from the next by "; "
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Return what tells two values apart: one source gives one value of a thing."""
+        level = repr(float(self.level)) if self.level else ""
+        return self.dataset, self.method, self.condition, level, self.metric, self.source
+
+
+COLUMNS = tuple(field.name for field in fields(Reference))
+
+#: What a column holds where it is empty or not there; the others must be filled.
+DEFAULTS = {"condition": "clean", "level": "", "spread": "", "notes": ""}
+
+
+def read_file(path: Path) -> list[Reference]:
+    """Return the references in a file; the first that is wrong is told with its line."""
+    try:
+        rows = csv.reader(
+            io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""), strict=True
+        )
+        header = [name.strip() for name in next(rows, [])]
+        check_header(path, header)
+        numbered = [(rows.line_num, row) for row in rows if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    found: dict[tuple[str, ...], Reference] = {}
+    for number, row in numbered:
+        where = f"{path}, line {number}"
+        if len(row) != len(header):
+            raise UsageError(f"{where}: {len(row)} fields, expected {len(header)}")
+        one = reference(where, dict(zip(header, (cell.strip() for cell in row), strict=True)))
+        if one.key in found:
+            raise UsageError(
+                f"{where}: {one.metric} of {one.method} on {one.dataset} is given twice by {one.source!r}"
+            )
+        found[one.key] = one
+    return list(found.values())
+
+
+def check_header(path: Path, header: list[str]) -> None:
+    """Refuse columns that mean nothing, that stand twice, or that are missed."""
+    for index, name in enumerate(header):
+        if name not in COLUMNS:
+            raise unknown(f"column in {path}", name, COLUMNS)
+        if name in header[:index]:
+            raise UsageError(f"{path}: column {name!r} is given twice")
+    for name in COLUMNS:
+        if name not in header and name not in DEFAULTS:
+            raise UsageError(f"{path} lacks the column {name!r} (known: {', '.join(COLUMNS)})")
+
+
+def reference(where: str, cells: dict[str, str]) -> Reference:
+    """Return one reference after looking at every cell."""
+    filled = {name: cells.get(name) or DEFAULTS.get(name, "") for name in COLUMNS}
+    try:
+        for name in COLUMNS:
+            if not filled[name] and name not in DEFAULTS:
+                raise UsageError(f"{name} is empty")
+        for name in ("dataset", "method", "condition"):
+            parse(filled[name])
+        check_metric(filled["metric"])
+        check_number("value", filled["value"], -math.inf)
+        for name in ("level", "spread"):
+            if filled[name]:
+                check_number(name, filled[name], 0)
+        if filled["certainty"] not in CERTAINTIES:
+            raise unknown("certainty", filled["certainty"], CERTAINTIES)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+    return Reference(**filled)
+
+
+def check_metric(name: str) -> None:
+    """Refuse a metric that scores do not have."""
+    from bench_uq.metrics import METRICS
+
+    known = [TEST_ERROR, *(metric.id for metric in METRICS)]
+    if name not in known:
+        raise unknown("metric", name, known)
+
+
+def check_number(name: str, text: str, least: float) -> None:
+    """Refuse what is no finite number, or less than ``least``; it is shown as it stands, hence ASCII alone."""
+    try:
+        value = float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"{name} must be a finite number, not {text!r}")
+    if value < least:
+        raise UsageError(f"{name} must be at least {least:g}, not {text}")
+
+
+def hand_on(references: Iterable[Reference], folder: Path) -> None:
+    """Write the references into a suite's folder of results, sorted; where there are none, no file stays."""
+    from bench_uq.score.score import write_csv
+
+    rows = [astuple(one) for one in references]
+    if rows:
+        write_csv(folder / FILE, COLUMNS, rows)
+    else:
+        (folder / FILE).unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""State of an interrupted training: networks, optimisers, random generators."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+
+class Checkpoints(Protocol):
+    """Storage for the state of a training, so that an interrupted one can continue from it."""
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to save the state again."""
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Store a state in place of the one before."""
+
+    def load(self) -> Any:
+        """State stored last, or None."""
+
+
+def state_of(
+    nets: Iterable[nn.Module],
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    shuffling: torch.Generator,
+    rows: Any,
+) -> dict[str, Any]:
+    """Return all that the rest of a training depends on: members done, the member at hand, and every random state."""
+    device = next(iter(net.state_dict().values())).device
+    return {
+        "device": device.type,
+        "finished": [dict(each.state_dict()) for each in nets],
+        "net": dict(net.state_dict()),
+        "optimiser": optimiser.state_dict(),
+        "shuffling": shuffling.get_state(),
+        "noise": torch.get_rng_state(),
+        "device_noise": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "history": [dataclasses.asdict(row) for row in rows],
+    }
+
+
+def put_back(
+    state: Any, net: nn.Module, optimiser: torch.optim.Optimizer, shuffling: torch.Generator
+) -> None:
+    """Bring the member at hand, its optimiser and every random state to where the checkpoint was taken."""
+    net.load_state_dict(state["net"])
+    optimiser.load_state_dict(state["optimiser"])
+    shuffling.set_state(state["shuffling"])
+    torch.set_rng_state(state["noise"])
+    if state["device_noise"] is not None:
+        torch.cuda.set_rng_state(
+            state["device_noise"], next(iter(net.state_dict().values())).device
+        )

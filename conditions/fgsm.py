@@ -1,0 +1,34 @@
+"""The fast gradient sign method on the averaged predictor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Generator, Tensor
+
+from bench_uq.api import LogProbs
+from bench_uq.conditions._gradient_attack import GradientAttack
+
+
+@dataclass(frozen=True)
+class FGSM(GradientAttack):
+    """x + epsilon sign(gradient), clipped to [0, 1]; one gradient, of the loss of the mean of ``draws``, serves all.
+
+    ``fgsm[label=predicted,draws=1]`` is the form of early papers: one draw, the network's own label. With ``norm=l2``
+    the step is the gradient at length epsilon.
+    """
+
+    reference: ClassVar[str] = "Goodfellow et al. 2015, https://arxiv.org/abs/1412.6572"
+
+    def __call__(
+        self,
+        log_probs: LogProbs,
+        inputs: Tensor,
+        targets: Tensor,
+        levels: Sequence[float],
+        generator: Generator,
+    ) -> list[Tensor]:
+        """Return the attacked inputs per epsilon; epsilon 0 returns the inputs themselves."""
+        del generator  # nothing random beside the draws
+        direction = self.ascent(log_probs, inputs, self.labels(log_probs, inputs, targets))
+        return [(inputs + level * direction).clamp(0, 1) for level in levels]

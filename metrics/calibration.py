@@ -1,0 +1,106 @@
+"""Calibration errors: how far the stated confidence is from the share of hits, in bins of confidence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench_uq.api import Metric, Predictions
+from bench_uq.metrics import _netcal as netcal_adapter
+from bench_uq.metrics._per_example import confidence, correct
+
+BINS = 15
+REPLICATES = 200  # simulated test sets behind ece_if_calibrated
+
+
+def ece(predictions: Predictions, _clean: Predictions | None = None) -> float:
+    """Return the expected calibration error of the top label over bins of equal width (Naeini 2015)."""
+    return netcal_adapter.expected_error(confidence(predictions), correct(predictions), BINS)
+
+
+def ece_if_calibrated(predictions: Predictions, _clean: Predictions | None = None) -> float:
+    """Return the mean ECE of a perfectly calibrated model with exactly these confidences (Bröcker & Smith 2007)."""
+    stated = confidence(predictions)
+    bins = netcal_adapter.equal_width_bins(stated, BINS)
+    generator = np.random.default_rng(0)
+    errors = []
+    for _ in range(REPLICATES):
+        hits = generator.random(len(stated)) < stated
+        errors.append(np.abs(np.bincount(bins, weights=hits - stated)).sum() / len(stated))
+    return float(np.mean(errors))
+
+
+def adaptive_ece(predictions: Predictions, _clean: Predictions | None = None) -> float:
+    """Return the expected calibration error of the top label over bins of equal mass (Nguyen & O'Connor 2015)."""
+    return netcal_adapter.equal_mass_error(confidence(predictions), correct(predictions), BINS)
+
+
+def classwise_ece(predictions: Predictions, _clean: Predictions | None = None) -> float:
+    """Return the mean over classes of the ECE of p(k|x) against 1[y = k] (Kull 2019)."""
+    probs = np.minimum(predictions["probs"].astype(np.float64), 1.0)
+    is_class = predictions["targets"][:, None] == np.arange(probs.shape[1])
+    errors = [
+        netcal_adapter.expected_error(probability, hits, BINS)
+        for probability, hits in zip(probs.T, is_class.T.astype(np.float64), strict=True)
+    ]
+    return float(np.mean(errors))
+
+
+def mce(predictions: Predictions, _clean: Predictions | None = None) -> float:
+    """Return the largest calibration error of a bin of equal width (Naeini 2015)."""
+    return netcal_adapter.maximum_error(confidence(predictions), correct(predictions), BINS)
+
+
+_TOP_LABEL = f"{BINS} of equal width in [0, 1] on the confidence max_k p(k|x)"
+
+METRICS = (
+    Metric(
+        id="ece",
+        title="expected calibration error",
+        compute=ece,
+        direction="lower",
+        formula="sum_b |B_b|/N |acc(B_b) - conf(B_b)|; positive at small N even for a calibrated model",
+        reference="Naeini et al. 2015, AAAI; Guo et al. 2017, arXiv:1706.04599",
+        needs=("probs", "targets"),
+        bins=_TOP_LABEL,
+    ),
+    Metric(
+        id="ece_if_calibrated",
+        title="ECE that a perfectly calibrated model would show at this N",
+        compute=ece_if_calibrated,
+        direction="none",
+        formula=f"mean ECE over {REPLICATES} simulations of hit_n ~ Bernoulli(max_k p(k|x_n)), fixed seed",
+        reference="Bröcker & Smith 2007, doi:10.1175/WAF993.1; Vaicenavicius et al. 2019, arXiv:1902.06977",
+        needs=("probs", "targets"),
+        bins=_TOP_LABEL,
+    ),
+    Metric(
+        id="adaptive_ece",
+        title="adaptive expected calibration error",
+        compute=adaptive_ece,
+        direction="lower",
+        formula="sum_b |B_b|/N |acc(B_b) - conf(B_b)|",
+        reference="Nguyen & O'Connor 2015, arXiv:1508.05154; Nixon et al. 2019, arXiv:1904.01685",
+        needs=("probs", "targets"),
+        bins=f"{BINS} of equal mass on the confidence max_k p(k|x); equal confidences share a bin",
+    ),
+    Metric(
+        id="classwise_ece",
+        title="classwise expected calibration error",
+        compute=classwise_ece,
+        direction="lower",
+        formula="mean_k sum_b |B_bk|/N |mean 1[y = k] - mean p(k|x)|, over every class",
+        reference="Kull et al. 2019, arXiv:1910.12656; Nixon et al. 2019, arXiv:1904.01685",
+        needs=("probs", "targets"),
+        bins=f"{BINS} of equal width in [0, 1] on p(k|x), for each class k",
+    ),
+    Metric(
+        id="mce",
+        title="maximum calibration error",
+        compute=mce,
+        direction="lower",
+        formula="max_b |acc(B_b) - conf(B_b)| over the bins that are not empty",
+        reference="Naeini et al. 2015, AAAI",
+        needs=("probs", "targets"),
+        bins=_TOP_LABEL,
+    ),
+)
