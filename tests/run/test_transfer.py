@@ -21,7 +21,7 @@ from bench_uq.run import execute
 from bench_uq.store import NETWORK, TRAINING, RunFolder
 from bench_uq.train.settings import Settings
 
-PLUGINS = Path(__file__).parent / "plugins"
+PLUGINS = Path(__file__).parents[1] / "plugins"
 SUITE = """
 extends = "quick"
 methods = ["dropout", "map"]

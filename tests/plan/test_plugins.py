@@ -14,7 +14,7 @@ from bench_uq.api.names import parse, split_list
 from bench_uq.plan.plugins import PACKAGES, Plugins
 from bench_uq.plan.sources import hash_of_plugin, hash_of_trees
 
-PLUGINS = Path(__file__).parent / "plugins"
+PLUGINS = Path(__file__).parents[1] / "plugins"
 
 
 def test_commas_in_brackets_do_not_split() -> None:

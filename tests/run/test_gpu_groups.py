@@ -20,7 +20,7 @@ from bench_uq.run.execute import execute
 from bench_uq.run.job import Job, complete, is_trained
 from bench_uq.run.suite import make_jobs
 
-PLUGIN = Path(__file__).parent / "plugins" / "unlucky.py"
+PLUGIN = Path(__file__).parents[1] / "plugins" / "unlucky.py"
 SUITE = """
 extends = "quick"
 methods = [{methods}]

@@ -28,8 +28,8 @@ from click.testing import CliRunner
 from bench_uq.cli import main
 from bench_uq.plan.prepare import download
 
-REPO = Path(__file__).resolve().parents[1]
-PLUGIN = Path(__file__).parent / "plugins" / "fetched.py"
+REPO = Path(__file__).resolve().parents[2]
+PLUGIN = Path(__file__).parents[1] / "plugins" / "fetched.py"
 IMAGES = np.random.default_rng(0).integers(0, 256, (30_000, 16), np.uint8).tobytes()
 MD5 = hashlib.md5(IMAGES).hexdigest()
 

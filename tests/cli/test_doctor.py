@@ -17,7 +17,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.cli.doctor import folders, release
 from bench_uq.store.folders import writable
 
-PLUGINS = Path(__file__).parent / "plugins"
+PLUGINS = Path(__file__).parents[1] / "plugins"
 
 
 def doctor(

@@ -27,7 +27,7 @@ from bench_uq.train.resident import Resident
 
 TASK = Task((1, 8, 8), Categorical(10), (0.3,), (0.4,), "lenet")
 CPU = torch.device("cpu")
-PLUGINS = Path(__file__).parent / "plugins"
+PLUGINS = Path(__file__).parents[1] / "plugins"
 SAID = "memory ran out: the batch is halved while predicting, with the same results\n"
 
 #: More draws than go through a network of a block of 128 images of 8x8 at once.
@@ -386,7 +386,7 @@ np.save(sys.argv[2], found["probs"])
 def test_memory_that_really_runs_out(tmp_path: Path) -> None:
     """In an address space too small for a block the predictions are those with all the memory there is."""
     script = tmp_path / "limited.py"
-    script.write_text(LIMITED.format(tests=str(Path(__file__).parent)))
+    script.write_text(LIMITED.format(tests=str(Path(__file__).parents[1])))
     said = []
     for how in ("limited", "free"):
         command = [sys.executable, script, how, tmp_path / f"{how}.npy"]

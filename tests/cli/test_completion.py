@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from bench_uq.cli import main
 from bench_uq.plan.plugins import Plugins
 
-PLUGINS = Path(__file__).parent / "plugins"
+PLUGINS = Path(__file__).parents[1] / "plugins"
 CHATTER = "from bench_uq.api import Method\nprint('chatter')\n"
 
 

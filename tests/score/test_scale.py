@@ -34,7 +34,7 @@ from bench_uq.score import score
 from bench_uq.score.results import read
 from bench_uq.store import derived, many_rows
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository, where benchmarks are
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository, where benchmarks are
 from benchmarks.stored_suites import store_runs, write_suite
 
 #: Each twice as many runs as the one before.

@@ -24,7 +24,7 @@ from bench_uq.api.likelihoods import QUANTILE_LEVELS
 from bench_uq.cli import main
 from bench_uq.datasets.digits import Digits
 
-REPO = Path(__file__).resolve().parents[1]
+REPO = Path(__file__).resolve().parents[2]
 #: Four examples of three classes, by hand.
 PROBS = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.25, 0.25, 0.5], [0.3, 0.3, 0.4]])
 LABELS = np.array([0, 1, 2, 0])

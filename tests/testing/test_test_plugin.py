@@ -14,7 +14,7 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.testing import Target, Verdict, checks_in, checks_of, run
 from bench_uq.testing.targets import targets
 
-PLUGINS = Path(__file__).parent / "plugins"
+PLUGINS = Path(__file__).parents[1] / "plugins"
 
 HEAD = """
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.cli import main
 from bench_uq.store.folders import writable
 
-REPO = Path(__file__).resolve().parents[1]
+REPO = Path(__file__).resolve().parents[2]
 LONG = "a" * 65
 BASELINE = REPO / "results" / "quick" / "baseline.csv"
 

@@ -20,7 +20,7 @@ from bench_uq.cli import main
 from bench_uq.plan.suite import read_suite
 from bench_uq.run.suite import repeatable
 
-PLUGINS = Path(__file__).parent / "plugins"
+PLUGINS = Path(__file__).parents[1] / "plugins"
 SMALL = (
     "run",
     "--methods",
