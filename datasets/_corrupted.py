@@ -1,61 +1,70 @@
-"""Read images and labels from npy files: published corruptions of test examples."""
+"""Datasets in npy files: published corruptions of the test examples of another dataset."""
 
-from __future__ import annotations
-
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from bench_uq.api import Examples, MissingData, UsageError
+from bench_uq.api import Categorical, Dataset, Examples, MissingData, Task, UsageError
 
 
-def read_corrupted(
-    dataset: str,
-    images: Path,
-    labels: Path,
-    shape: tuple[int, int, int],
-    part: int = 0,
-    parts: int = 1,
-) -> Examples:
-    """Return one of equal parts of the images (N, H, W, C) as (n, C, H, W), with labels; ``shape`` is (C, H, W)."""
-    channels, height, width = shape
-    inputs = read_npy(dataset, images, "uint8 images", (height, width, channels))
-    targets = read_npy(dataset, labels, "labels", ())
-    if len(inputs) != len(targets):
-        raise UsageError(f"{images}: {len(inputs)} images, {len(targets)} labels in {labels.name}")
-    count, rest = divmod(len(inputs), parts)
-    if rest or not count:
-        raise UsageError(f"{images}: {len(inputs)} images, expected a multiple of {parts}")
-    chosen = slice(part * count, (part + 1) * count)
-    return Examples(
-        np.array(inputs[chosen].transpose(0, 3, 1, 2), order="C"),
-        np.array(targets[chosen], np.int64),
-    )
+@dataclass(frozen=True)
+class CorruptedDataset(Dataset):
+    """Test images of ten classes; ``files`` are that of the images and that of the labels."""
+
+    splits: ClassVar[tuple[str, ...]] = ("test",)
+    name: ClassVar[str]
+    shape: ClassVar[tuple[int, int, int]]  # (C, H, W)
+    parts: ClassVar[int] = 1  # equal ones, which a file holds one after the other
+
+    @property
+    def part(self) -> int:
+        """The part to read, from 0 on."""
+        return 0
+
+    def task(self, root: Path) -> Task:
+        """Classify images into ten classes."""
+        return Task(self.shape, Categorical(10))
+
+    def load(self, split: str, root: Path, fold: int = 0) -> Examples:
+        """Read a part of the images (N, H, W, C) as (n, C, H, W), with its labels."""
+        if split != "test":
+            raise ValueError(f"{self.name} has no split {split!r}, only 'test'")
+        images, labels = self.files(root) or ()
+        channels, height, width = self.shape
+        inputs = read_npy(self.name, images, "uint8 images", (height, width, channels))
+        targets = read_npy(self.name, labels, "labels", ())
+        if len(inputs) != len(targets):
+            found = f"{len(inputs)} images, {len(targets)} labels in {labels.name}"
+            raise UsageError(f"{images}: {found}")
+
+        count, rest = divmod(len(inputs), self.parts)
+        if rest or not count:
+            expected = f"expected a multiple of {self.parts}"
+            raise UsageError(f"{images}: {len(inputs)} images, {expected}")
+
+        # Copied, since the arrays are mapped from their files.
+        chosen = slice(self.part * count, (self.part + 1) * count)
+        pixels = np.array(inputs[chosen].transpose(0, 3, 1, 2), order="C")
+        return Examples(pixels, np.array(targets[chosen], np.int64))
 
 
-def only_test(dataset: str, split: str) -> None:
-    """Refuse any other split."""
-    if split != "test":
-        raise ValueError(f"{dataset} has no split {split!r}, only 'test'")
-
-
-def read_npy(dataset: str, path: Path, what: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Return an array (N, *shape) of whole numbers, which nothing is unpickled for."""
+def read_npy(dataset: str, path: Path, kind: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Map an array (N, *shape) of whole numbers from its file, without pickles."""
     if not path.is_file():
         raise MissingData(dataset, [path])
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an archive of arrays")
     except (OSError, ValueError, EOFError) as error:
-        raise UsageError(f"{path}: no npy file, or a damaged one") from error
-    wanted = array.dtype == np.uint8 if shape else array.dtype.kind in "iu"
-    if (
-        not isinstance(array, np.ndarray)
-        or array.shape[1:] != shape
-        or array.ndim == 0
-        or not wanted
-    ):
+        raise UsageError(f"{path}: not an npy file, or a damaged one") from error
+
+    # Labels may be whole numbers of any size.
+    right_type = array.dtype == np.uint8 if shape else array.dtype.kind in "iu"
+    if array.ndim == 0 or array.shape[1:] != shape or not right_type:
         sizes = ", ".join(["N", *map(str, shape)])
-        raise UsageError(
-            f"{path}: an array {array.shape} of {array.dtype}, expected {what} ({sizes})"
-        )
+        found = f"an array {array.shape} of {array.dtype}"
+        raise UsageError(f"{path}: {found}, expected {kind} ({sizes})")
     return array

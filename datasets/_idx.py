@@ -1,36 +1,22 @@
-"""Datasets of idx files, the format of MNIST; whatever does not add up in one is an error in one line."""
+"""Datasets in idx files, the format of MNIST; an inconsistency is reported in one line."""
 
-from __future__ import annotations
-
-import gzip
 import math
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from bench_uq.api import (
-    Bomb,
-    Categorical,
-    Dataset,
-    Download,
-    Examples,
-    MissingData,
-    Task,
-    UsageError,
-    gunzip,
-)
+from bench_uq.api import Categorical, Dataset, Download, Examples, MissingData, Task, UsageError
+from bench_uq.datasets._files import read_content, torchvision_class
 
 SIZE = (28, 28)
 CLASSES = 10
 STEMS = {"train": "train", "test": "t10k"}  # how the files of a split begin
-UNSIGNED_BYTES = bytes(
-    (0, 0, 8)
-)  # how an idx file of them begins; the number of dimensions follows
-KINDS = {1: "labels", 3: "images"}  # by that number
+#: How an idx file of unsigned bytes begins; the number of its dimensions follows.
+UNSIGNED_BYTES = bytes((0, 0, 8))
+KINDS = {1: "labels", 3: "images"}  # by the number of dimensions
 
 
 @dataclass(frozen=True)
@@ -43,111 +29,90 @@ class IdxDataset(Dataset):
     std: ClassVar[tuple[float, ...]] = ()
 
     def task(self, root: Path) -> Task:
-        """Return a task of ten classes."""
+        """Ten classes of grey images."""
         return Task((1, *SIZE), Categorical(CLASSES), self.mean, self.std, network="lenet")
 
     def files(self, root: Path) -> Sequence[Path]:
-        """Return the idx files, each plain or .gz, or where it belongs."""
-        folder = root / self.folder / "raw"
-        return [found(path) or path for split in self.splits for path in pair(folder, STEMS[split])]
+        """List the idx files, each plain or .gz; where one is missing, its plain name."""
+        files: list[Path] = []
+        for split in self.splits:
+            files += pair(root / self.folder / "raw", split)
+        return files
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
-        """Read a split, the same for every fold."""
-        stems = {one: STEMS[one] for one in self.splits}
-        return read_examples(self.name, root / self.folder / "raw", stems[split], of=stems.values())
+        """Read a split, the same for every fold; the other one may be missing."""
+        if split not in self.splits:
+            raise KeyError(split)
+        if not all(path.is_file() for path in pair(root / self.folder / "raw", split)):
+            raise MissingData(self.name, [path for path in self.files(root) if not path.is_file()])
+        return read_examples(*pair(root / self.folder / "raw", split))
 
     def downloads(self) -> Sequence[Download]:
-        """Return the compressed files of torchvision's dataset, which knows where they lie and what they hash to."""
-        import torchvision
-
-        kind = getattr(torchvision.datasets, self.folder)
-        return [
-            Download(
-                f"{self.folder}/raw/{file}",
-                tuple(f"{mirror}{file}" for mirror in kind.mirrors),
-                md5=md5,
-            )
-            for file, md5 in kind.resources
-        ]
+        """Offer the compressed files of torchvision's dataset, which knows addresses and hashes."""
+        kind = torchvision_class(self.folder)
+        downloads = []
+        for file, md5 in kind.resources:
+            urls = tuple(f"{mirror}{file}" for mirror in kind.mirrors)
+            downloads.append(Download(f"{self.folder}/raw/{file}", urls, md5=md5))
+        return downloads
 
 
-def read_examples(dataset: str, folder: Path, stem: str, *, of: Iterable[str]) -> Examples:
-    """Read the images (N, 1, 28, 28) and labels (N,) of one ``stem``, each file plain or .gz.
+def pair(folder: Path, split: str) -> tuple[Path, Path]:
+    """The files of the images and the labels of a split, each plain or .gz."""
+    images = folder / f"{STEMS[split]}-images-idx3-ubyte"
+    labels = folder / f"{STEMS[split]}-labels-idx1-ubyte"
+    return plain_or_gz(images), plain_or_gz(labels)
 
-    Where a file is missing, the error names every missing file of all the stems ``of`` the dataset.
-    """
-    files = {one: pair(folder, one) for one in of}
-    if any(found(path) is None for path in files[stem]):
-        raise MissingData(
-            dataset, [path for both in files.values() for path in both if found(path) is None]
-        )
-    images_path, labels_path = (found(path) or path for path in files[stem])
-    images, labels = read_idx(images_path, dimensions=3), read_idx(labels_path, dimensions=1)
-    if images.shape[1:] != SIZE:
-        raise damaged(
-            images_path, f"images of {spelled(images.shape[1:])} pixels, expected {spelled(SIZE)}"
-        )
+
+def plain_or_gz(path: Path) -> Path:
+    """The compressed file where there is only that, else the plain one."""
+    compressed = path.with_name(f"{path.name}.gz")
+    return compressed if compressed.is_file() and not path.is_file() else path
+
+
+def read_examples(images_path: Path, labels_path: Path) -> Examples:
+    """Read the images (N, 1, 28, 28) and labels (N,) of a split."""
+    images = read_idx(images_path, dimensions=3)
+    labels = read_idx(labels_path, dimensions=1)
+    height, width = images.shape[1:]
+    if (height, width) != SIZE:
+        raise UsageError(f"{images_path}: images of {height}x{width} pixels, expected 28x28")
     if len(images) != len(labels):
-        raise damaged(
-            labels_path, f"{len(labels)} labels for the {len(images)} images in {images_path.name}"
-        )
+        reason = f"{len(labels)} labels for the {len(images)} images in {images_path.name}"
+        raise UsageError(f"{labels_path}: {reason}")
     if labels.max() >= CLASSES:
-        raise damaged(labels_path, f"label {labels.max()} lies outside 0..{CLASSES - 1}")
+        raise UsageError(f"{labels_path}: label {labels.max()} lies outside 0..{CLASSES - 1}")
     return Examples(images[:, None], labels.astype(np.int64))
 
 
-def pair(folder: Path, stem: str) -> tuple[Path, Path]:
-    """Return where the images and the labels of a stem belong."""
-    return folder / f"{stem}-images-idx3-ubyte", folder / f"{stem}-labels-idx1-ubyte"
-
-
-def found(path: Path) -> Path | None:
-    """Return where the file is, plain or .gz, or None."""
-    return next((one for one in (path, path.with_name(f"{path.name}.gz")) if one.is_file()), None)
-
-
 def read_idx(path: Path, *, dimensions: int) -> np.ndarray:
-    """Return the array of unsigned bytes in an idx file, whose header must agree with its length."""
-    content = read_bytes(path)
+    """Read an array of unsigned bytes, whose header must agree with the length of its file."""
+    # Unlike an array on bytes, one on a bytearray can be written to.
+    content = bytearray(read_content(path))
     header = 4 + 4 * dimensions
-    magic = bytes(content[:4])
-    if len(magic) == 4 and magic[:3] != UNSIGNED_BYTES:
-        wanted = UNSIGNED_BYTES + bytes((dimensions,))
-        raise damaged(path, f"wrong magic number 0x{magic.hex()}, expected 0x{wanted.hex()}")
-    if len(magic) == 4 and magic[3] != dimensions:
-        raise damaged(
-            path, f"holds {KINDS.get(magic[3], 'something else')} where {KINDS[dimensions]} belong"
-        )
+    check_magic(path, bytes(content[:4]), dimensions)
     if len(content) < header:
-        raise damaged(path, f"truncated in its header, {len(content)} bytes")
-    counts = tuple(int(count) for count in np.frombuffer(content, ">u4", dimensions, offset=4))
+        raise UsageError(f"{path}: truncated in its header, {len(content)} bytes")
+
+    # Python's integers: a product of NumPy's could overflow and agree by chance.
+    counts = np.frombuffer(content, ">u4", dimensions, offset=4).tolist()
     expected = header + math.prod(counts)
     if len(content) != expected:
         state = "truncated" if len(content) < expected else "too long"
-        raise damaged(path, f"{state}, {len(content)} bytes where its header says {expected}")
+        reason = f"{state}, {len(content)} bytes where its header says {expected}"
+        raise UsageError(f"{path}: {reason}")
     if counts[0] == 0:
-        raise damaged(path, "empty")
+        raise UsageError(f"{path}: empty")
     return np.frombuffer(content, np.uint8, offset=header).reshape(counts)
 
 
-def read_bytes(path: Path) -> bytearray:
-    """Return the content of a file, decompressed; a bytearray, so that arrays on it can be written to."""
-    try:
-        content = path.read_bytes()
-        return bytearray(gunzip(content) if path.suffix == ".gz" else content)
-    except Bomb as error:
-        raise damaged(path, str(error)) from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise damaged(path, f"corrupt gzip, {error}") from error
-    except OSError as error:
-        raise damaged(path, f"cannot be read, {error.strerror}") from error
-
-
-def damaged(path: Path, what: str) -> UsageError:
-    """Return the error for a file that is there but of no use."""
-    return UsageError(f"{path}: {what}")
-
-
-def spelled(counts: Iterable[int]) -> str:
-    """Spell a shape: 28x28."""
-    return "x".join(map(str, counts))
+def check_magic(path: Path, magic: bytes, dimensions: int) -> None:
+    """Require the first four bytes of an idx file of unsigned bytes with so many dimensions."""
+    if len(magic) < 4:  # reported as a truncated header
+        return
+    wanted = UNSIGNED_BYTES + bytes((dimensions,))
+    if magic[:3] != UNSIGNED_BYTES:
+        raise UsageError(f"{path}: wrong magic number 0x{magic.hex()}, expected 0x{wanted.hex()}")
+    if magic != wanted:
+        kind = KINDS.get(magic[3], "something else")
+        raise UsageError(f"{path}: holds {kind} where {KINDS[dimensions]} belong")

@@ -1,4 +1,4 @@
-"""Read files of images into arrays; one that cannot be read, or is of another size than the others, is named."""
+"""Read image files into arrays; an unreadable one, or one of another size, is named."""
 
 from __future__ import annotations
 
@@ -12,128 +12,118 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bench_uq.api import UsageError
-from bench_uq.datasets._paths import stamp
+from bench_uq.datasets._files import stamp
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Colour = Literal["auto", "grey", "rgb"]
+Stamps = tuple[tuple[Path, int, int], ...]  # files with their sizes and times of change
 
 GREY = ("1", "L", "LA")
 WIDE = ("I;16", "I;16L", "I;16B")  # grey of 16 bits, of which the upper 8 are kept
 COLOURED = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
-#: Told by content, whatever the name ends in. Of the others that Pillow knows one runs a program to read a file.
+MODES = (*GREY, *WIDE, *COLOURED)
+# Recognised by content, not by name. One of Pillow's other formats runs a program to read a file.
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 LARGEST = 1 << 26  # pixels of an image, more than cameras take
-LARGE = (
-    1 << 22
-)  # pixels from which on images are decoded one after the other, so that a few do not fill the memory
-MOST, RATIO = (
-    1 << 30,
-    100,
-)  # bytes that any images may unpack to, and how many times the size of their files
-THREADS = 8  # more than cores: where files are read for the first time, most of the time goes into waiting for them
+# Larger images are decoded one after the other, so that a few of them do not fill the memory.
+LARGE = 1 << 22
+#: Bytes that any images may unpack to, and how many times the size of their files.
+MOST, RATIO = 1 << 30, 100
+# More than cores: most of the time of a first reading is spent waiting for the disk.
+THREADS = 8
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the images in a folder and in its folders, sorted; none where there is no such folder."""
+    """List the images in a folder and below it, sorted; an empty list where it does not exist."""
     from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
     found = make_dataset(folder.parent, {folder.name: 0}, IMG_EXTENSIONS, allow_empty=True)
-    return [Path(file) for file, _ in found if not Path(file).name.startswith(".")]
+    paths = [Path(file) for file, _ in found]
+    return [path for path in paths if not path.name.startswith(".")]
 
 
 def mixed(classes: Iterable[Sequence[Path]]) -> list[tuple[int, Path]]:
-    """Return the images of all classes with their labels, the classes mixed evenly.
-
-    Unlike one class after the other, the first so many test examples, which conditions may be limited to, are then of
-    all classes by their share.
-    """
-    places = [
-        ((place + 0.5) / len(files), label, file)
-        for label, files in enumerate(classes)
-        for place, file in enumerate(files)
-    ]
+    """Label the images of all classes, and mix the classes evenly."""
+    # Conditions may be limited to the first so many test examples. Mixed, these have all classes
+    # in proportion.
+    places = []
+    for label, files in enumerate(classes):
+        for place, file in enumerate(files):
+            places.append(((place + 0.5) / len(files), label, file))
     return [(label, file) for _, label, file in sorted(places)]
 
 
 def read_classes(
     classes: Iterable[Sequence[Path]], *, size: int = 0, colour: Colour = "auto"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images (N, C, H, W) of all classes, mixed evenly, and their labels (N,)."""
-    labels, files = zip(*mixed(classes), strict=True)
-    return read_images(files, size=size, colour=colour), np.array(labels, np.int64)
+    """Read the images (N, C, H, W) of all classes, mixed evenly, and their labels (N,).
 
-
-def read_images(files: Sequence[Path], *, size: int = 0, colour: Colour = "auto") -> np.ndarray:
-    """Return images (N, C, H, W) as bytes, for the caller to keep; each file is decoded once while it is unchanged.
-
-    Size 0 takes them as they are, all equal; others resize them to squares. Colour auto is grey where all of them are.
+    Size 0 keeps their sizes, which must be equal; other sizes make squares of them. Colour auto is
+    grey where all of them are. A file is decoded once while it is unchanged.
     """
-    return decoded(tuple(map(stamp, files)), size, colour).copy()
+    labels, files = zip(*mixed(classes), strict=True)
+    images = decoded(tuple(map(stamp, files)), size, colour)
+    # A copy for the caller to keep and to change.
+    return images.copy(), np.array(labels, np.int64)
 
 
+# Many more than in `decoded`: a shape is small, and asked for at every plan.
 @functools.lru_cache(maxsize=64)
-def images_shape(
-    stamps: tuple[tuple[Path, int, int], ...], size: int, colour: Colour
-) -> tuple[int, int, int]:
-    """Return (C, H, W); remembered for longer than the images."""
+def images_shape(stamps: Stamps, size: int, colour: Colour) -> tuple[int, int, int]:
+    """Shape (C, H, W) of some images."""
     _, channels, height, width = decoded(stamps, size, colour).shape
     return channels, height, width
 
 
-@functools.lru_cache(
-    maxsize=4
-)  # a training and a test split, and unseen data: a plan goes over them seed by seed
-def decoded(stamps: tuple[tuple[Path, int, int], ...], size: int, colour: Colour) -> np.ndarray:
+# A training split, a test split and OOD data: a plan goes over them seed by seed.
+@functools.lru_cache(maxsize=4)
+def decoded(stamps: Stamps, size: int, colour: Colour) -> np.ndarray:
     """Decode files into one array (N, C, H, W)."""
     from PIL import Image
 
+    files = [path for path, _, _ in stamps]
+    total = sum(count for _, count, _ in stamps)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "error", Image.DecompressionBombWarning
-        )  # from 89 million pixels; more by far are errors
-        return decoded_all(
-            [path for path, _, _ in stamps], size, colour, sum(count for _, count, _ in stamps)
-        )
+        # Pillow warns from 89 million pixels on, and refuses twice as many.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return decoded_all(files, size, colour, total)
 
 
 def decoded_all(files: Sequence[Path], size: int, colour: Colour, total: int) -> np.ndarray:
-    """Decode files, of so many bytes in all, into one array (N, C, H, W)."""
+    """Decode files of ``total`` bytes into one array (N, C, H, W)."""
     height, width, _ = pixels(files[0], size, colour).shape
     images = np.empty((len(files), 1 if colour == "grey" else 3, height, width), np.uint8)
     if images.nbytes > max(MOST, RATIO * total):
-        raise UsageError(
-            f"{files[0].parent}: {len(files)} images of {total:,} bytes unpack to {images.nbytes:,}; size=N resizes all"
-        )
+        found = f"{len(files)} images of {total:,} bytes unpack to {images.nbytes:,}"
+        raise UsageError(f"{files[0].parent}: {found}; size=N resizes all")
+
     coloured = colour == "rgb"
     for row, image in enumerate(decode(files, size, colour)):
         if image.shape[:2] != (height, width):
-            raise UsageError(
-                f"{files[row]}: {image.shape[1]}x{image.shape[0]} pixels where {files[0]} has {width}x{height}; "
-                "size=N resizes all to NxN"
-            )
+            found = f"{image.shape[1]}x{image.shape[0]} pixels"
+            expected = f"where {files[0]} has {width}x{height}"
+            raise UsageError(f"{files[row]}: {found} {expected}; size=N resizes all to NxN")
         images[row] = image.transpose(2, 0, 1)
         coloured = coloured or image.shape[2] == 3
     return images if coloured else images[:, :1].copy()
 
 
 def decode(files: Sequence[Path], size: int, colour: Colour) -> Iterator[np.ndarray]:
-    """Yield the images of files in their order."""
+    """Decode files in their order."""
+    decode_small = functools.partial(pixels_of, size=size, colour=colour, most=LARGE)
     with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(files), 1024):  # the first that cannot be read ends it early
+        # In parts, so that an unreadable file ends the work early.
+        for start in range(0, len(files), 1024):
             part = files[start : start + 1024]
-            small = pool.map(
-                functools.partial(pixels_of, size=size, colour=colour, most=LARGE), part
-            )
-            for file, image in zip(part, small, strict=True):
-                yield (
-                    pixels(file, size, colour) if image is None else image
-                )  # threads would keep memory of their own
+            for file, image in zip(part, pool.map(decode_small, part), strict=True):
+                # Not in a thread, which would keep the memory of a large image.
+                yield pixels(file, size, colour) if image is None else image
 
 
 def pixels(file: Path, size: int, colour: Colour) -> np.ndarray:
-    """Decode a file to (H, W, C): C is 1 where it is grey or shall be, else 3."""
+    """Decode a file to (H, W, C): C is 1 for grey and 3 for colour."""
     image = pixels_of(file, size, colour, LARGEST)
     if image is None:
         raise UsageError(f"{file}: cannot be read as an image, it has more than {LARGEST:,} pixels")
@@ -141,44 +131,42 @@ def pixels(file: Path, size: int, colour: Colour) -> np.ndarray:
 
 
 def pixels_of(file: Path, size: int, colour: Colour, most: int) -> np.ndarray | None:
-    """Decode a file to (H, W, C), or return None where it has more than so many pixels, which are not looked at."""
+    """Decode a file to (H, W, C), or give None if it has more than ``most`` pixels."""
     from PIL import Image
 
+    array = None
     try:
         with Image.open(file, formats=FORMATS) as image:
-            known = image.mode in (*GREY, *WIDE, *COLOURED)
             if image.width * image.height > most:
                 return None
-            array = np.asarray(resized(converted(image, colour), size)) if known else None
+            if image.mode in MODES:
+                array = np.asarray(converted(image, colour, size))
+    except Image.UnidentifiedImageError as error:
+        raise unreadable(file, "not an image of a known format") from error
     except Exception as error:  # decoders of damaged images raise anything
-        reason = (
-            "no image of a known format"
-            if isinstance(error, Image.UnidentifiedImageError)
-            else error
-        )
-        raise UsageError(
-            f"{file}: cannot be read as an image, {' '.join(str(reason).split())}"
-        ) from error
+        raise unreadable(file, str(error)) from error
     if array is None:
-        raise UsageError(
-            f"{file}: pixels of mode {image.mode}, expected {', '.join((*GREY, *WIDE, *COLOURED))}"
-        )
+        raise UsageError(f"{file}: pixels of mode {image.mode}, expected {', '.join(MODES)}")
     return array if array.ndim == 3 else array[..., None]
 
 
-def converted(image: Image, colour: Colour) -> Image:
-    """Return an image as grey or RGB, its own kind where ``colour`` is auto; what is transparent is dropped."""
+def unreadable(file: Path, reason: str) -> UsageError:
+    """The error for a file that cannot be decoded, in one line."""
+    return UsageError(f"{file}: cannot be read as an image, {' '.join(reason.split())}")
+
+
+def converted(image: Image, colour: Colour, size: int) -> Image:
+    """Convert an image to grey or RGB, without transparency, and resize it to a square.
+
+    Colour auto decides by the kind of the image, and size 0 keeps its size.
+    """
     from PIL import Image as images
 
     if image.mode in WIDE:
         image = images.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     grey = image.mode in GREY if colour == "auto" else colour == "grey"
     wanted = "L" if grey else "RGB"
-    return image if image.mode == wanted else image.convert(wanted)
-
-
-def resized(image: Image, size: int) -> Image:
-    """Return an image as a square of a size, 0 its own; bilinear, and smoothed where it shrinks."""
-    from PIL import Image as images
-
+    if image.mode != wanted:
+        image = image.convert(wanted)
+    # Bilinear, and smoothed where it shrinks: every pixel of a large image counts.
     return image.resize((size, size), images.Resampling.BILINEAR) if size else image

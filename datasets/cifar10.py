@@ -1,7 +1,5 @@
 """CIFAR-10: photographs of 32x32 pixels in ten classes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +8,6 @@ from bench_uq.datasets._cifar import Cifar10Classes
 
 @dataclass(frozen=True)
 class Cifar10(Cifar10Classes):
-    """50,000 photographs for training and 10,000 for testing, in torchvision's layout: ROOT/cifar-10-batches-py/."""
+    """50,000 photographs for training and 10,000 for testing, in ROOT/cifar-10-batches-py/."""
 
     name: ClassVar[str] = "cifar10"

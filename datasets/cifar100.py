@@ -1,7 +1,5 @@
 """CIFAR-100: photographs of 32x32 pixels in a hundred classes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +11,16 @@ from bench_uq.datasets._cifar import REFERENCE, SHAPE, cifar_downloads, original
 
 @dataclass(frozen=True)
 class Cifar100(Dataset):
-    """50,000 photographs for training and 10,000 for testing, in torchvision's layout: ROOT/cifar-100-python/."""
+    """50,000 photographs for training and 10,000 for testing, in ROOT/cifar-100-python/."""
 
     reference: ClassVar[str] = REFERENCE
 
     def task(self, root: Path) -> Task:
-        """Return a task of the hundred fine classes."""
+        """Classify the hundred fine classes."""
         return Task(SHAPE, Categorical(100))
 
     def files(self, root: Path) -> Sequence[Path]:
-        """Return the pickled batches."""
+        """List the pickled batches."""
         return list(originals("CIFAR100", root))
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
@@ -30,5 +28,5 @@ class Cifar100(Dataset):
         return read_originals("CIFAR100", "cifar100", root, split)
 
     def downloads(self) -> Sequence[Download]:
-        """Return the archive."""
+        """Offer the archive."""
         return cifar_downloads("CIFAR100")

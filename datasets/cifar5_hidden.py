@@ -1,6 +1,4 @@
-"""The last five classes of CIFAR-10, unseen data for networks that know the first five."""
-
-from __future__ import annotations
+"""The last five classes of CIFAR-10, OOD data for networks that were trained on the first five."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,6 +1,4 @@
-"""Handwritten digits of 8x8 pixels that come with scikit-learn: small enough for a laptop, no download."""
-
-from __future__ import annotations
+"""Handwritten digits of 8x8 pixels from scikit-learn: small enough for a laptop, no download."""
 
 import functools
 from collections.abc import Sequence
@@ -17,39 +15,41 @@ TEST_SIZE = 360
 
 @dataclass(frozen=True)
 class Digits(Dataset):
-    """1,797 digits, 360 of them for testing, every class by its share."""
+    """1,797 digits, 360 of them for testing, every class in proportion."""
 
     reference: ClassVar[str] = (
-        "Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, 1998, https://doi.org/10.24432/C50P49"
+        "Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, 1998, "
+        "https://doi.org/10.24432/C50P49"
     )
 
     def task(self, root: Path) -> Task:
-        """Return a task of ten classes; mean and std are those of the training split."""
+        """Ten classes; mean and std are those of the training split."""
         return Task((1, 8, 8), Categorical(10), mean=(0.3054,), std=(0.3761,), network="lenet")
 
     def files(self, root: Path) -> Sequence[Path]:
-        """Return none: they come with a package."""
+        """No files: the digits come with a package."""
         return ()
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
-        """Return a split that is the same for every fold; grey levels are sixteenths."""
+        """Copy a split, the same for every fold; grey levels are sixteenths."""
         kept = splits()[split]
         return Examples(kept.inputs.copy(), kept.targets.copy())
 
 
+# Read once, however many seeds are planned.
 @functools.cache
 def splits() -> dict[str, Examples]:
-    """Return both splits; read once, whatever the number of seeds that are planned."""
+    """Split the digits of scikit-learn."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
     data = load_digits()
     inputs = (data.images[:, None] / 16).astype(np.float32)
     targets = data.target.astype(np.int64)
-    rows = train_test_split(
-        np.arange(len(targets)), test_size=TEST_SIZE, stratify=targets, random_state=0
-    )
+
+    rows = np.arange(len(targets))
+    train, test = train_test_split(rows, test_size=TEST_SIZE, stratify=targets, random_state=0)
     return {
-        name: Examples(inputs[chosen], targets[chosen])
-        for name, chosen in zip(("train", "test"), rows, strict=True)
+        "train": Examples(inputs[train], targets[train]),
+        "test": Examples(inputs[test], targets[test]),
     }

@@ -1,7 +1,5 @@
 """Fashion-MNIST: clothes in MNIST's format."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +8,7 @@ from bench_uq.datasets._idx import IdxDataset
 
 @dataclass(frozen=True)
 class FashionMnist(IdxDataset):
-    """60,000 clothes for training and 10,000 for testing, in torchvision's layout: ROOT/FashionMNIST/raw/."""
+    """60,000 clothes for training and 10,000 for testing, in ROOT/FashionMNIST/raw/."""
 
     reference: ClassVar[str] = "Xiao, Rasul and Vollgraf 2017, https://arxiv.org/abs/1708.07747"
     name: ClassVar[str] = "fashion-mnist"

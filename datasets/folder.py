@@ -1,6 +1,4 @@
-"""Images of your own, a folder a class: train/<class>/* and test/<class>/*."""
-
-from __future__ import annotations
+"""Images of your own, one folder per class: train/<class>/* and test/<class>/*."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,22 +8,23 @@ from typing import ClassVar
 import numpy as np
 
 from bench_uq.api import Categorical, Dataset, Examples, MissingData, Task, UsageError
+from bench_uq.datasets._files import located, stamp
 from bench_uq.datasets._images import Colour, image_files, images_shape, mixed, read_classes
-from bench_uq.datasets._paths import located, stamp
 
 UNSET = Path("FOLDER")
 
 
 @dataclass(frozen=True)
 class Folder(Dataset):
-    """Images of your own in FOLDER/train/<class>/ and FOLDER/test/<class>/; test/ alone are unseen data."""
+    """Images of your own in FOLDER/{train,test}/<class>/; test/ alone is OOD data."""
 
     reference: ClassVar[str] = (
-        "torchvision's ImageFolder, https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html"
+        "torchvision's ImageFolder, "
+        "https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html"
     )
 
     path: Path = UNSET  # below the root of the data, else in the working folder
-    size: int = 0  # of the squares they are resized to; 0 leaves them as they are
+    size: int = 0  # of the squares that they are resized to; 0 keeps their sizes
     colour: Colour = "auto"  # grey where all images of train/ are, else rgb
 
     def __post_init__(self) -> None:
@@ -33,63 +32,68 @@ class Folder(Dataset):
             raise ValueError(f"size must be 0 or more pixels, not {self.size}")
 
     def task(self, root: Path) -> Task:
-        """Return a task of the classes of train/, or of test/ where that is alone."""
+        """Classify the classes of train/, or of test/ where that is alone."""
         known = class_files(self.first(root))
         return Task(self.shape(known), Categorical(len(known)))
 
     def files(self, root: Path) -> Sequence[Path]:
-        """Return all images of both splits, or where they belong."""
+        """List all images of both splits; without any, the folders of the splits."""
         folders = [self.folder(root) / split for split in self.splits]
-        return [
-            file for folder in folders if folder.is_dir() for file in image_files(folder)
-        ] or folders
+        files: list[Path] = []
+        for folder in folders:
+            if folder.is_dir():
+                files += image_files(folder)
+        return files or folders
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
-        """Read a split, the same for every fold, its classes mixed evenly; labels number the classes by name."""
+        """Read a split, the same for every fold; labels number the classes by name."""
         folder, first = self.folder(root) / split, self.first(root)
         files, known = class_files(folder), class_files(first)
         for name in files:
             if name not in known:
-                raise UsageError(f"{folder / name}: no class of {first} ({', '.join(known)})")
-        # Not by its number of channels for the images that tell it: they would be decoded again.
-        colour: Colour = (
-            self.colour if folder == first else "grey" if self.shape(known)[0] == 1 else "rgb"
-        )
+                raise UsageError(f"{folder / name}: not a class of {first} ({', '.join(known)})")
+
+        # The first split decides by itself: to ask for its shape would decode it twice.
+        colour = self.colour
+        if folder != first:
+            colour = "grey" if self.shape(known)[0] == 1 else "rgb"
         images, labels = read_classes(files.values(), size=self.size, colour=colour)
-        return Examples(images, np.array([list(known).index(name) for name in files])[labels])
+
+        # A split may lack some of the classes: its labels are those of the first split.
+        numbers = np.array([list(known).index(name) for name in files])
+        return Examples(images, numbers[labels])
 
     def folder(self, root: Path) -> Path:
-        """Return the folder of the images."""
+        """The folder of the images."""
         return located("folder", self.path, root, unset=UNSET)
 
     def first(self, root: Path) -> Path:
-        """Return the folder of the split that says which classes there are, in which colours."""
+        """The folder of the split that determines the classes and the colours."""
         folder = self.folder(root)
-        return next(
-            (folder / split for split in self.splits if (folder / split).is_dir()), folder / "train"
-        )
+        for split in self.splits:
+            if (folder / split).is_dir():
+                return folder / split
+        return folder / "train"
 
     def shape(self, files: dict[str, list[Path]]) -> tuple[int, int, int]:
-        """Return (C, H, W) of the images, which are all read for it."""
-        return images_shape(
-            tuple(stamp(file) for _, file in mixed(files.values())), self.size, self.colour
-        )
+        """Shape (C, H, W) of the images; reads all of them."""
+        stamps = tuple(stamp(file) for _, file in mixed(files.values()))
+        return images_shape(stamps, self.size, self.colour)
 
 
 def class_files(folder: Path) -> dict[str, list[Path]]:
-    """Return the images of each class, a folder of its name."""
+    """List the images of each class, which has the name of its folder."""
     if not folder.is_dir():
         raise MissingData("folder", [folder])
+
     # Hidden folders are those of file managers and editors, not classes.
-    names = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith((".", "__"))
-    )
+    paths = [path for path in folder.iterdir() if not path.name.startswith((".", "__"))]
+    names = sorted(path.name for path in paths if path.is_dir())
     if not names:
-        raise UsageError(f"{folder}: no folders in it, one a class")
+        raise UsageError(f"{folder}: has no folders, one per class")
+
     files = {name: image_files(folder / name) for name in names}
     for name in names:
         if not files[name]:
-            raise UsageError(f"{folder / name}: no images in it")
+            raise UsageError(f"{folder / name}: has no images")
     return files

@@ -1,7 +1,5 @@
 """KMNIST: cursive Japanese characters in MNIST's format."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +8,7 @@ from bench_uq.datasets._idx import IdxDataset
 
 @dataclass(frozen=True)
 class KMnist(IdxDataset):
-    """60,000 characters for training and 10,000 for testing, in torchvision's layout: ROOT/KMNIST/raw/."""
+    """60,000 characters for training and 10,000 for testing, in ROOT/KMNIST/raw/."""
 
     reference: ClassVar[str] = "Clanuwat et al. 2018, https://arxiv.org/abs/1812.01718"
     name: ClassVar[str] = "kmnist"

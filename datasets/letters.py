@@ -1,6 +1,4 @@
-"""Letters A to J at the size and in the grey levels of the digits: unseen data for networks that know digits."""
-
-from __future__ import annotations
+"""Letters A to J at the size and in the grey levels of the digits, OOD data for their networks."""
 
 import functools
 from collections.abc import Sequence
@@ -14,25 +12,19 @@ from bench_uq.api import Categorical, Dataset, Examples, Task
 
 LETTERS = "ABCDEFGHIJ"
 FACES = (
-    *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique"),
-    *(
-        "DejaVuSansMono",
-        "DejaVuSansMono-Bold",
-        "DejaVuSansMono-Oblique",
-        "DejaVuSansMono-BoldOblique",
-    ),
-    *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic"),
-    *("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta"),
-    *("cmr10", "cmb10", "cmss10", "cmtt10"),
-)
+    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique",
+    "DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSansMono-Oblique", "DejaVuSansMono-BoldOblique",
+    "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic",
+    "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta",
+    "cmr10", "cmb10", "cmss10", "cmtt10",
+)  # fmt: skip
 COPIES = 5  # of each letter in each face
-SIDE, BLOCK = (
-    8,
-    4,
-)  # the digits are counts of ink in blocks of 4x4 of bitmaps of 32x32, and so are the letters
+# The digits are counts of ink in blocks of 4x4 pixels of 32x32 bitmaps; so are the letters.
+SIDE, BLOCK = 8, 4
 FINE = SIDE * BLOCK
 UNITS = 2048  # the fonts' own units in the height of a line
-SHRUNK = 20  # from half units to a letter about 150 high, from which curves become polygons of some 40 edges
+# From half units to a letter about 150 high: its curves then become polygons of some 40 edges.
+SHRUNK = 20
 
 
 @dataclass(frozen=True)
@@ -45,17 +37,12 @@ class Letters(Dataset):
     splits: ClassVar[tuple[str, ...]] = ("test",)
 
     def task(self, root: Path) -> Task:
-        """Return the task of the digits: these letters are for networks trained on them."""
-        return Task(
-            (1, SIDE, SIDE),
-            Categorical(len(LETTERS)),
-            mean=(0.3054,),
-            std=(0.3761,),
-            network="lenet",
-        )
+        """Classify ten letters, with the mean and std of the digits: their networks see these."""
+        shape, classes = (1, SIDE, SIDE), Categorical(len(LETTERS))
+        return Task(shape, classes, mean=(0.3054,), std=(0.3761,), network="lenet")
 
     def files(self, root: Path) -> Sequence[Path]:
-        """Return none: they come with a package."""
+        """No files: the typefaces come with a package."""
         return ()
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
@@ -66,21 +53,22 @@ class Letters(Dataset):
 
 @functools.cache
 def draw() -> Examples:
-    """Draw every letter in every face a few times, each at another size, angle, place and weight."""
+    """Draw each letter in each face a few times, of varying size, angle, place and weight."""
     rng = np.random.default_rng(0)
-    bitmaps = [
-        weigh(fill(jitter(edges, rng)), rng)
-        for face in FACES
-        for edges in map(outline, LETTERS, [face] * len(LETTERS))
-        for _ in range(COPIES)
-    ]
+    bitmaps = []
+    for face in FACES:
+        for letter in LETTERS:
+            edges = outline(letter, face)
+            for _ in range(COPIES):
+                bitmaps.append(weigh(fill(jitter(edges, rng)), rng))
+
     counts = np.array(bitmaps).reshape(-1, 1, SIDE, BLOCK, SIDE, BLOCK).sum((3, 5))
     labels = np.tile(np.repeat(np.arange(len(LETTERS)), COPIES), len(FACES))
     return Examples((counts / BLOCK**2).astype(np.float32), labels.astype(np.int64))
 
 
 def outline(letter: str, face: str) -> np.ndarray:
-    """Return the edges of a letter's outline, (edges, 2 ends, xy), y upwards."""
+    """Edges of a letter's outline, (edges, 2 ends, xy), y upwards."""
     import matplotlib
     from matplotlib.font_manager import FontProperties
     from matplotlib.path import Path as Curves
@@ -88,16 +76,22 @@ def outline(letter: str, face: str) -> np.ndarray:
 
     file = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{face}.ttf")
     text = TextPath((0, 0), letter, size=UNITS, prop=FontProperties(fname=file))
-    # Versions of FreeType differ by less than a quarter of a font unit; points lie at halves of one.
+
+    # Versions of FreeType differ by less than a quarter of a font unit; points lie at halves of it.
     polygons = Curves((text.vertices * 2).round() / SHRUNK, text.codes).to_polygons()
-    return np.concatenate([np.stack((polygon, np.roll(polygon, -1, 0)), 1) for polygon in polygons])
+    edges = [np.stack((polygon, np.roll(polygon, -1, 0)), 1) for polygon in polygons]
+    return np.concatenate(edges)
 
 
 def jitter(edges: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Turn a letter and place it in the bitmap, as high as a digit and no wider than its own shape or a digit."""
+    """Turn a letter and place it in the bitmap, as high as a digit.
+
+    It is no wider than a digit, and hardly wider than its own shape.
+    """
     angle = np.deg2rad(rng.uniform(-8, 8))
     # A rotation whose second column is negated: y points down in a bitmap.
     edges = edges @ np.array([[np.cos(angle), -np.sin(angle)], [-np.sin(angle), -np.cos(angle)]])
+
     low, high = edges.min((0, 1)), edges.max((0, 1))
     width, height = high - low
     tall = rng.uniform(29, 31)
@@ -107,7 +101,7 @@ def jitter(edges: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def fill(edges: np.ndarray) -> np.ndarray:
-    """Return which pixel centres of the bitmap lie inside, (FINE, FINE): those left of an odd number of edges."""
+    """Whether each pixel centre lies inside, (FINE, FINE): left of an odd number of edges."""
     centres = np.arange(FINE) + 0.5
     (x0, y0), (x1, y1) = edges[:, 0].T, edges[:, 1].T
     rows = centres[:, None]
@@ -121,11 +115,9 @@ def weigh(bitmap: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Thicken or thin the strokes until the letter has about as much ink as a digit."""
     from scipy.ndimage import distance_transform_edt
 
-    # Distances of whole pixels come in steps; the noise divides them and is gone once blocks are counted.
-    distance = (
-        distance_transform_edt(~bitmap)
-        - distance_transform_edt(bitmap)
-        + rng.uniform(0, 1, bitmap.shape)
-    )
+    # Distances of whole pixels come in steps. The noise divides the steps, and is gone once blocks
+    # are counted.
+    noise = rng.uniform(0, 1, bitmap.shape)
+    distance = distance_transform_edt(~bitmap) - distance_transform_edt(bitmap) + noise
     edge = np.quantile(distance, rng.normal(0.305, 0.034))
     return distance <= np.clip(edge, -1, 2.5)

@@ -1,7 +1,5 @@
 """MNIST: handwritten digits of 28x28 pixels."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +8,7 @@ from bench_uq.datasets._idx import IdxDataset
 
 @dataclass(frozen=True)
 class Mnist(IdxDataset):
-    """60,000 digits for training and 10,000 for testing, in torchvision's layout: ROOT/MNIST/raw/."""
+    """60,000 digits for training and 10,000 for testing, in ROOT/MNIST/raw/."""
 
     reference: ClassVar[str] = (
         "LeCun, Bottou, Bengio and Haffner 1998, https://doi.org/10.1109/5.726791"

@@ -1,6 +1,4 @@
-"""notMNIST: letters A to J in MNIST's format, unseen data for networks that know MNIST."""
-
-from __future__ import annotations
+"""notMNIST: letters A to J in MNIST's format, OOD data for networks that were trained on MNIST."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +7,10 @@ from typing import ClassVar
 from bench_uq.api import Download
 from bench_uq.datasets._idx import IdxDataset
 
-ORIGIN = "https://raw.githubusercontent.com/davidflanagan/notMNIST-to-MNIST/c58c29ff93d7b8c809c449b380a232f9f39909fd"
+ORIGIN = (
+    "https://raw.githubusercontent.com/davidflanagan/notMNIST-to-MNIST/"
+    "c58c29ff93d7b8c809c449b380a232f9f39909fd"
+)
 SHA256 = {
     "t10k-images-idx3-ubyte.gz": "8e7f38ae95cc8f48e0986175ffc9137e5007ebcf3d8fdf6656c904eb9dab198b",
     "t10k-labels-idx1-ubyte.gz": "5f8e6012f2ce730700d8d05fca098bc47f71d25b890e4bec7ac5ebfd614a4001",
@@ -18,7 +19,7 @@ SHA256 = {
 
 @dataclass(frozen=True)
 class NotMnist(IdxDataset):
-    """10,000 letters from found typefaces, 1,000 a class, in ROOT/notMNIST/raw/."""
+    """10,000 letters from found typefaces, 1,000 per class, in ROOT/notMNIST/raw/."""
 
     reference: ClassVar[str] = (
         "Bulatov 2011, https://yaroslavvb.blogspot.com/2011/09/notmnist-dataset.html"
@@ -26,14 +27,14 @@ class NotMnist(IdxDataset):
     splits: ClassVar[tuple[str, ...]] = ("test",)
     name: ClassVar[str] = "notmnist"
     folder: ClassVar[str] = "notMNIST"
-    mean: ClassVar[tuple[float, ...]] = (
-        0.1307,
-    )  # of MNIST: these letters are for networks trained on it
+    # Those of MNIST: the letters are for networks that were trained on it.
+    mean: ClassVar[tuple[float, ...]] = (0.1307,)
     std: ClassVar[tuple[float, ...]] = (0.3081,)
 
     def downloads(self) -> Sequence[Download]:
-        """Return the compressed idx files."""
-        return [
-            Download(f"notMNIST/raw/{name}", (f"{ORIGIN}/{name}",), sha256=SHA256[name])
-            for name in SHA256
-        ]
+        """Offer the compressed idx files."""
+        downloads = []
+        for name, sha256 in SHA256.items():
+            path = f"{self.folder}/raw/{name}"
+            downloads.append(Download(path, (f"{ORIGIN}/{name}",), sha256=sha256))
+        return downloads

@@ -1,7 +1,5 @@
 """Arrays of your own in one file of NumPy's: x_train, y_train, x_test and y_test."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +7,15 @@ from typing import ClassVar
 
 from bench_uq.api import Categorical, Dataset, Examples, Task, UsageError
 from bench_uq.datasets._arrays import read_splits
-from bench_uq.datasets._paths import located, stamp
+from bench_uq.datasets._files import located, stamp
 
 UNSET = Path("FILE.npz")
 
 
 @dataclass(frozen=True)
 class Npz(Dataset):
-    """Images (N,H,W), (N,C,H,W) or (N,H,W,C) or features (N,F) of your own with labels (N,); x_test and y_test alone
-    are unseen data.
+    """Images (N,H,W), (N,C,H,W) or (N,H,W,C) or features (N,F) of your own with labels (N,); x_test
+    and y_test alone are OOD data.
     """
 
     reference: ClassVar[str] = (
@@ -27,25 +25,24 @@ class Npz(Dataset):
     path: Path = UNSET  # below the root of the data, else in the working folder
 
     def task(self, root: Path) -> Task:
-        """Return a task of as many classes as y_train has, or y_test where that is alone."""
+        """As many classes as y_train has, or y_test if there is no y_train."""
         splits = read_splits(*stamp(self.file(root)))
         first = splits.get("train", splits["test"])
         return Task(first.inputs.shape[1:], Categorical(int(first.targets.max()) + 1))
 
     def files(self, root: Path) -> Sequence[Path]:
-        """Return the file."""
+        """List the file."""
         return [self.file(root)]
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
-        """Read a split, the same for every fold."""
+        """Copy a split, the same for every fold."""
         file = self.file(root)
         splits = read_splits(*stamp(file))
         if split not in splits:
-            raise UsageError(
-                f"{file}: no x_{split} and y_{split}: these are unseen data, which nothing is trained on"
-            )
+            reason = f"no x_{split} and y_{split}: as OOD data it has a test split only"
+            raise UsageError(f"{file}: {reason}")
         return Examples(splits[split].inputs.copy(), splits[split].targets.copy())
 
     def file(self, root: Path) -> Path:
-        """Return the file of the arrays."""
+        """The file of the arrays."""
         return located("npz", self.path, root, unset=UNSET)

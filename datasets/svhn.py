@@ -1,16 +1,14 @@
 """SVHN: digits of house numbers, photographs of 32x32 pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from bench_uq.api import Categorical, Dataset, Download, Examples, Task
-from bench_uq.datasets._originals import check_originals
+from bench_uq.datasets._files import check_originals, torchvision_class
 
 FOLDER = "SVHN"
 
@@ -22,35 +20,29 @@ class Svhn(Dataset):
     reference: ClassVar[str] = "Netzer et al. 2011, https://research.google/pubs/pub37648/"
 
     def task(self, root: Path) -> Task:
-        """Return a task of ten classes, the digit 0 as label 0."""
+        """Ten classes, the digit 0 as label 0."""
         return Task((3, 32, 32), Categorical(10))
 
     def files(self, root: Path) -> Sequence[Path]:
-        """Return the file of each split."""
-        return [path for split in self.splits for path in original(split, root)]
+        """List the file of each split."""
+        return [file_of(split, root)[0] for split in self.splits]
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
-        """Read a split, the same for every fold; its own file is enough."""
+        """Read a split, the same for every fold, from its own file alone."""
         if split not in self.splits:
             raise KeyError(split)
-        check_originals("svhn", original(split, root))
-        data = loader()(root / FOLDER, split)
+        path, md5 = file_of(split, root)
+        check_originals("svhn", {path: md5})
+        data = torchvision_class("SVHN")(root / FOLDER, split)
         return Examples(np.ascontiguousarray(data.data), data.labels)
 
     def downloads(self) -> Sequence[Download]:
-        """Return the file of each split."""
-        listed = [loader().split_list[split] for split in self.splits]
+        """Offer the file of each split."""
+        listed = [torchvision_class("SVHN").split_list[split] for split in self.splits]
         return [Download(f"{FOLDER}/{name}", (url,), md5=md5) for url, name, md5 in listed]
 
 
-def original(split: str, root: Path) -> dict[Path, str]:
-    """Return the file of a split with its md5."""
-    _, name, md5 = loader().split_list[split]
-    return {root / FOLDER / name: md5}
-
-
-def loader() -> Any:
-    """Return torchvision's class."""
-    import torchvision
-
-    return torchvision.datasets.SVHN
+def file_of(split: str, root: Path) -> tuple[Path, str]:
+    """The file of a split, with its md5."""
+    _, name, md5 = torchvision_class("SVHN").split_list[split]
+    return root / FOLDER / name, md5

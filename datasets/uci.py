@@ -1,7 +1,5 @@
 """UCI regression: tables of features whose last column is the target, in the standard 20 splits."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,17 +23,17 @@ SHA256 = {
     "kin8nm": "a694ce0c7a21390f2bd2a205c36f2482cd974637a207038696716e22f3bbe810",
     "wine-quality-red": "3ba41eaf4ab562088cf47b5c9dca2b4de2a330c3ee38a7920b4527a09574d5c1",
 }
-SHORT = {
-    "bostonHousing": "boston",
-    "wine-quality-red": "wine-red",
-}  # as they are called in tables of results
+# The names in published tables of results.
+SHORT = {"bostonHousing": "boston", "wine-quality-red": "wine-red"}
 LONG = {short: long for long, short in SHORT.items()}
 STANDARD = 20  # published splits
 
 
 @dataclass(frozen=True)
 class Uci(Dataset):
-    """A table ROOT/uci/NAME.txt, .csv or .data (boston, concrete, energy, kin8nm, wine-red or yours), split by seed."""
+    """A table ROOT/uci/NAME.txt, .csv or .data, split by seed: boston, concrete, energy, kin8nm,
+    wine-red or one of your own.
+    """
 
     reference: ClassVar[str] = "Hernández-Lobato and Adams 2015, https://arxiv.org/abs/1502.05336"
 
@@ -43,23 +41,21 @@ class Uci(Dataset):
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9._-]+", self.name):
-            raise ValueError(
-                f"name must be that of a table (letters, digits, '.', '_' and '-'), not {self.name!r}"
-            )
-        object.__setattr__(
-            self, "name", SHORT.get(self.name, self.name)
-        )  # one table, one name in results
+            allowed = "letters, digits, '.', '_' and '-'"
+            raise ValueError(f"name must be that of a table ({allowed}), not {self.name!r}")
+        # One table has one name in results.
+        object.__setattr__(self, "name", SHORT.get(self.name, self.name))
 
     def task(self, root: Path) -> Task:
-        """Return a task of real targets."""
+        """Regression on all columns but the last."""
         return Task((read_table(self.file(root)).shape[1] - 1,), Gaussian())
 
     def files(self, root: Path) -> Sequence[Path]:
-        """Return the table, or where it belongs."""
+        """List the table; where it is missing, the place it belongs to."""
         return table_files(root / "uci", self.stems) or [root / "uci" / f"{self.stems[-1]}.txt"]
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
-        """Return a split of a fold: nine tenths of the rows, rounded, are for training."""
+        """Read a split of a fold: nine tenths of the rows, rounded, are for training."""
         table = read_table(self.file(root))
         order = permutation(len(table), fold)
         train = round(0.9 * len(table))
@@ -67,10 +63,13 @@ class Uci(Dataset):
         return Examples(np.ascontiguousarray(rows[:, :-1]), rows[:, -1].copy())
 
     def downloads(self) -> Sequence[Download]:
-        """Return the table, or all there are where none is named."""
-        names = SHA256 if self.name == UNSET else [stem for stem in self.stems if stem in SHA256]
-        urls = {name: f"{ORIGIN}/{name}/data/data.txt" for name in names}
-        return [Download(f"uci/{name}.txt", (urls[name],), sha256=SHA256[name]) for name in names]
+        """Offer the table, or all known ones if none is named."""
+        downloads = []
+        for name, sha256 in SHA256.items():
+            if self.name == UNSET or name in self.stems:
+                url = f"{ORIGIN}/{name}/data/data.txt"
+                downloads.append(Download(f"uci/{name}.txt", (url,), sha256=sha256))
+        return downloads
 
     @property
     def stems(self) -> Sequence[str]:
@@ -78,19 +77,20 @@ class Uci(Dataset):
         return list(dict.fromkeys((self.name, LONG.get(self.name, self.name))))
 
     def file(self, root: Path) -> Path:
-        """Return the table."""
+        """Find the table."""
         if self.name == UNSET:
-            raise UsageError(
-                f"uci is many tables: say which, uci[name={'|'.join(SHORT.get(n, n) for n in SHA256)}|...]"
-            )
+            known = "|".join(SHORT.get(name, name) for name in SHA256)
+            raise UsageError(f"uci is many tables: say which, uci[name={known}|...]")
         return find_table(f"uci[name={self.name}]", root / "uci", self.stems)
 
 
 def permutation(count: int, fold: int) -> np.ndarray:
-    """Return the order of the rows: folds 0 to 19 are those of Hernández-Lobato and Adams 2015."""
+    """Order of the rows: folds 0 to 19 are those of Hernández-Lobato and Adams 2015."""
     if fold >= STANDARD:
         words = [1, fold & 0xFFFFFFFF, fold >> 32 & 0xFFFFFFFF]
         return np.random.RandomState(words).permutation(count)
+
+    # The published splits come from one generator, one after the other.
     rng = np.random.RandomState(1)
     for _ in range(fold):
         rng.choice(count, count, replace=False)

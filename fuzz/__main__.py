@@ -22,7 +22,7 @@ def fuzz(name: str, seconds: int) -> None:
     import atheris
 
     with atheris.instrument_imports(
-        include=["bench_uq", "csv", "gzip", "json", "pickletools", "tarfile", "tomllib", "zipfile"],
+        include=["bench_uq", "csv", "gzip", "json", "pickle", "tarfile", "tomllib", "zipfile"],
         enable_loader_override=False,
     ):
         from fuzz.targets import check

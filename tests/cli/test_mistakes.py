@@ -408,9 +408,9 @@ GOOD = {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y}
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no npz file, or a damaged one"),
-        (b"not an archive", "no npz file, or a damaged one"),
-        (saved(**GOOD)[:-100], "no npz file, or a damaged one"),
+        (b"", "not an npz file, or a damaged one"),
+        (b"not an archive", "not an npz file, or a damaged one"),
+        (saved(**GOOD)[:-100], "not an npz file, or a damaged one"),
         (saved(x=X, y=Y), "x_train"),
         (saved(**{**GOOD, "zebra": X}), "zebra"),
         (saved(**{**GOOD, "x_test": X.astype(np.float32)}), "x_train is uint8, x_test is float32"),

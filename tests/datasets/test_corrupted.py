@@ -60,7 +60,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         (np.zeros((COUNT, 28, 28, 1), np.float32), "of float32, expected uint8 images"),
         (np.zeros((0, 28, 28, 1), np.uint8), "0 images, 6 labels"),
         (np.zeros((COUNT + 1, 28, 28, 1), np.uint8), "7 images, 6 labels"),
-        (np.array([{}], dtype=object), "no npy file, or a damaged one"),
+        (np.array([{}], dtype=object), "not an npy file, or a damaged one"),
     ],
 )
 def test_wrong_arrays_are_refused(tmp_path: Path, content: np.ndarray, words: str) -> None:
@@ -68,6 +68,15 @@ def test_wrong_arrays_are_refused(tmp_path: Path, content: np.ndarray, words: st
     write(tmp_path / "mnist_c" / "fog", "test_images", "test_labels", (COUNT, 28, 28, 1))
     np.save(tmp_path / "mnist_c" / "fog" / "test_images.npy", content, allow_pickle=True)
     with pytest.raises(UsageError, match=words):
+        MnistC().load("test", tmp_path)
+
+
+def test_archives_are_refused(tmp_path: Path) -> None:
+    """An archive of arrays under the name of an npy file is told in one line."""
+    write(tmp_path / "mnist_c" / "fog", "test_images", "test_labels", (COUNT, 28, 28, 1))
+    with (tmp_path / "mnist_c" / "fog" / "test_images.npy").open("wb") as file:
+        np.savez(file, np.zeros((COUNT, 28, 28, 1), np.uint8))
+    with pytest.raises(UsageError, match="not an npy file"):
         MnistC().load("test", tmp_path)
 
 

@@ -93,7 +93,7 @@ def test_test_labels_are_those_of_training(mine: Path) -> None:
     (mine / "elsewhere").rename(mine / "test" / "cow")
     assert (
         refused(mine, split="test")
-        == f"{mine / 'test/cow'}: no class of {mine / 'train'} (cat, dog)"
+        == f"{mine / 'test/cow'}: not a class of {mine / 'train'} (cat, dog)"
     )
 
 
@@ -173,7 +173,7 @@ def test_no_image(mine: Path) -> None:
     file = mine / "train" / "dog" / "1.jpg"
     file.write_text("<html>404</html>")
 
-    assert refused(mine) == f"{file}: cannot be read as an image, no image of a known format"
+    assert refused(mine) == f"{file}: cannot be read as an image, not an image of a known format"
 
 
 def test_no_bytes(mine: Path) -> None:
@@ -188,12 +188,12 @@ def test_no_folders(mine: Path) -> None:
     """Images without folders of classes, and folders without images, are told."""
     for file in list((mine / "test").rglob("*.png")):
         file.unlink()
-    assert refused(mine, split="test") == f"{mine / 'test/cat'}: no images in it"
+    assert refused(mine, split="test") == f"{mine / 'test/cat'}: has no images"
 
     (mine / "test" / "cat").rmdir()
     (mine / "test" / "dog").rmdir()
     save(RGB, mine / "test" / "0.png")
-    assert refused(mine, split="test") == f"{mine / 'test'}: no folders in it, one a class"
+    assert refused(mine, split="test") == f"{mine / 'test'}: has no folders, one per class"
 
 
 def test_where_it_is_looked_for(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,7 +182,7 @@ def test_no_npz(tmp_path: Path, content: bytes) -> None:
     """A file that is none is told so."""
     (tmp_path / "mine.npz").write_bytes(content)
 
-    assert refused(tmp_path) == "no npz file, or a damaged one"
+    assert refused(tmp_path) == "not an npz file, or a damaged one"
 
 
 def test_single_array(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_single_array(tmp_path: Path) -> None:
     with (tmp_path / "mine.npz").open("wb") as file:
         np.save(file, IMAGES)
 
-    assert refused(tmp_path) == "no npz file but a single array"
+    assert refused(tmp_path) == "not an npz file but a single array"
 
 
 def test_truncated_anywhere(tmp_path: Path) -> None:

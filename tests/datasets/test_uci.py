@@ -155,15 +155,15 @@ def test_two_files_of_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("1 2 x", "'x' is no number"),
-        ("1 2 3,5", "'3,5' is no number"),
+        ("1 2 x", "'x' is not a number"),
+        ("1 2 3,5", "'3,5' is not a number"),
         ("1 2", "2 cells, line 1 has 3"),
         ("1 2 3 4", "4 cells, line 1 has 3"),
-        ("1 nan 3", "nan is no finite number"),
-        ("1 2 inf", "inf is no finite number"),
-        ("1 2 1e300", "1e300 is no finite number"),
-        ("1 ? 3", "'?' is no number"),
-        ("a b c", "'a' is no number"),
+        ("1 nan 3", "nan is not a finite number"),
+        ("1 2 inf", "inf is not a finite number"),
+        ("1 2 1e300", "1e300 is not a finite number"),
+        ("1 ? 3", "'?' is not a number"),
+        ("a b c", "'a' is not a number"),
     ],
 )
 def test_bad_lines(tmp_path: Path, line: str, reason: str) -> None:
@@ -193,7 +193,7 @@ def test_no_text(tmp_path: Path) -> None:
     """A file that is no text, or a corrupt gzip, is named."""
     file = save(tmp_path, "")
     file.write_bytes(b"1 2\n\xff\xfe\n")
-    assert refused(tmp_path) == f"{file}: no text, byte 4 is none of UTF-8's"
+    assert refused(tmp_path) == f"{file}: not text, byte 4 is not UTF-8"
 
     file.unlink()
     file = save(tmp_path, "", "mine.txt.gz")

@@ -195,17 +195,22 @@ def test_pickles_as_corrupted_images(name: str, here: Path, trap: bytes) -> None
     from bench_uq.api.errors import UsageError
     from bench_uq.datasets.mnist_c import MnistC
 
-    with pytest.raises(UsageError, match="no npy file"):
+    with pytest.raises(UsageError, match="not an npy file"):
         MnistC().load("test", here / "data")
 
 
-def test_batches_of_cifar_are_never_unpickled(trap: bytes) -> None:
-    """The reader of CIFAR's pickles follows plain data alone: whatever else one says, nothing is called."""
+@pytest.mark.parametrize("protocol", range(5))
+def test_batches_of_cifar(protocol: int) -> None:
+    """The reader of CIFAR's pickles reads arrays of bytes and plain data, of any protocol."""
     batch = {"data": np.arange(6144, dtype=np.uint8).reshape(2, 3072), "labels": [3, 4]}
-    for protocol in range(5):
-        found = read_batch(pickle.dumps(batch, protocol=protocol)) if protocol in (2, 3) else batch
-        assert np.array_equal(found["data"], batch["data"])
-        assert found["labels"] == [3, 4]
+    found = read_batch(pickle.dumps(batch, protocol=protocol))
+
+    assert np.array_equal(found["data"], batch["data"])
+    assert found["labels"] == [3, 4]
+
+
+def test_batches_of_cifar_call_nothing(trap: bytes) -> None:
+    """A pickle of CIFAR's that names anything but arrays of bytes is refused, and nothing is called."""
     for attack in (
         trap,
         pickle.dumps({"data": Trap(Path("canary")), "labels": [0]}, protocol=2),
@@ -215,9 +220,25 @@ def test_batches_of_cifar_are_never_unpickled(trap: bytes) -> None:
         b"\x80\x02cos\nmkdir\n(X\x06\x00\x00\x00canary\x81.",
         b"\x80\x04\x8c\x02os\x8c\x05mkdir\x93\x8c\x06canary\x85R.",
         b'cbuiltins\neval\n(S\'__import__("os").mkdir("canary")\'\ntR.',
+        b"Pcanary\n.",
+        b"\x80\x02\x82\x01.",
+        b"\x80\x02cnumpy\nload\nX\x06\x00\x00\x00canary\x85R.",
+        pickle.dumps({"data": np.array([Trap(Path("canary"))])}, protocol=2),
+        pickle.dumps({"data": np.arange(3.0)}, protocol=2),
     ):
         with pytest.raises(NotPlain):
             read_batch(attack)
+
+
+@pytest.mark.parametrize(
+    "attack", [b"\x80\x02Nr\xff\xff\xff\x7f.", b"\x96" + bytes(4) + b"\1\0\0\0."]
+)
+def test_batches_of_cifar_reserve_no_memory(attack: bytes) -> None:
+    """Ten bytes that number an object high, or announce a long array, take no more memory than they are."""
+    assert "NotPlain" in child(
+        f"from bench_uq.datasets._pickles import *\ntry: print(read_batch({attack!r}))\n"
+        "except NotPlain as error: print(repr(error))"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -566,7 +587,7 @@ def test_npy_bombs(here: Path) -> None:
     for name in ("test_images.npy", "test_labels.npy"):
         (folder / name).write_bytes(npy_header((10**9, 28, 28, 1)) + bytes(100))
     code = "from bench_uq.datasets.mnist_c import MnistC\nMnistC().load('test', Path(sys.argv[1]))"
-    assert "no npy file" in refused_by_child(code, here)
+    assert "not an npy file" in refused_by_child(code, here)
     (here / "mine.npz").write_bytes(npy_header((10**6, 10**6), "<f8") + bytes(100))
     assert "mine.npz" in refused_by_child(NPZ, here / "mine.npz")
 
@@ -625,7 +646,7 @@ def test_images_that_are_programs(here: Path, canary: Path) -> None:
     (here / "test" / "a").mkdir(parents=True)
     text = f"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n({canary}) (w) file closefile showpage\n"
     (here / "test" / "a" / "a.png").write_text(text)
-    assert "no image of a known format" in refused_by_child(FOLDER, here, 0)
+    assert "not an image of a known format" in refused_by_child(FOLDER, here, 0)
 
 
 UNPACK = "from bench_uq.preparation.archive import unpack\nunpack(Path(sys.argv[1]))"
