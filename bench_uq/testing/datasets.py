@@ -76,7 +76,7 @@ def check_cheap(target: Target) -> None:
         if own
         else f"plugins.import_plugin({name!r})"
     )
-    code = f"import sys; from bench_uq import plugins; {call}; print(*sorted({set(HEAVY)} & set(sys.modules)))"
+    code = f"import sys; from bench_uq.plan import plugins; {call}; print(*sorted({set(HEAVY)} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True)
     require(
         done.returncode == 0,
