@@ -26,9 +26,10 @@ from bench_uq.api.task import Examples
 from bench_uq.conditions.fgsm import FGSM
 from bench_uq.conditions.pgd import PGD
 from bench_uq.plan.plugins import Plugins
-from bench_uq.predict.predict import BLOCK, Change, Trained, predict_changed
+from bench_uq.predict.predict import Change, Trained, predict_changed
 from bench_uq.train.loop import build
 from bench_uq.train.resident import Resident
+from bench_uq.train.settings import BLOCK
 from benchmarks import rounds
 from benchmarks.steps import TASK
 

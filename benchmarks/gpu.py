@@ -41,12 +41,11 @@ from bench_uq.conditions.fgsm import FGSM
 from bench_uq.conditions.pgd import PGD
 from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
-from bench_uq.predict.predict import BLOCK
 from bench_uq.train.batched import train_together
 from bench_uq.train.loop import train
 from bench_uq.train.precision import tensor_cores
 from bench_uq.train.resident import Resident, laid_out
-from bench_uq.train.settings import Settings
+from bench_uq.train.settings import BLOCK, Settings
 from benchmarks import attack, predict, rounds, steps
 from benchmarks.rounds import Row
 from benchmarks.steps import METHODS, TASK

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.plan.plugins import Plugins
-from bench_uq.predict.predict import BLOCK, Trained, predict
+from bench_uq.predict.predict import Trained, predict
 from bench_uq.train.loop import build
 from bench_uq.train.resident import Resident
+from bench_uq.train.settings import BLOCK
 from benchmarks import peers, rounds
 from benchmarks.attack import images
 from benchmarks.steps import TASK, WIDTHS

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bench_uq.api.likelihoods import Categorical
-from bench_uq.api.task import Examples, Predictions, Task
+from bench_uq.api.task import Examples, Task
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Change, Trained, predict, predict_changed
 from bench_uq.train.batched import train_together
@@ -105,35 +105,3 @@ def test_seeds_train_together(name: str, data: Resident) -> None:
         assert (found["probs"].argmax(1) == found["targets"]).mean() > 0.8
         states.append(nets.state_dict())
     assert any(not torch.equal(states[0][key], states[1][key]) for key in states[0])
-
-
-@pytest.mark.parametrize("name", Plugins().names("method"))
-def test_halved_batches(name: str, data: Resident, capfd: pytest.CaptureFixture[str]) -> None:
-    """On the GPU too a batch that does not fit is halved with the noise of the whole, attacked or not."""
-    method, fgsm = Plugins().spec("method", name).value, Plugins().spec("condition", "fgsm").value
-    torch.manual_seed(0)
-    nets = nn.ModuleList(method.build(TASK).cuda() for _ in range(method.members)).eval()
-    for net in nets:
-        net.task = TASK
-
-    def found() -> list[Predictions]:
-        model = Trained(method, TASK, nets, 0)
-        attacked = predict_changed(model, Change(fgsm, "fgsm", [0.1], model), data, 200, 100)
-        return [predict(model, data, 300, 100, labelled=True), *attacked]
-
-    def check(layer: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
-        if len(given[0]) > 40:
-            raise torch.OutOfMemoryError
-
-    whole = found()
-    assert capfd.readouterr().err == ""
-    for net in nets:
-        net.stages[0].register_forward_pre_hook(check)
-    parts = found()
-    assert (
-        capfd.readouterr().err
-        == "memory ran out: the batch is halved while predicting, with the same results\n"
-    )
-    for one, other in zip(parts, whole, strict=True):
-        for key in ("probs", "draw_entropy"):
-            np.testing.assert_allclose(one[key], other[key], atol=2e-5, err_msg=key)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,9 +14,6 @@ from bench_uq.api.task import Task
 #: Numbers (draws x examples x size of one) that enter the random part of a network at once: 128 images of 28x28 on a
 #: CPU, where LeNet's layers then stay within the caches (benchmarks.draws); more on a GPU.
 NUMBERS_AT_ONCE = {"cpu": 128 * 784, "cuda": 8192 * 784}
-
-#: Examples of a block, and those of it that are at work: where memory is short a block goes through in parts.
-_at_work: ContextVar[tuple[int, int]] = ContextVar("at_work", default=(1, 1))
 
 
 @dataclass(frozen=True)
@@ -141,18 +136,7 @@ def repeated(stage: nn.Module, inputs: Tensor) -> Callable[[int], Tensor]:
 def draws_at_once(inputs: Tensor, batches: int = 1) -> int:
     """Return how many draws of a batch go through a network as one larger batch, or as several of them."""
     budget = NUMBERS_AT_ONCE.get(inputs.device.type, NUMBERS_AT_ONCE["cpu"])
-    block, part = _at_work.get()
-    return max(1, batches * budget // max(1, inputs.numel() * block // part))
-
-
-@contextmanager
-def part_of(block: int, part: int) -> Iterator[None]:
-    """Let as many draws of a part of a block go through at once as of the block, so that noise keeps its order."""
-    token = _at_work.set((block, part))
-    try:
-        yield
-    finally:
-        _at_work.reset(token)
+    return max(1, batches * budget // max(1, inputs.numel()))
 
 
 def finished(net: nn.Module, outputs: Tensor) -> Tensor:

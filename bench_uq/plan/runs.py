@@ -173,6 +173,7 @@ def make_shown(
             "count": count,
             "sources": [seen.source_hash if seen else None, contents.of(data, split, seed).hash],
             "draws": settings.draws,
+            "block": settings.block,
             "evaluate_on": settings.evaluate_on,
             "prediction_version": PREDICTION_VERSION,
             **({"surrogate": surrogate.key} if surrogate else {}),

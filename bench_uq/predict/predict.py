@@ -1,9 +1,9 @@
-"""Trained networks and a condition -> Predictions; the only place where draws are averaged."""
+"""Predict with trained networks under a condition; the only place where draws are averaged."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,96 +13,93 @@ from bench_uq.api.condition import Condition
 from bench_uq.api.layers import draws_at_once
 from bench_uq.api.method import Method
 from bench_uq.api.task import Predictions, Task
-from bench_uq.predict.halving import Room, Work
+from bench_uq.predict.memory import advising
 from bench_uq.train.resident import Resident, laid_out
 from bench_uq.train.seeds import seed_of
+from bench_uq.train.settings import BLOCK
 
-#: Examples whose noise comes from one stream. Everything is predicted in whole blocks, so that neither the number of
-#: examples asked for nor the memory of the machine changes a number.
-BLOCK = 128
-
-#: Batches of draws that are traced at once for a gradient: what is deterministic runs, and is walked back, once for all
-#: of them. More would need more memory and, from ten draws of 128 images of 28x28 on, gain nothing.
+#: Batches of draws that are traced at once for a gradient. The deterministic stages then run, and
+#: are walked back, once for all of them. More would need more memory and, from ten draws of 128
+#: images of 28x28 on, gain nothing.
 TRACED_BATCHES = 10
-
-#: Share of the numbers of changed inputs that may differ where the rounding of a gradient next to 0 turns its sign.
-SIGNS = 0.01
 
 #: Inputs kept beside the predictions, for figures.
 KEPT_INPUTS = 8
 
 
 class BadDraws(Exception):
-    """A method's draws are not what the contract says."""
+    """Draws or changed inputs of a plugin do not keep the contract."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained method: its networks in evaluation, one a member, the run's seed and the memory it has room in."""
+    """A trained method: its networks in evaluation, one per member, and the seed of its run.
+
+    The noise of ``block`` examples comes from one stream. Examples are predicted in whole blocks,
+    so that no number depends on how many examples are asked for.
+    """
 
     method: Method
     task: Task
     nets: nn.ModuleList
     seed: int
-    room: Room = field(default_factory=Room, compare=False, repr=False)
+    block: int = BLOCK
 
     def shares(self, count: int) -> Iterator[tuple[nn.Module, int]]:
-        """Yield each member with its share of the draws; the first get what does not divide evenly."""
+        """Each member with its share of the draws; the first members take the remainder."""
         each, rest = divmod(count, len(self.nets))
         for index, net in enumerate(self.nets):
-            if each + (index < rest):
-                yield net, each + (index < rest)
+            share = each + (index < rest)
+            if share:
+                yield net, share
 
     def draws(self, inputs: Tensor, count: int) -> Tensor:
-        """Return at most ``count`` draws of all members, (S, B, P)."""
-        return torch.cat(
-            [
-                self.checked(self.method.draws(net, inputs, share), inputs)
-                for net, share in self.shares(count)
-            ]
-        )
+        """At most ``count`` draws of all members, (S, B, P)."""
+        found = []
+        for net, share in self.shares(count):
+            found.append(self.checked(self.method.draws(net, inputs, share), inputs))
+
+        return torch.cat(found)
 
     def chunks(self, inputs: Tensor, count: int) -> Iterator[Tensor]:
-        """Yield as many draws in chunks (s, B, P) that fit the memory, differentiable in the inputs (LogProbs).
+        """Draws in chunks (s, B, P) that fit the memory, differentiable in the inputs (LogProbs).
 
-        Of several members each gives one draw at least where more than one is asked for: their gradient is exact.
+        Where more than one draw is asked for, each of several members gives at least one, so that
+        the gradient of an ensemble is exact.
         """
-        # Asked for two, a deterministic network shows that it has one.
+        # A deterministic network asked for two draws shows that it has one.
         at_once = max(2, draws_at_once(inputs, TRACED_BATCHES))
-        for net, share in self.shares(max(count, len(self.nets)) if count > 1 else count):
+        wanted = max(count, len(self.nets)) if count > 1 else count
+
+        for net, share in self.shares(wanted):
             for start in range(0, share, at_once):
                 asked = min(at_once, share - start)
                 chunk = self.checked(self.method.draws(net, inputs, asked), inputs)
                 yield chunk
+
                 if len(chunk) < asked:
-                    break  # it has no more: a deterministic network, or stored snapshots
+                    break  # a deterministic network, or all stored snapshots, has no more
 
     def checked(self, draws: Tensor, inputs: Tensor) -> Tensor:
-        """Return draws that are what the contract says."""
+        """Raise BadDraws for draws that are not finite, normalised and (S, B, P)."""
         expected = (len(inputs), self.task.likelihood.parameters)
+
         if draws.dim() != 3 or draws.shape[1:] != expected or len(draws) == 0:
             raise BadDraws(f"draws are {tuple(draws.shape)}, not (S, {expected[0]}, {expected[1]})")
         if not torch.isfinite(draws).all():
             raise BadDraws("draws are not finite")
         if not torch.allclose(self.task.likelihood.normalise(draws), draws, atol=1e-3):
             raise BadDraws("draws are not normalised: log-probabilities over classes must sum to 1")
+
         return draws
-
-
-def predict(
-    trained: Trained, data: Resident, count: int, draws: int, *, labelled: bool
-) -> Predictions:
-    """Return the predictions for the first ``count`` examples; ``labelled`` when their targets belong to the task."""
-    blocks, shown = [], []
-    for index, (inputs, targets) in enumerate(whole_blocks(data, count)):
-        blocks.append(predict_block(trained, inputs, targets if labelled else None, draws, index))
-        shown.append(kept(inputs, index))
-    return joined(blocks, count, torch.cat(shown)[:count])
 
 
 @dataclass(frozen=True)
 class Change:
-    """An attack or shift by its name, which its random stream is of, at some levels; ``seen`` are whose networks."""
+    """An attack or shift, the levels to apply, and the networks that it is computed on.
+
+    ``name`` spells out every option; the random stream of the condition depends on it.
+    """
 
     condition: Condition
     name: str
@@ -110,108 +107,108 @@ class Change:
     seen: Trained
 
 
+def predict(
+    trained: Trained, data: Resident, count: int, draws: int, *, labelled: bool
+) -> Predictions:
+    """Predict the first ``count`` examples; ``labelled`` if their targets belong to the task."""
+    blocks, shown = [], []
+
+    with advising(trained.block):
+        for index, (inputs, targets) in enumerate(whole_blocks(data, count, trained.block)):
+            labels = targets if labelled else None
+            blocks.append(predict_block(trained, inputs, labels, draws, index))
+            shown.append(kept(inputs, index))
+
+        return joined(blocks, count, torch.cat(shown)[:count])
+
+
 def predict_changed(
     trained: Trained, change: Change, data: Resident, count: int, draws: int
 ) -> list[Predictions]:
-    """Return the predictions for the first ``count`` examples under an attack or shift, one a level.
+    """Predict the first ``count`` examples under an attack or shift, once per level.
 
-    The condition's random stream is its own; each changed input is fixed before it is judged.
+    The random stream of the condition is its own. A changed input is fixed before it is judged.
     """
     levels = change.levels
     blocks: list[list[dict[str, Tensor]]] = [[] for _ in levels]
     shown: list[list[Tensor]] = [[] for _ in levels]
-    for index, (inputs, targets) in enumerate(whole_blocks(data, count)):
-        for at, images in enumerate(change_block(trained, change, inputs, targets, index)):
-            images = laid_out(check_changed(images, inputs, levels[at]))
-            block = predict_block(trained, images, targets, draws, index)
-            blocks[at].append(block | {"distance": (images - inputs).abs().flatten(1).amax(1)})
-            shown[at].append(kept(images, index))
-    return [
-        joined(part, count, torch.cat(inputs)[:count])
-        for part, inputs in zip(blocks, shown, strict=True)
-    ]
+
+    with advising(trained.block):
+        for index, (inputs, targets) in enumerate(whole_blocks(data, count, trained.block)):
+            changed = change_block(trained, change, inputs, targets, index)
+            for at, level in enumerate(levels):
+                images = laid_out(check_changed(changed[at], inputs, level))
+                block = predict_block(trained, images, targets, draws, index)
+                distance = (images - inputs).abs().flatten(1).amax(1)
+                blocks[at].append(block | {"distance": distance})
+                shown[at].append(kept(images, index))
+
+        found = []
+        for part, first in zip(blocks, shown, strict=True):
+            found.append(joined(part, count, torch.cat(first)[:count]))
+        return found
 
 
 def change_block(
     trained: Trained, change: Change, inputs: Tensor, targets: Tensor, index: int
 ) -> list[Tensor]:
-    """Return the changed inputs of one block, one batch a level; a stream of its own makes its noise."""
+    """Changed inputs of one block, one batch per level, with the noise of a stream of their own."""
     seed = seed_of(trained.seed, "condition", change.name, index)
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
 
-    def compute(start: int, stop: int) -> list[Tensor]:
-        torch.manual_seed(seed)
-        generator = torch.Generator().manual_seed(seed)
-        shown, labels = inputs[start:stop], targets[start:stop]
-        changed = change.condition.changed(
-            change.seen.chunks, shown, labels, change.levels, generator
-        )
-        return [images.detach() for images in changed]
-
-    work = Work(f"{change.name} at {[*change.levels]}", compute, compute, SIGNS)
-    return trained.room.done(work, len(inputs))
-
-
-def kept(inputs: Tensor, index: int) -> Tensor:
-    """Return what is kept of a block's inputs: the first few of all, or every one of a single feature, for curves."""
-    if inputs.shape[1:] == (1,):
-        return inputs
-    return inputs[: 0 if index else KEPT_INPUTS].clone()  # a view would keep the whole block
-
-
-def check_changed(images: Tensor, inputs: Tensor, level: float) -> Tensor:
-    """Return changed inputs, refusing ones outside [0, 1] or of another shape."""
-    if (
-        images.shape != inputs.shape
-        or not torch.isfinite(images).all()
-        or images.min() < 0
-        or images.max() > 1
-    ):
-        raise BadDraws(
-            f"a condition at level {level} gave inputs of another shape, not finite or outside [0, 1]"
-        )
-    return images
-
-
-def whole_blocks(data: Resident, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the blocks that hold the first ``count`` examples, the last one whole where there are examples for it."""
-    for start in range(0, count, BLOCK):
-        yield data.take(slice(start, start + BLOCK))
+    changed = change.condition.changed(
+        change.seen.chunks, inputs, targets, change.levels, generator
+    )
+    return [images.detach() for images in changed]
 
 
 def predict_block(
     trained: Trained, inputs: Tensor, targets: Tensor | None, draws: int, index: int
 ) -> dict[str, Tensor]:
-    """Return the mixture of one block; its noise depends on the run seed and the block alone, on no condition."""
-    likelihood, names = trained.task.likelihood, list[str]()
+    """Mixture of one block; its noise depends on the run's seed and the block, on no condition."""
+    torch.manual_seed(seed_of(trained.seed, "predict", index))
 
-    def drawn(start: int, stop: int) -> Tensor:
-        torch.manual_seed(seed_of(trained.seed, "predict", index))
-        return trained.draws(inputs[start:stop], draws)
+    with torch.inference_mode():
+        stored = trained.task.likelihood.mixture(trained.draws(inputs, draws), targets)
 
-    def compute(start: int, stop: int) -> list[Tensor]:
-        # In parts without inference mode, in which an operation hides the random ones that it is made of.
-        with torch.inference_mode(stop - start == len(inputs)), torch.no_grad():
-            stored = likelihood.mixture(
-                drawn(start, stop), None if targets is None else targets[start:stop]
-            )
-        names[:] = stored
-        return list(stored.values())
-
-    @torch.no_grad()
-    def evidence(start: int, stop: int) -> list[Tensor]:
-        return [drawn(start, stop).transpose(0, 1)]
-
-    found = trained.room.done(Work(f"{draws} draws", compute, evidence), len(inputs))
-    stored = dict(zip(names, found, strict=True))
     if targets is not None:
         stored["targets"] = targets
     return stored
 
 
+def whole_blocks(data: Resident, count: int, block: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Blocks that hold the first ``count`` examples; the last is whole if the data reach."""
+    for start in range(0, count, block):
+        yield data.take(slice(start, start + block))
+
+
+def kept(inputs: Tensor, index: int) -> Tensor:
+    """Inputs of a block to keep: the first few of all, or all of a single feature, for curves."""
+    if inputs.shape[1:] == (1,):
+        return inputs
+    # A view instead of a clone would keep the whole block in memory.
+    return inputs[: 0 if index else KEPT_INPUTS].clone()
+
+
+def check_changed(images: Tensor, inputs: Tensor, level: float) -> Tensor:
+    """Raise BadDraws for changed inputs of another shape, not finite, or outside [0, 1]."""
+    same_shape = images.shape == inputs.shape
+
+    if not same_shape or not torch.isfinite(images).all() or images.min() < 0 or images.max() > 1:
+        raise BadDraws(
+            f"a condition at level {level} gave inputs of another shape, not finite or "
+            "outside [0, 1]"
+        )
+    return images
+
+
 def joined(blocks: Sequence[dict[str, Tensor]], count: int, shown: Tensor) -> Predictions:
-    """Join the blocks into arrays of the first ``count`` examples."""
-    arrays = {
-        name: torch.cat([block[name] for block in blocks])[:count].cpu().numpy()
-        for name in blocks[0]
-    }
-    return Predictions({**arrays, "inputs": np.ascontiguousarray(shown.cpu().numpy())})
+    """Join blocks into arrays of the first ``count`` examples."""
+    arrays = {}
+    for name in blocks[0]:
+        whole = torch.cat([block[name] for block in blocks])
+        arrays[name] = whole[:count].cpu().numpy()
+
+    arrays["inputs"] = np.ascontiguousarray(shown.cpu().numpy())
+    return Predictions(arrays)

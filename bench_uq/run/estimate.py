@@ -16,12 +16,12 @@ from bench_uq.api.task import Examples, Task
 from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import Run, Shown
-from bench_uq.predict.predict import BLOCK, Trained, predict_block
+from bench_uq.predict.predict import Trained, predict_block
 from bench_uq.run.job import Job, missing
 from bench_uq.run.training import arithmetic_of
 from bench_uq.train.loop import build, train_epoch
 from bench_uq.train.resident import Resident, fitted, training_splits
-from bench_uq.train.settings import Settings
+from bench_uq.train.settings import BLOCK, Settings
 
 STEPS = 5
 
@@ -77,7 +77,8 @@ def timed_step(
     start = time.perf_counter()
     train_epoch(method, net, optimiser, sample, shuffling, (0, 1), settings.precision)
     seconds = (time.perf_counter() - start) / math.ceil(len(sample) / settings.batch)
-    return Trained(method, task, nn.ModuleList([net.eval()] * method.members), run.seed), seconds
+    nets = nn.ModuleList([net.eval()] * method.members)
+    return Trained(method, task, nets, run.seed), seconds
 
 
 def timed(trained: Trained, inputs: Tensor) -> Callable[[int], float]:

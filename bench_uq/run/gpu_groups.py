@@ -16,7 +16,6 @@ from bench_uq import store
 from bench_uq.api.errors import one_line
 from bench_uq.api.method import Method
 from bench_uq.plan.plugins import Plugins
-from bench_uq.predict.predict import BLOCK
 from bench_uq.run.checkpoints import NAME
 from bench_uq.run.execute import interrupt
 from bench_uq.run.job import Job, is_trained
@@ -25,7 +24,7 @@ from bench_uq.run.training import arithmetic_of, clear, splits_of, store_trained
 from bench_uq.train.batched import Outcome, train_together
 from bench_uq.train.loop import Diverged
 from bench_uq.train.resident import Resident
-from bench_uq.train.settings import Settings
+from bench_uq.train.settings import BLOCK, Settings
 
 #: Where networks are trained together: a CPU has nothing idle, and its results do not depend on what runs beside them.
 DEVICES = ("cuda",)

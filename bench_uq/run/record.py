@@ -12,7 +12,7 @@ from typing import Any
 from bench_uq import store
 from bench_uq.api.errors import Interrupted, one_line
 from bench_uq.plan.runs import Run
-from bench_uq.predict.halving import is_out_of_memory
+from bench_uq.predict.memory import is_out_of_memory
 from bench_uq.train.loop import Diverged
 
 #: Why a run is interrupted of which nothing was heard any more.

@@ -14,13 +14,13 @@ from bench_uq.api.task import Examples, Predictions
 from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import Run, Shown
-from bench_uq.predict.predict import BLOCK, Change, Trained, predict, predict_changed
+from bench_uq.predict.predict import Change, Trained, predict, predict_changed
 from bench_uq.run.job import Job, hash_of_network, is_trained
 from bench_uq.run.record import recorded
 from bench_uq.run.training import arithmetic_of, restored, splits_of, train_missing
 from bench_uq.store.environment import peak_memory
 from bench_uq.train.resident import Resident
-from bench_uq.train.settings import Settings
+from bench_uq.train.settings import BLOCK, Settings
 
 #: Seconds between two looks at a run that another process is training.
 PATIENCE = 0.5

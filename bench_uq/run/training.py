@@ -21,7 +21,7 @@ from bench_uq.api.task import Examples, Task
 from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import Run
-from bench_uq.predict.predict import BLOCK, Trained
+from bench_uq.predict.predict import Trained
 from bench_uq.run.checkpoints import Checkpoints
 from bench_uq.run.job import Job, is_trained
 from bench_uq.run.record import UNFINISHED, facts
@@ -29,7 +29,7 @@ from bench_uq.store.environment import environment
 from bench_uq.train.loop import Epoch, build, converged, train
 from bench_uq.train.precision import tensor_cores
 from bench_uq.train.resident import Resident, fitted, training_splits
-from bench_uq.train.settings import Settings
+from bench_uq.train.settings import BLOCK, Settings
 
 #: Examples trained on that are stored for figures, where they are points in a plane.
 KEPT_POINTS = 200
@@ -192,7 +192,8 @@ def restored(job: Job, folder: store.RunFolder, plugins: Plugins, training: Exam
         raise ChangedState(
             "after training the state has other names or shapes than after build: allocate in build"
         ) from error
-    return Trained(method, task, nets.eval(), job.run.seed)
+    block = Settings(**job.run.settings).block
+    return Trained(method, task, nets.eval(), job.run.seed, block)
 
 
 @contextmanager

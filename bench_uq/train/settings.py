@@ -7,6 +7,9 @@ from typing import Literal
 
 from bench_uq.api.errors import UsageError
 
+#: Examples whose predictions share one stream of noise, unless the setting ``block`` says otherwise.
+BLOCK = 128
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -22,12 +25,13 @@ class Settings:
     shift_images: int = 0  # and so many are shown rotated, corrupted
     evaluate_on: Literal["test", "validation"] = "test"  # validation: for choosing settings
     threads: int = 1  # of a run on the CPU; part of its identity
+    block: int = BLOCK  # examples predicted together, whose noise comes from one stream
     precision: Literal["float32", "tf32", "bfloat16"] = (
         "float32"  # of training; tf32 is float32 on a CPU
     )
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "draws", "threads"):
+        for name in ("epochs", "batch", "draws", "threads", "block"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("train_images", "test_images", "attack_images", "shift_images"):
