@@ -12,7 +12,8 @@ from bench_uq.api.task import Examples, Task
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Change, Trained, predict, predict_changed
 from bench_uq.train.batched import train_together
-from bench_uq.train.loop import Diverged, train
+from bench_uq.train.epoch import Diverged
+from bench_uq.train.loop import train
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
 

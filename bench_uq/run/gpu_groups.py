@@ -22,7 +22,7 @@ from bench_uq.run.job import Job, is_trained
 from bench_uq.run.record import UNFINISHED, facts, told
 from bench_uq.run.training import arithmetic_of, clear, splits_of, store_trained, task_of
 from bench_uq.train.batched import Outcome, train_together
-from bench_uq.train.loop import Diverged
+from bench_uq.train.epoch import Diverged
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK, Settings
 

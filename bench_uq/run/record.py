@@ -13,7 +13,7 @@ from bench_uq import store
 from bench_uq.api.errors import Interrupted, one_line
 from bench_uq.plan.runs import Run
 from bench_uq.predict.memory import is_out_of_memory
-from bench_uq.train.loop import Diverged
+from bench_uq.train.epoch import Diverged
 
 #: Why a run is interrupted of which nothing was heard any more.
 UNFINISHED = "the process ended before the run did"

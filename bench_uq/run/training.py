@@ -26,7 +26,9 @@ from bench_uq.run.checkpoints import Checkpoints
 from bench_uq.run.job import Job, is_trained
 from bench_uq.run.record import UNFINISHED, facts
 from bench_uq.store.environment import environment
-from bench_uq.train.loop import Epoch, build, converged, train
+from bench_uq.train.convergence import converged
+from bench_uq.train.epoch import Epoch
+from bench_uq.train.loop import build, train
 from bench_uq.train.precision import tensor_cores
 from bench_uq.train.resident import Resident, fitted, training_splits
 from bench_uq.train.settings import BLOCK, Settings

@@ -1,6 +1,6 @@
-"""In which precision a training multiplies matrices and convolves; predictions are always made in float32.
+"""Precision in which a training multiplies matrices and convolves.
 
-Parameters, their gradients, the optimiser and the loss stay float32 in each.
+Parameters, gradients, the optimiser and the loss stay float32. Predictions are always float32.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ import torch
 
 @contextmanager
 def tensor_cores(*, tf32: bool) -> Iterator[None]:
-    """Let a GPU round the factors of products to TF32's 10 bits, or not: torch's own default lets convolutions."""
+    """Let a GPU round the factors of products to the 10 bits of TF32, or forbid it.
+
+    Torch's own default allows it in convolutions.
+    """
     before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.backends.cudnn.allow_tf32 = tf32
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
+
     try:
         yield
     finally:
@@ -25,7 +29,7 @@ def tensor_cores(*, tf32: bool) -> Iterator[None]:
 
 
 def mixed(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context of a forward pass: under ``bfloat16`` torch's mixed precision, else nothing."""
+    """Context of a forward pass: torch's mixed precision under ``bfloat16``, else nothing."""
     if precision == "bfloat16":
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()

@@ -1,9 +1,9 @@
-"""Examples on the device: resident in memory, held out by seed, and told apart by content."""
+"""Examples on the device, and the split into training and held-out examples."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from bench_uq.train.settings import Settings
 
 
 class Resident(Batches):
-    """Examples held on the device in their own type, turned into floats in [0, 1] a batch at a time."""
+    """Examples on the device in their own type; a batch is turned into floats in [0, 1]."""
 
     def __init__(self, examples: Examples, device: torch.device, batch: int) -> None:
         self.inputs = torch.from_numpy(np.ascontiguousarray(examples.inputs)).to(device)
@@ -31,29 +31,41 @@ class Resident(Batches):
             yield self.take(slice(start, start + self.batch))
 
     def shuffled(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all examples once in an order of the (CPU) generator, so that every device sees the same order."""
-        batches = (
-            torch.randperm(len(self), generator=generator).to(self.inputs.device).split(self.batch)
-        )
-        if (
-            len(batches) > 1 and len(batches[-1]) == 1
-        ):  # batch normalisation has no variance of one example
-            batches = (*batches[:-2], torch.cat(batches[-2:]))
-        for index in batches:
+        """All examples once, in the order of a CPU generator: the same order on every device."""
+        order = torch.randperm(len(self), generator=generator).to(self.inputs.device)
+
+        for index in joined_last(order.split(self.batch)):
             yield self.take(index)
 
     def take(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Return inputs (B, *input_shape) in [0, 1] and targets (B,)."""
-        inputs = self.inputs[index]
-        inputs = inputs.float().div_(255) if inputs.dtype == torch.uint8 else inputs
-        return laid_out(inputs), self.targets[index]
+        """Inputs (B, *input_shape) in [0, 1] and targets (B,)."""
+        return laid_out(as_floats(self.inputs[index])), self.targets[index]
+
+
+def joined_last(batches: Sequence[Tensor], dim: int = 0) -> list[Tensor]:
+    """Batches, with a last one of a single example joined to the one before.
+
+    Batch normalisation has no variance of one example.
+    """
+    joined = list(batches)
+    if len(joined) > 1 and joined[-1].shape[dim] == 1:
+        joined[-2:] = [torch.cat(joined[-2:], dim=dim)]
+    return joined
+
+
+def as_floats(inputs: Tensor) -> Tensor:
+    """Inputs in [0, 1]: bytes are divided by 255, floats stay as they are."""
+    if inputs.dtype == torch.uint8:
+        return inputs.float().div_(255)
+    return inputs
 
 
 def laid_out(inputs: Tensor) -> Tensor:
-    """Return images on the CPU as channels_last: convolutions are faster on it.
+    """Images on the CPU as channels_last, in which convolutions are faster.
 
-    The weights stay as they are, so that a plugin can view them. Unlike ``contiguous``, ``to`` sets the strides of
-    images of one channel too, which else could be either layout and take either path, with other last digits.
+    The weights stay as they are, so that a plugin can view them. Unlike ``contiguous``, ``to`` sets
+    the strides of images of one channel too. Those could otherwise be in either layout, and take
+    either path through a convolution, with other last digits.
     """
     if inputs.dim() == 4 and inputs.device.type == "cpu":
         return inputs.to(memory_format=torch.channels_last)
@@ -61,33 +73,36 @@ def laid_out(inputs: Tensor) -> Tensor:
 
 
 def fitted(task: Task, examples: Examples) -> Task:
-    """Return a task with what it leaves to the training examples filled in: scales of inputs and targets."""
+    """Fill in the scales that a task leaves to the training examples: of inputs and of targets."""
     try:
         likelihood = task.likelihood.fitted(examples.targets)
     except ValueError as error:
         raise UsageError(f"the training examples: {error}") from error
     if task.mean:
         return dataclasses.replace(task, likelihood=likelihood)
-    axes: tuple[int, ...] = (0, *range(2, examples.inputs.ndim))
-    unit = 255 if examples.inputs.dtype == np.uint8 else 1
-    mean, std = (
-        getattr(examples.inputs, name)(axes, dtype=np.float64) / unit for name in ("mean", "std")
-    )
-    std[std == 0] = 1  # what never varies is shifted to 0 and left there
+
+    inputs = examples.inputs
+    axes: tuple[int, ...] = (0, *range(2, inputs.ndim))
+    unit = 255 if inputs.dtype == np.uint8 else 1
+    mean = inputs.mean(axes, dtype=np.float64) / unit
+    std = inputs.std(axes, dtype=np.float64) / unit
+    std[std == 0] = 1  # a feature that never varies is shifted to 0 and left there
+
     return dataclasses.replace(
         task, likelihood=likelihood, mean=tuple(mean.tolist()), std=tuple(std.tolist())
     )
 
 
 def training_splits(examples: Examples, settings: Settings, seed: int) -> tuple[Examples, Examples]:
-    """Return the examples to train on and those held out, a random share by seed."""
-    order = torch.randperm(
-        len(examples), generator=torch.Generator().manual_seed(seed_of(seed, "held-out"))
-    ).numpy()
+    """Split examples into those to train on and a random share, by seed, that is held out."""
+    generator = torch.Generator().manual_seed(seed_of(seed, "held-out"))
+    order = torch.randperm(len(examples), generator=generator).numpy()
     count = max(1, round(settings.validation * len(examples)))
+
     kept = order[count:]
     if settings.train_images:
         kept = kept[: settings.train_images]
     if len(kept) == 0:
         raise UsageError(f"validation={settings.validation} leaves nothing to train on")
+
     return examples[kept], examples[order[:count]]

@@ -1,4 +1,4 @@
-"""Random streams: every stage of a run seeds from (run seed, names of the stage) at its start."""
+"""Random streams: every stage of a run seeds from the run's seed and its own name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import hashlib
 
 
 def seed_of(seed: int, *stage: str | int) -> int:
-    """Return a 63-bit seed that belongs to this run seed and stage alone."""
+    """63-bit seed that belongs to this run seed and stage alone."""
     text = "/".join(str(part) for part in (seed, *stage))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""State of an interrupted training: networks, optimisers, random generators."""
+"""State of an unfinished training: networks, optimiser, random generators."""
 
 from __future__ import annotations
 
@@ -31,8 +31,12 @@ def state_of(
     shuffling: torch.Generator,
     rows: Any,
 ) -> dict[str, Any]:
-    """Return all that the rest of a training depends on: members done, the member at hand, and every random state."""
+    """All that the rest of a training depends on.
+
+    ``nets`` are the members that are finished, ``net`` the one in training.
+    """
     device = next(iter(net.state_dict().values())).device
+
     return {
         "device": device.type,
         "finished": [dict(each.state_dict()) for each in nets],
@@ -48,12 +52,12 @@ def state_of(
 def put_back(
     state: Any, net: nn.Module, optimiser: torch.optim.Optimizer, shuffling: torch.Generator
 ) -> None:
-    """Bring the member at hand, its optimiser and every random state to where the checkpoint was taken."""
+    """Restore the member in training, its optimiser and every random generator."""
     net.load_state_dict(state["net"])
     optimiser.load_state_dict(state["optimiser"])
     shuffling.set_state(state["shuffling"])
     torch.set_rng_state(state["noise"])
+
     if state["device_noise"] is not None:
-        torch.cuda.set_rng_state(
-            state["device_noise"], next(iter(net.state_dict().values())).device
-        )
+        device = next(iter(net.state_dict().values())).device
+        torch.cuda.set_rng_state(state["device_noise"], device)

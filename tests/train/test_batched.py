@@ -18,7 +18,8 @@ from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Trained
 from bench_uq.train.batched import NotTogether, Outcome, train_together
-from bench_uq.train.loop import Diverged, train
+from bench_uq.train.epoch import Diverged
+from bench_uq.train.loop import train
 from bench_uq.train.resident import Resident, fitted, training_splits
 from bench_uq.train.settings import Settings
 

@@ -17,7 +17,9 @@ from bench_uq.api.task import Examples, Task
 from bench_uq.plan.plugins import Plugins
 from bench_uq.run.checkpoints import NAME, Checkpoints
 from bench_uq.store import RunFolder
-from bench_uq.train.loop import Diverged, Epoch, converged, fall, train
+from bench_uq.train.convergence import converged, fall
+from bench_uq.train.epoch import Diverged, Epoch
+from bench_uq.train.loop import train
 from bench_uq.train.resident import Resident, training_splits
 from bench_uq.train.settings import Settings
 
