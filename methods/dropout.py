@@ -9,14 +9,14 @@ from bench_uq.api import Layers, Method, Task, network
 
 
 class MCDropout(nn.Module):
-    """Zero each unit with probability ``rate`` and scale the rest by 1 / (1 - rate), also in evaluation."""
+    """Zero units with probability ``rate``, scale the rest by 1 / (1 - rate), in evaluation too."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return ``inputs`` under a fresh mask."""
+        """Put the inputs under a fresh mask."""
         return nn.functional.dropout(inputs, self.rate, training=True)
 
 
@@ -27,9 +27,8 @@ class Dropout(Method):
     reference: ClassVar[str] = "Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142"
 
     rate: float = 0.5
-    where: Literal["dense", "last"] = (
-        "dense"  # before every dense layer that sees hidden units, or before the last
-    )
+    # Before every dense layer that sees hidden units, or before the last.
+    where: Literal["dense", "last"] = "dense"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,10 +36,10 @@ class Dropout(Method):
             raise ValueError(f"rate must be in [0, 1), not {self.rate}")
 
     def build(self, task: Task) -> nn.Module:
-        """Return the network with dropout layers."""
+        """Build the network with dropout layers."""
         before_dense = self.layer if self.where == "dense" else nn.Identity
         return network(task, Layers(before_dense=before_dense, before_last=self.layer))
 
     def layer(self) -> nn.Module:
-        """Return one dropout layer."""
+        """Build one dropout layer."""
         return MCDropout(self.rate)

@@ -1,4 +1,4 @@
-"""Deep ensembles: networks that differ in their start and their order of examples."""
+"""Deep ensembles: networks that differ in their initial weights and their order of examples."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,7 +11,7 @@ from bench_uq.api import Method, Task, network
 
 @dataclass(frozen=True)
 class Ensemble(Method):
-    """Five plain networks, on request trained on adversarial examples beside the true ones."""
+    """Five plain networks, on request trained on adversarial examples too."""
 
     reference: ClassVar[str] = "Lakshminarayanan et al. 2017, https://arxiv.org/abs/1612.01474"
 
@@ -21,25 +21,23 @@ class Ensemble(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.adversarial_epsilon <= 1:
-            raise ValueError(
-                f"adversarial_epsilon must be in [0, 1], not {self.adversarial_epsilon}"
-            )
+            epsilon = self.adversarial_epsilon
+            raise ValueError(f"adversarial_epsilon must be in [0, 1], not {epsilon}")
 
     def build(self, task: Task) -> nn.Module:
-        """Return one member."""
+        """Build one member."""
         return network(task)
 
     def loss(
         self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
     ) -> Tensor:
-        """Return the NLL, or the mean of the NLL and of that on FGSM examples of it (Algorithm 1).
-
-        Unlike the paper's sum, the mean of the two keeps the loss in nats per example.
-        """
+        """NLL of the examples, or its mean with the NLL of their FGSM examples (Algorithm 1)."""
         if self.adversarial_epsilon == 0:
             return super().loss(net, inputs, targets, size, progress)
+
         shown = inputs.detach().requires_grad_()
         clean = super().loss(net, shown, targets, size, progress)
         (gradient,) = torch.autograd.grad(clean, shown, retain_graph=True)
         attacked = (inputs + self.adversarial_epsilon * gradient.sign()).clamp(0, 1)
+        # Unlike the paper's sum, the mean of the two keeps the loss in nats per example.
         return (clean + super().loss(net, attacked, targets, size, progress)) / 2

@@ -10,7 +10,7 @@ from bench_uq.api import Method, Task, network
 
 @dataclass(frozen=True)
 class MAP(Method):
-    """A single network trained with a Gaussian prior N(0, prior_std^2) on its weights: weight decay, the paper's L2."""
+    """A single network with a Gaussian prior N(0, prior_std^2) on its weights: weight decay."""
 
     reference: ClassVar[str] = "MacKay 1992, https://doi.org/10.1162/neco.1992.4.3.448"
 
@@ -22,13 +22,13 @@ class MAP(Method):
             raise ValueError(f"prior_std must be above 0, not {self.prior_std}")
 
     def build(self, task: Task) -> nn.Module:
-        """Return the plain network."""
+        """Build the plain network."""
         return network(task)
 
     def loss(
         self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
     ) -> Tensor:
-        """Return NLL - log prior / size, without the prior's constant."""
+        """NLL - log prior / size, without the constant of the prior."""
         likelihood = super().loss(net, inputs, targets, size, progress)
         squares = sum(weights.flatten().dot(weights.flatten()) for weights in net.parameters())
         return likelihood + squares / (2 * self.prior_std**2 * size)

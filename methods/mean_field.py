@@ -26,11 +26,10 @@ Prior = Literal["normal", "log-uniform"]
 
 
 def log_uniform_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return the sum of KL(N(mean, exp(log_variance)) || log-uniform) in nats, Molchanov et al. 2017, eq. 14.
-
-    The constant of the improper prior is chosen so that the KL tends to 0 where the variance dwarfs the mean. The
-    approximation is within 0.0094 nats a weight of the integral, furthest from it where variance = 0.03 mean^2.
-    """
+    """Sum of KL(N(mean, exp(log_variance)) || log-uniform), nats, Molchanov et al. 2017, eq. 14."""
+    # The constant of the improper prior is chosen so that the KL tends to 0 as the variance grows
+    # far beyond the squared mean. The approximation is within 0.0094 nats per weight of the
+    # integral, and furthest from it at variance = 0.03 mean^2.
     log_alpha = log_variance - (mean.square() + 1e-16).log()
     negative = 0.63576 * (
         torch.sigmoid(1.87320 + 1.48695 * log_alpha) - 1
@@ -48,7 +47,7 @@ class MeanFieldWeights(GaussianWeights):
         self.prior = prior
 
     def kl(self) -> Tensor:
-        """Return KL(posterior || prior) in nats; biases always have the normal prior."""
+        """KL(posterior || prior) in nats; biases always have the normal prior."""
         if self.prior == "log-uniform":
             return log_uniform_kl(self.mean, self.log_variance) + self.bias_kl()
         return (
@@ -65,11 +64,11 @@ class MeanFieldLinear(MeanFieldWeights):
         super().__init__((out_features, in_features), bias, **options)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return outputs under fresh weights for each example."""
+        """Outputs under fresh weights for each example."""
         return perturb(linear(inputs, self.mean, self.bias_mean), dense_variance(inputs, self))
 
     def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
-        """Return a function that gives the outputs for so many copies of the inputs: (count) -> (count * B, out)."""
+        """A function from a number of copies of the inputs to their outputs, (count * B, out)."""
         mean, std = linear(inputs, self.mean, self.bias_mean), dense_variance(inputs, self).sqrt()
         return lambda count: perturbed(mean, std, count)
 
@@ -91,17 +90,17 @@ class MeanFieldConv2d(MeanFieldWeights):
         self.stride, self.padding = stride, padding
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return outputs under fresh noise for each example and position (the usual approximation)."""
+        """Outputs under fresh noise for each example and position, the usual approximation."""
         return perturb(
             self.output_mean(inputs), conv_variance(inputs, self, self.stride, self.padding)
         )
 
     def output_mean(self, inputs: Tensor) -> Tensor:
-        """Return the mean of the outputs over the weights."""
+        """Mean of the outputs over the weights."""
         return conv2d(inputs, self.mean, self.bias_mean, self.stride, self.padding)
 
     def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
-        """Return a function that gives the outputs for so many copies of the inputs, (count) -> (count * B, ...)."""
+        """A function from a number of copies of the inputs to their outputs, (count * B, ...)."""
         mean, std = (
             self.output_mean(inputs),
             conv_variance(inputs, self, self.stride, self.padding).sqrt(),
@@ -111,10 +110,11 @@ class MeanFieldConv2d(MeanFieldWeights):
 
 @dataclass(frozen=True)
 class MeanField(Method):
-    """A fully factorised Gaussian posterior: the paper's FFG (prior=normal) and FFLU (prior=log-uniform)."""
+    """A fully factorised Gaussian posterior: FFG (prior=normal) and FFLU (prior=log-uniform)."""
 
     reference: ClassVar[str] = (
-        "Blundell et al. 2015, https://arxiv.org/abs/1505.05424; Kingma et al. 2015, https://arxiv.org/abs/1506.02557; "
+        "Blundell et al. 2015, https://arxiv.org/abs/1505.05424; "
+        "Kingma et al. 2015, https://arxiv.org/abs/1506.02557; "
         "Molchanov et al. 2017, https://arxiv.org/abs/1701.05369"
     )
 
@@ -129,21 +129,17 @@ class MeanField(Method):
         check_gaussian(self.prior_std, self.start_log_variance, self.max_std, self.variance_rate)
 
     def build(self, task: Task) -> nn.Module:
-        """Return the network with Gaussian weights."""
+        """Build the network with Gaussian weights."""
         options: dict[str, Any] = {
             "prior": self.prior,
             "prior_std": self.prior_std,
             "start_log_variance": self.start_log_variance,
             "max_std": self.max_std,
         }
-        return network(
-            task,
-            Layers(
-                linear=functools.partial(MeanFieldLinear, **options),
-                conv=functools.partial(MeanFieldConv2d, **options),
-            ),
-        )
+        linear = functools.partial(MeanFieldLinear, **options)
+        conv = functools.partial(MeanFieldConv2d, **options)
+        return network(task, Layers(linear=linear, conv=conv))
 
     def optimiser(self, net: nn.Module) -> torch.optim.Optimizer:
-        """Return Adam, with a rate of its own for the log-variances."""
+        """Adam, with a rate of its own for the log-variances."""
         return variational_optimiser(net, self.variance_rate)

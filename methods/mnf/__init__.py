@@ -1,23 +1,30 @@
 """Multiplicative normalizing flows (Louizos & Welling 2017).
 
-A weight's mean is multiplied by a random z, one per input of a dense layer and one per filter of a convolution, and z
-is a Gaussian bent by a normalizing flow: q(W) = integral of q(W|z) q(z), correlated and multi-modal where a factorised
-Gaussian is not. MNFLinear and MNFConv2d stand in for nn.Linear and nn.Conv2d in any network; add the sum of their
-``kl()`` over the number of training examples to the mean negative log-likelihood.
+A weight's mean is multiplied by a random z, one per input of a dense layer and one per filter of
+a convolution. z is a Gaussian bent by a normalizing flow: q(W) = integral of q(W|z) q(z) is
+correlated and multi-modal where a factorised Gaussian is not. MNFLinear and MNFConv2d stand in for
+nn.Linear and nn.Conv2d in any network; add the sum of their ``kl()``, divided by the number of
+training examples, to the mean negative log-likelihood.
 
 Decisions where the paper is silent or the authors' code differs from it:
 
-* Variances start at exp(-9), as the paper says; unlike the authors' code, whose exp(-9) is a standard deviation.
-* Standard deviations are capped at ``max_std`` (0.5) in the outputs and in the KL; unlike the code, outputs only.
-* z is drawn for each example, with fresh Bernoulli(1/2) masks for each example and step, as in the code. The masks are
-  auxiliary variables of q and r both, so the bound holds.
-* r's head gives a mean and a log-precision, as in the code; unlike eq. 10, whose sigmoid caps the deviation at 1.
-* The contraction of a convolution is linear, as in the code; unlike the paper's tanh. Dense layers have the tanh.
-* Biases are factorised Gaussians outside z and r; unlike the code, which scales a convolution's bias by z.
-* z starts at N(1, 0.1), the neutral start of a factor; unlike the code's N(0, 0.1) around random centres near 0.
-* KL / N with N training examples, not annealed; one z in training.
-* Log-variances are trained at three times Adam's usual 1e-3, unlike the code: at 1e-3 they take more than ten epochs of
-  MNIST from exp(-9) to where the bound wants them.
+* Variances start at exp(-9), as the paper says; unlike the authors' code, whose exp(-9) is a
+  standard deviation.
+* Standard deviations are capped at ``max_std`` (0.5) in the outputs and in the KL; unlike the code,
+  which caps the outputs alone.
+* z is drawn for each example, with fresh Bernoulli(1/2) masks for each example and step, as in the
+  code. The masks are auxiliary variables of both q and r, so the bound holds.
+* r's head gives a mean and a log-precision, as in the code; unlike eq. 10, whose sigmoid caps the
+  standard deviation at 1.
+* The contraction of a convolution is linear, as in the code; unlike the paper's tanh. Dense layers
+  have the tanh.
+* Biases are factorised Gaussians outside z and r; unlike the code, which scales a convolution's
+  bias by z.
+* z starts at N(1, 0.1), the neutral start of a factor; unlike the code's N(0, 0.1) around random
+  centres near 0.
+* The KL is divided by the number of training examples, not annealed; training takes one draw.
+* Log-variances are trained at three times Adam's usual 1e-3; unlike the code. At 1e-3 they take
+  more than ten epochs of MNIST from exp(-9) to the values that the bound favours.
 """
 
 import functools
@@ -49,23 +56,21 @@ class MNF(Method):
     max_std: float = 0.5  # of a weight given z; inf for none
     z_mean: float = 1.0
     masks: Masks = "fresh"  # for each example and step, or fixed and alternating
-    head: Head = "precision"  # of r: a log-precision, as in the code, or eq. 10's sigmoid as its standard deviation
-    variance_rate: float = (
-        3e-3  # Adam's rate for the log-variances of weights and biases; 1e-3 for all else
-    )
+    # Of r: a log-precision, as in the code, or eq. 10's sigmoid as its standard deviation.
+    head: Head = "precision"
+    variance_rate: float = 3e-3  # Adam's rate for the log-variances; 1e-3 for all else
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.flows < 0 or self.hidden < 1:
-            raise ValueError(
-                f"flows must be at least 0 and hidden at least 1, not {self.flows} and {self.hidden}"
-            )
+            found = f"{self.flows} and {self.hidden}"
+            raise ValueError(f"flows must be at least 0 and hidden at least 1, not {found}")
         if not math.isfinite(self.z_mean):
             raise ValueError(f"z_mean must be finite, not {self.z_mean}")
         check_gaussian(self.prior_std, self.start_log_variance, self.max_std, self.variance_rate)
 
     def build(self, task: Task) -> nn.Module:
-        """Return the network with MNF layers."""
+        """Build the network with MNF layers."""
         options = {
             "flows": self.flows,
             "hidden": self.hidden,
@@ -76,21 +81,18 @@ class MNF(Method):
             "masks": self.masks,
             "head": self.head,
         }
-        return network(
-            task,
-            Layers(
-                linear=functools.partial(MNFLinear, **options),
-                conv=functools.partial(MNFConv2d, **options),
-            ),
-        )
+
+        linear = functools.partial(MNFLinear, **options)
+        conv = functools.partial(MNFConv2d, **options)
+        return network(task, Layers(linear=linear, conv=conv))
 
     def loss(
         self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
     ) -> Tensor:
-        """Return mean NLL + KL / size, outputs and KL from one pass through each flow."""
+        """Mean NLL + KL / size, with outputs and KL from one pass through each flow."""
         with one_flow(net):
             return super().loss(net, inputs, targets, size, progress)
 
     def optimiser(self, net: nn.Module) -> Optimizer:
-        """Return Adam, with a rate of its own for the log-variances."""
+        """Adam, with a rate of its own for the log-variances."""
         return variational_optimiser(net, self.variance_rate)

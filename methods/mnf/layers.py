@@ -30,9 +30,10 @@ Head = Literal["precision", "sigmoid"]
 
 
 class MNFWeights(GaussianWeights):
-    """q(W|z) = N(z mu, sigma^2) with z ~ q(z), a flow from a Gaussian, and the auxiliary r(z|W) of the bound.
+    """q(W|z) = N(z mu, sigma^2) with z ~ q(z), a flow from a Gaussian, and r(z|W) of the bound.
 
-    ``dim`` is the size of z; q's flow has ``flows`` steps of ``hidden`` units, r's as many with twice the units.
+    ``dim`` is the size of z. q's flow has ``flows`` steps of ``hidden`` units, r's as many of twice
+    the units.
     """
 
     def __init__(
@@ -54,35 +55,39 @@ class MNFWeights(GaussianWeights):
         self.z_log_variance = nn.Parameter(torch.full((dim,), math.log(z_variance)))
         self.head = head
         self.sharing, self.spare = False, cast("tuple[Tensor, Tensor] | None", None)
+
         self.flow_q = MaskedFlow(dim, flows, hidden, fixed_masks=masks == "fixed")
         self.flow_r = MaskedFlow(dim, flows, 2 * hidden, fixed_masks=masks == "fixed")
-        # The vectors c, b1 and b2 of eqs 8-12, started as the authors do.
+
+        # The vectors c, b1 and b2 of eqs 8-12, initialised as the authors do.
         self.contraction, self.r_mean, self.r_log_precision = (
             nn.Parameter(torch.randn(dim) * 2 / math.sqrt(dim)) for _ in range(3)
         )
 
     def start_z(self, count: int) -> Tensor:
-        """Return z_0 ~ N(z_mean, exp(z_log_variance)), (count, dim)."""
+        """Draw z_0 ~ N(z_mean, exp(z_log_variance)), (count, dim)."""
         noise = torch.randn(
             count, len(self.z_mean), dtype=self.z_mean.dtype, device=self.z_mean.device
         )
         return torch.addcmul(self.z_mean, (0.5 * self.z_log_variance).exp(), noise)
 
     def sample_z(self, count: int) -> Tensor:
-        """Return z ~ q(z), (count, dim); while ``sharing``, one more goes through the flow for the next ``kl``."""
+        """Draw z ~ q(z), (count, dim)."""
         if not self.sharing:
             return self.flow_q.move(self.start_z(count))
+
+        # One more z goes through the flow, for the next ``kl``.
         z, log_det = self.flow_q(self.start_z(count + 1), slice(count, None))
         self.spare = z[count:], log_det
         return z[:count]
 
     def z_of_kl(self) -> tuple[Tensor, Tensor]:
-        """Return z ~ q(z), (1, dim), and log|det| of its flow: those drawn beside the outputs' where there are some."""
+        """z ~ q(z), (1, dim), and log|det| of its flow: those left by ``sample_z``, or new ones."""
         spare, self.spare = self.spare, None
         return spare or self.flow_q(self.start_z(1))
 
     def kl(self) -> Tensor:
-        """Return a one-sample unbiased estimate, in nats, of the bound on KL(q(W) || p(W)) (eqs 6-7).
+        """One-sample unbiased estimate, in nats, of the bound on KL(q(W) || p(W)) (eqs 6-7).
 
         KL(q(W|z) || p(W)) + log q(z) - log r(z|W), for one z of its own.
         """
@@ -95,19 +100,23 @@ class MNFWeights(GaussianWeights):
         )
 
     def expected_log_q(self, log_det: Tensor) -> Tensor:
-        """Return log q(z_T) (eq. 16) with log q(z_0) replaced by its mean: as unbiased, less noisy."""
+        """log q(z_T) (eq. 16) with log q(z_0) replaced by its mean."""
+        # Unbiased too, and less noisy.
         return -0.5 * (LOG_2_PI + self.z_log_variance + 1).sum() - log_det.squeeze(0)
 
     def log_r(self, z: Tensor) -> Tensor:
-        """Return log r(z|W) (eqs 8-12) for z (1, dim) and one draw of the weights seen through their contraction.
+        """log r(z|W) (eqs 8-12) for z (1, dim) and one draw of the contracted weights.
 
-        The inverse flow is parametrised directly, z_T -> z_b. The mean over an outer product b x a is b mean(a).
+        The inverse flow is parametrised directly, z_T -> z_b.
         """
         z_b, log_det = self.flow_r(z)
+        # The mean over an outer product b x a is b mean(a).
         summary = self.contracted(z).mean()
         log_precision = self.r_log_precision * summary
-        if self.head == "sigmoid":  # eq. 10: the standard deviation is sigmoid(b2 mean(a))
+        if self.head == "sigmoid":
+            # Eq. 10: the standard deviation is sigmoid(b2 mean(a)).
             log_precision = -2 * logsigmoid(log_precision)
+
         squares = (z_b - self.r_mean * summary).square()
         return 0.5 * (
             log_precision - LOG_2_PI - log_precision.exp() * squares
@@ -115,22 +124,24 @@ class MNFWeights(GaussianWeights):
 
     @abstractmethod
     def squared_means(self) -> Tensor:
-        """Return the sum of the squared means that each element of z multiplies, (dim,)."""
+        """Sum of the squared means that each element of z multiplies, (dim,)."""
 
     @abstractmethod
     def contracted(self, z: Tensor) -> Tensor:
-        """Return a draw of the weights contracted with c over the axis of z, as r sees it."""
+        """Draw the weights, contracted with c over the axis of z, as r sees them."""
 
 
 @contextmanager
 def one_flow(net: nn.Module) -> Iterator[None]:
-    """Let the z of each layer's KL go through the flow beside those of its outputs: half the calls, the same law.
+    """Let the z of each layer's KL go through the flow together with those of its outputs.
 
     For a loss that runs the network before it asks for the KL.
     """
+    # Half the calls of the flow; the distribution of z stays the same.
     layers = [layer for layer in net.modules() if isinstance(layer, MNFWeights)]
     for layer in layers:
         layer.sharing = True
+
     try:
         yield
     finally:
@@ -139,7 +150,7 @@ def one_flow(net: nn.Module) -> Iterator[None]:
 
 
 class MNFLinear(MNFWeights):
-    """A dense layer, one z per input and example (eq. 4): (B, ..., in) -> (B, ..., out)."""
+    """A dense layer with a z per input and example (eq. 4): (B, ..., in) -> (B, ..., out)."""
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, **options: Any
@@ -147,14 +158,15 @@ class MNFLinear(MNFWeights):
         super().__init__((out_features, in_features), in_features, bias, **options)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return outputs under a fresh z and fresh weights for each example (Algorithm 1)."""
+        """Outputs under a fresh z and fresh weights for each example (Algorithm 1)."""
         if inputs.dim() == 1:
             return cast(Tensor, self(inputs.unsqueeze(0)).squeeze(0))
+
         z = self.sample_z(len(inputs)).unflatten(0, (len(inputs), *(1,) * (inputs.dim() - 2)))
         return perturb(linear(inputs * z, self.mean, self.bias_mean), dense_variance(inputs, self))
 
     def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
-        """Return a function that gives the outputs for so many copies of the inputs: (count) -> (count * B, out)."""
+        """A function from a number of copies of the inputs to their outputs, (count * B, out)."""
         std = dense_variance(inputs, self).sqrt()
 
         def outputs(count: int) -> Tensor:
@@ -166,18 +178,18 @@ class MNFLinear(MNFWeights):
         return outputs
 
     def squared_means(self) -> Tensor:
-        """Return the squared norm of each input's weights."""
+        """Squared norm of each input's weights, (in,)."""
         return self.mean.square().sum(0)
 
     def contracted(self, z: Tensor) -> Tensor:
-        """Return a = tanh(c^T W), (out,), its pre-activation drawn by local reparametrisation."""
+        """a = tanh(c^T W), (out,), its pre-activation drawn by local reparametrisation."""
         mean = linear(self.contraction * z.squeeze(0), self.mean)
         variance = linear(self.contraction.square(), self.log_variance.exp())
         return torch.tanh(perturb(mean, variance))
 
 
 class MNFConv2d(MNFWeights):
-    """A convolution, one z per filter and example (eq. 5): (B, in, H, W) -> (B, out, H', W')."""
+    """A convolution with a z per filter and example (eq. 5): (B, in, H, W) -> (B, out, H', W')."""
 
     def __init__(
         self,
@@ -195,25 +207,23 @@ class MNFConv2d(MNFWeights):
         self.stride, self.padding = stride, padding
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return outputs under a fresh z for each example and fresh noise for each position (Algorithm 2)."""
+        """Outputs under a fresh z per example and fresh noise per position (Algorithm 2)."""
         if inputs.dim() == 3:
             return cast(Tensor, self(inputs.unsqueeze(0)).squeeze(0))
-        scaled = self.scaled(
-            conv2d(inputs, self.mean, None, self.stride, self.padding), self.sample_z(len(inputs))
-        )
+
+        mean = conv2d(inputs, self.mean, None, self.stride, self.padding)
+        scaled = self.scaled(mean, self.sample_z(len(inputs)))
         return perturb(scaled, conv_variance(inputs, self, self.stride, self.padding))
 
     def scaled(self, mean: Tensor, z: Tensor) -> Tensor:
-        """Return the mean of the outputs given z, from that under z = 1 without biases."""
+        """Mean of the outputs given z; ``mean`` is that under z = 1 without biases."""
         z = z[..., None, None]
-        return (
-            mean * z
-            if self.bias_mean is None
-            else torch.addcmul(self.bias_mean[:, None, None], mean, z)
-        )
+        if self.bias_mean is None:
+            return mean * z
+        return torch.addcmul(self.bias_mean[:, None, None], mean, z)
 
     def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
-        """Return a function that gives the outputs for so many copies of the inputs, (count) -> (count * B, ...)."""
+        """A function from a number of copies of the inputs to their outputs, (count * B, ...)."""
         mean = conv2d(inputs, self.mean, None, self.stride, self.padding)
         std = conv_variance(inputs, self, self.stride, self.padding).sqrt()
 
@@ -224,11 +234,12 @@ class MNFConv2d(MNFWeights):
         return outputs
 
     def squared_means(self) -> Tensor:
-        """Return the squared norm of each filter."""
+        """Squared norm of each filter, (out,)."""
         return self.mean.square().sum((1, 2, 3))
 
     def contracted(self, z: Tensor) -> Tensor:
-        """Return a = mat(W) c, (in * k * k,), drawn by local reparametrisation; unlike eq. 11 without tanh."""
+        """a = mat(W) c, (in * k * k,), drawn by local reparametrisation."""
+        # Unlike eq. 11, without tanh: as in the code.
         mean = (self.contraction * z.squeeze(0)) @ self.mean.flatten(1)
         variance = self.contraction.square() @ self.log_variance.exp().flatten(1)
         return perturb(mean, variance)
