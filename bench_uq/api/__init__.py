@@ -1,4 +1,7 @@
-"""All that a plugin may import. What needs torch is loaded on first use: a dataset does not pay for it."""
+"""The contract: all that a plugin may import.
+
+Names that need torch are loaded on first use, so that a dataset or metric does not pay for it.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +53,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs torch on first use."""
+    """Load a name that needs torch on first use."""
     if name in __all__:
         from bench_uq.api import layers as networks
         from bench_uq.api import networks as architectures

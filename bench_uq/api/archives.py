@@ -1,4 +1,4 @@
-"""Compressed data that others made: read no further than such data unpack to, so that no file fills the memory."""
+"""Compressed files of others, read only up to a limit, so that none of them fills memory."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from typing import BinaryIO
 
 import numpy as np
 
-#: Bytes that anything may unpack to, and how many times its own size beyond: images and arrays of measurements have
-#: some 5 times, text some 10; what is made to fill a memory has a thousand.
+#: Bytes that any file may unpack to, and the multiple of its own size that a larger one may.
+#: Images and measurements unpack to about 5 times their size, text to 10, hostile files to 1,000.
 MOST, RATIO = 1 << 27, 100
 
 
 class Bomb(ValueError):
-    """What unpacks to far more than the data that it is given for."""
+    """A file unpacks to far more than the data that it stands for."""
 
 
 def limit(size: int, most: int = MOST, ratio: int = RATIO) -> int:
-    """Return the bytes that a file of so many may unpack to."""
+    """Bytes that a file of a size may unpack to."""
     return max(most, ratio * size)
 
 
 def gunzip(content: bytes, most: int = MOST, ratio: int = RATIO) -> bytes:
-    """Return what is compressed in a .gz; a damaged one raises what gzip raises, one that is too large a Bomb."""
+    """Unpack a .gz file; raise Bomb if it is too large, and gzip's errors if it is damaged."""
     largest = limit(len(content), most, ratio)
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
         unpacked = stream.read(largest + 1)
+
     if len(unpacked) > largest:
         raise Bomb(f"unpacks to more than {largest:,} bytes, of {len(content):,}")
     return unpacked
@@ -38,9 +39,10 @@ def gunzip(content: bytes, most: int = MOST, ratio: int = RATIO) -> bytes:
 
 @contextmanager
 def open_npz(source: Path | bytes) -> Iterator[np.lib.npyio.NpzFile]:
-    """Open an npz file whose arrays are then read one by one: never unpickled, none made to fill the memory.
+    """Open an npz file; its arrays are then read one by one and never unpickled.
 
-    What is no archive raises ``zipfile.BadZipFile``, one that is too large a Bomb; a damaged array raises anything.
+    Raise ``zipfile.BadZipFile`` for a file that is no archive, and Bomb for one that is too large.
+    Reading a damaged array can raise any error.
     """
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         check_members(file)
@@ -50,18 +52,24 @@ def open_npz(source: Path | bytes) -> Iterator[np.lib.npyio.NpzFile]:
 
 
 def check_members(file: BinaryIO) -> None:
-    """Refuse an archive whose members say that they unpack to too much; zipfile reads none beyond what it says."""
-    if file.read(2) != b"PK":  # NumPy takes what begins otherwise for a single array
+    """Refuse an archive whose members claim to unpack to too much.
+
+    That is enough: zipfile reads no member beyond its claim.
+    """
+    if file.read(2) != b"PK":  # NumPy would read it as a single array
         raise zipfile.BadZipFile("no npz file")
+
     size = file.seek(0, io.SEEK_END)
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
+
     for member in members:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise zipfile.BadZipFile(
                 f"{member.filename!r} is compressed in a way that NumPy does not write"
             )
-    # Of the file, not of its members: these may overlap.
+
+    # Members may overlap, so the limit is on the file and not on each member.
     unpacked, largest = sum(member.file_size for member in members), limit(size)
     if unpacked > largest:
         raise Bomb(

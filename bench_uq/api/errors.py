@@ -1,4 +1,4 @@
-"""Mistakes of the user, told in one line with what would have been right."""
+"""Errors that a user can cause, told in one line."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def one_line(error: BaseException) -> str:
-    """Return an exception's type and the first line of what it says."""
-    return f"{type(error).__name__}: {error}".splitlines()[0][:500]
-
-
 class Interrupted(BaseException):
     """The process was told to stop."""
 
 
 class UsageError(Exception):
-    """A mistake that the user can mend; the command line prints it without a traceback and exits with 2."""
+    """A mistake that the user can mend; the command line prints it in one line and exits with 2."""
 
 
 class MissingData(UsageError):
-    """Files of a dataset that are not where they were expected."""
+    """Files of a dataset are missing."""
 
     def __init__(self, dataset: str, expected: Iterable[Path]) -> None:
         paths = ", ".join(str(path) for path in expected)
         super().__init__(
-            f"{dataset}: missing {paths} (set --data-dir or BENCH_UQ_DATA to the folder that holds the data; "
-            "bench-uq prepare says what it can fetch)"
+            f"{dataset}: missing {paths} (set --data-dir or BENCH_UQ_DATA to the folder that holds "
+            "the data; bench-uq prepare says what it can fetch)"
         )
 
 
 def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> UsageError:
-    """Return the error for a name that is not known: the nearest known name, else ``advice``, then all of them."""
+    """Error for an unknown name: with the nearest known name, else ``advice``, and all names."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else advice
+
     return UsageError(f"unknown {kind} {name!r}{hint} (known: {', '.join(names) or 'none'})")
+
+
+def one_line(error: BaseException) -> str:
+    """Type of an exception and the first line of its message, at most 500 characters."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:500]

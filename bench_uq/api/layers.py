@@ -1,4 +1,4 @@
-"""What networks are made of, and how draws go through them."""
+"""Layers that networks are built from, and how draws go through them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from torch import Tensor, nn
 
 from bench_uq.api.task import Task
 
-#: Numbers (draws x examples x size of one) that enter the random part of a network at once: 128 images of 28x28 on a
-#: CPU, where LeNet's layers then stay within the caches (benchmarks.draws); more on a GPU.
+#: Numbers (draws x examples x size of an example) that enter the random part of a network at once.
+#: On a CPU these are 128 images of 28x28, for which the layers of LeNet stay within the caches
+#: (benchmarks.draws); a GPU takes more.
 NUMBERS_AT_ONCE = {"cpu": 128 * 784, "cuda": 8192 * 784}
 
 
 @dataclass(frozen=True)
 class Layers:
-    """What a network is built from; the defaults make the plain deterministic one."""
+    """Layers that a method injects into a network; the defaults make it deterministic.
 
-    linear: Callable[[int, int], nn.Module] = nn.Linear  # (inputs, outputs)
-    #: (channels in, channels out, kernel size) and by keyword stride, padding, bias
+    ``linear`` takes (inputs, outputs); ``conv`` takes (channels in, channels out, kernel size) and
+    by keyword stride, padding and bias. ``before_dense`` comes before each dense layer except one
+    that sees the inputs; ``before_last`` before the last dense layer, by default the same.
+    """
+
+    linear: Callable[[int, int], nn.Module] = nn.Linear
     conv: Callable[..., nn.Module] = nn.Conv2d
-    before_dense: Callable[[], nn.Module] = (
-        nn.Identity
-    )  # before each dense layer but one that sees the inputs
-    before_last: Callable[[], nn.Module] = (
-        nn.Identity
-    )  # before the last dense layer; left out: before_dense
+    before_dense: Callable[[], nn.Module] = nn.Identity
+    before_last: Callable[[], nn.Module] = nn.Identity
 
     def __post_init__(self) -> None:
         if self.before_last is nn.Identity:
@@ -36,7 +37,10 @@ class Layers:
 
 
 class Normalise(nn.Module):
-    """Shift and scale inputs in [0, 1] per channel or feature; the first layer, so that attacks act on pixels."""
+    """Shift and scale inputs in [0, 1] per channel or feature.
+
+    It is the first layer of a network, so that attacks act on pixels.
+    """
 
     random = False
     mean: Tensor
@@ -49,12 +53,15 @@ class Normalise(nn.Module):
         self.register_buffer("scale", 1 / torch.tensor(task.std).reshape(shape))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return inputs of zero mean and unit variance."""
+        """Inputs of zero mean and unit variance."""
         return (inputs - self.mean) * self.scale
 
 
 class Network(nn.Module):
-    """Stages in sequence, then the likelihood's units: (B, *input_shape) in [0, 1] -> (B, P)."""
+    """Stages in sequence, then the units of the likelihood.
+
+    Inputs (B, *input_shape) in [0, 1], outputs (B, P).
+    """
 
     def __init__(self, task: Task, stages: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -62,79 +69,89 @@ class Network(nn.Module):
         self.stages = nn.Sequential(Normalise(task), *stages)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return likelihood parameters, log-probabilities up to a constant for classes."""
+        """Likelihood parameters (B, P); for classes, log-probabilities up to a constant."""
         return self.task.likelihood.scale(self.stages(inputs))
 
 
 def task_of(net: nn.Module) -> Task:
-    """Return the task that a network was built for."""
+    """Task that a network was built for."""
     task = net.task
     assert isinstance(task, Task)
     return task
 
 
 def kl(net: nn.Module) -> Tensor | float:
-    """Return the sum over all layers with a ``kl()`` of their KL(posterior || prior), in nats; 0 without one.
+    """Sum of KL(posterior || prior) over all layers with a ``kl()``, in nats; 0 without any.
 
-    A network with a ``kl()`` of its own answers for all of its layers.
+    If the network has a ``kl()`` of its own, that is the sum.
     """
     if callable(own := getattr(net, "kl", None)):
         return cast(Tensor, own())
+
     divergences = (getattr(layer, "kl", None) for layer in net.modules())
     return sum(divergence() for divergence in divergences if callable(divergence))
 
 
-def is_random(stage: nn.Module) -> bool:
-    """Return whether a stage may draw noise in evaluation.
-
-    Only torch's own layers, and those that say ``random = False``, are known not to: a layer of a plugin that says
-    nothing is run once a draw, which is never wrong.
-    """
-    return any(
-        not type(layer).__module__.startswith("torch.nn.") and getattr(layer, "random", True)
-        for layer in stage.modules()
-    )
-
-
-def split(net: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
-    """Return the deterministic stages before the first random one, and the rest."""
-    stages = list(net.stages) if isinstance(net, Network) else [net]
-    first = next((index for index, stage in enumerate(stages) if is_random(stage)), len(stages))
-    return nn.Sequential(*stages[:first]), nn.Sequential(*stages[first:])
-
-
 def stochastic_passes(net: nn.Module, inputs: Tensor, count: int) -> Tensor:
-    """Return ``count`` draws (S, B, P), or one where nothing in the network is random.
+    """``count`` draws (S, B, P), or one draw if nothing in the network is random.
 
-    The deterministic stages run once, and so does what the draws of the first random one share, where it tells it
-    apart (``repeated``); the others run on several draws at a time, as one larger batch.
+    The deterministic stages run once. So does the part of the first random stage that all draws
+    share, if the stage has a ``repeated``. The other stages run on several draws at a time, as one
+    larger batch.
     """
     before, after = split(net)
     shared = before(inputs)
     if len(after) == 0:
         return finished(net, shared).unsqueeze(0)
+
     copies, rest = repeated(after[0], shared), after[1:]
     at_once = draws_at_once(shared)
     passes = []
     for start in range(0, count, at_once):
         draws = min(at_once, count - start)
-        passes.append(finished(net, rest(copies(draws))).unflatten(0, (draws, len(inputs))))
+        outputs = finished(net, rest(copies(draws)))
+        passes.append(outputs.unflatten(0, (draws, len(inputs))))
+
     return torch.cat(passes)
 
 
-def repeated(stage: nn.Module, inputs: Tensor) -> Callable[[int], Tensor]:
-    """Return a function that gives a stage's outputs for so many copies of the inputs, (count * B, ...).
+def split(net: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
+    """Split a network into the deterministic stages before the first random one, and the rest."""
+    stages = list(net.stages) if isinstance(net, Network) else [net]
+    first = 0
+    while first < len(stages) and not is_random(stages[first]):
+        first += 1
 
-    A stage with a ``repeated(inputs)`` of its own computes what all copies share once.
+    return nn.Sequential(*stages[:first]), nn.Sequential(*stages[first:])
+
+
+def is_random(stage: nn.Module) -> bool:
+    """Whether a stage may draw noise in evaluation.
+
+    Only torch's own layers, and layers that say ``random = False``, are known not to. A layer of a
+    plugin that says nothing runs once per draw, which is never wrong.
+    """
+    for layer in stage.modules():
+        own = not type(layer).__module__.startswith("torch.nn.")
+        if own and getattr(layer, "random", True):
+            return True
+
+    return False
+
+
+def repeated(stage: nn.Module, inputs: Tensor) -> Callable[[int], Tensor]:
+    """Function from a count to a stage's outputs for that many copies, (count * B, ...).
+
+    A stage with a ``repeated(inputs)`` of its own computes once what all copies share.
     """
     if callable(own := getattr(stage, "repeated", None)):
         return cast("Callable[[int], Tensor]", own(inputs))
-    # cat keeps the memory format of images, which expand and reshape would lose.
+    # Unlike expand and reshape, cat keeps the memory format of images.
     return lambda count: stage(torch.cat([inputs] * count))
 
 
 def draws_at_once(inputs: Tensor, batches: int = 1) -> int:
-    """Return how many draws of a batch go through a network as one larger batch, or as several of them."""
+    """Draws of a batch that go through a network as one larger batch, or as ``batches`` of them."""
     budget = NUMBERS_AT_ONCE.get(inputs.device.type, NUMBERS_AT_ONCE["cpu"])
     return max(1, batches * budget // max(1, inputs.numel()))
 
@@ -142,4 +159,6 @@ def draws_at_once(inputs: Tensor, batches: int = 1) -> int:
 def finished(net: nn.Module, outputs: Tensor) -> Tensor:
     """Turn the outputs of the last stage into normalised likelihood parameters."""
     likelihood = task_of(net).likelihood
-    return likelihood.normalise(likelihood.scale(outputs) if isinstance(net, Network) else outputs)
+    if isinstance(net, Network):
+        outputs = likelihood.scale(outputs)
+    return likelihood.normalise(outputs)

@@ -1,6 +1,6 @@
-"""How the numbers that a network puts out become a distribution over targets.
+"""Likelihoods: from the outputs of a network to a distribution over targets.
 
-Shapes as in contracts.py. Imports torch only when used, so that datasets can name a likelihood cheaply.
+Shapes as in api/task.py. Torch is imported on use, so that datasets can name a likelihood cheaply.
 """
 
 from __future__ import annotations
@@ -16,50 +16,50 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-#: The levels at which the quantiles of a regression mixture are stored: the midpoints of 100 equal steps, so
-#: that the mean of twice the pinball loss over them is the CRPS by the midpoint rule.
+#: Levels at which the quantiles of a regression mixture are stored: the midpoints of 100 equal
+#: steps. The mean of twice the pinball loss over them is then the CRPS by the midpoint rule.
 QUANTILE_LEVELS = tuple((2 * k + 1) / 200 for k in range(100))
 
 
 class Likelihood(ABC):
-    """A family of distributions over targets; a draw holds its P parameters for each example."""
+    """A family of distributions over targets; a draw holds its P parameters per example."""
 
     @property
     @abstractmethod
     def parameters(self) -> int:
-        """P, the width of the network's output."""
+        """P, the number of outputs of the network."""
 
     @abstractmethod
     def check(self, targets: np.ndarray) -> None:
-        """Raise ValueError, saying why, where targets (N,) are none of this likelihood's."""
+        """Raise ValueError for targets (N,) that this likelihood is not defined for."""
 
     def fitted(self, targets: np.ndarray) -> Likelihood:
-        """Return this likelihood with what it leaves to the training targets (N,) filled in; by default itself."""
+        """This likelihood with the scales of the training targets (N,); by default it has none."""
         del targets
         return self
 
     @abstractmethod
     def scale(self, outputs: Tensor) -> Tensor:
-        """Turn a network's last linear layer (..., B, P) into parameters in the units of the targets."""
+        """Turn a network's outputs (..., B, P) into parameters in the units of the targets."""
 
     @abstractmethod
     def normalise(self, outputs: Tensor) -> Tensor:
-        """Turn network outputs (..., B, P) into parameters (..., B, P); doing it twice changes nothing."""
+        """Normalise parameters (..., B, P); a second time changes nothing."""
 
     @abstractmethod
     def log_prob(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return log p(target) in nats, (..., B), for network outputs or draws (..., B, P)."""
+        """log p(target) in nats, (..., B), for network outputs or draws (..., B, P)."""
 
     @abstractmethod
     def mixture(self, draws: Tensor, targets: Tensor | None) -> dict[str, Tensor]:
-        """Average draws (S, B, P) into what is stored of the predictive mixture, each (B, ...).
+        """Average draws (S, B, P) into the arrays stored of the predictive mixture, (B, ...) each.
 
-        ``log_density`` is log mean_s p(target | draw s), the log of the mean, and needs the targets.
+        ``log_density`` is log mean_s p(target | draw s), the log of the mean; it needs the targets.
         """
 
     @abstractmethod
     def sample(self, draws: Tensor, generator: Generator | None = None) -> Tensor:
-        """Draw one target for each parameter row: (..., B, P) -> (..., B)."""
+        """Draw one target per row of parameters: (..., B, P) -> (..., B)."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class Categorical(Likelihood):
 
     @property
     def parameters(self) -> int:
-        """One log-probability a class."""
+        """One log-probability per class."""
         return self.classes
 
     def check(self, targets: np.ndarray) -> None:
-        """Refuse what are no labels 0 to C - 1."""
+        """Require labels 0 to C - 1."""
         if targets.dtype != np.int64:
             raise ValueError(f"labels must be int64, not {targets.dtype}")
         if not (targets.min() >= 0 and targets.max() < self.classes):
@@ -83,7 +83,7 @@ class Categorical(Likelihood):
             )
 
     def scale(self, outputs: Tensor) -> Tensor:
-        """Return logits as they are."""
+        """Logits as they are."""
         return outputs
 
     def normalise(self, outputs: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class Categorical(Likelihood):
         return outputs.log_softmax(-1)
 
     def log_prob(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the log-probability of the true class."""
+        """Log-probability of the true class."""
         from torch.nn.functional import cross_entropy
 
         if outputs.dim() == 2:
@@ -100,10 +100,10 @@ class Categorical(Likelihood):
         return self.normalise(outputs).gather(-1, index).squeeze(-1)
 
     def mixture(self, draws: Tensor, targets: Tensor | None) -> dict[str, Tensor]:
-        """Return mean ``probs`` (B, C), mean entropy of the draws ``draw_entropy`` (B,) and ``log_density``."""
+        """Mean ``probs`` (B, C), mean entropy ``draw_entropy`` (B,), and ``log_density``."""
         log_probs = draws.double()
         log_mean = log_probs.logsumexp(0) - math.log(len(log_probs))
-        # xlogy would do, but probabilities of zero come with log-probabilities of -inf: 0 * -inf is nan.
+        # A probability of zero has a log-probability of -inf, and 0 * -inf is nan.
         entropy = -(log_probs.exp() * log_probs.clamp_min(-1e4)).sum(-1).mean(0)
         stored = {"probs": log_mean.exp().float(), "draw_entropy": entropy.float()}
         if targets is not None:
@@ -113,27 +113,25 @@ class Categorical(Likelihood):
     def sample(self, draws: Tensor, generator: Generator | None = None) -> Tensor:
         """Draw class labels."""
         probs = draws.exp()
-        return (
-            probs.reshape(-1, self.classes)
-            .multinomial(1, generator=generator)
-            .reshape(probs.shape[:-1])
-        )
+        rows = probs.reshape(-1, self.classes)
+        return rows.multinomial(1, generator=generator).reshape(probs.shape[:-1])
 
 
 @dataclass(frozen=True)
 class Gaussian(Likelihood):
     """Real targets; a draw is (mean, log-variance) in the units of the targets.
 
-    The network works on standardised targets: its outputs are (mean, log-variance) of (y - mean) / std. Where mean and
-    std are left out they are those of the training targets. Where the standard deviation of the ``noise`` is known, in
-    the units of the targets, it takes the place of the network's second output.
+    The network works on standardised targets: its outputs are (mean, log-variance) of
+    (y - mean) / std. By default mean and std are those of the training targets. If the standard
+    deviation of the ``noise`` is given, in the units of the targets, it replaces the network's
+    second output.
     """
 
     mean: float = math.nan
     std: float = math.nan
     noise: float = math.nan
 
-    #: Log-variances are kept within these bounds of the standardised scale, so that exp never overflows.
+    #: Bounds of log-variances on the standardised scale, so that exp never overflows.
     bounds: ClassVar[tuple[float, float]] = (-14.0, 14.0)
 
     def __post_init__(self) -> None:
@@ -146,22 +144,25 @@ class Gaussian(Likelihood):
         return 2
 
     def check(self, targets: np.ndarray) -> None:
-        """Refuse what are no finite numbers."""
+        """Require finite float32 numbers."""
         if targets.dtype != np.float32:
             raise ValueError(f"real targets must be float32, not {targets.dtype}")
         if not np.isfinite(targets).all():
             raise ValueError("some targets are not finite")
 
     def fitted(self, targets: np.ndarray) -> Gaussian:
-        """Return this likelihood with the mean and std of the targets where it has none."""
-        mean, std = (float(getattr(targets, name)(dtype=np.float64)) for name in ("mean", "std"))
-        if math.isnan(self.std) and std == 0:
-            raise ValueError(f"all targets are {targets[0]}")
-        return dataclasses.replace(
-            self,
-            mean=mean if math.isnan(self.mean) else self.mean,
-            std=std if math.isnan(self.std) else self.std,
-        )
+        """This likelihood with the mean and std of the targets, unless it has its own."""
+        found = self
+        if math.isnan(self.mean):
+            found = dataclasses.replace(found, mean=float(targets.mean(dtype=np.float64)))
+
+        if math.isnan(self.std):
+            std = float(targets.std(dtype=np.float64))
+            if std == 0:
+                raise ValueError(f"all targets are {targets[0]}")
+            found = dataclasses.replace(found, std=std)
+
+        return found
 
     def scale(self, outputs: Tensor) -> Tensor:
         """Turn (mean, log-variance) of standardised targets into those of the targets."""
@@ -176,18 +177,18 @@ class Gaussian(Likelihood):
         return torch.stack((mean * self.std + self.mean, log_variance), -1)
 
     def normalise(self, outputs: Tensor) -> Tensor:
-        """Return draws as they are: a Gaussian has no normalising constraint on its parameters."""
+        """Draws as they are: the parameters of a Gaussian have no normalising constraint."""
         return outputs
 
     def log_prob(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the log-density of the targets, in nats of their own units."""
+        """Log-density of the targets, in nats of their own units."""
         mean, log_variance = outputs.unbind(-1)
         squared = (targets - mean).square() * (-log_variance).exp()
         return -0.5 * (math.log(2 * math.pi) + log_variance + squared)
 
     def mixture(self, draws: Tensor, targets: Tensor | None) -> dict[str, Tensor]:
-        """Return ``mean``, ``variance`` (law of total variance), ``draw_variance`` (mean over the draws), all (B,),
-        ``quantiles`` (B, len(QUANTILE_LEVELS)) and ``log_density``.
+        """``mean``, ``variance`` (law of total variance), ``draw_variance`` (mean over draws), (B,)
+        each, ``quantiles`` (B, Q) at QUANTILE_LEVELS and ``log_density``.
         """
         mean, log_variance = draws.double().unbind(-1)
         variance = log_variance.exp()
@@ -211,15 +212,14 @@ class Gaussian(Likelihood):
         high = (mean + 8 * std).amax(0).unsqueeze(-1).expand(-1, len(levels))
         for _ in range(50):
             middle = (low + high) / 2
-            below = (
-                torch.special.ndtr((middle - mean.unsqueeze(-1)) / std.unsqueeze(-1)).mean(0)
-                < levels
-            )
+            scaled = (middle - mean.unsqueeze(-1)) / std.unsqueeze(-1)
+            below = torch.special.ndtr(scaled).mean(0) < levels
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+
         return (low + high) / 2
 
     def sample(self, draws: Tensor, generator: Generator | None = None) -> Tensor:
-        """Draw one real target a row."""
+        """Draw one real target per row."""
         import torch
 
         mean, log_variance = draws.unbind(-1)

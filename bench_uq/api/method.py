@@ -1,11 +1,4 @@
-"""What the engine and its plugins promise each other.
-
-Shapes, said once: N examples, B of them in a batch, C classes, S draws, P likelihood parameters.
-Draws are (S, B, P): log-probabilities for classes (P = C), (mean, log-variance) for a Gaussian (P = 2).
-Units: nats, probabilities and pixels in [0, 1], epsilon in pixel units, seconds.
-
-This module does not import torch, so that scoring and reporting can use its data without it.
-"""
+"""The contract of a method."""
 
 from __future__ import annotations
 
@@ -13,18 +6,19 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from bench_uq.api.task import Batches, Task
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
-from bench_uq.api.task import Batches, Task
 
 
 @dataclass(frozen=True)
 class Method(ABC):
     """A way to get a predictive distribution; the options are the fields of the subclass.
 
-    ``members`` networks are built, seeded, shuffled and trained by the engine, each alone, and their draws joined.
-    A network's ``task`` attribute is the Task it was built for; the engine sets it after ``build``.
+    The engine builds, seeds, shuffles and trains ``members`` networks, each alone, and joins their
+    draws. After ``build`` it sets the attribute ``task`` of each network.
     """
 
     reference: ClassVar[str]  # paper and link
@@ -36,23 +30,25 @@ class Method(ABC):
             raise ValueError(f"members must be at least 1, not {self.members}")
 
     def suits(self, task: Task) -> bool:
-        """Return whether there is such a method for this task; by default for all."""
+        """Whether the method is defined for this task; by default for every task."""
         del task
         return True
 
     @abstractmethod
     def build(self, task: Task) -> nn.Module:
-        """Return an untrained network, inputs (B, *input_shape) in [0, 1] -> outputs (B, P).
+        """Build an untrained network from inputs (B, *input_shape) in [0, 1] to outputs (B, P).
 
-        Allocates every parameter and buffer there will ever be: a strict load of the state restores a trained method.
+        It must allocate every parameter and buffer that will ever exist, because a strict load of
+        the state dict restores a trained method.
         """
 
     def loss(
         self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
     ) -> Tensor:
-        """Return the training loss in nats per example: mean NLL + KL / size, with ``size`` training examples.
+        """Training loss in nats per example; by default mean NLL + KL / size.
 
-        ``progress`` is the share of the training done, in [0, 1).
+        ``size`` is the number of training examples, ``progress`` the share of the training that is
+        done, in [0, 1).
         """
         from bench_uq.api.layers import kl, task_of
 
@@ -60,25 +56,27 @@ class Method(ABC):
         return nll + kl(net) / size
 
     def optimiser(self, net: nn.Module) -> Optimizer:
-        """Return the optimiser of all parameters: Adam at 1e-3."""
+        """Optimiser of all parameters; by default Adam at 1e-3."""
         from torch.optim import Adam
 
         return Adam(net.parameters(), lr=1e-3, fused=True)
 
     def observe(self, net: nn.Module, progress: float) -> None:
-        """Look at the network after each epoch and keep what is needed in its buffers; by default nothing."""
+        """Store facts of an epoch, such as averages, in the network's buffers; by default nothing."""
 
     def finish(self, net: nn.Module, train: Batches, held_out: Batches) -> None:
-        """Adjust values after training (a temperature, a Laplace fit), never the structure; by default nothing.
+        """Adjust values after training (a temperature, a Laplace fit); by default nothing.
 
-        ``train`` and ``held_out`` can be walked any number of times and give (inputs, targets) on the net's device.
+        The structure must not change. ``train`` and ``held_out`` give (inputs, targets) on the
+        network's device, any number of times.
         """
 
     def draws(self, net: nn.Module, inputs: Tensor, count: int) -> Tensor:
-        """Return at most ``count`` draws of the likelihood parameters, (S, B, P).
+        """At most ``count`` draws of the likelihood parameters, (S, B, P).
 
-        Calls add up: two of 5 draws are as good as one of 10, so a method with stored networks that is asked for
-        fewer of them picks at random. By default stochastic passes, or one where nothing in the network is random.
+        Calls add up: two calls for 5 draws are as good as one for 10. A method with stored networks
+        that is asked for fewer of them therefore picks at random. By default these are stochastic
+        passes, or a single pass if nothing in the network is random.
         """
         from bench_uq.api.layers import stochastic_passes
 

@@ -1,4 +1,4 @@
-"""The grammar of names with options, ``name[option=value,...]``: read, converted to types, and written again."""
+"""The grammar of names with options, ``name[option=value,...]``: parse, convert and write."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ import dataclasses
 import hashlib
 import keyword
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bench_uq.api.errors import UsageError, unknown
 
-LONGEST = 200  # signs of a text that an error shows
+#: Characters of a user's text that an error shows.
+LONGEST = 200
+
+#: A name of a plugin or suite.
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+#: Types that an option can have beside a Literal.
+OPTION_TYPES = (bool, int, float, str, Path)
 
 
 def split_list(text: str) -> list[str]:
-    """Split at the commas outside of brackets; an empty element is an error."""
+    """Split at the commas outside of brackets; refuse an empty element."""
     parts, depth, start = [], 0, 0
+
     for index, character in enumerate(text):
         depth += (character == "[") - (character == "]")
         if depth < 0:
@@ -26,6 +33,7 @@ def split_list(text: str) -> list[str]:
         if character == "," and depth == 0:
             parts.append(text[start:index])
             start = index + 1
+
     parts = [part.strip(" ") for part in (*parts, text[start:])]
     if depth != 0:
         raise UsageError(f"brackets do not match in {quoted(text)}")
@@ -35,7 +43,7 @@ def split_list(text: str) -> list[str]:
 
 
 def quoted(value: Any) -> str:
-    """Return a value as an error shows it, a very long one cut."""
+    """Value as an error shows it, cut if it is very long."""
     text = repr(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
@@ -45,24 +53,26 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
     match = re.fullmatch(r"([^\[\]]*)(?:\[(.*)\])?", text.strip(" "))
     if not match or not NAME.fullmatch(match[1]):
         raise UsageError(f"{quoted(text)} is not of the form name or name[option=value,...]")
+
     options: dict[str, str] = {}
     for part in split_list(match[2]) if match[2] is not None else []:
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip() or not value.strip():
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not key or not value:
             raise UsageError(f"{quoted(part)} in {quoted(text)} is not of the form option=value")
-        if key.strip() in options:
-            raise UsageError(f"option {quoted(key.strip())} is given twice in {quoted(text)}")
-        options[key.strip()] = value.strip()
+        if key in options:
+            raise UsageError(f"option {quoted(key)} is given twice in {quoted(text)}")
+        options[key] = value
+
     return match[1], options
 
 
 def plain_name(text: str) -> str:
-    """Return the name in front of the brackets."""
+    """Name in front of the brackets."""
     return text.partition("[")[0].strip()
 
 
 def parse_full(full: str) -> dict[str, str]:
-    """Return the options of a full spelling, none where it cannot be read back."""
+    """Options of a full spelling; empty if it cannot be parsed, as the names of others may not."""
     try:
         return parse(full)[1]
     except UsageError:
@@ -70,100 +80,100 @@ def parse_full(full: str) -> dict[str, str]:
 
 
 def convert_options(plain: str, cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn option values, text or TOML's own types, into values of the fields, by the names of these."""
+    """Convert option values, text or TOML's types, to the types of the fields, by field name."""
     types = option_types(cls)
-    for key in options:
+    values = {}
+
+    for key, value in options.items():
         if key not in types:
             raise unknown(f"option of {plain}", key, types)
-    return {
-        field_name(key): convert(f"{plain}.{key}", types[key], value)
-        for key, value in options.items()
-    }
+        values[field_name(key)] = convert(f"{plain}.{key}", types[key], value)
+
+    return values
 
 
 def option_name(field: str) -> str:
-    """Return the option that a field is: of a word that Python keeps for itself, ``from_``, the word."""
-    return field[:-1] if keyword.iskeyword(field[:-1]) and field.endswith("_") else field
+    """Option of a field: ``from_`` is the option ``from``, a keyword of Python."""
+    if field.endswith("_") and keyword.iskeyword(field[:-1]):
+        return field[:-1]
+    return field
 
 
 def field_name(option: str) -> str:
-    """Return the field that an option is."""
+    """Field of an option."""
     return f"{option}_" if keyword.iskeyword(option) else option
 
 
-#: What an option can be, beside a Literal.
-OPTION_TYPES = (bool, int, float, str, Path)
-
-
 def option_types(cls: type, plain: str = "") -> dict[str, Any]:
-    """Return the options of a plugin with their types; a type that the grammar cannot write is refused."""
+    """Types of a plugin's options; refuse a type that the grammar cannot write."""
+    label = plain or cls.__name__
     try:
         hints = get_type_hints(cls)
     except Exception as error:
-        raise UsageError(
-            f"{plain or cls.__name__}: a type of its options is unknown: {error}"
-        ) from error
-    types = {
-        option_name(field.name): hints[field.name]
-        for field in dataclasses.fields(cls)
-        if field.init
-    }
-    for name, kind in types.items():
+        raise UsageError(f"{label}: a type of its options is unknown: {error}") from error
+
+    types = {}
+    for field in dataclasses.fields(cls):
+        if not field.init:
+            continue
+        name, kind = option_name(field.name), hints[field.name]
         if kind not in OPTION_TYPES and get_origin(kind) is not Literal:
             shown = getattr(kind, "__name__", kind)
-            raise UsageError(
-                f"option {plain or cls.__name__}.{name} is of type {shown}, not bool, int, float, str, Path or Literal"
-            )
+            allowed = "bool, int, float, str, Path or Literal"
+            raise UsageError(f"option {label}.{name} is of type {shown}, not {allowed}")
+        types[name] = kind
+
     return types
 
 
 def convert(label: str, kind: Any, value: Any) -> Any:
-    """Return ``value`` as the type ``kind``: bool, int, float, str, Path or one of a Literal."""
+    """Convert a value to bool, int, float, str, Path or one of a Literal."""
     if get_origin(kind) is Literal:
-        choices: Sequence[Any] = get_args(kind)
-        for choice in choices:
+        for choice in get_args(kind):
             if str(value) == str(choice):
                 return choice
-        raise unknown(f"value of {label}", str(value), map(str, choices))
+        raise unknown(f"value of {label}", str(value), map(str, get_args(kind)))
+
     try:
         return convert_plain(kind, value)
-    except (
-        ValueError,
-        TypeError,
-        OverflowError,
-    ) as error:  # the last of a whole number that no float holds
+    except (ValueError, TypeError, OverflowError) as error:  # no float holds some whole numbers
         wanted = "true or false" if kind is bool else f"of type {getattr(kind, '__name__', kind)}"
         raise UsageError(f"{label} must be {wanted}, not {quoted(value)}") from error
 
 
 def convert_plain(kind: Any, value: Any) -> Any:
-    """Convert to a type without choices; ValueError where the value is of another type."""
+    """Convert to a type without choices; raise ValueError for a value of another type."""
     if kind is bool:
-        if str(value).lower() not in ("true", "false"):
+        text = str(value).lower()
+        if text not in ("true", "false"):
             raise ValueError(value)
-        return str(value).lower() == "true"
+        return text == "true"
+
     if isinstance(value, bool) or (kind is int and isinstance(value, float)):
         raise ValueError(value)
     result = kind(value)
-    if kind is float and result != result:
+    if kind is not float:
+        return result
+
+    if result != result:
         raise ValueError(value)
-    return result + 0.0 if kind is float else result  # -0.0 is 0.0, and has its name
+    return result + 0.0  # -0.0 becomes 0.0, so that both have one name
 
 
 def spelled(plain: str, value: Any, text: Callable[[Any], str], *, changed: bool = False) -> str:
-    """Return a plugin with its options, each written by ``text``.
+    """Name of a plugin with its options, each written by ``text``.
 
-    With ``changed`` those alone that are not the defaults, and those whose field's metadata say ``named``.
+    With ``changed`` only options that differ from their defaults are written, and those whose
+    field has the metadata ``named``.
     """
-    fields = [field for field in dataclasses.fields(value) if field.init]
-    kept = [
-        field
-        for field in fields
-        if not changed or getattr(value, field.name) != field.default or field.metadata.get("named")
-    ]
-    return bracketed(
-        plain, [f"{option_name(field.name)}={text(getattr(value, field.name))}" for field in kept]
-    )
+    options = []
+    for field in dataclasses.fields(value):
+        own = getattr(value, field.name)
+        wanted = not changed or own != field.default or field.metadata.get("named")
+        if field.init and wanted:
+            options.append(f"{option_name(field.name)}={text(own)}")
+
+    return bracketed(plain, options)
 
 
 def bracketed(plain: str, options: list[str]) -> str:
@@ -172,22 +182,30 @@ def bracketed(plain: str, options: list[str]) -> str:
 
 
 def option_text(value: Any) -> str:
-    """Return an option's value as the grammar writes it."""
+    """Value of an option as the grammar writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def shown_text(value: Any) -> str:
-    """Return an option's value as results name it: of a path its last part, so that no one's folders are published."""
+    """Value of an option in results: of a path the last part, so that no folders are published."""
     if not isinstance(value, Path):
         return option_text(value)
-    last = value.name if value.name not in ("", "..") else value.resolve().name or "root"
+
+    last = value.name
+    if last in ("", ".."):
+        last = value.resolve().name or "root"
     return re.sub(r"[^A-Za-z0-9._-]", "-", last)
 
 
 def content_text(kind: str, value: Any) -> str:
-    """Return an option's value as it counts: a file by its content, but for data, whose examples count."""
-    if not isinstance(value, Path) or kind == "dataset":
-        return option_text(value) if not isinstance(value, Path) else ""
+    """Value of an option as part of an identity: a file counts by its content.
+
+    A path of a dataset does not count, because the examples do.
+    """
+    if not isinstance(value, Path):
+        return option_text(value)
+    if kind == "dataset":
+        return ""
     if not value.is_file():
         raise UsageError(f"no file {str(value)!r}")
     return hashlib.sha256(value.read_bytes()).hexdigest()

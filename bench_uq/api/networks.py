@@ -1,9 +1,13 @@
-"""One network per task, built from the layers that a method injects, so that methods never differ in architecture."""
+"""One network per task, built from the layers that a method injects.
+
+Methods therefore never differ in architecture.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,53 +21,73 @@ from bench_uq.api.user_files import load_network
 
 
 def mlp(task: Task, layers: Layers, hidden: tuple[int, ...] = (100,)) -> Network:
-    """Return dense layers with ReLU."""
-    sizes = (int(torch.tensor(task.input_shape).prod()), *hidden)
+    """Dense layers with ReLU."""
+    sizes = (math.prod(task.input_shape), *hidden)
     stages: list[nn.Module] = [nn.Flatten()]
+
     for index, (before, after) in enumerate(itertools.pairwise(sizes)):
-        stages += [layers.before_dense()] if index else []
+        if index:
+            stages.append(layers.before_dense())
         stages += [layers.linear(before, after), nn.ReLU()]
+
     return Network(task, [*stages, *last(task, layers, sizes[-1])])
 
 
 def lenet(task: Task, layers: Layers, widths: tuple[int, int, int] = (20, 50, 500)) -> Network:
-    """Return LeNet-5 in its Caffe form with ReLU, 20-50-500, without padding (LeCun et al. 1998; Louizos & Welling
-    2017); images under 16 pixels get 16-32-100 with kernels of 3 and 2 and one pooling.
+    """LeNet-5 in its Caffe form with ReLU, 20-50-500, without padding (LeCun et al. 1998; Louizos &
+    Welling 2017); images under 16 pixels get 16-32-100 with kernels of 3 and 2 and one pooling.
     """
     channels, *size = task.input_shape
-    if min(size) >= 16:
-        kernels, pools = (5, 5), (2, 2)
-    else:
+    kernels, pools = (5, 5), (2, 2)
+    if min(size) < 16:
         widths, kernels, pools = (16, 32, 100), (3, 2), (2, 1)
+
     stages: list[nn.Module] = []
     for width, kernel, pool in zip(widths[:2], kernels, pools, strict=True):
-        # Pooling before ReLU gives the same numbers as after it, on a quarter of them.
-        stages += [
-            layers.conv(channels, width, kernel),
-            *([nn.MaxPool2d(pool)] if pool > 1 else []),
-            nn.ReLU(),
-        ]
+        stages.append(layers.conv(channels, width, kernel))
+        if pool > 1:
+            # Pooling before ReLU gives the same numbers as after it, on a quarter of them.
+            stages.append(nn.MaxPool2d(pool))
+        stages.append(nn.ReLU())
         channels, size = width, [(side - kernel + 1) // pool for side in size]
+
     flat = channels * size[0] * size[1]
     stages += [nn.Flatten(), layers.before_dense(), layers.linear(flat, widths[2]), nn.ReLU()]
     return Network(task, [*stages, *last(task, layers, widths[2])])
 
 
 def lenet_wide(task: Task, layers: Layers) -> Network:
-    """Return the LeNet of Louizos & Welling 2017 for CIFAR, 192-192-1000, without padding."""
+    """The LeNet of Louizos & Welling 2017 for CIFAR, 192-192-1000, without padding."""
     if len(task.input_shape) != 3 or min(task.input_shape[1:]) < 16:
         shape = "x".join(map(str, task.input_shape[1:] or task.input_shape))
         raise UsageError(f"lenet-wide is for images of at least 16x16, not {shape}")
+
     return lenet(task, layers, (192, 192, 1000))
 
 
-def last(task: Task, layers: Layers, width: int) -> list[nn.Module]:
-    """Return the stages from the last hidden layer to the P outputs."""
-    return [layers.before_last(), layers.linear(width, task.likelihood.parameters)]
+def resnet18(task: Task, layers: Layers) -> Network:
+    """ResNet-18 for images of about 32x32: a 3x3 stem without pooling, widths 64 to 512 (He et al.
+    2016).
+    """
+    stages: list[nn.Module] = [
+        layers.conv(task.input_shape[0], 64, 3, stride=1, padding=1, bias=False),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+    ]
+
+    before = 64
+    for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        stages += [Residual(layers, before, width, stride), Residual(layers, width, width, 1)]
+        before = width
+
+    stages += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), *last(task, layers, before)]
+    return Network(task, stages)
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions with batch normalisation beside a shortcut (He et al. 2016, fig. 2 and option B)."""
+    """Two 3x3 convolutions with batch normalisation beside a shortcut (He et al. 2016, fig. 2 and
+    option B).
+    """
 
     random = False
 
@@ -76,37 +100,23 @@ class Residual(nn.Module):
             layers.conv(after, after, 3, stride=1, padding=1, bias=False),
             nn.BatchNorm2d(after),
         )
-        same = stride == 1 and before == after
-        self.shortcut = (
-            nn.Identity()
-            if same
-            else nn.Sequential(
-                layers.conv(before, after, 1, stride=stride, bias=False), nn.BatchNorm2d(after)
-            )
-        )
+
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or before != after:
+            projection = layers.conv(before, after, 1, stride=stride, bias=False)
+            self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(after))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return (B, after, H / stride, W / stride)."""
+        """Outputs (B, after, H / stride, W / stride)."""
         return nn.functional.relu(self.convs(inputs) + self.shortcut(inputs))
 
 
-def resnet18(task: Task, layers: Layers) -> Network:
-    """Return ResNet-18 for images of about 32x32: a 3x3 stem without pooling, widths 64 to 512 (He et al. 2016)."""
-    stages: list[nn.Module] = [
-        layers.conv(task.input_shape[0], 64, 3, stride=1, padding=1, bias=False),
-        nn.BatchNorm2d(64),
-        nn.ReLU(),
-    ]
-    before = 64
-    for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-        stages += [Residual(layers, before, width, stride), Residual(layers, width, width, 1)]
-        before = width
-    return Network(
-        task, [*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *last(task, layers, before)]
-    )
+def last(task: Task, layers: Layers, width: int) -> list[nn.Module]:
+    """Stages from the last hidden layer to the P outputs."""
+    return [layers.before_last(), layers.linear(width, task.likelihood.parameters)]
 
 
-#: The networks that a task, a suite or ``--network`` can name.
+#: Networks that a task, a suite or ``--network`` can name.
 NETWORKS: dict[str, Callable[[Task, Layers], nn.Module]] = {
     "lenet": lenet,
     "lenet-wide": lenet_wide,
@@ -116,12 +126,14 @@ NETWORKS: dict[str, Callable[[Task, Layers], nn.Module]] = {
 
 
 def chosen(task: Task) -> str:
-    """Return the name, or file, of a task's network: lenet for images and mlp for features where it names none."""
-    return task.network or ("lenet" if len(task.input_shape) == 3 else "mlp")
+    """Name or file of a task's network; by default lenet for images and mlp for features."""
+    if task.network:
+        return task.network
+    return "lenet" if len(task.input_shape) == 3 else "mlp"
 
 
 def builder(name: str) -> Callable[[Task, Layers], nn.Module]:
-    """Return the function that builds a network: one of NETWORKS, or ``network`` in a Python file."""
+    """Function that builds a network: one of NETWORKS, or ``network`` in a Python file."""
     if name.endswith(".py"):
         return load_network(Path(name))
     if name not in NETWORKS:
@@ -130,15 +142,19 @@ def builder(name: str) -> Callable[[Task, Layers], nn.Module]:
 
 
 def network(task: Task, layers: Layers | None = None) -> Network:
-    """Return the task's network, built from these layers; a user's module is put between scaling and likelihood."""
+    """Build the task's network from these layers.
+
+    A user's module that is no Network is put between the scaling of inputs and the likelihood.
+    """
     built = builder(chosen(task))(task, layers or Layers())
     return built if isinstance(built, Network) else Network(task, [built])
 
 
 def check_network(task: Task) -> None:
-    """Build a task's network from plain layers and show it two inputs; what is wrong with it is a mistake to tell."""
+    """Build a task's network from plain layers and try two inputs; raise UsageError if it fails."""
     name, expected = Path(chosen(task)).name, (2, task.likelihood.parameters)
     task = dataclasses.replace(task, mean=task.mean or (0.0,), std=task.std or (1.0,))
+
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             outputs = network(task).eval()(torch.zeros(2, *task.input_shape))
@@ -149,6 +165,7 @@ def check_network(task: Task) -> None:
         raise UsageError(
             f"network {name!r} fails on inputs of {shape}: {one_line(error)}"
         ) from error
+
     if outputs.shape != expected:
         raise UsageError(
             f"network {name!r} puts out {tuple(outputs.shape)} for 2 inputs, not {expected}"

@@ -1,4 +1,12 @@
-"""Data that the engine and its plugins exchange: examples, tasks, predictions, batches."""
+"""Data that the engine and its plugins exchange.
+
+Shapes: N examples, B examples in a batch, C classes, S draws, P likelihood parameters.
+Draws are (S, B, P): log-probabilities for classes (P = C), (mean, log-variance) for a Gaussian
+(P = 2). Units: nats; probabilities and pixels in [0, 1]; epsilon in pixel units; seconds.
+
+Like all contracts but layers and networks, this module does not import torch, so that scoring and
+reporting can use its data without it.
+"""
 
 from __future__ import annotations
 
@@ -31,29 +39,34 @@ class Examples:
 
 @dataclass(frozen=True)
 class Task:
-    """What a network must map to what: everything a method may know of a dataset."""
+    """Shape of the inputs, likelihood of the targets: everything a method may know of a dataset.
+
+    ``mean`` and ``std`` scale the inputs, one number per channel or feature; if they are left out,
+    those of the training inputs are used. ``network`` names a network of api/networks.py or a file
+    with one; if it is left out, images get ``lenet`` and features ``mlp``.
+    """
 
     input_shape: tuple[int, ...]  # (channels, height, width) of images, (features,) of tables
     likelihood: Likelihood
-    mean: tuple[
-        float, ...
-    ] = ()  # of the inputs in [0, 1], one a channel or feature; left out: of the training inputs
+    mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    network: str = (
-        ""  # in architectures.py, or a file with one; left out: lenet for images, mlp for features
-    )
+    network: str = ""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What is stored of one trained network on one condition and level: a mixture over its draws.
+    """Stored predictions of one run under one condition at one level: a mixture over its draws.
 
-    ``arrays`` holds, for classes: ``probs`` (N, C) float32, ``draw_entropy`` (N,) mean entropy of the draws in nats,
-    and where the labels belong to the classes ``targets`` (N,) and ``log_density`` (N,), the log of the mean
-    probability of the true class; for real targets: ``mean``, ``variance``, ``draw_variance``, ``targets``,
-    ``log_density`` (N,) and ``quantiles`` (N, Q) at likelihoods.QUANTILE_LEVELS. Of networks that
-    bench-uq trained also ``inputs`` as they were shown, the first few or, of a single feature, all; under an attack or
-    shift ``distance`` (N,) float32, the largest change of an input's numbers from the clean ones.
+    Arrays for classes: ``probs`` (N, C) float32; ``draw_entropy`` (N,), the mean entropy of the
+    draws in nats; and, if the labels belong to the classes, ``targets`` (N,) and ``log_density``
+    (N,), the log of the mean probability of the true class.
+
+    Arrays for real targets: ``mean``, ``variance``, ``draw_variance``, ``targets`` and
+    ``log_density``, (N,) each, and ``quantiles`` (N, Q) at likelihoods.QUANTILE_LEVELS.
+
+    Networks that bench-uq trained add ``inputs`` as they were shown: the first few, or all of a
+    single feature. Attacks and shifts add ``distance`` (N,) float32, the largest change of any
+    number of an input from the clean one.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -68,12 +81,12 @@ class Predictions:
         return len(self.arrays["probs"] if "probs" in self.arrays else self.arrays["mean"])
 
     def first(self, count: int) -> Predictions:
-        """Return the predictions for the first ``count`` examples."""
+        """Predictions for the first ``count`` examples."""
         return Predictions({name: array[:count] for name, array in self.arrays.items()})
 
 
 class Batches(ABC):
-    """Examples on the device, in batches, to walk any number of times."""
+    """Examples on the device, in batches, to iterate over any number of times."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -81,4 +94,4 @@ class Batches(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Return the number of examples, not of batches."""
+        """Number of examples, not of batches."""

@@ -57,7 +57,7 @@ def described(kind: str, name: str, plugins: Plugins) -> str:
     if kind == "network":
         from bench_uq.api.networks import NETWORKS
 
-        return f"{name}: {' '.join((NETWORKS[name].__doc__ or '').split()).removeprefix('Return ')}"
+        return f"{name}: {' '.join((NETWORKS[name].__doc__ or '').split())}"
     return (
         f"{name}: {read_suite(name).description}"
         if kind == "suite"

@@ -1,4 +1,4 @@
-"""Out of memory while predicting: which errors say so, and what the user can do."""
+"""Out of memory while predicting: errors that mean it, and the advice to the user."""
 
 from __future__ import annotations
 

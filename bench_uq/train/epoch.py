@@ -1,4 +1,4 @@
-"""What is recorded of each epoch of a training."""
+"""Record of an epoch of training."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def train_epoch(
     epochs: tuple[int, int],
     precision: str = "float32",
 ) -> float:
-    """Take one step per batch and return the mean loss; ``epochs`` are the epochs done and to do."""
+    """Take one step per batch and return the mean loss; ``epochs`` are those done and to do."""
     net.train()
     total = torch.zeros((), device=data.inputs.device)
     done, steps = 0, math.ceil(len(data) / data.batch)

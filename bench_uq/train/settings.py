@@ -7,7 +7,7 @@ from typing import Literal
 
 from bench_uq.api.errors import UsageError
 
-#: Examples whose predictions share one stream of noise, unless the setting ``block`` says otherwise.
+#: Examples whose predictions share one stream of noise, unless the setting ``block`` differs.
 BLOCK = 128
 
 #: TF32 is float32 on a CPU.
