@@ -14,15 +14,17 @@ from bench_uq.api.task import Examples, Task
 
 
 def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
-    """Return a split, its shapes and types checked once for everyone after."""
+    """Load a split and check its shapes and types, once for everyone after."""
     name = name_of(dataset)
     if split not in dataset.splits:
         alone = "; it can only be unseen data" if split == "train" else ""
         raise UsageError(f"{name} has no {split} split (it has {', '.join(dataset.splits)}){alone}")
+
     try:
         examples = dataset.load(split, root, fold=seed)
     except FileNotFoundError as error:
         raise MissingData(name, [Path(error.filename or root)]) from error
+
     inputs, targets = examples.inputs, examples.targets
     if len(inputs) != len(targets) or len(inputs) == 0:
         raise UsageError(
@@ -30,7 +32,8 @@ def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
         )
     if inputs.dtype not in (np.uint8, np.float32) or targets.dtype not in (np.int64, np.float32):
         raise UsageError(
-            f"{name}: inputs are uint8 or float32 and targets int64 or float32, not {inputs.dtype} and {targets.dtype}"
+            f"{name}: inputs are uint8 or float32 and targets int64 or float32, "
+            f"not {inputs.dtype} and {targets.dtype}"
         )
     if inputs.dtype == np.float32 and not np.isfinite(inputs).all():
         raise UsageError(f"{name}: some inputs of the {split} split are not finite")
@@ -38,28 +41,29 @@ def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
         raise UsageError(
             f"{name}: images are uint8, or float32 in [0, 1]; those of the {split} split are not"
         )
+
     return examples
 
 
 def name_of(dataset: Dataset) -> str:
-    """Return the plain name of a dataset: that of its file."""
+    """Plain name of a dataset, which is that of its file."""
     module = type(dataset).__module__.rpartition(".")[2]
-    return re.sub(r"^bench_uq_plugin_(.+)_[0-9a-f]{8}$", r"\1", module).replace("_", "-")
+    stem = re.sub(r"^bench_uq_plugin_(.+)_[0-9a-f]{8}$", r"\1", module)
+    return stem.replace("_", "-")
 
 
 def within_unit(examples: Examples) -> bool:
-    """Return whether all inputs lie in [0, 1], where conditions keep them; bytes do."""
+    """Whether all inputs lie in [0, 1], where conditions keep them; bytes do."""
     inputs = examples.inputs
     return inputs.dtype == np.uint8 or bool(inputs.min() >= 0 and inputs.max() <= 1)
 
 
 def check_task(dataset: Dataset, task: Task, examples: Examples) -> None:
-    """Refuse examples that are not of the shape and likelihood that their task names."""
-    name = name_of(dataset)
-    if examples.inputs.shape[1:] != task.input_shape:
-        raise UsageError(
-            f"{name}: inputs are {examples.inputs.shape[1:]}, its task says {task.input_shape}"
-        )
+    """Refuse examples of another shape or likelihood than their task has."""
+    name, shape = name_of(dataset), examples.inputs.shape[1:]
+    if shape != task.input_shape:
+        raise UsageError(f"{name}: inputs are {shape}, its task says {task.input_shape}")
+
     try:
         task.likelihood.check(examples.targets)
     except ValueError as error:
@@ -67,7 +71,7 @@ def check_task(dataset: Dataset, task: Task, examples: Examples) -> None:
 
 
 def content_hash(examples: Examples) -> str:
-    """Hash the arrays of a split with their types and shapes."""
+    """Hash of the arrays of a split with their types and shapes."""
     digest = hashlib.sha256()
     for array in (examples.inputs, examples.targets):
         digest.update(f"{array.dtype.str}{array.shape}".encode())

@@ -1,4 +1,4 @@
-"""What is in datasets, told by hash and remembered, so that unchanged files are read once."""
+"""Fingerprints of datasets, remembered so that unchanged files are read once."""
 
 from __future__ import annotations
 
@@ -21,71 +21,81 @@ from bench_uq.store.environment import package_versions
 
 @dataclass(frozen=True)
 class Content:
-    """What a plan must know of a split."""
+    """Facts of a split that a plan needs."""
 
     hash: str
     unit: bool  # whether all inputs lie in [0, 1]
-    enough: int  # how many of the first examples hold every class that there is; 0 where there are no classes
+    enough: int  # number of first examples that hold every class; 0 without classes
 
 
 class Contents:
-    """The splits of datasets, remembered while their files and all packages stay as they are."""
+    """Splits of datasets, remembered while their files and all packages stay the same."""
 
     def __init__(self, root: Path, remembered: Path) -> None:
         self.root = root
         self.remembered = remembered
         known = store.read_json(remembered)
         self.known: dict[str, Any] = known if isinstance(known, dict) else {}
-        self.of = functools.cache(self._of)
-        self.stats = functools.cache(
-            self._stats
-        )  # of folders of images there are many, the same for every seed
 
-    def _stats(self, spec: Spec) -> list[list[Any]] | None:
-        files = spec.value.files(self.root)
-        if files is not None and not all(isinstance(path, Path) for path in files):
-            raise UsageError(f"{spec.name}: files() must return a list of pathlib.Path")
-        if files is None or not all(path.is_file() for path in files):
-            return None
-        return [
-            [str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns] for path in files
-        ]
+        self.of = functools.cache(self._of)
+        # A folder of images has many files, which are the same for every seed.
+        self.stats = functools.cache(self._stats)
 
     def _of(self, spec: Spec, split: str, seed: int) -> Content:
         stats = self.stats(spec)
         if stats is None or split not in spec.value.splits:
             return self.loaded(spec, split, seed)
+
         key = digest([spec.full, spec.source_hash, split, seed, stats, package_versions()])
         known = self.known.get(key)
-        if not isinstance(known, dict) or set(known) != {
-            field.name for field in dataclasses.fields(Content)
-        }:
+        fields = {field.name for field in dataclasses.fields(Content)}
+        if not isinstance(known, dict) or set(known) != fields:
             self.known[key] = dataclasses.asdict(self.loaded(spec, split, seed))
+
         return Content(**self.known[key])
 
+    def _stats(self, spec: Spec) -> list[list[Any]] | None:
+        files = spec.value.files(self.root)
+        if files is None:
+            return None
+        if not all(isinstance(path, Path) for path in files):
+            raise UsageError(f"{spec.name}: files() must return a list of pathlib.Path")
+
+        stats = []
+        for path in files:
+            if not path.is_file():
+                return None
+            stat = path.stat()
+            stats.append([str(path.absolute()), stat.st_size, stat.st_mtime_ns])
+        return stats
+
     def loaded(self, spec: Spec, split: str, seed: int) -> Content:
-        """Return what is in a split that is loaded to be looked at; one that nothing can be learned from is refused."""
+        """Load a split and check it; refuse training targets that are all the same."""
         examples = load(spec.value, split, self.root, seed)
         check_task(spec.value, spec.value.task(self.root), examples)
-        if split == "train" and (examples.targets == examples.targets[0]).all():
-            raise UsageError(
-                f"{spec.name}: all targets of the training split are {examples.targets[0]}"
-            )
-        return Content(content_hash(examples), within_unit(examples), enough(examples.targets))
+
+        targets = examples.targets
+        if split == "train" and (targets == targets[0]).all():
+            raise UsageError(f"{spec.name}: all targets of the training split are {targets[0]}")
+
+        return Content(content_hash(examples), within_unit(examples), enough(targets))
 
     def remember(self) -> None:
-        """Store what is known for the next plan."""
+        """Store the facts for the next plan."""
         if self.known != store.read_json(self.remembered):
             store.write_json(self.remembered, self.known)
 
 
 def enough(targets: np.ndarray) -> int:
-    """Return how many of the first targets hold every class that there is, 0 for real ones."""
+    """Number of first targets that hold every class; 0 for real targets."""
     if targets.dtype != np.int64:
         return 0
-    return int(np.max(np.unique(targets, return_index=True)[1])) + 1
+
+    _, first = np.unique(targets, return_index=True)
+    return int(np.max(first)) + 1
 
 
 def digest(value: Any) -> str:
-    """Hash plain data, independent of the order of keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
+    """Hash of plain data, independent of the order of keys."""
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a suite chooses: its methods, datasets, networks and conditions, checked to be there and to suit each other."""
+"""Resolve the names in a suite to plugins and networks that fit each other."""
 
 from __future__ import annotations
 
@@ -17,39 +17,42 @@ from bench_uq.plan.suite import Suite
 
 Levels = tuple[float, ...]
 
+#: Called with a line for the user.
+Notice = Callable[[str], None]
+
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset of a suite with the task of its networks, and what these are shown beside clean data."""
+    """A dataset of a suite, the task of its networks, and the conditions beside clean data.
+
+    ``surrogates`` are the methods whose networks transfer attacks are computed on, by the name that
+    the condition gives.
+    """
 
     spec: Spec
     task: Task
     conditions: list[tuple[Spec, Levels]] = field(default_factory=list)
-    surrogates: Mapping[str, Spec] = field(
-        default_factory=dict
-    )  # methods that conditions attack, as these name them
+    surrogates: Mapping[str, Spec] = field(default_factory=dict)
 
 
 def choose(
-    suite: Suite, plugins: Plugins, contents: Contents, notice: Callable[[str], None]
+    suite: Suite, plugins: Plugins, contents: Contents, notice: Notice
 ) -> tuple[list[Spec], list[Data]]:
-    """Return the methods and the data of a suite.
+    """Resolve the methods and the datasets of a suite, and check all of it.
 
-    ``notice`` is told of conditions of the whole suite that do not suit a dataset, which is not shown them, and of
-    limits that leave classes out.
+    ``notice`` is told of conditions of the whole suite that do not suit a dataset, which is then
+    not shown them, and of limits that leave out classes.
     """
-    methods = [
-        plugins.spec("method", text, suite.options.get(plain_name(text))) for text in suite.methods
-    ]
-    datasets = [
-        plugins.spec("dataset", text, suite.options.get(plain_name(text)))
-        for text in suite.datasets
-    ]
-    for kind, specs in (("methods", methods), ("datasets", datasets)):
-        refuse_repeated(kind, specs)
+    methods = [named(plugins, suite, "method", text) for text in suite.methods]
+    datasets = [named(plugins, suite, "dataset", text) for text in suite.datasets]
+    refuse_repeated("methods", methods)
+    refuse_repeated("datasets", datasets)
     check_tables(suite, plugins)
-    for spec in datasets:  # files that are missing are told of before those of unseen data
+
+    # The user hears of missing files of a dataset before those of out-of-distribution data.
+    for spec in datasets:
         contents.of(spec, "train", suite.seeds[0])
+
     found = []
     for spec in datasets:
         task = task_of(spec, suite, contents)
@@ -58,100 +61,112 @@ def choose(
         check_methods([*methods, *surrogates.values()], spec, task)
         tell_of_limits(suite, spec, conditions, contents, notice)
         found.append(Data(spec, task, conditions, surrogates))
+
     return methods, found
+
+
+def named(plugins: Plugins, suite: Suite, kind: str, text: str) -> Spec:
+    """Plugin of a name in a suite, with the options that the suite sets for it."""
+    return plugins.spec(kind, text, suite.options.get(plain_name(text)))
 
 
 def surrogates_of(
     conditions: list[tuple[Spec, Levels]], suite: Suite, plugins: Plugins
 ) -> dict[str, Spec]:
-    """Return the methods whose networks conditions attack instead of those that they are judged by."""
-    named = {spec.value.surrogate() for spec, _ in conditions if spec.kind == "condition"} - {""}
-    return {
-        name: plugins.spec("method", name, suite.options.get(plain_name(name)))
-        for name in sorted(named)
-    }
+    """Methods whose networks are attacked in place of the networks that are judged."""
+    names = {spec.value.surrogate() for spec, _ in conditions if spec.kind == "condition"}
+    return {name: named(plugins, suite, "method", name) for name in sorted(names - {""})}
 
 
 def check_methods(methods: list[Spec], dataset: Spec, task: Task) -> None:
-    """Refuse methods that there are not for a task."""
+    """Refuse methods that are not defined for a task."""
     for method in methods:
         if not method.value.suits(task):
             raise UsageError(f"method {method.name!r} does not suit the task of {dataset.name}")
 
 
 def task_of(dataset: Spec, suite: Suite, contents: Contents) -> Task:
-    """Return the task of a dataset with its network, which is tried out."""
+    """Task of a dataset with its network, after a trial of the network."""
     task: Task = dataset.value.task(contents.root)
     name = suite.network or chosen(task)
-    task = dataclasses.replace(
-        task, network=str(Path(name).absolute()) if name.endswith(".py") else name
-    )
+    if name.endswith(".py"):
+        name = str(Path(name).absolute())
+
+    task = dataclasses.replace(task, network=name)
     check_network(task)
     return task
 
 
 def refuse_repeated(kind: str, specs: list[Spec]) -> None:
-    """Refuse two plugins that results would not tell apart."""
-    for index, spec in enumerate(specs):
-        for other in specs[:index]:
-            if spec.name == other.name:
-                alike = (
-                    ""
-                    if spec.full == other.full
-                    else f": {other.full} and {spec.full} have one name in results"
-                )
-                raise UsageError(f"{kind}: {spec.name} is given twice{alike}")
+    """Refuse two plugins with one name in results."""
+    seen: dict[str, Spec] = {}
+    for spec in specs:
+        other = seen.setdefault(spec.name, spec)
+        if other is spec:
+            continue
+        alike = ""
+        if spec.full != other.full:
+            alike = f": {other.full} and {spec.full} have one name in results"
+        raise UsageError(f"{kind}: {spec.name} is given twice{alike}")
 
 
 def check_tables(suite: Suite, plugins: Plugins) -> None:
-    """Refuse settings and options of plugins that do not exist; those of plugins left out of this run are fine."""
+    """Refuse settings and options of unknown plugins; known ones need not take part in the run."""
     for name in suite.method_settings:
         if name not in plugins.names("method"):
             raise unknown("method in settings", name, plugins.names("method"))
-    kinds = {
-        name: kind for kind in ("condition", "dataset", "method") for name in plugins.names(kind)
-    }
+
+    kinds = {}
+    for kind in ("condition", "dataset", "method"):
+        kinds.update(dict.fromkeys(plugins.names(kind), kind))
     for name, options in suite.options.items():
         if name not in kinds:
             raise unknown("method in options", name, kinds)
         plugins.spec(kinds[name], name, options)
+
     for name in suite.dataset_conditions:
         if name not in plugins.names("dataset"):
             raise unknown("dataset in conditions", name, plugins.names("dataset"))
 
 
 def conditions_of(
-    suite: Suite, dataset: Spec, plugins: Plugins, contents: Contents, notice: Callable[[str], None]
+    suite: Suite, dataset: Spec, plugins: Plugins, contents: Contents, notice: Notice
 ) -> list[tuple[Spec, Levels]]:
-    """Return the conditions of a dataset beside ``clean``, with their levels; unseen data must fit its task."""
+    """Conditions of a dataset beside ``clean``, with their levels."""
     asked = suite.dataset_conditions.get(dataset.plain, {})
     found: list[tuple[Spec, Levels]] = []
+
     for text, levels in suite.conditions_of(dataset.plain).items():
         if plain_name(text) in plugins.names("condition"):
-            spec = plugins.spec("condition", text, suite.options.get(plain_name(text)))
+            spec = named(plugins, suite, "condition", text)
             if not levels:
                 raise UsageError(f"condition {text!r} needs levels")
             check_levels(spec, levels)
+
             if reason := unsuited(spec, dataset, suite.seeds[0], contents):
                 if text in asked:
                     raise UsageError(reason)
                 notice(reason)
                 continue
+
         elif plain_name(text) in plugins.names("dataset"):
-            spec = plugins.spec("dataset", text, suite.options.get(plain_name(text)))
+            spec = named(plugins, suite, "dataset", text)
             if levels:
                 raise UsageError(f"unseen data {text!r} have no levels: write {text} = []")
             check_unseen(dataset, spec, suite.seeds[0], contents)
+
         else:
             known = [*plugins.names("condition"), *plugins.names("dataset")]
             raise unknown("condition", text, known, "; --plugin FILE brings one of your own")
+
         found.append((spec, levels))
+
     refuse_repeated("conditions", [spec for spec, _ in found])
     return found
 
 
 def check_levels(condition: Spec, levels: Levels) -> None:
-    """Refuse levels that a condition has no meaning for, before anything is trained."""
+    """Refuse levels without meaning for a condition, before anything is trained."""
     for level in levels:
         try:
             condition.value.check_level(level)
@@ -164,22 +179,22 @@ def tell_of_limits(
     dataset: Spec,
     conditions: list[tuple[Spec, Levels]],
     contents: Contents,
-    notice: Callable[[str], None],
+    notice: Notice,
 ) -> None:
-    """Tell of limits on the test examples that leave out whole classes: some data are sorted by class."""
+    """Tell of limits that leave out whole classes, as in data that are sorted by class."""
     if suite.settings.evaluate_on == "validation":
-        return  # held out at random
-    used = {"test_images", *(spec.value.size for spec, _ in conditions if spec.kind == "condition")}
-    for name in sorted(used):
+        return  # these examples are held out at random
+
+    limits = {spec.value.size for spec, _ in conditions if spec.kind == "condition"}
+    for name in sorted(limits | {"test_images"}):
         count = getattr(suite.settings, name)
         if 0 < count < contents.of(dataset, "test", suite.seeds[0]).enough:
-            notice(
-                f"{name}={count}: the first {count} test examples of {dataset.name} do not hold all of its classes"
-            )
+            first = f"the first {count} test examples of {dataset.name}"
+            notice(f"{name}={count}: {first} do not hold all of its classes")
 
 
 def unsuited(condition: Spec, dataset: Spec, seed: int, contents: Contents) -> str:
-    """Return why a condition cannot be shown to networks of a dataset, empty where it can."""
+    """Reason why a condition cannot be shown to networks of a dataset; empty if it can."""
     if not condition.value.suits(dataset.value.task(contents.root)):
         return f"{condition.name} does not suit the task of {dataset.name}: not shown"
     if not contents.of(dataset, "test", seed).unit:
@@ -190,9 +205,11 @@ def unsuited(condition: Spec, dataset: Spec, seed: int, contents: Contents) -> s
 
 
 def check_unseen(dataset: Spec, unseen: Spec, seed: int, contents: Contents) -> None:
-    """Refuse unseen data of another shape than the network was trained on."""
-    contents.of(unseen, "test", seed)  # files that are missing are told of first
-    ours, theirs = (spec.value.task(contents.root).input_shape for spec in (dataset, unseen))
+    """Refuse out-of-distribution data of another shape than the network was trained on."""
+    contents.of(unseen, "test", seed)  # tells of missing files first
+    ours = dataset.value.task(contents.root).input_shape
+    theirs = unseen.value.task(contents.root).input_shape
+
     if ours != theirs:
         raise UsageError(
             f"{unseen.name} {theirs} cannot be shown to a network trained on {dataset.name} {ours}"

@@ -1,4 +1,4 @@
-"""Hashes of Python source by its syntax tree, so that comments, docstrings and layout count for nothing."""
+"""Hashes of Python source by its syntax tree: comments, docstrings and layout do not count."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def hash_of_plugin(module: ModuleType, package: str) -> str:
-    """Hash of a plugin's source: its file or folder, and the modules of ``package`` that it imports.
+    """Hash of a plugin's source: its own files and the modules of ``package`` that it imports.
 
     ``package`` is the package of shipped plugins of its kind. A plugin from another package counts
     with that whole package, because it may import any of it.

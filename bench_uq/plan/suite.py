@@ -1,4 +1,4 @@
-"""TOML and flags -> Suite. Every error lists what is allowed; nothing is written here."""
+"""Suite files and flags to a Suite. Every error lists the allowed values; nothing is written."""
 
 from __future__ import annotations
 
@@ -17,13 +17,21 @@ from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import NAME, convert, parse
 from bench_uq.train.settings import Settings
 
-#: Condition -> levels, empty for unseen data.
+#: Levels by condition; empty for out-of-distribution data.
 Conditions = Mapping[str, tuple[float, ...]]
+
+#: Keys of a suite file.
+KEYS = (
+    *("description", "extends", "methods", "datasets", "seeds", "network"),
+    *("settings", "options", "conditions"),
+)
+
+SETTING_TYPES = get_type_hints(Settings)
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Which runs and conditions; its name is the folder of its results."""
+    """Runs and conditions to evaluate; the name of a suite is the folder of its results."""
 
     name: str
     description: str
@@ -31,89 +39,85 @@ class Suite:
     datasets: tuple[str, ...]
     seeds: tuple[int, ...]
     settings: Settings
-    network: str = ""  # of all datasets; empty: the one that each dataset's task names
-    method_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by plain name
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by plain name
+    network: str = ""  # of all datasets; by default each dataset's task names one
+
+    # By plain name of a method, plugin or dataset.
+    method_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     conditions: Conditions = field(default_factory=dict)
-    dataset_conditions: Mapping[str, Conditions] = field(default_factory=dict)  # by plain name
+    dataset_conditions: Mapping[str, Conditions] = field(default_factory=dict)
 
     def settings_of(self, method: str) -> Settings:
-        """Return the settings of a method, by its plain name."""
+        """Settings of a method, by its plain name."""
         return dataclasses.replace(self.settings, **self.method_settings.get(method, {}))
 
     def conditions_of(self, dataset: str) -> Conditions:
-        """Return the conditions beside ``clean`` for a dataset, by its plain name."""
+        """Conditions beside ``clean`` for a dataset, by its plain name."""
         return {**self.conditions, **self.dataset_conditions.get(dataset, {})}
 
 
-KEYS = (
-    "description",
-    "extends",
-    "methods",
-    "datasets",
-    "seeds",
-    "network",
-    "settings",
-    "options",
-    "conditions",
-)
-
-
 def shipped() -> dict[str, Path]:
-    """Return the suites that ship with bench-uq, by name."""
+    """Suites that ship with bench-uq, by name."""
     folder = Path(str(importlib.resources.files("bench_uq.plan.suites")))
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def read_suite(name: str, flags: Mapping[str, Any] | None = None) -> Suite:
-    """Return the suite of that name or file, changed by the flags: ``methods``, ``datasets``, ``seeds``, ``network``,
-    ``set``.
+    """Read the suite of a name or file, and apply flags to it.
+
+    Flags are ``methods``, ``datasets``, ``seeds``, ``network`` and ``set``.
     """
     path = suite_path(name)
     table = read_table(path)
-    flags = {key: value for key, value in (flags or {}).items() if value}
-    table |= {key: list(flags[key]) for key in ("methods", "datasets", "seeds") if key in flags}
-    if "network" in flags:
-        table["network"] = flags["network"]
-    for assignment in flags.get("set", ()):
+
+    given = {key: value for key, value in (flags or {}).items() if value}
+    for key in ("methods", "datasets", "seeds"):
+        if key in given:
+            table[key] = list(given[key])
+    if "network" in given:
+        table["network"] = given["network"]
+    for assignment in given.get("set", ()):
         apply_assignment(table, assignment)
+
     return suite_from(path.stem, table)
 
 
 def suite_path(name: str) -> Path:
-    """Return the file of a suite that is shipped or a path."""
+    """File of a suite, which is shipped or a path."""
     if name in shipped():
         return shipped()[name]
+
     path = Path(name)
-    if path.suffix == ".toml" and os.path.isfile(
-        path
-    ):  # unlike Path.is_file false for a name that is too long
-        if not NAME.fullmatch(path.stem):
-            raise UsageError(
-                f"{path.stem!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', at most 64"
-            )
-        return path
-    if path.suffix == ".toml":
+    if path.suffix != ".toml":
+        raise unknown("suite", name, shipped())
+    if not os.path.isfile(path):  # unlike Path.is_file it is false for a name that is too long
         raise UsageError(f"no suite file {name!r}")
-    raise unknown("suite", name, shipped())
+    if not NAME.fullmatch(path.stem):
+        raise UsageError(
+            f"{path.stem!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', "
+            "at most 64"
+        )
+    return path
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """Return a suite's table, laid over the suites that it extends."""
+    """Table of a suite, laid over those of the suites that it extends."""
     return functools.reduce(laid_over, lineage(path).values())
 
 
 def lineage(path: Path, seen: tuple[Path, ...] = ()) -> dict[Path, dict[str, Any]]:
-    """Return the files of the suites that a suite extends, the furthest first, and its own, each with its table."""
+    """Tables by file: of the suites that a suite extends, the most distant first, then its own."""
     path = path.resolve()
     if path in seen:
         raise UsageError(f"suite {path.stem!r} extends itself")
+
     table = toml(path)
     check_keys(path.name, table, KEYS)
     if str(table.get("network", "")).endswith(".py"):
         table["network"] = str(path.parent / table["network"])
     if "extends" not in table:
         return {path: table}
+
     name = str(table.pop("extends"))
     beside = path.parent / f"{name}.toml"
     base = beside if os.path.isfile(beside) else suite_path(name)
@@ -121,7 +125,7 @@ def lineage(path: Path, seen: tuple[Path, ...] = ()) -> dict[Path, dict[str, Any
 
 
 def toml(path: Path) -> dict[str, Any]:
-    """Return the table in a TOML file; whole numbers are of 64 bits, as TOML says and Python does not."""
+    """Table of a TOML file; whole numbers of more than 64 bits, which TOML lacks, are refused."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         check_integers(table)
@@ -133,31 +137,36 @@ def toml(path: Path) -> dict[str, Any]:
 
 
 def check_integers(value: Any) -> None:
-    """Raise a ValueError where a whole number is too large to be one of TOML's."""
-    for part in (
-        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    ):
-        check_integers(part)
+    """Raise ValueError if a whole number is too large for TOML."""
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError("a whole number has more than 64 bits")
 
+    parts = value.values() if isinstance(value, dict) else value
+    if isinstance(value, dict | list):
+        for part in parts:
+            check_integers(part)
+
 
 def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``over`` on top; what ``over`` sets for all methods no single one keeps from ``base``."""
+    """``base`` with ``over`` on top.
+
+    A setting that ``over`` sets for all methods replaces what ``base`` sets for single ones.
+    """
     settings, ours = base.get("settings"), over.get("settings")
+
     if isinstance(settings, Mapping) and isinstance(ours, Mapping):
-        parts = {
-            key: {name: one for name, one in part.items() if name not in ours}
-            if isinstance(part, Mapping)
-            else part
-            for key, part in settings.items()
-        }
-        base = {**base, "settings": parts}
+        kept = {}
+        for key, part in settings.items():
+            if isinstance(part, Mapping):
+                part = {name: value for name, value in part.items() if name not in ours}
+            kept[key] = part
+        base = {**base, "settings": kept}
+
     return merge(base, over)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``over`` laid on top, table by table; lists are replaced."""
+    """``base`` with ``over`` on top, table by table; lists are replaced."""
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
@@ -166,33 +175,28 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_keys(where: str, table: Mapping[str, Any], allowed: Sequence[str]) -> None:
-    """Refuse keys that mean nothing."""
+    """Refuse unknown keys."""
     for key in table:
         if key not in allowed:
             raise unknown(f"key in {where}", key, allowed)
 
 
 def apply_assignment(table: dict[str, Any], assignment: str) -> None:
-    """Apply KEY=VALUE: a bare key is a setting of all methods, METHOD.option an option of one."""
-    key, equals, value = assignment.partition("=")
-    key, value = key.strip(), value.strip()
+    """Apply KEY=VALUE; a bare key is a setting of all methods, PLUGIN.option an option of one."""
+    key, equals, value = (part.strip() for part in assignment.partition("="))
     if not equals or not key or not value:
         raise UsageError(f"--set takes KEY=VALUE, not {assignment!r}")
-    method, dot, option = key.rpartition(".")
+
+    plugin, dot, option = key.rpartition(".")
     if dot:
-        table["options"] = merge(
-            tabled("options", table.get("options", {})), {method: {option: value}}
-        )
+        options = tabled("options", table.get("options", {}))
+        table["options"] = merge(options, {plugin: {option: value}})
         return
+
     if key not in SETTING_TYPES:
         raise unknown("setting", key, SETTING_TYPES)
-    over = {"settings": {key: value}}
-    table["settings"] = laid_over(
-        table | {"settings": tabled("settings", table.get("settings", {}))}, over
-    )["settings"]
-
-
-SETTING_TYPES = get_type_hints(Settings)
+    before = {"settings": tabled("settings", table.get("settings", {}))}
+    table["settings"] = laid_over(before, {"settings": {key: value}})["settings"]
 
 
 def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
@@ -200,8 +204,18 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
     for key in ("methods", "datasets", "seeds", "settings"):
         if key not in table:
             raise UsageError(f"suite {name!r} lacks {key!r}")
+
     shared, special = split_tables(table["settings"])
+    method_settings = {method: typed_settings(part) for method, part in special.items()}
+    for part in method_settings.values():
+        Settings(**part)  # by its own rules
+
+    options = {}
+    for plugin, part in tabled("options", table.get("options", {})).items():
+        options[plugin] = dict(tabled(f"options.{plugin}", part))
+
     conditions, by_dataset = split_tables(table.get("conditions", {}))
+
     return Suite(
         name=name,
         description=str(table.get("description", "")),
@@ -210,71 +224,53 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
         seeds=seeds(table["seeds"]),
         settings=Settings(**typed_settings(shared)),
         network=str(table.get("network", "")),
-        method_settings=checked({key: typed_settings(part) for key, part in special.items()}),
-        options={
-            key: dict(tabled(f"options.{key}", part))
-            for key, part in tabled("options", table.get("options", {})).items()
-        },
-        conditions={key: levels(key, value) for key, value in conditions.items()},
-        dataset_conditions={
-            dataset: {key: levels(key, value) for key, value in part.items()}
-            for dataset, part in by_dataset.items()
-        },
+        method_settings=method_settings,
+        options=options,
+        conditions=with_levels(conditions),
+        dataset_conditions={dataset: with_levels(part) for dataset, part in by_dataset.items()},
     )
 
 
 def split_tables(table: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split a table into its plain values and its tables."""
-    table = tabled("settings and conditions", table)
-    tables = {key: value for key, value in table.items() if isinstance(value, Mapping)}
-    return {key: value for key, value in table.items() if key not in tables}, tables
+    values, tables = {}, {}
+    for key, value in tabled("settings and conditions", table).items():
+        if isinstance(value, Mapping):
+            tables[key] = value
+        else:
+            values[key] = value
+    return values, tables
 
 
 def tabled(where: str, value: Any) -> Mapping[str, Any]:
-    """Return a table, or refuse what is none."""
+    """Require a TOML table."""
     if not isinstance(value, Mapping):
         raise UsageError(f"{where} must be a table, not {value!r}")
     return value
 
 
 def typed_settings(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings in their types."""
+    """Settings converted to their types."""
     check_keys("settings", table, list(SETTING_TYPES))
     return {key: convert(key, SETTING_TYPES[key], value) for key, value in table.items()}
 
 
-def checked(special: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Check the settings of single methods by their own rules."""
-    for part in special.values():
-        Settings(**part)
-    return special
-
-
 def names(key: str, value: Any) -> tuple[str, ...]:
-    """Return a list of names, none empty, none twice."""
-    if (
-        not isinstance(value, list | tuple)
-        or not value
-        or not all(isinstance(name, str) for name in value)
-    ):
+    """Require a list of names, none of them empty or repeated."""
+    strings = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+    if not value or not strings:
         raise UsageError(f"{key} must be a list of names, not {value!r}")
+
     for name in value:
         parse(name)
     return unrepeated(key, value)
 
 
-def unrepeated(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the values, refusing repeated ones."""
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            raise UsageError(f"{key}: {value} is given twice")
-    return tuple(values)
-
-
 def seeds(value: Any) -> tuple[int, ...]:
-    """Return seeds: whole numbers from 0, none twice."""
+    """Require a list of seeds: whole numbers from 0, none of them repeated."""
     if not isinstance(value, list | tuple) or not value:
         raise UsageError(f"seeds must be a list of whole numbers, not {value!r}")
+
     found = [convert("seeds", int, seed) for seed in value]
     for seed in found:
         if not 0 <= seed < 2**63:
@@ -282,13 +278,28 @@ def seeds(value: Any) -> tuple[int, ...]:
     return unrepeated("seeds", found)
 
 
-def levels(condition: str, value: Any) -> tuple[float, ...]:
-    """Return the levels of a condition: finite numbers, none twice."""
-    parse(condition)
-    if not isinstance(value, list):
-        raise UsageError(f"the levels of {condition} must be a list, not {value!r}")
-    found = [convert(f"levels of {condition}", float, level) for level in value]
-    for level in found:
-        if not math.isfinite(level) or level < 0:
-            raise UsageError(f"levels of {condition} must be finite and at least 0, not {level}")
-    return unrepeated(f"levels of {condition}", found)
+def with_levels(conditions: Mapping[str, Any]) -> Conditions:
+    """Conditions with their levels: finite numbers from 0, none of them repeated."""
+    found = {}
+
+    for condition, value in conditions.items():
+        parse(condition)
+        label = f"levels of {condition}"
+        if not isinstance(value, list):
+            raise UsageError(f"the {label} must be a list, not {value!r}")
+
+        levels = [convert(label, float, level) for level in value]
+        for level in levels:
+            if not math.isfinite(level) or level < 0:
+                raise UsageError(f"{label} must be finite and at least 0, not {level}")
+        found[condition] = unrepeated(label, levels)
+
+    return found
+
+
+def unrepeated(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    """Refuse repeated values."""
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise UsageError(f"{key}: {value} is given twice")
+    return tuple(values)
