@@ -1,4 +1,7 @@
-"""The command line: errors in one line, and the commands. Heavy imports happen inside the commands that need them."""
+"""The command line: parse, call one function, print.
+
+Heavy imports happen inside the commands that need them, so that --help is quick.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from bench_uq.api.errors import UsageError, one_line
 from bench_uq.cli.baseline import baseline
 from bench_uq.cli.check import check
 from bench_uq.cli.compare import compare
-from bench_uq.cli.completion_command import completion
-from bench_uq.cli.doctor_command import doctor
+from bench_uq.cli.completion import completion
+from bench_uq.cli.doctor import doctor
 from bench_uq.cli.list import list_
 from bench_uq.cli.merge import merge
 from bench_uq.cli.options import FAILED, INTERRUPTED, USAGE
@@ -27,10 +30,10 @@ from bench_uq.cli.test_plugin import test_plugin
 
 
 class Group(click.Group):
-    """A group whose user errors are one line and exit code 2; ``--debug`` shows the traceback."""
+    """A group that prints errors of the user in one line; ``--debug`` shows the traceback."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run a command; never show a traceback unless asked to."""
+        """Run a command; turn errors into one line and an exit code."""
         try:
             return super().invoke(context)
         except UsageError as error:

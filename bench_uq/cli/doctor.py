@@ -1,4 +1,4 @@
-"""What bench-uq finds on a machine: what it needs, what it can use, and what is wrong; nothing is written."""
+"""bench-uq doctor: what is installed, what is there, and what is wrong; nothing is written."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ import os
 import platform
 import re
 import shutil
+import sys
 import tarfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from bench_uq._version import __version__
 from bench_uq.api.errors import UsageError, one_line
+from bench_uq.cli.options import FAILED, data_option, results_option
 from bench_uq.store.folders import nearest, writable
 
-MODULES = {
-    "pillow": "PIL",
-    "scikit-learn": "sklearn",
-}  # packages that are imported under another name
-ROOM = 2e9  # bytes, about what a suite of images leaves behind
+#: Packages that are imported under another name.
+MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}
+
+#: Bytes that a suite of images takes, roughly.
+ROOM = 2e9
+
 TOOLS = {
-    "git": "results name the commit of the source they were made with",
+    "git": "records the commit of the source in results",
     "nvidia-smi": "shows whether a GPU and its driver are there",
     "pdflatex": "compiles the tables of a report",
     "pdftotext": "reads compiled tables back to check them",
@@ -35,7 +40,7 @@ TOOLS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; without what is essential bench-uq cannot run."""
+    """One finding; bench-uq cannot run with a problem that is essential."""
 
     name: str
     text: str
@@ -46,8 +51,18 @@ class Finding:
 Findings = Iterator[Finding]
 
 
+@click.command()
+@results_option
+@data_option
+def doctor(results: Path, data_dir: Path) -> None:
+    """Check packages, device, folders, data and plugins, and say what is wrong with them."""
+    found = examine(results, Path("reports"), data_dir)
+    click.echo(text(found))
+    sys.exit(FAILED if cannot_run(found) else 0)
+
+
 def examine(results: Path, reports: Path, data: Path) -> dict[str, list[Finding]]:
-    """Look at everything, section by section; one that fails is a finding of its own."""
+    """All findings by section; a section that fails is a finding of its own."""
     sections: dict[str, Callable[[], Findings]] = {
         "packages": packages,
         "machine": machine,
@@ -56,6 +71,7 @@ def examine(results: Path, reports: Path, data: Path) -> dict[str, list[Finding]
         "tools, none of which is needed": tools,
         "plugins from entry points": plugins,
     }
+
     found: dict[str, list[Finding]] = {}
     for title, look in sections.items():
         found[title] = []
@@ -67,46 +83,57 @@ def examine(results: Path, reports: Path, data: Path) -> dict[str, list[Finding]
     return found
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hide output and warnings of imports."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def cannot_run(found: dict[str, list[Finding]]) -> list[str]:
-    """Return the names of what keeps bench-uq from running."""
-    return [
-        one.name for findings in found.values() for one in findings if one.problem and one.essential
-    ]
+    """Names of the findings that keep bench-uq from running."""
+    findings = [one for section in found.values() for one in section]
+    return [one.name for one in findings if one.problem and one.essential]
 
 
 def text(found: dict[str, list[Finding]]) -> str:
-    """Return all findings as aligned text, problems marked at the left, and what they come to."""
-    width = max(len(one.name) for findings in found.values() for one in findings)
+    """All findings as aligned text, with a mark at the left of each problem, and a conclusion."""
+    width = max(len(one.name) for section in found.values() for one in section)
     lines = [f"bench-uq {__version__}"]
+    marked = 0
+
     for title, findings in found.items():
         lines += ["", f"  {title}"]
-        lines += [
-            f"{'!' if one.problem else ' '}   {one.name:{width}}  {one.text}".rstrip()
-            for one in findings
-        ]
-    broken, marked = (
-        cannot_run(found),
-        sum(one.problem for findings in found.values() for one in findings),
-    )
-    if broken:
-        return "\n".join([*lines, "", f"! bench-uq cannot run here: see {', '.join(broken)}"])
-    look = f"; {marked} marked ! deserve{'s' if marked == 1 else ''} a look" if marked else ""
-    return "\n".join([*lines, "", f"  bench-uq can run here{look}"])
+        for one in findings:
+            mark = "!" if one.problem else " "
+            lines.append(f"{mark}   {one.name:{width}}  {one.text}".rstrip())
+            marked += one.problem
+
+    conclusion = "  bench-uq can run here"
+    if broken := cannot_run(found):
+        conclusion = f"! bench-uq cannot run here: see {', '.join(broken)}"
+    elif marked:
+        verb = "deserves" if marked == 1 else "deserve"
+        conclusion += f"; {marked} marked ! {verb} a look"
+
+    return "\n".join([*lines, "", conclusion])
 
 
 def packages() -> Findings:
-    """Look at Python and at every package that bench-uq requires: its version, and whether it can be imported."""
+    """Python, and version and import of every package that bench-uq requires."""
+    version = platform.python_version()
     old = not hasattr(tarfile, "data_filter")
-    yield Finding(
-        "python",
-        platform.python_version() + (", older than 3.11.4: no archive is unpacked" * old),
-        old,
-    )
+    if old:
+        version += ", older than 3.11.4: no archive is unpacked"
+    yield Finding("python", version, old)
+
     try:
         required = importlib.metadata.requires("bench-uq") or []
     except importlib.metadata.PackageNotFoundError:
         yield Finding("bench-uq", "is not installed: pip install .", problem=True, essential=True)
         return
+
     for line in required:
         match = re.match(r"([\w.-]+)(?:\s*>=\s*([\d.]+))?", line)
         if match and "extra ==" not in line:
@@ -114,35 +141,24 @@ def packages() -> Findings:
 
 
 def package(name: str, minimum: str) -> Finding:
-    """Look at one package."""
+    """Version of a package, and whether it can be imported."""
+    install = f"pip install '{name}>={minimum}'"
     try:
         version = importlib.metadata.version(name)
         importlib.import_module(MODULES.get(name, name.replace("-", "_")))
     except importlib.metadata.PackageNotFoundError:
-        return Finding(
-            name, f"is missing: pip install '{name}>={minimum}'", problem=True, essential=True
-        )
+        return Finding(name, f"is missing: {install}", problem=True, essential=True)
     except Exception as error:
-        return Finding(
-            name, f"{version}  fails at import: {one_line(error)}", problem=True, essential=True
-        )
+        failure = f"{version}  fails at import: {one_line(error)}"
+        return Finding(name, failure, problem=True, essential=True)
+
     if minimum and release(version) < release(minimum):
-        return Finding(
-            name, f"{version}  older than {minimum}: pip install '{name}>={minimum}'", problem=True
-        )
+        return Finding(name, f"{version}  older than {minimum}: {install}", problem=True)
     return Finding(name, version)
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what is imported from printing and warning."""
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def release(version: str) -> tuple[int, ...]:
-    """Return the numbers that a version begins with, to compare by; 2.6 and 2.6.0 are one."""
+    """Numbers at the start of a version, for comparison; 2.6 equals 2.6.0."""
     match = re.match(r"\d+(?:\.\d+)*", version)
     numbers = [int(part) for part in match[0].split(".")] if match else []
     while numbers and numbers[-1] == 0:
@@ -151,61 +167,63 @@ def release(version: str) -> tuple[int, ...]:
 
 
 def machine() -> Findings:
-    """Look at the system, the device that runs would use and the threads."""
+    """System, the device that runs would use, and threads."""
+    import torch
+
+    yield Finding("system", f"{platform.system()} {platform.machine()}")
+    yield device()
+
+    cores = os.cpu_count()
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    threads = f"{cores}, torch uses {torch.get_num_threads()}"
+    if limit := os.environ.get("OMP_NUM_THREADS"):
+        threads += f" (OMP_NUM_THREADS={limit})"
+    yield Finding("cores", threads)
+
+
+def device() -> Finding:
+    """Device that runs would use; a GPU that torch does not find is a problem."""
     import torch
 
     from bench_uq.store.environment import processor
 
-    yield Finding("system", f"{platform.system()} {platform.machine()}")
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
-        yield Finding(
-            "device",
-            f"CUDA: {processor(torch.device('cuda'))}, {gigabytes(free)} of {gigabytes(total)} free",
-        )
-    elif shutil.which("nvidia-smi"):
-        built = (
-            f"it is built for {torch.version.cuda}"
-            if torch.version.cuda
-            else "it is built for the CPU alone"
-        )
-        yield Finding(
-            "device", f"CPU, although nvidia-smi is here: torch finds no GPU, {built}", problem=True
-        )
-    else:
-        yield Finding("device", f"CPU: {processor(torch.device('cpu'))}")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    limit = os.environ.get("OMP_NUM_THREADS")
-    yield Finding(
-        "cores",
-        f"{cores}, torch uses {torch.get_num_threads()}"
-        + (f" (OMP_NUM_THREADS={limit})" * bool(limit)),
-    )
+        name = processor(torch.device("cuda"))
+        return Finding("device", f"CUDA: {name}, {gigabytes(free)} of {gigabytes(total)} free")
+
+    if shutil.which("nvidia-smi"):
+        built = torch.version.cuda or "the CPU alone"
+        missing = f"torch finds no GPU, it is built for {built}"
+        return Finding("device", f"CPU, although nvidia-smi is here: {missing}", problem=True)
+
+    return Finding("device", f"CPU: {processor(torch.device('cpu'))}")
 
 
 def folders(results: Path, reports: Path, data: Path) -> Findings:
-    """Look at whether folders can be written to, as the commands do before they write, and at the room there is."""
+    """Whether folders can be written to, and the free space on the disk of the results."""
     for name, folder in (("results", results), ("reports", reports), ("data", data)):
-        there = os.path.isdir(
-            folder
-        )  # False, not an error, in a folder that may not be looked into
+        # Unlike Path.is_dir it is false in a folder that cannot be searched.
+        there = os.path.isdir(folder)
         try:
-            if name != "data" or not there:  # data that are there are only read
+            if name != "data" or not there:  # existing data are only read
                 writable(folder)
             yield Finding(name, f"{folder}{'' if there else ', made when needed'}")
         except UsageError as error:
             yield Finding(name, str(error), problem=name != "data", essential=name == "results")
+
     free = shutil.disk_usage(nearest(results)).free
     yield Finding("disk", f"{gigabytes(free)} free for results", problem=free < ROOM)
 
 
 def gigabytes(count: float) -> str:
-    """Return bytes for people."""
+    """Bytes for people."""
     return f"{count / 1e9:,.1f} GB"
 
 
 def datasets(root: Path) -> Findings:
-    """Look at every dataset, as ``bench-uq prepare`` does."""
+    """Every dataset, as ``bench-uq prepare`` lists it."""
     from bench_uq.plan.plugins import Plugins
     from bench_uq.plan.prepare.inventory import states
 
@@ -214,41 +232,37 @@ def datasets(root: Path) -> Findings:
 
 
 def tools() -> Findings:
-    """Look at programs that are of use."""
+    """Useful programs."""
     for name, purpose in TOOLS.items():
-        yield Finding(name, f"{'there' if shutil.which(name) else 'absent':7}  {purpose}")
+        there = "there" if shutil.which(name) else "absent"
+        yield Finding(name, f"{there:7}  {purpose}")
 
 
 def plugins() -> Findings:
-    """Look at the plugins that other packages bring, whether each can be made with its default options."""
+    """Plugins of other packages: where each comes from, and whether it loads."""
     from bench_uq.plan.plugins import PACKAGES, Plugins
 
-    found = [
-        (kind, entry)
-        for kind, group in PACKAGES.items()
-        for entry in importlib.metadata.entry_points(group=group)
-    ]
-    for kind, entry in found:
-        origin = (
-            f"{kind} from {entry.dist.name} {entry.dist.version}"
-            if entry.dist
-            else f"{kind} {entry.value}"
-        )
-        try:
-            Plugins().spec(kind, entry.name)
-        except Exception as error:
-            why = " ".join(str(error).split())
-            yield Finding(
-                entry.name, f"{origin}: broken, {why}", problem=True, essential=not usable(kind)
-            )
-        else:
-            yield Finding(entry.name, origin)
-    if not found:
-        yield Finding("none", "--plugin FILE takes a method, dataset or condition from a file")
+    count = 0
+    for kind, group in PACKAGES.items():
+        for entry in importlib.metadata.entry_points(group=group):
+            count += 1
+            origin = f"{kind} {entry.value}"
+            if entry.dist:
+                origin = f"{kind} from {entry.dist.name} {entry.dist.version}"
+            try:
+                Plugins().spec(kind, entry.name)
+            except Exception as error:
+                broken = f"{origin}: broken, {' '.join(str(error).split())}"
+                yield Finding(entry.name, broken, problem=True, essential=not usable(kind))
+            else:
+                yield Finding(entry.name, origin)
+
+    if not count:
+        yield Finding("none", "--plugin FILE takes a plugin from a file")
 
 
 def usable(kind: str) -> bool:
-    """Return whether plugins of a kind can be named at all: one of a taken or bad name is in the way of all."""
+    """Whether plugins of a kind can be listed; a single taken or bad name prevents it for all."""
     from bench_uq.plan.plugins import Plugins
 
     try:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from bench_uq.cli.completion import listed_names
 from bench_uq.cli.options import plugin_option
 
 
@@ -15,10 +14,10 @@ from bench_uq.cli.options import plugin_option
     "what",
     type=click.Choice(["methods", "datasets", "metrics", "conditions", "networks", "suites"]),
 )
-@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=listed_names)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @plugin_option
 def list_(what: str, names: tuple[str, ...], plugins: tuple[Path, ...]) -> None:
-    """List what there is, or what is asked for by NAME, with options and references."""
+    """List everything of a kind, or the given NAMEs, with options and references."""
     from bench_uq.cli.listing import listing
 
     click.echo(listing(what, names, plugins, notice=lambda text: click.echo(text, err=True)))

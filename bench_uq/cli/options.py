@@ -1,4 +1,4 @@
-"""What several commands take, and how they check it."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 def commas(
     context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Join repeated options and split them at the commas outside of brackets."""
+    """Join repeated options, and split them at the commas outside of brackets."""
     from bench_uq.api.names import split_list
 
     del context, parameter
@@ -25,7 +25,7 @@ def commas(
 
 
 def listed(name: str, help: str, complete: Completer | None = None) -> Callable[[Any], Any]:
-    """Return an option that takes a comma list and may be repeated."""
+    """Option that takes a comma list and may be repeated."""
     return click.option(
         f"--{name}",
         multiple=True,
@@ -69,12 +69,11 @@ plugin_option = click.option(
 
 
 def suite_name(suite: str) -> str:
-    """Return the name of a suite that is a name or a file."""
+    """Name of a suite that is given by name or file."""
     from bench_uq.api.names import NAME
 
     name = Path(suite).stem if suite.endswith(".toml") else suite
     if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', at most 64"
-        )
+        allowed = "letters a-z, digits, '.', '_' and '-', at most 64"
+        raise UsageError(f"{name!r} is no name for a suite: {allowed}")
     return name

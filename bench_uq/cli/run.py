@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench_uq.api.errors import UsageError
-from bench_uq.cli.completion import plugin_names, settings
+from bench_uq.cli.completion import plugin_names
 from bench_uq.cli.options import (
     FAILED,
     data_option,
@@ -71,7 +71,6 @@ def shard_number(
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    shell_complete=settings,
     help="A setting, or METHOD.option=VALUE.",
 )
 @plugin_option
