@@ -1,4 +1,4 @@
-"""Datasets made ready: what they lack is fetched, checked, unpacked and loaded."""
+"""Prepare datasets: fetch, check, unpack and load their files."""
 
 from __future__ import annotations
 
@@ -28,13 +28,18 @@ from bench_uq.plan.prepare.inventory import (
 )
 from bench_uq.store.folders import followed, unlinked
 
-Say = Callable[[str], None]  # what prints a line on a dataset
+#: Called with a line about a dataset.
+Say = Callable[[str], None]
 
 
 def prepare(spec: Spec, root: Path, mirror: str, say: Say) -> int:
-    """Fetch what a dataset lacks, load every split, and return how that ended: 0, 1 failed, 2 for the user to mend."""
+    """Fetch the missing files of a dataset and load every split.
+
+    Return an exit code: 0, 1 failed, 2 for the user to mend.
+    """
     with told(spec, root, say) as ended:
         pending = lacking(spec, root)
+
         if pending and loads(spec, root):
             say("there already, in files that were not fetched here")
         elif pending:
@@ -43,35 +48,40 @@ def prepare(spec: Spec, root: Path, mirror: str, say: Say) -> int:
                     obtain(one, root, mirror, say)
         elif spec.value.downloads():
             say("there already")
+
         say(several(spec, root) or loaded(spec, root))
+
     return ended.code
 
 
 def foresee(spec: Spec, root: Path, mirror: str, say: Say) -> int:
-    """Say what ``prepare`` would fetch, and return 2 where files are missing that it cannot."""
+    """Say what ``prepare`` would fetch; return 2 if files are missing that it cannot fetch."""
     with told(spec, root, say) as ended:
         found = state(spec.name, spec.value, root)
         pending = lacking(spec, root) if found.state != "ready" else []
+
         for one in pending:
             address = next(iter(addresses(one, mirror)), "what has no address")
             say(f"would fetch {address} into {target(one, root).parent}")
+
         if found.state == "ready":
             say(f"there already, {found.remark}")
         elif not pending:
             raise UsageError(found.remark)
+
     return ended.code
 
 
 @dataclass
 class Ended:
-    """How the work on a dataset ended, as an exit code."""
+    """Exit code of the work on a dataset."""
 
     code: int = 0
 
 
 @contextmanager
 def told(spec: Spec, root: Path, say: Say) -> Iterator[Ended]:
-    """Tell what goes wrong with a dataset in one line, so that the next one has its turn."""
+    """Print an error of a dataset in one line, so that the next dataset has its turn."""
     ended = Ended()
     try:
         yield ended
@@ -88,14 +98,16 @@ def told(spec: Spec, root: Path, say: Say) -> Iterator[Ended]:
 
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """Keep other processes from fetching into the same folder at the same time."""
+    """Prevent other processes from fetching into the same folder at the same time."""
     root.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(unlinked(root / ".prepare.lock"))
+
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         print(f"waiting for another bench-uq prepare to finish with {root}", file=sys.stderr)
         lock.acquire()
+
     try:
         yield
     finally:
@@ -103,14 +115,16 @@ def alone(root: Path) -> Iterator[None]:
 
 
 def lacking(spec: Spec, root: Path) -> list[Download]:
-    """Return the downloads of a dataset that are not there, or not right."""
+    """Downloads of a dataset that are missing or wrong."""
     return [one for one in spec.value.downloads() if not held(one, root)]
 
 
 def loads(spec: Spec, root: Path) -> bool:
-    """Return whether a dataset loads although none of its downloads is there, right or wrong."""
-    if any(path.exists() for one in spec.value.downloads() for path in readings(one, root)):
-        return False
+    """Whether a dataset loads although none of its downloads is there, right or wrong."""
+    for one in spec.value.downloads():
+        if any(path.exists() for path in readings(one, root)):
+            return False
+
     try:
         return bool(loaded(spec, root))
     except UsageError:
@@ -118,10 +132,14 @@ def loads(spec: Spec, root: Path) -> bool:
 
 
 def several(spec: Spec, root: Path) -> str:
-    """Return what a name says that stands for several datasets: all downloads are there, and no file of its own."""
+    """Error of a dataset that stands for several, such as ``uci`` without a name; else empty.
+
+    All its downloads are there, but none of the files of its default options.
+    """
     files = spec.value.files(root)
     if not spec.value.downloads() or not files or any(path.exists() for path in files):
         return ""
+
     try:
         spec.value.load(spec.value.splits[-1], root)
     except MissingData:
@@ -132,7 +150,7 @@ def several(spec: Spec, root: Path) -> str:
 
 
 def loaded(spec: Spec, root: Path) -> str:
-    """Load every split, checked as a run checks it, and return how many examples there are and where."""
+    """Load every split, checked as a run checks it; return the numbers of examples and where."""
     from bench_uq.plan.examples import check_task, load
 
     counts = []
@@ -144,12 +162,16 @@ def loaded(spec: Spec, root: Path) -> str:
 
 
 def obtain(download: Download, root: Path, mirror: str, say: Say) -> None:
-    """Fetch and unpack a file that is not there or not right; a wrong one is set aside once the right one is there."""
+    """Fetch and unpack a file that is missing or wrong.
+
+    A wrong file is set aside only when the right one is there.
+    """
     path = target(download, root)
     followed(path.parent)
     if held(download, root):
         say(f"{path.name}  there already")
         return
+
     fetched = not path.is_file() or not right(path, download)
     if fetched:
         try:
@@ -157,29 +179,30 @@ def obtain(download: Download, root: Path, mirror: str, say: Say) -> None:
         except Failed as error:
             raise Failed(f"{path.name}: {error}") from error
         sync(partial(path))
+
     for wrong in readings(download, root):
         if wrong.is_file() and not right_as(wrong, download):
             wrong.replace(wrong.with_name(f"{wrong.name}.corrupt"))
             say(f"{wrong.name}  damaged, set aside as {wrong.name}.corrupt")
+
     if fetched:
         partial(path).replace(path)
         sync(path.parent)
         say(f"{path.name}  fetched, {megabytes(path)}")
+
     if download.unpack:
         unpack(path)
         say(f"{path.name}  unpacked")
 
 
 def addresses(download: Download, mirror: str) -> Sequence[str]:
-    """Return where a download is fetched from: its own addresses, or the mirror alone."""
-    return (
-        (f"{mirror.rstrip('/')}/{quote(PurePosixPath(download.path).name)}",)
-        if mirror
-        else download.urls
-    )
+    """Addresses of a download: its own, or the mirror alone."""
+    if not mirror:
+        return download.urls
+    return (f"{mirror.rstrip('/')}/{quote(PurePosixPath(download.path).name)}",)
 
 
 def megabytes(path: Path) -> str:
-    """Return a file's size for people."""
+    """Size of a file for people."""
     count = path.stat().st_size
     return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"

@@ -1,4 +1,4 @@
-"""Archives laid out beside themselves, each file whole or not at all, none outside the folder."""
+"""Unpack archives beside themselves, each file whole or not at all, none outside the folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import bz2
 import gzip
 import io
 import lzma
-import os
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -19,70 +18,74 @@ from bench_uq.api.archives import limit
 from bench_uq.plan.prepare.download import Failed, size, sync
 from bench_uq.store.folders import followed
 
-#: How compressed archives begin.
+#: First bytes of compressed archives.
 OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
-#: What reading a damaged archive raises; the last two of headers that name absurd sizes, or each other.
+
+#: Errors of a damaged archive. The last two come from headers with absurd sizes, or with links
+#: to each other.
 DAMAGED = (
     *(tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, ValueError),
     *(OverflowError, RecursionError),
 )
-#: Bytes that any archive may unpack to; larger ones as many times their own size as all data may.
+
+#: Bytes that any archive may unpack to. A larger archive may unpack to a multiple of its own size.
 MOST = 1 << 30
 
 
 class Rationed(io.RawIOBase):
-    """A stream of which no more than so many bytes are read, skipped ones included."""
+    """A stream with a limit on the bytes that are read or skipped."""
 
     def __init__(self, stream: BinaryIO, largest: int) -> None:
         self.stream, self.largest = stream, largest
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """True: it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Return that it can be gone to anywhere."""
+        """True: it has random access."""
         return True
 
     def tell(self) -> int:
-        """Return where it is."""
+        """Current position."""
         return self.stream.tell()
 
     def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place, which is within the limit."""
+        """Move to a position within the limit."""
         return self.stream.seek(self.within(place) if whence == io.SEEK_SET else place, whence)
 
     def read(self, count: int = -1) -> bytes:
-        """Return the next bytes."""
-        self.within(self.tell() + max(count, 0))  # before so much room is made for them
+        """Next bytes."""
+        self.within(self.tell() + max(count, 0))  # before memory is allocated
         return self.stream.read(count)
 
     def within(self, place: int) -> int:
-        """Return a place, refusing one beyond the limit."""
+        """Position, if it is within the limit."""
         if place > self.largest:
             raise Failed(f"unpacks to more than {self.largest:,} bytes")
         return place
 
 
 def unpacked(archive: Path) -> bool:
-    """Return whether every file of an archive is there with its size."""
+    """Whether every file of an archive is there with its size."""
     with readable(archive) as tar:
-        files = [
-            (archive.parent / member.name, member.size)
-            for member in members(tar)
-            if member.isfile()
-        ]
-    return all(path.is_file() and size(path) == length for path, length in files)
+        for member in members(tar):
+            path = archive.parent / member.name
+            if member.isfile() and not (path.is_file() and size(path) == member.size):
+                return False
+
+    return True
 
 
 def unpack(archive: Path) -> None:
-    """Lay out an archive's files: first all in a folder beside, then each renamed into place."""
+    """Unpack an archive into a folder beside it, then rename each file into place."""
     folder = archive.with_name(f".{archive.name}.unpacked")
     clear(folder)
     try:
         with readable(archive) as tar:
             tar.extractall(folder, members(tar), filter="data")
-        for path in sorted(Path(top, name) for top, _, names in os.walk(folder) for name in names):
+
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             beside = archive.parent / path.relative_to(folder)
             followed(beside.parent).mkdir(parents=True, exist_ok=True)
             sync(path)
@@ -93,14 +96,14 @@ def unpack(archive: Path) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Delete a folder, if any; of a link the link alone."""
+    """Delete a folder if it exists; of a link only the link."""
     if folder.is_symlink():
         folder.unlink()
     rmtree(folder, ignore_errors=True)
 
 
 def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield what is in an archive: files and folders, nothing that lies or leads elsewhere or is a device."""
+    """Files and folders of an archive; refuse links, devices and paths outside the folder."""
     for member in tar:
         if PurePosixPath(member.name).is_absolute() or ".." in PurePosixPath(member.name).parts:
             raise Failed(f"{member.name!r} would lie outside of the folder")
@@ -111,12 +114,13 @@ def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 @contextmanager
 def readable(archive: Path) -> Iterator[tarfile.TarFile]:
-    """Open an archive, telling one that is damaged, too large or reaches outside its folder in one line."""
+    """Open an archive; errors of one that is damaged, too large or hostile become one line."""
     try:
         with archive.open("rb") as plain:
             begins = plain.read(2)
             plain.seek(0)
             opened = OPENERS[begins](plain) if begins in OPENERS else plain
+
             rationed = Rationed(opened, limit(archive.stat().st_size, MOST))
             with tarfile.open(fileobj=rationed, mode="r:") as tar:
                 yield tar

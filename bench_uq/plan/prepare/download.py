@@ -1,4 +1,4 @@
-"""Fetch files over HTTP, taken up again where they were cut, and check them; nothing else uses the network."""
+"""Fetch files over HTTP, resume cut transfers, check the files; nothing else uses the network."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from bench_uq._version import __version__
 from bench_uq.api.archives import Bomb, limit
 from bench_uq.api.dataset import Download
 
-TIMEOUT = 30.0  # seconds without a byte
-WAITS = (
-    0.5,
-    2.0,
-    5.0,
-)  # seconds before a cut connection is taken up again, until as many tries brought nothing
+#: Seconds without a byte after which a connection counts as cut.
+TIMEOUT = 30.0
+
+#: Seconds before each attempt to resume a cut connection. The attempts are counted anew whenever
+#: one brings bytes.
+WAITS = (0.5, 2.0, 5.0)
+
+#: Bytes read at a time.
 CHUNK = 1 << 18
 
-#: Unlike urllib's own, it opens nothing but http and https, also where a server redirects elsewhere.
+#: Unlike urllib's own opener it opens http and https alone, also after a redirect.
 OPENER = urllib.request.OpenerDirector()
 for handler in (
     urllib.request.ProxyHandler,
@@ -45,22 +47,28 @@ OPENER.addheaders = [("User-Agent", f"bench-uq/{__version__}")]
 
 
 class Failed(Exception):
-    """A download that came to nothing, and why, in one line."""
+    """A download failed; the message says why in one line."""
 
 
 class Cut(Exception):
-    """A connection that ended before the file did."""
+    """The connection ended before the file did."""
 
 
 def fetch(download: Download, urls: Sequence[str], part: Path) -> None:
-    """Fetch a file into ``part`` from the first of ``urls`` that has it right; errors of the disk pass through."""
-    if part.is_symlink():  # someone else's: nothing is written through it
+    """Fetch a file into ``part`` from the first of ``urls`` that sends the right one.
+
+    Errors of the disk pass through.
+    """
+    if part.is_symlink():  # nothing is written through a link of others
         part.unlink()
+
     if download.md5 or download.sha256:
         if part.is_file() and right(part, download):
             return
     else:
-        part.unlink(missing_ok=True)  # nothing would tell a mixture of two versions
+        # Without a checksum a mixture of two versions would go unnoticed.
+        part.unlink(missing_ok=True)
+
     reasons = []
     for url in urls:
         try:
@@ -68,11 +76,15 @@ def fetch(download: Download, urls: Sequence[str], part: Path) -> None:
             return
         except Failed as reason:
             reasons.append(f"{urlsplit(url).netloc}: {reason}")
+
     raise Failed("; ".join(dict.fromkeys(reasons)) or "no address to fetch it from")
 
 
 def fetch_from(url: str, download: Download, part: Path) -> None:
-    """Fetch a file from one address; what began with another one's bytes and is wrong begins anew once."""
+    """Fetch a file from one address.
+
+    If it continued the bytes of another address and is wrong, it starts anew once.
+    """
     begun = size(part) > 0
     transfer(url, part)
     if begun and not right(part, download):
@@ -85,7 +97,7 @@ def fetch_from(url: str, download: Download, part: Path) -> None:
 
 
 def transfer(url: str, part: Path) -> None:
-    """Bring a .part to its end, taking up the connection as long as that brings something."""
+    """Complete a .part, resuming a cut connection as long as that brings bytes."""
     most, idle, version = size(part), 0, ""
     while True:
         try:
@@ -102,13 +114,14 @@ def transfer(url: str, part: Path) -> None:
 
 
 def opened(url: str, part: Path, version: str) -> Any:
-    """Ask for a file, or for the rest of it while it is of the same ``version``."""
+    """Request a file, or the rest of it if its ``version`` is still the same."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise Failed("neither http nor https")
     offset = size(part)
     headers = {"Range": f"bytes={offset}-"} if offset else {}
     if offset and version:
         headers["If-Range"] = version
+
     try:
         return OPENER.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
@@ -126,7 +139,7 @@ def opened(url: str, part: Path, version: str) -> Any:
 
 
 def copy(reply: Any, part: Path) -> None:
-    """Write what a server sends, behind what is there where it sends the rest of it."""
+    """Write the bytes that a server sends; append them if it sends the rest of a file."""
     from tqdm import tqdm
 
     offset = size(part) if reply.status == http.client.PARTIAL_CONTENT else 0
@@ -134,9 +147,11 @@ def copy(reply: Any, part: Path) -> None:
     if offset and (not begins or int(begins[1]) != offset):
         part.unlink()
         raise Cut("it sent another part of the file than was asked for")
+
     length = reply.headers.get("Content-Length", "")
     total = offset + int(length) if length.isdecimal() else None
-    # disable=None shows the bar on a terminal alone
+
+    # With disable=None the bar is shown on a terminal only.
     bar = tqdm(
         desc=part.stem,
         initial=offset,
@@ -146,17 +161,19 @@ def copy(reply: Any, part: Path) -> None:
         disable=None,
         leave=False,
     )
+
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab" if offset else "wb") as file, bar:
         while chunk := received(reply):
             file.write(chunk)
             bar.update(len(chunk))
+
     if total is not None and size(part) < total:
         raise Cut(f"the connection was cut after {size(part):,} of {total:,} bytes")
 
 
 def received(reply: Any) -> bytes:
-    """Return the next bytes from a server, none at their end."""
+    """Next bytes from a server, empty at the end."""
     try:
         return reply.read1(CHUNK)
     except (OSError, http.client.HTTPException) as error:
@@ -164,34 +181,33 @@ def received(reply: Any) -> bytes:
 
 
 def version_of(reply: Any) -> str:
-    """Return what names the version of a file that a server sends: a strong ETag, or the time it was changed."""
+    """Version of a file that a server sends: a strong ETag, or the time of its last change."""
     tag = reply.headers.get("ETag", "")
     return tag if tag.startswith('"') else reply.headers.get("Last-Modified", "")
 
 
 def reason_of(error: Any) -> str:
-    """Return what went wrong as the system says it."""
+    """Reason of an error in the words of the system."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def right(file: Path, download: Download) -> bool:
-    """Return whether a file holds what it should, as far as that is known: by its content, else byte by byte."""
+    """Whether a file has the expected checksum; true if none is known."""
     if download.sha256:
         return content_sha256(file, download) == download.sha256.lower()
     return not download.md5 or hashed(file, "md5") == download.md5.lower()
 
 
 def checksums(file: Path, download: Download) -> str:
-    """Return the checksum of a file beside the one that it should have."""
+    """Checksum of a file beside the expected one."""
     if download.sha256:
-        return (
-            f"sha256 {content_sha256(file, download) or 'of a damaged .gz'}, not {download.sha256}"
-        )
+        found = content_sha256(file, download) or "of a damaged .gz"
+        return f"sha256 {found}, not {download.sha256}"
     return f"md5 {hashed(file, 'md5')}, not {download.md5}"
 
 
 def content_sha256(file: Path, download: Download) -> str:
-    """Return the hash of what a file holds, nothing for a .gz that is damaged."""
+    """Hash of the content of a file; empty for a damaged .gz."""
     try:
         return hashed(file, "sha256", unzip=download.path.endswith(".gz"))
     except (EOFError, zlib.error, gzip.BadGzipFile, Bomb):
@@ -199,7 +215,7 @@ def content_sha256(file: Path, download: Download) -> str:
 
 
 def hashed(file: Path, algorithm: str, *, unzip: bool = False) -> str:
-    """Return the hash of a file, or of what it holds compressed."""
+    """Hash of a file, or of its unpacked content."""
     digest = hashlib.new(algorithm, usedforsecurity=False)
     left = limit(size(file)) if unzip else math.inf
     with gzip.open(file) if unzip else file.open("rb") as stream:
@@ -212,12 +228,12 @@ def hashed(file: Path, algorithm: str, *, unzip: bool = False) -> str:
 
 
 def size(part: Path) -> int:
-    """Return how much of a file is there."""
+    """Bytes of a file; 0 if it does not exist."""
     return part.stat().st_size if part.exists() else 0
 
 
 def sync(path: Path) -> None:
-    """Make a file or the names in a folder outlast a power cut."""
+    """Write a file, or the names in a folder, to disk, so that they survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What is there of datasets and of their downloads, where it lies or belongs, and how to get the rest."""
+"""Which datasets and downloads are there, where they lie, and how to get the rest."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.prepare.archive import unpacked
 from bench_uq.plan.prepare.download import right, size
 
-SHOWN = 3  # of the files of a dataset that a line names
+#: Missing files of a dataset that a line names.
+SHOWN = 3
 
 
 @dataclass(frozen=True)
 class State:
-    """What is there of a dataset, and what is to be done where that is not all of it."""
+    """State of a dataset, and where it lies or how to get it."""
 
     name: str
     state: Literal["ready", "begun", "missing", "unclear", "broken"]
@@ -27,7 +28,7 @@ class State:
 
 
 def states(plugins: Plugins, root: Path) -> list[State]:
-    """Return the state of every dataset with its default options; no plugin that fails hides the others."""
+    """State of every dataset with its default options; a plugin that fails hides no other."""
     found = []
     for name in plugins.names("dataset"):
         try:
@@ -43,7 +44,7 @@ def states(plugins: Plugins, root: Path) -> list[State]:
 
 
 def state(name: str, dataset: Dataset, root: Path) -> State:
-    """Return the state of a dataset, from its list of files where it has one, else by loading it."""
+    """State of a dataset, from its list of files if it has one, else by loading it."""
     files, lacking, told = dataset.files(root), [], ""
     if files is None:
         try:
@@ -53,27 +54,37 @@ def state(name: str, dataset: Dataset, root: Path) -> State:
             told = reason(error, name)
     else:
         lacking = [path for path in files if not path.is_file()]
+
     if not lacking and not told:
         return State(name, "ready", where(dataset, root))
-    downloads = dataset.downloads()
-    if downloads:
-        if all(
-            any(path.is_file() for path in readings(one, root)) and not one.unpack
-            for one in downloads
-        ):
-            return State(name, "ready", f"in {common(target(one, root) for one in downloads)}")
-        begun = any(size(partial(target(one, root))) for one in downloads)
-        goal = common(target(one, root) for one in downloads)
-        return State(
-            name, "begun" if begun else "missing", f"bench-uq prepare {name} fetches it into {goal}"
-        )
-    return State(
-        name, "missing", f"put {enumerated(lacking)} into {common(lacking)}" if lacking else told
-    )
+    if dataset.downloads():
+        return state_of_downloads(name, dataset.downloads(), root)
+    if lacking:
+        return State(name, "missing", f"put {enumerated(lacking)} into {common(lacking)}")
+    return State(name, "missing", told)
+
+
+def state_of_downloads(name: str, downloads: Sequence[Download], root: Path) -> State:
+    """State of a dataset that does not load, from its downloads."""
+    targets = [target(one, root) for one in downloads]
+    folder = common(targets)
+
+    # Files without an archive among them are there for options other than the default ones.
+    if all(is_there(one, root) and not one.unpack for one in downloads):
+        return State(name, "ready", f"in {folder}")
+
+    begun = any(size(partial(path)) for path in targets)
+    remark = f"bench-uq prepare {name} fetches it into {folder}"
+    return State(name, "begun" if begun else "missing", remark)
+
+
+def is_there(download: Download, root: Path) -> bool:
+    """Whether any file of a download is there, right or wrong."""
+    return any(path.is_file() for path in readings(download, root))
 
 
 def held(download: Download, root: Path) -> bool:
-    """Return whether a download is there, right, and unpacked where it is an archive."""
+    """Whether a download is there, right, and unpacked if it is an archive."""
     there = [path for path in readings(download, root) if path.is_file()]
     if not there or not all(right_as(path, download) for path in there):
         return False
@@ -81,20 +92,22 @@ def held(download: Download, root: Path) -> bool:
 
 
 def readings(download: Download, root: Path) -> list[Path]:
-    """Return where datasets look for a download: its file and, for a .gz, what it holds as a file beside it."""
+    """Files in which datasets look for a download: its own, and the unpacked one of a .gz."""
     path = target(download, root)
-    return [path, path.with_suffix("")] if path.suffix == ".gz" and not download.unpack else [path]
+    if path.suffix == ".gz" and not download.unpack:
+        return [path, path.with_suffix("")]
+    return [path]
 
 
 def right_as(path: Path, download: Download) -> bool:
-    """Return whether a file is right, one that was decompressed by its content alone."""
+    """Whether a file is right; an unpacked file is judged by its content."""
     if path.name == PurePosixPath(download.path).name:
         return right(path, download)
     return right(path, Download(path.name, (), sha256=download.sha256))
 
 
 def target(download: Download, root: Path) -> Path:
-    """Return where a download belongs, refusing what lies outside the root of the data."""
+    """Path of a download; refuse one outside the root of the data."""
     path = PurePosixPath(download.path)
     if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in download.path:
         raise UsageError(
@@ -104,32 +117,30 @@ def target(download: Download, root: Path) -> Path:
 
 
 def partial(path: Path) -> Path:
-    """Return where a file lies while it is fetched."""
+    """Path of a file while it is fetched."""
     return path.with_name(f"{path.name}.part")
 
 
 def where(dataset: Dataset, root: Path) -> str:
-    """Return where the examples of a dataset lie."""
+    """Place of the examples of a dataset."""
     files = dataset.files(root)
-    return (
-        "from installed packages"
-        if files is not None and not files
-        else f"in {common(files or [root / 'any'])}"
-    )
+    if files is not None and not files:
+        return "from installed packages"
+    return f"in {common(files or [root / 'any'])}"
 
 
 def common(paths: Iterable[Path]) -> Path:
-    """Return the folder that holds all of these files."""
+    """Folder that holds all of these files."""
     return Path(os.path.commonpath([path.parent for path in paths]))
 
 
 def enumerated(paths: Sequence[Path]) -> str:
-    """Name a few files, and how many more there are."""
+    """Names of a few files, and the number of the others."""
     names = [path.name for path in paths]
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
 def reason(error: Exception, name: str) -> str:
-    """Return what an error says in one line, without the name that the line begins with already."""
+    """Message of an error in one line, without the name at its start."""
     return " ".join(str(error).split()).removeprefix(f"{name}: ") or type(error).__name__
