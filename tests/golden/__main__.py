@@ -11,7 +11,7 @@ from tests.golden.comparison import FILE, NUMBERS, Golden, complaint, difference
 from tests.golden.runs import make, versions
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Renew the file and print what moved; refuse where a number should have been raised."""
     parser = argparse.ArgumentParser(prog="python -m tests.golden", description=__doc__)
     parser.add_argument(
@@ -19,13 +19,13 @@ def main() -> None:
         action="store_true",
         help="Renew without a raised number: only plugins or the suites of these tests changed.",
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
 
     with tempfile.TemporaryDirectory() as folder:
         made = Golden(versions(), make(Path(folder)))
 
     if FILE.is_file():
-        kept = read()
+        kept = read(FILE)
         for name, text in differences(kept.arrays, made.arrays).items():
             print(f"{name.run}: {name.array} {text}")
         for stage in NUMBERS:
@@ -33,7 +33,7 @@ def main() -> None:
             if not raised and not options.keep_versions and (text := complaint(stage, kept, made)):
                 sys.exit(text)
 
-    write(made)
+    write(made, FILE)
     print(f"{FILE.name}: {len(made.arrays)} arrays, {FILE.stat().st_size} bytes")
 
 

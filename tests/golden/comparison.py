@@ -11,8 +11,9 @@ from tests.golden.runs import Arrays, Name
 
 FILE = Path(__file__).resolve().parent / "arrays.npz"
 
-#: Largest difference between equal arithmetic on two machines: absolute for numbers below 1, relative above.
-#: Kinds of processor, simulated by ATEN_CPU_CAPABILITY and MKL_ENABLE_INSTRUCTIONS, differ by up to 1.2e-5.
+#: Largest difference that counts as the same arithmetic on another machine: absolute for numbers
+#: below 1, relative above. Kinds of processor, as simulated by ATEN_CPU_CAPABILITY and
+#: MKL_ENABLE_INSTRUCTIONS, differ by up to 1.2e-5 in what is trained and 2e-6 in predictions.
 TOLERANCE = 1e-4
 
 #: Arrays that a message lists, those that moved furthest first.
@@ -33,7 +34,7 @@ class Golden:
     arrays: Arrays
 
 
-def write(golden: Golden, path: Path = FILE) -> None:
+def write(golden: Golden, path: Path) -> None:
     """Keep arrays end to end in one: a thousand small ones would be headers for the most part."""
     flat = {"\t".join(name): np.ravel(values) for name, values in golden.arrays.items()}
     np.savez_compressed(
@@ -45,7 +46,7 @@ def write(golden: Golden, path: Path = FILE) -> None:
     )
 
 
-def read(path: Path = FILE) -> Golden:
+def read(path: Path) -> Golden:
     """Read the arrays that are kept, each flat."""
     with np.load(path, allow_pickle=False) as file:
         names = [Name(*text.split("\t")) for text in file["names"]]
@@ -66,9 +67,8 @@ def differences(kept: Arrays, made: Arrays) -> dict[Name, str]:
             found[name] = np.inf, f"has {made[name].size} numbers instead of {kept[name].size}"
         else:
             old, new = kept[name].ravel().astype(float), made[name].ravel().astype(float)
-            change = np.abs(new - old)
-            # Negated, so that a NaN counts as moved.
-            if not (change <= TOLERANCE * np.maximum(1, np.abs(old))).all():
+            change = np.nan_to_num(np.abs(new - old), nan=np.inf)
+            if (change > TOLERANCE * np.maximum(1, np.abs(old))).any():
                 found[name] = change.max(), f"moved by {change.max():.2g}"
 
     ordered = sorted(found, key=lambda name: -found[name][0])
@@ -76,38 +76,41 @@ def differences(kept: Arrays, made: Arrays) -> dict[Name, str]:
 
 
 def complaint(stage: str, kept: Golden, made: Golden) -> str:
-    """Say what is wrong with a stage, empty if nothing is.
-
-    Predictions of a run that was trained to other networks say nothing about the code that predicts.
-    """
+    """Message for a stage whose results or version differ from the file, else empty."""
     number, file = NUMBERS[stage]
-    if made.versions[stage] != kept.versions[stage]:
+    old, new = kept.versions[stage], made.versions[stage]
+    if new != old:
         return (
-            f"{number} is {made.versions[stage]}, and {FILE.name} was made with "
-            f"{kept.versions[stage]}: renew it with `python -m tests.golden`"
+            f"{number} is {new}, and {FILE.name} was made with {old}: "
+            "renew it with `python -m tests.golden`"
         )
 
-    changed = differences(kept.arrays, made.arrays)
-    if stage == "prediction":
-        retrained = {name.run for name in changed if name.stage == "training"}
-        changed = {name: text for name, text in changed.items() if name.run not in retrained}
-    lines = [
-        f"  {name.run}: {name.array} {text}"
-        for name, text in changed.items()
-        if name.stage == stage
-    ]
+    lines = changes(stage, kept.arrays, made.arrays)
     if not lines:
         return ""
+    if len(lines) > LISTED:
+        lines[LISTED:] = [f"  and {len(lines) - LISTED} more"]
 
-    more = len(lines) - LISTED
-    if more > 0:
-        lines[LISTED:] = [f"  and {more} more"]
-    return "\n".join(
-        [
-            f"{stage} changed but {number} is still {made.versions[stage]}: "
-            f"raise it in {file} and renew with `python -m tests.golden`",
-            "(where only plugins or the suites of these tests changed: `python -m tests.golden "
-            "--keep-versions`, as the source of a plugin is part of the keys of its runs)",
-            *lines,
-        ]
+    advice = (
+        f"{stage} changed but {number} is still {new}: "
+        f"raise it in {file} and renew with `python -m tests.golden`\n"
+        "(where only plugins or the suites of these tests changed: `python -m tests.golden "
+        "--keep-versions`, as the source of a plugin is part of the keys of its runs)"
     )
+    return "\n".join([advice, *lines])
+
+
+def changes(stage: str, kept: Arrays, made: Arrays) -> list[str]:
+    """List the changes that tell of the code of a stage, a line per array.
+
+    Predictions of a run whose networks are other ones say nothing about the code that predicts.
+    """
+    found = differences(kept, made)
+    retrained = {name.run for name in found if name.stage == "training"}
+
+    lines = []
+    for name, text in found.items():
+        judged = name.stage == stage and (stage == "training" or name.run not in retrained)
+        if judged:
+            lines.append(f"  {name.run}: {name.array} {text}")
+    return lines

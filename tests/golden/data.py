@@ -33,7 +33,7 @@ def write_splits(path: Path, inputs: np.ndarray) -> None:
 
 
 def write_predictions(folder: Path) -> None:
-    """Write two draws of a classifier and of a regression, for 16 examples that no dataset holds."""
+    """Write two draws of a classifier and of a regression for 16 examples."""
     draw, example, of = np.ogrid[:2, :TEST, :CLASSES]
     probs = 2 + np.sin(draw + 1.3 * example + 2 * of)
     probs /= probs.sum(-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Training and prediction compute what they did when their versions were last raised."""
+"""Training and prediction give the numbers that were kept when their versions were last raised."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO))  # the golden arrays are no part of the package
 
+from tests.golden import __main__ as renewal  # noqa: E402
 from tests.golden import comparison, runs  # noqa: E402
 from tests.golden.comparison import Golden, complaint  # noqa: E402
 from tests.golden.runs import Name  # noqa: E402
@@ -31,8 +32,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Golden:
 
 @pytest.mark.parametrize("stage", comparison.NUMBERS)
 def test_stage_computes_what_its_version_says(stage: str, made: Golden) -> None:
-    """While the version of a stage is the same, so are its results, and the file is of that version."""
-    if text := complaint(stage, comparison.read(), made):
+    """Results of a stage are those in the file, and the file is of the stage's version."""
+    if text := complaint(stage, comparison.read(comparison.FILE), made):
         pytest.fail(text, pytrace=False)
 
 
@@ -51,7 +52,7 @@ def test_equal_arithmetic_passes() -> None:
 
 
 def test_changed_arithmetic_is_told() -> None:
-    """The message names the array, by how much it moved, the number to raise and the command that renews."""
+    """The message names what moved and how far, the number to raise and the command to renew."""
     text = complaint("training", golden(), golden(loss=1.25))
     assert "training changed but TRAINING_VERSION is still 1" in text
     assert "raise it in bench_uq/train/__init__.py and renew with `python -m tests.golden`" in text
@@ -85,14 +86,50 @@ def test_arrays_that_come_or_go_are_told() -> None:
 
     longer = Golden(VERSIONS, whole.arrays | {LOSS: np.ones(3)})
     assert "loss has 3 numbers instead of 2" in complaint("training", whole, longer)
-    assert "loss moved by nan" in complaint("training", whole, golden(loss=np.nan))
+    assert "loss moved by inf" in complaint("training", whole, golden(loss=np.nan))
 
 
 def test_file_keeps_what_is_written(tmp_path: Path) -> None:
-    """Arrays and versions are read as they were written, and the file in the repository is small."""
+    """Arrays and versions are read as they were written, and the repository's file is small."""
     comparison.write(golden(training=3), tmp_path / "arrays.npz")
     kept = comparison.read(tmp_path / "arrays.npz")
     assert kept.versions == {"training": 3, "prediction": 1}
     assert kept.arrays.keys() == golden().arrays.keys()
     np.testing.assert_array_equal(kept.arrays[PROBS], [0.5, 0.5])
     assert comparison.FILE.stat().st_size < 150_000
+
+
+@pytest.mark.parametrize(
+    ("made", "options", "renewed"),
+    [
+        (golden(loss=1.25), [], False),
+        (golden(loss=1.25), ["--keep-versions"], True),
+        (golden(loss=1.25, training=2), [], True),
+        (golden(loss=1.25, prediction=2), [], False),
+        (golden(), [], True),
+    ],
+)
+def test_renewal_needs_a_raised_number(
+    made: Golden,
+    options: list[str],
+    renewed: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The file is renewed if the version of what moved was raised, or on request."""
+    path = tmp_path / "arrays.npz"
+    comparison.write(golden(), path)
+    monkeypatch.setattr(renewal, "FILE", path)
+    monkeypatch.setattr(renewal, "make", lambda folder: made.arrays)
+    monkeypatch.setattr(renewal, "versions", lambda: made.versions)
+
+    if renewed:
+        renewal.main(options)
+    else:
+        with pytest.raises(SystemExit, match="TRAINING_VERSION is still 1"):
+            renewal.main(options)
+
+    expected = made if renewed else golden()
+    kept = comparison.read(path)
+    assert kept.versions == expected.versions
+    np.testing.assert_array_equal(kept.arrays[LOSS], expected.arrays[LOSS])
