@@ -107,6 +107,15 @@ def test_add_a_method(tmp_path: Path) -> None:
     assert "evidential" in (tmp_path / "reports" / "quick" / "summary.md").read_text()
 
 
+def test_add_a_metric(tmp_path: Path) -> None:
+    """The metric of the page passes its checks, and every finished run has its score."""
+    assert len(follow("add-a-metric.md", tmp_path)) == 4
+    scores = read_scores(tmp_path / "results" / "quick")
+    worst, all_nll = (scores[scores.metric == name] for name in ("worst_tenth", "nll"))
+    assert len(worst) == len(all_nll) > 0
+    assert (worst.value.to_numpy() > all_nll.value.to_numpy()).all()
+
+
 def test_add_your_data(tmp_path: Path) -> None:
     """The arrays and the dataset of the page are learned, better than chance after two epochs."""
     assert len(follow("add-your-data.md", tmp_path)) == 4
