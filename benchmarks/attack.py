@@ -1,20 +1,18 @@
-"""What attacks cost: passes through the network of an FGSM sweep, and seconds of PGD, LeNet on images of MNIST's size.
+"""The cost of attacks: passes of an FGSM sweep, seconds of PGD, LeNet on images of MNIST's size.
 
-    python -m benchmarks.attack                    # passes, and seconds of PGD-20 on 1,000 images, all methods
+    python -m benchmarks.attack     # passes, and seconds of PGD-20 on 1,000 images, all methods
     python -m benchmarks.attack --images 10000 --methods map,dropout
 
-A pass is one draw of one image. PGD is timed per method, interleaved over rounds; the ratio is to ``map``.
+A pass is one draw of one image. PGD is timed per method, interleaved; the ratio is to ``map``.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -50,91 +48,89 @@ class Counted(Method):
         raise NotImplementedError
 
     def draws(self, net: nn.Module, inputs: Tensor, count: int) -> Tensor:
-        """Return the method's draws."""
+        """Draw as the method does."""
         found = self.method.draws(net, inputs, count)
-        kind = "forward with gradient" if found.requires_grad else "forward"
-        self.passes[kind] += found.shape[0] * found.shape[1]
+        images = found.shape[0] * found.shape[1]
         if found.requires_grad:
-            found.register_hook(
-                lambda gradient: self.passes.update({"back": gradient.shape[0] * gradient.shape[1]})
-            )
+            self.passes["forward with gradient"] += images
+            found.register_hook(lambda gradient: self.passes.update({"back": images}))
+        else:
+            self.passes["forward"] += images
         return found
 
 
 def trained(name: str, device: torch.device) -> Trained:
-    """Return the untrained networks of a method: what an attack costs does not depend on what they know."""
+    """Untrained networks of a method: the cost of an attack does not depend on their weights."""
     method = Plugins().spec("method", name).value
     nets = nn.ModuleList(build(method, TASK, device) for _ in range(method.members)).eval()
     return Trained(method, TASK, nets, seed=0)
 
 
 def images(count: int, device: torch.device) -> Resident:
-    """Return random images."""
+    """Random images on the device."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (count, 1, 28, 28), dtype=np.uint8)
     return Resident(Examples(pixels, rng.integers(0, 10, count)), device, BLOCK)
 
 
 def attack(model: Trained, one: Attack, data: Resident, levels: Sequence[float]) -> float:
-    """Return the seconds of an attack with its predictions."""
+    """Seconds of an attack with its predictions."""
     start = time.perf_counter()
     predict_changed(model, Change(one, "attack", levels, model), data, len(data), DRAWS)
     return time.perf_counter() - start
 
 
 def count_passes(names: Sequence[str], device: torch.device) -> None:
-    """Print the passes of an FGSM sweep beside one gradient and a prediction a level."""
-    data = images(BLOCK, device)
-    print(
-        f"FGSM at {len(EPSILONS)} levels, gradients of 10 draws, predictions of {DRAWS}; passes an image:\n"
-    )
-    print(
-        "| method | forward with gradient | back | forward | one gradient + a prediction a level |"
-    )
+    """Print the passes of an FGSM sweep beside one gradient and one prediction per level."""
+    data, levels = images(BLOCK, device), len(EPSILONS)
+    print(f"FGSM at {levels} levels, gradients of 10 draws, predictions of {DRAWS}; per image:\n")
+    print("| method | forward with gradient | back | forward | gradient + predictions per level |")
     print("| --- | ---: | ---: | ---: | ---: |")
+
     for name in names:
         model = trained(name, device)
         passes = Counter[str]()
         counted = Trained(Counted(method=model.method, passes=passes), TASK, model.nets, seed=0)
         attack(counted, FGSM(), data, EPSILONS)
+
         with torch.no_grad():
-            gradient, prediction = (
-                len(model.draws(data.take(slice(0, 1))[0], draws)) for draws in (10, DRAWS)
-            )
+            image = data.take(slice(0, 1))[0]
+            gradient = len(model.draws(image, 10))
+            prediction = len(model.draws(image, DRAWS))
+
         kinds = [passes[kind] // BLOCK for kind in ("forward with gradient", "back", "forward")]
-        print(
-            f"| {name} | {' | '.join(map(str, kinds))} | {gradient} + {len(EPSILONS)} x {prediction} |"
-        )
+        cells = " | ".join(map(str, kinds))
+        print(f"| {name} | {cells} | {gradient} + {levels} x {prediction} |")
 
 
 def time_pgd(
     names: Sequence[str], count: int, repeats: int, device: torch.device
 ) -> list[rounds.Row]:
-    """Print the seconds of PGD with 20 steps and 10 draws at one level, and return them."""
+    """Time PGD with 20 steps and 10 draws at one level, and print the seconds."""
     data, models = images(count, device), {name: trained(name, device) for name in names}
     for model in models.values():
-        attack(model, FGSM(), images(BLOCK, device), [0.1])
-    found = [
-        {name: attack(model, PGD(), data, [0.1]) for name, model in models.items()}
-        for _ in range(repeats)
-    ]
+        attack(model, FGSM(), images(BLOCK, device), [0.1])  # warm-up; PGD would take minutes
+
+    found = []
+    for _ in range(repeats):
+        found.append({name: attack(model, PGD(), data, [0.1]) for name, model in models.items()})
+
     print(f"\nPGD, 20 steps of 10 draws, one level, {count:,} images, {repeats} rounds:\n")
     print(f"| method | seconds | times {names[0]} |\n| --- | ---: | ---: |")
     for name in names:
-        ratio = statistics.median(one[name] / one[names[0]] for one in found)
-        print(f"| {name} | {statistics.median(one[name] for one in found):.1f} | {ratio:.1f} |")
+        ratio = statistics.median(seconds[name] / seconds[names[0]] for seconds in found)
+        print(f"| {name} | {rounds.median(found, name):.1f} | {ratio:.1f} |")
     return rounds.rows(f"pgd {count} images", found, dict.fromkeys(names, names[0]), device.type)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = rounds.parser(__doc__, "attack.csv", rounds=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/attack.csv"))
     arguments = parser.parse_args()
+
     torch.set_num_threads(arguments.threads)
     device, names = torch.device(arguments.device), arguments.methods.split(",")
     print(f"{arguments.device}, {arguments.threads} threads, torch {torch.__version__}\n")

@@ -1,12 +1,10 @@
-"""What a step of LeNet cannot do without, each alone, on one thread and on two: its convolutions, its noise, the KL.
+"""The floor of a step of LeNet: its convolutions, its noise and its KL, each alone.
 
-Multiplications a second are those of the second convolution forward, the largest; noise is drawn for all outputs of
-``mean-field``; the KL is one sample with its gradients.
+Multiplications per second are those of the second convolution forward, the largest; noise is drawn
+for all outputs of ``mean-field``; the KL is one sample with its gradients.
 """
 
 from __future__ import annotations
-
-import statistics
 
 import torch
 from torch.nn.functional import conv2d
@@ -23,7 +21,7 @@ MULTIPLICATIONS = 50 * 8 * 8 * 20 * 25 * BATCH
 
 
 def divergence(name: str) -> rounds.Work:
-    """Return the KL of a method's network with its gradients."""
+    """The KL of a method's network with its gradients."""
     net = build(Plugins().spec("method", name).value, TASK, torch.device("cpu"))
 
     def work() -> None:
@@ -42,19 +40,16 @@ def main() -> None:
         "KL of mean-field": divergence("mean-field"),
         "KL of mnf": divergence("mnf"),
     }
+
     for threads in (1, 2):
         torch.set_num_threads(threads)
         measured = rounds.interleaved(subjects, 15, 4, 3)
-        medians = {name: statistics.median(one[name] for one in measured) for name in subjects}
-        print(
-            f"{threads} threads: {MULTIPLICATIONS / medians['convolution'] / 1e9:.0f} billion multiplications a second,"
-        )
-        print(
-            f"  {1e9 * medians['noise'] / len(noise):.1f} ns a normal number, {1e3 * medians['noise']:.1f} ms a batch,"
-        )
-        print(
-            "  " + ", ".join(f"{name} {1e3 * medians[name]:.1f} ms" for name in list(subjects)[2:])
-        )
+        convolution, normal, *kls = (rounds.median(measured, name) for name in subjects)
+        print(f"{threads} threads: {MULTIPLICATIONS / convolution / 1e9:.0f} billion ", end="")
+        print("multiplications per second,")
+        print(f"  {1e9 * normal / len(noise):.1f} ns per normal number, ", end="")
+        print(f"{1e3 * normal:.1f} ms per batch,")
+        print(f"  KL of mean-field {1e3 * kls[0]:.1f} ms, KL of mnf {1e3 * kls[1]:.1f} ms")
 
 
 if __name__ == "__main__":

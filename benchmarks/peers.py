@@ -1,6 +1,6 @@
-"""What a user would pick instead: the same LeNet in plain PyTorch, in bayesian-torch and in blitz.
+"""Alternatives to bench-uq: the same LeNet in plain PyTorch, in bayesian-torch and in blitz.
 
-The last two come with ``pip install 'bench-uq[bench]'``; who is not installed is left out.
+The last two come with ``pip install 'bench-uq[bench]'``; a package that is missing is left out.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 Make = Callable[..., nn.Module]
+Step = Callable[[], None]
+Widths = tuple[int, int, int]
 
-#: Training examples that a KL is divided by.
+#: Number of training examples, which divides the KL.
 SIZE = 60_000
 
 
-def lenet(
-    conv: Make, linear: Make, shape: tuple[int, int, int], widths: tuple[int, int, int]
-) -> nn.Module:
-    """Return LeNet as tutorials write it, of any layers: convolution, ReLU, pooling, twice, and two dense layers."""
+def lenet(conv: Make, linear: Make, shape: tuple[int, int, int], widths: Widths) -> nn.Module:
+    """LeNet as in tutorials, from any layers: convolution, ReLU, pooling, twice; two dense layers."""
     channels, side = shape[0], shape[1]
     flat = widths[1] * (((side - 4) // 2 - 4) // 2) ** 2
     return nn.Sequential(
@@ -34,15 +34,15 @@ def lenet(
     )
 
 
-def plain(shape: tuple[int, int, int], widths: tuple[int, int, int]) -> nn.Module:
-    """Return the network of plain layers, contiguous."""
+def plain(shape: tuple[int, int, int], widths: Widths) -> nn.Module:
+    """The network of plain layers, contiguous."""
     return lenet(nn.Conv2d, nn.Linear, shape, widths)
 
 
 def stepping(
     net: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor
-) -> Callable[[], None]:
-    """Return a training step with fused Adam on one batch."""
+) -> Step:
+    """A training step with fused Adam on one batch."""
     net.to(inputs.device)
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
 
@@ -54,16 +54,14 @@ def stepping(
     return step
 
 
-def plain_step(inputs: Tensor, targets: Tensor, widths: tuple[int, int, int]) -> Callable[[], None]:
-    """Return a step of plain layers on a batch that is at hand."""
+def plain_step(inputs: Tensor, targets: Tensor, widths: Widths) -> Step:
+    """A step of plain layers on a batch in memory."""
     net = plain(tuple(inputs.shape[1:]), widths)
     return stepping(net, lambda x, y: cross_entropy(net(x), y), inputs, targets)
 
 
-def loop_step(
-    images: Tensor, targets: Tensor, batch: int, widths: tuple[int, int, int], device: str
-) -> Callable[[], None]:
-    """Return a step of the loop of a tutorial: a shuffling DataLoader over bytes that are scaled one by one."""
+def loop_step(images: Tensor, targets: Tensor, batch: int, widths: Widths, device: str) -> Step:
+    """A step of a tutorial's loop: a shuffling DataLoader over images scaled to [0, 1]."""
     net = plain(tuple(images.shape[1:]), widths).to(device)
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
     batches = endless(DataLoader(TensorDataset(images.float() / 255, targets), batch, shuffle=True))
@@ -78,7 +76,7 @@ def loop_step(
 
 
 def endless(loader: DataLoader[tuple[Tensor, ...]]) -> Iterator[list[Tensor]]:
-    """Yield batches epoch after epoch."""
+    """Batches, epoch after epoch."""
     while True:
         yield from loader
 
@@ -91,7 +89,7 @@ class WithKL(nn.Module):
         self.stages = stages
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outputs and the sum of the KLs."""
+        """Outputs and the sum of the KLs."""
         total = torch.zeros((), device=inputs.device)
         for stage in self.stages:  # type: ignore[attr-defined]
             inputs = stage(inputs)
@@ -101,10 +99,8 @@ class WithKL(nn.Module):
         return inputs, total
 
 
-def bayesian_torch_step(
-    kind: str, inputs: Tensor, targets: Tensor, widths: tuple[int, int, int]
-) -> Callable[[], None]:
-    """Return a step of bayesian-torch; ``kind`` is Flipout or Reparameterization."""
+def bayesian_torch_step(kind: str, inputs: Tensor, targets: Tensor, widths: Widths) -> Step:
+    """A step of bayesian-torch; ``kind`` is Flipout or Reparameterization."""
     from bayesian_torch import layers
 
     conv, linear = getattr(layers, f"Conv2d{kind}"), getattr(layers, f"Linear{kind}")
@@ -117,9 +113,9 @@ def bayesian_torch_step(
     return stepping(net, loss, inputs, targets)
 
 
-def blitz_step(inputs: Tensor, targets: Tensor, widths: tuple[int, int, int]) -> Callable[[], None]:
-    """Return a step of blitz: one sample of its ELBO."""
-    with contextlib.redirect_stdout(io.StringIO()):
+def blitz_step(inputs: Tensor, targets: Tensor, widths: Widths) -> Step:
+    """A step of blitz: one sample of its ELBO."""
+    with contextlib.redirect_stdout(io.StringIO()):  # its import prints
         from blitz.modules import BayesianConv2d, BayesianLinear
         from blitz.utils import variational_estimator
 
@@ -148,5 +144,5 @@ def blitz_step(inputs: Tensor, targets: Tensor, widths: tuple[int, int, int]) ->
 
 
 def installed(module: str) -> bool:
-    """Return whether a package is there."""
+    """Whether a package can be imported."""
     return importlib.util.find_spec(module) is not None

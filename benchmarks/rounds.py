@@ -1,22 +1,24 @@
-"""Timing side by side: every subject once a round, in one process, so that what slows the machine slows them all."""
+"""Timing side by side: every subject once per round in one process: a slow spell hits all."""
 
 from __future__ import annotations
 
+import argparse
 import csv
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import torch
 
 Work = Callable[[], object]
+Limits = Mapping[tuple[str, str], float]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One subject of a benchmark: its time, and its ratio to what it is held against."""
+    """One subject of a benchmark: its time, and its ratio to the subject it is compared with."""
 
     benchmark: str
     subject: str
@@ -31,8 +33,18 @@ class Row:
     torch: str
 
 
+def parser(description: str | None, out: str, rounds: int) -> argparse.ArgumentParser:
+    """Options that the benchmarks share: the number of rounds and the CSV file to write."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--rounds", type=int, default=rounds)
+    made.add_argument("--out", type=Path, default=Path("benchmarks/measured", out))
+    return made
+
+
 def seconds_of(work: Work, repeats: int = 1) -> float:
-    """Return the seconds of one repeat, the device's work included."""
+    """Seconds per repeat, the work on the device included."""
     start = time.perf_counter()
     for _ in range(repeats):
         work()
@@ -44,12 +56,19 @@ def seconds_of(work: Work, repeats: int = 1) -> float:
 def interleaved(
     subjects: Mapping[str, Work], rounds: int, repeats: int = 1, warm_up: int = 1
 ) -> list[dict[str, float]]:
-    """Return the seconds of each subject, one mapping a round."""
+    """Time all subjects in turn: for each round the seconds of each subject."""
     for work in subjects.values():
         seconds_of(work, warm_up)
-    return [
-        {name: seconds_of(work, repeats) for name, work in subjects.items()} for _ in range(rounds)
-    ]
+
+    measured = []
+    for _ in range(rounds):
+        measured.append({name: seconds_of(work, repeats) for name, work in subjects.items()})
+    return measured
+
+
+def median(measured: Sequence[Mapping[str, float]], name: str) -> float:
+    """Median seconds of one subject over the rounds."""
+    return statistics.median(seconds[name] for seconds in measured)
 
 
 def rows(
@@ -58,40 +77,29 @@ def rows(
     against: Mapping[str, str],
     device: str = "cpu",
 ) -> list[Row]:
-    """Return a row for each subject that is held against another one."""
+    """Summarise the rounds: one row per subject that is compared with another."""
+    where = (len(measured), device, torch.get_num_threads(), torch.__version__)
     made = []
     for name, other in against.items():
-        ratios = [one[name] / one[other] for one in measured]
-        median = 1000 * statistics.median(one[name] for one in measured)
-        where = (len(measured), device, torch.get_num_threads(), torch.__version__)
-        made.append(
-            Row(
-                benchmark,
-                name,
-                other,
-                statistics.median(ratios),
-                min(ratios),
-                max(ratios),
-                median,
-                *where,
-            )
-        )
+        # Ratios within a round: its two times share the state of the machine.
+        ratios = [seconds[name] / seconds[other] for seconds in measured]
+        middle, lowest, highest = statistics.median(ratios), min(ratios), max(ratios)
+        milliseconds = 1000 * median(measured, name)
+
+        made.append(Row(benchmark, name, other, middle, lowest, highest, milliseconds, *where))
     return made
 
 
-def show(made: Sequence[Row], limits: Mapping[tuple[str, str], float] | None = None) -> None:
-    """Print rows as a table; ``limits`` are what a subject is to stay below, by itself and what it is held against."""
+def show(made: Sequence[Row], limits: Limits | None = None) -> None:
+    """Print rows as a table; ``limits`` are the largest ratios, by subject and its comparison."""
     for row in made:
-        limit = (limits or {}).get((row.subject, row.against))
-        aim = (
-            ""
-            if limit is None
-            else f"  at most {limit:.2f}: {'yes' if row.ratio <= limit else 'NO'}"
-        )
         spread = f"({row.lowest:.2f} to {row.highest:.2f})"
-        print(
-            f"{row.subject:42} {row.milliseconds:10.2f} ms  {row.ratio:6.3f} x {row.against:28} {spread:16}{aim}"
-        )
+        line = f"{row.subject:42} {row.milliseconds:10.2f} ms  {row.ratio:6.3f} x {row.against:28}"
+        aim = ""
+        limit = (limits or {}).get((row.subject, row.against))
+        if limit is not None:
+            aim = f"  at most {limit:.2f}: {'yes' if row.ratio <= limit else 'NO'}"
+        print(f"{line} {spread:16}{aim}")
 
 
 def write(path: Path, made: Sequence[Row]) -> None:
@@ -100,5 +108,5 @@ def write(path: Path, made: Sequence[Row]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Row)])
-        writer.writerows([getattr(row, field.name) for field in fields(Row)] for row in made)
+        writer.writerows(map(astuple, made))
     print(f"written: {path}")

@@ -1,15 +1,13 @@
-"""How time grows with seeds, members, draws and data: small networks on digits, through the functions of the engine.
+"""Growth of time with seeds, members, draws and data: small networks on digits, the engine's functions.
 
-Each is doubled three times; the exponent is the slope of log time over log size, 1 where twice the work takes twice as
-long, less where part of it is shared.
+Each is doubled three times; the exponent is the slope of log time over log size: 1 if twice the
+work takes twice as long, less if part of it is shared.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import dataclasses
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,68 +26,61 @@ from bench_uq.train.settings import Settings
 from benchmarks import rounds
 
 FACTORS = (1, 2, 4, 8)
+CPU = torch.device("cpu")
+SETTINGS = Settings(epochs=2)
 
 
 def digits() -> tuple[Task, Examples]:
-    """Return the embedded digits and their task."""
+    """The embedded digits and their task."""
     dataset = Plugins().spec("dataset", "digits").value
     examples = load(dataset, "train", Path(), 0)
     return fitted(dataset.task(Path()), examples), examples
 
 
-def training(full: str, times: int = 1, **changes: int) -> Callable[[], None]:
-    """Return a training of two epochs, the data repeated so often and some options of the method changed."""
+def resident(examples: Examples) -> tuple[Resident, Resident]:
+    """Training data and 100 held-out examples on the device."""
+    return Resident(examples, CPU, SETTINGS.batch), Resident(examples[:100], CPU, 100)
+
+
+def training(full: str, times: int = 1, **changes: int) -> rounds.Work:
+    """A training of two epochs on repeated data, with some options of the method changed."""
     task, examples = digits()
     method = dataclasses.replace(Plugins().spec("method", full).value, **changes)
-    more = Examples(
-        np.concatenate([examples.inputs] * times), np.concatenate([examples.targets] * times)
-    )
-    settings = Settings(epochs=2)
-
-    def work() -> None:
-        data = (
-            Resident(more, torch.device("cpu"), settings.batch),
-            Resident(more[:100], torch.device("cpu"), 100),
-        )
-        train(method, task, data, settings, 0)
-
-    return work
+    inputs = np.concatenate([examples.inputs] * times)
+    more = Examples(inputs, np.concatenate([examples.targets] * times))
+    return lambda: train(method, task, resident(more), SETTINGS, 0)
 
 
-def seeds(full: str, count: int) -> Callable[[], None]:
-    """Return so many trainings, one a seed."""
+def seeds(full: str, count: int) -> rounds.Work:
+    """This many trainings, one per seed."""
     one = training(full)
-    return lambda: [one() for _ in range(count)] and None
+    return lambda: [one() for _ in range(count)]
 
 
-def together(full: str, count: int) -> Callable[[], None]:
-    """Return the training of so many seeds as one batch of networks."""
-    task, examples = digits()
-    method, settings = Plugins().spec("method", full).value, Settings(epochs=2)
-
-    def work() -> None:
-        own = (
-            Resident(examples, torch.device("cpu"), settings.batch),
-            Resident(examples[:100], torch.device("cpu"), 100),
-        )
-        train_together(method, [task] * count, [own] * count, settings, list(range(count)))
-
-    return work
-
-
-def predicting(full: str, draws: int) -> Callable[[], None]:
-    """Return a prediction of 512 images with so many draws."""
+def together(full: str, count: int) -> rounds.Work:
+    """The training of this many seeds as one batch of networks."""
     task, examples = digits()
     method = Plugins().spec("method", full).value
-    model = Trained(
-        method, task, nn.ModuleList([build(method, task, torch.device("cpu")).eval()]), 0
-    )
-    data = Resident(examples[:512], torch.device("cpu"), 128)
-    return lambda: predict(model, data, len(data), draws, labelled=False) and None
+
+    def work() -> None:
+        own = resident(examples)
+        train_together(method, [task] * count, [own] * count, SETTINGS, list(range(count)))
+
+    return work
 
 
-#: What grows, of which method, from what size.
-GROWING: dict[tuple[str, str, int], Callable[[int], Callable[[], None]]] = {
+def predicting(full: str, draws: int) -> rounds.Work:
+    """A prediction of 512 images with this many draws."""
+    task, examples = digits()
+    method = Plugins().spec("method", full).value
+    net = build(method, task, CPU).eval()
+    model = Trained(method, task, nn.ModuleList([net]), 0)
+    data = Resident(examples[:512], CPU, 128)
+    return lambda: predict(model, data, len(data), draws, labelled=False)
+
+
+#: The work by what grows, the method, and the size that factor 1 stands for.
+GROWING: dict[tuple[str, str, int], Callable[[int], rounds.Work]] = {
     ("seeds", "map", 1): lambda factor: seeds("map", factor),
     ("seeds together", "map", 1): lambda factor: together("map", factor),
     ("seeds", "mnf", 1): lambda factor: seeds("mnf", factor),
@@ -97,9 +88,7 @@ GROWING: dict[tuple[str, str, int], Callable[[int], Callable[[], None]]] = {
     ("members", "ensemble", 1): lambda factor: training("ensemble", members=factor),
     ("training examples", "map", 1437): lambda factor: training("map", times=factor),
     ("training examples", "mnf", 1437): lambda factor: training("mnf", times=factor),
-    ("draws", "dropout[where=last]", 25): lambda factor: predicting(
-        "dropout[where=last]", 25 * factor
-    ),
+    ("draws", "dropout[where=last]", 25): lambda n: predicting("dropout[where=last]", 25 * n),
     ("draws", "dropout", 25): lambda factor: predicting("dropout", 25 * factor),
     ("draws", "mean-field", 25): lambda factor: predicting("mean-field", 25 * factor),
     ("draws", "mnf", 25): lambda factor: predicting("mnf", 25 * factor),
@@ -107,40 +96,28 @@ GROWING: dict[tuple[str, str, int], Callable[[int], Callable[[], None]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = rounds.parser(__doc__, "scale.csv", rounds=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/scale.csv"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    lines = []
-    print(
-        f"digits, {arguments.threads} threads, torch {torch.__version__}: milliseconds at 1, 2, 4 and 8 times the size"
-    )
+    print(f"digits, {arguments.threads} threads, torch {torch.__version__}: ", end="")
+    print("milliseconds at 1, 2, 4 and 8 times the size")
+
+    lines: list[list[object]] = [["what", "method", "size", "milliseconds"]]
     for (what, method, start), work in GROWING.items():
-        measured = rounds.interleaved(
-            {str(factor): work(factor) for factor in FACTORS}, arguments.rounds
-        )
-        medians = [
-            1000 * statistics.median(one[str(factor)] for one in measured) for factor in FACTORS
-        ]
+        subjects = {str(factor): work(factor) for factor in FACTORS}
+        measured = rounds.interleaved(subjects, arguments.rounds)
+        medians = [1000 * rounds.median(measured, name) for name in subjects]
+
         slope = float(np.polyfit(np.log(FACTORS), np.log(medians), 1)[0])
-        print(
-            f"{what:18} {method:20} "
-            + " ".join(f"{value:8.1f}" for value in medians)
-            + f"   exponent {slope:.2f}"
-        )
-        lines += [
-            [what, method, start * factor, median]
-            for factor, median in zip(FACTORS, medians, strict=True)
-        ]
+        times = " ".join(f"{value:8.1f}" for value in medians)
+        print(f"{what:18} {method:20} {times}   exponent {slope:.2f}")
+        for factor, median in zip(FACTORS, medians, strict=True):
+            lines.append([what, method, start * factor, median])
+
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     with arguments.out.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(
-            [["what", "method", "size", "milliseconds"], *lines]
-        )
+        csv.writer(file, lineterminator="\n").writerows(lines)
     print(f"written: {arguments.out}")
 
 
