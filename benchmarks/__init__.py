@@ -1,1 +1,1 @@
-"""Speed, side by side with what a user would pick instead; python -m benchmarks.NAME."""
+"""Speed, side by side with the alternatives of a user; python -m benchmarks.NAME."""

@@ -1,4 +1,4 @@
-"""Epochs of MNIST on one device: by method, precision and number of networks, and its utilisation."""
+"""Epochs of MNIST on one device: by method, precision and number of networks; its utilisation."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 #: Aims on a GPU, in seconds per epoch of MNIST.
 SECONDS = {"map": 0.3, "mnf": 1.0}
 
-#: Multiplications per image in the layers of LeNet 20-50-500. Each layer has two gradients that cost
-#: as much as its forward pass, the first layer only one: nothing needs the gradient of the images.
+#: Multiplications per image in the layers of LeNet 20-50-500. Each layer has two gradients that
+#: cost as much as its forward pass, the first layer only one: no gradient of images is needed.
 LAYERS = (20 * 24 * 24 * 25, 50 * 8 * 8 * 20 * 25, 800 * 500, 500 * 10)
 MULTIPLICATIONS = 3 * sum(LAYERS) - LAYERS[0]
 

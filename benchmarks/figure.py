@@ -68,7 +68,7 @@ def apart(places: np.ndarray, gap: float) -> np.ndarray:
 
 
 def grow(axes: Axes, table: pd.DataFrame, title: str) -> None:
-    """Draw each method's time against size, and a line on which twice the size takes twice as long."""
+    """Draw time against size per method, and lines of slope 1: twice the size, twice the time."""
     series = list(table.groupby(["what", "method"], sort=False))
     last = [part["milliseconds"].iloc[-1] for _, part in series]
     heights = apart(np.log10(last), 0.17)
@@ -104,7 +104,7 @@ def legend(figure: Figure, axes: Axes) -> None:
 
 
 def performance() -> None:
-    """Draw the cost of steps and draws, in ratio to what a user would pick instead."""
+    """Draw the cost of steps and draws, in ratio to a user's alternatives."""
     step = pd.read_csv(MEASURED / "steps.csv")
     lenet = (step["benchmark"] == "step lenet") & (step["against"] == "plain")
     step = step[lenet & (step["subject"] != "plain")]

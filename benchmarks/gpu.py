@@ -150,6 +150,7 @@ def measure(bench: Bench, deadline: float) -> tuple[list[Row], bool]:
     sound = True
     for name, work in measurements(bench).items():
         print(f"\n{name}")
+
         try:
             # Half of the time that is left: a slow measurement does not cost all that follow.
             with at_most((deadline - time.monotonic()) / 2):

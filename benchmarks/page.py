@@ -1,11 +1,13 @@
-"""Sort the leaderboard of a page with 2,000 rows in a browser without a window.
+"""Sort the leaderboard of a page with 2,000 rows in a headless browser.
 
-``python -m benchmarks.page`` prints for each column the median over clicks, and their longest: of the click until the
-table is laid out anew (the script and the layout that it forces), and of the click until the next frame is painted.
+For each column it prints the median over clicks and the longest time in milliseconds: from the
+click until the table is laid out (the script and the layout that it forces), and from the click
+until the next frame is painted.
 """
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import statistics
 import tempfile
@@ -22,26 +24,13 @@ from bench_uq.store.derived import COLUMNS, LATER
 from benchmarks.synthetic import METHODS, plan_run
 
 METRICS = (
-    "accuracy",
-    "nll",
-    "brier",
-    "ece",
-    "ece_if_calibrated",
-    "adaptive_ece",
-    "auroc_entropy",
-    "entropy",
-    "aurc",
+    *("accuracy", "nll", "brier", "ece", "ece_if_calibrated"),
+    *("adaptive_ece", "auroc_entropy", "entropy", "aurc"),
 )
 DATASETS, CONDITIONS, LEVELS, SEEDS = 8, 5, 5, 3
 CLICKS = 15
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    "--window-size=1300,900",
-)
-#: Sort by a column again and again; times in milliseconds of layout and of painting.
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
+#: Sorts by a column again and again; milliseconds until the layout and until the painting.
 TIMED = """
 const [key, clicks, done] = arguments;
 const table = document.getElementById("scores");
@@ -69,64 +58,49 @@ function painted() {
 
 
 def results() -> Results:
-    """Return results of 10 methods on 8 datasets in 25 places each, three seeds; no curves."""
+    """Results of 10 methods on 8 datasets, 25 conditions and levels each, 3 seeds; no curves."""
     random = np.random.default_rng(0)
-    datasets = [f"dataset-{place}" for place in range(DATASETS)]
-    runs = [
-        plan_run(name, method, seed)
-        for name in datasets
-        for method in METHODS[:10]
-        for seed in range(SEEDS)
-    ]
-    places = [
-        (f"attack-{one}", float(level)) for one in range(CONDITIONS) for level in range(LEVELS)
-    ]
-    scores = pd.DataFrame(
-        [
-            (
-                run["dataset"],
-                run["method"],
-                run["seed"],
-                condition,
-                level,
-                metric,
-                random.random(),
-                run["run"],
-            )
-            for run in runs
-            for condition, level in places
-            for metric in METRICS
-        ],
-        columns=COLUMNS["scores.csv"].split(),
-    )
+    names = [f"dataset-{place}" for place in range(DATASETS)]
+    runs = [plan_run(*key) for key in itertools.product(names, METHODS[:10], range(SEEDS))]
+    conditions = [f"attack-{place}" for place in range(CONDITIONS)]
+
+    rows = []
+    for run in runs:
+        where = (run["dataset"], run["method"], run["seed"])
+        for condition, level, metric in itertools.product(conditions, range(LEVELS), METRICS):
+            rows.append((*where, condition, float(level), metric, random.random(), run["run"]))
+
+    scores = pd.DataFrame(rows, columns=COLUMNS["scores.csv"].split())
+    curves = pd.DataFrame(columns=COLUMNS["curves.csv"].split(), dtype=float)
     columns = [*COLUMNS["runs.csv"].split(), *LATER["runs.csv"].split()]
     table = pd.DataFrame(runs, columns=columns).assign(reason="", converged="True")
-    return Results(
-        "two-thousand",
-        table,
-        scores,
-        pd.DataFrame(columns=COLUMNS["curves.csv"].split(), dtype=float),
-    )
+    return Results("two-thousand", table, scores, curves)
+
+
+def browser() -> webdriver.Chrome:
+    """Chromium without a window."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in (*FLAGS, "--window-size=1300,900"):
+        options.add_argument(flag)
+    service = Service(executable_path=shutil.which("chromedriver"))
+    return webdriver.Chrome(options=options, service=service)
 
 
 def main() -> None:
     """Print the times of sorting by a name and by two scores, of the main metrics and of all."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for flag in FLAGS:
-        options.add_argument(flag)
-    driver = webdriver.Chrome(
-        options=options, service=Service(executable_path=shutil.which("chromedriver"))
-    )
+    driver = browser()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "index.html")
         path.write_text(html.page(results()), encoding="utf-8")
         driver.get(path.as_uri())
-        rows = driver.execute_script("return document.querySelectorAll('#scores tbody tr').length")
-        cells = driver.execute_script(
-            "return document.querySelectorAll('#scores tbody tr > *').length"
-        )
-        print(f"{rows} rows, {cells} cells, {path.stat().st_size / 1e6:.1f} MB")
+
+        counts = []
+        for selector in ("tr", "tr > *"):
+            script = f"return document.querySelectorAll('#scores tbody {selector}').length"
+            counts.append(driver.execute_script(script))
+        print(f"{counts[0]} rows, {counts[1]} cells, {path.stat().st_size / 1e6:.1f} MB")
+
         print("column    laid out: median  longest    painted: median  longest   (ms)")
         for key in ("method", "accuracy", "nll"):
             laid, painted = zip(*driver.execute_async_script(TIMED, key, CLICKS), strict=True)

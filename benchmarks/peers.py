@@ -24,7 +24,7 @@ SIZE = 60_000
 
 
 def lenet(conv: Make, linear: Make, shape: tuple[int, int, int], widths: Widths) -> nn.Module:
-    """LeNet as in tutorials, from any layers: convolution, ReLU, pooling, twice; two dense layers."""
+    """LeNet as in tutorials, from any layers: twice convolution, ReLU, pooling; then two dense."""
     channels, side = shape[0], shape[1]
     flat = widths[1] * (((side - 4) // 2 - 4) // 2) ** 2
     return nn.Sequential(

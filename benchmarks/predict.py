@@ -1,4 +1,4 @@
-"""Predicting with many draws, LeNet 20-50-500: ours against passes one by one, as a user writes them.
+"""Predicting with many draws, LeNet 20-50-500: ours against a user's passes one by one.
 
     python -m benchmarks.predict       # 100 draws of 384 images: the ratio holds for any number
     python -m benchmarks.predict --images 10000 --rounds 1

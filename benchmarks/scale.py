@@ -1,4 +1,4 @@
-"""Growth of time with seeds, members, draws and data: small networks on digits, the engine's functions.
+"""Growth of time with seeds, members, draws and data, of small networks on digits.
 
 Each is doubled three times; the exponent is the slope of log time over log size: 1 if twice the
 work takes twice as long, less if part of it is shared.

@@ -1,4 +1,4 @@
-"""One training step of each method, beside what a user would pick instead, interleaved.
+"""One training step of each method, beside the alternatives of a user, interleaved.
 
 ``plain`` is LeNet as in tutorials, of contiguous nn layers, with cross entropy and fused Adam on a
 batch in memory; ``plain loop`` adds a DataLoader. Ours has the network, loss, optimiser and batches

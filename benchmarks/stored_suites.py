@@ -1,4 +1,4 @@
-"""Results folders as if thousands of runs had been made: whole records, small files with the right checksums."""
+"""Results folders with thousands of simulated runs: whole records, small files, right checksums."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from bench_uq.plan.runs import Run, Shown, plan_entry
 EXAMPLES, CLASSES, FEATURES, EPOCHS = 100, 10, 16, 20
 DATASETS = ("first", "second", "third", "fourth")
 METHODS = (
-    *(
-        "map",
-        "dropout",
-        "dropout[rate=0.1]",
-        "dropout[rate=0.3]",
-        "ensemble",
-        "ensemble[members=3]",
-    ),
-    *("mean-field", "mean-field[prior=log-uniform]", "mnf", "mnf[flows=4]"),
+    "map",
+    "dropout",
+    "dropout[rate=0.1]",
+    "dropout[rate=0.3]",
+    "ensemble",
+    "ensemble[members=3]",
+    "mean-field",
+    "mean-field[prior=log-uniform]",
+    "mnf",
+    "mnf[flows=4]",
 )
 LEVELS = (0.1, 0.2, 0.3)
 ENVIRONMENT = {
@@ -49,40 +50,39 @@ fgsm = {levels}
 
 
 def write_suite(folder: Path, runs: int) -> Path:
-    """Write a suite of so many runs, ten methods on four datasets of a few examples each, and return its file."""
+    """Write a suite of this many runs, ten methods on four small datasets; return its file."""
     for place, name in enumerate((*DATASETS, "unseen")):
+        splits = {"train": 2 * EXAMPLES, "test": EXAMPLES}
+        if name == "unseen":
+            splits = {"test": 10 * EXAMPLES}
+
         random = np.random.default_rng(place)
-        splits = (
-            {"test": 10 * EXAMPLES}
-            if name == "unseen"
-            else {"train": 2 * EXAMPLES, "test": EXAMPLES}
-        )
         arrays: dict[str, np.ndarray] = {}
         for split, count in splits.items():
             arrays[f"x_{split}"] = random.random((count, FEATURES), np.float32)
             arrays[f"y_{split}"] = np.arange(count) % CLASSES
         store.write_bytes(folder / "data" / f"{name}.npz", packed(arrays))
-    facts = {
-        "methods": list(METHODS),
-        "datasets": [f"npz[path={name}.npz]" for name in DATASETS],
-        "seeds": list(range(runs // (len(METHODS) * len(DATASETS)))),
-        "epochs": EPOCHS,
-        "levels": list(LEVELS),
-    }
-    suite = folder / "many.toml"
-    suite.write_text(
-        SUITE.format(**{name: json.dumps(value) for name, value in facts.items()}), encoding="utf-8"
+
+    text = SUITE.format(
+        methods=json.dumps(METHODS),
+        datasets=json.dumps([f"npz[path={name}.npz]" for name in DATASETS]),
+        seeds=list(range(runs // (len(METHODS) * len(DATASETS)))),
+        epochs=EPOCHS,
+        levels=list(LEVELS),
     )
+    suite = folder / "many.toml"
+    suite.write_text(text, encoding="utf-8")
     return suite
 
 
 def store_runs(runs: Sequence[Run], folder: Path, command: str = "bench-uq run") -> None:
-    """Store the plan and all files and records that runs are asked for, but for those that have a record."""
-    entries = {
-        f"{run.method}|{run.dataset}|{run.seed}": plan_entry(run) | {"command": command}
-        for run in runs
-    }
+    """Store the plan, and files and record of every run that has no record yet."""
+    entries = {}
+    for run in runs:
+        key = f"{run.method}|{run.dataset}|{run.seed}"
+        entries[key] = plan_entry(run) | {"command": command}
     store.merge_plan(folder, entries, description="Runs that were never made")
+
     for run in runs:
         place = store.run_folder(folder, run.name).path
         if not (place / store.RECORD).is_file():
@@ -91,66 +91,59 @@ def store_runs(runs: Sequence[Run], folder: Path, command: str = "bench-uq run")
 
 
 def store_run(run: Run, place: Path) -> None:
-    """Store one run; nothing is synced, as nothing would be lost."""
+    """Store one run without syncing: nothing of worth could be lost."""
     random = np.random.default_rng(zlib.crc32(run.name.encode()))
-    files = {store.NETWORK: random.bytes(2000), store.TRAINING: training(random)}
-    files |= {shown.file: predictions(run, shown, random) for shown in run.shown}
-    for name, content in files.items():
+    contents = {store.NETWORK: random.bytes(2000), store.TRAINING: training(random)}
+    for shown in run.shown:
+        contents[shown.file] = predictions(run, shown, random)
+
+    files = {}
+    for name, content in contents.items():
         (place / name).write_bytes(content)
+        files[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
     record = {
-        **{
-            "schema": 1,
-            "run": run.name,
-            "method": run.method,
-            "method_full": run.method_full,
-            "key": run.key,
-        },
-        **{
-            "dataset": run.dataset,
-            "dataset_full": run.dataset_full,
-            "seed": run.seed,
-            "identity": dict(run.identity),
-        },
-        **{
-            "settings": dict(run.settings),
-            "status": "ok",
-            "reason": None,
-            "converged": True,
-            "parameters": 500,
-        },
-        **{
-            "train_seconds": 3.0 + random.random(),
-            "peak_memory": 500_000_000,
-            "environment": ENVIRONMENT,
-        },
+        "schema": 1,
+        "run": run.name,
+        "method": run.method,
+        "method_full": run.method_full,
+        "key": run.key,
+        "dataset": run.dataset,
+        "dataset_full": run.dataset_full,
+        "seed": run.seed,
+        "identity": dict(run.identity),
+        "settings": dict(run.settings),
+        "status": "ok",
+        "reason": None,
+        "converged": True,
+        "parameters": 500,
+        "train_seconds": 3.0 + random.random(),
+        "peak_memory": 500_000_000,
+        "environment": ENVIRONMENT,
         "predict_seconds": {shown.file: random.random() for shown in run.shown},
-        "files": {
-            name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-            for name, content in files.items()
-        },
+        "files": files,
     }
-    (place / store.RECORD).write_text(
-        json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+    (place / store.RECORD).write_text(text, encoding="utf-8")
 
 
 def training(random: np.random.Generator) -> bytes:
-    """Return the curves of a training as they are stored."""
+    """The stored curves of a training."""
     nll = 2 * np.exp(-np.arange(EPOCHS) / 4) + 0.1 * random.random(EPOCHS)
-    rows = [
-        f"0,{epoch},{value + 0.1!r},{value!r},0.1,0.05"
-        for epoch, value in enumerate(nll.tolist(), start=1)
-    ]
-    return "\n".join(["member,epoch,loss,nll,kl,seconds", *rows, ""]).encode()
+    lines = ["member,epoch,loss,nll,kl,seconds"]
+    for epoch, value in enumerate(nll.tolist(), start=1):
+        lines.append(f"0,{epoch},{value + 0.1!r},{value!r},0.1,0.05")
+    return "\n".join([*lines, ""]).encode()
 
 
 def predictions(run: Run, shown: Shown, random: np.random.Generator) -> bytes:
-    """Return what a run predicts: methods differ, seeds vary, and it is less right at higher levels."""
+    """Predictions of a run: methods differ, seeds vary, and accuracy falls with the level."""
     skill = 2 + 2 * (zlib.crc32(run.method.encode()) % 97) / 97
     targets = np.arange(EXAMPLES) % CLASSES
     logits = random.normal(0, 1, (EXAMPLES, CLASSES))
     if shown.kind != "unseen":
         logits[np.arange(EXAMPLES), targets] += skill * (1 - 2 * (shown.level or 0))
+
     probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     entropy = -(probs * np.log(probs)).sum(1)
     arrays: dict[str, np.ndarray] = {
@@ -167,7 +160,7 @@ def predictions(run: Run, shown: Shown, random: np.random.Generator) -> bytes:
 
 
 def packed(arrays: Mapping[str, Any]) -> bytes:
-    """Return arrays as the bytes of an npz file."""
+    """The bytes of an npz file with these arrays."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()

@@ -1,11 +1,13 @@
-"""Synthetic results that look like those of real runs, always the same for the same arguments.
+"""Synthetic results that look like those of real runs, the same for the same arguments.
 
-``python -m benchmarks.synthetic FOLDER`` writes a suite of 1,000 runs: 10 methods, 4 datasets, 25 seeds.
+``python -m benchmarks.synthetic FOLDER`` writes a suite of 1,000 runs: 10 methods, 4 datasets and
+25 seeds.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import sys
 import zlib
@@ -40,6 +42,13 @@ METHODS = (
     "temperature",
     "vogn[damping=0.001,momentum=0.9,samples=8]",
 )
+#: How much of its ignorance a method knows, and by how much it is overconfident.
+CHARACTERS = {
+    "map": (0.1, 0.06),
+    "dropout": (0.35, 0.03),
+    "ensemble": (0.5, -0.12),
+    "mean-field": (0.6, 0.01),
+}
 ENVIRONMENT = {
     "device": "cpu",
     "processor": "AMD EPYC (AVX512)",
@@ -47,6 +56,7 @@ ENVIRONMENT = {
     "system": "Linux x86_64",
     "torch": "2.15.0",
 }
+#: A name that LaTeX, Markdown and HTML must escape.
 HOSTILE = r"a_b%$&{}\input{x}|<script>"
 
 Rows = list[dict[str, Any]]
@@ -66,67 +76,72 @@ def write_results(
 ) -> Path:
     """Write the derived files of a suite; ``runs`` overrides fields of runs by method and seed."""
     tables: dict[str, Rows] = {name: [] for name in COLUMNS}
-    for dataset in [*datasets, *regression, *one_feature]:
-        for method in methods:
-            for seed in seeds:
-                run = plan_run(dataset, method, seed) | dict((runs or {}).get((method, seed), {}))
-                tables["runs.csv"].append(run)
-                if run["status"] == "ok" and dataset in (*regression, *one_feature):
-                    _regression(tables, run, _bands(run) if dataset in one_feature else ([], []))
-                elif run["status"] == "ok":
-                    _classification(tables, run, list(unseen), list(attacks))
+    everything = [*datasets, *regression, *one_feature]
+    for dataset, method, seed in itertools.product(everything, list(methods), list(seeds)):
+        run = plan_run(dataset, method, seed) | dict((runs or {}).get((method, seed), {}))
+        tables["runs.csv"].append(run)
+        if run["status"] != "ok":
+            continue
+        if dataset in one_feature:
+            _regression(tables, run, _bands(run))
+        elif dataset in regression:
+            _regression(tables, run, ([], []))
+        else:
+            _classification(tables, run, list(unseen), list(attacks))
+
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in tables.items():
         write_table(folder / name, rows)
     (folder / "environment.json").write_text(json.dumps([{"id": "0123abcd", **ENVIRONMENT}]))
-    shown = [
-        "clean",
-        *unseen,
-        *(f"{attack}@{level!r}" for attack in attacks for level in levels_of(attack)),
-    ]
-    images = [
-        run for run in tables["runs.csv"] if run["dataset"] in datasets and run["status"] == "ok"
-    ]
+
+    shown = ["clean", *unseen]
+    for attack in attacks:
+        shown += [f"{attack}@{level!r}" for level in levels_of(attack)]
+    finished = [run for run in tables["runs.csv"] if run["status"] == "ok"]
+    images = [run for run in finished if run["dataset"] in datasets]
     write_examples(folder / "examples.npz", images, shown)
     return folder
 
 
 def levels_of(condition: str) -> tuple[float, ...]:
-    """Return the levels of an attack or shift."""
+    """Levels of an attack or shift."""
     return SHIFTS.get(condition.partition("[")[0], EPSILONS)
 
 
 def write_examples(path: Path, runs: Rows, shown: Iterable[str]) -> None:
-    """Write eight images a condition and level of the first seed of each run, and what was predicted for them."""
+    """Write eight images and predictions per condition and level, of the first seed of each run."""
     arrays: dict[str, np.ndarray] = {}
     first = {(run["dataset"], run["method"]): run for run in reversed(runs)}
     images = {where: _images(*_place(where)) for where in shown}
+
     for (dataset, method), run in sorted(first.items()):
         for where, inputs in images.items():
             condition, level = _place(where)
-            place = "|".join(
-                [dataset, method, str(run["seed"]), condition, "" if level is None else repr(level)]
-            )
+            text = "" if level is None else repr(level)
+            place = "|".join([dataset, method, str(run["seed"]), condition, text])
             arrays[f"{place}|inputs"] = inputs
-            arrays[f"{place}|probs"] = _said(method, condition, level)
+            arrays[f"{place}|probs"] = _probs(method, condition, level)
             if condition == "clean" or level is not None:
                 arrays[f"{place}|targets"] = np.arange(8)
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
 def _place(where: str) -> tuple[str, float | None]:
-    """Return condition and level of a place such as ``fgsm@0.1``."""
-    condition, _, level = where.rpartition("@") if "@" in where else (where, "", "")
-    return condition, float(level) if level else None
+    """Condition and level of a place such as ``fgsm@0.1``."""
+    if "@" not in where:
+        return where, None
+    condition, _, level = where.rpartition("@")
+    return condition, float(level)
 
 
 def _images(condition: str, level: float | None) -> np.ndarray:
-    """Return eight grey images (8, 1, 16, 16): digits, changed as the level says, or blobs where they are unseen."""
+    """Eight grey images (8, 1, 16, 16): digits changed as the level says, or blobs if OOD."""
     if condition != "clean" and level is None:
         rows, columns = np.mgrid[:16, :16]
         centres = _random("examples", condition).uniform(4, 12, (8, 2, 1, 1))
         blobs = np.exp(-((rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2) / 20)
         return (255 * blobs[:, None]).astype(np.uint8)
+
     digits = ndimage.zoom(load_digits().images[:8] / 16, (1, 2, 2), order=1)
     if condition.startswith("rotate"):
         digits = ndimage.rotate(digits, level or 0, axes=(1, 2), reshape=False, order=1)
@@ -136,20 +151,19 @@ def _images(condition: str, level: float | None) -> np.ndarray:
     return (255 * digits.clip(0, 1)[:, None]).astype(np.uint8)
 
 
-def _said(method: str, condition: str, level: float | None) -> np.ndarray:
-    """Return what a method says of eight images of the classes 0 to 7, less sure and another class at high levels."""
+def _probs(method: str, condition: str, level: float | None) -> np.ndarray:
+    """Probabilities of eight images of the classes 0 to 7: less sure, and wrong, at high levels."""
     stress = 0.0 if level is None else level / levels_of(condition)[-1]
     random = _random("logits", method, condition)
     logits = random.random((8, CLASSES))
     wrong = random.integers(0, CLASSES, 8)
-    sharp = (
-        2
-        if condition != "clean" and level is None
-        else 8 * (1 - 0.5 * _character(method)[0] * stress)
-    )
     logits[range(8), range(8)] += 1.2 * np.cos(np.pi * stress) + 0.2
     logits[range(8), wrong] += 1.3 * stress
     logits[range(8), (wrong + 3) % CLASSES] += 1.5 * np.sin(np.pi * stress)
+
+    sharp = 8 * (1 - 0.5 * _character(method)[0] * stress)
+    if condition != "clean" and level is None:
+        sharp = 2
     scaled = np.exp(sharp * (logits - logits.max(1, keepdims=True)))
     return (scaled / scaled.sum(1, keepdims=True)).astype(np.float32)
 
@@ -157,15 +171,18 @@ def _said(method: str, condition: str, level: float | None) -> np.ndarray:
 def write_table(path: Path, rows: Rows) -> None:
     """Write one derived file, sorted like those of real runs."""
     columns = [*COLUMNS[path.name].split(), *LATER.get(path.name, "").split()]
-    lines = sorted([str(row.get(column, "")) for column in columns] for row in rows)
+    lines = []
+    for row in rows:
+        lines.append([str(row.get(column, "")) for column in columns])
     with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([columns, *lines])
+        csv.writer(file, lineterminator="\n").writerows([columns, *sorted(lines)])
 
 
 def plan_run(dataset: str, method: str, seed: int) -> dict[str, Any]:
-    """Return a run that went well."""
+    """A run that ended well."""
+    number = zlib.crc32(method.encode())
     return {
-        "run": f"{method.partition('[')[0]}-{dataset}-s{seed}-{zlib.crc32(method.encode()):08x}",
+        "run": f"{method.partition('[')[0]}-{dataset}-s{seed}-{number:08x}",
         "method": method,
         "dataset": dataset,
         "seed": seed,
@@ -179,7 +196,7 @@ def plan_run(dataset: str, method: str, seed: int) -> dict[str, Any]:
         "network": "lenet",
         "epochs": 40,
         "draws": 50,
-        "seconds_per_1000": 0.2 + 0.01 * (zlib.crc32(method.encode()) % 97),
+        "seconds_per_1000": 0.2 + 0.01 * (number % 97),
         "command": "bench-uq run --suite quick",
     }
 
@@ -189,42 +206,38 @@ def _random(*key: object) -> np.random.Generator:
 
 
 def _character(method: str) -> tuple[float, float]:
-    """Return how much a method knows of what it does not know, and by how much it is overconfident."""
-    known = {
-        "map": (0.1, 0.06),
-        "dropout": (0.35, 0.03),
-        "ensemble": (0.5, -0.12),
-        "mean-field": (0.6, 0.01),
-    }
     random = _random("character", method)
-    return known.get(method, (random.uniform(0.2, 1), random.uniform(-0.04, 0.05)))
+    drawn = (random.uniform(0.2, 1), random.uniform(-0.04, 0.05))
+    return CHARACTERS.get(method, drawn)
 
 
 def _classification(
     tables: dict[str, Rows], run: dict[str, Any], unseen: list[str], attacks: list[str]
 ) -> None:
     caution, surplus = _character(run["method"])
-    clean, correct = _shown(run, 0.13, surplus, "clean")
+    clean, correct = _entropies(run, 0.13, surplus, "clean")
     _add(tables, run, ("clean", ""), *_measured(clean, correct, clean))
+
     for number, name in enumerate(unseen):
-        entropy, _ = _shown(run, 0.4 + caution + 0.2 * number, surplus, name)
+        entropy, _ = _entropies(run, 0.4 + caution + 0.2 * number, surplus, name)
         _add(tables, run, (name, ""), *_measured(entropy, None, clean))
+
     for name in attacks:
+        harm = 1.5 if name == "fgsm" else 1.0
         for level in levels_of(name):
             stress = 0.5 * level / levels_of(name)[-1]
-            spread = 0.13 + (1.5 if name == "fgsm" else 1.0) * caution * stress
-            entropy, correct = _shown(
-                run, spread, surplus, "clean", fooled=min(0.9, 3 * stress * (1.2 - caution / 2))
-            )
+            spread = 0.13 + harm * caution * stress
+            fooled = min(0.9, 3 * stress * (1.2 - caution / 2))
+            entropy, correct = _entropies(run, spread, surplus, "clean", fooled)
             scores, curves = _measured(entropy, correct, clean)
             _add(tables, run, (name, level), scores | {"unmoved": float(level == 0)}, curves)
     _add(tables, run, ("train", ""), {}, _training(run))
 
 
-def _shown(
+def _entropies(
     run: dict[str, Any], spread: float, surplus: float, key: str, fooled: float = 0.0
 ) -> tuple[Any, Any]:
-    """Return the entropies of a model on some examples, and which of them it gets right."""
+    """Predictive entropies on some examples, and which predictions are right."""
     random = _random(run["dataset"], run["method"], run["seed"], key)
     entropy = np.log(CLASSES) * random.beta(spread, 1.3, EXAMPLES)
     right = np.clip(_confidence(entropy) - surplus, 0.1, 1) * (1 - fooled)
@@ -236,106 +249,115 @@ def _confidence(entropy: Any) -> Any:
 
 
 def _measured(entropy: Any, correct: Any, clean: Any) -> tuple[dict[str, float], Rows]:
-    """Return scores and curves of entropies and of what was right, where there is a right answer."""
+    """Scores and curves of entropies, and of right predictions unless ``correct`` is None."""
     ends = (0, np.log(CLASSES))
     shares, edges = np.histogram(entropy, 40, ends)
     grid = np.linspace(*ends, 101)
     curves = _points("entropy_histogram", (edges[:-1] + edges[1:]) / 2, shares / EXAMPLES)
     curves += _points("entropy_ecdf", grid, (entropy[:, None] <= grid + 1e-12).mean(axis=0))
-    scores = {
-        "entropy": entropy.mean(),
-        "aleatoric": 0.8 * entropy.mean(),
-        "epistemic": 0.2 * entropy.mean(),
-    }
+
+    mean = entropy.mean()
+    scores = {"entropy": mean, "aleatoric": 0.8 * mean, "epistemic": 0.2 * mean}
     if entropy is not clean:
-        auroc = (np.sort(clean)[::20, None] < np.sort(entropy)[::20]).mean()
-        for place, by in enumerate(("entropy", "epistemic", "confidence")):
-            scores[f"auroc_{by}"] = min(1.0, auroc + 0.004 * place)
-            scores[f"aupr_{by}"] = min(1.0, auroc + 0.02 + 0.004 * place)
-            scores[f"fpr95_{by}"] = max(0.0, 1.2 * (1 - auroc) - 0.004 * place)
+        scores |= _separation(entropy, clean)
     if correct is None:
         return scores, curves
+
     confidence = _confidence(entropy)
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    filled, centres = counts > 0, (np.arange(BINS) + 0.5) / BINS
-    right, sure = (
-        np.bincount(bins, values, BINS)[filled] / counts[filled] for values in (correct, confidence)
-    )
-    ece = float((counts[filled] / EXAMPLES * abs(right - sure)).sum())
     probability = np.where(correct, confidence, (1 - confidence) / (CLASSES - 1))
+    ece, reliability = _reliability(confidence, correct)
     scores |= {
         "accuracy": correct.mean(),
         "nll": -np.log(np.maximum(probability, 1e-6)).mean(),
         "ece": ece,
-    }
-    scores |= {
         "brier": ((1 - probability) ** 2).mean(),
         "ece_if_calibrated": 0.0087,
         "adaptive_ece": 0.9 * ece + 0.001,
     }
-    for name, x, y in (("accuracy", centres[filled], right), ("confidence", centres[filled], sure)):
-        curves += _points(f"reliability_{name}", x, y)
-    curves += _points("reliability_share", centres, counts / EXAMPLES)
-    order = np.argsort(-confidence)
-    right_so_far = np.cumsum(correct[order])
+
+    right_so_far = np.cumsum(correct[np.argsort(-confidence)])
+    accuracy = right_so_far / np.arange(1, EXAMPLES + 1)
+    scores |= {"aurc": float((1 - accuracy).mean()), **_errors(entropy, correct, accuracy)}
+    return scores, [*curves, *reliability, *_selective(confidence, right_so_far)]
+
+
+def _separation(entropy: Any, clean: Any) -> dict[str, float]:
+    """Scores of separating these examples from clean ones."""
+    auroc = (np.sort(clean)[::20, None] < np.sort(entropy)[::20]).mean()
+    scores = {}
+    for place, by in enumerate(("entropy", "epistemic", "confidence")):
+        scores[f"auroc_{by}"] = min(1.0, auroc + 0.004 * place)
+        scores[f"aupr_{by}"] = min(1.0, auroc + 0.02 + 0.004 * place)
+        scores[f"fpr95_{by}"] = max(0.0, 1.2 * (1 - auroc) - 0.004 * place)
+    return scores
+
+
+def _reliability(confidence: Any, correct: Any) -> tuple[float, Rows]:
+    """ECE and the curves of a reliability diagram."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    filled, centres = counts > 0, (np.arange(BINS) + 0.5) / BINS
+    right = np.bincount(bins, correct, BINS)[filled] / counts[filled]
+    sure = np.bincount(bins, confidence, BINS)[filled] / counts[filled]
+    ece = float((counts[filled] / EXAMPLES * abs(right - sure)).sum())
+
+    curves = _points("reliability_accuracy", centres[filled], right)
+    curves += _points("reliability_confidence", centres[filled], sure)
+    return ece, curves + _points("reliability_share", centres, counts / EXAMPLES)
+
+
+def _selective(confidence: Any, right_so_far: Any) -> Rows:
+    """Curves of selective prediction; ``right_so_far`` counts by falling confidence."""
     coverage = np.arange(1, 101) / 100
     taken = np.maximum(1, (coverage * EXAMPLES).astype(int))
-    curves += _points("risk_coverage", coverage, 1 - right_so_far[taken - 1] / taken)
     least = np.arange(50) / 50
     sure = np.maximum(1, (confidence[:, None] >= least).sum(axis=0))
-    accuracy = right_so_far / np.arange(1, EXAMPLES + 1)
-    scores |= {"aurc": float((1 - accuracy).mean()), **_told(entropy, correct, accuracy)}
-    return scores, curves + _points("accuracy_confidence", least, right_so_far[sure - 1] / sure)
+    curves = _points("risk_coverage", coverage, 1 - right_so_far[taken - 1] / taken)
+    return curves + _points("accuracy_confidence", least, right_so_far[sure - 1] / sure)
 
 
-def _told(entropy: Any, correct: Any, accuracy: Any) -> dict[str, float]:
-    """Return what entropies tell of errors: ``accuracy`` is that of the n examples of the lowest."""
-    ranks, wrong = stats.rankdata(entropy), np.count_nonzero(~correct)
+def _errors(entropy: Any, correct: Any, accuracy: Any) -> dict[str, float]:
+    """Scores of entropies against errors; ``accuracy`` is that of the n lowest entropies."""
+    wrong = np.count_nonzero(~correct)
     pairs = wrong * (EXAMPLES - wrong)
     shares = np.arange(1, EXAMPLES + 1) / EXAMPLES
-    return {
-        "entropy_right": entropy[correct].mean() if wrong < EXAMPLES else np.nan,
-        "entropy_wrong": entropy[~correct].mean() if wrong else np.nan,
-        "auroc_errors_entropy": (ranks[~correct].sum() - wrong * (wrong + 1) / 2) / pairs
-        if pairs
-        else np.nan,
-        **{
-            f"coverage_at_risk_{one}": shares[accuracy >= 1 - one / 100].max(initial=0)
-            for one in (1, 5)
-        },
-        **{f"accuracy_kept_{one}": accuracy[EXAMPLES * one // 100 - 1] for one in (80, 50)},
-    }
+    found = dict.fromkeys(("entropy_right", "entropy_wrong", "auroc_errors_entropy"), np.nan)
+    if wrong < EXAMPLES:
+        found["entropy_right"] = entropy[correct].mean()
+    if wrong:
+        found["entropy_wrong"] = entropy[~correct].mean()
+    if pairs:
+        ranks = stats.rankdata(entropy)[~correct]
+        found["auroc_errors_entropy"] = (ranks.sum() - wrong * (wrong + 1) / 2) / pairs
+
+    for risk in (1, 5):
+        found[f"coverage_at_risk_{risk}"] = shares[accuracy >= 1 - risk / 100].max(initial=0)
+    for kept in (80, 50):
+        found[f"accuracy_kept_{kept}"] = accuracy[EXAMPLES * kept // 100 - 1]
+    return found
 
 
 def _training(run: dict[str, Any], epochs: int = 40) -> Rows:
-    """Return the curves of a training that flattens out; plain networks have no KL."""
-    random, epoch = (
-        _random("training", run["dataset"], run["method"], run["seed"]),
-        np.arange(1, epochs + 1),
-    )
+    """Curves of a training that flattens out; plain networks have no KL."""
+    random = _random("training", run["dataset"], run["method"], run["seed"])
+    epoch = np.arange(1, epochs + 1)
     nll = 2.2 * np.exp(-epoch / 4) + random.uniform(0.02, 0.2) + 0.01 * random.uniform(size=epochs)
-    bayesian = run["method"] not in ("map", "dropout", "ensemble")
-    kl = (random.uniform(0.5, 3) * np.exp(-epoch / 15) + 0.2) if bayesian else np.zeros(epochs)
-    curves = {"training_loss": nll + kl, "training_nll": nll, "training_kl": kl}
-    return [point for name, values in curves.items() for point in _points(name, epoch, values)]
+    kl = np.zeros(epochs)
+    if run["method"] not in ("map", "dropout", "ensemble"):
+        kl = random.uniform(0.5, 3) * np.exp(-epoch / 15) + 0.2
+    points = _points("training_loss", epoch, nll + kl)
+    return points + _points("training_nll", epoch, nll) + _points("training_kl", epoch, kl)
 
 
 def _bands(run: dict[str, Any]) -> tuple[Rows, Rows]:
-    """Return the curves of clean data and of the training where there is one feature, others for each seed."""
+    """Curves of clean data and of the training with one feature, different for each seed."""
     random, x = _random("bands", run["dataset"], run["seed"]), np.linspace(-6, 6, 49)
     std = 3 + _character(run["method"])[0] * x**2
-    curves = {
-        "mean": x**3 / 2,
-        "std": std,
-        "epistemic_std": np.sqrt(std**2 - 9),
-        "target": x**3 + random.normal(0, 3),
-    }
-    shown = [
-        point
-        for name, values in curves.items()
-        for point in _points(f"regression_{name}", x, values)
-    ]
+    shown = _points("regression_mean", x, x**3 / 2)
+    shown += _points("regression_std", x, std)
+    shown += _points("regression_epistemic_std", x, np.sqrt(std**2 - 9))
+    shown += _points("regression_target", x, x**3 + random.normal(0, 3))
+
     inputs = random.uniform(-4, 4, 20)
     return shown, _points("regression_target", inputs, inputs**3)
 
@@ -345,14 +367,10 @@ def _regression(tables: dict[str, Rows], run: dict[str, Any], bands: tuple[Rows,
     scores = {"rmse": 3.1, "nll": 2.5, "crps": 1.7, "picp": 0.94, "mpiw": 11.8}
     noisy = {metric: value * random.normal(1, 0.03) for metric, value in scores.items()}
     _add(tables, run, ("clean", ""), noisy, bands[0])
-    loss = 1 - np.log(np.arange(1, 21))  # a density may exceed 1: its loss is negative
-    _add(
-        tables,
-        run,
-        ("train", ""),
-        {},
-        [*_points("training_loss", np.arange(1, 21), loss), *bands[1]],
-    )
+
+    epoch = np.arange(1, 21)
+    loss = 1 - np.log(epoch)  # a density may exceed 1: its loss is negative
+    _add(tables, run, ("train", ""), {}, [*_points("training_loss", epoch, loss), *bands[1]])
 
 
 def _points(curve: str, xs: Any, ys: Any) -> Rows:
@@ -364,18 +382,16 @@ def _add(
 ) -> None:
     place = {name: run[name] for name in ("dataset", "method", "seed", "run")}
     place |= {"condition": where[0], "level": where[1]}
-    tables["scores.csv"] += [
-        place | {"metric": metric, "value": float(value) if value == value else ""}
-        for metric, value in scores.items()
-    ]
+    for metric, value in scores.items():
+        cell = "" if np.isnan(value) else float(value)
+        tables["scores.csv"].append(place | {"metric": metric, "value": cell})
     tables["curves.csv"] += [place | point for point in curves]
 
 
 def write_thousand(folder: Path) -> Path:
     """Write a suite of 1,000 runs: 10 methods, 4 datasets, 25 seeds."""
-    return write_results(
-        folder, METHODS[:10], range(25), datasets=("digits", "fashion-mnist", "kmnist", "mnist")
-    )
+    datasets = ("digits", "fashion-mnist", "kmnist", "mnist")
+    return write_results(folder, METHODS[:10], range(25), datasets=datasets)
 
 
 if __name__ == "__main__":
