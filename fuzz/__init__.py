@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of every reader of bytes or text that others may have written; ``make fuzz``."""
+"""Coverage-guided fuzzing of every reader of bytes or text written by others; ``make fuzz``."""

@@ -1,7 +1,11 @@
-"""Fuzz every target for its share of the time: ``python -m fuzz --seconds 600``, or ``python -m fuzz names``.
+"""Fuzz every target for its share of the time.
 
-Needs atheris (``pip install -e '.[fuzz]'``). A finding stops its target and lies in ``.fuzz/``; inputs that reach new
-lines are kept in ``fuzz/corpus/``, as few and small ones as there can be, which tests replay without atheris.
+    python -m fuzz --seconds 600
+    python -m fuzz names
+
+It needs atheris (``pip install -e '.[fuzz]'``). A finding stops its target and lies in ``.fuzz/``.
+Inputs that reach new lines are kept in ``fuzz/corpus/``, few and small; tests replay them without
+atheris.
 """
 
 from __future__ import annotations
@@ -9,16 +13,15 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 CORPUS, WORK = Path(__file__).parent / "corpus", Path(".fuzz")
-#: Bytes of an input at most, and of all that is kept of a target.
+#: Most bytes of an input, and of all kept inputs of a target.
 LONGEST, LARGEST = 4096, 16_000
 
 
 def fuzz(name: str, seconds: int) -> None:
-    """Fuzz one target in this process, which libFuzzer ends."""
+    """Fuzz one target in this process; libFuzzer ends the process."""
     import atheris
 
     with atheris.instrument_imports(
@@ -26,6 +29,7 @@ def fuzz(name: str, seconds: int) -> None:
         enable_loader_override=False,
     ):
         from fuzz.targets import check
+
     found = WORK / name
     found.mkdir(parents=True, exist_ok=True)
     (CORPUS / name).mkdir(parents=True, exist_ok=True)
@@ -36,15 +40,13 @@ def fuzz(name: str, seconds: int) -> None:
         f"-artifact_prefix={WORK}/{name}-",
     ]
     options = [f"-max_total_time={seconds}", "-verbosity=0", *limits]
-    atheris.Setup(
-        [sys.argv[0], *options, str(found), str(CORPUS / name)],
-        lambda content: check(name, content),
-    )
+    arguments = [sys.argv[0], *options, str(found), str(CORPUS / name)]
+    atheris.Setup(arguments, lambda content: check(name, content))
     atheris.Fuzz()
 
 
 def lines_of(name: str, content: bytes) -> set[tuple[str, int]]:
-    """Return the lines that an input reaches."""
+    """Lines that an input reaches, by file."""
     from fuzz.targets import check
 
     reached = set[tuple[str, int]]()
@@ -64,45 +66,50 @@ def lines_of(name: str, content: bytes) -> set[tuple[str, int]]:
 
 
 def minimise(name: str) -> int:
-    """Keep of a target's inputs the small ones that reach lines no other does, and return how many."""
-    kept, reached, size = list[Path](), set[tuple[str, int]](), 0
-    inputs = sorted(
-        {*_files(CORPUS / name), *_files(WORK / name)},
-        key=lambda path: (path.stat().st_size, path.name),
-    )
-    finding = [path for path in inputs if path.name.startswith("finding")]
-    for path in [*finding, *(path for path in inputs if path not in finding)]:
+    """Keep all findings and the smallest inputs that reach new lines; return their number."""
+    inputs = {*_files(CORPUS / name), *_files(WORK / name)}
+    kept, reached, size = dict[str, bytes](), set[tuple[str, int]](), 0
+    for path in sorted(inputs, key=_order):
         content = path.read_bytes()
         new = lines_of(name, content) - reached
-        if path in finding or (new and size + len(content) <= LARGEST):
-            kept.append(path)
+        if _is_finding(path) or (new and size + len(content) <= LARGEST):
+            kept[path.name] = content
             reached |= new
             size += len(content)
-    contents = {path.name: path.read_bytes() for path in kept}
+
     for path in _files(CORPUS / name):
         path.unlink()
-    for file, content in contents.items():
+    for file, content in kept.items():
         (CORPUS / name / file).write_bytes(content)
-    return len(contents)
+    return len(kept)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield the inputs in a folder."""
-    yield from (path for path in sorted(folder.glob("*")) if path.is_file())
+def _is_finding(path: Path) -> bool:
+    return path.name.startswith("finding")
+
+
+def _order(path: Path) -> tuple[bool, int, str]:
+    """Findings first, then small inputs before large ones."""
+    return not _is_finding(path), path.stat().st_size, path.name
+
+
+def _files(folder: Path) -> list[Path]:
+    """Inputs in a folder."""
+    return [path for path in folder.glob("*") if path.is_file()]
 
 
 def main() -> int:
-    """Fuzz the targets one after the other and return 1 where one found something."""
+    """Fuzz the targets one after the other; return 1 if there is a finding."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", help="targets instead of all")
     parser.add_argument("--seconds", type=int, default=600, help="of all targets together")
     parser.add_argument("--alone", action="store_true", help="fuzz one target in this process")
-    parser.add_argument(
-        "--minimise", action="store_true", help="keep what is new in fuzz/corpus/, and fuzz nothing"
-    )
+    parser.add_argument("--minimise", action="store_true", help="keep new inputs, without fuzzing")
     given = parser.parse_args()
     if given.alone:
         fuzz(given.targets[0], given.seconds)
+
+    # Imported here: a process that fuzzes must let atheris instrument these modules first.
     from fuzz.targets import TARGETS
 
     chosen = given.targets or list(TARGETS)
@@ -116,8 +123,12 @@ def main() -> int:
                 failed.append(name)
                 continue
         print(f"{name}: {minimise(name)} inputs kept", flush=True)
-    print(f"findings in {', '.join(failed)}: see {WORK}/" if failed else "no findings")
-    return 1 if failed else 0
+
+    if failed:
+        print(f"findings in {', '.join(failed)}: see {WORK}/")
+        return 1
+    print("no findings")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes bytes, and ends with a value or the one error that its reader documents."""
+"""Targets of fuzzing: each takes bytes, and ends normally or with an error its reader documents."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Options:
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """Give an empty folder, in memory where there is such a place, and keep what is told on stderr to itself."""
+    """Give an empty folder, in memory if possible, and silence stderr."""
     shared = Path("/dev/shm")
     with (
         tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as name,
@@ -55,22 +55,19 @@ def folder() -> Iterator[Path]:
 
 
 def text_of(content: bytes) -> str:
-    """Return bytes as text, as a command line holds them."""
+    """Decode bytes as a command line does."""
     return content.decode("utf-8", errors="surrogateescape")
 
 
 def names(content: bytes) -> None:
-    """Names with options: what parses is spelled and parses the same again."""
+    """Names with options: a name that parses is spelled, and parses the same again."""
     text = text_of(content)
     grammar.plain_name(text), grammar.parse_full(text)
     plain, options = grammar.parse(text)
     if options:
-        assert grammar.parse(
-            grammar.bracketed(plain, [f"{key}={value}" for key, value in options.items()])
-        ) == (
-            plain,
-            options,
-        )
+        parts = [f"{key}={value}" for key, value in options.items()]
+        assert grammar.parse(grammar.bracketed(plain, parts)) == (plain, options)
+
     value = Options(**grammar.convert_options(plain, Options, options))
     grammar.spelled(plain, value, grammar.shown_text, changed=True)
     grammar.parse_full(grammar.spelled(plain, value, grammar.option_text))
@@ -83,7 +80,7 @@ def lists(content: bytes) -> None:
 
 
 def assignments(content: bytes) -> None:
-    """Assignments of --set, one a line, on the quick suite."""
+    """Assignments of --set, one per line, on the quick suite."""
     table = config.read_table(config.suite_path("quick"))
     for line in text_of(content).split("\n")[:10]:
         config.apply_assignment(table, line)
@@ -91,7 +88,7 @@ def assignments(content: bytes) -> None:
 
 
 def suites(content: bytes) -> None:
-    """Files of suites."""
+    """Suite files."""
     with folder() as place:
         (place / "mine.toml").write_bytes(content)
         config.read_suite(str(place / "mine.toml"))
@@ -105,7 +102,7 @@ def margins(content: bytes) -> None:
 
 
 def records(content: bytes) -> None:
-    """Records and plans of results: a damaged one is set aside, and reads as none."""
+    """Records and plans of results: a damaged file is set aside, and reads as a missing one."""
     with folder() as place:
         (place / store.RECORD).write_bytes(content)
         run = store.RunFolder(place)
@@ -119,7 +116,7 @@ def records(content: bytes) -> None:
 
 
 def checkpoints(content: bytes) -> None:
-    """Checkpoints: a damaged one is set aside, and reads as none."""
+    """Checkpoints: a damaged file is set aside, and reads as a missing one."""
     with folder() as place:
         (place / NAME).write_bytes(content)
         Checkpoints(store.RunFolder(place), 1.0).load()
@@ -133,7 +130,7 @@ def arrays(content: bytes) -> None:
 
 
 def predictions(content: bytes) -> None:
-    """Predictions made elsewhere, as npz or CSV, labelled or not, by the first byte."""
+    """Predictions by other programs: npz or CSV, labelled or not, by the first byte."""
     kind = content[:1] or b"0"
     with folder() as place:
         file = place / f"mine.{'csv' if kind[0] % 2 else 'npz'}"
@@ -165,7 +162,7 @@ def tables(content: bytes) -> None:
 
 
 def derived_tables(content: bytes) -> None:
-    """Derived tables, which one by the first byte, read for a report and for a notebook."""
+    """Derived tables, chosen by the first byte, read for a report and for a notebook."""
     kind = content[:1] or b"0"
     name = DERIVED[kind[0] % len(DERIVED)]
     with folder() as place:
@@ -191,16 +188,17 @@ def examples(content: bytes) -> None:
 
 
 def published(content: bytes) -> None:
-    """Published values; what is read is written, and reads the same but for what were formulas."""
+    """Published values: they are written after reading, and as many are read again."""
     with folder() as place:
         (place / "reference.csv").write_bytes(content)
         found = references.read_file(place / "reference.csv")
         references.hand_on(found, place)
-        assert len(references.read_file(place / "reference.csv")) == len(found) if found else True
+        if found:
+            assert len(references.read_file(place / "reference.csv")) == len(found)
 
 
 def archives(content: bytes) -> None:
-    """Archives: nothing is laid out beside the folder, and nothing but files and folders in it."""
+    """Archives: nothing is unpacked beside the folder, and nothing but files and folders in it."""
     with folder() as place:
         data = place / "data"
         data.mkdir()
@@ -213,7 +211,7 @@ def archives(content: bytes) -> None:
             assert not [path for path in data.rglob("*") if path.is_symlink()]
 
 
-#: Each target with the errors that it may end with.
+#: Each target with the errors that it may raise.
 TARGETS: dict[str, tuple[Callable[[bytes], None], tuple[type[Exception], ...]]] = {
     "names": (names, (UsageError,)),
     "lists": (lists, (UsageError,)),
@@ -231,12 +229,12 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], tuple[type[Exception], ...]]] 
     "environments": (environments, (UsageError,)),
     "examples": (examples, (UsageError,)),
     "published": (published, (UsageError,)),
-    "archives": (archives, (Failed, OSError)),  # the system's own of names that it does not take
+    "archives": (archives, (Failed, OSError)),  # the latter of names that the system does not take
 }
 
 
 def check(name: str, content: bytes) -> None:
-    """Run a target on an input; raise whatever it may not end with."""
+    """Run a target on an input; every other error is a finding."""
     target, allowed = TARGETS[name]
     with contextlib.suppress(*allowed):
         target(content)

@@ -1,13 +1,14 @@
-"""How often each decision of bench_uq.statistics is wrong where there is nothing to find, and right where there is.
+"""Error rates of every decision in bench_uq.statistics: false alarms without an effect, and power.
 
-Simulated scores of methods that share the noise of their seed; ``python -m studies.claims`` prints the tables of
-docs/statistics.md.
+Scores are simulated, of methods that share the noise of their seed. ``python -m studies.claims``
+prints the tables of docs/statistics.md.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
-from itertools import combinations
 
 import numpy as np
 
@@ -23,26 +24,32 @@ from bench_uq.score.statistics import (
 
 METHODS, TABLES = 5, 2000
 SEEDS = (3, 5, 10)
-#: Standard deviations of the five methods, for seeds to act on: alike, and as different as a net and an ensemble.
+#: Standard deviations over seeds of the five methods: equal, or as different as those of a network
+#: and an ensemble.
 SPREADS = {"equal": np.ones(METHODS), "1 to 5": np.arange(1.0, METHODS + 1)}
 
 
 def scores(
     random: np.random.Generator, seeds: int, spreads: np.ndarray, shifts: np.ndarray | float = 0.0
 ) -> np.ndarray:
-    """Return scores (methods, seeds): a shift of each method, its own noise, and that of the seed, which all share."""
+    """Scores (methods, seeds): each method's shift, its own noise, and noise of the shared seed."""
     own = random.normal(size=(len(spreads), seeds)) * spreads[:, None]
     return own + random.normal(size=seeds) + np.broadcast_to(shifts, len(spreads))[:, None]
 
 
+def columns(values: np.ndarray) -> dict[str, dict[int, float]]:
+    """Scores in the form that ``compare`` and ``ranks`` take."""
+    return {str(name): dict(enumerate(row.tolist())) for name, row in enumerate(values)}
+
+
 def often(trial: Callable[[np.random.Generator], bool], seed: int) -> float:
-    """Return the share of TABLES trials that say yes."""
+    """Share of TABLES trials that succeed."""
     random = np.random.default_rng(seed)
     return sum(trial(random) for _ in range(TABLES)) / TABLES
 
 
 def covered(seeds: int) -> float:
-    """Return how often the interval of one method holds its true mean."""
+    """Share of intervals of one method that hold its true mean."""
 
     def trial(random: np.random.Generator) -> bool:
         low, high = interval(random.normal(size=seeds))
@@ -52,14 +59,16 @@ def covered(seeds: int) -> float:
 
 
 def pair_found(seeds: int, shift: float) -> float:
-    """Return how often two methods are told apart that differ by that many standard deviations of the difference."""
-    return often(
-        lambda random: paired_p(random.normal(shift, size=seeds), np.zeros(seeds)) <= ALPHA, seeds
-    )
+    """Share of significant pairs; ``shift`` is in standard deviations of the difference."""
+
+    def trial(random: np.random.Generator) -> bool:
+        return paired_p(random.normal(shift, size=seeds), np.zeros(seeds)) <= ALPHA
+
+    return often(trial, seeds)
 
 
 def false_losers(seeds: int, spreads: np.ndarray) -> tuple[float, float]:
-    """Return how often a column of equal methods has a loser, by all pairs as here and by those with the best."""
+    """Shares of columns of equal methods with a loser: by all pairs, and by pairs with the best."""
 
     def by_all(random: np.random.Generator) -> bool:
         found = compare(columns(scores(random, seeds, spreads)), "higher")
@@ -68,55 +77,40 @@ def false_losers(seeds: int, spreads: np.ndarray) -> tuple[float, float]:
     def with_best(random: np.random.Generator) -> bool:
         values = scores(random, seeds, spreads)
         best = int(values.mean(axis=1).argmax())
-        return (
-            min(
-                holm(
-                    [
-                        paired_p(values[best], values[other])
-                        for other in range(METHODS)
-                        if other != best
-                    ]
-                )
-            )
-            <= ALPHA
-        )
+        others = np.delete(values, best, axis=0)
+        return min(holm([paired_p(values[best], other) for other in others])) <= ALPHA
 
     return often(by_all, seeds), often(with_best, seeds)
 
 
 def loser_found(seeds: int, spreads: np.ndarray) -> tuple[float, float]:
-    """Return how often a method that is worse by the detectable difference is found, and how often another is."""
+    """Shares of columns that name the worse method 0 as a loser, and that name another method.
+
+    Method 0 is worse than the others by the detectable difference to method 1.
+    """
     shift = np.zeros(METHODS)
-    pairs = len(list(combinations(range(METHODS), 2)))
-    shift[0] = -detectable_difference(
-        float(np.sqrt(spreads[0] ** 2 + spreads[1] ** 2)), seeds, pairs
-    )
+    spread = float(np.sqrt(spreads[0] ** 2 + spreads[1] ** 2))
+    shift[0] = -detectable_difference(spread, seeds, math.comb(METHODS, 2))
+
     random = np.random.default_rng(seeds)
-    found = [
-        compare(columns(scores(random, seeds, spreads, shift)), "higher") for _ in range(TABLES)
-    ]
-    losers = [set(one.worse) if one else set() for one in found]
-    return sum("0" in one for one in losers) / TABLES, sum(
-        bool(one - {"0"}) for one in losers
-    ) / TABLES
-
-
-def columns(values: np.ndarray) -> dict[str, dict[int, float]]:
-    """Return scores as ``compare`` takes them."""
-    return {str(name): dict(enumerate(row.tolist())) for name, row in enumerate(values)}
+    true, false = 0, 0
+    for _ in range(TABLES):
+        found = compare(columns(scores(random, seeds, spreads, shift)), "higher")
+        losers = set(found.worse) if found else set()
+        true += "0" in losers
+        false += bool(losers - {"0"})
+    return true / TABLES, false / TABLES
 
 
 def ranked_apart(datasets: int, shift: float) -> tuple[float, float]:
-    """Return how often Friedman's test and the critical difference tell the first method from some other."""
+    """Shares in which Friedman's test, and the critical difference, separate some two methods."""
     random, friedman, nemenyi = np.random.default_rng(datasets), 0, 0
     for _ in range(TABLES):
         values = random.normal(size=(METHODS, datasets)) + random.normal(size=datasets)
         values[0] += shift
-        found = ranks(
-            {str(name): dict(enumerate(map(float, row))) for name, row in enumerate(values)},
-            "higher",
-        )  # type: ignore[misc]
+        found = ranks(columns(values), "higher")  # type: ignore[arg-type]
         assert found is not None
+
         friedman += found.p <= ALPHA
         places = list(found.mean.values())
         nemenyi += max(places) - min(places) >= found.critical
@@ -125,69 +119,52 @@ def ranked_apart(datasets: int, shift: float) -> tuple[float, float]:
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table of Markdown."""
-    texts = [
-        [f"{cell:.1%}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows
-    ]
-    for row in [heads, ["---:"] * len(heads), *texts]:
-        print(f"| {' | '.join(row)} |")
+    print(f"| {' | '.join(heads)} |")
+    print(f"| {' | '.join(['---:'] * len(heads))} |")
+    for row in rows:
+        cells = [f"{cell:.1%}" if isinstance(cell, float) else str(cell) for cell in row]
+        print(f"| {' | '.join(cells)} |")
+
+
+def singles() -> None:
+    """Print the error rates of intervals and of pairs."""
+    print("One score of one method, and two methods in a pair:\n")
+    rows = []
+    for seeds in SEEDS:
+        size = detectable_difference(1, seeds)
+        found = (pair_found(seeds, 0.0), f"{size:.2f} sd", pair_found(seeds, size))
+        rows.append((seeds, covered(seeds), *found))
+    interval_head = "95 % interval holds the mean"
+    table(["seeds", interval_head, "equal, significant", "detectable difference", "found"], rows)
+
+
+def whole_columns() -> None:
+    """Print the error rates of columns of methods."""
+    print(f"\nA column of {METHODS} methods:\n")
+    rows = []
+    for (name, spreads), seeds in itertools.product(SPREADS.items(), SEEDS):
+        rows.append((seeds, name, *false_losers(seeds, spreads), *loser_found(seeds, spreads)))
+    false = ("equal, a false loser", "by pairs with the best alone")
+    table(["seeds", "spreads", *false, "true loser found", "another accused"], rows)
+
+
+def mean_ranks() -> None:
+    """Print the error rates of ranks over datasets."""
+    print(f"\nMean ranks of {METHODS} methods, the first better by that many standard ", end="")
+    print("deviations of a dataset's noise:\n")
+    rows = []
+    for shift, count in itertools.product((0, 2), (5, 10, 20)):
+        rows.append((count, shift, *ranked_apart(count, float(shift))))
+    tests = ("Friedman p at most 5 %", "some two beyond the critical difference")
+    table(["datasets", "better by", *tests], rows)
 
 
 def main() -> None:
     error = (0.05 * 0.95 / TABLES) ** 0.5
     print(f"{TABLES:,} simulations each; the standard error of a share of 5 % is {error:.1%}\n")
-    print("One score of one method, and two methods in a pair:\n")
-    heads = [
-        "seeds",
-        "95 % interval holds the mean",
-        "equal, told apart",
-        "detectable difference",
-        "found",
-    ]
-    rows = [
-        (
-            seeds,
-            covered(seeds),
-            pair_found(seeds, 0.0),
-            f"{(size := detectable_difference(1, seeds)):.2f} sd",
-            pair_found(seeds, size),
-        )
-        for seeds in SEEDS
-    ]
-    table(heads, rows)
-    print(f"\nA column of {METHODS} methods:\n")
-    heads = [
-        "seeds",
-        "spreads",
-        "equal, a false loser",
-        "by pairs with the best alone",
-        "true loser found",
-        "another accused",
-    ]
-    table(
-        heads,
-        [
-            (seeds, name, *false_losers(seeds, spreads), *loser_found(seeds, spreads))
-            for name, spreads in SPREADS.items()
-            for seeds in SEEDS
-        ],
-    )
-    print(
-        f"\nMean ranks of {METHODS} methods, the first better by that many standard deviations of a dataset's noise:\n"
-    )
-    heads = [
-        "datasets",
-        "better by",
-        "Friedman p at most 5 %",
-        "some two beyond the critical difference",
-    ]
-    table(
-        heads,
-        [
-            (count, shift, *ranked_apart(count, float(shift)))
-            for shift in (0, 2)
-            for count in (5, 10, 20)
-        ],
-    )
+    singles()
+    whole_columns()
+    mean_ranks()
 
 
 if __name__ == "__main__":

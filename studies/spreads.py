@@ -1,4 +1,4 @@
-"""Other ways to know how much a difference varies, in place of the gate's, to show why it has the one it has."""
+"""Other variance estimates of a difference, to show why the gate has its own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 from bench_uq.check import pairing as pairs
 from bench_uq.check import variances as spreads
 
+#: Variance and degrees of freedom per cell, from both of the cell, its unit and a least variance.
 Spread = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def own(
     variances: np.ndarray, freedom: np.ndarray, units: np.ndarray, floor: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the variance of each cell alone."""
+    """Variance of each cell alone."""
     del units
     return np.maximum(variances, floor), freedom
 
@@ -25,14 +26,14 @@ def own(
 def pooled(
     variances: np.ndarray, freedom: np.ndarray, units: np.ndarray, floor: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return one variance for all cells of a metric, with the degrees of freedom of one cell of each unit."""
+    """One variance for all cells of a metric; each unit adds the freedom of one of its cells."""
     most = sum(freedom[units == unit].max() for unit in np.unique(units))
     mean = float(np.average(variances, weights=freedom))
     return np.maximum(mean, floor), np.full(len(variances), most)
 
 
 def borrowing(share: float) -> Spread:
-    """Return the gate's way where what cells have in common counts for another share of their own degrees."""
+    """The gate's estimate with another weight of the common variance, as a share of own freedom."""
 
     def moderated(
         variances: np.ndarray, freedom: np.ndarray, units: np.ndarray, floor: np.ndarray
@@ -43,7 +44,7 @@ def borrowing(share: float) -> Spread:
     return moderated
 
 
-#: By name, as tables have them.
+#: By their names in tables.
 WAYS: dict[str, Spread] = {
     "each cell's own": own,
     "moderated, half (the gate)": borrowing(0.5),
@@ -55,6 +56,6 @@ WAYS: dict[str, Spread] = {
 
 @contextmanager
 def known_by(way: str) -> Iterator[None]:
-    """Let the gate know spreads another way."""
+    """Let the gate estimate variances another way."""
     with mock.patch.object(pairs, "moderated", WAYS[way]):
         yield
