@@ -1,1 +1,1 @@
-"""What a trained network is shown beside clean data: attacks and shifts, one file each. Unseen data are datasets."""
+"""Attacks and shifts, one file each: its name is that of the condition. OOD data are datasets."""

@@ -1,7 +1,9 @@
-"""Gradients of the losses of the reported predictor that attacks follow: streamed over draws, scaled to stay finite."""
+"""Losses of the reported predictor that attacks raise, and their gradients in the inputs.
 
-from __future__ import annotations
+Draws come in chunks, so that the memory does not grow with their number S.
+"""
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 
@@ -10,34 +12,26 @@ from torch import Tensor
 
 from bench_uq.api import LogProbs
 
-#: A gradient is not let fall below exp(-60) of its scale: its sign, which is all that FGSM takes, survives in float32.
+# Gradients stay above exp(-60) of their scale. In float32 their sign, all that FGSM takes, then
+# survives.
 LEAST_LOG_SCALE = -60.0
 
 
 class NoGradient(Exception):
-    """A predictor whose draws cannot be traced back to its inputs."""
-
-
-def predictive_gradient(log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws: int) -> Tensor:
-    """Return the gradient of -log((1/S) sum_s p(target | input, w_s)) in the inputs, shaped like them."""
-    return _margin_gradient(log_probs, inputs, targets, draws, of_the_mean=True)
-
-
-def expected_gradient(log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws: int) -> Tensor:
-    """Return the gradient of -(1/S) sum_s log p(target | input, w_s) in the inputs (Athalye et al. 2018)."""
-    return _margin_gradient(log_probs, inputs, targets, draws, of_the_mean=False)
+    """A predictor whose draws have no gradient in its inputs."""
 
 
 def _margin_gradient(
     log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws: int, *, of_the_mean: bool
 ) -> Tensor:
-    """Return the gradient of minus the log of the mean of p, or minus the mean of its log.
+    """Gradient of minus the log of the mean of p, or of minus the mean of its log.
 
-    With the margin m = log p - log(1 - p), the gradient of log p is (1 - p) dm; log(1 - p) comes from the other
-    classes, since 1 - p itself is 0 in float32 on what the network is sure of, and the direction would be lost.
-    Streams over chunks of draws, each weighted by p (1 - p), of the mean, or 1 - p over the largest so far: memory
-    does not grow with S.
+    With the margin m = log p - log(1 - p), the gradient of log p is (1 - p) dm. A draw has the
+    weight p (1 - p) in the log of the mean and 1 - p in the mean of the log, both divided by the
+    largest weight so far.
     """
+    # log(1 - p) comes from the other classes. Where the network is sure, 1 - p itself is 0 in
+    # float32, and the direction would be lost.
     shown = inputs.detach().requires_grad_()
     peak = total = torch.full((len(inputs),), -torch.inf, dtype=inputs.dtype, device=inputs.device)
     gradient = torch.zeros_like(inputs)
@@ -45,58 +39,75 @@ def _margin_gradient(
         index = targets.expand(chunk.shape[:-1]).unsqueeze(-1)
         own = chunk.gather(-1, index).squeeze(-1)  # (s, B, C) -> (s, B), log p
         others = chunk.scatter(-1, index, -torch.inf).logsumexp(-1)  # log(1 - p)
+
         share = own.detach() if of_the_mean else torch.zeros_like(own)
         weight = share + others.detach()
         highest = torch.maximum(peak, weight.amax(0))
-        (step,) = torch.autograd.grad(((weight - highest).exp() * (own - others)).sum(), shown)
+        objective = ((weight - highest).exp() * (own - others)).sum()
+        (step,) = torch.autograd.grad(objective, shown)
         gradient = gradient * per_example((peak - highest).exp(), inputs) + step
         peak, total = highest, torch.logaddexp(total, share.logsumexp(0))
+
     return -gradient * per_example((peak - total).clamp_min(LEAST_LOG_SCALE).exp(), inputs)
 
 
 def entropy_gradient(log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws: int) -> Tensor:
-    """Return the gradient of the entropy of the mean of S draws in the inputs; the targets play no part.
+    """Gradient of the entropy of the mean of S draws; the targets play no part.
 
-    dH = mean_s sum_k (log p_t(s) - log p_k) p_sk dlog p_sk, with the mean p and each draw's own highest class t(s): the
-    gradient of that class, which has all of the weight where a draw is sure, is not needed, and what is left is scaled
-    by its largest weight. The mean takes a first pass through the same draws.
+    dH = mean_s sum_k (log p_t(s) - log p_k) p_sk dlog p_sk, with the mean p and each draw's own
+    highest class t(s). The rest is scaled by its largest weight.
     """
+    # The highest class, which has all of the weight where a draw is sure, drops out of the sum.
+    # The mean takes a first pass, through the same draws.
     del targets
     again = random_state(inputs.device)
     with torch.no_grad():
         mean = log_mean(log_probs, inputs, draws)
     again()
+
     shown = inputs.detach().requires_grad_()
     peak = torch.full((len(inputs),), -torch.inf, dtype=inputs.dtype, device=inputs.device)
     gradient, count = torch.zeros_like(inputs), 0
     for chunk in traced(log_probs, shown, draws):
         highest_class = chunk.detach().argmax(-1, keepdim=True)  # (s, B, 1)
-        below = (
-            mean.expand_as(chunk).gather(-1, highest_class) - mean
-        )  # (s, B, C), 0 of the highest class
+        # (s, B, C), 0 for the highest class
+        below = mean.expand_as(chunk).gather(-1, highest_class) - mean
         weight = below.abs().log() + chunk.detach()
+
         # Where all classes are equal no weight is finite, and there is no way up.
-        highest = torch.maximum(peak, weight.amax((0, -1)).clamp_min(torch.finfo(inputs.dtype).min))
-        (step,) = torch.autograd.grad(
-            (below.sign() * (weight - highest.unsqueeze(-1)).exp() * chunk).sum(), shown
-        )
+        largest = weight.amax((0, -1)).clamp_min(torch.finfo(inputs.dtype).min)
+        highest = torch.maximum(peak, largest)
+        objective = (below.sign() * (weight - highest.unsqueeze(-1)).exp() * chunk).sum()
+        (step,) = torch.autograd.grad(objective, shown)
         gradient = gradient * per_example((peak - highest).exp(), inputs) + step
         peak, count = highest, count + len(chunk)
+
     return gradient / count * per_example(peak.clamp_min(LEAST_LOG_SCALE).exp(), inputs)
 
 
+# Of -log((1/S) sum_s p(target | input, w_s)), shaped like the inputs.
+predictive_gradient = functools.partial(_margin_gradient, of_the_mean=True)
+# Of -(1/S) sum_s log p(target | input, w_s), Athalye et al. 2018.
+expected_gradient = functools.partial(_margin_gradient, of_the_mean=False)
+# By the objective of an attack.
+GRADIENTS = {
+    "predictive": predictive_gradient,
+    "expected": expected_gradient,
+    "entropy": entropy_gradient,
+}
+
+
 def traced(log_probs: LogProbs, shown: Tensor, draws: int) -> Iterator[Tensor]:
-    """Yield the chunks of draws, refusing those that have no gradient."""
+    """The chunks of draws, which must have a gradient in the inputs."""
     for chunk in log_probs(shown, draws):
         if not chunk.requires_grad:
-            raise NoGradient(
-                "the method's draws have no gradient in the inputs: nothing for an attack to follow"
-            )
+            reason = "the method's draws have no gradient in the inputs"
+            raise NoGradient(f"{reason}: nothing for an attack to follow")
         yield chunk
 
 
 def log_mean(log_probs: LogProbs, inputs: Tensor, draws: int) -> Tensor:
-    """Return log((1/S) sum_s p(k | input, w_s)), (B, C), with a gradient where the draws have one."""
+    """log((1/S) sum_s p(k | input, w_s)), (B, C), with a gradient if the draws have one."""
     total, count = None, 0
     for chunk in log_probs(inputs, draws):
         part = chunk.logsumexp(0)
@@ -106,14 +117,32 @@ def log_mean(log_probs: LogProbs, inputs: Tensor, draws: int) -> Tensor:
     return total - math.log(count)
 
 
+def losses(
+    objective: str, log_probs: LogProbs, inputs: Tensor, labels: Tensor, draws: int
+) -> Tensor:
+    """The loss of each example, (B,), in nats."""
+    with torch.no_grad():
+        if objective == "expected":
+            index = labels.reshape(1, -1, 1)
+            own = []
+            for chunk in log_probs(inputs, draws):
+                own.append(chunk.gather(-1, index.expand(len(chunk), -1, 1)).squeeze(-1))
+            return -torch.cat(own).mean(0)
+
+        mean = log_mean(log_probs, inputs, draws)
+        if objective == "entropy":
+            return -(mean.exp() * mean).sum(-1)
+        return -mean.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+
+
 def predicted_labels(log_probs: LogProbs, inputs: Tensor, draws: int) -> Tensor:
-    """Return the classes of highest mean probability, (B,)."""
+    """Classes of the highest mean probability, (B,)."""
     with torch.no_grad():
         return log_mean(log_probs, inputs, draws).argmax(-1)
 
 
 def random_state(device: torch.device) -> Callable[[], None]:
-    """Return a function that sets torch's generator on a device back to where it stands now."""
+    """A function that sets torch's generator on a device back to its present state."""
     if device.type == "cuda":
         state = torch.cuda.get_rng_state(device)
         return lambda: torch.cuda.set_rng_state(state, device)
@@ -122,5 +151,5 @@ def random_state(device: torch.device) -> Callable[[], None]:
 
 
 def per_example(values: Tensor, like: Tensor) -> Tensor:
-    """Shape one value an example for products with (B, ...)."""
+    """Shape one value per example for products with (B, ...)."""
     return values.reshape(-1, *(1,) * (like.dim() - 1))

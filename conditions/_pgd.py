@@ -1,4 +1,4 @@
-"""Projected gradient descent on a predictor of several draws: what pgd and transfer share, in the keys of both."""
+"""Projected gradient descent on a predictor of several draws, for pgd and transfer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,12 @@ from torch import Generator, Tensor
 
 from bench_uq.api import LogProbs
 from bench_uq.conditions._gradient_attack import GradientAttack
-from bench_uq.conditions._gradients import per_example
-from bench_uq.conditions._losses import losses
+from bench_uq.conditions._gradients import losses, per_example
 
 
 @dataclass(frozen=True)
 class ProjectedGradient(GradientAttack):
-    """``steps`` steepest steps within epsilon of the input and [0, 1], each with draws of its own; the last point.
-
-    ``step_size`` is a share of epsilon, 0 for 2.5 / steps. Of several ``restarts``, from points at random in the ball,
-    each example keeps the one of the highest objective.
-    """
+    """The steps of PGD; pgd.py says what its options mean."""
 
     reference: ClassVar[str] = "Madry et al. 2018, https://arxiv.org/abs/1706.06083"
 
@@ -34,13 +29,11 @@ class ProjectedGradient(GradientAttack):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.step_size <= 2:
-            raise ValueError(
-                f"step_size must be a share of epsilon in [0, 2], 0 for 2.5 / steps, not {self.step_size}"
-            )
+            allowed = "a share of epsilon in [0, 2], 0 for 2.5 / steps"
+            raise ValueError(f"step_size must be {allowed}, not {self.step_size}")
         if self.start == "clean" and self.restarts > 1:
-            raise ValueError(
-                f"restarts={self.restarts} from the clean input are all alike: start=random"
-            )
+            found = f"restarts={self.restarts}"
+            raise ValueError(f"{found} from the clean input are all alike: start=random")
 
     def __call__(
         self,
@@ -50,61 +43,54 @@ class ProjectedGradient(GradientAttack):
         levels: Sequence[float],
         generator: Generator,
     ) -> list[Tensor]:
-        """Return the attacked inputs per epsilon; epsilon 0 returns the inputs themselves."""
+        """Attack the inputs, once per epsilon; epsilon 0 gives the inputs themselves."""
         labels = self.labels(log_probs, inputs, targets)
+
         state = generator.get_state()
-        found = []
-        for level in levels:  # each from the same state, whatever levels stand beside it
+        attacked = []
+        for level in levels:
+            # Each level starts from the same state, so that it does not depend on the others.
             generator.set_state(state)
             torch.manual_seed(_seed(generator))
-            found.append(
-                self.searched(log_probs, inputs, labels, level, generator)
-                if level
-                else inputs.clone()
-            )
-        return found
+            attacked.append(self.searched(log_probs, inputs, labels, level, generator))
+        return attacked
 
     def searched(
-        self,
-        log_probs: LogProbs,
-        inputs: Tensor,
-        labels: Tensor,
-        epsilon: float,
-        generator: Generator,
+        self, log_probs: LogProbs, inputs: Tensor, labels: Tensor, epsilon: float, rng: Generator
     ) -> Tensor:
-        """Return the best point of all restarts."""
-        best = self.climbed(log_probs, inputs, labels, epsilon, generator)
+        """The best point of all restarts."""
+        if epsilon == 0:
+            return inputs.clone()
+        best = self.climbed(log_probs, inputs, labels, epsilon, rng)
         if self.restarts == 1:
             return best
-        judge = _seed(generator)  # all restarts are judged by the same draws
+
+        # All restarts are judged by the same draws.
+        judge = _seed(rng)
         highest = self.judged(log_probs, best, labels, judge)
         for _ in range(1, self.restarts):
-            other = self.climbed(log_probs, inputs, labels, epsilon, generator)
+            other = self.climbed(log_probs, inputs, labels, epsilon, rng)
             loss = self.judged(log_probs, other, labels, judge)
             best = torch.where(per_example(loss > highest, inputs), other, best)
             highest = torch.maximum(highest, loss)
         return best
 
     def climbed(
-        self,
-        log_probs: LogProbs,
-        inputs: Tensor,
-        labels: Tensor,
-        epsilon: float,
-        generator: Generator,
+        self, log_probs: LogProbs, inputs: Tensor, labels: Tensor, epsilon: float, rng: Generator
     ) -> Tensor:
-        """Return the point after all steps from one start."""
+        """The point after all steps from one start."""
         step = epsilon * (self.step_size or 2.5 / self.steps)
         images = inputs
         if self.start == "random":
-            images = (inputs + epsilon * self.ball.random(inputs, generator)).clamp(0, 1)
+            images = (inputs + epsilon * self.ball.random(inputs, rng)).clamp(0, 1)
+
         for _ in range(self.steps):
             change = images + step * self.ascent(log_probs, images, labels) - inputs
             images = (inputs + self.ball.within(change, epsilon)).clamp(0, 1)
         return images
 
     def judged(self, log_probs: LogProbs, images: Tensor, labels: Tensor, seed: int) -> Tensor:
-        """Return the objective at some images, (B,), by the draws of a seed; the stream goes on as if nothing was."""
+        """The objective at some images, (B,), by the draws of a seed of its own."""
         with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
             torch.manual_seed(seed)
             found = losses(self.objective, log_probs, images, labels, self.draws)
@@ -112,5 +98,5 @@ class ProjectedGradient(GradientAttack):
 
 
 def _seed(generator: Generator) -> int:
-    """Draw a seed for torch's own generator, which draws come from."""
+    """Draw a seed for torch's global generator, from which the draws of networks come."""
     return int(torch.randint(2**62, (1,), generator=generator))

@@ -1,4 +1,4 @@
-"""AutoAttack in its randomised mode, by the package of its authors, on the averaged predictor."""
+"""AutoAttack in its randomised mode, from its authors' package, on the averaged predictor."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -14,11 +14,12 @@ from bench_uq.conditions._gradients import log_mean
 
 @dataclass(frozen=True)
 class AutoAttack(Attack):
-    """APGD on the cross-entropy, then on the DLR loss for what that left right; what neither fools stays as it was.
+    """APGD on the cross-entropy, then on the DLR loss for the images that are still right.
 
-    Each step follows ``calls`` predictions of ``draws`` draws each, by default as many draws as the mode's own 20 calls
-    of a single one: what is attacked is the mean of draws. An image is left alone once one such prediction of it is
-    wrong, so that near the boundary the judged prediction, of other draws, may be right again: PGD can go further.
+    An image that neither fools stays as it is. Each step follows ``calls`` predictions, each the
+    mean of ``draws`` draws; by default these are as many draws as the mode's own 20 calls of one.
+    The attack leaves an image once one such prediction is wrong. Near the boundary the evaluated
+    prediction, of other draws, may be right again: PGD can go further.
     Needs ``pip install "bench-uq[autoattack]"``.
     """
 
@@ -35,7 +36,7 @@ class AutoAttack(Attack):
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
     def suits(self, task: Task) -> bool:
-        """Return whether there are classes, the three at least that the DLR loss takes."""
+        """Whether there are classes, and the three at least that the DLR loss needs."""
         if importlib.util.find_spec("pyautoattack") is None:
             raise UsageError("autoattack needs a package: pip install 'bench-uq[autoattack]'")
         return isinstance(task.likelihood, Categorical) and task.likelihood.parameters >= 3
@@ -48,29 +49,23 @@ class AutoAttack(Attack):
         levels: Sequence[float],
         generator: Generator,
     ) -> list[Tensor]:
-        """Return the attacked inputs per epsilon; epsilon 0 returns the inputs themselves."""
+        """Attack the inputs, once per epsilon; epsilon 0 gives the inputs themselves."""
         seed = int(torch.randint(2**31, (1,), generator=generator))
-        return [
-            self.searched(log_probs, inputs, targets, level, seed) if level else inputs.clone()
-            for level in levels
-        ]
+        return [self.searched(log_probs, inputs, targets, level, seed) for level in levels]
 
     def searched(
         self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, epsilon: float, seed: int
     ) -> Tensor:
-        """Return the inputs after the attack within one epsilon."""
+        """Attack the inputs within one epsilon."""
         from pyautoattack import AutoAttack as Package
+
+        if epsilon == 0:
+            return inputs.clone()
 
         torch.manual_seed(seed)
         norm = {"linf": "Linf", "l2": "L2"}[self.norm]
-        attack = Package(
-            _Averaged(log_probs, self.draws),
-            eps=epsilon,
-            norm=norm,
-            version="rand",
-            seed=seed,
-            device=inputs.device,
-        )
+        options = {"version": "rand", "seed": seed, "device": inputs.device}
+        attack = Package(_Averaged(log_probs, self.draws), norm=norm, eps=epsilon, **options)
         attack.apgd.eot_iter, attack.apgd.n_iter = self.calls, self.steps
         found, _ = attack.run_standard_evaluation(inputs, targets, batch_size=len(inputs))
         return found.to(inputs).clamp(0, 1)
@@ -84,5 +79,5 @@ class _Averaged(nn.Module):
         self.log_probs, self.draws = log_probs, draws
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return log((1/S) sum_s p(k | input, w_s)), (B, C)."""
+        """log((1/S) sum_s p(k | input, w_s)), (B, C)."""
         return log_mean(self.log_probs, inputs, self.draws)

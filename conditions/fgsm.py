@@ -12,10 +12,11 @@ from bench_uq.conditions._gradient_attack import GradientAttack
 
 @dataclass(frozen=True)
 class FGSM(GradientAttack):
-    """x + epsilon sign(gradient), clipped to [0, 1]; one gradient, of the loss of the mean of ``draws``, serves all.
+    """x + epsilon sign(gradient), clipped to [0, 1], with one gradient for all epsilons.
 
-    ``fgsm[label=predicted,draws=1]`` is the form of early papers: one draw, the network's own label. With ``norm=l2``
-    the step is the gradient at length epsilon.
+    The loss is that of the mean of ``draws``. ``fgsm[label=predicted,draws=1]`` is the form of
+    early papers: one draw, and the label that the network predicts. With ``norm=l2`` the step is
+    the gradient, scaled to length epsilon.
     """
 
     reference: ClassVar[str] = "Goodfellow et al. 2015, https://arxiv.org/abs/1412.6572"
@@ -28,7 +29,8 @@ class FGSM(GradientAttack):
         levels: Sequence[float],
         generator: Generator,
     ) -> list[Tensor]:
-        """Return the attacked inputs per epsilon; epsilon 0 returns the inputs themselves."""
-        del generator  # nothing random beside the draws
-        direction = self.ascent(log_probs, inputs, self.labels(log_probs, inputs, targets))
+        """Attack the inputs, once per epsilon; epsilon 0 gives the inputs themselves."""
+        del generator  # nothing is random but the draws
+        labels = self.labels(log_probs, inputs, targets)
+        direction = self.ascent(log_probs, inputs, labels)
         return [(inputs + level * direction).clamp(0, 1) for level in levels]

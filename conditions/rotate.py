@@ -10,23 +10,23 @@ from bench_uq.api import Shift, Task
 
 @dataclass(frozen=True)
 class Rotate(Shift):
-    """A turn counterclockwise by ``level`` degrees, 0 to 180; bilinear, black where the image does not reach."""
+    """A turn counterclockwise by ``level`` degrees, 0 to 180; bilinear, with black corners."""
 
     reference: ClassVar[str] = (
         "Gal and Ghahramani 2016, section 5.2, https://arxiv.org/abs/1506.02142"
     )
 
     def suits(self, task: Task) -> bool:
-        """Return whether the inputs are images."""
+        """Whether the inputs are images."""
         return len(task.input_shape) == 3
 
     def check_level(self, level: float) -> None:
-        """Refuse more than half a turn."""
+        """Require half a turn at most."""
         if not 0 <= level <= 180:
             raise ValueError(f"a level is in degrees, 0 to 180, not {level:g}")
 
     def __call__(self, inputs: Tensor, level: float, generator: Generator) -> Tensor:
-        """Return the images turned about their centre."""
+        """Turn the images about their centre."""
         from torchvision.transforms.v2 import InterpolationMode
         from torchvision.transforms.v2.functional import rotate
 

@@ -1,4 +1,4 @@
-"""Attacks on one method's networks, judged by another's."""
+"""Attacks on the networks of one method, to evaluate those of another."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,9 +8,9 @@ from bench_uq.conditions._pgd import ProjectedGradient
 
 @dataclass(frozen=True)
 class Transfer(ProjectedGradient):
-    """PGD on the networks of another method, trained on the same data with the same seed: no gradient can be masked.
+    """PGD on the networks of another method, trained on the same data with the same seed.
 
-    ``from`` names the method, with its options where it has some.
+    The evaluated method cannot mask that gradient. ``from`` names the other one, with its options.
     """
 
     reference: ClassVar[str] = "Papernot et al. 2016, https://arxiv.org/abs/1605.07277"
@@ -18,5 +18,5 @@ class Transfer(ProjectedGradient):
     from_: str = "map"
 
     def surrogate(self) -> str:
-        """Return the method that is attacked."""
+        """The method that is attacked."""
         return self.from_

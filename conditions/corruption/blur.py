@@ -1,9 +1,6 @@
 """Images out of focus, in motion and seen while zooming."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -14,28 +11,28 @@ from bench_uq.conditions.corruption.smoothing import smoothed
 
 
 def gaussian_blur(canvas: Canvas, sigma: float) -> Tensor:
-    """Return the images blurred with a Gaussian."""
+    """Blur the images with a Gaussian."""
     return smoothed(canvas.images, sigma * canvas.unit)
 
 
 def defocus_blur(canvas: Canvas, radius: float, sigma: float) -> Tensor:
-    """Return the images blurred with a disk, whose edge is softened by a Gaussian of three pixels."""
+    """Blur the images with a disk, whose edge is softened by a Gaussian of three pixels."""
     kernel = disk(radius * canvas.unit, sigma * canvas.unit)
     reach = len(kernel) // 2
     height, width = canvas.images.shape[-2:]
     edges = "reflect" if reach < min(height, width) else "replicate"
     wide = functional.pad(canvas.images, (reach,) * 4, mode=edges)
+
+    # A sum of moved images is the same on all devices, unlike a convolution: GPUs may use TF32.
     blurred = torch.zeros_like(canvas.images)
-    # Unlike a convolution, which GPUs may do in TF32, a sum of moved images is the same on all devices.
     for row, column in torch.nonzero(kernel).tolist():
-        blurred += (
-            kernel[row, column].item() * wide[..., row : row + height, column : column + width]
-        )
+        moved = wide[..., row : row + height, column : column + width]
+        blurred += kernel[row, column].item() * moved
     return blurred
 
 
 def disk(radius: float, sigma: float) -> Tensor:
-    """Return the kernel of a disk: equal weights within the radius, then 3x3 pixels of a Gaussian."""
+    """Kernel of a disk: equal weights within the radius, blurred with 3x3 pixels of a Gaussian."""
     reach = math.floor(radius) + 1
     across = torch.arange(-reach, reach + 1, dtype=torch.float64)
     inside = (across[:, None] ** 2 + across**2 <= radius**2).double()
@@ -46,32 +43,32 @@ def disk(radius: float, sigma: float) -> Tensor:
 
 
 def motion_blur(canvas: Canvas, radius: float, sigma: float) -> Tensor:
-    """Return the images smeared along a direction of their own, within 45 degrees of the horizontal."""
-    return smeared(
-        canvas.images, radius * canvas.unit, sigma * canvas.unit, canvas.uniform(-45, 45)
-    )
+    """Smear each image along a direction of its own, within 45 degrees of the horizontal."""
+    degrees = canvas.uniform(-45, 45)
+    return smeared(canvas.images, radius * canvas.unit, sigma * canvas.unit, degrees)
 
 
 def smeared(images: Tensor, radius: float, sigma: float, degrees: Tensor) -> Tensor:
-    """Return images smeared to one side with half a Gaussian, each at its own angle (B,); edges go on as they are.
+    """Smear images to one side with half a Gaussian, each at its own angle (B,).
 
-    The weights and whole-pixel steps are those of ImageMagick's MotionBlurImage, which both papers use.
+    Beyond an edge its pixels go on. Weights and whole-pixel steps are those of ImageMagick's
+    MotionBlurImage, which both papers use.
     """
     width = 2 * math.ceil(radius) + 1
     weights = (-0.5 * (torch.arange(width, dtype=torch.float64) / sigma) ** 2).exp()
     weights = weights / weights.sum()
+
     radians = torch.deg2rad(degrees.double())
     blurred = torch.zeros_like(images)
     for step, weight in enumerate(weights.tolist()):
-        right, down = (
-            (step * along - 0.5).ceil().long() for along in (radians.cos(), radians.sin())
-        )
+        right = (step * radians.cos() - 0.5).ceil().long()
+        down = (step * radians.sin() - 0.5).ceil().long()
         blurred += weight * _stepped(images, down, right)
     return blurred
 
 
 def _stepped(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Return each image as seen some whole pixels (B,) further down and right."""
+    """Look at each image some whole pixels (B,) further down and right."""
     batch, _, height, width = images.shape
     rows = (torch.arange(height, device=images.device) + down[:, None]).clamp(0, height - 1)
     columns = (torch.arange(width, device=images.device) + right[:, None]).clamp(0, width - 1)
@@ -80,25 +77,21 @@ def _stepped(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 def zoom_blur(canvas: Canvas, count: int, step: float) -> Tensor:
-    """Return the mean of the images and of ``count`` zooms into them: 1, 1 + step, 1 + 2 step and so on."""
+    """Mean of the images and of ``count`` zooms into them: 1, 1 + step, 1 + 2 step and so on."""
     layers = [zoomed(canvas.images, 1 + index * step) for index in range(count)]
     return (canvas.images + torch.stack(layers).sum(0)) / (count + 1)
 
 
 def zoomed(images: Tensor, factor: float) -> Tensor:
-    """Return the middle of images, cut at whole pixels, enlarged to their size."""
-    size = images.shape[-2:]
-    for axis, line in zip((-2, -1), _middles(size, factor), strict=True):
-        images = images.narrow(axis, *line)
-    enlarged = [round(side * factor) for side in images.shape[-2:]]
-    images = functional.interpolate(images, size=enlarged, mode="bilinear", align_corners=True)
-    for axis, side, full in zip((-2, -1), size, enlarged, strict=True):
-        images = images.narrow(axis, (full - side) // 2, side)
-    return images
+    """Enlarge the middle of images, cut at whole pixels, to their size."""
+    height, width = images.shape[-2:]
+    part = _middle(images, math.ceil(height / factor), math.ceil(width / factor))
+    size = [round(side * factor) for side in part.shape[-2:]]
+    enlarged = functional.interpolate(part, size=size, mode="bilinear", align_corners=True)
+    return _middle(enlarged, height, width)
 
 
-def _middles(size: torch.Size, factor: float) -> Iterator[tuple[int, int]]:
-    """Yield start and length of what a zoom shows of each side."""
-    for side in size:
-        length = math.ceil(side / factor)
-        yield (side - length) // 2, length
+def _middle(images: Tensor, height: int, width: int) -> Tensor:
+    """Cut the middle of a size out of images."""
+    top, left = (images.shape[-2] - height) // 2, (images.shape[-1] - width) // 2
+    return images[..., top : top + height, left : left + width]

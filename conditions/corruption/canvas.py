@@ -1,7 +1,6 @@
-"""What every corruption is given: images, a source of noise and a scale."""
+"""The input of every corruption: images, a source of noise, a scale and a severity."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +10,9 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Canvas:
-    """Images (B, C, H, W) in [0, 1], the CPU generator, and the side in pixels that the parameters are published for.
+    """Images (B, C, H, W) in [0, 1], a CPU generator, and the side of the published images.
 
-    Noise is drawn on the CPU, a part for each example, and then moved: it is the same on every device.
+    Noise is drawn on the CPU, for each example its own, so that it is the same on every device.
     """
 
     images: Tensor
@@ -22,33 +21,30 @@ class Canvas:
 
     @property
     def unit(self) -> float:
-        """Return the length in these images of a pixel of the published ones."""
+        """The length in these images of a pixel of the published ones."""
         return min(self.images.shape[-2:]) / self.side
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        """Return numbers between two bounds, (B, *shape)."""
-        return low + (high - low) * self._placed(
-            torch.rand(len(self.images), *shape, generator=self.generator)
-        )
+        """Draw numbers between two bounds, (B, *shape)."""
+        drawn = torch.rand(len(self.images), *shape, generator=self.generator)
+        return low + (high - low) * self._placed(drawn)
 
     def normal(self, mean: float, std: float, *shape: int) -> Tensor:
-        """Return normal numbers, (B, *shape)."""
-        return mean + std * self._placed(
-            torch.randn(len(self.images), *shape, generator=self.generator)
-        )
+        """Draw normal numbers, (B, *shape)."""
+        drawn = torch.randn(len(self.images), *shape, generator=self.generator)
+        return mean + std * self._placed(drawn)
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
-        """Return whole numbers from ``low`` to below ``high``, (B, *shape), as floats."""
-        return self._placed(
-            torch.randint(low, high, (len(self.images), *shape), generator=self.generator)
-        )
+        """Draw whole numbers from ``low`` to below ``high``, (B, *shape), as floats."""
+        size = (len(self.images), *shape)
+        return self._placed(torch.randint(low, high, size, generator=self.generator))
 
     def signs(self, *shape: int) -> Tensor:
-        """Return -1 or 1, (B, *shape)."""
+        """Draw -1 or 1, (B, *shape)."""
         return 2 * self.integers(0, 2, *shape) - 1
 
     def fitted(self, layer: Tensor) -> Tensor:
-        """Return a layer (B, 1, side, side) drawn at the published size in the size of these images."""
+        """Fit a layer (B, 1, side, side), drawn at the published size, to these images."""
         size = tuple(self.images.shape[-2:])
         if size == tuple(layer.shape[-2:]):
             return layer
@@ -56,3 +52,14 @@ class Canvas:
 
     def _placed(self, values: Tensor) -> Tensor:
         return values.to(device=self.images.device, dtype=self.images.dtype)
+
+
+# A corruption, with the parameters that follow its canvas.
+Severity = tuple[Callable[..., Tensor], tuple[float, ...]]
+
+
+def severities(
+    function: Callable[..., Tensor], *parameters: tuple[float, ...] | float
+) -> tuple[Severity, ...]:
+    """Pair a corruption with each of its parameters, from mild to severe."""
+    return tuple((function, one if isinstance(one, tuple) else (one,)) for one in parameters)

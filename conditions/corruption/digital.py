@@ -1,6 +1,4 @@
-"""What storing and scaling do to images, and inverted stripes."""
-
-from __future__ import annotations
+"""JPEG compression, pixelation and inverted stripes."""
 
 import io
 
@@ -12,16 +10,15 @@ from bench_uq.conditions.corruption.canvas import Canvas
 
 
 def jpeg_compression(canvas: Canvas, quality: int) -> Tensor:
-    """Return the images after Pillow's JPEG at a quality of 1 to 100, by way of 8 bits."""
-    pixels = (
-        (canvas.images * 255).round().to("cpu", torch.uint8).movedim(1, -1).contiguous().numpy()
-    )
+    """Compress the images by Pillow's JPEG at a quality of 1 to 100, by way of 8 bits."""
+    whole = (canvas.images * 255).round().to("cpu", torch.uint8)
+    pixels = whole.movedim(1, -1).contiguous().numpy()
     stored = np.stack([_jpeg(image, quality) for image in pixels])
     return torch.from_numpy(stored).movedim(-1, 1).to(canvas.images) / 255
 
 
 def _jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
-    """Return an image (H, W, 3) of 8 bits after JPEG."""
+    """Compress an image (H, W, 3) of 8 bits."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -30,24 +27,21 @@ def _jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
 
 
 def pixelate(canvas: Canvas, share: float) -> Tensor:
-    """Return the images shrunk to a share of their sides and enlarged again, both with Pillow's box filter."""
-    rows, columns = (
-        _there_and_back(side, int(side * share)).to(canvas.images)
-        for side in canvas.images.shape[-2:]
-    )
+    """Shrink the images to a share of their sides and enlarge them, by Pillow's box filter."""
+    height, width = canvas.images.shape[-2:]
+    rows = _there_and_back(height, int(height * share)).to(canvas.images)
+    columns = _there_and_back(width, int(width * share)).to(canvas.images)
     return rows @ canvas.images @ columns.T
 
 
 def _there_and_back(side: int, fewer: int) -> Tensor:
-    """Return the weights of the pixels of a line in each pixel of it at the end, (side, side)."""
+    """Weights of the pixels of a line in each pixel of the result, (side, side)."""
     return _box(fewer, side) @ _box(side, fewer)
 
 
 def _box(source: int, target: int) -> Tensor:
-    """Return the weights of ``source`` pixels in each of ``target``, (target, source).
-
-    Pixels count whole when their centre lies within the box, one at least: Pillow's BOX.
-    """
+    """Weights of ``source`` pixels in each of ``target`` pixels, (target, source)."""
+    # Like Pillow's BOX, a pixel counts whole if its centre lies within the box, and one at least.
     ratio = source / target
     centres = (torch.arange(target, dtype=torch.float64)[:, None] + 0.5) * ratio
     away = (torch.arange(source) + 0.5 - centres) / max(ratio, 1.0)
@@ -56,7 +50,7 @@ def _box(source: int, target: int) -> Tensor:
 
 
 def stripe(canvas: Canvas) -> Tensor:
-    """Return the images with the quarters of their width at the left and the right inverted."""
+    """Invert the left and the right quarter of the images."""
     width = canvas.images.shape[-1]
     quarter = round(width / 4)
     column = torch.arange(width, device=canvas.images.device)

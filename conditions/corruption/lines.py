@@ -1,7 +1,5 @@
 """Lines drawn over images, at 28x28 pixels."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -9,38 +7,35 @@ from torch import Tensor
 
 from bench_uq.conditions.corruption.canvas import Canvas
 
-#: Pixels from its middle at which the logarithm of a line's fading ends, and the length and height of a zigzag's step.
-FADING = 2.3
-STEP = 2.0
+FADING = 2.3  # pixels from the middle of a line to the end of its fading
+STEP = 2.0  # length and height of a step of a zigzag
 
 
 def dotted_line(canvas: Canvas) -> Tensor:
-    """Return the images with a line from the left to the right, two columns of every four."""
+    """Draw a line from the left to the right, in two columns of every four."""
     ends = canvas.integers(0, 27, 2)
     first = torch.zeros_like(ends[:, 0])
-    line = _drawn(canvas, torch.stack((first, ends[:, 0], first + 27, ends[:, 1]), 1)[:, None])
+    pieces = torch.stack((first, ends[:, 0], first + 27, ends[:, 1]), 1)[:, None]
+    line = _drawn(canvas, pieces)
     shown = torch.arange(canvas.side, device=line.device) // 2 % 2 == 1
     return canvas.images + canvas.fitted(line * shown)
 
 
 def zigzag(canvas: Canvas) -> Tensor:
-    """Return the images with a zigzag from the left to the right, along a line that rises or falls by up to 5."""
+    """Draw a zigzag from the left to the right, along a line that rises or falls by up to 5."""
     left, right = 2, 25
     start, rise = canvas.integers(0, 27), canvas.integers(-5, 5)
     angle = torch.atan(rise / (right - left))
     length = (right - left) / angle.cos()  # (B,), 23 to 23.6: six peaks fit each
-    peaks = torch.arange(
-        1, 12, 2, dtype=length.dtype, device=length.device
-    )  # 1, 3, .., 11 steps along
+
+    # Points along the line and across it: the start, the peaks at 1, 3, .., 11 steps, the end.
+    peaks = torch.arange(1, 12, 2, dtype=length.dtype, device=length.device)
     heights = STEP * torch.tensor([1.0, -1, 1, -1, 1, -1]).to(length)
     last = heights[-1] / (2 * (length - 2 * STEP * (length // (2 * STEP))))
-    along = torch.cat(
-        (torch.zeros_like(length)[:, None], STEP * peaks.expand(len(length), -1), length[:, None]),
-        1,
-    )
-    across = torch.cat(
-        (torch.zeros_like(last)[:, None], heights.expand(len(length), -1), last[:, None]), 1
-    )
+    start_point, places = torch.zeros_like(length)[:, None], STEP * peaks.expand(len(length), -1)
+    along = torch.cat((start_point, places, length[:, None]), 1)
+    across = torch.cat((start_point, heights.expand(len(length), -1), last[:, None]), 1)
+
     cosine, sine = angle.cos()[:, None], angle.sin()[:, None]
     x = left + cosine * along - sine * across  # (B, 8)
     y = start[:, None] + sine * along + cosine * across
@@ -49,9 +44,10 @@ def zigzag(canvas: Canvas) -> Tensor:
 
 
 def _drawn(canvas: Canvas, pieces: Tensor) -> Tensor:
-    """Return pieces of lines (B, n, 4), columns and rows of their ends from left to right, as (B, 1, side, side).
+    """Draw pieces of lines (B, n, 4), columns and rows of their ends, as (B, 1, side, side).
 
-    Brightness falls with the distance d in the column, as 1 + log(1 - d / 2.3).
+    Ends go from left to right. Brightness falls with the distance d in the column, as
+    1 + log(1 - d / 2.3).
     """
     at = torch.arange(canvas.side, dtype=pieces.dtype, device=pieces.device)
     x0, y0, x1, y1 = (end[..., None, None] for end in pieces.unbind(-1))
