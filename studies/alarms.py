@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from bench_uq.check.margins import Margins
-from bench_uq.check.results import Side, read_folder
-from bench_uq.check.rule import check
+from bench_uq.check.results import SuiteResults, narrowed, read_folder
+from bench_uq.check.rule import judge
 from studies.claims import table
 from studies.spreads import WAYS, known_by
 
@@ -31,17 +31,17 @@ PROMISED, ALLOWED = 50, 2
 MANY = 500
 
 
-def relabelled(side: Side, seeds: np.ndarray) -> Side:
+def relabelled(results: SuiteResults, seeds: np.ndarray) -> SuiteResults:
     """Runs of some seeds, renamed to seeds 0, 1, ... of an unknown environment."""
     names = {int(seed): place for place, seed in enumerate(seeds)}
-    scores = side.scores[side.scores["seed"].isin(names)]
+    scores = results.scores[results.scores["seed"].isin(names)]
     scores = scores.assign(seed=scores["seed"].map(names))
 
     runs = {}
-    for (dataset, method, seed), run in side.runs.items():
+    for (dataset, method, seed), run in results.runs.items():
         if seed in names:
             runs[dataset, method, names[seed]] = replace(run, environment="")
-    return replace(side, scores=scores, runs=runs)
+    return replace(results, scores=scores, runs=runs)
 
 
 def pairs(
@@ -54,41 +54,43 @@ def pairs(
         yield from ((one, other) for one, other in sets)
 
 
-def whole(side: Side) -> list[int]:
+def whole(results: SuiteResults) -> list[int]:
     """Seeds of which every run finished."""
-    failed = {key[2] for key, run in side.runs.items() if run.status != "ok"}
-    return sorted({key[2] for key in side.runs} - failed)
+    failed = {key[2] for key, run in results.runs.items() if run.status != "ok"}
+    return sorted({key[2] for key in results.runs} - failed)
 
 
-def alarms(side: Side, size: int, comparisons: int, random: np.random.Generator) -> Counter[str]:
+def alarms(
+    results: SuiteResults, size: int, comparisons: int, random: np.random.Generator
+) -> Counter[str]:
     """Number of comparisons that end with each verdict."""
-    pool = np.array(whole(side))
+    pool = np.array(whole(results))
     found = Counter[str]()
     for one, other in itertools.islice(pairs(pool, size, random), comparisons):
-        outcome = check(relabelled(side, one), relabelled(side, other), Margins())
+        outcome = judge(relabelled(results, one), relabelled(results, other), Margins())
         found[outcome.verdict] += 1
     return found
 
 
-def shares(side: Side, size: int) -> list[float]:
+def shares(results: SuiteResults, size: int) -> list[float]:
     """Shares of MANY comparisons that end regressed, inconclusive and improved."""
-    found = alarms(side, size, MANY, np.random.default_rng(size))
+    found = alarms(results, size, MANY, np.random.default_rng(size))
     return [found[verdict] / MANY for verdict in ("regressed", "inconclusive", "improved")]
 
 
-def promise(side: Side) -> None:
+def promise(results: SuiteResults) -> None:
     """Print the alarms that the project promises to look at."""
-    found = alarms(side, 5, PROMISED, np.random.default_rng(0))
-    print(f"{len(whole(side))} seeds; {PROMISED} comparisons of 5 seeds with 5 others: ", end="")
+    found = alarms(results, 5, PROMISED, np.random.default_rng(0))
+    print(f"{len(whole(results))} seeds; {PROMISED} comparisons of 5 seeds with 5 others: ", end="")
     print(f"{found['regressed']} alarms, {found['inconclusive']} inconclusive ", end="")
     print(f"(promised: at most {ALLOWED} alarms)")
 
 
-def rates(side: Side) -> None:
+def rates(results: SuiteResults) -> None:
     """Print the rates of all verdicts, for all methods and for each method alone."""
-    parts = {"all": side}
-    for method in sorted({key[1] for key in side.runs}):
-        parts[method] = side.of([method])
+    parts = {"all": results}
+    for method in sorted({key[1] for key in results.runs}):
+        parts[method] = narrowed([results], [method], [])[0]
 
     rows = []
     for (name, part), size in itertools.product(parts.items(), (5, 10)):
@@ -97,12 +99,12 @@ def rates(side: Side) -> None:
     table(["methods", "seeds", "regressed", "inconclusive", "improved"], rows)
 
 
-def ways(side: Side) -> None:
+def ways(results: SuiteResults) -> None:
     """Print the alarms of other variance estimates."""
     rows = []
     for way in WAYS:
         with known_by(way):
-            rows.append((way, shares(side, 5)[0], shares(side, 10)[0]))
+            rows.append((way, shares(results, 5)[0], shares(results, 10)[0]))
     print(f"{MANY} comparisons each:\n")
     table(["spread", "regressed, 5 seeds", "regressed, 10 seeds"], rows)
 
@@ -113,12 +115,12 @@ def main() -> None:
     parser.add_argument("--spreads", action="store_true", help="other variance estimates instead")
     arguments = parser.parse_args()
 
-    side = read_folder(arguments.folder)
+    results = read_folder(arguments.folder)
     if arguments.spreads:
-        ways(side)
+        ways(results)
     else:
-        promise(side)
-        rates(side)
+        promise(results)
+        rates(results)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench_uq.check.margins import Margins
 from bench_uq.check.results import read_baseline, read_folder
-from bench_uq.check.rule import check
+from bench_uq.check.rule import judge
 from bench_uq.check.verdicts import Cell
 from studies.claims import table
 
@@ -31,7 +31,7 @@ def main() -> None:
     baseline = read_baseline(Path(sys.argv[1]))
     rows = []
     for folder in map(Path, sys.argv[2:]):
-        outcome = check(baseline, read_folder(folder), Margins())
+        outcome = judge(baseline, read_folder(folder), Margins())
         equal = sum(cell.rule == "equal to the last digit" for cell in outcome.cells)
 
         far = max(outcome.cells, key=distance)

@@ -14,8 +14,8 @@ import pandas as pd
 
 from bench_uq.check import rule
 from bench_uq.check.margins import MARGINS, Margins
-from bench_uq.check.results import CELL, Run, Side
-from bench_uq.check.rule import check
+from bench_uq.check.results import CELL, Run, SuiteResults
+from bench_uq.check.rule import judge
 from studies.claims import table
 from studies.spreads import WAYS, known_by
 
@@ -35,7 +35,7 @@ NAMES = ("a", "b", "c", "d", "e")
 
 def suite(
     random: np.random.Generator, seeds: int, spreads: float, worse: float = 0.0
-) -> tuple[Side, Side]:
+) -> tuple[SuiteResults, SuiteResults]:
     """Two results of a suite: 5 methods, 4 scores, 4 conditions, 80 cells.
 
     Standard deviations over seeds on the log scale lie between 0.05 and ``spreads`` times that, one
@@ -51,11 +51,11 @@ def suite(
     spread = 0.05 * spreads ** random.uniform(size=(1, len(NAMES), len(SCORES), 1, 1))
     noise = spread * (math.sqrt(0.3) * common + math.sqrt(0.5) * own + math.sqrt(0.2) * each)
     noise[1, 0, 0, 0] += worse * math.sqrt(2) * spread[0, 0, 0, 0, 0]
-    return side(0.2 * np.exp(noise[0])), side(0.2 * np.exp(noise[1]))
+    return results(0.2 * np.exp(noise[0])), results(0.2 * np.exp(noise[1]))
 
 
-def side(values: np.ndarray) -> Side:
-    """Turn values (method, score, condition, seed) into one side of a comparison."""
+def results(values: np.ndarray) -> SuiteResults:
+    """Turn values (method, score, condition, seed) into results."""
     rows = []
     for (method, score, shown, seed), value in np.ndenumerate(values):
         rows.append(["digits", NAMES[method], *SHOWN[shown], SCORES[score], seed, value])
@@ -63,7 +63,7 @@ def side(values: np.ndarray) -> Side:
     runs = {}
     for method, seed in itertools.product(NAMES, range(values.shape[3])):
         runs["digits", method, seed] = Run(f"{method}-{seed}")
-    return Side("simulated", pd.DataFrame(rows, columns=[*CELL, "seed", "value"]), runs, {})
+    return SuiteResults("simulated", pd.DataFrame(rows, columns=[*CELL, "seed", "value"]), runs, {})
 
 
 def ends(
@@ -73,7 +73,7 @@ def ends(
     random = np.random.default_rng(seeds)
     regressed, inconclusive, named = 0, 0, 0
     for _ in range(SUITES):
-        outcome = check(*suite(random, seeds, spreads, worse), margins)
+        outcome = judge(*suite(random, seeds, spreads, worse), margins)
         regressed += outcome.verdict == "regressed"
         inconclusive += outcome.verdict == "inconclusive"
         for cell in outcome.cells:

@@ -1,1 +1,1 @@
-"""The gate on results: a baseline, and whether what is measured now is worse; pandas and SciPy, no torch."""
+"""The gate: a baseline, and the comparison of new results with it; pandas and SciPy, no torch."""

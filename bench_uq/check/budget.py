@@ -8,17 +8,17 @@ import shlex
 from pathlib import Path
 
 from bench_uq.api.names import plain_name
-from bench_uq.check.results import Run, RunKey, Side
+from bench_uq.check.results import Run, RunKey, SuiteResults
 from bench_uq.plan.suite import Suite, read_suite, shipped
 from bench_uq.train.settings import Settings
 
 
-def own_budget(suite: str, side: Side) -> set[RunKey]:
+def own_budget(suite: str, results: SuiteResults) -> set[RunKey]:
     """Return the runs made with the settings of a suite, by its name or file; none of a suite that is not there."""
     if suite not in shipped() and not Path(suite).is_file():
         return set()
     chosen = read_suite(suite)
-    return {key for key, run in side.runs.items() if _as_in(chosen, plain_name(key[1]), run)}
+    return {key for key, run in results.runs.items() if _as_in(chosen, plain_name(key[1]), run)}
 
 
 def _as_in(suite: Suite, method: str, run: Run) -> bool:

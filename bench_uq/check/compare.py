@@ -2,39 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
 from bench_uq.api.errors import UsageError, unknown
+from bench_uq.check.formats import FORMATS
 from bench_uq.check.margins import MARGINS
 from bench_uq.check.pairing import Row, paired, place_of, real_targets, summed, with_intervals
-from bench_uq.check.results import Side
-from bench_uq.check.verdicts import Outcome, as_cell, as_read
+from bench_uq.check.results import SuiteResults, narrowed, read_results
+from bench_uq.check.verdicts import Verdicts, as_cell, as_read
 from bench_uq.metrics import find
 from bench_uq.score.statistics import ALPHA, holm
 
-#: All verdicts of a comparison; the last two are of what cannot be told apart.
+SAME = "not significantly different"
+#: All verdicts of a comparison; the last two are about cells that show no difference.
 COMPARED = (
-    "better in A",
-    "better in B",
-    "different",
-    "only in A",
-    "only in B",
-    "no number",
-    "not told apart",
-    "equal",
+    *("better in A", "better in B", "different", "only in A", "only in B", "no finite value"),
+    *(SAME, "equal"),
 )
-#: The margin of scores that the gate has none for; here it only says which spread is too small to be believed.
+#: The margin of scores that are not gated; here it only limits how small a variance may be.
 NO_MARGIN = 0.1
 
 
-def compare_sides(first: Side, second: Side, metrics: Collection[str] = ()) -> Outcome:
-    """Return the verdict on each score of A, the first side, or B, the second: of the gated metrics if none are named.
+def compare(
+    first: Path,
+    second: Path,
+    *,
+    methods: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    metrics: Collection[str] = (),
+    everything: bool = False,
+    form: str = "text",
+) -> Verdicts:
+    """Compare two results, suites' folders or baselines: A, the first, and B, the second.
 
-    Student's t over the seeds that both have, with the gate's scales and spreads, two-sided, Holm over all scores that
-    are not equal to the last digit.
+    ``metrics`` are by default those that are gated. ``everything`` adds the cells without a
+    difference to ``text``.
+    """
+    a, b = narrowed([read_results(first), read_results(second)], methods, datasets)
+    found = compared(a, b, metrics)
+    if everything:
+        found = replace(found, quiet=())
+
+    return replace(found, text=FORMATS[form](found, f"A {first}, B {second}"))
+
+
+def compared(first: SuiteResults, second: SuiteResults, metrics: Collection[str] = ()) -> Verdicts:
+    """The verdict on each score of A, the first results, or B, the second.
+
+    Student's t over the seeds that both have, with the scales and variances of ``check``,
+    two-sided, Holm over all scores that are not equal to the last digit.
     """
     rows = paired(first, second, how="outer")
     known = {str(name) for name in rows["metric"].unique()}
@@ -44,38 +65,41 @@ def compare_sides(first: Side, second: Side, metrics: Collection[str] = ()) -> O
     rows = rows[rows["metric"].isin(metrics or MARGINS)].reset_index(drop=True)
     if rows.empty:
         raise UsageError(f"{first.name} and {second.name} hold no score to compare")
+
     rows["margin"] = [MARGINS.get(metric, NO_MARGIN) for metric in rows["metric"]]
     place = place_of(rows)
     cells = summed(rows, real_targets(first, second))
-    there = [
-        np.bincount(place, weights=rows[name].notna(), minlength=len(cells)) > 0
-        for name in ("first", "second")
-    ]
+    for name in ("first", "second"):
+        values = np.bincount(place, weights=rows[name].notna(), minlength=len(cells))
+        cells[f"in_{name}"] = values > 0
+
     cells = with_intervals(cells, np.ones(len(cells), bool))
+    # Cells that are equal to the last digit are no comparisons: they do not weigh on the others.
     tested = cells["t"].notna()
     if tested.any():
         two_sided = 2 * stats.t.sf(cells["t"].abs(), cells["freedom"])[tested.to_numpy()]
         cells.loc[tested, "p"] = holm(two_sided)
-    found = [
-        as_cell(row, *_verdict(row, bool(in_first), bool(in_second)))
-        for row, in_first, in_second in zip(cells.to_dict("records"), *there, strict=True)
-    ]
-    return Outcome(tuple(found), order=COMPARED, quiet=COMPARED[-2:], names=("A", "B"))
+
+    found = [as_cell(row, *_verdict(row)) for row in cells.to_dict("records")]
+    return Verdicts(tuple(found), order=COMPARED, quiet=COMPARED[-2:], names=("A", "B"))
 
 
-def _verdict(row: Row, in_first: bool, in_second: bool) -> tuple[str, str]:
-    """Return what the seeds tell of one score, and why."""
-    if not (in_first or in_second):
-        return "no number", "no finite value on either side"
-    if not (in_first and in_second):
-        return ("only in A" if in_first else "only in B"), "no finite value on the other side"
+def _verdict(row: Row) -> tuple[str, str]:
+    """The verdict on one score, and its reason."""
+    if not (row["in_first"] or row["in_second"]):
+        return "no finite value", "no finite value in either"
+    if not row["in_second"]:
+        return "only in A", "no finite value in B"
+    if not row["in_first"]:
+        return "only in B", "no finite value in A"
     if row["equal"]:
         return "equal", f"equal to the last digit at {row['seeds']} seeds"
     if row["seeds"] < 2:
-        return "not told apart", f"seeds in common: {row['seeds']}"
+        return SAME, f"{row['seeds']} seeds in common: a test needs 2"
+
     p = f"p {as_read(row['p'])}, {row['seeds']} seeds"
     if row["p"] > ALPHA:
-        return "not told apart", p
+        return SAME, p
     if find(row["metric"]).direction == "none":
         return "different", p
     return f"better in {'A' if row['change'] > 0 else 'B'}", p

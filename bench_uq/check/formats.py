@@ -1,4 +1,4 @@
-"""What the gate found, as text for a terminal, Markdown for a pull request, JUnit XML for a build server, and JSON."""
+"""Verdicts as text for a terminal, Markdown for a pull request, JUnit XML and JSON."""
 
 from __future__ import annotations
 
@@ -7,117 +7,102 @@ import json
 from collections.abc import Callable, Mapping
 from xml.etree import ElementTree
 
-from bench_uq.check.verdicts import FATAL, VERDICTS, Cell, Outcome
+from bench_uq.check.verdicts import FATAL, VERDICTS, Cell, Verdicts
 from bench_uq.score.labels import level_name, printable
 from bench_uq.score.markdown_text import escape
 
-#: Rows of a table in Markdown, and lines of text: a comment on a pull request holds 65,536 letters.
+#: Rows of a table: a comment on a pull request holds 65,536 characters.
 MOST_ROWS = 100
-SIGNS = {
-    "missing": "✗",
-    "regressed": "✗",
-    "inconclusive": "?",
-    "changed": "~",
-    "improved": "+",
-    "pass": "✓",
-}
+SIGNS = dict(zip(VERDICTS, ("✗ ", "✗ ", "? ", "~ ", "+ ", "✓ "), strict=True))
 
 
-def text(outcome: Outcome, title: str) -> str:
-    """Return a table of the cells that do not just pass, what to do about them, and a last line that says it all."""
-    rows = [[_plain(part) for part in row] for row in _rows(outcome)]
+def text(verdicts: Verdicts, title: str) -> str:
+    """A table of the cells that need attention, remarks, commands to run, and a summary line."""
+    rows = [list(map(_plain, row)) for row in _rows(verdicts)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    notes = [f"note: {_plain(remark)}" for remark in outcome.remarks]
-    notes += [f"run: {_plain(command)}" for command in outcome.commands]
-    return (
-        "\n".join([*table, *_more(outcome), *notes, f"{_plain(title)}: {summary(outcome)}"]) + "\n"
-    )
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+    lines += _more(verdicts)
+    lines += [f"note: {_plain(remark)}" for remark in verdicts.remarks]
+    lines += [f"run: {_plain(command)}" for command in verdicts.commands]
+    lines.append(f"{_plain(title)}: {summary(verdicts)}")
+    return "\n".join(lines) + "\n"
 
 
-def markdown(outcome: Outcome, title: str) -> str:
-    """Return the same as Markdown, for a comment or a job's summary."""
-    lines = [f"## {_sign(outcome.verdict)}{escape(title)}: {summary(outcome)}", ""]
-    if rows := [list(map(escape, row)) for row in _rows(outcome)]:
-        rule = [*["---"] * 5, *["---:"] * 3, "---"]
-        lines += [f"| {' | '.join(row)} |" for row in [rows[0], rule, *rows[1:]]]
-        lines += ["", *map(escape, _more(outcome)), ""]
-    lines += [f"- {escape(remark)}" for remark in outcome.remarks]
-    if outcome.commands:
-        lines += [
-            "",
-            "Missing runs are made with",
-            "",
-            "```",
-            *map(_plain, outcome.commands),
-            "```",
-        ]
+def markdown(verdicts: Verdicts, title: str) -> str:
+    """The same as Markdown, for a comment or a job's summary."""
+    sign = SIGNS.get(verdicts.verdict, "")
+    lines = [f"## {sign}{escape(title)}: {summary(verdicts)}", ""]
+
+    rows = _rows(verdicts)
+    for place, row in enumerate(rows):
+        lines.append(f"| {' | '.join(map(escape, row))} |")
+        if place == 0:
+            lines.append("| --- | --- | --- | --- | --- | ---: | ---: | ---: | --- |")
+    if rows:
+        lines += ["", *map(escape, _more(verdicts)), ""]
+
+    lines += [f"- {escape(remark)}" for remark in verdicts.remarks]
+    if verdicts.commands:
+        commands = map(_plain, verdicts.commands)
+        lines += ["", "Commands for the missing runs:", "", "```", *commands, "```"]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def as_json(outcome: Outcome, title: str) -> str:
-    """Return every cell with all its numbers."""
-    names = dict(zip(("baseline", "now"), outcome.names, strict=True))
-    found = {
-        "title": title,
-        **(
-            {"verdict": outcome.verdict, "exit_code": outcome.exit_code}
-            if outcome.order is VERDICTS
-            else {}
-        ),
-        "counts": outcome.counts(),
-        "commands": outcome.commands,
-        "remarks": outcome.remarks,
-        "cells": [
-            {names.get(key, key): value for key, value in dataclasses.asdict(cell).items()}
-            for cell in outcome.cells
-        ],
-    }
-    return json.dumps(found, indent=1, allow_nan=False) + "\n"
+def as_json(verdicts: Verdicts, title: str) -> str:
+    """Every cell with all its numbers."""
+    found: dict[str, object] = {"title": title}
+    if verdicts.order is VERDICTS:
+        found |= {"verdict": verdicts.verdict, "exit_code": verdicts.exit_code}
+    found |= {"counts": verdicts.counts()}
+    found |= {"commands": verdicts.commands, "remarks": verdicts.remarks}
+
+    names = {"baseline": verdicts.names[0], "now": verdicts.names[1]}
+    cells = []
+    for cell in verdicts.cells:
+        numbers = dataclasses.asdict(cell)
+        cells.append({names.get(name, name): value for name, value in numbers.items()})
+    return json.dumps({**found, "cells": cells}, indent=1, allow_nan=False) + "\n"
 
 
-def junit(outcome: Outcome, title: str) -> str:
-    """Return a test case a cell and a test suite a method and dataset; what is inconclusive is an error."""
+def junit(verdicts: Verdicts, title: str) -> str:
+    """One test case per cell, one test suite per method and dataset; inconclusive is an error."""
     root = ElementTree.Element("testsuites", name=printable(title))
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in outcome.cells:
-        groups.setdefault((cell.dataset, cell.method), []).append(cell)
-    for (dataset, method), cells in groups.items():
-        suite = ElementTree.SubElement(root, "testsuite", name=printable(f"{method} on {dataset}"))
-        for cell in cells:
-            _case(suite, cell)
-        _count(suite)
-    _count(root)
+    suites: dict[tuple[str, str], ElementTree.Element] = {}
+    for cell in verdicts.cells:
+        key = cell.dataset, cell.method
+        if key not in suites:
+            name = printable(f"{cell.method} on {cell.dataset}")
+            suites[key] = ElementTree.SubElement(root, "testsuite", name=name)
+        _add_case(suites[key], cell)
+
+    for element in (*suites.values(), root):
+        for name, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error")):
+            element.set(name, str(len(element.findall(f".//{tag}"))))
     ElementTree.indent(root)
-    return (
-        '<?xml version="1.0" encoding="utf-8"?>\n'
-        + ElementTree.tostring(root, encoding="unicode")
-        + "\n"
-    )
+    written = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{written}\n'
 
 
-def _case(suite: ElementTree.Element, cell: Cell) -> None:
+def _add_case(suite: ElementTree.Element, cell: Cell) -> None:
     """Add the test case of a cell."""
-    names = {"classname": f"{cell.dataset}.{cell.method}", "name": f"{_shown(cell)} {cell.metric}"}
-    case = ElementTree.SubElement(
-        suite, "testcase", {name: _plain(value) for name, value in names.items()}, time="0"
-    )
+    case = ElementTree.SubElement(suite, "testcase")
+    case.set("classname", _plain(f"{cell.dataset}.{cell.method}"))
+    case.set("name", _plain(f"{_condition(cell)} {cell.metric}"))
+    case.set("time", "0")
+
     message = _plain(f"{cell.verdict}: {cell.rule}")
+    if cell.verdict in FATAL:
+        result = ElementTree.SubElement(case, "failure", type=cell.verdict, message=message)
+    elif cell.verdict == "inconclusive":
+        result = ElementTree.SubElement(case, "error", type=cell.verdict, message=message)
+    else:
+        result = ElementTree.SubElement(case, "system-out")
     numbers = f"baseline {_value(cell.baseline)}, now {_value(cell.now)}, change {_change(cell)}"
-    kind = (
-        "failure" if cell.verdict in FATAL else "error" if cell.verdict == "inconclusive" else None
-    )
-    attributes = {"type": cell.verdict, "message": message} if kind else {}
-    ElementTree.SubElement(case, kind or "system-out", attributes).text = f"{message}\n{numbers}"
+    result.text = f"{message}\n{numbers}"
 
 
-def _count(element: ElementTree.Element) -> None:
-    """Set the counts of a suite."""
-    for name, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error")):
-        element.set(name, str(len(element.findall(f".//{tag}"))))
-
-
-FORMATS: Mapping[str, Callable[[Outcome, str], str]] = {
+FORMATS: Mapping[str, Callable[[Verdicts, str], str]] = {
     "text": text,
     "markdown": markdown,
     "junit": junit,
@@ -125,83 +110,72 @@ FORMATS: Mapping[str, Callable[[Outcome, str], str]] = {
 }
 
 
-def summary(outcome: Outcome) -> str:
-    """Return the verdict on a build, and how many cells have which."""
-    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in outcome.counts().items())
-    return f"{outcome.verdict} ({counts})" if outcome.order is VERDICTS else counts
+def summary(verdicts: Verdicts) -> str:
+    """The verdict on a build, and the number of cells with each verdict."""
+    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in verdicts.counts().items())
+    return f"{verdicts.verdict} ({counts})" if verdicts.order is VERDICTS else counts
 
 
-def _rows(outcome: Outcome) -> list[list[str]]:
-    """Return the heads and the rows of the cells that are worth one, as far as there is room; empty without any."""
-    rows = [_row(cell) for cell in _told(outcome)[:MOST_ROWS]]
-    return (
-        [
-            ["verdict", "dataset", "method", "condition", "score", *outcome.names, "change", "why"],
-            *rows,
-        ]
-        if rows
-        else []
-    )
+def _rows(verdicts: Verdicts) -> list[list[str]]:
+    """Header and rows of the cells that need attention, as far as there is room."""
+    rows = [_row(cell) for cell in _loud(verdicts)[:MOST_ROWS]]
+    if not rows:
+        return []
+    names = ["verdict", "dataset", "method", "condition", "score", *verdicts.names]
+    return [[*names, "change", "why"], *rows]
 
 
-def _told(outcome: Outcome) -> list[Cell]:
-    """Return the cells that are worth a row, sorted by their verdict."""
-    loud = [cell for cell in outcome.cells if cell.verdict not in outcome.quiet]
-    return sorted(loud, key=lambda cell: outcome.order.index(cell.verdict))
+def _loud(verdicts: Verdicts) -> list[Cell]:
+    """The cells that need attention, the worst first."""
+    loud = [cell for cell in verdicts.cells if cell.verdict not in verdicts.quiet]
+    return sorted(loud, key=lambda cell: verdicts.order.index(cell.verdict))
 
 
-def _more(outcome: Outcome) -> list[str]:
-    """Say how many rows were left out."""
-    left = len(_told(outcome)) - MOST_ROWS
+def _more(verdicts: Verdicts) -> list[str]:
+    """A line on the rows that found no room."""
+    left = len(_loud(verdicts)) - MOST_ROWS
     return [f"... and {left:,} more (--format json holds them all)"] if left > 0 else []
 
 
 def _plain(text: str) -> str:
-    """Return text that neither a terminal nor XML takes for anything else."""
+    """Text without characters that control a terminal or break XML."""
     return printable(text, keep="ε×–✗✓")
 
 
-def _sign(verdict: str) -> str:
-    """Return a sign before a verdict, empty where none is known."""
-    return f"{SIGNS[verdict]} " if verdict in SIGNS else ""
-
-
 def _row(cell: Cell) -> list[str]:
-    """Return the texts of a cell's row."""
-    detectable = (
-        "" if cell.detectable is None else f" (detectable: {_factor(cell, cell.detectable)})"
-    )
-    score = f"{cell.metric} ({cell.unit})" if cell.unit not in (None, "score") else cell.metric
-    names = [f"{_sign(cell.verdict)}{cell.verdict}", cell.dataset, cell.method, _shown(cell), score]
-    return [*names, _value(cell.baseline), _value(cell.now), _change(cell), cell.rule + detectable]
+    """The texts of a cell's row."""
+    score, rule = cell.metric, cell.rule
+    if cell.unit not in (None, "score"):
+        score = f"{score} ({cell.unit})"
+    if cell.detectable is not None:
+        rule = f"{rule} (detectable: {_factor(cell, cell.detectable)})"
+    verdict = f"{SIGNS.get(cell.verdict, '')}{cell.verdict}"
+    names = [verdict, cell.dataset, cell.method, _condition(cell), score]
+    return [*names, _value(cell.baseline), _value(cell.now), _change(cell), rule]
 
 
-def _shown(cell: Cell) -> str:
-    """Return what the method was shown."""
-    return (
-        cell.condition
-        if cell.level is None
-        else f"{cell.condition} {level_name(cell.condition)}={cell.level:g}"
-    )
+def _condition(cell: Cell) -> str:
+    """A condition with its level."""
+    if cell.level is None:
+        return cell.condition
+    return f"{cell.condition} {level_name(cell.condition)}={cell.level:g}"
 
 
 def _value(value: float | None) -> str:
-    """Return a mean as it is read."""
+    """A mean with four digits."""
     return "–" if value is None else f"{value:.4g}"
 
 
 def _change(cell: Cell) -> str:
-    """Return the change on the cell's scale with its interval."""
+    """The change on the cell's scale with its interval."""
     if cell.change is None:
         return "–"
-    interval = (
-        ""
-        if cell.low is None or cell.high is None
-        else f" [{_factor(cell, cell.low)}, {_factor(cell, cell.high)}]"
-    )
-    return f"{_factor(cell, cell.change)}{interval}"
+    if cell.low is None or cell.high is None:
+        return _factor(cell, cell.change)
+    interval = f"[{_factor(cell, cell.low)}, {_factor(cell, cell.high)}]"
+    return f"{_factor(cell, cell.change)} {interval}"
 
 
 def _factor(cell: Cell, change: float) -> str:
-    """Return a change as a factor, or a difference with its sign."""
+    """A change as a factor, or as a signed difference."""
     return f"×{change:.3g}" if cell.unit else f"{change:+.3g}"

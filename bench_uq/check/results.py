@@ -1,7 +1,8 @@
-"""One side of a comparison: the scores of a suite's folder or of a baseline, and what is known of its runs."""
+"""Results to compare: the scores of a suite's folder or of a baseline, and the runs behind them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,9 +14,9 @@ from bench_uq import store
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.store import derived
 
-#: What a run is of: dataset, method, seed.
+#: Dataset, method, seed.
 RunKey = tuple[str, str, int]
-#: What tells one score from another, the seed aside.
+#: The columns that identify a score, except the seed.
 CELL = ["dataset", "method", "condition", "level", "metric"]
 #: The settings of a run that runs.csv names and a baseline keeps.
 SETTINGS = ("network", "epochs", "draws")
@@ -23,7 +24,7 @@ SETTINGS = ("network", "epochs", "draws")
 
 @dataclass(frozen=True)
 class Run:
-    """How a run ended and what it was made with; what is not known is empty."""
+    """How a run ended and how it was made; unknown fields are empty."""
 
     name: str  # of its folder
     status: str = "ok"
@@ -34,42 +35,46 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """Scores, one row a seed, with the runs behind them and their environments by fingerprint."""
+class SuiteResults:
+    """Scores, one row per seed, with their runs and the environments by fingerprint."""
 
     name: str
-    scores: pd.DataFrame = field(repr=False)  # the columns of scores.csv but run
+    scores: pd.DataFrame = field(repr=False)  # the columns of scores.csv except run
     runs: Mapping[RunKey, Run]
     environments: Mapping[str, Mapping[str, Any]]
 
-    def of(self, methods: Sequence[str] = (), datasets: Sequence[str] = ()) -> Side:
-        """Return this side narrowed to some methods and datasets, whether it has them or not; to all where empty."""
-        scores, runs = self.scores, dict(self.runs)
-        for column, place, asked in (("dataset", 0, datasets), ("method", 1, methods)):
-            if asked:
-                scores = scores[scores[column].isin(asked)]
-                runs = {key: run for key, run in runs.items() if key[place] in asked}
-        return replace(self, scores=scores.reset_index(drop=True), runs=runs)
-
     def on_cpu(self, key: RunKey) -> str | None:
-        """Return the fingerprint of a run's environment where that is a known one with a CPU, else None."""
+        """Fingerprint of a run's environment if that is known to be a CPU, else None."""
         run = self.runs.get(key)
-        facts = self.environments.get(run.environment) if run else None
-        return run.environment if run and facts and facts.get("device") == "cpu" else None
+        if run and self.environments.get(run.environment, {}).get("device") == "cpu":
+            return run.environment
+        return None
 
 
-def narrowed(sides: Sequence[Side], methods: Sequence[str], datasets: Sequence[str]) -> list[Side]:
-    """Return sides narrowed to methods and datasets that one of them has; an unknown one answers with the known."""
+def narrowed(
+    compared: Sequence[SuiteResults], methods: Sequence[str], datasets: Sequence[str]
+) -> list[SuiteResults]:
+    """Narrow results to methods and datasets, each in at least one of them; empty means all."""
+    narrow = list(compared)
     for kind, place, asked in (("dataset", 0, datasets), ("method", 1, methods)):
-        known = {str(key[place]) for side in sides for key in side.runs}
+        known = set[str]()
+        for results in compared:
+            known |= {str(key[place]) for key in results.runs}
+
         for name in asked:
             if name not in known:
-                raise unknown(f"{kind} in {' or '.join(side.name for side in sides)}", name, known)
-    return [side.of(methods, datasets) for side in sides]
+                raise unknown(f"{kind} in {' or '.join(one.name for one in compared)}", name, known)
+
+        for index, results in enumerate(narrow):
+            if asked:
+                scores = results.scores[results.scores[kind].isin(asked)].reset_index(drop=True)
+                runs = {key: run for key, run in results.runs.items() if key[place] in asked}
+                narrow[index] = replace(results, scores=scores, runs=runs)
+    return narrow
 
 
-def read_side(path: Path) -> Side:
-    """Return what a suite's folder holds, or a baseline: a CSV file with its environment beside it."""
+def read_results(path: Path) -> SuiteResults:
+    """Read a suite's folder or a baseline's CSV file."""
     if path.is_dir():
         return read_folder(path)
     if path.suffix == ".csv" and path.is_file():
@@ -77,12 +82,13 @@ def read_side(path: Path) -> Side:
     raise UsageError(f"{path} is neither a suite's folder of results nor a baseline's CSV file")
 
 
-def read_folder(folder: Path) -> Side:
-    """Return what a suite's folder holds; scores of runs that did not finish are no scores."""
+def read_folder(folder: Path) -> SuiteResults:
+    """Read a suite's folder, without the scores of runs that did not finish."""
     store.check_schema(folder)
-    rows = derived.table(folder / "runs.csv").to_dict("records")
-    runs = {
-        (row["dataset"], row["method"], row["seed"]): Run(
+
+    runs = {}
+    for row in derived.table(folder / "runs.csv").to_dict("records"):
+        runs[row["dataset"], row["method"], row["seed"]] = Run(
             name=row["run"],
             status=row["status"],
             reason=row["reason"],
@@ -90,60 +96,54 @@ def read_folder(folder: Path) -> Side:
             settings={name: _setting(row[name]) for name in SETTINGS},
             command=row["command"],
         )
-        for row in rows
-    }
+
     scores = _scores(derived.table(folder / "scores.csv"))
     finished = {run.name for run in runs.values() if run.status == "ok"}
-    scores = scores[scores["run"].isin(finished)]
+    scores = scores[scores["run"].isin(finished)].drop(columns="run").reset_index(drop=True)
     environments = derived.environments(folder / "environment.json")
-    return Side(str(folder), scores.drop(columns="run").reset_index(drop=True), runs, environments)
+    return SuiteResults(str(folder), scores, runs, environments)
 
 
-def read_baseline(path: Path) -> Side:
-    """Return what a baseline holds; without the file beside it nothing is known of environments and settings."""
+def read_baseline(path: Path) -> SuiteResults:
+    """Read a baseline; without the file beside it environments and settings are unknown."""
     scores = _scores(derived.table(path, "scores.csv"))
-    keys = (
-        scores[["dataset", "method", "seed", "run"]]
-        .drop_duplicates()
-        .itertuples(index=False, name=None)
-    )
     facts = _facts(beside(path))
     if facts.get("sha256") not in (None, store.sha256(path)):
-        raise derived.damaged(
-            path, ValueError(f"its checksum is not that in {beside(path).name}"), "baseline"
-        )
+        error = ValueError(f"its checksum is not that in {beside(path).name}")
+        raise derived.damaged(path, error, "baseline")
+
+    keys = scores[["dataset", "method", "seed", "run"]].drop_duplicates()
     known: dict[str, dict[str, Any]] = facts.get("runs", {})
     runs = {}
-    for dataset, method, seed, name in keys:
-        of = known.get(name, {})
-        settings = {key: of.get(key) for key in SETTINGS}
+    for dataset, method, seed, name in keys.itertuples(index=False, name=None):
+        fact = known.get(name, {})
         runs[dataset, method, seed] = Run(
             name,
-            environment=of.get("environment", ""),
-            settings=settings,
-            command=of.get("command", ""),
+            environment=fact.get("environment", ""),
+            settings={key: fact.get(key) for key in SETTINGS},
+            command=fact.get("command", ""),
         )
-    environments = {one["id"]: one for one in facts.get("environments", [])}
-    return Side(str(path), scores.drop(columns="run"), runs, environments)
+
+    environments = {each["id"]: each for each in facts.get("environments", [])}
+    return SuiteResults(str(path), scores.drop(columns="run"), runs, environments)
 
 
 def beside(path: Path) -> Path:
-    """Return the file that holds the environments of a baseline."""
+    """The file that holds the environments of a baseline."""
     return path.with_suffix(".environment.json")
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    """Return what a baseline says of its runs; empty without the file."""
+    """Runs and environments of a baseline; empty without the file."""
     try:
         facts = store.parsed(path.read_bytes())
-        runs, environments = facts["runs"], facts["environments"]
-        if not all(
-            isinstance(one, dict) and isinstance(one.get("environment", ""), str)
-            for one in runs.values()
-        ):
-            raise ValueError("a run is no table")
-        if not all(isinstance(one["id"], str) for one in environments):
-            raise ValueError("an environment has no id")
+
+        for run in facts["runs"].values():
+            if not isinstance(run, dict) or not isinstance(run.get("environment", ""), str):
+                raise ValueError("a run is not a table")
+        for environment in facts["environments"]:
+            if not isinstance(environment["id"], str):
+                raise ValueError("an environment has no id")
         return dict(facts)
     except FileNotFoundError:
         return {}
@@ -152,14 +152,15 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def _scores(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return scores with names as plain text, so that those of two files can be laid side by side."""
-    return frame.astype(
-        dict.fromkeys(["dataset", "method", "condition", "metric", "run"], "object")
-    )
+    """Scores with names as plain text: the categories of two files do not merge."""
+    names = ["dataset", "method", "condition", "metric", "run"]
+    return frame.astype(dict.fromkeys(names, "object"))
 
 
 def _setting(value: Any) -> Any:
-    """Return a setting as JSON has it: whole numbers as such, None where nothing is known."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None if value != value else value
-    return value or None
+    """A setting as JSON has it: whole numbers as integers, None if unknown."""
+    if not isinstance(value, float):
+        return value or None
+    if math.isnan(value):
+        return None
+    return int(value) if value.is_integer() else value

@@ -1,14 +1,14 @@
 """The rule of ``bench-uq check``: each cell of a baseline against the same cell now.
 
-A cell regressed where it lost its value, or where it got worse by more than its margin and noise would hardly do that
-to any cell of the suite: Student's t over the shared seeds on the cell's scale, with a moderated spread, corrected by
-Holm over all cells that are not equal to the last digit.
+A cell regressed if it lost its value, or if it got worse by more than its margin and chance would
+rarely do that to any cell of the suite: Student's t over the shared seeds on the cell's scale, with
+a moderated variance, corrected by Holm over all cells that are not equal to the last digit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -16,172 +16,168 @@ from scipy import stats
 
 from bench_uq.api.errors import UsageError
 from bench_uq.check.margins import EITHER_WAY, Margins
-from bench_uq.check.missing import Hole, holes, to_run
+from bench_uq.check.missing import Gap, missing, to_run
 from bench_uq.check.pairing import Row, paired, real_targets, summed, with_intervals
-from bench_uq.check.results import RunKey, Side
-from bench_uq.check.verdicts import FATAL, Outcome, as_cell, as_read
+from bench_uq.check.results import RunKey, SuiteResults
+from bench_uq.check.verdicts import FATAL, Verdicts, as_cell, as_read
 from bench_uq.metrics import find
 from bench_uq.score.statistics import ALPHA, detectable_difference, holm
 
-#: The fewest shared seeds by which a change can be told from noise.
+#: The fewest shared seeds that can show a regression.
 FEWEST = 5
-#: Where nothing changed, noise takes some cell of a suite beyond its margin and below this p-value at most this often:
-#: too often to fail a build, too seldom to pass it in silence.
+#: If nothing changed, chance takes some cell of a suite beyond its margin and below this p-value at
+#: most this often: too often to fail a build, too rarely to pass in silence.
 SUSPICION = 0.2
 #: How the rule of a two-sided cell begins.
 CHANGED = "changed"
 
 
-def check(
-    baseline: Side, now: Side, margins: Margins, own_budget: Collection[RunKey] = ()
-) -> Outcome:
-    """Return the verdicts on all gated cells of a baseline, in the order of their names.
+def judge(
+    baseline: SuiteResults, now: SuiteResults, margins: Margins, own_budget: Collection[RunKey] = ()
+) -> Verdicts:
+    """Verdicts on all gated cells of a baseline, in the order of their names.
 
-    ``own_budget`` holds the runs that were made with the suite's own settings: floors are of those alone.
+    ``own_budget`` holds the runs made with the suite's own settings: floors apply to those alone.
     """
     rows = paired(baseline, now)
-    rows["margin"] = [
-        margins.margin(*shown) for shown in zip(rows["condition"], rows["metric"], strict=True)
-    ]
+    columns = rows["condition"], rows["metric"]
+    rows["margin"] = [margins.margin(*names) for names in zip(*columns, strict=True)]
     rows = rows[rows["margin"].notna()].reset_index(drop=True)
     if rows.empty:
-        raise UsageError(f"{baseline.name} has no score that is gated")
+        raise UsageError(f"{baseline.name} has no gated score")
+
     cells = summed(rows, real_targets(baseline))
-    # An attack or a shift of level 0 is none: such cells are those of clean data once more.
+    # Less harm by an attack is as often a broken attack as a better method, so any change counts.
+    # At level 0 nothing is attacked or shifted: such a cell repeats clean data.
     cells["two_sided"] = (cells["level"].fillna(0) != 0) | cells["metric"].isin(EITHER_WAY)
-    lacking = holes(rows, baseline, now)
-    fatal = [place in lacking and lacking[place].verdict in FATAL for place in range(len(cells))]
-    cells = _with_tests(cells, ~np.array(fatal))
-    same = _all_seeds(baseline, lambda key: _same_machine(key, baseline, now))
-    own = _all_seeds(baseline, lambda key: key in own_budget)
+    gaps = missing(rows, baseline, now)
+    fatal = [place for place, (verdict, _) in gaps.items() if verdict in FATAL]
+    cells = _with_tests(cells, ~cells.index.isin(fatal))
+    comparisons = int(cells["judged"].sum())
+
+    other_machine = {key[:2] for key in baseline.runs if not _same_machine(key, baseline, now)}
+    other_settings = {key[:2] for key in baseline.runs if key not in own_budget}
     found = []
     for place, row in enumerate(cells.to_dict("records")):
         pair = row["dataset"], row["method"]
-        floor = margins.floor(row["condition"], row["metric"]) if pair in own else None
-        verdict, rule = _verdict(row, lacking.get(place), floor, same=pair in same)
-        told = verdict == "inconclusive" and row["judged"]
-        found.append(
-            as_cell(
-                row,
-                verdict,
-                rule,
-                _detectable(row, int(cells["judged"].sum())) if told else math.nan,
-            )
-        )
+        floor = None
+        if pair not in other_settings:
+            floor = margins.floor(row["condition"], row["metric"])
+        verdict, rule = _verdict(row, gaps.get(place), floor, same=pair not in other_machine)
+        detectable = math.nan
+        if verdict == "inconclusive" and row["judged"]:
+            detectable = _detectable(row, comparisons)
+        found.append(as_cell(row, verdict, rule, detectable))
+
     remarks = _remarks(baseline, now)
     if any(cell.verdict == "regressed" and cell.rule.startswith(CHANGED) for cell in found):
         remarks.append(
-            f"{CHANGED}: attacks, shifts and entropies have no better side; if it was meant, renew the baseline"
+            f"{CHANGED}: under attack or shift, and for entropies, a change in either direction "
+            "counts; if it is intended, renew the baseline"
         )
-    if any(margins.floors.values()) and (other := {key[:2] for key in baseline.runs} - own):
-        named = ", ".join(f"{method} on {dataset}" for dataset, method in sorted(other))
-        remarks.append(f"not made with the suite's own settings, hence not held to floors: {named}")
-    return Outcome(tuple(found), tuple(to_run(baseline, now)), tuple(remarks))
+    if other_settings and any(margins.floors.values()):
+        named = _listed(other_settings)
+        remarks.append(f"floors do not apply to runs with other settings than the suite's: {named}")
+    return Verdicts(tuple(found), tuple(to_run(baseline, now)), tuple(remarks))
 
 
-def _all_seeds(side: Side, holds: Callable[[RunKey], bool]) -> set[tuple[str, str]]:
-    """Return dataset and method of those of which something holds for every run."""
-    return {key[:2] for key in side.runs} - {key[:2] for key in side.runs if not holds(key)}
-
-
-def _same_machine(key: RunKey, baseline: Side, now: Side) -> bool:
-    """Tell whether a run was made in one environment on a CPU, where equal code gives equal digits."""
+def _same_machine(key: RunKey, baseline: SuiteResults, now: SuiteResults) -> bool:
+    """Whether both runs were made in one CPU environment, where equal code gives equal digits."""
     environment = baseline.on_cpu(key)
     return environment is not None and environment == now.on_cpu(key)
 
 
 def _with_tests(cells: pd.DataFrame, whole: np.ndarray) -> pd.DataFrame:
-    """Return cells with the interval of their change and, where they are ``judged``, adjusted p-values.
+    """Add the interval of the change and, for ``judged`` cells, adjusted p-values.
 
-    ``p`` is of a change for the worse, or of any where a cell is two-sided, ``p_better`` of one for the better. Cells
-    that are equal to the last digit are no comparisons: nothing happened to them that noise could explain.
+    ``p`` is for a change for the worse, or for any change of a two-sided cell; ``p_better`` for one
+    for the better. Cells that are equal to the last digit are no comparisons: there is nothing for
+    chance to explain.
     """
     cells = with_intervals(cells, whole).assign(p_better=math.nan)
     cells["judged"] = cells["t"].notna() & (cells["seeds"] >= FEWEST)
     judged = cells[cells["judged"]]
-    if len(judged):
-        two = judged["two_sided"].to_numpy()
-        up = stats.t.sf(judged["t"], judged["freedom"])
-        down = stats.t.cdf(judged["t"], judged["freedom"])
-        cells.loc[judged.index, "p"] = holm(np.where(two, 2 * np.minimum(up, down), up))
-        cells.loc[judged.index[~two], "p_better"] = holm(down[~two])
+    if judged.empty:
+        return cells
+
+    two = judged["two_sided"].to_numpy()
+    up = stats.t.sf(judged["t"], judged["freedom"])
+    down = stats.t.cdf(judged["t"], judged["freedom"])
+    cells.loc[judged.index, "p"] = holm(np.where(two, 2 * np.minimum(up, down), up))
+    cells.loc[judged.index[~two], "p_better"] = holm(down[~two])
     return cells
 
 
-def _verdict(row: Row, hole: Hole | None, floor: float | None, *, same: bool) -> tuple[str, str]:
-    """Return the verdict on a cell, and the rule that decided."""
-    if hole and hole.verdict in FATAL:
-        return hole.verdict, hole.rule
-    if floor is not None and _beyond(row, floor):
-        return (
-            "regressed",
-            f"{'below' if find(row['metric']).direction == 'higher' else 'above'} the floor {floor:g}",
-        )
+def _verdict(row: Row, gap: Gap | None, floor: float | None, *, same: bool) -> tuple[str, str]:
+    """The verdict on a cell, and the rule that decided."""
+    if gap and gap[0] in FATAL:
+        return gap
+    if floor is not None:
+        higher = find(row["metric"]).direction == "higher"
+        if higher and row["second"] < floor:
+            return "regressed", f"below the floor {floor:g}"
+        if not higher and row["second"] > floor:
+            return "regressed", f"above the floor {floor:g}"
+
     verdict, rule = _by_numbers(row)
-    if hole and verdict not in FATAL:
-        return hole.verdict, hole.rule
+    if gap and verdict not in FATAL:
+        return gap
     if verdict == "pass" and same and not row["equal"]:
-        return "changed", f"same environment, but not the same digits; {rule}"
+        return "changed", f"same environment, but other digits; {rule}"
     return verdict, rule
 
 
-def _beyond(row: Row, floor: float) -> bool:
-    """Tell whether the mean is worse than a floor."""
-    return bool(
-        row["second"] < floor
-        if find(row["metric"]).direction == "higher"
-        else row["second"] > floor
-    )
-
-
 def _by_numbers(row: Row) -> tuple[str, str]:
-    """Return the verdict by the shared seeds alone."""
+    """The verdict by the shared seeds alone."""
     if row["equal"]:
         return "pass", "equal to the last digit"
-    change = row["change"]
-    worse = abs(change) if row["two_sided"] else change
-    what = CHANGED if row["two_sided"] else "worse"
-    if row["judged"] and worse > row["margin"] and row["p"] <= ALPHA:
-        return "regressed", f"{what} by more than its margin, p {as_read(row['p'])}"
-    if worse > row["margin"] and not row["judged"]:
-        return (
-            "inconclusive",
-            f"{what} by more than its margin on {row['seeds']} seeds; at least {FEWEST} tell",
-        )
-    if worse > row["margin"] and row["p"] <= SUSPICION:
-        return (
-            "inconclusive",
-            f"{what} by more than its margin, p {as_read(row['p'])}: more seeds would tell",
-        )
-    if worse > row["margin"]:
-        return "pass", f"{what} by more than its margin, as noise does: p {as_read(row['p'])}"
-    if row["judged"] and -change > row["margin"] and row["p_better"] <= ALPHA:
+
+    better = -row["change"] > row["margin"]
+    worse, what = row["change"] > row["margin"], "worse"
+    if row["two_sided"]:
+        worse, what = worse or better, CHANGED
+    rule = f"{what} by more than its margin"
+    if worse and not row["judged"]:
+        rule = f"{rule}, but only {row['seeds']} seeds: a decision needs at least {FEWEST}"
+        return "inconclusive", rule
+
+    p = f"p {as_read(row['p'])}"
+    if worse and row["p"] <= ALPHA:
+        return "regressed", f"{rule}, {p}"
+    if worse and row["p"] <= SUSPICION:
+        return "inconclusive", f"{rule}, {p}: more seeds would decide"
+    if worse:
+        return "pass", f"{rule}, but not significantly: {p}"
+    if better and row["p_better"] <= ALPHA:
         return "improved", f"better by more than its margin, p {as_read(row['p_better'])}"
     return "pass", "within its margin"
 
 
 def _detectable(row: Row, comparisons: int) -> float:
-    """Return the change that the seeds of a judged cell would find among so many comparisons, on its scale."""
-    spread, sides = row["error"] * math.sqrt(row["seeds"]), 2 if row["two_sided"] else 1
+    """The change, on the cell's scale, that its seeds would find among so many comparisons."""
+    deviation, sides = row["error"] * math.sqrt(row["seeds"]), 1 + int(row["two_sided"])
     return detectable_difference(
-        spread, row["seeds"], comparisons, freedom=row["freedom"], sides=sides
+        deviation, row["seeds"], comparisons, freedom=row["freedom"], sides=sides
     )
 
 
-def _remarks(baseline: Side, now: Side) -> list[str]:
-    """Return what to know of the two sides: settings that differ, and what the baseline does not have."""
-    differing: dict[str, set[str]] = {}
-    for key, run in baseline.runs.items():
-        twin = now.runs.get(key)
-        for name, was in run.settings.items() if twin else ():
-            is_now = twin.settings.get(name) if twin else None
-            if None not in (was, is_now) and was != is_now:
-                differing.setdefault(f"{name}: {was} in the baseline, {is_now} now", set()).add(
-                    key[1]
-                )
-    remarks = [
-        f"{how} ({', '.join(sorted(methods))})" for how, methods in sorted(differing.items())
-    ]
-    new = sorted({key[:2] for key in now.runs} - {key[:2] for key in baseline.runs})
-    named = ", ".join(f"{method} on {dataset}" for dataset, method in new)
-    return [*remarks, f"not in the baseline, hence not checked: {named}"] if new else remarks
+def _remarks(baseline: SuiteResults, now: SuiteResults) -> list[str]:
+    """Settings that are known in both and differ, and methods that the baseline does not have."""
+    methods: dict[str, set[str]] = {}
+    for key in baseline.runs.keys() & now.runs.keys():
+        was, is_now = baseline.runs[key].settings, now.runs[key].settings
+        for name in was.keys() & is_now.keys():
+            if None not in (was[name], is_now[name]) and was[name] != is_now[name]:
+                remark = f"{name}: {was[name]} in the baseline, {is_now[name]} now"
+                methods.setdefault(remark, set()).add(key[1])
+    remarks = [f"{remark} ({', '.join(sorted(methods[remark]))})" for remark in sorted(methods)]
+
+    new = {key[:2] for key in now.runs} - {key[:2] for key in baseline.runs}
+    if new:
+        remarks.append(f"not in the baseline, so not checked: {_listed(new)}")
+    return remarks
+
+
+def _listed(pairs: Collection[tuple[str, str]]) -> str:
+    """Methods with their datasets, sorted."""
+    return ", ".join(f"{method} on {dataset}" for dataset, method in sorted(pairs))

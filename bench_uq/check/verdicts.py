@@ -1,14 +1,15 @@
-"""What the gate says: a verdict a cell, and what becomes of the build."""
+"""The verdict on each cell, and the exit code that follows from all of them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 from bench_uq.check.pairing import Row
 from bench_uq.check.scales import SCALES
 
-#: All verdicts, the gravest first.
+#: All verdicts, the worst first.
 VERDICTS = ("missing", "regressed", "inconclusive", "changed", "improved", "pass")
 #: Those that fail a build.
 FATAL = ("missing", "regressed")
@@ -16,12 +17,13 @@ FATAL = ("missing", "regressed")
 
 @dataclass(frozen=True)
 class Cell:
-    """The verdict on one score of one method on one dataset, with what it rests on; numbers there are not are None.
+    """The verdict on one score of one method on one dataset; unknown numbers are None.
 
-    ``baseline`` and ``now`` are means over the shared ``seeds``. ``change``, with its interval from ``low`` to ``high``
-    (1 - ALPHA, of this cell alone), is their difference on the cell's scale: a factor of ``unit``, above 1 where the
-    score got worse or more uncertain, or the difference itself where ``unit`` is None; so are ``margin`` and
-    ``detectable``, the change that would be found with a probability of POWER. ``p`` is adjusted for all cells.
+    ``baseline`` and ``now`` are means over the shared ``seeds``. ``change``, with its interval from
+    ``low`` to ``high`` (1 - ALPHA, for this cell alone), is their difference on the cell's scale:
+    a factor of ``unit``, above 1 if the score got worse or more uncertain, or the difference itself
+    if ``unit`` is None. ``margin`` and ``detectable``, the change found with a probability of
+    POWER, are expressed in the same way. ``p`` is adjusted for all cells.
     """
 
     dataset: str
@@ -45,10 +47,11 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """All cells, the commands that make the runs that lack, and what else is to be known of the comparison.
+class Verdicts:
+    """All cells, the commands that make missing runs, and remarks on the comparison.
 
-    ``order`` holds the verdicts that there are, those of ``quiet`` are not worth a row, ``names`` are of both sides.
+    ``order`` lists the possible verdicts, ``quiet`` those that need no row in a table, ``names``
+    the two results. ``text`` is the whole in the format that was asked for.
     """
 
     cells: tuple[Cell, ...]
@@ -57,25 +60,28 @@ class Outcome:
     order: tuple[str, ...] = VERDICTS
     quiet: tuple[str, ...] = ("changed", "pass")
     names: tuple[str, str] = ("baseline", "now")
+    text: str = field(default="", repr=False)
 
     def counts(self) -> dict[str, int]:
-        """Return how many cells have each verdict, in their order, those that none has left out."""
-        found = {name: sum(cell.verdict == name for cell in self.cells) for name in self.order}
-        return {name: count for name, count in found.items() if count}
+        """Number of cells with each verdict, in the order of verdicts, without zeros."""
+        found = Counter(cell.verdict for cell in self.cells)
+        return {verdict: found[verdict] for verdict in self.order if found[verdict]}
 
     @property
     def verdict(self) -> str:
-        """The first verdict, by their order, that a cell has."""
+        """The worst verdict of any cell."""
         return next(iter(self.counts()))
 
     @property
     def exit_code(self) -> int:
-        """0 where the build may pass, 1 where a score regressed or is missing, 3 where the seeds cannot tell."""
-        return 1 if self.verdict in FATAL else 3 if self.verdict == "inconclusive" else 0
+        """0: nothing got worse; 1: a score regressed or is missing; 3: too few seeds to decide."""
+        if self.verdict in FATAL:
+            return 1
+        return 3 if self.verdict == "inconclusive" else 0
 
 
 def as_cell(row: Row, verdict: str, rule: str, detectable: float = math.nan) -> Cell:
-    """Return the verdict on a row of cells with its numbers as they are told; ``detectable`` is on the row's scale."""
+    """Turn a row of numbers on its scale, ``detectable`` too, into a cell for readers."""
     scale = SCALES[row["scale"]]
 
     def told(difference: float) -> float | None:
@@ -104,10 +110,10 @@ def as_cell(row: Row, verdict: str, rule: str, detectable: float = math.nan) -> 
 
 
 def _number(value: float) -> float | None:
-    """Return a number, None where there is none."""
+    """The number, or None if it is not finite."""
     return float(value) if math.isfinite(value) else None
 
 
 def as_read(p: float) -> str:
-    """Return a p-value as it is read."""
+    """A p-value with two digits."""
     return "below 0.0001" if p < 1e-4 else f"{p:.2g}"

@@ -18,7 +18,7 @@ FORMATS = ("text", "markdown", "junit", "json")
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE.csv",
-    help="What bench-uq baseline wrote.",
+    help="Baseline written by bench-uq baseline.",
 )
 @suite_option
 @results_option
@@ -28,7 +28,7 @@ FORMATS = ("text", "markdown", "junit", "json")
     "--margins",
     type=click.Path(path_type=Path),
     metavar="FILE.toml",
-    help="Margins and floors of your own.",
+    help="Your own margins and floors.",
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 def check(
@@ -39,22 +39,14 @@ def check(
     form: str,
     **chosen: tuple[str, ...],
 ) -> None:
-    """Compare a suite's scores with a baseline, and fail where they got worse.
+    """Compare a suite's scores with a baseline, and fail if they got worse.
 
-    Exit codes: 0 nothing got worse, 1 a score regressed or is missing, 2 a mistake in the command, 3 the seeds cannot
-    tell.
+    Exit codes: 0 nothing got worse, 1 a score regressed or is missing, 2 a mistake in the command,
+    3 inconclusive: too few seeds.
     """
-    from bench_uq.check.budget import own_budget
-    from bench_uq.check.formats import FORMATS as WRITERS
-    from bench_uq.check.margins import check_conditions, read_margins
-    from bench_uq.check.results import narrowed, read_folder, read_side
-    from bench_uq.check.rule import check as verdicts
+    from bench_uq.check import check as gate
 
-    name = suite_name(suite)
-    (before,) = narrowed([read_side(baseline)], **chosen)
-    allowed = read_margins(margins)
-    check_conditions(allowed, before.scores["condition"].unique(), margins)
-    now = read_folder(results / name)
-    outcome = verdicts(before, now, allowed, own_budget(suite, now))
-    click.echo(WRITERS[form](outcome, name), nl=False)
-    sys.exit(outcome.exit_code)
+    folder = results / suite_name(suite)
+    verdicts = gate.check(folder, baseline, margins, suite=suite, form=form, **chosen)
+    click.echo(verdicts.text, nl=False)
+    sys.exit(verdicts.exit_code)

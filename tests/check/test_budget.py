@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bench_uq.check.budget import own_budget
-from bench_uq.check.results import Side
+from bench_uq.check.results import SuiteResults
 
-MakeSide = Callable[..., Side]
+MakeResults = Callable[..., SuiteResults]
 OWN = {"network": "lenet", "epochs": 60, "draws": 50}
 PLAIN = "bench-uq run --suite quick"
 
@@ -29,16 +29,20 @@ PLAIN = "bench-uq run --suite quick"
     ],
 )
 def test_own_budget(
-    make_side: MakeSide, settings: dict[str, object], command: str, own: bool
+    make_results: MakeResults, settings: dict[str, object], command: str, own: bool
 ) -> None:
     """By epochs, draws, and the settings and the network that the command asked for."""
-    side = make_side({"nll": [0.1]}, runs={("map", 0): {"settings": settings, "command": command}})
+    side = make_results(
+        {"nll": [0.1]}, runs={("map", 0): {"settings": settings, "command": command}}
+    )
     assert own_budget("quick", side) == (set(side.runs) if own else set())
 
 
-def test_a_suite_that_is_not_there_promises_nothing(make_side: MakeSide, tmp_path: Path) -> None:
+def test_a_suite_that_is_not_there_promises_nothing(
+    make_results: MakeResults, tmp_path: Path
+) -> None:
     """A name without a file has no settings; a file has its own."""
-    side = make_side({"nll": [0.1]}, runs={("map", 0): {"settings": OWN, "command": PLAIN}})
+    side = make_results({"nll": [0.1]}, runs={("map", 0): {"settings": OWN, "command": PLAIN}})
     assert own_budget("theirs", side) == set()
     (tmp_path / "short.toml").write_text('extends = "quick"\n[settings]\nepochs = 3\n')
     assert own_budget(str(tmp_path / "short.toml"), side) == set()

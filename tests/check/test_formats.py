@@ -1,4 +1,4 @@
-"""What the gate prints: every format says the same, and none can be broken by a name."""
+"""Verdicts as text: every format says the same, and no name can break it."""
 
 from __future__ import annotations
 
@@ -8,64 +8,56 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench_uq.check.formats import FORMATS, MOST_ROWS, summary
+from bench_uq.check.formats import FORMATS, MOST_ROWS
 from bench_uq.check.margins import Margins
-from bench_uq.check.results import Side
-from bench_uq.check.rule import check
-from bench_uq.check.verdicts import VERDICTS, Outcome
+from bench_uq.check.results import SuiteResults
+from bench_uq.check.rule import judge
+from bench_uq.check.verdicts import VERDICTS, Verdicts
 
-MakeSide = Callable[..., Side]
+MakeResults = Callable[..., SuiteResults]
 NLL = (0.100, 0.104, 0.098, 0.101, 0.103)
 HOSTILE = "m|@all<b>\x1b[31m&]]>é"
 
 
+def times(*factors: float) -> list[float]:
+    """NLL, each seed's times a factor."""
+    return [value * factor for value, factor in zip(NLL, factors, strict=True)]
+
+
 @pytest.fixture
-def outcome(make_side: MakeSide) -> Outcome:
-    """Return an outcome with every verdict but `changed`, and a method whose name means harm."""
-    worse, better, doubt = (
-        [value * factor for value, factor in zip(NLL, factors, strict=True)]
-        for factors in ((2, 2.1, 2, 2.1, 2), (0.5, 0.51, 0.5, 0.51, 0.5), (1.6, 0.9, 1.5, 1.2, 1.0))
-    )
-    names = {"same": NLL, "better": better, HOSTILE: worse}
-    baseline = {("nll", None, None, name): NLL for name in (*names, "gone")} | {
-        ("brier", None, None, "same"): NLL
+def found(make_results: MakeResults) -> Verdicts:
+    """Every verdict but `changed` once, and a method with a hostile name."""
+    now = {
+        ("nll", None, None, "same"): NLL,
+        ("nll", None, None, "better"): times(0.5, 0.51, 0.5, 0.51, 0.5),
+        ("nll", None, None, HOSTILE): times(2, 2.1, 2, 2.1, 2),
+        ("brier", None, None, "same"): times(1.6, 0.9, 1.5, 1.2, 1.0),
     }
-    now = {("nll", None, None, name): values for name, values in names.items()} | {
-        ("brier", None, None, "same"): doubt
-    }
-    return check(make_side(baseline), make_side(now), Margins())
+    cells = [*now, ("nll", None, None, "gone")]
+    return judge(make_results(dict.fromkeys(cells, NLL)), make_results(now), Margins())
 
 
-def test_every_verdict_is_there(outcome: Outcome) -> None:
-    """The outcome of these tests is what they take it for, its gravest verdict first."""
-    assert list(outcome.counts()) == [name for name in VERDICTS if name != "changed"]
-    assert (
-        summary(outcome) == "missing (1 missing, 1 regressed, 1 inconclusive, 1 improved, 1 pass)"
-    )
+def test_every_verdict_is_there(found: Verdicts) -> None:
+    """The fixture holds each verdict once, the worst first."""
+    assert found.counts() == dict.fromkeys((name for name in VERDICTS if name != "changed"), 1)
 
 
-def test_text(outcome: Outcome) -> None:
-    """A row each, the gravest first, that no name can colour; what to run; the verdict in the last line."""
-    lines = FORMATS["text"](outcome, "quick").splitlines()
-    assert [line.split()[1] for line in lines[1:5]] == [
-        "missing",
-        "regressed",
-        "inconclusive",
-        "improved",
-    ]
-    assert lines[-1].startswith("quick: missing (1 missing")
-    assert (
-        lines[-2]
-        == "run: bench-uq run --suite quick --methods gone --datasets digits --seeds 0,1,2,3,4"
-    )
+def test_text(found: Verdicts) -> None:
+    """One row per cell, the worst first; the command to run; the verdict in the last line."""
+    lines = FORMATS["text"](found, "quick").splitlines()
+    shown = [line.split()[1] for line in lines[1:5]]
+    assert shown == ["missing", "regressed", "inconclusive", "improved"]
+    assert lines[-1].startswith("quick: missing (1 missing, 1 regressed, 1 inconclusive, ")
+    options = "--suite quick --methods gone --datasets digits --seeds 0,1,2,3,4"
+    assert lines[-2] == f"run: bench-uq run {options}"
     assert "\x1b" not in "".join(lines)
     assert "×2.04 [×" in lines[2]
     assert "(detectable: ×" in lines[3]
 
 
-def test_markdown(outcome: Outcome) -> None:
-    """A heading with the verdict and a table of nine columns, whatever stands in a name; nobody is called."""
-    lines = FORMATS["markdown"](outcome, "quick").splitlines()
+def test_markdown(found: Verdicts) -> None:
+    """A heading with the verdict and a table of nine columns; no name makes HTML or a mention."""
+    lines = FORMATS["markdown"](found, "quick").splitlines()
     assert lines[0].startswith("## ✗ quick: missing (")
     table = [line for line in lines if line.startswith("|")]
     assert len(table) == 6
@@ -74,35 +66,33 @@ def test_markdown(outcome: Outcome) -> None:
     assert "<b>" not in "".join(lines)
 
 
-def test_junit(outcome: Outcome) -> None:
-    """Well-formed XML: a case a cell, a failure where the build fails, an error where the seeds cannot tell."""
-    root = ElementTree.fromstring(FORMATS["junit"](outcome, HOSTILE).encode())
+def test_junit(found: Verdicts) -> None:
+    """Well-formed XML: one case per cell, a failure if the build fails, an error if undecided."""
+    root = ElementTree.fromstring(FORMATS["junit"](found, HOSTILE).encode())
     assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("5", "2", "1")
-    suites = root.findall("testsuite")
-    assert [suite.get("tests") for suite in suites] == ["1", "1", "1", "2"]
+    assert [suite.get("tests") for suite in root.findall("testsuite")] == ["1", "1", "1", "2"]
     assert len(root.findall(".//testcase")) == 5
     assert {case.get("type") for case in root.iter("failure")} == {"missing", "regressed"}
-    assert "more seeds would tell" in str(next(root.iter("error")).get("message"))
+    assert {case.get("type") for case in root.iter("error")} == {"inconclusive"}
 
 
-def test_json(outcome: Outcome) -> None:
-    """Every cell with all its numbers and full names; what there is not is null, never NaN."""
-    found = json.loads(FORMATS["json"](outcome, "quick"), parse_constant=pytest.fail)
-    assert (found["verdict"], found["exit_code"]) == ("missing", 1)
-    assert found["counts"]["regressed"] == 1
-    assert len(found["cells"]) == 5
-    cells = {cell["method"]: cell for cell in found["cells"] if cell["metric"] == "nll"}
+def test_json(found: Verdicts) -> None:
+    """Every cell with all its numbers and full names; an unknown number is null, never NaN."""
+    written = json.loads(FORMATS["json"](found, "quick"), parse_constant=pytest.fail)
+    assert (written["verdict"], written["exit_code"]) == ("missing", 1)
+    assert (written["counts"], written["commands"]) == (found.counts(), list(found.commands))
+    assert len(written["cells"]) == 5
+    cells = {cell["method"]: cell for cell in written["cells"] if cell["metric"] == "nll"}
     assert cells[HOSTILE]["baseline"] == pytest.approx(sum(NLL) / 5)
     assert cells["gone"]["now"] is None
-    assert found["commands"] == list(outcome.commands)
 
 
-def test_there_is_room_for_so_many_rows(make_side: MakeSide) -> None:
-    """Of more cells than fit a comment the first are shown, and how many are not."""
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_the_number_of_rows_is_limited(make_results: MakeResults, form: str) -> None:
+    """Only the first cells are shown, as many as fit a comment, and how many are not."""
     cells = {("nll", f"c{place}", 0.1, None): NLL for place in range(MOST_ROWS + 20)}
-    outcome = check(make_side(cells), make_side({("nll", "c0", 0.1, None): NLL}), Margins())
-    for form in ("text", "markdown"):
-        written = FORMATS[form](outcome, "quick")
-        assert written.count("no such score") == MOST_ROWS
-        assert "19 more" in written
-    assert len(FORMATS["markdown"](outcome, "quick")) < 65_536
+    now = make_results({("nll", "c0", 0.1, None): NLL})
+    written = FORMATS[form](judge(make_results(cells), now, Margins()), "quick")
+    assert written.count("score missing") == MOST_ROWS
+    assert "19 more" in written
+    assert len(written) < 65_536 or form == "text"

@@ -21,7 +21,7 @@ from bench_uq import store
 from bench_uq.check.baseline import write_baseline
 from bench_uq.check.margins import read_margins
 from bench_uq.check.results import read_baseline, read_folder
-from bench_uq.check.rule import check
+from bench_uq.check.rule import judge
 from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import Run, make_plan
@@ -179,7 +179,7 @@ STAGES: dict[str, Callable[[Path, int], object]] = {
     "baseline": lambda folder, seeds: write_baseline(
         read_folder(suite_of(folder)), folder / "again.csv"
     ),
-    "check": lambda folder, seeds: check(
+    "check": lambda folder, seeds: judge(
         read_baseline(folder / "baseline.csv"), read_folder(suite_of(folder)), read_margins(None)
     ),
 }
