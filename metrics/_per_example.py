@@ -1,4 +1,4 @@
-"""The numbers of each example that several metrics of class labels start from, (N,) float64 each; NaN stays NaN."""
+"""Numbers per example behind several metrics of class labels, (N,) float64; NaN stays NaN."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ T = TypeVar("T")
 
 
 def once(compute: Callable[[Predictions], T]) -> Callable[[Predictions], T]:
-    """Return a function that computes once for each Predictions, which keeps the result, as read-only arrays.
+    """Compute once per Predictions object, which keeps the result as read-only arrays.
 
-    So all metrics of a condition take one pass over its predictions: what several start from is computed for all.
+    All metrics of a condition then take one pass over its predictions.
     """
 
     @wraps(compute)
     def kept(predictions: Predictions) -> T:
-        known: dict[Any, T] = vars(predictions).setdefault(
-            "_known", {}
-        )  # frozen, but its arrays do not change
+        # Predictions are frozen, but a cache beside the fields changes nothing of their value.
+        known: dict[Any, T] = vars(predictions).setdefault("_known", {})
         if compute not in known:
             found = compute(predictions)
-            for array in found if isinstance(found, tuple) else (found,):
+            arrays = found if isinstance(found, tuple) else (found,)
+            for array in arrays:
                 if isinstance(array, np.ndarray):
                     array.flags.writeable = False
             known[compute] = found
@@ -37,14 +37,14 @@ def once(compute: Callable[[Predictions], T]) -> Callable[[Predictions], T]:
 
 @once
 def confidence(predictions: Predictions) -> np.ndarray:
-    """Return the largest mean probability."""
+    """Largest mean probability."""
     # Float32 probabilities can exceed 1 by a rounding.
     return np.minimum(predictions["probs"].max(axis=1).astype(np.float64), 1.0)
 
 
 @once
 def correct(predictions: Predictions) -> np.ndarray:
-    """Return 1 where the most probable class, the first of equals, is the target, else 0."""
+    """1 if the most probable class, the first of equals, is the target, else 0."""
     probs = predictions["probs"]
     hits = probs.argmax(axis=1) == predictions["targets"]
     return np.where(np.isnan(probs).any(axis=1), np.nan, hits)
@@ -52,7 +52,7 @@ def correct(predictions: Predictions) -> np.ndarray:
 
 @once
 def entropy(predictions: Predictions) -> np.ndarray:
-    """Return the entropy of the mean probabilities in nats, with 0 log 0 = 0."""
+    """Entropy of the mean probabilities in nats, with 0 log 0 = 0."""
     probs = predictions["probs"].astype(np.float64)
     surprise = np.log(1 / np.where(probs > 0, probs, 1))
     return np.maximum((probs * surprise).sum(axis=1), 0.0)
@@ -60,9 +60,11 @@ def entropy(predictions: Predictions) -> np.ndarray:
 
 @once
 def epistemic(predictions: Predictions) -> np.ndarray:
-    """Return the mutual information of label and draw in nats: entropy of the mean less mean entropy."""
+    """Mutual information of label and draw in nats: entropy of the mean minus mean entropy."""
     gap = entropy(predictions) - predictions["draw_entropy"]
-    # What float32 storage cannot tell from zero is zero. Otherwise a method of one draw, whose mutual information
-    # is zero, would be ranked by its rounding errors, which are not the same for clean and unseen data.
-    gap[gap <= np.finfo(np.float32).eps * (1 + np.log(predictions["probs"].shape[1]))] = 0.0
+    # Differences within the rounding of float32 count as zero. Otherwise a method of one draw,
+    # whose mutual information is zero, would be ranked by its rounding errors, which differ
+    # between clean and other data.
+    rounding = np.finfo(np.float32).eps * (1 + np.log(predictions["probs"].shape[1]))
+    gap[gap <= rounding] = 0.0
     return gap

@@ -1,31 +1,39 @@
-"""How well an uncertainty score tells stressed or unseen examples from clean ones (Hendrycks & Gimpel 2017)."""
+"""How well an uncertainty score separates stressed or OOD examples from clean ones.
+
+Three scores (entropy, mutual information, confidence) and three summaries of each (AUROC, AUPR,
+FPR95) make nine metrics (Hendrycks & Gimpel 2017).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from bench_uq.api import Direction, Metric, Predictions
+from bench_uq.api import Axis, Direction, Metric, Places, Predictions
 from bench_uq.metrics import _per_example as per_example
 
 
 @dataclass(frozen=True)
 class _Score:
-    """A number of each example that should be higher for unseen ones."""
+    """A number per example that should be higher for OOD examples."""
 
     id: str
     of: Callable[[Predictions], np.ndarray]
     formula: str
     needs: tuple[str, ...]
+    by: str
+    by_note: str = ""
+    rests_on: str = ""
 
 
 @dataclass(frozen=True)
 class _Summary:
-    """A number in [0, 1] that says how far the scores of positive examples lie above those of negative ones."""
+    """A number in [0, 1] that compares the scores of positive and negative examples."""
 
     id: str
     title: str
@@ -33,42 +41,42 @@ class _Summary:
     direction: Direction
     formula: str
     reference: str
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
 class Operating:
-    """How many positives and negatives lie at or above each threshold, from none to all of them, (T,) each."""
+    """Numbers of positives and negatives at or above each threshold, from none to all, (T,)."""
 
     true: np.ndarray
     false: np.ndarray
 
 
 def operating(positive: np.ndarray, negative: np.ndarray) -> Operating:
-    """Return the operating points of every different threshold, the highest first; all summaries start from them."""
+    """Operating points of every distinct threshold, the highest first."""
     from sklearn.metrics import roc_curve
 
     labels = np.repeat([1, 0], [len(positive), len(negative)])
-    false, true, _ = roc_curve(
-        labels, np.concatenate([positive, negative]), drop_intermediate=False
-    )
+    scores = np.concatenate([positive, negative])
+    false, true, _ = roc_curve(labels, scores, drop_intermediate=False)
     return Operating(np.rint(true * len(positive)), np.rint(false * len(negative)))
 
 
 def auroc(points: Operating) -> float:
-    """Return the area under the ROC curve: the chance that a positive scores higher, ties counting half."""
+    """Area under the ROC curve: the chance that a positive scores higher, ties counting half."""
     from sklearn.metrics import auc
 
     return float(auc(points.false, points.true) / (points.false[-1] * points.true[-1]))
 
 
 def aupr(points: Operating) -> float:
-    """Return the average precision; by chance it is the share of positives."""
+    """Average precision; by chance it equals the share of positives."""
     true, false = points.true[1:], points.false[1:]
     return float((np.diff(points.true) * true / (true + false)).sum() / true[-1])
 
 
 def fpr95(points: Operating) -> float:
-    """Return the share of negatives at or above the highest threshold that 95 % of the positives reach."""
+    """Share of negatives at or above the highest threshold that 95 % of the positives reach."""
     needed = -(-95 * points.true[-1] // 100)
     return float(points.false[np.searchsorted(points.true, needed)] / points.false[-1])
 
@@ -76,7 +84,7 @@ def fpr95(points: Operating) -> float:
 def _against_clean(
     summary: _Summary, score: _Score, predictions: Predictions, clean: Predictions | None
 ) -> float:
-    """Return the summary of the scores of these predictions (positive) against the clean ones (negative)."""
+    """Summary of the scores of these predictions (positive) against clean ones (negative)."""
     if clean is None:
         raise ValueError(f"{summary.id}_{score.id} needs clean predictions to compare with")
     points = _operating(score.of, predictions, clean)
@@ -86,9 +94,10 @@ def _against_clean(
 def _operating(
     score: Callable[[Predictions], np.ndarray], predictions: Predictions, clean: Predictions
 ) -> Operating | None:
-    """Return the operating points of a score against the clean predictions, computed once; None where it is NaN."""
+    """Operating points against the clean predictions, computed once; None if a score is NaN."""
     known: dict[Any, Any] = vars(predictions).setdefault("_against", {})
     before, points = known.get(score, (None, None))
+
     if before is not clean:
         positive, negative = score(predictions), score(clean)
         unknown = np.isnan(positive).any() or np.isnan(negative).any()
@@ -98,19 +107,29 @@ def _operating(
 
 
 def _doubt(predictions: Predictions) -> np.ndarray:
-    """Return how far the highest probability is from 1."""
+    """Distance of the highest probability from 1."""
     return 1 - per_example.confidence(predictions)
 
 
 _SCORES = (
-    _Score("entropy", per_example.entropy, "predictive entropy", ("probs",)),
+    _Score("entropy", per_example.entropy, "predictive entropy", ("probs",), "entropy"),
     _Score(
         "epistemic",
         per_example.epistemic,
         "mutual information of label and draw",
         ("probs", "draw_entropy"),
+        by="MI",
+        by_note="MI: mutual information of label and draw, none where draws do not differ.",
+        rests_on="epistemic",
     ),
-    _Score("confidence", _doubt, "1 - max_k p(k|x)", ("probs",)),
+    _Score(
+        "confidence",
+        _doubt,
+        "1 - max_k p(k|x)",
+        ("probs",),
+        by="1 – max p",
+        by_note="1 – max p: of the mean probabilities.",
+    ),
 )
 
 _SUMMARIES = (
@@ -121,13 +140,15 @@ _SUMMARIES = (
         "higher",
         "P(score of a positive > score of a negative) + P(equal)/2; chance is 0.5",
         "Hendrycks & Gimpel 2017, arXiv:1610.02136",
+        margin=0.1,
     ),
     _Summary(
         "aupr",
         "area under the precision-recall curve",
         aupr,
         "higher",
-        "average precision, sum_i (recall_i - recall_{i-1}) precision_i; chance is the share of positives",
+        "average precision, sum_i (recall_i - recall_{i-1}) precision_i; "
+        "chance is the share of positives",
         "Hendrycks & Gimpel 2017, arXiv:1610.02136",
     ),
     _Summary(
@@ -135,13 +156,16 @@ _SUMMARIES = (
         "false positive rate at 95 % true positive rate",
         fpr95,
         "lower",
-        "share of negatives at or above the highest threshold that at least 95 % of the positives reach",
+        "share of negatives at or above the highest threshold that at least 95 % of the positives "
+        "reach",
         "Liang et al. 2018 (ODIN), arXiv:1706.02690",
     ),
 )
 
-METRICS = tuple(
-    Metric(
+
+def _metric(summary: _Summary, score: _Score, **card: Any) -> Metric:
+    """One of the nine metrics; ``card`` holds what only this one has."""
+    return Metric(
         id=f"{summary.id}_{score.id}",
         title=f"{summary.title} by {score.formula}",
         compute=partial(_against_clean, summary, score),
@@ -150,8 +174,27 @@ METRICS = tuple(
         reference=summary.reference,
         needs=score.needs,
         against_clean=True,
-        positive="stressed or unseen examples (negative: clean ones); a higher score says more unseen",
+        positive="stressed or OOD examples (negative: clean ones), by a high score",
+        bounds=(0, 1),
+        rests_on=score.rests_on,
+        short=summary.id.upper(),
+        by=score.by,
+        by_note=score.by_note,
+        order=4,
+        margin=summary.margin,
+        **card,
     )
-    for summary in _SUMMARIES
-    for score in _SCORES
+
+
+_MAIN, *_OTHERS = product(_SUMMARIES, _SCORES)
+
+METRICS = (
+    # In overviews the first stands for all nine.
+    _metric(
+        *_MAIN,
+        note="AUROC: told from clean data by predictive entropy.",
+        shown=Places(unseen=1, levels=8, level_tables=6, stress=4),
+        axis=Axis("AUROC against clean", chance="1/2"),
+    ),
+    *(_metric(summary, score) for summary, score in _OTHERS),
 )

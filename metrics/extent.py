@@ -1,4 +1,4 @@
-"""How many examples a score rests on, and how many of them a condition left as they were."""
+"""The number of examples behind a score, and the share of them that a condition did not change."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from bench_uq.api import Metric, Predictions
 
 
 def examples(predictions: Predictions, _clean: Predictions | None = None) -> float:
-    """Return the number of examples that were shown."""
+    """Number of examples that were shown."""
     return float(len(predictions))
 
 
 def unmoved(predictions: Predictions, _clean: Predictions | None = None) -> float:
-    """Return the share of examples whose input is the clean one to the last digit."""
+    """Share of examples whose input equals the clean one to the last digit."""
     distance = predictions["distance"].astype(np.float64)
     return float(np.where(np.isnan(distance), np.nan, distance == 0).mean())
 
@@ -24,18 +24,22 @@ METRICS = (
         title="number of examples",
         compute=examples,
         direction="none",
-        formula="N; of attacks and shifts perhaps the first so many clean ones (attack_images, shift_images)",
+        formula="N; attacks and shifts may show the first clean ones (attack_images, shift_images)",
         reference="none",
         needs=(),
+        order=8,
     ),
     Metric(
         id="unmoved",
-        title="share of examples that an attack or shift left as they were",
+        title="zero-gradient share: examples that an attack or shift did not change",
         compute=unmoved,
         direction="none",
-        formula="mean_n 1[max_i |x'_ni - x_ni| = 0]; under FGSM at epsilon > 0 the share whose gradient is zero, or "
-        "points out of [0, 1] in every pixel",
-        reference="zero gradients as a sign of masked ones: Athalye et al. 2018, arXiv:1802.00420",
+        formula="mean_n 1[max_i |x'_ni - x_ni| = 0]; for FGSM at epsilon > 0 the share whose "
+        "gradient is zero, or points out of [0, 1] in every pixel",
+        reference="zero gradients are a sign of masking: Athalye et al. 2018, arXiv:1802.00420",
         needs=("distance",),
+        bounds=(0, 1),
+        short="Unmoved",
+        order=8,
     ),
 )

@@ -1,25 +1,27 @@
-"""Scores that are best in expectation when the true distribution is predicted."""
+"""Scores whose expectation is best if the true distribution is predicted, and accuracy."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from bench_uq.api import Metric, Predictions
+from bench_uq.api import Axis, Metric, Places, Predictions
 from bench_uq.metrics import _per_example as per_example
 
 
 def accuracy(predictions: Predictions, _clean: Predictions | None = None) -> float:
-    """Return the share of examples whose most probable class is the target."""
+    """Share of examples whose most probable class is the target."""
     return float(per_example.correct(predictions).mean())
 
 
 def nll(predictions: Predictions, _clean: Predictions | None = None) -> float:
-    """Return the mean negative log predictive density of the targets in nats."""
+    """Mean negative log predictive density of the targets, in nats."""
     return float(-predictions["log_density"].mean(dtype=np.float64))
 
 
 def brier(predictions: Predictions, _clean: Predictions | None = None) -> float:
-    """Return the mean squared distance of the probabilities to the one-hot target, summed over classes."""
+    """Mean squared distance of the probabilities to the one-hot target, summed over classes."""
     gaps = predictions["probs"].astype(np.float64)
     gaps[np.arange(len(gaps)), predictions["targets"]] -= 1
     return float(np.square(gaps).sum(axis=1).mean())
@@ -34,23 +36,54 @@ METRICS = (
         formula="mean_n 1[argmax_k p(k|x_n) = y_n], the first class of equals",
         reference="the zero-one score of Gneiting & Raftery 2007, doi:10.1198/016214506000001437",
         needs=("probs", "targets"),
+        bounds=(0, 1),
+        short="Accuracy",
+        order=1,
+        shown=Places(
+            clean=1,
+            levels=1,
+            level_tables=1,
+            stress=1,
+            ranks=1,
+            rank_figure=2,
+            cost_figure=2,
+            strongest=1,
+            kinds=1,
+        ),
+        axis=Axis("accuracy", chance="1/C"),
+        margin=0.25,
     ),
     Metric(
         id="nll",
         title="negative log-likelihood",
         compute=nll,
         direction="lower",
-        formula="-mean_n log mean_s p(y_n|x_n, draw s), in nats: the log of the mean, not the mean of the log",
+        formula="-mean_n log mean_s p(y_n|x_n, draw s), in nats: log of the mean, not mean of logs",
         reference="Gneiting & Raftery 2007, doi:10.1198/016214506000001437",
         needs=("log_density",),
+        bounds=(-math.inf, math.inf),
+        short="NLL",
+        order=1,
+        shown=Places(
+            clean=3, levels=3, level_tables=2, ranks=3, rank_figure=1, cost_figure=1, strongest=2
+        ),
+        axis=Axis("NLL (nats)", form="log"),
+        margin=0.1,
+        # The density of real targets has no natural zero: its margin is in nats.
+        real_scale="plain",
     ),
     Metric(
         id="brier",
         title="Brier score",
         compute=brier,
         direction="lower",
-        formula="mean_n sum_k (p(k|x_n) - 1[y_n = k])^2, in [0, 2]: summed over classes, not averaged",
+        formula="mean_n sum_k (p(k|x_n) - 1[y_n = k])^2, in [0, 2]: summed over classes",
         reference="Brier 1950, Monthly Weather Review 78(1)",
         needs=("probs", "targets"),
+        bounds=(0, 2),
+        short="Brier",
+        order=1,
+        shown=Places(clean=4, ranks=4),
+        margin=0.1,
     ),
 )

@@ -1,36 +1,36 @@
-"""Scores of real targets, from the mean and the quantiles of the predictive mixture."""
+"""Scores of real targets by the mean and the quantiles of the predictive mixture."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from bench_uq.api import QUANTILE_LEVELS, Metric, Predictions
+from bench_uq.api import QUANTILE_LEVELS, Axis, Metric, Places, Predictions
 
-#: The central 95 % interval, whose ends are stored levels.
+#: Ends of the central 95 % interval among the stored levels.
 LOW, HIGH = QUANTILE_LEVELS.index(0.025), QUANTILE_LEVELS.index(0.975)
 
 
 def rmse(predictions: Predictions, _clean: Predictions | None = None) -> float:
-    """Return the root of the mean squared error of the predictive mean."""
+    """Root of the mean squared error of the predictive mean."""
     errors = predictions["mean"].astype(np.float64) - predictions["targets"]
     return float(np.sqrt(np.square(errors).mean()))
 
 
 def crps(predictions: Predictions, _clean: Predictions | None = None) -> float:
-    """Return the continuous ranked probability score as the mean of twice the pinball loss over the levels."""
+    """Continuous ranked probability score: mean over the levels of twice the pinball loss."""
     excess = _excess(predictions)
     levels = np.asarray(QUANTILE_LEVELS)
     return float(2 * np.maximum((1 - levels) * excess, -levels * excess).mean())
 
 
 def picp(predictions: Predictions, _clean: Predictions | None = None) -> float:
-    """Return the share of targets inside the central 95 % interval, ends included."""
+    """Share of targets inside the central 95 % interval, ends included."""
     excess = _excess(predictions)
     return float(_not_negative(np.minimum(-excess[:, LOW], excess[:, HIGH])).mean())
 
 
 def mpiw(predictions: Predictions, _clean: Predictions | None = None) -> float:
-    """Return the mean width of the central 95 % interval."""
+    """Mean width of the central 95 % interval."""
     quantiles = predictions["quantiles"]
     return float((quantiles[:, HIGH].astype(np.float64) - quantiles[:, LOW]).mean())
 
@@ -38,18 +38,18 @@ def mpiw(predictions: Predictions, _clean: Predictions | None = None) -> float:
 def quantile_calibration_error(
     predictions: Predictions, _clean: Predictions | None = None
 ) -> float:
-    """Return the mean gap between a level and the share of targets at or below its quantile (Kuleshov 2018)."""
+    """Mean gap of a level and the share of targets at or below its quantile (Kuleshov 2018)."""
     observed = _not_negative(_excess(predictions)).mean(axis=0)
     return float(np.abs(observed - QUANTILE_LEVELS).mean())
 
 
 def _excess(predictions: Predictions) -> np.ndarray:
-    """Return by how much each quantile exceeds the target, (N, Q)."""
+    """Excess of each quantile over the target, (N, Q)."""
     return predictions["quantiles"].astype(np.float64) - predictions["targets"][:, None]
 
 
 def _not_negative(values: np.ndarray) -> np.ndarray:
-    """Return 1 where a value is zero or more, else 0; NaN stays NaN, which a comparison would lose."""
+    """1 if a value is at least zero, else 0; NaN stays NaN, which a comparison would lose."""
     return np.heaviside(values, 1.0)
 
 
@@ -65,15 +65,25 @@ METRICS = (
         formula="sqrt(mean_n (m_n - y_n)^2), m_n the mean of the mixture, in units of the targets",
         reference="Hernández-Lobato & Adams 2015, arXiv:1502.05336",
         needs=("mean", "targets"),
+        short="RMSE",
+        order=7,
+        shown=Places(clean=2, levels=2, stress=5, ranks=2, rank_figure=3, cost_figure=3),
+        axis=Axis("RMSE"),
+        margin=0.1,
     ),
     Metric(
         id="crps",
         title="continuous ranked probability score",
         compute=crps,
         direction="lower",
-        formula=f"mean_n mean_t 2 (1[y_n < q_t] - t)(q_t - y_n), {_LEVELS}, in units of the targets",
+        formula=f"mean_n mean_t 2 (1[y_n < q_t] - t)(q_t - y_n), {_LEVELS}, "
+        "in units of the targets",
         reference="Gneiting & Raftery 2007, doi:10.1198/016214506000001437",
         needs=("quantiles", "targets"),
+        short="CRPS",
+        order=7,
+        shown=Places(clean=5, ranks=5),
+        margin=0.1,
     ),
     Metric(
         id="picp",
@@ -83,6 +93,11 @@ METRICS = (
         formula=f"share of targets inside the {_INTERVAL}; best at 0.95",
         reference="Pearce et al. 2018, arXiv:1802.07167",
         needs=("quantiles", "targets"),
+        bounds=(0, 1),
+        short="PICP",
+        order=7,
+        shown=Places(clean=9, levels=5, stress=6),
+        axis=Axis("PICP"),
     ),
     Metric(
         id="mpiw",
@@ -92,6 +107,9 @@ METRICS = (
         formula=f"mean width of the {_INTERVAL}, in units of the targets; read it beside picp",
         reference="Pearce et al. 2018, arXiv:1802.07167",
         needs=("quantiles",),
+        short="MPIW",
+        order=7,
+        shown=Places(clean=10),
     ),
     Metric(
         id="quantile_calibration_error",
@@ -101,5 +119,7 @@ METRICS = (
         formula=f"mean_t |share of targets at or below q_t - t|, {_LEVELS}",
         reference="Kuleshov et al. 2018, arXiv:1807.00263",
         needs=("quantiles", "targets"),
+        bounds=(0, 1),
+        order=7,
     ),
 )

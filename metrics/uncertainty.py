@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench_uq.api import Metric, Predictions
+from bench_uq.api import Axis, Metric, Places, Predictions
 from bench_uq.metrics import _per_example as per_example
 
 
 def entropy(predictions: Predictions, _clean: Predictions | None = None) -> float:
-    """Return the mean entropy of the mean probabilities."""
+    """Mean entropy of the mean probabilities."""
     return float(per_example.entropy(predictions).mean())
 
 
 def aleatoric(predictions: Predictions, _clean: Predictions | None = None) -> float:
-    """Return the mean over examples and draws of the entropy of a draw."""
+    """Mean over examples and draws of the entropy of a draw."""
     return float(predictions["draw_entropy"].mean(dtype=np.float64))
 
 
 def epistemic(predictions: Predictions, _clean: Predictions | None = None) -> float:
-    """Return the mean mutual information of label and draw."""
+    """Mean mutual information of label and draw."""
     return float(per_example.epistemic(predictions).mean())
 
 
@@ -31,9 +31,14 @@ METRICS = (
         title="predictive entropy",
         compute=entropy,
         direction="none",
-        formula="mean_n H[mean_s p(.|x_n, draw s)], H[p] = -sum_k p_k log p_k, in nats, at most log C",
+        formula="mean_n H[mean_s p(.|x_n, draw s)], H[p] = -sum_k p_k log p_k, in nats, <= log C",
         reference=_REFERENCE,
         needs=("probs",),
+        short="Mean entropy",
+        order=3,
+        shown=Places(page=1, levels=6, level_tables=5),
+        axis=Axis("mean entropy (nats)", chance="ln C"),
+        margin=0.1,
     ),
     Metric(
         id="aleatoric",
@@ -43,14 +48,20 @@ METRICS = (
         formula="mean_n mean_s H[p(.|x_n, draw s)], in nats",
         reference=_REFERENCE,
         needs=("draw_entropy",),
+        order=3,
     ),
     Metric(
         id="epistemic",
         title="epistemic uncertainty (mutual information)",
         compute=epistemic,
         direction="none",
-        formula="mean_n max(0, H[mean_s p] - mean_s H[p]), in nats; 0 where float32 cannot tell it from 0",
+        formula="mean_n max(0, H[mean_s p] - mean_s H[p]), in nats; float32 noise counts as 0",
         reference=_REFERENCE,
         needs=("probs", "draw_entropy"),
+        short="Mutual\ninformation",
+        order=3,
+        shown=Places(levels=7),
+        axis=Axis("mutual information (nats)", form="from zero"),
+        margin=0.1,
     ),
 )

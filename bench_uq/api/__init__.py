@@ -11,7 +11,7 @@ from bench_uq.api.dataset import Dataset, Download
 from bench_uq.api.errors import MissingData, UsageError, unknown
 from bench_uq.api.likelihoods import QUANTILE_LEVELS, Categorical, Gaussian, Likelihood
 from bench_uq.api.method import Method
-from bench_uq.api.metric import Direction, Metric, card
+from bench_uq.api.metric import Axis, Direction, Metric, Places, card
 from bench_uq.api.task import Batches, Examples, Predictions, Task
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "QUANTILE_LEVELS",
     "Attack",
+    "Axis",
     "Batches",
     "Bomb",
     "Categorical",
@@ -37,6 +38,7 @@ __all__ = [
     "Metric",
     "MissingData",
     "Network",
+    "Places",
     "Predictions",
     "Shift",
     "Task",

@@ -1,14 +1,17 @@
-"""What a metric is, and how its definition is printed."""
+"""The contract of a metric: a function, and a card that tells the engine everything else."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
+from bench_uq.api.names import NAME
 from bench_uq.api.task import Predictions
 
 Direction = Literal["lower", "higher", "none"]
+Scale = Literal["odds", "log", "plain"]
 
 _DIRECTIONS = {
     "lower": "lower is better",
@@ -17,12 +20,38 @@ _DIRECTIONS = {
 }
 
 
+@dataclass(frozen=True)
+class Axis:
+    """How figures draw a metric against the level of an attack or shift."""
+
+    label: str  # with its unit
+    chance: Literal["", "1/2", "1/C", "ln C"] = ""  # the value of a guess among C classes
+    form: Literal["", "from zero", "log"] = ""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The tables and figures that show a metric, each with its position there; None: not there."""
+
+    clean: int | None = None  # table of clean data, and main columns of the page
+    unseen: int | None = None  # a column per set of unseen data beside it
+    page: int | None = None  # main column of the page alone
+    levels: int | None = None  # figures by level; the metric needs an axis
+    level_tables: int | None = None  # tables by level
+    stress: int | None = None  # tables of means over the levels of an attack or shift
+    ranks: int | None = None  # table of mean ranks across datasets, and sentences on clean data
+    rank_figure: int | None = None  # critical-difference diagrams
+    cost_figure: int | None = None  # figure of quality against cost; the metric needs an axis
+    strongest: int | None = None  # sentences on an attack or shift at its strongest level
+    kinds: int | None = None  # sentences on the mean over the kinds of a corruption
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One number of a condition, with its definition; NaN among its arrays gives NaN.
+    """One number per condition, with its card. NaN in an array that the metric needs gives NaN.
 
-    ``compute`` takes the predictions and the clean ones, None where there are none; only metrics that are
-    ``against_clean`` look at the latter, and they need the same arrays of both.
+    ``compute`` takes the predictions and the clean predictions, or None. Only metrics that are
+    ``against_clean`` look at the clean predictions, of which they need the same arrays.
     """
 
     id: str
@@ -35,31 +64,60 @@ class Metric:
     against_clean: bool = False
     bins: str | None = None
     positive: str | None = None  # which examples a detection metric calls positive
+    bounds: tuple[float, float] = (0.0, math.inf)
+    undefined: bool = False  # has no value if, for example, every prediction is right
+
+    companion: str = ""  # metric that always stands beside this one, such as the floor of the ECE
+    rests_on: str = ""  # metric that is 0 on clean data for methods that this one cannot judge
+
+    short: str = ""  # heading of a column, on one or two lines; by default the id
+    by: str = ""  # second heading, if metrics of one heading stand side by side
+    note: str = ""  # sentence below tables with the metric
+    by_note: str = ""  # sentence below tables with the second heading
+    order: int = 100  # position in lists; metrics of equal order stand as in their file
+    shown: Places = field(default_factory=Places)
+    axis: Axis | None = None
+
+    margin: float | None = None  # of bench-uq check; None: the metric is not gated
+    scale: Scale | None = None  # of margins; by default odds if higher is better, else log
+    real_scale: Scale | None = None  # for real targets, if it differs
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.id):
+            raise ValueError(f"id {self.id!r} is not made of a-z, 0-9, '.', '_' and '-'")
+        if self.direction not in get_args(Direction):
+            allowed = ", ".join(get_args(Direction))
+            raise ValueError(f"direction of {self.id} is {self.direction!r}, not one of {allowed}")
+
+    @property
+    def heading(self) -> str:
+        """Heading of a column, perhaps on two lines."""
+        return self.short or self.id
 
     def applies(self, predictions: Predictions, clean: Predictions | None) -> bool:
-        """Tell whether every array that the metric needs is there."""
+        """Whether every array that the metric needs exists."""
         sources = [predictions]
         if self.against_clean:
             if clean is None:
                 return False
             sources.append(clean)
-        return all(name in source for source in sources for name in self.needs)
+        return all(set(self.needs) <= source.arrays.keys() for source in sources)
 
 
 def card(metric: Metric) -> str:
-    """Return the definition of a metric as a few aligned lines of text."""
-    lines = {
+    """Definition of a metric as a few aligned lines of text."""
+    beside = " (and of the clean data)" if metric.against_clean else ""
+    parts = {
         "formula": metric.formula,
         "bins": metric.bins,
         "positive": metric.positive,
         "direction": _DIRECTIONS[metric.direction],
-        "needs": ", ".join(metric.needs)
-        + (" (and of the clean data)" if metric.against_clean else ""),
+        "needs": ", ".join(metric.needs) + beside,
         "reference": metric.reference,
     }
-    return "\n".join(
-        [
-            f"{metric.id}: {metric.title}",
-            *(f"  {label:<9}  {text}" for label, text in lines.items() if text),
-        ]
-    )
+
+    lines = [f"{metric.id}: {metric.title}"]
+    for label, text in parts.items():
+        if text:
+            lines.append(f"  {label:<9}  {text}")
+    return "\n".join(lines)
