@@ -14,9 +14,11 @@ import numpy as np
 import torch
 
 from bench_uq.api.task import Predictions
-from bench_uq.metrics import applicable, find
+from bench_uq.plan.plugins import Plugins
 from bench_uq.score.curves import curves
 from benchmarks import peers, rounds
+
+METRICS = Plugins().metrics()
 
 
 def predictions(count: int, classes: int, sharpness: float, seed: int) -> Predictions:
@@ -43,8 +45,9 @@ def predictions(count: int, classes: int, sharpness: float, seed: int) -> Predic
 def everything(shown: Predictions, clean: Predictions | None) -> None:
     """Compute all scores and curves of a condition, without values kept from before."""
     fresh = Predictions(shown.arrays)
-    for metric in applicable(fresh, clean):
-        metric.compute(fresh, clean)
+    for metric in METRICS.values():
+        if metric.applies(fresh, clean):
+            metric.compute(fresh, clean)
     curves(fresh, clean)
 
 
@@ -77,7 +80,7 @@ def main() -> None:
     subjects: dict[str, rounds.Work] = {
         "all": lambda: everything(clean, None),
         "all, against clean": lambda: everything(stressed, Predictions(clean.arrays)),
-        "ece": lambda: find("ece").compute(Predictions(clean.arrays), None),
+        "ece": lambda: METRICS["ece"].compute(Predictions(clean.arrays), None),
         "netcal ECE": lambda: netcal_ece(clean),
     }
     if peers.installed("torchmetrics"):

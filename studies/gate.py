@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bench_uq.check import rule
-from bench_uq.check.margins import MARGINS, Margins
+from bench_uq.check.margins import Margins, gated
 from bench_uq.check.results import CELL, Run, SuiteResults
 from bench_uq.check.rule import judge
 from studies.claims import table
@@ -29,7 +29,7 @@ WORSE = (2, 3, 5)
 #: Heads of their columns.
 NAMED = [f"named at {worse} sd" for worse in WORSE]
 #: Margins so small that every change exceeds them.
-NONE = Margins({"": dict.fromkeys(MARGINS, 1e-6)})
+NONE = Margins({"": dict.fromkeys(gated(), 1e-6)})
 NAMES = ("a", "b", "c", "d", "e")
 
 

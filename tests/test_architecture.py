@@ -47,7 +47,10 @@ def loaded(code: str) -> set[str]:
             "from bench_uq.check import baseline, compare, formats, rule",
             {"torch", "netcal", "matplotlib"},
         ),
-        ("import bench_uq.metrics", {"torch", "netcal"}),
+        (
+            "from bench_uq.plan.plugins import Plugins; Plugins().metrics()",
+            {"torch", "netcal", "sklearn", "pandas"},
+        ),
         ("import bench_uq.datasets.digits, bench_uq.datasets.mnist", {"torch"}),
     ],
 )

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from bench_uq.api.names import NAME
 from bench_uq.api.task import Predictions
 
 Direction = Literal["lower", "higher", "none"]
@@ -83,11 +82,14 @@ class Metric:
     real_scale: Scale | None = None  # for real targets, if it differs
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.id):
-            raise ValueError(f"id {self.id!r} is not made of a-z, 0-9, '.', '_' and '-'")
         if self.direction not in get_args(Direction):
             allowed = ", ".join(get_args(Direction))
             raise ValueError(f"direction of {self.id} is {self.direction!r}, not one of {allowed}")
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the metric is of real targets only."""
+        return not {"mean", "quantiles"}.isdisjoint(self.needs)
 
     @property
     def heading(self) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench_uq import store
 from bench_uq.api.errors import UsageError
-from bench_uq.check.margins import MARGINS
+from bench_uq.check.margins import gated
 from bench_uq.check.results import CELL, SuiteResults, beside, narrowed, read_folder
 from bench_uq.check.rule import FEWEST
 from bench_uq.score.score import SCORES
@@ -62,7 +62,7 @@ def write_baseline(results: SuiteResults, path: Path) -> Written:
     finite = scores["value"].map(math.isfinite)
     cells = finite.groupby([scores[name] for name in CELL], dropna=False, observed=True)
     whole = cells.transform("all")
-    gaps = scores[~whole & scores["metric"].isin(MARGINS)].drop_duplicates(CELL)
+    gaps = scores[~whole & scores["metric"].isin(gated())].drop_duplicates(CELL)
 
     # Old facts beside new scores would be wrong; new scores without facts are judged more strictly.
     beside(path).unlink(missing_ok=True)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench_uq.check.budget import own_budget
 from bench_uq.check.formats import FORMATS
-from bench_uq.check.margins import check_conditions, read_margins
+from bench_uq.check.margins import check_conditions, own_budget, read_margins
 from bench_uq.check.results import narrowed, read_folder, read_results
 from bench_uq.check.rule import judge
 from bench_uq.check.verdicts import Verdicts
+from bench_uq.plan.plugins import Plugins
+from bench_uq.score.cards import Cards
 
 
 def check(
@@ -22,15 +23,17 @@ def check(
     suite: str = "",
     methods: Sequence[str] = (),
     datasets: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
     form: str = "text",
 ) -> Verdicts:
     """Compare a suite's folder of results with a baseline's CSV file.
 
     ``margins`` is a TOML file. ``suite``, a name or a TOML file, says to which settings floors
-    apply; by default it has the name of the folder. ``form`` is the format of ``text``.
+    apply; by default it has the name of the folder. ``plugins`` are files with metrics. ``form`` is
+    the format of ``text``.
     """
     (before,) = narrowed([read_results(baseline)], methods, datasets)
-    allowed = read_margins(margins)
+    allowed = read_margins(margins, Cards(Plugins(tuple(plugins)).metrics()))
     check_conditions(allowed, before.scores["condition"].unique(), margins)
 
     now = read_folder(folder)

@@ -11,11 +11,12 @@ from scipy import stats
 
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.check.formats import FORMATS
-from bench_uq.check.margins import MARGINS
+from bench_uq.check.margins import gated
 from bench_uq.check.pairing import Row, paired, place_of, real_targets, summed, with_intervals
 from bench_uq.check.results import SuiteResults, narrowed, read_results
 from bench_uq.check.verdicts import Verdicts, as_cell, as_read
-from bench_uq.metrics import find
+from bench_uq.plan.plugins import Plugins
+from bench_uq.score.cards import Cards
 from bench_uq.score.statistics import ALPHA, holm
 
 SAME = "not significantly different"
@@ -35,40 +36,48 @@ def compare(
     methods: Sequence[str] = (),
     datasets: Sequence[str] = (),
     metrics: Collection[str] = (),
+    plugins: Sequence[Path] = (),
     everything: bool = False,
     form: str = "text",
 ) -> Verdicts:
     """Compare two results, suites' folders or baselines: A, the first, and B, the second.
 
-    ``metrics`` are by default those that are gated. ``everything`` adds the cells without a
-    difference to ``text``.
+    ``metrics`` are by default those that are gated. ``plugins`` are files with metrics.
+    ``everything`` adds the cells without a difference to ``text``.
     """
     a, b = narrowed([read_results(first), read_results(second)], methods, datasets)
-    found = compared(a, b, metrics)
+    found = compared(a, b, metrics, Cards(Plugins(tuple(plugins)).metrics()))
     if everything:
         found = replace(found, quiet=())
 
     return replace(found, text=FORMATS[form](found, f"A {first}, B {second}"))
 
 
-def compared(first: SuiteResults, second: SuiteResults, metrics: Collection[str] = ()) -> Verdicts:
+def compared(
+    first: SuiteResults,
+    second: SuiteResults,
+    metrics: Collection[str] = (),
+    cards: Cards | None = None,
+) -> Verdicts:
     """The verdict on each score of A, the first results, or B, the second.
 
     Student's t over the seeds that both have, with the scales and variances of ``check``,
     two-sided, Holm over all scores that are not equal to the last digit.
     """
+    cards = cards or Cards()
+    margins = gated(cards)
     rows = paired(first, second, how="outer")
     known = {str(name) for name in rows["metric"].unique()}
     for name in metrics:
         if name not in known:
             raise unknown(f"metric in {first.name} or {second.name}", name, known)
-    rows = rows[rows["metric"].isin(metrics or MARGINS)].reset_index(drop=True)
+    rows = rows[rows["metric"].isin(metrics or margins)].reset_index(drop=True)
     if rows.empty:
         raise UsageError(f"{first.name} and {second.name} hold no score to compare")
 
-    rows["margin"] = [MARGINS.get(metric, NO_MARGIN) for metric in rows["metric"]]
+    rows["margin"] = [margins.get(metric, NO_MARGIN) for metric in rows["metric"]]
     place = place_of(rows)
-    cells = summed(rows, real_targets(first, second))
+    cells = summed(rows, real_targets(cards, first, second), cards)
     for name in ("first", "second"):
         values = np.bincount(place, weights=rows[name].notna(), minlength=len(cells))
         cells[f"in_{name}"] = values > 0
@@ -80,11 +89,11 @@ def compared(first: SuiteResults, second: SuiteResults, metrics: Collection[str]
         two_sided = 2 * stats.t.sf(cells["t"].abs(), cells["freedom"])[tested.to_numpy()]
         cells.loc[tested, "p"] = holm(two_sided)
 
-    found = [as_cell(row, *_verdict(row)) for row in cells.to_dict("records")]
+    found = [as_cell(row, *_verdict(row, cards)) for row in cells.to_dict("records")]
     return Verdicts(tuple(found), order=COMPARED, quiet=COMPARED[-2:], names=("A", "B"))
 
 
-def _verdict(row: Row) -> tuple[str, str]:
+def _verdict(row: Row, cards: Cards) -> tuple[str, str]:
     """The verdict on one score, and its reason."""
     if not (row["in_first"] or row["in_second"]):
         return "no finite value", "no finite value in either"
@@ -100,6 +109,6 @@ def _verdict(row: Row) -> tuple[str, str]:
     p = f"p {as_read(row['p'])}, {row['seeds']} seeds"
     if row["p"] > ALPHA:
         return SAME, p
-    if find(row["metric"]).direction == "none":
+    if cards[row["metric"]].direction == "none":
         return "different", p
     return f"better in {'A' if row['change'] > 0 else 'B'}", p

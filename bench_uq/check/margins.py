@@ -1,9 +1,12 @@
-"""By how much a score may get worse before it counts, and below what it may never fall: defaults, and a TOML file."""
+"""How much worse a score may get, and floors that it may never cross: defaults, and a TOML file."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,38 +14,34 @@ from typing import Any
 
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import plain_name
-from bench_uq.plan.suite import toml
-
-#: Metric -> share by which the score, or for accuracy and AUROC the odds of an error, may grow; the NLL of real targets
-#: in nats. What is not listed is not gated.
-MARGINS: Mapping[str, float] = {
-    "accuracy": 0.25,
-    "nll": 0.1,
-    "brier": 0.1,
-    "ece": 0.25,
-    "entropy": 0.1,
-    "epistemic": 0.1,
-    "auroc_entropy": 0.1,
-    "auroc_epistemic": 0.1,
-    "auroc_confidence": 0.1,
-    "rmse": 0.1,
-    "crps": 0.1,
-}
-#: Metrics whose cells are two-sided under every condition: more is neither better nor worse.
-EITHER_WAY = ("entropy", "epistemic", "aleatoric")
+from bench_uq.check.results import Run, RunKey, SuiteResults
+from bench_uq.plan.suite import Suite, read_suite, shipped, toml
+from bench_uq.score.cards import Cards
+from bench_uq.train.settings import Settings
 
 Table = Mapping[str, Mapping[str, float]]  # condition -> metric -> number, "" for all conditions
 
 
+def gated(cards: Cards | None = None) -> dict[str, float]:
+    """Default margins by metric, from the cards; other metrics are not gated.
+
+    A margin is the share by which the score may grow, or the odds of an error for accuracy and
+    AUROC. The NLL of real targets may grow by as many nats.
+    """
+    metrics = (cards or Cards()).metrics.values()
+    return {metric.id: metric.margin for metric in metrics if metric.margin is not None}
+
+
 @dataclass(frozen=True)
 class Margins:
-    """Margins by condition and metric, ``""`` for all conditions, and floors, which are of single conditions."""
+    """Margins and floors by condition and metric."""
 
-    margins: Table = field(default_factory=lambda: {"": MARGINS})
+    margins: Table = field(default_factory=lambda: {"": gated()})
     floors: Table = field(default_factory=dict)
+    cards: Cards = field(default_factory=Cards, compare=False)
 
     def margin(self, condition: str, metric: str) -> float | None:
-        """Return the margin of a metric under a condition, by its name, else its plain name; None: it is not gated."""
+        """Margin of a metric under a condition, by its full or plain name; None: not gated."""
         for name in (condition, plain_name(condition), ""):
             if metric in self.margins.get(name, {}):
                 found = self.margins[name][metric]
@@ -50,76 +49,110 @@ class Margins:
         return None
 
     def floor(self, condition: str, metric: str) -> float | None:
-        """Return what the mean over seeds may not be worse than; None without a floor."""
-        return next(
-            (
-                table[metric]
-                for name in (condition, plain_name(condition))
-                if metric in (table := self.floors.get(name, {}))
-            ),
-            None,
-        )
+        """Value than which the mean over seeds may not be worse; None without a floor."""
+        for name in (condition, plain_name(condition)):
+            if metric in self.floors.get(name, {}):
+                return self.floors[name][metric]
+        return None
 
     def conditions(self) -> set[str]:
-        """Return the conditions that are named."""
+        """Conditions that are named."""
         return {*self.margins, *self.floors} - {""}
 
 
-def read_margins(path: Path | None) -> Margins:
-    """Return the margins and floors of a file, laid over the defaults; a mistake is told with what is allowed."""
+def read_margins(path: Path | None, cards: Cards | None = None) -> Margins:
+    """Margins and floors of a file, laid over the defaults."""
+    cards = cards or Cards()
     if path is None:
-        return Margins()
+        return Margins({"": gated(cards)}, cards=cards)
     if not os.path.lexists(path):
         raise UsageError(f"no file {path}")
+
     table = toml(path)
     for key in table:
         if key not in ("margins", "floors"):
             raise unknown(f"table in {path.name}", key, ("margins", "floors"))
-    margins = _by_condition(path, "margins", table.get("margins", {}))
-    floors = _by_condition(path, "floors", table.get("floors", {}))
-    floors = {**floors, "clean": {**floors.pop("", {}), **floors.get("clean", {})}}
-    return Margins({**margins, "": {**MARGINS, **margins.get("", {})}}, floors)
+    margins = _by_condition(path, "margins", table.get("margins", {}), cards)
+    floors = _by_condition(path, "floors", table.get("floors", {}), cards)
 
-
-def _by_condition(path: Path, name: str, table: Any) -> dict[str, dict[str, float]]:
-    """Return the numbers of a table and of the tables of conditions in it."""
-    if not isinstance(table, Mapping):
-        raise UsageError(f"{name} in {path.name} must be a table, not {table!r}")
-    plain = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
-    tables = {"": plain, **{key: value for key, value in table.items() if key not in plain}}
-    return {
-        condition: {metric: _number(path, name, metric, value) for metric, value in part.items()}
-        for condition, part in tables.items()
-    }
-
-
-def _number(path: Path, name: str, metric: str, value: Any) -> float:
-    """Return a margin, at least 0 and infinite for ``false``, or a floor."""
-    from bench_uq.metrics import METRICS
-
-    known = {one.id: one.direction for one in METRICS}
-    if metric not in known:
-        raise unknown(f"metric in {path.name}", metric, known)
-    if name == "margins" and value is False:
-        return math.inf
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        allowed = (
-            "a finite number of at least 0, or false" if name == "margins" else "a finite number"
-        )
-        raise UsageError(f"{name}.{metric} in {path.name} must be {allowed}, not {value!r}")
-    if name == "margins" and value < 0:
-        raise UsageError(f"margins.{metric} in {path.name} must be at least 0, not {value}")
-    if name == "floors" and known[metric] == "none":
-        better = [metric for metric, direction in known.items() if direction != "none"]
-        raise UsageError(
-            f"{metric} in {path.name} has no floor: neither way is better (known: {', '.join(better)})"
-        )
-    return float(value)
+    # Floors that name no condition are of clean data, unlike margins, which are of all conditions.
+    on_clean = {**floors.pop("", {}), **floors.get("clean", {})}
+    everywhere = {**gated(cards), **margins.get("", {})}
+    return Margins({**margins, "": everywhere}, {**floors, "clean": on_clean}, cards)
 
 
 def check_conditions(margins: Margins, known: Iterable[str], path: Path | None) -> None:
-    """Refuse a condition that the baseline does not have: its margins would be of nothing."""
-    names = {name for condition in known for name in (condition, plain_name(condition))}
+    """Refuse a condition that the baseline does not have."""
+    names = set[str]()
+    for condition in known:
+        names |= {condition, plain_name(condition)}
     for condition in sorted(margins.conditions() - {"clean"}):
         if condition not in names:
             raise unknown(f"condition in {path.name if path else 'the margins'}", condition, names)
+
+
+def own_budget(suite: str, results: SuiteResults) -> set[RunKey]:
+    """Runs made with the settings of a suite, given by name or file; floors hold for those alone."""
+    if suite not in shipped() and not Path(suite).is_file():
+        return set()
+    chosen = read_suite(suite)
+    return {key for key, run in results.runs.items() if _as_in(chosen, plain_name(key[1]), run)}
+
+
+def _as_in(suite: Suite, method: str, run: Run) -> bool:
+    """Whether a run was made with the settings of its suite, and its command asked for no other."""
+    settings = suite.settings_of(method)
+    if (run.settings.get("epochs"), run.settings.get("draws")) != (settings.epochs, settings.draws):
+        return False
+
+    words = shlex.split(run.command)
+    changed = set()
+    for before, word in itertools.pairwise(words):
+        if before == "--set":
+            changed.add(word.partition("=")[0].strip())
+    own = {field.name for field in dataclasses.fields(Settings)}
+    return "--network" not in words and changed.isdisjoint(own)
+
+
+def _by_condition(path: Path, name: str, table: Any, cards: Cards) -> dict[str, dict[str, float]]:
+    """Numbers of a table under "", and of the tables of conditions in it."""
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{name} in {path.name} must be a table, not {table!r}")
+
+    parts: dict[str, dict[str, Any]] = {"": {}}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            parts[key] = dict(value)
+        else:
+            parts[""][key] = value
+
+    found: dict[str, dict[str, float]] = {}
+    for condition, part in parts.items():
+        found[condition] = {}
+        for metric, value in part.items():
+            _check(path, name, metric, value, cards)
+            found[condition][metric] = math.inf if value is False else float(value)
+    return found
+
+
+def _check(path: Path, name: str, metric: str, value: Any, cards: Cards) -> None:
+    """Check a margin, at least 0 or ``false``, or a floor, which only ordered metrics have."""
+    if metric not in cards:
+        raise unknown(f"metric in {path.name}", metric, cards)
+    if name == "margins" and value is False:
+        return
+
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        allowed = "a finite number"
+        if name == "margins":
+            allowed += " of at least 0, or false"
+        raise UsageError(f"{name}.{metric} in {path.name} must be {allowed}, not {value!r}")
+    if name == "margins" and value < 0:
+        raise UsageError(f"margins.{metric} in {path.name} must be at least 0, not {value}")
+
+    if name == "floors" and cards[metric].direction == "none":
+        better = [id for id in cards if cards[id].direction != "none"]
+        raise UsageError(
+            f"{metric} in {path.name} has no floor: neither way is better "
+            f"(known: {', '.join(better)})"
+        )

@@ -12,6 +12,7 @@ from scipy import stats
 from bench_uq.check.results import CELL, SuiteResults
 from bench_uq.check.scales import SCALES, UNKNOWN_EXAMPLES, scale_of
 from bench_uq.check.variances import moderated
+from bench_uq.score.cards import Cards
 from bench_uq.score.statistics import ALPHA
 
 #: A cell as a record of columns.
@@ -54,16 +55,17 @@ def place_of(rows: pd.DataFrame) -> np.ndarray:
     return rows.groupby(CELL, dropna=False, sort=True, observed=True).ngroup().to_numpy()
 
 
-def real_targets(*compared: SuiteResults) -> set[str]:
-    """The datasets with real targets."""
+def real_targets(cards: Cards, *compared: SuiteResults) -> set[str]:
+    """The datasets with real targets, which have scores that no other task has."""
+    real = [id for id in cards if cards[id].is_real]
     found = set[str]()
     for results in compared:
         scores = results.scores
-        found.update(scores.loc[scores["metric"] == "rmse", "dataset"].unique())
+        found.update(scores.loc[scores["metric"].isin(real), "dataset"].unique())
     return found
 
 
-def summed(rows: pd.DataFrame, real: set[str]) -> pd.DataFrame:
+def summed(rows: pd.DataFrame, real: set[str], cards: Cards) -> pd.DataFrame:
     """One row per cell, in the order of CELL, over the seeds at which both have a value.
 
     Columns: those of CELL, ``scale``, ``margin`` on it, ``seeds``, ``first`` and ``second``
@@ -73,7 +75,7 @@ def summed(rows: pd.DataFrame, real: set[str]) -> pd.DataFrame:
     place = place_of(rows)
     first_rows = np.unique(place, return_index=True)[1]
     cells = rows.iloc[first_rows][[*CELL, "margin"]].reset_index(drop=True)
-    _set_scales(cells, real)
+    _set_scales(cells, real, cards)
 
     first, second = rows["first"].to_numpy(float), rows["second"].to_numpy(float)
     both = np.isfinite(first) & np.isfinite(second)
@@ -96,12 +98,12 @@ def summed(rows: pd.DataFrame, real: set[str]) -> pd.DataFrame:
     return cells
 
 
-def _set_scales(cells: pd.DataFrame, real: set[str]) -> None:
+def _set_scales(cells: pd.DataFrame, real: set[str], cards: Cards) -> None:
     """Add the name of each cell's scale, and express its margin on that scale."""
     scales, margins = [], []
     columns = cells["metric"], cells["dataset"], cells["margin"]
     for metric, dataset, margin in zip(*columns, strict=True):
-        scales.append(scale_of(metric, real_targets=dataset in real))
+        scales.append(scale_of(cards[metric], real_targets=dataset in real))
         margins.append(SCALES[scales[-1]].margin(margin))
     cells["scale"], cells["margin"] = scales, margins
 

@@ -15,12 +15,12 @@ import pandas as pd
 from scipy import stats
 
 from bench_uq.api.errors import UsageError
-from bench_uq.check.margins import EITHER_WAY, Margins
+from bench_uq.check.margins import Margins
 from bench_uq.check.missing import Gap, missing, to_run
 from bench_uq.check.pairing import Row, paired, real_targets, summed, with_intervals
 from bench_uq.check.results import RunKey, SuiteResults
 from bench_uq.check.verdicts import FATAL, Verdicts, as_cell, as_read
-from bench_uq.metrics import find
+from bench_uq.score.cards import Cards
 from bench_uq.score.statistics import ALPHA, detectable_difference, holm
 
 #: The fewest shared seeds that can show a regression.
@@ -46,10 +46,12 @@ def judge(
     if rows.empty:
         raise UsageError(f"{baseline.name} has no gated score")
 
-    cells = summed(rows, real_targets(baseline))
+    cards = margins.cards
+    cells = summed(rows, real_targets(cards, baseline), cards)
     # Less harm by an attack is as often a broken attack as a better method, so any change counts.
     # At level 0 nothing is attacked or shifted: such a cell repeats clean data.
-    cells["two_sided"] = (cells["level"].fillna(0) != 0) | cells["metric"].isin(EITHER_WAY)
+    unordered = cells["metric"].map(lambda metric: cards[metric].direction == "none")
+    cells["two_sided"] = (cells["level"].fillna(0) != 0) | unordered
     gaps = missing(rows, baseline, now)
     fatal = [place for place, (verdict, _) in gaps.items() if verdict in FATAL]
     cells = _with_tests(cells, ~cells.index.isin(fatal))
@@ -60,10 +62,10 @@ def judge(
     found = []
     for place, row in enumerate(cells.to_dict("records")):
         pair = row["dataset"], row["method"]
-        floor = None
+        crossed = ""
         if pair not in other_settings:
-            floor = margins.floor(row["condition"], row["metric"])
-        verdict, rule = _verdict(row, gaps.get(place), floor, same=pair not in other_machine)
+            crossed = _crossed(row, margins.floor(row["condition"], row["metric"]), cards)
+        verdict, rule = _verdict(row, gaps.get(place), crossed, same=pair not in other_machine)
         detectable = math.nan
         if verdict == "inconclusive" and row["judged"]:
             detectable = _detectable(row, comparisons)
@@ -108,16 +110,24 @@ def _with_tests(cells: pd.DataFrame, whole: np.ndarray) -> pd.DataFrame:
     return cells
 
 
-def _verdict(row: Row, gap: Gap | None, floor: float | None, *, same: bool) -> tuple[str, str]:
-    """The verdict on a cell, and the rule that decided."""
+def _crossed(row: Row, floor: float | None, cards: Cards) -> str:
+    """In words, which floor the mean of a cell has crossed; empty if none."""
+    if floor is None:
+        return ""
+    higher = cards[row["metric"]].direction == "higher"
+    if higher and row["second"] < floor:
+        return f"below the floor {floor:g}"
+    if not higher and row["second"] > floor:
+        return f"above the floor {floor:g}"
+    return ""
+
+
+def _verdict(row: Row, gap: Gap | None, crossed: str, *, same: bool) -> tuple[str, str]:
+    """The verdict on a cell, and the rule that decided; ``crossed`` names a floor in words."""
     if gap and gap[0] in FATAL:
         return gap
-    if floor is not None:
-        higher = find(row["metric"]).direction == "higher"
-        if higher and row["second"] < floor:
-            return "regressed", f"below the floor {floor:g}"
-        if not higher and row["second"] > floor:
-            return "regressed", f"above the floor {floor:g}"
+    if crossed:
+        return "regressed", crossed
 
     verdict, rule = _by_numbers(row)
     if gap and verdict not in FATAL:

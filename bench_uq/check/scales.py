@@ -1,4 +1,4 @@
-"""Scales on which a change of a score means the same wherever it stands; larger is always worse, or more uncertain."""
+"""Scales on which equal changes of a score count equally; larger is worse, or more uncertain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench_uq.metrics import find
+from bench_uq.api.metric import Metric
 
 #: Examples behind a score of results that do not say how many there were.
 UNKNOWN_EXAMPLES = 10_000
@@ -16,41 +16,41 @@ UNKNOWN_EXAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Scale:
-    """Where scores are compared: ``of`` takes values and the examples behind each.
+    """A scale for scores; ``of`` takes values and the examples behind each.
 
-    A change on a scale of factors is the log of a factor, of which ``factor_of`` is the name.
+    A change on a scale of factors is the log of a factor of ``factor_of``.
     """
 
     of: Callable[[np.ndarray, np.ndarray], np.ndarray]
     factor_of: str | None  # None: changes are differences, in the metric's own unit
 
     def change(self, difference: float) -> float:
-        """Return a difference on this scale as it is told: a factor, or itself."""
+        """A difference on this scale as a factor, or as it is."""
+        # exp overflows beyond 709.
         return math.exp(min(difference, 700.0)) if self.factor_of else difference
 
     def margin(self, told: float) -> float:
-        """Return how far a score may move on this scale: ``told`` is a share by which a factor may grow, or itself."""
+        """A margin on this scale, from the share by which a factor may grow, or as it is."""
         return math.log1p(told) if self.factor_of else told
 
 
 def _odds(values: np.ndarray, examples: np.ndarray) -> np.ndarray:
-    """Return the log of the odds against a share, clipped to half an example of all and none."""
+    """Log of the odds against a share, clipped to half an example from all and none."""
     edge = 1 / (2 * examples)
     shares = np.clip(values, edge, 1 - edge)
     return np.log1p(-shares) - np.log(shares)
 
 
 def _log(values: np.ndarray, examples: np.ndarray) -> np.ndarray:
-    """Return the log, of no less than half an example's share: what is smaller is 0 as far as can be seen."""
+    """Log of the values, where less than half an example's share counts as that."""
     return np.log(np.maximum(values, 1 / (2 * examples)))
 
 
 def _plain(values: np.ndarray, _examples: np.ndarray) -> np.ndarray:
-    """Return the values as they are."""
+    """The values themselves."""
     return values
 
 
-#: Shares of which more is better by their odds, what has no natural zero plainly, all else by its log.
 SCALES = {
     "odds": Scale(_odds, "odds of an error"),
     "log": Scale(_log, "score"),
@@ -58,8 +58,8 @@ SCALES = {
 }
 
 
-def scale_of(metric: str, *, real_targets: bool) -> str:
-    """Return the name of a metric's scale; the NLL of real targets is of a density, which may be below 0."""
-    if metric == "nll" and real_targets:
-        return "plain"
-    return "odds" if find(metric).direction == "higher" else "log"
+def scale_of(metric: Metric, *, real_targets: bool) -> str:
+    """Name of a metric's scale; by default odds for shares of which more is better, else log."""
+    if metric.real_scale and real_targets:
+        return metric.real_scale
+    return metric.scale or ("odds" if metric.direction == "higher" else "log")

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bench_uq.cli.options import listed, results_option, suite_name, suite_option
+from bench_uq.cli.options import (
+    listed,
+    plugin_option,
+    results_option,
+    suite_name,
+    suite_option,
+)
 
 FORMATS = ("text", "markdown", "junit", "json")
 
@@ -30,6 +37,7 @@ FORMATS = ("text", "markdown", "junit", "json")
     metavar="FILE.toml",
     help="Your own margins and floors.",
 )
+@plugin_option
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 def check(
     baseline: Path,
@@ -37,7 +45,7 @@ def check(
     results: Path,
     margins: Path | None,
     form: str,
-    **chosen: tuple[str, ...],
+    **chosen: tuple[Any, ...],
 ) -> None:
     """Compare a suite's scores with a baseline, and fail if they got worse.
 

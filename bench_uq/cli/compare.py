@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bench_uq.cli.options import listed
+from bench_uq.cli.options import listed, plugin_option
 
 FORMATS = ("text", "markdown", "json")
 
@@ -20,9 +21,10 @@ FORMATS = ("text", "markdown", "json")
 @click.option(
     "--all", "everything", is_flag=True, help="Also scores without a significant difference."
 )
+@plugin_option
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 def compare(
-    first: Path, second: Path, everything: bool, form: str, **chosen: tuple[str, ...]
+    first: Path, second: Path, everything: bool, form: str, **chosen: tuple[Any, ...]
 ) -> None:
     """Compare two results side by side, paired by seed.
 

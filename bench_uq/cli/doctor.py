@@ -250,7 +250,10 @@ def plugins() -> Findings:
             if entry.dist:
                 origin = f"{kind} from {entry.dist.name} {entry.dist.version}"
             try:
-                Plugins().spec(kind, entry.name)
+                if kind == "metric":
+                    Plugins().metrics()  # one entry point may bring several
+                else:
+                    Plugins().spec(kind, entry.name)
             except Exception as error:
                 broken = f"{origin}: broken, {' '.join(str(error).split())}"
                 yield Finding(entry.name, broken, problem=True, essential=not usable(kind))

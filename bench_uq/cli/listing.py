@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench_uq.api.errors import UsageError, unknown
+from bench_uq.api.metric import card
 from bench_uq.api.names import option_name
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.suite import read_suite, shipped
@@ -37,10 +38,6 @@ def listing(
 
 def names(kind: str, plugins: Plugins) -> list[str]:
     """Return the names of all there is of a kind."""
-    if kind == "metric":
-        from bench_uq.metrics import METRICS
-
-        return [metric.id for metric in METRICS]
     if kind == "network":
         from bench_uq.api.networks import NETWORKS
 
@@ -51,9 +48,7 @@ def names(kind: str, plugins: Plugins) -> list[str]:
 def described(kind: str, name: str, plugins: Plugins) -> str:
     """Return the paragraph on one name."""
     if kind == "metric":
-        from bench_uq.metrics import METRICS, card
-
-        return next(card(metric) for metric in METRICS if metric.id == name)
+        return card(plugins.metrics()[name])
     if kind == "network":
         from bench_uq.api.networks import NETWORKS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench_uq.cli.options import FAILED, results_option
+from bench_uq.cli.options import FAILED, plugin_option, results_option
 from bench_uq.store.folders import enclosed, writable
 
 
@@ -15,13 +15,17 @@ from bench_uq.store.folders import enclosed, writable
 @click.argument("roots", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
 @results_option
 @click.option("--no-score", is_flag=True, help="Leave scoring to bench-uq score.")
-def merge(roots: tuple[Path, ...], results: Path, no_score: bool) -> None:
+@plugin_option
+def merge(
+    roots: tuple[Path, ...], results: Path, no_score: bool, plugins: tuple[Path, ...]
+) -> None:
     """Join results that were made apart, as by bench-uq run --shard, in --results.
 
     Each DIR is a root of results and stays as it is. Runs that several hold are kept once. Where two contradict each
     other, as trainings on a GPU do, that of --results stays, then that of the DIR named first: it is told, and the exit
     code is 1, as it is where a damaged file was left out that no other DIR has whole.
     """
+    from bench_uq.plan.plugins import Plugins
     from bench_uq.run.merge import join, sources
     from bench_uq.score.score import score
     from bench_uq.store import read_plan
@@ -33,7 +37,7 @@ def merge(roots: tuple[Path, ...], results: Path, no_score: bool) -> None:
     for suite, holders in held.items():
         joined = join(suite, holders, results, lambda text: click.echo(text, err=True))
         if not no_score and read_plan(results / suite)["runs"]:
-            score(results / suite)
+            score(results / suite, Plugins(plugins))
         whole &= not joined.conflicts and not joined.lost
         click.echo(
             f"{suite}: {joined.runs} runs from {counted(joined.folders, 'folder')}, "

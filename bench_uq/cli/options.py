@@ -64,7 +64,7 @@ plugin_option = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Python file with a method, dataset or condition of your own.",
+    help="Python file with a method, dataset, condition or metric of your own.",
 )
 
 

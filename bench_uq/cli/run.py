@@ -133,7 +133,7 @@ def run(
         **{key: flags[key] for key in ("methods", "datasets", "seeds", "network")},
     }
     chosen = read_suite(suite, changes)
-    references = read_references(suite_path(suite))
+    references = read_references(suite_path(suite), known)
     check_names(references, known)
     folder = enclosed(results / suite_folder_name(chosen))
     contents = Contents(data_dir, results / ".contents.json")
@@ -165,7 +165,7 @@ def run(
     elif not flags["no_score"]:
         from bench_uq.score.score import score as score_folder
 
-        score_folder(folder)
+        score_folder(folder, known)
         click.echo(f"scores: {folder / 'scores.csv'}")
     sys.exit(FAILED if failed else 0)
 

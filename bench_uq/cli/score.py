@@ -6,17 +6,19 @@ from pathlib import Path
 
 import click
 
-from bench_uq.cli.options import results_option, suite_name, suite_option
+from bench_uq.cli.options import plugin_option, results_option, suite_name, suite_option
 from bench_uq.store.folders import enclosed
 
 
 @click.command()
 @suite_option
 @results_option
-def score(suite: str, results: Path) -> None:
+@plugin_option
+def score(suite: str, results: Path, plugins: tuple[Path, ...]) -> None:
     """Rebuild scores.csv, curves.csv, runs.csv, environment.json and examples.npz from the stored predictions,
     reference.csv from the suite's published values.
     """
+    from bench_uq.plan.plugins import Plugins
     from bench_uq.plan.suite import shipped, suite_path
     from bench_uq.run.suite import read_references
     from bench_uq.score.published import hand_on
@@ -25,8 +27,9 @@ def score(suite: str, results: Path) -> None:
     folder = enclosed(results / suite_name(suite))
     # Without its file, the published values stay that the suite was run with.
     here = suite in shipped() or (suite.endswith(".toml") and Path(suite).is_file())
-    references = read_references(suite_path(suite)) if here else []
-    score_folder(folder)
+    known = Plugins(plugins)
+    references = read_references(suite_path(suite), known) if here else []
+    score_folder(folder, known)
     if here:
         hand_on(references, folder)
     click.echo(f"scores: {folder / 'scores.csv'}")

@@ -54,6 +54,7 @@ from bench_uq.store.folders import enclosed
 @plugin_option
 def score_predictions(file: Path, suite: str, results: Path, **flags: Any) -> None:
     """Score the predictions of a model trained anywhere beside bench-uq's own runs."""
+    from bench_uq.plan.plugins import Plugins
     from bench_uq.score.score import score
 
     if suite_name(suite).endswith("-validation"):
@@ -65,7 +66,7 @@ def score_predictions(file: Path, suite: str, results: Path, **flags: Any) -> No
     run, imports = prepared(file, folder, flags)
     try:
         store(folder, run, imports)
-        score(folder)
+        score(folder, Plugins(tuple(flags["plugins"])))
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror or error}") from error
     click.echo(f"scores: {folder / 'scores.csv'}")

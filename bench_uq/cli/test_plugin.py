@@ -16,7 +16,7 @@ from bench_uq.cli.options import FAILED, data_option, plugin_option
 if TYPE_CHECKING:
     from bench_uq.testing import Check, Target, Verdict
 
-KINDS = ("method", "dataset", "condition", "network")
+KINDS = ("method", "dataset", "condition", "metric", "network")
 
 #: A reason is for reading: what is longer is cut here.
 REASON_LINES = 4
@@ -28,7 +28,7 @@ REASON_LINES = 4
     nargs=-1,
     required=True,
     metavar="NAME|FILE.py...",
-    shell_complete=plugin_names(*KINDS[:3], files=True),
+    shell_complete=plugin_names(*KINDS[:4], files=True),
 )
 @click.option(
     "--kind",

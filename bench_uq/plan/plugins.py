@@ -114,6 +114,7 @@ class Plugins:
         found: dict[str, Metric] = {}
         for module in self.metric_modules():
             for metric in metrics_in(module):
+                check_name("metric", metric.id)
                 if found.setdefault(metric.id, metric) is not metric:
                     raise UsageError(f"two metrics are called {metric.id!r}: rename one of them")
         return dict(sorted(found.items(), key=lambda pair: pair[1].order))
@@ -160,16 +161,21 @@ class Plugins:
 
 def add(found: Locations, kind: str, name: str, location: Callable[[], ModuleType]) -> None:
     """Add a plugin from outside; a malformed or taken name is an error."""
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64"
-        )
+    check_name(kind, name)
     if name in found:
         raise UsageError(
             f"two plugins are called {name!r}: rename the file or entry point "
             f"that brings the other {kind}"
         )
     found[name] = location
+
+
+def check_name(kind: str, name: str) -> None:
+    """Check that a plugin's name is well-formed."""
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64"
+        )
 
 
 def plugin_name(file: Path) -> str:

@@ -187,15 +187,16 @@ def verdict(record: dict[str, Any]) -> str:
     return f"ok{lacking}  {seconds}{'' if record['converged'] else '  (not converged)'}"
 
 
-def read_references(path: Path) -> list[Reference]:
+def read_references(path: Path, plugins: Plugins | None = None) -> list[Reference]:
     """Return the references of a suite's file, laid over those of the suites that it extends."""
     from bench_uq.plan.suite import lineage
 
+    metrics = plugins.metrics() if plugins else None
     found: dict[tuple[str, ...], Reference] = {}
     for suite in lineage(path):
         beside = suite.with_name(f"{suite.stem}.{FILE}")
         if beside.is_file():
-            found |= {one.key: one for one in read_file(beside)}
+            found |= {one.key: one for one in read_file(beside, metrics)}
     return list(found.values())
 
 

@@ -8,17 +8,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import parse
-
-if TYPE_CHECKING:
-    pass
-
+from bench_uq.plan.plugins import Plugins
 
 #: The file in a suite's folder of results.
 FILE = "reference.csv"
@@ -59,8 +55,12 @@ COLUMNS = tuple(field.name for field in fields(Reference))
 DEFAULTS = {"condition": "clean", "level": "", "spread": "", "notes": ""}
 
 
-def read_file(path: Path) -> list[Reference]:
-    """Return the references in a file; the first that is wrong is told with its line."""
+def read_file(path: Path, metrics: Collection[str] | None = None) -> list[Reference]:
+    """References in a file; an error names the line of the first mistake.
+
+    ``metrics`` are the known ids, by default those of the metrics that are installed.
+    """
+    known = [TEST_ERROR, *(Plugins().metrics() if metrics is None else metrics)]
     try:
         rows = csv.reader(
             io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""), strict=True
@@ -75,7 +75,7 @@ def read_file(path: Path) -> list[Reference]:
         where = f"{path}, line {number}"
         if len(row) != len(header):
             raise UsageError(f"{where}: {len(row)} fields, expected {len(header)}")
-        one = reference(where, dict(zip(header, (cell.strip() for cell in row), strict=True)))
+        one = reference(where, dict(zip(header, map(str.strip, row), strict=True)), known)
         if one.key in found:
             raise UsageError(
                 f"{where}: {one.metric} of {one.method} on {one.dataset} is given twice by {one.source!r}"
@@ -96,7 +96,7 @@ def check_header(path: Path, header: list[str]) -> None:
             raise UsageError(f"{path} lacks the column {name!r} (known: {', '.join(COLUMNS)})")
 
 
-def reference(where: str, cells: dict[str, str]) -> Reference:
+def reference(where: str, cells: dict[str, str], metrics: Collection[str]) -> Reference:
     """Return one reference after looking at every cell."""
     filled = {name: cells.get(name) or DEFAULTS.get(name, "") for name in COLUMNS}
     try:
@@ -105,7 +105,8 @@ def reference(where: str, cells: dict[str, str]) -> Reference:
                 raise UsageError(f"{name} is empty")
         for name in ("dataset", "method", "condition"):
             parse(filled[name])
-        check_metric(filled["metric"])
+        if filled["metric"] not in metrics:
+            raise unknown("metric", filled["metric"], metrics)
         check_number("value", filled["value"], -math.inf)
         for name in ("level", "spread"):
             if filled[name]:
@@ -115,15 +116,6 @@ def reference(where: str, cells: dict[str, str]) -> Reference:
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
     return Reference(**filled)
-
-
-def check_metric(name: str) -> None:
-    """Refuse a metric that scores do not have."""
-    from bench_uq.metrics import METRICS
-
-    known = [TEST_ERROR, *(metric.id for metric in METRICS)]
-    if name not in known:
-        raise unknown("metric", name, known)
 
 
 def check_number(name: str, text: str, least: float) -> None:

@@ -18,8 +18,11 @@ from tqdm import tqdm
 
 from bench_uq import store
 from bench_uq.api.errors import UsageError
+from bench_uq.api.metric import Metric
 from bench_uq.api.task import Predictions
-from bench_uq.plan.sources import hash_of_trees
+from bench_uq.plan.fingerprints import digest
+from bench_uq.plan.plugins import PACKAGES, Plugins
+from bench_uq.plan.sources import hash_of_plugin, hash_of_trees
 from bench_uq.store.csv import BLOCK, cell, csv_text, sort_key, write_changed, write_csv
 from bench_uq.store.environment import fingerprint
 
@@ -43,15 +46,18 @@ TRAINING_POINTS = 200
 EXAMPLES = 8
 
 
-def score(folder: Path) -> None:
-    """Rebuild the derived files of a suite's folder; what is stored unchanged is not computed again."""
+def score(folder: Path, plugins: Plugins | None = None) -> None:
+    """Rebuild the derived files of a suite's folder; what is stored unchanged is not computed again.
+
+    ``plugins`` hold the metrics; by default those that are installed.
+    """
     if not store.read_plan(folder)["runs"]:
         raise UsageError(
             f"nothing to score in {folder}: no {store.PLAN} there (bench-uq run makes it)"
         )
     with store.suite_lock(folder):
         try:
-            write_derived(folder, store.read_plan(folder)["runs"])
+            write_derived(folder, store.read_plan(folder)["runs"], plugins or Plugins())
         except OSError as error:
             if error.filename is None:  # of the file without a name that scores are gathered in
                 raise store.CannotWrite(
@@ -60,7 +66,7 @@ def score(folder: Path) -> None:
             raise
 
 
-def write_derived(folder: Path, plan: Mapping[str, Any]) -> None:
+def write_derived(folder: Path, plan: Mapping[str, Any], plugins: Plugins) -> None:
     """Write the derived files of the planned runs, of which one at a time is held in memory."""
     rows, environments, examples = (
         list[list[Any]](),
@@ -71,7 +77,7 @@ def write_derived(folder: Path, plan: Mapping[str, Any]) -> None:
 
         def curves() -> Iterator[str]:
             yield csv_text([CURVES])
-            for entry, run, kept in scored_runs(folder, plan):
+            for entry, run, kept in scored_runs(folder, plan, plugins):
                 rows.append(run_row(entry, run.record(), kept["sizes"]))
                 facts = environment_of(run.record())
                 environments.update({fingerprint(facts): facts} if facts else {})
@@ -101,10 +107,10 @@ def write_derived(folder: Path, plan: Mapping[str, Any]) -> None:
 
 
 def scored_runs(
-    folder: Path, plan: Mapping[str, Any]
+    folder: Path, plan: Mapping[str, Any], plugins: Plugins
 ) -> Iterator[tuple[Mapping[str, Any], store.RunFolder, dict[str, Any]]]:
     """Yield each planned run, its folder and its scores in the order of the derived files, with a bar on a terminal."""
-    source = source_hash()
+    source, metrics = source_hash(plugins), list(plugins.metrics().values())
     entries = sorted(plan.values(), key=lambda entry: sort_key(names_of(entry)))
     form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} runs scored [{elapsed}<{remaining}]"
     quiet = not sys.stderr.isatty()
@@ -112,7 +118,7 @@ def scored_runs(
         entries, disable=quiet, bar_format=form, file=sys.stderr, dynamic_ncols=True, delay=1
     ):
         run = store.RecordedFolder(store.run_folder(folder, entry["run"]).path)
-        yield entry, run, scored(run, entry, source)
+        yield entry, run, scored(run, entry, source, metrics)
 
 
 def names_of(entry: Mapping[str, Any]) -> list[Any]:
@@ -126,18 +132,19 @@ def first_seeds(plan: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     return {(entry["dataset"], entry["method"]): entry["run"] for entry in entries}
 
 
-def source_hash() -> str:
+def source_hash(plugins: Plugins) -> str:
     """Hash of the code that kept scores and curves depend on, without comments."""
-    from bench_uq import metrics
     from bench_uq.score import curves
     from bench_uq.store import csv as tables
 
-    folder = Path(metrics.__file__ or "").parent
     modules = [Path(module.__file__ or "") for module in (curves, tables)]
-    return hash_of_trees([*sorted(folder.glob("*.py")), *modules, Path(__file__)])
+    own = [hash_of_plugin(module, PACKAGES["metric"]) for module in plugins.metric_modules()]
+    return digest([hash_of_trees([*modules, Path(__file__)]), *own])
 
 
-def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[str, Any]:
+def scored(
+    run: store.RunFolder, entry: Mapping[str, Any], source: str, metrics: Sequence[Metric]
+) -> dict[str, Any]:
     """Return the rows of one run as CSV and its numbers of examples, from what was kept where nothing changed."""
     files = run.record().get("files", {})
     asked = [shown for shown in entry["shown"] if shown["file"] in files]
@@ -163,7 +170,7 @@ def scored(run: store.RunFolder, entry: Mapping[str, Any], source: str) -> dict[
             f"damaged: {run.path / name} has no curve (bench-uq run makes it again)",
             file=sys.stderr,
         )
-    kept = {"key": key, **as_csv(computed(run, whole), entry)}
+    kept = {"key": key, **as_csv(computed(run, whole, metrics), entry)}
     # Else a file that is made again, the same, would stay without scores.
     if whole and len(whole) == len(asked) and not lacking:
         store.write_json(run.path / KEPT, kept)
@@ -181,9 +188,10 @@ def as_csv(found: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]
     return {**found, **texts}
 
 
-def computed(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def computed(
+    run: store.RunFolder, asked: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]
+) -> dict[str, Any]:
     """Compute all scores and curves of a run, as rows without the columns that name it, and its numbers of examples."""
-    from bench_uq.metrics import applicable
     from bench_uq.score.curves import curves
 
     stored = {shown["file"]: run.predictions(shown["file"]) for shown in asked}
@@ -192,8 +200,9 @@ def computed(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[s
     for shown in asked:
         predictions, place = stored[shown["file"]], [shown["condition"], shown["level"]]
         against = None if is_clean(shown) else compared(clean, predictions, shown["kind"])
-        for metric in applicable(predictions, against):
-            scores.append([*place, metric.id, finite(metric.compute(predictions, against))])
+        for metric in metrics:
+            if metric.applies(predictions, against):
+                scores.append([*place, metric.id, finite(metric.compute(predictions, against))])
         for name, xs, ys in curves(predictions, against):
             lines += [[*place, name, float(x), finite(y)] for x, y in zip(xs, ys, strict=True)]
     return {

@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 import numpy as np
 import pandas as pd
 
+from bench_uq.plan.plugins import Plugins
 from bench_uq.score.labels import family
 from bench_uq.score.results import Results
 from bench_uq.store import many_rows
@@ -82,9 +83,7 @@ def costs(results: Results, names: Iterable[str]) -> dict[Place, Summary]:
 @cache
 def directions() -> dict[str, str]:
     """Return the direction of every metric that has a card."""
-    from bench_uq.metrics import METRICS
-
-    return {metric.id: metric.direction for metric in METRICS}
+    return {id: metric.direction for id, metric in Plugins().metrics().items()}
 
 
 def unseen_conditions(results: Results) -> list[str]:

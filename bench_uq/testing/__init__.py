@@ -24,6 +24,7 @@ CHECKS = {
     "method": ("options", "training", "draws"),
     "dataset": ("options", "datasets"),
     "condition": ("options", "conditions"),
+    "metric": ("metrics",),
     "network": ("networks",),
 }
 
@@ -59,7 +60,7 @@ class Target:
 
     @property
     def value(self) -> Any:
-        """The Method, Dataset or Condition."""
+        """The Method, Dataset, Condition or Metric."""
         assert self.spec is not None
         return self.spec.value
 
@@ -94,8 +95,7 @@ class Verdict:
 
 def target_of(spec: Spec, plugins: Plugins, root: Path) -> Target:
     """Return what is to be checked of a plugin."""
-    file = Path(sys.modules[type(spec.value).__module__].__file__ or "")
-    return Target(spec.kind, spec.name, file, plugins, root, spec)
+    return Target(spec.kind, spec.name, spec.file, plugins, root, spec)
 
 
 def checks_in(kind: str) -> Iterator[tuple[Check, ModuleType]]:

@@ -9,7 +9,7 @@ from types import ModuleType
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import parse
 from bench_uq.api.user_files import load_module, load_network
-from bench_uq.plan.plugins import BASES, Plugins, classes, plugin_name
+from bench_uq.plan.plugins import BASES, Plugins, kinds_in, metrics_in, plugin_name
 from bench_uq.testing import Target, target_of
 
 
@@ -40,21 +40,20 @@ def targets(
     return found
 
 
-def kinds_in(module: ModuleType) -> list[str]:
-    """Return the kinds of plugin that a module defines."""
-    return [kind for kind, base in BASES.items() if classes(module, base)]
-
-
 def in_file(file: Path, module: ModuleType, plugins: Plugins, root: Path) -> list[Target]:
     """Return all that a file of the user holds."""
-    specs = [plugins.spec(kind, plugin_name(file)) for kind in kinds_in(module)]
+    specs = []
+    for kind in kinds_in(module):
+        names = [one.id for one in metrics_in(module)] if kind == "metric" else [plugin_name(file)]
+        specs += [plugins.spec(kind, name) for name in names]
     found = [target_of(spec, plugins, root) for spec in specs]
     try:
         load_network(file)
     except UsageError:
         if not found:
             raise UsageError(
-                f"{file} holds no Method, Dataset or Condition of its own, and no function network(task, layers)"
+                f"{file} holds no Method, Dataset, Condition or Metric of its own, "
+                "and no function network(task, layers)"
             ) from None
         return found
     return [*found, Target("network", str(file), file, plugins, root)]

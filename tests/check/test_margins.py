@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bench_uq.api.errors import UsageError
-from bench_uq.check.margins import MARGINS, Margins, check_conditions, read_margins
+from bench_uq.check.margins import Margins, check_conditions, gated, own_budget, read_margins
+from bench_uq.check.results import SuiteResults
+
+MakeResults = Callable[..., SuiteResults]
+OWN = {"network": "lenet", "epochs": 60, "draws": 50}
+PLAIN = "bench-uq run --suite quick"
 
 
 def written(folder: Path, text: str) -> Path:
@@ -19,9 +25,9 @@ def written(folder: Path, text: str) -> Path:
 
 def test_defaults() -> None:
     """Every score of the design is gated, and no other; there are no floors."""
-    gated = {"accuracy", "nll", "brier", "ece", "rmse", "crps", "entropy", "epistemic"}
-    assert {name for name in MARGINS if not name.startswith("auroc_")} == gated
-    assert Margins().margin("clean", "nll") == MARGINS["nll"]
+    named = {"accuracy", "nll", "brier", "ece", "rmse", "crps", "entropy", "epistemic"}
+    assert {name for name in gated() if not name.startswith("auroc_")} == named
+    assert Margins().margin("clean", "nll") == gated()["nll"]
     assert Margins().margin("clean", "mce") is None
     assert Margins().floor("clean", "accuracy") is None
     assert read_margins(None) == Margins()
@@ -45,7 +51,7 @@ def test_a_file_is_laid_over_the_defaults(tmp_path: Path) -> None:
     ]
     assert [margins.margin(name, "ece") for name in ("clean", "fgsm")] == [None, 0.4]
     assert margins.margin("clean", "mce") == 0.3
-    assert margins.margin("clean", "brier") == MARGINS["brier"]
+    assert margins.margin("clean", "brier") == gated()["brier"]
     assert margins.floor("clean", "accuracy") == 0.9
     assert margins.floor("letters", "auroc_entropy") == 0.8
     assert margins.floor("letters", "accuracy") is None
@@ -84,3 +90,38 @@ def test_no_file(tmp_path: Path) -> None:
     """A file that is not there is named."""
     with pytest.raises(UsageError, match=r"no file .*nope\.toml"):
         read_margins(tmp_path / "nope.toml")
+
+
+@pytest.mark.parametrize(
+    ("settings", "command", "own"),
+    [
+        (OWN, PLAIN, True),
+        (OWN, f"{PLAIN} --set mnf.flows=4 --device cpu", True),
+        ({**OWN, "epochs": 3}, PLAIN, False),
+        ({**OWN, "draws": 3}, PLAIN, False),
+        (OWN, f"{PLAIN} --set train_images=100", False),
+        (OWN, f"{PLAIN} --set 'epochs=60'", False),
+        (OWN, f"{PLAIN} --network wide.py", False),
+        ({}, "", False),
+    ],
+)
+def test_own_budget(
+    make_results: MakeResults, settings: dict[str, object], command: str, own: bool
+) -> None:
+    """By epochs, draws, and the settings and the network that the command asked for."""
+    side = make_results(
+        {"nll": [0.1]}, runs={("map", 0): {"settings": settings, "command": command}}
+    )
+    assert own_budget("quick", side) == (set(side.runs) if own else set())
+
+
+def test_a_suite_that_is_not_there_promises_nothing(
+    make_results: MakeResults, tmp_path: Path
+) -> None:
+    """A name without a file has no settings; a file has its own."""
+    side = make_results({"nll": [0.1]}, runs={("map", 0): {"settings": OWN, "command": PLAIN}})
+    assert own_budget("theirs", side) == set()
+    (tmp_path / "short.toml").write_text('extends = "quick"\n[settings]\nepochs = 3\n')
+    assert own_budget(str(tmp_path / "short.toml"), side) == set()
+    (tmp_path / "same.toml").write_text('extends = "quick"\n')
+    assert own_budget(str(tmp_path / "same.toml"), side) == set(side.runs)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bench_uq.check.margins import MARGINS
 from bench_uq.check.scales import SCALES, scale_of
-from bench_uq.metrics import METRICS, find
+from bench_uq.plan.plugins import Plugins
 
 N = np.array([500.0])
+CARDS = Plugins().metrics()
 
 
 def test_odds_by_hand() -> None:
@@ -38,17 +39,18 @@ def test_plain_changes_are_differences() -> None:
 
 def test_larger_is_worse_on_every_scale() -> None:
     """Of every metric with a better side, a worse score lies higher on its scale."""
-    for metric in METRICS:
-        scale = SCALES[scale_of(metric.id, real_targets=False)]
+    for metric in CARDS.values():
+        scale = SCALES[scale_of(metric, real_targets=False)]
         low, high = (float(scale.of(np.array([value]), N)[0]) for value in (0.3, 0.6))
         assert (high > low) == (metric.direction != "higher"), metric.id
 
 
 def test_scales_of_metrics() -> None:
-    """Shares of which more is better by odds, a density's NLL plainly, the rest by logs; all that is gated is known."""
-    assert scale_of("nll", real_targets=True) == "plain"
-    assert scale_of("nll", real_targets=False) == scale_of("rmse", real_targets=True) == "log"
-    assert {scale_of(name, real_targets=False) for name in ("accuracy", "auroc_entropy")} == {
-        "odds"
-    }
-    assert all(find(metric) for metric in MARGINS)
+    """Shares of which more is better by odds, a density's NLL plainly, the rest by logs."""
+    assert scale_of(CARDS["nll"], real_targets=True) == "plain"
+    assert scale_of(CARDS["nll"], real_targets=False) == "log"
+    assert scale_of(CARDS["rmse"], real_targets=True) == "log"
+    for name in ("accuracy", "auroc_entropy"):
+        assert scale_of(CARDS[name], real_targets=False) == "odds"
+    own = replace(CARDS["accuracy"], scale="plain")
+    assert scale_of(own, real_targets=False) == "plain"

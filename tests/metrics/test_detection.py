@@ -7,8 +7,10 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from bench_uq.api.task import Predictions
-from bench_uq.metrics import find
 from bench_uq.metrics.detection import METRICS, aupr, auroc, fpr95, operating
+from bench_uq.plan.plugins import Plugins
+
+CARDS = Plugins().metrics()
 
 
 def test_six_scores_by_hand():
@@ -45,9 +47,9 @@ def test_unseen_is_positive_and_higher_is_more_unseen(classified):
     """Flat predictions on unseen data are told from sharp clean ones by entropy and by confidence, not the reverse."""
     clean, unseen = classified(sharpness=8.0), classified(sharpness=0.1, seed=1)
     for score in ("entropy", "confidence"):
-        assert find(f"auroc_{score}").compute(unseen, clean) > 0.99
-        assert find(f"auroc_{score}").compute(clean, unseen) < 0.01
-        assert find(f"fpr95_{score}").compute(unseen, clean) < 0.05
+        assert CARDS[f"auroc_{score}"].compute(unseen, clean) > 0.99
+        assert CARDS[f"auroc_{score}"].compute(clean, unseen) < 0.01
+        assert CARDS[f"fpr95_{score}"].compute(unseen, clean) < 0.05
 
 
 def test_each_score_against_scikit_learn(classified):
@@ -62,10 +64,10 @@ def test_each_score_against_scikit_learn(classified):
     }
     labels = np.repeat([1, 0], [200, 300])
     for name, score in scores.items():
-        assert find(f"auroc_{name}").compute(unseen, clean) == pytest.approx(
+        assert CARDS[f"auroc_{name}"].compute(unseen, clean) == pytest.approx(
             roc_auc_score(labels, score)
         )
-        assert find(f"aupr_{name}").compute(unseen, clean) == pytest.approx(
+        assert CARDS[f"aupr_{name}"].compute(unseen, clean) == pytest.approx(
             average_precision_score(labels, score)
         )
 
@@ -84,7 +86,7 @@ def test_equal_scores_are_chance(metric, classified):
 def test_detection_needs_clean_predictions(classified):
     """Without clean predictions a detection metric refuses by name."""
     with pytest.raises(ValueError, match="auroc_entropy needs clean"):
-        find("auroc_entropy").compute(classified(), None)
+        CARDS["auroc_entropy"].compute(classified(), None)
 
 
 def test_each_clean_side_has_operating_points_of_its_own():
@@ -94,7 +96,7 @@ def test_each_clean_side_has_operating_points_of_its_own():
         Predictions({"probs": rng.dirichlet(np.full(4, share), 50).astype(np.float32)})
         for share in (0.2, 3, 0.8)
     )
-    metric = find("auroc_entropy")
+    metric = CARDS["auroc_entropy"]
     found = [metric.compute(unseen, clean) for clean in (one, other, one)]
     assert found[0] == found[2] != found[1]
     assert metric.compute(unseen.first(40), one) != found[0]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from bench_uq.api.task import Predictions
-from bench_uq.metrics import applicable, find
 from bench_uq.metrics.extent import examples, unmoved
+from bench_uq.plan.plugins import Plugins
+
+CARDS = Plugins().metrics()
 
 
 def at(distance) -> Predictions:
@@ -31,9 +33,9 @@ def test_unmoved_of_no_number_is_none():
 
 def test_unmoved_needs_distances(classified):
     """Clean and unseen data, and results of older versions, have no such number."""
-    assert "unmoved" in [metric.id for metric in applicable(at([0.0]), None)]
-    assert "unmoved" not in [metric.id for metric in applicable(classified(), classified())]
-    assert find("unmoved").direction == "none"
+    assert CARDS["unmoved"].applies(at([0.0]), None)
+    assert not CARDS["unmoved"].applies(classified(), classified())
+    assert CARDS["unmoved"].direction == "none"
 
 
 def test_examples_are_counted(classified):

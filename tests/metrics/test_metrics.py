@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from bench_uq.api.errors import UsageError
+from bench_uq.api.metric import Metric, card
 from bench_uq.api.task import Predictions
-from bench_uq.metrics import METRICS, Metric, applicable, card, find
+from bench_uq.plan.plugins import Plugins
 
 SCORES = ("entropy", "epistemic", "confidence")
 DETECTION = [f"{summary}_{score}" for summary in ("auroc", "aupr", "fpr95") for score in SCORES]
@@ -22,6 +23,7 @@ COVERED = ["coverage_at_risk_1", "coverage_at_risk_5"]
 SELECTIVE = ["aurc", "augrc", *COVERED, "accuracy_kept_80", "accuracy_kept_50"]
 SHOWN = ["accuracy", "nll", "brier", *CALIBRATION, *UNCERTAINTY, *DETECTION, *ERRORS, *SELECTIVE]
 IDS = [*SHOWN, *REGRESSION, "examples", "unmoved"]
+METRICS = list(Plugins().metrics().values())
 each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.id)
 
 
@@ -38,6 +40,11 @@ def shown(metric: Metric, classified) -> Predictions:
     """Return predictions that a metric is of, under a shift."""
     source = regressed() if metric.id in REGRESSION else classified()
     return Predictions({**source.arrays, "distance": np.ones(len(source), np.float32)})
+
+
+def applicable(predictions: Predictions, clean: Predictions | None) -> list[Metric]:
+    """Metrics whose arrays are all there."""
+    return [metric for metric in METRICS if metric.applies(predictions, clean)]
 
 
 def ids(metrics: list[Metric]) -> list[str]:
@@ -95,11 +102,11 @@ def test_directions():
 
 def test_find_answers_with_the_known_ones():
     """A known id finds its metric; a misspelt one is a usage error with the nearest and all the others."""
-    assert find("ece").id == "ece"
+    assert Plugins().spec("metric", "ece").value.id == "ece"
     with pytest.raises(
         UsageError, match=r"unknown metric 'breir'; did you mean 'brier'\? \(known: .*accuracy.*mce"
     ):
-        find("breir")
+        Plugins().spec("metric", "breir")
 
 
 def test_applicable_to_labels(classified):
@@ -200,7 +207,8 @@ def test_predictions_are_left_as_they_were(metric, classified):
 def test_import_is_light():
     """Importing the metrics and printing every card loads none of torch, netcal, scikit-learn and scipy."""
     code = (
-        "import sys, bench_uq.metrics as m, bench_uq.metrics.curves; [m.card(one) for one in m.METRICS];"
+        "import sys, bench_uq.score.curves; from bench_uq.plan.plugins import Plugins; "
+        "from bench_uq.api import card; [card(one) for one in Plugins().metrics().values()];"
         "print([name for name in ('torch', 'netcal', 'sklearn', 'scipy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,9 +8,11 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from bench_uq.api.task import Predictions
-from bench_uq.metrics import find
 from bench_uq.metrics._per_example import correct, entropy
 from bench_uq.metrics.misclassification import auroc_errors, entropy_where
+from bench_uq.plan.plugins import Plugins
+
+CARDS = Plugins().metrics()
 
 LN2 = np.log(2)
 
@@ -35,7 +37,7 @@ def test_entropies_make_up_the_entropy_of_all(classified):
     parts = accuracy * entropy_where(True, predictions) + (1 - accuracy) * entropy_where(
         False, predictions
     )
-    assert parts == pytest.approx(find("entropy").compute(predictions, None))
+    assert parts == pytest.approx(CARDS["entropy"].compute(predictions, None))
 
 
 def test_entropies_are_those_of_scipy(classified):
@@ -56,7 +58,7 @@ def test_what_there_is_none_of_has_no_number(hits, lacking):
     """Without a wrong, or a right, prediction there is neither its entropy nor an AUROC."""
     predictions = between_two(hits, [1, 0])
     values = {
-        name: find(name).compute(predictions, None)
+        name: CARDS[name].compute(predictions, None)
         for name in ("entropy_right", "entropy_wrong", "auroc_errors_entropy")
     }
     assert {name for name, value in values.items() if np.isnan(value)} == {

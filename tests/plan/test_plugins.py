@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,6 +203,50 @@ def test_missing_plugin_file(tmp_path: Path) -> None:
         Plugins((tmp_path / "nope.py",)).names("method")
 
 
+def test_metric_file() -> None:
+    """A file of the user brings its metrics, after those that are shipped."""
+    plugins = Plugins((PLUGINS / "overconfidence.py",))
+    assert list(plugins.metrics())[-1] == "overconfidence"
+    assert "overconfidence" not in Plugins().metrics()
+    assert plugins.spec("metric", "overconfidence").value.formula.startswith("mean_n")
+
+
+METRIC = "from bench_uq.api import Metric\n"
+CARD = "Metric(id={!r}, title='', compute=None, direction={!r}, formula='', reference='', needs=())"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (f"{METRIC}A = {CARD.format('ece', 'none')}", "two metrics are called 'ece'"),
+        (f"{METRIC}A = {CARD.format('a b', 'none')}", "'a b' is no name for a metric"),
+        (f"{METRIC}A = {CARD.format('a', 'up')}", "direction of a is 'up', not one of lower"),
+        (f"{METRIC}_A = {CARD.format('a', 'none')}", "holds no Method, .* or Metric of its own"),
+    ],
+)
+def test_bad_metric_files(tmp_path: Path, content: str, words: str) -> None:
+    """A taken or malformed id, an unknown direction and a hidden metric are told in one line."""
+    (tmp_path / "mine.py").write_text(content)
+    with pytest.raises(UsageError, match=words) as caught:
+        Plugins((tmp_path / "mine.py",)).metrics()
+    assert "\n" not in str(caught.value)
+
+
+def test_metrics_behind_an_entry_point(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point of another package brings all metrics of its module, once each."""
+    text = (
+        f"{METRIC}A = {CARD.format('a', 'none')}\nB = {CARD.format('b', 'none')}\nBOTH = (B, A)\n"
+    )
+    (outside / "scores.py").write_text(text)
+    entry = importlib.metadata.EntryPoint("theirs", "bench_outside.scores", "bench_uq.metrics")
+
+    def entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
+        return [entry] if group == "bench_uq.metrics" else []
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    assert list(Plugins().metrics())[-2:] == ["a", "b"]
+
+
 DATA = '''
 from dataclasses import dataclass
 from pathlib import Path
@@ -277,7 +322,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(package.parent)
     importlib.import_module("bench_outside.method")
     yield package
-    for name in ("bench_outside", "bench_outside.method"):
+    for name in [name for name in sys.modules if name.startswith("bench_outside")]:
         del sys.modules[name]
 
 

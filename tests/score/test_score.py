@@ -12,6 +12,7 @@ import pytest
 from bench_uq import read_scores, store
 from bench_uq.api.errors import UsageError
 from bench_uq.api.task import Predictions
+from bench_uq.plan.plugins import Plugins
 from bench_uq.score.score import SCORES, cell, score, sort_key, without_folders, write_csv
 
 
@@ -222,3 +223,16 @@ def test_foreign_scores(tmp_path: Path) -> None:
         read_scores(tmp_path)
     with pytest.raises(UsageError, match="bench-uq"):
         read_scores(tmp_path / "nowhere")
+
+
+def test_metrics_of_the_user(suite: Path) -> None:
+    """A metric from a file is scored for runs that were scored before, and gone without the file."""
+    score(suite)
+    before = (suite / "scores.csv").read_bytes()
+    file = Path(__file__).parents[1] / "plugins" / "overconfidence.py"
+    score(suite, Plugins((file,)))
+    found = read_scores(suite)
+    values = found[found["metric"] == "overconfidence"]["value"]
+    assert list(values) == [pytest.approx(0.15)] * 2
+    score(suite)
+    assert (suite / "scores.csv").read_bytes() == before

@@ -121,6 +121,26 @@ def network(task, layers):
 """
 
 
+METRIC = """
+from bench_uq.api import Axis, Metric, Places
+
+def mine(predictions, clean):
+    return float(predictions["probs"].max(axis=1).mean())
+
+METRIC = Metric(
+    id="mine",
+    title="mean confidence",
+    compute=mine,
+    direction="none",
+    formula="mean_n max_k p(k|x_n)",
+    reference="Mine 2020",
+    needs=("probs",),
+    shown=Places(levels=1),
+    axis=Axis("confidence"),
+)
+"""
+
+
 def body(text: str) -> str:
     """Return lines of a class's body."""
     return textwrap.indent(textwrap.dedent(text), "    ")
@@ -291,7 +311,7 @@ def test_a_method_that_breaks_a_promise(check: str, tmp_path: Path) -> None:
 
 def test_sound_plugins(tmp_path: Path) -> None:
     """What the broken plugins are made of breaks nothing."""
-    for index, text in enumerate((METHOD, DATASET, SHIFT, ATTACK, NETWORK)):
+    for index, text in enumerate((METHOD, DATASET, SHIFT, ATTACK, METRIC, NETWORK)):
         (folder := tmp_path / str(index)).mkdir()
         assert broken(folder, text) == {}
 
@@ -394,6 +414,36 @@ def test_inputs_changed_in_place(tmp_path: Path) -> None:
         "inputs.mul_(0.9)",
     )
     assert set(broken(tmp_path, text)) == {"alone", "levels"}
+
+
+MEAN = 'predictions["probs"].max(axis=1).mean()'
+METRICS = {
+    "card": ('formula="mean_n max_k p(k|x_n)"', 'formula=" "'),
+    "places": ('    axis=Axis("confidence"),\n', ""),
+    "needs": ('needs=("probs",)', 'needs=("probs", "logits")'),
+    "finite": (MEAN, f"{MEAN} - 2"),
+    "repeats": (MEAN, f"{MEAN} - __import__('random').random() / 9"),
+    "nan": ('predictions["probs"].max(axis=1)', 'predictions["probs"][:1].max(axis=1)'),
+    "alone": (
+        f"    return float({MEAN})",
+        f'    predictions["probs"].sort(axis=1)\n    return float({MEAN})',
+    ),
+}
+
+
+@pytest.mark.parametrize("check", [check.name for check, _ in checks_in("metric")])
+def test_a_metric_that_breaks_a_promise(check: str, tmp_path: Path) -> None:
+    """A metric that breaks one promise fails the check of this promise alone."""
+    assert set(broken(tmp_path, changed(METRIC, *METRICS[check]))) == {check}
+
+
+def test_metrics_of_one_file(tmp_path: Path) -> None:
+    """All metrics of a file are tested, each under its id."""
+    text = changed(METRIC, "METRIC = Metric(", "METRICS = tuple(Metric(")
+    text = text.replace('id="mine"', "id=name").rstrip(")\n") + '\n) for name in ("a", "b"))\n'
+    (tmp_path / "two.py").write_text(text)
+    found = targets([str(tmp_path / "two.py")], None, (), tmp_path)
+    assert [(one.kind, one.name) for one in found] == [("metric", "a"), ("metric", "b")]
 
 
 FIRST = "layers.linear(inputs, 20)"

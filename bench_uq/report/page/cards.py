@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
+from bench_uq.plan.plugins import Plugins
 from bench_uq.report.page.leaderboard import measured
 from bench_uq.score.results import Results
 
@@ -20,10 +21,7 @@ _DIRECTIONS = {
 
 def cards(results: Results) -> str:
     """Return the definition of every metric of the results."""
-    from bench_uq.metrics import METRICS
-
-    there = measured(results)
-    known = {metric.id: metric for metric in METRICS}
+    there, known = measured(results), Plugins().metrics()
     found = list[str]()
     for name in there:
         metric = known.get(name)

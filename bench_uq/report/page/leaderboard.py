@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from bench_uq.plan.plugins import Plugins
 from bench_uq.report.figures.style import Look, looks
 from bench_uq.report.tables.captions import ARROWS, level_name
 from bench_uq.report.tables.cells import BY, TITLES, cell, decimals
@@ -64,20 +65,16 @@ def places(results: Results) -> list[Shown]:
 
 def measured(results: Results) -> list[str]:
     """Return the ids of the metrics of the results in the order of columns: the main ones first, then as in lists."""
-    from bench_uq.metrics import METRICS
-
     there = set(results.scores["metric"])
     there |= {beside for metric, beside in BESIDE.items() if metric in there}
-    known = [metric.id for metric in METRICS]
+    known = list(Plugins().metrics())
     main = [*MAIN, *sorted(there - set(known))]
     return [metric for metric in dict.fromkeys([*main, *known]) if metric in there] or ["nll"]
 
 
 def _metrics(results: Results) -> dict[str, dict[str, Any]]:
     """Return what a column says of each metric; ``after`` is the place of the metric that it always stands beside."""
-    from bench_uq.metrics import METRICS
-
-    cards = {metric.id: metric for metric in METRICS}
+    cards = Plugins().metrics()
     order, owners = measured(results), {beside: metric for metric, beside in BESIDE.items()}
     return {
         name: {
