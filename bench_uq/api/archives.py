@@ -28,6 +28,7 @@ def limit(size: int, most: int = MOST, ratio: int = RATIO) -> int:
 
 def gunzip(content: bytes, most: int = MOST, ratio: int = RATIO) -> bytes:
     """Unpack a .gz file; raise Bomb if it is too large, and gzip's errors if it is damaged."""
+    # One byte more than allowed shows that there is more, without unpacking it.
     largest = limit(len(content), most, ratio)
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
         unpacked = stream.read(largest + 1)

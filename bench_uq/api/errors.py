@@ -29,6 +29,7 @@ class MissingData(UsageError):
 def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> UsageError:
     """Error for an unknown name: with the nearest known name, else ``advice``, and all names."""
     names = sorted(known)
+    # Below 0.5 difflib suggests names that have only a few letters in common.
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else advice
 

@@ -32,6 +32,7 @@ class Layers:
     before_last: Callable[[], nn.Module] = nn.Identity
 
     def __post_init__(self) -> None:
+        # nn.Identity as the default tells a layer that was left out from one that was given.
         if self.before_last is nn.Identity:
             object.__setattr__(self, "before_last", self.before_dense)
 
@@ -48,6 +49,7 @@ class Normalise(nn.Module):
 
     def __init__(self, task: Task) -> None:
         super().__init__()
+        # One number per channel broadcasts over the pixels of (B, C, H, W).
         shape = (-1,) + (1,) * (len(task.input_shape) - 1)
         self.register_buffer("mean", torch.tensor(task.mean).reshape(shape))
         self.register_buffer("scale", 1 / torch.tensor(task.std).reshape(shape))
@@ -104,6 +106,7 @@ def stochastic_passes(net: nn.Module, inputs: Tensor, count: int) -> Tensor:
     if len(after) == 0:
         return finished(net, shared).unsqueeze(0)
 
+    # Several draws as one batch fill the vector units; too many would leave the caches.
     copies, rest = repeated(after[0], shared), after[1:]
     at_once = draws_at_once(shared)
     passes = []

@@ -204,6 +204,8 @@ def content_text(kind: str, value: Any) -> str:
     """
     if not isinstance(value, Path):
         return option_text(value)
+
+    # The content of data is part of the key already, by the arrays that are loaded.
     if kind == "dataset":
         return ""
     if not value.is_file():

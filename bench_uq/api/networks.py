@@ -155,6 +155,7 @@ def check_network(task: Task) -> None:
     name, expected = Path(chosen(task)).name, (2, task.likelihood.parameters)
     task = dataclasses.replace(task, mean=task.mean or (0.0,), std=task.std or (1.0,))
 
+    # Building draws initial values; the caller's random state must not move.
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             outputs = network(task).eval()(torch.zeros(2, *task.input_shape))

@@ -26,7 +26,7 @@ def import_plugin(name: str) -> ModuleType:
             return importlib.import_module(name)
     except (KeyboardInterrupt, Interrupted):
         raise
-    except BaseException as error:
+    except BaseException as error:  # a plugin may call sys.exit
         raise UsageError(f"plugin {name} fails at import: {one_line(error)}") from error
 
 
@@ -55,6 +55,7 @@ def module_at(file: Path, cwd: Path) -> ModuleType:
     if file.suffix != ".py":
         raise UsageError(f"a plugin file ends in .py, not {file.name!r}")
 
+    # Two files of one name in two folders are two modules.
     place = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]
     name = f"bench_uq_plugin_{file.stem}_{place}"
     spec = importlib.util.spec_from_file_location(name, file)

@@ -20,6 +20,7 @@ def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
         alone = "; it can only be unseen data" if split == "train" else ""
         raise UsageError(f"{name} has no {split} split (it has {', '.join(dataset.splits)}){alone}")
 
+    # A dataset that forgets to raise MissingData still gives the advice that it carries.
     try:
         examples = dataset.load(split, root, fold=seed)
     except FileNotFoundError as error:

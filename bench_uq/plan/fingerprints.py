@@ -46,6 +46,7 @@ class Contents:
         if stats is None or split not in spec.value.splits:
             return self.loaded(spec, split, seed)
 
+        # Packages count, because datasets such as digits come from them.
         key = digest([spec.full, spec.source_hash, split, seed, stats, package_versions()])
         known = self.known.get(key)
         fields = {field.name for field in dataclasses.fields(Content)}

@@ -37,6 +37,7 @@ def hash_of_trees(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         content = file.read_bytes()
+        # repr is the same in every process, unlike hash.
         try:
             canonical = repr(_plain(ast.parse(content))).encode()
         except (SyntaxError, ValueError, RecursionError):

@@ -70,6 +70,7 @@ def read_suite(name: str, flags: Mapping[str, Any] | None = None) -> Suite:
     path = suite_path(name)
     table = read_table(path)
 
+    # Flags that the user left out are empty and must not replace what the file says.
     given = {key: value for key, value in (flags or {}).items() if value}
     for key in ("methods", "datasets", "seeds"):
         if key in given:
@@ -113,12 +114,14 @@ def lineage(path: Path, seen: tuple[Path, ...] = ()) -> dict[Path, dict[str, Any
 
     table = toml(path)
     check_keys(path.name, table, KEYS)
+    # A file of a network is named relative to the suite, wherever the command runs.
     if str(table.get("network", "")).endswith(".py"):
         table["network"] = str(path.parent / table["network"])
     if "extends" not in table:
         return {path: table}
 
     name = str(table.pop("extends"))
+    # A suite of the user beside the file goes before a shipped one of the same name.
     beside = path.parent / f"{name}.toml"
     base = beside if os.path.isfile(beside) else suite_path(name)
     return {**lineage(base, (*seen, path)), path: table}

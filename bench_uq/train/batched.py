@@ -91,6 +91,7 @@ def train_together(
         seed = seed_of(seeds[run], "shuffle", member)
         shuffling.append(torch.Generator().manual_seed(seed))
 
+    # One stream for all networks: vmap draws the noise of all of them at once.
     torch.manual_seed(seed_of(seeds[0], "together", *seeds))
     history: list[list[Epoch]] = [[] for _ in seeds]
     lost = dict[int, Diverged]()
@@ -150,6 +151,7 @@ def stack(nets: Sequence[nn.Module]) -> nn.Module:
     stacked = copy.deepcopy(nets[0])
 
     for kind in ("named_parameters", "named_buffers"):
+        # A layer that shares values would be stacked twice and drift apart.
         names = [name for name, _ in getattr(nets[0], kind)(remove_duplicate=False)]
         if len(names) > len(list(getattr(nets[0], kind)())):
             raise NotTogether("some of its layers share values")
@@ -235,6 +237,7 @@ def train_epoch(
         optimiser.zero_grad(set_to_none=True)
         with mixed(precision, inputs.device):
             losses = loss(inputs, targets, (epochs[0] + step / steps) / epochs[1])
+        # The gradient of the sum is, for each network, the gradient of its own loss.
         losses.sum().backward()
         optimiser.step()
         total = total + losses.detach() * inputs.shape[1]

@@ -23,6 +23,7 @@ def converged(history: Sequence[Epoch]) -> bool:
     """
     for member in {row.member for row in history}:
         rows = [row for row in history if row.member == member]
+        # The KL is judged by itself: a falling NLL can hide a rising KL in the loss.
         losses, divergences = [row.loss for row in rows], [row.kl for row in rows]
 
         for values in (losses, divergences):

@@ -52,6 +52,7 @@ def train(
 
     for member in range(len(nets), method.members):
         net = begun(method, task, device, seed, member)
+        # A member's noise does not depend on the members before it, nor on its own initial values.
         torch.manual_seed(seed_of(seed, "train", member))
         shuffling = torch.Generator().manual_seed(seed_of(seed, "shuffle", member))
         optimiser = method.optimiser(net)
@@ -91,6 +92,7 @@ def stored_state(checkpoints: Checkpoints | None, device: torch.device) -> Any:
 def build(method: Method, task: Task, device: torch.device) -> nn.Module:
     """Build an untrained network on the device."""
     net = method.build(task)
+    # The engine sets the task, so that a plugin cannot forget it.
     net.task = task  # type: ignore[assignment]  # a Task is neither tensor nor module
     return net.to(device)
 
@@ -112,6 +114,7 @@ def train_epoch(
 ) -> float:
     """Take one step per batch and return the mean loss; ``epochs`` are those done and to do."""
     net.train()
+    # The sum stays on the device, so that no step waits for it.
     total = torch.zeros((), device=data.inputs.device)
     done, steps = 0, math.ceil(len(data) / data.batch)
 
@@ -123,7 +126,7 @@ def train_epoch(
         loss.backward()
         optimiser.step()
 
-        total += loss.detach() * len(inputs)  # no .item(): a step never waits for the device
+        total += loss.detach() * len(inputs)
         done += len(inputs)
 
     return total.item() / done
@@ -155,6 +158,7 @@ def observed(
 def curve(method: Method, net: nn.Module, data: Resident) -> tuple[float, float]:
     """NLL of one draw on the first training examples, and KL / N, both in nats per example."""
     net.eval()
+    # One draw is noisy, but costs the same for every method and shows where a training stands.
     with torch.no_grad():
         inputs, targets = data.take(slice(0, CURVE_EXAMPLES))
         outputs = method.draws(net, inputs, 1)[0]

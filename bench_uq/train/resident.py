@@ -32,6 +32,7 @@ class Resident(Batches):
 
     def shuffled(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """All examples once, in the order of a CPU generator: the same order on every device."""
+        # A GPU's generator would give another order.
         order = torch.randperm(len(self), generator=generator).to(self.inputs.device)
 
         for index in joined_last(order.split(self.batch)):
@@ -95,6 +96,7 @@ def fitted(task: Task, examples: Examples) -> Task:
 
 def training_splits(examples: Examples, settings: Settings, seed: int) -> tuple[Examples, Examples]:
     """Split examples into those to train on and a random share, by seed, that is held out."""
+    # The split depends on the seed alone, so that all methods of a seed train on the same examples.
     generator = torch.Generator().manual_seed(seed_of(seed, "held-out"))
     order = torch.randperm(len(examples), generator=generator).numpy()
     count = max(1, round(settings.validation * len(examples)))

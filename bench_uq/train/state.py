@@ -37,6 +37,7 @@ def state_of(
     """
     device = next(iter(net.state_dict().values())).device
 
+    # Without the random states a resumed training would see other noise and another order.
     return {
         "device": device.type,
         "finished": [dict(each.state_dict()) for each in nets],
