@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench_uq import store
-from bench_uq.plan.runs import Run, Shown, plan_entry
+from bench_uq.store import Evaluation, PlannedRun
 
 EXAMPLES, CLASSES, FEATURES, EPOCHS = 100, 10, 16, 20
 DATASETS = ("first", "second", "third", "fourth")
@@ -75,13 +76,10 @@ def write_suite(folder: Path, runs: int) -> Path:
     return suite
 
 
-def store_runs(runs: Sequence[Run], folder: Path, command: str = "bench-uq run") -> None:
+def store_runs(runs: Sequence[PlannedRun], folder: Path, command: str = "bench-uq run") -> None:
     """Store the plan, and files and record of every run that has no record yet."""
-    entries = {}
-    for run in runs:
-        key = f"{run.method}|{run.dataset}|{run.seed}"
-        entries[key] = plan_entry(run) | {"command": command}
-    store.merge_plan(folder, entries, description="Runs that were never made")
+    planned = [dataclasses.replace(run, command=command) for run in runs]
+    store.merge_plan(folder, planned, description="Runs that were never made")
 
     for run in runs:
         place = store.run_folder(folder, run.name).path
@@ -90,7 +88,7 @@ def store_runs(runs: Sequence[Run], folder: Path, command: str = "bench-uq run")
             store_run(run, place)
 
 
-def store_run(run: Run, place: Path) -> None:
+def store_run(run: PlannedRun, place: Path) -> None:
     """Store one run without syncing: nothing of worth could be lost."""
     random = np.random.default_rng(zlib.crc32(run.name.encode()))
     contents = {store.NETWORK: random.bytes(2000), store.TRAINING: training(random)}
@@ -136,7 +134,7 @@ def training(random: np.random.Generator) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
-def predictions(run: Run, shown: Shown, random: np.random.Generator) -> bytes:
+def predictions(run: PlannedRun, shown: Evaluation, random: np.random.Generator) -> bytes:
     """Predictions of a run: methods differ, seeds vary, and accuracy falls with the level."""
     skill = 2 + 2 * (zlib.crc32(run.method.encode()) % 97) / 97
     targets = np.arange(EXAMPLES) % CLASSES

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
-from bench_uq.plan.runs import Run, make_plan
+from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import read_suite
 from bench_uq.score.score import KEPT
 from benchmarks.stored_suites import store_runs, write_suite
@@ -87,7 +87,7 @@ def cost(arguments: Sequence[str], folder: Path) -> tuple[float, float]:
     return float(seconds), float(int(memory) * unit)
 
 
-def plan(folder: Path) -> list[Run]:
+def plan(folder: Path) -> list[PlannedRun]:
     """Plan the suite in a folder, and remember its data as a command does."""
     contents = Contents(folder / "data", folder / "results" / ".contents.json")
     runs = make_plan(read_suite(str(folder / "many.toml"), {}), Plugins(), contents)

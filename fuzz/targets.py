@@ -112,7 +112,7 @@ def records(content: bytes) -> None:
             run.holds(name)
         assert isinstance(run.record(), dict)
         (place / store.PLAN).write_bytes(content)
-        assert isinstance(store.read_plan(place)["runs"], dict)
+        assert isinstance(store.read_plan(place).runs, dict)
 
 
 def checkpoints(content: bytes) -> None:

@@ -11,7 +11,11 @@ class Interrupted(BaseException):
     """The process was told to stop."""
 
 
-class UsageError(Exception):
+class BenchUQError(Exception):
+    """Base of the errors that bench-uq raises on purpose, with a message of one line."""
+
+
+class UsageError(BenchUQError):
     """A mistake that the user can mend; the command line prints it in one line and exits with 2."""
 
 

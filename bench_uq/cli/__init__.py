@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from bench_uq._version import __version__
-from bench_uq.api.errors import UsageError, one_line
+from bench_uq.api.errors import BenchUQError, UsageError, one_line
 from bench_uq.cli.baseline import baseline
 from bench_uq.cli.check import check
 from bench_uq.cli.compare import compare
@@ -41,6 +41,9 @@ class Group(click.Group):
                 traceback.print_exc()
             click.echo(f"Error: {' '.join(str(error).split())}", err=True)
             sys.exit(USAGE)
+        except BenchUQError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(FAILED)
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
         except click.UsageError as error:

@@ -36,7 +36,7 @@ def merge(
     whole = True
     for suite, holders in held.items():
         joined = join(suite, holders, results, lambda text: click.echo(text, err=True))
-        if not no_score and read_plan(results / suite)["runs"]:
+        if not no_score and read_plan(results / suite).runs:
             score(results / suite, Plugins(plugins))
         whole &= not joined.conflicts and not joined.lost
         click.echo(

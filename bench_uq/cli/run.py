@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,27 +20,19 @@ from bench_uq.cli.options import (
     results_option,
     suite_option,
 )
-from bench_uq.store.folders import enclosed
 
 if TYPE_CHECKING:
-    from bench_uq.run.job import Job
-from bench_uq.run.suite import (
-    choose_device,
-    default_jobs,
-    do,
-    how_to_join,
-    make_jobs,
-    remember,
-    repeatable,
-    suite_folder_name,
-    workplace,
-)
+    from bench_uq.run.record import Ended
+    from bench_uq.run.suite import Cluster, Prepared
+
+METHODS = "Methods instead of the suite's: mnf,dropout[rate=0.2]"
+FILE = click.Path(path_type=Path)
 
 
 def shard_number(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> tuple[int, int] | None:
-    """Return which of how many shards is to be done, None without the option."""
+    """K and N of --shard K/N."""
     from bench_uq.run.shards import read_shard
 
     del context, parameter
@@ -48,11 +41,12 @@ def shard_number(
 
 @click.command()
 @suite_option
-@listed("methods", "Methods instead of the suite's: mnf,dropout[rate=0.2]", plugin_names("method"))
+@listed("methods", METHODS, plugin_names("method"))
 @listed("datasets", "Datasets instead of the suite's.", plugin_names("dataset"))
 @listed("seeds", "Seeds instead of the suite's.")
 @click.option(
     "--network",
+    default="",
     metavar="NAME|FILE.py",
     help="Network instead of the task's: a name or your own file.",
 )
@@ -77,33 +71,29 @@ def shard_number(
 @click.option(
     "--dry-run", is_flag=True, help="Print the runs, which are stored, and an estimate of the time."
 )
-@click.option("--force", is_flag=True, help="Do again what is stored.")
+@click.option("--force", is_flag=True, help="Repeat stored runs.")
 @click.option(
     "--checkpoint-every",
     type=click.FloatRange(min=0),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often a training stores where it stands, after an epoch.",
+    help="Interval at which a training stores its state, after an epoch.",
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Stop a run that takes longer; it has failed, and is gone on with the next time. [default: none]",
+    help="Stop a run that takes longer; it has failed and continues the next time. [default: none]",
 )
 @click.option(
     "--cluster",
     metavar="ADDRESS|local[:N]|FILE.json",
-    help="Hand the runs to the workers of dask: a scheduler's address or file, or N workers that are started here.",
+    help="Run on workers of dask: a scheduler's address or file, or N workers started here.",
 )
-@click.option(
-    "--tls-ca", type=click.Path(path_type=Path), metavar="FILE", help="Of a scheduler at tls://..."
-)
-@click.option(
-    "--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="and your own certificate"
-)
-@click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="and its key.")
+@click.option("--tls-ca", type=FILE, metavar="FILE", help="Of a scheduler at tls://...")
+@click.option("--tls-cert", type=FILE, metavar="FILE", help="Your own certificate.")
+@click.option("--tls-key", type=FILE, metavar="FILE", help="Its key.")
 @click.option(
     "--insecure", is_flag=True, help="Join a cluster that other machines can reach without TLS."
 )
@@ -112,89 +102,120 @@ def shard_number(
     "--shard",
     callback=shard_number,
     metavar="K/N",
-    help="Do the K-th of N parts of the runs alone, unscored, for arrays of jobs; bench-uq merge joins their results.",
+    help="Do the K-th of N parts of the runs, for arrays of jobs; bench-uq merge joins them.",
 )
-def run(
-    suite: str, results: Path, data_dir: Path, device: str, jobs: int | None, **flags: Any
-) -> None:
-    """Train each method on each dataset over the seeds, show it every condition, score what it predicts."""
-    from bench_uq.plan.fingerprints import Contents
-    from bench_uq.plan.plugins import Plugins
-    from bench_uq.plan.runs import make_plan
-    from bench_uq.plan.suite import read_suite, suite_path
-    from bench_uq.run.shards import shard_of
-    from bench_uq.run.suite import check_names, read_references
-    from bench_uq.score.published import hand_on
-    from bench_uq.store import check_schema
+def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
+    """Train each method on each dataset over the seeds, evaluate it under every condition, score it."""
+    from bench_uq.run.processes import Stopped
+    from bench_uq.run.suite import Choices, prepare, run_suite
 
-    known = Plugins(tuple(flags["plugins"]))
-    changes = {
-        "set": flags["assignments"],
-        **{key: flags[key] for key in ("methods", "datasets", "seeds", "network")},
-    }
-    chosen = read_suite(suite, changes)
-    references = read_references(suite_path(suite), known)
-    check_names(references, known)
-    folder = enclosed(results / suite_folder_name(chosen))
-    contents = Contents(data_dir, results / ".contents.json")
-    runs = make_plan(chosen, known, contents, notice=lambda text: click.echo(text, err=True))
-    how = {
-        "force": flags["force"],
-        "checkpoint_every": finite("--checkpoint-every", flags["checkpoint_every"]),
-    }
-    check_schema(folder, [run.name for run in runs])
-    mine = shard_of(runs, *flags["shard"]) if flags["shard"] else runs
-    if not mine:
-        click.echo(
-            f"nothing to do: {len(runs)} runs are fewer than {flags['shard'][1]} shards", err=True
-        )
-    timeout = math.inf if flags["timeout"] is None else finite("--timeout", flags["timeout"])
-    if flags["dry_run"]:
-        planned = make_jobs(mine, folder, data_dir, known, choose_device(device), how)
-        dry_run(planned, jobs or default_jobs(mine, choose_device(device)))
+    timeout = flags.pop("timeout")
+    cluster = cluster_of(flags)
+    choices = Choices(
+        **flags,
+        cluster=cluster,
+        timeout=math.inf if timeout is None else finite("--timeout", timeout),
+    )
+    finite("--checkpoint-every", choices.checkpoint_every)
+    prepared = prepare(choices, warn)
+    if choices.shard and not prepared.mine:
+        shards = f"{len(prepared.runs)} runs are fewer than {choices.shard[1]} shards"
+        warn(f"nothing to do: {shards}")
+    if dry_run:
+        foretell(prepared)
         return
-    with workplace(flags, device, jobs, contents, mine, timeout) as (chosen_device, work):
-        contents.remember()
-        if folder.name == chosen.name:  # published values are of test splits
-            hand_on(references, folder)
-        remember(runs, folder, chosen.description, repeatable(suite, chosen, device, flags))
-        planned = make_jobs(mine, folder, data_dir, known, chosen_device, how)
-        failed = do(planned, work)
-    if flags["shard"]:
-        click.echo(how_to_join(flags["shard"], folder), err=True)
-    elif not flags["no_score"]:
-        from bench_uq.score.score import score as score_folder
 
-        score_folder(folder, known)
-        click.echo(f"scores: {folder / 'scores.csv'}")
+    try:
+        failed = run_suite(prepared, finished)
+    except Stopped as stop:
+        warn("interrupted; finished runs are kept, the same command goes on")
+        sys.exit(stop.code)
+
+    if choices.shard:
+        warn(how_to_join(choices.shard, prepared.folder))
+    elif not no_score:
+        from bench_uq.plan.plugins import Plugins
+        from bench_uq.score.score import score
+
+        score(prepared.folder, Plugins(choices.plugins))
+        click.echo(f"scores: {prepared.folder / 'scores.csv'}")
     sys.exit(FAILED if failed else 0)
 
 
+def warn(text: str) -> None:
+    """Print a line on stderr."""
+    click.echo(text, err=True)
+
+
+def cluster_of(flags: dict[str, Any]) -> Cluster | None:
+    """Remove the options of a cluster from the flags, and check that they belong to one."""
+    from bench_uq.run.suite import Cluster
+
+    place, insecure = flags.pop("cluster"), flags.pop("insecure")
+    files = {name: flags.pop(f"tls_{name}") for name in ("ca", "cert", "key")}
+    if place:
+        return Cluster(place, **files, insecure=insecure)
+    if insecure or any(files.values()):
+        raise UsageError("--insecure, --tls-ca, --tls-cert and --tls-key are for --cluster")
+    return None
+
+
 def finite(option: str, value: float) -> float:
-    """Return a number that click's range lets through, but not nan or inf."""
+    """Require a finite number: click's range lets nan and inf through."""
     if not math.isfinite(value):
         raise UsageError(f"{option} must be a finite number of at least 0, not {value}")
     return value
 
 
-def dry_run(planned: list[Job], at_once: int) -> None:
+def finished(name: str, result: Ended) -> None:
+    """Print how a run ended."""
+    click.echo(f"{name}  {verdict(result)}")
+
+
+def verdict(result: Ended) -> str:
+    """How a run ended, for its line on stdout."""
+    record = result.record
+    if result.stored:
+        return "stored"
+    if record.status != "ok":
+        return f"{record.status}: {record.reason}"
+
+    lacking = f", but {record.reason}" if record.reason else ""
+    seconds = sum(record.predict_seconds.values())
+    times = f"trained in {record.train_seconds:.1f} s, predicted in {seconds:.1f} s"
+    return f"ok{lacking}  {times}{'' if record.converged else '  (not converged)'}"
+
+
+def how_to_join(shard: tuple[int, int], folder: Path) -> str:
+    """The line that a shard ends with."""
+    root = shlex.quote(str(folder.parent))
+    return (
+        f"shard {shard[0]}/{shard[1]} is done; after the last: bench-uq merge DIR... --results OUT, "
+        f"or where all share {root}: bench-uq score --suite {folder.name} --results {root}"
+    )
+
+
+def foretell(prepared: Prepared) -> None:
     """Print what a run would do and how long it would take."""
-    from bench_uq.run.estimate import estimate
-    from bench_uq.run.job import complete
+    from bench_uq.run.suite import choose_device, estimates
 
     total = 0.0
-    for job in planned:
-        if complete(job) and not job.force:
-            click.echo(f"{job.run.name}  stored")
+    for name, seconds in estimates(prepared):
+        if seconds is None:
+            click.echo(f"{name}  stored")
             continue
-        seconds = estimate(job)
         total += seconds
-        click.echo(f"{job.run.name}  to do, about {duration(seconds)}")
-    click.echo(f"{len(planned)} runs, about {duration(total / at_once)} with --jobs {at_once}")
+        click.echo(f"{name}  to do, about {duration(seconds)}")
+
+    at_once = prepared.at_once(choose_device(prepared.choices.device))
+    count = len(prepared.mine)
+    click.echo(f"{count} runs, about {duration(total / at_once)} with --jobs {at_once}")
 
 
 def duration(seconds: float) -> str:
-    """Return seconds for people."""
+    """Seconds for people."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

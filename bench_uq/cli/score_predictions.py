@@ -83,7 +83,7 @@ def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list
 
     names = Names(Plugins(tuple(flags["plugins"])), new=flags["new_dataset"])
     method, dataset = names.method(flags["name"]), names.dataset(flags["dataset"])
-    refuse_taken(method, read_plan(folder)["runs"])
+    refuse_taken(method, read_plan(folder).runs)
     files = [(file, names.condition(flags["condition"], flags["level"]))]
     files += [(path, names.unseen(text)) for text, path in map(named_file, flags["unseen"])]
     imports = list[Import]()
@@ -93,7 +93,7 @@ def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list
         outputs = read(path, labelled=named.kind != "unseen", clean=named.kind == "clean")
         imports.append(Import(outputs, named.name, named.full, named.kind, named.level))
     run = make_run(
-        method, (dataset.name, dataset.full), flags["seed"], [one.shown() for one in imports]
+        method, (dataset.name, dataset.full), flags["seed"], [one.evaluation() for one in imports]
     )
     known = {named.name: Known(named.value, flags["data_dir"]) for _, named in files if named.value}
     Beside(

@@ -1,4 +1,4 @@
-"""Where a training stands: stored now and then, so that one that was interrupted goes on from there, bit for bit."""
+"""State of a training, stored now and then, so that an interrupted one continues bit for bit."""
 
 from __future__ import annotations
 
@@ -20,41 +20,48 @@ from bench_uq import store
 
 NAME = "checkpoint.safetensors"
 
+#: Errors of a damaged checkpoint. The last four come from one that was made to look whole.
+DAMAGED = (
+    *(OSError, ValueError, SafetensorError, KeyError),
+    *(IndexError, TypeError, AttributeError, RuntimeError),
+)
+
 
 @dataclass
 class Checkpoints:
-    """The checkpoint of one run in its folder, at most one every so many seconds.
+    """The checkpoint of one run in its folder, at most one per ``every`` seconds.
 
-    It holds its own hash: a process may be killed after it replaced a checkpoint, before the record says so.
+    It holds its own hash, because a process may be killed after it replaced a checkpoint and before
+    the record says so.
     """
 
     folder: store.RunFolder
     every: float
     last: float = field(default_factory=time.perf_counter)
-    unwritten: bool = False  # one could not be written, which has been said
+    unwritten: bool = False  # whether the user was told that one could not be written
 
     @property
     def due(self) -> bool:
-        """Return whether it is time for the next one."""
+        """Whether it is time for the next checkpoint."""
         return time.perf_counter() - self.last >= self.every
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Store what is nested in ``state``, in place of the one before; a state that cannot be stored is left out.
+        """Store nested data in place of the checkpoint before.
 
-        Where there is no room for one, the training goes on without, and the one before stays.
+        If the disk is full, the one before stays, and the training continues without.
         """
         tensors: list[Tensor] = []
         try:
             plain = json.dumps(flattened(state, tensors))
-        except TypeError:  # the optimiser of a plugin: it trains without checkpoints
+        except TypeError:  # a plugin's optimiser cannot be stored: it trains without checkpoints
             self.every = math.inf
             return
+
         tensors = [tensor.detach().cpu().contiguous() for tensor in tensors]
         named = {str(index): tensor for index, tensor in enumerate(tensors)}
+        content = save(named, {"state": plain, "sha256": hash_of(plain, tensors)})
         try:
-            self.folder.add_file(
-                NAME, save(named, {"state": plain, "sha256": hash_of(plain, tensors)})
-            )
+            self.folder.add_file(NAME, content)
         except store.CannotWrite as error:
             if not self.unwritten:
                 store.say(f"{self.folder.path.name}: trained without a checkpoint: {error}")
@@ -62,41 +69,32 @@ class Checkpoints:
         self.last = time.perf_counter()
 
     def load(self) -> Any:
-        """Return the state that was stored last, None without a whole one; a damaged one is set aside."""
+        """State that was stored last, or None; a damaged checkpoint is set aside."""
         path = self.folder.path / NAME
         if not os.path.lexists(path):
             return None
         try:
             if not path.is_file():
-                raise ValueError("it is no file")
+                raise ValueError("it is not a file")
             with safe_open(path, framework="pt") as file:
                 tensors = [file.get_tensor(str(index)) for index in range(len(file.keys()))]
                 facts = file.metadata() or {}
             if facts.get("sha256") != hash_of(facts.get("state", ""), tensors):
-                raise ValueError("its hash is another one")
+                raise ValueError("its hash does not match")
             return nested(json.loads(facts["state"]), tensors)
-        except (
-            OSError,
-            ValueError,
-            SafetensorError,
-            KeyError,
-            IndexError,
-            TypeError,
-            AttributeError,
-            RuntimeError,
-        ):
-            store.set_aside(path)  # the last four of one that was made to look whole
+        except DAMAGED:
+            store.set_aside(path)
             return None
 
     def remove(self) -> None:
-        """Delete the checkpoint, if any: the training has ended, or is to be done again."""
-        if NAME in self.folder.record().get("files", {}):
+        """Delete the checkpoint: the training has ended, or is done anew."""
+        if self.folder.record().has(NAME):
             self.folder.forget([NAME])
         (self.folder.path / NAME).unlink(missing_ok=True)
 
 
 def hash_of(plain: str, tensors: Iterable[Tensor]) -> str:
-    """Return the hash of all that a checkpoint holds."""
+    """Hash of the content of a checkpoint."""
     digest = hashlib.sha256(plain.encode())
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
@@ -105,7 +103,7 @@ def hash_of(plain: str, tensors: Iterable[Tensor]) -> str:
 
 
 def flattened(value: Any, tensors: list[Tensor]) -> Any:
-    """Return nested data as JSON can hold it, with its tensors moved to the list."""
+    """Nested data as JSON can hold it, with its tensors moved to the list."""
     if isinstance(value, Tensor):
         tensors.append(value.clone())  # safetensors refuses tensors that share memory
         return {"tensor": len(tensors) - 1}
@@ -119,7 +117,7 @@ def flattened(value: Any, tensors: list[Tensor]) -> Any:
 
 
 def nested(value: Any, tensors: Sequence[Tensor]) -> Any:
-    """Return what ``flattened`` was given."""
+    """Nested data from the result of ``flattened``."""
     if not isinstance(value, dict):
         return value
     ((kind, content),) = value.items()

@@ -1,10 +1,9 @@
-"""Which runs are trained in one process as one batch of networks, and how: seeds of a method on a GPU."""
+"""Seeds of a method on a GPU, trained in one process as one batch of networks."""
 
 from __future__ import annotations
 
 import dataclasses
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -19,32 +18,43 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.run.checkpoints import NAME
 from bench_uq.run.execute import interrupt
 from bench_uq.run.job import Job, is_trained
-from bench_uq.run.record import UNFINISHED, facts, told
+from bench_uq.run.record import UNFINISHED, Ended, facts, told
 from bench_uq.run.training import arithmetic_of, clear, splits_of, store_trained, task_of
+from bench_uq.store import RunFolder
 from bench_uq.train.batched import Outcome, train_together
 from bench_uq.train.epoch import Diverged
 from bench_uq.train.resident import Resident
-from bench_uq.train.settings import BLOCK, Settings
+from bench_uq.train.settings import BLOCK
 
-#: Where networks are trained together: a CPU has nothing idle, and its results do not depend on what runs beside them.
+#: Devices on which networks train as a batch. A CPU has nothing idle, and its results must not
+#: depend on the runs beside them.
 DEVICES = ("cuda",)
 
-#: Networks in one batch at most: beyond it a small network fills a GPU, and a large one its memory.
+#: Networks in one batch at most. Beyond it small networks fill a GPU, and large ones its memory.
 MOST = 32
+
+#: Called with the share of the work that is done.
+Report = Callable[[float], None]
 
 
 def grouped(jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
-    """Return jobs in the order they came, on a GPU those that differ in their seed alone together."""
+    """Jobs in their order; on a GPU those that differ only in their seed are together."""
     groups = dict[Any, list[Job]]()
     for job in jobs:
-        settings = tuple(sorted(job.run.settings.items()))
-        alike = (job.run.method_full, job.run.dataset_full, job.run.network, settings)
-        groups.setdefault(alike if is_group([job]) else job.run.name, []).append(job)
-    return [tuple(part) for group in groups.values() for part in parts(group)]
+        key: Any = job.run.name
+        if is_group([job]):
+            settings = tuple(sorted(job.run.settings.items()))
+            key = (job.run.method_full, job.run.dataset_full, job.run.network, settings)
+        groups.setdefault(key, []).append(job)
+
+    found = []
+    for group in groups.values():
+        found += [tuple(part) for part in parts(group)]
+    return found
 
 
 def parts(jobs: list[Job]) -> list[list[Job]]:
-    """Return jobs of one kind in groups of at most MOST networks."""
+    """Jobs of one kind in groups of at most MOST networks."""
     if len(jobs) == 1:
         return [jobs]
     size = max(1, MOST // method_of(jobs[0]).members)
@@ -52,96 +62,101 @@ def parts(jobs: list[Job]) -> list[list[Job]]:
 
 
 def is_group(jobs: Sequence[Job]) -> bool:
-    """Return whether there may be several networks to train together: of seeds, or of one ensemble."""
+    """Whether there may be several networks to train as a batch: of seeds, or of an ensemble."""
     return jobs[0].device in DEVICES
 
 
 def method_of(job: Job) -> Method:
-    """Return the method of a job."""
+    """Method of a job."""
     method: Method = Plugins(job.files, lazy=True).spec("method", job.run.method_full).value
     return method
 
 
-def train_group(
-    jobs: tuple[Job, ...], report: Callable[[float], None]
-) -> tuple[dict[str, dict[str, Any]], tuple[Job, ...]]:
-    """Train and store the networks of all runs that have none; return the records of those that diverged, and jobs.
+def train_group(jobs: tuple[Job, ...], report: Report) -> tuple[dict[str, Ended], tuple[Job, ...]]:
+    """Train and store the networks of all runs that have none, as one batch.
 
-    The jobs are as they came, but what has been trained is not forced again. Whatever goes wrong with them together is
-    said, and left to be tried with each alone, where it is recorded.
+    Return the results of runs that diverged, by name, and the jobs; runs that were trained are not
+    forced again. Any other error is printed. Each run is then trained alone, where the error is
+    recorded.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, interrupt)
-    ended: dict[str, dict[str, Any]] = {}
+    results: dict[str, Ended] = {}
     trained = set[str]()
+
     try:
         with ExitStack() as locks, arithmetic_of(jobs[0]):
-            due = [
-                job for job in jobs if locks.enter_context(folder_of(job).locked()) and is_due(job)
-            ]
+            due = []
+            for job in jobs:
+                folder = job.run_folder()
+                if locks.enter_context(folder.locked()) and is_due(job, folder):
+                    due.append((job, folder))
+
             if len(due) * method_of(jobs[0]).members > 1:
-                start = time.perf_counter()
-                outcomes = outcomes_of(due, report)
-                seconds, beside = (
-                    (time.perf_counter() - start) / len(due),
-                    [job.run.seed for job in due],
-                )
-                for job, outcome in zip(
-                    due, outcomes, strict=False
-                ):  # none where they are left to be trained alone
-                    if isinstance(outcome, Diverged):
-                        ended[job.run.name] = folder_of(job).update(
-                            status="diverged", reason=str(outcome)
-                        )
-                    else:
-                        store_trained(folder_of(job), *outcome, seconds, together=beside)
-                    trained.add(job.run.name)
-    except OSError as error:  # no room, most likely, and alone there may be some
-        told(folder_of(jobs[0]), error)
-    return ended, tuple(
-        dataclasses.replace(job, force=job.force and job.run.name not in trained) for job in jobs
-    )
+                results = train_due(due, report, trained)
+    except OSError as error:  # probably a full disk; alone there may be space
+        told(jobs[0].run_folder(), error)
+
+    again = []
+    for job in jobs:
+        forced = job.force and job.run.name not in trained
+        again.append(dataclasses.replace(job, force=forced))
+    return results, tuple(again)
 
 
-def outcomes_of(jobs: Sequence[Job], report: Callable[[float], None]) -> list[Outcome]:
-    """Return what the training of all runs comes to, nothing where they cannot be trained together."""
-    plugins, device = Plugins(jobs[0].files, lazy=True), torch.device(jobs[0].device)
-    settings = Settings(**jobs[0].run.settings)
+def train_due(
+    due: Sequence[tuple[Job, RunFolder]], report: Report, trained: set[str]
+) -> dict[str, Ended]:
+    """Train runs as one batch and store them; add their names to ``trained``."""
+    start = time.perf_counter()
+    outcomes = outcomes_of(due, report)
+    seconds = (time.perf_counter() - start) / len(due)
+
+    results = {}
+    seeds = [job.run.seed for job, _ in due]
+    # Without outcomes the runs are left to be trained alone.
+    for (job, folder), outcome in zip(due, outcomes, strict=False):
+        if isinstance(outcome, Diverged):
+            record = folder.update(status="diverged", reason=str(outcome))
+            results[job.run.name] = Ended(record)
+        else:
+            store_trained(folder, *outcome, seconds, together=seeds)
+        trained.add(job.run.name)
+    return results
+
+
+def outcomes_of(due: Sequence[tuple[Job, RunFolder]], report: Report) -> list[Outcome]:
+    """Outcomes of training all runs as a batch; empty if that is not possible."""
+    jobs = [job for job, _ in due]
+    first = jobs[0]
+    plugins, device = Plugins(first.files, lazy=True), torch.device(first.device)
+
     try:
-        splits = [splits_of(job, plugins) for job in jobs]
-        tasks = [task_of(job, plugins, own) for job, (own, _) in zip(jobs, splits, strict=True)]
-        data = [
-            (Resident(own, device, settings.batch), Resident(out, device, BLOCK))
-            for own, out in splits
-        ]
+        tasks, data = [], []
         for job in jobs:
-            folder_of(job).update(**facts(job.run), status="interrupted", reason=UNFINISHED)
-            clear(job, folder_of(job))
-        return train_together(
-            method_of(jobs[0]), tasks, data, settings, [job.run.seed for job in jobs], report=report
-        )
-    except (
-        Exception
-    ) as error:  # told by NotTogether, or the method's own: alone it is recorded whose fault it is
-        print(
-            f"{jobs[0].run.name} is trained alone, not with its other seeds: {one_line(error)}",
-            file=sys.stderr,
-        )
+            own, held_out = splits_of(job, plugins)
+            tasks.append(task_of(job, plugins, own))
+            training = Resident(own, device, first.settings.batch)
+            data.append((training, Resident(held_out, device, BLOCK)))
+
+        for job, folder in due:
+            folder.update(**facts(job.run), status="interrupted", reason=UNFINISHED)
+            clear(job, folder)
+
+        seeds = [job.run.seed for job in jobs]
+        return train_together(method_of(first), tasks, data, first.settings, seeds, report=report)
+
+    except Exception as error:
+        # NotTogether, or an error of the method's own: alone it is recorded which run's it is.
+        reason = one_line(error)
+        store.say(f"{first.run.name} is trained alone, not with its other seeds: {reason}")
         return []
 
 
-def folder_of(job: Job) -> store.RunFolder:
-    """Return the folder of a job's run."""
-    return store.run_folder(job.folder, job.run.name)
-
-
-def is_due(job: Job) -> bool:
-    """Return whether a run is to be trained from its start: not stored here or elsewhere, and not begun."""
-    folder = folder_of(job)
+def is_due(job: Job, folder: RunFolder) -> bool:
+    """Whether a run is to be trained from its start: not stored, here or elsewhere, nor begun."""
     if job.force:
         return True
-    begun = NAME in folder.record().get("files", {})
-    stored = (
-        is_trained(folder) or store.elsewhere(job.folder, job.run.name, job.run.key) is not None
-    )
-    return not (begun or stored)
+    if folder.record().has(NAME) or is_trained(folder):
+        return False
+    return store.elsewhere(job.folder, job.run.name, job.run.key) is None

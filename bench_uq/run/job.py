@@ -1,4 +1,4 @@
-"""A run's work as plain data, and which part of it is still missing."""
+"""A run's work as plain data, and the part of it that is still missing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench_uq import store
-from bench_uq.plan.runs import Run, Shown
+from bench_uq.store import Evaluation, PlannedRun, RunFolder
+from bench_uq.train.settings import Settings
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything a process needs to do a run; plain data."""
+    """Everything that a process needs to do a run; plain data."""
 
-    run: Run
+    run: PlannedRun
     folder: Path  # results/<suite>
     root: Path  # of the data
     files: tuple[Path, ...]  # plugin files
@@ -22,51 +23,59 @@ class Job:
     force: bool = False
     checkpoint_every: float = 60.0  # seconds
 
+    @property
+    def settings(self) -> Settings:
+        """Settings of the run."""
+        return Settings(**self.run.settings)
 
-def missing(job: Job, *, repair: bool = False) -> list[Shown]:
-    """Return what a run has not yet been shown; damaged predictions are missing, with ``repair`` set aside."""
-    return missing_in(
-        store.RecordedFolder(store.run_folder(job.folder, job.run.name).path), job, repair=repair
-    )
-
-
-def missing_in(folder: store.RunFolder, job: Job, *, repair: bool = False) -> list[Shown]:
-    """Return what a run has not yet been shown, by its folder."""
-    attacked = folder.record().get("surrogates", {})
-    return [
-        shown
-        for shown in job.run.shown
-        if not folder.holds(shown.file, repair=repair)
-        or is_stale(job, shown, attacked.get(shown.file))
-    ]
-
-
-def is_stale(job: Job, shown: Shown, attacked: str | None) -> bool:
-    """Return whether the surrogate has another network by now than the one that was attacked, by its hash."""
-    network = (
-        hash_of_network(store.run_folder(job.folder, shown.surrogate.name))
-        if shown.surrogate
-        else None
-    )
-    return network is not None and network != attacked
-
-
-def hash_of_network(folder: store.RunFolder) -> str | None:
-    """Return the recorded hash of a run's network, None where there is none."""
-    entry = folder.record().get("files", {}).get(store.NETWORK)
-    return entry["sha256"] if entry else None
-
-
-def is_trained(folder: store.RunFolder, *, repair: bool = False) -> bool:
-    """Return whether a run's network and training curves are stored."""
-    return folder.holds(store.NETWORK, repair=repair) & folder.holds(store.TRAINING, repair=repair)
+    def run_folder(self, *, keep: bool = False) -> RunFolder:
+        """Folder of the run; with ``keep`` its record is read once."""
+        return store.run_folder(self.folder, self.run.name, keep=keep)
 
 
 def complete(job: Job) -> bool:
-    """Return whether a run is stored with all that is asked of it."""
-    folder = store.RecordedFolder(store.run_folder(job.folder, job.run.name).path)
+    """Whether a run is stored with everything that is asked of it."""
+    return complete_in(job.run_folder(keep=True), job)
+
+
+def complete_in(folder: RunFolder, job: Job) -> bool:
+    """Whether a run's folder holds everything that is asked of it."""
     record = folder.record()
-    if record.get("key") != job.run.key or record.get("status") != "ok":
+    if record.key != job.run.key or record.status != "ok":
         return False
-    kept = store.POINTS not in record["files"] or folder.holds(store.POINTS)
-    return kept and not missing_in(folder, job) and is_trained(folder)
+    if record.has(store.POINTS) and not folder.holds(store.POINTS):
+        return False
+    return is_trained(folder) and not missing(folder, job)
+
+
+def missing(folder: RunFolder, job: Job, *, repair: bool = False) -> list[Evaluation]:
+    """Evaluations of a run without whole predictions; with ``repair`` damaged ones are set aside."""
+    attacked = folder.record().surrogates
+    found = []
+    for evaluation in job.run.shown:
+        held = folder.holds(evaluation.file, repair=repair)
+        if not held or is_stale(job, evaluation, attacked.get(evaluation.file)):
+            found.append(evaluation)
+    return found
+
+
+def is_stale(job: Job, evaluation: Evaluation, attacked: str | None) -> bool:
+    """Whether the surrogate's network is no longer the one that was attacked, by its hash."""
+    if evaluation.surrogate is None:
+        return False
+    network = hash_of_network(store.run_folder(job.folder, evaluation.surrogate.name))
+    return network is not None and network != attacked
+
+
+def hash_of_network(folder: RunFolder) -> str | None:
+    """Recorded hash of a run's network, or None."""
+    entry = folder.record().files.get(store.NETWORK)
+    return entry.sha256 if entry else None
+
+
+def is_trained(folder: RunFolder, *, repair: bool = False) -> bool:
+    """Whether a run's network and training curves are stored."""
+    # Both are looked at, so that with ``repair`` both are set aside.
+    network = folder.holds(store.NETWORK, repair=repair)
+    curves = folder.holds(store.TRAINING, repair=repair)
+    return network and curves

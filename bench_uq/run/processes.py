@@ -1,4 +1,4 @@
-"""The runs not yet stored, each in a process of its own, or in one with others like it: started, watched, recorded."""
+"""Runs in processes: one per run, or one per group of networks that train as a batch."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from tqdm import tqdm
 
-from bench_uq import store
-from bench_uq.api.errors import Interrupted
+from bench_uq.api.errors import BenchUQError, Interrupted
 from bench_uq.run.execute import execute
 from bench_uq.run.gpu_groups import grouped, is_group, train_group
 from bench_uq.run.job import Job
-from bench_uq.run.record import UNFINISHED, facts, told
+from bench_uq.run.record import UNFINISHED, Ended, facts, told
+from bench_uq.run.waiting import Waiting, attacked, kind
 
-#: What every run would import again, for seconds each: an optimiser imports torch._dynamo on first use, and datasets
-#: scikit-learn and matplotlib. Imported once, in the process that all runs are forked from.
+#: Modules that every run would take seconds to import: an optimiser imports torch._dynamo on first
+#: use, and datasets scikit-learn and matplotlib. They are imported once, in the process that all
+#: runs are forked from.
 PRELOADED = [
     "bench_uq.run.execute",
     "torch._dynamo",
@@ -39,32 +38,28 @@ PRELOADED = [
 #: Seconds between two looks at a run that another process is doing.
 PATIENCE = 1.0
 
-#: Seconds that a process has to end in order once it was told to stop; then it is killed.
+#: Seconds that a process has to end in order after it was told to stop; then it is killed.
 GRACE = 10.0
 
 
-class Stopped(Exception):
+class Stopped(BenchUQError):
     """The whole command was interrupted; carries the exit code 130 or 143."""
 
     def __init__(self, code: int) -> None:
-        super().__init__(code)
+        super().__init__("interrupted; finished runs are kept, the same command goes on")
         self.code = code
-
-
-class SchedulerLost(Exception):
-    """The scheduler of a cluster does not answer any more."""
 
 
 @dataclass
 class Limit:
-    """Until when a process may work, and when it was told to stop; seconds of the monotonic clock."""
+    """Time limit of a process, in seconds of the monotonic clock."""
 
     due: float = math.inf
-    told: float | None = None
-    late: bool = False  # that was why
+    told: float | None = None  # when it was told to stop
+    late: bool = False  # whether the limit was the reason
 
     def keep(self, process: Any, *, wanted: bool = True) -> None:
-        """Tell a process whose time is up, or that is not wanted, to stop, and kill one that does not."""
+        """Tell a process to stop that is late or not wanted; kill it if it does not."""
         now = time.monotonic()
         if self.told is None and (now > self.due or not wanted):
             self.told, self.late = now, now > self.due
@@ -75,31 +70,38 @@ class Limit:
 
 @dataclass
 class Worker:
-    """A process at work on jobs, and how far it is."""
+    """A process with its jobs and their progress; a result of None means that another has the run."""
 
     jobs: tuple[Job, ...]
     process: Any
     connection: Connection
     limit: Limit = field(default_factory=Limit)
     progress: float = 0.0
-    results: dict[int, dict[str, Any] | None] = field(
-        default_factory=dict
-    )  # None: another process holds the run
+    results: dict[int, Ended | None] = field(default_factory=dict)
+
+    def result(self, index: int, timeout: float) -> Ended | None:
+        """Result of a job after the process has ended."""
+        if index in self.results:
+            return self.results[index]
+        late = timeout if self.limit.late else None
+        return killed(self.jobs[index], self.process.exitcode, late)
 
 
 def run_all(
     jobs: Sequence[Job],
     at_once: int,
-    finished: Callable[[Job, dict[str, Any]], None],
+    finished: Callable[[Job, Ended], None],
     timeout: float = math.inf,
 ) -> None:
-    """Do all jobs, ``at_once`` at a time; ``finished`` is called with each job's record as it ends.
+    """Do all jobs, ``at_once`` at a time; ``finished`` is called with the result of each.
 
-    A run that takes longer than ``timeout`` seconds is stopped and has failed; runs trained together have theirs each.
+    A run that takes longer than ``timeout`` seconds is stopped and has failed. Runs that train as
+    a batch have that time each.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     waiting, working = Waiting(grouped(jobs), attacked(jobs)), list[Worker]()
+
     with stoppable(working), bar(len(jobs)) as progress:
         done = 0
         while waiting or working:
@@ -107,93 +109,41 @@ def run_all(
                 working.append(start(context, waiting.take(), timeout))
             for worker in working:
                 worker.limit.keep(worker.process)
+
             for worker in ended(working):
                 working.remove(worker)
                 for index, job in enumerate(worker.jobs):
-                    late = timeout if worker.limit.late else None
-                    known = index in worker.results
-                    record = (
-                        worker.results[index]
-                        if known
-                        else killed(job, worker.process.exitcode, late)
-                    )
-                    if record is None:
+                    result = worker.result(index, timeout)
+                    if result is None:
                         time.sleep(PATIENCE)
                         waiting.put((job,))
                         continue
+
                     done += 1
-                    waiting.seconds[kind(job)] = record.get("train_seconds") or 0.0
-                    progress.clear()  # its line is for stdout, which may be the same terminal
-                    finished(job, record)
+                    waiting.seconds[kind(job)] = result.record.train_seconds or 0.0
+                    # The line is for stdout, which may be the terminal of the bar.
+                    progress.clear()
+                    finished(job, result)
+
             progress.n = done + sum(worker.progress * len(worker.jobs) for worker in working)
             progress.set_description_str(", ".join(name(worker.jobs) for worker in working))
 
 
 def name(jobs: Sequence[Job]) -> str:
-    """Return what jobs are called while they are at work."""
+    """Short name of jobs at work."""
     more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
     return jobs[0].run.name.rsplit("-", 1)[0] + more
 
 
-def kind(job: Job) -> tuple[str, str]:
-    """Return what runs of one length share."""
-    return job.run.method, job.run.dataset
-
-
-def surrogates(job: Job) -> set[str]:
-    """Return the names of the runs whose networks a job attacks."""
-    return {shown.surrogate.name for shown in job.run.shown if shown.surrogate}
-
-
-def attacked(jobs: Sequence[Job]) -> set[str]:
-    """Return the names of the runs whose networks any job attacks."""
-    return set[str]().union(*map(surrogates, jobs))
-
-
-class Waiting:
-    """Jobs to start, the longest as far as known first, so that no long one is left for last.
-
-    Those whose networks others attack go before, then those of which none has ended yet, in their order.
-    """
-
-    def __init__(self, waiting: Sequence[tuple[Job, ...]], attacked: set[str]) -> None:
-        self.attacked = attacked  # names of runs
-        self.lines = dict[tuple[bool, tuple[str, str]], deque[tuple[Job, ...]]]()
-        self.seconds = dict[tuple[str, str], float]()  # of each kind, the last that ended
-        for jobs in waiting:
-            self.put(jobs)
-
-    def __len__(self) -> int:
-        return sum(map(len, self.lines.values()))
-
-    def put(self, jobs: tuple[Job, ...]) -> None:
-        """Let jobs wait, behind others of their kind."""
-        first = any(job.run.name in self.attacked for job in jobs)
-        self.lines.setdefault((first, kind(jobs[0])), deque()).append(jobs)
-
-    def take(self) -> tuple[Job, ...]:
-        """Return the jobs to start next."""
-        first = max(self.lines, key=lambda line: (line[0], self.seconds.get(line[1], math.inf)))
-        jobs = self.lines[first].popleft()
-        if not self.lines[first]:
-            del self.lines[first]
-        return jobs
-
-
 def bar(total: int) -> tqdm[Any]:
-    """Return a progress bar with an estimate on stderr; silent when piped."""
+    """Progress bar with an estimate, on stderr; silent if that is piped."""
     form = "{percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} runs [{elapsed}<{remaining}] {desc}"
-    return tqdm(
-        total=total,
-        disable=not sys.stderr.isatty(),
-        bar_format=form,
-        file=sys.stderr,
-        dynamic_ncols=True,
-    )
+    quiet = not sys.stderr.isatty()
+    return tqdm(total=total, disable=quiet, bar_format=form, file=sys.stderr, dynamic_ncols=True)
 
 
 def start(context: Any, jobs: tuple[Job, ...], timeout: float = math.inf) -> Worker:
-    """Start a process on jobs, with so many seconds for each."""
+    """Start a process on jobs, with ``timeout`` seconds for each."""
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=child, args=(jobs, theirs), daemon=True)
     process.start()
@@ -201,15 +151,8 @@ def start(context: Any, jobs: tuple[Job, ...], timeout: float = math.inf) -> Wor
     return Worker(jobs, process, ours, Limit(time.monotonic() + len(jobs) * timeout))
 
 
-def sweep(process: Any) -> None:
-    """Kill a process and all that it has started and left behind: they are a group of their own."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-
-
 def child(jobs: tuple[Job, ...], connection: Connection) -> None:
-    """Do jobs in the child process and send back their records; what a plugin prints goes to stderr."""
+    """Do jobs in the child process and send back the results; plugins' output goes to stderr."""
     os.setsid()
     threading.Thread(target=die_with_parent, daemon=True).start()
     os.dup2(2, 1)
@@ -218,108 +161,119 @@ def child(jobs: tuple[Job, ...], connection: Connection) -> None:
         connection.send(("progress", share))
 
     with suppress(Interrupted):
-        ended, before = dict[str, dict[str, Any]](), 0.0
+        results, before = dict[str, Ended](), 0.0
         if is_group(jobs):
             before = 0.5
-            ended, jobs = train_group(jobs, lambda share: report(before * share))
+            results, jobs = train_group(jobs, lambda share: report(before * share))
+
+        part = (1 - before) / len(jobs)
         for index, job in enumerate(jobs):
-            done, part = before + (1 - before) * index / len(jobs), (1 - before) / len(jobs)
-            record = ended.get(job.run.name) or execute(
-                job, partial(progressed, report, done, part)
-            )
-            connection.send(("done", (index, record)))
 
+            def reported(share: float, done: float = before + index * part) -> None:
+                report(done + part * share)
 
-def progressed(report: Callable[[float], None], done: float, part: float, share: float) -> None:
-    """Report the progress of one of several jobs: so much was done before, and it is that part of all."""
-    report(done + part * share)
+            result = results.get(job.run.name) or execute(job, reported)
+            connection.send(("done", (index, result)))
 
 
 def die_with_parent() -> None:
-    """End this process when the one that started it is gone, so that no orphan goes on."""
+    """End this process when its parent is gone, so that no orphan continues."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        with suppress(ProcessLookupError):  # where this is no group of its own
+        with suppress(ProcessLookupError):  # this may not be a group of its own
             os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(143)
 
 
 def ended(working: Sequence[Worker]) -> list[Worker]:
-    """Take in what the workers send for a moment and return those that ended."""
-    wait(
-        [part for worker in working for part in (worker.connection, worker.process.sentinel)],
-        timeout=0.2,
-    )
+    """Receive from the workers for a moment; return those that ended."""
+    sources = [worker.connection for worker in working]
+    sentinels = [worker.process.sentinel for worker in working]
+    wait([*sources, *sentinels], timeout=0.2)
+
     over = []
     for worker in working:
-        dead = (
-            not worker.process.is_alive()
-        )  # before its last words are read, so that none is missed
+        # Asked before its last messages are read, so that none is missed.
+        dead = not worker.process.is_alive()
         try:
-            while worker.connection.poll():
-                kind, value = worker.connection.recv()
-                if kind == "progress":
-                    worker.progress = value
-                else:
-                    worker.results[value[0]] = value[1]
+            receive(worker)
         except (EOFError, OSError):  # it closed its end: it is done or dead
             worker.process.join(GRACE)
             dead = True
-        if dead:  # a process that it forked and left may hold the other end of the connection
+
+        if dead:
+            # A process that it forked may hold the other end of the connection.
             sweep(worker.process)
             worker.process.join()
             over.append(worker)
     return over
 
 
-def killed(job: Job, code: int, timeout: float | None = None) -> dict[str, Any]:
-    """Record a run whose process ended with a code, not a word, or was stopped for its time of so many seconds."""
+def receive(worker: Worker) -> None:
+    """Receive all messages that a worker has sent."""
+    while worker.connection.poll():
+        kind, value = worker.connection.recv()
+        if kind == "progress":
+            worker.progress = value
+        else:
+            worker.results[value[0]] = value[1]
+
+
+def sweep(process: Any) -> None:
+    """Kill a process and all that it has started, which are a process group of their own."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+
+
+def killed(job: Job, code: int, timeout: float | None = None) -> Ended:
+    """Record a run whose process ended without a result, or was stopped for its time limit."""
     known = {number.value: number.name for number in signal.Signals}
-    ending = (
-        f"was killed by {known.get(-code, f'signal {-code}')}"
-        if code < 0
-        else f"exited with {code}"
-    )
-    reason = (
-        f"its process {ending}"
-        if timeout is None
-        else f"took longer than the {timeout:g} s of --timeout"
-    )
-    record = store.run_folder(job.folder, job.run.name).record()
-    stopped = record.get("status") == "interrupted" and record.get("reason") != UNFINISHED
+    ending = f"exited with {code}"
+    if code < 0:
+        ending = f"was killed by {known.get(-code, f'signal {-code}')}"
+    reason = f"its process {ending}"
+    if timeout is not None:
+        reason = f"took longer than the {timeout:g} s of --timeout"
+
+    record = job.run_folder().record()
+    stopped = record.status == "interrupted" and record.reason != UNFINISHED
     if code == 0 and stopped and timeout is None:
-        return record  # it was told to stop from outside, and said so
+        return Ended(record)  # it was told to stop from outside, and said so
     return failed(job, reason)
 
 
-def failed(job: Job, reason: str) -> dict[str, Any]:
-    """Record that a run has failed, where no other process is at it, and return its record."""
-    folder, ending = (
-        store.run_folder(job.folder, job.run.name),
-        {"status": "failed", "reason": reason},
-    )
+def failed(job: Job, reason: str) -> Ended:
+    """Record that a run has failed, unless another process is doing it."""
+    folder = job.run_folder()
+    ending: dict[str, Any] = {"status": "failed", "reason": reason}
     with folder.locked() as mine:
         record = folder.record()
-        known = (
-            {} if record.get("key") == job.run.key else facts(job.run)
-        )  # it may have died before it said who it is
+        if record.key != job.run.key:  # it died before it said who it is
+            ending |= facts(job.run)
         try:
-            return folder.update(**known, **ending) if mine else {**record, **ending}
-        except OSError as error:  # no room: the line on stderr is all that says so
+            if mine:
+                return Ended(folder.update(**ending))
+        except OSError as error:  # on a full disk the line on stderr is all that says so
             told(folder, error)
-            return {**record, **ending}
+
+    return Ended(replace(record, **ending))
 
 
 @contextmanager
 def stoppable(working: list[Worker]) -> Iterator[None]:
-    """Stop the children in order on SIGINT and SIGTERM, then raise Stopped; a second signal does not wait for them."""
+    """Stop the children in order on SIGINT and SIGTERM, then raise Stopped.
+
+    A second signal does not wait for them.
+    """
 
     def stop(signum: int, frame: Any) -> None:
         del frame
         raise Stopped(128 + signum)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Record how a run began and ended."""
+"""Record how a run began and how it ended."""
 
 from __future__ import annotations
 
@@ -11,29 +11,37 @@ from typing import Any
 
 from bench_uq import store
 from bench_uq.api.errors import Interrupted, one_line
-from bench_uq.plan.runs import Run
 from bench_uq.predict.memory import is_out_of_memory
+from bench_uq.store import PlannedRun, Record, RunFolder
 from bench_uq.train.epoch import Diverged
 
-#: Why a run is interrupted of which nothing was heard any more.
+#: Reason of a run whose process ended without a word.
 UNFINISHED = "the process ended before the run did"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Record of a run that ended; ``stored`` if it was complete before."""
+
+    record: Record
+    stored: bool = False
 
 
 @dataclass
 class Ending:
-    """How the work on a run ended, where its record does not say."""
+    """Facts of a run's end that its record does not hold.
 
-    lacking: list[str] = field(
-        default_factory=list
-    )  # what could not be done, through no fault of the run
-    unstored: dict[str, Any] = field(
-        default_factory=dict
-    )  # what the record could not take, for want of room
+    ``lacking`` says what could not be done, through no fault of the run. ``unstored`` holds facts
+    for which there was no space on the disk.
+    """
+
+    lacking: list[str] = field(default_factory=list)
+    unstored: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
-def recorded(folder: store.RunFolder, plugins: Sequence[Path]) -> Iterator[Ending]:
-    """Write down how the work ended, and where in a file of the user; nothing but an interruption leaves."""
+def recorded(folder: RunFolder, plugins: Sequence[Path]) -> Iterator[Ending]:
+    """Record how the work on a run ended, and the line of a user's file; reraise Interrupted only."""
     ending = Ending()
     try:
         yield ending
@@ -45,14 +53,14 @@ def recorded(folder: store.RunFolder, plugins: Sequence[Path]) -> Iterator[Endin
         raise
     except Diverged as error:
         facts = {"status": "diverged", "reason": str(error)}
-    except (
-        BaseException
-    ) as error:  # also SystemExit and KeyboardInterrupt: a plugin's own, as SIGINT is ignored
+    except BaseException as error:
+        # Also SystemExit and KeyboardInterrupt: these are a plugin's, because SIGINT is ignored.
         status = "oom" if is_out_of_memory(error) else "failed"
         reason = printable(one_line(error) + place(error, plugins))
         facts = {"status": status, "reason": reason, "traceback": printable(traceback.format_exc())}
         if isinstance(error, store.CannotWrite):
             told(folder, error)
+
     try:
         folder.update(**facts)
     except OSError as error:
@@ -61,38 +69,29 @@ def recorded(folder: store.RunFolder, plugins: Sequence[Path]) -> Iterator[Endin
             told(folder, error)
 
 
-def told(folder: store.RunFolder, error: Exception) -> None:
-    """Say on stderr why a run could not be stored: where there is no room left, no file says so."""
+def facts(run: PlannedRun) -> dict[str, Any]:
+    """Fields of a record that are known before the run starts."""
+    names = ("method", "method_full", "dataset", "dataset_full", "seed", "key")
+    known = {name: getattr(run, name) for name in names}
+    return {**known, "identity": dict(run.identity), "settings": dict(run.settings)}
+
+
+def told(folder: RunFolder, error: Exception) -> None:
+    """Say on stderr why a run could not be stored, because on a full disk no file can say so."""
     store.say(f"{folder.path.name}: {' '.join(str(error).split())}")
 
 
 def printable(text: str) -> str:
-    """Return a text that can be written as UTF-8: file names may hold bytes that are none."""
+    """Text that can be written as UTF-8; names of files may hold other bytes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def place(error: BaseException, plugins: Sequence[Path]) -> str:
-    """Return the last line of a user's own file that an error passed, empty without one."""
+    """Last line of a user's own file that an error passed through; empty without one."""
     own = {str(path.absolute()) for path in plugins}
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if str(Path(frame.filename).absolute()) in own
-    ]
-    return (
-        f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name})"
-        if frames
-        else ""
-    )
 
-
-def facts(run: Run) -> dict[str, Any]:
-    """Return what the record says of a run before it starts."""
-    names = ("method", "method_full", "dataset", "dataset_full", "seed", "key")
-    return {
-        "schema": store.SCHEMA,
-        "run": run.name,
-        "identity": dict(run.identity),
-        "settings": dict(run.settings),
-        **{name: getattr(run, name) for name in names},
-    }
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if str(path.absolute()) in own:
+            return f" ({path.name}, line {frame.lineno}, in {frame.name})"
+    return ""

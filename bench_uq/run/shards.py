@@ -1,4 +1,4 @@
-"""The runs of a plan dealt out to the jobs of an array, which need not talk to each other."""
+"""Runs of a plan, divided among the jobs of an array that need not communicate."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from bench_uq.api.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench_uq.plan.runs import Run
+    from bench_uq.store import PlannedRun
 
 
 def read_shard(text: str) -> tuple[int, int]:
-    """Return K and N of ``K/N``, the K-th of N shards."""
+    """K and N of ``K/N``, the K-th of N shards."""
     match = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", text)
     if not match or int(match[1]) > int(match[2]):
         raise UsageError(
@@ -24,21 +24,22 @@ def read_shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def shard_of(plan: Sequence[Run], part: int, count: int) -> list[Run]:
-    """Return the runs of a plan that shard ``part`` of ``count`` does, in the plan's order.
+def shard_of(plan: Sequence[PlannedRun], part: int, count: int) -> list[PlannedRun]:
+    """Runs of shard ``part`` of ``count``, in the plan's order.
 
-    Every run is in one shard. No two shards differ by more than one run, nor by more than one of any method. The same
-    runs are dealt alike whatever the order that they come in.
+    Every run is in one shard. Shards differ by at most one run, and by at most one run of each
+    method. The order of the plan does not matter.
     """
     ordered = sorted(plan, key=lambda run: (run.method, run.dataset, run.seed))
-    # When all shards are through with a method at once, dealing goes on as many shards further as a dataset has seeds:
-    # else the next method's slow dataset would go where this one's went. Whole seeds for each shard stay whole, so that
-    # a run finds the networks there that it attacks.
+
+    # After a turn all shards have had the same number of runs. Without the further step, the next
+    # method's slow dataset would go to the shard that has this one's. Whole seeds stay together
+    # where possible, so that a run finds the networks that it attacks in its own shard.
     turn = math.lcm(count, *Counter(run.method for run in ordered).values())
     step = max(Counter((run.method, run.dataset) for run in ordered).values())
-    mine = {
-        run.name
-        for place, run in enumerate(ordered)
-        if (place + place // turn * step) % count == part - 1
-    }
+
+    mine = set()
+    for place, run in enumerate(ordered):
+        if (place + place // turn * step) % count == part - 1:
+            mine.add(run.name)
     return [run for run in plan if run.name in mine]

@@ -1,4 +1,4 @@
-"""Predict each missing condition of a run and store the predictions."""
+"""Predict each missing evaluation of a run and store the predictions."""
 
 from __future__ import annotations
 
@@ -13,125 +13,150 @@ from bench_uq import store
 from bench_uq.api.task import Examples, Predictions
 from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
-from bench_uq.plan.runs import Run, Shown
 from bench_uq.predict.predict import Change, Trained, predict, predict_changed
 from bench_uq.run.job import Job, hash_of_network, is_trained
 from bench_uq.run.record import recorded
 from bench_uq.run.training import arithmetic_of, restored, splits_of, train_missing
+from bench_uq.store import Evaluation, PlannedRun, RunFolder, StoredFile
 from bench_uq.store.environment import peak_memory
 from bench_uq.train.resident import Resident
-from bench_uq.train.settings import BLOCK, Settings
+from bench_uq.train.settings import BLOCK
 
-#: Seconds between two looks at a run that another process is training.
+#: Seconds between two looks at a run that another process trains.
 PATIENCE = 0.5
 
 
 class NoSurrogate(Exception):
-    """The run whose networks are to be attacked has none."""
-
-
-def attacked(job: Job, run: Run, plugins: Plugins) -> Trained:
-    """Return the trained networks of the run that a condition attacks; trains it where no process has or does."""
-    own, folder = (
-        dataclasses.replace(job, run=run, force=False),
-        store.run_folder(job.folder, run.name),
-    )
-    splits = splits_of(own, plugins)
-    while not is_trained(folder):
-        with folder.locked() as mine:
-            if mine:
-                if (record := folder.record()).get("status") != "diverged":  # it would again
-                    with (
-                        recorded(folder, job.files),
-                        arithmetic_of(own),
-                        warnings.catch_warnings(action="default"),
-                    ):
-                        train_missing(own, folder, plugins, splits, lambda share: None)
-                    record = folder.record()
-                if record.get("status") != "ok":
-                    raise NoSurrogate(f"{run.name} {record.get('status')}: {record.get('reason')}")
-                memory = peak_memory(torch.device(job.device))  # of this process: of both networks
-                folder.update(
-                    status="interrupted",
-                    reason="trained to be attacked, not shown",
-                    peak_memory=memory,
-                )
-        if not mine:
-            time.sleep(PATIENCE)
-    return restored(own, folder, plugins, splits[0])
+    """The run whose networks a condition attacks has none."""
 
 
 def show(
     trained: Trained,
-    todo: Sequence[Shown],
+    todo: Sequence[Evaluation],
     job: Job,
+    folder: RunFolder,
     plugins: Plugins,
     held_out: Examples,
     report: Callable[[float], None],
 ) -> list[str]:
-    """Store the predictions for each condition and level that is missing; levels of one condition go together.
+    """Store predictions for every missing evaluation, all levels of a condition together.
 
-    Returns why some could not be made: the run whose networks they attack has none.
+    Return the reasons why some could not be made: the run that they attack has no networks.
     """
-    settings, device = Settings(**job.run.settings), torch.device(job.device)
-    folder = store.run_folder(job.folder, job.run.name)
-    dataset = plugins.spec("dataset", job.run.dataset_full).value
-    own = (
-        held_out
-        if settings.evaluate_on == "validation"
-        else load(dataset, "test", job.root, job.run.seed)
-    )
-    data = Resident(own, device, BLOCK)
-    seconds = dict(folder.record().get("predict_seconds", {}))
+    own = held_out
+    if job.settings.evaluate_on == "test":
+        dataset = plugins.spec("dataset", job.run.dataset_full).value
+        own = load(dataset, "test", job.root, job.run.seed)
+    data = Resident(own, torch.device(job.device), BLOCK)
+
     lacking, done = list[str](), 0
-    for full in dict.fromkeys(shown.full for shown in todo):
-        group = [shown for shown in todo if shown.full == full]
+    for full in dict.fromkeys(evaluation.full for evaluation in todo):
+        group = [evaluation for evaluation in todo if evaluation.full == full]
+        try:
+            store_group(trained, group, job, folder, plugins, data)
+        except NoSurrogate as error:
+            lacking.append(f"{group[0].condition} has nothing to attack: {error}")
+
         done += len(group)
-        seen, surrogate = trained, group[0].surrogate
-        if surrogate:
-            try:
-                seen = attacked(
-                    job, surrogate, plugins
-                )  # its training is no time of this run's predictions
-            except NoSurrogate as error:
-                lacking.append(f"{group[0].condition} has nothing to attack: {error}")
-                continue
-            folder.forget(
-                shown.file for shown in group
-            )  # what an older network was attacked for is not this one's
-            attacked_now = hash_of_network(store.run_folder(job.folder, surrogate.name))
-            hashes = dict.fromkeys((shown.file for shown in group), attacked_now)
-            folder.update(surrogates=folder.record().get("surrogates", {}) | hashes)
-        start = time.perf_counter()
-        for shown, predictions in zip(
-            group, predictions_of(trained, seen, group, data, job, plugins), strict=True
-        ):
-            folder.save_predictions(shown.file, predictions)
-        elapsed = (time.perf_counter() - start) / len(group)
-        seconds |= {shown.file: elapsed for shown in group}
-        folder.update(predict_seconds=seconds)
         report(done / len(todo))
+
     return lacking
+
+
+def store_group(
+    trained: Trained,
+    group: Sequence[Evaluation],
+    job: Job,
+    folder: RunFolder,
+    plugins: Plugins,
+    data: Resident,
+) -> None:
+    """Predict one condition at several levels; the record is written once for all of them."""
+    seen, surrogate = trained, group[0].surrogate
+    names = [evaluation.file for evaluation in group]
+    attacked_now = None
+    if surrogate:
+        # Its training does not count as prediction time of this run.
+        seen = attacked(job, surrogate, plugins)
+        attacked_now = hash_of_network(store.run_folder(job.folder, surrogate.name))
+        # Predictions under an attack on an older network are no longer this run's.
+        folder.forget(names)
+
+    start = time.perf_counter()
+    files = dict[str, StoredFile]()
+    found = predictions_of(trained, seen, group, data, job, plugins)
+    for name, predictions in zip(names, found, strict=True):
+        files |= folder.write_predictions(name, predictions)
+    seconds = (time.perf_counter() - start) / len(group)
+
+    record = folder.record()
+    changes = {
+        "files": {**record.files, **files},
+        "predict_seconds": {**record.predict_seconds, **dict.fromkeys(names, seconds)},
+    }
+    if surrogate:
+        changes["surrogates"] = {**record.surrogates, **dict.fromkeys(names, attacked_now)}
+    folder.update(**changes)
 
 
 def predictions_of(
     trained: Trained,
     seen: Trained,
-    group: Sequence[Shown],
+    group: Sequence[Evaluation],
     data: Resident,
     job: Job,
     plugins: Plugins,
 ) -> list[Predictions]:
-    """Return the predictions for one condition at several levels; ``seen`` are the networks that are attacked."""
-    settings, first = Settings(**job.run.settings), group[0]
+    """Predict one condition at several levels; ``seen`` are the networks that are attacked."""
+    first, draws = group[0], job.settings.draws
     if first.kind in ("unseen", "shifted"):
-        other = load(plugins.spec("dataset", first.full).value, "test", job.root, job.run.seed)
-        data = Resident(other, data.inputs.device, BLOCK)
+        other = plugins.spec("dataset", first.full).value
+        examples = load(other, "test", job.root, job.run.seed)
+        data = Resident(examples, data.inputs.device, BLOCK)
+
     count = min(first.count or len(data), len(data))
     if first.kind != "condition":
-        return [predict(trained, data, count, settings.draws, labelled=first.kind != "unseen")]
+        return [predict(trained, data, count, draws, labelled=first.kind != "unseen")]
+
     spec = plugins.spec("condition", first.full)
-    levels = [shown.level for shown in group if shown.level is not None]
-    return predict_changed(
-        trained, Change(spec.value, spec.identity, levels, seen), data, count, settings.draws
-    )
+    levels = [evaluation.level for evaluation in group if evaluation.level is not None]
+    change = Change(spec.value, spec.identity, levels, seen)
+    return predict_changed(trained, change, data, count, draws)
+
+
+def attacked(job: Job, run: PlannedRun, plugins: Plugins) -> Trained:
+    """Trained networks of the run that a condition attacks.
+
+    They are trained here unless another process has trained them or is doing so.
+    """
+    own = dataclasses.replace(job, run=run, force=False)
+    folder, splits = own.run_folder(), splits_of(own, plugins)
+
+    while not is_trained(folder):
+        with folder.locked() as mine:
+            if mine:
+                train_to_attack(own, folder, plugins, splits)
+        if not mine:
+            time.sleep(PATIENCE)
+
+    return restored(own, folder, plugins, splits[0])
+
+
+def train_to_attack(
+    job: Job, folder: RunFolder, plugins: Plugins, splits: tuple[Examples, Examples]
+) -> None:
+    """Train a surrogate under its lock; raise NoSurrogate if that fails."""
+    # A training that diverged would diverge again.
+    if folder.record().status != "diverged":
+        quiet = warnings.catch_warnings(action="default")
+        with recorded(folder, job.files), arithmetic_of(job), quiet:
+            train_missing(job, folder, plugins, splits, lambda share: None)
+
+    record = folder.record()
+    if record.status != "ok":
+        raise NoSurrogate(f"{record.run} {record.status}: {record.reason}")
+
+    # The memory is that of this process, with the networks of both runs.
+    memory = peak_memory(torch.device(job.device))
+    reason = "trained to be attacked, not shown"
+    folder.update(status="interrupted", reason=reason, peak_memory=memory)

@@ -2,195 +2,271 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import shlex
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import click
-
-from bench_uq.api.errors import UsageError
-
-if TYPE_CHECKING:
-    from bench_uq.plan.fingerprints import Contents
-    from bench_uq.plan.plugins import Plugins
-    from bench_uq.plan.runs import Run
-    from bench_uq.plan.suite import Suite
-    from bench_uq.run.job import Job
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from bench_uq.api.names import parse
+from bench_uq.api.errors import UsageError
+from bench_uq.api.names import parse, plain_name
+from bench_uq.plan.fingerprints import Contents
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.runs import make_plan
+from bench_uq.plan.suite import Suite, lineage, read_suite, suite_path
+from bench_uq.run.shards import shard_of
+from bench_uq.score.published import FILE, Reference, hand_on, read_file
+from bench_uq.store import PlannedRun, check_schema, merge_plan
+from bench_uq.store.folders import enclosed
 
 if TYPE_CHECKING:
-    from bench_uq.plan.plugins import Plugins
-from bench_uq.score.published import FILE, Reference, read_file
+    from bench_uq.run.job import Job
+    from bench_uq.run.record import Ended
 
-#: Does jobs, and tells how each ended: (jobs, finished=) -> None.
+#: Does jobs and calls ``finished`` with each result: (jobs, finished=) -> None.
 Work = Callable[..., None]
 
-
-def suite_folder_name(suite: Suite) -> str:
-    """Return the folder of a suite: scores on the validation split never stand among those on the test split."""
-    return f"{suite.name}-validation" if suite.settings.evaluate_on == "validation" else suite.name
+#: Called with a line for the user.
+Notice = Callable[[str], None]
 
 
-@contextmanager
-def workplace(
-    flags: Mapping[str, Any],
-    device: str,
-    jobs: int | None,
-    contents: Contents,
-    runs: list[Run],
-    timeout: float,
-) -> Iterator[tuple[str, Work]]:
-    """Yield the device of the runs, and what does jobs there: the processes of this machine, or the cluster."""
-    from functools import partial
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster to run on, as --cluster and its options name it."""
 
-    tls = {name: flags[f"tls_{name}"] for name in ("ca", "cert", "key")}
-    if not flags["cluster"]:
-        if flags["insecure"] or any(tls.values()):
-            raise UsageError("--insecure, --tls-ca, --tls-cert and --tls-key are for --cluster")
-        from bench_uq.run.processes import run_all
-
-        chosen = choose_device(device)
-        yield chosen, partial(run_all, at_once=jobs or default_jobs(runs, chosen), timeout=timeout)
-        return
-    from bench_uq.run.cluster import client, connection
-
-    place = connection.parse_place(flags["cluster"])
-    room = len(connection.gpus()) if device != "cpu" else 0
-    with connection.connected(
-        place, tls, flags["insecure"], room or default_jobs(runs, "cpu")
-    ) as dask:
-        chosen, limit = client.choose_device(device, dask), None if math.isinf(timeout) else timeout
-        yield chosen, partial(client.run_all, dask, contents, at_once=jobs, timeout=limit)
+    place: str
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    insecure: bool = False
 
 
-def choose_device(name: str) -> str:
-    """Return the device to run on: CUDA when there and not refused."""
-    import torch
+@dataclass(frozen=True)
+class Choices:
+    """Everything that the user chooses for a run; empty values leave the choice to the suite."""
 
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("no CUDA device here (--device auto or cpu runs on the CPU)")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    suite: str = "quick"
+    methods: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    seeds: tuple[str, ...] = ()
+    network: str = ""
+    assignments: tuple[str, ...] = ()  # KEY=VALUE
+    results: Path = Path("results")
+    data_dir: Path = Path("data")
+    plugins: tuple[Path, ...] = ()
 
-
-def default_jobs(runs: list[Run], device: str) -> int:
-    """Return how many runs go at a time: what the cores allow, one on a GPU."""
-    if not runs or device != "cpu":  # none: a shard beyond the last run
-        return 1
-    threads = max(run.settings["threads"] for run in runs)
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return max(1, min(len(runs), cores // threads))
-
-
-def make_jobs(
-    runs: list[Run], folder: Path, root: Path, plugins: Plugins, device: str, how: dict[str, Any]
-) -> list[Job]:
-    """Return a job a run."""
-    from bench_uq.run.job import Job
-    from bench_uq.store.environment import git_state
-
-    git = git_state()
-    return [Job(run, folder, root, plugins.files, device, git, **how) for run in runs]
+    device: str = "auto"
+    jobs: int | None = None  # runs at a time
+    force: bool = False
+    checkpoint_every: float = 60.0  # seconds
+    timeout: float = math.inf  # seconds per run
+    shard: tuple[int, int] | None = None
+    cluster: Cluster | None = None
 
 
-def repeatable(suite: str, chosen: Suite, device: str, flags: Mapping[str, Any]) -> str:
-    """Return the command that makes the same runs again, but for methods, datasets and seeds, which results name.
+@dataclass(frozen=True)
+class Prepared:
+    """A planned suite; nothing is written yet. ``mine`` are the runs of this shard."""
 
-    Names of methods and datasets hold their options, those of conditions are not in it. Files are named by their last
-    part: results are published.
+    choices: Choices
+    suite: Suite
+    runs: list[PlannedRun]
+    mine: list[PlannedRun]
+    folder: Path
+    contents: Contents
+    references: list[Reference]
+
+    def jobs(self, device: str) -> list[Job]:
+        """One job per run of this shard."""
+        from bench_uq.run.job import Job
+        from bench_uq.store.environment import git_state
+
+        git, choices = git_state(), self.choices
+        make = partial(
+            Job,
+            folder=self.folder,
+            root=choices.data_dir,
+            files=choices.plugins,
+            device=device,
+            git=git,
+            force=choices.force,
+            checkpoint_every=choices.checkpoint_every,
+        )
+        return [make(run) for run in self.mine]
+
+    def at_once(self, device: str) -> int:
+        """Runs at a time: as the user says, else what the cores allow, and one on a GPU."""
+        return self.choices.jobs or default_jobs(self.mine, device)
+
+
+def prepare(choices: Choices, notice: Notice) -> Prepared:
+    """Plan a suite and check all of it; ``notice`` is told which conditions are left out."""
+    plugins = Plugins(choices.plugins)
+    changes = {
+        "set": choices.assignments,
+        "methods": choices.methods,
+        "datasets": choices.datasets,
+        "seeds": choices.seeds,
+        "network": choices.network,
+    }
+    suite = read_suite(choices.suite, changes)
+    references = read_references(suite_path(choices.suite), plugins)
+    check_names(references, plugins)
+
+    folder = enclosed(choices.results / folder_name(suite))
+    contents = Contents(choices.data_dir, choices.results / ".contents.json")
+    runs = make_plan(suite, plugins, contents, notice)
+    check_schema(folder, [run.name for run in runs])
+    mine = shard_of(runs, *choices.shard) if choices.shard else runs
+    return Prepared(choices, suite, runs, mine, folder, contents, references)
+
+
+def folder_name(suite: Suite) -> str:
+    """Folder of a suite; scores on the validation split never mix with those on the test split."""
+    if suite.settings.evaluate_on == "validation":
+        return f"{suite.name}-validation"
+    return suite.name
+
+
+def run_suite(prepared: Prepared, finished: Callable[[str, Ended], None]) -> int:
+    """Do all runs that are not stored; return the number of runs that failed or lack something.
+
+    ``finished`` is called with the name and the result of each run, those stored before included.
+    Raise Stopped when interrupted, and SchedulerLost when a cluster is lost.
     """
-    from bench_uq.api.names import plain_name
+    with workplace(prepared) as (device, work):
+        remember(prepared)
+        todo = due(prepared.jobs(device), finished)
+        failed = 0
 
-    shown = {
-        plain_name(name)
-        for part in (chosen.conditions, *chosen.dataset_conditions.values())
-        for name in part
-    }
-    named = [("--network", flags["network"])] if flags["network"] else []
-    named += [("--plugin", str(path)) for path in flags["plugins"]]
-    parts = ["bench-uq", "run", "--suite", Path(suite).name]
-    parts += [part for option, value in named for part in (option, Path(value).name)]
-    parts += [] if device == "auto" else ["--device", device]
-    for assignment in flags["assignments"]:
-        plugin, dot, _ = assignment.partition("=")[0].strip().rpartition(".")
-        if not dot or plugin in shown:
-            parts += ["--set", assignment]
-    return shlex.join(parts)
+        def ended(job: Job, result: Ended) -> None:
+            nonlocal failed
+            failed += result.record.status != "ok" or bool(result.record.reason)
+            finished(job.run.name, result)
 
+        work(todo, finished=ended)
 
-def remember(runs: list[Run], folder: Path, description: str, command: str) -> None:
-    """Lay the runs of a suite into the stored plan, those of other shards too: what is never made shows as missing."""
-    from bench_uq.plan.runs import plan_entry
-    from bench_uq.store import merge_plan
-
-    entries = {
-        f"{run.method}|{run.dataset}|{run.seed}": plan_entry(run) | {"command": command}
-        for run in runs
-    }
-    merge_plan(folder, entries, description=description)
-
-
-def how_to_join(shard: tuple[int, int], folder: Path) -> str:
-    """Return the line that a shard ends with."""
-    root = shlex.quote(str(folder.parent))
-    return (
-        f"shard {shard[0]}/{shard[1]} is done; after the last: bench-uq merge DIR... --results OUT, "
-        f"or where all share {root}: bench-uq score --suite {folder.name} --results {root}"
-    )
-
-
-def do(planned: list[Job], work: Work) -> int:
-    """Do the jobs that are not stored, a line each, and return how many failed."""
-    from bench_uq.run.job import complete
-    from bench_uq.run.processes import SchedulerLost, Stopped
-
-    todo = [job for job in planned if job.force or not complete(job)]
-    due = {job.run.name for job in todo}
-    for job in planned:
-        if job.run.name not in due:
-            click.echo(f"{job.run.name}  stored")
-    failed = 0
-
-    def finished(job: Job, record: dict[str, Any]) -> None:
-        nonlocal failed
-        failed += record["status"] != "ok" or bool(record.get("reason"))
-        click.echo(f"{job.run.name}  {verdict(record)}")
-
-    try:
-        work(todo, finished=finished)
-    except Stopped as stop:
-        click.echo("interrupted; finished runs are kept, the same command goes on", err=True)
-        sys.exit(stop.code)
-    except SchedulerLost as error:
-        click.echo(f"Error: {error}; finished runs are kept, the same command goes on", err=True)
-        sys.exit(1)
     return failed
 
 
-def verdict(record: dict[str, Any]) -> str:
-    """Return how a run ended, for its line on stdout."""
-    if record.get("stored"):
-        return "stored"
-    if record["status"] != "ok":
-        return f"{record['status']}: {record.get('reason')}"
-    seconds = f"trained in {record['train_seconds']:.1f} s, predicted in {sum(record['predict_seconds'].values()):.1f} s"
-    lacking = f", but {record['reason']}" if record.get("reason") else ""
-    return f"ok{lacking}  {seconds}{'' if record['converged'] else '  (not converged)'}"
+def due(jobs: Iterable[Job], finished: Callable[[str, Ended], None]) -> list[Job]:
+    """Jobs that are not stored, or forced; ``finished`` is called with each of the others."""
+    from bench_uq.run.job import complete_in
+    from bench_uq.run.record import Ended
+
+    todo = []
+    for job in jobs:
+        folder = job.run_folder(keep=True)
+        if job.force or not complete_in(folder, job):
+            todo.append(job)
+        else:
+            finished(job.run.name, Ended(folder.record(), stored=True))
+    return todo
+
+
+def estimates(prepared: Prepared) -> Iterator[tuple[str, float | None]]:
+    """Each run with the seconds that it would take; None if it is stored."""
+    from bench_uq.run.estimate import estimate
+    from bench_uq.run.job import complete
+
+    for job in prepared.jobs(choose_device(prepared.choices.device)):
+        stored = complete(job) and not job.force
+        yield job.run.name, None if stored else estimate(job)
+
+
+@contextmanager
+def workplace(prepared: Prepared) -> Iterator[tuple[str, Work]]:
+    """Device of the runs, and the function that does jobs: here in processes, or on a cluster."""
+    choices = prepared.choices
+    if choices.cluster is None:
+        from bench_uq.run.processes import run_all
+
+        device = choose_device(choices.device)
+        yield device, partial(run_all, at_once=prepared.at_once(device), timeout=choices.timeout)
+        return
+
+    from bench_uq.run.cluster import client, connection
+
+    asked = choices.cluster
+    tls = {"ca": asked.ca, "cert": asked.cert, "key": asked.key}
+    room = len(connection.gpus()) if choices.device != "cpu" else 0
+    room = room or default_jobs(prepared.mine, "cpu")
+    limit = None if math.isinf(choices.timeout) else choices.timeout
+
+    place = connection.parse_place(asked.place)
+    with connection.connected(place, tls, asked.insecure, room) as dask:
+        device = client.choose_device(choices.device, dask)
+        on_cluster = partial(client.run_all, dask, prepared.contents)
+        yield device, partial(on_cluster, at_once=choices.jobs, timeout=limit)
+
+
+def choose_device(name: str) -> str:
+    """Device to run on: CUDA if there is one and the user does not refuse it."""
+    import torch
+
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise UsageError("no CUDA device here (--device auto or cpu runs on the CPU)")
+    if name == "auto":
+        return "cuda" if there else "cpu"
+    return name
+
+
+def default_jobs(runs: list[PlannedRun], device: str) -> int:
+    """Runs at a time: what the cores allow, and one on a GPU."""
+    if not runs or device != "cpu":  # a shard beyond the last run has none
+        return 1
+
+    threads = max(run.settings["threads"] for run in runs)
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    return max(1, min(len(runs), cores // threads))
+
+
+def remember(prepared: Prepared) -> None:
+    """Write the plan, with the runs of other shards too: a run that is never made is missing."""
+    prepared.contents.remember()
+    if prepared.folder.name == prepared.suite.name:  # published values are of test splits
+        hand_on(prepared.references, prepared.folder)
+
+    command = reproducing(prepared.choices, prepared.suite)
+    runs = [dataclasses.replace(run, command=command) for run in prepared.runs]
+    merge_plan(prepared.folder, runs, prepared.suite.description)
+
+
+def reproducing(choices: Choices, suite: Suite) -> str:
+    """Command that reproduces the runs, without methods, datasets and seeds, which results name.
+
+    Names of methods and datasets hold their options; those of conditions are in the command. Files
+    are named by their last part, because results are published.
+    """
+    parts = ["bench-uq", "run", "--suite", Path(choices.suite).name]
+    if choices.network:
+        parts += ["--network", Path(choices.network).name]
+    for plugin in choices.plugins:
+        parts += ["--plugin", plugin.name]
+    if choices.device != "auto":
+        parts += ["--device", choices.device]
+
+    conditions = set[str]()
+    for part in (suite.conditions, *suite.dataset_conditions.values()):
+        conditions.update(map(plain_name, part))
+    for assignment in choices.assignments:
+        owner, dot, _ = assignment.partition("=")[0].strip().rpartition(".")
+        if not dot or owner in conditions:
+            parts += ["--set", assignment]
+
+    return shlex.join(parts)
 
 
 def read_references(path: Path, plugins: Plugins | None = None) -> list[Reference]:
-    """Return the references of a suite's file, laid over those of the suites that it extends."""
-    from bench_uq.plan.suite import lineage
-
+    """Published values of a suite's file, laid over those of the suites that it extends."""
     metrics = plugins.metrics() if plugins else None
     found: dict[tuple[str, ...], Reference] = {}
     for suite in lineage(path):
@@ -201,11 +277,11 @@ def read_references(path: Path, plugins: Plugins | None = None) -> list[Referenc
 
 
 def check_names(references: Iterable[Reference], plugins: Plugins) -> None:
-    """Refuse names of plugins other than results have them: such a value would never find its score."""
+    """Refuse names that results spell otherwise: such a value would never meet its score."""
     for one in references:
         for kind, text in (("method", one.method), ("dataset", one.dataset)):
-            if (
-                parse(text)[0] in plugins.names(kind)
-                and (name := plugins.spec(kind, text).name) != text
-            ):
+            if parse(text)[0] not in plugins.names(kind):
+                continue
+            name = plugins.spec(kind, text).name
+            if name != text:
                 raise UsageError(f"{FILE}: results call {kind} {text!r} {name!r}")

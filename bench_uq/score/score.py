@@ -23,6 +23,7 @@ from bench_uq.api.task import Predictions
 from bench_uq.plan.fingerprints import digest
 from bench_uq.plan.plugins import PACKAGES, Plugins
 from bench_uq.plan.sources import hash_of_plugin, hash_of_trees
+from bench_uq.store import Evaluation, PlannedRun
 from bench_uq.store.csv import BLOCK, cell, csv_text, sort_key, write_changed, write_csv
 from bench_uq.store.environment import fingerprint
 
@@ -51,13 +52,13 @@ def score(folder: Path, plugins: Plugins | None = None) -> None:
 
     ``plugins`` hold the metrics; by default those that are installed.
     """
-    if not store.read_plan(folder)["runs"]:
+    if not store.read_plan(folder).runs:
         raise UsageError(
             f"nothing to score in {folder}: no {store.PLAN} there (bench-uq run makes it)"
         )
     with store.suite_lock(folder):
         try:
-            write_derived(folder, store.read_plan(folder)["runs"], plugins or Plugins())
+            write_derived(folder, store.read_plan(folder).runs, plugins or Plugins())
         except OSError as error:
             if error.filename is None:  # of the file without a name that scores are gathered in
                 raise store.CannotWrite(
@@ -66,7 +67,7 @@ def score(folder: Path, plugins: Plugins | None = None) -> None:
             raise
 
 
-def write_derived(folder: Path, plan: Mapping[str, Any], plugins: Plugins) -> None:
+def write_derived(folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins) -> None:
     """Write the derived files of the planned runs, of which one at a time is held in memory."""
     rows, environments, examples = (
         list[list[Any]](),
@@ -81,7 +82,7 @@ def write_derived(folder: Path, plan: Mapping[str, Any], plugins: Plugins) -> No
                 rows.append(run_row(entry, run.record(), kept["sizes"]))
                 facts = environment_of(run.record())
                 environments.update({fingerprint(facts): facts} if facts else {})
-                if entry["run"] in shown:
+                if entry.name in shown:
                     examples.update(examples_of(run, entry))
                 scores.write(kept["scores"])
                 yield kept["curves"]
@@ -107,8 +108,8 @@ def write_derived(folder: Path, plan: Mapping[str, Any], plugins: Plugins) -> No
 
 
 def scored_runs(
-    folder: Path, plan: Mapping[str, Any], plugins: Plugins
-) -> Iterator[tuple[Mapping[str, Any], store.RunFolder, dict[str, Any]]]:
+    folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins
+) -> Iterator[tuple[PlannedRun, store.RunFolder, dict[str, Any]]]:
     """Yield each planned run, its folder and its scores in the order of the derived files, with a bar on a terminal."""
     source, metrics = source_hash(plugins), list(plugins.metrics().values())
     entries = sorted(plan.values(), key=lambda entry: sort_key(names_of(entry)))
@@ -117,19 +118,19 @@ def scored_runs(
     for entry in tqdm(
         entries, disable=quiet, bar_format=form, file=sys.stderr, dynamic_ncols=True, delay=1
     ):
-        run = store.RecordedFolder(store.run_folder(folder, entry["run"]).path)
+        run = store.run_folder(folder, entry.name, keep=True)
         yield entry, run, scored(run, entry, source, metrics)
 
 
-def names_of(entry: Mapping[str, Any]) -> list[Any]:
+def names_of(entry: PlannedRun) -> list[Any]:
     """Return what a row of the derived files begins with."""
-    return [entry["dataset"], entry["method"], entry["seed"]]
+    return [entry.dataset, entry.method, entry.seed]
 
 
-def first_seeds(plan: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+def first_seeds(plan: Mapping[str, PlannedRun]) -> dict[tuple[str, str], str]:
     """Return the run of the lowest seed of each dataset and method."""
-    entries = sorted(plan.values(), key=lambda entry: entry["seed"], reverse=True)
-    return {(entry["dataset"], entry["method"]): entry["run"] for entry in entries}
+    entries = sorted(plan.values(), key=lambda entry: entry.seed, reverse=True)
+    return {(entry.dataset, entry.method): entry.name for entry in entries}
 
 
 def source_hash(plugins: Plugins) -> str:
@@ -143,24 +144,26 @@ def source_hash(plugins: Plugins) -> str:
 
 
 def scored(
-    run: store.RunFolder, entry: Mapping[str, Any], source: str, metrics: Sequence[Metric]
+    run: store.RunFolder, entry: PlannedRun, source: str, metrics: Sequence[Metric]
 ) -> dict[str, Any]:
     """Return the rows of one run as CSV and its numbers of examples, from what was kept where nothing changed."""
-    files = run.record().get("files", {})
-    asked = [shown for shown in entry["shown"] if shown["file"] in files]
-    hashes = [
-        [shown["condition"], shown["level"], files[shown["file"]]["sha256"]] for shown in asked
+    files = run.record().files
+    asked = [shown for shown in entry.shown if shown.file in files]
+    hashes = [[shown.condition, shown.level, files[shown.file].sha256] for shown in asked]
+    trained = [
+        files[name].sha256 if name in files else None for name in (store.TRAINING, store.POINTS)
     ]
-    trained = [files.get(name, {}).get("sha256") for name in (store.TRAINING, store.POINTS)]
-    key = json.dumps([source, names_of(entry), entry["run"], hashes, *trained])
+    key = json.dumps([source, names_of(entry), entry.name, hashes, *trained])
     kept = store.read_json(run.path / KEPT)
     if isinstance(kept, dict) and kept.get("key") == key:  # its checksum was looked at
         return kept
-    whole = [shown for shown in asked if run.holds(shown["file"])]
+    whole = [shown for shown in asked if run.holds(shown.file)]
     for shown in asked:
         if shown not in whole:
-            again = "score-predictions" if run.record().get("kind") == "imported" else "run"
-            told = f"damaged: {run.path / shown['file']} is not scored (bench-uq {again} makes it again)"
+            again = "score-predictions" if run.record().kind == "imported" else "run"
+            told = (
+                f"damaged: {run.path / shown.file} is not scored (bench-uq {again} makes it again)"
+            )
             tqdm.write(told, file=sys.stderr)
     lacking = [
         name for name in (store.TRAINING, store.POINTS) if name in files and not run.holds(name)
@@ -177,11 +180,11 @@ def scored(
     return kept
 
 
-def as_csv(found: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+def as_csv(found: Mapping[str, Any], entry: PlannedRun) -> dict[str, Any]:
     """Return what was computed of a run with its rows as the derived files hold them."""
     texts = {
         name: csv_text(
-            [*names_of(entry), *row, entry["run"]] for row in sorted(found[name], key=sort_key)
+            [*names_of(entry), *row, entry.name] for row in sorted(found[name], key=sort_key)
         )
         for name in ("scores", "curves")
     }
@@ -189,17 +192,17 @@ def as_csv(found: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]
 
 
 def computed(
-    run: store.RunFolder, asked: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]
+    run: store.RunFolder, asked: Sequence[Evaluation], metrics: Sequence[Metric]
 ) -> dict[str, Any]:
     """Compute all scores and curves of a run, as rows without the columns that name it, and its numbers of examples."""
     from bench_uq.score.curves import curves
 
-    stored = {shown["file"]: run.predictions(shown["file"]) for shown in asked}
-    clean = next((stored[shown["file"]] for shown in asked if is_clean(shown)), None)
+    stored = {shown.file: run.predictions(shown.file) for shown in asked}
+    clean = next((stored[shown.file] for shown in asked if is_clean(shown)), None)
     scores, lines = list[list[Any]](), [*training_curves(run), *points(run)]
     for shown in asked:
-        predictions, place = stored[shown["file"]], [shown["condition"], shown["level"]]
-        against = None if is_clean(shown) else compared(clean, predictions, shown["kind"])
+        predictions, place = stored[shown.file], [shown.condition, shown.level]
+        against = None if is_clean(shown) else compared(clean, predictions, shown.kind)
         for metric in metrics:
             if metric.applies(predictions, against):
                 scores.append([*place, metric.id, finite(metric.compute(predictions, against))])
@@ -217,9 +220,9 @@ def finite(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def is_clean(shown: Mapping[str, Any]) -> bool:
+def is_clean(shown: Evaluation) -> bool:
     """Return whether this is the clean condition."""
-    return bool(shown["kind"] == "clean")
+    return bool(shown.kind == "clean")
 
 
 def compared(clean: Predictions | None, predictions: Predictions, kind: str) -> Predictions | None:
@@ -258,20 +261,20 @@ def points(run: store.RunFolder) -> list[list[Any]]:
     ]
 
 
-def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def examples_of(run: store.RunFolder, entry: PlannedRun) -> dict[str, np.ndarray]:
     """Return the first inputs per condition with what was predicted for them, of one run."""
     found: dict[str, np.ndarray] = {}
-    for shown in entry["shown"]:
-        if run.holds(shown["file"]):
-            arrays = run.predictions(shown["file"]).arrays
+    for shown in entry.shown:
+        if run.holds(shown.file):
+            arrays = run.predictions(shown.file).arrays
             if "inputs" not in arrays:  # made elsewhere: there is nothing to show
                 continue
-            level = "" if shown["level"] is None else repr(shown["level"])
+            level = "" if shown.level is None else repr(shown.level)
             names = [
-                entry["dataset"],
-                entry["method"],
-                str(entry["seed"]),
-                shown["condition"],
+                entry.dataset,
+                entry.method,
+                str(entry.seed),
+                shown.condition,
                 level,
             ]
             place = "|".join(name.replace("%", "%25").replace("|", "%7C") for name in names)
@@ -288,41 +291,40 @@ def examples_of(run: store.RunFolder, entry: Mapping[str, Any]) -> dict[str, np.
     return found
 
 
-def run_row(
-    entry: Mapping[str, Any], record: Mapping[str, Any], sizes: Mapping[str, int]
-) -> list[Any]:
+def run_row(entry: PlannedRun, record: store.Record, sizes: Mapping[str, int]) -> list[Any]:
     """Return the row of a planned run, whatever became of it."""
     facts = environment_of(record)
-    wanted = [shown["file"] for shown in entry["shown"]]
-    seconds = [record.get("predict_seconds", {}).get(file) for file in wanted]
+    wanted = [shown.file for shown in entry.shown]
+    seconds = [record.predict_seconds.get(file) for file in wanted]
     row = {
-        **{name: record.get(name) for name in RUNS},
-        **{name: entry[name] for name in ("run", "method", "dataset", "seed")},
-        "status": record.get("status", "missing"),
-        "reason": without_folders(record.get("reason")),
+        **{name: getattr(record, name, None) for name in RUNS},
+        "run": entry.name,
+        **{name: getattr(entry, name) for name in ("method", "dataset", "seed")},
+        "status": record.status or "missing",
+        "reason": without_folders(record.reason),
         "predict_seconds": sum(filter(None, seconds)) if any(seconds) else None,
         "environment": fingerprint(facts) if facts else None,
-        "network": record.get("identity", {}).get("network"),
-        "epochs": record.get("settings", {}).get("epochs"),
+        "network": record.identity.get("network"),
+        "epochs": record.settings.get("epochs"),
         "draws": most_draws(record, wanted),
-        "seconds_per_1000": clean_seconds(record, entry["shown"], sizes),
-        "command": entry.get("command"),
+        "seconds_per_1000": clean_seconds(record, entry.shown, sizes),
+        "command": entry.command,
     }
     return [row[name] for name in RUNS]
 
 
-def most_draws(record: Mapping[str, Any], files: Sequence[str]) -> int | None:
+def most_draws(record: store.Record, files: Sequence[str]) -> int | None:
     """Return how many draws a prediction was to be averaged over; some methods have fewer."""
-    elsewhere = [record.get("sources", {}).get(file, {}).get("draws") for file in files]
-    return max(filter(None, elsewhere), default=record.get("settings", {}).get("draws"))
+    elsewhere = [record.sources.get(file, {}).get("draws") for file in files]
+    return max(filter(None, elsewhere), default=record.settings.get("draws"))
 
 
 def clean_seconds(
-    record: Mapping[str, Any], shown: Sequence[Mapping[str, Any]], sizes: Mapping[str, int]
+    record: store.Record, shown: Sequence[Evaluation], sizes: Mapping[str, int]
 ) -> float | None:
     """Return the seconds that 1,000 clean predictions took, all draws together."""
-    for file in (one["file"] for one in shown if is_clean(one)):
-        seconds = record.get("predict_seconds", {}).get(file)
+    for file in (one.file for one in shown if is_clean(one)):
+        seconds = record.predict_seconds.get(file)
         if seconds and sizes.get(file):
             return 1000 * float(seconds) / sizes[file]
     return None
@@ -333,15 +335,15 @@ def without_folders(reason: str | None) -> str | None:
     return re.sub(r"(?:/[^/\s'\":,;()]+)+/", "", reason) if reason else reason
 
 
-def superseded_rows(folder: Path, plan: Mapping[str, Any]) -> list[list[Any]]:
+def superseded_rows(folder: Path, plan: Mapping[str, PlannedRun]) -> list[list[Any]]:
     """Return a row a stored run that no plan asks for any more."""
-    planned = {entry["run"] for entry in plan.values()}
+    planned = {entry.name for entry in plan.values()}
     rows = []
     for path in sorted((folder / "runs").glob(f"*/{store.RECORD}")):
         if path.parent.name not in planned:
             record = store.RunFolder(path.parent).record()
             row = {
-                **{name: record.get(name) for name in RUNS},
+                **{name: getattr(record, name, None) for name in RUNS},
                 "run": path.parent.name,
                 "status": "superseded",
             }
@@ -351,10 +353,9 @@ def superseded_rows(folder: Path, plan: Mapping[str, Any]) -> list[list[Any]]:
     return rows
 
 
-def environment_of(record: Mapping[str, Any]) -> dict[str, Any]:
+def environment_of(record: store.Record) -> dict[str, Any]:
     """Return the environment that a record names, empty without one."""
-    facts = record.get("environment")
-    return facts if isinstance(facts, dict) else {}
+    return dict(record.environment or {})
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:

@@ -1,8 +1,13 @@
-"""Files under results/: written whole or not at all, checked by hash, never unpickled."""
+"""Files under results/: whole or not at all, checked by hash, never unpickled.
+
+Other rooms use the names here; which file of this room holds a reader is its own business.
+"""
 
 from bench_uq.store.files import (
     CHECKSUM,
     CHECKSUMS,
+    PLAN,
+    RECORD,
     SCHEMA,
     SEALED,
     CannotWrite,
@@ -18,25 +23,18 @@ from bench_uq.store.files import (
     write_bytes,
     write_json,
 )
-from bench_uq.store.plans import (
-    PLAN,
-    is_planned,
-    merge_plan,
-    read_plan,
-    suite_lock,
-)
-from bench_uq.store.runs import (
+from bench_uq.store.plans import check_schema, merge_plan, read_plan, suite_lock
+from bench_uq.store.records import (
     NETWORK,
     POINTS,
-    RECORD,
     TRAINING,
-    RecordedFolder,
-    RunFolder,
-    check_schema,
-    elsewhere,
-    is_record,
-    run_folder,
+    Evaluation,
+    Plan,
+    PlannedRun,
+    Record,
+    StoredFile,
 )
+from bench_uq.store.runs import RunFolder, elsewhere, run_folder
 
 __all__ = [
     "CHECKSUM",
@@ -49,13 +47,15 @@ __all__ = [
     "SEALED",
     "TRAINING",
     "CannotWrite",
-    "RecordedFolder",
+    "Evaluation",
+    "Plan",
+    "PlannedRun",
+    "Record",
     "RunFolder",
+    "StoredFile",
     "check_schema",
     "discard_partial",
     "elsewhere",
-    "is_planned",
-    "is_record",
     "leave_if_forked",
     "loaded",
     "merge_plan",

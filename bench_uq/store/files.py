@@ -1,4 +1,4 @@
-"""The only reader and writer under results/: whole files or none, checked by hash, never unpickled."""
+"""Files under results/: written whole or not at all, and checked by hash."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from bench_uq.api.errors import UsageError
 
 RECORD = "run.json"
 PLAN = "plan.json"
-CHECKSUMS = "checksums.json"  # of each derived file, written after them; what other versions and hands made has none
+
+#: Hashes of the derived files, written after them. Results of older versions lack this file.
+CHECKSUMS = "checksums.json"
 
 #: Raised when the meaning of stored files changes.
 SCHEMA = 1
 
-#: The first field of every JSON object that is stored, and how such a file begins: the hash of all that comes after it.
+#: First field of every stored JSON object: the hash of all that follows it.
 CHECKSUM = "checksum"
 SEALED = re.compile(rb'\{\n "(.{8})": "(.{64})",', re.DOTALL)
 
-#: What the name of a run's folder, or of a file in it, may be.
+#: Name of a run's folder, or of a file in it. It cannot lead outside.
 PLAIN = re.compile(r"[A-Za-z0-9_][^/\0]*")
 
-#: The process that holds the lock of a run.
+#: Process that holds the lock of a run.
 _holder: int | None = None
 
 
@@ -37,7 +39,8 @@ _holder: int | None = None
 def holding() -> Iterator[None]:
     """Note that this process holds the lock of a run, for leave_if_forked."""
     global _holder
-    before, _holder = _holder if _holder == os.getpid() else None, os.getpid()
+    before = _holder if _holder == os.getpid() else None
+    _holder = os.getpid()
     try:
         yield
     finally:
@@ -46,27 +49,31 @@ def holding() -> Iterator[None]:
 
 
 def leave_if_forked() -> None:
-    """End a process that a plugin has forked off the one that holds a run's lock: it would do the run once more."""
+    """End this process if a plugin forked it off the holder of a run's lock.
+
+    It would do the run a second time.
+    """
     if _holder not in (None, os.getpid()):
         os._exit(0)
 
 
 class CannotWrite(OSError):
-    """A file could not be written, for want of room or else; what stood in its place is as it was."""
+    """A file could not be written; the file in its place is unchanged."""
 
     def __str__(self) -> str:
         return f"cannot write {self.filename}: {self.strerror}"
 
 
 def write_bytes(path: Path, content: bytes | Iterable[bytes]) -> None:
-    """Write a file that appears whole or not at all: beside, synced, renamed, the folder synced; raise CannotWrite.
+    """Write a file that appears whole or not at all; raise CannotWrite if that fails.
 
-    Content may come in parts; what raises while they come leaves the old file.
+    It is written beside, synced, renamed, and the folder is synced. Content may come in parts; an
+    error while they come leaves the old file.
     """
     leave_if_forked()
-    partial = path.with_name(
-        f".{path.name}.{os.urandom(4).hex()}.part"
-    )  # processes have one number on two machines
+    # Not the process's number: two machines that share a folder may have the same.
+    partial = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -80,19 +87,25 @@ def write_bytes(path: Path, content: bytes | Iterable[bytes]) -> None:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except CannotWrite:  # of another file, which this one's content comes from
+        sync_folder(path.parent)
+
+    except CannotWrite:  # of another file, which the content comes from
         raise
     except OSError as error:
         raise CannotWrite(error.errno, error.strerror or str(error), str(path)) from error
 
 
+def sync_folder(path: Path) -> None:
+    """Write the names in a folder to disk, so that a renamed file survives a power cut."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def discard_partial(folder: Path, besides: Iterable[str] = ()) -> None:
-    """Delete what writers that were killed have left in a folder; only under the lock of all that write there.
+    """Delete files that killed writers left; needs the lock of all who write in the folder.
 
     Files ``besides`` are written without that lock.
     """
@@ -103,101 +116,107 @@ def discard_partial(folder: Path, besides: Iterable[str] = ()) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON with full digits, an object with its checksum; NaN is refused."""
+    """Write JSON with all digits, an object with its checksum; NaN is refused."""
     if isinstance(value, Mapping):
         value = {name: part for name, part in value.items() if name != CHECKSUM}
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    if text.startswith("{\n"):
-        rest = text[1:].encode()
-        write_bytes(
-            path, f'{{\n "{CHECKSUM}": "{hashlib.sha256(rest).hexdigest()}",'.encode() + rest
-        )
-    else:
+
+    if not text.startswith("{\n"):
         write_bytes(path, text.encode())
-
-
-def parsed(content: bytes) -> Any:
-    """Return the value of JSON, its checksum looked at and left out; raise ValueError where it is damaged.
-
-    What older versions have written, and hands, has no checksum: there every number is finite, every text fit to be
-    written, and no more is known.
-    """
-    seal = SEALED.match(content)
-    if seal:  # also where a bit is flipped in the word itself
-        if seal[1].decode("latin-1") != CHECKSUM:
-            raise ValueError("its checksum has another name")
-        if hashlib.sha256(content[seal.end() :]).hexdigest() != seal[2].decode("latin-1"):
-            raise ValueError("its checksum is another one")
-        return {name: part for name, part in loaded(content).items() if name != CHECKSUM}
-    value = loaded(content)
-    if isinstance(value, dict):
-        value.pop(CHECKSUM, None)  # someone wrote the file anew, with what had been in it
-    return value
-
-
-def loaded(content: bytes) -> Any:
-    """Return the value of JSON; raise ValueError where a number is not finite, a text no text, or nesting too deep."""
-    try:
-        value = json.loads(content.decode(), parse_float=finite, parse_constant=finite)
-        if b"\\u" in content:  # half a surrogate pair can only come of a code, as UTF-8 has none
-            json.dumps(value, ensure_ascii=False).encode()
-    except RecursionError as error:  # of brackets nested by the thousand
-        raise ValueError("it is nested too deep") from error
-    return value
-
-
-def finite(text: str) -> float:
-    """Return a number; raise ValueError where it is not finite."""
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is no number")
-    return value
+        return
+    rest = text[1:].encode()
+    seal = hashlib.sha256(rest).hexdigest()
+    write_bytes(path, f'{{\n "{CHECKSUM}": "{seal}",'.encode() + rest)
 
 
 def read_json(path: Path) -> Any:
-    """Return a JSON file's value, or None where there is none or it is damaged, which sets it aside."""
+    """Value of a JSON file; None without one, or if it is damaged, which sets it aside."""
     if not os.path.lexists(path):
         return None
+
+    value = None
     try:
-        value = parsed(path.read_bytes()) if path.is_file() else None  # a pipe would be waited for
-    except FileNotFoundError:
+        if path.is_file():  # a pipe would be waited for
+            value = parsed(path.read_bytes())
+    except FileNotFoundError:  # another process has set it aside
         return None
     except ValueError:
-        value = None
+        pass
+
     if value is None:
         set_aside(path)
     return value
 
 
+def parsed(content: bytes) -> Any:
+    """Value of JSON without its checksum; raise ValueError if it is damaged.
+
+    JSON without a checksum comes from older versions or from editors. Then only numbers and texts
+    are checked.
+    """
+    seal = SEALED.match(content)
+    if not seal:
+        value = loaded(content)
+        if isinstance(value, dict):
+            value.pop(CHECKSUM, None)  # the file was edited and laid out anew
+        return value
+
+    if seal[1].decode("latin-1") != CHECKSUM:  # a bit is flipped in the word itself
+        raise ValueError("its checksum has another name")
+    if hashlib.sha256(content[seal.end() :]).hexdigest() != seal[2].decode("latin-1"):
+        raise ValueError("its checksum does not match")
+    return {name: part for name, part in loaded(content).items() if name != CHECKSUM}
+
+
+def loaded(content: bytes) -> Any:
+    """Value of JSON; raise ValueError for numbers that are not finite, bad texts, deep nesting."""
+    try:
+        value = json.loads(content.decode(), parse_float=finite, parse_constant=finite)
+        # Half a surrogate pair can only come from an escape, because UTF-8 has none.
+        if b"\\u" in content:
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    return value
+
+
+def finite(text: str) -> float:
+    """Number of a text; raise ValueError if it is not finite."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a number")
+    return value
+
+
 def set_aside(path: Path) -> None:
-    """Rename a damaged file, or what is in its place, to ``*.corrupt`` and say so."""
+    """Rename a damaged file, or whatever is in its place, to ``*.corrupt`` and say so."""
     target, count = path.with_name(path.name + ".corrupt"), 1
-    while target.is_dir() or (
-        path.is_dir() and os.path.lexists(target)
-    ):  # neither takes the place of the other
+    # A folder cannot replace a file, nor a file a folder.
+    while target.is_dir() or (path.is_dir() and os.path.lexists(target)):
         target, count = path.with_name(f"{path.name}.{count}.corrupt"), count + 1
+
     with suppress(FileNotFoundError):  # another process was faster
         path.replace(target)
     say(f"damaged: {path} set aside as {target.name}, it will be made again")
 
 
 def say(text: str) -> None:
-    """Print a line on stderr at once, so that processes that share it do not write into each other's lines."""
+    """Print a line on stderr at once, so that the lines of several processes do not mix."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 def refuse_newer(path: Path, value: Any) -> None:
-    """Refuse what a later version of bench-uq has stored in a way that this one cannot know."""
+    """Refuse a file that a later version of bench-uq wrote."""
     schema = value.get("schema") if isinstance(value, dict) else None
     if isinstance(schema, int | float) and schema > SCHEMA:
         raise UsageError(
-            f"{path} is of schema {schema}, which a later version of bench-uq has written; this one reads {SCHEMA} "
-            "(upgrade bench-uq, or choose another --results)"
+            f"{path} is of schema {schema}, which a later version of bench-uq has written; this one "
+            f"reads {SCHEMA} (upgrade bench-uq, or choose another --results)"
         )
 
 
 def sha256(path: Path) -> str:
-    """Return a file's hash."""
+    """Hash of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Results that others wrote, read without trust: plain files of plain names, no link followed, nothing changed."""
+"""Results of others, read without trust: plain files only, no link followed, nothing changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,29 +14,32 @@ from typing import Any, BinaryIO
 from bench_uq import store
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import NAME, parse
+from bench_uq.store import Plan, PlannedRun, Record, StoredFile
 
+#: Names of folders of runs, and of stored files.
 RUN = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
 FILE = re.compile(r"[a-z0-9][a-z0-9._+-]{0,199}\.(csv|npz|safetensors)")
 
-#: Bytes of a record or plan at most: a plan of 100,000 runs has a tenth of it.
+#: Bytes of a record or plan at most; a plan of 100,000 runs has a tenth of it.
 LARGEST = 2**30
-#: Bytes that are read of a file at a time.
+
+#: Bytes read at a time.
 PART = 2**20
 
 
 class Refused(Exception):
-    """What a folder holds is not what it says, or no plain file; the message is one line."""
+    """A file is damaged or not a plain file; the message is one line."""
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a plain file to read; a link is not followed, and nothing waits for a pipe."""
+    """Open a plain file to read; refuse a link, and do not wait for a pipe."""
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise Refused(
-            "a link" if os.path.islink(path) else (error.strerror or str(error)).lower()
-        ) from error
+        reason = (error.strerror or str(error)).lower()
+        raise Refused("a link" if os.path.islink(path) else reason) from error
+
     with open(number, "rb") as file:
         if not stat.S_ISREG(os.fstat(number).st_mode):
             raise Refused("no plain file")
@@ -44,7 +47,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file, every number finite and every text fit to be written, its checksum right."""
+    """Object of a JSON file of at most LARGEST bytes, with a right checksum."""
     with opened(path) as file:
         if os.fstat(file.fileno()).st_size > LARGEST:
             raise Refused("too large")
@@ -52,42 +55,47 @@ def read_json(path: Path) -> dict[str, Any]:
             value = store.parsed(file.read())
         except ValueError as error:
             raise Refused("damaged") from error
+
     if not isinstance(value, dict):
         raise Refused("damaged")
     return value
 
 
-def chunks(path: Path, entry: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield a file in parts, and raise Refused at its end where it is not the one that a record names."""
+def chunks(path: Path, entry: StoredFile) -> Iterator[bytes]:
+    """Parts of a file; raise Refused at its end if it is not the one that a record names."""
     digest = hashlib.sha256()
     with opened(path) as file:
-        if os.fstat(file.fileno()).st_size != entry["bytes"]:
+        if os.fstat(file.fileno()).st_size != entry.bytes:
             raise Refused("damaged")
         while part := file.read(PART):
             digest.update(part)
             yield part
-    if digest.hexdigest() != entry["sha256"]:
+
+    if digest.hexdigest() != entry.sha256:
         raise Refused("damaged")
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether this is a folder and no link to one."""
+    """Whether this is a folder and not a link to one."""
     return os.path.isdir(path) and not os.path.islink(path)
 
 
 def suites(root: Path) -> list[str]:
-    """Return the suites in a results root; a folder that is none is refused."""
+    """Suites in a root of results; refuse a folder that is not one."""
     if not os.path.isdir(root):
         raise UsageError(f"{root} is no folder of results")
     if os.path.lexists(root / store.PLAN):
         raise UsageError(f"{root} is the folder of one suite: name the one that holds it")
-    named = sorted(path for path in root.iterdir() if NAME.fullmatch(path.name))
-    for path in named:
+
+    found = []
+    for path in sorted(path for path in root.iterdir() if NAME.fullmatch(path.name)):
         if os.path.islink(path) and is_suite(path.resolve()):
             raise UsageError(
                 f"{path} is a link, which is not followed: name the root that it leads to"
             )
-    found = [path.name for path in named if is_suite(path)]
+        if is_suite(path):
+            found.append(path.name)
+
     if not found:
         raise UsageError(
             f"{root} holds no results: no suite's folder with a {store.PLAN} or runs in it"
@@ -96,90 +104,93 @@ def suites(root: Path) -> list[str]:
 
 
 def is_suite(folder: Path) -> bool:
-    """Return whether a folder is that of a suite."""
-    return is_folder(folder) and (
-        os.path.lexists(folder / store.PLAN) or is_folder(folder / "runs")
-    )
+    """Whether a folder is that of a suite."""
+    known = os.path.lexists(folder / store.PLAN) or is_folder(folder / "runs")
+    return is_folder(folder) and known
 
 
 def runs(folder: Path) -> list[str]:
-    """Return the names of the runs that a suite's folder holds, recorded or not."""
-    inside = folder / "runs"
-    if not is_folder(inside):
-        return []
-    return sorted(
-        path.name for path in inside.iterdir() if RUN.fullmatch(path.name) and is_folder(path)
-    )
+    """Names of the runs in a suite's folder, recorded or not."""
+    return [path.name for path in entries(folder) if is_folder(path)]
 
 
 def links(folder: Path) -> list[Path]:
-    """Return the links that stand in the place of a suite's runs."""
+    """Links in place of a suite's runs."""
+    inside = folder / "runs"
+    if os.path.islink(inside):
+        return [inside]
+    return [path for path in entries(folder) if os.path.islink(path)]
+
+
+def entries(folder: Path) -> list[Path]:
+    """Entries in a suite's folder of runs that have the name of a run."""
     inside = folder / "runs"
     if not is_folder(inside):
-        return [inside] if os.path.islink(inside) else []
-    return sorted(
-        path for path in inside.iterdir() if RUN.fullmatch(path.name) and os.path.islink(path)
-    )
+        return []
+    return sorted(path for path in inside.iterdir() if RUN.fullmatch(path.name))
 
 
 def check_schemas(root: Path, names: list[str]) -> None:
-    """Refuse a results root of which a plan or record is of another schema; damaged ones are no matter here."""
+    """Refuse a root of results with a plan or record of another schema; damaged ones pass here."""
     for suite in names:
-        places = [root / suite / "runs" / run / store.RECORD for run in runs(root / suite)]
-        for path in (root / suite / store.PLAN, *places):
+        records = [root / suite / "runs" / run / store.RECORD for run in runs(root / suite)]
+        for path in (root / suite / store.PLAN, *records):
             try:
                 schema = read_json(path).get("schema", store.SCHEMA)
             except Refused:
                 continue
             if schema != store.SCHEMA:
                 raise UsageError(
-                    f"{path} has schema {schema!r}, this version of bench-uq reads {store.SCHEMA} alone"
+                    f"{path} has schema {schema!r}, this version of bench-uq reads "
+                    f"{store.SCHEMA} alone"
                 )
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """Return the record of a run's folder, which names that run and holds what records hold."""
-    record = read_json(folder / store.RECORD)
-    if not store.is_record(record, folder.name) or "status" not in record:
+def read_record(folder: Path) -> Record:
+    """Record of a run's folder, which must name that run and its status."""
+    try:
+        record = Record.from_json(read_json(folder / store.RECORD), folder.name)
+    except ValueError as error:
+        raise Refused("no record of this run") from error
+
+    if not record.status:
         raise Refused("no record of this run")
     return record
 
 
-def read_plan(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return a suite's plan, empty where there is none, and what in it was refused."""
+def read_plan(folder: Path) -> tuple[Plan, list[str]]:
+    """Plan of a suite, empty without one, and the reasons why parts of it were refused."""
     try:
-        plan = read_json(folder / store.PLAN)
+        value = read_json(folder / store.PLAN)
     except Refused as error:
-        return {"runs": {}}, [str(error)]
-    entries = plan.get("runs")
-    if not isinstance(entries, dict):
-        return {"runs": {}}, ["damaged"]
-    good = {key: entry for key, entry in entries.items() if is_planned(key, entry)}
-    refused = [f"{key!r} is no run of a plan" for key in entries if key not in good]
-    description = plan.get("description")
-    return {
-        "runs": good,
-        **({"description": description} if isinstance(description, str) else {}),
-    }, refused
+        return Plan(), [str(error)]
+    if not isinstance(value.get("runs"), dict):
+        return Plan(), ["damaged"]
+
+    good, refused = {}, []
+    for place, entry in value["runs"].items():
+        try:
+            planned = PlannedRun.from_json(entry)
+            check_names(place, planned)
+            good[place] = planned
+        except ValueError:
+            refused.append(f"{place!r} is no run of a plan")
+
+    description = value.get("description")
+    return Plan(good, description if isinstance(description, str) else None), refused
 
 
-def is_planned(key: str, entry: Any) -> bool:
-    """Return whether this is an entry of a plan: scores are kept under its names and read from its files."""
-    if not store.is_planned(entry) or isinstance(entry["seed"], bool):
-        return False
-    method, dataset, shown = entry["method"], entry["dataset"], entry["shown"]
-    return (
-        key == f"{method}|{dataset}|{entry['seed']}"
-        and bool(RUN.fullmatch(entry["run"]))
-        and all(map(is_name, (method, dataset, *(one["condition"] for one in shown))))
-        and all(FILE.fullmatch(one["file"]) for one in shown)
-    )
+def check_names(place: str, planned: PlannedRun) -> None:
+    """Require names that scores can be kept under, and files that can be read."""
+    names = (planned.method, planned.dataset, *(one.condition for one in planned.shown))
+    files = all(FILE.fullmatch(one.file) for one in planned.shown)
 
-
-def is_name(text: str) -> bool:
-    """Return whether a text is a name with options, in one line."""
-    try:
-        parse(text)
-    except UsageError:
-        return False
-    return text.isprintable()
+    if place != planned.place or not RUN.fullmatch(planned.name) or not files:
+        raise ValueError(place)
+    for name in names:
+        try:
+            parse(name)
+        except UsageError as error:
+            raise ValueError(name) from error
+        if not name.isprintable():
+            raise ValueError(name)

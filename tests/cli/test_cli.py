@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from bench_uq import __version__, read_scores
 from bench_uq.cli import main
 from bench_uq.plan.suite import read_suite
-from bench_uq.run.suite import repeatable
+from bench_uq.run.suite import Choices, reproducing
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 SMALL = (
@@ -390,12 +390,12 @@ def test_version() -> None:
 
 def test_the_command_that_repeats_a_run() -> None:
     """Options of methods are in their names, those of conditions only in the command; paths lose their folders."""
-    flags = {
-        "network": "/home/alice/wide.py",
-        "plugins": (Path("/home/alice/mine.py"),),
-        "assignments": ("epochs=3", "mnf.hidden=60", "fgsm.draws=5"),
-    }
-    command = repeatable("quick", read_suite("quick"), "auto", flags)
+    choices = Choices(
+        network="/home/alice/wide.py",
+        plugins=(Path("/home/alice/mine.py"),),
+        assignments=("epochs=3", "mnf.hidden=60", "fgsm.draws=5"),
+    )
+    command = reproducing(choices, read_suite("quick"))
     assert command == (
         "bench-uq run --suite quick --network wide.py --plugin mine.py --set epochs=3 --set fgsm.draws=5"
     )

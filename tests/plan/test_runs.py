@@ -12,8 +12,9 @@ from bench_uq import store
 from bench_uq.api.errors import MissingData, UsageError
 from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
-from bench_uq.plan.runs import Run, make_plan
+from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import read_suite
+from bench_uq.store import PlannedRun
 
 SUITE = """
 methods = ["map", "mnf"]
@@ -26,7 +27,7 @@ fgsm = [0, 0.1]
 """
 
 
-def plan(tmp_path: Path, text: str = SUITE, **flags: Any) -> list[Run]:
+def plan(tmp_path: Path, text: str = SUITE, **flags: Any) -> list[PlannedRun]:
     """Return the plan of a suite."""
     (tmp_path / "mine.toml").write_text(text)
     return make_plan(

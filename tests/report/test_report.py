@@ -18,7 +18,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from bench_uq.report import write
-from bench_uq.report.frames import Results
+from bench_uq.score.results import Results
 write(Path(sys.argv[1]), Path(sys.argv[2]))
 print([name for name in ("torch", "netcal") if name in sys.modules])
 """

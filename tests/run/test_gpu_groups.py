@@ -18,7 +18,6 @@ from bench_uq.plan.suite import read_suite
 from bench_uq.run import gpu_groups as groups
 from bench_uq.run.execute import execute
 from bench_uq.run.job import Job, complete, is_trained
-from bench_uq.run.suite import make_jobs
 
 PLUGIN = Path(__file__).parents[1] / "plugins" / "unlucky.py"
 SUITE = """
@@ -50,8 +49,8 @@ def jobs(folder: Path, *methods: str, force: bool = False) -> list[Job]:
     runs = make_plan(
         read_suite(str(folder / "few.toml"), {}), plugins, Contents(folder, folder / "known.json")
     )
-    how = {"force": force, "checkpoint_every": 60.0}
-    return make_jobs(runs, folder / "results" / "few", folder, plugins, "cpu", how)
+    suite = folder / "results" / "few"
+    return [Job(run, suite, folder, (PLUGIN,), "cpu", None, force) for run in runs]
 
 
 def silent(share: float) -> None:
@@ -78,11 +77,11 @@ def test_each_run_is_stored_as_if_alone(tmp_path: Path) -> None:
     for job in after:
         folder = store.run_folder(job.folder, job.run.name)
         assert is_trained(folder)
-        assert folder.record()["together"] == [0, 1, 2]
-        networks.add(folder.record()["files"][store.NETWORK]["sha256"])
-        record = execute(job, silent)
-        assert record is not None
-        assert (record["status"], record["train_seconds"] > 0, complete(job)) == ("ok", True, True)
+        assert folder.record().together == [0, 1, 2]
+        networks.add(folder.record().files[store.NETWORK].sha256)
+        result = execute(job, silent)
+        assert result is not None
+        assert (result.record.status, result.record.train_seconds > 0, complete(job)) == ("ok", True, True)
     assert len(networks) == 3
     stored = [store.run_folder(job.folder, job.run.name).record() for job in group]
     assert groups.train_group(group, silent)[0] == {}
@@ -105,9 +104,9 @@ def test_runs_that_diverge_are_recorded(tmp_path: Path) -> None:
     """All of them end as diverged, with the reason."""
     (group,) = groups.grouped(jobs(tmp_path, "unlucky[how=diverge]"))
     ended, _ = groups.train_group(group, silent)
-    assert {record["status"] for record in ended.values()} == {"diverged"}
+    assert {record.record.status for record in ended.values()} == {"diverged"}
     assert set(ended) == {job.run.name for job in group}
-    assert "epoch 2" in ended[group[0].run.name]["reason"]
+    assert "epoch 2" in ended[group[0].run.name].record.reason
 
 
 def test_what_goes_wrong_together_is_tried_alone(
@@ -121,9 +120,9 @@ def test_what_goes_wrong_together_is_tried_alone(
         "is trained alone, not with its other seeds: KeyError: 'out of luck'"
         in capsys.readouterr().err
     )
-    record = execute(after[0], silent)
-    assert record is not None
-    assert (record["status"], "out of luck" in record["reason"]) == ("failed", True)
+    result = execute(after[0], silent)
+    assert result is not None
+    assert (result.record.status, "out of luck" in result.record.reason) == ("failed", True)
 
 
 def test_a_full_disk_leaves_the_others_to_be_done_alone(
@@ -151,6 +150,6 @@ def test_a_full_disk_leaves_the_others_to_be_done_alone(
         False,
     ]
     assert capsys.readouterr().err.count("\n") == 1
-    record = execute(after[1], silent)
-    assert record is not None
-    assert record["status"] == "ok"
+    result = execute(after[1], silent)
+    assert result is not None
+    assert result.record.status == "ok"

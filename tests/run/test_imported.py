@@ -222,12 +222,10 @@ def test_calls_add_up_and_replace() -> None:
     now = {path.name for path in run.glob("*.npz")}
     assert (len(now - kept), len(kept - now)) == (1, 1)
     record = store.RunFolder(run).record()
-    assert set(record["sources"]) == set(record["files"]) == now
-    assert (record["kind"], record["status"], record["method"]) == ("imported", "ok", "mine")
-    assert (
-        store.read_plan(Path("results/quick"))["runs"]["mine|toy|0"]["shown"][0]["condition"]
-        == "clean"
-    )
+    assert set(record.sources) == set(record.files) == now
+    assert (record.kind, record.status, record.method) == ("imported", "ok", "mine")
+    planned = store.read_plan(Path("results/quick")).runs["mine|toy|0"]
+    assert planned.shown[0].condition == "clean"
 
 
 def test_damaged_predictions_are_made_again() -> None:
@@ -247,11 +245,12 @@ def test_damaged_predictions_are_made_again() -> None:
 
 def test_plan_keeps_what_was_there(beside: Path) -> None:
     """The suite's own runs and its description stay in the plan."""
-    before = store.read_plan(Path("results/quick"))
+    before = json.loads(Path("results/quick/plan.json").read_text())
     export(Digits(), "file.npz")
     score("file.npz", dataset="digits")
-    after = store.read_plan(Path("results/quick"))
+    after = json.loads(Path("results/quick/plan.json").read_text())
     assert after.pop("runs") == {**before.pop("runs"), "mine|digits|0": after_entry()}
+    assert after.pop("checksum") != before.pop("checksum")
     assert after == before
 
 
@@ -497,7 +496,7 @@ def test_mistakes_in_the_command(arguments: list[str], words: str) -> None:
 
 def test_names_of_methods_that_ran(beside: Path) -> None:
     """A method that an earlier run had, whatever its options, keeps its name."""
-    plan = store.read_plan(Path("results/quick"))["runs"]
+    plan = json.loads(Path("results/quick/plan.json").read_text())["runs"]
     plan["map|digits|0"]["method"] = "own[rate=0.5]"
     store.write_json(Path("results/quick/plan.json"), {"runs": plan})
     assert "'own' is a method that bench-uq ran itself" in refused(

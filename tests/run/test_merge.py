@@ -144,9 +144,7 @@ def test_three_shards_are_the_suite(folder: Path) -> None:
     assert done.stdout == "tiny: 4 runs from 3 folders, 0 conflicts, 0 missing\n"
     assert done.stderr == ""
     assert_whole(folder)
-    assert (
-        stored("shard-1", "map-digits-s0").record()["reason"] == "trained to be attacked, not shown"
-    )
+    assert stored("shard-1", "map-digits-s0").record().reason == "trained to be attacked, not shown"
     for path in (folder / "whole" / "tiny" / "runs").glob("*/*.[ns]*"):
         same = folder / "out" / path.relative_to(folder / "whole")
         assert path.name == "scored.json" or same.read_bytes() == path.read_bytes()
@@ -278,7 +276,7 @@ def test_a_contradiction_is_told(folder: Path, what: str) -> None:
     if what == "identity":
         other.update(key="0" * 64)
     else:
-        change(other, next(name for name in other.record()["files"] if name.startswith(what)))
+        change(other, next(name for name in other.record().files if name.startswith(what)))
     for first, second in (one, other), (other, one):
         roots = [copy.path.parents[2].name for copy in (first, second)]
         shutil.rmtree("out", ignore_errors=True)
@@ -290,8 +288,8 @@ def test_a_contradiction_is_told(folder: Path, what: str) -> None:
             assert done.stderr.count("\n") == 1
             assert stored("out", "dropout-digits-s0").record() == first.record()
         kept = stored("out", "dropout-digits-s0")
-        assert {path.name for path in kept.path.iterdir()} == {RECORD, *first.record()["files"]}
-        assert all(kept.holds(name) for name in first.record()["files"])
+        assert {path.name for path in kept.path.iterdir()} == {RECORD, *first.record().files}
+        assert all(kept.holds(name) for name in first.record().files)
 
 
 def test_plans_that_contradict_each_other(folder: Path) -> None:
@@ -325,7 +323,7 @@ def test_a_surrogate_of_another_network(folder: Path) -> None:
     assert stored("late", "map-digits-s0").record() == stored("shard-3", "map-digits-s0").record()
     assert all(
         stored("late", "map-digits-s0").holds(name)
-        for name in stored("late", "map-digits-s0").record()["files"]
+        for name in stored("late", "map-digits-s0").record().files
     )
 
 
@@ -341,7 +339,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 def test_a_damaged_file_is_left_out(folder: Path, file: str, how: str) -> None:
     """It is told, stays where it is, makes the run unfinished, and comes from another folder that has it whole."""
     run = stored("shard-2", "dropout-digits-s1")
-    name = next(name for name in run.record()["files"] if name.startswith(file))
+    name = next(name for name in run.record().files if name.startswith(file))
     (run.path / name).write_bytes(DAMAGE[how]((run.path / name).read_bytes()))
     before = tree(folder / "shard-2")
     done = merged("shard-2", code=1)
@@ -354,7 +352,7 @@ def test_a_damaged_file_is_left_out(folder: Path, file: str, how: str) -> None:
     merged("shard-2", "whole")
     mended = stored("out", "dropout-digits-s1")
     assert mended.record() == stored("whole", "dropout-digits-s1").record()
-    assert all(mended.holds(name) for name in mended.record()["files"])
+    assert all(mended.holds(name) for name in mended.record().files)
 
 
 def test_damage_where_results_are_joined(folder: Path) -> None:
@@ -395,12 +393,12 @@ def test_statuses(folder: Path) -> None:
     for roots in ("a", "shard-1"), ("shard-1", "a"):
         shutil.rmtree("out", ignore_errors=True)
         merged(*roots)
-        assert stored("out", "dropout-digits-s0").record()["status"] == "ok"
+        assert stored("out", "dropout-digits-s0").record().status == "ok"
     other.update(status="interrupted", reason="told to stop")
     for roots in ("a", "b"), ("b", "a"):
         shutil.rmtree("out", ignore_errors=True)
         merged(*roots)
-        assert stored("out", "dropout-digits-s0").record()["reason"] == "no"
+        assert stored("out", "dropout-digits-s0").record().reason == "no"
     (one.path / RECORD).unlink()
     one.update(status="oom", reason="killed")
     shutil.rmtree("out")
@@ -467,7 +465,7 @@ def edit(path: Path, change: Callable[[Any], object]) -> None:
 
 def link_to_a_file(run: RunFolder) -> None:
     """Put a link in place of predictions, with the right hash."""
-    name = next(name for name in run.record()["files"] if name.startswith("clean"))
+    name = next(name for name in run.record().files if name.startswith("clean"))
     (run.path / name).rename("canary")
     (run.path / name).symlink_to(Path("canary").absolute())
 
@@ -475,7 +473,7 @@ def link_to_a_file(run: RunFolder) -> None:
 def name_outside(run: RunFolder) -> None:
     """Name a file outside of the run's folder, with the right hash."""
     (run.path / NETWORK).rename(run.path.parent / "canary.npz")
-    entry = run.record()["files"][NETWORK]
+    entry = run.record().files[NETWORK]
     edit(run.path / RECORD, lambda record: record["files"].update({"../canary.npz": entry}))
 
 

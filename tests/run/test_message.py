@@ -43,7 +43,7 @@ def job(tmp_path: Path) -> Job:
     """Return a job of a run that attacks another one's network, with a network of the user."""
     (tmp_path / "mine.toml").write_text(SUITE)
     (tmp_path / "wide.py").write_text(
-        "from bench_uq.architectures import lenet\n\ndef network(task, layers):\n    return lenet(task, layers)\n"
+        "from bench_uq.api.networks import lenet\n\ndef network(task, layers):\n    return lenet(task, layers)\n"
     )
     suite = read_suite(str(tmp_path / "mine.toml"), {"network": str(tmp_path / "wide.py")})
     (run,) = make_plan(suite, Plugins(), Contents(tmp_path / "data", tmp_path / "contents.json"))
@@ -162,7 +162,7 @@ def test_a_run_is_given_up_after_its_last_process_has_ended(job: Job) -> None:
     record = client.taken_in(job, Future())
     thread.join()
     assert record == folder.record()
-    assert (folder.record()["status"], "the worker died" in folder.record()["reason"]) == (
+    assert (folder.record().status, "the worker died" in folder.record().reason) == (
         "failed",
         True,
     )

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from bench_uq.run.cluster.client import Handing
-from bench_uq.run.processes import Waiting, attacked, kind
+from bench_uq.run.waiting import Waiting, attacked, kind
 
 
 class Named(SimpleNamespace):

@@ -24,15 +24,15 @@ from bench_uq.check.results import read_baseline, read_folder
 from bench_uq.check.rule import judge
 from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
-from bench_uq.plan.runs import Run, make_plan
+from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import read_suite
 from bench_uq.report import contents
 from bench_uq.report.page import runs as page_runs
 from bench_uq.run.job import Job
-from bench_uq.run.suite import do
+from bench_uq.run.suite import due
 from bench_uq.score import score
 from bench_uq.score.results import read
-from bench_uq.store import derived, many_rows
+from bench_uq.store import PlannedRun, derived, many_rows
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository, where benchmarks are
 from benchmarks.stored_suites import store_runs, write_suite
@@ -95,7 +95,7 @@ def collected_often() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def plan(folder: Path, seeds: int) -> list[Run]:
+def plan(folder: Path, seeds: int) -> list[PlannedRun]:
     """Return the runs of a suite of two methods on two datasets."""
     asked = {
         "methods": ["map", "dropout"],
@@ -118,7 +118,7 @@ def jobs(folder: Path, seeds: int) -> list[Job]:
 
 def simulated(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return scores and curves of a run that take no time to compute."""
-    random = np.random.default_rng(run.record()["seed"])
+    random = np.random.default_rng(run.record().seed)
     names = ("accuracy", "nll", "ece", "entropy", "examples")
     scores = [
         [
@@ -157,16 +157,15 @@ def suite_of(folder: Path) -> Path:
     return folder / "results" / "many"
 
 
-def seen_complete(folder: Path, seeds: int) -> int:
+def seen_complete(folder: Path, seeds: int) -> list[Job]:
     """Look at runs that are all stored."""
-    return do(jobs(folder, seeds), lambda todo, finished: None)
+    return due(jobs(folder, seeds), lambda name, result: None)
 
 
-def forced(folder: Path, seeds: int) -> int:
+def forced(folder: Path, seeds: int) -> list[Job]:
     """Hand over runs that are all to be done again, and do none."""
-    return do(
-        [replace(job, force=True) for job in jobs(folder, seeds)], lambda todo, finished: None
-    )
+    forced = [replace(job, force=True) for job in jobs(folder, seeds)]
+    return due(forced, lambda name, result: None)
 
 
 STAGES: dict[str, Callable[[Path, int], object]] = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.api.task import Predictions
 from bench_uq.plan.plugins import Plugins
 from bench_uq.score.score import SCORES, cell, score, sort_key, without_folders, write_csv
+from bench_uq.store import Evaluation, PlannedRun
 
 
 def test_read_scores_is_exact_to_the_last_digit(tmp_path: Path) -> None:
@@ -43,13 +44,13 @@ def test_reasons_name_no_folders() -> None:
     assert without_folders(None) is None
 
 
-def entry(run: str, method: str, seed: int) -> dict[str, Any]:
-    """Return a planned run that shows clean and unseen data."""
-    shown = [
-        {"condition": "clean", "kind": "clean", "level": None, "file": "clean.npz"},
-        {"condition": "letters", "kind": "unseen", "level": None, "file": "letters.npz"},
-    ]
-    return {"run": run, "method": method, "dataset": "digits", "seed": seed, "shown": shown}
+def planned(run: str, method: str, seed: int) -> PlannedRun:
+    """A run that is evaluated on clean and out-of-distribution data."""
+    shown = (
+        Evaluation("clean", "clean", None, "clean.npz"),
+        Evaluation("letters", "unseen", None, "letters.npz"),
+    )
+    return PlannedRun(run, method, "digits", seed, shown)
 
 
 def predictions(confidence: float, *, labelled: bool = True) -> Predictions:
@@ -70,11 +71,8 @@ def predictions(confidence: float, *, labelled: bool = True) -> Predictions:
 def suite(tmp_path: Path) -> Path:
     """Return a suite with a run that is whole, one that failed after its clean data, and one that never began."""
     folder = tmp_path / "quick"
-    runs = {
-        f"{name}|digits|0": entry(f"{name}-digits-s0-00000000", name, 0)
-        for name in ("map", "mnf", "dropout")
-    }
-    store.merge_plan(folder, runs)
+    names = ("map", "mnf", "dropout")
+    store.merge_plan(folder, [planned(f"{name}-digits-s0-00000000", name, 0) for name in names])
     for name, status in (("map", "ok"), ("mnf", "failed")):
         run = store.run_folder(folder, f"{name}-digits-s0-00000000")
         run.save_predictions("clean.npz", predictions(0.9))
@@ -123,10 +121,8 @@ def test_what_a_run_cost_and_how_it_was_made(suite: Path) -> None:
         settings=settings,
         identity={"network": "mlp"},
     )
-    plan = store.read_plan(suite)["runs"]
-    store.merge_plan(
-        suite, {"map|digits|0": plan["map|digits|0"] | {"command": "bench-uq run --suite quick"}}
-    )
+    before = store.read_plan(suite).runs["map|digits|0"]
+    store.merge_plan(suite, [replace(before, command="bench-uq run --suite quick")])
     score(suite)
     with (suite / "runs.csv").open() as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
@@ -139,7 +135,7 @@ def test_what_a_run_cost_and_how_it_was_made(suite: Path) -> None:
 
 def test_superseded_runs_are_listed_and_not_scored(suite: Path) -> None:
     """A stored run that a later plan no longer asks for is listed as superseded, and has no scores."""
-    store.merge_plan(suite, {"map|digits|0": entry("map-digits-s0-11111111", "map", 0)})
+    store.merge_plan(suite, [planned("map-digits-s0-11111111", "map", 0)])
     score(suite)
     with (suite / "runs.csv").open() as file:
         statuses = {row["run"]: row["status"] for row in csv.DictReader(file)}

@@ -55,7 +55,7 @@ def test_damage_is_set_aside(
 def test_damaged_record(folder: store.RunFolder, content: str) -> None:
     """A record that cannot be read counts as none, and nothing it named is trusted."""
     (folder.path / store.RECORD).write_text(content)
-    assert folder.record() == {}
+    assert folder.record() == store.Record(folder.path.name)
     assert not folder.holds("clean.npz")
 
 
@@ -102,11 +102,10 @@ def test_forgotten_files(folder: store.RunFolder) -> None:
 
 def test_latest_plan_wins(tmp_path: Path) -> None:
     """Of two plans for one method, dataset and seed the later stands; others stay."""
-    one, other, newer = (
-        {"run": run, "method": "m", "dataset": "d", "seed": 0, "shown": []} for run in "abc"
-    )
-    store.merge_plan(tmp_path, {"map|digits|0": one, "mnf|digits|0": other})
-    store.merge_plan(tmp_path, {"map|digits|0": newer})
+    one, newer = (store.PlannedRun(name, "map", "digits", 0, ()) for name in "ac")
+    other = store.PlannedRun("b", "mnf", "digits", 0, ())
+    store.merge_plan(tmp_path, [one, other])
+    store.merge_plan(tmp_path, [newer])
     runs = json.loads((tmp_path / store.PLAN).read_text())["runs"]
     assert {key: entry["run"] for key, entry in runs.items()} == {
         "map|digits|0": "c",

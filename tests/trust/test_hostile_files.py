@@ -281,7 +281,7 @@ def test_pickles_as_networks(name: str, suite: Path, here: Path, trap: bytes) ->
     """A pickle as a run's network or checkpoint, its hash in the record, is never run: one line says what it is."""
     run = run_of(suite)
     dress(run, name, trap)
-    gone = [file for file in run.record()["files"] if file.endswith(".npz")]
+    gone = [file for file in run.record().files if file.endswith(".npz")]
     run.forget([*gone, *([store.NETWORK] if name != store.NETWORK else [])])
     result = subprocess.run(
         [sys.executable, "-m", "bench_uq", "run", *SMALL],
@@ -301,7 +301,7 @@ def test_pickles_as_networks(name: str, suite: Path, here: Path, trap: bytes) ->
 def test_pickles_as_stored_predictions(suite: Path, trap: bytes) -> None:
     """A pickle or objects as stored predictions, their hash in the record, are told when they are scored."""
     run = run_of(suite)
-    name = next(file for file in run.record()["files"] if file.startswith("clean"))
+    name = next(file for file in run.record().files if file.startswith("clean"))
     for content in (trap, npz(probs=objects(trap))):
         dress(run, name, content)
         result = CliRunner().invoke(main, ["score"])
@@ -450,8 +450,8 @@ def child(code: str, *arguments: object) -> str:
 def refused_by_child(code: str, *arguments: object) -> str:
     """Return the one line for which what code does is refused."""
     indented = "\n".join(f"    {line}" for line in code.splitlines())
-    program = f"""from bench_uq.errors import UsageError
-from bench_uq.preparation.download import Failed
+    program = f"""from bench_uq.api.errors import UsageError
+from bench_uq.plan.prepare.download import Failed
 try:
 {indented}
 except (UsageError, Failed) as error:
@@ -545,8 +545,8 @@ def test_table_bombs(here: Path) -> None:
 
 
 NPZ = "from bench_uq.datasets.npz import Npz\nNpz(path=Path(sys.argv[1])).load('test', Path('.'))"
-EXAMPLES = "from bench_uq.derived import examples\nexamples(Path(sys.argv[1]))"
-PREDICTIONS = "from bench_uq.elsewhere.files import read_arrays\n"
+EXAMPLES = "from bench_uq.store.derived import examples\nexamples(Path(sys.argv[1]))"
+PREDICTIONS = "from bench_uq.run.imported.files import read_arrays\n"
 PREDICTIONS += "read_arrays(Path(sys.argv[1]), Path(sys.argv[1]).read_bytes(), labelled=True)"
 
 
@@ -649,7 +649,7 @@ def test_images_that_are_programs(here: Path, canary: Path) -> None:
     assert "not an image of a known format" in refused_by_child(FOLDER, here, 0)
 
 
-UNPACK = "from bench_uq.preparation.archive import unpack\nunpack(Path(sys.argv[1]))"
+UNPACK = "from bench_uq.plan.prepare.archive import unpack\nunpack(Path(sys.argv[1]))"
 
 
 @pytest.mark.parametrize("kind", ["gz", "pax", "long name", "sparse", "plain"])
@@ -695,14 +695,14 @@ def test_nested_text(here: Path, suite: Path) -> None:
     assert run_of(suite).record() == {}
     assert run_of(suite).path.joinpath(f"{store.RECORD}.corrupt").exists()
     (suite / store.PLAN).write_text('{"runs":' * 100_000)
-    assert store.read_plan(suite) == {"runs": {}}
+    assert store.read_plan(suite) == store.Plan()
 
 
 def test_hashes_of_bombs_end(here: Path) -> None:
     """The checksum of what a .gz holds is not computed of terabytes."""
     (here / "a.gz").write_bytes(gz(2048))
     code = (
-        "from bench_uq.contracts import Download\nfrom bench_uq.preparation.download import right\n"
+        "from bench_uq.api.dataset import Download\nfrom bench_uq.plan.prepare.download import right\n"
     )
     code += f"print(right(Path(sys.argv[1]), Download('a.gz', (), sha256={hashlib.sha256().hexdigest()!r})))"
     assert child(code, here / "a.gz") == "False\n"

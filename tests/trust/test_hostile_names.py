@@ -283,16 +283,9 @@ def test_formulas_in_published_values(tmp_path: Path) -> None:
 def test_hostile_records_are_scored_as_text(tmp_path: Path) -> None:
     """Reasons, environments and commands that others wrote into records end as single cells of the derived files."""
     folder = tmp_path / "quick"
-    key = "map|digits|0"
-    entry = {
-        "run": "map-digits-s0-01234567",
-        "method": "map",
-        "dataset": "digits",
-        "seed": 0,
-        "shown": [],
-    }
-    store.merge_plan(folder, {key: {**entry, "command": HOSTILE}}, description=HOSTILE)
-    run = store.run_folder(folder, entry["run"])
+    planned = store.PlannedRun("map-digits-s0-01234567", "map", "digits", 0, (), command=HOSTILE)
+    store.merge_plan(folder, [planned], description=HOSTILE)
+    run = store.run_folder(folder, planned.name)
     run.update(
         status="failed",
         reason=SHEET,

@@ -26,7 +26,7 @@ from bench_uq.plan.prepare.inventory import (
     target,
     where,
 )
-from bench_uq.store.folders import followed, unlinked
+from bench_uq.store.folders import unlinked
 
 #: Called with a line about a dataset.
 Say = Callable[[str], None]
@@ -167,7 +167,6 @@ def obtain(download: Download, root: Path, mirror: str, say: Say) -> None:
     A wrong file is set aside only when the right one is there.
     """
     path = target(download, root)
-    followed(path.parent)
     if held(download, root):
         say(f"{path.name}  there already")
         return

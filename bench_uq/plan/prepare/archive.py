@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 
 from bench_uq.api.archives import limit
 from bench_uq.plan.prepare.download import Failed, size, sync
-from bench_uq.store.folders import followed
 
 #: First bytes of compressed archives.
 OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
@@ -87,7 +86,7 @@ def unpack(archive: Path) -> None:
 
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             beside = archive.parent / path.relative_to(folder)
-            followed(beside.parent).mkdir(parents=True, exist_ok=True)
+            beside.parent.mkdir(parents=True, exist_ok=True)
             sync(path)
             path.replace(beside)
             sync(beside.parent)

@@ -1,6 +1,6 @@
 """One run in a process of its own below a worker: the job comes on stdin, its progress and record leave by stdout.
 
-``python -m bench_uq.cluster.child``. A worker may be a daemonic process, which multiprocessing lets have no children.
+``python -m bench_uq.run.cluster.child``. A worker may be a daemonic process, which multiprocessing lets have no children.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
     results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     threading.Thread(target=die_with_worker, daemon=True).start()
-    from bench_uq.run.cluster.message import job_of
+    from bench_uq.run.cluster.message import job_of, plain_result
     from bench_uq.run.execute import Interrupted, execute
 
     job = job_of(plain["job"])
@@ -63,11 +63,11 @@ def main() -> None:
         tell(unfit=found)
         return
     with suppress(Interrupted):
-        tell(record=execute(job, report))
+        tell(result=plain_result(execute(job, report)))
 
 
 def unfit(job: Job, plain: Mapping[str, Any]) -> str:
-    """Return what of this machine's data is not what the run is planned for, empty where all is."""
+    """Reason why this machine's data are not those that the run is planned for; else empty."""
     from bench_uq.api.errors import UsageError
     from bench_uq.plan.fingerprints import Contents
     from bench_uq.plan.plugins import Plugins
@@ -84,7 +84,7 @@ def unfit(job: Job, plain: Mapping[str, Any]) -> str:
 
 
 def read(count: int) -> bytes:
-    """Return so many bytes of stdin, past Python's buffer."""
+    """Bytes of stdin, past Python's buffer."""
     parts = b""
     while len(parts) < count:
         part = os.read(0, count - len(parts))

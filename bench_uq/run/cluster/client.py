@@ -1,4 +1,4 @@
-"""The runs of a plan handed to the workers of a cluster, one each, and their results taken in."""
+"""Give the runs of a plan to the workers of a cluster, one at a time each, and store the results."""
 
 from __future__ import annotations
 
@@ -15,32 +15,29 @@ from bench_uq import store
 from bench_uq.api.errors import UsageError, one_line
 from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
-from bench_uq.run.cluster import worker
-from bench_uq.run.cluster.message import packed_folder, packed_job, source, unpacked_folder
-from bench_uq.run.job import Job, hash_of_network, is_trained
-from bench_uq.run.processes import (
-    GRACE,
-    PATIENCE,
-    SchedulerLost,
-    Waiting,
-    attacked,
-    bar,
-    failed,
-    kind,
-    stoppable,
-    surrogates,
+from bench_uq.run.cluster import SchedulerLost, worker
+from bench_uq.run.cluster.message import (
+    packed_folder,
+    packed_job,
+    result_of,
+    source,
+    unpacked_folder,
 )
+from bench_uq.run.job import Job, hash_of_network, is_trained
+from bench_uq.run.processes import GRACE, PATIENCE, bar, failed, stoppable
+from bench_uq.run.record import Ended
+from bench_uq.run.waiting import Waiting, attacked, kind, surrogates
 
 #: Seconds between two looks at the runs, and between two at the workers.
 LOOK, LOOK_AT_WORKERS = 0.2, 2.0
 
-#: Seconds without a scheduler after which it is given up.
+#: Seconds without an answer after which the scheduler counts as lost.
 LOST = 15.0
 
 
 @contextmanager
 def marked(folder: Path) -> Iterator[dict[str, str]]:
-    """Yield the name and content of a file in a folder, by which a worker tells whether it sees the same folder."""
+    """Write a file into a folder, by which a worker knows whether it sees the same folder."""
     folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(16)
     path = folder.absolute() / f".cluster-{token[:8]}"
@@ -52,7 +49,7 @@ def marked(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def look_at(client: Any) -> bool:
-    """Return whether all workers have GPUs; refuse those with another bench-uq, and a cluster without any."""
+    """Whether all workers have GPUs; refuse workers with another bench-uq, and a cluster without any."""
     with suppress(TimeoutError):
         client.wait_for_workers(1, timeout=LOST)
     found = client.run(worker.describe, on_error="return")
@@ -76,18 +73,20 @@ def look_at(client: Any) -> bool:
 
 
 def choose_device(name: str, client: Any) -> str:
-    """Return the device to run on: CUDA where every worker has it and it is not refused."""
+    """Device to run on: CUDA if every worker has it and the user does not refuse it."""
     gpus = look_at(client)
     if name == "cuda" and not gpus:
         raise UsageError(
             "not every worker has a CUDA device (--device auto or cpu runs on the CPU)"
         )
-    return ("cuda" if gpus else "cpu") if name == "auto" else name
+    if name == "auto":
+        return "cuda" if gpus else "cpu"
+    return name
 
 
 @dataclass
 class Handing:
-    """What is still to be done on a cluster, and what is at work."""
+    """Runs that wait and runs at work on a cluster."""
 
     client: Any
     marker: Mapping[str, str]
@@ -96,53 +95,50 @@ class Handing:
     shared: bool = False  # whether all workers see the folder of results
     topic: str = field(default_factory=lambda: f"bench-uq-{secrets.token_hex(8)}")
     waiting: Waiting = field(default_factory=lambda: Waiting([], set()))
-    blocked: list[Job] = field(
-        default_factory=list
-    )  # they attack networks that are still to be trained
+    #: Jobs that attack networks which are still to be trained.
+    blocked: list[Job] = field(default_factory=list)
     open: set[str] = field(default_factory=set)  # names of the runs that have not ended
     working: dict[Any, Job] = field(default_factory=dict)  # by their futures
     shares: dict[str, float] = field(default_factory=dict)  # done of the runs at work, by name
 
     def put(self, jobs: Sequence[Job]) -> None:
-        """Take in all jobs that are to be done."""
-        self.open, self.waiting, self.blocked = (
-            {job.run.name for job in jobs},
-            Waiting([], attacked(jobs)),
-            list(jobs),
-        )
+        """Add all jobs that are to be done."""
+        self.open = {job.run.name for job in jobs}
+        self.waiting, self.blocked = Waiting([], attacked(jobs)), list(jobs)
         self.let_go()
 
     def let_go(self) -> None:
-        """Let those start that attack no network which is still to be trained."""
+        """Let jobs wait for a worker that attack no network which is still to be trained."""
         jobs, self.blocked = self.blocked, []
         for job in jobs:
             if self.open & (surrogates(job) - {job.run.name}):
                 self.blocked.append(job)
             else:
                 self.waiting.put((job,))
+
         if self.blocked and not self.waiting and not self.working:  # they attack each other
             self.waiting.put((self.blocked.pop(0),))
 
     def ended(self, job: Job) -> None:
-        """Note that a job is done."""
+        """Note that a job has ended."""
         self.open.discard(job.run.name)
         if job.run.name in self.waiting.attacked or not (self.waiting or self.working):
             self.let_go()
 
     def hand(self, job: Job) -> None:
-        """Give a job to the cluster."""
-        names = [job.run.name, *surrogates(job)]
-        folders = (
-            {} if self.shared else {name: store.run_folder(job.folder, name) for name in names}
-        )
+        """Submit a job to the cluster."""
+        stored = {}
+        for name in () if self.shared else (job.run.name, *surrogates(job)):
+            folder = store.run_folder(job.folder, name)
+            if folder.record().status:
+                stored[name] = packed_folder(folder)
+
         packed = {
             "job": packed_job(job),
             "source": source(),
             "marker": dict(self.marker),
             "contents": expected(job, self.contents),
-            "stored": {
-                name: packed_folder(folder) for name, folder in folders.items() if folder.record()
-            },
+            "stored": stored,
             "topic": self.topic,
             "timeout": self.timeout,
         }
@@ -151,17 +147,19 @@ class Handing:
 
 
 def expected(job: Job, contents: Contents) -> list[list[str]]:
-    """Return the hashes of all data that a run is made of, by dataset and split."""
+    """Hashes of all data that a run depends on, each with its dataset and split."""
     plugins = Plugins(job.files)
     asked = {(job.run.dataset_full, "train"), (job.run.dataset_full, "test")}
-    asked |= {
-        (shown.full, "test") for shown in job.run.shown if shown.kind in ("unseen", "shifted")
-    }
-    return [
-        [full, split, contents.of(spec, split, job.run.seed).hash]
-        for full, split in sorted(asked)
-        if split in (spec := plugins.spec("dataset", full)).value.splits
-    ]
+    for evaluation in job.run.shown:
+        if evaluation.kind in ("unseen", "shifted"):
+            asked.add((evaluation.full, "test"))
+
+    found = []
+    for full, split in sorted(asked):
+        spec = plugins.spec("dataset", full)
+        if split in spec.value.splits:
+            found.append([full, split, contents.of(spec, split, job.run.seed).hash])
+    return found
 
 
 def run_all(
@@ -169,12 +167,13 @@ def run_all(
     contents: Contents,
     jobs: Sequence[Job],
     at_once: int | None,
-    finished: Callable[[Job, dict[str, Any]], None],
+    finished: Callable[[Job, Ended], None],
     timeout: float | None = None,
 ) -> None:
-    """Do all jobs on the workers, one for each of their threads; ``finished`` is called as runner.run_all does.
+    """Do all jobs on the workers; ``finished`` is called with the result of each.
 
-    No worker gets a second job while it has one, so that one that dies takes but one down; raise SchedulerLost.
+    A worker has one job at a time, so that its death costs one run. Raise SchedulerLost if the
+    scheduler no longer answers.
     """
     if not jobs:
         return
@@ -185,10 +184,8 @@ def run_all(
         hand_out(work, at_once, finished)
 
 
-def hand_out(
-    work: Handing, at_once: int | None, finished: Callable[[Job, dict[str, Any]], None]
-) -> None:
-    """Hand out all jobs that are waiting, and take in what they come to."""
+def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, Ended], None]) -> None:
+    """Submit all waiting jobs, and store their results."""
     client = work.client
     client.subscribe_topic(
         work.topic, lambda event: work.shares.update({event[1]["run"]: event[1]["share"]})
@@ -200,14 +197,20 @@ def hand_out(
                 if client.status == "running":
                     heard = time.monotonic()
                 elif client.status == "closed" or time.monotonic() > heard + LOST:
-                    raise SchedulerLost(f"the scheduler at {client.scheduler.address} was lost")
+                    address = client.scheduler.address
+                    raise SchedulerLost(
+                        f"the scheduler at {address} was lost; finished runs are kept, the same "
+                        "command goes on"
+                    )
                 if heard > looked + LOOK_AT_WORKERS:
                     room, looked = look_for_room(client), heard
                     progress.set_description_str(
                         "no workers" if not room else ", ".join(names(work))
                     )
+
                 while work.waiting and len(work.working) < min(room, at_once or room):
                     work.hand(*work.waiting.take())
+
                 for future in [future for future in work.working if future.status != "pending"]:
                     job = work.working[future]
                     if future.status not in ("finished", "error"):
@@ -218,16 +221,18 @@ def hand_out(
                         continue
                     del work.working[future]
                     work.shares.pop(job.run.name, None)
-                    record = taken_in(job, future)
-                    if record is None:
+                    result = taken_in(job, future)
+                    if result is None:
                         time.sleep(PATIENCE)
                         work.waiting.put((job,))
                         continue
+
                     done += 1
-                    work.waiting.seconds[kind(job)] = record.get("train_seconds") or 0.0
+                    work.waiting.seconds[kind(job)] = result.record.train_seconds or 0.0
                     work.ended(job)
                     progress.clear()
-                    finished(job, record)
+                    finished(job, result)
+
                 progress.n = done + sum(
                     work.shares.get(job.run.name, 0.0) for job in work.working.values()
                 )
@@ -238,19 +243,19 @@ def hand_out(
 
 
 def names(work: Handing) -> list[str]:
-    """Return what the runs at work are called."""
+    """Short names of the runs at work."""
     return sorted(job.run.name.rsplit("-", 1)[0] for job in work.working.values())
 
 
 def look_for_room(client: Any) -> int:
-    """Return how many runs the workers have room for, 0 where the scheduler does not answer."""
+    """Number of runs that the workers can take; 0 if the scheduler does not answer."""
     with suppress(Exception):
         return sum(client.nthreads().values())
     return 0
 
 
 def withdraw(work: Handing) -> None:
-    """Tell the workers that what they are at is not wanted any more, and let them record that it was interrupted."""
+    """Cancel the runs at work, and let the workers record that they were interrupted."""
     jobs = list(work.working.values())
     if not jobs:
         return
@@ -260,20 +265,20 @@ def withdraw(work: Handing) -> None:
 
 
 def let_end(jobs: Sequence[Job]) -> None:
-    """Wait until no process holds the locks of runs, as long as one may take that was told to stop."""
+    """Wait until no process holds the locks of runs, at most GRACE seconds."""
     until = time.monotonic() + GRACE
     while time.monotonic() < until and not all(is_let_go(job) for job in jobs):
         time.sleep(LOOK)
 
 
 def is_let_go(job: Job) -> bool:
-    """Return whether no process holds a run's lock."""
-    with store.run_folder(job.folder, job.run.name).locked() as mine:
+    """Whether no process holds a run's lock."""
+    with job.run_folder().locked() as mine:
         return mine
 
 
-def taken_in(job: Job, future: Any) -> dict[str, Any] | None:
-    """Return the record of a run that has ended on a worker, after storing what came with it; None to try again."""
+def taken_in(job: Job, future: Any) -> Ended | None:
+    """Store the files of a run that has ended on a worker; return its result, or None to retry."""
     try:
         result = future.result()
         for name, packed in result.get("folders", {}).items():
@@ -283,19 +288,20 @@ def taken_in(job: Job, future: Any) -> dict[str, Any] | None:
                     return None
                 if name == job.run.name or not is_trained(own) or hash_of_network(own) is None:
                     unpacked_folder(packed, own)
-        record: dict[str, Any] | None = result["record"]
-        return record
+
+        return result_of(result["result"])
+
     except Exception as error:
-        let_end(
-            [job]
-        )  # a process whose worker has died may still be storing that it was interrupted
+        # A process whose worker has died may still be recording that it was interrupted.
+        let_end([job])
         return failed(job, reason_of(error))
     finally:
-        future.release()  # or what a worker that dies has made for it would be made again
+        # A future that is kept would be computed again if its worker dies.
+        future.release()
 
 
 def reason_of(error: Exception) -> str:
-    """Return why a run has no result, in one line."""
+    """Reason why a run has no result, in one line."""
     from distributed import KilledWorker
 
     if isinstance(error, KilledWorker):

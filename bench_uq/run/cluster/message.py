@@ -1,4 +1,4 @@
-"""What travels between the client and the workers: plain dictionaries, files by their content and its hash."""
+"""Messages between the client and the workers: plain data, files by their content and hash."""
 
 from __future__ import annotations
 
@@ -12,57 +12,59 @@ from typing import Any
 from bench_uq import store
 from bench_uq._version import __version__
 from bench_uq.plan.plugins import PACKAGES
-from bench_uq.plan.runs import Run, Shown
 from bench_uq.plan.sources import hash_of_trees
 from bench_uq.run.job import Job
+from bench_uq.run.record import Ended
+from bench_uq.store import PlannedRun, Record, RunFolder
 
-#: What of a job is the same on every machine.
+#: Fields of a job that are the same on every machine.
 OPTIONS = ("device", "git", "force", "checkpoint_every")
 
 
 class Damaged(Exception):
-    """What arrived is not what was sent."""
+    """A message is not as it was sent."""
 
 
 @functools.cache
 def source() -> dict[str, str]:
-    """Return the version of bench-uq and a hash of all of its files, methods and datasets among them."""
+    """Version of bench-uq, and a hash of all its source and that of its plugins."""
     import importlib
 
     files = set[Path]()
     for package in ("bench_uq", *PACKAGES.values()):
         folder = Path(next(iter(importlib.import_module(package).__path__)))
         files.update(path.resolve() for path in folder.rglob("*.py"))
-    return {
-        "version": __version__,
-        "source": hash_of_trees(sorted(files, key=lambda path: (path.name, str(path)))),
-    }
+
+    ordered = sorted(files, key=lambda path: (path.name, str(path)))
+    return {"version": __version__, "source": hash_of_trees(ordered)}
 
 
 def packed_file(path: Path) -> dict[str, Any]:
-    """Return a file by its name, content and hash."""
+    """Name, content and hash of a file."""
     content = path.read_bytes()
     return {"name": path.name, "content": content, "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def unpacked_file(packed: Mapping[str, Any], folder: Path) -> Path:
-    """Write a file that was sent into a folder named by its hash, and return its path."""
+    """Write a file that was sent into a folder named by its hash; return its path."""
     name, content = str(packed["name"]), packed["content"]
     if Path(name).name != name or name in ("", ".", ".."):
         raise Damaged(f"{name!r} is no name of a file")
+
     digest = hashlib.sha256(content).hexdigest()
     if digest != packed["sha256"]:
         raise Damaged(f"{name} has another hash than when it was sent")
+
     path = folder / digest / name
     store.write_bytes(path, content)
     return path
 
 
 def plain_job(job: Job) -> dict[str, Any]:
-    """Return a job as a dictionary that JSON can hold."""
+    """A job as JSON can hold it."""
     return {
         **{name: getattr(job, name) for name in OPTIONS},
-        "run": dataclasses.asdict(job.run),
+        "run": job.run.to_json(),
         "folder": str(job.folder.absolute()),
         "root": str(job.root.absolute()),
         "files": [str(path.absolute()) for path in job.files],
@@ -70,27 +72,34 @@ def plain_job(job: Job) -> dict[str, Any]:
 
 
 def job_of(plain: Mapping[str, Any]) -> Job:
-    """Return the job that a dictionary describes."""
+    """The job of plain data."""
+    options = {name: plain[name] for name in OPTIONS}
     return Job(
-        run=run_of(plain["run"]),
+        run=PlannedRun.from_json(plain["run"]),
         folder=Path(plain["folder"]),
         root=Path(plain["root"]),
         files=tuple(map(Path, plain["files"])),
-        **{name: plain[name] for name in OPTIONS},
+        **options,
     )
 
 
-def run_of(plain: Mapping[str, Any]) -> Run:
-    """Return the run that a dictionary describes, with those whose networks it attacks."""
-    shown = (
-        Shown(**{**one, "surrogate": one["surrogate"] and run_of(one["surrogate"])})
-        for one in plain["shown"]
-    )
-    return Run(**{**plain, "shown": tuple(shown)})
+def plain_result(result: Ended | None) -> dict[str, Any] | None:
+    """A result as JSON can hold it."""
+    if result is None:
+        return None
+    return {"record": result.record.to_json(), "stored": result.stored}
+
+
+def result_of(plain: Mapping[str, Any] | None) -> Ended | None:
+    """The result of plain data."""
+    if plain is None:
+        return None
+    record = Record.from_json(plain["record"], plain["record"]["run"])
+    return Ended(record, plain["stored"])
 
 
 def packed_job(job: Job) -> dict[str, Any]:
-    """Return a job as a dictionary to be sent: plugins and a network of the user as files."""
+    """A job to send: plugins and a user's network as files."""
     network = job.run.network
     return {
         **plain_job(job),
@@ -100,44 +109,58 @@ def packed_job(job: Job) -> dict[str, Any]:
 
 
 def unpacked_job(packed: Mapping[str, Any], folder: Path, root: Path, files: Path) -> Job:
-    """Return a job that was sent, with the results and data of this machine; writes its own files below ``files``."""
+    """A job that was sent, with the results and data of this machine; its files go to ``files``."""
     plain = {name: value for name, value in packed.items() if name != "network"}
-    if packed["network"]:
-        network = str(unpacked_file(packed["network"], files))
-        plain["run"] = with_network(packed["run"], network)
     plain["files"] = [str(unpacked_file(one, files)) for one in packed["files"]]
-    return job_of({**plain, "folder": str(folder), "root": str(root)})
+    job = job_of({**plain, "folder": str(folder), "root": str(root)})
+
+    if not packed["network"]:
+        return job
+    network = str(unpacked_file(packed["network"], files))
+    return dataclasses.replace(job, run=with_network(job.run, network))
 
 
-def with_network(run: Mapping[str, Any], network: str) -> dict[str, Any]:
-    """Return a run as a dictionary with another file for its network, and so those that it attacks."""
-    shown = [
-        {**one, "surrogate": one["surrogate"] and with_network(one["surrogate"], network)}
-        for one in run["shown"]
-    ]
-    return {**run, "network": network, "shown": shown}
+def with_network(run: PlannedRun, network: str) -> PlannedRun:
+    """A run with another file for its network, and for those of the runs that it attacks."""
+    shown = []
+    for evaluation in run.shown:
+        if evaluation.surrogate:
+            surrogate = with_network(evaluation.surrogate, network)
+            evaluation = dataclasses.replace(evaluation, surrogate=surrogate)
+        shown.append(evaluation)
+    return dataclasses.replace(run, network=network, shown=tuple(shown))
 
 
-def packed_folder(folder: store.RunFolder) -> dict[str, Any]:
-    """Return a run's record and the files that it names, those that are there as they were stored."""
+def packed_folder(folder: RunFolder) -> dict[str, Any]:
+    """A run's record, and those of its files that are as they were stored."""
     record = folder.record()
-    names = [name for name in record.get("files", {}) if folder.holds(name)]
-    return {"record": record, "files": {name: (folder.path / name).read_bytes() for name in names}}
+    files = {}
+    for name in record.files:
+        if folder.holds(name):
+            files[name] = (folder.path / name).read_bytes()
+    return {"record": record.to_json(), "files": files}
 
 
-def unpacked_folder(packed: Mapping[str, Any], folder: store.RunFolder) -> dict[str, Any]:
-    """Store what another machine has of a run, under the run's lock, and return its record; raise Damaged.
+def unpacked_folder(packed: Mapping[str, Any], folder: RunFolder) -> Record:
+    """Store a run that another machine sent, under the run's lock; raise Damaged.
 
-    Files come before the record that names them, so that none is named that is not there.
+    Files are written before the record that names them.
     """
-    record, files = packed["record"], packed["files"]
+    record = Record.from_json(packed["record"], folder.path.name)
+    files: Mapping[str, bytes] = packed["files"]
+
     for name, content in files.items():
-        entry = record["files"].get(name, {})
+        entry = record.files.get(name)
         plain = Path(name).name == name and not name.startswith(".")
-        if not plain or hashlib.sha256(content).hexdigest() != entry.get("sha256"):
+        digest = hashlib.sha256(content).hexdigest()
+        if not plain or entry is None or digest != entry.sha256:
             raise Damaged(f"{folder.path.name}: {name!r} has another hash than when it was sent")
-    with_files = {**record, "files": {name: record["files"][name] for name in files}}
+
+    before = folder.record().files
     for name, content in files.items():
-        if not folder.holds(name) or folder.record()["files"][name] != record["files"][name]:
+        if not folder.holds(name) or before[name] != record.files[name]:
             store.write_bytes(folder.path / name, content)
-    return folder.update(**with_files)
+
+    changes = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    changes["files"] = {name: record.files[name] for name in files}
+    return folder.update(**changes)

@@ -1,4 +1,4 @@
-"""What a worker does: a run in a process below it, watched; functions of plain dictionaries, which the client calls."""
+"""Functions that the client calls on a worker, of plain data: a run in a watched process."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ from bench_uq import store
 from bench_uq.run.cluster.message import (
     packed_folder,
     plain_job,
+    plain_result,
     source,
     unpacked_folder,
     unpacked_job,
 )
 from bench_uq.run.job import Job
-from bench_uq.run.processes import GRACE, Limit, killed, surrogates, sweep
+from bench_uq.run.processes import GRACE, Limit, killed, sweep
+from bench_uq.run.waiting import surrogates
 
 #: Seconds between two looks at whether a run is still wanted.
 LOOK = 0.5
 
 
 class Unfit(Exception):
-    """The worker cannot do what it is asked; says why."""
+    """The worker cannot do a run; the message says why."""
 
 
 def describe() -> dict[str, Any]:
-    """Return what the client must know of a worker: its source, torch and devices."""
+    """Facts of a worker that the client needs: its source, torch and devices."""
     asking = "import torch; print(torch.cuda.device_count(), torch.__version__)"
     done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True)
     gpus, torch = done.stdout.split() if done.returncode == 0 else (0, "")
@@ -43,17 +45,17 @@ def describe() -> dict[str, Any]:
 
 
 def shares(marker: Mapping[str, str]) -> bool:
-    """Return whether the client's file is on this machine too."""
+    """Whether the client's file is on this machine too."""
     with suppress(OSError):
         return Path(marker["path"]).read_text() == marker["token"]
     return False
 
 
 def do_run(packed: dict[str, Any]) -> dict[str, Any]:
-    """Do a run and return its ``record``, None where another process is at it.
+    """Do a run; return its ``result``, None if another process is doing it.
 
-    Where this worker does not see the folder of results, also ``folders``: what is to be stored of the run, and of
-    those whose networks it attacks, by their names.
+    A worker that does not see the folder of results returns ``folders`` too: the contents of the
+    run's folder, and of the runs whose networks it attacks, by name.
     """
     from distributed import get_worker
 
@@ -81,15 +83,14 @@ def do_run(packed: dict[str, Any]) -> dict[str, Any]:
         worker.log_event(packed["topic"], {"run": job.run.name, "share": share})
 
     checks = {"contents": packed["contents"], "remembered": str(place / "contents.json")}
-    record = watched(job, checks, packed["timeout"], report, wanted)
-    if shared or record is None:
-        return {"record": record}
-    folders = {
-        name: packed_folder(store.run_folder(own, name))
-        for name in {job.run.name, *surrogates(job)}
-    }
+    result = watched(job, checks, packed["timeout"], report, wanted)
+    if shared or result is None:
+        return {"result": result}
+
+    names = {job.run.name, *surrogates(job)}
+    folders = {name: packed_folder(store.run_folder(own, name)) for name in names}
     shutil.rmtree(own / "runs" / job.run.name, ignore_errors=True)
-    return {"record": record, "folders": folders}
+    return {"result": result, "folders": folders}
 
 
 def watched(
@@ -99,7 +100,7 @@ def watched(
     report: Callable[[float], None],
     wanted: Callable[[], bool],
 ) -> dict[str, Any] | None:
-    """Do a run in a process of its own and return its record; it is stopped when its time is up or it is not wanted."""
+    """Do a run in a process of its own, which is stopped when it is late or no longer wanted."""
     limit = Limit(time.monotonic() + (timeout or math.inf))
     process, said = started({"job": plain_job(job), **checks}), dict[str, Any]()
     try:
@@ -115,14 +116,14 @@ def watched(
         code = process.wait()
     if "unfit" in said:
         raise Unfit(said["unfit"])
-    if "record" in said:
-        record: dict[str, Any] | None = said["record"]
-        return record
-    return killed(job, code, timeout if limit.late else None)
+    if "result" in said:
+        result: dict[str, Any] | None = said["result"]
+        return result
+    return plain_result(killed(job, code, timeout if limit.late else None))
 
 
 def started(work: Mapping[str, Any]) -> subprocess.Popen[bytes]:
-    """Return a process that was handed its work; it ends when its stdin does, with this one."""
+    """Start a process and send it its work; it ends when its stdin closes, with this process."""
     command = [sys.executable, "-m", "bench_uq.run.cluster.child"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -136,11 +137,13 @@ def started(work: Mapping[str, Any]) -> subprocess.Popen[bytes]:
 
 
 def messages(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
-    """Yield what a process says, an empty message now and then while it says nothing, until it is through."""
+    """Messages of a process until it ends; an empty one now and then while it is silent."""
     assert process.stdout is not None
     rest = b""
     while True:
-        ended = process.poll() is not None  # before its last words are read, so that none is missed
+        ended = (
+            process.poll() is not None
+        )  # asked before its last messages are read, so that none is missed
         if select.select([process.stdout], [], [], 0 if ended else LOOK)[0]:
             part = os.read(process.stdout.fileno(), 1 << 16)
             if not part:

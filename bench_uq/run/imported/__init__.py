@@ -1,8 +1,8 @@
-"""Predictions that were made anywhere, stored as a run beside bench-uq's own."""
+"""Predictions of models trained anywhere, stored as runs beside bench-uq's own."""
 
 from __future__ import annotations
 
-import re
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +14,12 @@ from bench_uq.api.errors import UsageError
 from bench_uq.api.names import plain_name
 from bench_uq.api.task import Predictions
 from bench_uq.plan.fingerprints import digest
-from bench_uq.plan.runs import SCHEMA, Run, Shown, plan_entry
+from bench_uq.plan.runs import file_name
 from bench_uq.run.imported.values import Outputs
 from bench_uq.run.record import facts
+from bench_uq.store import SCHEMA, Evaluation, PlannedRun, Record, RunFolder, StoredFile
 
-#: The ``kind`` in the record of such a run.
+#: ``kind`` in the record of such a run.
 KIND = "imported"
 
 #: Version of how a file of predictions becomes stored arrays. Raise it by hand whenever the same
@@ -28,7 +29,7 @@ IMPORT_VERSION = 1
 
 @dataclass(frozen=True)
 class Import:
-    """A file of predictions and what the model was shown for it."""
+    """A file of predictions and the condition that they were made under."""
 
     outputs: Outputs
     condition: str  # canonical name
@@ -36,8 +37,8 @@ class Import:
     kind: str  # "clean", "condition" or "unseen"
     level: float | None
 
-    def shown(self) -> Shown:
-        """Return it as a plan lists it; a file with other bytes is another one."""
+    def evaluation(self) -> Evaluation:
+        """The evaluation as a plan lists it; other bytes give another file name."""
         identity = {
             "schema": SCHEMA,
             "condition": self.full,
@@ -47,59 +48,87 @@ class Import:
             "import_version": IMPORT_VERSION,
         }
         key = digest(identity)
-        name = re.sub(r"[^a-z0-9._-]", "-", plain_name(self.condition))
-        file = (
-            "-".join([name, *([] if self.level is None else [f"{self.level:g}"]), key[:8]]) + ".npz"
-        )
-        return Shown(self.condition, self.full, self.kind, self.level, 0, file, key)
+        file = file_name(self.condition, self.level, key)
+        return Evaluation(self.condition, self.kind, self.level, file, self.full, 0, key)
+
+    def source(self) -> dict[str, Any]:
+        """Facts of the file, for the record."""
+        draws, examples = self.outputs.draws.shape[:2]
+        return {
+            "name": self.outputs.path.name,
+            "sha256": self.outputs.sha256,
+            "draws": draws,
+            "examples": examples,
+        }
 
 
-def make_run(method: str, dataset: tuple[str, str], seed: int, shown: Sequence[Shown]) -> Run:
-    """Return the run of a model trained elsewhere; its folder depends on names and seed alone, so that calls add up."""
+def make_run(
+    method: str, dataset: tuple[str, str], seed: int, shown: Sequence[Evaluation]
+) -> PlannedRun:
+    """Plan the run of a model trained elsewhere.
+
+    Its folder depends on names and seed alone, so that several calls add to one run.
+    """
     name, full = dataset
     identity = {"schema": SCHEMA, "kind": KIND, "method": method, "dataset": name, "seed": seed}
     key = digest(identity)
-    folder = f"{method}-{plain_name(name)}-s{seed}-{key[:8]}"
-    return Run(folder, method, method, name, full, seed, "", {}, identity, key, tuple(shown))
+
+    return PlannedRun(
+        name=f"{method}-{plain_name(name)}-s{seed}-{key[:8]}",
+        method=method,
+        method_full=method,
+        dataset=name,
+        dataset_full=full,
+        seed=seed,
+        identity=identity,
+        key=key,
+        shown=tuple(shown),
+    )
 
 
-def refuse_taken(method: str, plan: Mapping[str, Any]) -> None:
+def refuse_taken(method: str, runs: Mapping[str, PlannedRun]) -> None:
     """Refuse the name of a method that bench-uq ran itself."""
-    for entry in plan.values():
-        own = make_run(entry["method"], (entry["dataset"], ""), entry["seed"], ())
-        if plain_name(entry["method"]) == method and entry["run"] != own.name:
+    for planned in runs.values():
+        own = make_run(planned.method, (planned.dataset, ""), planned.seed, ())
+        if plain_name(planned.method) == method and planned.name != own.name:
             raise UsageError(
-                f"{method!r} is a method that bench-uq ran itself ({entry['run']}): choose another --name"
+                f"{method!r} is a method that bench-uq ran itself ({planned.name}): "
+                "choose another --name"
             )
 
 
 def add(
-    folder: Path, run: Run, imports: Sequence[Import], made: Mapping[str, Any]
+    folder: Path, run: PlannedRun, imports: Sequence[Import], made: Mapping[str, Any]
 ) -> list[tuple[Import, Predictions, bool]]:
-    """Store what is new of a run and lay it into the plan; return the predictions and which were stored before.
+    """Store the new evaluations of a run and add them to the plan.
 
-    ``made`` is what the record says of where this happens.
+    Return the predictions, and whether they were stored before. ``made`` are facts of this machine
+    for the record.
     """
-    mixtures = [(one.shown().file, one.outputs.mixture()) for one in imports]
+    found = []
     with writing(folder, run) as target:
-        before = target.record() if target.path.is_dir() else {}
-        done = [before.get("status") == "ok" and target.holds(file) for file, _ in mixtures]
-        for (file, predictions), stored in zip(mixtures, done, strict=True):
+        before, files = target.record(), dict[str, StoredFile]()
+        for one in imports:
+            mixture, file = one.outputs.mixture(), one.evaluation().file
+            stored = before.status == "ok" and target.holds(file)
             if not stored:
-                target.save_predictions(file, predictions)
-        if not all(done) or not {file for file, _ in mixtures} <= before.get("sources", {}).keys():
-            target.update(**recorded(before, run, imports), **made)
-        entry = merged(store.read_plan(folder)["runs"], run)
-        store.merge_plan(folder, {f"{run.method}|{run.dataset}|{run.seed}": entry})
-        drop_replaced(target, {shown["file"] for shown in entry["shown"]})
-    return [
-        (one, mixture, stored)
-        for one, (_, mixture), stored in zip(imports, mixtures, done, strict=True)
-    ]
+                files |= target.write_predictions(file, mixture)
+            found.append((one, mixture, stored))
+
+        sources = {one.evaluation().file: one.source() for one in imports}
+        if files or not sources.keys() <= before.sources.keys():
+            record = recorded(target.record(), run, sources)
+            target.update(**record, files={**before.files, **files}, **made)
+
+        planned = merged(store.read_plan(folder).runs.get(run.place), run)
+        store.merge_plan(folder, [planned])
+        drop_replaced(target, {evaluation.file for evaluation in planned.shown})
+
+    return found
 
 
 @contextmanager
-def writing(folder: Path, run: Run) -> Iterator[store.RunFolder]:
+def writing(folder: Path, run: PlannedRun) -> Iterator[RunFolder]:
     """Hold the lock of a run's folder."""
     target = store.run_folder(folder, run.name)
     with target.locked() as mine:
@@ -110,59 +139,51 @@ def writing(folder: Path, run: Run) -> Iterator[store.RunFolder]:
         yield target
 
 
-def merged(plan: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    """Return the plan's entry of a run: what it showed before, the same condition and level replaced."""
-    entry = plan_entry(run)
-    before = plan.get(f"{run.method}|{run.dataset}|{run.seed}", {}).get("shown", [])
-    shown = {(one["condition"], one["level"]): one for one in [*before, *entry["shown"]]}
-    order = sorted(
-        shown.values(),
-        key=lambda one: (one["kind"] != "clean", one["condition"], one["level"] or 0),
-    )
-    return {**entry, "shown": order}
+def merged(before: PlannedRun | None, run: PlannedRun) -> PlannedRun:
+    """A run with its earlier evaluations too; those of the same condition and level are replaced."""
+    evaluations = [*(before.shown if before else ()), *run.shown]
+    latest = {(one.condition, one.level): one for one in evaluations}
+
+    def place(one: Evaluation) -> tuple[bool, str, float]:
+        return one.kind != "clean", one.condition, one.level or 0
+
+    return dataclasses.replace(run, shown=tuple(sorted(latest.values(), key=place)))
 
 
-def recorded(record: Mapping[str, Any], run: Run, imports: Sequence[Import]) -> dict[str, Any]:
-    """Return what the record says of the run: names, what it was made from, and nothing of a training unknown here."""
-    sources = {
-        one.shown().file: {
-            "name": one.outputs.path.name,
-            "sha256": one.outputs.sha256,
-            "draws": one.outputs.draws.shape[0],
-            "examples": one.outputs.draws.shape[1],
-        }
-        for one in imports
-    }
+def recorded(
+    record: Record, run: PlannedRun, sources: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Fields of the record of an imported run."""
     return {
         **facts(run),
         "kind": KIND,
         "status": "ok",
         "reason": None,
-        "sources": record.get("sources", {}) | sources,
+        "sources": {**record.sources, **sources},
     }
 
 
-def drop_replaced(target: store.RunFolder, wanted: set[str]) -> None:
-    """Delete the predictions that newer ones stand for."""
+def drop_replaced(target: RunFolder, wanted: set[str]) -> None:
+    """Delete predictions that newer ones replace."""
     record = target.record()
-    gone = set(record["files"]) - wanted
-    if gone:
-        target.forget(gone)
-        sources = record.get("sources", {})
-        target.update(sources={name: one for name, one in sources.items() if name in wanted})
-        for name in gone:
-            (target.path / name).unlink(missing_ok=True)
+    gone = record.files.keys() - wanted
+    if not gone:
+        return
+
+    sources = {name: one for name, one in record.sources.items() if name in wanted}
+    target.forget(gone, sources=sources)
+    for name in gone:
+        (target.path / name).unlink(missing_ok=True)
 
 
 def zeros(one: Import, predictions: Predictions) -> str:
-    """Return a warning where a target has probability 0, which makes the NLL infinite; empty otherwise."""
-    impossible = (
-        predictions["log_density"] == -float("inf") if "log_density" in predictions else None
-    )
-    if impossible is None or not impossible.any():
+    """Warning if a label has probability 0, which makes the NLL infinite; otherwise empty."""
+    if "log_density" not in predictions:
         return ""
+    impossible = predictions["log_density"] == -float("inf")
+    if not impossible.any():
+        return ""
+
     first = one.outputs.place(0, int(impossible.argmax()))
-    return (
-        f"{one.outputs.path}: {int(impossible.sum())} of {len(impossible)} labels have probability 0, the first in "
-        f"{first}: the NLL is infinite, tables show a dash"
-    )
+    count = f"{int(impossible.sum())} of {len(impossible)} labels have probability 0"
+    return f"{one.outputs.path}: {count}, the first in {first}: the NLL is infinite, tables show a dash"

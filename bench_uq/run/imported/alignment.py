@@ -1,4 +1,4 @@
-"""Whether imported predictions are of the same examples, in the same order, as what stands beside them."""
+"""Check that imported predictions are of the same examples, in the same order, as other runs'."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,8 +15,8 @@ from bench_uq.api.errors import MissingData, UsageError
 from bench_uq.api.likelihoods import Categorical, Gaussian, Likelihood
 from bench_uq.api.task import Predictions
 from bench_uq.plan.examples import load
-from bench_uq.plan.runs import Run
 from bench_uq.run.imported import Import
+from bench_uq.store import Evaluation, PlannedRun, RunFolder
 
 ADVICE = "examples must be in the order of the dataset's test split"
 
@@ -30,7 +29,7 @@ class Known:
     root: Path
 
     def likelihood(self) -> Likelihood | None:
-        """Return the likelihood of its task, None where files are missing."""
+        """Likelihood of its task; None if files are missing."""
         try:
             return self.dataset.task(self.root).likelihood
         except MissingData:
@@ -38,7 +37,7 @@ class Known:
 
     @functools.cache  # noqa: B019 - as long as a command lasts
     def targets(self, seed: int) -> np.ndarray | None:
-        """Return the targets of its test split, None where files are missing."""
+        """Targets of its test split; None if files are missing."""
         try:
             return load(self.dataset, "test", self.root, seed).targets
         except MissingData:
@@ -47,27 +46,27 @@ class Known:
 
 @dataclass(frozen=True)
 class Peer:
-    """One condition of a stored run on the same dataset."""
+    """One evaluation of a stored run on the same dataset."""
 
-    run: store.RunFolder
-    shown: Mapping[str, Any]
+    run: RunFolder
+    shown: Evaluation
 
     @property
     def name(self) -> str:
-        """Return what an error calls it."""
-        return f"{self.run.path.name} ({self.shown['condition']})"
+        """Name for errors."""
+        return f"{self.run.path.name} ({self.shown.condition})"
 
     def predictions(self) -> Predictions:
-        """Return what is stored."""
-        return self.run.predictions(self.shown["file"])
+        """Stored predictions."""
+        return self.run.predictions(self.shown.file)
 
 
 @dataclass(frozen=True)
 class Beside:
-    """What stands in a suite beside a run that is imported, and the data where bench-uq has them."""
+    """Stored runs of the suite, and the data if bench-uq has them, to compare an import with."""
 
     folder: Path
-    run: Run
+    run: PlannedRun
     known: Known | None
     unseen: Mapping[str, Known]  # by condition
 
@@ -76,47 +75,50 @@ class Beside:
         peers = list(self.peers())
         for one in imports:
             self.check_likelihood(one, imports[0], peers)
-            alike = [peer for peer in peers if peer.shown["condition"] == one.condition]
+            alike = [peer for peer in peers if peer.shown.condition == one.condition]
             for peer in alike:
-                if peer.shown["kind"] != one.kind:
+                if peer.shown.kind != one.kind:
                     raise UsageError(
                         f"{one.condition} is another kind of condition in {peer.run.path.name}"
                     )
+
             others = [peer for peer in alike if peer.run.path.name != self.run.name]
             if others:
                 compare(one, others[0].predictions(), others[0].name)
             else:
                 self.check_split(one)
-            for peer in peers:  # changed inputs are those of the first clean examples
-                if {one.kind, peer.shown["kind"]} == {"clean", "condition"}:
+
+            # Attacked and shifted inputs are those of the first clean examples.
+            for peer in peers:
+                if {one.kind, peer.shown.kind} == {"clean", "condition"}:
                     compare(one, peer.predictions(), peer.name, first=True)
 
     def peers(self) -> Iterator[Peer]:
-        """Yield what is stored of the dataset's test split in the suite, this seed's runs first, this run last."""
-        entries = [
-            one
-            for one in store.read_plan(self.folder)["runs"].values()
-            if one["dataset"] == self.run.dataset
-        ]
-        for entry in sorted(
-            entries, key=lambda one: (one["run"] == self.run.name, one["seed"] != self.run.seed)
-        ):
-            run = store.run_folder(self.folder, entry["run"])
-            for shown in entry["shown"]:
-                if run.holds(shown["file"]) and self.same_split(entry["seed"]):
-                    yield Peer(run, shown)
+        """Stored evaluations of the same test split, those of this seed first, of this run last."""
+
+        def order(one: PlannedRun) -> tuple[bool, bool]:
+            return one.name == self.run.name, one.seed != self.run.seed
+
+        planned = store.read_plan(self.folder).runs.values()
+        for one in sorted(planned, key=order):
+            if one.dataset != self.run.dataset:
+                continue
+            folder = store.run_folder(self.folder, one.name, keep=True)
+            for evaluation in one.shown:
+                if folder.holds(evaluation.file) and self.same_split(one.seed):
+                    yield Peer(folder, evaluation)
 
     def same_split(self, seed: int) -> bool:
-        """Return whether a seed has the test split of this one: surely itself, others where the data say so."""
+        """Whether a seed has the test split of this run's seed, as far as the data are known."""
         if seed == self.run.seed:
             return True
-        ours, theirs = (
-            self.known.targets(one) if self.known else None for one in (self.run.seed, seed)
-        )
+        if self.known is None:
+            return False
+        ours, theirs = self.known.targets(self.run.seed), self.known.targets(seed)
         return ours is not None and theirs is not None and np.array_equal(ours, theirs)
 
     def check_likelihood(self, one: Import, first: Import, peers: Sequence[Peer]) -> None:
-        """Refuse other classes than those of the dataset, else of a stored run, else of the first file."""
+        """Require the classes of the dataset, else of a stored run, else of the first file."""
         expected = self.known.likelihood() if self.known else None
         name = self.run.dataset
         if expected is None and peers:
@@ -128,21 +130,21 @@ class Beside:
             raise UsageError(f"{one.outputs.path} predicts {found}, {name} {described(expected)}")
 
     def check_split(self, one: Import) -> None:
-        """Compare with the dataset itself; an attack or shift may have been shown the first examples alone."""
+        """Compare with the dataset; for an attack or shift its first examples are enough."""
         known = self.unseen.get(one.condition) if one.kind == "unseen" else self.known
         targets = known.targets(self.run.seed) if known else None
         if targets is not None:
-            name = one.condition if one.kind == "unseen" else self.run.dataset
-            whole = Predictions(
-                {"probs": targets} | ({} if one.kind == "unseen" else {"targets": targets})
-            )
-            compare(one, whole, f"the test split of {name}", first=one.kind == "condition")
+            name, arrays = one.condition, {"probs": targets}
+            if one.kind != "unseen":
+                name, arrays["targets"] = self.run.dataset, targets
+            where = f"the test split of {name}"
+            compare(one, Predictions(arrays), where, first=one.kind == "condition")
 
 
 def compare(one: Import, stored: Predictions, where: str, *, first: bool = False) -> None:
-    """Refuse another number of examples and the first target that differs.
+    """Refuse another number of examples, and a target that differs.
 
-    With ``first`` those of an attack or shift are the first of the clean ones.
+    With ``first`` the examples of an attack or shift are the first of the clean ones.
     """
     outputs = one.outputs
     ours, theirs = outputs.draws.shape[1], len(stored)

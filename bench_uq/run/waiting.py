@@ -1,0 +1,61 @@
+"""Order in which runs start."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+
+from bench_uq.run.job import Job
+
+Kind = tuple[str, str]
+
+
+def kind(job: Job) -> Kind:
+    """Method and dataset: runs of one kind take about as long."""
+    return job.run.method, job.run.dataset
+
+
+def surrogates(job: Job) -> set[str]:
+    """Names of the runs whose networks a job attacks."""
+    return {one.surrogate.name for one in job.run.shown if one.surrogate}
+
+
+def attacked(jobs: Sequence[Job]) -> set[str]:
+    """Names of the runs whose networks any job attacks."""
+    return set[str]().union(*map(surrogates, jobs))
+
+
+class Waiting:
+    """Jobs to start, the longest first as far as known, so that no long one is left for last.
+
+    Runs whose networks others attack start first, then kinds of which none has ended yet. Jobs wait
+    in one line per kind, so that the next is found without looking at all of them.
+    """
+
+    def __init__(self, waiting: Sequence[tuple[Job, ...]], attacked: set[str]) -> None:
+        self.attacked = attacked  # names of runs
+        self.lines = dict[tuple[bool, Kind], deque[tuple[Job, ...]]]()
+        self.seconds = dict[Kind, float]()  # of the last run of each kind
+        for jobs in waiting:
+            self.put(jobs)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.lines.values()))
+
+    def put(self, jobs: tuple[Job, ...]) -> None:
+        """Add jobs behind others of their kind."""
+        first = any(job.run.name in self.attacked for job in jobs)
+        self.lines.setdefault((first, kind(jobs[0])), deque()).append(jobs)
+
+    def take(self) -> tuple[Job, ...]:
+        """Remove and return the jobs to start next."""
+
+        def urgency(line: tuple[bool, Kind]) -> tuple[bool, float]:
+            return line[0], self.seconds.get(line[1], math.inf)
+
+        first = max(self.lines, key=urgency)
+        jobs = self.lines[first].popleft()
+        if not self.lines[first]:
+            del self.lines[first]
+        return jobs

@@ -1,0 +1,260 @@
+"""Records of runs and plans: frozen data, each with one strict reader.
+
+A reader raises ValueError, saying what is wrong. Unknown fields are ignored, because a later
+version of one schema may add some.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from bench_uq.store.files import PLAIN, SCHEMA
+
+STATUSES = ("ok", "failed", "diverged", "oom", "interrupted")
+
+#: Files beside a record. The points are training examples of one feature and a real target.
+NETWORK = "network.safetensors"
+TRAINING = "training.csv"
+POINTS = "points.csv"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """Hash and size of a stored file."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """Contents of run.json: the identity of a run, how it ended, and the files beside it.
+
+    ``status`` is empty before anything is recorded.
+    """
+
+    run: str
+    schema: int = SCHEMA
+    key: str = ""  # hash of the identity
+    status: str = ""
+    reason: str | None = None
+    traceback: str | None = None
+    method: str = ""
+    method_full: str = ""
+    dataset: str = ""
+    dataset_full: str = ""
+    seed: int | None = None
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, StoredFile] = field(default_factory=dict)
+
+    environment: Mapping[str, Any] | None = None
+    git: str | None = None
+    together: list[int] | None = None  # seeds that were trained as one batch
+    train_seconds: float | None = None
+    converged: bool | None = None
+    parameters: int | None = None
+    peak_memory: float | None = None  # bytes
+    predict_seconds: Mapping[str, float] = field(default_factory=dict)  # by file
+
+    #: Hash of the attacked network, by file of predictions under a transfer attack.
+    surrogates: Mapping[str, str | None] = field(default_factory=dict)
+
+    kind: str | None = None  # "imported" for predictions of others
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # their files
+
+    @classmethod
+    def from_json(cls, value: Any, run: str) -> Record:
+        """Read the record of a run."""
+        record = read(cls, {"run": run, **fields_of(value)})
+
+        if record.run != run:
+            raise ValueError(f"it is the record of {record.run}")
+        if record.status and record.status not in STATUSES:
+            raise ValueError(f"status {record.status!r} is not one of {', '.join(STATUSES)}")
+        for name in record.files:
+            check_plain(name)
+        return record
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain data; fields without a value are left out."""
+        plain = dataclasses.asdict(self)
+        kept = ("reason", "traceback")
+        return {name: value for name, value in plain.items() if value is not None or name in kept}
+
+    def has(self, *names: str) -> bool:
+        """Whether the record names all of these files."""
+        return set(names) <= self.files.keys()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run's condition at a level, and the file of its predictions.
+
+    ``kind`` is "clean", "condition" (an attack or shift), "unseen" (out-of-distribution data) or
+    "shifted" (labelled data in files of their own). ``surrogate`` is the run whose networks are
+    attacked, if it is another one.
+    """
+
+    condition: str  # canonical name
+    kind: str
+    level: float | None
+    file: str
+    full: str = ""  # with every option
+    count: int = 0  # examples; 0 for all
+    key: str = ""  # hash of all that determines the predictions, except the network
+    surrogate: PlannedRun | None = None
+
+    def in_plan(self) -> dict[str, Any]:
+        """The fields that plan.json keeps."""
+        names = ("condition", "kind", "level", "file")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One method, dataset and seed: trained once, then evaluated under every condition.
+
+    A run that is read from plan.json has only the fields that ``in_plan`` writes.
+    """
+
+    name: str  # of its folder
+    method: str
+    dataset: str
+    seed: int
+    shown: tuple[Evaluation, ...]
+    method_full: str = ""
+    dataset_full: str = ""
+    network: str = ""  # name or file
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""  # hash of the identity
+    command: str | None = None  # reproduces the run
+
+    @property
+    def place(self) -> str:
+        """Key of the run in plan.json: one run per method, dataset and seed."""
+        return f"{self.method}|{self.dataset}|{self.seed}"
+
+    @classmethod
+    def from_json(cls, value: Any) -> PlannedRun:
+        """Read a planned run, from plan.json or from another process."""
+        fields = fields_of(value)
+        if "run" in fields:  # as plan.json calls it
+            fields = {**fields, "name": fields["run"]}
+        planned: PlannedRun = read(cls, fields)
+
+        check_plain(planned.name)
+        for evaluation in planned.shown:
+            check_plain(evaluation.file)
+        return planned
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as plain data."""
+        return dataclasses.asdict(self)
+
+    def in_plan(self) -> dict[str, Any]:
+        """The fields that plan.json keeps; the others of 10,000 runs would fill it."""
+        plain: dict[str, Any] = {
+            "run": self.name,
+            "method": self.method,
+            "dataset": self.dataset,
+            "seed": self.seed,
+            "shown": [evaluation.in_plan() for evaluation in self.shown],
+        }
+        if self.command is not None:
+            plain["command"] = self.command
+        return plain
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Contents of plan.json: the latest planned run of each method, dataset and seed."""
+
+    runs: Mapping[str, PlannedRun] = field(default_factory=dict)  # by place
+    description: str | None = None
+    schema: int = SCHEMA
+
+    @classmethod
+    def from_json(cls, value: Any) -> Plan:
+        """Read a plan."""
+        fields = fields_of(value)
+        if not isinstance(fields.get("runs"), dict):
+            raise ValueError("it has no runs")
+
+        runs = {place: PlannedRun.from_json(one) for place, one in fields["runs"].items()}
+        return read(cls, {**fields, "runs": runs})
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain data."""
+        runs = {place: planned.in_plan() for place, planned in self.runs.items()}
+        plain: dict[str, Any] = {"schema": self.schema, "runs": runs}
+        if self.description is not None:
+            plain["description"] = self.description
+        return plain
+
+
+def fields_of(value: Any) -> Mapping[str, Any]:
+    """Require a JSON object."""
+    if not isinstance(value, dict):
+        raise ValueError("it is not an object")
+    return value
+
+
+def check_plain(name: str) -> None:
+    """Require a name that stays inside its folder."""
+    if not PLAIN.fullmatch(name):
+        raise ValueError(f"{name!r} is not the name of a file")
+
+
+def read(cls: Any, fields: Mapping[str, Any]) -> Any:
+    """Build a dataclass from plain data, each value of the annotated type."""
+    hints = hints_of(cls)
+    values = {}
+
+    for one in dataclasses.fields(cls):
+        if one.name in fields:
+            values[one.name] = typed(hints[one.name], fields[one.name], one.name)
+        elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
+            raise ValueError(f"it has no {one.name}")
+
+    return cls(**values)
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def hints_of(cls: type) -> dict[str, Any]:
+    """Types of the fields, resolved once: ten thousand runs are read with them."""
+    if cls not in _HINTS:
+        _HINTS[cls] = get_type_hints(cls)
+    return _HINTS[cls]
+
+
+def typed(hint: Any, value: Any, name: str) -> Any:
+    """Value as an annotated type; raise ValueError for a value of another type."""
+    origin, arguments = get_origin(hint), get_args(hint)
+
+    if hint is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return typed(arguments[0], value, name)
+    if dataclasses.is_dataclass(hint):
+        cls: Any = hint
+        return value if isinstance(value, cls) else read(cls, fields_of(value))
+    if origin is Mapping and isinstance(value, Mapping):
+        return {key: typed(arguments[1], one, name) for key, one in value.items()}
+    if origin in (tuple, list) and isinstance(value, list | tuple):
+        return origin(typed(arguments[0], one, name) for one in value)
+
+    # A whole number is a float, but True is neither.
+    allowed = (int, float) if hint is float else hint
+    if origin is None and isinstance(value, allowed) and isinstance(value, bool) == (hint is bool):
+        return value
+    raise ValueError(f"{name} is {value!r}, of another type")
