@@ -26,6 +26,7 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import read_suite
 from bench_uq.score.score import KEPT
+from bench_uq.store import PlannedRun
 from benchmarks.stored_suites import store_runs, write_suite
 
 BENCH, SUITE = ("-m", "bench_uq"), ("--suite", "many.toml")
