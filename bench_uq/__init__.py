@@ -1,24 +1,190 @@
-"""bench-uq: which uncertainty method can I trust, on which data, under which stress, at what cost?"""
+"""bench-uq tells you which uncertainty method to trust, on which data, under which stress, at what cost.
 
-from typing import TYPE_CHECKING, Any
+    results = bench_uq.run("quick", methods=["map", "dropout"], seeds=[0, 1, 2])
+    bench_uq.report(results)
+    bench_uq.summarise(results)
+
+Errors that a user can cause are ``bench_uq.UsageError``, with the one line that the command line
+prints. Heavy packages are imported inside the functions, so that ``import bench_uq`` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench_uq._version import __version__
+from bench_uq.api.errors import BenchUQError, UsageError
 
 if TYPE_CHECKING:
-    from bench_uq.score.score import read_scores
-    from bench_uq.score.summarise import summary as summarise
+    import pandas as pd
 
-__all__ = ["__version__", "read_scores", "summarise"]
+    from bench_uq.check.verdicts import Verdicts
+    from bench_uq.score.results import Results
+
+__all__ = [
+    "BenchUQError",
+    "UsageError",
+    "__version__",
+    "check",
+    "read_scores",
+    "report",
+    "run",
+    "summarise",
+]
 
 
-def __getattr__(name: str) -> Any:
-    """Load the public functions on first use, so that importing bench_uq costs nothing."""
-    if name == "read_scores":
-        from bench_uq.score.score import read_scores
+def run(
+    suite: str | Path = "quick",
+    *,
+    methods: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    network: str | Path = "",
+    settings: Mapping[str, Any] | None = None,
+    results: str | Path = "results",
+    data_dir: str | Path = "data",
+    plugins: Sequence[str | Path] = (),
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    jobs: int | None = None,
+    force: bool = False,
+    timeout: float = float("inf"),
+    notice: Callable[[str], None] = print,
+) -> Results:
+    """Train and predict what is missing of a suite, score it, and return its results.
 
-        return read_scores
-    if name == "summarise":
-        from bench_uq.score.summarise import summary
+    Methods, datasets and seeds replace those of the suite. ``settings`` holds settings of all
+    methods and options of plugins: ``{"epochs": 100, "mnf.hidden": 50}``. ``notice`` is called with
+    a line per run. A run that fails is a row of the results with its reason.
+    """
+    from bench_uq.plan.plugins import Plugins
+    from bench_uq.run.record import verdict
+    from bench_uq.run.suite import Choices, prepare, run_suite
+    from bench_uq.score.results import read
+    from bench_uq.score.score import score
 
-        return summary
-    raise AttributeError(f"module 'bench_uq' has no attribute {name!r}")
+    assignments = [f"{key}={_written(value)}" for key, value in (settings or {}).items()]
+    choices = Choices(
+        suite=str(suite),
+        methods=tuple(methods),
+        datasets=tuple(datasets),
+        seeds=tuple(map(str, seeds)),
+        network=str(network),
+        assignments=tuple(assignments),
+        results=Path(results),
+        data_dir=Path(data_dir),
+        plugins=tuple(map(Path, plugins)),
+        device=device,
+        jobs=jobs,
+        force=force,
+        timeout=timeout,
+    )
+    prepared = prepare(choices, notice)
+    run_suite(prepared, lambda name, result: notice(f"{name}  {verdict(result)}"))
+
+    score(prepared.folder, Plugins(choices.plugins))
+    return read(prepared.folder)
+
+
+def report(
+    results: Results | str | Path,
+    target: str | Path = "",
+    *,
+    formats: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    title: str = "",
+) -> list[Path]:
+    """Write tables, figures, a page and a summary; return the files.
+
+    ``results`` is what ``run`` returns, or the folder of a suite. The report goes to ``target``, by
+    default reports/<suite>. Formats are latex, markdown, html, pdf, png and svg, by default all.
+    """
+    from bench_uq.report import FORMATS, write
+    from bench_uq.store.folders import enclosed
+
+    folder = _folder(results)
+    return write(
+        folder,
+        enclosed(Path(target or Path("reports") / folder.name)),
+        formats=formats or FORMATS,
+        methods=methods,
+        datasets=datasets,
+        metrics=metrics,
+        title=title,
+    )
+
+
+def check(
+    results: Results | str | Path,
+    baseline: str | Path,
+    margins: str | Path | None = None,
+    *,
+    methods: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+) -> Verdicts:
+    """Compare the scores of a suite with a baseline.
+
+    ``exit_code`` of the verdicts is 0 if nothing got worse, 1 if a score regressed or is missing,
+    and 3 if there are too few seeds; ``text`` says which.
+    """
+    from bench_uq.check.check import check as gate
+
+    return gate(
+        _folder(results),
+        Path(baseline),
+        Path(margins) if margins else None,
+        methods=methods,
+        datasets=datasets,
+    )
+
+
+def read_scores(path: str | Path) -> pd.DataFrame:
+    """Scores of a suite's folder or of a scores.csv: one row per run, condition, level and metric."""
+    from bench_uq.score.score import read_scores as read
+
+    return read(path)
+
+
+def summarise(scores: Results | pd.DataFrame | str | Path) -> pd.DataFrame:
+    """Mean, spread, interval and verdict over seeds, as the tables of a report have them.
+
+    ``scores`` is what ``run`` or ``read_scores`` returns, perhaps filtered, or the folder of a suite.
+    """
+    from bench_uq.score.results import Results
+    from bench_uq.score.summarise import summary
+
+    return summary(_folder(scores) if isinstance(scores, Results) else scores)
+
+
+def _folder(results: Results | str | Path) -> Path:
+    """Folder of a suite's results."""
+    if isinstance(results, str | Path):
+        return Path(results)
+    if results.folder is None:
+        raise UsageError("these results were not read from a folder: name the folder")
+    return results.folder
+
+
+def _written(value: Any) -> str:
+    """Value of a setting as --set takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class _Module(ModuleType):
+    """The module bench_uq, whose functions keep their names.
+
+    Python binds a package to its name in the parent module when it is first imported. The packages
+    bench_uq.run, bench_uq.report and bench_uq.check would so replace the functions.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Module

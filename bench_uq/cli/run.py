@@ -169,21 +169,9 @@ def finite(option: str, value: float) -> float:
 
 def finished(name: str, result: Ended) -> None:
     """Print how a run ended."""
+    from bench_uq.run.record import verdict
+
     click.echo(f"{name}  {verdict(result)}")
-
-
-def verdict(result: Ended) -> str:
-    """How a run ended, for its line on stdout."""
-    record = result.record
-    if result.stored:
-        return "stored"
-    if record.status != "ok":
-        return f"{record.status}: {record.reason}"
-
-    lacking = f", but {record.reason}" if record.reason else ""
-    seconds = sum(record.predict_seconds.values())
-    times = f"trained in {record.train_seconds:.1f} s, predicted in {seconds:.1f} s"
-    return f"ok{lacking}  {times}{'' if record.converged else '  (not converged)'}"
 
 
 def how_to_join(shard: tuple[int, int], folder: Path) -> str:

@@ -146,9 +146,27 @@ def start(context: Any, jobs: tuple[Job, ...], timeout: float = math.inf) -> Wor
     """Start a process on jobs, with ``timeout`` seconds for each."""
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=child, args=(jobs, theirs), daemon=True)
-    process.start()
+    with without_main():
+        process.start()
     theirs.close()
     return Worker(jobs, process, ours, Limit(time.monotonic() + len(jobs) * timeout))
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Hide the main script from a process that starts.
+
+    It would import the script, and a script that calls bench_uq.run would so call it once more.
+    """
+    main = sys.modules["__main__"]
+    hidden = {name: vars(main).pop(name, None) for name in ("__file__", "__spec__")}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__spec__ = hidden["__spec__"]
+        if hidden["__file__"] is not None:
+            main.__file__ = hidden["__file__"]
 
 
 def child(jobs: tuple[Job, ...], connection: Connection) -> None:

@@ -27,6 +27,20 @@ class Ended:
     stored: bool = False
 
 
+def verdict(result: Ended) -> str:
+    """How a run ended, for a line on it."""
+    record = result.record
+    if result.stored:
+        return "stored"
+    if record.status != "ok":
+        return f"{record.status}: {record.reason}"
+
+    lacking = f", but {record.reason}" if record.reason else ""
+    seconds = sum(record.predict_seconds.values())
+    times = f"trained in {record.train_seconds:.1f} s, predicted in {seconds:.1f} s"
+    return f"ok{lacking}  {times}{'' if record.converged else '  (not converged)'}"
+
+
 @dataclass
 class Ending:
     """Facts of a run's end that its record does not hold.

@@ -63,6 +63,7 @@ class Results:
     siblings: tuple[
         str, ...
     ] = ()  # all methods of the suite, also where results are narrowed to some of them
+    folder: Path | None = None  # that they were read from
     chosen: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # what they are narrowed to: methods, metrics...
@@ -148,6 +149,7 @@ def read(suite: Path) -> Results:
         raise UsageError(f"{suite / 'runs.csv'} holds no runs (make them with: bench-uq run)")
     return Results(
         suite=suite.resolve().name,
+        folder=suite,
         siblings=tuple(sorted(set(runs["method"]))),
         runs=runs,
         scores=_finished(scores, runs, suite / "scores.csv"),

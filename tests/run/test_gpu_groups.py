@@ -81,7 +81,11 @@ def test_each_run_is_stored_as_if_alone(tmp_path: Path) -> None:
         networks.add(folder.record().files[store.NETWORK].sha256)
         result = execute(job, silent)
         assert result is not None
-        assert (result.record.status, result.record.train_seconds > 0, complete(job)) == ("ok", True, True)
+        assert (result.record.status, result.record.train_seconds > 0, complete(job)) == (
+            "ok",
+            True,
+            True,
+        )
     assert len(networks) == 3
     stored = [store.run_folder(job.folder, job.run.name).record() for job in group]
     assert groups.train_group(group, silent)[0] == {}

@@ -701,8 +701,6 @@ def test_nested_text(here: Path, suite: Path) -> None:
 def test_hashes_of_bombs_end(here: Path) -> None:
     """The checksum of what a .gz holds is not computed of terabytes."""
     (here / "a.gz").write_bytes(gz(2048))
-    code = (
-        "from bench_uq.api.dataset import Download\nfrom bench_uq.plan.prepare.download import right\n"
-    )
+    code = "from bench_uq.api.dataset import Download\nfrom bench_uq.plan.prepare.download import right\n"
     code += f"print(right(Path(sys.argv[1]), Download('a.gz', (), sha256={hashlib.sha256().hexdigest()!r})))"
     assert child(code, here / "a.gz") == "False\n"
