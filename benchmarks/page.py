@@ -19,6 +19,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from bench_uq.report import page as html
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results
 from bench_uq.store.derived import COLUMNS, LATER
 from benchmarks.synthetic import METHODS, plan_run
@@ -92,7 +93,7 @@ def main() -> None:
     driver = browser()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "index.html")
-        path.write_text(html.page(results()), encoding="utf-8")
+        path.write_text(html.page(analyse(results())), encoding="utf-8")
         driver.get(path.as_uri())
 
         counts = []

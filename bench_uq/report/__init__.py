@@ -85,22 +85,25 @@ def _listed(target: Path) -> set[str]:
 def contents(results: Results, formats: Collection[str] = FORMATS) -> dict[str, bytes]:
     """Return the files of a report by their path in it."""
     from bench_uq.report import figures, latex, markdown
+    from bench_uq.score.analysis import analyse
+
+    analysis = analyse(results)
 
     drawn = (
-        figures.draw(results, [name for name in FIGURES if name in formats])
+        figures.draw(analysis, [name for name in FIGURES if name in formats])
         if {*FIGURES} & {*formats}
         else {}
     )
     files = {f"figures/{name}": image for (_, name), image in drawn.items()}
     if "latex" in formats:
         files |= {
-            f"tables/{name}": text.encode() for name, text in latex.fragments(results).items()
+            f"tables/{name}": text.encode() for name, text in latex.fragments(analysis).items()
         }
     if "markdown" in formats:
         links = [(dataset, PurePosixPath("figures", name)) for dataset, name in drawn]
-        files["summary.md"] = markdown.summary(results, links).encode()
+        files["summary.md"] = markdown.summary(analysis, links).encode()
     if "html" in formats:
         from bench_uq.report import page as html
 
-        files["index.html"] = html.page(results).encode()
+        files["index.html"] = html.page(analysis).encode()
     return files

@@ -17,8 +17,9 @@ from bench_uq.report.tables.tables import (
     rank_table,
     unseen_tables,
 )
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import printable, slug
-from bench_uq.score.results import Results, Seeds
+from bench_uq.score.results import Seeds
 
 #: What the names of the fragments of one dataset go on with, beside that of clean data.
 KINDS = ("unseen", "levels", "stress", "cost", "published")
@@ -77,18 +78,18 @@ _MAIN = r"""\documentclass[10pt]{{article}}
 """
 
 
-def fragments(results: Results) -> dict[str, str]:
+def fragments(analysis: Analysis) -> dict[str, str]:
     """Return the text of every fragment by file name, and of a small document that shows them all.
 
     A fragment holds the tables of one condition at most: LaTeX keeps no more than 52 floats that wait for a page.
     """
     texts = {}
-    for dataset in results.datasets:
-        own = results.on(dataset)
+    for dataset in analysis.datasets:
+        own = analysis.on(dataset)
         # These names would fall on the document's or on a further fragment of another dataset.
         taken = dataset in ("main", "ranks") or any(f"-{kind}" in dataset for kind in KINDS)
         name = slug(dataset, reserved=taken)
-        texts[f"{name}.tex"] = table_float(clean_table(own), _label(results, "table", dataset))
+        texts[f"{name}.tex"] = table_float(clean_table(own), _label(analysis, "table", dataset))
         for kind, tables in {"unseen": unseen_tables(own), "levels": level_tables(own)}.items():
             for condition, group in groupby(tables, key=lambda table: table.columns[0].condition):
                 named = [
@@ -96,25 +97,27 @@ def fragments(results: Results) -> dict[str, str]:
                     for table in group
                 ]
                 floats = [
-                    table_float(table, _label(results, kind, dataset, condition, name))
+                    table_float(table, _label(analysis, kind, dataset, condition, name))
                     for table, name in named
                 ]
                 texts[f"{name}-{kind}-{slug(condition)}.tex"] = "\n".join(floats)
         for family, table in stress_tables(own).items():
             texts[f"{name}-stress-{slug(family)}.tex"] = table_float(
-                table, _label(results, "stress", dataset, family)
+                table, _label(analysis, "stress", dataset, family)
             )
-        texts[f"{name}-cost.tex"] = table_float(cost_table(own), _label(results, "cost", dataset))
+        texts[f"{name}-cost.tex"] = table_float(cost_table(own), _label(analysis, "cost", dataset))
         if published := comparison(own):
             texts[f"{name}-published.tex"] = comparison_float(
-                published, _label(results, "published", dataset)
+                published, _label(analysis, "published", dataset)
             )
-    if ranks := rank_table(results):
-        texts["ranks.tex"] = table_float(ranks, _label(results, "ranks", ""))
+    if ranks := rank_table(analysis):
+        texts["ranks.tex"] = table_float(ranks, _label(analysis, "ranks", ""))
     inputs = "\n".join(_inputs(texts))
     return {
         **texts,
-        "main.tex": _MAIN.format(title=escape(results.title or results.suite), inputs=inputs),
+        "main.tex": _MAIN.format(
+            title=escape(analysis.results.title or analysis.results.suite), inputs=inputs
+        ),
     }
 
 
@@ -338,11 +341,14 @@ def _spread(cell: Cell) -> str:
     )
 
 
-def _label(results: Results, kind: str, dataset: str, *further: str) -> str:
+def _label(analysis: Analysis, kind: str, dataset: str, *further: str) -> str:
     """Return the label of a table, of [a-z0-9-] alone: its kind, suite and dataset, the condition and the metric."""
     return "-".join(
         [
             kind,
-            *(slug(part, dots=False) for part in filter(None, [results.suite, dataset, *further])),
+            *(
+                slug(part, dots=False)
+                for part in filter(None, [analysis.results.suite, dataset, *further])
+            ),
         ]
     )

@@ -12,37 +12,32 @@ from bench_uq.report.tables.findings import findings
 from bench_uq.report.tables.published import Comparison, comparison, legend
 from bench_uq.report.tables.stress import stress_tables
 from bench_uq.report.tables.tables import overview, rank_table
-from bench_uq.score.gradient_masking import MEANING, checks
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.gradient_masking import MEANING
 from bench_uq.score.labels import counted, printable
-from bench_uq.score.markdown_text import _ESCAPES, escape
+from bench_uq.score.markdown_text import escape
 from bench_uq.score.reproduce_report import commands, report_command
-from bench_uq.score.results import Results
 from bench_uq.score.summaries import underconfidence
 
 #: How far accuracy and mean confidence must be apart, to three decimals, to be called under- or overconfidence.
 MISCALIBRATED = 0.02
 
 
-_ESCAPES |= {sign: f"\\{sign}" for sign in "\\`*_{}[]#~$!"}
-
-
-def summary(results: Results, figures: Iterable[tuple[str, PurePosixPath]]) -> str:
+def summary(analysis: Analysis, figures: Iterable[tuple[str, PurePosixPath]]) -> str:
     """Return the summary of a suite; ``figures`` holds the dataset of each figure and its path from the summary."""
     figures = list(figures)
-    finished = int((results.runs["status"] == "ok").sum())
-    extent = (
-        f"{counted(len(results.methods), 'method')} on {counted(len(results.datasets), 'dataset')}"
-    )
+    finished = int((analysis.results.runs["status"] == "ok").sum())
+    extent = f"{counted(len(analysis.methods), 'method')} on {counted(len(analysis.datasets), 'dataset')}"
     lines = [
-        f"# {escape(results.title or results.suite)}",
+        f"# {escape(analysis.results.title or analysis.results.suite)}",
         "",
-        f"{extent}; {finished} of {counted(len(results.runs), 'run')} finished.",
+        f"{extent}; {finished} of {counted(len(analysis.results.runs), 'run')} finished.",
     ]
-    for dataset in results.datasets:
-        lines += ["", *_dataset(results.on(dataset))]
-    if ranks := rank_table(results):
+    for dataset in analysis.datasets:
+        lines += ["", *_dataset(analysis.on(dataset))]
+    if ranks := rank_table(analysis):
         lines += ["", "## Across datasets", "", *_table(ranks), "", escape(caption(ranks))]
-    elif len(results.datasets) > 1:
+    elif len(analysis.datasets) > 1:
         lines += [
             "",
             "## Across datasets",
@@ -50,15 +45,15 @@ def summary(results: Results, figures: Iterable[tuple[str, PurePosixPath]]) -> s
             "Nothing is ranked: no two methods share a score on two datasets.",
         ]
     return (
-        "\n".join([*lines, *_unfinished(results), *_figures(results, figures), *_again(results)])
+        "\n".join([*lines, *_unfinished(analysis), *_figures(analysis, figures), *_again(analysis)])
         + "\n"
     )
 
 
-def _figures(results: Results, figures: list[tuple[str, PurePosixPath]]) -> list[str]:
+def _figures(analysis: Analysis, figures: list[tuple[str, PurePosixPath]]) -> list[str]:
     """Return links to the figures, a line a dataset, each to its forms."""
     lines = []
-    for dataset in [*results.datasets, ""]:
+    for dataset in [*analysis.datasets, ""]:
         forms: dict[str, list[PurePosixPath]] = {}
         for name, path in figures:
             if name == dataset:
@@ -71,10 +66,10 @@ def _figures(results: Results, figures: list[tuple[str, PurePosixPath]]) -> list
     return ["", "## Figures", "", *lines] if lines else []
 
 
-def _again(results: Results) -> list[str]:
+def _again(analysis: Analysis) -> list[str]:
     """Return the commands that make the runs and this report again."""
-    made = commands(results)
-    lines = [printable(line) for line in (*made, report_command(results))]
+    made = commands(analysis.results)
+    lines = [printable(line) for line in (*made, report_command(analysis.results))]
     # A fence must be longer than any that a name could hold.
     fence = "`" * (
         3 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
@@ -82,13 +77,13 @@ def _again(results: Results) -> list[str]:
     return ["", "## Made with", "", fence, *lines, fence] if made else []
 
 
-def _dataset(results: Results) -> list[str]:
+def _dataset(analysis: Analysis) -> list[str]:
     """Return the section of one dataset: its table, what its marks mean, and what to beware of."""
-    table = overview(results)
+    table = overview(analysis)
     phrase = seeds_phrase([row.seeds.finished for row in table.rows])
     marks = [f"{phrase[0].upper()}{phrase[1:]}.", *notes(table), *table.remarks]
-    told = [f"- {escape(sentence)}" for sentence in findings(results)]
-    published = comparison(results)
+    told = [f"- {escape(sentence)}" for sentence in findings(analysis)]
+    published = comparison(analysis)
     return [
         f"## {escape(table.dataset)}",
         "",
@@ -97,16 +92,16 @@ def _dataset(results: Results) -> list[str]:
         escape(" ".join(marks)),
         "",
         *told,
-        *_calibration(results),
+        *_calibration(analysis),
         *(["", *_comparison(published)] if published else []),
-        *_stress(results),
-        *_masking(results),
+        *_stress(analysis),
+        *_masking(analysis),
     ]
 
 
-def _stress(results: Results) -> list[str]:
+def _stress(analysis: Analysis) -> list[str]:
     """Return the means over the levels of each attack and shift, where there are any; what all tables say but once."""
-    tables = list(stress_tables(results).values())
+    tables = list(stress_tables(analysis).values())
     captions, shared = parted(tables)
     lines = [
         line
@@ -116,9 +111,9 @@ def _stress(results: Results) -> list[str]:
     return ["", "### Under stress", *lines, "", escape(" ".join(shared))] if tables else []
 
 
-def _masking(results: Results) -> list[str]:
+def _masking(analysis: Analysis) -> list[str]:
     """Return what speaks against the attacks on each method, and what it means; empty where nothing was judged."""
-    judged = [verdict for verdict in checks(results) if verdict.status != "not judged"]
+    judged = [verdict for verdict in analysis.masking if verdict.status != "not judged"]
     lines = [
         f"- ⚠ {escape(one.method)}: {escape(one.words)}; {escape(MEANING[one.check])}."
         for one in judged
@@ -194,13 +189,13 @@ def _cell(cell: Cell) -> str:
     return f"**{text}**" if cell.best else text
 
 
-def _calibration(results: Results) -> list[str]:
+def _calibration(analysis: Analysis) -> list[str]:
     """Return a sentence for each method that on clean data is clearly more, or less, often right than it says."""
     sentences = []
-    for method in results.methods:
-        gap, seeds = underconfidence(results, method)
+    for method in analysis.methods:
+        gap, seeds = underconfidence(analysis.results, method)
         if round(abs(gap), 3) >= MISCALIBRATED:
-            planned = results.seeds(method).planned
+            planned = analysis.seeds(method).planned
             some = "" if seeds == planned else f" ({seeds} of {planned} seeds)"
             kind, side = ("underconfident", "below") if gap > 0 else ("overconfident", "above")
             sentences.append(
@@ -209,10 +204,10 @@ def _calibration(results: Results) -> list[str]:
     return sentences
 
 
-def _unfinished(results: Results) -> list[str]:
+def _unfinished(analysis: Analysis) -> list[str]:
     """Return the list of the runs that did not finish, with their reasons, and of those that did not converge."""
     failed, loose = [], dict[str, list[str]]()
-    for run in results.runs.to_dict("records"):
+    for run in analysis.results.runs.to_dict("records"):
         line = f"- {escape(run['dataset'])}, {escape(run['method'])}"
         if run["status"] != "ok" or run["reason"]:
             reason = f" – {escape(run['reason'])}" if run["reason"] else ""

@@ -3,61 +3,54 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
+
+import pandas as pd
 
 from bench_uq.score.results import Results
 from bench_uq.score.statistics import ALPHA, Comparison, Ranks, compare, ranks
 from bench_uq.score.summaries import Scored, directions
 
 
-def comparable(results: Results) -> list[str]:
-    """Return the methods on one dataset that may be ordered: those without a run that had not converged."""
-    return [method for method in results.methods if not results.seeds(method).unconverged]
-
-
-@lru_cache(maxsize=16)
 def without_draws(results: Results) -> frozenset[str]:
-    """Return the methods on one dataset whose draws never differ: by a mutual information of 0 nothing is detected."""
-    rows = results.scores[
-        (results.scores["metric"] == "epistemic") & (results.scores["condition"] == "clean")
-    ]
-    return frozenset(
-        str(method)
-        for method, own in rows.groupby("method", observed=True)["value"]
-        if (own == 0).all()
-    )
-
-
-@lru_cache(maxsize=16)
-def verdicts(results: Results) -> dict[Scored, Comparison]:
-    """Return what the seeds tell of each score on one dataset; a score that two methods do not share is left out."""
-    known, order = directions(), comparable(results)
-    # A missing value stays: a method that has one is compared with none.
+    """The methods on one dataset whose draws never differ: mutual information detects nothing."""
     scores = results.scores
-    scores = scores[
-        ~(
-            scores["metric"].str.endswith("_epistemic")
-            & scores["method"].isin(without_draws(results))
-        )
-    ]
-    scores = scores[
-        scores["method"].isin(order) & scores["metric"].map(known.get).isin(("higher", "lower"))
-    ]
+    rows = scores[(scores["metric"] == "epistemic") & (scores["condition"] == "clean")]
+    groups = rows.groupby("method", observed=True)["value"]
+    return frozenset(str(method) for method, own in groups if (own == 0).all())
+
+
+def verdicts(
+    results: Results, methods: Sequence[str], blank: Collection[str]
+) -> dict[Scored, Comparison]:
+    """Compare some methods at each score on one dataset; a score that two do not share is left out.
+
+    The mutual information of ``blank`` methods is 0 everywhere: they take no part in its scores.
+    """
+    known, scores = directions(), results.scores
+    meaningless = scores["metric"].str.endswith("_epistemic") & scores["method"].isin(blank)
+    directed = scores["metric"].map(known.get).isin(("higher", "lower"))
+    scores = scores[~meaningless & scores["method"].isin(methods) & directed]
+
     found = {}
-    keys = ["condition", "level", "metric"]
-    groups: Any = scores.groupby(keys, dropna=False, observed=True)
+    groups: Any = scores.groupby(["condition", "level", "metric"], dropna=False, observed=True)
     for (condition, level, metric), rows in groups:
-        values: dict[str, dict[int, float]] = {method: {} for method in order}
-        for method, seed, value in rows[["method", "seed", "value"]].itertuples(
-            index=False, name=None
-        ):
-            values[method][seed] = value
-        comparison = compare({method: own for method, own in values.items() if own}, known[metric])
+        comparison = compare(_by_seed(rows, methods), known[metric])
         if comparison is not None:
             found[condition, None if math.isnan(level) else float(level), metric] = comparison
     return found
+
+
+def _by_seed(rows: pd.DataFrame, methods: Sequence[str]) -> dict[str, dict[int, float]]:
+    """The value of each seed of the methods that have one, in the order of ``methods``."""
+    values: dict[str, dict[int, float]] = {method: {} for method in methods}
+    # A missing value stays: a method that has one is compared with none.
+    for row in rows[["method", "seed", "value"]].itertuples(index=False, name=None):
+        method, seed, value = row
+        values[method][seed] = value
+    return {method: own for method, own in values.items() if own}
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ weaker than others on the same images; what is beyond the noise of so few images
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import permutations
 from statistics import fmean
 
 from bench_uq.api.names import parse_full, plain_name
 from bench_uq.score.results import Results
-from bench_uq.score.summaries import highest_entropy, levels, summarise
+from bench_uq.score.summaries import Place as Scored
+from bench_uq.score.summaries import Summary
 
 #: A difference of two accuracies counts from here on, and only where it is also so many standard errors.
 LEAST, ERRORS = 0.02, 3.0
@@ -61,25 +61,90 @@ class Form:
         return int(self.options.get("draws", "10"))
 
 
-#: What only attacks of several steps have.
+#: Options that only attacks of several steps have.
 STEPS = ("steps", "step_size", "restarts", "start")
+#: A condition and its level.
+Place = tuple[str, float]
+#: How a check ends, and why.
+Ending = tuple[str, str]
 
 
-def checks(results: Results) -> list[Verdict]:
-    """Return every verdict on one dataset, method by method; empty where nothing was attacked."""
-    forms = [form for condition in levels(results) if (form := _form(condition))]
+@dataclass(frozen=True)
+class Attacked:
+    """One method: the attacks on it, and its scores under them."""
+
+    method: str
+    forms: Sequence[Form]
+    levels: Mapping[str, Sequence[float]]
+    summaries: Mapping[Scored, Summary]
+    by_seed: Mapping[tuple[str, str, float], Mapping[int, float]]  # accuracies
+    highest_entropy: float | None
+
+    def summary(self, place: Place, metric: str) -> Summary | None:
+        """One score of the method over its seeds."""
+        return self.summaries.get((self.method, *place, metric))
+
+    def pairs(self, one: Place, other: Place) -> list[tuple[float, float]]:
+        """The accuracies at two places of each seed that has both.
+
+        Seeds differ by more than attacks do.
+        """
+        first = self.by_seed.get((self.method, *one), {})
+        second = self.by_seed.get((self.method, *other), {})
+        return [(first[seed], second[seed]) for seed in first if seed in second]
+
+    def error(self, place: Place, share: float, seeds: int) -> float:
+        """The standard error of a share of the images of some seeds."""
+        sizes = self.summary(place, "examples")
+        images = (sizes.mean if sizes else 1000.0) * seeds
+        edge = 1 / images  # an observed 0 is not certain
+        share = min(max(share, edge), 1 - edge)
+        return math.sqrt(share * (1 - share) / images)
+
+    def weaker(self, strong: Place, weak: Place) -> bool:
+        """Whether ``strong``, which must be the stronger attack, is weaker, beyond noise."""
+        pairs = self.pairs(strong, weak)
+        if not pairs:
+            return False
+
+        left, right = (fmean(shares) for shares in zip(*pairs, strict=True))
+        errors = self.error(strong, left, len(pairs)), self.error(weak, right, len(pairs))
+        return left - right > max(LEAST, ERRORS * math.hypot(*errors))
+
+    def accuracies(self, one: Place, other: Place) -> str:
+        """Both mean accuracies in brackets."""
+        left, right = (fmean(shares) for shares in zip(*self.pairs(one, other), strict=True))
+        return f" (accuracy {left:.2f} against {right:.2f})"
+
+
+def checks(
+    results: Results,
+    levels: Mapping[str, Sequence[float]],
+    summaries: Mapping[Scored, Summary],
+    highest_entropy: float | None,
+) -> list[Verdict]:
+    """Every verdict on one dataset, method by method; empty if nothing was attacked."""
+    forms = [form for condition in levels if (form := _form(condition))]
     if not forms:
         return []
-    return [
-        Verdict(method, name, *check(results, method, forms))
-        for method in results.methods
-        for name, check in CHECKS.items()
-    ]
+
+    verdicts, by_seed = [], _by_seed(results)
+    for method in results.methods:
+        own = Attacked(method, forms, levels, summaries, by_seed, highest_entropy)
+        verdicts += [Verdict(method, name, *check(own)) for name, check in CHECKS.items()]
+    return verdicts
 
 
-def flagged(results: Results) -> list[Verdict]:
-    """Return what is flagged on one dataset."""
-    return [verdict for verdict in checks(results) if verdict.status == "flagged"]
+def _by_seed(results: Results) -> dict[tuple[str, str, float], dict[int, float]]:
+    """The accuracy of each seed by method, condition and level."""
+    scores = results.scores[results.scores["metric"] == "accuracy"]
+    scores = scores.dropna(subset=["level", "value"])
+    columns = scores[["method", "condition", "level", "seed", "value"]]
+
+    found: dict[tuple[str, str, float], dict[int, float]] = {}
+    for method, condition, level, seed, value in columns.itertuples(index=False, name=None):
+        found.setdefault((method, condition, float(level)), {})[seed] = value
+    return found
 
 
 def _form(condition: str) -> Form | None:
@@ -95,137 +160,125 @@ def _form(condition: str) -> Form | None:
     return Form(condition, name, options)
 
 
-#: How a check ends, and why.
-Ending = tuple[str, str]
-#: A condition and its level.
-Place = tuple[str, float]
-
-
-def _falls(results: Results, method: str, forms: list[Form]) -> Ending:
-    """Accuracy under PGD must fall with epsilon, and reach chance where every image can be made grey.
-
-    Chance is that of classes equally frequent: a good attack leaves less than it.
-    """
+def _falls(own: Attacked) -> Ending:
+    """Accuracy under PGD must fall with epsilon, to chance where every image can be made grey."""
     judged, flat = False, 0.0
-    highest = highest_entropy(results)
-    for form in forms:
+    for form in own.forms:
         if form.name != "pgd" or form.norm != "linf":
             continue
-        known = (
-            (level, _accuracy(results, method, form.condition, level))
-            for level in levels(results)[form.condition]
-        )
-        places = {
-            level: accuracy for level, accuracy in known if accuracy is not None and level <= GREY
-        }
-        for high in list(places)[1:]:
+
+        places = {}
+        for level in own.levels[form.condition]:
+            accuracy = own.summary((form.condition, level), "accuracy")
+            if accuracy is not None and level <= GREY:
+                places[level] = accuracy.mean
+
+        if words := _rises(own, form.condition, places) or _above_chance(own, form.condition):
+            return "flagged", words
+        if len(places) > 1:
             judged = True
-            low = min((level for level in places if level < high), key=lambda level: places[level])
-            if _beyond(results, method, (form.condition, high), (form.condition, low)):
-                words = f"accuracy rises again under {form.condition}, from ε = {low:g} to {high:g}"
-                return (
-                    "flagged",
-                    f"{words}{_numbers(results, method, (form.condition, low), (form.condition, high))}",
-                )
-        if (
-            GREY in places
-            and highest
-            and (left := _accuracy(results, method, form.condition, GREY)) is not None
-        ):
-            chance = math.exp(-highest)
-            seeds = summarise(results)[method, form.condition, GREY, "accuracy"].seeds
-            if left > chance + max(
-                LEAST, ERRORS * _error(results, (form.condition, GREY), chance, method, seeds)
-            ):
-                return (
-                    "flagged",
-                    f"{left:.2f} of the images are still right under {form.condition} at ε = {GREY:g}",
-                )
-        elif len(places) > 1:
             ends = (form.condition, min(places)), (form.condition, max(places))
-            if not _beyond(results, method, *ends):
+            at_chance = GREY in places and own.highest_entropy
+            if not at_chance and not own.weaker(*ends):
                 flat = max(flat, max(places))
     if flat:
-        return (
-            "not judged",
-            f"accuracy does not fall up to ε = {flat:g}: only ε = {GREY:g} would tell",
-        )
+        words = f"accuracy does not fall up to ε = {flat:g}: only ε = {GREY:g} would tell"
+        return "not judged", words
     return ("ok", "") if judged else ("not judged", "needs pgd at two levels or more")
 
 
-def _against(
-    pairs: Callable[[list[Form]], Iterator[tuple[Form, Form]]], words: str, needs: str
-) -> Callable[[Results, str, list[Form]], Ending]:
-    """Return the check that the first of each pair of attacks leaves no more right than the second at any level."""
+def _rises(own: Attacked, condition: str, places: Mapping[float, float]) -> str:
+    """Say where accuracy rises again with epsilon, empty if nowhere; ``places`` are its means."""
+    for high in list(places)[1:]:
+        low = min((level for level in places if level < high), key=lambda level: places[level])
+        if own.weaker((condition, high), (condition, low)):
+            numbers = own.accuracies((condition, low), (condition, high))
+            return f"accuracy rises again under {condition}, from ε = {low:g} to {high:g}{numbers}"
+    return ""
 
-    def check(results: Results, method: str, forms: list[Form]) -> Ending:
-        known, judged = levels(results), False
-        for strong, weak in pairs(forms):
-            for level in sorted(set(known[strong.condition]) & set(known[weak.condition])):
+
+def _above_chance(own: Attacked, condition: str) -> str:
+    """Say how much is still right where every image can be made grey, empty if no more than chance.
+
+    Chance is that of classes equally frequent: a good attack leaves less than it.
+    """
+    place = (condition, GREY)
+    accuracy = own.summary(place, "accuracy")
+    if accuracy is None or not own.highest_entropy:
+        return ""
+
+    chance = math.exp(-own.highest_entropy)
+    noise = max(LEAST, ERRORS * own.error(place, chance, accuracy.seeds))
+    if accuracy.mean <= chance + noise:
+        return ""
+    left = f"{accuracy.mean:.2f} of the images are still right"
+    return f"{left} under {condition} at ε = {GREY:g}"
+
+
+def _against(
+    pairs: Callable[[Sequence[Form]], Iterator[tuple[Form, Form]]], needs: str
+) -> Callable[[Attacked], Ending]:
+    """The check that the first attack of each pair leaves no more right than the second."""
+
+    def check(own: Attacked) -> Ending:
+        judged = False
+        for strong, weak in pairs(own.forms):
+            shared = set(own.levels[strong.condition]) & set(own.levels[weak.condition])
+            for level in sorted(shared - {0}):
                 # Beyond grey one step only goes on past it: more of the same need not find more.
-                if level == 0 or (level > GREY and strong.norm == "linf"):
+                if level > GREY and strong.norm == "linf":
                     continue
-                if not _both(results, method, (strong.condition, level), (weak.condition, level)):
-                    continue
-                judged = True
-                if _beyond(results, method, (strong.condition, level), (weak.condition, level)):
-                    names = words.format(strong=strong.condition, weak=weak.condition)
-                    numbers = _numbers(
-                        results, method, (strong.condition, level), (weak.condition, level)
-                    )
-                    return "flagged", f"{names} at ε = {level:g}{numbers}"
+                places = (strong.condition, level), (weak.condition, level)
+                judged = judged or bool(own.pairs(*places))
+                if own.weaker(*places):
+                    names = f"{strong.condition} is weaker than {weak.condition}"
+                    return "flagged", f"{names} at ε = {level:g}{own.accuracies(*places)}"
         return ("ok", "") if judged else ("not judged", f"needs {needs} at the same levels")
 
     return check
 
 
-def _many_and_one(forms: list[Form]) -> Iterator[tuple[Form, Form]]:
-    """Yield PGD and FGSM that are else the same."""
+def _many_and_one(forms: Sequence[Form]) -> Iterator[tuple[Form, Form]]:
+    """Pairs of PGD and FGSM that are otherwise the same."""
     for one, other in permutations(forms, 2):
         if (one.name, other.name) == ("pgd", "fgsm") and not one.differs(other, *STEPS):
             yield one, other
 
 
-def _own_and_transferred(forms: list[Form]) -> Iterator[tuple[Form, Form]]:
-    """Yield PGD and the transferred attack that are else the same."""
+def _own_and_transferred(forms: Sequence[Form]) -> Iterator[tuple[Form, Form]]:
+    """Pairs of PGD and the transferred attack that are otherwise the same."""
     for one, other in permutations(forms, 2):
         if (one.name, other.name) == ("pgd", "transfer") and not one.differs(other, "from"):
             yield one, other
 
 
-def _more_and_fewer(forms: list[Form]) -> Iterator[tuple[Form, Form]]:
-    """Yield the same attack with more and with fewer draws a gradient."""
+def _more_and_fewer(forms: Sequence[Form]) -> Iterator[tuple[Form, Form]]:
+    """Pairs of the same attack with more and with fewer draws per gradient."""
     for one, other in permutations(forms, 2):
         if one.name == other.name and one.draws > other.draws and not one.differs(other, "draws"):
             yield one, other
 
 
-def _gradients(results: Results, method: str, forms: list[Form]) -> Ending:
-    """FGSM must move almost every image: where it moves none of its pixels the gradient is 0."""
-    for form in forms:
-        for level in levels(results)[form.condition] if form.name == "fgsm" else ():
-            share = summarise(results).get((method, form.condition, level, "unmoved"))
+def _gradients(own: Attacked) -> Ending:
+    """FGSM must move almost every image: where it moves no pixel the gradient is 0."""
+    for form in own.forms:
+        for level in own.levels[form.condition] if form.name == "fgsm" else ():
+            share = own.summary((form.condition, level), "unmoved")
             if level > 0 and share is not None:
-                if share.mean > ZEROS:
-                    return (
-                        "flagged",
-                        f"{share.mean:.0%} of the images have a gradient of exactly 0 ({form.condition})",
-                    )
-                return "ok", ""
+                if share.mean <= ZEROS:
+                    return "ok", ""
+                zero = f"{share.mean:.0%} of the images have a gradient of exactly 0"
+                return "flagged", f"{zero} ({form.condition})"
     return "not judged", "needs fgsm, and predictions of this version"
 
 
-#: What an attack must not be, by what it would say of a method.
-CHECKS: Mapping[str, Callable[[Results, str, list[Form]], Ending]] = {
+#: Each promise of the attacks, and how it is checked.
+CHECKS: Mapping[str, Callable[[Attacked], Ending]] = {
     "falls to chance": _falls,
-    "PGD as strong as FGSM": _against(
-        _many_and_one, "{strong} is weaker than {weak}", "pgd and fgsm"
-    ),
-    "white box as strong as transfer": _against(
-        _own_and_transferred, "{strong} is weaker than {weak}", "pgd and transfer"
-    ),
+    "PGD as strong as FGSM": _against(_many_and_one, "pgd and fgsm"),
+    "white box as strong as transfer": _against(_own_and_transferred, "pgd and transfer"),
     "more draws as strong as fewer": _against(
-        _more_and_fewer, "{strong} is weaker than {weak}", "an attack with two numbers of draws"
+        _more_and_fewer, "an attack with two numbers of draws"
     ),
     "gradients are not zero": _gradients,
 }
@@ -238,65 +291,3 @@ MEANING: Mapping[str, str] = {
     "more draws as strong as fewer": "a better estimate of the gradient finds less: what it estimates is not the way",
     "gradients are not zero": "a gradient attack has nothing to follow on these images: their accuracy says nothing",
 }
-
-
-def _accuracy(results: Results, method: str, condition: str, level: float) -> float | None:
-    """Return the mean accuracy over seeds, None where there is none."""
-    found = summarise(results).get((method, condition, level, "accuracy"))
-    return None if found is None else found.mean
-
-
-def _both(results: Results, method: str, one: Place, other: Place) -> list[tuple[float, float]]:
-    """Return the accuracies at two places of each seed that has both: seeds differ by more than attacks do."""
-    found = _by_seed(results)
-    accuracies = [found.get((method, *place), {}) for place in (one, other)]
-    return [
-        (accuracies[0][seed], accuracies[1][seed])
-        for seed in accuracies[0]
-        if seed in accuracies[1]
-    ]
-
-
-@lru_cache(maxsize=16)
-def _by_seed(results: Results) -> dict[tuple[str, str, float], dict[int, float]]:
-    """Return the accuracy of each seed by method, condition and level."""
-    scores = results.scores[results.scores["metric"] == "accuracy"].dropna(
-        subset=["level", "value"]
-    )
-    columns = scores[["method", "condition", "level", "seed", "value"]]
-    found: dict[tuple[str, str, float], dict[int, float]] = {}
-    for method, condition, level, seed, value in columns.itertuples(index=False, name=None):
-        found.setdefault((method, condition, float(level)), {})[seed] = value
-    return found
-
-
-def _error(results: Results, place: Place, share: float, method: str, seeds: int) -> float:
-    """Return the standard error of a share of all images of some seeds."""
-    sizes = summarise(results).get((method, *place, "examples"))
-    images = (sizes.mean if sizes else 1000.0) * seeds
-    edge = 1 / images  # an observed 0 is not certain
-    share = min(max(share, edge), 1 - edge)
-    return math.sqrt(share * (1 - share) / images)
-
-
-def _beyond(results: Results, method: str, strong: Place, weak: Place) -> bool:
-    """Tell whether what must be the stronger attack leaves more right than the weaker one, beyond noise."""
-    pairs = _both(results, method, strong, weak)
-    if not pairs:
-        return False
-    left = [fmean(shares) for shares in zip(*pairs, strict=True)]
-    error = math.hypot(
-        *(
-            _error(results, place, share, method, len(pairs))
-            for place, share in zip((strong, weak), left, strict=True)
-        )
-    )
-    return left[0] - left[1] > max(LEAST, ERRORS * error)
-
-
-def _numbers(results: Results, method: str, strong: Place, weak: Place) -> str:
-    """Return both accuracies in brackets."""
-    one, other = (
-        fmean(shares) for shares in zip(*_both(results, method, strong, weak), strict=True)
-    )
-    return f" (accuracy {one:.2f} against {other:.2f})"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-# A pipe would end a cell of a table even behind a backslash in some readers, hence an entity; the space of no width
-# keeps an @ from calling somebody.
-_ESCAPES = {
+_ESCAPES = {sign: f"\\{sign}" for sign in "\\`*_{}[]#~$!"} | {
     "&": "&amp;",
     "<": "&lt;",
     ">": "&gt;",
-    "|": "&#124;",
-    "@": "@&#8203;",
+    "|": "&#124;",  # some readers end a cell at a pipe even behind a backslash
+    "@": "@&#8203;",  # a space of no width: nobody is notified
     "\n": " ",
     "\r": " ",
 }
@@ -17,6 +15,9 @@ _TABLE = str.maketrans(_ESCAPES)
 
 
 def escape(text: str) -> str:
-    """Return text as Markdown shows it letter by letter; signs that steer a terminal or turn text round are codes."""
+    """Escape text so that Markdown shows it letter by letter.
+
+    Signs that steer a terminal or reverse the direction of text become codes.
+    """
     shown = (sign if sign.isprintable() or sign in "\n\r" else ascii(sign)[1:-1] for sign in text)
     return "".join(shown).translate(_TABLE)

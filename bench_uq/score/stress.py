@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pandas as pd
 
 from bench_uq.score.labels import counted, family
 from bench_uq.score.results import Results
-from bench_uq.score.summaries import Curve, levels, mean_curve
+from bench_uq.score.summaries import Curve, mean_curve
 
 #: What the uncertainty is worth under stress, in the order of columns; ``rmse`` and ``picp`` of real targets.
 SCORES = (
@@ -24,6 +23,8 @@ _UNDEFINED = ("auroc_errors_entropy",)
 _RUN = ["dataset", "method", "seed", "run"]
 #: The accuracy of fewer examples than the last tenth is mostly chance.
 _REFUSED = 0.9
+#: Places with a value for all runs, and all places, by title of a family and metric.
+Counts = Mapping[tuple[str, str], tuple[int, int]]
 _NOTHING = Curve(np.empty(0), np.empty(0), 0)
 
 
@@ -53,14 +54,13 @@ class Stress:
     """
 
     results: Results
-    counts: Mapping[tuple[str, str], tuple[int, int]]
+    counts: Counts
 
 
-@lru_cache(maxsize=16)
-def families(results: Results) -> tuple[Family, ...]:
+def families(levels: Mapping[str, Sequence[float]]) -> tuple[Family, ...]:
     """Return the attacks and shifts on one dataset; what is of one kind alone keeps its whole name."""
-    groups: dict[str, dict[str, list[float]]] = {}
-    for condition, values in levels(results).items():
+    groups: dict[str, dict[str, Sequence[float]]] = {}
+    for condition, values in levels.items():
         groups.setdefault(family(condition), {})[condition] = values
     return tuple(
         Family(
@@ -72,14 +72,10 @@ def families(results: Results) -> tuple[Family, ...]:
     )
 
 
-@lru_cache(maxsize=16)
-def over_kinds(results: Results) -> Results:
+def over_kinds(results: Results, families: Sequence[Family]) -> Results:
     """Return results in which the kinds of a family are one condition, by the family's title; a hole in one stays."""
     titles = {
-        member: one.title
-        for one in families(results)
-        for member in one.members
-        if len(one.members) > 1
+        member: one.title for one in families for member in one.members if len(one.members) > 1
     }
     scores = results.scores.astype({"condition": "str", "metric": "str"})
     several = scores[scores["condition"].isin(titles)]
@@ -89,15 +85,14 @@ def over_kinds(results: Results) -> Results:
         [*_RUN, several["condition"].map(titles), "level", "metric"], observed=True, sort=False
     )
     # A kind that one run lacks, or has no number of, would make its mean one of easier kinds.
-    kinds = {one.title: len(one.members) for one in families(results)}
+    kinds = {one.title: len(one.members) for one in families}
     table = means["value"].agg(["mean", "count"]).reset_index()
     table["value"] = table["mean"].where(table["count"] == table["condition"].map(kinds))
     rest = scores[~scores["condition"].isin(titles)]
     return replace(results, scores=pd.concat([rest, table[rest.columns]], ignore_index=True))
 
 
-@lru_cache(maxsize=16)
-def stressed(results: Results) -> Stress:
+def stressed(results: Results, families: Sequence[Family]) -> Stress:
     """Return the mean of each score over the kinds and levels of each family on one dataset, run by run.
 
     Level 0 is no stress. Where a run has no number, because all of its predictions are right, the place counts for no
@@ -107,7 +102,7 @@ def stressed(results: Results) -> Stress:
         {"condition": "str", "metric": "str"}
     )
     scores = scores[scores["metric"].isin([*SCORES, "examples"])]
-    titles = {member: one.title for one in families(results) for member in one.members}
+    titles = {member: one.title for one in families for member in one.members}
     means, counts = list[pd.DataFrame](), dict[tuple[str, str], tuple[int, int]]()
     groups: Any = scores.groupby([scores["condition"].map(titles), "metric"], sort=False)
     for (title, metric), own in groups:
@@ -131,9 +126,6 @@ def kept_accuracy(
 
     The mean over all kinds of a family at that level, nothing where a kind lacks it; of clean data without a family.
     """
-    known = levels(results)
-    if shown and any(level not in known[name] for name in shown.members):
-        return _NOTHING
     members = shown.members if shown else ("clean",)
     curves = [mean_curve(results, "risk_coverage", method, (name, level)) for name in members]
     if not curves or any(

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from bench_uq.api.errors import UsageError
-from bench_uq.score.comparisons import verdicts
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 from bench_uq.score.statistics import Comparison, interval
-from bench_uq.score.summaries import directions, summarise
+from bench_uq.score.summaries import directions
 from bench_uq.store.derived import KEYS
 
 COLUMNS = (
@@ -78,10 +78,10 @@ def _rows(results: Results, dataset: str) -> Iterator[tuple[Any, ...]]:
         (method, condition, None if math.isnan(level) else level, metric): list(own)
         for (method, condition, level, metric), own in groups
     }
-    claims = verdicts(results)
-    for place, one in summarise(results).items():
+    analysis = analyse(results)
+    for place, one in analysis.summaries.items():
         method, condition, level, metric = place
-        claim = claims.get((condition, level, metric))
+        claim = analysis.comparisons.get((condition, level, metric))
         yield (
             *(dataset, method, condition, math.nan if level is None else level, metric),
             *(directions().get(metric, "none"), one.seeds, one.mean, one.sd, one.low, one.high),

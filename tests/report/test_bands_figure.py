@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from bench_uq.report import write
 from bench_uq.report.figures.bands import draw
 from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 
 FAILED = {"status": "failed", "converged": ""}
@@ -30,7 +31,7 @@ def drawn(make_results: Callable[..., Path], tmp_path: Path) -> Iterator[Callabl
             tmp_path / "s", ("map", "mnf"), range(3), datasets=(), one_feature=("cubic",), runs=runs
         )
         results = read(made).on("cubic")
-        figure = draw(results, looks(results.methods))
+        figure = draw(analyse(results), looks(results.methods))
         assert figure is not None
         return figure
 
@@ -127,7 +128,7 @@ def test_without_points_and_targets(hand_made: Callable[..., Path]) -> None:
     ]
     results: Results = read(hand_made(curves=curves)).on("digits")
     with styled():
-        figure = draw(results, looks(results.methods))
+        figure = draw(analyse(results), looks(results.methods))
         assert figure is not None
         figure.draw_without_rendering()
     assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [2, 0]

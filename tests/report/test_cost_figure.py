@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from bench_uq.report.figures.cost import draw, front
 from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 
 #: Seconds of training and NLL by method, a value a seed.
@@ -53,7 +54,7 @@ def results_of(hand_made: Callable[..., Path]) -> Callable[..., Results]:
 def drawn(results: Results) -> Figure:
     """Return the figure of some results."""
     with styled():
-        figure = draw(results, looks(results.methods))
+        figure = draw(analyse(results), looks(results.methods))
         assert figure is not None
         figure.draw_without_rendering()
     return figure
@@ -148,6 +149,6 @@ def test_no_figure_without_costs_or_scores(
     results_of: Callable[..., Results], make_results: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Where all costs are unknown, or no score with a panel is left, there is nothing to draw."""
-    assert draw(results_of(seconds_per_1000="", train_seconds=""), looks([])) is None
+    assert draw(analyse(results_of(seconds_per_1000="", train_seconds="")), looks([])) is None
     narrow = select(read(make_results(tmp_path / "s")), metrics=["brier"])
-    assert draw(narrow.on("digits"), looks(narrow.methods)) is None
+    assert draw(analyse(narrow.on("digits")), looks(narrow.methods)) is None

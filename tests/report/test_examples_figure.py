@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 
 from bench_uq.report.figures.examples import draw
 from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 from bench_uq.store.derived import Example
 
@@ -47,7 +48,7 @@ def of(make_results: Callable[..., Path], tmp_path: Path) -> Callable[..., Resul
 def drawn(results: Results) -> Figure:
     """Return the figure of some results."""
     with styled():
-        figure = draw(results, looks(results.methods))
+        figure = draw(analyse(results), looks(results.methods))
         assert figure is not None
         figure.draw_without_rendering()
     return figure
@@ -132,8 +133,8 @@ def test_unseen_inputs_have_no_right_class(of: Callable[..., Results]) -> None:
 
 def test_only_images(of: Callable[..., Results]) -> None:
     """Features have no figure, nor have results without examples."""
-    assert draw(of(example("map", inputs=np.zeros((3, 5)))), looks(METHODS)) is None
-    assert draw(of(), looks(METHODS)) is None
+    assert draw(analyse(of(example("map", inputs=np.zeros((3, 5))))), looks(METHODS)) is None
+    assert draw(analyse(of()), looks(METHODS)) is None
 
 
 def test_narrowed_results(make_results: Callable[..., Path], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from matplotlib.text import Text
 from bench_uq.report.figures import ACROSS, FIGURES, draw
 from bench_uq.report.figures.panels import label, logarithmic
 from bench_uq.report.figures.style import COLUMN, FORMATS, PAGE, looks, styled
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 
 METHODS = (
@@ -68,7 +69,7 @@ def drawn(
             own = (
                 results if kind in ACROSS else results.on("cubic" if kind == "bands" else "digits")
             )
-            made = (FIGURES | ACROSS)[kind](own, looks(results.methods))
+            made = (FIGURES | ACROSS)[kind](analyse(own), looks(results.methods))
             assert made or (results is told and kind == "bands")
             figures += made.values()
         for figure in figures:
@@ -91,7 +92,7 @@ def written(figure: Figure) -> list[Text]:
 @pytest.fixture(scope="module")
 def files(told: Results) -> dict[tuple[str, str], bytes]:
     """Return all figures of the story, by dataset and name."""
-    return draw(told)
+    return draw(analyse(told))
 
 
 def test_every_figure_is_made(files: dict[tuple[str, str], bytes]) -> None:
@@ -151,13 +152,13 @@ def test_png_does_not_tell_what_made_it(files: dict[tuple[str, str], bytes]) -> 
 
 def test_same_results_same_bytes(told: Results, files: dict[tuple[str, str], bytes]) -> None:
     """Two drawings do not differ, in any format."""
-    assert files == draw(told)
+    assert files == draw(analyse(told))
 
 
 def test_only_the_formats_asked_for(two: Results) -> None:
     """A report that shows one format does not pay for the others."""
     narrow = select(two, methods=["map"], datasets=["cubic"])
-    assert {name[-4:] for _, name in draw(narrow, ["svg"])} == {".svg"}
+    assert {name[-4:] for _, name in draw(analyse(narrow), ["svg"])} == {".svg"}
 
 
 def test_figures_have_the_width_of_a_column_or_page(drawn: list[Figure]) -> None:
@@ -305,7 +306,8 @@ def test_label_tells_missing_and_unconverged_seeds(told: Results) -> None:
     """The legend does not hide that a line rests on fewer seeds."""
     results = told.on("digits")
     assert [
-        label(results, name, seeds) for name, seeds in (("map", 3), ("mnf", 2), ("mean-field", 3))
+        label(analyse(results), name, seeds)
+        for name, seeds in (("map", 3), ("mnf", 2), ("mean-field", 3))
     ] == [
         "map",
         "mnf (2/3 seeds)",

@@ -23,6 +23,7 @@ from bench_uq.report.page import downloads
 from bench_uq.report.page.cards import linked
 from bench_uq.report.page.charts import charts
 from bench_uq.report.page.leaderboard import leaderboard
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -53,7 +54,7 @@ class Elements(HTMLParser):
 
 @pytest.fixture(scope="module")
 def told_page(told: Results) -> str:
-    return html.page(told)
+    return html.page(analyse(told))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def hostile_page(
         runs=failed,
         **names,
     )
-    return html.page(replace(read(folder), title=HOSTILE))
+    return html.page(analyse(replace(read(folder), title=HOSTILE)))
 
 
 def embedded(page: str) -> dict[str, Any]:
@@ -143,8 +144,8 @@ def test_page_loads_nothing_and_names_open_no_element(
 
 def test_a_title_replaces_the_name_of_the_suite(told: Results) -> None:
     """Both stand in the title and the heading, as text."""
-    assert "<title>story</title>" in html.page(told)
-    page = html.page(replace(told, title="Ours & theirs"))
+    assert "<title>story</title>" in html.page(analyse(told))
+    page = html.page(analyse(replace(told, title="Ours & theirs")))
     assert "<title>Ours &amp; theirs</title>" in page
     assert "<h1>Ours &amp; theirs</h1>" in page
 
@@ -161,7 +162,7 @@ def test_downloads_are_the_stored_files(story: Path, told_page: str) -> None:
 
 def test_downloads_hold_the_chosen_alone(told: Results) -> None:
     """A page of one method and metric has no rows of others in its files."""
-    page = html.page(select(told, methods=["map"], metrics=["nll"]))
+    page = html.page(analyse(select(told, methods=["map"], metrics=["nll"])))
     header, *rows = held(page, "scores.csv").decode().splitlines()
     assert header == "dataset,method,seed,condition,level,metric,value,run"
     assert rows
@@ -173,7 +174,7 @@ def test_a_file_too_large_for_a_page_is_told(
 ) -> None:
     """Its place is said in words, and nothing is linked."""
     monkeypatch.setattr(downloads, "MOST_ROWS", 10_000)
-    page = html.page(told)
+    page = html.page(analyse(told))
     assert (
         "curves.csv is too large for this page; it lies in <code>results/story/curves.csv</code>"
         in page
@@ -252,7 +253,7 @@ def test_without_a_script_the_main_tables_are_there(told_page: str) -> None:
 
 def test_a_method_without_a_finished_run_keeps_its_rows(told: Results) -> None:
     """It has a row in every place, without a value and with what became of its seeds."""
-    board = leaderboard(told)
+    board = leaderboard(analyse(told))
     sgld = told.methods.index("sgld")
     rows = [cells for _, method, cells in board["rows"] if method == sgld]
     assert rows == [[]] * len(board["groups"])
@@ -271,7 +272,7 @@ def test_values_keep_their_digits_and_holes_are_counted(hand_made: Callable[...,
         {**place, "method": "mnf", "seed": 0, "value": 1.5},
         {**place, "method": "mnf", "seed": 1, "value": ""},
     ]
-    board = leaderboard(read(hand_made(scores)))
+    board = leaderboard(analyse(read(hand_made(scores))))
     (_, _, [[_, mean, _, _, values, _]]), (_, _, [[_, alone, _, spread, one, _]]) = board["rows"]
     assert (mean, values) == ((0.25 + 0.125000001) / 2, None)
     assert (alone, spread, one) == (1.5, "", 1)
@@ -281,30 +282,37 @@ def test_infinite_scores_are_no_holes(hand_made: Callable[..., Path]) -> None:
     """An infinite NLL is the largest of numbers, not a missing one, and the data stay valid JSON."""
     scores = [{"method": "map", "seed": 0, "metric": "nll", "value": "inf"}]
     scores += [{"method": "mnf", "seed": 0, "metric": "nll", "value": 1.0}]
-    rows = embedded(html.page(read(hand_made(scores))))["rows"]
+    rows = embedded(html.page(analyse(read(hand_made(scores)))))["rows"]
     assert rows[0][2][0][1:3] == [sys.float_info.max, "∞"]
 
 
 def test_unconverged_methods_are_never_bold(told: Results) -> None:
     """A method of which a run had not converged is not among the best, however good it is."""
     loose = told.methods.index("mean-field")
-    best = {method for _, method, cells in leaderboard(told)["rows"] for *_, bold in cells if bold}
+    best = {
+        method
+        for _, method, cells in leaderboard(analyse(told))["rows"]
+        for *_, bold in cells
+        if bold
+    }
     assert best
     assert loose not in best
 
 
 def test_ece_never_stands_alone(told: Results) -> None:
     """What a calibrated model would show is a column wherever the ECE is, and follows it."""
-    names = [metric["id"] for metric in leaderboard(select(told, metrics=["ece"]))["metrics"]]
+    names = [
+        metric["id"] for metric in leaderboard(analyse(select(told, metrics=["ece"])))["metrics"]
+    ]
     assert names == ["ece", "ece_if_calibrated"]
-    named = leaderboard(told)["metrics"]
+    named = leaderboard(analyse(told))["metrics"]
     place = [metric["id"] for metric in named].index("ece")
     assert named[place + 1]["after"] == place
 
 
 def test_charts_tell_how_many_seeds_they_rest_on(told: Results) -> None:
     """Lines of methods with missing runs count the seeds that are there; those without a run have no line."""
-    found = charts(told)
+    found = charts(analyse(told))
     digits = found["charts"][told.datasets.index("digits")]
     sections = {chart["section"] for chart in digits}
     assert {"Scores under fgsm", "Entropy of the predictions", "Training"} < sections
@@ -319,7 +327,7 @@ def test_charts_tell_how_many_seeds_they_rest_on(told: Results) -> None:
 
 def test_chance_is_marked(told: Results) -> None:
     """Accuracy by level has a line at 1/C, the AUROC one at a half, the NLL none."""
-    digits = charts(told)["charts"][told.datasets.index("digits")]
+    digits = charts(analyse(told))["charts"][told.datasets.index("digits")]
     marks = {
         chart["title"]: chart["marks"]
         for chart in digits
@@ -333,7 +341,7 @@ def test_chance_is_marked(told: Results) -> None:
 def test_datasets_without_any_finished_run_are_there(hand_made: Callable[..., Path]) -> None:
     """Their rows, their runs and their commands are shown; there is nothing to draw."""
     runs = [{"method": "map", "seed": 0, "status": "failed", "reason": "boom"}]
-    page = html.page(read(hand_made(runs=runs)))
+    page = html.page(analyse(read(hand_made(runs=runs))))
     data = embedded(page)
     assert data["rows"] == [[0, 0, []]]
     assert data["charts"] == [[]]
@@ -342,7 +350,7 @@ def test_datasets_without_any_finished_run_are_there(hand_made: Callable[..., Pa
 
 def test_scores_of_detection_are_told_apart(told: Results) -> None:
     """No two columns of the leaderboard have one name."""
-    labels = {one["id"]: one["label"] for one in leaderboard(told)["metrics"]}
+    labels = {one["id"]: one["label"] for one in leaderboard(analyse(told))["metrics"]}
     assert len(set(labels.values())) == len(labels)
     assert (labels["auroc_entropy"], labels["fpr95_epistemic"]) == ("AUROC", "FPR95 by MI")
     assert labels["entropy"] == "Mean entropy"
@@ -350,8 +358,8 @@ def test_scores_of_detection_are_told_apart(told: Results) -> None:
 
 def test_methods_keep_their_look_among_fewer(told: Results) -> None:
     """A page of one method draws it as the page of all does."""
-    everyone = {one["name"]: one for one in leaderboard(told)["methods"]}
-    (alone,) = leaderboard(select(told, methods=["sgld"]))["methods"]
+    everyone = {one["name"]: one for one in leaderboard(analyse(told))["methods"]}
+    (alone,) = leaderboard(analyse(select(told, methods=["sgld"])))["methods"]
     assert alone == everyone["sgld"]
 
 
@@ -376,7 +384,7 @@ def test_means_under_stress_have_a_section(told: Results, told_page: str) -> Non
 
 def test_without_stress_there_is_no_such_section(told: Results) -> None:
     """Nor a link to it."""
-    page = html.page(select(told, datasets=["boston"]))
+    page = html.page(analyse(select(told, datasets=["boston"])))
     assert 'id="stress"' not in page
     assert "#stress" not in page
 
@@ -386,7 +394,9 @@ def test_charts_of_kinds_are_those_of_their_mean(
 ) -> None:
     """Fifteen corruptions do not fill the page: it has their mean by level and what refusing is worth under it."""
     kinds = [f"corruption[kind=k{place}]" for place in range(15)]
-    (found,) = charts(read(make_results(tmp_path / "s", attacks=(*kinds, "fgsm"))))["charts"]
+    (found,) = charts(analyse(read(make_results(tmp_path / "s", attacks=(*kinds, "fgsm")))))[
+        "charts"
+    ]
     by_level = {chart["section"] for chart in found if chart["section"].startswith("Scores under")}
     assert by_level == {"Scores under corruption (mean of 15 kinds)", "Scores under fgsm"}
     refused = [chart["title"] for chart in found if chart["section"].startswith("Refusing")]

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from bench_uq.report.figures.images import spread
 from bench_uq.report.figures.inputs import draw
 from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 
 KINDS = tuple(f"corruption[kind=k{place}]" for place in range(15))
@@ -21,7 +22,7 @@ KINDS = tuple(f"corruption[kind=k{place}]" for place in range(15))
 def drawn(results: Results) -> Figure:
     """Return the figure of some results."""
     with styled():
-        figure = draw(results, looks(results.methods))
+        figure = draw(analyse(results), looks(results.methods))
         assert figure is not None
         figure.draw_without_rendering()
     return figure
@@ -121,10 +122,10 @@ def test_whose_inputs_they_are(make_results: Callable[..., Path], tmp_path: Path
 
 def test_only_images_under_stress(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Without attacks and shifts, or of features, there is no figure."""
-    assert draw(made(make_results, tmp_path), looks(())) is None
+    assert draw(analyse(made(make_results, tmp_path)), looks(())) is None
     results = made(make_results, tmp_path / "other", "fgsm")
     features = [replace(one, inputs=np.zeros((8, 5))) for one in results.examples]
-    assert draw(replace(results, examples=tuple(features)), looks(())) is None
+    assert draw(analyse(replace(results, examples=tuple(features))), looks(())) is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 
 from bench_uq.report import write
 from bench_uq.report.latex import WIDTH, _letter, escape, fragments
+from bench_uq.score.analysis import analyse
 from bench_uq.score.labels import slug
 from bench_uq.score.results import read
 
@@ -55,7 +56,7 @@ def test_labels_and_files_are_plain(report: tuple[Path, list[Path]]) -> None:
 def test_row_cannot_begin_with_an_argument(hand_made: Callable[..., Path]) -> None:
     """A name that begins with a bracket is not read as the height of the row above."""
     scores = [{"method": name, "seed": 0, "metric": "nll", "value": 1} for name in ("[5cm]", "*x")]
-    text = fragments(read(hand_made(scores)))["digits.tex"]
+    text = fragments(analyse(read(hand_made(scores))))["digits.tex"]
     assert "    {}[5cm] & 1" in text
     assert "    {}*x & 1" in text
 
@@ -75,7 +76,9 @@ def test_fragments_of_unlucky_names_do_not_meet(
 ) -> None:
     """Datasets called main, ranks or like another's further fragment take nobody's place."""
     datasets = ("a", "a-levels-fgsm", "a-stress-fgsm", "main", "ranks")
-    names = list(fragments(read(make_results(tmp_path / "s", ("map", "mnf"), datasets=datasets))))
+    names = list(
+        fragments(analyse(read(make_results(tmp_path / "s", ("map", "mnf"), datasets=datasets))))
+    )
     assert len(names) == len(set(names)) == 5 * 5 + 2
     assert {"a.tex", "a-levels-fgsm.tex", "a-stress-fgsm.tex", "main.tex", "ranks.tex"} <= set(
         names
@@ -184,7 +187,7 @@ def test_many_conditions_compile(make_results: Callable[..., Path], tmp_path: Pa
 def test_dagger_stands_behind_the_whole_name(hand_made: Callable[..., Path]) -> None:
     """A name that takes two lines has its dagger on the second."""
     runs = [{"method": "mnf[flows=4,hidden=50,members=5]", "seed": 0, "converged": False}]
-    text = fragments(read(hand_made(runs=runs)))["digits.tex"]
+    text = fragments(analyse(read(hand_made(runs=runs))))["digits.tex"]
     assert "    mnf[flows=4,hidden=50, & 1" in text
     assert r"\quad members=5]$^\dagger$ \\" in text
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from bench_uq.report.figures.levels import draw
 from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 
 TITLES = [
@@ -32,7 +33,7 @@ TITLES = [
 def drawn(results: Results) -> dict[str, Figure]:
     """Return the figures of some results."""
     with styled():
-        figures = draw(results, looks(results.methods))
+        figures = draw(analyse(results), looks(results.methods))
         for figure in figures.values():
             figure.draw_without_rendering()
     return figures

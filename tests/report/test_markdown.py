@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench_uq.report.markdown import summary
+from bench_uq.score.analysis import analyse
 from bench_uq.score.markdown_text import escape
 from bench_uq.score.results import read
 
@@ -72,7 +73,11 @@ def test_links_lead_to_figures(report: tuple[Path, list[Path]], text: str) -> No
 def test_fence_is_longer_than_any_in_a_name(hand_made: Callable[..., Path]) -> None:
     """A name cannot end the block of commands, nor begin a line of its own."""
     runs = [{"method": "a```\n# b", "seed": 0, "command": "bench-uq run"}]
-    block = summary(read(hand_made(runs=runs)), []).partition("## Made with\n\n")[2].splitlines()
+    block = (
+        summary(analyse(read(hand_made(runs=runs))), [])
+        .partition("## Made with\n\n")[2]
+        .splitlines()
+    )
     assert (block[0], block[-1]) == ("``````", "``````")
     assert len(block) == 4
     assert r"a```\n# b" in block[1]
@@ -94,7 +99,9 @@ def test_a_hole_is_told_in_the_sentence(hand_made: Callable[..., Path]) -> None:
         for name, y in names.items()
     ]
     folder = hand_made(curves=curves, runs=[{"method": "map", "seed": 1}])
-    assert "on average 0.100 below its accuracy (1 of 2 seeds)." in summary(read(folder), [])
+    assert "on average 0.100 below its accuracy (1 of 2 seeds)." in summary(
+        analyse(read(folder)), []
+    )
 
 
 def test_means_under_stress_say_once_what_they_share(text: str) -> None:
@@ -110,4 +117,4 @@ def test_means_under_stress_say_once_what_they_share(text: str) -> None:
 def test_no_stress_no_section(hand_made: Callable[..., Path]) -> None:
     """Results of clean data alone have nothing to tell of it."""
     results = read(hand_made([{"method": "map", "seed": 0, "metric": "nll", "value": 1}]))
-    assert "Under stress" not in summary(results, [])
+    assert "Under stress" not in summary(analyse(results), [])

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from bench_uq.report import markdown
-from bench_uq.report.page import masking as page_masking
+from bench_uq.report.page.masking import masking as masking_section
 from bench_uq.score import gradient_masking as masking
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 
 PLUGIN = Path(__file__).parents[1] / "plugins" / "masking.py"
@@ -46,9 +47,14 @@ def attacked(hand_made: Callable[..., Path]) -> Callable[..., Results]:
     return make
 
 
+def flagged(results: Results) -> list[masking.Verdict]:
+    """Return what is flagged on one dataset."""
+    return [one for one in analyse(results).masking if one.status == "flagged"]
+
+
 def status(results: Results) -> dict[str, str]:
     """Return how each check ended."""
-    return {verdict.check: verdict.status for verdict in masking.checks(results)}
+    return {verdict.check: verdict.status for verdict in analyse(results).masking}
 
 
 HONEST = {
@@ -89,7 +95,7 @@ def test_each_sign_is_flagged(
 ) -> None:
     """What is out of order is flagged by its own check alone, in words with both numbers."""
     results = attacked(HONEST | change, unmoved=0.0)
-    (verdict,) = masking.flagged(results)
+    (verdict,) = flagged(results)
     assert (verdict.method, verdict.check) == ("map", check)
     assert "ε = 0." in verdict.words
     assert check in masking.MEANING
@@ -118,7 +124,7 @@ def test_noise_of_many_seeds_is_smaller(attacked: Callable[..., Results]) -> Non
 
 def test_what_is_not_there_is_not_judged(attacked: Callable[..., Results]) -> None:
     """With FGSM alone nothing is compared; the words say what it takes."""
-    found = masking.checks(attacked({"fgsm": HONEST["fgsm"]}))
+    found = analyse(attacked({"fgsm": HONEST["fgsm"]})).masking
     assert {verdict.status for verdict in found} == {"not judged"}
     assert all(verdict.words.startswith("needs ") for verdict in found)
 
@@ -126,7 +132,7 @@ def test_what_is_not_there_is_not_judged(attacked: Callable[..., Results]) -> No
 def test_fgsm_may_rise_again(attacked: Callable[..., Results]) -> None:
     """That FGSM rises again at large steps is no sign: it is judged by PGD alone."""
     change = {"fgsm": {0.0: 0.98, 0.1: 0.55, 0.2: 0.5, 0.5: 0.6}}
-    assert masking.flagged(attacked(HONEST | change, unmoved=0.0)) == []
+    assert flagged(attacked(HONEST | change, unmoved=0.0)) == []
 
 
 def test_other_forms_are_not_compared(attacked: Callable[..., Results]) -> None:
@@ -138,12 +144,12 @@ def test_other_forms_are_not_compared(attacked: Callable[..., Results]) -> None:
         "transfer[norm=l2]",
         "fgsm[objective=entropy]",
     )
-    assert masking.flagged(attacked(HONEST | dict.fromkeys(others, strong), unmoved=0.0)) == []
+    assert flagged(attacked(HONEST | dict.fromkeys(others, strong), unmoved=0.0)) == []
 
 
 def test_without_attacks_there_is_nothing_to_say(attacked: Callable[..., Results]) -> None:
     """A shift is no attack."""
-    assert masking.checks(attacked({"rotate": {10.0: 0.9, 20.0: 0.95}})) == []
+    assert analyse(attacked({"rotate": {10.0: 0.9, 20.0: 0.95}})).masking == []
 
 
 SUITE = """
@@ -181,7 +187,7 @@ def test_planted_masks_are_flagged_and_plain_networks_are_not(tmp_path: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
     results = read(tmp_path / "results" / "small").on("digits")
     found = {
-        method: {one.check for one in masking.flagged(results) if one.method == method}
+        method: {one.check for one in analyse(results).masking if one.method == method}
         for method in results.methods
     }
     assert found["map"] == found["dropout"] == set()
@@ -192,7 +198,7 @@ def test_planted_masks_are_flagged_and_plain_networks_are_not(tmp_path: Path) ->
     } <= found["masking"]
     assert {"white box as strong as transfer", "falls to chance"} <= found["masking[how=turn]"]
     judged = {
-        verdict.check for verdict in masking.checks(results) if verdict.status != "not judged"
+        verdict.check for verdict in analyse(results).masking if verdict.status != "not judged"
     }
     assert judged == set(masking.CHECKS)
 
@@ -200,11 +206,11 @@ def test_planted_masks_are_flagged_and_plain_networks_are_not(tmp_path: Path) ->
 def test_the_page_says_what_a_flag_means(attacked: Callable[..., Results]) -> None:
     """The page and the summary show the flag with its numbers and its meaning; names are escaped."""
     results = attacked(HONEST | {"transfer": {0.1: 0.3, 0.2: 0.6}}, unmoved=0.0)
-    section = page_masking.masking(results)
+    section = masking_section(analyse(results))
     assert "⚠ pgd is weaker than transfer at ε = 0.1 (accuracy 0.50 against 0.30)" in section
     assert masking.MEANING["white box as strong as transfer"] in section
     assert masking.MEANING["falls to chance"] not in section
-    text = markdown.summary(results, [])
+    text = markdown.summary(analyse(results), [])
     assert "⚠ map: pgd is weaker than transfer at ε = 0.1" in text
     assert masking.MEANING["white box as strong as transfer"] in text
 
@@ -212,16 +218,16 @@ def test_the_page_says_what_a_flag_means(attacked: Callable[..., Results]) -> No
 def test_nothing_flagged_is_said(attacked: Callable[..., Results]) -> None:
     """Where every check passes, the summary and the page say so."""
     results = attacked(HONEST, unmoved=0.0)
-    assert "No sign of masked gradients" in page_masking.masking(results)
+    assert "No sign of masked gradients" in masking_section(analyse(results))
     assert (
         "No sign of masked gradients (falls to chance, PGD as strong as FGSM"
-        in markdown.summary(results, [])
+        in markdown.summary(analyse(results), [])
     )
 
 
 def test_what_it_would_take_is_said_once(attacked: Callable[..., Results]) -> None:
     """Checks that were not made are dashes, and what they need stands once beneath."""
-    section = page_masking.masking(attacked({"fgsm": HONEST["fgsm"]}, unmoved=0.0))
+    section = masking_section(analyse(attacked({"fgsm": HONEST["fgsm"]}, unmoved=0.0)))
     assert section.count("needs pgd and transfer at the same levels") == 1
     assert "<td>–</td>" in section
 
@@ -229,8 +235,8 @@ def test_what_it_would_take_is_said_once(attacked: Callable[..., Results]) -> No
 def test_no_attack_no_section(attacked: Callable[..., Results]) -> None:
     """Without attacks nothing is asked."""
     results = attacked({"rotate": {10.0: 0.9}})
-    assert page_masking.masking(results) == ""
-    assert "believed" not in markdown.summary(results, [])
+    assert masking_section(analyse(results)) == ""
+    assert "believed" not in markdown.summary(analyse(results), [])
 
 
 def test_a_slow_rise_is_flagged(attacked: Callable[..., Results]) -> None:
@@ -247,7 +253,7 @@ def test_a_method_that_was_not_attacked_is_not_judged(hand_made: Callable[..., P
     scores = [
         {**dict(zip(keys, row, strict=True)), "seed": 0, "metric": "accuracy"} for row in places
     ]
-    found = masking.checks(read(hand_made(scores=scores)).on("digits"))
+    found = analyse(read(hand_made(scores=scores)).on("digits")).masking
     assert {one.status for one in found if one.method == "forest"} == {"not judged"}
 
 
@@ -255,7 +261,7 @@ def test_an_attack_that_changes_nothing_is_not_judged(attacked: Callable[..., Re
     """Small epsilons that leave accuracy as it is may be a strong method or a lost attack: that is said, not passed."""
     (found,) = (
         one
-        for one in masking.checks(attacked({"pgd": {0.0: 0.98, 0.01: 0.98, 0.02: 0.975}}))
+        for one in analyse(attacked({"pgd": {0.0: 0.98, 0.01: 0.98, 0.02: 0.975}})).masking
         if one.check == "falls to chance"
     )
     assert (found.status, found.words) == (
@@ -267,7 +273,7 @@ def test_an_attack_that_changes_nothing_is_not_judged(attacked: Callable[..., Re
 def test_one_step_far_beyond_grey_is_not_judged(attacked: Callable[..., Results]) -> None:
     """At 0.8 FGSM with more draws may find less than with one, and PGD less than FGSM."""
     shown = {"fgsm": {0.8: 0.6}, "fgsm[draws=1]": {0.8: 0.2}, "pgd": {0.8: 0.7}}
-    assert masking.flagged(attacked(shown)) == []
+    assert flagged(attacked(shown)) == []
 
 
 def test_attacks_are_compared_on_the_seeds_that_both_have(hand_made: Callable[..., Path]) -> None:
@@ -281,4 +287,4 @@ def test_attacks_are_compared_on_the_seeds_that_both_have(hand_made: Callable[..
     ]
     results = read(hand_made(scores=rows)).on("digits")
     assert status(results)["PGD as strong as FGSM"] == "ok"
-    assert masking.flagged(results) == []
+    assert flagged(results) == []

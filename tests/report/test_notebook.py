@@ -14,6 +14,7 @@ import bench_uq
 from bench_uq.api.errors import UsageError
 from bench_uq.report.tables.cells import fixed
 from bench_uq.report.tables.tables import clean_table
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import read
 
 
@@ -24,7 +25,7 @@ def test_frame_holds_the_numbers_of_the_tables(
     folder = make_results(tmp_path / "s", ("map", "ensemble", "mnf"), range(5), datasets=("a", "b"))
     frame = bench_uq.summarise(folder).set_index(["dataset", "method", "condition", "metric"])
     for dataset in ("a", "b"):
-        table = clean_table(read(folder).on(dataset))
+        table = clean_table(analyse(read(folder).on(dataset)))
         for row in table.rows:
             for column, cell in zip(table.columns, row.cells, strict=True):
                 one = frame.loc[dataset, row.method, "clean", column.metric]

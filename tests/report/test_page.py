@@ -17,6 +17,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from bench_uq.report import page as html
 from bench_uq.report.figures.style import looks
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -162,7 +163,7 @@ def opened(
 
     def opened_page(results: Results) -> Page:
         path = folder / f"{len(list(folder.iterdir()))}.html"
-        path.write_text(html.page(results), encoding="utf-8")
+        path.write_text(html.page(analyse(results)), encoding="utf-8")
         return Page(browser, path)
 
     return opened_page

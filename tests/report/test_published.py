@@ -17,6 +17,7 @@ from bench_uq.report import write
 from bench_uq.report.latex import WIDTH, fragments
 from bench_uq.report.markdown import summary
 from bench_uq.report.tables.published import caption, comparison
+from bench_uq.score.analysis import analyse
 from bench_uq.score.published import COLUMNS
 from bench_uq.score.results import Results, read
 
@@ -51,14 +52,14 @@ ERROR = {"method": "map", "metric": "test_error", "value": "0.6"}
 def test_accuracy_becomes_test_error(hand_made: Callable[..., Path]) -> None:
     """Accuracies 0.990, 0.992, 0.997 are errors of 1.0, 0.8, 0.3 %: mean 0.7, sample deviation sqrt(0.13) = 0.36."""
     results = published(hand_made(scored("map", "accuracy", [0.990, 0.992, 0.997])), ERROR)
-    table = comparison(results)
+    table = comparison(analyse(results))
     assert table is not None
     (row,) = table.rows
     assert (row.ours.mean, row.ours.spread, str(row.seeds)) == ("0.70", "0.36", "3")
     assert (row.published.mean, row.published.spread, row.difference) == ("0.6", "", "+0.10")
     line = "| Test error (%) | map | 3 | 0.70 ± 0.36 | 0.6 | +0.10 | A &amp; B 2017, Table 2 | recalled |  |"
-    assert line in summary(results, [])
-    text = fragments(results)["digits-published.tex"]
+    assert line in summary(analyse(results), [])
+    text = fragments(analyse(results))["digits-published.tex"]
     assert r"map & 3 & 0.70 & {\scriptsize\,$\pm$0.36} & 0.6 &  & +0.10 & a (recalled) & " in text
     assert r"{(a) A \& B 2017, Table 2.}" in text.replace(r"\scriptsize\raggedright ", "")
     assert r"\emph{Test error (\%)}" in text
@@ -68,13 +69,15 @@ def test_other_scores_stay_and_differences_are_signed(hand_made: Callable[..., P
     """An NLL of -1.20 against a published -1.125 ± 0.05 differs by -0.075, at the published three decimals."""
     row = {"method": "map", "metric": "nll", "value": "-1.125", "spread": "0.05"}
     results = published(hand_made(scored("map", "nll", [-1.25, -1.15])), row)
-    table = comparison(results)
+    table = comparison(analyse(results))
     assert table is not None
     assert (table.rows[0].ours.mean, table.rows[0].difference) == ("-1.200", "-0.075")
-    assert "| NLL ↓ | map | 2 | -1.200 ± 0.071 | -1.125 ± 0.05 | -0.075 |" in summary(results, [])
+    assert "| NLL ↓ | map | 2 | -1.200 ± 0.071 | -1.125 ± 0.05 | -0.075 |" in summary(
+        analyse(results), []
+    )
     assert (
         r"$-$1.125 & {\scriptsize\,$\pm$0.05} & $-$0.075"
-        in fragments(results)["digits-published.tex"]
+        in fragments(analyse(results))["digits-published.tex"]
     )
 
 
@@ -87,12 +90,12 @@ def test_how_sure_stands_in_every_row(hand_made: Callable[..., Path], certainty:
         for name in ("map", "mnf")
     )
     results = published(folder, *rows)
-    shown = [line for line in summary(results, []).splitlines() if "| 7.25 |" in line]
+    shown = [line for line in summary(analyse(results), []).splitlines() if "| 7.25 |" in line]
     assert [line.split(" | ")[7] for line in shown] == [certainty] * 2
-    text = fragments(results)["digits-published.tex"]
+    text = fragments(analyse(results))["digits-published.tex"]
     assert text.count("7.25") == text.count(f"({certainty})") == 2
     assert f"{certainty}: " in text
-    assert f"{certainty}: " in summary(results, [])
+    assert f"{certainty}: " in summary(analyse(results), [])
 
 
 def test_only_the_same_method_data_and_shift_are_compared(hand_made: Callable[..., Path]) -> None:
@@ -121,7 +124,7 @@ def test_only_the_same_method_data_and_shift_are_compared(hand_made: Callable[..
         },
     ]
     results = published(hand_made(scores), *rows).on("digits")
-    table = comparison(results)
+    table = comparison(analyse(results))
     assert table is not None
     assert [group.title for group in table.groups] == [
         "Accuracy ↑ (fgsm, ε = 0.10)",
@@ -147,22 +150,25 @@ def test_sources_side_by_side_and_notes_once(hand_made: Callable[..., Path]) -> 
         "notes": "Adam; no spread.",
     }
     results = published(folder, one, one | {"source": "B", "value": "0.3", "notes": "no spread"})
-    table = comparison(results)
+    table = comparison(analyse(results))
     assert table is not None
     assert table.notes == ("Adam", "no spread")
     assert [row.notes for row in table.rows] == [(1, 2), (2,)]
-    assert "(a) A; (b) B; (1) Adam; (2) no spread." in fragments(results)["digits-published.tex"]
-    assert "1. Adam\n2. no spread" in summary(results, [])
-    assert "map †" in summary(results, [])
+    assert (
+        "(a) A; (b) B; (1) Adam; (2) no spread."
+        in fragments(analyse(results))["digits-published.tex"]
+    )
+    assert "1. Adam\n2. no spread" in summary(analyse(results), [])
+    assert "map †" in summary(analyse(results), [])
     assert "† Not converged: no ordering is claimed." in caption(table)
 
 
 def test_without_published_values_nothing_changes(hand_made: Callable[..., Path]) -> None:
     """No file, or values of methods that were not run, make no table."""
     folder = hand_made(scored("map", "accuracy", [0.9]))
-    before = (summary(read(folder), []), fragments(read(folder)))
+    before = (summary(analyse(read(folder)), []), fragments(analyse(read(folder))))
     after = published(folder, ERROR | {"method": "mnf"})
-    assert (summary(after, []), fragments(after)) == before
+    assert (summary(analyse(after), []), fragments(analyse(after))) == before
     assert set(before[1]) == {"digits.tex", "digits-cost.tex", "main.tex"}
 
 
@@ -172,7 +178,7 @@ def test_hostile_texts_are_shown_letter_by_letter(hand_made: Callable[..., Path]
     results = published(
         folder, ERROR | {"source": HOSTILE, "notes": f"{HOSTILE}\n| x | y |; [1cm]"}
     )
-    text = fragments(results)["digits-published.tex"]
+    text = fragments(analyse(results))["digits-published.tex"]
     assert "\\input" not in text
     assert "<" not in text
     assert "|" not in text
@@ -183,7 +189,7 @@ def test_hostile_texts_are_shown_letter_by_letter(hand_made: Callable[..., Path]
         if line.strip() and "multicolumn" not in line
     ]
     assert set(cells) == {8}
-    markdown = summary(results, [])
+    markdown = summary(analyse(results), [])
     assert "<" not in markdown
     assert "@me" not in markdown
     assert "](j)" not in markdown.replace(r"\](j)", "")
@@ -234,7 +240,7 @@ def test_table_compiles_and_fits(hand_made: Callable[..., Path], tmp_path: Path)
             "certainty": "corroborated",
         }
     )
-    texts = fragments(published(folder, *rows))
+    texts = fragments(analyse(published(folder, *rows)))
     for name, text in texts.items():
         (tmp_path / name).write_text(
             text.replace(r"\textwidth}{6.5in}", rf"\textwidth}}{{{WIDTH}pt}}")

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 
 from bench_uq.report.figures.ranks import draw
 from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.analysis import analyse
 from bench_uq.score.comparisons import ranking
 from bench_uq.score.results import Results, read, select
 from bench_uq.score.statistics import cliques
@@ -33,7 +34,7 @@ def ranked(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathF
 def drawn(results: Results) -> Figure:
     """Return the figure of some results."""
     with styled():
-        figure = draw(results, looks(results.methods))
+        figure = draw(analyse(results), looks(results.methods))
         assert figure is not None
         figure.draw_without_rendering()
     return figure
@@ -159,8 +160,8 @@ def test_equal_ranks_stand_side_by_side(ranked: Results) -> None:
 
 def test_one_dataset_or_method_has_no_diagram(ranked: Results) -> None:
     """There is nothing to rank."""
-    assert draw(select(ranked, datasets=["data-0"]), looks(METHODS)) is None
-    assert draw(select(ranked, methods=["map"]), looks(METHODS)) is None
+    assert draw(analyse(select(ranked, datasets=["data-0"])), looks(METHODS)) is None
+    assert draw(analyse(select(ranked, methods=["map"])), looks(METHODS)) is None
 
 
 def test_only_metrics_that_are_there(ranked: Results) -> None:

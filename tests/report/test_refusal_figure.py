@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from bench_uq.report.figures.refusal import draw
 from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
-from bench_uq.score.stress import families, kept_accuracy
+from bench_uq.score.stress import kept_accuracy
 
 KINDS = ("corruption", "corruption[kind=snow]")
 
@@ -20,7 +21,7 @@ KINDS = ("corruption", "corruption[kind=snow]")
 def drawn(results: Results) -> dict[str, Figure]:
     """Return the figures of some results."""
     with styled():
-        figures = draw(results, looks(results.methods))
+        figures = draw(analyse(results), looks(results.methods))
         for figure in figures.values():
             figure.draw_without_rendering()
     return figures
@@ -48,7 +49,7 @@ def test_lines_are_what_is_kept(results: Results) -> None:
     """Each line is the accuracy of what a method keeps, on axes that all panels share."""
     figure = drawn(results)["corruption"]
     assert figure.get_suptitle() == "corruption (mean of 2 kinds)"
-    (one,) = (one for one in families(results) if len(one.members) > 1)
+    (one,) = (one for one in analyse(results).families if len(one.members) > 1)
     for axes, level in zip(figure.axes[1:], (1.0, 3.0, 5.0), strict=True):
         for line, method in zip(axes.lines, results.methods, strict=True):
             curve = kept_accuracy(results, method, one, level)

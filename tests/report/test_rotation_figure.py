@@ -17,6 +17,7 @@ from matplotlib.offsetbox import AnnotationBbox
 
 from bench_uq.report.figures.rotation import draw
 from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 from bench_uq.store.derived import Example
 
@@ -50,7 +51,7 @@ def of(make_results: Callable[..., Path], tmp_path: Path) -> Callable[..., Resul
 def drawn(results: Results) -> dict[str, Figure]:
     """Return the figures of some results."""
     with styled():
-        figures = draw(results, looks(results.methods))
+        figures = draw(analyse(results), looks(results.methods))
         for figure in figures.values():
             figure.draw_without_rendering()
     return figures

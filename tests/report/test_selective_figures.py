@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 
 from bench_uq.report.figures.selective import accuracy_confidence, risk_coverage
 from bench_uq.report.figures.style import looks, styled
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 
 
 def drawn(results: Results) -> Figure:
     """Return the figure of accuracy by confidence."""
     with styled():
-        figure = accuracy_confidence(results, looks(results.methods))
+        figure = accuracy_confidence(analyse(results), looks(results.methods))
         assert figure is not None
         figure.draw_without_rendering()
     return figure
@@ -46,7 +47,7 @@ def risks(hand_made: Callable[..., Path], **values: list[float]) -> Axes:
     ]
     results = read(hand_made(curves=curves)).on("digits")
     with styled():
-        figure = risk_coverage(results, looks(results.methods))
+        figure = risk_coverage(analyse(results), looks(results.methods))
         assert figure is not None
         figure.draw_without_rendering()
     return figure.axes[0]
@@ -90,7 +91,7 @@ def test_clean_and_strongest_levels(
     """Unseen data have no right answers: clean data and each attack at its strongest have a panel."""
     results = read(make_results(tmp_path / "s", attacks=("fgsm", "pgd"))).on("digits")
     with styled():
-        figure = draw(results, looks(results.methods))
+        figure = draw(analyse(results), looks(results.methods))
     assert figure is not None
     assert [axes.get_title() for axes in figure.axes] == ["clean", "fgsm\nε = 0.5", "pgd\nε = 0.5"]
 
@@ -101,7 +102,7 @@ def test_older_results_lack_the_curve(
 ) -> None:
     """Without its curve a figure is not made."""
     curves = [{"method": "map", "seed": 0, "curve": "entropy_ecdf", "x": 1.0, "y": 0.5}]
-    assert draw(read(hand_made(curves=curves)).on("digits"), looks(["map"])) is None
+    assert draw(analyse(read(hand_made(curves=curves)).on("digits")), looks(["map"])) is None
 
 
 def test_more_conditions_than_a_page_holds(

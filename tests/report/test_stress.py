@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
-from bench_uq.score.stress import families, kept_accuracy, over_kinds, stressed
-from bench_uq.score.summaries import shown, summarise
+from bench_uq.score.stress import kept_accuracy
+from bench_uq.score.summaries import summarise
 
 Build = Callable[..., Path]
 
@@ -40,7 +41,7 @@ def test_kinds_of_one_thing_are_a_family(hand_made: Build) -> None:
         "tint[kind=red,seed=3]",
     ]
     results = of(hand_made, scores(*(("map", 0, name, 1.0, 0.5) for name in names)))
-    assert {one.name: one.members for one in families(results)} == {
+    assert {one.name: one.members for one in analyse(results).families} == {
         "fgsm": ("fgsm",),
         "pgd": ("pgd",),
         "pgd[norm=l2]": ("pgd[norm=l2]",),
@@ -53,7 +54,7 @@ def test_names_that_are_no_grammar_are_families_of_their_own(hand_made: Build) -
     """Conditions of results from elsewhere may be called anything."""
     names = ["a[kind=", "]kind=x[", "x[kind=a,kind=b]"]
     results = of(hand_made, scores(*(("map", 0, name, 1.0, 0.5) for name in names)))
-    assert sorted(one.name for one in families(results)) == sorted(names)
+    assert sorted(one.name for one in analyse(results).families) == sorted(names)
 
 
 def test_numbers_are_those_of_the_scores(make_results: Build, tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_numbers_are_those_of_the_scores(make_results: Build, tmp_path: Path) ->
         (results.scores["metric"] == "accuracy_kept_80") & (results.scores["level"] > 0)
     ]
     rows = rows.assign(condition=rows["condition"].astype(str))
-    found = summarise(stressed(results).results)
+    found = summarise(analyse(results).over_levels.results)
     for title, members in {
         "corruption (mean of 2 kinds)": kinds[:2],
         kinds[2]: kinds[2:],
@@ -87,7 +88,7 @@ def test_kinds_as_one_condition_keep_holes(hand_made: Build) -> None:
         for level in (1.0, 2.0)
     ]
     rows[-1] = (*rows[-1][:-1], "")
-    results = over_kinds(of(hand_made, scores(*rows, ("map", 0, "fgsm", 0.1, 0.2))))
+    results = analyse(of(hand_made, scores(*rows, ("map", 0, "fgsm", 0.1, 0.2)))).over_kinds.results
     found = {(name, level): one.mean for (_, name, level, _), one in summarise(results).items()}
     assert found == {("corruption (mean of 2 kinds)", 1.0): 0.5, ("fgsm", 0.1): 0.2}
 
@@ -98,8 +99,8 @@ def test_kinds_do_not_take_the_room_of_attacks(hand_made: Build) -> None:
     results = of(
         hand_made, scores(*(("map", 0, name, 1.0, 0.5) for name in (*kinds, "fgsm", "rotate")))
     )
-    assert [name for name, _ in shown(results)][:4] == ["clean", kinds[0], "fgsm", "rotate"]
-    assert len(shown(results)) == 1 + 15 + 2
+    assert [name for name, _ in analyse(results).shown][:4] == ["clean", kinds[0], "fgsm", "rotate"]
+    assert len(analyse(results).shown) == 1 + 15 + 2
 
 
 def risks(condition: str, level: float | str, values: list[float]) -> list[dict[str, Any]]:
@@ -126,7 +127,7 @@ def test_kept_accuracy_is_the_risk_seen_from_the_other_side(hand_made: Build) ->
         made,
         curves=risks("fgsm", 0.1, [0.1, 0.2, 0.3, 0.4]) + risks("clean", "", [0, 0, 0, 0.1]),
     )
-    (one,) = families(results)
+    (one,) = analyse(results).families
     curve = kept_accuracy(results, "map", one, 0.1)
     np.testing.assert_allclose(curve.x, [0, 0.25, 0.5, 0.75])
     np.testing.assert_allclose(curve.y, [0.6, 0.7, 0.8, 0.9])
@@ -144,7 +145,7 @@ def test_kept_accuracy_of_kinds_is_their_mean(hand_made: Build) -> None:
         *risks(names[0], 2.0, [0.2, 0.2]),
     ]
     results = of(hand_made, made, curves=curves)
-    (one,) = families(results)
+    (one,) = analyse(results).families
     np.testing.assert_allclose(kept_accuracy(results, "map", one, 1.0).y, [0.7, 0.7])
     assert not len(kept_accuracy(results, "map", one, 2.0).x)
 
@@ -152,7 +153,7 @@ def test_kept_accuracy_of_kinds_is_their_mean(hand_made: Build) -> None:
 def test_kept_accuracy_agrees_with_the_metric(make_results: Build, tmp_path: Path) -> None:
     """At a fifth refused the curve is the score, where confidence and entropy order the examples alike."""
     results = read(make_results(tmp_path / "s")).on("digits")
-    (one,) = families(results)
+    (one,) = analyse(results).families
     for method in results.methods:
         curve = kept_accuracy(results, method, one, 0.1)
         at = float(np.interp(0.2, curve.x, curve.y))
@@ -168,7 +169,7 @@ def test_a_level_that_a_kind_lacks_has_no_kept_accuracy(hand_made: Build) -> Non
     made = [row for name, level in places for row in scores(("map", 0, name, level, 0.7))]
     curves = [row for name, level in places for row in risks(name, level, [0.3, 0.3])]
     results = of(hand_made, made, curves=curves)
-    (one,) = families(results)
+    (one,) = analyse(results).families
     assert len(kept_accuracy(results, "map", one, 1.0).x)
     assert not len(kept_accuracy(results, "map", one, 3.0).x)
 
@@ -178,9 +179,9 @@ def test_a_hole_is_that_of_its_run(hand_made: Build, metric: str, others_keep: i
     """A lacking number costs its run the mean; only where a score is undefined does its place count for nobody."""
     rows = [("map", 0, "fgsm", 0.1, 0.2), ("map", 0, "fgsm", 0.2, 0.4)]
     rows += [("dropout", 0, "fgsm", 0.1, ""), ("dropout", 0, "fgsm", 0.2, 0.6)]  # type: ignore[list-item]
-    found = stressed(of(hand_made, scores(*rows, metric=metric)))
-    assert found.counts["fgsm", metric] == (others_keep, 2)
-    means = summarise(found.results)
+    found = analyse(of(hand_made, scores(*rows, metric=metric)))
+    assert found.stress_counts["fgsm", metric] == (others_keep, 2)
+    means = found.over_levels.summaries
     assert means["map", "fgsm", None, metric].mean == pytest.approx(
         0.3 if others_keep == 2 else 0.4
     )

@@ -21,6 +21,7 @@ from bench_uq.report.tables.tables import (
     rank_table,
     unseen_tables,
 )
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 from bench_uq.score.summaries import Summary
 
@@ -35,16 +36,16 @@ def scored(method: str, metric: str, values: list[object]) -> list[dict[str, obj
 def test_cells_are_mean_and_deviation(hand_made: Callable[..., Path]) -> None:
     """0.90, 0.92, 0.97 have mean 0.93 and sample deviation sqrt(0.0026 / 2) = 0.036, in table, LaTeX and Markdown."""
     results = read(hand_made(scored("map", "accuracy", [0.90, 0.92, 0.97])))
-    table = clean_table(results)
+    table = clean_table(analyse(results))
     assert table.rows[0].cells == (Cell("0.93", "0.04"),)
     assert r"map & 3 & 0.93 & {\scriptsize\,$\pm$0.04} \\" in table_float(table, "x")
-    assert "| map | 3 | 0.93 ± 0.04 |" in summary(results, [])
+    assert "| map | 3 | 0.93 ± 0.04 |" in summary(analyse(results), [])
     assert "mean ± standard deviation over 3 seeds" in caption(table)
 
 
 def test_one_seed_shows_no_spread(hand_made: Callable[..., Path]) -> None:
     """One seed gives a mean alone, and the caption says why."""
-    table = clean_table(read(hand_made(scored("map", "nll", [0.5]))))
+    table = clean_table(analyse(read(hand_made(scored("map", "nll", [0.5])))))
     assert table.rows[0].cells == (Cell("0.500"),)
     assert "one seed, hence no spread" in caption(table)
     assert r"$\pm$" not in table_float(table, "x")
@@ -53,25 +54,25 @@ def test_one_seed_shows_no_spread(hand_made: Callable[..., Path]) -> None:
 def test_hole_among_finished_runs_is_shown(hand_made: Callable[..., Path]) -> None:
     """A mean over two of three finished seeds says so in its cell and in the caption."""
     results = read(hand_made(scored("map", "nll", [1.0, "", 2.0])))
-    table = clean_table(results)
+    table = clean_table(analyse(results))
     assert table.rows[0].cells[0].values == 2
     assert "(n=2)" in table_float(table, "x")
-    assert "(n=2)" in summary(results, [])
+    assert "(n=2)" in summary(analyse(results), [])
     assert "(n=k): k of the finished seeds have this value." in caption(table)
 
 
 def test_missing_value_is_a_dash(hand_made: Callable[..., Path]) -> None:
     """What no seed has is shown as missing, not left out."""
     results = read(hand_made([*scored("map", "nll", [1.0]), *scored("mnf", "nll", [""])]))
-    table = clean_table(results)
+    table = clean_table(analyse(results))
     assert [row.cells for row in table.rows] == [(Cell("1.000"),), (Cell(),)]
     assert r"mnf & 1 & \multicolumn{2}{c}{--} \\" in table_float(table, "x")
-    assert "| mnf | 1 | – |" in summary(results, [])
+    assert "| mnf | 1 | – |" in summary(analyse(results), [])
 
 
 def test_failed_method_keeps_its_row(told: Results) -> None:
     """A method without a finished run is a row of dashes with 0 of 3 seeds."""
-    row = next(row for row in clean_table(told.on("digits")).rows if row.method == "sgld")
+    row = next(row for row in clean_table(analyse(told.on("digits"))).rows if row.method == "sgld")
     assert str(row.seeds) == "0/3"
     assert set(row.cells) == {Cell()}
 
@@ -80,22 +81,22 @@ def test_all_runs_failed(hand_made: Callable[..., Path]) -> None:
     """With nothing but failed runs there still is a table."""
     runs = [{"method": "map", "seed": 0, "status": "oom", "reason": "no memory"}]
     results = read(hand_made(runs=runs))
-    assert "no run finished" in caption(clean_table(results))
-    assert "seed 0: oom – no memory" in summary(results, [])
+    assert "no run finished" in caption(clean_table(analyse(results)))
+    assert "seed 0: oom – no memory" in summary(analyse(results), [])
 
 
 def test_ece_stands_beside_that_of_a_calibrated_model(hand_made: Callable[..., Path]) -> None:
     """No ECE is shown without its companion, even where that was not scored."""
-    table = clean_table(read(hand_made(scored("map", "ece", [0.1]))))
+    table = clean_table(analyse(read(hand_made(scored("map", "ece", [0.1])))))
     assert [column.metric for column in table.columns] == ["ece", "ece_if_calibrated"]
 
 
 def test_columns_of_the_story(told: Results) -> None:
     """Clean scores have a table; an overview adds the AUROC of unseen data; regression has its own."""
-    classes, values = (clean_table(told.on(name)).columns for name in ("digits", "boston"))
+    classes, values = (clean_table(analyse(told.on(name))).columns for name in ("digits", "boston"))
     clean = ["accuracy", "nll", "brier", "ece", "ece_if_calibrated", "adaptive_ece"]
     assert [column.metric for column in classes] == clean
-    wider = overview(told.on("digits")).columns
+    wider = overview(analyse(told.on("digits"))).columns
     assert [column.metric for column in wider] == [*clean, "auroc_entropy"]
     assert heading(wider[-1]) == ["AUROC ↑", "letters"]
     assert [column.metric for column in values] == ["rmse", "nll", "crps", "picp", "mpiw"]
@@ -104,7 +105,9 @@ def test_columns_of_the_story(told: Results) -> None:
 def test_unknown_metric_is_appended(hand_made: Callable[..., Path]) -> None:
     """A score without a card comes last under its own id and claims no direction."""
     results = read(hand_made([*scored("map", "zeal", [1.0]), *scored("map", "nll", [1.0])]))
-    assert [(column.title, column.direction) for column in clean_table(results).columns] == [
+    assert [
+        (column.title, column.direction) for column in clean_table(analyse(results)).columns
+    ] == [
         ("NLL", "lower"),
         ("zeal", "none"),
     ]
@@ -112,19 +115,19 @@ def test_unknown_metric_is_appended(hand_made: Callable[..., Path]) -> None:
 
 def test_levels_are_columns(told: Results) -> None:
     """Each attack has a table a score, the ECE with that of a calibrated model, its levels in order."""
-    tables = level_tables(told.on("digits"))
+    tables = level_tables(analyse(told.on("digits")))
     angles = [30.0 * step for step in range(7)]
     metrics = ["accuracy", "nll", "ece", "ece_if_calibrated", "entropy", "auroc_entropy"]
     assert [table.columns[0].metric for table in tables] == metrics * 3
     assert [column.level for column in tables[0].columns] == [0.0, 0.05, 0.1, 0.2, 0.3, 0.5]
     assert [column.level for column in tables[-1].columns] == angles
-    assert level_tables(told.on("boston")) == []
+    assert level_tables(analyse(told.on("boston"))) == []
     assert caption(tables[0]).startswith("digits: accuracy ↑ under fgsm, by ε (pixels in [0, 1]); ")
 
 
 def test_unseen_data_are_told_apart_by_three_scores(told: Results) -> None:
     """AUROC, AUPR and FPR95 by entropy, mutual information and confidence, the positive class named."""
-    (table,) = unseen_tables(told.on("digits"))
+    (table,) = unseen_tables(analyse(told.on("digits")))
     assert [column.metric for column in table.columns] == [
         f"{kind}_{by}"
         for kind in ("auroc", "aupr", "fpr95")
@@ -136,7 +139,7 @@ def test_unseen_data_are_told_apart_by_three_scores(told: Results) -> None:
         ["FPR95 ↓", "1 – max p"],
     ]
     assert "Unseen data are the positive class." in caption(table)
-    assert unseen_tables(told.on("boston")) == []
+    assert unseen_tables(analyse(told.on("boston"))) == []
 
 
 def test_costs_by_hand(hand_made: Callable[..., Path]) -> None:
@@ -144,7 +147,7 @@ def test_costs_by_hand(hand_made: Callable[..., Path]) -> None:
     runs = [
         {"method": "map", "seed": seed, "train_seconds": 10 + x} for seed, x in enumerate((0, 2, 7))
     ]
-    table = cost_table(read(hand_made(runs=runs)))
+    table = cost_table(analyse(read(hand_made(runs=runs))))
     cells = dict(zip([column.metric for column in table.columns], table.rows[0].cells, strict=True))
     assert cells["train_seconds"] == Cell("13.0", "3.6")
     assert (cells["parameters"], cells["epochs"], cells["draws"]) == (
@@ -166,7 +169,7 @@ def test_costs_that_nobody_knows_are_no_columns(hand_made: Callable[..., Path]) 
         "peak_memory": "",
     }
     runs = [{"method": "theirs", "seed": 0, "train_seconds": "", **unknown}]
-    assert cost_table(read(hand_made(runs=runs))).rows[0].cells == (Cell(),)
+    assert cost_table(analyse(read(hand_made(runs=runs)))).rows[0].cells == (Cell(),)
 
 
 def test_best_and_tied_are_marked(hand_made: Callable[..., Path]) -> None:
@@ -174,14 +177,16 @@ def test_best_and_tied_are_marked(hand_made: Callable[..., Path]) -> None:
     good, close, bad = [0.90, 0.91, 0.92, 0.93], [0.91, 0.90, 0.92, 0.92], [0.50, 0.51, 0.53, 0.53]
     scores = [row for name, values in (("map", good), ("mnf", close), ("sgld", bad))
               for row in scored(name, "accuracy", values)]  # fmt: skip
-    table = clean_table(read(hand_made(scores)))
+    table = clean_table(analyse(read(hand_made(scores))))
     assert [row.cells[0].best for row in table.rows] == [True, True, False]
     assert (
         "Bold: the best, and all that cannot be told apart from it (paired by seed, Holm, 5 %)."
         in caption(table)
     )
     assert r"\textbf{0.915} &" in table_float(table, "x")
-    assert "| map | 4 | **0.915 ± 0.013** |" in summary(read(hand_made(scores, folder="again")), [])
+    assert "| map | 4 | **0.915 ± 0.013** |" in summary(
+        analyse(read(hand_made(scores, folder="again"))), []
+    )
 
 
 def test_nothing_is_claimed_of_what_had_not_converged(hand_made: Callable[..., Path]) -> None:
@@ -189,7 +194,7 @@ def test_nothing_is_claimed_of_what_had_not_converged(hand_made: Callable[..., P
     good, bad = [0.90, 0.91, 0.92, 0.93], [0.50, 0.51, 0.53, 0.53]
     scores = [*scored("map", "accuracy", good), *scored("sgld", "accuracy", bad)]
     runs = [{"method": "map", "seed": 3, "converged": False}]
-    table = clean_table(read(hand_made(scores, runs=runs)))
+    table = clean_table(analyse(read(hand_made(scores, runs=runs))))
     assert not any(row.cells[0].best for row in table.rows)
     assert "Bold" not in caption(table)
 
@@ -201,7 +206,7 @@ def test_ranks_across_datasets(make_results: Callable[..., Path], tmp_path: Path
         tmp_path / "s", methods, range(3), datasets=("a", "b", "c"), unseen=(), attacks=()
     )
     results = read(folder)
-    table = rank_table(results)
+    table = rank_table(analyse(results))
     assert table is not None
     assert [column.metric for column in table.columns] == ["accuracy", "nll", "brier", "ece"]
     for place in range(4):
@@ -212,13 +217,15 @@ def test_ranks_across_datasets(make_results: Callable[..., Path], tmp_path: Path
         "Mean ranks across datasets on clean data, 1 for the best; ranked by means over "
     )
     assert "Accuracy: 3 datasets, critical difference 1.91" in caption(table)
-    assert rank_table(results.on("a")) is None
+    assert rank_table(analyse(results.on("a"))) is None
 
 
 def test_mixed_settings_are_told(hand_made: Callable[..., Path]) -> None:
     """Seeds of one method that were run differently do not stand side by side without a word."""
     runs = [{"method": "map", "seed": 0}, {"method": "map", "seed": 1, "epochs": 10}]
-    said = caption(clean_table(read(hand_made(scored("map", "nll", [1.0, 1.1]), runs=runs))))
+    said = caption(
+        clean_table(analyse(read(hand_made(scored("map", "nll", [1.0, 1.1]), runs=runs))))
+    )
     assert "epochs: 10–40" in said
     assert "Mixed settings: the seeds of map differ in epochs." in said
 
@@ -226,7 +233,7 @@ def test_mixed_settings_are_told(hand_made: Callable[..., Path]) -> None:
 def test_unconverged_runs_are_marked(told: Results) -> None:
     """The caption names the method whose run had not converged, and in how many seeds."""
     assert "† Not converged: no ordering is claimed (mean-field: 1 of 3 seeds)." in caption(
-        clean_table(told.on("digits"))
+        clean_table(analyse(told.on("digits")))
     )
 
 
@@ -268,11 +275,11 @@ def test_wrap_keeps_every_letter() -> None:
 def test_metrics_that_are_asked_for_are_shown(told: Results) -> None:
     """Also those that no table shows else, on clean data and by level; where a dataset lacks one it says so."""
     chosen = select(told, metrics=["epistemic", "aleatoric"])
-    digits, boston = (clean_table(chosen.on(name)) for name in ("digits", "boston"))
+    digits, boston = (clean_table(analyse(chosen.on(name))) for name in ("digits", "boston"))
     assert [column.metric for column in digits.columns] == ["aleatoric", "epistemic"]
     assert [column.metric for column in boston.columns] == ["epistemic", "aleatoric"]
     assert {cell for row in boston.rows for cell in row.cells} == {Cell()}
-    assert [table.columns[0].metric for table in level_tables(chosen.on("digits"))] == [
+    assert [table.columns[0].metric for table in level_tables(analyse(chosen.on("digits")))] == [
         "epistemic",
         "aleatoric",
     ] * 3
@@ -284,7 +291,7 @@ def test_ranks_of_unconverged_methods_are_never_bold(
     """They are ranked, since ranks of the others depend on them, but no order is claimed."""
     loose = {("mnf", 1): {"converged": False}}
     folder = make_results(tmp_path / "s", ("map", "mnf"), range(3), datasets=("a", "b"), runs=loose)
-    table = rank_table(read(folder))
+    table = rank_table(analyse(read(folder)))
     assert table is not None
     assert {row.method for row in table.rows} == {"map", "mnf"}
     assert not any(cell.best for row in table.rows for cell in row.cells)
@@ -302,7 +309,7 @@ def test_ranks_tell_holes(make_results: Callable[..., Path], tmp_path: Path) -> 
         & (results.scores["method"] == "map")
         & (results.scores["seed"] == 1)
     )
-    table = rank_table(replace(results, scores=results.scores[~gone]))
+    table = rank_table(analyse(replace(results, scores=results.scores[~gone])))
     assert table is not None
     cells = {
         column.metric: cell for column, cell in zip(table.columns, table.rows[0].cells, strict=True)
@@ -323,7 +330,7 @@ def test_methods_trained_elsewhere_are_in_no_table_of_what_they_were_not_shown(
         {"method": "theirs", "seed": 0, "converged": ""},
         {"method": "mnf", "seed": 0, "status": "oom", "converged": ""},
     ]
-    (table,) = level_tables(read(hand_made([*clean, *attacked], runs=runs)))
+    (table,) = level_tables(analyse(read(hand_made([*clean, *attacked], runs=runs))))
     assert [row.method for row in table.rows] == ["map", "mnf"]
 
 
@@ -335,8 +342,10 @@ def test_examples_are_counted_in_captions(hand_made: Callable[..., Path]) -> Non
         for row in (*scored("map", "accuracy", [0.8]), *scored("map", "examples", [1000]))
     ]
     results = read(hand_made([*clean, *attacked]))
-    assert caption(clean_table(results)).startswith("digits: clean data (10,000 examples); ")
-    assert caption(level_tables(results)[0]).startswith(
+    assert caption(clean_table(analyse(results))).startswith(
+        "digits: clean data (10,000 examples); "
+    )
+    assert caption(level_tables(analyse(results))[0]).startswith(
         "digits: accuracy ↑ under fgsm (1,000 examples), by ε "
     )
 
@@ -353,13 +362,15 @@ def test_a_method_without_draws_has_no_mutual_information(
             for by in ("entropy", "epistemic")
             for row in scored(method, f"auroc_{by}", [0.5 + mutual, 0.51 + mutual, 0.52 + mutual])
         ]
-    (table,) = unseen_tables(read(hand_made(scores)))
+    (table,) = unseen_tables(analyse(read(hand_made(scores))))
     cells = {row.method: row.cells for row in table.rows}
     assert cells["map"][1] == Cell()
     assert cells["map"][0].mean == "0.510"
     assert cells["mnf"][1].mean == "0.710"
     assert "none where draws do not differ" in caption(table)
-    (narrowed,) = unseen_tables(select(read(tmp_path / "hand"), metrics=["auroc_epistemic"]))
+    (narrowed,) = unseen_tables(
+        analyse(select(read(tmp_path / "hand"), metrics=["auroc_epistemic"]))
+    )
     assert {row.method: row.cells for row in narrowed.rows}["map"] == (Cell(),)
 
 
@@ -372,10 +383,12 @@ def test_a_bold_mean_behind_another_is_explained(hand_made: Callable[..., Path])
         for name, own in {**steady, "sgld": wild}.items()
         for row in scored(name, "accuracy", own)
     ]
-    table = clean_table(read(hand_made(scores)))
+    table = clean_table(analyse(read(hand_made(scores))))
     assert [row.cells[0].best for row in table.rows] == [True, False, True]
     assert "A mean in bold may be behind one that is not" in caption(table)
-    assert "may be behind" not in caption(clean_table(read(hand_made(scores[:8], folder="steady"))))
+    assert "may be behind" not in caption(
+        clean_table(analyse(read(hand_made(scores[:8], folder="steady"))))
+    )
 
 
 def test_epochs_of_each_method_are_told(hand_made: Callable[..., Path]) -> None:
@@ -384,16 +397,20 @@ def test_epochs_of_each_method_are_told(hand_made: Callable[..., Path]) -> None:
         {"method": name, "seed": 0, "epochs": 60 if name == "map" else 40}
         for name in ("map", "mnf", "sgld")
     ]
-    assert "epochs: 60 (map), 40 (others);" in caption(clean_table(read(hand_made(runs=runs))))
+    assert "epochs: 60 (map), 40 (others);" in caption(
+        clean_table(analyse(read(hand_made(runs=runs))))
+    )
 
 
 def test_too_few_datasets_claim_nothing(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Two datasets cannot tell five methods apart: no mean rank is bold, and the caption says why."""
     methods = ("map", "dropout", "ensemble", "mean-field", "mnf")
     table = rank_table(
-        read(
-            make_results(
-                tmp_path / "s", methods, (0, 1), datasets=("a", "b"), unseen=(), attacks=()
+        analyse(
+            read(
+                make_results(
+                    tmp_path / "s", methods, (0, 1), datasets=("a", "b"), unseen=(), attacks=()
+                )
             )
         )
     )

@@ -14,6 +14,7 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.suite import read_suite, shipped
 from bench_uq.report.markdown import summary
 from bench_uq.run.suite import check_names, read_references
+from bench_uq.score.analysis import analyse
 from bench_uq.score.published import hand_on, read_file
 from bench_uq.score.results import read
 
@@ -130,7 +131,7 @@ def test_run_and_score_hand_values_on(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [one.value for one in read_file(kept)] == ["0.5"]
     assert CliRunner().invoke(main, ["score", *command]).exit_code == 0
     assert [one.value for one in read_file(kept)] == ["0.7"]
-    assert "| Somebody 2020 | seen |" in summary(read(kept.parent), [])
+    assert "| Somebody 2020 | seen |" in summary(analyse(read(kept.parent)), [])
 
 
 OWN = [name for name, path in shipped().items() if path.with_suffix(".reference.csv").is_file()]

@@ -22,6 +22,7 @@ import pytest
 from bench_uq import store
 from bench_uq.report import contents
 from bench_uq.report.latex import escape
+from bench_uq.score.analysis import analyse
 from bench_uq.score.published import COLUMNS as REFERENCE_COLUMNS
 from bench_uq.score.published import Reference, hand_on, read_file
 from bench_uq.score.results import read
@@ -253,7 +254,7 @@ def test_no_cell_is_a_formula(sign: str, tmp_path: Path) -> None:
     folder = synthetic.write_results(tmp_path / "s", (text, "map"), (0,), **names, runs=runs)
     from bench_uq.report import page as html
 
-    for name, content in embedded(html.page(read(folder))).items():
+    for name, content in embedded(html.page(analyse(read(folder)))).items():
         if name.endswith(".csv"):
             cells = [cell for row in csv.reader(io.StringIO(content, newline="")) for cell in row]
             assert any(text in cell for cell in cells)

@@ -43,18 +43,18 @@ from bench_uq.report.figures import (
     training as training_figure,
 )
 from bench_uq.report.figures.style import FORMATS, Look, looks, rendered, styled
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import slug
-from bench_uq.score.results import Results
 
 #: Draws the figures of one kind, by what their names end in: nothing where there is but one.
-Kind = Callable[[Results, Mapping[str, Look]], dict[str, Figure]]
+Kind = Callable[[Analysis, Mapping[str, Look]], dict[str, Figure]]
 
 
-def single(draw: Callable[[Results, Mapping[str, Look]], Figure | None]) -> Kind:
+def single(draw: Callable[[Analysis, Mapping[str, Look]], Figure | None]) -> Kind:
     """Return what draws one figure, or none, as a kind of figures."""
 
-    def figures(results: Results, method_looks: Mapping[str, Look]) -> dict[str, Figure]:
-        figure = draw(results, method_looks)
+    def figures(analysis: Analysis, method_looks: Mapping[str, Look]) -> dict[str, Figure]:
+        figure = draw(analysis, method_looks)
         return {} if figure is None else {"": figure}
 
     return figures
@@ -80,15 +80,17 @@ FIGURES: dict[str, Kind] = {
 ACROSS: dict[str, Kind] = {"ranks": single(ranks_figure.draw)}
 
 
-def draw(results: Results, formats: Iterable[str] = tuple(FORMATS)) -> dict[tuple[str, str], bytes]:
+def draw(
+    analysis: Analysis, formats: Iterable[str] = tuple(FORMATS)
+) -> dict[tuple[str, str], bytes]:
     """Return every figure by its dataset, empty for all, and file name; a method looks the same in all of them."""
     images, formats = {}, tuple(formats)
-    parts = [(dataset, results.on(dataset), FIGURES) for dataset in results.datasets]
-    for dataset, own, kinds in [*parts, ("", results, ACROSS)]:
+    parts = [(dataset, analysis.on(dataset), FIGURES) for dataset in analysis.datasets]
+    for dataset, own, kinds in [*parts, ("", analysis, ACROSS)]:
         for kind, figures_of in kinds.items():
             with styled():
                 for end, figure in figures_of(
-                    own, looks(results.siblings or results.methods)
+                    own, looks(analysis.results.siblings or analysis.methods)
                 ).items():
                     name = "-".join(
                         filter(None, [dataset and slug(dataset), kind, end and slug(end)])

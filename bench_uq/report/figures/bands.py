@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from bench_uq.report.figures import panels
 from bench_uq.report.figures.style import Look, Options, tidy
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import Shown, band_seed, curve_table
 
 #: How dark the bands of one and of two standard deviations are; the first lies on the second.
@@ -33,21 +33,23 @@ _OUTSIDE: Options = {"color": "#f1f1f1", "linewidth": 0, "zorder": 0}
 _ROOM = 0.15
 
 
-def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
     """Draw a small panel a method: mean and bands of the predictive distribution by input, of one seed.
 
     Seeds may differ in their examples, hence no mean over them: it is the first of those that most methods finished.
     """
-    seed = band_seed(results)
+    seed = band_seed(analysis.results)
     if seed is None:
         return None
-    methods = results.methods
+    methods = analysis.methods
     rows, columns, width = panels.shape(len(methods))
     letters = int(width / columns * 13)
-    titles = [panels.label(results, name, results.seeds(name).planned, letters) for name in methods]
-    curves = {method: _curves(results, method, seed) for method in methods}
+    titles = [
+        panels.label(analysis, name, analysis.seeds(name).planned, letters) for name in methods
+    ]
+    curves = {method: _curves(analysis, method, seed) for method in methods}
     height = rows * (1.5 + 0.14 * panels.lines_of(titles)) + 0.3
-    figure = panels.sheet(width, height, [*_handles(seed), *panels.dagger_handle(results)])
+    figure = panels.sheet(width, height, [*_handles(seed), *panels.dagger_handle(analysis)])
     grid = panels.grid(figure, len(methods), columns, "input x", "target y")
     for axes, method, title in zip(grid, methods, titles, strict=True):
         axes.set_title(title)
@@ -60,7 +62,7 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     return figure
 
 
-def _curves(results: Results, method: str, seed: int) -> dict[str, pd.Series]:
+def _curves(analysis: Analysis, method: str, seed: int) -> dict[str, pd.Series]:
     """Return mean, standard deviation and test targets by input, and what was trained on; empty where not stored."""
     places: dict[str, tuple[str, Shown]] = {
         "mean": ("regression_mean", ("clean", None)),
@@ -69,7 +71,8 @@ def _curves(results: Results, method: str, seed: int) -> dict[str, pd.Series]:
         "trained_on": ("regression_target", ("train", None)),
     }
     tables = {
-        part: curve_table(results, name, method, where) for part, (name, where) in places.items()
+        part: curve_table(analysis.results, name, method, where)
+        for part, (name, where) in places.items()
     }
     return {
         part: table[seed].dropna() if seed in table else pd.Series(dtype=float)

@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 
 from bench_uq.report.figures import panels
 from bench_uq.report.figures.style import Look, tidy
-from bench_uq.score.results import Results
-from bench_uq.score.summaries import Shown, mean_curve, shown
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.summaries import Shown, mean_curve
 
 #: As many panels as a page holds beside the legend.
 _MOST = 12
 
 
 def draw(
-    results: Results,
+    analysis: Analysis,
     looks: Mapping[str, Look],
     *,
     curve: str,
@@ -27,25 +27,27 @@ def draw(
     common: str = "x",
 ) -> Figure | None:
     """Draw one curve of all methods in every condition that has it; names of x and y, and which of them are common."""
-    stored = results.curves[results.curves["curve"] == curve]
+    stored = analysis.results.curves[analysis.results.curves["curve"] == curve]
     measured = set(stored["condition"].unique())
-    conditions = [where for where in shown(results) if where[0] in measured]
+    conditions = [where for where in analysis.shown if where[0] in measured]
     drawn = conditions[:_MOST]
     if not drawn:
         return None
     found = {
-        (method, where): mean_curve(results, curve, method, where)
-        for method in results.methods
+        (method, where): mean_curve(analysis.results, curve, method, where)
+        for method in analysis.methods
         for where in drawn
     }
-    seeds = {name: panels.fewest(found[name, where] for where in drawn) for name in results.methods}
+    seeds = {
+        name: panels.fewest(found[name, where] for where in drawn) for name in analysis.methods
+    }
     handles = [
-        *panels.method_handles(results, seeds, looks),
+        *panels.method_handles(analysis, seeds, looks),
         *panels.left_out(len(conditions) - len(drawn)),
     ]
     figure, grid = _panels(drawn, handles, names, common=common)
     for axes, where in zip(grid, drawn, strict=True):
-        for place, method in enumerate(results.methods):
+        for place, method in enumerate(analysis.methods):
             own = found[method, where]
             axes.plot(
                 own.x,

@@ -13,9 +13,8 @@ from matplotlib.lines import Line2D
 
 from bench_uq.report.figures import panels
 from bench_uq.report.figures.style import COLUMN, PAGE, Look, Options, tidy
-from bench_uq.score.comparisons import comparable
-from bench_uq.score.results import Results
-from bench_uq.score.summaries import Summary, costs, directions, summarise
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.summaries import Summary, costs, directions
 
 #: The columns of runs.csv and the scores of clean data that have panels, where known, and the names of their axes.
 _COSTS = {"train_seconds": "training (s)", "seconds_per_1000": "1,000 predictions (s)"}
@@ -26,21 +25,21 @@ _FRONT: Options = {"color": "#999999", "linewidth": 1.0, "zorder": 1}
 Point = tuple[Summary, Summary]
 
 
-def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
     """Draw scores of clean data against costs, a mark a method with the range over its seeds, and the Pareto front."""
-    found = _points(results)
+    found = _points(analysis)
     priced = [cost for cost in _COSTS if any((cost, score) in found for score in _SCORES)]
     scores = [score for score in _SCORES if any((cost, score) in found for cost in priced)]
     if not priced:
         return None
     seeds = {
         name: _fewest(own[name] for own in found.values() if name in own)
-        for name in results.methods
+        for name in analysis.methods
     }
-    width = COLUMN if len(priced) == 1 and len(results.methods) <= 6 else PAGE
+    width = COLUMN if len(priced) == 1 and len(analysis.methods) <= 6 else PAGE
     ends = (one for own in found.values() for point in own.values() for one in point)
     spread = panels.range_handle("whiskers", ends)
-    handles = [*_method_handles(results, seeds, looks), *spread, *_front_handle(results)]
+    handles = [*_method_handles(analysis, seeds, looks), *spread, *_front_handle(analysis)]
     figure = panels.sheet(width, 1.8 * len(scores) + 0.4, handles)
     grid = figure.subplots(len(scores), len(priced), sharex="col", sharey="row", squeeze=False)
     places = {
@@ -58,7 +57,7 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
             places[cost, scores[-1]], [end for one in paid for end in (one.low, one.high)], of="x"
         )
     for (cost, score), axes in places.items():  # once all marks have set the limits
-        _front(axes, found.get((cost, score), {}), comparable(results), directions()[score])
+        _front(axes, found.get((cost, score), {}), analysis.comparable, directions()[score])
     return figure
 
 
@@ -71,11 +70,11 @@ def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
     return kept
 
 
-def _points(results: Results) -> dict[tuple[str, str], dict[str, Point]]:
+def _points(analysis: Analysis) -> dict[tuple[str, str], dict[str, Point]]:
     """Return cost and score of the methods that have both, by what is paid and what is got."""
-    paid, got = costs(results, _COSTS), summarise(results)
+    paid, got = costs(analysis.results, _COSTS), analysis.summaries
     found: dict[tuple[str, str], dict[str, Point]] = {}
-    for method in results.methods:
+    for method in analysis.methods:
         for cost in _COSTS:
             for score in _SCORES:
                 point = (
@@ -123,25 +122,25 @@ def _front(axes: Axes, points: Mapping[str, Point], ordered: Iterable[str], dire
 
 
 def _method_handles(
-    results: Results, seeds: Mapping[str, int], looks: Mapping[str, Look]
+    analysis: Analysis, seeds: Mapping[str, int], looks: Mapping[str, Look]
 ) -> list[Artist]:
     """Return the marks of the methods without their lines."""
-    handles = panels.method_handles(results, seeds, looks)
+    handles = panels.method_handles(analysis, seeds, looks)
     for handle in handles:
         handle.set(linestyle="none")
     return handles
 
 
-def _front_handle(results: Results) -> list[Artist]:
+def _front_handle(analysis: Analysis) -> list[Artist]:
     """Return the entry of a legend for the front of the means, in which unconverged methods have no place."""
-    ordered = comparable(results)
+    ordered = analysis.comparable
     if len(ordered) < 2:
         return [
             Line2D([], [], linestyle="none", label=f"no front: {len(ordered) or 'none'} converged")
         ]
     name = (
         "Pareto front of the means"
-        if len(ordered) == len(results.methods)
+        if len(ordered) == len(analysis.methods)
         else "front of the converged means"
     )
     return [Line2D([], [], **_FRONT, label=name)]

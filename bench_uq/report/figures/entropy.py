@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 from bench_uq.report.figures import conditions as conditions_figure
 from bench_uq.report.figures import panels
 from bench_uq.report.figures.style import Look, Options, tidy
-from bench_uq.score.results import Results
-from bench_uq.score.summaries import Curve, Shown, highest_entropy, mean_curve, shown
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.summaries import Curve, Shown, mean_curve
 
 #: Colour always means a method; what it was shown is told apart by the line alone.
 _LINES: tuple[Options, ...] = (
@@ -27,21 +27,25 @@ _LINES: tuple[Options, ...] = (
 )
 
 
-def histogram(results: Results, looks: Mapping[str, Look]) -> Figure | None:
+def histogram(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
     """Draw a small panel a method: the share of examples by entropy, clean data filled and others as lines."""
-    highest, conditions = highest_entropy(results), shown(results)[: len(_LINES) + 1]
+    highest, conditions = analysis.highest_entropy, analysis.shown[: len(_LINES) + 1]
     if highest is None:
         return None
-    methods = results.methods
+    methods = analysis.methods
     curves = {
-        method: [mean_curve(results, "entropy_histogram", method, where) for where in conditions]
+        method: [
+            mean_curve(analysis.results, "entropy_histogram", method, where) for where in conditions
+        ]
         for method in methods
     }
     rows, columns, width = panels.shape(len(methods))
     letters = int(width / columns * 13)
-    titles = [panels.label(results, name, panels.fewest(curves[name]), letters) for name in methods]
+    titles = [
+        panels.label(analysis, name, panels.fewest(curves[name]), letters) for name in methods
+    ]
     height = rows * (1.3 + 0.14 * panels.lines_of(titles)) + 0.3
-    figure = panels.sheet(width, height, _condition_handles(results, conditions))
+    figure = panels.sheet(width, height, _condition_handles(analysis, conditions))
     grid = panels.grid(
         figure, len(methods), columns, "entropy (nats)", "share of examples\n(square-root scale)"
     )
@@ -51,9 +55,9 @@ def histogram(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     return figure
 
 
-def ecdf(results: Results, looks: Mapping[str, Look]) -> Figure | None:
+def ecdf(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
     """Draw a panel a condition: the share of examples of at most that entropy, a line a method."""
-    highest = highest_entropy(results)
+    highest = analysis.highest_entropy
     if highest is None:
         return None
 
@@ -63,7 +67,7 @@ def ecdf(results: Results, looks: Mapping[str, Look]) -> Figure | None:
 
     names = ("entropy x (nats)", "share ≤ x")
     return conditions_figure.draw(
-        results, looks, curve="entropy_ecdf", names=names, finish=finish, common="xy"
+        analysis, looks, curve="entropy_ecdf", names=names, finish=finish, common="xy"
     )
 
 
@@ -86,7 +90,7 @@ def _overlay(axes: Axes, curves: list[Curve], look: Look, highest: float) -> Non
     tidy(axes)
 
 
-def _condition_handles(results: Results, conditions: list[Shown]) -> list[Artist]:
+def _condition_handles(analysis: Analysis, conditions: list[Shown]) -> list[Artist]:
     """Return a sample of each condition, what a dagger means, and how many conditions are left out."""
     names = [panels.shown_title(where, 34, ", ") for where in conditions]
     handles: list[Artist] = [Patch(color="#999999", alpha=0.6, label=names[0])]
@@ -95,6 +99,6 @@ def _condition_handles(results: Results, conditions: list[Shown]) -> list[Artist
     ]
     return [
         *handles,
-        *panels.left_out(len(shown(results)) - len(conditions)),
-        *panels.dagger_handle(results),
+        *panels.left_out(len(analysis.shown) - len(conditions)),
+        *panels.dagger_handle(analysis),
     ]

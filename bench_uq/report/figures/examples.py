@@ -18,7 +18,7 @@ from bench_uq.report.figures import panels
 from bench_uq.report.figures.images import equal, is_image, pixels_of
 from bench_uq.report.figures.style import PAGE, Look, Options, text
 from bench_uq.report.tables.captions import wrap
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import Shown, kinds_last
 from bench_uq.store.derived import Example
 
@@ -41,24 +41,25 @@ class Block:
     own_inputs: bool  # whether the methods were shown different ones, each attacked for itself
 
 
-def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
     """Draw inputs that are images, and beneath them a row a method: the class it says, the darker the surer."""
     del looks  # a row has a name
-    blocks = _blocks(results)
+    blocks = _blocks(analysis)
     drawn = blocks[:_MOST]
     if not drawn:
         return None
     columns = 2 if len(drawn) == 4 else min(len(drawn), _COLUMNS)
     count = min(_INPUTS // columns, *(len(block.shown.inputs) for block in drawn))
     names = [
-        panels.label(results, method, results.seeds(method).planned) for method in results.methods
+        panels.label(analysis, method, analysis.seeds(method).planned)
+        for method in analysis.methods
     ]
     rows = [_LINE * panels.lines_of([name]) + 0.05 for name in ["true class", *names]]
     side = (PAGE - _NAMES) / columns / (count + 0.3)
     titles = [panels.shown_title(block.where, int(side * count * 13)) for block in drawn]
     height = side + sum(rows)
     sheets = math.ceil(len(drawn) / columns)
-    handles = _handles(results, drawn, len(blocks) - len(drawn))
+    handles = _handles(analysis, drawn, len(blocks) - len(drawn))
     figure = panels.sheet(PAGE, sheets * (height + 0.2 + 0.14 * panels.lines_of(titles)), handles)
     for place, (block, title) in enumerate(zip(drawn, titles, strict=True)):
         axes = figure.add_subplot(
@@ -71,13 +72,15 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
         axes.tick_params(left=False, labelleft=place % columns == 0)
         axes.grid(visible=False)
         _images(axes, block.shown.inputs[:count], side)
-        _cells(axes, block, results.methods, side * np.arange(count + 1), edges)
+        _cells(axes, block, analysis.methods, side * np.arange(count + 1), edges)
     return figure
 
 
-def _blocks(results: Results) -> list[Block]:
+def _blocks(analysis: Analysis) -> list[Block]:
     """Return what there is to draw: clean data, unseen data, and each attack or shift at its strongest."""
-    images = [one for one in results.examples if is_image(one) and one.method in results.methods]
+    images = [
+        one for one in analysis.results.examples if is_image(one) and one.method in analysis.methods
+    ]
     strongest: dict[str, float | None] = {}
     for one in images:
         known = strongest.get(one.condition)
@@ -92,7 +95,7 @@ def _blocks(results: Results) -> list[Block]:
     ]
     return [
         _block(
-            results.methods, where, [one for one in images if (one.condition, one.level) == where]
+            analysis.methods, where, [one for one in images if (one.condition, one.level) == where]
         )
         for where in order
     ]
@@ -171,7 +174,7 @@ def _write(axes: Axes, x: np.ndarray, y: np.ndarray, number: str) -> None:
     )
 
 
-def _handles(results: Results, blocks: Sequence[Block], left_out: int) -> list[Artist]:
+def _handles(analysis: Analysis, blocks: Sequence[Block], left_out: int) -> list[Artist]:
     """Return what shades, frames and dashes mean, and whose inputs are drawn."""
     shade = colormaps[_SHADES["cmap"]]
     handles: list[Artist] = [
@@ -185,7 +188,7 @@ def _handles(results: Results, blocks: Sequence[Block], left_out: int) -> list[A
     if own:
         whose = wrap(f"attacked inputs: those for {' or '.join(map(text, own))}", 32)
         handles.append(_said("\n".join([*whose, "(each method saw its own)"])))
-    return [*handles, *panels.left_out(left_out), *panels.dagger_handle(results)]
+    return [*handles, *panels.left_out(left_out), *panels.dagger_handle(analysis)]
 
 
 def _said(sentence: str) -> Artist:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 from bench_uq.store.derived import Example
 
 #: Examples of one method by level, of conditions with levels.
@@ -27,11 +27,12 @@ def pixels_of(image: np.ndarray) -> np.ndarray:
     return image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
 
 
-def by_level(results: Results, condition: str) -> dict[str, ByLevel]:
+def by_level(analysis: Analysis, condition: str) -> dict[str, ByLevel]:
     """Return the images of one condition by method and level, in the order of methods and of levels."""
-    found: dict[str, dict[float, Example]] = {method: {} for method in results.methods}
+    found: dict[str, dict[float, Example]] = {method: {} for method in analysis.methods}
     for one in sorted(
-        results.examples, key=lambda one: (one.level is not None, one.level or 0, -one.seed)
+        analysis.results.examples,
+        key=lambda one: (one.level is not None, one.level or 0, -one.seed),
     ):
         if (
             one.condition == condition

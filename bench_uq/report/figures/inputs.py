@@ -17,9 +17,8 @@ from bench_uq.report.figures import panels
 from bench_uq.report.figures.images import alike, by_level, is_image, pixels_of, spread
 from bench_uq.report.figures.style import PAGE, Look, Options, text
 from bench_uq.report.tables.captions import wrap
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import level_name
-from bench_uq.score.results import Results
-from bench_uq.score.stress import families
 from bench_uq.score.summaries import kinds_last
 
 #: As many rows as a column holds, how many columns a sheet has at most, and as many rows as one column may have alone.
@@ -40,10 +39,10 @@ class Strip:
     method: str
 
 
-def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
     """Draw the first stored input as it is, and under each attack and shift at levels spread over all, a row each."""
     del looks  # no method has a line here
-    strips = _strips(results)
+    strips = _strips(analysis)
     kept = kinds_last(strip.name for strip in strips)[: _ROWS * _COLUMNS]
     drawn = [strip for strip in strips if strip.name in kept]
     if not drawn:
@@ -56,7 +55,7 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     blocks = [drawn[first : first + rows] for first in range(0, len(drawn), rows)]
     laid = [_laid_out(block, side, most) for block in blocks]
     height = max(bottom for _, bottom in laid)
-    figure = panels.sheet(PAGE, height + 0.1, _handles(results, drawn, len(strips) - len(drawn)))
+    figure = panels.sheet(PAGE, height + 0.1, _handles(analysis, drawn, len(strips) - len(drawn)))
     for place, (block, (tops, _)) in enumerate(zip(blocks, laid, strict=True)):
         axes = figure.add_subplot(
             1, len(blocks), place + 1, aspect="equal", anchor="NW", frameon=False
@@ -70,17 +69,17 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     return figure
 
 
-def _strips(results: Results) -> list[Strip]:
+def _strips(analysis: Analysis) -> list[Strip]:
     """Return the input as it is, and each condition that changes it, those of several kinds last."""
-    clean = [one for one in results.examples if one.condition == "clean" and is_image(one)]
-    first = sorted(clean, key=lambda one: (results.methods.index(one.method), one.seed))[:1]
+    clean = [one for one in analysis.results.examples if one.condition == "clean" and is_image(one)]
+    first = sorted(clean, key=lambda one: (analysis.methods.index(one.method), one.seed))[:1]
     strips = [Strip("clean", {None: one.inputs[0]}, False, one.method) for one in first]
     names = [
         name
-        for one in sorted(families(results), key=lambda one: len(one.members))
+        for one in sorted(analysis.families, key=lambda one: len(one.members))
         for name in one.members
     ]
-    shown = {name: found for name in names if (found := by_level(results, name))}
+    shown = {name: found for name in names if (found := by_level(analysis, name))}
     for name, found in shown.items():
         method, own = next(iter(found.items()))
         differ = not all(alike(own, others) for others in found.values())
@@ -138,7 +137,7 @@ def _image(axes: Axes, pixels: np.ndarray, corner: tuple[float, float], side: fl
     axes.set(xlim=(low, high), ylim=(bottom, upper))  # an image would fit the axes to itself
 
 
-def _handles(results: Results, strips: Sequence[Strip], left_out: int) -> list[Artist]:
+def _handles(analysis: Analysis, strips: Sequence[Strip], left_out: int) -> list[Artist]:
     """Return what the numbers are, whose inputs are drawn, and what is left out."""
     said = ["the first of the stored examples; levels spread over all that were shown"]
     whose = [strip.method for strip in strips if strip.own]

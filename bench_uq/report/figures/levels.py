@@ -15,15 +15,10 @@ from bench_uq.report.figures import panels
 from bench_uq.report.figures.style import PAGE, Look, Options, text, tidy
 from bench_uq.report.tables.captions import level_name, wrap
 from bench_uq.report.tables.tables import LEVEL_AXES
-from bench_uq.score.results import Results
-from bench_uq.score.stress import families, over_kinds
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import (
     Place,
     Summary,
-    highest_entropy,
-    levels,
-    methods_shown,
-    summarise,
 )
 
 _CALIBRATED = "ece_if_calibrated"
@@ -31,33 +26,33 @@ _KNOWN: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.
 _COLUMNS = 3
 
 
-def draw(results: Results, looks: Mapping[str, Look]) -> dict[str, Figure]:
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     """Draw a figure a condition with levels: a panel a score, means as lines and the range over the seeds as bands.
 
     Of several kinds of one thing also their mean.
     """
-    several = {one.title: f"{one.name}-mean" for one in families(results) if len(one.members) > 1}
-    averaged = over_kinds(results)
-    ends = {condition: condition for condition in levels(results)} | several
+    several = {one.title: f"{one.name}-mean" for one in analysis.families if len(one.members) > 1}
+    averaged = analysis.over_kinds
+    ends = {condition: condition for condition in analysis.levels} | several
     figures = {}
     for condition, end in ends.items():
-        own = averaged if condition in several else results
-        measured = {metric for _, name, _, metric in summarise(own) if name == condition}
+        own = averaged if condition in several else analysis
+        measured = {metric for _, name, _, metric in own.summaries if name == condition}
         metrics = [metric for metric in LEVEL_AXES if metric in measured]
         if metrics:
-            figures[end] = _figure(own, looks, condition, levels(own)[condition], metrics)
+            figures[end] = _figure(own, looks, condition, own.levels[condition], metrics)
     return figures
 
 
 def _figure(
-    results: Results,
+    analysis: Analysis,
     looks: Mapping[str, Look],
     condition: str,
     values: list[float],
     metrics: Sequence[str],
 ) -> Figure:
     """Draw one condition."""
-    methods, summaries = methods_shown(results, [condition]), summarise(results)
+    methods, summaries = analysis.methods_shown([condition]), analysis.summaries
     seeds = {method: _fewest(summaries, method, condition, metrics) for method in methods}
     calibrated = _calibrated(summaries, condition, values) if "ece" in metrics else []
     drawn = (
@@ -68,7 +63,7 @@ def _figure(
     )
     spread = panels.range_handle("band" if len(values) > 1 else "whiskers", filter(None, drawn))
     handles = [
-        *panels.method_handles(results, seeds, looks),
+        *panels.method_handles(analysis, seeds, looks),
         *spread,
         *_calibrated_handle(calibrated),
     ]
@@ -87,7 +82,7 @@ def _figure(
         _scale(axes, metric, found)
         if metric == "ece" and calibrated:
             axes.plot(values, calibrated, **_KNOWN)
-        _bounds(axes, metric, highest_entropy(results))
+        _bounds(axes, metric, analysis.highest_entropy)
         lowest, _ = panels.sides(place, len(metrics), _COLUMNS)
         axes.tick_params(labelbottom=lowest)
         axes.set_xlabel(

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from bench_uq.report.figures.style import COLUMN, PAGE, Look, Options, text
 from bench_uq.report.tables.captions import level_name, wrap
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import Curve, Shown, Summary
 
 #: Inches that a line of a legend takes, and that a letter of it takes on average.
@@ -84,10 +84,10 @@ def lines_of(titles: Iterable[str]) -> int:
 
 
 def label(
-    results: Results, method: str, seeds: int, width: int = 24, *, unit: str = "seeds"
+    analysis: Analysis, method: str, seeds: int, width: int = 24, *, unit: str = "seeds"
 ) -> str:
     """Return what a method is called in a figure, with the seeds that it rests on where some are missing."""
-    own = results.seeds(method)
+    own = analysis.seeds(method)
     missing = "" if seeds == own.planned else f" ({seeds}/{own.planned} {unit})"
     dagger = " †" if own.unconverged else ""
     *lines, last = wrap(text(method), width - len(dagger))
@@ -97,14 +97,14 @@ def label(
 
 
 def method_handles(
-    results: Results, seeds: Mapping[str, int], looks: Mapping[str, Look]
+    analysis: Analysis, seeds: Mapping[str, int], looks: Mapping[str, Look]
 ) -> list[Artist]:
     """Return a sample of the line of each method in ``seeds``, finished or not, and what a dagger means."""
     lines = [
-        Line2D([], [], label=label(results, method, seeds[method]), **line(looks[method]))
+        Line2D([], [], label=label(analysis, method, seeds[method]), **line(looks[method]))
         for method in seeds
     ]
-    return [*lines, *dagger_handle(results)]
+    return [*lines, *dagger_handle(analysis)]
 
 
 def fewest(curves: Iterable[Curve]) -> int:
@@ -128,9 +128,9 @@ def range_handle(drawn: Literal["band", "whiskers"], summaries: Iterable[Summary
     return [Line2D([], [], color="#666666", label=name, **cross)]
 
 
-def dagger_handle(results: Results) -> list[Artist]:
+def dagger_handle(analysis: Analysis) -> list[Artist]:
     """Return the entry of a legend that explains the dagger, if a label has one."""
-    marked = any(results.seeds(method).unconverged for method in results.methods)
+    marked = any(analysis.seeds(method).unconverged for method in analysis.methods)
     return [Line2D([], [], linestyle="none", label="† not converged")] if marked else []
 
 

@@ -15,8 +15,7 @@ from bench_uq.report.figures import panels
 from bench_uq.report.figures.style import COLUMN, PAGE, Look, Options, text
 from bench_uq.report.tables.captions import ARROWS, wrap
 from bench_uq.report.tables.cells import TITLES
-from bench_uq.score.comparisons import ranking
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.statistics import ALPHA, Ranks, cliques
 from bench_uq.score.summaries import directions
 
@@ -67,9 +66,9 @@ class Diagram:
         return f"{name}: mean ranks over {self.ranks.datasets} datasets{friedman}"
 
 
-def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
     """Draw a critical-difference diagram a metric (Demšar 2006) of the means on clean data."""
-    diagrams = [diagram for metric in _METRICS if (diagram := _diagram(results, metric))]
+    diagrams = [diagram for metric in _METRICS if (diagram := _diagram(analysis, metric))]
     if not diagrams:
         return None
     longest = max(
@@ -80,7 +79,7 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     width = COLUMN if longest <= 14 and most <= 6 and title * _LETTER <= COLUMN else PAGE
     notes = [_note(one.left_out, int(width / _LETTER)) for one in diagrams]
     heights = [_height(one, note) for one, note in zip(diagrams, notes, strict=True)]
-    figure = panels.sheet(width, sum(heights) + 0.27 * len(heights), _handles(results, diagrams))
+    figure = panels.sheet(width, sum(heights) + 0.27 * len(heights), _handles(analysis, diagrams))
     grid = figure.add_gridspec(len(diagrams), 1, height_ratios=heights)
     for place, (one, note, height) in enumerate(zip(diagrams, notes, heights, strict=True)):
         axes = figure.add_subplot(grid[place], xlim=(0, width), ylim=(height, 0))
@@ -91,18 +90,20 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     return figure
 
 
-def _diagram(results: Results, metric: str) -> Diagram | None:
+def _diagram(analysis: Analysis, metric: str) -> Diagram | None:
     """Return what there is to draw of one metric; labels tell the runs that a method's means rest on."""
-    found = ranking(results, metric)
+    found = analysis.rankings[metric]
     if found.ranks is None:
         return None
-    scores = results.scores
+    scores = analysis.results.scores
     values = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(
         subset="value"
     )
     values = values[~values["dataset"].isin(found.datasets)]
     counts = values["method"].value_counts()
-    own = replace(results, runs=results.runs[results.runs["dataset"].isin(set(values["dataset"]))])
+    runs = analysis.results.runs
+    ranked = runs[runs["dataset"].isin(set(values["dataset"]))]
+    own = Analysis(replace(analysis.results, runs=ranked))
     labels = {
         name: panels.label(own, name, int(counts[name]), 30, unit="runs")
         for name in found.ranks.mean
@@ -190,10 +191,10 @@ def _label(
     )
 
 
-def _handles(results: Results, diagrams: Sequence[Diagram]) -> list[Artist]:
+def _handles(analysis: Analysis, diagrams: Sequence[Diagram]) -> list[Artist]:
     """Return what bars, marks side by side and daggers mean."""
     group = Line2D([], [], **_GROUP, label=f"not distinguishable (Nemenyi, {ALPHA:.0%})")
     critical = Line2D([], [], **_THIN, marker="|", label="CD: critical difference")
     ties = any(len(set(one.ranks.mean.values())) < len(one.ranks.mean) for one in diagrams)
     tied = [Line2D([], [], linestyle="none", label="side by side: equal ranks")] if ties else []
-    return [group, critical, *tied, *panels.dagger_handle(results)]
+    return [group, critical, *tied, *panels.dagger_handle(analysis)]

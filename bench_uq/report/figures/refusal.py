@@ -10,26 +10,28 @@ from bench_uq.report.figures import panels
 from bench_uq.report.figures.images import spread
 from bench_uq.report.figures.style import Look, text, tidy
 from bench_uq.report.tables.captions import level_name, wrap
-from bench_uq.score.results import Results
-from bench_uq.score.stress import Family, families, kept_accuracy
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.stress import Family, kept_accuracy
 from bench_uq.score.summaries import Curve
 
 #: Panels in a row: what is not stressed, and levels from the lowest to the highest.
 _MOST = 4
 
 
-def draw(results: Results, looks: Mapping[str, Look]) -> dict[str, Figure]:
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     """Draw a figure a family of attacks or shifts: accuracy of what is kept by the share refused, a panel a level."""
     figures = {}
-    for one in families(results):
+    for one in analysis.families:
         where = _places(one)
         curves = {
-            (method, level): kept_accuracy(results, method, None if level is None else one, level)
-            for method in results.methods
+            (method, level): kept_accuracy(
+                analysis.results, method, None if level is None else one, level
+            )
+            for method in analysis.methods
             for level in where
         }
         if any(len(curve.x) for (_, level), curve in curves.items() if level):
-            figures[one.name] = _figure(results, looks, one, where, curves)
+            figures[one.name] = _figure(analysis, looks, one, where, curves)
     return figures
 
 
@@ -40,7 +42,7 @@ def _places(one: Family) -> list[float | None]:
 
 
 def _figure(
-    results: Results,
+    analysis: Analysis,
     looks: Mapping[str, Look],
     one: Family,
     where: Sequence[float | None],
@@ -48,18 +50,18 @@ def _figure(
 ) -> Figure:
     """Draw one family."""
     seeds = {
-        name: panels.fewest(curves[name, level] for level in where) for name in results.methods
+        name: panels.fewest(curves[name, level] for level in where) for name in analysis.methods
     }
     width = panels.shape(len(where))[2]
     lines = wrap(text(one.title), int(width * 13))
     figure = panels.sheet(
-        width, 2.0 + 0.14 * len(lines), panels.method_handles(results, seeds, looks)
+        width, 2.0 + 0.14 * len(lines), panels.method_handles(analysis, seeds, looks)
     )
     figure.suptitle("\n".join(lines), fontsize=8)
     grid = panels.grid(figure, len(where), len(where), "share refused", "accuracy of what is kept")
     for axes, level in zip(grid, where, strict=True):
         axes.set_title("clean" if level is None else f"{level_name(one.name)} = {level:g}")
-        for place, method in enumerate(results.methods):
+        for place, method in enumerate(analysis.methods):
             own = curves[method, level]
             axes.plot(
                 own.x,

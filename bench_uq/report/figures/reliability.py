@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 
 from bench_uq.report.figures import panels
 from bench_uq.report.figures.style import Look, Options, tidy
-from bench_uq.score.results import Results
-from bench_uq.score.summaries import Place, Summary, reliability, summarise
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.summaries import Place, Summary, reliability
 
 #: Bins with a smaller share of the examples are drawn hollow, because chance rules them.
 _FEW = 0.01
@@ -25,13 +25,13 @@ _UPPER, _PAGE_HEIGHT = 4, 9.4
 _DIAGONAL: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7}
 
 
-def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
     """Draw a small panel a method: accuracy by confidence on clean data, and beneath it how often each occurs."""
-    if not results.curves["curve"].eq("reliability_share").any():
+    if not analysis.results.curves["curve"].eq("reliability_share").any():
         return None
-    methods, scores = results.methods, summarise(results)
+    methods, scores = analysis.methods, analysis.summaries
     rows, columns, width = panels.shape(len(methods))
-    found = {method: reliability(results, method) for method in methods}
+    found = {method: reliability(analysis.results, method) for method in methods}
     highest = (
         math.ceil(
             10 * max((bins["share"].max() for bins, _ in found.values() if len(bins)), default=1)
@@ -40,11 +40,11 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     )
     letters = int(width / columns * 13)
     titles = [
-        "\n".join([panels.label(results, method, seeds, letters), *_ece(scores, method)])
+        "\n".join([panels.label(analysis, method, seeds, letters), *_ece(scores, method)])
         for method, (_, seeds) in found.items()
     ]
     height = rows * (1.75 + 0.14 * panels.lines_of(titles)) + 0.1
-    figure = panels.sheet(width, height, [*_handles(), *panels.dagger_handle(results)])
+    figure = panels.sheet(width, height, [*_handles(), *panels.dagger_handle(analysis)])
     grid = figure.add_gridspec(2 * rows, columns, height_ratios=[_UPPER, 1] * rows)
     for place, (method, title) in enumerate(zip(methods, titles, strict=True)):
         row, column = divmod(place, columns)

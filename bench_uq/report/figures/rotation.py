@@ -20,8 +20,8 @@ from bench_uq.report.figures import panels
 from bench_uq.report.figures.images import ByLevel, alike, by_level, pixels_of
 from bench_uq.report.figures.inline_labels import write_beside
 from bench_uq.report.figures.style import PAGE, Look, Options
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import level_unit
-from bench_uq.score.results import Results
 
 #: The condition that is drawn, how many digits stand side by side, and as many methods as a page holds.
 _NAME, _DIGITS, _MOST = "rotate", 2, 16
@@ -43,40 +43,42 @@ class Turned:
     images: Mapping[float, np.ndarray]
 
 
-def draw(results: Results, looks: Mapping[str, Look]) -> dict[str, Figure]:
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     """Draw a figure a rotation: the digit by angle, and beneath it a panel a method with what this says of it."""
     figures = {}
-    for condition in sorted({one.condition for one in results.examples}):
-        shown = by_level(results, condition) if plain_name(condition) == _NAME else {}
+    for condition in sorted({one.condition for one in analysis.results.examples}):
+        shown = by_level(analysis, condition) if plain_name(condition) == _NAME else {}
         first = next((own for own in shown.values() if len(own) > 1), None)
         if first:
             same = {method: own for method, own in shown.items() if alike(own, first)}
-            whys = {method: _why(results, method, shown.get(method)) for method in results.methods}
+            whys = {
+                method: _why(analysis, method, shown.get(method)) for method in analysis.methods
+            }
             figures["" if condition == _NAME else condition] = _figure(
-                results, looks, condition, same, whys
+                analysis, looks, condition, same, whys
             )
     return figures
 
 
-def _why(results: Results, method: str, own: ByLevel | None) -> str:
+def _why(analysis: Analysis, method: str, own: ByLevel | None) -> str:
     """Return why a method has no panel, where it has none."""
     if own is not None:
         return "shown other images"
-    return "no images stored" if results.seeds(method).finished else "no finished run"
+    return "no images stored" if analysis.seeds(method).finished else "no finished run"
 
 
 def _figure(
-    results: Results,
+    analysis: Analysis,
     looks: Mapping[str, Look],
     condition: str,
     shown: Mapping[str, ByLevel],
     whys: Mapping[str, str],
 ) -> Figure:
     """Draw one rotation."""
-    drawn = results.methods[:_MOST]
+    drawn = analysis.methods[:_MOST]
     digits = _chosen(next(iter(shown.values())))
     row = min(0.95, max(0.4, _ROOM / len(drawn)))
-    handles = _handles(results, shown, len(results.methods) - len(drawn))
+    handles = _handles(analysis, shown, len(analysis.methods) - len(drawn))
     figure = panels.sheet(PAGE, 0.95 + row * len(drawn), handles)
     ratios = {"height_ratios": [1.3 * _SIDE, *[row] * len(drawn)]}
     grid = figure.subplots(
@@ -93,7 +95,7 @@ def _figure(
             axes.set(ylim=(-0.1, 1.1), yticks=[0, 1] if row < 0.55 else [0, 0.5, 1])
         column[-1].set_xlabel(level_unit(condition))
     for axes, method in zip(grid[1:, 0], drawn, strict=True):
-        name = panels.label(results, method, results.seeds(method).planned)
+        name = panels.label(analysis, method, analysis.seeds(method).planned)
         axes.set_ylabel(name, rotation=0, ha="right", va="center", labelpad=4)
     for axes in grid[1:, 1:].flat:
         axes.tick_params(labelleft=False)
@@ -166,7 +168,7 @@ def _panel(axes: Axes, digit: Turned, own: ByLevel, look: Look, size: tuple[floa
     write_beside(axes, angles, {str(name): table[:, name] for name in wrong}, size)
 
 
-def _handles(results: Results, shown: Mapping[str, ByLevel], left_out: int) -> list[Artist]:
+def _handles(analysis: Analysis, shown: Mapping[str, ByLevel], left_out: int) -> list[Artist]:
     """Return what lines and areas are, whose run it is, and what is left out."""
     seeds = sorted({one.seed for own in shown.values() for one in own.values()})
     handles: list[Artist] = [
@@ -180,4 +182,4 @@ def _handles(results: Results, shown: Mapping[str, ByLevel], left_out: int) -> l
         if left_out
         else []
     )
-    return [*handles, *panels.dagger_handle(results)]
+    return [*handles, *panels.dagger_handle(analysis)]

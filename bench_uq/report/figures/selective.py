@@ -13,25 +13,25 @@ from matplotlib.ticker import MaxNLocator
 from bench_uq.report.figures import conditions as conditions_figure
 from bench_uq.report.figures import panels
 from bench_uq.report.figures.style import Look
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 
 #: The share of its error rate at full coverage beneath which a method counts as making no errors.
 _FEW = 0.05
 
 
-def risk_coverage(results: Results, looks: Mapping[str, Look]) -> Figure | None:
+def risk_coverage(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
     """Draw a panel a condition: the error rate among the most confident share of the examples, a line a method."""
     names = ("coverage", "error rate of covered")
     return conditions_figure.draw(
-        results, looks, curve="risk_coverage", names=names, finish=_error_rates, common=""
+        analysis, looks, curve="risk_coverage", names=names, finish=_error_rates, common=""
     )
 
 
-def accuracy_confidence(results: Results, looks: Mapping[str, Look]) -> Figure | None:
+def accuracy_confidence(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
     """Draw a panel a condition: the accuracy of the examples of at least that confidence, a line a method."""
     names = ("confidence threshold", "accuracy above it")
     return conditions_figure.draw(
-        results, looks, curve="accuracy_confidence", names=names, finish=_accuracies
+        analysis, looks, curve="accuracy_confidence", names=names, finish=_accuracies
     )
 
 

@@ -10,8 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from bench_uq.report.figures import panels
 from bench_uq.report.figures.style import COLUMN, PAGE, Look, tidy
-from bench_uq.score.results import Results
-from bench_uq.score.summaries import mean_curve, methods_shown
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.summaries import mean_curve
 
 _TITLES = {
     "training_loss": "training loss (nats per example)",
@@ -19,11 +19,11 @@ _TITLES = {
 }
 
 
-def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
     """Draw loss and KL/N by epoch, as far as all seeds of a method trained; a method without a KL has no line there."""
-    methods = methods_shown(results, ["train"])
+    methods = analysis.methods_shown(["train"])
     curves = {
-        (name, method): mean_curve(results, name, method, ("train", None))
+        (name, method): mean_curve(analysis.results, name, method, ("train", None))
         for name in _TITLES
         for method in methods
     }
@@ -35,7 +35,7 @@ def draw(results: Results, looks: Mapping[str, Look]) -> Figure | None:
     seeds = {method: curves["training_loss", method].seeds for method in methods}
     small = len(drawn) == 1 and len(methods) <= 6
     figure = panels.sheet(
-        COLUMN if small else PAGE, 2.3, panels.method_handles(results, seeds, looks)
+        COLUMN if small else PAGE, 2.3, panels.method_handles(analysis, seeds, looks)
     )
     for axes, name in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
         values: list[float] = []

@@ -18,9 +18,9 @@ from bench_uq.report.page.masking import masking
 from bench_uq.report.page.runs import environments, runs
 from bench_uq.report.page.tables import static, stress
 from bench_uq.report.tables.tables import overview
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import counted
 from bench_uq.score.reproduce_report import commands, report_command
-from bench_uq.score.results import Results
 
 #: What stands beneath the leaderboard.
 _NOTES = (
@@ -40,24 +40,24 @@ _BESIDE = {"summary.md": "the summary", "tables/main.tex": "the tables", "figure
 _STRESS = '<a href="#stress">Stress</a>'
 
 
-def page(results: Results) -> str:
+def page(analysis: Analysis) -> str:
     """Return the page; the same results give the same bytes."""
     style, script = (
         files("bench_uq.report.page").joinpath(name).read_text("utf-8")
         for name in ("page.css", "page.js")
     )
-    title = escape(results.title or results.suite)
-    data = _json({**leaderboard(results), **charts(results), "suite": results.suite})
-    under_stress = stress(results)
+    title = escape(analysis.results.title or analysis.results.suite)
+    data = _json({**leaderboard(analysis), **charts(analysis), "suite": analysis.results.suite})
+    under_stress = stress(analysis)
     sections = [
-        _leaderboard(results),
+        _leaderboard(analysis),
         under_stress,
-        masking(results),
-        runs(results),
-        cards(results),
-        _again(results),
-        environments(results),
-        _downloads(results),
+        masking(analysis),
+        runs(analysis),
+        cards(analysis),
+        _again(analysis),
+        environments(analysis),
+        _downloads(analysis),
     ]
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -75,7 +75,7 @@ def page(results: Results) -> str:
 <a class="skip" href="#leaderboard">Skip to the leaderboard</a>
 <header>
 <h1>{title}</h1>
-{_extent(results)}
+{_extent(analysis)}
 <nav aria-label="Sections"><a href="#leaderboard">Leaderboard</a> {_STRESS if under_stress else ""}
 <a href="#runs">Runs</a> <a href="#metrics">Metrics</a> <a href="#again">Make it again</a>
 <a href="#environments">Environments</a> <a href="#downloads">Downloads</a></nav>
@@ -106,13 +106,19 @@ def _json(value: Any) -> str:
     return text.translate({ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"})
 
 
-def _extent(results: Results) -> str:
+def _extent(analysis: Analysis) -> str:
     """Say what there is, and how many runs did not finish or had not converged."""
-    total, finished = len(results.runs), int((results.runs["status"] == "ok").sum())
-    loose = int(((results.runs["status"] == "ok") & (results.runs["converged"] == "False")).sum())
-    extent = (
-        f"{counted(len(results.methods), 'method')} on {counted(len(results.datasets), 'dataset')}"
+    total, finished = (
+        len(analysis.results.runs),
+        int((analysis.results.runs["status"] == "ok").sum()),
     )
+    loose = int(
+        (
+            (analysis.results.runs["status"] == "ok")
+            & (analysis.results.runs["converged"] == "False")
+        ).sum()
+    )
+    extent = f"{counted(len(analysis.methods), 'method')} on {counted(len(analysis.datasets), 'dataset')}"
     bad = [f"{counted(total - finished, 'run')} did not finish"] if finished < total else []
     bad += [f"{counted(loose, 'run')} had not converged"] if loose else []
     warning = (
@@ -123,9 +129,9 @@ def _extent(results: Results) -> str:
     return f"<p>{extent}; {finished:,} of {counted(total, 'run')} finished.</p>{warning}"
 
 
-def _leaderboard(results: Results) -> str:
+def _leaderboard(analysis: Analysis) -> str:
     """Return the frame that the script fills; without a script, the tables of clean and unseen data."""
-    tables = "".join(static(overview(results.on(dataset))) for dataset in results.datasets)
+    tables = "".join(static(overview(analysis.on(dataset))) for dataset in analysis.datasets)
     notes = "".join(f"<li>{note}</li>" for note in _NOTES)
     return f"""<section id="leaderboard" aria-labelledby="leaderboard-title" tabindex="-1">
 <h2 id="leaderboard-title">Leaderboard</h2>
@@ -153,10 +159,10 @@ def _control(name: str, label: str, opening: str) -> str:
     return f'<label for="filter-{name}">{label} {opening} id="filter-{name}"></select></label>'
 
 
-def _again(results: Results) -> str:
+def _again(analysis: Analysis) -> str:
     """Return the commands that make the runs and the report again."""
-    made = commands(results)
-    lines = [*made, report_command(results)]
+    made = commands(analysis.results)
+    lines = [*made, report_command(analysis.results)]
     unknown = (
         ""
         if made
@@ -176,9 +182,9 @@ def _joined(lines: Sequence[str]) -> str:
     return " &&\n".join(lines)
 
 
-def _downloads(results: Results) -> str:
+def _downloads(analysis: Analysis) -> str:
     """Return the list of the files to take away."""
-    items = "".join(f"<li>{_file(results.suite, one)}</li>" for one in downloads(results))
+    items = "".join(f"<li>{_file(analysis.results.suite, one)}</li>" for one in downloads(analysis))
     return f"""<section id="downloads" aria-labelledby="downloads-title">
 <h2 id="downloads-title">Downloads</h2>
 <p>The data behind this page, with full digits; the links hold the files themselves.</p>

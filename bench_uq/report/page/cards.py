@@ -7,7 +7,7 @@ from html import escape
 
 from bench_uq.plan.plugins import Plugins
 from bench_uq.report.page.leaderboard import measured
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 
 #: What a paper is cited by, and where it lies.
 _PAPERS = {"doi:": "https://doi.org/", "arXiv:": "https://arxiv.org/abs/"}
@@ -19,9 +19,9 @@ _DIRECTIONS = {
 }
 
 
-def cards(results: Results) -> str:
+def cards(analysis: Analysis) -> str:
     """Return the definition of every metric of the results."""
-    there, known = measured(results), Plugins().metrics()
+    there, known = measured(analysis), Plugins().metrics()
     found = list[str]()
     for name in there:
         metric = known.get(name)

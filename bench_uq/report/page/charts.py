@@ -9,15 +9,13 @@ import pandas as pd
 from bench_uq.report.page.lines import UNIT, Chart, Grids, line_of, mean_lines, short
 from bench_uq.report.page.stress_charts import by_level, refusal
 from bench_uq.report.tables.captions import level_name
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import (
     Curve,
     Shown,
     band_seed,
     curve_table,
-    highest_entropy,
     reliability,
-    shown,
 )
 
 #: Bins with a smaller share of the examples are drawn hollow, because chance rules them.
@@ -26,32 +24,32 @@ _FEW = 0.01
 _BANDS = ("mean", "std", "target")
 
 
-def charts(results: Results) -> dict[str, Any]:
+def charts(analysis: Analysis) -> dict[str, Any]:
     """Return the charts of each dataset, and the grids that their lines name by their places."""
     grids = Grids()
-    found = [_charts(results.on(dataset), grids) for dataset in results.datasets]
-    order = {method: place for place, method in enumerate(results.methods)}
+    found = [_charts(analysis.on(dataset), grids) for dataset in analysis.datasets]
+    order = {method: place for place, method in enumerate(analysis.methods)}
     for chart in (chart for one in found for chart in one):
         chart["lines"] = [{**line, "method": order[line["method"]]} for line in chart["lines"]]
     return {"charts": found, "grids": grids.all}
 
 
-def _charts(results: Results, grids: Grids) -> list[Chart]:
+def _charts(analysis: Analysis, grids: Grids) -> list[Chart]:
     """Return the charts of one dataset that hold a line."""
-    highest = highest_entropy(results)
+    highest = analysis.highest_entropy
     found = [
-        *by_level(results, grids, highest),
-        *(_entropy(results, grids, where, highest) for where in shown(results)),
-        _reliability(results, grids),
-        *_selective(results, grids),
-        *refusal(results, grids),
-        *_bands(results, grids),
-        *_training(results, grids),
+        *by_level(analysis, grids, highest),
+        *(_entropy(analysis, grids, where, highest) for where in analysis.shown),
+        _reliability(analysis, grids),
+        *_selective(analysis, grids),
+        *refusal(analysis, grids),
+        *_bands(analysis, grids),
+        *_training(analysis, grids),
     ]
     return [chart for chart in found if chart["lines"]]
 
 
-def _entropy(results: Results, grids: Grids, where: Shown, highest: float | None) -> Chart:
+def _entropy(analysis: Analysis, grids: Grids, where: Shown, highest: float | None) -> Chart:
     """Return the chart of the share of examples of at most that entropy."""
     condition, level = where
     name = "clean data" if condition == "clean" else condition
@@ -62,16 +60,16 @@ def _entropy(results: Results, grids: Grids, where: Shown, highest: float | None
         "x": "entropy x (nats)",
         "y": "share of examples ≤ x",
         "range": UNIT,
-        "lines": mean_lines(results, grids, "entropy_ecdf", where),
+        "lines": mean_lines(analysis, grids, "entropy_ecdf", where),
         "marks": [] if highest is None else [{"axis": "x", "at": highest, "name": "ln C"}],
     }
 
 
-def _reliability(results: Results, grids: Grids) -> Chart:
+def _reliability(analysis: Analysis, grids: Grids) -> Chart:
     """Return the chart of accuracy by confidence on clean data, bins of few examples marked."""
     lines = []
-    for method in results.methods:
-        bins, seeds = reliability(results, method)
+    for method in analysis.methods:
+        bins, seeds = reliability(analysis.results, method)
         if seeds:
             few = [place for place, share in enumerate(bins["share"]) if share < _FEW]
             curve = Curve(
@@ -92,7 +90,7 @@ def _reliability(results: Results, grids: Grids) -> Chart:
     }
 
 
-def _selective(results: Results, grids: Grids) -> list[Chart]:
+def _selective(analysis: Analysis, grids: Grids) -> list[Chart]:
     """Return the charts of clean data that leave the least sure examples out."""
     titles = {
         "risk_coverage": (
@@ -108,18 +106,18 @@ def _selective(results: Results, grids: Grids) -> list[Chart]:
             "title": title,
             "x": x,
             "y": y,
-            "lines": mean_lines(results, grids, name, ("clean", None)),
+            "lines": mean_lines(analysis, grids, name, ("clean", None)),
         }
         for name, (title, x, y) in titles.items()
     ]
 
 
-def _training(results: Results, grids: Grids) -> list[Chart]:
+def _training(analysis: Analysis, grids: Grids) -> list[Chart]:
     """Return the charts of loss and KL/N by epoch; a method without a KL has no line there."""
     titles = {"training_loss": ("Training loss", "loss"), "training_kl": ("KL / N", "KL / N")}
     found = []
     for name, (title, axis) in titles.items():
-        lines = mean_lines(results, grids, name, ("train", None))
+        lines = mean_lines(analysis, grids, name, ("train", None))
         if name == "training_kl":
             lines = [line for line in lines if any(value and value > 0 for value in line["y"])]
         chart = {
@@ -133,15 +131,16 @@ def _training(results: Results, grids: Grids) -> list[Chart]:
     return found
 
 
-def _bands(results: Results, grids: Grids) -> list[Chart]:
+def _bands(analysis: Analysis, grids: Grids) -> list[Chart]:
     """Return mean and two standard deviations by a single input, of one seed: seeds may differ in their examples."""
-    seed = band_seed(results)
+    seed = band_seed(analysis.results)
     if seed is None:
         return []
     lines = []
-    for method in results.methods:
+    for method in analysis.methods:
         tables = [
-            curve_table(results, f"regression_{part}", method, ("clean", None)) for part in _BANDS
+            curve_table(analysis.results, f"regression_{part}", method, ("clean", None))
+            for part in _BANDS
         ]
         if seed in tables[0]:
             table = pd.DataFrame(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 from bench_uq.store.csv import cell, csv_text
 from bench_uq.store.derived import COLUMNS, LATER
 
@@ -33,14 +33,14 @@ class Download:
     size: int
 
 
-def downloads(results: Results) -> list[Download]:
+def downloads(analysis: Analysis) -> list[Download]:
     """Return the files that the results were read from, as far as they hold these results."""
-    facts = [dict(facts) for _, facts in sorted(results.environments.items())]
+    facts = [dict(facts) for _, facts in sorted(analysis.results.environments.items())]
     environments = json.dumps(facts, indent=1, sort_keys=True) + "\n"
     return [
-        _table("scores.csv", results.scores),
-        _table("runs.csv", results.runs),
-        _table("curves.csv", results.curves),
+        _table("scores.csv", analysis.results.scores),
+        _table("runs.csv", analysis.results.runs),
+        _table("curves.csv", analysis.results.curves),
         _download("environment.json", environments.encode(), "application/json"),
     ]
 

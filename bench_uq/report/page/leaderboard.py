@@ -12,9 +12,9 @@ from bench_uq.report.figures.style import Look, looks
 from bench_uq.report.tables.captions import ARROWS, level_name
 from bench_uq.report.tables.cells import BY, TITLES, cell, decimals
 from bench_uq.report.tables.tables import CLEAN, DETECTION, UNSEEN
-from bench_uq.score.comparisons import verdicts
-from bench_uq.score.results import BESIDE, Results
-from bench_uq.score.summaries import Shown, Summary, methods_shown, summarise
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.results import BESIDE
+from bench_uq.score.summaries import Shown, Summary
 
 #: The scores that are shown unless others are asked for.
 MAIN = (*CLEAN, *UNSEEN, "entropy")
@@ -22,14 +22,18 @@ MAIN = (*CLEAN, *UNSEEN, "entropy")
 _DASHES = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1.6, 1, 1.6)}
 
 
-def leaderboard(results: Results) -> dict[str, Any]:
+def leaderboard(analysis: Analysis) -> dict[str, Any]:
     """Return methods, metrics, groups (dataset, condition, level) and rows; rows name the others by their places."""
-    metrics = _metrics(results)
+    metrics = _metrics(analysis)
     groups, rows, seeds = list[dict[str, Any]](), list[list[Any]](), list[dict[str, Any]]()
-    for dataset in results.datasets:
-        own = results.on(dataset)
+    for dataset in analysis.datasets:
+        own = analysis.on(dataset)
         seeds.append(
-            {method: _seeds(own, method) for method in results.methods if own.seeds(method).planned}
+            {
+                method: _seeds(own, method)
+                for method in analysis.methods
+                if own.seeds(method).planned
+            }
         )
         for where in places(own):
             rows += [
@@ -37,9 +41,9 @@ def leaderboard(results: Results) -> dict[str, Any]:
                 for method, cells in _rows(own, where, list(metrics)).items()
             ]
             groups.append(_group(own, where, list(metrics)))
-    order = {method: place for place, method in enumerate(results.methods)}
+    order = {method: place for place, method in enumerate(analysis.methods)}
     return {
-        "methods": _methods(results),
+        "methods": _methods(analysis),
         "metrics": list(metrics.values()),
         "groups": groups,
         "seeds": [{str(order[method]): found for method, found in one.items()} for one in seeds],
@@ -47,13 +51,15 @@ def leaderboard(results: Results) -> dict[str, Any]:
     }
 
 
-def places(results: Results) -> list[Shown]:
+def places(analysis: Analysis) -> list[Shown]:
     """Return what was shown to the methods on one dataset: clean data, unseen data, then attacks and shifts by level.
 
     Where nothing was scored it is the clean data, so that runs that failed have a row.
     """
     pairs = (
-        results.scores[["condition", "level"]].drop_duplicates().itertuples(index=False, name=None)
+        analysis.results.scores[["condition", "level"]]
+        .drop_duplicates()
+        .itertuples(index=False, name=None)
     )
     found = [
         (str(condition), None if math.isnan(level) else float(level)) for condition, level in pairs
@@ -63,19 +69,19 @@ def places(results: Results) -> list[Shown]:
     ]
 
 
-def measured(results: Results) -> list[str]:
+def measured(analysis: Analysis) -> list[str]:
     """Return the ids of the metrics of the results in the order of columns: the main ones first, then as in lists."""
-    there = set(results.scores["metric"])
+    there = set(analysis.results.scores["metric"])
     there |= {beside for metric, beside in BESIDE.items() if metric in there}
     known = list(Plugins().metrics())
     main = [*MAIN, *sorted(there - set(known))]
     return [metric for metric in dict.fromkeys([*main, *known]) if metric in there] or ["nll"]
 
 
-def _metrics(results: Results) -> dict[str, dict[str, Any]]:
+def _metrics(analysis: Analysis) -> dict[str, dict[str, Any]]:
     """Return what a column says of each metric; ``after`` is the place of the metric that it always stands beside."""
     cards = Plugins().metrics()
-    order, owners = measured(results), {beside: metric for metric, beside in BESIDE.items()}
+    order, owners = measured(analysis), {beside: metric for metric, beside in BESIDE.items()}
     return {
         name: {
             "id": name,
@@ -97,12 +103,12 @@ def _label(metric: str) -> str:
     return TITLES.get(metric, metric).replace("\n", " ") + under
 
 
-def _methods(results: Results) -> list[dict[str, str]]:
+def _methods(analysis: Analysis) -> list[dict[str, str]]:
     """Return name, colour and dashes of each method."""
-    found = looks(results.siblings or results.methods)
+    found = looks(analysis.results.siblings or analysis.methods)
     return [
         {"name": method, "color": found[method].color, "dash": _dash(found[method])}
-        for method in results.methods
+        for method in analysis.methods
     ]
 
 
@@ -112,10 +118,10 @@ def _dash(look: Look) -> str:
     return " ".join(f"{2 * dash:g}" for dash in dashes or ())
 
 
-def _group(results: Results, where: Shown, metrics: list[str]) -> dict[str, Any]:
+def _group(analysis: Analysis, where: Shown, metrics: list[str]) -> dict[str, Any]:
     """Return where a score was measured, and the detectable difference of each metric that has a verdict."""
-    (dataset,), (condition, level) = results.datasets, where
-    found = {metric: verdicts(results).get((condition, level, metric)) for metric in metrics}
+    (dataset,), (condition, level) = analysis.datasets, where
+    found = {metric: analysis.comparisons.get((condition, level, metric)) for metric in metrics}
     return {
         "dataset": dataset,
         "condition": condition,
@@ -131,26 +137,26 @@ def _group(results: Results, where: Shown, metrics: list[str]) -> dict[str, Any]
     }
 
 
-def _rows(results: Results, where: Shown, metrics: list[str]) -> dict[str, list[list[Any]]]:
+def _rows(analysis: Analysis, where: Shown, metrics: list[str]) -> dict[str, list[list[Any]]]:
     """Return the cells of each method that was to be shown this; a method whose runs all failed has none."""
     condition, level = where
-    methods, summaries = methods_shown(results, [condition]), summarise(results)
+    methods, summaries = analysis.methods_shown([condition]), analysis.summaries
     rows: dict[str, list[list[Any]]] = {method: [] for method in methods}
     for place, metric in enumerate(metrics):
         found = {name: summaries.get((name, condition, level, metric)) for name in methods}
-        verdict = verdicts(results).get((condition, level, metric))
-        for method, one in _cells(results, found).items():
+        verdict = analysis.comparisons.get((condition, level, metric))
+        for method, one in _cells(analysis, found).items():
             rows[method].append([place, *one, int(verdict is not None and method in verdict.tied)])
     return rows
 
 
-def _cells(results: Results, found: Mapping[str, Summary | None]) -> dict[str, list[Any]]:
+def _cells(analysis: Analysis, found: Mapping[str, Summary | None]) -> dict[str, list[Any]]:
     """Return the value to sort by, its text, its spread and its number of values where seeds lack it, by method."""
     digits = decimals(summary for summary in found.values() if summary)
     cells = {}
     for method, summary in found.items():
         if summary:
-            text = cell(summary, results.seeds(method).finished, digits)
+            text = cell(summary, analysis.seeds(method).finished, digits)
             cells[method] = [sortable(summary.mean), text.mean, text.spread, text.values]
     return cells
 
@@ -160,9 +166,9 @@ def sortable(value: float) -> float | None:
     return None if math.isnan(value) else max(-sys.float_info.max, min(value, sys.float_info.max))
 
 
-def _seeds(results: Results, method: str) -> dict[str, Any]:
+def _seeds(analysis: Analysis, method: str) -> dict[str, Any]:
     """Return how many seeds of a method on one dataset finished, and in words what became of the others."""
-    seeds, runs = results.seeds(method), results.runs
+    seeds, runs = analysis.seeds(method), analysis.results.runs
     unfinished = runs.loc[
         (runs["method"] == method) & (runs["status"] != "ok"), "status"
     ].value_counts()

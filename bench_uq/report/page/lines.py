@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import Curve, Shown, mean_curve
 
 Chart = dict[str, Any]
@@ -32,9 +32,11 @@ class Grids:
         return self._places[grid]
 
 
-def mean_lines(results: Results, grids: Grids, name: str, where: Shown) -> list[dict[str, Any]]:
+def mean_lines(analysis: Analysis, grids: Grids, name: str, where: Shown) -> list[dict[str, Any]]:
     """Return the mean curve of each method that has it."""
-    found = {method: mean_curve(results, name, method, where) for method in results.methods}
+    found = {
+        method: mean_curve(analysis.results, name, method, where) for method in analysis.methods
+    }
     return [line_of(method, grids, curve) for method, curve in found.items() if len(curve.x)]
 
 

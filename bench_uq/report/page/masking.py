@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from html import escape
 
-from bench_uq.score.gradient_masking import CHECKS, MEANING, Verdict, checks
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.gradient_masking import CHECKS, MEANING, Verdict
 
 _SIGNS = {"ok": "✓", "flagged": "⚠", "not judged": "–"}
 
 
-def masking(results: Results) -> str:
+def masking(analysis: Analysis) -> str:
     """Return the section with a table for each dataset that was attacked; empty where none was."""
     found = {
         dataset: verdicts
-        for dataset in results.datasets
-        if (verdicts := checks(results.on(dataset)))
+        for dataset in analysis.datasets
+        if (verdicts := analysis.on(dataset).masking)
     }
     if not found:
         return ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 
 _HEADS = {
     "run": "Run",
@@ -42,10 +42,10 @@ MOST_RUNS = 1000
 _CONVERGED = {"True": "yes", "False": "† no", "": "–"}
 
 
-def runs(results: Results) -> str:
+def runs(analysis: Analysis) -> str:
     """Return the table of runs, those first that did not finish, then those that had not converged."""
-    methods = {method: place for place, method in enumerate(results.methods)}
-    table: list[Mapping[str, Any]] = results.runs.to_dict("records")  # type: ignore[assignment]
+    methods = {method: place for place, method in enumerate(analysis.methods)}
+    table: list[Mapping[str, Any]] = analysis.results.runs.to_dict("records")  # type: ignore[assignment]
     table.sort(key=lambda run: (_trouble(run), run["dataset"], methods[run["method"]], run["seed"]))
     left, table = len(table) - MOST_RUNS, table[:MOST_RUNS]
     rest = f'\n<p class="notes">and {left:,} more, all in runs.csv (<a href="#downloads">downloads</a>)</p>'
@@ -67,11 +67,11 @@ def runs(results: Results) -> str:
 """
 
 
-def environments(results: Results) -> str:
+def environments(analysis: Analysis) -> str:
     """Return the table of the environments that the runs name, a column each."""
     used = {
-        name: results.environments.get(name, {})
-        for name in sorted(set(results.runs["environment"]) - {""})
+        name: analysis.results.environments.get(name, {})
+        for name in sorted(set(analysis.results.runs["environment"]) - {""})
     }
     facts = sorted(
         {fact for one in used.values() for fact in one} - {"id"},

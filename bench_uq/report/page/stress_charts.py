@@ -10,20 +10,21 @@ from bench_uq.report.page.lines import UNIT, Chart, Grids, line_of, short
 from bench_uq.report.tables.captions import ARROWS, level_name
 from bench_uq.report.tables.cells import TITLES
 from bench_uq.report.tables.tables import LEVEL_AXES
-from bench_uq.score.results import BESIDE, Results
-from bench_uq.score.stress import families, kept_accuracy, over_kinds
-from bench_uq.score.summaries import Summary, directions, levels, summarise
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.results import BESIDE
+from bench_uq.score.stress import kept_accuracy
+from bench_uq.score.summaries import Summary, directions
 
 
-def by_level(results: Results, grids: Grids, highest: float | None) -> list[Chart]:
+def by_level(analysis: Analysis, grids: Grids, highest: float | None) -> list[Chart]:
     """Return a chart for each condition with levels and score, with the range over the seeds as a band.
 
     Kinds of one thing are one condition here: the leaderboard has each of them.
     """
-    found, results = list[Chart](), over_kinds(results)
-    for condition, values in levels(results).items():
+    found, analysis = list[Chart](), analysis.over_kinds
+    for condition, values in analysis.levels.items():
         for metric, axis in LEVEL_AXES.items():
-            lines = _level_lines(results, grids, condition, values, metric)
+            lines = _level_lines(analysis, grids, condition, values, metric)
             chart = {
                 "section": f"Scores under {condition}",
                 "title": " ".join(TITLES[metric].split()) + ARROWS[directions()[metric]],
@@ -41,11 +42,11 @@ def by_level(results: Results, grids: Grids, highest: float | None) -> list[Char
 
 
 def _level_lines(
-    results: Results, grids: Grids, condition: str, values: Sequence[float], metric: str
+    analysis: Analysis, grids: Grids, condition: str, values: Sequence[float], metric: str
 ) -> list[dict[str, Any]]:
     """Return the line of each method that has the score at some level; a hole is a gap in the line."""
-    summaries, lines = summarise(results), []
-    for method in results.methods:
+    summaries, lines = analysis.summaries, []
+    for method in analysis.methods:
         found = [summaries.get((method, condition, level, metric)) for level in values]
         if any(found):
             line = _range_line(method, grids.place(values), found)
@@ -79,12 +80,15 @@ def _chance(metric: str, highest: float | None) -> list[dict[str, Any]]:
     return [{"axis": "y", "at": place, "name": name}]
 
 
-def refusal(results: Results, grids: Grids) -> list[Chart]:
+def refusal(analysis: Analysis, grids: Grids) -> list[Chart]:
     """Return the chart of each attack or shift at its middle level of the accuracy of what is kept."""
     found = []
-    for one in families(results):
+    for one in analysis.families:
         level = one.levels[len(one.levels) // 2]
-        curves = {method: kept_accuracy(results, method, one, level) for method in results.methods}
+        curves = {
+            method: kept_accuracy(analysis.results, method, one, level)
+            for method in analysis.methods
+        }
         chart = {
             "section": "Refusing the least sure, at middle levels",
             "title": f"{one.title}, {level_name(one.name)} = {level:g}",

@@ -7,7 +7,7 @@ from html import escape
 from bench_uq.report.tables.captions import caption, heading, parted
 from bench_uq.report.tables.cells import Cell, Table
 from bench_uq.report.tables.stress import stress_tables
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 
 
 def static(table: Table, said: str = "") -> str:
@@ -34,12 +34,12 @@ def static(table: Table, said: str = "") -> str:
     )
 
 
-def stress(results: Results) -> str:
+def stress(analysis: Analysis) -> str:
     """Return the section of the means over levels, with a table for each family; empty where nothing has levels."""
     tables = [
         table
-        for dataset in results.datasets
-        for table in stress_tables(results.on(dataset)).values()
+        for dataset in analysis.datasets
+        for table in stress_tables(analysis.on(dataset)).values()
     ]
     if not tables:
         return ""

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from bench_uq.report.tables.cells import Column, Row, Table, cell, decimals
 from bench_uq.report.tables.provenance import evidence
-from bench_uq.score.comparisons import verdicts, without_draws
-from bench_uq.score.results import Results
-from bench_uq.score.summaries import Place, Summary, summarise
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.summaries import Place, Summary
 
 #: What is said where it looks like a mistake.
 ODD = "A mean in bold may be behind one that is not: it varies more from seed to seed, or the other is not compared."
@@ -16,17 +15,17 @@ ODD = "A mean in bold may be behind one that is not: it varies more from seed to
 COUNTED = ("parameters", "epochs", "draws")
 
 
-def measured(results: Results) -> set[tuple[str, str]]:
+def measured(analysis: Analysis) -> set[tuple[str, str]]:
     """Return the metrics that were measured, each with its condition."""
-    pairs = results.scores[["metric", "condition"]].drop_duplicates()
+    pairs = analysis.results.scores[["metric", "condition"]].drop_duplicates()
     return set(pairs.itertuples(index=False, name=None))
 
 
-def extent(results: Results, condition: str) -> str:
+def extent(analysis: Analysis, condition: str) -> str:
     """Say of how many examples the scores of a condition are, where that is known and methods do not differ in it."""
     counts = {
         int(end)
-        for (_, name, _, metric), one in summarise(results).items()
+        for (_, name, _, metric), one in analysis.summaries.items()
         if (name, metric) == (condition, "examples")
         for end in (one.low, one.high)
     }
@@ -34,7 +33,7 @@ def extent(results: Results, condition: str) -> str:
 
 
 def filled(
-    results: Results,
+    analysis: Analysis,
     subject: str,
     columns: Iterable[Column],
     methods: list[str],
@@ -42,12 +41,12 @@ def filled(
 ) -> Table:
     """Fill the cells of methods on one dataset, each column with its own fixed number of decimals."""
     columns = tuple(columns)
-    summaries = summarise(results) if found is None else found
-    claims = verdicts(results) if found is None else {}
-    seeds = {method: results.seeds(method) for method in methods}
+    summaries = analysis.summaries if found is None else found
+    claims = analysis.comparisons if found is None else {}
+    seeds = {method: analysis.seeds(method) for method in methods}
     columns_of_cells, odd = [], False
     for column in columns:
-        blank = without_draws(results) if column.metric.endswith("_epistemic") else ()
+        blank = analysis.without_draws if column.metric.endswith("_epistemic") else ()
         own = {
             name: summaries.get((name, column.condition, column.level, column.metric))
             if name not in blank
@@ -66,9 +65,9 @@ def filled(
             [cell(own[name], seeds[name].finished, digits, best=name in tied) for name in methods]
         )
     cells = dict(zip(methods, zip(*columns_of_cells, strict=True), strict=True))
-    (dataset,) = results.datasets
+    (dataset,) = analysis.datasets
     rows = tuple(Row(method, seeds[method], cells[method]) for method in methods)
-    remarks = ((ODD,) if odd else ()) + evidence(results)
+    remarks = ((ODD,) if odd else ()) + evidence(analysis)
     return Table(
         dataset, columns, rows, subject, remarks, sum(column.scored in claims for column in columns)
     )

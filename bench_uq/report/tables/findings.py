@@ -6,18 +6,13 @@ import math
 from collections.abc import Mapping
 
 from bench_uq.report.tables.cells import Column
-from bench_uq.score.comparisons import verdicts
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import level_name
-from bench_uq.score.results import Results
 from bench_uq.score.statistics import ALPHA, POWER, Comparison
-from bench_uq.score.stress import families, stressed
 from bench_uq.score.summaries import (
     Place,
     Scored,
     Summary,
-    highest_entropy,
-    summarise,
-    unseen_conditions,
 )
 
 #: The scores that sentences are about: on clean data, on unseen data, under attacks and shifts.
@@ -27,13 +22,13 @@ AT_STRONGEST = ("accuracy", "nll")
 OVER_KINDS = ("accuracy", "accuracy_kept_80")
 
 
-def findings(results: Results) -> list[str]:
+def findings(analysis: Analysis) -> list[str]:
     """Return a sentence for each main score on one dataset, and one on what the seeds cannot tell."""
-    averaged = stressed(results).results
-    found = {**verdicts(results), **verdicts(averaged)}
-    summaries = {**summarise(results), **summarise(averaged)}
-    told = [scored for scored in _asked(results) if scored in found]
-    silent = [method for method in results.methods if results.seeds(method).unconverged]
+    averaged = analysis.over_levels
+    found = {**analysis.comparisons, **averaged.comparisons}
+    summaries = {**analysis.summaries, **averaged.summaries}
+    told = [scored for scored in _asked(analysis) if scored in found]
+    silent = [method for method in analysis.methods if analysis.seeds(method).unconverged]
     sentences = [_sentence(summaries, scored, found[scored]) for scored in told]
     if not told:
         sentences.append(
@@ -51,18 +46,18 @@ def findings(results: Results) -> list[str]:
     return sentences
 
 
-def _asked(results: Results) -> list[Scored]:
+def _asked(analysis: Analysis) -> list[Scored]:
     """Return the scores that sentences are about; of several kinds of one thing their mean."""
-    shown = families(results)
+    shown = analysis.families
     strongest = {
-        name: _strongest(results, name, list(one.levels))
+        name: _strongest(analysis, name, list(one.levels))
         for one in shown
         for name in one.members
         if len(one.members) == 1
     }
     return [
         *(("clean", None, metric) for metric in ON_CLEAN),
-        *((name, None, metric) for name in unseen_conditions(results) for metric in ON_UNSEEN),
+        *((name, None, metric) for name in analysis.unseen for metric in ON_UNSEEN),
         *((name, level, metric) for name, level in strongest.items() for metric in AT_STRONGEST),
         *(
             (one.title, None, metric)
@@ -73,12 +68,12 @@ def _asked(results: Results) -> list[Scored]:
     ]
 
 
-def _strongest(results: Results, condition: str, values: list[float]) -> float:
+def _strongest(analysis: Analysis, condition: str, values: list[float]) -> float:
     """Return the highest level at which some method is right more often than chance; the highest where none is."""
-    highest = highest_entropy(results)
+    highest = analysis.highest_entropy
     chance = math.exp(-highest) if highest else 0.0
     best: dict[float, float] = {}
-    for (_, name, level, metric), one in summarise(results).items():
+    for (_, name, level, metric), one in analysis.summaries.items():
         if name == condition and level is not None and metric == "accuracy":
             best[level] = max(best.get(level, 0.0), one.mean)
     return max(

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench_uq.score.results import Results
+from bench_uq.score.analysis import Analysis
 
 #: Settings that the runs of one method should share.
 SETTINGS = ("network", "epochs", "draws")
 
 
-def evidence(results: Results) -> tuple[str, ...]:
+def evidence(analysis: Analysis) -> tuple[str, ...]:
     """Say with what settings and on what the finished runs on one dataset were made, and where seeds differ in them."""
-    runs = results.runs[results.runs["status"] == "ok"]
+    runs = analysis.results.runs[analysis.results.runs["status"] == "ok"]
     facts = {
         "network": ", ".join(sorted(set(runs["network"]) - {""})),
-        "epochs": _by_method(results, runs, "epochs"),
+        "epochs": _by_method(analysis, runs, "epochs"),
         "draws": (f"at most {_span(runs['draws'])}" if runs["draws"].notna().any() else ""),
-        "device": ", ".join(_devices(results, runs)),
+        "device": ", ".join(_devices(analysis, runs)),
     }
     said = "; ".join(f"{name}: {value}" for name, value in facts.items() if value)
     return (*([f"{said[0].upper()}{said[1:]}."] if said else []), *_mixed(runs))
 
 
-def _by_method(results: Results, runs: pd.DataFrame, name: str) -> str:
+def _by_method(analysis: Analysis, runs: pd.DataFrame, name: str) -> str:
     """Return a setting; where methods differ in it, each value with its methods, the commonest for all others."""
-    spans = {method: _span(runs.loc[runs["method"] == method, name]) for method in results.methods}
+    spans = {method: _span(runs.loc[runs["method"] == method, name]) for method in analysis.methods}
     groups: dict[str, list[str]] = {}
     for method, span in spans.items():
         if span:
@@ -45,11 +45,11 @@ def _span(values: pd.Series) -> str:
     return str(low) if low == high else f"{low}–{high}"
 
 
-def _devices(results: Results, runs: pd.DataFrame) -> list[str]:
+def _devices(analysis: Analysis, runs: pd.DataFrame) -> list[str]:
     """Return the devices of some runs, each with its version of torch where it used one."""
     found = set()
     for name in sorted(set(runs["environment"])):
-        facts = results.environments.get(name, {})
+        facts = analysis.results.environments.get(name, {})
         parts = [
             str(facts.get("processor") or ""),
             f"torch {facts['torch']}" if facts.get("torch") else "",

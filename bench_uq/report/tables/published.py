@@ -10,9 +10,10 @@ from bench_uq.report.tables.captions import ARROWS, level_name
 from bench_uq.report.tables.captions import notes as marks
 from bench_uq.report.tables.cells import Cell, Column, Row, Table, cell, decimals, fixed
 from bench_uq.report.tables.tables import CLEAN
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.published import TEST_ERROR, Reference
-from bench_uq.score.results import Results, Seeds
-from bench_uq.score.summaries import Place, Summary, summarise
+from bench_uq.score.results import Seeds
+from bench_uq.score.summaries import Place, Summary
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,20 @@ class Comparison:
         return tuple(row for group in self.groups for row in group.rows)
 
 
-def comparison(results: Results) -> Comparison | None:
+def comparison(analysis: Analysis) -> Comparison | None:
     """Return the published values of the methods that there are results of, on one dataset; None without any."""
-    methods = results.methods
-    known = [one for one in results.references if one.method in methods]
+    methods = analysis.methods
+    known = [one for one in analysis.results.references if one.method in methods]
     if not known:
         return None
     known.sort(key=lambda one: (*_score(one), methods.index(one.method), one.source))
     notes = list(dict.fromkeys(note for one in known for note in _notes(one)))
-    summaries = summarise(results)
+    summaries = analysis.summaries
     groups = tuple(
-        _group(results, list(group), summaries, notes)
+        _group(analysis, list(group), summaries, notes)
         for _, group in groupby(known, key=lambda one: _score(one))
     )
-    (dataset,) = results.datasets
+    (dataset,) = analysis.datasets
     return Comparison(dataset, groups, tuple(notes))
 
 
@@ -133,7 +134,7 @@ def _notes(one: Reference) -> list[str]:
 
 
 def _group(
-    results: Results, known: list[Reference], summaries: dict[Place, Summary], notes: list[str]
+    analysis: Analysis, known: list[Reference], summaries: dict[Place, Summary], notes: list[str]
 ) -> Group:
     """Return the rows of one score, ours with as many decimals as their spread deserves, or as were published."""
     ours = [_ours(one, summaries) for one in known]
@@ -141,7 +142,7 @@ def _group(
     digits = max(decimals(summary for summary in ours if summary), min(printed, 6))
     rows = []
     for one, summary in zip(known, ours, strict=True):
-        seeds = results.seeds(one.method)
+        seeds = analysis.seeds(one.method)
         rows.append(
             Compared(
                 method=one.method,

@@ -6,19 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from bench_uq.report.tables.cells import Column, Table
-from bench_uq.report.tables.fill import extent, filled, measured
+from bench_uq.report.tables.fill import extent, filled
+from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import kind, level_unit
-from bench_uq.score.results import Results
-from bench_uq.score.stress import SCORES, Family, families, over_what, stressed
-from bench_uq.score.summaries import methods_shown
+from bench_uq.score.stress import SCORES, Family, over_what
 
 
-def stress_tables(results: Results) -> dict[str, Table]:
+def stress_tables(analysis: Analysis) -> dict[str, Table]:
     """Return the tables of one dataset by the names of their families, as far as there are levels but 0."""
-    found = stressed(results)
-    there = measured(found.results)
+    found = analysis.over_levels
+    there = found.measured
     tables = {}
-    for one in families(results):
+    for one in analysis.families:
         names = [name for name in SCORES if (name, one.title) in there]
         # No ECE stands without that of a calibrated model, even where this was not scored.
         names += (
@@ -26,10 +25,10 @@ def stress_tables(results: Results) -> dict[str, Table]:
         )
         if names:
             columns = [Column(name, one.title) for name in names]
-            subject = f"under {one.name}{extent(found.results, one.title)}, {over_what(one, level_unit(one.name))}"
-            table = filled(found.results, subject, columns, methods_shown(results, one.members))
+            subject = f"under {one.name}{extent(found, one.title)}, {over_what(one, level_unit(one.name))}"
+            table = filled(found, subject, columns, analysis.methods_shown(one.members))
             tables[one.name] = replace(
-                table, remarks=(*_places(one, columns, found.counts), *table.remarks)
+                table, remarks=(*_places(one, columns, analysis.stress_counts), *table.remarks)
             )
     return tables
 

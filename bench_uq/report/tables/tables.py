@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from bench_uq.report.tables.cells import BY, Cell, Column, Row, Table, fixed
-from bench_uq.report.tables.fill import extent, filled, measured
-from bench_uq.score.comparisons import Ranking, ranking
+from bench_uq.report.tables.fill import extent, filled
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.comparisons import Ranking
 from bench_uq.score.labels import ARROWS, level_unit
-from bench_uq.score.results import Results, Seeds
-from bench_uq.score.summaries import costs, directions, levels, methods_shown, unseen_conditions
+from bench_uq.score.results import Seeds
+from bench_uq.score.summaries import costs, directions
 
 #: The scores of clean data that a table shows, of any task, in this order.
 CLEAN = (
@@ -52,29 +53,27 @@ RANKED = ("accuracy", "rmse", "nll", "brier", "crps", "ece")
 RANKS = "mean ranks across datasets on clean data, 1 for the best"
 
 
-def clean_table(results: Results) -> Table:
+def clean_table(analysis: Analysis) -> Table:
     """Return the table of clean data of the results on one dataset."""
-    subject = f"clean data{extent(results, 'clean')}"
-    return filled(results, subject, _clean_columns(results), results.methods)
+    subject = f"clean data{extent(analysis, 'clean')}"
+    return filled(analysis, subject, _clean_columns(analysis), analysis.methods)
 
 
-def overview(results: Results) -> Table:
+def overview(analysis: Analysis) -> Table:
     """Return the table of clean data with one score of each set of unseen data beside it."""
-    there = measured(results)
-    unseen = [
-        Column(metric, name, under=name) for metric in UNSEEN for name in unseen_conditions(results)
-    ]
+    there = analysis.measured
+    unseen = [Column(metric, name, under=name) for metric in UNSEEN for name in analysis.unseen]
     columns = [
-        *_clean_columns(results),
+        *_clean_columns(analysis),
         *(column for column in unseen if (column.metric, column.condition) in there),
     ]
-    return filled(results, "clean and unseen data", columns, results.methods)
+    return filled(analysis, "clean and unseen data", columns, analysis.methods)
 
 
-def unseen_tables(results: Results) -> list[Table]:
+def unseen_tables(analysis: Analysis) -> list[Table]:
     """Return a table of detection scores for each set of unseen data on one dataset."""
-    there, tables = measured(results), []
-    for name in unseen_conditions(results):
+    there, tables = analysis.measured, []
+    for name in analysis.unseen:
         asked = [
             Column(f"{kind}_{by}", name, under=title)
             for kind in DETECTION
@@ -84,59 +83,59 @@ def unseen_tables(results: Results) -> list[Table]:
         if columns:
             tables.append(
                 filled(
-                    results,
-                    f"{name}{extent(results, name)}, unseen, told from clean data",
+                    analysis,
+                    f"{name}{extent(analysis, name)}, unseen, told from clean data",
                     columns,
-                    methods_shown(results, [name]),
+                    analysis.methods_shown([name]),
                 )
             )
     return tables
 
 
-def level_tables(results: Results) -> list[Table]:
+def level_tables(analysis: Analysis) -> list[Table]:
     """Return a table by level for each attack or shift and score, as far as it was measured."""
-    there = measured(results)
+    there = analysis.measured
     return [
         filled(
-            results,
-            f"{_in_words(metric)} under {condition}{extent(results, condition)}, by {level_unit(condition)}",
+            analysis,
+            f"{_in_words(metric)} under {condition}{extent(analysis, condition)}, by {level_unit(condition)}",
             [Column(metric, condition, level) for level in values],
-            methods_shown(results, [condition]),
+            analysis.methods_shown([condition]),
         )
-        for condition, values in levels(results).items()
-        for metric in dict.fromkeys([*BY_LEVEL, *results.chosen.get("metrics", ())])
+        for condition, values in analysis.levels.items()
+        for metric in dict.fromkeys([*BY_LEVEL, *analysis.results.chosen.get("metrics", ())])
         if (metric, condition) in there
     ]
 
 
-def cost_table(results: Results) -> Table:
+def cost_table(analysis: Analysis) -> Table:
     """Return what the methods on one dataset cost, and the settings that this depends on."""
-    found = costs(results, COST)
+    found = costs(analysis.results, COST)
     columns = [Column(name, "cost") for name in COST if any(place[3] == name for place in found)]
     return filled(
-        results,
+        analysis,
         "what training and predicting cost",
         columns or [Column(COST[0], "cost")],
-        results.methods,
+        analysis.methods,
         found,
     )
 
 
-def rank_table(results: Results) -> Table | None:
+def rank_table(analysis: Analysis) -> Table | None:
     """Return the mean ranks of methods across datasets; None where no score can be ranked."""
-    found = {metric: ranking(results, metric) for metric in RANKED}
+    found = {metric: analysis.rankings[metric] for metric in RANKED}
     placed = {metric: one for metric, one in found.items() if one.ranks}
     if not placed:
         return None
     columns = tuple(Column(metric, "ranks") for metric in placed)
-    seeds = {method: _seeds_everywhere(results, method) for method in results.methods}
+    seeds = {method: _seeds_everywhere(analysis, method) for method in analysis.methods}
     claimed = not any(
         seeds[name].unconverged for one in placed.values() if one.ranks for name in one.ranks.mean
     )
-    cells = [_rank_cells(results, metric, one, claimed) for metric, one in placed.items()]
+    cells = [_rank_cells(analysis, metric, one, claimed) for metric, one in placed.items()]
     rows = tuple(
         Row(method, seeds[method], tuple(own.get(method, Cell()) for own in cells))
-        for method in results.methods
+        for method in analysis.methods
         if any(method in own for own in cells)
     )
     remarks = [_rank_remark(column, placed[column.metric]) for column in columns]
@@ -144,15 +143,15 @@ def rank_table(results: Results) -> Table | None:
     return Table("", columns, rows, RANKS, tuple(remarks), claimed * told)
 
 
-def _clean_columns(results: Results) -> list[Column]:
+def _clean_columns(analysis: Analysis) -> list[Column]:
     """Return the scores of clean data that were measured, those without a card last."""
-    on_clean = sorted(metric for metric, condition in measured(results) if condition == "clean")
+    on_clean = sorted(metric for metric, condition in analysis.measured if condition == "clean")
     wanted = [
         metric
         for metric in CLEAN
         if metric in on_clean or (metric == "ece_if_calibrated" and "ece" in on_clean)
     ]
-    asked = results.chosen.get("metrics", ())
+    asked = analysis.results.chosen.get("metrics", ())
     own = [
         metric
         for metric in on_clean
@@ -169,17 +168,18 @@ def _in_words(metric: str) -> str:
     return " ".join(words) + ARROWS[column.direction]
 
 
-def _rank_cells(results: Results, metric: str, one: Ranking, claimed: bool) -> dict[str, Cell]:
+def _rank_cells(analysis: Analysis, metric: str, one: Ranking, claimed: bool) -> dict[str, Cell]:
     """Return the mean ranks by one score; where an order is claimed the best, and what is within reach, are marked."""
     if one.ranks is None:
         return {}
-    scores = results.scores[~results.scores["dataset"].isin(one.datasets)]
+    scores = analysis.results.scores[~analysis.results.scores["dataset"].isin(one.datasets)]
     values = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(
         subset="value"
     )
     counts, best = values["method"].value_counts(), min(one.ranks.mean.values())
-    runs = results.runs[
-        results.runs["dataset"].isin(set(values["dataset"])) & (results.runs["status"] == "ok")
+    runs = analysis.results.runs[
+        analysis.results.runs["dataset"].isin(set(values["dataset"]))
+        & (analysis.results.runs["status"] == "ok")
     ]
     finished = runs["method"].value_counts()
     return {
@@ -203,9 +203,9 @@ def _rank_remark(column: Column, one: Ranking) -> str:
     return f"{title}: {one.ranks.datasets} datasets, critical difference {one.ranks.critical:.2f}{tested}{left_out}."
 
 
-def _seeds_everywhere(results: Results, method: str) -> Seeds:
+def _seeds_everywhere(analysis: Analysis, method: str) -> Seeds:
     """Count the runs of a method on all datasets."""
-    own = [results.on(dataset).seeds(method) for dataset in results.datasets]
+    own = [analysis.on(dataset).seeds(method) for dataset in analysis.datasets]
     return Seeds(
         *(
             sum(getattr(one, name) for one in own)

@@ -1,0 +1,178 @@
+"""Everything that is worked out from results; tables, figures, page and summary are handed it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from bench_uq.score import gradient_masking, stress
+from bench_uq.score.comparisons import Ranking, ranking, verdicts, without_draws
+from bench_uq.score.results import Results, Seeds
+from bench_uq.score.statistics import Comparison
+from bench_uq.score.stress import Family
+from bench_uq.score.summaries import (
+    Place,
+    Scored,
+    Shown,
+    Summary,
+    highest_entropy,
+    kinds_last,
+    levels,
+    summarise,
+)
+from bench_uq.store import many_rows
+
+#: The clean scores by which methods are ranked across datasets.
+RANKED = ("accuracy", "rmse", "nll", "brier", "crps", "ece")
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """The results of a suite, or on one of its datasets, and all that follows from them.
+
+    Each part is worked out when it is first used, and kept. All but ``on`` and ``rankings`` are
+    meant for the results on one dataset.
+    """
+
+    results: Results
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods in the order in which tables and figures show them."""
+        return self.results.methods
+
+    @property
+    def datasets(self) -> list[str]:
+        """The datasets, those with nothing but failed runs included."""
+        return self.results.datasets
+
+    @property
+    def dataset(self) -> str:
+        """The only dataset."""
+        (dataset,) = self.results.datasets
+        return dataset
+
+    def seeds(self, method: str) -> Seeds:
+        """How many runs of a method were planned and finished."""
+        return self.results.seeds(method)
+
+    def on(self, dataset: str) -> Analysis:
+        """The analysis of one dataset."""
+        return self._parts[dataset]
+
+    @cached_property
+    def _parts(self) -> dict[str, Analysis]:
+        return {name: Analysis(self.results.on(name)) for name in self.datasets}
+
+    @cached_property
+    def rankings(self) -> dict[str, Ranking]:
+        """The ranks of the methods of a suite across its datasets, by metric."""
+        return {metric: ranking(self.results, metric) for metric in RANKED}
+
+    @cached_property
+    def summaries(self) -> dict[Place, Summary]:
+        """Every score over its seeds."""
+        return summarise(self.results)
+
+    @cached_property
+    def levels(self) -> dict[str, list[float]]:
+        """The sorted levels of each condition that has levels."""
+        return levels(self.results)
+
+    @cached_property
+    def measured(self) -> frozenset[tuple[str, str]]:
+        """Each metric that was measured, with its condition."""
+        pairs = self.results.scores[["metric", "condition"]].drop_duplicates()
+        return frozenset(pairs.itertuples(index=False, name=None))
+
+    @cached_property
+    def _stored(self) -> frozenset[tuple[str, float | None, str]]:
+        """Condition, level and method of all scores and curves."""
+        found = set()
+        for frame in (self.results.scores, self.results.curves):
+            for key, _ in many_rows.distinct(frame, ["condition", "level", "method"]):
+                condition, level, method = key
+                found.add((condition, None if math.isnan(level) else level, method))
+        return frozenset(found)
+
+    @cached_property
+    def unseen(self) -> list[str]:
+        """The out-of-distribution data: conditions without levels other than the clean data."""
+        without_levels = {condition for condition, level, _ in self._stored if level is None}
+        return sorted(without_levels - {"clean", "train"})
+
+    def methods_shown(self, conditions: Iterable[str]) -> list[str]:
+        """The methods that were to be evaluated on one of these conditions.
+
+        Methods trained elsewhere count only if they have a score or curve there.
+        """
+        asked = set(conditions)
+        measured = {method for condition, _, method in self._stored if condition in asked}
+        return [name for name in self.methods if name in measured or not self.seeds(name).unknown]
+
+    @cached_property
+    def shown(self) -> list[Shown]:
+        """Clean data, out-of-distribution data, and each attack or shift at its strongest."""
+        strongest = [
+            (condition, max(self.levels[condition])) for condition in kinds_last(self.levels)
+        ]
+        return [("clean", None), *((name, None) for name in self.unseen), *strongest]
+
+    @cached_property
+    def comparable(self) -> list[str]:
+        """The methods that may be ordered: those without an unconverged run."""
+        return [method for method in self.methods if not self.seeds(method).unconverged]
+
+    @cached_property
+    def without_draws(self) -> frozenset[str]:
+        """The methods whose draws never differ: their mutual information is 0 everywhere."""
+        return without_draws(self.results)
+
+    @cached_property
+    def comparisons(self) -> dict[Scored, Comparison]:
+        """Which methods are best, for each score that two methods share."""
+        return verdicts(self.results, self.comparable, self.without_draws)
+
+    @cached_property
+    def highest_entropy(self) -> float | None:
+        """The largest possible entropy, ln C in nats; None if no entropy is stored."""
+        return highest_entropy(self.results)
+
+    @cached_property
+    def masking(self) -> list[gradient_masking.Verdict]:
+        """Signs of masked gradients, method by method; empty if nothing was attacked."""
+        return gradient_masking.checks(
+            self.results, self.levels, self.summaries, self.highest_entropy
+        )
+
+    @cached_property
+    def families(self) -> tuple[Family, ...]:
+        """The attacks and shifts, the kinds of a corruption taken together."""
+        return stress.families(self.levels)
+
+    @cached_property
+    def over_kinds(self) -> Analysis:
+        """The results in which the kinds of a family are one condition, named by its title."""
+        averaged = stress.over_kinds(self.results, self.families)
+        return self if averaged is self.results else Analysis(averaged)
+
+    @cached_property
+    def over_levels(self) -> Analysis:
+        """The means over the kinds and levels of each family, as conditions without levels."""
+        return Analysis(self._stress.results)
+
+    @property
+    def stress_counts(self) -> stress.Counts:
+        """Over how many places the means over levels are."""
+        return self._stress.counts
+
+    @cached_property
+    def _stress(self) -> stress.Stress:
+        return stress.stressed(self.results, self.families)
+
+
+def analyse(results: Results) -> Analysis:
+    """Analyse the results of a suite, or on one of its datasets."""
+    return Analysis(results)
