@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 from bench_uq.report import page as html
-from bench_uq.report.page import downloads
 from bench_uq.report.page.cards import linked
 from bench_uq.report.page.charts import charts
 from bench_uq.report.page.leaderboard import leaderboard
@@ -94,9 +93,10 @@ def held(page: str, name: str) -> bytes:
 def test_same_results_give_the_same_page(story: Path, told_page: str) -> None:
     """Not a byte differs, whenever and in whichever process it is made."""
     program = (
-        "import sys, hashlib; from pathlib import Path; from bench_uq.report import frames, html; "
+        "import sys, hashlib; from pathlib import Path; from bench_uq.report.page import page; "
+        "from bench_uq.score.analysis import analyse; from bench_uq.score.results import read; "
     )
-    program += "page = html.page(frames.read(Path(sys.argv[1]))); print(hashlib.sha256(page.encode()).hexdigest()); "
+    program += "page = page(analyse(read(Path(sys.argv[1])))); print(hashlib.sha256(page.encode()).hexdigest()); "
     program += "print({'torch', 'netcal'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", program, story], capture_output=True, text=True, check=True
@@ -173,7 +173,7 @@ def test_a_file_too_large_for_a_page_is_told(
     told: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its place is said in words, and nothing is linked."""
-    monkeypatch.setattr(downloads, "MOST_ROWS", 10_000)
+    monkeypatch.setattr("bench_uq.report.page.downloads.MOST_ROWS", 10_000)
     page = html.page(analyse(told))
     assert (
         "curves.csv is too large for this page; it lies in <code>results/story/curves.csv</code>"
