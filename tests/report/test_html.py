@@ -173,7 +173,8 @@ def test_a_file_too_large_for_a_page_is_told(
     told: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its place is said in words, and nothing is linked."""
-    monkeypatch.setattr("bench_uq.report.page.downloads.MOST_ROWS", 10_000)
+    module = sys.modules["bench_uq.report.page.downloads"]
+    monkeypatch.setattr(module, "MOST_ROWS", 10_000)
     page = html.page(analyse(told))
     assert (
         "curves.csv is too large for this page; it lies in <code>results/story/curves.csv</code>"
