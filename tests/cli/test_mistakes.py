@@ -171,7 +171,7 @@ def told(*arguments: str) -> str:
         ),
         (["baseline"], "--out"),
         (["baseline", "--out", "b.csv"], "missing results/quick/runs.csv"),
-        (["baseline", "--out", "b.txt"], "--out must end in .csv, not 'b.txt'"),
+        (["baseline", "--out", "b.txt"], "must end in .csv, not 'b.txt'"),
         (["baseline", "--out", "/proc/version/b.csv"], "cannot write to /proc/version"),
         (["compare", "a"], "Missing argument 'B'"),
         (["compare", "a", "b"], "a is neither"),
