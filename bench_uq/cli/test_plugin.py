@@ -14,11 +14,12 @@ from bench_uq.cli.completion import plugin_names
 from bench_uq.cli.options import FAILED, data_option, plugin_option
 
 if TYPE_CHECKING:
-    from bench_uq.testing import Check, Target, Verdict
+    from bench_uq.testing.checks import Check, Verdict
+    from bench_uq.testing.contract import Target
 
 KINDS = ("method", "dataset", "condition", "metric", "network")
 
-#: A reason is for reading: what is longer is cut here.
+#: Lines of a reason that are shown.
 REASON_LINES = 4
 
 
@@ -33,7 +34,7 @@ REASON_LINES = 4
 @click.option(
     "--kind",
     type=click.Choice(KINDS),
-    help="Where a name or a file holds several kinds, the one to test.",
+    help="The kind to test, if a name or a file holds several.",
 )
 @data_option
 @plugin_option
@@ -45,61 +46,64 @@ def test_plugin(
     data_dir: Path,
     plugins: tuple[Path, ...],
 ) -> None:
-    """Test whether plugins keep the contract, a line for each promise."""
+    """Check the plugin contract, one line per requirement."""
     with quiet():
         from bench_uq.testing import checks_of
         from bench_uq.testing.targets import targets
 
         found = [(target, checks_of(target)) for target in targets(what, kind, plugins, data_dir)]
+
     debug = bool(context.find_root().params.get("debug"))
     failed = [show(target, checks, debug) for target, checks in found]
     sys.exit(FAILED if any(failed) else 0)
 
 
 def show(target: Target, checks: list[tuple[Check, Sequence[Any]]], debug: bool) -> bool:
-    """Print the verdicts on a plugin as they come, and return whether any promise is broken."""
+    """Print each verdict on a plugin at once; tell whether any requirement is broken."""
     from bench_uq.testing import run
 
     click.echo(f"{target.kind} {target.name}")
-    kept = []
+    verdicts = []
     for check, subjects in checks:
         with quiet():
-            kept.append(run(check, subjects, target))
-        click.echo(f"  {kept[-1].status:7} {check.name:15} {check.promise}")
-        if kept[-1].status in ("FAIL", "note"):
-            click.echo(indented(kept[-1], debug))
-    click.echo(summary(target, kept))
-    return any(verdict.status == "FAIL" for verdict in kept)
+            verdict = run(check, subjects, target)
+        verdicts.append(verdict)
+
+        click.echo(f"  {verdict.status:7} {check.name:15} {check.requirement}")
+        lines = verdict.reason.splitlines()[:REASON_LINES]
+        if debug and verdict.trace:
+            lines = verdict.trace.splitlines()
+        if verdict.status in ("FAIL", "note"):
+            click.echo("\n".join(f"{'':10}{line}" for line in lines))
+
+    click.echo(summary(target, verdicts))
+    return any(verdict.status == "FAIL" for verdict in verdicts)
 
 
-def indented(verdict: Verdict, debug: bool) -> str:
-    """Return the reason of a verdict, or where asked for the traceback."""
-    lines = (
-        verdict.trace.splitlines()
-        if debug and verdict.trace
-        else verdict.reason.splitlines()[:REASON_LINES]
-    )
-    return "\n".join(f"{'':10}{line}" for line in lines)
+def summary(target: Target, verdicts: list[Verdict]) -> str:
+    """The number of requirements that hold, and which others do not, with the reason."""
+    names: dict[str, list[str]] = {status: [] for status in ("ok", "note", "FAIL", "skipped")}
+    for verdict in verdicts:
+        names[verdict.status].append(verdict.check.name)
 
-
-def summary(target: Target, kept: list[Verdict]) -> str:
-    """Return how many promises hold, and of the others which and why."""
-    names = {
-        status: [one.check.name for one in kept if one.status == status]
-        for status in ("FAIL", "note", "skipped")
-    }
-    bad = len(names["FAIL"]) + len(names["skipped"])
-    parts = [f"{len(kept)} checks", "all hold" if not bad else f"{len(kept) - bad} hold"]
-    parts += [f"{len(names['FAIL'])} fail ({', '.join(names['FAIL'])})"] if names["FAIL"] else []
-    parts += [f"{len(names['note'])} with a note"] if names["note"] else []
-    reasons = dict.fromkeys(one.reason for one in kept if one.status == "skipped")
-    parts += [f"{len(names['skipped'])} skipped: {'; '.join(reasons)}"] if reasons else []
+    held = len(names["ok"]) + len(names["note"])
+    parts = [
+        f"{len(verdicts)} requirements",
+        "all hold" if held == len(verdicts) else f"{held} hold",
+    ]
+    if names["FAIL"]:
+        parts.append(f"{len(names['FAIL'])} fail ({', '.join(names['FAIL'])})")
+    if names["note"]:
+        parts.append(f"{len(names['note'])} with a note")
+    if names["skipped"]:
+        reasons = dict.fromkeys(one.reason for one in verdicts if one.status == "skipped")
+        parts.append(f"{len(names['skipped'])} skipped: {'; '.join(reasons)}")
     return f"{target.name}: {', '.join(parts)}"
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Send what plugins print to stderr, and write no bytecode beside their files."""
+    """Send the output of plugins to stderr, and write no bytecode beside their files."""
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         with contextlib.redirect_stdout(sys.stderr):

@@ -1,42 +1,44 @@
-"""What a dataset promises: arrays that fit its task, the same ones each time. Missing files skip what needs them."""
+"""Requirements of a dataset: arrays that fit its task, the same each time.
+
+Checks that need missing files are skipped.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from bench_uq.api import networks
 from bench_uq.api.errors import MissingData, UsageError
 from bench_uq.api.likelihoods import Categorical, Likelihood
 from bench_uq.api.task import Examples, Task
-from bench_uq.testing import Broken, Note, NotReached, Target, require
+from bench_uq.testing.contract import Broken, Note, NotReached, Target, require
 
-#: Packages that a dataset's file must not load before it is asked for data: every command imports it.
+#: Packages that a dataset's file must not load before it is asked for data: all commands import it.
 HEAVY = ("torch", "torchvision", "sklearn", "scipy", "matplotlib", "PIL", "pandas")
 
 FOLDS = (0, 1)
 
 
 def subjects(target: Target) -> Sequence[Target]:
-    """Return the dataset; one that tells the user what it lacks, files aside, is not checked at all."""
+    """The dataset itself; a mistake in its options, missing files aside, ends the command."""
     try:
         target.value.task(target.root)
-    except UsageError as error:
-        if not isinstance(error, MissingData):
+    except Exception as error:  # any other is for check_task to report
+        if isinstance(error, UsageError) and not isinstance(error, MissingData):
             raise
-    except Exception:
-        return (target,)  # check_task tells
     return (target,)
 
 
 def task_of(target: Target) -> Task:
-    """Return the task, where it is one."""
+    """The task, if it keeps its own requirement."""
     try:
-        return task_checked(target)
+        return check_task(target)
     except MissingData:
         raise
     except Exception as error:
@@ -45,7 +47,7 @@ def task_of(target: Target) -> Task:
 
 @lru_cache(maxsize=2)  # one dataset, two folds
 def loaded(target: Target, fold: int = 0) -> dict[str, Examples]:
-    """Return the splits that load."""
+    """The splits that load."""
     found = {}
     for split in target.value.splits:
         try:
@@ -53,109 +55,93 @@ def loaded(target: Target, fold: int = 0) -> dict[str, Examples]:
         except MissingData:
             raise
         except Exception:
-            continue  # check_loads tells
-        if not isinstance(examples, Examples) or not all(
-            isinstance(array, np.ndarray) for array in arrays(examples)
-        ):
+            continue  # check_loads reports it
+
+        if not isinstance(examples, Examples):
             raise NotReached("'loads' fails")
+        for _, array in arrays(examples):
+            if not isinstance(array, np.ndarray):
+                raise NotReached("'loads' fails")
         found[split] = examples
     return found
 
 
-def arrays(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs and targets."""
-    return examples.inputs, examples.targets
+def arrays(examples: Examples) -> Iterator[tuple[str, np.ndarray]]:
+    """Inputs and targets with their names."""
+    yield "inputs", examples.inputs
+    yield "targets", examples.targets
 
 
 def check_cheap(target: Target) -> None:
-    """Importing its file loads no heavy package: import those inside of functions."""
+    """Importing the file loads no heavy package: import those inside functions."""
     name = type(target.value).__module__
-    own = name.startswith("bench_uq_plugin_")
-    call = (
-        f"plugins.load_file(plugins.Path({str(target.file)!r}))"
-        if own
-        else f"plugins.import_plugin({name!r})"
+    call = f"plugins.import_plugin({name!r})"
+    if name.startswith("bench_uq_plugin_"):
+        call = f"plugins.load_file(plugins.Path({str(target.file)!r}))"
+    code = (
+        f"import sys; from bench_uq.plan import plugins; {call}; "
+        f"print(*sorted({set(HEAVY)} & set(sys.modules)))"
     )
-    code = f"import sys; from bench_uq.plan import plugins; {call}; print(*sorted({set(HEAVY)} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True)
-    require(
-        done.returncode == 0,
-        f"a fresh process cannot import it: {done.stderr.strip().splitlines()[-1:]}",
-    )
+    last = done.stderr.strip().splitlines()[-1:]
+    require(done.returncode == 0, f"a fresh process cannot import it: {last}")
+
     heavy = done.stdout.splitlines()[-1]
-    require(
-        not heavy, f"importing the file loads {heavy}: import inside of the functions that need it"
-    )
+    advice = "import inside the functions that need it"
+    require(not heavy, f"importing the file loads {heavy}: {advice}")
 
 
 def check_splits(target: Target) -> None:
-    """It has a test split, and at most a training split beside it."""
-    splits = target.value.splits
-    require(
-        splits in (("train", "test"), ("test",)),
-        f"splits are {splits!r}, not ('train', 'test') or ('test',)",
-    )
+    """There is a test split, and at most a training split beside it."""
+    splits, allowed = target.value.splits, (("train", "test"), ("test",))
+    require(splits in allowed, f"splits are {splits!r}, not {allowed[0]!r} or {allowed[1]!r}")
 
 
 def check_unknown_split(target: Target) -> None:
-    """It refuses a split that it does not have."""
+    """A split that the dataset does not have is refused."""
+    advice = "raise ValueError for a split that is not in 'splits'"
     try:
         target.value.load("no-such-split", target.root, fold=0)
     except (KeyError, ValueError, UsageError):
         return
     except Exception as error:
-        raise Broken(
-            "load('no-such-split', ...): raise ValueError for what is none of 'splits'"
-        ) from error
-    raise Broken(
-        "load('no-such-split', ...) gives examples: raise ValueError for what is none of 'splits'"
-    )
+        raise Broken(f"load('no-such-split', ...): {advice}") from error
+    raise Broken(f"load('no-such-split', ...) gives examples: {advice}")
 
 
-def check_task(target: Target) -> None:
-    """Its task names a shape, a likelihood, and scales of the inputs, or leaves those to the training split."""
-    task_checked(target)
-
-
-def task_checked(target: Target) -> Task:
-    """Return the task, or raise what is wrong with it."""
+def check_task(target: Target) -> Task:
+    """The task names a shape, a likelihood, and scales of the inputs or none at all."""
     task = target.value.task(target.root)
     require(isinstance(task, Task), f"task returns {type(task).__name__}, not a Task")
+
     shape = task.input_shape
-    good = (
-        isinstance(shape, tuple)
-        and len(shape) in (1, 3)
-        and all(isinstance(n, int) and n > 0 for n in shape)
-    )
+    good = isinstance(shape, tuple) and len(shape) in (1, 3)
+    good = good and all(isinstance(size, int) and size > 0 for size in shape)
     require(good, f"input_shape is {shape!r}, not (channels, height, width) or (features,)")
-    require(
-        isinstance(task.likelihood, Likelihood),
-        f"likelihood is {task.likelihood!r}, not Categorical or Gaussian",
-    )
+    likelihood = task.likelihood
+    known = isinstance(likelihood, Likelihood)
+    require(known, f"likelihood is {likelihood!r}, not Categorical or Gaussian")
+
     for name, values in (("mean", task.mean), ("std", task.std)):
-        fits = len(values) in (0, shape[0]) and bool(np.isfinite(values).all())
-        require(
-            fits,
-            f"{name} is {values!r}: one finite number a channel or feature ({shape[0]}), or none at all",
-        )
+        fits = len(values) in (0, shape[0]) and np.isfinite(values).all()
+        advice = f"give {shape[0]} finite numbers, one per channel or feature, or none"
+        require(fits, f"{name} is {values!r}: {advice}")
     require(len(task.mean) == len(task.std), "mean and std go together: give both or neither")
     require(all(value > 0 for value in task.std), f"std is {task.std!r}, not above 0")
     return task
 
 
 def check_network(target: Target) -> None:
-    """The network of its task takes its inputs."""
-    from bench_uq.api import networks as architectures
-
+    """The network that the task names accepts its inputs."""
     task = task_of(target)
     try:
-        architectures.check_network(task)
+        networks.check_network(task)
     except UsageError as error:
         raise Broken(f"{error}: name another in the task") from error
 
 
 def check_loads(target: Target) -> None:
-    """Each split loads as arrays, inputs and targets one for one."""
+    """Each split loads as arrays, one target per input."""
     for split in target.value.splits:
         try:
             examples = target.value.load(split, target.root, fold=0)
@@ -163,47 +149,37 @@ def check_loads(target: Target) -> None:
             if split == "test" or isinstance(error, MissingData):
                 raise
             raise Note(f"no {split} split in these data: {error}") from error
-        require(
-            isinstance(examples, Examples), f"load gives {type(examples).__name__}, not Examples"
-        )
-        for name, array in (("inputs", examples.inputs), ("targets", examples.targets)):
-            require(
-                isinstance(array, np.ndarray),
-                f"{name} of {split} are {type(array).__name__}, not a NumPy array",
-            )
-        counts = [array.shape[:1] for array in (examples.inputs, examples.targets)]
-        require(
-            counts[0] == counts[1] != (0,),
-            f"{split} has inputs {counts[0]} and targets {counts[1]}",
-        )
+
+        kind = type(examples).__name__
+        require(isinstance(examples, Examples), f"load gives {kind}, not Examples")
+        for name, array in arrays(examples):
+            kind = type(array).__name__
+            require(isinstance(array, np.ndarray), f"{name} of {split} are {kind}, not an array")
+        one, other = examples.inputs.shape[:1], examples.targets.shape[:1]
+        require(one == other != (0,), f"{split} has inputs {one} and targets {other}")
 
 
 def check_inputs(target: Target) -> None:
-    """Inputs are of the task's shape, uint8 or finite float32, and images in [0, 1]."""
-    task = task_of(target)
+    """Inputs have the task's shape, are uint8 or finite float32, and images lie in [0, 1]."""
+    shape = task_of(target).input_shape
     for split, examples in loaded(target).items():
-        inputs = examples.inputs
+        inputs, what = examples.inputs, f"inputs of {split}"
         found = inputs.shape[1:]
-        require(
-            found == task.input_shape,
-            f"inputs of {split} are {found}, the task says {task.input_shape}",
-        )
+        require(found == shape, f"{what} are {found}, the task says {shape}")
         require(
             inputs.dtype in (np.uint8, np.float32),
-            f"inputs of {split} are {inputs.dtype}, not uint8 or float32",
+            f"{what} are {inputs.dtype}, not uint8 or float32",
         )
+
         if inputs.dtype == np.float32:
-            require(bool(np.isfinite(inputs).all()), f"some inputs of {split} are not finite")
+            require(np.isfinite(inputs).all(), f"some {what} are not finite")
             low, high = inputs.min(), inputs.max()
             inside = inputs.ndim == 2 or (low >= 0 and high <= 1)
-            require(
-                inside,
-                f"images of {split} are in [{low:.4g}, {high:.4g}], not in [0, 1]: divide them",
-            )
+            require(inside, f"{what} are in [{low:.4g}, {high:.4g}], not in [0, 1]: divide them")
 
 
 def check_targets(target: Target) -> None:
-    """Targets are int64 labels 0 to C - 1 of the classes, or finite float32 values, more than one of them."""
+    """Targets are int64 labels from 0 to C - 1, or finite float32 values, and not all equal."""
     task = task_of(target)
     for split, examples in loaded(target).items():
         targets = examples.targets
@@ -212,70 +188,68 @@ def check_targets(target: Target) -> None:
             task.likelihood.check(targets)
         except ValueError as error:
             raise Broken(f"{split}: {error}") from error
-        require(
-            split != "train" or bool((targets != targets[0]).any()),
-            f"all targets of train are {targets[0]}",
-        )
+
+        varies = split != "train" or (targets != targets[0]).any()
+        require(varies, f"all targets of train are {targets[0]}")
 
 
 def check_arrays(target: Target) -> None:
-    """Arrays are C-contiguous and can be written to, as torch.from_numpy needs them."""
+    """Arrays are C-contiguous and writable, as torch.from_numpy needs them."""
     for split, examples in loaded(target).items():
-        for name, array in (("inputs", examples.inputs), ("targets", examples.targets)):
-            require(
-                array.flags.c_contiguous, f"{name} of {split} are not contiguous: return a .copy()"
-            )
-            require(array.flags.writeable, f"{name} of {split} are read-only: copy them")
+        for name, array in arrays(examples):
+            what = f"{name} of {split} are"
+            require(array.flags.c_contiguous, f"{what} not contiguous: return a .copy()")
+            require(array.flags.writeable, f"{what} read-only: copy them")
 
 
 def check_repeats(target: Target) -> None:
-    """Loading twice gives the same, whatever was done to what was loaded before."""
+    """Loading twice gives the same arrays, even if those loaded before were changed."""
     for fold in FOLDS:
         for split, examples in loaded(target, fold).items():
-            before = [array.copy() for array in arrays(examples)]
-            for array in arrays(examples):
-                if array.flags.writeable:
-                    array[...] = 0
+            before = [array.copy() for _, array in arrays(examples)]
+            _write(examples, [0, 0])
             again = target.value.load(split, target.root, fold=fold)
-            same = all(map(np.array_equal, before, arrays(again)))
-            for array, values in zip(arrays(examples), before, strict=True):
-                if array.flags.writeable:
-                    array[...] = values
-            require(
-                same,
-                f"{split} (fold {fold}) differs when loaded again: seed what is random, copy what is kept",
-            )
+            same = all(map(np.array_equal, before, (again.inputs, again.targets)))
+            _write(examples, before)
+
+            advice = "seed random numbers, and return copies of stored arrays"
+            require(same, f"{split} (fold {fold}) differs when loaded again: {advice}")
+
+
+def _write(examples: Examples, values: Sequence[np.ndarray | int]) -> None:
+    """Overwrite inputs and targets, if they are writable."""
+    for (_, array), value in zip(arrays(examples), values, strict=True):
+        if array.flags.writeable:
+            array[...] = value
 
 
 def check_folds(target: Target) -> None:
-    """Every fold, the seed of a run, loads, with inputs and targets of the same kind."""
-    kinds = [
-        {
-            split: (found.inputs.shape[1:], found.inputs.dtype, found.targets.dtype)
-            for split, found in loaded(target, n).items()
-        }
-        for n in FOLDS
-    ]
+    """Every fold (seed of a run) loads, with inputs and targets of the same type."""
+    kinds = []
+    for fold in FOLDS:
+        kind = {}
+        for split, found in loaded(target, fold).items():
+            kind[split] = found.inputs.shape[1:], found.inputs.dtype, found.targets.dtype
+        kinds.append(kind)
     require(kinds[0] == kinds[1], f"fold 0 gives {kinds[0]}, fold 1 {kinds[1]}")
 
 
 def check_disjoint(target: Target) -> None:
-    """No image of the training split is in the test split; rows of a table may well be equal."""
-    if len(task_of(target).input_shape) == 3:
-        for fold in FOLDS:
-            rows = [
-                {hash(row.tobytes()) for row in found.inputs}
-                for _, found in loaded(target, fold).items()
-            ]
-            shared = len(set.intersection(*rows)) if len(rows) == 2 else 0
-            require(
-                not shared,
-                f"{shared} images of the test split are in the training split too (fold {fold})",
-            )
+    """No image is in both splits; rows of a table may be equal."""
+    if len(task_of(target).input_shape) != 3:
+        return
+    for fold in FOLDS:
+        splits = []
+        for examples in loaded(target, fold).values():
+            splits.append({hash(row.tobytes()) for row in examples.inputs})
+
+        shared = len(splits[0] & splits[1]) if len(splits) == 2 else 0
+        where = f"in the training split too (fold {fold})"
+        require(not shared, f"{shared} images of the test split are {where}")
 
 
 def check_classes(target: Target) -> None:
-    """Every class of the test split was there to be learned."""
+    """Every class of the test split is also in the training split."""
     labels = {split: set(found.targets.tolist()) for split, found in loaded(target).items()}
     if isinstance(task_of(target).likelihood, Categorical) and "train" in labels:
         new = sorted(labels.get("test", set()) - labels["train"])
@@ -283,11 +257,9 @@ def check_classes(target: Target) -> None:
 
 
 def check_files(target: Target) -> None:
-    """The files that it names are there where its examples are."""
+    """If the examples load, the files that the dataset names exist."""
     files = target.value.files(target.root)
     if files is not None and loaded(target):
         absent = [str(path) for path in files if not Path(path).exists()]
-        require(
-            not absent,
-            f"files() names {', '.join(absent[:3])}, which is not there though the examples load",
-        )
+        named = ", ".join(absent[:3])
+        require(not absent, f"files() names {named}, which does not exist though the examples load")

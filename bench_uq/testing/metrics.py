@@ -1,4 +1,4 @@
-"""Promises of a metric: a complete card, and a finite number that depends on predictions alone."""
+"""Requirements of a metric: a complete card, and a finite number that depends on predictions alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from bench_uq.api.likelihoods import QUANTILE_LEVELS
 from bench_uq.api.metric import Metric
 from bench_uq.api.task import Predictions
-from bench_uq.testing import Note, NotReached, Target, require
+from bench_uq.testing.contract import Note, NotReached, Target, require
 
 #: Arrays of predictions that a metric may need.
 ARRAYS = (
@@ -55,7 +55,7 @@ def subjects(target: Target) -> Sequence[MetricTrial]:
 def check_card(trial: MetricTrial) -> None:
     """Its card has a title, a formula and a reference."""
     for name in ("title", "formula", "reference"):
-        require(bool(getattr(trial.metric, name).strip()), f"{name!r} is empty")
+        require(getattr(trial.metric, name).strip(), f"{name!r} is empty")
     if not re.search(r"https?://|doi:|arXiv:|\d{4}", trial.metric.reference):
         raise Note(f"no link and no year in {trial.metric.reference!r}")
 

@@ -1,9 +1,9 @@
-"""What a network promises: it is built from the layers of any method, and maps inputs to likelihood parameters."""
+"""Requirements of a network: the layers of any method, and the outputs that its task needs."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
@@ -17,8 +17,8 @@ from bench_uq.api.method import Method
 from bench_uq.api.networks import builder, check_network, network
 from bench_uq.api.task import Task
 from bench_uq.plan.plugins import Plugins
-from bench_uq.testing import Broken, Note, NotReached, Target, require
-from bench_uq.testing.method_trials import same
+from bench_uq.testing.contract import Broken, Note, NotReached, Target, require
+from bench_uq.testing.tensors import inputs_of, same, shape_text, targets_of
 from bench_uq.train.loop import build
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -27,48 +27,61 @@ LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 class NetworkTrial:
     """One network on one task that it was made for."""
 
-    def __init__(self, task: Task, methods: dict[str, Method]) -> None:
-        self.task, self.methods = task, methods
-        self.where = f"inputs of {'x'.join(map(str, task.input_shape))}"
-        self.inputs = torch.rand(4, *task.input_shape, generator=torch.Generator().manual_seed(1))
-        self.inputs[0], self.inputs[1] = 0, 1
-        labels = isinstance(task.likelihood, Categorical)
-        self.targets = torch.arange(4) if labels else torch.linspace(-1, 1, 4)
+    def __init__(self, task: Task) -> None:
+        self.task, self.where = task, shape_text(task)
+        self.inputs, self.targets = inputs_of(task, 4), targets_of(task, 4)
+
+    def needed(self) -> None:
+        """Stop a check unless check_builds holds."""
+        if self.misfit:
+            raise NotReached("'builds' fails")
 
     def plain(self, seed: int = 0) -> nn.Module:
-        """Return the network of plain layers, in evaluation."""
+        """The network of plain layers, in evaluation."""
+        self.needed()
         torch.manual_seed(seed)
         return network(self.task).eval()
 
     @cached_property
     def misfit(self) -> str:
-        """Why the network does not take the task's inputs, empty where it does."""
+        """Why the network rejects the task's inputs; empty if it accepts them."""
         try:
             check_network(self.task)
         except UsageError as error:
             return str(error)
         return ""
 
+    def steady(self, net: nn.Module) -> bool:
+        """Whether the same inputs give the same outputs again."""
+        with torch.no_grad():
+            return same(net(self.inputs), net(self.inputs))
+
+    def built(self) -> Iterator[tuple[str, Method, nn.Module]]:
+        """The network with the layers of each method that suits the task."""
+        self.needed()
+        for name, method in methods().items():
+            if method.suits(self.task):
+                torch.manual_seed(0)
+                yield name, method, build(method, self.task, torch.device("cpu"))
+
 
 @lru_cache(maxsize=1)
 def subjects(target: Target) -> Sequence[NetworkTrial]:
-    """Return the network on the smallest inputs of each kind that it takes; where there are none, on images."""
-    images = [
-        Task(shape, Categorical(10), (0.5,) * shape[0], (0.3,) * shape[0], target.name)
-        for shape in ((1, 8, 8), (1, 28, 28), (3, 32, 32))
-    ]
+    """The network on the smallest images and on the features that it accepts; else on images."""
+    images = []
+    for shape in ((1, 8, 8), (1, 28, 28), (3, 32, 32)):
+        mean, std = (0.5,) * shape[0], (0.3,) * shape[0]
+        images.append(NetworkTrial(Task(shape, Categorical(10), mean, std, target.name)))
     features = Task((5,), Gaussian(0.0, 1.0), (0.5,) * 5, (0.3,) * 5, target.name)
-    trials = [NetworkTrial(task, methods()) for task in (*images, features)]
-    fit = [
-        next((trial for trial in trials[:3] if not trial.misfit), None),
-        trials[3] if not trials[3].misfit else None,
-    ]
-    return [trial for trial in fit if trial] or trials[:3]
+
+    smallest = next((trial for trial in images if not trial.misfit), images[0])
+    fit = [trial for trial in (smallest, NetworkTrial(features)) if not trial.misfit]
+    return fit or images
 
 
 @lru_cache(maxsize=1)
 def methods() -> dict[str, Method]:
-    """Return all methods but those of the user's files and broken ones."""
+    """All sound methods, without those in files of the user."""
     known, found = Plugins(), {}
     for name in known.names("method"):
         with contextlib.suppress(UsageError):
@@ -76,22 +89,16 @@ def methods() -> dict[str, Method]:
     return found
 
 
-def needed(trial: NetworkTrial) -> None:
-    """Go on only where the network takes its inputs."""
-    if trial.misfit:
-        raise NotReached("'builds' fails")
-
-
 def check_builds(trial: NetworkTrial) -> None:
     """From plain layers it maps inputs (B, ...) to finite outputs (B, P)."""
     require(not trial.misfit, trial.misfit)
     outputs = trial.plain()(trial.inputs)
-    require(bool(outputs.isfinite().all()), "some outputs are not finite")
+    require(outputs.isfinite().all(), "some outputs are not finite")
 
 
 def check_layers(trial: NetworkTrial) -> None:
-    """It is built from the layers that it is given, so that methods can inject theirs."""
-    needed(trial)
+    """It is built from the given layers, so that methods can inject theirs."""
+    trial.needed()
     made: list[nn.Module] = []
 
     def recorded(make: Callable[..., nn.Module], *arguments: Any, **options: Any) -> nn.Module:
@@ -100,83 +107,62 @@ def check_layers(trial: NetworkTrial) -> None:
 
     layers = Layers(linear=partial(recorded, nn.Linear), conv=partial(recorded, nn.Conv2d))
     net = builder(trial.task.network)(trial.task, layers)
-    injected = {id(layer) for layer in made}
+    injected = set(map(id, made))
     held = [layer for layer in net.modules() if isinstance(layer, LAYERS)]
-    require(
-        any(id(layer) in injected for layer in held),
-        "none of its layers comes from 'layers': layers.linear(...)",
-    )
     own = [type(layer).__name__ for layer in held if id(layer) not in injected]
+
+    require(len(own) < len(held), "none of its layers comes from 'layers': layers.linear(...)")
     if own:
-        raise Note(
-            f"{', '.join(own)} does not come from 'layers': it is deterministic for every method"
-        )
+        advice = "it is deterministic for every method"
+        raise Note(f"{', '.join(own)} does not come from 'layers': {advice}")
 
 
 def check_still(trial: NetworkTrial) -> None:
-    """From plain layers it is deterministic in evaluation, and a row does not depend on the others of its batch."""
-    needed(trial)
+    """From plain layers it is deterministic in evaluation, each row apart from the others."""
     net = trial.plain()
-    require(
-        steady(trial, net),
-        "outputs differ from call to call: noise belongs into the layers of a method",
-    )
+    advice = "noise belongs in the layers of a method"
+    require(trial.steady(net), f"outputs differ from call to call: {advice}")
     with torch.no_grad():
         close = torch.allclose(net(trial.inputs)[:1], net(trial.inputs[:1]), rtol=1e-3, atol=1e-4)
     require(close, "the output for a row changes with the rest of its batch")
 
 
-def steady(trial: NetworkTrial, net: nn.Module) -> bool:
-    """Return whether the same inputs have the same outputs again."""
-    with torch.no_grad():
-        return same(net(trial.inputs), net(trial.inputs))
-
-
 def check_restores(trial: NetworkTrial) -> None:
-    """A strict load of its state into a fresh build restores it."""
-    needed(trial)
+    """Loading its state into a fresh network restores it."""
     net, fresh = trial.plain(0), trial.plain(1)
-    if not steady(trial, net):
+    if not trial.steady(net):
         raise NotReached("'still' fails")
+
     fresh.load_state_dict(net.state_dict(), strict=True)
     with torch.no_grad():
-        require(
-            same(net(trial.inputs), fresh(trial.inputs)), "a restored network gives other outputs"
-        )
+        equal = same(net(trial.inputs), fresh(trial.inputs))
+    require(equal, "a restored network gives other outputs")
 
 
 def check_gradients(trial: NetworkTrial) -> None:
     """From the layers of every method, each parameter has a finite gradient."""
-    needed(trial)
-    for name, method in suited(trial).items():
-        torch.manual_seed(0)
-        net = build(method, trial.task, torch.device("cpu")).train()
+    for name, method, net in trial.built():
+        layers = f"with the layers of {name}"
         try:
-            method.loss(net, trial.inputs, trial.targets, 100, 0.5).backward()
+            method.loss(net.train(), trial.inputs, trial.targets, 100, 0.5).backward()
         except Exception as error:
-            raise Broken(f"a step fails with the layers of {name}: {one_line(error)}") from error
+            raise Broken(f"a step fails {layers}: {one_line(error)}") from error
+
         for parameter, values in net.named_parameters():
-            require(values.grad is not None, f"{parameter} is not used, with the layers of {name}")
-            finite = values.grad is not None and bool(values.grad.isfinite().all())
-            require(finite, f"the gradient of {parameter} is not finite, with the layers of {name}")
-
-
-def suited(trial: NetworkTrial) -> dict[str, Method]:
-    """Return the methods that there are for the task."""
-    return {name: method for name, method in trial.methods.items() if method.suits(trial.task)}
+            if values.grad is None:
+                raise Broken(f"{parameter} is not used, {layers}")
+            finite = values.grad.isfinite().all()
+            require(finite, f"the gradient of {parameter} is not finite, {layers}")
 
 
 def check_draws(trial: NetworkTrial) -> None:
     """From the layers of every method, draws are finite and of the right shape."""
-    needed(trial)
-    for name, method in suited(trial).items():
-        torch.manual_seed(0)
-        net = build(method, trial.task, torch.device("cpu")).eval()
-        method.observe(net, 1.0)  # what keeps snapshots has none before an epoch
+    expected = len(trial.inputs), trial.task.likelihood.parameters
+    for name, method, net in trial.built():
+        method.observe(net.eval(), 1.0)  # methods that keep snapshots need one
         with torch.inference_mode():
             draws = method.draws(net, trial.inputs, 3)
-        expected = (len(trial.inputs), trial.task.likelihood.parameters)
-        require(
-            draws.shape[1:] == expected, f"draws are {tuple(draws.shape)} with the layers of {name}"
-        )
-        require(bool(draws.isfinite().all()), f"draws are not finite with the layers of {name}")
+
+        shape, layers = tuple(draws.shape), f"with the layers of {name}"
+        require(shape[1:] == expected, f"draws are {shape} {layers}")
+        require(draws.isfinite().all(), f"draws are not finite {layers}")

@@ -1,4 +1,4 @@
-"""What every plugin promises, whatever its kind; that its options can be written down is seen before any check."""
+"""Requirements of every plugin; without sound types of its options it would not be a target."""
 
 from __future__ import annotations
 
@@ -7,62 +7,56 @@ import math
 from collections.abc import Sequence
 
 from bench_uq.api.names import field_name, option_types
-from bench_uq.testing import Broken, Note, Target, require
+from bench_uq.testing.contract import Broken, Note, Target, require
 
 
 def subjects(target: Target) -> Sequence[Target]:
-    """Return the plugin."""
+    """The plugin itself."""
     return (target,)
 
 
 def check_docstring(target: Target) -> None:
-    """Its class says in a sentence what it is, for bench-uq list."""
+    """The class has a docstring, one sentence for bench-uq list."""
     cls = type(target.value)
-    made_up = f"{cls.__name__}("  # how dataclass begins one
-    require(
-        not (cls.__doc__ or made_up).startswith(made_up), f"class {cls.__name__} has no docstring"
-    )
+    generated = f"{cls.__name__}("  # the docstring that dataclass writes begins so
+    own = not (cls.__doc__ or generated).startswith(generated)
+    require(own, f"class {cls.__name__} has no docstring")
 
 
 def check_reference(target: Target) -> None:
-    """It names where it comes from, with a link."""
+    """The reference names a paper or an origin, with a link."""
     reference = target.value.reference
-    require(bool(reference.strip()), "'reference' is empty: name a paper or an origin")
+    require(reference.strip(), "'reference' is empty: name a paper or an origin")
     if "https://" not in reference:
         raise Note(f"no https:// link in {reference!r}")
 
 
 def check_frozen(target: Target) -> None:
-    """Its options cannot change once it is made."""
+    """Options cannot be assigned to after construction."""
     for field in dataclasses.fields(target.value):
         try:
             setattr(target.value, field.name, getattr(target.value, field.name))
         except dataclasses.FrozenInstanceError:
             continue
-        raise Broken(
-            f"option {field.name!r} can be assigned to: decorate the class with @dataclass(frozen=True)"
-        )
+        advice = "decorate the class with @dataclass(frozen=True)"
+        raise Broken(f"option {field.name!r} can be assigned to: {advice}")
 
 
 def check_nonsense(target: Target) -> None:
-    """Its options refuse nan, from Python too."""
+    """Options refuse nan, also when the class is used from Python."""
     for name, kind in option_types(type(target.value)).items():
         if kind is float:
             try:
                 dataclasses.replace(target.value, **{field_name(name): math.nan})
             except ValueError:
                 continue
-            raise Note(
-                f"{name}=nan is taken where the class is made in Python: raise ValueError in __post_init__"
-            )
+            raise Note(f"{name}=nan is accepted in Python: raise ValueError in __post_init__")
 
 
 def check_spelling(target: Target) -> None:
-    """Its name with all options spelled out makes the same plugin again."""
+    """The full name, with all options spelled out, makes an equal plugin."""
     spec = target.spec
     assert spec is not None
     again = target.plugins.spec(target.kind, spec.full)
-    require(
-        again.value == spec.value,
-        f"{spec.full} makes {again.full}: options must be kept as they are given",
-    )
+    equal = again.value == spec.value
+    require(equal, f"{spec.full} makes {again.full}: keep options as they are given")

@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 from bench_uq.api.networks import NETWORKS
 from bench_uq.cli import main
 from bench_uq.plan.plugins import Plugins
-from bench_uq.testing import Target, Verdict, checks_in, checks_of, run
+from bench_uq.testing import Target, checks_in, checks_of, run
+from bench_uq.testing.checks import Verdict
 from bench_uq.testing.targets import targets
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
@@ -516,7 +517,7 @@ def test_verdicts_in_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     lines = done.stdout.splitlines()
     assert done.exit_code == 0
     assert lines[0] == "condition mine"
-    assert lines[-1] == f"mine: {len(lines) - 2} checks, all hold"
+    assert lines[-1] == f"mine: {len(lines) - 2} requirements, all hold"
     assert all(line.startswith("  ok ") for line in lines[1:-1])
     assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
 
@@ -626,7 +627,7 @@ def test_a_method_for_classes_alone(tmp_path: Path) -> None:
     (found,) = targets([str(tmp_path / "mine.py")], None, (), Path())
     (note,) = (one for one in verdicts(found) if one.status != "ok")
     assert (note.check.name, note.status) == ("trains", "note")
-    assert "let suits(task) say so" in note.reason
+    assert "suits(task) must return False" in note.reason
 
 
 TWO = SHIFT + SHIFT.removeprefix(TORCH).replace("class Mine", "class Other")
@@ -644,7 +645,7 @@ TWO = SHIFT + SHIFT.removeprefix(TORCH).replace("class Mine", "class Other")
         (
             "x = 1",
             ["mine.py"],
-            "no Method, Dataset or Condition of its own, and no function network",
+            "no Method, Dataset, Condition or Metric of its own, and no function network",
         ),
         ("1/0", ["mine.py"], "fails at import: ZeroDivisionError"),
         (METHOD.replace("def build", "def make"), ["mine.py"], "lacks build"),
