@@ -5,7 +5,8 @@ from __future__ import annotations
 import unittest
 from pathlib import Path
 
-from bench_uq.testing.checks import checks_in, checks_of, run
+from bench_uq.api.errors import unknown
+from bench_uq.testing.checks import Verdict, checks_in, checks_of, run
 from bench_uq.testing.contract import Broken, Target
 
 __all__ = ["Target", "check_names", "check_plugin", "checks_in", "checks_of", "run"]
@@ -26,18 +27,18 @@ def check_plugin(
     """
     from bench_uq.testing.targets import targets
 
-    broken, verdicts = [], []
+    known, broken, verdicts = set[str](), list[str](), list[Verdict]()
     for target in targets([str(plugin)], kind, (), data):
         for check, subjects in checks_of(target):
-            if only not in ("", check.name):
-                continue
+            known.add(check.name)
+            if only in ("", check.name):
+                verdicts.append(run(check, subjects, target))
+                if verdicts[-1].status == "FAIL":
+                    broken.append(f"{target.name}: {check.name}: {verdicts[-1].reason}")
 
-            verdicts.append(run(check, subjects, target))
-            if verdicts[-1].status == "FAIL":
-                broken.append(f"{target.name}: {check.name}: {verdicts[-1].reason}")
-
+    if not verdicts:
+        raise unknown("check", only, known)
     if broken:
         raise Broken("\n".join(broken))
     if all(verdict.status == "skipped" for verdict in verdicts):
-        reasons = dict.fromkeys(verdict.reason for verdict in verdicts)
-        raise unittest.SkipTest("; ".join(reasons) or f"no check {only!r}")
+        raise unittest.SkipTest("; ".join(dict.fromkeys(verdict.reason for verdict in verdicts)))

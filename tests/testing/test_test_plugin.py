@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import textwrap
+import unittest
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from bench_uq.api.errors import UsageError
 from bench_uq.api.networks import NETWORKS
 from bench_uq.cli import main
 from bench_uq.plan.plugins import Plugins
-from bench_uq.testing import Target, checks_in, checks_of, run
+from bench_uq.testing import Target, check_names, check_plugin, checks_in, checks_of, run
 from bench_uq.testing.checks import Verdict
 from bench_uq.testing.targets import targets
 
@@ -628,6 +630,22 @@ def test_a_method_for_classes_alone(tmp_path: Path) -> None:
     (note,) = (one for one in verdicts(found) if one.status != "ok")
     assert (note.check.name, note.status) == ("trains", "note")
     assert "suits(task) must return False" in note.reason
+
+
+def test_from_pytest(tmp_path: Path) -> None:
+    """A sound plugin passes, a broken one raises its reasons, and a check that cannot run skips."""
+    (tmp_path / "mine.py").write_text(changed(SHIFT, ".clamp(0, 1)", ""))
+    for check in set(check_names("condition")) - {"range"}:
+        check_plugin(tmp_path / "mine.py", check)
+    for only in ("range", ""):
+        with pytest.raises(AssertionError, match=r"^mine: range: on inputs of 1x8x8: level"):
+            check_plugin(tmp_path / "mine.py", only)
+    with pytest.raises(UsageError, match="did you mean 'range'"):
+        check_plugin(tmp_path / "mine.py", "rnage")
+
+    (tmp_path / "other.py").write_text(changed(SHIFT, ".clamp(0, 1)", ".clamp(0, 1).double()"))
+    with pytest.raises(unittest.SkipTest, match="'shape' fails"):
+        check_plugin(tmp_path / "other.py", "range")
 
 
 TWO = SHIFT + SHIFT.removeprefix(TORCH).replace("class Mine", "class Other")
