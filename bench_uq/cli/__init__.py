@@ -34,8 +34,10 @@ class Group(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         """Run a command; turn errors into one line and an exit code."""
+        # Errors of click come last in this list but for those of Python: each has an exit code.
         try:
             return super().invoke(context)
+
         except UsageError as error:
             if context.params.get("debug"):
                 traceback.print_exc()

@@ -45,10 +45,13 @@ def plugin_names(*kinds: str, files: bool = False) -> Completer:
         from bench_uq.plan.plugins import Plugins
 
         plugins = Plugins(tuple(map(Path, context.params.get("plugins") or ())))
+        found = list[str]()
         try:
-            return [name for kind in kinds for name in plugins.names(kind)]
-        except Exception:
+            for kind in kinds:
+                found += plugins.names(kind)
+        except Exception:  # a broken plugin offers no names, and an error would disturb the shell
             return []
+        return found
 
     return completer(find, files=files)
 

@@ -1,4 +1,4 @@
-"""bench-uq doctor: what is installed, what is there, and what is wrong; nothing is written."""
+"""bench-uq doctor: check the installation, the machine and the data; nothing is written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import importlib.metadata
 import io
+import itertools
 import os
 import platform
 import re
@@ -55,7 +56,7 @@ Findings = Iterator[Finding]
 @results_option
 @data_option
 def doctor(results: Path, data_dir: Path) -> None:
-    """Check packages, device, folders, data and plugins, and say what is wrong with them."""
+    """Check packages, device, folders, data and plugins, and mark their problems."""
     found = examine(results, Path("reports"), data_dir)
     click.echo(text(found))
     sys.exit(FAILED if cannot_run(found) else 0)
@@ -93,13 +94,13 @@ def quiet() -> Iterator[None]:
 
 def cannot_run(found: dict[str, list[Finding]]) -> list[str]:
     """Names of the findings that keep bench-uq from running."""
-    findings = [one for section in found.values() for one in section]
+    findings = itertools.chain.from_iterable(found.values())
     return [one.name for one in findings if one.problem and one.essential]
 
 
 def text(found: dict[str, list[Finding]]) -> str:
     """All findings as aligned text, with a mark at the left of each problem, and a conclusion."""
-    width = max(len(one.name) for section in found.values() for one in section)
+    width = max(len(one.name) for one in itertools.chain.from_iterable(found.values()))
     lines = [f"bench-uq {__version__}"]
     marked = 0
 

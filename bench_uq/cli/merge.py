@@ -19,11 +19,11 @@ from bench_uq.store.folders import enclosed, writable
 def merge(
     roots: tuple[Path, ...], results: Path, no_score: bool, plugins: tuple[Path, ...]
 ) -> None:
-    """Join results that were made apart, as by bench-uq run --shard, in --results.
+    """Join results of several machines or jobs, such as those of bench-uq run --shard.
 
-    Each DIR is a root of results and stays as it is. Runs that several hold are kept once. Where two contradict each
-    other, as trainings on a GPU do, that of --results stays, then that of the DIR named first: it is told, and the exit
-    code is 1, as it is where a damaged file was left out that no other DIR has whole.
+    Each DIR is a root of results and is not changed. A run that several hold is kept once. If two
+    contradict each other, as trainings on a GPU do, that of --results stays, then that of the first
+    DIR. The exit code is then 1, and also if a damaged file is not whole in any DIR.
     """
     from bench_uq.plan.plugins import Plugins
     from bench_uq.run.merge import join, sources
@@ -47,5 +47,5 @@ def merge(
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number of things in words."""
+    """Number of things in words."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

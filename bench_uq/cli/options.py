@@ -21,7 +21,10 @@ def commas(
     from bench_uq.api.names import split_list
 
     del context, parameter
-    return tuple(part for text in value for part in split_list(text))
+    found = list[str]()
+    for text in value:
+        found += split_list(text)
+    return tuple(found)
 
 
 def listed(name: str, help: str, complete: Completer | None = None) -> Callable[[Any], Any]:

@@ -34,16 +34,24 @@ if TYPE_CHECKING:
 def prepare(
     names: tuple[str, ...], data_dir: Path, mirror: str, plugins: tuple[Path, ...], dry_run: bool
 ) -> None:
-    """Fetch datasets, check and load them; without a NAME, say what is there. No other command uses the network."""
+    """Fetch datasets, check and load them; without a NAME, list all datasets and their state.
+
+    No other command but run --cluster uses the network.
+    """
     from bench_uq.plan import prepare as engine
     from bench_uq.plan.plugins import Plugins
 
     known = Plugins(plugins)
-    specs = {spec.name: spec for spec in (known.spec("dataset", name) for name in names)}
+    specs = {}
+    for name in names:
+        spec = known.spec("dataset", name)
+        specs[spec.name] = spec
     check(data_dir, mirror, names)
+
     if not specs:
         click.echo(overview(known, data_dir))
         return
+
     do = engine.foresee if dry_run else engine.prepare
     width = max(map(len, specs))
     codes = []
@@ -57,12 +65,12 @@ def prepare(
 
 
 def say(name: str, text: str) -> None:
-    """Print a line on a dataset."""
+    """Print a line about a dataset."""
     click.echo(f"{name}  {text}")
 
 
 def check(data_dir: Path, mirror: str, names: tuple[str, ...]) -> None:
-    """Refuse a root that is no folder, and a mirror that is no address or for nothing."""
+    """Require a folder of data, and a web address and a dataset for a mirror."""
     if data_dir.exists() and not data_dir.is_dir():
         raise UsageError(f"--data-dir: {data_dir} is not a folder")
     if mirror and (urlsplit(mirror).scheme not in ("http", "https") or not urlsplit(mirror).netloc):
@@ -74,7 +82,7 @@ def check(data_dir: Path, mirror: str, names: tuple[str, ...]) -> None:
 
 
 def overview(known: Plugins, root: Path) -> str:
-    """Return a table of all datasets: what is there of each, where, and how to get it."""
+    """Table of all datasets with their state, and where they lie or how to get them."""
     from bench_uq.plan.prepare.inventory import states
 
     found = states(known, root)

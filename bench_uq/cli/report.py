@@ -40,6 +40,5 @@ def report(
     files = write(results / suite_name(suite), target, formats=formats or FORMATS, **chosen)  # type: ignore[arg-type]
     kinds = Counter(path.relative_to(target).parts[0] for path in files)
     for name, count in kinds.items():
-        click.echo(
-            f"{target / name}/  {count} files" if (target / name).is_dir() else target / name
-        )
+        path = target / name
+        click.echo(f"{path}/  {count} files" if path.is_dir() else path)

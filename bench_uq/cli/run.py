@@ -105,7 +105,7 @@ def shard_number(
     help="Do the K-th of N parts of the runs, for arrays of jobs; bench-uq merge joins them.",
 )
 def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
-    """Train each method on each dataset over the seeds, evaluate it under every condition, score it."""
+    """Train each method on each dataset over the seeds, evaluate all conditions, score them."""
     from bench_uq.run.processes import Stopped
     from bench_uq.run.suite import Choices, prepare, run_suite
 
@@ -178,13 +178,14 @@ def how_to_join(shard: tuple[int, int], folder: Path) -> str:
     """The line that a shard ends with."""
     root = shlex.quote(str(folder.parent))
     return (
-        f"shard {shard[0]}/{shard[1]} is done; after the last: bench-uq merge DIR... --results OUT, "
+        f"shard {shard[0]}/{shard[1]} is done; after the last: bench-uq merge DIR... "
+        "--results OUT, "
         f"or where all share {root}: bench-uq score --suite {folder.name} --results {root}"
     )
 
 
 def foretell(prepared: Prepared) -> None:
-    """Print what a run would do and how long it would take."""
+    """Print the runs, which are stored, and the time that the others would take."""
     from bench_uq.run.suite import choose_device, estimates
 
     total = 0.0

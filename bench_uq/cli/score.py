@@ -15,8 +15,10 @@ from bench_uq.store.folders import enclosed
 @results_option
 @plugin_option
 def score(suite: str, results: Path, plugins: tuple[Path, ...]) -> None:
-    """Rebuild scores.csv, curves.csv, runs.csv, environment.json and examples.npz from the stored predictions,
-    reference.csv from the suite's published values.
+    """Compute the scores of a suite anew from its stored predictions.
+
+    Writes scores.csv, curves.csv.gz, runs.csv, environment.json and examples.npz, and reference.csv
+    with the suite's published values.
     """
     from bench_uq.plan.plugins import Plugins
     from bench_uq.plan.suite import shipped, suite_path
@@ -25,7 +27,7 @@ def score(suite: str, results: Path, plugins: tuple[Path, ...]) -> None:
     from bench_uq.score.score import score as score_folder
 
     folder = enclosed(results / suite_name(suite))
-    # Without its file, the published values stay that the suite was run with.
+    # Without the file of the suite, the published values of its last run stay.
     here = suite in shipped() or (suite.endswith(".toml") and Path(suite).is_file())
     known = Plugins(plugins)
     references = read_references(suite_path(suite), known) if here else []

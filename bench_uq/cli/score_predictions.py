@@ -73,7 +73,7 @@ def score_predictions(file: Path, suite: str, results: Path, **flags: Any) -> No
 
 
 def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list[Any]]:
-    """Return the run and what is to be stored of it, after reading and checking everything; writes nothing."""
+    """Read and check all files; return the run and its imports. Nothing is written."""
     from bench_uq.plan.plugins import Plugins
     from bench_uq.run.imported import Import, make_run, refuse_taken
     from bench_uq.run.imported.alignment import Beside, Known
@@ -86,24 +86,25 @@ def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list
     refuse_taken(method, read_plan(folder).runs)
     files = [(file, names.condition(flags["condition"], flags["level"]))]
     files += [(path, names.unseen(text)) for text, path in map(named_file, flags["unseen"])]
+
     imports = list[Import]()
     for path, named in files:
         if named.name in [one.condition for one in imports]:
             raise UsageError(f"{named.name} is given twice")
         outputs = read(path, labelled=named.kind != "unseen", clean=named.kind == "clean")
         imports.append(Import(outputs, named.name, named.full, named.kind, named.level))
-    run = make_run(
-        method, (dataset.name, dataset.full), flags["seed"], [one.evaluation() for one in imports]
-    )
-    known = {named.name: Known(named.value, flags["data_dir"]) for _, named in files if named.value}
-    Beside(
-        folder, run, Known(dataset.value, flags["data_dir"]) if dataset.value else None, known
-    ).check(imports)
+
+    evaluations = [one.evaluation() for one in imports]
+    run = make_run(method, (dataset.name, dataset.full), flags["seed"], evaluations)
+    root = flags["data_dir"]
+    known = {named.name: Known(named.value, root) for _, named in files if named.value}
+    own = Known(dataset.value, root) if dataset.value else None
+    Beside(folder, run, own, known).check(imports)
     return run, imports
 
 
 def store(folder: Path, run: Any, imports: list[Any]) -> None:
-    """Store the imports, a line each; what is remarkable goes to stderr."""
+    """Store the imports and print a line for each; warnings go to stderr."""
     import torch
 
     from bench_uq.run.imported import add, zeros
@@ -113,8 +114,7 @@ def store(folder: Path, run: Any, imports: list[Any]) -> None:
     for one, predictions, stored in add(folder, run, imports, made):
         draws, examples = one.outputs.draws.shape[:2]
         place = one.condition if one.level is None else f"{one.condition} {one.level:g}"
-        click.echo(
-            f"{run.name}  {place}: {'stored' if stored else f'ok  {examples} examples, draws: {draws}'}"
-        )
+        ending = "stored" if stored else f"ok  {examples} examples, draws: {draws}"
+        click.echo(f"{run.name}  {place}: {ending}")
         if warning := zeros(one, predictions):
             click.echo(warning, err=True)
