@@ -72,7 +72,7 @@ def results() -> Results:
             rows.append((*where, condition, float(level), metric, random.random(), run["run"]))
 
     scores = pd.DataFrame(rows, columns=COLUMNS["scores.csv"].split())
-    curves = pd.DataFrame(columns=COLUMNS["curves.csv"].split(), dtype=float)
+    curves = pd.DataFrame(columns=COLUMNS["curves.csv.gz"].split(), dtype=float)
     columns = [*COLUMNS["runs.csv"].split(), *LATER["runs.csv"].split()]
     table = pd.DataFrame(runs, columns=columns).assign(reason="", converged="True")
     return Results("two-thousand", table, scores, curves)

@@ -48,7 +48,7 @@ def everything(shown: Predictions, clean: Predictions | None) -> None:
     for metric in METRICS.values():
         if metric.applies(fresh, clean):
             metric.compute(fresh, clean)
-    curves(fresh, clean)
+    curves(fresh)
 
 
 def netcal_ece(shown: Predictions) -> float:

@@ -25,7 +25,7 @@ from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import read_suite
-from bench_uq.score.score import KEPT
+from bench_uq.score.run_scores import KEPT
 from bench_uq.store import PlannedRun
 from benchmarks.stored_suites import store_runs, write_suite
 

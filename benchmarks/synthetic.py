@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import itertools
 import json
 import sys
@@ -174,7 +175,8 @@ def write_table(path: Path, rows: Rows) -> None:
     lines = []
     for row in rows:
         lines.append([str(row.get(column, "")) for column in columns])
-    with path.open("w", encoding="utf-8", newline="") as file:
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "wt", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([columns, *sorted(lines)])
 
 
@@ -385,7 +387,7 @@ def _add(
     for metric, value in scores.items():
         cell = "" if np.isnan(value) else float(value)
         tables["scores.csv"].append(place | {"metric": metric, "value": cell})
-    tables["curves.csv"] += [place | point for point in curves]
+    tables["curves.csv.gz"] += [place | point for point in curves]
 
 
 def write_thousand(folder: Path) -> Path:

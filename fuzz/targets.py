@@ -27,7 +27,7 @@ from bench_uq.score import published as references
 from bench_uq.score import score
 from bench_uq.store import derived
 
-DERIVED = ("scores.csv", "curves.csv", "runs.csv")
+DERIVED = ("scores.csv", "curves.csv.gz", "runs.csv")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -17,9 +16,11 @@ from bench_uq.check.margins import gated
 from bench_uq.check.results import CELL, SuiteResults, beside, narrowed, read_folder
 from bench_uq.check.rule import FEWEST
 from bench_uq.score.score import SCORES
-from bench_uq.store.csv import csv_text, sort_key, write_changed
+from bench_uq.store.csv import csv_text, write_changed
 from bench_uq.store.folders import writable
-from bench_uq.store.many_rows import distinct
+
+#: Rows that are written at a time.
+BLOCK = 100_000
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def write_baseline(results: SuiteResults, path: Path) -> Written:
 
     # Old facts beside new scores would be wrong; new scores without facts are judged more strictly.
     beside(path).unlink(missing_ok=True)
-    write_changed(path, chain([csv_text([SCORES])], _by_run(results, scores[whole])))
+    write_changed(path, _blocks(results, scores[whole]))
     store.write_json(beside(path), {**_facts(results), "sha256": store.sha256(path)})
 
     seeds = Counter(key[:2] for key in results.runs)
@@ -74,18 +75,15 @@ def write_baseline(results: SuiteResults, path: Path) -> Written:
     return Written(len(results.runs), min(seeds.values()), left_out)
 
 
-def _by_run(results: SuiteResults, scores: pd.DataFrame) -> Iterator[str]:
-    """Rows of a baseline, run by run, as scores.csv has them."""
-    keys = list(SCORES[:3])
-    scores = scores.sort_values(keys, kind="stable")
-    for key, rows in distinct(scores, keys):
-        own = scores.iloc[rows][list(SCORES[3:-1])].itertuples(index=False, name=None)
-        lines = []
-        for condition, level, metric, value in own:
-            name = results.runs[key].name
-            at = None if math.isnan(level) else level
-            lines.append([*key, condition, at, metric, value, name])
-        yield csv_text(sorted(lines, key=sort_key))
+def _blocks(results: SuiteResults, scores: pd.DataFrame) -> Iterator[bytes]:
+    """Sorted rows of a baseline, block by block, as scores.csv has them."""
+    keys = scores[["dataset", "method", "seed"]].itertuples(index=False, name=None)
+    scores = scores.assign(run=[results.runs[key].name for key in keys])
+    scores = scores.sort_values(list(SCORES[:-2]), na_position="first")[list(SCORES)]
+
+    yield csv_text(scores[:0]).encode()
+    for start in range(0, len(scores), BLOCK):
+        yield csv_text(scores[start : start + BLOCK], header=False).encode()
 
 
 def require_finished(results: SuiteResults) -> None:

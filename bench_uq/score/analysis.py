@@ -22,7 +22,6 @@ from bench_uq.score.summaries import (
     levels,
     summarise,
 )
-from bench_uq.store import many_rows
 
 #: The clean scores by which methods are ranked across datasets.
 RANKED = ("accuracy", "rmse", "nll", "brier", "crps", "ece")
@@ -92,8 +91,8 @@ class Analysis:
         """Condition, level and method of all scores and curves."""
         found = set()
         for frame in (self.results.scores, self.results.curves):
-            for key, _ in many_rows.distinct(frame, ["condition", "level", "method"]):
-                condition, level, method = key
+            places = frame[["condition", "level", "method"]].drop_duplicates()
+            for condition, level, method in places.itertuples(index=False, name=None):
                 found.add((condition, None if math.isnan(level) else level, method))
         return frozenset(found)
 

@@ -1,57 +1,69 @@
-"""Curves of a condition, for figures: histograms, ECDF of the entropy, reliability and risk-coverage; bands."""
+"""Curves of a run for figures: only points that a figure can show, with six significant digits."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
+import pandas as pd
 
 from bench_uq.api.task import Predictions
 from bench_uq.metrics import _per_example as per_example
 from bench_uq.metrics._netcal import equal_width_bins
 from bench_uq.metrics.calibration import BINS
 from bench_uq.metrics.selective import accepted_errors
+from bench_uq.store import POINTS, TRAINING, RunFolder
+from bench_uq.store.derived import EXACT
 
 #: A name, x and y.
 Curve = tuple[str, np.ndarray, np.ndarray]
 
 #: Examples that bands are drawn through, evenly spaced among more.
 PLACES = 500
+#: Epochs of a training curve, evenly spaced among more; thousands look the same.
+TRAINING_POINTS = 200
 
 
-def curves(predictions: Predictions, clean: Predictions | None = None) -> list[Curve]:
-    """Return the curves whose arrays are there; none of them compares with the clean predictions so far."""
-    del clean
+def curves(predictions: Predictions, *, clean: bool = True, strongest: bool = True) -> list[Curve]:
+    """Curves that figures show of a condition at a level, as far as their arrays are there.
+
+    Rejection is shown at every level, entropy and confidence without levels and at the strongest
+    one, reliability and regression on clean data only.
+    """
     if "probs" not in predictions:
-        return bands(predictions)
-    found = [entropy_histogram(predictions), entropy_ecdf(predictions)]
+        return bands(predictions) if clean else []
+
+    found = []
+    if strongest:
+        found += [entropy_histogram(predictions), entropy_ecdf(predictions)]
     if "targets" in predictions:
-        found += [
-            *reliability(predictions),
-            risk_coverage(predictions),
-            accuracy_confidence(predictions),
-        ]
+        found.append(risk_coverage(predictions))
+        if strongest:
+            found.append(accuracy_confidence(predictions))
+        if clean:
+            found += reliability(predictions)
     return found
 
 
 def entropy_histogram(predictions: Predictions) -> Curve:
-    """Return the share of examples in each of 40 bins of predictive entropy between 0 and log C, at its centre."""
+    """Share of examples in each of 40 bins of predictive entropy between 0 and log C."""
     entropy, highest = _bounded_entropy(predictions)
     counts, edges = np.histogram(entropy, bins=40, range=(0, highest))
     return "entropy_histogram", (edges[:-1] + edges[1:]) / 2, counts / len(entropy)
 
 
 def entropy_ecdf(predictions: Predictions) -> Curve:
-    """Return the share of examples of at most x nats of predictive entropy, at 101 points between 0 and log C."""
+    """Share of examples with a predictive entropy of at most x nats, at 101 x from 0 to log C."""
     entropy, highest = _bounded_entropy(predictions)
     grid = np.linspace(0, highest, 101)
-    return (
-        "entropy_ecdf",
-        grid,
-        np.searchsorted(np.sort(entropy), grid, side="right") / len(entropy),
-    )
+    below = np.searchsorted(np.sort(entropy), grid, side="right")
+    return "entropy_ecdf", grid, below / len(entropy)
 
 
 def reliability(predictions: Predictions) -> list[Curve]:
-    """Return accuracy and mean confidence of the bins of confidence that hold examples, and the share of all bins."""
+    """Accuracy and mean confidence of the confidence bins with examples, and all bins' shares."""
     confidence = per_example.confidence(predictions)
     bins = equal_width_bins(confidence, BINS)
     counts = np.bincount(bins, minlength=BINS)
@@ -69,7 +81,7 @@ def reliability(predictions: Predictions) -> list[Curve]:
 
 
 def risk_coverage(predictions: Predictions) -> Curve:
-    """Return the error rate among the most confident share x of the examples, x = 0.01..1."""
+    """Error rate among the most confident share x of the examples, x = 0.01..1."""
     errors = np.concatenate([[0.0], accepted_errors(predictions)])
     coverage = np.arange(1, 101) / 100
     accepted = coverage * (len(errors) - 1)
@@ -78,7 +90,7 @@ def risk_coverage(predictions: Predictions) -> Curve:
 
 
 def accuracy_confidence(predictions: Predictions) -> Curve:
-    """Return the accuracy of the examples whose confidence is at least x = 0, 0.02..0.98; NaN where there are none.
+    """Accuracy of the examples with a confidence of at least x = 0, 0.02..0.98; NaN without any.
 
     Lakshminarayanan et al. 2017, section 3.5.
     """
@@ -86,44 +98,67 @@ def accuracy_confidence(predictions: Predictions) -> Curve:
     least = np.arange(50) / 50
     order = np.argsort(-confidence)
     right = np.cumsum(correct[order])
+
     sure = np.searchsorted(-confidence[order], -least, side="right")
     counted = np.maximum(sure, 1)
     return "accuracy_confidence", least, np.where(sure > 0, right[counted - 1] / counted, np.nan)
 
 
 def bands(predictions: Predictions) -> list[Curve]:
-    """Return predictive mean, standard deviations and target by the input x, where it is a single feature.
+    """Predictive mean, standard deviation and target over a single input feature x.
 
-    Total variance = mean variance of the draws + variance of their means, whose root is the epistemic standard
-    deviation. Of examples at one place the first counts.
+    The first of several examples at one x counts.
     """
-    if not {"inputs", "mean", "variance", "draw_variance"} <= predictions.arrays.keys():
+    if not {"inputs", "mean", "variance"} <= predictions.arrays.keys():
         return []
     if predictions["inputs"].shape != (len(predictions), 1):
         return []
-    x, first = np.unique(predictions["inputs"][:, 0].astype(np.float64), return_index=True)
+
+    inputs = predictions["inputs"][:, 0].astype(np.float64)
+    x, first = np.unique(rounded(inputs), return_index=True)
     chosen = np.linspace(0, len(x) - 1, min(len(x), PLACES)).round().astype(int)
     x, first = x[chosen], first[chosen]
-    total, aleatoric = (
-        predictions[name][first].astype(np.float64) for name in ("variance", "draw_variance")
-    )
-    epistemic = total - aleatoric
-    epistemic[epistemic <= 2 * np.finfo(np.float32).eps * total] = (
-        0.0  # what float32 cannot tell from zero
-    )
-    found = [
-        ("regression_mean", x, predictions["mean"][first]),
-        ("regression_std", x, np.sqrt(total)),
-        ("regression_epistemic_std", x, np.sqrt(epistemic)),
-    ]
-    return (
-        [*found, ("regression_target", x, predictions["targets"][first])]
-        if "targets" in predictions
-        else found
-    )
+
+    deviation = np.sqrt(predictions["variance"][first].astype(np.float64))
+    found = [("regression_mean", x, predictions["mean"][first]), ("regression_std", x, deviation)]
+    if "targets" in predictions:
+        found.append(("regression_target", x, predictions["targets"][first]))
+    return found
+
+
+def of_training(run: RunFolder) -> list[Curve]:
+    """Loss and KL / N by epoch, the means over members, and the points that a run trained on."""
+    found = list[Curve]()
+    if run.holds(TRAINING):
+        table = pd.read_csv(run.path / TRAINING, **EXACT)
+        means = table.groupby("epoch")[["loss", "kl"]].mean()
+        places = np.linspace(0, len(means) - 1, min(len(means), TRAINING_POINTS))
+        chosen = means.iloc[np.unique(places.round().astype(int))]
+        for name in ("loss", "kl"):
+            found.append((f"training_{name}", chosen.index.to_numpy(), chosen[name].to_numpy()))
+
+    if run.holds(POINTS):
+        points = pd.read_csv(run.path / POINTS, **EXACT)
+        targets = points["target"].groupby(rounded(points["input"])).mean()
+        found.append(("regression_target", targets.index.to_numpy(), targets.to_numpy()))
+    return found
+
+
+def rows(condition: str, level: float | None, found: Iterable[Curve]) -> list[list[Any]]:
+    """Rows of curves: condition, level, curve, x and y, which is None where it is not finite."""
+    lines = []
+    for name, xs, ys in found:
+        for x, y in zip(rounded(xs).tolist(), rounded(ys).tolist(), strict=True):
+            lines.append([condition, level, name, x, y if math.isfinite(y) else None])
+    return lines
+
+
+def rounded(values: Iterable[float]) -> np.ndarray:
+    """Round to six significant digits: more than a figure can show."""
+    return np.array([float(f"{value:.6g}") for value in values])
 
 
 def _bounded_entropy(predictions: Predictions) -> tuple[np.ndarray, float]:
-    """Return the predictive entropies and their upper bound log C, which rounding must not exceed."""
+    """Predictive entropies and their upper bound log C, which rounding must not exceed."""
     highest = float(np.log(predictions["probs"].shape[1]))
     return np.minimum(per_example.entropy(predictions), highest), highest

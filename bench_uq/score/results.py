@@ -14,7 +14,7 @@ import pandas as pd
 
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.score.published import FILE, TEST_ERROR, Reference, read_file
-from bench_uq.store import check_schema, derived, many_rows
+from bench_uq.store import check_schema, derived
 from bench_uq.store.derived import COLUMNS, Example
 
 __all__ = ["COLUMNS", "Results", "Seeds", "read", "select"]
@@ -85,7 +85,7 @@ class Results:
         """Return the results on one dataset, the same object each time."""
         if dataset not in self._parts:
             runs, scores, curves = (
-                many_rows.of(frame, "dataset", dataset)
+                frame[frame["dataset"] == dataset]
                 for frame in (self.runs, self.scores, self.curves)
             )
             self._parts[dataset] = replace(
@@ -144,7 +144,9 @@ def read(suite: Path) -> Results:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UsageError(f"missing folder {suite}{hint} (make it with: bench-uq run)")
     check_schema(suite)
-    runs, scores, curves = (derived.table(suite / name) for name in COLUMNS)
+    runs, scores = (derived.table(suite / name) for name in (derived.RUNS, derived.SCORES))
+    curves_file = derived.curves_file(suite)
+    curves = derived.table(curves_file, derived.CURVES)
     if runs.empty:
         raise UsageError(f"{suite / 'runs.csv'} holds no runs (make them with: bench-uq run)")
     return Results(
@@ -153,7 +155,7 @@ def read(suite: Path) -> Results:
         siblings=tuple(sorted(set(runs["method"]))),
         runs=runs,
         scores=_finished(scores, runs, suite / "scores.csv"),
-        curves=_finished(curves, runs, suite / "curves.csv"),
+        curves=_finished(curves, runs, curves_file),
         references=tuple(read_file(suite / FILE)) if (suite / FILE).is_file() else (),
         environments=derived.environments(suite / "environment.json"),
         examples=tuple(derived.examples(suite / "examples.npz")),
@@ -211,17 +213,14 @@ def select(
 
 
 def _finished(table: pd.DataFrame, runs: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return the rows of finished runs, after seeing that every row belongs to a run that is listed."""
+    """Rows of finished runs, after a check that every row belongs to a run that is listed."""
     keys = ["dataset", "method", "seed", "run"]
-    listed = {
-        tuple(row[:4]): row[4] for row in runs[[*keys, "status"]].itertuples(index=False, name=None)
-    }
-    parts = list(many_rows.distinct(table, keys))
-    for strange in sorted(key[3] for key, _ in parts if key not in listed):
-        raise UsageError(
-            f"{path}: run {strange!r} is not the one in runs.csv (make both anew with: bench-uq score)"
-        )
-    kept = np.ones(len(table), bool)
-    for key, rows in parts:
-        kept[rows] = listed[key] == "ok"
-    return table if kept.all() else table[kept].reset_index(drop=True)
+    listed = set(runs[keys].itertuples(index=False, name=None))
+    for key in table[keys].drop_duplicates().itertuples(index=False, name=None):
+        if key not in listed:
+            raise UsageError(
+                f"{path}: run {key[-1]!r} is not the one in runs.csv "
+                "(make both anew with: bench-uq score)"
+            )
+    finished = table["run"].isin(runs.loc[runs["status"] == "ok", "run"])
+    return table if finished.all() else table[finished].reset_index(drop=True)

@@ -130,7 +130,10 @@ def band_seed(results: Results) -> int | None:
 def highest_entropy(results: Results) -> float | None:
     """The right end of the grid of the entropy curves, ln C in nats; None without entropies."""
     grid = results.curves.loc[results.curves["curve"] == "entropy_ecdf", "x"]
-    return float(grid.max()) if len(grid) and grid.max() > 0 else None
+    if not len(grid) or grid.max() <= 0:
+        return None
+    # Curves have six digits; with fewer than all, 1 / C would be above or below chance.
+    return float(np.log(round(np.exp(grid.max()))))
 
 
 def reliability(results: Results, method: str) -> tuple[pd.DataFrame, int]:

@@ -1,92 +1,79 @@
-"""Derived tables as CSV: sorted, full digits, the same bytes for the same rows, and written only where they changed."""
+"""Write tables as CSV: floats with all digits, and the same bytes for the same rows."""
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
+import pandas as pd
 
 from bench_uq import store
 
 #: Bytes that are copied at a time.
 BLOCK = 1 << 20
-#: How a cell begins that a spreadsheet takes for a formula.
+#: A cell that begins so is a formula for a spreadsheet.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows sorted, with full digits, the same bytes for the same rows; nothing where nothing changed."""
-    write_changed(path, [csv_text([header]), csv_text(sorted(rows, key=sort_key))])
-
-
-def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    """Return rows as CSV holds them."""
-    buffer = _Lines()
-    csv.writer(buffer, lineterminator="\r\n").writerows(
-        [cell(value) for value in row] for row in rows
-    )
-    return buffer.getvalue()
-
-
-class _Lines(io.StringIO):
-    """Text of which csv writes a line at a time: both signs that end lines are quoted, and one of them ends ours."""
-
-    def __init__(self) -> None:
-        super().__init__(newline="")  # as it stands
-
-    def write(self, line: str) -> int:
-        """Add a line."""
-        return super().write(f"{line[:-2]}\n")
+    """Write sorted rows under a header; a file that would not change is left alone."""
+    # The type keeps whole numbers whole beside missing ones.
+    table = pd.DataFrame(sorted(rows, key=sort_key), columns=list(header), dtype=object)
+    write_changed(path, [csv_text(table).encode()])
 
 
 def sort_key(row: Sequence[Any]) -> list[tuple[bool, bool, Any]]:
-    """Sort numbers as numbers, text as text, and what is missing first."""
+    """Key that sorts numbers as numbers, text as text, and missing values first."""
     return [
         (value is not None, isinstance(value, str), 0 if value is None else value) for value in row
     ]
 
 
-def cell(value: Any) -> str:
-    """Return a value as CSV holds it: empty where missing, floats in full digits, no text that is a formula."""
-    return (
-        ""
-        if value is None
-        else repr(value)
-        if isinstance(value, float)
-        else without_formula(str(value))
-    )
+def csv_text(table: pd.DataFrame, *, header: bool = True) -> str:
+    """Table as CSV: floats with all digits, missing values empty, no cell a formula."""
+    cells = pd.DataFrame(_unformulated(table.to_numpy(object)), columns=table.columns, dtype=object)
+    # Python's csv quotes a carriage return in a cell only where lines end with one.
+    text = cells.to_csv(index=False, header=header, lineterminator="\r\n")
+    return text.replace("\r\n", "\n")
 
 
-def without_formula(text: str) -> str:
-    """Return text that no spreadsheet computes: what begins as a formula does, and is no number, begins with a '."""
-    if not text.startswith(FORMULA):
-        return text
+def without_formula(value: Any) -> Any:
+    """Put a ' before a text that a spreadsheet would compute; texts of numbers stay."""
+    if not isinstance(value, str) or not value.startswith(FORMULA):
+        return value
+
     try:
-        float(text)
+        float(value)
     except ValueError:
-        return f"'{text}"
-    return text
+        return f"'{value}"
+    return value
 
 
-def write_changed(path: Path, texts: Iterable[str]) -> None:
-    """Write a file from its parts as they come, of which it holds one at a time; nothing where nothing changed."""
-    parts, same = (text.encode() for text in texts), 0
+_unformulated = np.frompyfunc(without_formula, 1, 1)
+
+
+def write_changed(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file from its parts as they come; a file that would not change is left alone."""
+    parts, same = iter(parts), 0
     with path.open("rb") if path.is_file() else io.BytesIO() as old:
         for part in parts:
             if old.read(len(part)) != part:
-                store.write_bytes(path, _joined(old, same, part, parts))
-                return
+                break
             same += len(part)
-        if old.read(1) or not path.is_file():
-            store.write_bytes(path, _joined(old, same, b"", ()))
+        else:
+            part = b""
+            if path.is_file() and not old.read(1):
+                return
+
+        old.seek(0)
+        store.write_bytes(path, chain(_first_bytes(old, same), [part], parts))
 
 
-def _joined(old: IO[bytes], same: int, part: bytes, parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the first bytes of the old file, which are those of the new one, and what follows them."""
-    old.seek(0)
-    for start in range(0, same, BLOCK):
-        yield old.read(min(BLOCK, same - start))
-    yield part
-    yield from parts
+def _first_bytes(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """Read the first bytes of a file, block by block."""
+    for start in range(0, size, BLOCK):
+        yield file.read(min(BLOCK, size - start))

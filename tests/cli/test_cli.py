@@ -66,7 +66,7 @@ def contents(folder: Path, *names: str) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-DERIVED = ("scores.csv", "curves.csv", "environment.json", "examples.npz")
+DERIVED = ("scores.csv", "curves.csv.gz", "environment.json", "examples.npz")
 
 
 def test_derived_files(suite: Path) -> None:

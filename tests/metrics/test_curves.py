@@ -12,12 +12,12 @@ from bench_uq.metrics.calibration import ece
 from bench_uq.metrics.proper_scores import accuracy
 from bench_uq.metrics.selective import aurc
 from bench_uq.metrics.uncertainty import entropy
-from bench_uq.score.curves import curves
+from bench_uq.score.curves import curves, rows
 
 
 def by_name(predictions: Predictions) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the curves by name."""
-    return {name: (x, y) for name, x, y in curves(predictions, None)}
+    return {name: (x, y) for name, x, y in curves(predictions)}
 
 
 def test_curves_follow_the_arrays(classified):
@@ -26,13 +26,28 @@ def test_curves_follow_the_arrays(classified):
     entropies = ["entropy_histogram", "entropy_ecdf"]
     assert list(by_name(Predictions({"probs": labelled["probs"]}))) == entropies
     reliability = ["reliability_accuracy", "reliability_confidence", "reliability_share"]
-    assert list(by_name(labelled)) == [
-        *entropies,
-        *reliability,
-        "risk_coverage",
-        "accuracy_confidence",
+    rejection = ["risk_coverage", "accuracy_confidence"]
+    assert list(by_name(labelled)) == [*entropies, *rejection, *reliability]
+    assert curves(Predictions({"mean": np.zeros(3), "targets": np.zeros(3)})) == []
+
+
+def test_curves_are_those_that_figures_show(classified):
+    """Rejection is shown at every level, reliability and bands of clean data alone."""
+    labelled = classified()
+    names = [name for name, *_ in curves(labelled, clean=False, strongest=False)]
+    assert names == ["risk_coverage"]
+    names = [name for name, *_ in curves(labelled, clean=False)]
+    assert not any(name.startswith("reliability") for name in names)
+    assert curves(regressed(np.arange(3.0)), clean=False) == []
+
+
+def test_rows_have_six_digits():
+    """Places and heights are rounded, a height that is not finite is empty."""
+    found = [("name", np.array([1 / 3, 2e6 / 3]), np.array([np.nan, 2 / 3]))]
+    assert rows("clean", None, found) == [
+        ["clean", None, "name", 0.333333, None],
+        ["clean", None, "name", 666667.0, 0.666667],
     ]
-    assert curves(Predictions({"mean": np.zeros(3), "targets": np.zeros(3)}), None) == []
 
 
 def test_curves_compare_the_same_grid(classified):
@@ -165,19 +180,10 @@ def test_bands_by_hand():
     for name, expected in {
         "regression_mean": [2 * at for at in order],
         "regression_std": [math.sqrt(11 + 2 * at**2) for at in order],
-        "regression_epistemic_std": [math.sqrt(2) * abs(at) for at in order],
         "regression_target": [10 * at for at in order],
     }.items():
         np.testing.assert_allclose(found.pop(name), [order, expected], rtol=1e-5)
     assert found == {}
-
-
-def test_one_draw_has_no_epistemic_band():
-    """What float32 cannot tell from no scatter of the draws is none."""
-    variance = np.array([9.0, 9.0, 9.0], np.float32)
-    off = np.nextafter(variance, np.float32([0, 9, 10]))
-    found = by_name(regressed(np.arange(3.0), variance=off, draw_variance=variance))
-    assert list(found["regression_epistemic_std"][1]) == [0, 0, 0]
 
 
 def test_bands_are_drawn_through_places_in_order():
@@ -198,8 +204,4 @@ def test_bands_need_a_single_feature():
     assert by_name(Predictions({**whole.arrays, "inputs": np.zeros((4, 2))})) == {}
     assert by_name(Predictions({**whole.arrays, "inputs": x[:3, None]})) == {}
     unseen = Predictions({name: array for name, array in whole.arrays.items() if name != "targets"})
-    assert list(by_name(unseen)) == [
-        "regression_mean",
-        "regression_std",
-        "regression_epistemic_std",
-    ]
+    assert list(by_name(unseen)) == ["regression_mean", "regression_std"]

@@ -36,7 +36,7 @@ def hand_made(tmp_path: Path) -> Callable[..., Path]:
         keys = {(row["method"], row["seed"]) for row in [*scores, *curves, *runs]}
         planned = {key: synthetic.plan_run("digits", *key) for key in keys}
         tables = {"runs.csv": [planned[key] | given.get(key, {}) for key in keys]}
-        for name, rows in (("scores.csv", scores), ("curves.csv", curves)):
+        for name, rows in (("scores.csv", scores), ("curves.csv.gz", curves)):
             tables[name] = [
                 {**planned[row["method"], row["seed"]], "condition": "clean", **row} for row in rows
             ]

@@ -1,4 +1,4 @@
-"""The figure of predictive bands shows what curves.csv holds of one seed, and says where it holds nothing."""
+"""The figure of predictive bands shows what curves.csv.gz holds of one seed, and says where it holds nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def drawn(make_results: Callable[..., Path], tmp_path: Path) -> Iterator[Callabl
 def curve(
     tmp_path: Path, method: str, seed: int, name: str, condition: str = "clean"
 ) -> tuple[Any, Any]:
-    """Return a curve as it stands in curves.csv."""
+    """Return a curve as it stands in curves.csv.gz."""
     curves = read(tmp_path / "s").curves
     rows = curves[
         (curves["method"] == method) & (curves["seed"] == seed) & (curves["condition"] == condition)

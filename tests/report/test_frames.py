@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import shutil
 from collections.abc import Callable
@@ -19,10 +20,12 @@ from bench_uq.store.derived import LATER
 DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
     "no runs file": ("runs.csv", lambda _: None, "missing"),
     "no scores file": ("scores.csv", lambda _: None, "missing"),
-    "no curves file": ("curves.csv", lambda _: None, "missing"),
-    "empty": ("scores.csv", lambda _: b"", "no column"),
+    "no curves file": ("curves.csv.gz", lambda _: None, "missing"),
+    "empty": ("scores.csv", lambda _: b"", "No columns"),
     "another file": ("scores.csv", lambda _: b"a,b\n1,2\n", "no column"),
-    "not text": ("curves.csv", lambda content: content + b"\xff\xfe\n", "utf-8"),
+    "not text": ("scores.csv", lambda content: content + b"\xff\xfe\n", "utf-8"),
+    "not compressed": ("curves.csv.gz", gzip.decompress, "gzip"),
+    "cut in the compressed": ("curves.csv.gz", lambda content: content[:-9], "end-of-stream"),
     "cut in a record": (
         "scores.csv",
         lambda content: content[: content.rindex(b",")] + b"\n",
@@ -234,8 +237,10 @@ STRANGE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "endless epochs": ("runs.csv", lambda content: content.replace(b"lenet,40,", b"lenet,inf,")),
     "endless level": ("scores.csv", lambda content: content.replace(b"fgsm,0.5,", b"fgsm,inf,")),
     "endless x": (
-        "curves.csv",
-        lambda content: content.replace(b"risk_coverage,1.0,", b"risk_coverage,inf,"),
+        "curves.csv.gz",
+        lambda content: gzip.compress(
+            gzip.decompress(content).replace(b"risk_coverage,1.0,", b"risk_coverage,inf,")
+        ),
     ),
 }
 

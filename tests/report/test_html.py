@@ -154,7 +154,9 @@ def test_downloads_are_the_stored_files(story: Path, told_page: str) -> None:
     """Each file is byte for byte the one that was read, formula-like names included."""
     for name in ("runs.csv", "scores.csv"):
         assert held(told_page, name) == (story / name).read_bytes()
-    assert held(told_page, "curves.csv.gz") == (story / "curves.csv").read_bytes()
+    assert held(told_page, "curves.csv.gz") == gzip.decompress(
+        (story / "curves.csv.gz").read_bytes()
+    )
     assert json.loads(held(told_page, "environment.json")) == json.loads(
         (story / "environment.json").read_text()
     )
@@ -177,8 +179,8 @@ def test_a_file_too_large_for_a_page_is_told(
     monkeypatch.setattr(module, "MOST_ROWS", 10_000)
     page = html.page(analyse(told))
     assert (
-        "curves.csv is too large for this page; it lies in <code>results/story/curves.csv</code>"
-        in page
+        "curves.csv.gz is too large for this page; "
+        "it lies in <code>results/story/curves.csv.gz</code>" in page
     )
     assert 'download="curves' not in page
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import gzip
 import sys
 import tracemalloc
 from collections import Counter
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +29,16 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import read_suite
 from bench_uq.report import contents
-from bench_uq.report.page import runs as page_runs
 from bench_uq.run.job import Job
 from bench_uq.run.suite import due
-from bench_uq.score import score
+from bench_uq.score import run_scores, score
 from bench_uq.score.results import read
-from bench_uq.store import PlannedRun, derived, many_rows
+from bench_uq.store import PlannedRun, derived
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository, where benchmarks are
 from benchmarks.stored_suites import store_runs, write_suite
+
+page_runs = import_module("bench_uq.report.page.runs")
 
 #: Each twice as many runs as the one before.
 SEEDS = (4, 8, 16)
@@ -142,7 +145,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """Return folders of suites by their number of seeds, stored and scored."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(score, "computed", simulated)
+        patch.setattr(run_scores, "computed", simulated)
         for seeds in SEEDS:
             found[seeds] = tmp_path_factory.mktemp(f"seeds-{seeds}-")
             suite = found[seeds] / "results" / "many"
@@ -198,7 +201,7 @@ def test_twice_the_runs_take_at_most_twice_the_calls(stage: str, folders: dict[i
 def test_scoring_opens_each_file_of_a_run_at_most_twice(folders: dict[int, Path]) -> None:
     """Records and what is kept are read once a run, predictions once for their checksum and once for their numbers."""
     runs, first = 8 * PER_SEED, 2 * PER_SEED  # of the first seeds, examples are taken over, too
-    for kept in suite_of(folders[8]).glob(f"runs/*/{score.KEPT}"):
+    for kept in suite_of(folders[8]).glob(f"runs/*/{run_scores.KEPT}"):
         kept.unlink()
     with opened() as found:
         score.score(suite_of(folders[8]))
@@ -206,7 +209,7 @@ def test_scoring_opens_each_file_of_a_run_at_most_twice(folders: dict[int, Path]
     assert predictions(found) <= 2 * 5 * runs + 5 * first
     with opened() as found:
         score.score(suite_of(folders[8]))
-    assert (found[store.RECORD], found[score.KEPT]) == (runs, runs)
+    assert (found[store.RECORD], found[run_scores.KEPT]) == (runs, runs)
     assert predictions(found) <= 5 * first
 
 
@@ -221,30 +224,28 @@ def test_scoring_holds_one_run_at_a_time(
     folders: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each run more takes less memory than a tenth of its rows: they are written as they come."""
-    monkeypatch.setattr(score, "computed", simulated)
+    monkeypatch.setattr(run_scores, "computed", simulated)
     peaks = []
     for seeds in (8, 16):
-        for kept in suite_of(folders[seeds]).glob(f"runs/*/{score.KEPT}"):
+        for kept in suite_of(folders[seeds]).glob(f"runs/*/{run_scores.KEPT}"):
             kept.unlink()
         tracemalloc.start()
         with collected_often():
             score.score(suite_of(folders[seeds]))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    size = (suite_of(folders[16]) / "curves.csv").stat().st_size / (16 * PER_SEED)
+    curves = gzip.decompress((suite_of(folders[16]) / derived.CURVES).read_bytes())
+    size = len(curves) / (16 * PER_SEED)
     assert size > 50_000
     assert peaks[1] - peaks[0] < 0.1 * size * 8 * PER_SEED
 
 
-def test_curves_are_read_into_a_few_bytes_a_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_curves_are_read_into_a_few_bytes_a_row(tmp_path: Path) -> None:
     """A row takes less memory than the 90 bytes it has in its file, also while it is read."""
-    monkeypatch.setattr(many_rows, "BLOCK", 1000)
     peaks, rows = [], (20_000, 40_000)
     for count in rows:
-        path = tmp_path / "curves.csv"
-        with path.open("w", newline="") as file:
+        path = tmp_path / derived.CURVES
+        with gzip.open(path, "wt", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(score.CURVES)
             for place in range(count):

@@ -7,14 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from bench_uq import read_scores, store
+from bench_uq import store
 from bench_uq.api.errors import UsageError
 from bench_uq.api.task import Predictions
 from bench_uq.plan.plugins import Plugins
-from bench_uq.score.score import SCORES, cell, score, sort_key, without_folders, write_csv
+from bench_uq.score.run_rows import without_folders
+from bench_uq.score.score import SCORES, read_scores, score
 from bench_uq.store import Evaluation, PlannedRun
+from bench_uq.store.csv import csv_text, sort_key, write_csv
 
 
 def test_read_scores_is_exact_to_the_last_digit(tmp_path: Path) -> None:
@@ -197,13 +200,9 @@ def test_examples_keep_inputs_that_are_no_pixels(suite: Path, far: float, dtype:
 
 
 def test_cells_and_order() -> None:
-    """Floats keep their digits, what is missing is empty, and numbers sort as numbers."""
-    assert [cell(0.1 + 0.2), cell(None), cell(3), cell(1e-300)] == [
-        "0.30000000000000004",
-        "",
-        "3",
-        "1e-300",
-    ]
+    """Floats keep their digits, missing values are empty, and numbers sort as numbers."""
+    cells = pd.DataFrame([[0.1 + 0.2, None, 3, True, 1e-300, "a\rb"]], dtype=object)
+    assert csv_text(cells, header=False) == '0.30000000000000004,,3,True,1e-300,"a\rb"\n'
     assert sorted([["b", 10.0], ["b", 9.0], ["b", None], ["a", 1.0]], key=sort_key) == [
         ["a", 1.0],
         ["b", None],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -29,14 +30,14 @@ RUN = ("run", "--suite", "points.toml", "--device", "cpu")
 SCORE = ("score", "--suite", "points.toml")
 DERIVED = (
     "scores.csv",
-    "curves.csv",
+    "curves.csv.gz",
     "runs.csv",
     "environment.json",
     "examples.npz",
     "checksums.json",
 )
 #: What of these a command does not read; a file that is not there hides nothing.
-UNREAD = {"report": (), "check": ("curves.csv", "examples.npz")}
+UNREAD = {"report": (), "check": ("curves.csv.gz", "examples.npz")}
 
 Bench = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -81,7 +82,9 @@ def damage(path: Path, kind: str) -> None:
 
 def rows(path: Path) -> list[str]:
     """Return the lines of a file."""
-    return path.read_text().splitlines()
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt") as file:
+        return file.read().splitlines()
 
 
 def made(folder: Path) -> Path:
@@ -110,7 +113,7 @@ def folder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 def same_scores(folder: Path, whole: Path) -> bool:
     """Return whether scores and curves are those of undamaged files, byte for byte."""
-    names = [f"results/points/{name}" for name in ("scores.csv", "curves.csv", "examples.npz")]
+    names = [f"results/points/{name}" for name in ("scores.csv", "curves.csv.gz", "examples.npz")]
     return all((folder / name).read_bytes() == (whole / name).read_bytes() for name in names)
 
 
@@ -144,7 +147,7 @@ def test_files_of_a_run(name: str, kept: bool, bench: Bench, folder: Path, whole
             (run / "scored.json").unlink()
     scored = bench(folder, *SCORE)
     assert scored.returncode == 0, scored.stderr
-    for table in ("scores.csv", "curves.csv"):
+    for table in ("scores.csv", "curves.csv.gz"):
         assert set(rows(folder / "results/points" / table)) <= set(
             rows(whole / "results/points" / table)
         )

@@ -38,7 +38,7 @@ COMMAND = (
     "--jobs",
     "2",
 )
-DERIVED = ("scores.csv", "curves.csv", "examples.npz")
+DERIVED = ("scores.csv", "curves.csv.gz", "examples.npz")
 
 WaitUntil = Callable[[Callable[[], Any]], Any]
 

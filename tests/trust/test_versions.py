@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import re
 import shutil
@@ -36,7 +37,9 @@ def folder(tmp_path: Path) -> Path:
 
 def rows(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file."""
-    return list(csv.DictReader(path.read_text().splitlines()))
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt") as file:
+        return list(csv.DictReader(file))
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -90,7 +93,7 @@ def assert_superseded(folder: Path, old: str) -> None:
     status = {row["run"]: row["status"] for row in rows(suite / "runs.csv")}
     assert status.pop(old) == "superseded"
     assert list(status.values()) == ["ok"]
-    for name in ("scores.csv", "curves.csv"):
+    for name in ("scores.csv", "curves.csv.gz"):
         assert {row["run"] for row in rows(suite / name)} == set(status)
 
 

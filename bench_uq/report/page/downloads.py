@@ -6,15 +6,13 @@ import base64
 import gzip
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from bench_uq.score.analysis import Analysis
-from bench_uq.store.csv import cell, csv_text
-from bench_uq.store.derived import COLUMNS, LATER
+from bench_uq.store.csv import csv_text
+from bench_uq.store.derived import COLUMNS, CURVES, LATER
 
 #: Bytes beyond which a file is compressed, and beyond which even the compressed one is left out.
 PLAIN, LARGEST = 1_000_000, 4_000_000
@@ -40,7 +38,7 @@ def downloads(analysis: Analysis) -> list[Download]:
     return [
         _table("scores.csv", analysis.results.scores),
         _table("runs.csv", analysis.results.runs),
-        _table("curves.csv", analysis.results.curves),
+        _table(CURVES, analysis.results.curves),
         _download("environment.json", environments.encode(), "application/json"),
     ]
 
@@ -52,41 +50,27 @@ def _table(name: str, frame: pd.DataFrame) -> Download:
     return _download(name, written(name, frame).encode(), "text/csv;charset=utf-8")
 
 
-def _download(name: str, content: bytes, kind: str) -> Download:
+def _download(stored: str, content: bytes, kind: str) -> Download:
     """Return a file as a link, compressed where it is long."""
-    if len(content) > PLAIN:
-        name, kind, content = f"{name}.gz", "application/gzip", gzip.compress(content, mtime=0)
+    name = stored
+    if len(content) > PLAIN and not name.endswith(".gz"):
+        name += ".gz"
+    if name.endswith(".gz"):
+        kind, content = "application/gzip", gzip.compress(content, mtime=0)
     if len(content) > LARGEST:
-        return Download(name.removesuffix(".gz"), None, len(content))
+        return Download(stored, None, len(content))
     return Download(name, f"data:{kind};base64,{base64.b64encode(content).decode()}", len(content))
 
 
 def written(name: str, frame: pd.DataFrame) -> str:
-    """Write a derived file as scoring does, full digits and all; columns that older versions lack stay away."""
+    """Text of a derived file as scoring writes it; columns that are empty in old results stay away."""
+    columns = COLUMNS[name].split()
     later = LATER.get(name, "").split()
-    columns = [
-        *COLUMNS[name].split(),
-        *([] if all(_empty(frame[column]) for column in later) else later),
-    ]
-    return csv_text(
-        [columns, *zip(*(_texts(column, frame[column]) for column in columns), strict=True)]
-    )
+    if not frame[later].isin(["", math.nan]).all(axis=None):
+        columns += later
 
-
-def _empty(values: pd.Series) -> bool:
-    """Tell whether a column holds nothing at all."""
-    return bool((values.isna() | (values == "")).all())
-
-
-def _texts(column: str, values: pd.Series) -> Iterator[str]:
-    """Return the fields of a column."""
-    return (_text(column, value) for value in values.tolist())
-
-
-def _text(column: str, value: Any) -> str:
-    """Return one field, empty where the value is missing."""
-    if isinstance(value, float) and math.isnan(value):
-        return ""
-    if column in _WHOLE and isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return cell(value)
+    table = frame[columns]
+    for column in _WHOLE.intersection(columns):
+        if (table[column].dropna() % 1 == 0).all():
+            table = table.assign(**{column: table[column].astype("Int64")})
+    return csv_text(table)

@@ -1,0 +1,72 @@
+"""Rows of runs.csv: every planned run with its status and cost, and every superseded one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench_uq import store
+from bench_uq.store import PlannedRun, Record
+from bench_uq.store.derived import COLUMNS, LATER, SUPERSEDED
+from bench_uq.store.environment import fingerprint
+
+RUNS = tuple(COLUMNS["runs.csv"].split() + LATER["runs.csv"].split())
+
+
+def run_row(planned: PlannedRun, record: Record, sizes: Mapping[str, int]) -> list[Any]:
+    """Row of a planned run, whatever became of it; ``sizes`` are examples per stored file."""
+    files = [shown.file for shown in planned.shown]
+    seconds = [record.predict_seconds[file] for file in files if file in record.predict_seconds]
+    row = {
+        **vars(record),
+        "run": planned.name,
+        "method": planned.method,
+        "dataset": planned.dataset,
+        "seed": planned.seed,
+        "status": record.status or "missing",
+        "reason": without_folders(record.reason),
+        "predict_seconds": sum(seconds) or None,
+        "environment": fingerprint(record.environment) if record.environment else None,
+        "network": record.identity.get("network"),
+        "epochs": record.settings.get("epochs"),
+        "draws": most_draws(record, files),
+        "seconds_per_1000": clean_seconds(planned, record, sizes),
+        "command": planned.command,
+    }
+    return [row[name] for name in RUNS]
+
+
+def most_draws(record: Record, files: list[str]) -> int | None:
+    """Posterior samples that a prediction was to be averaged over; some methods have fewer."""
+    imported = [record.sources.get(file, {}).get("draws") or 0 for file in files]
+    return max(imported, default=0) or record.settings.get("draws")
+
+
+def clean_seconds(planned: PlannedRun, record: Record, sizes: Mapping[str, int]) -> float | None:
+    """Seconds per 1,000 clean predictions, all draws together."""
+    for shown in planned.shown:
+        seconds, size = record.predict_seconds.get(shown.file), sizes.get(shown.file)
+        if shown.kind == "clean" and seconds and size:
+            return 1000 * float(seconds) / size
+    return None
+
+
+def without_folders(reason: str | None) -> str | None:
+    """Cut the paths in a reason to their last part: derived files are published."""
+    return re.sub(r"(?:/[^/\s'\":,;()]+)+/", "", reason) if reason else reason
+
+
+def superseded_rows(folder: Path, plan: Mapping[str, PlannedRun]) -> list[list[Any]]:
+    """Rows of the stored runs that no plan asks for any more."""
+    names = {planned.name for planned in plan.values()}
+    rows = []
+    for path in sorted((folder / "runs").glob(f"*/{store.RECORD}")):
+        name = path.parent.name
+        if name not in names:
+            known = vars(store.RunFolder(path.parent).record())
+            row = {**known, "run": name, "status": SUPERSEDED}
+            row |= {"predict_seconds": None, "environment": None}
+            rows.append([row.get(column) for column in RUNS])
+    return rows

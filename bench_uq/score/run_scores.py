@@ -1,0 +1,126 @@
+"""Scores and curves of one run, computed from its stored predictions or kept from before."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from bench_uq import store
+from bench_uq.api.metric import Metric
+from bench_uq.plan.fingerprints import digest
+from bench_uq.plan.plugins import PACKAGES, Plugins
+from bench_uq.plan.sources import hash_of_plugin, hash_of_trees
+from bench_uq.score import curves
+from bench_uq.store import POINTS, TRAINING, Evaluation, PlannedRun, csv
+from bench_uq.store.csv import csv_text, sort_key
+
+#: Scores and curves of a run, kept beside it until one of its files or a metric changes.
+KEPT = "scored.json"
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Metrics to score by, and the hash of all code that scores and curves depend on."""
+
+    metrics: tuple[Metric, ...]
+    source: str
+
+    @classmethod
+    def by(cls, plugins: Plugins) -> Scoring:
+        """Scoring by the metrics of some plugins; comments in the code do not count."""
+        own = [hash_of_plugin(module, PACKAGES["metric"]) for module in plugins.metric_modules()]
+        engine = hash_of_trees([Path(curves.__file__), Path(csv.__file__), Path(__file__)])
+        return cls(tuple(plugins.metrics().values()), digest([engine, *own]))
+
+
+def scored(run: store.RunFolder, planned: PlannedRun, scoring: Scoring) -> dict[str, Any]:
+    """Scores, curves and numbers of examples of a run, kept from before where nothing changed."""
+    files = run.record().files
+    asked = [shown for shown in planned.shown if shown.file in files]
+    trained = [name for name in (TRAINING, POINTS) if name in files]
+    hashes = [[shown.condition, shown.level, files[shown.file].sha256] for shown in asked]
+    hashes += [[name, files[name].sha256] for name in trained]
+    key = json.dumps([scoring.source, names_of(planned), hashes])
+    kept = store.read_json(run.path / KEPT)
+    if isinstance(kept, dict) and kept.get("key") == key:
+        return kept
+
+    whole = [shown for shown in asked if run.holds(shown.file)]
+    maker = "score-predictions" if run.record().kind == "imported" else "run"
+    for shown in asked:
+        if shown not in whole:
+            say_damaged(run.path / shown.file, f"is not scored (bench-uq {maker}")
+    lacking = [name for name in trained if not run.holds(name)]
+    for name in lacking:
+        say_damaged(run.path / name, "has no curve (bench-uq run")
+
+    kept = {"key": key, **as_csv(computed(run, whole, scoring.metrics), planned)}
+    # Else a file that is made again, the same, would stay without scores.
+    if whole and len(whole) == len(asked) and not lacking:
+        store.write_json(run.path / KEPT, kept)
+    return kept
+
+
+def names_of(planned: PlannedRun) -> list[Any]:
+    """Columns of scores and curves that are the same for all rows of a run."""
+    return [planned.dataset, planned.method, planned.seed, planned.name]
+
+
+def say_damaged(path: Path, effect: str) -> None:
+    """Print a line about a damaged file above the progress bar."""
+    tqdm.write(f"damaged: {path} {effect} makes it again)", file=sys.stderr)
+
+
+def as_csv(found: Mapping[str, Any], planned: PlannedRun) -> dict[str, Any]:
+    """Scores and curves of a run as parts of the derived files."""
+    *names, run = names_of(planned)
+    texts = {}
+    for part in ("scores", "curves"):
+        rows = [[*names, *row, run] for row in sorted(found[part], key=sort_key)]
+        texts[part] = csv_text(pd.DataFrame(rows, dtype=object), header=False)
+    packed = base64.b64encode(compressed(texts["curves"])).decode()
+    return {"scores": texts["scores"], "curves": packed, "sizes": found["sizes"]}
+
+
+def computed(
+    run: store.RunFolder, asked: Sequence[Evaluation], metrics: Sequence[Metric]
+) -> dict[str, Any]:
+    """Scores and curves of a run, without the columns that name it, and numbers of examples."""
+    stored = {shown.file: run.predictions(shown.file) for shown in asked}
+    clean = next((stored[shown.file] for shown in asked if shown.kind == "clean"), None)
+    strongest = dict[str, float | None]()
+    for shown in sorted(asked, key=lambda shown: shown.level or 0):
+        strongest[shown.condition] = shown.level
+
+    scores = list[list[Any]]()
+    lines = curves.rows("train", None, curves.of_training(run))
+    for shown in asked:
+        place, predictions = [shown.condition, shown.level], stored[shown.file]
+        against = clean if shown.kind != "clean" else None
+        if against is not None and shown.kind == "condition":  # which may change fewer examples
+            against = against.first(len(predictions))
+
+        for metric in metrics:
+            if metric.applies(predictions, against):
+                value = float(metric.compute(predictions, against))
+                scores.append([*place, metric.id, value if np.isfinite(value) else None])
+        last = shown.level == strongest[shown.condition]
+        found = curves.curves(predictions, clean=shown.kind == "clean", strongest=last)
+        lines += curves.rows(*place, found)
+    sizes = {file: len(predictions) for file, predictions in stored.items()}
+    return {"scores": scores, "curves": lines, "sizes": sizes}
+
+
+def compressed(text: str) -> bytes:
+    """Gzip member of a text, the same bytes for the same text; a file may hold many members."""
+    return gzip.compress(text.encode(), 6, mtime=0)
