@@ -119,7 +119,9 @@ def jobs(folder: Path, seeds: int) -> list[Job]:
     ]
 
 
-def simulated(run: store.RunFolder, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def simulated(
+    run: store.RunFolder, asked: Sequence[Mapping[str, Any]], metrics: object
+) -> dict[str, Any]:
     """Return scores and curves of a run that take no time to compute."""
     random = np.random.default_rng(run.record().seed)
     names = ("accuracy", "nll", "ece", "entropy", "examples")
