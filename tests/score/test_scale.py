@@ -8,7 +8,7 @@ import gzip
 import sys
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -33,7 +33,7 @@ from bench_uq.run.job import Job
 from bench_uq.run.suite import due
 from bench_uq.score import run_scores, score
 from bench_uq.score.results import read
-from bench_uq.store import PlannedRun, derived
+from bench_uq.store import Evaluation, PlannedRun, derived
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the repository, where benchmarks are
 from benchmarks.stored_suites import store_runs, write_suite
@@ -119,27 +119,19 @@ def jobs(folder: Path, seeds: int) -> list[Job]:
     ]
 
 
-def simulated(
-    run: store.RunFolder, asked: Sequence[Mapping[str, Any]], metrics: object
-) -> dict[str, Any]:
+def simulated(run: store.RunFolder, asked: Sequence[Evaluation], metrics: object) -> dict[str, Any]:
     """Return scores and curves of a run that take no time to compute."""
     random = np.random.default_rng(run.record().seed)
-    names = ("accuracy", "nll", "ece", "entropy", "examples")
-    scores = [
-        [
-            one["condition"],
-            one["level"],
-            name,
-            100.0 if name == "examples" else float(random.random()),
-        ]
-        for one in asked
-        for name in names
-    ]
-    curves = [
-        ["clean", None, "entropy_ecdf", place / POINTS, float(random.random())]
-        for place in range(POINTS)
-    ]
-    return {"scores": scores, "curves": curves, "sizes": {one["file"]: 100 for one in asked}}
+    scores = []
+    for shown in asked:
+        for name in ("accuracy", "nll", "ece", "entropy", "examples"):
+            value = 100.0 if name == "examples" else float(random.random())
+            scores.append([shown.condition, shown.level, name, value])
+
+    curves = []
+    for place in range(POINTS):
+        curves.append(["clean", None, "entropy_ecdf", place / POINTS, float(random.random())])
+    return {"scores": scores, "curves": curves, "sizes": {shown.file: 100 for shown in asked}}
 
 
 @pytest.fixture(scope="module")
