@@ -29,7 +29,7 @@ def test_passes_by_hand(
     name: str, levels: list[float], expected: dict[tuple[int, bool], int]
 ) -> None:
     """One gradient of FGSM serves all levels, PGD takes one a step and level above 0, a shift none."""
-    shown = [Evaluation(name, name, "condition", level, 0, "", "") for level in levels]
+    shown = [Evaluation(name, "condition", level, "", full=name) for level in levels]
     inputs, targets = torch.rand(4, 1, 28, 28), torch.zeros(4, dtype=torch.long)
     task = Task((1, 28, 28), Categorical(10), "lenet")
     assert passes_of(Plugins(), shown, task, inputs, targets) == Counter(expected)

@@ -159,10 +159,9 @@ def test_a_run_is_given_up_after_its_last_process_has_ended(job: Job) -> None:
     thread = threading.Thread(target=last_words)
     thread.start()
     held.wait()
-    record = client.taken_in(job, Future())
+    result = client.taken_in(job, Future())
     thread.join()
-    assert record == folder.record()
-    assert (folder.record().status, "the worker died" in folder.record().reason) == (
-        "failed",
-        True,
-    )
+    record = folder.record()
+    assert result is not None
+    assert result.record == record
+    assert (record.status, "the worker died" in record.reason) == ("failed", True)

@@ -136,14 +136,15 @@ KILL_AFTER_REPLACING = """
 import os
 import signal
 
-from bench_uq import checkpoint, store
+from bench_uq import store
+from bench_uq.run import checkpoints
 
 replaced = 0
 
 
 def add_file(self, name, content, **changes):
     global replaced
-    replaced += name == checkpoint.NAME
+    replaced += name == checkpoints.NAME
     if replaced == 3:
         store.write_bytes(self.path / name, content)
         os.kill(os.getpid(), signal.SIGKILL)
