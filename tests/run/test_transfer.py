@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,11 +16,13 @@ from safetensors.torch import load_file, save
 
 from bench_uq import read_scores
 from bench_uq.plan.plugins import Plugins
-from bench_uq.run import execute
-from bench_uq.store import NETWORK, TRAINING, RunFolder
+from bench_uq.run import showing, training
+from bench_uq.run.job import Job, is_trained
+from bench_uq.store import NETWORK, TRAINING, PlannedRun, RunFolder
 from bench_uq.train.settings import Settings
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
+RUN = "map-digits-s0-01234567"
 SUITE = """
 extends = "quick"
 methods = ["dropout", "map"]
@@ -133,22 +134,22 @@ def test_alone(tmp_path: Path, finished: Path) -> None:
 def test_a_surrogate_trains_with_its_own_threads(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Threads are part of a run's identity: whoever trains its network does so with them, and goes on with its own."""
-    run = SimpleNamespace(name="map-digits-s0-0", settings=dataclasses.asdict(Settings(threads=3)))
-    job = execute.Job(run, tmp_path, tmp_path, (), "cpu", None)  # type: ignore[arg-type]
+    """A surrogate's network is trained with the threads of its run, then the caller's are back."""
+    run = PlannedRun(RUN, "map", "digits", 0, (), settings=dataclasses.asdict(Settings(threads=3)))
+    job = Job(run, tmp_path, tmp_path, (), "cpu", None)
     seen = []
 
-    def train(own: execute.Job, folder: RunFolder, *rest: object) -> None:
+    def train(own: Job, folder: RunFolder, *rest: object) -> None:
         seen.append((own.run.name, torch.get_num_threads()))
         for name in (NETWORK, TRAINING):
             folder.add_file(name, b"")
 
-    monkeypatch.setattr(execute, "train_missing", train)
-    monkeypatch.setattr(execute, "splits_of", lambda *rest: ((), ()))
-    monkeypatch.setattr(execute, "restored", lambda *rest: torch.get_num_threads())
+    monkeypatch.setattr(showing, "train_missing", train)
+    monkeypatch.setattr(showing, "splits_of", lambda *rest: ((), ()))
+    monkeypatch.setattr(showing, "restored", lambda *rest: torch.get_num_threads())
     before = torch.get_num_threads()
-    assert execute.attacked(job, run, Plugins()) == before != 3  # type: ignore[arg-type]
-    assert seen == [("map-digits-s0-0", 3)]
+    assert showing.attacked(job, run, Plugins()) == before != 3  # type: ignore[comparison-overlap]
+    assert seen == [(RUN, 3)]
 
 
 def test_another_surrogate_is_another_condition(tmp_path: Path) -> None:
@@ -225,30 +226,20 @@ def test_a_network_is_forgotten_before_it_is_trained_anew(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With --force nobody finds, and attacks, the old network while the new one is trained."""
-    identity = {
-        "name": "map-digits-s0-0",
-        "identity": {},
-        "settings": dataclasses.asdict(Settings()),
-    }
-    names = dict.fromkeys(("method", "method_full", "dataset", "dataset_full", "seed", "key"), "")
-    job = execute.Job(
-        SimpleNamespace(**identity, **names), tmp_path, tmp_path, (), "cpu", None, force=True
-    )  # type: ignore[arg-type]
-    folder = RunFolder(tmp_path / "run")
+    run = PlannedRun(RUN, "map", "digits", 0, (), settings=dataclasses.asdict(Settings()))
+    job = Job(run, tmp_path, tmp_path, (), "cpu", None, force=True)
+    folder = RunFolder(tmp_path / RUN)
     for name in (NETWORK, TRAINING):
         folder.add_file(name, b"")
     seen = []
 
     def train(*rest: object) -> None:
-        seen.append(execute.is_trained(folder))
+        seen.append(is_trained(folder))
 
-    plugins = SimpleNamespace(spec=lambda *rest: SimpleNamespace(value=None))
-    monkeypatch.setattr(execute, "train_and_store", train)
-    monkeypatch.setattr(execute, "Resident", lambda *rest: None)
-    monkeypatch.setattr(execute, "task_of", lambda *rest: None)
-    monkeypatch.setattr(execute, "are_points", lambda examples: False)
-    assert execute.is_trained(folder)
-    execute.train_missing(job, folder, plugins, ((), ()), lambda share: None)  # type: ignore[arg-type]
+    monkeypatch.setattr(training, "train_and_store", train)
+    monkeypatch.setattr(training, "are_points", lambda examples: False)
+    assert is_trained(folder)
+    training.train_missing(job, folder, Plugins(), ((), ()), lambda share: None)  # type: ignore[arg-type]
     assert seen == [False]
 
 
