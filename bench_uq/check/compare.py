@@ -111,4 +111,6 @@ def _verdict(row: Row, cards: Cards) -> tuple[str, str]:
         return SAME, p
     if cards[row["metric"]].direction == "none":
         return "different", p
-    return f"better in {'A' if row['change'] > 0 else 'B'}", p
+    if row["change"] > 0:
+        return "better in A", p
+    return "better in B", p

@@ -113,7 +113,9 @@ FORMATS: Mapping[str, Callable[[Verdicts, str], str]] = {
 def summary(verdicts: Verdicts) -> str:
     """The verdict on a build, and the number of cells with each verdict."""
     counts = ", ".join(f"{count:,} {verdict}" for verdict, count in verdicts.counts().items())
-    return f"{verdicts.verdict} ({counts})" if verdicts.order is VERDICTS else counts
+    if verdicts.order is not VERDICTS:
+        return counts
+    return f"{verdicts.verdict} ({counts})"
 
 
 def _rows(verdicts: Verdicts) -> list[list[str]]:

@@ -92,7 +92,7 @@ def check_conditions(margins: Margins, known: Iterable[str], path: Path | None) 
 
 
 def own_budget(suite: str, results: SuiteResults) -> set[RunKey]:
-    """Runs made with the settings of a suite, given by name or file; floors hold for those alone."""
+    """Runs made with the settings of a suite, a name or file; floors hold for those alone."""
     if suite not in shipped() and not Path(suite).is_file():
         return set()
     chosen = read_suite(suite)

@@ -35,6 +35,7 @@ def missing(rows: pd.DataFrame, baseline: SuiteResults, now: SuiteResults) -> di
 
 def _missing_runs(baseline: SuiteResults, now: SuiteResults) -> dict[RunKey, Gap]:
     """Runs of the baseline that failed or were not made."""
+    # Runs of other seeds do not stand in for those of the baseline.
     done = set()
     for key in baseline.runs.keys() & now.runs.keys():
         if now.runs[key].status not in TO_DO:
@@ -67,6 +68,7 @@ def _missing_value(seed: int, *, there: bool, was: bool, is_now: bool) -> Gap | 
 
 def to_run(baseline: SuiteResults, now: SuiteResults) -> list[str]:
     """Commands that make the runs of a baseline that are still to be done."""
+    # Prefer the command of the runs that are there, which the missing ones join.
     made = {}
     for key, run in sorted(now.runs.items(), reverse=True):
         if run.command:

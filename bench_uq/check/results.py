@@ -97,6 +97,7 @@ def read_folder(folder: Path) -> SuiteResults:
             command=row["command"],
         )
 
+    # A run may have failed after some of its evaluations.
     scores = _scores(derived.table(folder / "scores.csv"))
     finished = {run.name for run in runs.values() if run.status == "ok"}
     scores = scores[scores["run"].isin(finished)].drop(columns="run").reset_index(drop=True)
@@ -152,7 +153,8 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def _scores(frame: pd.DataFrame) -> pd.DataFrame:
-    """Scores with names as plain text: the categories of two files do not merge."""
+    """Scores with names as plain text."""
+    # Categories of two files do not merge.
     names = ["dataset", "method", "condition", "metric", "run"]
     return frame.astype(dict.fromkeys(names, "object"))
 

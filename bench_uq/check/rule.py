@@ -97,6 +97,7 @@ def _with_tests(cells: pd.DataFrame, whole: np.ndarray) -> pd.DataFrame:
     chance to explain.
     """
     cells = with_intervals(cells, whole).assign(p_better=math.nan)
+    # Fewer seeds never fail a build.
     cells["judged"] = cells["t"].notna() & (cells["seeds"] >= FEWEST)
     judged = cells[cells["judged"]]
     if judged.empty:

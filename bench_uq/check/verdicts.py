@@ -77,7 +77,9 @@ class Verdicts:
         """0: nothing got worse; 1: a score regressed or is missing; 3: too few seeds to decide."""
         if self.verdict in FATAL:
             return 1
-        return 3 if self.verdict == "inconclusive" else 0
+        if self.verdict == "inconclusive":
+            return 3
+        return 0
 
 
 def as_cell(row: Row, verdict: str, rule: str, detectable: float = math.nan) -> Cell:

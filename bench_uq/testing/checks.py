@@ -98,6 +98,7 @@ def one_thread() -> Iterator[None]:
 def _verdict(check: Check, subject: Any, target: Target) -> Verdict:
     """Run a check on one subject; an exception on an ``optional`` subject is only a note."""
     where = f"on {subject.where}: " if getattr(subject, "where", "") else ""
+
     try:
         check.function(subject)
     except (NotReached, MissingData) as error:

@@ -19,9 +19,10 @@ from bench_uq.api.likelihoods import Categorical, Likelihood
 from bench_uq.api.task import Examples, Task
 from bench_uq.testing.contract import Broken, Note, NotReached, Target, require
 
-#: Packages that a dataset's file must not load before it is asked for data: all commands import it.
+#: Packages that a dataset's file must not load at import: every command imports it.
 HEAVY = ("torch", "torchvision", "sklearn", "scipy", "matplotlib", "PIL", "pandas")
 
+#: Folds to load; the seed of a run is its fold.
 FOLDS = (0, 1)
 
 
@@ -206,6 +207,7 @@ def check_repeats(target: Target) -> None:
     """Loading twice gives the same arrays, even if those loaded before were changed."""
     for fold in FOLDS:
         for split, examples in loaded(target, fold).items():
+            # What a user does to the arrays must not reach those that the dataset keeps.
             before = [array.copy() for _, array in arrays(examples)]
             _write(examples, [0, 0])
             again = target.value.load(split, target.root, fold=fold)

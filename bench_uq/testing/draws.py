@@ -92,7 +92,8 @@ def check_mode(trial: MethodTrial) -> None:
     """Draws do not depend on net.training: a method's own noise stays on in evaluation."""
     net, (inputs, _) = trial.comparable, trial.batch()
     before = trial.draws(net, inputs)
-    norms = torch.nn.modules.batchnorm._NormBase  # in evaluation, by the contract
+    # Norm layers stay in evaluation, by the contract.
+    norms = torch.nn.modules.batchnorm._NormBase
     try:
         for module in net.modules():
             module.training = not isinstance(module, norms)

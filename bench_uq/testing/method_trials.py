@@ -20,9 +20,13 @@ from bench_uq.train import loop
 from bench_uq.train.resident import Resident, fitted
 from bench_uq.train.settings import Settings
 
-COUNT = 6  # draws asked for
+#: Draws asked for.
+COUNT = 6
+#: Seeds under which single draws are compared.
 SEEDS = range(10)
+#: Few epochs, for speed; enough to be far better than guessing on digits.
 SETTINGS = Settings(epochs=4, batch=32)
+#: Examples that are not trained on.
 HELD_OUT = 200
 CPU = torch.device("cpu")
 
@@ -36,7 +40,8 @@ class MethodTrial:
         self.optional = not isinstance(task.likelihood, Categorical)
 
     def like(self, task: Task) -> MethodTrial:
-        """The method made anew, as in a process that restores a run, on a task."""
+        """The method made anew, on a task."""
+        # As in a process that restores a run: nothing that draws depend on may hide in the object.
         return MethodTrial(dataclasses.replace(self.method), task, self.examples, self.where)
 
     @cached_property
@@ -129,6 +134,7 @@ class MethodTrial:
         net = self.needed()
         self.needed_loss(net, *self.batch())
         data, optimiser = Resident(self.examples[:64], CPU, 32), self.method.optimiser(net)
+        # A method that keeps snapshots has none before its first epoch.
         loop.train_epoch(self.method, net, optimiser, data, torch.Generator(), (0, 1))
         self.method.observe(net, 1.0)
         return net.eval()

@@ -1,4 +1,4 @@
-"""Requirements of a metric: a complete card, and a finite number that depends on predictions alone."""
+"""Requirements of a metric: a complete card, and finite values that only predictions decide."""
 
 from __future__ import annotations
 
@@ -168,6 +168,7 @@ def _real(rng: np.random.Generator) -> Predictions:
     names = ("mean", "targets", "log_density")
     arrays = {name: rng.normal(size=200).astype(np.float32) for name in names}
     spread = rng.random(200, np.float32)
+
     return Predictions(
         {
             **arrays,

@@ -21,6 +21,7 @@ from bench_uq.testing.contract import Broken, Note, NotReached, Target, require
 from bench_uq.testing.tensors import inputs_of, same, shape_text, targets_of
 from bench_uq.train.loop import build
 
+#: Layers that hold weights, of which methods bring their own.
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -122,6 +123,7 @@ def check_still(trial: NetworkTrial) -> None:
     net = trial.plain()
     advice = "noise belongs in the layers of a method"
     require(trial.steady(net), f"outputs differ from call to call: {advice}")
+    # Batches of other sizes may sum in another order, so rows are only nearly equal.
     with torch.no_grad():
         close = torch.allclose(net(trial.inputs)[:1], net(trial.inputs[:1]), rtol=1e-3, atol=1e-4)
     require(close, "the output for a row changes with the rest of its batch")
@@ -159,7 +161,8 @@ def check_draws(trial: NetworkTrial) -> None:
     """From the layers of every method, draws are finite and of the right shape."""
     expected = len(trial.inputs), trial.task.likelihood.parameters
     for name, method, net in trial.built():
-        method.observe(net.eval(), 1.0)  # methods that keep snapshots need one
+        # Methods that keep snapshots have none before an epoch.
+        method.observe(net.eval(), 1.0)
         with torch.inference_mode():
             draws = method.draws(net, trial.inputs, 3)
 

@@ -13,6 +13,7 @@ def inputs_of(task: Task, size: int) -> Tensor:
     """Inputs in [0, 1], (size, ...), the first black and the second white."""
     generator = torch.Generator().manual_seed(1)
     inputs = torch.rand(size, *task.input_shape, generator=generator)
+    # Constant images at the edges of [0, 1]: deviations are 0, and the norm of the black one.
     inputs[0], inputs[1] = 0, 1
     return inputs
 

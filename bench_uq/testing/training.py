@@ -26,6 +26,7 @@ def check_suits(trial: MethodTrial) -> None:
 
 def check_build(trial: MethodTrial) -> None:
     """A network maps small and larger inputs (B, ...) in [0, 1] to finite outputs (B, P)."""
+    # A method must not depend on one size of images.
     shape = trial.task.input_shape
     larger = (shape[0], 28, 28) if len(shape) == 3 else shape
     for size in dict.fromkeys((shape, larger)):
