@@ -1,14 +1,16 @@
-"""Every mistake a user can make is told in one line that names it, with exit code 2, and nothing is written."""
+"""A mistake of the user is named in one line, with exit code 2, and nothing is written."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import os
+import shlex
 import shutil
 import sys
 import traceback
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from bench_uq.store.folders import writable
 REPO = Path(__file__).resolve().parents[2]
 LONG = "a" * 65
 BASELINE = REPO / "results" / "quick" / "baseline.csv"
+NOWHERE = "--data-dir nowhere"
 
 
 @pytest.fixture(autouse=True)
@@ -33,16 +36,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Return all that lies in a folder."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
-        for path in sorted(folder.rglob("*"))
-        if "__pycache__" not in path.parts
-    }
+    """Content of everything in a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if "__pycache__" not in path.parts:
+            found[str(path)] = path.read_bytes() if path.is_file() else b""
+    return found
 
 
 def told(*arguments: str) -> str:
-    """Return the one line that a mistake is told in."""
+    """Line with which a command is refused; it must write nothing."""
     before = tree(Path())
     result = CliRunner().invoke(main, list(arguments))
     assert result.exit_code == 2, result.output
@@ -52,193 +55,165 @@ def told(*arguments: str) -> str:
     return result.output
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        # names
-        (["run", "--methods", "mnff"], "unknown method 'mnff'; did you mean 'mnf'?"),
-        (["run", "--datasets", "digit"], "unknown dataset 'digit'; did you mean 'digits'?"),
-        (["run", "--suite", "quik"], "unknown suite 'quik'; did you mean 'quick'?"),
-        (["run", "--suite", "nope.toml"], "nope.toml"),
-        (["run", "--network", "lennet"], "unknown network 'lennet'; did you mean 'lenet'?"),
-        (["run", "--network", "nope.py"], "nope.py"),
-        (["run", "--plugin", "nope.py"], "nope.py"),
-        (["run", "--plugin", "pyproject.toml"], "pyproject.toml"),
-        (["list", "method"], "methods"),
-        (["list", "metrics", "eec"], "unknown metric 'eec'; did you mean 'ece'?"),
-        (["list", "methods", "mnff"], "did you mean 'mnf'?"),
-        (["lst"], "lst"),
-        (["run", "--method", "mnf"], "--method"),
-        (["run", "a\nb"], "unexpected extra argument"),
-        # names that are no names
-        (["run", "--methods", "../map"], "'../map'"),
-        (["run", "--methods", "a/b"], "'a/b'"),
-        (["run", "--methods", "map\0"], r"'map\x00'"),
-        (["run", "--methods", "map\nmnf"], r"'map\nmnf'"),
-        (["run", "--methods", LONG], LONG),
-        (["run", "--datasets", "../digits"], "'../digits'"),
-        (["run", "--datasets", "uci[name=../../secret]"], "../../secret"),
-        (["run", "--suite", "../x"], "unknown suite '../x'"),
-        (["run", "--suite", "a\0.toml"], "a"),
-        (["report", "--suite", "../x"], "'../x' is no name for a suite"),
-        (["report", "--suite", "a/b"], "'a/b' is no name for a suite"),
-        (["report", "--suite", LONG], f"'{LONG}' is no name for a suite"),
-        (["report", "--suite", "a\nb"], r"'a\nb' is no name for a suite"),
-        (["report", "--formats", "pdff"], "unknown format 'pdff'; did you mean 'pdf'?"),
-        (["report", "--formats", "latex,,html"], "empty element"),
-        (["score", "--suite", "a\0b"], r"'a\x00b' is no name for a suite"),
-        # brackets
-        (["run", "--methods", "mnf[flows=2"], "brackets"),
-        (["run", "--methods", "mnf]flows=2["], "brackets"),
-        (["run", "--methods", "mnf[[flows=2]]"], "unknown option of mnf '[flows'"),
-        (["run", "--methods", "mnf[flows=2]x"], "'mnf[flows=2]x'"),
-        (["run", "--methods", "mnf[]"], "empty element"),
-        (
-            ["run", "--methods", "mnf[flows]"],
-            "'flows' in 'mnf[flows]' is not of the form option=value",
-        ),
-        (["run", "--methods", "mnf[flows=]"], "not of the form option=value"),
-        (["run", "--methods", "mnf[=2]"], "not of the form option=value"),
-        (["run", "--methods", "mnf[flows=2,flows=3]"], "option 'flows' is given twice"),
-        (["run", "--methods", "mnf,,map"], "empty element"),
-        (["run", "--methods", ""], "empty element"),
-        # options, types, ranges
-        (
-            ["run", "--methods", "mnf[flow=2]"],
-            "unknown option of mnf 'flow'; did you mean 'flows'?",
-        ),
-        (["run", "--methods", "mnf[flows=x]"], "mnf.flows must be of type int, not 'x'"),
-        (["run", "--methods", "mnf[flows=1.5]"], "mnf.flows must be of type int, not '1.5'"),
-        (["run", "--methods", "mnf[flows=-1]"], "flows must be at least 0"),
-        (["run", "--methods", "dropout[rate=1.5]"], "rate must be in [0, 1), not 1.5"),
-        (
-            ["run", "--methods", "dropout[rate=nan]"],
-            "dropout.rate must be of type float, not 'nan'",
-        ),
-        (
-            ["run", "--methods", "dropout[where=everywhere]"],
-            "unknown value of dropout.where 'everywhere'",
-        ),
-        (["run", "--methods", "map[members=0]"], "members must be at least 1, not 0"),
-        (["run", "--methods", "mnf,mnf"], "mnf is given twice"),
-        (["run", "--methods", "mnf,mnf[flows=2]"], "mnf is given twice"),
-        (["run", "--seeds", "0,0"], "0 is given twice"),
-        (["run", "--seeds", "-1"], "at least 0"),
-        (["run", "--seeds", "a"], "'a'"),
-        (["run", "--seeds", "1e3"], "'1e3'"),
-        (["run", "--set", "epochs=0"], "epochs must be at least 1, not 0"),
-        (["run", "--set", "epochs=nan"], "'nan'"),
-        (["run", "--set", "validation=1.5"], "validation must be in (0, 1), not 1.5"),
-        (["run", "--set", "evaluate_on=train"], "'train'"),
-        (["run", "--set", "epoch=1"], "did you mean 'epochs'?"),
-        (["run", "--set", "mnf.flow=1"], "did you mean 'flows'?"),
-        (["run", "--set", "nmf.flows=1"], "did you mean 'mnf'?"),
-        (["run", "--set", "epochs"], "KEY=VALUE"),
-        (["run", "--jobs", "0"], "--jobs"),
-        (["run", "--device", "tpu"], "--device"),
-        # data and folders
-        (
-            ["run", "--datasets", "mnist", "--data-dir", "nowhere"],
-            "nowhere/MNIST/raw/train-images-idx3-ubyte",
-        ),
-        (["run", "--datasets", "cifar10", "--data-dir", "nowhere"], "nowhere/cifar-10-batches-py"),
-        (
-            ["run", "--datasets", "cifar10[source=jpeg]", "--data-dir", "nowhere"],
-            "nowhere/cifar10-jpeg",
-        ),
-        (["run", "--datasets", "svhn", "--data-dir", "nowhere"], "train_32x32.mat"),
-        (["run", "--datasets", "uci[name=boston]", "--data-dir", "nowhere"], "nowhere/uci"),
-        (["run", "--datasets", "folder"], "folder has no data of its own"),
-        (["run", "--datasets", "folder[path=nowhere]"], "nowhere"),
-        (["run", "--datasets", "npz[path=nowhere.npz]"], "nowhere.npz"),
-        (["run", "--datasets", "letters"], "no train split"),
-        (["run", "--results", "/proc/version"], "'/proc/version' is a file"),
-        (["score"], "nothing to score"),
-        # the gate
-        (["check"], "--baseline"),
-        (
-            ["check", "--baseline", "nope.csv"],
-            "nope.csv is neither a suite's folder of results nor a baseline's CSV file",
-        ),
-        (["check", "--baseline", str(BASELINE), "--methods", "nmf"], "did you mean 'mnf'?"),
-        (["check", "--baseline", str(BASELINE), "--datasets", "digit"], "did you mean 'digits'?"),
-        (["check", "--baseline", str(BASELINE), "--margins", "nope.toml"], "no file nope.toml"),
-        (["check", "--baseline", str(BASELINE), "--format", "xml"], "'xml' is not one of"),
-        (["check", "--baseline", str(BASELINE)], "missing results/quick/runs.csv"),
-        (
-            ["check", "--baseline", str(BASELINE), "--suite", "../x"],
-            "'../x' is no name for a suite",
-        ),
-        (["baseline"], "--out"),
-        (["baseline", "--out", "b.csv"], "missing results/quick/runs.csv"),
-        (["baseline", "--out", "b.txt"], "must end in .csv, not 'b.txt'"),
-        (["baseline", "--out", "/proc/version/b.csv"], "cannot write to /proc/version"),
-        (["compare", "a"], "Missing argument 'B'"),
-        (["compare", "a", "b"], "a is neither"),
-        (["compare", str(BASELINE), str(BASELINE), "--metrics", "eec"], "did you mean 'ece'?"),
-        (["report"], "bench-uq run"),
-    ],
-)
-def test_commands(arguments: list[str], words: str) -> None:
-    """A mistake in a command names what is wrong, what is allowed, and the nearest known name."""
-    assert words in told(*arguments)
+# Each case is a command, and the words that its line holds: the wrong value and the allowed ones.
+COMMANDS = [
+    # unknown names
+    ("run --methods mnff", "'mnff'", "'mnf'"),
+    ("run --datasets digit", "'digit'", "'digits'"),
+    ("run --suite quik", "'quik'", "'quick'"),
+    ("run --suite nope.toml", "nope.toml"),
+    ("run --network lennet", "'lennet'", "'lenet'"),
+    ("run --network nope.py", "nope.py"),
+    ("run --plugin nope.py", "nope.py"),
+    ("run --plugin pyproject.toml", "pyproject.toml"),
+    ("run --method mnf", "--method"),
+    ("run 'a\nb'", "argument"),
+    ("list method", "'method'", "'methods'"),
+    ("list metrics eec", "'eec'", "'ece'"),
+    ("list methods mnff", "'mnff'", "'mnf'"),
+    ("lst", "lst"),
+    ("report --formats pdff", "'pdff'", "'pdf'"),
+    # names that leave a folder, or that a line cannot hold
+    ("run --methods ../map", "'../map'"),
+    ("run --methods a/b", "'a/b'"),
+    ("run --methods 'map\0'", r"'map\x00'"),
+    ("run --methods 'map\nmnf'", r"'map\nmnf'"),
+    (f"run --methods {LONG}", LONG),
+    ("run --datasets ../digits", "'../digits'"),
+    ("run --datasets uci[name=../../secret]", "../../secret"),
+    ("run --suite ../x", "'../x'"),
+    ("run --suite 'a\0.toml'", r"a\x00.toml"),
+    ("report --suite ../x", "'../x'"),
+    ("report --suite a/b", "'a/b'"),
+    (f"report --suite {LONG}", LONG),
+    ("report --suite 'a\nb'", r"'a\nb'"),
+    ("score --suite 'a\0b'", r"'a\x00b'"),
+    # brackets
+    ("run --methods mnf[flows=2", "mnf[flows=2", "brackets"),
+    ("run --methods mnf]flows=2[", "mnf]flows=2[", "brackets"),
+    ("run --methods mnf[[flows=2]]", "'[flows'"),
+    ("run --methods mnf[flows=2]x", "'mnf[flows=2]x'"),
+    ("run --methods mnf[]", "empty"),
+    ("run --methods mnf[flows]", "'flows'", "option=value"),
+    ("run --methods mnf[flows=]", "'flows='", "option=value"),
+    ("run --methods mnf[=2]", "'=2'", "option=value"),
+    ("run --methods mnf[flows=2,flows=3]", "'flows'", "twice"),
+    ("run --methods mnf,,map", "empty"),
+    ("run --methods ''", "empty"),
+    ("report --formats latex,,html", "empty"),
+    # types and ranges
+    ("run --methods mnf[flow=2]", "'flow'", "'flows'"),
+    ("run --methods mnf[flows=x]", "mnf.flows", "int", "'x'"),
+    ("run --methods mnf[flows=1.5]", "mnf.flows", "int", "'1.5'"),
+    ("run --methods mnf[flows=-1]", "flows", "at least 0"),
+    ("run --methods dropout[rate=1.5]", "rate", "[0, 1)", "1.5"),
+    ("run --methods dropout[rate=nan]", "dropout.rate", "float", "'nan'"),
+    ("run --methods dropout[where=everywhere]", "dropout.where", "'everywhere'"),
+    ("run --methods map[members=0]", "members", "at least 1", "0"),
+    ("run --methods mnf,mnf", "mnf", "twice"),
+    ("run --methods mnf,mnf[flows=2]", "mnf", "twice"),
+    ("run --seeds 0,0", "0", "twice"),
+    ("run --seeds -1", "at least 0", "-1"),
+    ("run --seeds a", "int", "'a'"),
+    ("run --seeds 1e3", "int", "'1e3'"),
+    ("run --set epochs=0", "epochs", "at least 1", "0"),
+    ("run --set epochs=nan", "epochs", "int", "'nan'"),
+    ("run --set validation=1.5", "validation", "(0, 1)", "1.5"),
+    ("run --set evaluate_on=train", "evaluate_on", "'train'"),
+    ("run --set epoch=1", "'epoch'", "'epochs'"),
+    ("run --set mnf.flow=1", "'flow'", "'flows'"),
+    ("run --set nmf.flows=1", "'nmf'", "'mnf'"),
+    ("run --set epochs", "'epochs'", "KEY=VALUE"),
+    ("run --jobs 0", "--jobs", "0", ">=1"),
+    ("run --device tpu", "--device", "'tpu'", "'cuda'"),
+    # data and folders
+    (f"run --datasets mnist {NOWHERE}", "nowhere/MNIST/raw/train-images-idx3-ubyte"),
+    (f"run --datasets cifar10 {NOWHERE}", "nowhere/cifar-10-batches-py"),
+    (f"run --datasets cifar10[source=jpeg] {NOWHERE}", "nowhere/cifar10-jpeg"),
+    (f"run --datasets svhn {NOWHERE}", "train_32x32.mat"),
+    (f"run --datasets uci[name=boston] {NOWHERE}", "nowhere/uci"),
+    ("run --datasets folder", "folder", "path"),
+    ("run --datasets folder[path=nowhere]", "nowhere"),
+    ("run --datasets npz[path=nowhere.npz]", "nowhere.npz"),
+    ("run --datasets letters", "letters", "train"),
+    ("run --results /proc/version", "'/proc/version'"),
+    ("score", "results/quick"),
+    ("report", "bench-uq run"),
+    # the gate
+    ("check", "--baseline"),
+    ("check --baseline nope.csv", "nope.csv"),
+    (f"check --baseline {BASELINE} --methods nmf", "'nmf'", "'mnf'"),
+    (f"check --baseline {BASELINE} --datasets digit", "'digit'", "'digits'"),
+    (f"check --baseline {BASELINE} --margins nope.toml", "nope.toml"),
+    (f"check --baseline {BASELINE} --format xml", "'xml'", "'markdown'"),
+    (f"check --baseline {BASELINE}", "results/quick/runs.csv"),
+    (f"check --baseline {BASELINE} --suite ../x", "'../x'"),
+    ("baseline", "--out"),
+    ("baseline --out b.csv", "results/quick/runs.csv"),
+    ("baseline --out b.txt", ".csv", "'b.txt'"),
+    ("baseline --out /proc/version/b.csv", "/proc/version"),
+    ("compare a", "'B'"),
+    ("compare a b", "a is neither"),
+    (f"compare {BASELINE} {BASELINE} --metrics eec", "'eec'", "'ece'"),
+]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("[conditions]\nfgsm = [nan]", "levels of fgsm must be of type float, not nan"),
-        ("[conditions]\nfgsm = [inf]", "levels of fgsm must be finite and at least 0, not inf"),
-        ("[conditions]\nfgsm = [-0.1]", "levels of fgsm must be finite and at least 0, not -0.1"),
-        ("[conditions]\nfgsm = [0.1, 0.2, 0.1]", "levels of fgsm: 0.1 is given twice"),
-        ("[conditions]\nfgsm = ['a']", "levels of fgsm must be of type float, not 'a'"),
-        ("[conditions]\nfgsm = 0.1", "the levels of fgsm must be a list, not 0.1"),
-        ("[conditions]\nfgsm = []", "condition 'fgsm' needs levels"),
-        ("[conditions]\npgd = [nan]", "levels of pgd must be of type float, not nan"),
-        ("[conditions]\n'pgd[norm=l3]' = [0.1]", "unknown value of pgd.norm 'l3'"),
-        ("[conditions]\n'pgd[steps=0]' = [0.1]", "steps must be at least 1, not 0"),
-        ("[conditions]\n'pgd[restarts=0]' = [0.1]", "restarts must be at least 1, not 0"),
-        ("[conditions]\n'pgd[step_size=-1]' = [0.1]", "step_size must be a share of epsilon"),
-        ("[conditions]\n'pgd[objective=loss]' = [0.1]", "unknown value of pgd.objective 'loss'"),
-        (
-            "[conditions]\n'fgsm[objective=entropy,label=predicted]' = [0.1]",
-            "objective=entropy has no label",
-        ),
-        ("[conditions]\n'fgsm[entropy=lower]' = [0.1]", "goes with objective=entropy"),
-        ("[conditions]\n'transfer[from=mpa]' = [0.1]", "unknown method 'mpa'; did you mean 'map'?"),
-        (
-            "[conditions]\n'transfer[from_=map]' = [0.1]",
-            "unknown option of transfer 'from_'; did you mean 'from'?",
-        ),
-        (
-            "[conditions]\nrotate = [200]",
-            "levels of rotate: a level is in degrees, 0 to 180, not 200",
-        ),
-        (
-            "[conditions]\ntranslate = [1.5]",
-            "levels of translate: a level is a share of the image's side",
-        ),
-        ("[conditions]\ncorruption = [2.5]", "a level is a severity, 0, 1, 2, 3, 4 or 5, not 2.5"),
-        ("[conditions]\n'corruption[kind=mist]' = [1]", "unknown value of corruption.kind 'mist'"),
-        ("[conditions.digits]\n'corruption[kind=snow]' = [1]", "does not suit the task of digits"),
-        ("[conditions]\nfgsn = [0.1]", "unknown condition 'fgsn'; did you mean 'fgsm'?"),
-        ("[conditions]\n'fgsm[draw=1]' = [0.1]", "did you mean 'draws'?"),
-        ("[conditions.digits]\nletters = [0.1]", "unseen data 'letters' have no levels"),
-        ("[conditions.digit]\nfgsm = [0.1]", "did you mean 'digits'?"),
-        ("[settings]\nepoch = 3", "did you mean 'epochs'?"),
-        ("[settings]\nepochs = 1.5", "epochs must be of type int, not 1.5"),
-        ("[settings]\nepochs = true", "epochs must be of type int, not True"),
-        ("[settings.mnff]\nepochs = 3", "did you mean 'mnf'?"),
-        ("[options.mnf]\nflow = 3", "did you mean 'flows'?"),
-        ("[setting]\nepochs = 3", "unknown key in mine.toml 'setting'; did you mean 'settings'?"),
-        ("[settings\nepochs = 3", "mine.toml"),
-        ("\xff", "mine.toml"),
-    ],
-)
-def test_suites(text: str, words: str, here: Path) -> None:
-    """A mistake in a suite's file is told as one in a command is."""
-    (here / "mine.toml").write_bytes(f"extends = 'quick'\n{text}".encode("latin1"))
-    assert words in told("run", "--suite", "mine.toml")
+@pytest.mark.parametrize("case", COMMANDS, ids=itemgetter(0))
+def test_commands(case: tuple[str, ...]) -> None:
+    """A mistake in a command names the wrong value and what is allowed."""
+    line = told(*shlex.split(case[0]))
+    for word in case[1:]:
+        assert word in line
+
+
+SUITES = [
+    ("[conditions]\nfgsm = [nan]", "levels of fgsm", "float", "nan"),
+    ("[conditions]\nfgsm = [inf]", "levels of fgsm", "finite", "inf"),
+    ("[conditions]\nfgsm = [-0.1]", "levels of fgsm", "at least 0", "-0.1"),
+    ("[conditions]\nfgsm = [0.1, 0.2, 0.1]", "levels of fgsm", "0.1", "twice"),
+    ("[conditions]\nfgsm = ['a']", "levels of fgsm", "float", "'a'"),
+    ("[conditions]\nfgsm = 0.1", "levels of fgsm", "list", "0.1"),
+    ("[conditions]\nfgsm = []", "'fgsm'", "levels"),
+    ("[conditions]\npgd = [nan]", "levels of pgd", "float", "nan"),
+    ("[conditions]\n'pgd[norm=l3]' = [0.1]", "pgd.norm", "'l3'"),
+    ("[conditions]\n'pgd[steps=0]' = [0.1]", "steps", "at least 1", "0"),
+    ("[conditions]\n'pgd[restarts=0]' = [0.1]", "restarts", "at least 1", "0"),
+    ("[conditions]\n'pgd[step_size=-1]' = [0.1]", "step_size"),
+    ("[conditions]\n'pgd[objective=loss]' = [0.1]", "pgd.objective", "'loss'"),
+    (
+        "[conditions]\n'fgsm[objective=entropy,label=predicted]' = [0.1]",
+        *("objective=entropy", "label"),
+    ),
+    ("[conditions]\n'fgsm[entropy=lower]' = [0.1]", "entropy", "objective=entropy"),
+    ("[conditions]\n'transfer[from=mpa]' = [0.1]", "'mpa'", "'map'"),
+    ("[conditions]\n'transfer[from_=map]' = [0.1]", "transfer", "'from_'", "'from'"),
+    ("[conditions]\nrotate = [200]", "rotate", "degrees, 0 to 180", "200"),
+    ("[conditions]\ntranslate = [1.5]", "translate", "share of the image's side", "1.5"),
+    ("[conditions]\ncorruption = [2.5]", "severity, 0, 1, 2, 3, 4 or 5", "2.5"),
+    ("[conditions]\n'corruption[kind=mist]' = [1]", "corruption.kind", "'mist'"),
+    ("[conditions.digits]\n'corruption[kind=snow]' = [1]", "snow", "digits"),
+    ("[conditions]\nfgsn = [0.1]", "'fgsn'", "'fgsm'"),
+    ("[conditions]\n'fgsm[draw=1]' = [0.1]", "'draw'", "'draws'"),
+    ("[conditions.digits]\nletters = [0.1]", "'letters'", "levels"),
+    ("[conditions.digit]\nfgsm = [0.1]", "'digit'", "'digits'"),
+    ("[settings]\nepoch = 3", "'epoch'", "'epochs'"),
+    ("[settings]\nepochs = 1.5", "epochs", "int", "1.5"),
+    ("[settings]\nepochs = true", "epochs", "int", "True"),
+    ("[settings.mnff]\nepochs = 3", "'mnff'", "'mnf'"),
+    ("[options.mnf]\nflow = 3", "'flow'", "'flows'"),
+    ("[setting]\nepochs = 3", "mine.toml", "'setting'", "'settings'"),
+    ("[settings\nepochs = 3", "mine.toml"),
+    ("\xff", "mine.toml"),
+]
+
+
+@pytest.mark.parametrize("case", SUITES, ids=itemgetter(0))
+def test_suites(case: tuple[str, ...], here: Path) -> None:
+    """A mistake in a suite's file names the wrong value and what is allowed."""
+    (here / "mine.toml").write_bytes(f"extends = 'quick'\n{case[0]}".encode("latin1"))
+    line = told("run", "--suite", "mine.toml")
+    for word in case[1:]:
+        assert word in line
 
 
 METHOD = """
@@ -261,41 +236,33 @@ FUSSY = """
 """
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "words"),
-    [
-        ("mine.py", METHOD + FUSSY, "method 'mine': rate must be below 0.5"),
-        ("mine.py", "import nothing_of_that_name", "fails at import: ModuleNotFoundError"),
-        ("mine.py", "def broken(:", "fails at import: SyntaxError"),
-        ("mine.py", "x = 1", "holds no Method, Dataset or Condition of its own"),
-        ("mine.py", METHOD.replace("def build", "def built"), "method 'mine' lacks build"),
-        ("mine.py", METHOD.replace("@dataclass(frozen=True)\n", ""), "its options are no fields"),
-        (
-            "mine.py",
-            METHOD.replace("@dataclass(frozen=True)", "@dataclass"),
-            "fails at import: TypeError",
-        ),
-        (
-            "mine.py",
-            METHOD.replace('    reference = "none"\n', ""),
-            "lacks a class attribute 'reference'",
-        ),
-        ("mine.py", METHOD.replace("float = 0.5", "dict = None"), "mine.rate is of type dict"),
-        (
-            "mine.py",
-            METHOD + METHOD.replace("Mine", "Yours"),
-            "must define one method, it defines 2",
-        ),
-        ("map.py", METHOD, "two plugins are called 'map'"),
-        ("My Method.py", METHOD, "'My Method' is no name for a method"),
-        (f"{LONG}.py", METHOD, "is no name for a method"),
-        ("mine.txt", METHOD, "a plugin file ends in .py"),
-    ],
-)
-def test_plugins(name: str, text: str, words: str, here: Path) -> None:
-    """A plugin that cannot be used says why."""
+FROZEN = "@dataclass(frozen=True)"
+PLUGINS = [
+    ("mine.py", METHOD + FUSSY, "'mine'", "rate must be below 0.5"),
+    ("mine.py", "import nothing_of_that_name", "mine.py", "ModuleNotFoundError"),
+    ("mine.py", "def broken(:", "mine.py", "SyntaxError"),
+    ("mine.py", "x = 1", "mine.py", "Method, Dataset, Condition or Metric"),
+    ("mine.py", METHOD.replace("def build", "def built"), "'mine'", "build"),
+    ("mine.py", METHOD.replace(FROZEN, ""), "mine", "fields"),
+    ("mine.py", METHOD.replace(FROZEN, "@dataclass"), "mine.py", "TypeError"),
+    ("mine.py", METHOD.replace('reference = "none"', ""), "'mine'", "'reference'"),
+    ("mine.py", METHOD.replace("float = 0.5", "dict = None"), "mine.rate", "dict"),
+    ("mine.py", METHOD + METHOD.replace("Mine", "Yours"), "'mine'", "one method", "2"),
+    ("map.py", METHOD, "two plugins", "'map'"),
+    ("My Method.py", METHOD, "'My Method'"),
+    (f"{LONG}.py", METHOD, LONG),
+    ("mine.txt", METHOD, ".py", "'mine.txt'"),
+]
+
+
+@pytest.mark.parametrize("case", PLUGINS, ids=itemgetter(-1))
+def test_plugins(case: tuple[str, ...], here: Path) -> None:
+    """A plugin that cannot be used is named, with the reason."""
+    name, text, *words = case
     (here / name).write_text(text)
-    assert words in told("run", "--plugin", name, "--methods", "map,mine")
+    line = told("run", "--plugin", name, "--methods", "map,mine")
+    for word in words:
+        assert word in line
 
 
 DATA = """
@@ -315,30 +282,26 @@ class Mine(Dataset):
 """
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (
-            DATA.replace("np.zeros((40, 2), np.float32)", "np.load(root / 'a.npy')"),
-            "mine: missing data/a.npy",
-        ),
-        (
-            f"{DATA}\n    def files(self, root):\n        return ['a.txt']\n",
-            "mine: files() must return a list of",
-        ),
-        (DATA.replace("np.float32", "np.float64"), "mine: inputs are uint8 or float32"),
-        (
-            DATA.replace("np.arange(40) % 2", "np.arange(40) % 3"),
-            "mine: labels are 0 to 2, not 0 to 1",
-        ),
-        (DATA.replace("np.arange(40)", "np.arange(39)"), "mine: 40 inputs and 39 targets"),
-        (DATA.replace("(40, 2)", "(40, 3)"), "mine: inputs are (3,), its task says (2,)"),
-    ],
-)
-def test_datasets_of_the_user(text: str, words: str, here: Path) -> None:
-    """A dataset that gives other examples than it promised is named as the user named it."""
-    (here / "mine.py").write_text(text)
-    assert words in told("run", "--plugin", "mine.py", "--datasets", "mine", "--methods", "map")
+LOADED = DATA.replace("np.zeros((40, 2), np.float32)", "np.load(root / 'a.npy')")
+FILES = f"{DATA}\n    def files(self, root):\n        return ['a.txt']\n"
+THREE = DATA.replace("np.arange(40) % 2", "np.arange(40) % 3")
+DATASETS = [
+    (LOADED, "missing data/a.npy"),
+    (FILES, "files()", "list"),
+    (DATA.replace("np.float32", "np.float64"), "inputs", "uint8 or float32"),
+    (THREE, "0 to 2", "0 to 1"),
+    (DATA.replace("np.arange(40)", "np.arange(39)"), "40 inputs", "39 targets"),
+    (DATA.replace("(40, 2)", "(40, 3)"), "(3,)", "(2,)"),
+]
+
+
+@pytest.mark.parametrize("case", DATASETS, ids=itemgetter(1))
+def test_datasets_of_the_user(case: tuple[str, ...], here: Path) -> None:
+    """A dataset with other examples than it promised is named as the user named it."""
+    (here / "mine.py").write_text(case[0])
+    line = told("run", "--plugin", "mine.py", "--datasets", "mine", "--methods", "map")
+    for word in ("mine: ", *case[1:]):
+        assert word in line
 
 
 def test_two_files_of_one_name(here: Path) -> None:
@@ -359,16 +322,9 @@ def test_a_folder_that_is_a_file(here: Path) -> None:
     assert "not a folder" in told("report", "--reports", "reports/sub")
 
 
-def test_a_link_of_someone_else(here: Path) -> None:
-    """A results folder behind a link that another user made is not written to; nor is one behind a dangling link."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can give a link to another user")
-    (here / "elsewhere").mkdir()
+def test_a_link_to_nothing(here: Path) -> None:
+    """A results folder behind a dangling link is not made."""
     (here / "results").symlink_to("elsewhere")
-    os.lchown(here / "results", 12345, 12345)
-    assert "results is a link made by someone else" in told("run", "--methods", "map")
-    os.lchown(here / "results", os.geteuid(), -1)
-    (here / "elsewhere").rmdir()
     assert "results is a link to nothing" in told("run", "--methods", "map")
 
 

@@ -122,7 +122,7 @@ def test_links_out_of_results(place: str, here: Path, outside: Path) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("place", ["scores.csv", "runs/RUN"])
 def test_links_to_nothing(command: str, place: str, here: Path, outside: Path) -> None:
-    """Every command that writes results refuses a dangling link too, and does not make its target."""
+    """Every command that writes results refuses a dangling link and does not make its target."""
     check_links_out_of_results(command, place, outside / "new", here, outside)
 
 

@@ -1,4 +1,4 @@
-"""Names and texts of others that reach a report, a table or a spreadsheet are text there, and nothing else."""
+"""Names and texts of others stay text in a report, a table or a spreadsheet."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ import pytest
 
 from bench_uq import store
 from bench_uq.report import contents
+from bench_uq.report import page as html
 from bench_uq.report.latex import escape
 from bench_uq.score.analysis import analyse
 from bench_uq.score.published import COLUMNS as REFERENCE_COLUMNS
@@ -33,15 +34,17 @@ synthetic = SimpleNamespace(
     **runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "synthetic.py"))
 )
 
-MARKUP = """'"></script><script>alert(1)</script><img src=x onerror=alert(1)><svg/onload=alert(1)>&lt;a href=javascript:x"""
-TEX = r"\input{/etc/passwd}\write18{touch canary}^^5cinput{x}^^M%$#&_{}\end{document}\openout0=canary\csname x"
+MARKUP = "'\"></script><script>alert(1)</script><img src=x onerror=alert(1)><svg/onload=alert(1)>"
+MARKUP += "&lt;a href=javascript:x"
+TEX = r"\input{/etc/passwd}\write18{touch canary}^^5cinput{x}^^M%$#&_{}\end{document}"
+TEX += r"\openout0=canary\csname x"
 SHEET = "=cmd|'/c calc'!A1+HYPERLINK(\"http://evil.example\")"
-#: All of it in one text, with what parts cells and lines.
+#: All in one text, with marks that part cells and lines, and control characters.
 HOSTILE = f"{MARKUP}{TEX}|`![i](javascript:x) @me ~~~ ```\u202e\x1b[31m\x07{SHEET}"
 
 
 class Elements(HTMLParser):
-    """The elements of a page with their attributes, and what stands in each script."""
+    """Elements of a page with their attributes, and the text of each script."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -63,7 +66,7 @@ class Elements(HTMLParser):
         self.inside = self.inside and tag != "script"
 
     def handle_data(self, data: str) -> None:
-        """Note what stands in a script."""
+        """Note the text of a script."""
         if self.inside:
             self.scripts[-1] += data
 
@@ -86,40 +89,32 @@ def results_named(folder: Path, text: str) -> Path:
     scores = read_rows(made / "scores.csv")
     strange = [{**row, "metric": f"k{text}"} for row in scores if row["metric"] == "nll"]
     synthetic.write_table(made / "scores.csv", scores + strange)
+
     facts = dict.fromkeys(("device", "processor", "python", "system", "torch", text), text)
-    (made / "environment.json").write_text(
-        json.dumps([{"id": text, **facts}, {"id": "0123abcd", **facts}])
-    )
-    one = {
-        "dataset": "digits",
-        "method": "map",
-        "metric": "accuracy",
-        "value": "0.5",
-        "certainty": "seen",
-    }
-    write_csv(
-        made / "reference.csv",
-        REFERENCE_COLUMNS,
-        [reference(**one, source=text, notes=f"{text}; {text}")],
-    )
+    environments = [{"id": text, **facts}, {"id": "0123abcd", **facts}]
+    (made / "environment.json").write_text(json.dumps(environments))
+    published = reference(source=text, notes=f"{text}; {text}")
+    write_csv(made / "reference.csv", REFERENCE_COLUMNS, [published])
     return made
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a table."""
+    """Rows of a table."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def reference(**fields: str) -> list[str]:
-    """Return a published value as a row."""
-    defaults = {"condition": "clean", "level": "", "spread": "0.1", "notes": ""}
-    return [{**defaults, **fields}[name] for name in REFERENCE_COLUMNS]
+    """Row of a published value."""
+    place = {"dataset": "digits", "method": "map", "condition": "clean", "level": ""}
+    value = {"metric": "accuracy", "value": "0.5", "spread": "0.1", "certainty": "seen"}
+    row = {**place, **value, **fields}
+    return [row[name] for name in REFERENCE_COLUMNS]
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Return the files of a report on results that are hostile in every field."""
+    """Files of a report on results that are hostile in every field."""
     folder = results_named(tmp_path_factory.mktemp("results") / "hostile", HOSTILE)
     found = read(folder)
     assert found.references
@@ -127,90 +122,77 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 def test_the_page_has_no_element_of_theirs(report: dict[str, bytes]) -> None:
-    """A page has its two scripts, of which the policy lets in the one by its hash, and no element, handler or link of
-    a name.
-    """
+    """A page has two scripts of its own and no element, handler or address of a name."""
     page = report["index.html"].decode()
-    elements = Elements(page)
-    kinds = [attributes.get("type") for tag, attributes in elements.found if tag == "script"]
+    found = Elements(page)
+    kinds = [attributes.get("type") for tag, attributes in found.found if tag == "script"]
     assert kinds == ["application/json", None]
-    json.loads(elements.scripts[0])
-    assert "alert(1)" not in elements.scripts[1]
-    (policy,) = (
-        one["content"] or "" for tag, one in elements.found if tag == "meta" and "http-equiv" in one
-    )
+    json.loads(found.scripts[0])
+    assert "alert(1)" not in found.scripts[1]
+
+    tags = {tag for tag, _ in found.found}
+    assert not tags & {"img", "svg", "iframe", "object", "embed", "form", "base"}
+    for _, attributes in found.found:
+        assert not attributes.keys() & {"src", "style", "srcdoc"}, attributes
+        assert not any(name.startswith("on") for name in attributes), attributes
+        for name in ("href", "action", "formaction"):
+            address = attributes.get(name) or ""
+            assert not re.match(r"\s*(javascript|vbscript|data:text/html)", address), address
+    assert "onerror=alert(1)" in page.replace("&gt;", ">")  # the names are there, as text
+
+
+def test_the_page_has_a_policy(report: dict[str, bytes]) -> None:
+    """The content-security policy allows nothing by default and nothing unsafe."""
+    found = Elements(report["index.html"].decode()).found
+    (policy,) = (one["content"] for tag, one in found if tag == "meta" and "http-equiv" in one)
+    assert policy
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
-    assert not {"img", "svg", "iframe", "object", "embed", "form", "base"} & {
-        tag for tag, _ in elements.found
-    }
-    for tag, attributes in elements.found:
-        assert not [
-            name
-            for name in attributes
-            if name.startswith("on") or name in ("src", "style", "srcdoc")
-        ], tag
-        for name in ("href", "action", "formaction"):
-            assert not re.match(r"\s*(javascript|vbscript)", attributes.get(name) or ""), attributes
-            assert not (attributes.get(name) or "").startswith("data:text/html"), attributes
-    assert "onerror=alert(1)" in page.replace("&gt;", ">")  # as text: the names are there
 
 
 def test_the_tables_have_no_command_of_theirs(report: dict[str, bytes]) -> None:
-    """No command, no ^^ and no % of a name is left in a fragment, nor a letter that ends a line."""
-    fragments = {
-        name: content.decode() for name, content in report.items() if name.startswith("tables/")
-    }
-    assert len(fragments) > 10
-    for name, text in fragments.items():
-        assert text.isprintable() or set(text) - {"\n"} == {
-            one for one in text if one.isprintable()
-        }, name
-        commands = set(re.findall(r"\\([a-zA-Z@]+)", text))
-        assert not commands & {
-            "write",
-            "openout",
-            "openin",
-            "csname",
-            "read",
-            "catcode",
-            "immediate",
-            "special",
-        }, name
+    """A fragment holds no command of a name, no ^^ and no control character."""
+    hostile = {"write", "openout", "openin", "csname", "read", "catcode", "immediate", "special"}
+    names = {name for name in report if name.startswith("tables/")}
+    assert len(names) > 10
+    for name in names:
+        text = report[name].decode()
+        assert text.replace("\n", "").isprintable(), name
+        assert not hostile & set(re.findall(r"\\([a-zA-Z@]+)", text)), name
         assert "^^" not in text
         assert ("\\input" in text) == (name == "tables/main.tex")
         assert text.count(r"\end{document}") == (name == "tables/main.tex")
-    inputs = re.findall(r"\\input\{(.*?)\}", fragments["tables/main.tex"])
-    assert {f"tables/{name}" for name in inputs} == fragments.keys() - {"tables/main.tex"}
-    assert all(re.fullmatch(r"tables/[a-z0-9][a-z0-9.-]*\.tex", name) for name in fragments)
+        assert re.fullmatch(r"tables/[a-z0-9][a-z0-9.-]*\.tex", name)
+
+    inputs = re.findall(r"\\input\{(.*?)\}", report["tables/main.tex"].decode())
+    assert {f"tables/{name}" for name in inputs} == names - {"tables/main.tex"}
+
+
+#: Commands that the escape writes: names of signs, and escaped signs.
+SIGNS = (
+    r"\\(textbackslash|textbar|textless|textgreater|textasciitilde|textasciicircum|pm|uparrow"
+    r"|downarrow|dagger|epsilon|infty)(?![a-zA-Z])|\\[{}$&#%_`]"
+)
 
 
 @pytest.mark.parametrize(
     "text", [TEX, "^^5cinput{x}", "^^^^005cwrite18", "\\\\[1cm]", "a\nb\r\tc\0", "``''--", HOSTILE]
 )
 def test_latex_takes_no_text_for_a_command(text: str) -> None:
-    """What is left of a text by its escape are letters, and signs by name."""
-    known = r"\\(textbackslash|textbar|textless|textgreater|textasciitilde|textasciicircum|pm|uparrow|downarrow|dagger"
-    known += r"|epsilon|infty)(?![a-zA-Z])|\\[{}$&#%_`]"
-    left = re.sub(known, "", escape(text))
+    """Escaped text holds letters and names of signs, and no other command."""
+    left = re.sub(SIGNS, "", escape(text))
     assert "\\" not in left
     assert not set(left) & set("%&#~\n\r\t\0")
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here")
 def test_the_tables_compile(report: dict[str, bytes], tmp_path: Path) -> None:
-    """A document of all tables compiles with programs of its own allowed, and starts none and reads no file."""
+    """All tables compile in one document, which starts no program and reads no other file."""
     for name, content in report.items():
         if name.startswith("tables/"):
             (tmp_path / Path(name).name).write_bytes(content)
-    command = [
-        "pdflatex",
-        "-shell-escape",
-        "-interaction=nonstopmode",
-        "-halt-on-error",
-        "-recorder",
-        "main.tex",
-    ]
+    options = ("-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "-recorder")
+    command = ["pdflatex", *options, "main.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stdout[-2000:]
     assert not list(tmp_path.rglob("canary*"))
@@ -222,44 +204,50 @@ def test_the_summary_is_text(report: dict[str, bytes]) -> None:
     text = report["summary.md"].decode()
     outside = re.sub(r"(?ms)^(`{3,})\n.*?^\1$", "", text)
     assert outside != text
-    assert "<script" not in outside
-    assert "<img" not in outside
     assert not re.search(r"(?<!\\)!\[|(?<!\\)\[[^\]]*(?<!\\)\]\(javascript", outside)
-    assert "@me" not in outside
-    assert "\x1b" not in text
-    assert "\u202e" not in text
+    for mark in ("<script", "<img", "@me"):
+        assert mark not in outside
+    for control in ("\x1b", "\u202e"):
+        assert control not in text
 
 
 def embedded(page: str) -> dict[str, str]:
-    """Return the files that a page holds."""
-    links = re.findall(r'<a download="([^"]*)" href="data:[^,]*;base64,([^"]*)">', page)
-    held = {name: base64.b64decode(link) for name, link in links}
-    return {
-        name.removesuffix(".gz"): (
-            gzip.decompress(content) if name.endswith(".gz") else content
-        ).decode()
-        for name, content in held.items()
-    }
+    """Files that a page holds, unpacked."""
+    files = {}
+    for name, link in re.findall(r'<a download="([^"]*)" href="data:[^,]*;base64,([^"]*)">', page):
+        content = base64.b64decode(link)
+        if name.endswith(".gz"):
+            content = gzip.decompress(content)
+        files[name.removesuffix(".gz")] = content.decode()
+    return files
 
 
-@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n"])
-def test_no_cell_is_a_formula(sign: str, tmp_path: Path) -> None:
-    """Cells that begin as formulas do are text in every CSV file that a page holds or that is written; numbers are not
-    changed.
-    """
+SIGNS_OF_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@pytest.mark.parametrize("sign", SIGNS_OF_FORMULAS)
+def test_no_cell_of_a_page_is_a_formula(sign: str, tmp_path: Path) -> None:
+    """A text that begins as a formula does is marked as text in the CSV files of a page."""
     text = f'{sign}HYPERLINK("http://evil.example";"x")'
     runs = {("map", 0): {"reason": text, "command": text, "network": text, "environment": text}}
     shown = text.replace("@", "=")  # which parts condition and level where results are made up
     names = {"datasets": (text,), "unseen": (shown,), "attacks": (shown,)}
     folder = synthetic.write_results(tmp_path / "s", (text, "map"), (0,), **names, runs=runs)
-    from bench_uq.report import page as html
+    files = embedded(html.page(analyse(read(folder))))
 
-    for name, content in embedded(html.page(analyse(read(folder)))).items():
-        if name.endswith(".csv"):
-            cells = [cell for row in csv.reader(io.StringIO(content, newline="")) for cell in row]
-            assert any(text in cell for cell in cells)
-            for cell in cells:
-                assert not cell.startswith(FORMULA) or float(cell) == float(cell), (name, cell)
+    tables = [content for name, content in files.items() if name.endswith(".csv")]
+    assert tables
+    for content in tables:
+        cells = [cell for row in csv.reader(io.StringIO(content, newline="")) for cell in row]
+        assert any(text in cell for cell in cells)
+        for cell in cells:
+            assert not cell.startswith(FORMULA) or float(cell) == float(cell), cell
+
+
+@pytest.mark.parametrize("sign", SIGNS_OF_FORMULAS)
+def test_no_cell_that_is_written_is_a_formula(sign: str, tmp_path: Path) -> None:
+    """A text that begins as a formula does is marked as text; numbers are as they are."""
+    text = f'{sign}HYPERLINK("http://evil.example";"x")'
     rows = [
         [text, text, 0, text, None, text, -0.5, text],
         ["d", "m", 0, "c", 1e-300, "x", None, "-1e3"],
@@ -272,7 +260,7 @@ def test_no_cell_is_a_formula(sign: str, tmp_path: Path) -> None:
 
 
 def test_formulas_in_published_values(tmp_path: Path) -> None:
-    """What is handed on of published values is no formula, reads again, and does not change when handed on again."""
+    """Published values that are handed on are no formulas, and change only once."""
     one = Reference("digits", "map", "clean", "", "nll", "-0.5", "", SHEET, "seen", "@note; -note")
     hand_on([one], tmp_path)
     (first,) = read_file(tmp_path / "reference.csv")
@@ -282,7 +270,7 @@ def test_formulas_in_published_values(tmp_path: Path) -> None:
 
 
 def test_hostile_records_are_scored_as_text(tmp_path: Path) -> None:
-    """Reasons, environments and commands that others wrote into records end as single cells of the derived files."""
+    """Reasons, environments and commands of hostile records are single cells of derived files."""
     folder = tmp_path / "quick"
     planned = store.PlannedRun("map-digits-s0-01234567", "map", "digits", 0, (), command=HOSTILE)
     store.merge_plan(folder, [planned], description=HOSTILE)
