@@ -30,7 +30,7 @@ methods = ["map"]
 seeds = {seeds}
 """
 BENCH = ("-m", "bench_uq")
-IMPORTS = ("-c", "import bench_uq.execute, torch._dynamo, sklearn.datasets")
+IMPORTS = ("-c", "import bench_uq.run.execute, torch._dynamo, sklearn.datasets")
 
 
 def seconds(*arguments: str, folder: Path) -> float:
