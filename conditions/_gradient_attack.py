@@ -1,11 +1,11 @@
 """Options of the attacks that follow a gradient: their objective, its draws, the norm."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from bench_uq.api import Attack, Categorical, LogProbs, Task
+from bench_uq.api import GRADIENT_ATTACK, Attack, Categorical, LogProbs, Search, Task
 from bench_uq.conditions._gradients import GRADIENTS, predicted_labels
 from bench_uq.conditions._norms import NORMS, Norm
 
@@ -18,6 +18,8 @@ class GradientAttack(Attack):
     of a draw; or the ``entropy`` of the mean, which needs no label and is raised or lowered by
     the option ``entropy``.
     """
+
+    family: ClassVar[str] = GRADIENT_ATTACK
 
     draws: int = 10
     label: Literal["true", "predicted"] = "true"
@@ -37,6 +39,11 @@ class GradientAttack(Attack):
     def suits(self, task: Task) -> bool:
         """Whether there are classes, of which the attacked loss is."""
         return isinstance(task.likelihood, Categorical)
+
+    def search(self) -> Search:
+        """One step along the gradient, unless a subclass takes more."""
+        true_label = self.label == "true" and self.objective != "entropy"
+        return Search(self.norm, true_label, self.objective, self.draws)
 
     @property
     def ball(self) -> Norm:

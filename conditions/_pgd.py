@@ -1,13 +1,13 @@
 """Projected gradient descent on a predictor of several draws, for pgd and transfer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
 
-from bench_uq.api import LogProbs
+from bench_uq.api import LogProbs, Search
 from bench_uq.conditions._gradient_attack import GradientAttack
 from bench_uq.conditions._gradients import losses, per_example
 
@@ -34,6 +34,11 @@ class ProjectedGradient(GradientAttack):
         if self.start == "clean" and self.restarts > 1:
             found = f"restarts={self.restarts}"
             raise ValueError(f"{found} from the clean input are all alike: start=random")
+
+    def search(self) -> Search:
+        """Several steps, from the input or from random points near it."""
+        settings = f"step_size={self.step_size},restarts={self.restarts},start={self.start}"
+        return replace(super().search(), steps=self.steps, settings=settings)
 
     def __call__(
         self,

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from bench_uq.api import Attack, Categorical, LogProbs, Task, UsageError
+from bench_uq.api import Attack, Categorical, LogProbs, Search, Task, UsageError
 from bench_uq.conditions._gradients import log_mean
 
 
@@ -25,6 +25,8 @@ class AutoAttack(Attack):
 
     reference: ClassVar[str] = "Croce & Hein 2020, https://arxiv.org/abs/2003.01690"
 
+    family: ClassVar[str] = "ensemble of attacks"
+
     draws: int = 10
     calls: int = 2
     steps: int = 100
@@ -40,6 +42,11 @@ class AutoAttack(Attack):
         if importlib.util.find_spec("pyautoattack") is None:
             raise UsageError("autoattack needs a package: pip install 'bench-uq[autoattack]'")
         return isinstance(task.likelihood, Categorical) and task.likelihood.parameters >= 3
+
+    def search(self) -> Search:
+        """Its steps, on two losses."""
+        settings = f"calls={self.calls}"
+        return Search(self.norm, True, "APGD-CE, APGD-DLR", self.draws, self.steps, settings)
 
     def __call__(
         self,

@@ -15,6 +15,9 @@ class Rotate(Shift):
     reference: ClassVar[str] = (
         "Gal and Ghahramani 2016, section 5.2, https://arxiv.org/abs/1506.02142"
     )
+    level_name: ClassVar[str] = "angle"
+    unit: ClassVar[str] = "degrees"
+    family: ClassVar[str] = "rotation"
 
     def suits(self, task: Task) -> bool:
         """Whether the inputs are images."""

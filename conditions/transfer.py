@@ -15,6 +15,8 @@ class Transfer(ProjectedGradient):
 
     reference: ClassVar[str] = "Papernot et al. 2016, https://arxiv.org/abs/1605.07277"
 
+    family: ClassVar[str] = "transferred attack"
+
     from_: str = "map"
 
     def surrogate(self) -> str:

@@ -19,6 +19,9 @@ class Translate(Shift):
     """
 
     reference: ClassVar[str] = "Ovadia et al. 2019, section 4.1, https://arxiv.org/abs/1906.02530"
+    level_name: ClassVar[str] = "shift"
+    unit: ClassVar[str] = "share of the side"
+    family: ClassVar[str] = "translation"
 
     def suits(self, task: Task) -> bool:
         """Whether the inputs are images."""

@@ -25,6 +25,7 @@ class Dropout(Method):
     """Dropout before the dense layers, on in training and prediction alike."""
 
     reference: ClassVar[str] = "Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142"
+    order: ClassVar[int] = 1
 
     rate: float = 0.5
     # Before every dense layer that sees hidden units, or before the last.

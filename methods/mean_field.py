@@ -117,6 +117,7 @@ class MeanField(Method):
         "Kingma et al. 2015, https://arxiv.org/abs/1506.02557; "
         "Molchanov et al. 2017, https://arxiv.org/abs/1701.05369"
     )
+    order: ClassVar[int] = 3
 
     prior: Prior = "normal"
     prior_std: float = 1.0

@@ -6,7 +6,7 @@ Names that need torch are loaded on first use, so that a dataset or metric does 
 from typing import TYPE_CHECKING, Any
 
 from bench_uq.api.archives import Bomb, gunzip, open_npz
-from bench_uq.api.condition import Attack, Condition, LogProbs, Shift
+from bench_uq.api.condition import GRADIENT_ATTACK, Attack, Condition, LogProbs, Search, Shift
 from bench_uq.api.dataset import Dataset, Download
 from bench_uq.api.errors import MissingData, UsageError, unknown
 from bench_uq.api.likelihoods import QUANTILE_LEVELS, Categorical, Gaussian, Likelihood
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bench_uq.api.networks import network
 
 __all__ = [
+    "GRADIENT_ATTACK",
     "QUANTILE_LEVELS",
     "Attack",
     "Axis",
@@ -40,6 +41,7 @@ __all__ = [
     "Network",
     "Places",
     "Predictions",
+    "Search",
     "Shift",
     "Task",
     "UsageError",

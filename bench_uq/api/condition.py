@@ -7,41 +7,70 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-if TYPE_CHECKING:
-    from torch import Generator, Tensor
 from bench_uq.api.task import Task
 
-#: (inputs (B, ...), draws) -> chunks (s, B, P) of at most ``draws`` draws in all, differentiable in the inputs.
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+#: (inputs (B, ...), draws) -> chunks (s, B, P), ``draws`` draws in all, differentiable in inputs.
 #: Unlike one (S, B, P) array, chunks keep the memory of an attack from growing with S.
 LogProbs = Callable[["Tensor", int], Iterator["Tensor"]]
+
+#: Family of attacks that follow the gradient of the evaluated networks.
+GRADIENT_ATTACK = "gradient attack"
+
+
+@dataclass(frozen=True)
+class Search:
+    """How an attack searches, for the checks of masked gradients.
+
+    A check compares attacks that differ in one of these facts and agree in the others.
+    """
+
+    norm: str = "linf"  # of epsilon, or "l2"
+    true_label: bool = True  # whether it raises the loss of the true label
+    objective: str = ""  # name of the loss
+    draws: int = 1  # per gradient
+    steps: int = 1
+    settings: str = ""  # everything else that the result depends on
 
 
 @dataclass(frozen=True)
 class Condition(ABC):
-    """What changes the inputs that a trained network is shown; the options are the fields of the subclass.
+    """A change of the inputs that a trained network is shown; its fields are the options.
 
-    An option that is a word of Python's own has its field with ``_`` behind: ``transfer[from=map]`` sets ``from_``.
+    An option that is a word of Python's own has a field that ends in ``_``: ``transfer[from=map]``
+    sets ``from_``.
     """
 
     reference: ClassVar[str]
-    size: ClassVar[str] = (
-        "test_images"  # the setting that says how many of the test images it is shown
-    )
+    size: ClassVar[str] = "test_images"  # the setting with the number of images that it is shown
+
+    level_name: ClassVar[str] = "level"  # on axes
+    unit: ClassVar[str] = ""  # of a level; empty: without a unit
+    family: ClassVar[str] = ""  # the kind of stress, such as "rotation"
 
     def suits(self, task: Task) -> bool:
-        """Return whether it can be shown to networks of this task; by default to all."""
+        """Whether networks of this task can be shown it; by default those of every task."""
         del task
         return True
 
     def check_level(self, level: float) -> None:
-        """Raise ValueError, saying what is allowed, for a level without meaning; levels are finite and at least 0."""
+        """Raise ValueError, with the allowed values, for a level without meaning.
+
+        Levels are finite and at least 0.
+        """
 
     def surrogate(self) -> str:
-        """Return the method, with options, whose networks ``log_probs`` are of; empty, the default: the judged ones.
+        """Method, with options, whose networks ``log_probs`` belong to; empty: the evaluated ones.
 
-        The engine trains it on the same dataset with the same seed, where it is not trained yet.
+        The engine trains it on the same dataset with the same seed, if that is not done yet.
         """
         return ""
+
+    def search(self) -> Search | None:
+        """How it searches; None, the default: no check of masked gradients is about it."""
+        return None
 
     @abstractmethod
     def changed(
@@ -52,17 +81,20 @@ class Condition(ABC):
         levels: Sequence[float],
         generator: Generator,
     ) -> list[Tensor]:
-        """Return one batch of inputs per level, shaped like ``inputs``; how the engine calls every condition."""
+        """One batch of inputs per level, shaped like ``inputs``; the engine calls this."""
 
 
 @dataclass(frozen=True)
 class Attack(Condition):
-    """A search for inputs within a distance of the true ones on which the reported predictor does badly.
+    """A search near the true inputs for inputs on which the reported predictor does badly.
 
-    ``levels`` are epsilons in pixel units; results are clipped to [0, 1].
+    ``levels`` are epsilons, the largest distances, in pixel units. Results lie in [0, 1].
     """
 
     size: ClassVar[str] = "attack_images"
+    level_name: ClassVar[str] = "ε"
+    unit: ClassVar[str] = "pixels in [0, 1]"
+    family: ClassVar[str] = "attack"
 
     @abstractmethod
     def __call__(
@@ -73,7 +105,7 @@ class Attack(Condition):
         levels: Sequence[float],
         generator: Generator,
     ) -> list[Tensor]:
-        """Return one batch of inputs per level, shaped like ``inputs``; ``generator`` is a CPU one."""
+        """One batch of inputs per level, shaped like ``inputs``; ``generator`` is on the CPU."""
 
     def changed(
         self,
@@ -83,7 +115,7 @@ class Attack(Condition):
         levels: Sequence[float],
         generator: Generator,
     ) -> list[Tensor]:
-        """Attack at all levels at once: one gradient can serve them all."""
+        """Attack at all levels at once, because one gradient can serve them all."""
         return self(log_probs, inputs, targets, levels, generator)
 
 
@@ -95,7 +127,7 @@ class Shift(Condition):
 
     @abstractmethod
     def __call__(self, inputs: Tensor, level: float, generator: Generator) -> Tensor:
-        """Return the changed inputs, shaped like ``inputs``, in [0, 1]; ``generator`` is a CPU one."""
+        """Changed inputs in [0, 1], shaped like ``inputs``; ``generator`` is on the CPU."""
 
     def changed(
         self,

@@ -22,6 +22,7 @@ class Method(ABC):
     """
 
     reference: ClassVar[str]  # paper and link
+    order: ClassVar[int] = 100  # position in tables; methods of equal order are sorted by name
 
     members: int = field(default=1, kw_only=True)
 

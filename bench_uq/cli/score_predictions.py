@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from bench_uq.cli.options import (
     suite_option,
 )
 from bench_uq.store.folders import enclosed
+
+if TYPE_CHECKING:
+    from bench_uq.plan.plugins import Plugins
 
 
 @click.command(name="score-predictions")
@@ -65,8 +68,9 @@ def score_predictions(file: Path, suite: str, results: Path, **flags: Any) -> No
     enclosed(folder)
     run, imports = prepared(file, folder, flags)
     try:
-        store(folder, run, imports)
-        score(folder, Plugins(tuple(flags["plugins"])))
+        plugins = Plugins(tuple(flags["plugins"]))
+        store(folder, run, imports, plugins)
+        score(folder, plugins)
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror or error}") from error
     click.echo(f"scores: {folder / 'scores.csv'}")
@@ -103,15 +107,16 @@ def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list
     return run, imports
 
 
-def store(folder: Path, run: Any, imports: list[Any]) -> None:
+def store(folder: Path, run: Any, imports: list[Any], plugins: Plugins) -> None:
     """Store the imports and print a line for each; warnings go to stderr."""
     import torch
 
+    from bench_uq.plan.about import about
     from bench_uq.run.imported import add, zeros
     from bench_uq.store.environment import environment, git_state
 
     made = {"environment": environment(torch.device("cpu")), "git": git_state()}
-    for one, predictions, stored in add(folder, run, imports, made):
+    for one, predictions, stored in add(folder, run, imports, made, about([run], plugins)):
         draws, examples = one.outputs.draws.shape[:2]
         place = one.condition if one.level is None else f"{one.condition} {one.level:g}"
         ending = "stored" if stored else f"ok  {examples} examples, draws: {draws}"

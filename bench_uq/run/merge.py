@@ -147,7 +147,7 @@ def join_plans(joined: Joined, roots: Sequence[Path], out: Path) -> None:
     """Unite the plans: the first run of each place stays, with the evaluations of all."""
     before = store.read_plan(out / joined.suite)
     found = {place: (out, planned) for place, planned in before.runs.items()}
-    description = before.description
+    description, about = before.description, before.about
 
     for root in roots:
         plan, refused = untrusted.read_plan(root / joined.suite)
@@ -157,6 +157,7 @@ def join_plans(joined: Joined, roots: Sequence[Path], out: Path) -> None:
 
         if description is None:
             description = plan.description
+        about = about.laid_over(plan.about)
         for place, planned in plan.runs.items():
             first, kept = found.get(place, (root, planned))
             found[place] = (first, with_evaluations(joined, kept, planned, first, root))
@@ -165,8 +166,8 @@ def join_plans(joined: Joined, roots: Sequence[Path], out: Path) -> None:
     for place, (_, planned) in found.items():
         if before.runs.get(place) != planned:
             changed.append(planned)
-    if changed or description != before.description:
-        store.merge_plan(out / joined.suite, changed, description)
+    if changed or (description, about) != (before.description, before.about):
+        store.merge_plan(out / joined.suite, changed, description, about)
 
 
 def with_evaluations(

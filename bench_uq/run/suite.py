@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import parse, plain_name
+from bench_uq.plan.about import about
 from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import make_plan
@@ -237,7 +238,8 @@ def remember(prepared: Prepared) -> None:
 
     command = reproducing(prepared.choices, prepared.suite)
     runs = [dataclasses.replace(run, command=command) for run in prepared.runs]
-    merge_plan(prepared.folder, runs, prepared.suite.description)
+    facts = about(runs, Plugins(prepared.choices.plugins))
+    merge_plan(prepared.folder, runs, prepared.suite.description, facts)
 
 
 def reproducing(choices: Choices, suite: Suite) -> str:

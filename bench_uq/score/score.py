@@ -6,7 +6,7 @@ import base64
 import io
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -22,6 +22,7 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.score.run_rows import RUNS, run_row, superseded_rows
 from bench_uq.score.run_scores import Scoring, compressed, scored
 from bench_uq.store import PlannedRun, derived
+from bench_uq.store.about import ABOUT, About
 from bench_uq.store.csv import BLOCK, csv_text, write_changed, write_csv
 from bench_uq.store.environment import fingerprint
 
@@ -74,15 +75,25 @@ def write_derived(folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins
 
     listed = [{"id": key, **facts} for key, facts in sorted(found.environments.items())]
     store.write_json(folder / "environment.json", listed)
+    store.write_json(folder / ABOUT, asdict(about_planned(folder, plan)))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **dict(sorted(found.examples.items())))  # type: ignore[arg-type]
     store.write_bytes(folder / "examples.npz", buffer.getvalue())
 
-    written = (*derived.COLUMNS, "environment.json", "examples.npz")
+    written = (*derived.COLUMNS, "environment.json", "examples.npz", ABOUT)
     sums = {name: store.sha256(folder / name) for name in written}
     store.write_json(folder / store.CHECKSUMS, sums)
     # Older versions wrote the curves uncompressed.
     (folder / "curves.csv").unlink(missing_ok=True)
+
+
+def about_planned(folder: Path, plan: Mapping[str, PlannedRun]) -> About:
+    """Facts of the methods and conditions of a plan."""
+    methods, conditions = set[str](), set[str]()
+    for planned in plan.values():
+        methods.add(planned.method)
+        conditions.update(shown.condition for shown in planned.shown)
+    return store.read_plan(folder).about.only(methods, conditions)
 
 
 def gather(

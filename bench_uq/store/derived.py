@@ -18,7 +18,9 @@ from pandas.api.types import is_string_dtype
 from bench_uq import store
 from bench_uq.api.archives import Bomb, limit, open_npz
 from bench_uq.api.errors import UsageError
+from bench_uq.store.about import About
 from bench_uq.store.csv import BLOCK
+from bench_uq.store.records import fields_of, read
 
 RUNS, SCORES, CURVES = "runs.csv", "scores.csv", "curves.csv.gz"
 COLUMNS = {
@@ -27,6 +29,8 @@ COLUMNS = {
     SCORES: "dataset method seed condition level metric value run",
     CURVES: "dataset method seed condition level curve x y run",
 }
+#: Letters of the longest text that may stand on an axis.
+LONGEST = 100
 #: Columns that results of older versions lack; there they are empty.
 LATER = {RUNS: "network epochs draws seconds_per_1000 command"}
 #: Columns of numbers, NaN where nothing is known.
@@ -118,6 +122,23 @@ def environments(path: Path) -> dict[str, dict[str, Any]]:
         return {str(one["id"]): dict(one) for one in listed}
     except FileNotFoundError:
         return {}
+    except DAMAGE as error:
+        raise damaged(path, error) from None
+
+
+def about(path: Path) -> About:
+    """Facts of methods and conditions; none without the file."""
+    try:
+        _check_file(path)
+        found: About = read(About, fields_of(store.parsed(path.read_bytes())))
+        for facts in found.conditions.values():
+            for text in (facts.level_name, facts.unit, facts.family):
+                if not text.isprintable() or len(text) > LONGEST:
+                    raise ValueError(f"{text[:LONGEST]!r} does not fit on an axis")
+        _check_sum(path)
+        return found
+    except FileNotFoundError:
+        return About()
     except DAMAGE as error:
         raise damaged(path, error) from None
 

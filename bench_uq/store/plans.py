@@ -9,6 +9,7 @@ from pathlib import Path
 
 import filelock
 
+from bench_uq.store.about import About
 from bench_uq.store.files import (
     PLAN,
     RECORD,
@@ -38,7 +39,12 @@ def read_plan(folder: Path) -> Plan:
         return Plan()
 
 
-def merge_plan(folder: Path, runs: Iterable[PlannedRun], description: str | None = None) -> None:
+def merge_plan(
+    folder: Path,
+    runs: Iterable[PlannedRun],
+    description: str | None = None,
+    about: About | None = None,
+) -> None:
     """Add runs to the plan; each replaces an earlier one of its method, dataset and seed."""
     with suite_lock(folder):
         discard_partial(folder, besides=["reference.csv"])
@@ -48,6 +54,8 @@ def merge_plan(folder: Path, runs: Iterable[PlannedRun], description: str | None
         changed = dataclasses.replace(plan, runs=merged)
         if description is not None:
             changed = dataclasses.replace(changed, description=description)
+        if about is not None:
+            changed = dataclasses.replace(changed, about=about.laid_over(plan.about))
         if changed.to_json() != plan.to_json() or not (folder / PLAN).exists():
             write_json(folder / PLAN, changed.to_json())
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from bench_uq.store.about import About
 from bench_uq.store.files import PLAIN, SCHEMA
 
 STATUSES = ("ok", "failed", "diverged", "oom", "interrupted")
@@ -178,6 +179,7 @@ class Plan:
     runs: Mapping[str, PlannedRun] = field(default_factory=dict)  # by place
     description: str | None = None
     schema: int = SCHEMA
+    about: About = field(default_factory=About)
 
     @classmethod
     def from_json(cls, value: Any) -> Plan:
@@ -195,6 +197,8 @@ class Plan:
         plain: dict[str, Any] = {"schema": self.schema, "runs": runs}
         if self.description is not None:
             plain["description"] = self.description
+        if self.about != About():
+            plain["about"] = dataclasses.asdict(self.about)
         return plain
 
 

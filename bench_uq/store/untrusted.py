@@ -15,6 +15,8 @@ from bench_uq import store
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import NAME, parse
 from bench_uq.store import Plan, PlannedRun, Record, StoredFile
+from bench_uq.store.about import About
+from bench_uq.store.records import fields_of, read
 
 #: Names of folders of runs, and of stored files.
 RUN = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
@@ -176,8 +178,15 @@ def read_plan(folder: Path) -> tuple[Plan, list[str]]:
         except ValueError:
             refused.append(f"{place!r} is no run of a plan")
 
+    about = About()
+    try:
+        about = read(About, fields_of(value.get("about", {})))
+    except ValueError as error:
+        refused.append(f"its facts of methods and conditions: {error}")
     description = value.get("description")
-    return Plan(good, description if isinstance(description, str) else None), refused
+    if not isinstance(description, str):
+        description = None
+    return Plan(good, description, about=about), refused
 
 
 def check_names(place: str, planned: PlannedRun) -> None:

@@ -103,6 +103,14 @@ def check_suits(trial: ConditionTrial) -> None:
     require(suits is True, f"suits returns {suits!r}, not True or False")
 
 
+def check_words(trial: ConditionTrial) -> None:
+    """Its level, the unit and its family have names that fit on an axis."""
+    for name in ("level_name", "unit", "family"):
+        text = getattr(trial.condition, name)
+        require(isinstance(text, str) and text.isprintable(), f"{name} is {text!r}")
+    require(bool(trial.condition.level_name), "level_name is empty")
+
+
 def check_shape(trial: ConditionTrial) -> None:
     """One batch of inputs comes back per level, with the shape and type of the given one."""
     require(trial.levels, f"it refuses every level of {LEVELS}")

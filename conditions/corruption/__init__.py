@@ -49,6 +49,8 @@ class Corruption(Shift):
         "Mu and Gilmer 2019, https://arxiv.org/abs/1906.02337;"
         " Hendrycks and Dietterich 2019, https://arxiv.org/abs/1903.12261"
     )
+    level_name: ClassVar[str] = "severity"
+    family: ClassVar[str] = "corruption"
 
     kind: Kind = field(default="fog", metadata={"named": True})
 

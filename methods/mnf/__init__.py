@@ -48,6 +48,7 @@ class MNF(Method):
     """Gaussian weights with means multiplied by a normalizing flow."""
 
     reference: ClassVar[str] = "Louizos & Welling 2017, https://arxiv.org/abs/1703.01961"
+    order: ClassVar[int] = 4
 
     flows: int = 2  # steps of the flow of q and of the flow of r, each
     hidden: int = 50  # hidden units of a step of q; r has twice as many

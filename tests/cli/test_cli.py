@@ -66,7 +66,7 @@ def contents(folder: Path, *names: str) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-DERIVED = ("scores.csv", "curves.csv.gz", "environment.json", "examples.npz")
+DERIVED = ("scores.csv", "curves.csv.gz", "environment.json", "examples.npz", "about.json")
 
 
 def test_derived_files(suite: Path) -> None:
@@ -91,6 +91,10 @@ def test_derived_files(suite: Path) -> None:
         "bench-uq run --suite quick --device cpu --set epochs=3 --set draws=5"
     }
     assert json.loads((suite / "environment.json").read_text())[0]["torch"]
+    about = json.loads((suite / "about.json").read_text())
+    assert set(about["methods"]) == set(scores.method)
+    assert about["conditions"]["fgsm"]["level_name"] == "ε"
+    assert set(about["conditions"]) == {"fgsm"}
     assert (suite / "examples.npz").stat().st_size < 500_000
 
 

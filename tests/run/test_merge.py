@@ -39,7 +39,10 @@ fgsm = [0, 0.1]
 REFERENCE = (
     "dataset,method,metric,value,source,certainty\ndigits,map,accuracy,0.9,Someone 2020,seen\n"
 )
-DERIVED = ("scores.csv", "curves.csv.gz", "environment.json", "examples.npz", "reference.csv", PLAN)
+DERIVED = (
+    *("scores.csv", "curves.csv.gz", "environment.json", "examples.npz", "about.json"),
+    *("reference.csv", PLAN),
+)
 #: Columns of runs.csv that are never the same twice.
 MEASURED = ("train_seconds", "predict_seconds", "peak_memory", "seconds_per_1000")
 #: Which runs shard 1, 2 and 3 of 3 have; the first two train a map to attack it.

@@ -18,6 +18,7 @@ from bench_uq.plan.runs import file_name
 from bench_uq.run.imported.values import Outputs
 from bench_uq.run.record import facts
 from bench_uq.store import SCHEMA, Evaluation, PlannedRun, Record, RunFolder, StoredFile
+from bench_uq.store.about import About
 
 #: ``kind`` in the record of such a run.
 KIND = "imported"
@@ -98,7 +99,11 @@ def refuse_taken(method: str, runs: Mapping[str, PlannedRun]) -> None:
 
 
 def add(
-    folder: Path, run: PlannedRun, imports: Sequence[Import], made: Mapping[str, Any]
+    folder: Path,
+    run: PlannedRun,
+    imports: Sequence[Import],
+    made: Mapping[str, Any],
+    about: About | None = None,
 ) -> list[tuple[Import, Predictions, bool]]:
     """Store the new evaluations of a run and add them to the plan.
 
@@ -121,7 +126,7 @@ def add(
             target.update(**record, files={**before.files, **files}, **made)
 
         planned = merged(store.read_plan(folder).runs.get(run.place), run)
-        store.merge_plan(folder, [planned])
+        store.merge_plan(folder, [planned], about=about)
         drop_replaced(target, {evaluation.file for evaluation in planned.shown})
 
     return found

@@ -1,0 +1,26 @@
+"""Facts of a plan's methods and conditions, to be stored with its results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bench_uq.api.names import plain_name
+from bench_uq.plan.plugins import Plugins
+from bench_uq.store import PlannedRun
+from bench_uq.store.about import About, ConditionFacts, facts_of
+
+
+def about(runs: Iterable[PlannedRun], plugins: Plugins) -> About:
+    """Positions of methods, and facts of conditions; names that are no plugin's are left out."""
+    methods: dict[str, int] = {}
+    conditions: dict[str, ConditionFacts] = {}
+    known = {kind: plugins.names(kind) for kind in ("method", "condition")}
+    for run in runs:
+        if run.method not in methods and plain_name(run.method) in known["method"]:
+            methods[run.method] = plugins.spec("method", run.method_full).value.order
+        for shown in run.shown:
+            own = shown.kind == "condition" and plain_name(shown.condition) in known["condition"]
+            if own and shown.condition not in conditions:
+                value = plugins.spec("condition", shown.full).value
+                conditions[shown.condition] = facts_of(value)
+    return About(methods, conditions)
