@@ -64,7 +64,7 @@ def stored(folder: Path, count: int) -> Path:
         for name, content in files.items():
             path = place.path / name
             store.write_bytes(path, content)
-            entries[name] = {"sha256": store.sha256(path), "bytes": len(content)}
+            entries[name] = store.StoredFile(store.sha256(path), len(content))
         place.update(key=run.key, status="ok", reason=None, files=entries)
     return suite
 

@@ -106,11 +106,10 @@ def records(content: bytes) -> None:
     with folder() as place:
         (place / store.RECORD).write_bytes(content)
         run = store.RunFolder(place)
-        record = run.record()
-        assert isinstance(record, dict)
-        for name in list(record.get("files", {}))[:3]:
+        for name in list(run.record().files)[:3]:
             run.holds(name)
-        assert isinstance(run.record(), dict)
+        assert isinstance(run.record(), store.Record)
+
         (place / store.PLAN).write_bytes(content)
         assert isinstance(store.read_plan(place).runs, dict)
 
