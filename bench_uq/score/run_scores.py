@@ -105,7 +105,7 @@ def computed(
     scores = list[list[Any]]()
     lines = curves.rows("train", None, curves.of_training(run))
     for shown in asked:
-        place, predictions = [shown.condition, shown.level], stored[shown.file]
+        condition, level, predictions = shown.condition, shown.level, stored[shown.file]
         against = clean if shown.kind != "clean" else None
         if against is not None and shown.kind == "condition":  # which may change fewer examples
             against = against.first(len(predictions))
@@ -113,10 +113,11 @@ def computed(
         for metric in metrics:
             if metric.applies(predictions, against):
                 value = float(metric.compute(predictions, against))
-                scores.append([*place, metric.id, value if np.isfinite(value) else None])
+                finite = value if np.isfinite(value) else None
+                scores.append([condition, level, metric.id, finite])
         last = shown.level == strongest[shown.condition]
         found = curves.curves(predictions, clean=shown.kind == "clean", strongest=last)
-        lines += curves.rows(*place, found)
+        lines += curves.rows(condition, level, found)
     sizes = {file: len(predictions) for file, predictions in stored.items()}
     return {"scores": scores, "curves": lines, "sizes": sizes}
 

@@ -66,7 +66,7 @@ class Gathered:
 
 def write_derived(folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins) -> None:
     """Write the derived files of the planned runs, one run at a time in memory."""
-    with SpooledTemporaryFile(BLOCK, dir=folder) as scores:
+    with SpooledTemporaryFile(BLOCK, dir=str(folder)) as scores:
         found = Gathered(scores)
         write_changed(folder / derived.CURVES, gather(folder, plan, plugins, found))
         scores.seek(0)

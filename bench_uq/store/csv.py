@@ -22,7 +22,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write sorted rows under a header; a file that would not change is left alone."""
     # The type keeps whole numbers whole beside missing ones.
-    table = pd.DataFrame(sorted(rows, key=sort_key), columns=list(header), dtype=object)
+    ordered: list[Any] = sorted(rows, key=sort_key)
+    table = pd.DataFrame(ordered, columns=list(header), dtype=object)
     write_changed(path, [csv_text(table).encode()])
 
 
