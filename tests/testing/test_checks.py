@@ -242,6 +242,7 @@ NOISE = "torch.randn(inputs.shape, generator=generator)"
 SUITS = "return isinstance(task.likelihood, Categorical)"
 CONDITIONS = {
     "suits": ("attack", SUITS, f"{SUITS} and 'yes'"),
+    "words": ("shift", "    def __call__", "    unit = 'a\\nb'\n\n    def __call__"),
     "shape": ("shift", ".clamp(0, 1)", ".clamp(0, 1).double()"),
     "range": ("shift", ".clamp(0, 1)", ""),
     "zero": ("attack", "level * gradient", "(level + 0.01) * gradient"),
