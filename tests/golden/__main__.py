@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--keep-versions",
         action="store_true",
-        help="Renew without a raised number: only plugins or the suites of these tests changed.",
+        help="Renew without a raised number: only plugins, torch or the suites here changed.",
     )
     options = parser.parse_args(arguments)
 

@@ -94,7 +94,7 @@ def complaint(stage: str, kept: Golden, made: Golden) -> str:
     advice = (
         f"{stage} changed but {number} is still {new}: "
         f"raise it in {file} and renew with `python -m tests.golden`\n"
-        "(where only plugins or the suites of these tests changed: `python -m tests.golden "
+        "(where only plugins, torch or the suites of these tests changed: `python -m tests.golden "
         "--keep-versions`, as the source of a plugin is part of the keys of its runs)"
     )
     return "\n".join([advice, *lines])

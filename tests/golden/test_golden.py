@@ -25,16 +25,27 @@ PROBS = Name("suite: map on data, seed 0", "prediction", "clean, probs")
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Golden:
     """The arrays of this code on this machine."""
-    if not torch.backends.mkl.is_available():
-        pytest.skip("torch draws dropout masks with MKL, and without it other ones")
     return Golden(runs.versions(), runs.make(tmp_path_factory.mktemp("golden")))
 
 
 @pytest.mark.parametrize("stage", comparison.NUMBERS)
 def test_stage_computes_what_its_version_says(stage: str, made: Golden) -> None:
     """Results of a stage are those in the file, and the file is of the stage's version."""
-    if text := complaint(stage, comparison.read(comparison.FILE), made):
+    kept = comparison.read(comparison.FILE)
+    if torch.__version__ < (2, 11):
+        kept, made = without_dropout(kept), without_dropout(made)
+
+    if text := complaint(stage, kept, made):
         pytest.fail(text, pytrace=False)
+
+
+def without_dropout(golden: Golden) -> Golden:
+    """Leave out the runs with dropout: torch 2.6 draws other masks, 2.11 those of today."""
+    kept = {}
+    for name, values in golden.arrays.items():
+        if ": dropout" not in name.run:
+            kept[name] = values
+    return Golden(golden.versions, kept)
 
 
 def golden(loss: float = 1.0, prob: float = 0.5, **versions: int) -> Golden:
