@@ -17,11 +17,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench_uq._version import __version__
-from bench_uq.api.errors import BenchUQError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench_uq.api.errors import BenchUQError, UsageError
     from bench_uq.check.verdicts import Verdicts
     from bench_uq.score.results import Results
 
@@ -35,6 +35,20 @@ __all__ = [
     "run",
     "summarise",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the errors on first use: the contract that defines them loads NumPy."""
+    if name in ("BenchUQError", "UsageError"):
+        from bench_uq.api import errors
+
+        return getattr(errors, name)
+    raise AttributeError(f"module 'bench_uq' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Public names."""
+    return sorted(__all__)
 
 
 def run(
@@ -166,6 +180,8 @@ def _folder(results: Results | str | Path) -> Path:
     if isinstance(results, str | Path):
         return Path(results)
     if results.folder is None:
+        from bench_uq.api.errors import UsageError
+
         raise UsageError("these results were not read from a folder: name the folder")
     return results.folder
 
