@@ -104,14 +104,14 @@ def margins(content: bytes) -> None:
 def records(content: bytes) -> None:
     """Records and plans of results: a damaged file is set aside, and reads as a missing one."""
     with folder() as place:
-        (place / store.RECORD).write_bytes(content)
-        run = store.RunFolder(place)
+        run = store.RunFolder(place / "map-digits-s0-01234567")
+        run.path.mkdir()
+        (run.path / store.RECORD).write_bytes(content)
         for name in list(run.record().files)[:3]:
             run.holds(name)
-        assert isinstance(run.record(), store.Record)
-
+        assert run.record().run == run.path.name
         (place / store.PLAN).write_bytes(content)
-        assert isinstance(store.read_plan(place).runs, dict)
+        store.read_plan(place)
 
 
 def checkpoints(content: bytes) -> None:

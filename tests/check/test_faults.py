@@ -119,7 +119,7 @@ def bench(code: Path, folder: Path, *arguments: str) -> subprocess.CompletedProc
     command = [sys.executable, "-m", "bench_uq", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(code)}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
     )
 
 

@@ -21,30 +21,26 @@ from bench_uq.plan.suite import read_suite
 from bench_uq.run.suite import Choices, reproducing
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
-SMALL = (
-    "run",
-    "--methods",
-    "map,mnf[flows=1]",
-    "--seeds",
-    "0,1",
-    "--set",
-    "epochs=3",
-    "--set",
-    "draws=5",
-    "--device",
-    "cpu",
-)
+
+
+def sizes(*settings: str) -> tuple[str, ...]:
+    """Settings as options, on the CPU."""
+    options = [part for setting in settings for part in ("--set", setting)]
+    return (*options, "--device", "cpu")
+
+
+SMALL = ("run", "--methods", "map,mnf[flows=1]", "--seeds", "0,1", *sizes("epochs=3", "draws=5"))
 
 
 def bench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run bench-uq in a folder."""
     command = [sys.executable, "-m", "bench_uq", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder in which a small quick suite was run."""
+    """Folder in which a small quick suite was run."""
     folder = tmp_path_factory.mktemp("finished")
     done = bench(*SMALL, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -55,13 +51,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def suite(finished: Path, tmp_path: Path) -> Path:
-    """Return a copy of that folder to change."""
+    """Copy of its results to change."""
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     return tmp_path / "results" / "quick"
 
 
 def contents(folder: Path, *names: str) -> dict[str, bytes]:
-    """Return the bytes of files below a folder, by path."""
+    """Content of files below a folder, by path."""
     paths = [path for name in names for path in sorted(folder.rglob(name)) if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
@@ -75,21 +71,18 @@ def test_derived_files(suite: Path) -> None:
     assert set(scores.condition) == {"clean", "fgsm", "letters"}
     assert set(scores.method) == {"map", "mnf[flows=1]"}
     assert {"accuracy", "nll", "brier", "ece", "ece_if_calibrated"} <= set(scores.metric)
-    assert {"auroc_entropy", "aupr_epistemic", "fpr95_confidence"} <= set(
-        scores[scores.condition == "letters"].metric
-    )
-    assert "accuracy" not in set(scores[scores.condition == "letters"].metric)
+    unseen = set(scores[scores.condition == "letters"].metric)
+    assert {"auroc_entropy", "aupr_epistemic", "fpr95_confidence"} <= unseen
+    assert "accuracy" not in unseen
     shares = scores[scores.metric.isin(["accuracy", "ece", "auroc_entropy"])].value
     assert shares.between(0, 1).all()
     runs = pd.read_csv(suite / "runs.csv")
     assert len(runs) == 4
-    assert runs[["network", "epochs", "draws"]].drop_duplicates().to_numpy().tolist() == [
-        ["lenet", 3, 5]
-    ]
+    facts = runs[["network", "epochs", "draws"]].drop_duplicates()
+    assert facts.to_numpy().tolist() == [["lenet", 3, 5]]
     assert (runs.seconds_per_1000 > 0).all()
-    assert set(runs.command) == {
-        "bench-uq run --suite quick --device cpu --set epochs=3 --set draws=5"
-    }
+    (command,) = set(runs.command)
+    assert command == "bench-uq run --suite quick --device cpu --set epochs=3 --set draws=5"
     assert json.loads((suite / "environment.json").read_text())[0]["torch"]
     about = json.loads((suite / "about.json").read_text())
     assert set(about["methods"]) == set(scores.method)
@@ -141,16 +134,15 @@ def test_new_conditions_use_the_trained_network(suite: Path) -> None:
 
 
 def test_damaged_files_are_made_again(suite: Path) -> None:
-    """A damaged network and damaged predictions are set aside and made again, with the same scores."""
+    """Damaged networks and predictions are set aside and made again, with the same scores."""
     before = contents(suite, "scores.csv", "network.safetensors", "clean-*.npz")
     folders = sorted((suite / "runs").glob("m*"))
     for path in (folders[0] / "network.safetensors", next(folders[1].glob("clean-*"))):
         path.write_bytes(path.read_bytes()[:-1] + b"\0\0")
     (folders[2] / "training.csv").unlink()
     score = bench("score", cwd=suite.parents[1])
-    assert score.returncode == 0, (
-        score.stderr
-    )  # scores of damaged predictions are those from before
+    # Scores of damaged predictions are those from before.
+    assert score.returncode == 0, score.stderr
     done = bench(*SMALL, cwd=suite.parents[1])
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("set aside") == 2
@@ -159,7 +151,7 @@ def test_damaged_files_are_made_again(suite: Path) -> None:
 
 
 def test_killed_suite_goes_on(suite: Path, tmp_path: Path) -> None:
-    """A suite killed between two epochs, then with SIGINT (130), ends with an uninterrupted one's scores."""
+    """A suite that is killed, and later interrupted, ends with the scores of another one."""
     folder = tmp_path / "again"
     folder.mkdir()
     command = [sys.executable, "-m", "bench_uq", *SMALL, "--checkpoint-every", "0"]
@@ -173,7 +165,7 @@ def test_killed_suite_goes_on(suite: Path, tmp_path: Path) -> None:
         )
         wait_for(folder / "results" / "quick" / "runs", file, start)
         process.send_signal(number)
-        assert process.wait(60) == code
+        assert process.wait(300) == code
     assert none_left(folder)
     assert bench(*SMALL, cwd=folder).returncode == 0
     assert contents(folder / "results" / "quick", *DERIVED) == contents(suite, *DERIVED)
@@ -188,7 +180,7 @@ def test_two_runners_share_a_folder(suite: Path, tmp_path: Path) -> None:
     runners = [
         subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
-    outputs = [runner.communicate(timeout=300)[0] for runner in runners]
+    outputs = [runner.communicate(timeout=900)[0] for runner in runners]
     assert [runner.returncode for runner in runners] == [0, 0]
     assert all(output.count("ok  trained") + output.count("stored") == 4 for output in outputs)
     assert sum(output.count("ok  trained") for output in outputs) == 4
@@ -197,7 +189,7 @@ def test_two_runners_share_a_folder(suite: Path, tmp_path: Path) -> None:
 
 def wait_for(folder: Path, name: str, since: float) -> None:
     """Wait until a run has begun."""
-    for _ in range(900):
+    for _ in range(3000):
         if any(path.stat().st_mtime > since for path in folder.rglob(name)):
             return
         time.sleep(0.1)
@@ -205,7 +197,7 @@ def wait_for(folder: Path, name: str, since: float) -> None:
 
 
 def none_left(folder: Path) -> bool:
-    """Return whether every process of a suite is soon gone."""
+    """Whether every process of a suite ends soon."""
     for _ in range(150):
         if not children_of(folder):
             return True
@@ -214,7 +206,7 @@ def none_left(folder: Path) -> bool:
 
 
 def children_of(folder: Path) -> list[str]:
-    """Return the processes that still work in a folder."""
+    """Processes that still work in a folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cwd"):
         try:
@@ -225,31 +217,21 @@ def children_of(folder: Path) -> list[str]:
 
 
 def test_plugins_of_the_user(tmp_path: Path) -> None:
-    """Temperature scaling, SWAG and SGLD train, predict, are saved and restored with no change of the engine."""
-    files = [
-        part
-        for name in ("temperature", "swag", "sgld")
-        for part in ("--plugin", str(PLUGINS / f"{name}.py"))
-    ]
-    command = ("run", *files, "--methods", "temperature,swag,sgld[members=2]", "--seeds", "0", "--set", "epochs=6",
-               "--set", "draws=8", "--device", "cpu")  # fmt: skip
+    """Methods in files of the user train, predict, and are saved and restored."""
+    files = [str(PLUGINS / f"{name}.py") for name in ("temperature", "swag", "sgld")]
+    plugins = [part for file in files for part in ("--plugin", file)]
+    methods = ("--methods", "temperature,swag,sgld[members=2]", "--seeds", "0")
+    command = ("run", *plugins, *methods, *sizes("epochs=6", "draws=8"))
     done = bench(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
+
     suite = tmp_path / "results" / "quick"
-    scores = read_scores(suite)
-    accuracy = (
-        scores[(scores.condition == "clean") & (scores.metric == "accuracy")]
-        .set_index("method")
-        .value
-    )
-    assert (accuracy > 0.6).all()
-    epistemic = (
-        scores[(scores.condition == "letters") & (scores.metric == "epistemic")]
-        .set_index("method")
-        .value
-    )
+    scores = read_scores(suite).set_index(["condition", "metric", "method"]).value.sort_index()
+    assert (scores["clean", "accuracy"] > 0.6).all()
+    epistemic = scores["letters", "epistemic"]
     assert epistemic["temperature"] == 0
     assert (epistemic[["swag", "sgld[members=2]"]] > 0).all()
+
     before = contents(suite, "*.npz", "network.safetensors")
     for path in suite.rglob("clean-*.npz"):
         path.unlink()
@@ -258,133 +240,122 @@ def test_plugins_of_the_user(tmp_path: Path) -> None:
 
 
 def test_failures_are_rows(tmp_path: Path) -> None:
-    """Runs that diverge, raise, are killed or give no numbers are rows with their reason; the others go on; exit 1."""
+    """Runs that fail are rows with their reason, and the others continue; exit code 1."""
     hows = ("diverge", "raise", "kill", "nan", "exit", "print", "grow")
     methods = ",".join(["map", *(f"unlucky[how={how}]" for how in hows)])
     plugin = ("--plugin", str(PLUGINS / "unlucky.py"))
-    done = bench("run", *plugin, "--methods", methods, "--seeds", "0", "--set", "epochs=2", "--set", "draws=2",
-                 "--device", "cpu", cwd=tmp_path)  # fmt: skip
+    size = sizes("epochs=2", "draws=2")
+    done = bench("run", *plugin, "--methods", methods, "--seeds", "0", *size, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "chatter" not in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
     with (tmp_path / "results/quick/runs.csv").open() as file:
         rows = {row["method"]: (row["status"], row["reason"]) for row in csv.DictReader(file)}
-    assert rows["map"] == ("ok", "")
-    assert rows["unlucky[how=print]"] == ("ok", "")
-    assert rows["unlucky[how=diverge]"] == ("diverged", "the training loss is nan in epoch 2")
-    assert rows["unlucky"] == ("failed", "KeyError: 'out of luck' (unlucky.py, line 30, in loss)")
-    assert rows["unlucky[how=kill]"] == ("failed", "its process was killed by SIGKILL")
-    assert rows["unlucky[how=exit]"] == ("failed", "its process exited with 7")
-    assert rows["unlucky[how=nan]"] == ("failed", "BadDraws: draws are not finite")
-    grown = "ChangedState: after training the state has other names or shapes than after build: allocate in build"
-    assert rows["unlucky[how=grow]"] == ("failed", grown)
+    assert rows.pop("map") == rows.pop("unlucky[how=print]") == ("ok", "")
+    expected = {
+        "unlucky[how=diverge]": ("diverged", "epoch 2"),
+        "unlucky": ("failed", "KeyError: 'out of luck' (unlucky.py, line 30, in loss)"),
+        "unlucky[how=kill]": ("failed", "SIGKILL"),
+        "unlucky[how=exit]": ("failed", "exited with 7"),
+        "unlucky[how=nan]": ("failed", "BadDraws"),
+        "unlucky[how=grow]": ("failed", "ChangedState"),
+    }
+    assert rows.keys() == expected.keys()
+    for method, (status, words) in expected.items():
+        assert rows[method][0] == status
+        assert words in rows[method][1]
 
 
 def test_mnist(tmp_path: Path, data_root: Path) -> None:
-    """The MNIST suite runs on the real files, learns, and tells notMNIST from MNIST better than chance."""
-    sizes = [part for size in ("epochs=2", "train_images=4000", "test_images=500", "attack_images=100", "draws=3")
-             for part in ("--set", size)]  # fmt: skip
-    command = ("run", "--suite", "mnist", "--methods", "map,mnf", "--seeds", "0", *sizes, "--data-dir", str(data_root),
-               "--device", "cpu")  # fmt: skip
-    done = bench(*command, cwd=tmp_path)
+    """The MNIST suite learns on the real files, and tells notMNIST from MNIST."""
+    size = sizes("epochs=2", "train_images=4000", "test_images=500", "attack_images=100", "draws=3")
+    command = ("run", "--suite", "mnist", "--methods", "map,mnf", "--seeds", "0", *size)
+    done = bench(*command, "--data-dir", str(data_root), cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
+
     scores = read_scores(tmp_path / "results" / "mnist")
     picked = scores[scores.level.isna()].set_index(["method", "condition", "metric"]).value
     for method in ("map", "mnf"):
         assert picked[method, "clean", "accuracy"] > 0.85
         assert picked[method, "notmnist", "auroc_entropy"] > 0.7
-    examples = (
-        scores[(scores.condition == "fgsm") & (scores.metric == "accuracy")]
-        .groupby("level")
-        .value.mean()
-    )
-    assert examples[0.3] < examples[0]
+    attacked = scores[(scores.condition == "fgsm") & (scores.metric == "accuracy")]
+    accuracy = attacked.groupby("level").value.mean()
+    assert accuracy[0.3] < accuracy[0]
 
 
 def test_resnet(tmp_path: Path) -> None:
-    """Every method of the quick suite trains ResNet-18, and an epsilon of 0 is clean under its batch normalisation."""
-    sizes = [part for size in ("epochs=1", "train_images=32", "test_images=16", "attack_images=16", "draws=2")
-             for part in ("--set", size)]  # fmt: skip
-    done = bench(
-        "run", "--network", "resnet18", "--seeds", "0", *sizes, "--device", "cpu", cwd=tmp_path
-    )
+    """Every method of the quick suite trains ResNet-18; FGSM at 0 is clean under batch norm."""
+    size = sizes("epochs=1", "train_images=32", "test_images=16", "attack_images=16", "draws=2")
+    done = bench("run", "--network", "resnet18", "--seeds", "0", *size, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
+
     scores = read_scores(tmp_path / "results" / "quick").set_index(["method", "metric"])
     assert len(set(scores.index.get_level_values("method"))) == 5
-    clean, attacked = (
-        scores[scores.condition == "clean"],
-        scores[(scores.condition == "fgsm") & (scores.level == 0)],
-    )
-    assert (clean.value == attacked.value.loc[clean.index]).all()
-    runs = pd.read_csv(tmp_path / "results" / "quick" / "runs.csv").set_index("method")
-    assert (
-        runs.parameters["map"] == 11_172_810
-    )  # of one channel in; batch normalisation counts, its statistics do not
-    assert runs.parameters["ensemble"] == 5 * runs.parameters["map"]
+    clean = scores[scores.condition == "clean"].value
+    attacked = scores[(scores.condition == "fgsm") & (scores.level == 0)].value
+    assert (clean == attacked.loc[clean.index]).all()
+
+    parameters = pd.read_csv(tmp_path / "results/quick/runs.csv").set_index("method").parameters
+    # One channel in; the weights of batch normalisation count, its statistics do not.
+    assert parameters["map"] == 11_172_810
+    assert parameters["ensemble"] == 5 * parameters["map"]
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
-    """Return the exit code and what is printed."""
+    """Exit code and output of a command."""
     result = CliRunner().invoke(main, list(arguments))
     return result.exit_code, result.output
 
 
 def test_errors_of_plugins_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plugin that raises while a run is planned or estimated is told of in one line, and --debug shows where."""
+    """A plugin that raises while a run is estimated is one line, which says how to see more."""
     monkeypatch.chdir(tmp_path)
-    arguments = (
-        "run",
-        "--dry-run",
-        "--plugin",
-        str(PLUGINS / "unlucky.py"),
-        "--methods",
-        "unlucky",
-        "--device",
-        "cpu",
-    )
-    code, output = invoke(*arguments)
-    assert (code, output.splitlines()[-1]) == (
-        1,
-        "Error: KeyError: 'out of luck' (bench-uq --debug shows where)",
-    )
+    plugin = ("--plugin", str(PLUGINS / "unlucky.py"))
+    code, output = invoke("run", "--dry-run", *plugin, "--methods", "unlucky", "--device", "cpu")
+    assert code == 1
+    line = output.splitlines()[-1]
+    assert line.startswith("Error: KeyError: 'out of luck'")
+    assert "--debug" in line
     assert "Traceback" not in output
 
 
 def test_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """--dry-run prints every run with an estimate, and writes nothing."""
     monkeypatch.chdir(tmp_path)
-    code, output = invoke(
-        "run", "--dry-run", "--methods", "map,ensemble", "--seeds", "0,1", "--device", "cpu"
-    )
+    runs = ("--methods", "map,ensemble", "--seeds", "0,1", "--device", "cpu")
+    code, output = invoke("run", "--dry-run", *runs)
     assert code == 0
     assert output.count("to do, about") == 4
     assert output.splitlines()[-1].startswith("4 runs, about ")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_lists() -> None:
-    """Every list names what there is."""
-    for what, words in (
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
         ("methods", ("mnf:", "flows=2", "arxiv.org")),
         ("datasets", ("digits:", "notmnist:")),
         ("conditions", ("fgsm:", "unseen data")),
         ("suites", ("quick", "mnist")),
         ("networks", ("lenet: LeNet-5", "resnet18: ResNet-18")),
         ("metrics", ("ece_if_calibrated", "positive")),
-    ):
-        code, output = invoke("list", what)
-        assert code == 0
-        assert all(word in output for word in words)
+    ],
+)
+def test_lists(what: str, words: tuple[str, ...]) -> None:
+    """Every list names what can be chosen."""
+    code, output = invoke("list", what)
+    assert code == 0
+    for word in words:
+        assert word in output
 
 
 def test_lists_of_some() -> None:
     """A list can be asked for by name."""
     code, output = invoke("list", "metrics", "ece", "nll")
     assert code == 0
-    assert [line for line in output.splitlines() if not line.startswith(" ") and line] == [
-        "ece: expected calibration error",
-        "nll: negative log-likelihood",
-    ]
+    heads = [line for line in output.splitlines() if line and not line.startswith(" ")]
+    assert [head.partition(":")[0] for head in heads] == ["ece", "nll"]
 
 
 def test_version() -> None:
@@ -392,14 +363,13 @@ def test_version() -> None:
     assert __version__ in invoke("--version")[1]
 
 
-def test_the_command_that_repeats_a_run() -> None:
-    """Options of methods are in their names, those of conditions only in the command; paths lose their folders."""
+def test_the_command_that_reproduces_a_run() -> None:
+    """Options of methods are in their names, those of conditions in the command."""
     choices = Choices(
         network="/home/alice/wide.py",
         plugins=(Path("/home/alice/mine.py"),),
         assignments=("epochs=3", "mnf.hidden=60", "fgsm.draws=5"),
     )
     command = reproducing(choices, read_suite("quick"))
-    assert command == (
-        "bench-uq run --suite quick --network wide.py --plugin mine.py --set epochs=3 --set fgsm.draws=5"
-    )
+    files = "--network wide.py --plugin mine.py"
+    assert command == f"bench-uq run --suite quick {files} --set epochs=3 --set fgsm.draws=5"

@@ -1,4 +1,4 @@
-"""bench-uq doctor tells a machine that is well from one that is not, and writes nothing."""
+"""bench-uq doctor finds what is wrong with a machine, and writes nothing."""
 
 from __future__ import annotations
 
@@ -23,17 +23,12 @@ PLUGINS = Path(__file__).parents[1] / "plugins"
 def doctor(
     folder: Path, *arguments: str, path: Path | None = None
 ) -> tuple[int, dict[str, str], list[str]]:
-    """Return the exit code, what is said of each name (with its mark), and all lines."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(folder / "site"),
-        "PATH": f"{path}:{os.environ['PATH']}",
-    }
+    """Exit code, text by name (with its mark), and all lines."""
+    own = {"PYTHONPATH": str(folder / "site"), "PATH": f"{path}:{os.environ['PATH']}"}
+    environment = {**os.environ, **own}
     environment.pop("BENCH_UQ_DATA", None)
     command = [sys.executable, "-m", "bench_uq", "doctor", *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     rows = [(line[0], *line[4:].split(maxsplit=1)) for line in lines if line[1:4] == "   "]
@@ -41,7 +36,7 @@ def doctor(
 
 
 def distribution(folder: Path, name: str, version: str, entries: str = "") -> None:
-    """Lay out what an installed package says of itself."""
+    """Write the metadata of an installed package."""
     info = folder / "site" / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
@@ -49,19 +44,18 @@ def distribution(folder: Path, name: str, version: str, entries: str = "") -> No
 
 
 def everything(folder: Path) -> list[Path]:
-    """Return all that lies in a folder, but for compiled modules."""
+    """Everything in a folder except compiled modules."""
     return [path for path in sorted(folder.rglob("*")) if "__pycache__" not in path.parts]
 
 
 def test_a_machine_that_is_well(tmp_path: Path, data_root: Path) -> None:
-    """Versions, device, folders, data and tools are told, none marked but what is; nothing is written."""
+    """Versions, device, folders, data and tools are listed, and nothing is written."""
     code, rows, lines = doctor(tmp_path, "--data-dir", str(data_root))
     assert code == 0
     assert lines[0] == f"bench-uq {__version__}"
     assert rows["torch"].startswith(torch.__version__.split("+")[0])
-    assert (
-        rows["device"].removeprefix("! ").startswith("CUDA" if torch.cuda.is_available() else "CPU")
-    )
+    kind = "CUDA" if torch.cuda.is_available() else "CPU"
+    assert rows["device"].removeprefix("! ").startswith(kind)
     assert rows["results"] == "results, made when needed"
     assert rows["mnist"] == f"ready    in {data_root}/MNIST/raw"
     assert rows["git"].startswith(("there", "absent"))
@@ -70,9 +64,10 @@ def test_a_machine_that_is_well(tmp_path: Path, data_root: Path) -> None:
 
 
 def test_a_machine_with_flaws(tmp_path: Path) -> None:
-    """An old package and broken plugins are marked with their reasons in one line each, and nothing stops for them."""
+    """An old package and broken plugins are marked, with one line each; bench-uq can still run."""
     distribution(tmp_path, "tqdm", "4.1")
-    entries = "[bench_uq.methods]\nswag = bench_swag\ngone = not_there\n[bench_uq.datasets]\nbad = bench_bad\n"
+    entries = "[bench_uq.methods]\nswag = bench_swag\ngone = not_there\n"
+    entries += "[bench_uq.datasets]\nbad = bench_bad\n"
     distribution(tmp_path, "bench-swag", "0.3", entries)
     (tmp_path / "site" / "bench_swag.py").write_text((PLUGINS / "swag.py").read_text())
     (tmp_path / "site" / "bench_bad.py").write_text("raise OSError('two\\nlines')\n")
@@ -81,9 +76,8 @@ def test_a_machine_with_flaws(tmp_path: Path) -> None:
     assert code == 0
     assert rows["tqdm"] == "! 4.1  older than 4.66: pip install 'tqdm>=4.66'"
     assert rows["swag"] == "method from bench-swag 0.3"
-    assert rows["gone"].startswith(
-        "! method from bench-swag 0.3: broken, plugin not_there fails at import: "
-    )
+    assert rows["gone"].startswith("! method from bench-swag 0.3: broken")
+    assert "not_there" in rows["gone"]
     assert rows["bad"].endswith("bench_bad fails at import: OSError: two")
     assert rows["mnist"].startswith("missing")
     assert lines[-1].startswith("  bench-uq can run here; ")
@@ -91,21 +85,18 @@ def test_a_machine_with_flaws(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_cannot_run(tmp_path: Path) -> None:
-    """A package that fails at import and results that cannot be written are what the last line names; exit 1."""
+    """The last line names a package that fails and a folder that cannot be written; exit 1."""
     (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "torch.py").write_text(
-        "print('chatter')\nraise ImportError('libtorch.so is damaged')\n"
-    )
+    broken = "print('chatter')\nraise ImportError('libtorch.so is damaged')\n"
+    (tmp_path / "site" / "torch.py").write_text(broken)
     (tmp_path / "file").write_text("")
     before = everything(tmp_path)
     code, rows, lines = doctor(tmp_path, "--results", "file/results")
     assert code == 1
     assert rows["torch"].endswith("fails at import: ImportError: libtorch.so is damaged")
     assert rows["machine"].startswith("! ImportError")
-    assert (
-        rows["results"]
-        == f"! cannot write to file/results: {tmp_path}/file is not a folder that can be written to"
-    )
+    assert rows["results"].startswith("! cannot write to file/results: ")
+    assert f"{tmp_path}/file" in rows["results"]
     assert rows["digits"].startswith("ready")
     assert lines[-1].startswith("! bench-uq cannot run here: see torch, ")
     assert lines[-1].endswith("results")
@@ -114,7 +105,7 @@ def test_a_machine_that_cannot_run(tmp_path: Path) -> None:
 
 
 def test_a_plugin_that_is_in_the_way(tmp_path: Path) -> None:
-    """A plugin with a name that is taken keeps bench-uq from running, and is said to; so is a GPU out of reach."""
+    """The last line names a plugin whose name is taken; a GPU out of reach is marked."""
     distribution(tmp_path, "bench-map", "1.0", "[bench_uq.methods]\nmap = bench_map\n")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "nvidia-smi").write_text("#!/bin/sh\n")
@@ -123,23 +114,12 @@ def test_a_plugin_that_is_in_the_way(tmp_path: Path) -> None:
     assert (code, lines[-1]) == (1, "! bench-uq cannot run here: see map")
     assert "two plugins are called 'map'" in rows["map"]
     assert rows["nvidia-smi"].startswith("there")
-    assert torch.cuda.is_available() or rows["device"].startswith(
-        "! CPU, although nvidia-smi is here"
-    )
+    assert torch.cuda.is_available() or rows["device"].startswith("! CPU, although nvidia-smi")
 
 
 def nowhere(root: Path) -> None:
     """Make a link to nothing."""
     (root / "results").symlink_to("gone")
-
-
-def foreign(root: Path) -> None:
-    """Make a link that belongs to someone else."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can give a link to another user")
-    (root / "elsewhere").mkdir()
-    (root / "results").symlink_to("elsewhere")
-    os.lchown(root / "results", 12345, 12345)
 
 
 def file(root: Path) -> None:
@@ -151,7 +131,6 @@ def file(root: Path) -> None:
     ("make", "words"),
     [
         (nowhere, "{root}/results is a link to nothing"),
-        (foreign, "{root}/results is a link made by someone else"),
         (file, "{root}/results is not a folder that can be written to"),
     ],
 )
@@ -159,7 +138,7 @@ def file(root: Path) -> None:
 def test_folders_are_judged_as_by_the_commands(
     tmp_path: Path, make: Callable[[Path], None], words: str, below: str
 ) -> None:
-    """Of a folder behind a bad link or a file, doctor says what a command says that is to write there."""
+    """doctor refuses a folder behind a bad link or a file with the words of a command."""
     make(tmp_path)
     folder = Path(f"{tmp_path}/results{below}")
     with pytest.raises(UsageError) as refused:
@@ -170,43 +149,40 @@ def test_folders_are_judged_as_by_the_commands(
     assert disk.name == "disk"
     _, reports, data, _ = folders(tmp_path, folder, folder)
     assert (reports.text, reports.problem, reports.essential) == (str(refused.value), True, False)
-    there = make is foreign and not below  # data are read through any link
-    assert (data.text, data.problem) == (str(folder) if there else str(refused.value), False)
+    assert (data.text, data.problem) == (str(refused.value), False)
 
 
 @pytest.mark.parametrize("mode", [0o555, 0o666, 0o000])
 def test_folders_that_may_not_be_written_to(tmp_path: Path, mode: int) -> None:
-    """A folder that is read-only or may not be looked into is told of, whether or not what is asked for lies in it."""
+    """A folder that is read-only or cannot be searched is named, for folders inside it too."""
     for folder in (tmp_path, *tmp_path.parents):
         if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
             folder.chmod(folder.stat().st_mode | 0o011)
-    (tmp_path / "shut" / "results").mkdir(parents=True)
-    (tmp_path / "shut").chmod(mode)
+    shut = tmp_path / "shut"
+    (shut / "results").mkdir(parents=True)
+    shut.chmod(mode)
+    refused = f"{shut} is not a folder that can be written to"
+    inside = "shut/new/results" if mode == 0o555 else "shut/results"
+
     child = os.fork()
     if child == 0:  # root may write anywhere
         try:
             if os.geteuid() == 0:
                 os.setuid(65534)
-            for name in (
-                "shut",
-                "shut/new",
-                "shut/results" if mode != 0o555 else "shut/new/results",
-            ):
+            for name in ("shut", "shut/new", inside):
                 folder = tmp_path / name
+                expected = f"cannot write to {folder}: {refused}"
                 results, reports, data, _ = folders(folder, folder, folder)
-                expected = f"cannot write to {folder}: {tmp_path}/shut is not a folder that can be written to"
                 assert (results.text, results.problem, results.essential) == (expected, True, True)
                 assert (reports.text, reports.problem) == (expected, True)
-                assert (data.text, data.problem) == (
-                    str(folder) if name == "shut" else expected,
-                    False,
-                )
+                told = str(folder) if name == "shut" else expected
+                assert (data.text, data.problem) == (told, False)
         except BaseException:
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    (tmp_path / "shut").chmod(0o755)
+    shut.chmod(0o755)
     assert status == 0
 
 
@@ -215,6 +191,6 @@ def test_folders_that_may_not_be_written_to(tmp_path: Path, mode: int) -> None:
     [("2.5.1", "2.6"), ("4.9", "4.66"), ("2.6.0rc1+cpu", "2.10"), ("0.4.2", "0.4.3")],
 )
 def test_versions_are_compared_by_their_numbers(older: str, newer: str) -> None:
-    """Versions are ordered number by number; trailing zeros and what follows the numbers do not count."""
+    """Versions are ordered number by number; trailing zeros and suffixes do not count."""
     assert release(older) < release(newer)
     assert release(newer) == release(f"{newer}.0+cu126")

@@ -314,7 +314,7 @@ def test_two_files_of_one_name(here: Path) -> None:
 
 
 def test_a_folder_that_is_a_file(here: Path) -> None:
-    """A suite's folder, or the reports' root, that is a file is told of before anything is written."""
+    """A file in the place of a suite's folder, or of the root of reports, is refused."""
     (here / "results").mkdir()
     (here / "results" / "quick").write_text("")
     assert "not a folder" in told("run", "--methods", "map")
