@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -539,17 +538,6 @@ def test_locked_run() -> None:
         assert mine
         output = refused(saved(probs=PROBS[:, ::-1], labels=LABELS))
     assert "another process" in output
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
-def test_links_of_others() -> None:
-    """Nothing is written through a link that somebody else has laid."""
-    Path("elsewhere").mkdir()
-    Path("results").symlink_to("elsewhere")
-    os.lchown("results", 12345, 12345)
-    assert "somebody" in refused(saved(probs=PROBS, labels=LABELS)).replace(
-        "someone else", "somebody"
-    )
 
 
 def test_beside_own_runs_in_the_report(beside: Path) -> None:
