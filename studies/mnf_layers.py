@@ -122,7 +122,7 @@ class Job:
 
 
 class Stack:
-    """Layers of one variant, for problems of one shape, trained as one batch by Adam, a rate each."""
+    """Layers of one variant and problem shape, trained by Adam as one batch with a rate each."""
 
     def __init__(self, jobs: list[Job], variant: Variant) -> None:
         self.jobs, self.variant = jobs, variant
