@@ -20,6 +20,7 @@ import numpy as np
 from scipy import ndimage, stats
 from sklearn.datasets import load_digits
 
+from bench_uq.score.curves import rounded
 from bench_uq.store.derived import COLUMNS, LATER
 
 EXAMPLES, CLASSES, BINS = 2000, 10, 15
@@ -376,7 +377,10 @@ def _regression(tables: dict[str, Rows], run: dict[str, Any], bands: tuple[Rows,
 
 
 def _points(curve: str, xs: Any, ys: Any) -> Rows:
-    return [{"curve": curve, "x": float(x), "y": float(y)} for x, y in zip(xs, ys, strict=True)]
+    found = []
+    for x, y in zip(rounded(xs).tolist(), rounded(ys).tolist(), strict=True):
+        found.append({"curve": curve, "x": x, "y": y})
+    return found
 
 
 def _add(

@@ -560,10 +560,10 @@ def test_downloads_are_saved_whole(page: Page, story: Path, tmp_path: Path) -> N
     """A click on a link saves the stored file, though nothing may be loaded."""
     behaviour = {"behavior": "allow", "downloadPath": str(tmp_path), "eventsEnabled": True}
     page.browser.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
-    page.find('a[download="scores.csv"]').click()
+    page.find('a[download="runs.csv"]').click()
     waited = WebDriverWait(page.browser, 10)
-    waited.until(lambda _: (tmp_path / "scores.csv").is_file())
-    assert (tmp_path / "scores.csv").read_bytes() == (story / "scores.csv").read_bytes()
+    waited.until(lambda _: (tmp_path / "runs.csv").is_file())
+    assert (tmp_path / "runs.csv").read_bytes() == (story / "runs.csv").read_bytes()
     assert page.messages() == []
 
 

@@ -15,9 +15,9 @@ from bench_uq.store.csv import csv_text
 from bench_uq.store.derived import COLUMNS, CURVES, LATER
 
 #: Bytes beyond which a file is compressed, and beyond which even the compressed one is left out.
-PLAIN, LARGEST = 1_000_000, 4_000_000
-#: Rows beyond which a table is not even tried: a compressed row takes some 8 bytes.
-MOST_ROWS = 500_000
+PLAIN, LARGEST = 100_000, 1_000_000
+#: Rows beyond which a table is not even tried: a compressed row takes some 6 bytes.
+MOST_ROWS = 200_000
 #: Columns that hold whole numbers.
 _WHOLE = {"parameters", "peak_memory", "epochs", "draws"}
 
