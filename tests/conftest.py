@@ -35,13 +35,13 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def absent() -> Callable[[str], NoReturn]:
-    """Return what a test calls where its data are absent: a skip, but a failure on CI, where they must be there."""
+    """Function to call without data: it skips, but fails on CI, where they must be there."""
     return pytest.fail if os.environ.get("CI") == "true" else pytest.skip
 
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
-    """Return where real data lie, if anywhere: BENCH_UQ_DATA, else .data/, filled once by all workers together."""
+    """Folder of real data: BENCH_UQ_DATA, else .data/, filled once by all workers."""
     if chosen := os.environ.get("BENCH_UQ_DATA"):
         return Path(chosen)
     folder = REPO / ".data"

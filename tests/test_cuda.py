@@ -36,7 +36,7 @@ def data() -> Resident:
 
 @pytest.mark.parametrize("name", Plugins().names("method"))
 def test_methods_learn(name: str, data: Resident) -> None:
-    """Every method trains on the GPU, learns, restores bit for bit, and epsilon 0 gives its clean predictions."""
+    """Every method trains on the GPU and restores bit for bit; epsilon 0 is clean."""
     method = Plugins().spec("method", name).value
     nets, history = train(method, TASK, (data, data), Settings(epochs=5, batch=32), 0)
     assert history[-1].nll < history[0].nll
@@ -67,7 +67,7 @@ def test_methods_learn(name: str, data: Resident) -> None:
     ],
 )
 def test_attacks_on_random_networks(text: str, data: Resident) -> None:
-    """On the GPU an attack on noisy networks is the same alone and among other levels, and stays in its ball."""
+    """An attack is the same alone and among other levels, and stays in its ball."""
     method = Plugins().spec("method", "dropout").value
     torch.manual_seed(0)
     nets = nn.ModuleList([method.build(TASK).cuda().eval()])
@@ -92,7 +92,7 @@ def test_shifts_are_those_of_the_cpu(data: Resident) -> None:
 
 @pytest.mark.parametrize("name", Plugins().names("method"))
 def test_seeds_train_together(name: str, data: Resident) -> None:
-    """Two seeds of every method, and all members of an ensemble, are trained as one batch of networks, and learn."""
+    """Seeds of every method, and members of an ensemble, learn as one batch of networks."""
     method = Plugins().spec("method", name).value
     outcomes = train_together(
         method, [TASK] * 2, [(data, data)] * 2, Settings(epochs=5, batch=32), [0, 1]

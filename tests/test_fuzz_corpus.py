@@ -1,4 +1,4 @@
-"""What fuzzing has found, inputs of mistakes since mended among them, ends as it should; atheris is not needed."""
+"""Inputs that fuzzing found end as documented; atheris is not needed."""
 
 from __future__ import annotations
 

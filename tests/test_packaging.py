@@ -1,4 +1,4 @@
-"""What is installed is whole, and packages of others plug in: built wheels in virtual environments of their own."""
+"""An installation is complete, and packages of others plug in."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def wheel(source: Path, folder: Path) -> Path:
 
 
 def environment(folder: Path, source: Path) -> Path:
-    """Return the commands of a new virtual environment that holds one package and borrows all others from here."""
+    """Commands of a new virtual environment with one package; others come from here."""
     checked(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "borrowed.pth").write_text(
@@ -191,9 +191,7 @@ def listed(text: str) -> set[str]:
 
 
 def test_wheel_holds_the_tree(built: Path) -> None:
-    """The wheel holds every module, the suites, their baselines and the mark of types; no test, and no top-level
-    ``methods`` or ``datasets``.
-    """
+    """The wheel holds every module and data file, and neither tests nor top-level plugins."""
     assert in_the_wheel(built) == in_the_tree()
     assert "bench_uq/py.typed" in in_the_wheel(built)
     assert "bench_uq/plan/suites/quick.toml" in in_the_wheel(built)
@@ -281,7 +279,7 @@ def test_package_of_another_author(from_wheel: Path, tmp_path: Path) -> None:
 
 
 def test_broken_package_is_left_out(from_wheel: Path, tmp_path: Path) -> None:
-    """A package that fails at import is named in one line of stderr and breaks neither lists nor runs without it."""
+    """A package that fails at import is one line, and lists and other runs still work."""
     with installed(from_wheel, "broken", tmp_path):
         for kind, name in (("methods", "broken"), ("datasets", "gone")):
             done = call(from_wheel / "bench-uq", "list", kind, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""The toy suite through the command line: bands that are narrow at the examples and wide away from them."""
+"""The toy suite: bands are narrow at the examples and wide away from them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def curve(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_bands_widen_away_from_the_examples(curves: pd.DataFrame, method: str) -> None:
-    """The predictive standard deviation at |x| = 6 exceeds that at |x| = 2, where the cubic was learned."""
+    """The predictive standard deviation is larger at |x| = 6 than at |x| = 2."""
     x, std = curve(curves, method, "regression_std")
     far, near = (std[np.abs(np.abs(x) - at) < 0.3].mean() for at in (6, 2))
     assert far > 1.1 * near

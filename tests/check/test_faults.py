@@ -1,4 +1,4 @@
-"""The gate bites: a fault planted in a copy of the code makes ``check`` fail against the committed baseline."""
+"""The gate works: a planted fault makes ``check`` fail against the committed baseline."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def bench(code: Path, folder: Path, *arguments: str) -> subprocess.CompletedProc
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_fails_the_build(name: str, tmp_path: Path) -> None:
-    """The fault regresses the cells that it is about, leaves alone what it cannot touch, and the build fails."""
+    """The fault regresses its own cells, spares all that it cannot touch, and fails."""
     fault = FAULTS[name]
     code = planted(fault, tmp_path)
     made = bench(

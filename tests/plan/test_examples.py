@@ -57,7 +57,7 @@ def test_targets_that_never_vary_are_refused() -> None:
 
 
 def test_no_batch_of_one() -> None:
-    """What is left over for the last batch, where it is one example, goes with the batch before: all are seen once."""
+    """A last batch of one example joins the batch before; all are seen once."""
     examples = Examples(np.arange(9, dtype=np.float32)[:, None], np.zeros(9, np.int64))
     batches = [
         inputs

@@ -41,7 +41,7 @@ def test_malformed_specs(text: str) -> None:
 
 
 def test_canonical_name() -> None:
-    """The canonical name holds the options that are not the defaults, whatever their order and spelling."""
+    """The canonical name holds the options that are not defaults, in one order and spelling."""
     plugins = Plugins()
     assert plugins.spec("method", "mnf[hidden=50,flows=4]").name == "mnf[flows=4]"
     assert plugins.spec("method", "dropout[rate=.25]").name == "dropout[rate=0.25]"
@@ -50,7 +50,7 @@ def test_canonical_name() -> None:
 
 @pytest.mark.parametrize("kind", ["condition", "method", "dataset"])
 def test_what_a_plugin_inherits_counts(kind: str) -> None:
-    """No plugin derives from another's file: what it inherits lies in files with a leading _, which its hash holds."""
+    """No plugin derives from another's file; shared code is in files with a leading _."""
     for name in Plugins().names(kind):
         for found in plugin_classes(kind, name):
             for base in found.__mro__:
@@ -73,13 +73,13 @@ def plugin_classes(kind: str, name: str) -> list[type]:
 
 
 def test_options_that_are_always_named() -> None:
-    """A corruption has its kind in its name, the default one too: all kinds stand beside each other in results."""
+    """A corruption has its kind in its name, the default too, so that results hold all kinds."""
     assert Plugins().spec("condition", "corruption").name == "corruption[kind=fog]"
     assert Plugins().spec("condition", "corruption[kind=stripe]").name == "corruption[kind=stripe]"
 
 
 def test_words_of_python_as_options() -> None:
-    """``from`` is an option like any other; its field, which Python could not call so, is no option."""
+    """``from`` is an option like any other; its field ``from_`` is not an option."""
     spec = Plugins().spec("condition", "transfer[from=dropout]")
     assert (spec.name, spec.value.from_) == ("transfer[from=dropout]", "dropout")
     with pytest.raises(UsageError, match="unknown option of transfer 'from_'; did you mean 'from'"):
@@ -122,7 +122,7 @@ def test_errors_name_what_would_be_right(text: str, words: str) -> None:
 
 
 def test_plugin_file() -> None:
-    """A file of the user brings a method of its own name, and its source is part of its identity."""
+    """A user's file adds a method of its own name; its source is part of its identity."""
     plugins = Plugins((PLUGINS / "swag.py",))
     spec = plugins.spec("method", "swag[start=0.75]")
     assert (spec.name, spec.value.start) == ("swag[start=0.75]", 0.75)
@@ -204,7 +204,7 @@ def test_missing_plugin_file(tmp_path: Path) -> None:
 
 
 def test_metric_file() -> None:
-    """A file of the user brings its metrics, after those that are shipped."""
+    """A user's file adds its metrics after those that are shipped."""
     plugins = Plugins((PLUGINS / "overconfidence.py",))
     assert list(plugins.metrics())[-1] == "overconfidence"
     assert "overconfidence" not in Plugins().metrics()
@@ -273,7 +273,7 @@ class Mine(Dataset):
 
 
 def test_paths_count_by_content(tmp_path: Path) -> None:
-    """Results name a file option by its last part; a run's identity does not hold where the file lies."""
+    """Results name a file option by its last part; the identity does not hold its folder."""
     (tmp_path / "mine.py").write_text(DATA)
     plugins = Plugins((tmp_path / "mine.py",))
     here, there = (
@@ -305,7 +305,7 @@ def test_a_path_always_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_members_are_checked_for_a_method_that_forgets_to(tmp_path: Path) -> None:
-    """A method whose __post_init__ does not call the contract's is refused no members all the same."""
+    """Zero members are refused even if a method's __post_init__ skips that of the contract."""
     text = f"{FROZEN}class A(Method):\n reference = ''\n def build(self, task): ...\n def __post_init__(self): ...\n"
     (tmp_path / "mine.py").write_text(text)
     with pytest.raises(UsageError, match="members must be at least 1, not 0"):
@@ -331,7 +331,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_plugin_from_a_package_counts_with_all_of_it(
     outside: Path, name: str, other: str
 ) -> None:
-    """A change anywhere in the package that a plugin comes from, which may import all of it, is another source."""
+    """A change anywhere in a plugin's package changes its source's hash."""
     module = sys.modules[name]
     before = hash_of_plugin(module, PACKAGES["method"])
     assert hash_of_plugin(module, PACKAGES["method"]) == before

@@ -1,4 +1,4 @@
-"""Datasets are fetched whole or not at all, from a real server that does its worst, and by no other command."""
+"""Datasets are fetched whole or not at all, and by no other command."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MD5 = hashlib.md5(IMAGES).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Files by name; a server that can cut, ignore ranges, wait, send elsewhere, and that counts what it sent."""
+    """Server of files by name that can cut, ignore ranges, wait, redirect and count bytes."""
 
     daemon_threads = True
 
@@ -204,7 +204,7 @@ def test_decompressed_files_are_not_fetched_again(
 
 
 def test_a_name_for_several(data_root: Path, absent: Callable[[str], NoReturn]) -> None:
-    """All tables of UCI are there as one name, which says how to name each; a table of them loads."""
+    """All tables of UCI have one name in the list, which says how to name each."""
     if not (data_root / "uci" / "bostonHousing.txt").is_file():
         absent(f"no tables of UCI in {data_root}")
     code, lines = prepare(data_root, "uci", "uci[name=boston]", *NOWHERE)
@@ -226,7 +226,7 @@ def test_a_cut_connection_is_taken_up_again(server: Server, tmp_path: Path) -> N
 
 
 def test_the_next_command_fetches_the_rest(server: Server, tmp_path: Path) -> None:
-    """A server that is cut for good is given up in one line; the next command transfers the rest alone."""
+    """A cut transfer is one line; the next command transfers only the rest."""
     server.cuts = [1000, 0, 0, 0]
     code, lines = prepare(tmp_path, fetched(server.url("images.bin")))
     reason = f"the connection was cut after 1,000 of {len(IMAGES):,} bytes"
@@ -269,7 +269,7 @@ def test_a_file_that_changes_on_the_way(server: Server, tmp_path: Path) -> None:
 def test_beginnings(
     begun: bytes, sent: list[tuple[int, int]], server: Server, tmp_path: Path
 ) -> None:
-    """A beginning that is all of the file is kept; one that is wrong or too long is made anew, at once."""
+    """A partial file that is whole is kept; a wrong or too long one is fetched anew."""
     part(tmp_path, begun)
     assert_whole(tmp_path, *prepare(tmp_path, fetched(server.url("images.bin"))))
     assert [request[1:] for request in server.sent] == sent
@@ -282,7 +282,7 @@ def test_a_file_without_checksum_is_never_a_mixture(server: Server, tmp_path: Pa
 
 
 def test_wrong_bytes(server: Server, tmp_path: Path) -> None:
-    """A wrong checksum is never in place: the next address is tried, and with none left it is told in one line."""
+    """A file with a wrong checksum is never put in place; the next address is tried."""
     server.files["wrong.bin"] = wrong = IMAGES[::-1]
     code, lines = prepare(tmp_path, fetched(server.url("wrong.bin"), server.url("none.bin")))
     assert (code, len(lines)) == (1, 1)
@@ -294,7 +294,7 @@ def test_wrong_bytes(server: Server, tmp_path: Path) -> None:
 
 
 def test_checksums_of_content(server: Server, tmp_path: Path) -> None:
-    """The sha256 of a .gz is that of what it holds, however it was compressed; a damaged .gz is wrong."""
+    """The sha256 of a .gz is that of its content; a damaged .gz is wrong."""
     sha256 = hashlib.sha256(IMAGES).hexdigest()
     dataset = fetched(
         server.url("images.bin.gz"), path="fetched/images.bin.gz", md5="none", sha256=sha256
@@ -392,7 +392,7 @@ def tarred(**files: bytes) -> bytes:
 
 
 def test_archives(server: Server, tmp_path: Path) -> None:
-    """An archive is laid out beside itself; what a kill left of it is mended without fetching it again."""
+    """An archive is unpacked beside itself; after a kill it is unpacked again, not fetched."""
     server.files["all.tar.gz"] = tarred(**{"images.bin": IMAGES, "more__notes": b"notes"})
     md5 = hashlib.md5(server.files["all.tar.gz"]).hexdigest()
     dataset = fetched(server.url("all.tar.gz"), path="fetched/all.tar.gz", md5=md5, unpack="true")
@@ -425,7 +425,7 @@ def test_archives(server: Server, tmp_path: Path) -> None:
     ids=["outside", "none", "cut"],
 )
 def test_archives_that_are_none(content: bytes, server: Server, tmp_path: Path) -> None:
-    """An archive that reaches outside, is cut or is none is told of in one line, and lays out nothing."""
+    """An archive that reaches outside, or is cut, is one line and writes nothing."""
     server.files["all.tar.gz"] = content
     root = tmp_path / "data"
     dataset = fetched(server.url("all.tar.gz"), path="all.tar.gz", md5="none", unpack="true")
@@ -460,7 +460,7 @@ def test_only_the_web_is_opened(server: Server, tmp_path: Path) -> None:
 
 
 def test_no_network(tmp_path: Path) -> None:
-    """Without a server each dataset is one line with the host and the reason, exit 1; the others have their turn."""
+    """Without a server each dataset is one line with host and reason; exit code 1."""
     with Server() as closed:
         address = closed.url("images.bin")
     code, lines = prepare(
@@ -503,7 +503,7 @@ def test_a_full_disk(server: Server, tmp_path: Path) -> None:
 
 
 def test_without_a_name(server: Server, tmp_path: Path) -> None:
-    """Without a name a table says what is there of every dataset and how to get the rest; nothing is fetched."""
+    """Without a name a table lists the state of every dataset; nothing is fetched."""
     result = CliRunner().invoke(main, command(tmp_path))
     rows = {
         name: (state, remark) for name, state, remark in map(columns, result.output.splitlines())
@@ -574,7 +574,7 @@ sys.addaudithook(hook)
 
 
 def test_no_other_command_uses_the_network(tmp_path: Path) -> None:
-    """Nothing but prepare asks for a name or an address: run, score, report and list work where that is refused."""
+    """No command but prepare uses the network: run, score, report and list work without."""
     (tmp_path / "guard").mkdir()
     (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
     record = tmp_path / "record"
@@ -609,7 +609,7 @@ def test_no_other_command_uses_the_network(tmp_path: Path) -> None:
 
 
 def test_one_file_can_reach_the_network() -> None:
-    """Of all code, download.py alone imports what opens a connection, and connection.py what joins a cluster."""
+    """Only download.py imports what opens connections, and connection.py what joins clusters."""
     network = {
         "urllib.request",
         "http.client",

@@ -120,7 +120,7 @@ def test_missing_data_is_told_first(tmp_path: Path) -> None:
 
 
 def test_contents_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Contents that were hashed once are not loaded again while files and packages stay as they are."""
+    """Hashed contents are not loaded again while files and packages are unchanged."""
     spec = Plugins().spec("dataset", "digits")
     first = Contents(tmp_path, tmp_path / "known.json")
     expected = first.of(spec, "test", 0)
@@ -147,7 +147,7 @@ def test_contents_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_entries_of_other_versions_are_not_trusted(tmp_path: Path, entry: Any) -> None:
-    """What is remembered in another form than this version's is loaded again, and then remembered in its form."""
+    """Hashes in another version's form are computed again."""
     spec, file = Plugins().spec("dataset", "digits"), tmp_path / "known.json"
     first = Contents(tmp_path, file)
     expected = first.of(spec, "test", 0)
@@ -168,7 +168,7 @@ def network(task, layers):
 
 
 def test_the_network_is_part_of_a_run(tmp_path: Path) -> None:
-    """Another network is another run; a user's counts by what its file holds, not by where it lies."""
+    """Another network is another run; a user's network counts by content, not by place."""
     for folder in ("here", "there"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "wide.py").write_text(NETWORK)
@@ -205,7 +205,7 @@ def test_limits_that_leave_classes_out_are_told(
 
 
 def test_the_task_is_part_of_a_run(tmp_path: Path) -> None:
-    """A dataset of a user that scales its inputs in another way, with the same examples, is trained anew."""
+    """A dataset that scales its inputs in another way is another run."""
     text = """
 from dataclasses import dataclass
 import numpy as np
@@ -241,7 +241,7 @@ def test_a_suite_names_a_network_beside_it(tmp_path: Path) -> None:
 
 
 def test_unsuited_conditions_are_left_out_and_told(tmp_path: Path) -> None:
-    """A condition of the whole suite that does not suit a dataset is told and left out; one asked for it is refused."""
+    """A condition that does not suit a dataset is left out if it is for the whole suite."""
     table = "5 1 2\n6 2 3\n7 4 4.5\n" * 10
     (tmp_path / "uci").mkdir()
     (tmp_path / "uci" / "mine.txt").write_text(table)

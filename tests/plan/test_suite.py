@@ -121,7 +121,7 @@ def test_mistakes_in_set(tmp_path: Path, flag: str, words: str) -> None:
 
 
 def test_mistakes_in_conditions(tmp_path: Path) -> None:
-    """Unknown conditions, levels that are missing or too many, and misfits are told before anything runs."""
+    """Unknown conditions, missing levels and misfits are refused before anything runs."""
     for line, words in (
         ("fgms = [0.1]", "'fgsm'"),
         ("fgsm = []", "needs levels"),
@@ -137,7 +137,7 @@ def test_mistakes_in_conditions(tmp_path: Path) -> None:
 
 
 def test_settings_of_a_suite_overrule_those_of_methods_it_extends(tmp_path: Path) -> None:
-    """What an extending suite sets for all methods holds for those that have a setting of their own in its base too."""
+    """A setting for all methods in an extending suite replaces those of single methods."""
     (tmp_path / "mine.toml").write_text(
         'extends = "quick"\n[settings]\nepochs = 3\n[settings.mnf]\nepochs = 4\n'
     )
@@ -151,7 +151,7 @@ def test_settings_of_a_suite_overrule_those_of_methods_it_extends(tmp_path: Path
 
 
 def test_settings_of_methods_that_a_suite_says_nothing_of_stay(tmp_path: Path) -> None:
-    """Of a method's settings in the base only those go that the extending suite, or --set, sets for all methods."""
+    """Settings of a method stay unless the extending suite, or --set, sets them for all methods."""
     (tmp_path / "base.toml").write_text(
         MINIMAL + "[settings.mnf]\nepochs = 9\nbatch = 7\ndraws = 5\n"
     )

@@ -28,7 +28,7 @@ from bench_uq.store import Evaluation
 def test_passes_by_hand(
     name: str, levels: list[float], expected: dict[tuple[int, bool], int]
 ) -> None:
-    """One gradient of FGSM serves all levels, PGD takes one a step and level above 0, a shift none."""
+    """FGSM takes one gradient for all levels, PGD one per step and level, a shift takes none."""
     shown = [Evaluation(name, "condition", level, "", full=name) for level in levels]
     inputs, targets = torch.rand(4, 1, 28, 28), torch.zeros(4, dtype=torch.long)
     task = Task((1, 28, 28), Categorical(10), "lenet")

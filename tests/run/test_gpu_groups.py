@@ -1,4 +1,4 @@
-"""Runs that are trained in one process as one batch of networks: which they are, and what is recorded of each."""
+"""Groups of runs that train in one process as one batch of networks, and their records."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def silent(share: float) -> None:
 
 
 def test_groups_differ_in_the_seed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a GPU the seeds of a method are one group, of so many networks at most; on a CPU every run is alone."""
+    """On a GPU seeds of a method are grouped up to a limit; on a CPU every run is alone."""
     planned = jobs(tmp_path, "map", "ensemble")
     found = groups.grouped(planned)
     assert [[job.run.method for job in group] for group in found] == [["map"] * 3, ["ensemble"] * 3]
@@ -69,7 +69,7 @@ def test_groups_differ_in_the_seed_alone(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_each_run_is_stored_as_if_alone(tmp_path: Path) -> None:
-    """A trained group leaves a network, curves and a record for each run, which are then shown and complete."""
+    """A trained group leaves a network, curves and a record per run; all can then be completed."""
     (group,) = groups.grouped(jobs(tmp_path, "map"))
     ended, after = groups.train_group(group, silent)
     assert ended == {}
@@ -116,7 +116,7 @@ def test_runs_that_diverge_are_recorded(tmp_path: Path) -> None:
 def test_what_goes_wrong_together_is_tried_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An error of the method leaves the runs untrained and unforced to be done alone, where it is recorded."""
+    """An error of the method leaves the runs to be done alone, where it is recorded."""
     (group,) = groups.grouped(jobs(tmp_path, "unlucky[how=raise]"))
     ended, after = groups.train_group(group, silent)
     assert ended == {}
@@ -132,7 +132,7 @@ def test_what_goes_wrong_together_is_tried_alone(
 def test_a_full_disk_leaves_the_others_to_be_done_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What was stored before there was no room is kept, what was not is trained again, and one line says why."""
+    """On a full disk stored networks are kept, others are trained again, and one line says why."""
     store_trained, stored = groups.store_trained, list[str]()
 
     def once(folder: store.RunFolder, *outcome: Any, **facts: Any) -> None:

@@ -1,4 +1,4 @@
-"""A model trained anywhere stands beside bench-uq's own runs, and a file with a mistake leaves nothing behind."""
+"""A model trained elsewhere stands beside runs of bench-uq; a wrong file leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -148,12 +148,12 @@ def test_own_predictions_score_the_same(beside: Path) -> None:
     columns = ["condition", "level", "metric"]
     own, ours = (scores[scores.method == name].set_index(columns).value for name in ("map", "mine"))
     assert {"accuracy", "nll", "brier", "ece", "auroc_entropy"} <= set(ours.reset_index().metric)
-    # Probabilities stored in single precision may tie two examples: a step of 1 / (2 * 360 * 360) in an AUROC.
+    # Single precision may tie two examples: a step of 1 / (2 * 360 * 360) in an AUROC.
     assert ours.to_numpy() == pytest.approx(own.loc[ours.index].to_numpy(), abs=1e-5)
 
 
 def test_draws_are_averaged_as_probabilities() -> None:
-    """The mixture of two draws is the mean of their probabilities, and their entropies are averaged; in any form."""
+    """The mixture of two draws is the mean of their probabilities; their entropies are averaged."""
     draws = np.stack([PROBS, PROBS[:, ::-1]])
     mean, entropy = draws.mean(0), -(draws * np.log(draws)).sum(-1).mean(0)
     rows = [[row, draw, LABELS[row], *draws[draw, row]] for draw in (1, 0) for row in (2, 0, 3, 1)]
@@ -194,7 +194,7 @@ def test_mixture_of_gaussians() -> None:
 
 
 def test_probability_zero_is_told() -> None:
-    """A label with probability 0 has an infinite NLL: a hole with a warning, and every other score is there."""
+    """A label with probability 0 has an infinite NLL: a warning, and all other scores are there."""
     output = score(saved(probs=np.array([[1.0, 0.0], [0.5, 0.5]]), labels=np.array([1, 0])))
     assert "1 of 2 labels have probability 0, the first in row 0" in output
     assert np.isnan(values()["nll"])
@@ -202,7 +202,7 @@ def test_probability_zero_is_told() -> None:
 
 
 def test_calls_add_up_and_replace() -> None:
-    """Each call adds to one run; the same file changes no byte, another one takes the place of its condition alone."""
+    """Each call adds to one run; the same file changes no byte, another replaces its condition."""
     score(saved(probs=PROBS, labels=LABELS))
     np.savez("shifted.npz", probs=PROBS[:3], labels=LABELS[:3])
     score("shifted.npz", "--condition", "snow", "--level", "1")
@@ -276,7 +276,7 @@ def export(
 
 @pytest.mark.parametrize("own", [True, False])
 def test_order_of_examples(own: bool, request: pytest.FixtureRequest) -> None:
-    """Labels in another order, or fewer, are refused by row: against a run beside, or the dataset itself."""
+    """Other labels, or fewer, are refused by row, against a run beside or the dataset itself."""
     if own:
         request.getfixturevalue("beside")
     where = r"map-digits-s0-\w+ \(clean\)" if own else "the test split of digits"
@@ -377,7 +377,7 @@ def test_order_against_imported_runs() -> None:
     ],
 )
 def test_mistakes_in_npz(arrays: dict[str, np.ndarray], words: str) -> None:
-    """A file that is not what it should be is told of in one line, with its row; nothing is written."""
+    """A wrong file is named in one line, with its row; nothing is written."""
     assert words in refused(saved(**arrays))
 
 
@@ -504,7 +504,7 @@ def test_names_of_methods_that_ran(beside: Path) -> None:
 
 
 def test_names_of_ones_own() -> None:
-    """Data of one's own may have any name, one like a known one if it is said to be meant, and need no data at hand."""
+    """Own data may have any name; a name like a known one must be meant."""
     file = saved(probs=PROBS, labels=LABELS)
     score(file, "--new-dataset", dataset="digit")
     score(file, "--unseen", "their.data-2=file.npz", dataset="toy")
@@ -512,7 +512,7 @@ def test_names_of_ones_own() -> None:
 
 
 def test_folds(data_root: Path) -> None:
-    """A dataset with options is found by its spelling, and its seeds are folds that are not compared."""
+    """A dataset with options is found by its spelling; its seeds are folds."""
     from bench_uq.plan.plugins import Plugins
 
     dataset = Plugins().spec("dataset", "uci[name=concrete]").value
@@ -541,7 +541,7 @@ def test_locked_run() -> None:
 
 
 def test_beside_own_runs_in_the_report(beside: Path) -> None:
-    """The example of the how-to runs as it is written; a forest and a regression stand in every table that has them."""
+    """The example of the how-to runs as written; imported models stand in every table."""
     from sklearn.linear_model import LogisticRegression
 
     code = re.search(
@@ -591,7 +591,7 @@ def test_beside_own_runs_in_the_report(beside: Path) -> None:
 
 
 def test_report_of_imported_runs_alone() -> None:
-    """A suite with nothing but runs from elsewhere, of classes and real targets, has its tables and figures."""
+    """A suite of imported runs alone, of classes and real targets, has tables and figures."""
     score(saved(probs=PROBS, labels=LABELS))
     score(saved(mean=MEAN, std=VARIANCE, targets=TARGETS), dataset="prices")
     code, output = invoke("report")

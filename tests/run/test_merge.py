@@ -141,7 +141,7 @@ def assert_whole(folder: Path) -> None:
 
 
 def test_three_shards_are_the_suite(folder: Path) -> None:
-    """Three shards in folders of their own, one attacking another's networks, join to the whole suite bit for bit."""
+    """Three shards, one attacking another's networks, join to the whole suite bit for bit."""
     before = tree(*(folder / f"shard-{part}" for part in (1, 2, 3)))
     done = merged("shard-1", "shard-2", "shard-3", score=True)
     assert done.stdout == "tiny: 4 runs from 3 folders, 0 conflicts, 0 missing\n"
@@ -155,7 +155,7 @@ def test_three_shards_are_the_suite(folder: Path) -> None:
 
 
 def test_merging_again_changes_nothing(folder: Path) -> None:
-    """It leaves every byte, also where the folder to merge into is one of them by another name, or one stands twice."""
+    """Merging again changes no byte, even if a source is the target or is named twice."""
     merged("shard-1", "shard-2", "shard-3", score=True)
     before = tree(folder / "out")
     stamps = {
@@ -184,7 +184,7 @@ def test_overlapping_shards(folder: Path) -> None:
 
 @pytest.mark.parametrize(("part", "status"), [(2, "missing"), (3, "interrupted")])
 def test_a_lost_shard_is_seen(folder: Path, part: int, status: str) -> None:
-    """Its runs are rows without scores: missing, or trained only to be attacked by another shard's."""
+    """Runs of a lost shard are rows without scores: missing, or trained only to be attacked."""
     (lost,) = SHARDS[part - 1]
     done = merged(*(f"shard-{other}" for other in (1, 2, 3) if other != part), score=True)
     assert (
@@ -199,7 +199,7 @@ def test_a_lost_shard_is_seen(folder: Path, part: int, status: str) -> None:
 
 
 def test_shards_may_share_a_folder(made: Path, tmp_path: Path) -> None:
-    """Three shards at once in one folder, and one that has nothing to do, are scored to the whole suite."""
+    """Three shards at once in one folder, and an empty one, are scored to the whole suite."""
     for name in ("tiny.toml", "tiny.reference.csv"):
         shutil.copy(made / name, tmp_path)
     shards = [
@@ -229,7 +229,7 @@ def test_shards_may_share_a_folder(made: Path, tmp_path: Path) -> None:
 def test_a_shard_without_runs_can_be_merged(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It stores the plan alone, of which all runs are missing; --dry-run of another prints its runs alone."""
+    """A shard without runs stores the plan alone; --dry-run of a shard prints its runs alone."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(SUITE)
     ended(start(tmp_path, "--results", "empty", "--shard", "9/9"))
@@ -251,7 +251,7 @@ def copies(run: str) -> tuple[RunFolder, RunFolder]:
 
 
 def test_parts_of_one_run_are_united(folder: Path) -> None:
-    """Two folders that each show a part of the conditions make one run that has them all, and the seconds of each."""
+    """Two folders with a part of the conditions each make one run with all of them."""
     one, other = copies("dropout-digits-s0")
     whole = one.record()
     for copy, first in (one, "clean"), (other, "fgsm"):
@@ -274,7 +274,7 @@ def change(folder: RunFolder, name: str) -> None:
 
 @pytest.mark.parametrize("what", ["network", "clean", "identity"])
 def test_a_contradiction_is_told(folder: Path, what: str) -> None:
-    """Of two networks, predictions or identities the first given stays, is not mixed with the other, and exit is 1."""
+    """Of contradicting networks, predictions or identities the first stays; exit code 1."""
     one, other = copies("dropout-digits-s0")
     if what == "identity":
         other.update(key="0" * 64)
@@ -316,7 +316,7 @@ def test_plans_that_contradict_each_other(folder: Path) -> None:
 
 
 def test_a_surrogate_of_another_network(folder: Path) -> None:
-    """Of two trainings the one that was shown everything stays, though named last: with it all its predictions."""
+    """Of two trainings the one with every condition stays, with all its predictions."""
     change(stored("shard-1", "map-digits-s0"), NETWORK)
     done = merged("shard-1", "shard-2", "shard-3", code=1)
     assert done.stdout == "tiny: 4 runs from 3 folders, 1 conflict, 0 missing\n"
@@ -340,7 +340,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("how", DAMAGE)
 @pytest.mark.parametrize("file", [NETWORK, TRAINING, "clean"])
 def test_a_damaged_file_is_left_out(folder: Path, file: str, how: str) -> None:
-    """It is told, stays where it is, makes the run unfinished, and comes from another folder that has it whole."""
+    """A damaged file is reported and left out; a whole copy in another folder replaces it."""
     run = stored("shard-2", "dropout-digits-s1")
     name = next(name for name in run.record().files if name.startswith(file))
     (run.path / name).write_bytes(DAMAGE[how]((run.path / name).read_bytes()))
@@ -359,7 +359,7 @@ def test_a_damaged_file_is_left_out(folder: Path, file: str, how: str) -> None:
 
 
 def test_damage_where_results_are_joined(folder: Path) -> None:
-    """A damaged file there is set aside, and comes from the others again; what a killed merge left goes."""
+    """A damaged file in the target is set aside and copied again; partial files go."""
     merged("shard-2")
     run = stored("out", "dropout-digits-s1")
     (run.path / NETWORK).write_bytes(b"")
@@ -376,7 +376,7 @@ def test_damage_where_results_are_joined(folder: Path) -> None:
     "content", ["", "{", "[]", "[" * 100_000, '{"files": {}, "status": "ok", "x": 1e999}']
 )
 def test_a_damaged_record_or_plan(folder: Path, content: str) -> None:
-    """A run whose record cannot be read is left out and missing; so is a plan; both are told and left as they are."""
+    """An unreadable record or plan is reported, left as it is, and its runs are missing."""
     run = stored("shard-2", "dropout-digits-s1")
     (run.path / RECORD).write_text(content)
     Path("shard-3/tiny", PLAN).write_text(content)
@@ -390,7 +390,7 @@ def test_a_damaged_record_or_plan(folder: Path, content: str) -> None:
 
 
 def test_statuses(folder: Path) -> None:
-    """Finished wins over failed, that over interrupted, in any order; a process killed at its start stays a row."""
+    """Finished wins over failed, failed over interrupted, in any order."""
     one, other = copies("dropout-digits-s0")
     one.update(status="failed", reason="no")
     for roots in ("a", "shard-1"), ("shard-1", "a"):
@@ -427,7 +427,7 @@ def test_a_checkpoint_comes_with_a_run_that_is_unfinished(folder: Path) -> None:
 
 
 def test_a_run_of_another_process_is_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that a runner is at stays as it is, which is told with exit code 1; merging later completes it."""
+    """A run at work elsewhere is left and reported, exit code 1; merging later completes it."""
     monkeypatch.setattr(merge, "LOOKS", 2)
     name = stored("shard-2", "dropout-digits-s1").path.name
     target = run_folder(Path("out", "tiny"), name)
@@ -556,7 +556,7 @@ ATTACKS: dict[Callable[[RunFolder], None], tuple[str, str]] = {
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 def test_a_folder_of_someone_hostile(folder: Path, attack: Callable[[RunFolder], None]) -> None:
-    """No link is followed and no path leaves the folders; what is refused is told, the rest is merged and scored."""
+    """No link is followed and no path leaves the folders; the rest is merged and scored."""
     attack(stored("shard-2", "dropout-digits-s1"))
     inside = {*tree(folder)}
     told, status = ATTACKS[attack]

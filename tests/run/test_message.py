@@ -103,7 +103,7 @@ def test_files_that_are_not_what_was_sent(change: dict, tmp_path: Path) -> None:
 
 
 def test_results_that_are_not_what_was_sent(tmp_path: Path) -> None:
-    """Results come back whole; one file of another content, or of a name that is a path, and nothing is stored."""
+    """Results come back whole; with a wrong file or a name that is a path nothing is stored."""
     made = store.RunFolder(tmp_path / "there" / "runs" / "map-digits-s0-00000000")
     made.add_file("clean.npz", b"numbers", status="ok", key="k")
     packed, here = (
@@ -126,7 +126,7 @@ def test_results_that_are_not_what_was_sent(tmp_path: Path) -> None:
 def test_a_worker_that_joined_later_has_another_bench_uq(
     changed: str, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It refuses the run before anything is written; the client has looked only at those that were there before."""
+    """A late worker with another bench-uq refuses the run before anything is written."""
     monkeypatch.setattr(
         "distributed.get_worker",
         lambda: SimpleNamespace(

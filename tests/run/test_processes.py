@@ -16,7 +16,7 @@ class Named(SimpleNamespace):
 
 
 def job(method: str, attacks: str = "") -> Any:
-    """Return what the order looks at of a job; ``attacks`` is the run whose networks a condition of it attacks."""
+    """Job with the fields that the order depends on; ``attacks`` names an attacked run."""
     shown = [SimpleNamespace(surrogate=SimpleNamespace(name=attacks) if attacks else None)]
     return Named(
         run=SimpleNamespace(name=f"{method}-0", method=method, dataset="digits", shown=shown)
@@ -24,7 +24,7 @@ def job(method: str, attacks: str = "") -> Any:
 
 
 def order(jobs: list[Any], seconds: dict[tuple[str, str], float]) -> list[int]:
-    """Return the places of jobs as they are started when that is known of the length of others of their kind."""
+    """Order in which jobs start, given the seconds of each kind."""
     waiting = Waiting([(one,) for one in jobs], attacked(jobs))
     waiting.seconds.update(seconds)
     taken = [waiting.take()[0] for _ in jobs]
@@ -33,7 +33,7 @@ def order(jobs: list[Any], seconds: dict[tuple[str, str], float]) -> list[int]:
 
 
 def test_longest_first() -> None:
-    """Runs of unknown length go first in their order, then the longest known: no long run is left for last."""
+    """Runs of unknown length start first, in their order, then the longest known."""
     jobs = [job("map"), job("mnf"), job("dropout"), job("ensemble"), job("mnf")]
     assert order(jobs, {}) == [0, 1, 4, 2, 3]  # those of a kind together
     assert order(jobs, {("map", "digits"): 1.0}) == [1, 4, 2, 3, 0]
@@ -47,7 +47,7 @@ def test_longest_first() -> None:
 
 
 def test_lengths_are_learned_on_the_way() -> None:
-    """What a run took counts for those of its kind that still wait, and one that is put back waits as before."""
+    """The seconds of a run count for others of its kind; a job put back waits behind them."""
     jobs = [job("map"), job("map"), job("mnf"), job("mnf")]
     waiting = Waiting([(one,) for one in jobs], attacked(jobs))
     first = waiting.take()
@@ -72,7 +72,7 @@ def test_attacked_runs_first() -> None:
 
 
 def test_on_a_cluster_runs_wait_for_the_network_that_they_attack() -> None:
-    """They start when it is there; where two wait for each other, one starts when nothing else is left."""
+    """Attacking runs start after the attacked one; of a circle one starts last."""
     alone, first, second = job("mnf"), job("map", "dropout-0"), job("dropout", "map-0")
     third = job("ensemble", "map-0")
     work = Handing(None, {}, None, None)  # type: ignore[arg-type]

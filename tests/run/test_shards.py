@@ -48,7 +48,7 @@ def spread(shards: list[list[Any]], name: Callable[[Any], object]) -> int:
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 7, 10, 25, 40])
 @pytest.mark.parametrize("shape", [(5, 1, 5), (5, 2, 1), (3, 3, 2), (1, 1, 1), (4, 2, 5)], ids=str)
 def test_every_run_is_in_one_shard(shape: tuple[int, int, int], count: int) -> None:
-    """Shards are a partition, in the plan's order, as even as can be in number and in every method."""
+    """Shards partition the plan in its order, as evenly as possible, overall and per method."""
     runs = plan(*shape)
     shards = deal(runs, count)
     assert sorted(run.name for shard in shards for run in shard) == sorted(run.name for run in runs)
@@ -61,13 +61,13 @@ def test_every_run_is_in_one_shard(shape: tuple[int, int, int], count: int) -> N
     ("shape", "count"), [((4, 2, 1), 2), ((3, 3, 1), 3), ((4, 2, 2), 4), ((2, 2, 5), 10)], ids=str
 )
 def test_no_shard_has_the_slow_dataset_alone(shape: tuple[int, int, int], count: int) -> None:
-    """Where a method's runs fill the shards exactly, each dataset goes elsewhere with the next method."""
+    """If the runs of a method fill the shards exactly, datasets rotate with the methods."""
     assert spread(deal(plan(*shape), count), lambda run: run.dataset) == 0
 
 
 @pytest.mark.parametrize("datasets", [1, 2])
 def test_seeds_stay_together(datasets: int) -> None:
-    """With as many shards as seeds each has whole seeds: the networks that one run of another attacks are its own."""
+    """With as many shards as seeds each has whole seeds, so attacked networks are its own."""
     for shard in deal(plan(5, datasets, 4), 4):
         assert len({run.seed for run in shard}) == 1
 

@@ -73,7 +73,7 @@ def inputs(results: Path, method: str, condition: str) -> np.ndarray:
 
 
 def test_the_surrogate_is_attacked(finished: Path) -> None:
-    """Transferred inputs are those that PGD finds on map; on map itself they are its white-box attack."""
+    """Transferred inputs are those of PGD on map; on map itself they are a white-box attack."""
     white, transferred = (
         accuracy(finished, "map", f"{name}[steps=3,start=clean]") for name in ("pgd", "transfer")
     )
@@ -85,7 +85,7 @@ def test_the_surrogate_is_attacked(finished: Path) -> None:
 
 
 def test_it_is_judged_by_the_method(finished: Path) -> None:
-    """At level 0 a transferred attack is clean data of the judged method; above, it harms that method."""
+    """At level 0 a transferred attack is clean; above, it harms the judged method."""
     dropout = accuracy(finished, "dropout", "transfer[steps=3,start=clean]")
     assert dropout[0.0] == accuracy(finished, "dropout", "pgd[steps=3,start=clean]")[0.0]
     assert dropout[0.2] < dropout[0.0]
@@ -102,7 +102,7 @@ def test_distances_are_stored(finished: Path) -> None:
 
 
 def test_alone(tmp_path: Path, finished: Path) -> None:
-    """Without map among the methods its network is trained for the attack, with the same result, and kept."""
+    """Without map among the methods its network is trained for the attack, and kept."""
     results = run(tmp_path, "--methods", "dropout")
     expected = accuracy(finished, "dropout", "transfer[steps=3,start=clean]")
     pd.testing.assert_series_equal(
@@ -164,7 +164,7 @@ def test_another_surrogate_is_another_condition(tmp_path: Path) -> None:
 
 
 def test_a_surrogate_that_fails(tmp_path: Path) -> None:
-    """All else of the runs that need it is kept and shown; they say which network is lacking; it is trained once."""
+    """A failed surrogate is trained once; runs keep everything else and name it."""
     text = SUITE.replace(
         "transfer[start=clean,steps=3]", "transfer[from=unlucky[how=diverge],start=clean,steps=3]"
     )
@@ -198,7 +198,7 @@ def test_a_surrogate_that_fails(tmp_path: Path) -> None:
 
 
 def test_forced(tmp_path: Path) -> None:
-    """Predictions of an attack on a network that has been replaced since are made again, others are not."""
+    """Predictions of an attack on a network that was replaced are made again, and only these."""
     results = run(tmp_path, "--methods", "dropout")
     (surrogate,) = results.glob("runs/map-digits-s0-*")
     record = json.loads((surrogate / "run.json").read_text())

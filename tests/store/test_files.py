@@ -114,7 +114,7 @@ def test_latest_plan_wins(tmp_path: Path) -> None:
 
 
 def test_a_forged_checksum_over_nested_brackets(tmp_path: Path) -> None:
-    """A record with a right checksum whose brackets are nested by the thousand is damaged, no error of its own."""
+    """A record with a right checksum that is nested too deep is damaged, not an error."""
     store.write_json(tmp_path / "run.json", {"files": {}})
     head, _, _ = (tmp_path / "run.json").read_bytes().partition(b'"files"')
     seal = store.SEALED.match((tmp_path / "run.json").read_bytes())
@@ -140,7 +140,7 @@ def test_a_forged_checksum_over_nested_brackets(tmp_path: Path) -> None:
     ids=["half a pair as a code", "half a pair as bytes", "UTF-16", "nested", "infinite"],
 )
 def test_json_that_cannot_be_written_again_is_refused(content: bytes) -> None:
-    """What no UTF-8 file can hold, or nothing can walk through, is damage at once, not an error later."""
+    """Text that UTF-8 cannot hold, and deep nesting, are damage at once."""
     with pytest.raises(ValueError, match=r"."):
         store.loaded(content)
     assert store.loaded(rb'{"name": "\ud83d\ude00"}') == {"name": "\U0001f600"}

@@ -1,4 +1,4 @@
-"""What the tests of trust share: a copy of the code of their own, and the command line as real processes."""
+"""Shared by the tests of trust: a copy of the code, and the command line as processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def copied(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def own_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the code: runs are named by its hash, and a file saved meanwhile would make them others."""
+    """Copy of the code, because a file saved meanwhile would change the keys of runs."""
     return copied(tmp_path_factory.mktemp("code"))
 
 
@@ -131,7 +131,7 @@ def holder() -> Callable[[Path], int | None]:
     return holder
 
 
-#: Kills the process that does a run right after its third checkpoint has taken the place of the second.
+#: Kills the process of a run right after its third checkpoint has replaced the second.
 KILL_AFTER_REPLACING = """
 import os
 import signal
@@ -157,7 +157,7 @@ added, store.RunFolder.add_file = store.RunFolder.add_file, add_file
 
 @pytest.fixture(scope="session")
 def killing_code(own_code: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return where to import code from that kills each run in its training, between a checkpoint and its record."""
+    """Import path of code that kills each run between a checkpoint and its record."""
     folder = tmp_path_factory.mktemp("killing")
     (folder / "sitecustomize.py").write_text(KILL_AFTER_REPLACING)
     return f"{folder}{os.pathsep}{own_code}"

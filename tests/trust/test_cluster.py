@@ -1,4 +1,4 @@
-"""Runs on a cluster: the same numbers as on one machine, and nothing lost with a worker, a folder or the scheduler."""
+"""A cluster gives the numbers of one machine, and losing a worker loses nothing."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_a_local_cluster_makes_the_same_numbers(tmp_path: Path, alone: dict[str, Path]) -> None:
-    """Two workers make what one machine does, a network that is attacked first; what is done is not done again."""
+    """Two workers give the scores of one machine, and stored runs are not repeated."""
     (tmp_path / "transfer.toml").write_text(TRANSFER)
     arguments = ("run", "--suite", "transfer.toml", *SIZE, "--cluster", "local:2")
     done = bench(tmp_path, *arguments)
@@ -224,7 +224,7 @@ def test_runs_that_attack_each_other(tmp_path: Path) -> None:
 
 
 def test_a_worker_and_its_nanny_are_killed(tmp_path: Path, alone: dict[str, Path]) -> None:
-    """A run whose worker and nanny die is done by another worker, from its checkpoint; every run is there once."""
+    """A run whose worker and nanny die is continued by another worker from its checkpoint."""
     with processes(
         tmp_path, scheduler(tmp_path), worker("--name", "one"), worker("--name", "two")
     ) as (_, one, two):
@@ -288,7 +288,7 @@ def test_the_scheduler_is_lost(tmp_path: Path, alone: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("cluster", ["local:2", "s.json"])
 def test_an_interrupted_client(cluster: str, tmp_path: Path, alone: dict[str, Path]) -> None:
-    """Ctrl-C ends with 130, the runs at work are interrupted and no process is left; the same command goes on."""
+    """Ctrl-C ends with 130 and leaves no process; the same command continues."""
     others = () if cluster == "local:2" else (scheduler(tmp_path), worker(), worker())
     with processes(tmp_path, *others):
         suite = subprocess.Popen(
@@ -307,7 +307,7 @@ def test_an_interrupted_client(cluster: str, tmp_path: Path, alone: dict[str, Pa
 
 
 def test_workers_that_do_not_see_the_results(tmp_path: Path, alone: dict[str, Path]) -> None:
-    """Without a shared folder results travel back, and what is stored travels there: nothing is trained twice."""
+    """Without a shared folder files travel both ways, so that nothing is trained twice."""
     hidden = [
         "unshare",
         "--mount",
@@ -494,7 +494,7 @@ def address_of_this_machine() -> str:
 
 
 def test_beyond_loopback(tmp_path: Path) -> None:
-    """A scheduler that others reach is refused without TLS, by loopback too; --insecure joins it."""
+    """Without TLS a scheduler that others reach is refused; --insecure joins it."""
     address_of_this_machine()
     with processes(tmp_path, scheduler(tmp_path, "--host", "0.0.0.0"), worker()):
         until((tmp_path / "s.json").is_file, "a scheduler")
@@ -507,7 +507,7 @@ def test_beyond_loopback(tmp_path: Path) -> None:
 
 
 def test_tls(tmp_path: Path) -> None:
-    """With its certificates a scheduler that others reach is joined, with those of another authority not."""
+    """A scheduler is joined with its certificates, and refused with those of others."""
     if not shutil.which("openssl"):
         pytest.skip("needs openssl, to make certificates")
     host = address_of_this_machine()
@@ -537,7 +537,7 @@ def test_tls(tmp_path: Path) -> None:
 
 
 def test_the_manifest_for_kubernetes(tmp_path: Path) -> None:
-    """The containers of the page, started here with what their manifest gives them, do a run for the page's client."""
+    """The containers of the documented manifest do a run for the documented client."""
     if not shutil.which("openssl"):
         pytest.skip("needs openssl, to make certificates")
     certificates(tmp_path / "tls")

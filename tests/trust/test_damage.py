@@ -1,4 +1,4 @@
-"""Stored files that were damaged: set aside or refused, told, made again; never a wrong number, never a traceback."""
+"""Damaged files are set aside or refused, reported and made again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from bench_uq.cli import main
 
-#: One method over a seed for each kind of damage; its inputs are points, so that a run has a file of each kind.
+#: A seed per kind of damage. The inputs are points, so that a run has a file of each kind.
 SUITE = """
 methods = ["map"]
 datasets = ["cubic"]
@@ -139,7 +139,7 @@ def test_the_kinds_fill_the_runs() -> None:
     ),
 )
 def test_files_of_a_run(name: str, kept: bool, bench: Bench, folder: Path, whole: Path) -> None:
-    """Damage is told where it is scored, no score becomes another; the next run sets it aside and makes all again."""
+    """Damage changes no score; it is reported, and the next run makes the files again."""
     runs = sorted((folder / "results/points/runs").glob("map-*"))
     for run, kind in zip(runs, KINDS, strict=True):
         damage(next(run.glob(name)), kind)
@@ -203,7 +203,7 @@ def invoked(*arguments: str) -> Result:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_plan(kind: str, folder: Path, whole: Path) -> None:
-    """A damaged plan is set aside; nothing is scored by it, and the next run makes it again without training."""
+    """A damaged plan is set aside, and the next run makes it again without training."""
     damage(folder / "results/points/plan.json", kind)
     scored = invoked(*SCORE)
     assert scored.exit_code == 2
@@ -218,7 +218,7 @@ def test_the_plan(kind: str, folder: Path, whole: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_known_of_datasets(kind: str, folder: Path, whole: Path) -> None:
-    """Damaged hashes of datasets are no run's identity: they are read anew, and every run is stored as before."""
+    """Damaged hashes of datasets are computed again, and every run stays stored."""
     damage(folder / "results/.contents.json", kind)
     done = invoked(*RUN)
     assert done.exit_code == 0, done.output
@@ -230,7 +230,7 @@ def test_what_is_known_of_datasets(kind: str, folder: Path, whole: Path) -> None
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", DERIVED)
 def test_derived_files(name: str, kind: str, folder: Path, whole: Path) -> None:
-    """Reports and the gate refuse what is not as it was written in one line; scoring makes the same bytes again."""
+    """Reports and the gate refuse a damaged table; scoring makes the same bytes again."""
     path = folder / "results/points" / name
     damage(path, kind)
     for command in (

@@ -1,4 +1,4 @@
-"""A disk that is full, or a file that may not grow: the old file stays, one line says so, and later all goes well."""
+"""On a full disk the old file stays and one line says so; later the command continues."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_file_that_may_not_grow(name: str, bench: Bench, folder: Path, whole: Path) -> None:
-    """One line names the file and the cause, the old one is as it was, and the command works once it may."""
+    """One line names file and cause, the old file stays, and the command works with space."""
     prepare, command, size = CASES[name]
     prepare(folder)
     before = contents(folder, "")
@@ -132,7 +132,7 @@ def assert_scored(folder: Path, whole: Path) -> None:
 
 
 def test_no_room_for_a_checkpoint(bench: Bench, folder: Path, whole: Path) -> None:
-    """A training whose checkpoint is too large, but whose network is not, ends well and says that it had none."""
+    """A training whose checkpoint does not fit ends well and says that it had none."""
     removed(folder, "tiny/runs")
     done = bench(folder, *RUN, "--checkpoint-every", "0", preexec_fn=limited(70_000))
     assert done.returncode == 0, done.stdout
@@ -172,7 +172,7 @@ KEPT = {"runs": (0, 4096, 49_152), "scores": (0, 16_384), "report": (0, 16_384, 
 
 @pytest.mark.parametrize("what", KEPT)
 def test_a_full_disk(what: str, bench: Bench, small_disk: Path, whole: Path) -> None:
-    """With less and less in the way the same command gets further, each time in order, and at last to its end."""
+    """With more and more space the same command gets further, and at last to its end."""
     command = {"runs": TRAIN, "scores": SCORE, "report": (*REPORT, "html,pdf,latex,markdown")}[what]
     shutil.copy(whole / "tiny.toml", small_disk)
     if what != "runs":

@@ -62,7 +62,7 @@ def test_killed_at_random_moments(
     uninterrupted: Path,
     tmp_path: Path,
 ) -> None:
-    """Whoever is killed, in the end every run is there once, every file is as its record says, scores are the same."""
+    """Whoever is killed, in the end each run is there once, whole, with the same scores."""
     chance = random.Random(9)
     folders = [started(tmp_path / "0")]
     runners: list[subprocess.Popen[str]] = []
@@ -106,7 +106,7 @@ def test_killed_at_random_moments(
 
 
 def at_work(runner: subprocess.Popen[str]) -> bool:
-    """Return whether a runner has started a run: in a session of its own below the server of forks."""
+    """Whether a runner has started a run, which has a session of its own."""
     try:
         below = psutil.Process(runner.pid).children(recursive=True)
         return any(os.getsid(process.pid) != runner.pid for process in below)
@@ -144,7 +144,7 @@ def end(runner: subprocess.Popen[str]) -> None:
 
 
 def assert_whole(results: Path, uninterrupted: Path) -> None:
-    """Check that each planned run is there once and each file as its record says, and that scores are the same."""
+    """Check that each planned run is there once and whole, and that scores are the same."""
     planned = [
         entry["run"] for entry in json.loads((results / "plan.json").read_text())["runs"].values()
     ]

@@ -37,7 +37,7 @@ COMMAND = (
     "--jobs",
     "4",
 )
-#: By method: the member whose training is killed, how many of its epochs are done by then, and the epochs of the run.
+#: By method: the member that is killed, its finished epochs by then, and the epochs of the run.
 KILLED = {"map": (0, 9, 25), "dropout": (0, 4, 25), "mnf": (0, 2, 25), "ensemble": (1, 3, 50)}
 
 
@@ -48,7 +48,7 @@ def test_a_killed_training_goes_on(
     wait_until: Callable[[Callable[[], Any]], Any],
     tmp_path: Path,
 ) -> None:
-    """Each training, killed in an epoch, keeps the epochs before it and ends with the network of an unkilled one."""
+    """A killed training keeps its finished epochs and ends with the same network."""
     for name in ("unkilled", "killed"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "long.toml").write_text(SUITE)
@@ -121,7 +121,7 @@ def without_seconds(row: dict[str, str]) -> dict[str, str]:
 def test_killed_between_a_checkpoint_and_its_record(
     bench: Callable[..., Any], killing_code: str, tmp_path: Path
 ) -> None:
-    """A checkpoint that the record does not name yet is whole: the training goes on from it, and nothing is damaged."""
+    """A checkpoint that the record does not name yet is used, and is not damaged."""
     (tmp_path / "long.toml").write_text(
         SUITE.replace('"dropout", "mnf[flows=1]", "ensemble[members=2]"', "")
     )

@@ -1,4 +1,4 @@
-"""Plugins that misbehave: each ends its own run, with a reason, and no other run's numbers change by a bit."""
+"""A misbehaving plugin ends its own run with a reason; other runs keep their bits."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def name_of(how: str) -> str:
 
 
 def check(folder: Path, done: Any, endings: dict[str, tuple[str, str] | None]) -> None:
-    """Check that each run is a row with its ending, and that the terminal shows results, and no traceback."""
+    """Check that each run is a row with its ending, and that no traceback is shown."""
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     found = {row["method"]: (row["status"], row["reason"]) for row in rows(folder, "runs.csv")}
@@ -130,7 +130,7 @@ def check(folder: Path, done: Any, endings: dict[str, tuple[str, str] | None]) -
 
 @pytest.fixture
 def left_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], list[int]]:
-    """Return what counts the processes that a command started from here has left behind, however they are called."""
+    """Function that finds the processes that a command left behind, whatever their names."""
     monkeypatch.setenv("STARTED_BY_TEST", str(tmp_path))
 
     def left() -> list[int]:
@@ -166,7 +166,7 @@ def test_each_ends_its_own_run(
     left_over: Callable[[], list[int]],
     wait_until: WaitUntil,
 ) -> None:
-    """Whatever a plugin does, its run is a row with its reason; the others' scores are those without it."""
+    """Whatever a plugin does, its run is a row with a reason; others score as without it."""
     methods = [HEALTHY[0], *map(name_of, ENDINGS), "meddling", HEALTHY[1]]
     done = run(bench, tmp_path, methods, "--jobs", "2")
     endings = {
@@ -209,7 +209,7 @@ with run_folder(Path(), "one").locked() as mine:
 
 
 def test_a_copy_leaves_the_lock(tmp_path: Path) -> None:
-    """A copy of a run's process that leaves the run does not take its lock along, which is one for both."""
+    """A fork of a run's process that ends does not release the shared lock."""
     command = [sys.executable, "-c", COPIED, LOCKED]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.stdout.split() == ["0", "False"], done.stderr
@@ -222,7 +222,7 @@ def test_sleepers_are_stopped(
     left_over: Callable[[], list[int]],
     wait_until: WaitUntil,
 ) -> None:
-    """A run that sleeps for ever, deaf to SIGTERM or not, is stopped when its time is up; the others finish."""
+    """A run that sleeps, deaf to SIGTERM or not, is stopped at --timeout; others finish."""
     methods = [*map(name_of, SLEEPING), "map"]
     done = run(bench, tmp_path, methods, "--jobs", "4", "--timeout", TIME)
     check(tmp_path, done, {"map": None, **dict.fromkeys(map(name_of, SLEEPING), LATE)})
@@ -231,7 +231,7 @@ def test_sleepers_are_stopped(
 
 
 def test_attacked_networks_are_not_meddled_with(bench: Bench, alone: Path, tmp_path: Path) -> None:
-    """Networks trained in the process of another method, to be attacked, are those of a process of their own."""
+    """Networks that another method's process trains, to attack them, have the same bits."""
     settings = SETTINGS.replace("fgsm = [0.1]", '"transfer[steps=1]" = [0.1]')
     done = run(bench, tmp_path, ["meddling"], settings=settings)
     assert "Traceback" not in done.stdout + done.stderr

@@ -79,7 +79,7 @@ def test_a_signal_ends_the_command_in_order(
     uninterrupted: Path,
     tmp_path: Path,
 ) -> None:
-    """130 or 143 and one line; no process is left, what finished is kept, the rest is interrupted and goes on."""
+    """130 or 143 and one line; no process is left, and the same command continues."""
     (tmp_path / "mixed.toml").write_text(SUITE)
     runner = start(tmp_path, *COMMAND)
     try:
@@ -111,7 +111,7 @@ def test_a_signal_ends_the_command_in_order(
 
 
 def lives(process: psutil.Process) -> bool:
-    """Return whether a process is still there, and is no zombie that waits for the machine's first process."""
+    """Whether a process is running and not a zombie."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -158,7 +158,7 @@ def test_a_second_sigint_does_not_wait(
     wait_until: WaitUntil,
     tmp_path: Path,
 ) -> None:
-    """After one SIGINT a run may end in its own time, after the second it is killed before; both end with 130."""
+    """After one SIGINT a run may end in its own time, after the second it is killed."""
     (tmp_path / "stubborn.py").write_text(SLOW_TO_STOP)
     command = (
         "run",

@@ -1,4 +1,4 @@
-"""Two versions at once: older results are read, newer ones refused, and no two versions' numbers are mixed."""
+"""Older results are read, newer ones refused, and no two versions are mixed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def numbers(folder: Path) -> dict[tuple[str, ...], str]:
 
 
 def test_results_of_an_older_version_are_read(bench: Bench, folder: Path) -> None:
-    """Report, check and score read them; where both versions know a score, it has the same value."""
+    """Old results are reported, checked and scored; known scores keep their value."""
     before = numbers(folder)
     for command in (REPORT, CHECK, SCORE, REPORT, CHECK):
         done = bench(folder, *command)
