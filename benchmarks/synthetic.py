@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import dataclasses
+import functools
 import gzip
 import itertools
 import json
@@ -20,7 +23,12 @@ import numpy as np
 from scipy import ndimage, stats
 from sklearn.datasets import load_digits
 
+from bench_uq import store
+from bench_uq.api.errors import UsageError
+from bench_uq.api.names import plain_name
+from bench_uq.plan.plugins import Plugins
 from bench_uq.score.curves import rounded
+from bench_uq.store.about import ABOUT, About, facts_of
 from bench_uq.store.derived import COLUMNS, LATER
 
 EXAMPLES, CLASSES, BINS = 2000, 10, 15
@@ -96,6 +104,7 @@ def write_results(
         write_table(folder / name, rows)
     (folder / "environment.json").write_text(json.dumps([{"id": "0123abcd", **ENVIRONMENT}]))
 
+    write_about(folder, methods, attacks)
     shown = ["clean", *unseen]
     for attack in attacks:
         shown += [f"{attack}@{level!r}" for level in levels_of(attack)]
@@ -103,6 +112,24 @@ def write_results(
     images = [run for run in finished if run["dataset"] in datasets]
     write_examples(folder / "examples.npz", images, shown)
     return folder
+
+
+def write_about(folder: Path, methods: Iterable[str], conditions: Iterable[str]) -> None:
+    """Write the facts of methods and conditions, those of bench-uq by their plugins."""
+    about = About(
+        {name: value.order for name in methods if (value := _value("method", name))},
+        {name: facts_of(value) for name in conditions if (value := _value("condition", name))},
+    )
+    store.write_json(folder / ABOUT, dataclasses.asdict(about))
+
+
+@functools.cache
+def _value(kind: str, name: str) -> Any:
+    """A plugin of bench-uq, without the options if those do not exist; None for other names."""
+    for text in (name, plain_name(name)):
+        with contextlib.suppress(UsageError):
+            return Plugins().spec(kind, text).value
+    return None
 
 
 def levels_of(condition: str) -> tuple[float, ...]:

@@ -90,7 +90,9 @@ def compared(
         cells.loc[tested, "p"] = holm(two_sided)
 
     found = [as_cell(row, *_verdict(row, cards)) for row in cells.to_dict("records")]
-    return Verdicts(tuple(found), order=COMPARED, quiet=COMPARED[-2:], names=("A", "B"))
+    about = first.about.laid_over(second.about)
+    quiet = COMPARED[-2:]
+    return Verdicts(tuple(found), order=COMPARED, quiet=quiet, names=("A", "B"), about=about)
 
 
 def _verdict(row: Row, cards: Cards) -> tuple[str, str]:

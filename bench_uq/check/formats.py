@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from xml.etree import ElementTree
 
 from bench_uq.check.verdicts import FATAL, VERDICTS, Cell, Verdicts
-from bench_uq.score.labels import level_name, printable
+from bench_uq.score.labels import printable
 from bench_uq.score.markdown_text import escape
+from bench_uq.store.about import About
 
 #: Rows of a table: a comment on a pull request holds 65,536 characters.
 MOST_ROWS = 100
@@ -74,7 +75,7 @@ def junit(verdicts: Verdicts, title: str) -> str:
         if key not in suites:
             name = printable(f"{cell.method} on {cell.dataset}")
             suites[key] = ElementTree.SubElement(root, "testsuite", name=name)
-        _add_case(suites[key], cell)
+        _add_case(suites[key], cell, verdicts.about)
 
     for element in (*suites.values(), root):
         for name, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error")):
@@ -84,11 +85,11 @@ def junit(verdicts: Verdicts, title: str) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{written}\n'
 
 
-def _add_case(suite: ElementTree.Element, cell: Cell) -> None:
+def _add_case(suite: ElementTree.Element, cell: Cell, about: About) -> None:
     """Add the test case of a cell."""
     case = ElementTree.SubElement(suite, "testcase")
     case.set("classname", _plain(f"{cell.dataset}.{cell.method}"))
-    case.set("name", _plain(f"{_condition(cell)} {cell.metric}"))
+    case.set("name", _plain(f"{_condition(cell, about)} {cell.metric}"))
     case.set("time", "0")
 
     message = _plain(f"{cell.verdict}: {cell.rule}")
@@ -120,7 +121,7 @@ def summary(verdicts: Verdicts) -> str:
 
 def _rows(verdicts: Verdicts) -> list[list[str]]:
     """Header and rows of the cells that need attention, as far as there is room."""
-    rows = [_row(cell) for cell in _loud(verdicts)[:MOST_ROWS]]
+    rows = [_row(cell, verdicts.about) for cell in _loud(verdicts)[:MOST_ROWS]]
     if not rows:
         return []
     names = ["verdict", "dataset", "method", "condition", "score", *verdicts.names]
@@ -144,7 +145,7 @@ def _plain(text: str) -> str:
     return printable(text, keep="ε×–✗✓")
 
 
-def _row(cell: Cell) -> list[str]:
+def _row(cell: Cell, about: About) -> list[str]:
     """The texts of a cell's row."""
     score, rule = cell.metric, cell.rule
     if cell.unit not in (None, "score"):
@@ -152,15 +153,15 @@ def _row(cell: Cell) -> list[str]:
     if cell.detectable is not None:
         rule = f"{rule} (detectable: {_factor(cell, cell.detectable)})"
     verdict = f"{SIGNS.get(cell.verdict, '')}{cell.verdict}"
-    names = [verdict, cell.dataset, cell.method, _condition(cell), score]
+    names = [verdict, cell.dataset, cell.method, _condition(cell, about), score]
     return [*names, _value(cell.baseline), _value(cell.now), _change(cell), rule]
 
 
-def _condition(cell: Cell) -> str:
+def _condition(cell: Cell, about: About) -> str:
     """A condition with its level."""
     if cell.level is None:
         return cell.condition
-    return f"{cell.condition} {level_name(cell.condition)}={cell.level:g}"
+    return f"{cell.condition} {about.of(cell.condition).level_name}={cell.level:g}"
 
 
 def _value(value: float | None) -> str:

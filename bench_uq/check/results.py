@@ -13,6 +13,7 @@ import pandas as pd
 from bench_uq import store
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.store import derived
+from bench_uq.store.about import ABOUT, About
 
 #: Dataset, method, seed.
 RunKey = tuple[str, str, int]
@@ -42,6 +43,7 @@ class SuiteResults:
     scores: pd.DataFrame = field(repr=False)  # the columns of scores.csv except run
     runs: Mapping[RunKey, Run]
     environments: Mapping[str, Mapping[str, Any]]
+    about: About = field(default_factory=About, repr=False)
 
     def on_cpu(self, key: RunKey) -> str | None:
         """Fingerprint of a run's environment if that is known to be a CPU, else None."""
@@ -102,7 +104,8 @@ def read_folder(folder: Path) -> SuiteResults:
     finished = {run.name for run in runs.values() if run.status == "ok"}
     scores = scores[scores["run"].isin(finished)].drop(columns="run").reset_index(drop=True)
     environments = derived.environments(folder / "environment.json")
-    return SuiteResults(str(folder), scores, runs, environments)
+    about = derived.about(folder / ABOUT)
+    return SuiteResults(str(folder), scores, runs, environments, about)
 
 
 def read_baseline(path: Path) -> SuiteResults:

@@ -80,7 +80,8 @@ def judge(
     if other_settings and any(margins.floors.values()):
         named = _listed(other_settings)
         remarks.append(f"floors do not apply to runs with other settings than the suite's: {named}")
-    return Verdicts(tuple(found), tuple(to_run(baseline, now)), tuple(remarks))
+    commands = tuple(to_run(baseline, now))
+    return Verdicts(tuple(found), commands, tuple(remarks), about=now.about)
 
 
 def _same_machine(key: RunKey, baseline: SuiteResults, now: SuiteResults) -> bool:

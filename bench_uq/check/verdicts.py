@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bench_uq.check.pairing import Row
 from bench_uq.check.scales import SCALES
+from bench_uq.store.about import About
 
 #: All verdicts, the worst first.
 VERDICTS = ("missing", "regressed", "inconclusive", "changed", "improved", "pass")
@@ -51,7 +52,8 @@ class Verdicts:
     """All cells, the commands that make missing runs, and remarks on the comparison.
 
     ``order`` lists the possible verdicts, ``quiet`` those that need no row in a table, ``names``
-    the two results. ``text`` is the whole in the format that was asked for.
+    the two results. ``text`` is the whole in the format that was asked for, ``about`` says what
+    levels are called.
     """
 
     cells: tuple[Cell, ...]
@@ -61,6 +63,7 @@ class Verdicts:
     quiet: tuple[str, ...] = ("changed", "pass")
     names: tuple[str, str] = ("baseline", "now")
     text: str = field(default="", repr=False)
+    about: About = field(default_factory=About, repr=False)
 
     def counts(self) -> dict[str, int]:
         """Number of cells with each verdict, in the order of verdicts, without zeros."""

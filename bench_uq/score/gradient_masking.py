@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import permutations
+from dataclasses import dataclass, replace
+from itertools import permutations, product
 from statistics import fmean
 
-from bench_uq.api.names import parse_full, plain_name
+from bench_uq.api.condition import GRADIENT_ATTACK, Search
+from bench_uq.api.names import plain_name
 from bench_uq.score.results import Results
 from bench_uq.score.summaries import Place as Scored
 from bench_uq.score.summaries import Summary
+from bench_uq.store.about import About, ConditionFacts
 
 #: A difference of two accuracies counts from here on, and only where it is also so many standard errors.
 LEAST, ERRORS = 0.02, 3.0
@@ -37,32 +39,24 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Form:
-    """An attack that raises the loss of the true label: its name, its options as they are written, and its norm."""
+    """An attack that raises the loss of the true label, and how it searches."""
 
     condition: str
-    name: str
-    options: Mapping[str, str]
-
-    def differs(self, other: Form, *options: str) -> bool:
-        """Tell whether it differs from another in more than its name and some options."""
-        return any(
-            self.options.get(key) != other.options.get(key)
-            for key in {*self.options, *other.options} - {*options}
-        )
+    facts: ConditionFacts
+    search: Search
 
     @property
-    def norm(self) -> str:
-        """The norm of epsilon."""
-        return self.options.get("norm", "linf")
+    def follows_gradient(self) -> bool:
+        """Whether it follows the gradient of the evaluated networks."""
+        return self.facts.family == GRADIENT_ATTACK and not self.facts.surrogate
 
-    @property
-    def draws(self) -> int:
-        """The draws of a gradient."""
-        return int(self.options.get("draws", "10"))
+    def same_loss(self, other: Form) -> bool:
+        """Whether both climb the same loss, of as many draws, in one norm."""
+        one, two = self.search, other.search
+        return (one.objective, one.draws, one.norm) == (two.objective, two.draws, two.norm)
 
 
-#: Options that only attacks of several steps have.
-STEPS = ("steps", "step_size", "restarts", "start")
+_NEEDS_STEPS = "needs a gradient attack of many steps, at two levels or more"
 #: A condition and its level.
 Place = tuple[str, float]
 #: How a check ends, and why.
@@ -124,7 +118,7 @@ def checks(
     highest_entropy: float | None,
 ) -> list[Verdict]:
     """Every verdict on one dataset, method by method; empty if nothing was attacked."""
-    forms = [form for condition in levels if (form := _form(condition))]
+    forms = [form for condition in levels if (form := _form(condition, results.about))]
     if not forms:
         return []
 
@@ -147,24 +141,22 @@ def _by_seed(results: Results) -> dict[tuple[str, str, float], dict[int, float]]
     return found
 
 
-def _form(condition: str) -> Form | None:
-    """Return a condition as an attack on the loss of the true label, None for any other."""
-    name, options = plain_name(condition), parse_full(condition)
-    if name not in ("fgsm", "pgd", "transfer", "autoattack"):
+def _form(condition: str, about: About) -> Form | None:
+    """A condition as an attack that the checks are about; None for any other."""
+    facts = about.conditions.get(condition)
+    if facts is None or facts.search is None or not facts.search.true_label:
         return None
-    if (
-        options.get("label", "true") != "true"
-        or options.get("objective", "predictive") == "entropy"
-    ):
-        return None
-    return Form(condition, name, options)
+    return Form(condition, facts, facts.search)
 
 
 def _falls(own: Attacked) -> Ending:
-    """Accuracy under PGD must fall with epsilon, to chance where every image can be made grey."""
+    """Accuracy must fall with epsilon, to chance if every image can be made grey.
+
+    Only attacks of many steps must: a single step can go past the worst point.
+    """
     judged, flat = False, 0.0
     for form in own.forms:
-        if form.name != "pgd" or form.norm != "linf":
+        if not form.follows_gradient or form.search.steps == 1 or form.search.norm != "linf":
             continue
 
         places = {}
@@ -184,7 +176,7 @@ def _falls(own: Attacked) -> Ending:
     if flat:
         words = f"accuracy does not fall up to ε = {flat:g}: only ε = {GREY:g} would tell"
         return "not judged", words
-    return ("ok", "") if judged else ("not judged", "needs pgd at two levels or more")
+    return ("ok", "") if judged else ("not judged", _NEEDS_STEPS)
 
 
 def _rises(own: Attacked, condition: str, places: Mapping[float, float]) -> str:
@@ -226,7 +218,7 @@ def _against(
             shared = set(own.levels[strong.condition]) & set(own.levels[weak.condition])
             for level in sorted(shared - {0}):
                 # Beyond grey one step only goes on past it: more of the same need not find more.
-                if level > GREY and strong.norm == "linf":
+                if level > GREY and strong.search.norm == "linf":
                     continue
                 places = (strong.condition, level), (weak.condition, level)
                 judged = judged or bool(own.pairs(*places))
@@ -239,44 +231,55 @@ def _against(
 
 
 def _many_and_one(forms: Sequence[Form]) -> Iterator[tuple[Form, Form]]:
-    """Pairs of PGD and FGSM that are otherwise the same."""
-    for one, other in permutations(forms, 2):
-        if (one.name, other.name) == ("pgd", "fgsm") and not one.differs(other, *STEPS):
-            yield one, other
+    """Pairs of gradient attacks of many steps and of one, on the same loss."""
+    gradient = [form for form in forms if form.follows_gradient]
+    for many, one in permutations(gradient, 2):
+        if many.search.steps > 1 and one.search.steps == 1 and many.same_loss(one):
+            yield many, one
 
 
 def _own_and_transferred(forms: Sequence[Form]) -> Iterator[tuple[Form, Form]]:
-    """Pairs of PGD and the transferred attack that are otherwise the same."""
-    for one, other in permutations(forms, 2):
-        if (one.name, other.name) == ("pgd", "transfer") and not one.differs(other, "from"):
-            yield one, other
+    """Pairs of a gradient attack and of the same one on another method's networks."""
+    gradient = [form for form in forms if form.follows_gradient]
+    transferred = [form for form in forms if form.facts.surrogate]
+    for own, other in product(gradient, transferred):
+        if own.search == other.search:
+            yield own, other
 
 
 def _more_and_fewer(forms: Sequence[Form]) -> Iterator[tuple[Form, Form]]:
     """Pairs of the same attack with more and with fewer draws per gradient."""
-    for one, other in permutations(forms, 2):
-        if one.name == other.name and one.draws > other.draws and not one.differs(other, "draws"):
-            yield one, other
+    for more, fewer in permutations(forms, 2):
+        if plain_name(more.condition) != plain_name(fewer.condition):
+            continue
+        search = replace(more.search, draws=fewer.search.draws)
+        alike = replace(more.facts, search=search) == fewer.facts
+        if alike and more.search.draws > fewer.search.draws:
+            yield more, fewer
 
 
 def _gradients(own: Attacked) -> Ending:
-    """FGSM must move almost every image: where it moves no pixel the gradient is 0."""
+    """A single step must move almost every image: if it moves no pixel, the gradient is 0."""
     for form in own.forms:
-        for level in own.levels[form.condition] if form.name == "fgsm" else ():
+        if not form.follows_gradient or form.search.steps > 1:
+            continue
+        for level in own.levels[form.condition]:
             share = own.summary((form.condition, level), "unmoved")
             if level > 0 and share is not None:
                 if share.mean <= ZEROS:
                     return "ok", ""
                 zero = f"{share.mean:.0%} of the images have a gradient of exactly 0"
                 return "flagged", f"{zero} ({form.condition})"
-    return "not judged", "needs fgsm, and predictions of this version"
+    return "not judged", "needs a gradient attack of one step, and predictions of this version"
 
 
 #: Each promise of the attacks, and how it is checked.
 CHECKS: Mapping[str, Callable[[Attacked], Ending]] = {
     "falls to chance": _falls,
-    "PGD as strong as FGSM": _against(_many_and_one, "pgd and fgsm"),
-    "white box as strong as transfer": _against(_own_and_transferred, "pgd and transfer"),
+    "PGD as strong as FGSM": _against(_many_and_one, "gradient attacks of many steps and of one"),
+    "white box as strong as transfer": _against(
+        _own_and_transferred, "an attack on the method itself and the same one transferred"
+    ),
     "more draws as strong as fewer": _against(
         _more_and_fewer, "an attack with two numbers of draws"
     ),

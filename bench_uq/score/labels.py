@@ -7,6 +7,7 @@ import re
 
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import parse
+from bench_uq.store.about import About
 
 
 def counted(number: int, noun: str) -> str:
@@ -52,19 +53,23 @@ def _parsed(condition: str) -> tuple[str, dict[str, str]]:
         return condition, {}
 
 
-def level_name(condition: str) -> str:
-    """Return what the level of a condition is called on an axis."""
-    return LEVEL_NAMES.get(re.split(r"[\[ ]", condition)[0], "level")
+def level_name(condition: str, about: About | None = None) -> str:
+    """Name of a condition's level on an axis."""
+    if about is None:
+        return LEVEL_NAMES.get(re.split(r"[\[ ]", condition)[0], "level")
+    return about.of(condition).level_name
 
 
-def level_unit(condition: str) -> str:
-    """Return what the level of a condition is called, with its unit where it has one."""
-    name = level_name(condition)
-    unit = (
-        "L2 norm, pixels in [0, 1]"
-        if name == "ε" and "norm=l2" in condition
-        else LEVEL_UNITS.get(name)
-    )
+def level_unit(condition: str, about: About | None = None) -> str:
+    """Name of a condition's level, with its unit."""
+    name = level_name(condition, about)
+    unit = LEVEL_UNITS.get(name, "")
+    l2 = name == "ε" and "norm=l2" in condition
+    if about is not None:
+        facts = about.of(condition)
+        unit, l2 = facts.unit, facts.search is not None and facts.search.norm == "l2"
+    if l2:
+        unit = f"L2 norm, {unit}"
     return f"{name} ({unit})" if unit else name
 
 

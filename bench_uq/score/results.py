@@ -15,6 +15,7 @@ import pandas as pd
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.score.published import FILE, TEST_ERROR, Reference, read_file
 from bench_uq.store import check_schema, derived
+from bench_uq.store.about import ABOUT, About
 from bench_uq.store.derived import COLUMNS, Example
 
 __all__ = ["COLUMNS", "Results", "Seeds", "read", "select"]
@@ -58,6 +59,7 @@ class Results:
         default=(), repr=False
     )  # published values, of whatever methods
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by fingerprint
+    about: About = field(default_factory=About, repr=False)  # facts of methods and conditions
     examples: tuple[Example, ...] = field(default=(), repr=False)
     title: str = ""  # of the report; empty: the name of the suite
     siblings: tuple[
@@ -158,6 +160,7 @@ def read(suite: Path) -> Results:
         curves=_finished(curves, runs, curves_file),
         references=tuple(read_file(suite / FILE)) if (suite / FILE).is_file() else (),
         environments=derived.environments(suite / "environment.json"),
+        about=derived.about(suite / ABOUT),
         examples=tuple(derived.examples(suite / "examples.npz")),
     )
 

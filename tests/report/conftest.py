@@ -43,6 +43,8 @@ def hand_made(tmp_path: Path) -> Callable[..., Path]:
         (tmp_path / folder).mkdir()
         for name, rows in tables.items():
             synthetic.write_table(tmp_path / folder / name, rows)
+        conditions = {row["condition"] for row in tables["scores.csv"]}
+        synthetic.write_about(tmp_path / folder, {method for method, _ in keys}, conditions)
         return tmp_path / folder
 
     return write_by_hand

@@ -228,7 +228,7 @@ def test_nothing_flagged_is_said(attacked: Callable[..., Results]) -> None:
 def test_what_it_would_take_is_said_once(attacked: Callable[..., Results]) -> None:
     """Checks that were not made are dashes, and what they need stands once beneath."""
     section = masking_section(analyse(attacked({"fgsm": HONEST["fgsm"]}, unmoved=0.0)))
-    assert section.count("needs pgd and transfer at the same levels") == 1
+    assert section.count("the same one transferred at the same levels") == 1
     assert "<td>–</td>" in section
 
 

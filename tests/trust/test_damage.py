@@ -33,6 +33,7 @@ DERIVED = (
     "curves.csv.gz",
     "runs.csv",
     "environment.json",
+    "about.json",
     "examples.npz",
     "checksums.json",
 )
