@@ -1,6 +1,7 @@
 """Join several roots of results: plans are united, and each run is kept once.
 
-Damaged files are left out, and contradictions are reported.
+Damaged files are left out, and contradictions are reported. The other roots may be somebody else's:
+no link in them is followed, and nothing in them is changed.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,7 @@ from bench_uq import store
 from bench_uq.api.errors import UsageError
 from bench_uq.run.checkpoints import NAME as CHECKPOINT
 from bench_uq.score import published
-from bench_uq.store import PlannedRun, Record, RunFolder, StoredFile, untrusted
-from bench_uq.store.untrusted import Refused
+from bench_uq.store import Damaged, Plan, PlannedRun, Record, RunFolder, StoredFile, untrusted
 
 #: Which of two records of a run counts: a finished one, then one that is known not to work.
 RANKS = {"ok": 0, "failed": 1, "diverged": 1, "oom": 1, "interrupted": 2}
@@ -51,10 +51,12 @@ class Joined:
             f"conflict: {place}: the {part} of {other} is not that of {kept}, which is kept"
         )
 
-    def damage(self, path: Path, error: Refused) -> None:
+    def damage(self, path: Path, error: Exception) -> None:
         """Report a file that is left out."""
-        place = str(path)
-        self.notice(f"left out: {place if place.isprintable() else repr(place)}: {error}")
+        place, reason = str(path), str(error)
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror.lower()
+        self.notice(f"left out: {place if place.isprintable() else repr(place)}: {reason}")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Version:
     root: Path
     path: Path
     record: Record
-    whole: frozenset[str]
+    whole: Set[str]
 
     @property
     def network(self) -> str | None:
@@ -89,15 +91,14 @@ def sources(roots: Sequence[Path], out: Path) -> dict[str, list[Path]]:
     holders = dict[str, list[Path]]()
     for root in distinct.values():
         try:
-            names = untrusted.suites(root)
-            untrusted.check_schemas(root, names)
+            for name in untrusted.suites(root):
+                store.check_schema(root / name, untrusted.runs(root / name))
+                holders.setdefault(name, []).append(root)
         except OSError as error:
             raise UsageError(f"{error.filename} cannot be read: {error.strerror}") from error
-        for name in names:
-            holders.setdefault(name, []).append(root)
 
-    there = [name for name in holders if untrusted.is_suite(out / name)]
-    untrusted.check_schemas(out, there)
+    for name in holders:
+        store.check_schema(out / name, untrusted.runs(out / name))
     return dict(sorted(holders.items()))
 
 
@@ -113,7 +114,7 @@ def join(suite: str, roots: Sequence[Path], out: Path, notice: Callable[[str], N
         runs.update(untrusted.runs(root / suite))
         for path in untrusted.links(root / suite):
             joined.lost += 1
-            joined.damage(path, Refused("a link"))
+            joined.damage(path, Damaged("a link"))
 
     for run in sorted(runs):
         target = store.run_folder(folder, run)
@@ -150,10 +151,13 @@ def join_plans(joined: Joined, roots: Sequence[Path], out: Path) -> None:
     description, about = before.description, before.about
 
     for root in roots:
-        plan, refused = untrusted.read_plan(root / joined.suite)
-        for reason in refused:
+        path = root / joined.suite / store.PLAN
+        try:
+            plan = Plan.from_json(store.load_json(path))
+        except (Damaged, OSError) as error:
             joined.lost += 1
-            joined.damage(root / joined.suite / store.PLAN, Refused(reason))
+            joined.damage(path, error)
+            continue
 
         if description is None:
             description = plan.description
@@ -199,11 +203,11 @@ def join_references(joined: Joined, roots: Sequence[Path], out: Path) -> None:
         if not os.path.lexists(path):
             continue
         try:
-            with untrusted.opened(path):  # requires a plain file
+            with store.opened(path):  # requires a plain file
                 found = published.read_file(path)
-        except (Refused, UsageError) as error:
+        except (Damaged, OSError, UsageError) as error:
             joined.lost += 1
-            joined.damage(path, Refused(error))
+            joined.damage(path, error)
             continue
 
         if kept is None:
@@ -223,7 +227,7 @@ def join_run(joined: Joined, target: RunFolder, roots: Sequence[Path], out: Path
     versions, recorded = [own] if own else [], False
     for root in roots:
         path = root / joined.suite / "runs" / run
-        if os.path.lexists(path / store.RECORD):
+        if not path.is_symlink() and os.path.lexists(path / store.RECORD):
             recorded = True
             versions += read_version(joined, root, path, known)
     if not versions:
@@ -248,7 +252,7 @@ def own_version(target: RunFolder, out: Path) -> Version | None:
     if not record.status and not record.files:
         return None
     whole = {name for name in record.files if target.holds(name, repair=True)}
-    return Version(out, target.path, record, frozenset(whole))
+    return Version(out, target.path, record, whole)
 
 
 def read_version(
@@ -258,25 +262,23 @@ def read_version(
 
     Files that are ``known`` from the folder to join in are not read again.
     """
+    folder = RunFolder(path, keep=True)
     try:
-        record = untrusted.read_record(path)
-    except Refused as error:
+        record = folder.load()
+    except (Damaged, OSError) as error:
         joined.damage(path / store.RECORD, error)
         return []
 
     whole = set()
     for name, entry in record.files.items():
         try:
-            if not untrusted.FILE.fullmatch(name):
-                raise Refused("no name of a stored file")
             if known.get(name) != entry:
-                for _ in untrusted.chunks(path / name, entry):
-                    pass
+                folder.check(name)
             whole.add(name)
-        except Refused as error:
+        except (Damaged, OSError) as error:
             joined.damage(path / name, error)
 
-    return [Version(root, path, record, frozenset(whole))]
+    return [Version(root, path, record, whole)]
 
 
 def agreeing(joined: Joined, run: str, versions: Sequence[Version]) -> list[Version]:
@@ -329,10 +331,10 @@ def take(
     taken = {}
     for name, giver in givers.items():
         if held.get(name) != wanted[name]:
-            content = untrusted.chunks(giver.path / name, wanted[name])
+            content = store.parts(giver.path / name, wanted[name])
             try:
                 store.write_bytes(target.path / name, content)
-            except Refused as error:
+            except Damaged as error:
                 joined.damage(giver.path / name, error)
                 continue
         taken[name] = wanted[name]

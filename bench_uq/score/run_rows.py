@@ -40,7 +40,7 @@ def run_row(planned: PlannedRun, record: Record, sizes: Mapping[str, int]) -> li
 
 def most_draws(record: Record, files: list[str]) -> int | None:
     """Posterior samples that a prediction was to be averaged over; some methods have fewer."""
-    imported = [record.sources.get(file, {}).get("draws") or 0 for file in files]
+    imported = [record.sources[file].draws for file in files if file in record.sources]
     return max(imported, default=0) or record.settings.get("draws")
 
 

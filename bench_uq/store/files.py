@@ -7,11 +7,13 @@ import json
 import math
 import os
 import re
+import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from bench_uq.api.errors import UsageError
 
@@ -28,11 +30,33 @@ SCHEMA = 1
 CHECKSUM = "checksum"
 SEALED = re.compile(rb'\{\n "(.{8})": "(.{64})",', re.DOTALL)
 
-#: Name of a run's folder, or of a file in it. It cannot lead outside.
-PLAIN = re.compile(r"[A-Za-z0-9_][^/\0]*")
+#: Bytes of a JSON file at most; a plan of 100,000 runs has a tenth of it.
+LARGEST = 2**30
+
+#: Bytes read at a time.
+PART = 2**20
 
 #: Process that holds the lock of a run.
 _holder: int | None = None
+
+
+class CannotWrite(OSError):
+    """A file could not be written; the file in its place is unchanged."""
+
+    def __str__(self) -> str:
+        return f"cannot write {self.filename}: {self.strerror}"
+
+
+class Damaged(ValueError):
+    """A stored file is not as it was written; the message is one line."""
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """Hash and size of a stored file."""
+
+    sha256: str
+    bytes: int
 
 
 @contextmanager
@@ -55,13 +79,6 @@ def leave_if_forked() -> None:
     """
     if _holder not in (None, os.getpid()):
         os._exit(0)
-
-
-class CannotWrite(OSError):
-    """A file could not be written; the file in its place is unchanged."""
-
-    def __str__(self) -> str:
-        return f"cannot write {self.filename}: {self.strerror}"
 
 
 def write_bytes(path: Path, content: bytes | Iterable[bytes]) -> None:
@@ -129,23 +146,70 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, f'{{\n "{CHECKSUM}": "{seal}",'.encode() + rest)
 
 
-def read_json(path: Path) -> Any:
-    """Value of a JSON file; None without one, or if it is damaged, which sets it aside."""
-    if not os.path.lexists(path):
-        return None
-
-    value = None
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a plain file to read; raise Damaged for a link or a pipe, which nothing waits for."""
     try:
-        if path.is_file():  # a pipe would be waited for
-            value = parsed(path.read_bytes())
-    except FileNotFoundError:  # another process has set it aside
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if path.is_symlink():
+            raise Damaged("a link") from error
+        raise
+
+    with open(number, "rb") as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise Damaged("no plain file")
+        yield file
+
+
+def parts(path: Path, expected: StoredFile) -> Iterator[bytes]:
+    """Content of a file in parts; raise Damaged at its end unless it is as expected."""
+    digest = hashlib.sha256()
+    with opened(path) as file:
+        if os.fstat(file.fileno()).st_size != expected.bytes:
+            raise Damaged("damaged")
+        while part := file.read(PART):
+            digest.update(part)
+            yield part
+
+    if digest.hexdigest() != expected.sha256:
+        raise Damaged("damaged")
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_json(path: Path) -> Any:
+    """Value of a JSON file; raise Damaged, FileNotFoundError, or UsageError for a newer schema."""
+    with opened(path) as file:
+        if os.fstat(file.fileno()).st_size > LARGEST:
+            raise Damaged("too large")
+        try:
+            value = parsed(file.read())
+        except ValueError as error:
+            raise Damaged("damaged") from error
+
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if isinstance(schema, int | float) and schema > SCHEMA:
+        raise UsageError(
+            f"{path} is of schema {schema}, which a later version of bench-uq has written; this one "
+            f"reads {SCHEMA} (upgrade bench-uq, or choose another --results)"
+        )
+    return value
+
+
+def read_json(path: Path, convert: Callable[[Any], Any] = lambda value: value) -> Any:
+    """Converted value of a JSON file; None without one, or if it is damaged, which sets it aside."""
+    try:
+        return convert(load_json(path))
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError:
-        pass
-
-    if value is None:
         set_aside(path)
-    return value
+        return None
 
 
 def parsed(content: bytes) -> Any:
@@ -204,19 +268,3 @@ def say(text: str) -> None:
     """Print a line on stderr at once, so that the lines of several processes do not mix."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
-
-
-def refuse_newer(path: Path, value: Any) -> None:
-    """Refuse a file that a later version of bench-uq wrote."""
-    schema = value.get("schema") if isinstance(value, dict) else None
-    if isinstance(schema, int | float) and schema > SCHEMA:
-        raise UsageError(
-            f"{path} is of schema {schema}, which a later version of bench-uq has written; this one "
-            f"reads {SCHEMA} (upgrade bench-uq, or choose another --results)"
-        )
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

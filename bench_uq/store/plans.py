@@ -13,30 +13,18 @@ from bench_uq.store.about import About
 from bench_uq.store.files import (
     PLAN,
     RECORD,
+    Damaged,
     discard_partial,
-    parsed,
+    load_json,
     read_json,
-    refuse_newer,
-    set_aside,
     write_json,
 )
-from bench_uq.store.folders import unlinked
 from bench_uq.store.records import Plan, PlannedRun
 
 
 def read_plan(folder: Path) -> Plan:
     """The plan of a suite's folder; empty without one, and a damaged one is set aside."""
-    path = folder / PLAN
-    value = read_json(path)
-    refuse_newer(path, value)
-    if value is None:
-        return Plan()
-
-    try:
-        return Plan.from_json(value)
-    except ValueError:
-        set_aside(path)
-        return Plan()
+    return read_json(folder / PLAN, Plan.from_json) or Plan()
 
 
 def merge_plan(
@@ -63,7 +51,7 @@ def merge_plan(
 def suite_lock(folder: Path) -> filelock.BaseFileLock:
     """Lock of a suite's plan and derived files."""
     folder.mkdir(parents=True, exist_ok=True)
-    return filelock.FileLock(unlinked(folder / ".lock"))
+    return filelock.FileLock(folder / ".lock")
 
 
 def check_schema(folder: Path, runs: Iterable[str] = ()) -> None:
@@ -71,8 +59,6 @@ def check_schema(folder: Path, runs: Iterable[str] = ()) -> None:
 
     Nothing is changed: a damaged file is reported where it is read to be used.
     """
-    records = [folder / "runs" / run / RECORD for run in runs]
-    for path in (folder / PLAN, *records):
-        if path.is_file():
-            with suppress(ValueError, FileNotFoundError):
-                refuse_newer(path, parsed(path.read_bytes()))
+    for path in (folder / PLAN, *(folder / "runs" / run / RECORD for run in runs)):
+        with suppress(Damaged, OSError):
+            load_json(path)

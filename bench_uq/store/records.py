@@ -1,19 +1,28 @@
 """Records of runs and plans: frozen data, each with one strict reader.
 
-A reader raises ValueError, saying what is wrong. Unknown fields are ignored, because a later
-version of one schema may add some.
+A reader raises Damaged, saying what is wrong. Unknown fields are ignored, because a later version
+of one schema may add some. Names are checked too: others may have written the file, and files are
+read and scores kept under its names.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from bench_uq.api.errors import UsageError
+from bench_uq.api.names import parse
 from bench_uq.store.about import About
-from bench_uq.store.files import PLAIN, SCHEMA
+from bench_uq.store.files import SCHEMA, Damaged, StoredFile
+
+#: Names of folders of runs, and of files in them. They cannot lead outside.
+RUN = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
+FILE = re.compile(r"[a-z0-9][a-z0-9._+-]{0,199}\.(csv|npz|safetensors)")
 
 STATUSES = ("ok", "failed", "diverged", "oom", "interrupted")
 
@@ -24,11 +33,13 @@ POINTS = "points.csv"
 
 
 @dataclass(frozen=True)
-class StoredFile:
-    """Hash and size of a stored file."""
+class Source:
+    """A user's file of predictions that a run was imported from."""
 
+    name: str
     sha256: str
-    bytes: int
+    draws: int
+    examples: int
 
 
 @dataclass(frozen=True)
@@ -66,19 +77,17 @@ class Record:
     surrogates: Mapping[str, str | None] = field(default_factory=dict)
 
     kind: str | None = None  # "imported" for predictions of others
-    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # their files
+    sources: Mapping[str, Source] = field(default_factory=dict)  # by file
 
     @classmethod
     def from_json(cls, value: Any, run: str) -> Record:
         """Read the record of a run."""
-        record = read(cls, {"run": run, **fields_of(value)})
+        record: Record = read(cls, {"run": run, **fields_of(value)})
 
-        if record.run != run:
-            raise ValueError(f"it is the record of {record.run}")
-        if record.status and record.status not in STATUSES:
-            raise ValueError(f"status {record.status!r} is not one of {', '.join(STATUSES)}")
+        require(record.run == run, "it is the record of another run")
+        require(record.status in ("", *STATUSES), f"status is not one of {', '.join(STATUSES)}")
         for name in record.files:
-            check_plain(name)
+            require(FILE.fullmatch(name), f"{name!r} is no name of a stored file")
         return record
 
     def to_json(self) -> dict[str, Any]:
@@ -149,9 +158,13 @@ class PlannedRun:
             fields = {**fields, "name": fields["run"]}
         planned: PlannedRun = read(cls, fields)
 
-        check_plain(planned.name)
-        for evaluation in planned.shown:
-            check_plain(evaluation.file)
+        require(RUN.fullmatch(planned.name), "name is no name of a run")
+        names = [planned.method, planned.dataset]
+        for one in planned.shown:
+            require(FILE.fullmatch(one.file), f"{one.file!r} is no name of a stored file")
+            names.append(one.condition)
+        for name in names:
+            require(is_name(name), f"{name!r} is no name with options")
         return planned
 
     def to_json(self) -> dict[str, Any]:
@@ -185,10 +198,13 @@ class Plan:
     def from_json(cls, value: Any) -> Plan:
         """Read a plan."""
         fields = fields_of(value)
-        if not isinstance(fields.get("runs"), dict):
-            raise ValueError("it has no runs")
-
-        runs = {place: PlannedRun.from_json(one) for place, one in fields["runs"].items()}
+        runs = {}
+        try:
+            for place, one in fields_of(fields.get("runs")).items():
+                runs[place] = PlannedRun.from_json(one)
+                require(runs[place].place == place, f"{place!r} is another run")
+        except RecursionError as error:
+            raise Damaged("its surrogates are nested too deep") from error
         return read(cls, {**fields, "runs": runs})
 
     def to_json(self) -> dict[str, Any]:
@@ -202,17 +218,26 @@ class Plan:
         return plain
 
 
+def require(fine: object, reason: str) -> None:
+    """Raise Damaged unless all is fine."""
+    if not fine:
+        raise Damaged(reason)
+
+
+@functools.cache
+def is_name(text: str) -> bool:
+    """Whether a text is a name with options, in one line."""
+    try:
+        parse(text)
+    except UsageError:
+        return False
+    return text.isprintable()
+
+
 def fields_of(value: Any) -> Mapping[str, Any]:
     """Require a JSON object."""
-    if not isinstance(value, dict):
-        raise ValueError("it is not an object")
+    require(isinstance(value, dict), "no object where one belongs")
     return value
-
-
-def check_plain(name: str) -> None:
-    """Require a name that stays inside its folder."""
-    if not PLAIN.fullmatch(name):
-        raise ValueError(f"{name!r} is not the name of a file")
 
 
 def read(cls: Any, fields: Mapping[str, Any]) -> Any:
@@ -224,23 +249,19 @@ def read(cls: Any, fields: Mapping[str, Any]) -> Any:
         if one.name in fields:
             values[one.name] = typed(hints[one.name], fields[one.name], one.name)
         elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
-            raise ValueError(f"it has no {one.name}")
+            raise Damaged(f"it has no {one.name}")
 
     return cls(**values)
 
 
-_HINTS: dict[type, dict[str, Any]] = {}
-
-
+@functools.cache
 def hints_of(cls: type) -> dict[str, Any]:
     """Types of the fields, resolved once: ten thousand runs are read with them."""
-    if cls not in _HINTS:
-        _HINTS[cls] = get_type_hints(cls)
-    return _HINTS[cls]
+    return get_type_hints(cls)
 
 
 def typed(hint: Any, value: Any, name: str) -> Any:
-    """Value as an annotated type; raise ValueError for a value of another type."""
+    """Value as an annotated type; raise Damaged for a value of another type."""
     origin, arguments = get_origin(hint), get_args(hint)
 
     if hint is Any:
@@ -261,4 +282,4 @@ def typed(hint: Any, value: Any, name: str) -> Any:
     allowed = (int, float) if hint is float else hint
     if origin is None and isinstance(value, allowed) and isinstance(value, bool) == (hint is bool):
         return value
-    raise ValueError(f"{name} is {value!r}, of another type")
+    raise Damaged(f"{name} is of another type")

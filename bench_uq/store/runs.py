@@ -19,16 +19,17 @@ from bench_uq.api.errors import UsageError
 from bench_uq.api.task import Predictions
 from bench_uq.store.files import (
     RECORD,
+    Damaged,
+    StoredFile,
     holding,
+    load_json,
+    parts,
     read_json,
-    refuse_newer,
     set_aside,
-    sha256,
     write_bytes,
     write_json,
 )
-from bench_uq.store.folders import unlinked
-from bench_uq.store.records import NETWORK, TRAINING, Record, StoredFile
+from bench_uq.store.records import NETWORK, TRAINING, Record
 
 
 class RunFolder:
@@ -46,9 +47,9 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[bool]:
         """Hold the run's lock and yield True; yield False if another process holds it."""
-        locks = unlinked(self.path.parent / ".locks")
+        locks = self.path.parent / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(unlinked(locks / f"{self.path.name}.lock"))
+        lock = filelock.FileLock(locks / f"{self.path.name}.lock")
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
@@ -68,19 +69,18 @@ class RunFolder:
         if self._held is not None:
             return self._held
 
-        path = self.path / RECORD
-        value = read_json(path)
-        refuse_newer(path, value)
-        found = Record(self.path.name)
-        if value is not None:
-            try:
-                found = Record.from_json(value, self.path.name)
-            except ValueError:
-                set_aside(path)
-
+        found = read_json(self.path / RECORD, self._read) or Record(self.path.name)
         if self.keep:
             self._held = found
         return found
+
+    def load(self) -> Record:
+        """Read the record, and keep it; raise Damaged or FileNotFoundError."""
+        self._held = self._read(load_json(self.path / RECORD))
+        return self._held
+
+    def _read(self, value: Any) -> Record:
+        return Record.from_json(value, self.path.name)
 
     def update(self, **changes: Any) -> Record:
         """Change the record, on disk too if anything changed."""
@@ -126,18 +126,23 @@ class RunFolder:
         With ``repair`` a damaged file is set aside. That needs the lock, because a writer replaces
         a file before its hash.
         """
-        entry, path = self.record().files.get(name), self.path / name
-        if not path.is_file():
-            if repair and os.path.lexists(path):  # a folder or a pipe
-                set_aside(path)
-            return False
+        with suppress(Damaged, OSError):
+            self.check(name)
+            return True
 
-        if entry is None:
-            return False
-        whole = path.stat().st_size == entry.bytes and sha256(path) == entry.sha256
-        if repair and not whole:
+        path = self.path / name
+        named = name in self.record().files
+        if repair and os.path.lexists(path) and (named or not path.is_file()):
             set_aside(path)
-        return whole
+        return False
+
+    def check(self, name: str) -> None:
+        """Read a file; raise Damaged or OSError unless it is there as it was stored."""
+        entry = self.record().files.get(name)
+        if entry is None:
+            raise Damaged("not in the record")
+        for _ in parts(self.path / name, entry):
+            pass
 
     def forget(self, names: Iterable[str], **changes: Any) -> None:
         """Remove files from the record, because they belong to a network that is gone."""
@@ -148,7 +153,7 @@ class RunFolder:
 
 def run_folder(folder: Path, run: str, *, keep: bool = False) -> RunFolder:
     """Folder of a run in a suite's folder."""
-    return RunFolder(unlinked(unlinked(folder / "runs") / run), keep=keep)
+    return RunFolder(folder / "runs" / run, keep=keep)
 
 
 def elsewhere(folder: Path, run: str, key: str) -> RunFolder | None:

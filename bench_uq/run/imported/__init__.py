@@ -17,7 +17,7 @@ from bench_uq.plan.fingerprints import digest
 from bench_uq.plan.runs import file_name
 from bench_uq.run.imported.values import Outputs
 from bench_uq.run.record import facts
-from bench_uq.store import SCHEMA, Evaluation, PlannedRun, Record, RunFolder, StoredFile
+from bench_uq.store import SCHEMA, Evaluation, PlannedRun, Record, RunFolder, Source, StoredFile
 from bench_uq.store.about import About
 
 #: ``kind`` in the record of such a run.
@@ -52,15 +52,10 @@ class Import:
         file = file_name(self.condition, self.level, key)
         return Evaluation(self.condition, self.kind, self.level, file, self.full, 0, key)
 
-    def source(self) -> dict[str, Any]:
-        """Facts of the file, for the record."""
+    def source(self) -> Source:
+        """The file as the record names it."""
         draws, examples = self.outputs.draws.shape[:2]
-        return {
-            "name": self.outputs.path.name,
-            "sha256": self.outputs.sha256,
-            "draws": draws,
-            "examples": examples,
-        }
+        return Source(self.outputs.path.name, self.outputs.sha256, draws, examples)
 
 
 def make_run(
@@ -155,9 +150,7 @@ def merged(before: PlannedRun | None, run: PlannedRun) -> PlannedRun:
     return dataclasses.replace(run, shown=tuple(sorted(latest.values(), key=place)))
 
 
-def recorded(
-    record: Record, run: PlannedRun, sources: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
+def recorded(record: Record, run: PlannedRun, sources: Mapping[str, Source]) -> dict[str, Any]:
     """Fields of the record of an imported run."""
     return {
         **facts(run),
