@@ -44,6 +44,7 @@ def execute(job: Job, report: Callable[[float], None]) -> Ended | None:
             store.discard_partial(folder.path, besides=["scored.json"])
             with recorded(folder, job.files) as ending:
                 ending.lacking += work(job, folder, reported)
+                ending.memory = peak_memory(torch.device(job.device))
             return Ended(dataclasses.replace(folder.record(), **ending.unstored))
 
     except (OSError, UsageError) as error:  # the folder or the record cannot be written
@@ -79,8 +80,4 @@ def work(job: Job, folder: RunFolder, report: Callable[[float], None]) -> list[s
         def shown(share: float) -> None:
             report(0.8 + 0.2 * share)
 
-        lacking = show(trained, todo, job, folder, plugins, splits[1], shown)
-
-    memory = peak_memory(torch.device(job.device))
-    folder.update(peak_memory=max(memory, folder.record().peak_memory or 0))
-    return lacking
+        return show(trained, todo, job, folder, plugins, splits[1], shown)

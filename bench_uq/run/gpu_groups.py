@@ -18,7 +18,7 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.run.checkpoints import NAME
 from bench_uq.run.execute import interrupt
 from bench_uq.run.job import Job, is_trained
-from bench_uq.run.record import UNFINISHED, Ended, facts, told
+from bench_uq.run.record import Ended, told
 from bench_uq.run.training import arithmetic_of, clear, splits_of, store_trained, task_of
 from bench_uq.store import RunFolder
 from bench_uq.train.batched import Outcome, train_together
@@ -140,7 +140,6 @@ def outcomes_of(due: Sequence[tuple[Job, RunFolder]], report: Report) -> list[Ou
             data.append((training, Resident(held_out, device, BLOCK)))
 
         for job, folder in due:
-            folder.update(**facts(job.run), status="interrupted", reason=UNFINISHED)
             clear(job, folder)
 
         seeds = [job.run.seed for job in jobs]

@@ -48,23 +48,27 @@ def complete_in(folder: RunFolder, job: Job) -> bool:
     return is_trained(folder) and not missing(folder, job)
 
 
+def surrogates(job: Job) -> set[str]:
+    """Names of the runs whose networks a job attacks."""
+    return {one.surrogate.name for one in job.run.shown if one.surrogate}
+
+
 def missing(folder: RunFolder, job: Job, *, repair: bool = False) -> list[Evaluation]:
-    """Evaluations of a run without whole predictions; with ``repair`` damaged ones are set aside."""
-    attacked = folder.record().surrogates
-    found = []
-    for evaluation in job.run.shown:
-        held = folder.holds(evaluation.file, repair=repair)
-        if not held or is_stale(job, evaluation, attacked.get(evaluation.file)):
-            found.append(evaluation)
+    """Evaluations of a run that are not stored, or attacked a network that was replaced since.
+
+    With ``repair`` damaged predictions are set aside.
+    """
+    networks = {}
+    for name in surrogates(job):
+        networks[name] = hash_of_network(store.run_folder(job.folder, name))
+
+    found, attacked = [], folder.record().surrogates
+    for one in job.run.shown:
+        network = networks[one.surrogate.name] if one.surrogate else None
+        stale = network is not None and network != attacked.get(one.file)
+        if not folder.holds(one.file, repair=repair) or stale:
+            found.append(one)
     return found
-
-
-def is_stale(job: Job, evaluation: Evaluation, attacked: str | None) -> bool:
-    """Whether the surrogate's network is no longer the one that was attacked, by its hash."""
-    if evaluation.surrogate is None:
-        return False
-    network = hash_of_network(store.run_folder(job.folder, evaluation.surrogate.name))
-    return network is not None and network != attacked
 
 
 def hash_of_network(folder: RunFolder) -> str | None:

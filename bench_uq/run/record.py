@@ -45,11 +45,12 @@ def verdict(result: Ended) -> str:
 class Ending:
     """Facts of a run's end that its record does not hold.
 
-    ``lacking`` says what could not be done, through no fault of the run. ``unstored`` holds facts
-    for which there was no space on the disk.
+    ``lacking`` says what could not be done, through no fault of the run. ``memory`` is the peak in
+    bytes. ``unstored`` holds facts for which there was no space on the disk.
     """
 
     lacking: list[str] = field(default_factory=list)
+    memory: float | None = None
     unstored: dict[str, Any] = field(default_factory=dict)
 
 
@@ -59,7 +60,9 @@ def recorded(folder: RunFolder, plugins: Sequence[Path]) -> Iterator[Ending]:
     ending = Ending()
     try:
         yield ending
-        folder.update(status="ok", reason="; ".join(ending.lacking) or None, traceback=None)
+        memory = max(ending.memory or 0, folder.record().peak_memory or 0)
+        reason = "; ".join(ending.lacking) or None
+        folder.update(status="ok", reason=reason, traceback=None, peak_memory=memory)
         return
     except Interrupted:
         with suppress(OSError):  # the record says so already, in other words
@@ -88,6 +91,11 @@ def facts(run: PlannedRun) -> dict[str, Any]:
     names = ("method", "method_full", "dataset", "dataset_full", "seed", "key")
     known = {name: getattr(run, name) for name in names}
     return {**known, "identity": dict(run.identity), "settings": dict(run.settings)}
+
+
+def begun(run: PlannedRun) -> dict[str, Any]:
+    """Fields of a record while its run is at work."""
+    return {**facts(run), "status": "interrupted", "reason": UNFINISHED}
 
 
 def told(folder: RunFolder, error: Exception) -> None:

@@ -23,7 +23,7 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Trained
 from bench_uq.run.checkpoints import Checkpoints
 from bench_uq.run.job import Job, is_trained
-from bench_uq.run.record import UNFINISHED, facts
+from bench_uq.run.record import begun
 from bench_uq.store import RunFolder, StoredFile
 from bench_uq.store.environment import environment
 from bench_uq.train.convergence import converged
@@ -57,10 +57,10 @@ def train_missing(
 
     The caller holds the run's lock.
     """
-    folder.update(**facts(job.run), status="interrupted", reason=UNFINISHED)
     checkpoints = Checkpoints(folder, job.checkpoint_every)
-
-    if job.force or not is_trained(folder, repair=True):
+    if is_trained(folder, repair=True) and not job.force:
+        folder.update(**begun(job.run))
+    else:
         clear(job, folder)
         reuse = None if job.force else store.elsewhere(job.folder, job.run.name, job.run.key)
         if reuse:
@@ -70,10 +70,10 @@ def train_missing(
                 checkpoints.remove()
             train_and_store(job, folder, plugins, splits, report, checkpoints)
 
-    # Also one that is left if a process ended between storing the network and this line.
-    checkpoints.remove()
     if are_points(splits[0]) and not folder.holds(store.POINTS, repair=True):
         folder.add_file(store.POINTS, points_csv(splits[0]))
+    # Also one that is left if a process ended between storing the network and this line.
+    checkpoints.remove()
 
 
 def clear(job: Job, folder: RunFolder) -> None:
@@ -84,6 +84,7 @@ def clear(job: Job, folder: RunFolder) -> None:
 
     folder.forget(
         gone,
+        **begun(job.run),
         environment=environment(torch.device(job.device)),
         git=job.git,
         together=None,

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-from bench_uq.run.job import Job
+from bench_uq.run.job import Job, surrogates
 
 Kind = tuple[str, str]
 
@@ -14,11 +14,6 @@ Kind = tuple[str, str]
 def kind(job: Job) -> Kind:
     """Method and dataset: runs of one kind take about as long."""
     return job.run.method, job.run.dataset
-
-
-def surrogates(job: Job) -> set[str]:
-    """Names of the runs whose networks a job attacks."""
-    return {one.surrogate.name for one in job.run.shown if one.surrogate}
 
 
 def attacked(jobs: Sequence[Job]) -> set[str]:

@@ -11,6 +11,7 @@ import pytest
 
 from bench_uq import store
 from bench_uq.api.task import Predictions
+from bench_uq.store.files import SEALED
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_a_forged_checksum_over_nested_brackets(tmp_path: Path) -> None:
     """A record with a right checksum that is nested too deep is damaged, not an error."""
     store.write_json(tmp_path / "run.json", {"files": {}})
     head, _, _ = (tmp_path / "run.json").read_bytes().partition(b'"files"')
-    seal = store.SEALED.match((tmp_path / "run.json").read_bytes())
+    seal = SEALED.match((tmp_path / "run.json").read_bytes())
     assert seal is not None
     rest = b'"files": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
     digest = hashlib.sha256(

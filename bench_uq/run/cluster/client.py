@@ -23,10 +23,10 @@ from bench_uq.run.cluster.message import (
     source,
     unpacked_folder,
 )
-from bench_uq.run.job import Job, hash_of_network, is_trained
+from bench_uq.run.job import Job, hash_of_network, is_trained, surrogates
 from bench_uq.run.processes import GRACE, PATIENCE, bar, failed, stoppable
 from bench_uq.run.record import Ended
-from bench_uq.run.waiting import Waiting, attacked, kind, surrogates
+from bench_uq.run.waiting import Waiting, attacked, kind
 
 #: Seconds between two looks at the runs, and between two at the workers.
 LOOK, LOOK_AT_WORKERS = 0.2, 2.0

@@ -24,9 +24,8 @@ from bench_uq.run.cluster.message import (
     unpacked_folder,
     unpacked_job,
 )
-from bench_uq.run.job import Job
+from bench_uq.run.job import Job, surrogates
 from bench_uq.run.processes import GRACE, Limit, killed, sweep
-from bench_uq.run.waiting import surrogates
 
 #: Seconds between two looks at whether a run is still wanted.
 LOOK = 0.5
