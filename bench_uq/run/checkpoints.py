@@ -73,6 +73,7 @@ class Checkpoints:
         path = self.folder.path / NAME
         if not os.path.lexists(path):
             return None
+
         try:
             if not path.is_file():
                 raise ValueError("it is not a file")

@@ -1,4 +1,4 @@
-"""One run in its own process: train and predict what is missing, and record how it ended."""
+"""One run in its own process: train and predict the missing parts, and record how it ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def execute(job: Job, report: Callable[[float], None]) -> Ended | None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, interrupt)
-    job = with_absolute_paths(job)
+    job = job.absolute()
     folder = job.run_folder()
 
     def reported(share: float) -> None:
@@ -53,14 +53,6 @@ def execute(job: Job, report: Callable[[float], None]) -> Ended | None:
         return Ended(Record(job.run.name, status="failed", reason=reason))
 
 
-def with_absolute_paths(job: Job) -> Job:
-    """The job with absolute paths, because a plugin may change the working folder."""
-    files = tuple(file.absolute() for file in job.files)
-    return dataclasses.replace(
-        job, folder=job.folder.absolute(), root=job.root.absolute(), files=files
-    )
-
-
 def interrupt(signum: int, frame: Any) -> None:
     """Turn a signal into an exception, so that stored files stay whole and the record says why."""
     del signum, frame
@@ -68,7 +60,7 @@ def interrupt(signum: int, frame: Any) -> None:
 
 
 def work(job: Job, folder: RunFolder, report: Callable[[float], None]) -> list[str]:
-    """Train and predict what is missing; return the reasons why some of it still is."""
+    """Train and predict the missing parts; return the reasons why some are still missing."""
     plugins = Plugins(job.files, lazy=True)
     splits = splits_of(job, plugins)
 

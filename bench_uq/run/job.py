@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench_uq import store
 from bench_uq.store import Evaluation, PlannedRun, RunFolder
@@ -27,6 +30,38 @@ class Job:
     def settings(self) -> Settings:
         """Settings of the run."""
         return Settings(**self.run.settings)
+
+    def absolute(self) -> Job:
+        """The job with absolute paths, because a plugin may change the working folder."""
+        return dataclasses.replace(
+            self,
+            folder=self.folder.absolute(),
+            root=self.root.absolute(),
+            files=tuple(file.absolute() for file in self.files),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for another process."""
+        whole = self.absolute()
+        return {
+            **vars(whole),
+            "run": whole.run.to_json(),
+            "folder": str(whole.folder),
+            "root": str(whole.root),
+            "files": [str(file) for file in whole.files],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Job:
+        """Read plain data of ``to_json``."""
+        fields = {
+            **value,
+            "run": PlannedRun.from_json(value["run"]),
+            "folder": Path(value["folder"]),
+            "root": Path(value["root"]),
+            "files": tuple(map(Path, value["files"])),
+        }
+        return cls(**fields)
 
     def run_folder(self, *, keep: bool = False) -> RunFolder:
         """Folder of the run; with ``keep`` its record is read once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,16 @@ class Ended:
 
     record: Record
     stored: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for another process."""
+        return {"record": self.record.to_json(), "stored": self.stored}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Ended:
+        """Read plain data of ``to_json``."""
+        record = value["record"]
+        return cls(Record.from_json(record, record["run"]), value["stored"])
 
 
 def verdict(result: Ended) -> str:

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, device, source."""
+"""Versions, device and source that a run was made with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACKAGES = ("bench-uq", "matplotlib", "numpy", "scikit-learn", "scipy", "torch",
 
 
 def environment(device: torch.device) -> dict[str, str]:
-    """Return the versions and the device that numbers depend on."""
+    """Versions and device that numbers depend on."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -33,58 +33,51 @@ def environment(device: torch.device) -> dict[str, str]:
 
 @functools.cache
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that numbers depend on."""
+    """Versions of the packages that numbers depend on."""
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def processor(device: torch.device) -> str:
-    """Return the name of the GPU or the CPU, with what torch can use of the latter."""
+    """Name of the GPU, or of the CPU with the instructions that torch uses of it."""
     import torch
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    lines = (
-        Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    )
-    model = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""
-    )
-    return f"{model or platform.processor() or 'CPU'} ({torch.backends.cpu.get_cpu_capability()})"
+
+    model = platform.processor() or "CPU"
+    known = Path("/proc/cpuinfo")
+    for line in known.read_text().splitlines() if known.is_file() else ():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip() or model
+            break
+    return f"{model} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
-    """Return a short name for an environment."""
+    """Short name of an environment."""
     return hashlib.sha256(json.dumps(dict(facts), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def git_state() -> str | None:
-    """Return the commit of a source checkout, with ``-dirty`` where it was changed; None for an installed package."""
+    """Commit of a source checkout, with ``-dirty`` if it is changed; None for a package."""
     source = Path(__file__).parents[2]
     if not (source / ".git").exists():
         return None
-    command = [
-        "git",
-        "-C",
-        str(source),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=12",
-        "--exclude=*",
-    ]
+
+    asked = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    command = ["git", "-C", str(source), *asked]
     try:
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
+    return done.stdout.strip()
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the most memory this process has held, in bytes: of the GPU where it used one, else of the host."""
+    """Most memory that this process has held, in bytes: of the GPU if it used one, else of the host."""
     import torch
 
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB

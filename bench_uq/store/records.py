@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from bench_uq.api.errors import UsageError
-from bench_uq.api.names import parse
+from bench_uq.api.names import parse, quoted
 from bench_uq.store.about import About
 from bench_uq.store.files import SCHEMA, Damaged, StoredFile
 
@@ -84,10 +84,12 @@ class Record:
         """Read the record of a run."""
         record: Record = read(cls, {"run": run, **fields_of(value)})
 
-        require(record.run == run, "it is the record of another run")
-        require(record.status in ("", *STATUSES), f"status is not one of {', '.join(STATUSES)}")
+        require(record.run == run, f"it is the record of {quoted(record.run)}")
+        known = ", ".join(STATUSES)
+        found = quoted(record.status)
+        require(record.status in ("", *STATUSES), f"status {found} is not one of {known}")
         for name in record.files:
-            require(FILE.fullmatch(name), f"{name!r} is no name of a stored file")
+            check_file(name)
         return record
 
     def to_json(self) -> dict[str, Any]:
@@ -158,13 +160,13 @@ class PlannedRun:
             fields = {**fields, "name": fields["run"]}
         planned: PlannedRun = read(cls, fields)
 
-        require(RUN.fullmatch(planned.name), "name is no name of a run")
+        require(RUN.fullmatch(planned.name), f"{quoted(planned.name)} is not the name of a run")
         names = [planned.method, planned.dataset]
         for one in planned.shown:
-            require(FILE.fullmatch(one.file), f"{one.file!r} is no name of a stored file")
+            check_file(one.file)
             names.append(one.condition)
         for name in names:
-            require(is_name(name), f"{name!r} is no name with options")
+            require(is_name(name), f"{quoted(name)} is not a name with options")
         return planned
 
     def to_json(self) -> dict[str, Any]:
@@ -198,11 +200,12 @@ class Plan:
     def from_json(cls, value: Any) -> Plan:
         """Read a plan."""
         fields = fields_of(value)
+        require(isinstance(fields.get("runs"), dict), "it has no runs")
         runs = {}
         try:
-            for place, one in fields_of(fields.get("runs")).items():
+            for place, one in fields["runs"].items():
                 runs[place] = PlannedRun.from_json(one)
-                require(runs[place].place == place, f"{place!r} is another run")
+                require(runs[place].place == place, f"{quoted(place)} is another run")
         except RecursionError as error:
             raise Damaged("its surrogates are nested too deep") from error
         return read(cls, {**fields, "runs": runs})
@@ -224,6 +227,11 @@ def require(fine: object, reason: str) -> None:
         raise Damaged(reason)
 
 
+def check_file(name: str) -> None:
+    """Require a name of a stored file, which cannot lead outside its folder."""
+    require(FILE.fullmatch(name), f"{quoted(name)} is not the name of a stored file")
+
+
 @functools.cache
 def is_name(text: str) -> bool:
     """Whether a text is a name with options, in one line."""
@@ -236,7 +244,7 @@ def is_name(text: str) -> bool:
 
 def fields_of(value: Any) -> Mapping[str, Any]:
     """Require a JSON object."""
-    require(isinstance(value, dict), "no object where one belongs")
+    require(isinstance(value, dict), "it is not an object")
     return value
 
 
@@ -282,4 +290,4 @@ def typed(hint: Any, value: Any, name: str) -> Any:
     allowed = (int, float) if hint is float else hint
     if origin is None and isinstance(value, allowed) and isinstance(value, bool) == (hint is bool):
         return value
-    raise Damaged(f"{name} is of another type")
+    raise Damaged(f"{name} is {quoted(value)}, of another type")

@@ -540,14 +540,14 @@ def wrong_types(run: RunFolder) -> None:
 #: What is told of each, and what becomes of the run.
 ATTACKS: dict[Callable[[RunFolder], None], tuple[str, str]] = {
     link_to_a_file: (".npz: a link", "interrupted"),
-    name_outside: ("canary.npz' is no name of a stored file", "missing"),
-    name_of_scores: (f"{RECORD}: 'scored.json' is no name of a stored file", "missing"),
+    name_outside: ("canary.npz' is not the name of a stored file", "missing"),
+    name_of_scores: (f"{RECORD}: 'scored.json' is not the name of a stored file", "missing"),
     no_number: (f"{RECORD}: damaged", "missing"),
     nested: (f"{RECORD}: damaged", "missing"),
     pipe: (f"{NETWORK}: no plain file", "interrupted"),
     link_to_a_record: (f"{RECORD}: a link", "missing"),
-    plan_outside: (f"{PLAN}: name is no name of a run", "ok"),
-    wrong_types: (f"{RECORD}: environment is of another type", "missing"),
+    plan_outside: (f"{PLAN}: '../../../canary' is not the name of a run", "ok"),
+    wrong_types: (f"{RECORD}: environment is [], of another type", "missing"),
     link_to_a_run: (": a link", "missing"),
     link_to_runs: ("runs: a link", "missing"),
 }

@@ -18,11 +18,9 @@ from bench_uq.plan.suite import read_suite
 from bench_uq.run.cluster import client, worker
 from bench_uq.run.cluster.message import (
     Damaged,
-    job_of,
     packed_file,
     packed_folder,
     packed_job,
-    plain_job,
     source,
     unpacked_file,
     unpacked_folder,
@@ -60,8 +58,8 @@ def job(tmp_path: Path) -> Job:
 
 def test_jobs_survive_json(job: Job) -> None:
     """A job as JSON is the same job, the run that it attacks with all of its own."""
-    again = job_of(json.loads(json.dumps(plain_job(job))))
-    assert plain_job(again) == plain_job(job)
+    again = Job.from_json(json.loads(json.dumps(job.to_json())))
+    assert again.to_json() == job.to_json()
     attacked = [shown.surrogate for shown in again.run.shown if shown.surrogate]
     assert [run.method for run in attacked] == ["map"]
     assert again.run.shown == job.run.shown
@@ -133,7 +131,7 @@ def test_a_worker_that_joined_later_has_another_bench_uq(
             address="tcp://late", local_directory=tmp_path / "place", get_current_task=str
         ),
     )
-    packed = {"job": packed_job(job), "source": {**source(), changed: "another"}}
+    packed = {"packed": packed_job(job), "source": {**source(), changed: "another"}}
     with pytest.raises(worker.Unfit, match="tcp://late has another bench-uq than the client"):
         worker.do_run(packed)
     assert not (tmp_path / "place").exists()

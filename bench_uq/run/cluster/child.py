@@ -1,6 +1,7 @@
-"""One run in a process of its own below a worker: the job comes on stdin, its progress and record leave by stdout.
+"""One run in a process below a worker: the job comes on stdin, progress and record leave by stdout.
 
-``python -m bench_uq.run.cluster.child``. A worker may be a daemonic process, which multiprocessing lets have no children.
+``python -m bench_uq.run.cluster.child``. A worker may be a daemonic process, which multiprocessing
+allows no children.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ GRACE = 10.0
 
 
 def die_with_worker() -> None:
-    """End this process, and what it started, when the worker that holds the other end of stdin is gone."""
+    """End this process, and all it started, when the worker at the other end of stdin is gone."""
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)  # the run records that it was interrupted
@@ -37,21 +38,21 @@ def die_with_worker() -> None:
 def main() -> None:
     """Do the job on stdin."""
     length = int.from_bytes(read(8), "big")
-    plain = json.loads(read(length))
+    work = json.loads(read(length))
+
     # Plugins print where they like: their stdout is stderr, and results leave by another way.
     results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     threading.Thread(target=die_with_worker, daemon=True).start()
-    from bench_uq.run.cluster.message import job_of, plain_result
     from bench_uq.run.execute import Interrupted, execute
+    from bench_uq.run.job import Job
 
-    job = job_of(plain["job"])
+    job = Job.from_json(work["job"])
+    last = 0.0
 
     def tell(**message: Any) -> None:
         results.write(json.dumps(message) + "\n")
         results.flush()
-
-    last = 0.0
 
     def report(share: float) -> None:
         nonlocal last
@@ -59,24 +60,27 @@ def main() -> None:
             last = time.monotonic()
             tell(progress=share)
 
-    if found := unfit(job, plain):
-        tell(unfit=found)
+    reason = unfit(job, work)
+    if reason:
+        tell(unfit=reason)
         return
     with suppress(Interrupted):
-        tell(result=plain_result(execute(job, report)))
+        result = execute(job, report)
+        tell(result=result.to_json() if result else None)
 
 
-def unfit(job: Job, plain: Mapping[str, Any]) -> str:
-    """Reason why this machine's data are not those that the run is planned for; else empty."""
+def unfit(job: Job, work: Mapping[str, Any]) -> str:
+    """Data of this machine that the run is not planned for; empty if there are none."""
     from bench_uq.api.errors import UsageError
     from bench_uq.plan.fingerprints import Contents
     from bench_uq.plan.plugins import Plugins
 
-    plugins, contents = Plugins(job.files, lazy=True), Contents(job.root, Path(plain["remembered"]))
+    plugins, contents = Plugins(job.files, lazy=True), Contents(job.root, Path(work["remembered"]))
+    here = f"in {job.root} on {platform.node()}"
     try:
-        for full, split, expected in plain["contents"]:
+        for full, split, expected in work["contents"]:
             if contents.of(plugins.spec("dataset", full), split, job.run.seed).hash != expected:
-                return f"{full} ({split}) in {job.root} on {platform.node()} is not what the run is planned for"
+                return f"{full} ({split}) {here} is not what the run is planned for"
     except UsageError as error:
         return f"{error} (on {platform.node()})"
     contents.remember()
@@ -84,14 +88,14 @@ def unfit(job: Job, plain: Mapping[str, Any]) -> str:
 
 
 def read(count: int) -> bytes:
-    """Bytes of stdin, past Python's buffer."""
-    parts = b""
-    while len(parts) < count:
-        part = os.read(0, count - len(parts))
+    """Read so many bytes of stdin, past Python's buffer."""
+    content = b""
+    while len(content) < count:
+        part = os.read(0, count - len(content))
         if not part:
             raise SystemExit("the worker is gone")
-        parts += part
-    return parts
+        content += part
+    return content
 
 
 if __name__ == "__main__":

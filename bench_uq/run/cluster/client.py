@@ -1,9 +1,8 @@
-"""Give the runs of a plan to the workers of a cluster, one at a time each, and store the results."""
+"""Give the runs of a plan to the workers of a cluster, and store the results."""
 
 from __future__ import annotations
 
 import secrets
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,14 +15,8 @@ from bench_uq.api.errors import UsageError, one_line
 from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
 from bench_uq.run.cluster import SchedulerLost, worker
-from bench_uq.run.cluster.message import (
-    packed_folder,
-    packed_job,
-    result_of,
-    source,
-    unpacked_folder,
-)
-from bench_uq.run.job import Job, hash_of_network, is_trained, surrogates
+from bench_uq.run.cluster.message import packed_folder, packed_job, source, unpacked_folder
+from bench_uq.run.job import Job, is_trained, surrogates
 from bench_uq.run.processes import GRACE, PATIENCE, bar, failed, stoppable
 from bench_uq.run.record import Ended
 from bench_uq.run.waiting import Waiting, attacked, kind
@@ -38,7 +31,6 @@ LOST = 15.0
 @contextmanager
 def marked(folder: Path) -> Iterator[dict[str, str]]:
     """Write a file into a folder, by which a worker knows whether it sees the same folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(16)
     path = folder.absolute() / f".cluster-{token[:8]}"
     store.write_bytes(path, token.encode())
@@ -49,14 +41,14 @@ def marked(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def look_at(client: Any) -> bool:
-    """Whether all workers have GPUs; refuse workers with another bench-uq, and a cluster without any."""
+    """Whether all workers have GPUs; refuse those with another bench-uq, and an empty cluster."""
     with suppress(TimeoutError):
         client.wait_for_workers(1, timeout=LOST)
     found = client.run(worker.describe, on_error="return")
     if not found:
-        raise UsageError(
-            f"the scheduler at {client.scheduler.address} has no workers: start some with dask worker"
-        )
+        place = client.scheduler.address
+        raise UsageError(f"the scheduler at {place} has no workers: start some with dask worker")
+
     for address, facts in found.items():
         if isinstance(facts, BaseException):
             raise UsageError(
@@ -65,10 +57,13 @@ def look_at(client: Any) -> bool:
         for name, ours in source().items():
             if facts[name] != ours:
                 raise UsageError(
-                    f"the worker {address} has another bench-uq: its {name} is {facts[name]}, ours {ours}"
+                    f"the worker {address} has another bench-uq: "
+                    f"its {name} is {facts[name]}, ours {ours}"
                 )
-    if len(versions := {facts["torch"] for facts in found.values()}) > 1:
-        print(f"the workers have different torch: {', '.join(sorted(versions))}", file=sys.stderr)
+
+    versions = {facts["torch"] for facts in found.values()}
+    if len(versions) > 1:
+        store.say(f"the workers have different torch: {', '.join(sorted(versions))}")
     return all(facts["gpus"] for facts in found.values())
 
 
@@ -133,8 +128,8 @@ class Handing:
             if folder.record().status:
                 stored[name] = packed_folder(folder)
 
-        packed = {
-            "job": packed_job(job),
+        work = {
+            "packed": packed_job(job),
             "source": source(),
             "marker": dict(self.marker),
             "contents": expected(job, self.contents),
@@ -143,7 +138,7 @@ class Handing:
             "timeout": self.timeout,
         }
         key = f"{job.run.name}-{secrets.token_hex(4)}"
-        self.working[self.client.submit(worker.do_run, packed, key=key, pure=False)] = job
+        self.working[self.client.submit(worker.do_run, work, key=key, pure=False)] = job
 
 
 def expected(job: Job, contents: Contents) -> list[list[str]]:
@@ -191,55 +186,60 @@ def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, Ended]
         work.topic, lambda event: work.shares.update({event[1]["run"]: event[1]["share"]})
     )
     done, room, looked, heard = 0, 0, 0.0, time.monotonic()
+
     with stoppable([]), bar(len(work.open)) as progress:
         try:
             while work.open:
                 if client.status == "running":
                     heard = time.monotonic()
                 elif client.status == "closed" or time.monotonic() > heard + LOST:
-                    address = client.scheduler.address
                     raise SchedulerLost(
-                        f"the scheduler at {address} was lost; finished runs are kept, the same "
-                        "command goes on"
+                        f"the scheduler at {client.scheduler.address} was lost; "
+                        "finished runs are kept, the same command goes on"
                     )
                 if heard > looked + LOOK_AT_WORKERS:
                     room, looked = look_for_room(client), heard
-                    progress.set_description_str(
-                        "no workers" if not room else ", ".join(names(work))
-                    )
+                    said = ", ".join(names(work)) if room else "no workers"
+                    progress.set_description_str(said)
 
                 while work.waiting and len(work.working) < min(room, at_once or room):
                     work.hand(*work.waiting.take())
-
-                for future in [future for future in work.working if future.status != "pending"]:
-                    job = work.working[future]
-                    if future.status not in ("finished", "error"):
-                        if client.status != "running":
-                            continue  # the scheduler may come back
-                        del work.working[future]
-                        work.waiting.put((job,))  # it was forgotten: the scheduler is another one
-                        continue
-                    del work.working[future]
-                    work.shares.pop(job.run.name, None)
-                    result = taken_in(job, future)
-                    if result is None:
-                        time.sleep(PATIENCE)
-                        work.waiting.put((job,))
-                        continue
-
+                for job, result in ended(work):
                     done += 1
                     work.waiting.seconds[kind(job)] = result.record.train_seconds or 0.0
                     work.ended(job)
                     progress.clear()
                     finished(job, result)
 
-                progress.n = done + sum(
-                    work.shares.get(job.run.name, 0.0) for job in work.working.values()
-                )
+                shares = [work.shares.get(job.run.name, 0.0) for job in work.working.values()]
+                progress.n = done + sum(shares)
                 progress.refresh()
                 time.sleep(LOOK)
         finally:
             withdraw(work)
+
+
+def ended(work: Handing) -> Iterator[tuple[Job, Ended]]:
+    """Take in the jobs that have ended; a job to retry waits as before."""
+    for future in list(work.working):
+        if future.status == "pending":
+            continue
+        forgotten = future.status not in ("finished", "error")
+        if forgotten and work.client.status != "running":
+            continue  # the scheduler may come back
+
+        job = work.working.pop(future)
+        if forgotten:  # the scheduler is another one
+            work.waiting.put((job,))
+            continue
+
+        work.shares.pop(job.run.name, None)
+        result = taken_in(job, future)
+        if result is None:
+            time.sleep(PATIENCE)
+            work.waiting.put((job,))
+        else:
+            yield job, result
 
 
 def names(work: Handing) -> list[str]:
@@ -286,11 +286,9 @@ def taken_in(job: Job, future: Any) -> Ended | None:
             with own.locked() as mine:
                 if not mine:
                     return None
-                if name == job.run.name or not is_trained(own) or hash_of_network(own) is None:
+                if name == job.run.name or not is_trained(own):
                     unpacked_folder(packed, own)
-
-        return result_of(result["result"])
-
+        return Ended.from_json(result["result"]) if result["result"] else None
     except Exception as error:
         # A process whose worker has died may still be recording that it was interrupted.
         let_end([job])

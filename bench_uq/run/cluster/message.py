@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,12 @@ from bench_uq._version import __version__
 from bench_uq.plan.plugins import PACKAGES
 from bench_uq.plan.sources import hash_of_trees
 from bench_uq.run.job import Job
-from bench_uq.run.record import Ended
-from bench_uq.store import PlannedRun, Record, RunFolder
-
-#: Fields of a job that are the same on every machine.
-OPTIONS = ("device", "git", "force", "checkpoint_every")
-
-
-class Damaged(Exception):
-    """A message is not as it was sent."""
+from bench_uq.store import Damaged, PlannedRun, Record, RunFolder
 
 
 @functools.cache
 def source() -> dict[str, str]:
     """Version of bench-uq, and a hash of all its source and that of its plugins."""
-    import importlib
-
     files = set[Path]()
     for package in ("bench_uq", *PACKAGES.values()):
         folder = Path(next(iter(importlib.import_module(package).__path__)))
@@ -60,64 +51,23 @@ def unpacked_file(packed: Mapping[str, Any], folder: Path) -> Path:
     return path
 
 
-def plain_job(job: Job) -> dict[str, Any]:
-    """A job as JSON can hold it."""
-    return {
-        **{name: getattr(job, name) for name in OPTIONS},
-        "run": job.run.to_json(),
-        "folder": str(job.folder.absolute()),
-        "root": str(job.root.absolute()),
-        "files": [str(path.absolute()) for path in job.files],
-    }
-
-
-def job_of(plain: Mapping[str, Any]) -> Job:
-    """The job of plain data."""
-    options = {name: plain[name] for name in OPTIONS}
-    return Job(
-        run=PlannedRun.from_json(plain["run"]),
-        folder=Path(plain["folder"]),
-        root=Path(plain["root"]),
-        files=tuple(map(Path, plain["files"])),
-        **options,
-    )
-
-
-def plain_result(result: Ended | None) -> dict[str, Any] | None:
-    """A result as JSON can hold it."""
-    if result is None:
-        return None
-    return {"record": result.record.to_json(), "stored": result.stored}
-
-
-def result_of(plain: Mapping[str, Any] | None) -> Ended | None:
-    """The result of plain data."""
-    if plain is None:
-        return None
-    record = Record.from_json(plain["record"], plain["record"]["run"])
-    return Ended(record, plain["stored"])
-
-
 def packed_job(job: Job) -> dict[str, Any]:
     """A job to send: plugins and a user's network as files."""
-    network = job.run.network
-    return {
-        **plain_job(job),
-        "files": [packed_file(path) for path in job.files],
-        "network": packed_file(Path(network)) if network.endswith(".py") else None,
-    }
+    network = None
+    if job.run.network.endswith(".py"):
+        network = packed_file(Path(job.run.network))
+    files = [packed_file(path) for path in job.files]
+    return {"job": job.to_json(), "files": files, "network": network}
 
 
 def unpacked_job(packed: Mapping[str, Any], folder: Path, root: Path, files: Path) -> Job:
     """A job that was sent, with the results and data of this machine; its files go to ``files``."""
-    plain = {name: value for name, value in packed.items() if name != "network"}
-    plain["files"] = [str(unpacked_file(one, files)) for one in packed["files"]]
-    job = job_of({**plain, "folder": str(folder), "root": str(root)})
-
-    if not packed["network"]:
-        return job
-    network = str(unpacked_file(packed["network"], files))
-    return dataclasses.replace(job, run=with_network(job.run, network))
+    job = Job.from_json(packed["job"])
+    own = tuple(unpacked_file(one, files) for one in packed["files"])
+    run = job.run
+    if packed["network"]:
+        run = with_network(run, str(unpacked_file(packed["network"], files)))
+    return dataclasses.replace(job, run=run, folder=folder, root=root, files=own)
 
 
 def with_network(run: PlannedRun, network: str) -> PlannedRun:
@@ -151,9 +101,7 @@ def unpacked_folder(packed: Mapping[str, Any], folder: RunFolder) -> Record:
 
     for name, content in files.items():
         entry = record.files.get(name)
-        plain = Path(name).name == name and not name.startswith(".")
-        digest = hashlib.sha256(content).hexdigest()
-        if not plain or entry is None or digest != entry.sha256:
+        if entry is None or hashlib.sha256(content).hexdigest() != entry.sha256:
             raise Damaged(f"{folder.path.name}: {name!r} has another hash than when it was sent")
 
     before = folder.record().files

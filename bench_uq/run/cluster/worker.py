@@ -16,16 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from bench_uq import store
-from bench_uq.run.cluster.message import (
-    packed_folder,
-    plain_job,
-    plain_result,
-    source,
-    unpacked_folder,
-    unpacked_job,
-)
+from bench_uq.run.cluster.message import packed_folder, source, unpacked_folder, unpacked_job
 from bench_uq.run.job import Job, surrogates
 from bench_uq.run.processes import GRACE, Limit, killed, sweep
+from bench_uq.run.record import Ended
 
 #: Seconds between two looks at whether a run is still wanted.
 LOOK = 0.5
@@ -50,7 +44,7 @@ def shares(marker: Mapping[str, str]) -> bool:
     return False
 
 
-def do_run(packed: dict[str, Any]) -> dict[str, Any]:
+def do_run(work: dict[str, Any]) -> dict[str, Any]:
     """Do a run; return its ``result``, None if another process is doing it.
 
     A worker that does not see the folder of results returns ``folders`` too: the contents of the
@@ -61,35 +55,39 @@ def do_run(packed: dict[str, Any]) -> dict[str, Any]:
     worker = get_worker()
     key = worker.get_current_task()
     place = Path(worker.local_directory) / "bench-uq"
-    if packed["source"] != source():
+    if work["source"] != source():
+        version = source()["version"]
         raise Unfit(
-            f"{worker.address} has another bench-uq than the client: {source()['version']}, or changed files"
+            f"{worker.address} has another bench-uq than the client: {version}, or changed files"
         )
-    shared = shares(packed["marker"])
-    folder = Path(packed["job"]["folder"])
-    root = Path(os.environ.get("BENCH_UQ_DATA") or packed["job"]["root"])
-    own = folder if shared else place / "results" / folder.name
-    job = unpacked_job(packed["job"], own, root, place / "files")
+
+    shared, planned = shares(work["marker"]), work["packed"]["job"]
+    folder = Path(planned["folder"])
     if not shared:
-        for name, stored in packed["stored"].items():
-            unpacked_folder(stored, store.run_folder(own, name))
+        folder = place / "results" / folder.name
+    root = Path(os.environ.get("BENCH_UQ_DATA") or planned["root"])
+    job = unpacked_job(work["packed"], folder, root, place / "files")
+    for name, stored in work["stored"].items():  # none if the folder is shared
+        unpacked_folder(stored, store.run_folder(folder, name))
 
     def wanted() -> bool:
         task = worker.state.tasks.get(key)
         return task is not None and task.state == "executing"
 
     def report(share: float) -> None:
-        worker.log_event(packed["topic"], {"run": job.run.name, "share": share})
+        worker.log_event(work["topic"], {"run": job.run.name, "share": share})
 
-    checks = {"contents": packed["contents"], "remembered": str(place / "contents.json")}
-    result = watched(job, checks, packed["timeout"], report, wanted)
-    if shared or result is None:
-        return {"result": result}
+    checks = {"contents": work["contents"], "remembered": str(place / "contents.json")}
+    result = watched(job, checks, work["timeout"], report, wanted)
+    if result is None:
+        return {"result": None}
+    if shared:
+        return {"result": result.to_json()}
 
     names = {job.run.name, *surrogates(job)}
-    folders = {name: packed_folder(store.run_folder(own, name)) for name in names}
-    shutil.rmtree(own / "runs" / job.run.name, ignore_errors=True)
-    return {"result": result, "folders": folders}
+    folders = {name: packed_folder(store.run_folder(folder, name)) for name in names}
+    shutil.rmtree(folder / "runs" / job.run.name, ignore_errors=True)
+    return {"result": result.to_json(), "folders": folders}
 
 
 def watched(
@@ -98,10 +96,10 @@ def watched(
     timeout: float | None,
     report: Callable[[float], None],
     wanted: Callable[[], bool],
-) -> dict[str, Any] | None:
+) -> Ended | None:
     """Do a run in a process of its own, which is stopped when it is late or no longer wanted."""
     limit = Limit(time.monotonic() + (timeout or math.inf))
-    process, said = started({"job": plain_job(job), **checks}), dict[str, Any]()
+    process, said = started({"job": job.to_json(), **checks}), dict[str, Any]()
     try:
         for message in messages(process):
             said |= message
@@ -113,12 +111,12 @@ def watched(
     finally:
         sweep(process)
         code = process.wait()
+
     if "unfit" in said:
         raise Unfit(said["unfit"])
     if "result" in said:
-        result: dict[str, Any] | None = said["result"]
-        return result
-    return plain_result(killed(job, code, timeout if limit.late else None))
+        return Ended.from_json(said["result"]) if said["result"] else None
+    return killed(job, code, timeout if limit.late else None)
 
 
 def started(work: Mapping[str, Any]) -> subprocess.Popen[bytes]:
@@ -140,9 +138,8 @@ def messages(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
     assert process.stdout is not None
     rest = b""
     while True:
-        ended = (
-            process.poll() is not None
-        )  # asked before its last messages are read, so that none is missed
+        # Asked before its last messages are read, so that none is missed.
+        ended = process.poll() is not None
         if select.select([process.stdout], [], [], 0 if ended else LOOK)[0]:
             part = os.read(process.stdout.fileno(), 1 << 16)
             if not part:

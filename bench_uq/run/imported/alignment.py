@@ -125,6 +125,7 @@ class Beside:
             name, expected = peers[0].name, likelihood_of(peers[0].predictions())
         elif expected is None:
             name, expected = str(first.outputs.path), first.outputs.likelihood
+
         found = described(one.outputs.likelihood)
         if found != described(expected):
             raise UsageError(f"{one.outputs.path} predicts {found}, {name} {described(expected)}")
@@ -152,6 +153,7 @@ def compare(one: Import, stored: Predictions, where: str, *, first: bool = False
         raise UsageError(f"{outputs.path} holds {ours} examples, {where} {theirs}: {ADVICE}")
     if outputs.targets is None or "targets" not in stored:
         return
+
     shared = min(ours, theirs)
     differs = ~same(outputs.targets[:shared], stored["targets"][:shared])
     if differs.any():
@@ -163,19 +165,21 @@ def compare(one: Import, stored: Predictions, where: str, *, first: bool = False
 
 
 def same(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Return where targets agree: labels to the letter, real ones as far as text may have rounded them."""
+    """Whether targets agree: labels exactly, real ones up to the rounding of text."""
     if ours.dtype.kind == "i":
         return np.asarray(ours == theirs)
     return np.isclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(np.std(theirs)))
 
 
 def likelihood_of(predictions: Predictions) -> Likelihood:
-    """Return the likelihood of stored predictions."""
-    return Categorical(predictions["probs"].shape[1]) if "probs" in predictions else Gaussian()
+    """Likelihood of stored predictions."""
+    if "probs" in predictions:
+        return Categorical(predictions["probs"].shape[1])
+    return Gaussian()
 
 
 def described(likelihood: Likelihood) -> str:
-    """Return what a likelihood is of, for an error."""
-    return (
-        f"{likelihood.classes} classes" if isinstance(likelihood, Categorical) else "real targets"
-    )
+    """Likelihood in an error."""
+    if isinstance(likelihood, Categorical):
+        return f"{likelihood.classes} classes"
+    return "real targets"

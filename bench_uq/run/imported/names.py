@@ -1,4 +1,4 @@
-"""What the user calls a model, its data and what it was shown -> canonical names; a name of the user's own is fine."""
+"""A user's names of a model, its data and its conditions, to canonical names or names of their own."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import NAME, plain_name
 from bench_uq.plan.plugins import Plugins
 
-#: From which likeness on a name counts as a known one misspelt.
+#: Likeness from which on a name counts as a known name misspelt.
 LIKE = 0.75
-#: Conditions that mean something else in the results.
+
+#: Conditions with another meaning in the results.
 RESERVED = ("clean", "train")
 
 
 @dataclass(frozen=True)
 class Named:
-    """A dataset or condition by its names in results, with the plugin where bench-uq has one."""
+    """A dataset or condition by its names in results, with its plugin if bench-uq has it."""
 
     name: str
     full: str
@@ -31,68 +32,74 @@ class Named:
 
 @dataclass(frozen=True)
 class Names:
-    """The known names; ``new`` where a name that resembles one of them is meant as it is written."""
+    """The known names; with ``new`` a name that resembles one of them is meant as it is."""
 
     plugins: Plugins
     new: bool
 
     def method(self, text: str) -> str:
-        """Return the name of a model: none of bench-uq's methods."""
+        """Name of a model, which no method of bench-uq has."""
         checked("model", text)
         if text in self.plugins.names("method"):
             raise UsageError(f"{text!r} is a method of bench-uq: choose another --name")
         return text
 
     def dataset(self, text: str, kind: str = "dataset") -> Named:
-        """Return a dataset of bench-uq in its canonical spelling, or the user's own."""
+        """A dataset of bench-uq in its canonical spelling, or the user's own."""
         known = self.plugins.names("dataset")
         if plain_name(text) in known:
             spec = self.plugins.spec("dataset", text)
             return Named(spec.name, spec.full, kind, value=spec.value)
-        if NAME.fullmatch(plain_name(text)) and (
-            text != plain_name(text) or self.resembles(text, known)
-        ):
+
+        if self.is_misspelt(text, known):
             new = "" if text != plain_name(text) else "; --new-dataset if it is data of your own"
             raise UsageError(f"{unknown('dataset', plain_name(text), known)}{new}")
         return Named(checked("dataset", text), text, kind)
 
     def unseen(self, text: str) -> Named:
-        """Return unseen data: a dataset that is no condition."""
+        """Out-of-distribution data: a dataset that is no condition."""
         if text in RESERVED or plain_name(text) in self.plugins.names("condition"):
             raise UsageError(f"{text!r} is no name for unseen data")
         return self.dataset(text, "unseen")
 
     def condition(self, text: str, level: float | None) -> Named:
-        """Return what a model was shown: clean data, an attack or shift with its level, or unseen data."""
+        """Clean data, an attack or shift with its level, or out-of-distribution data."""
         if level is not None and not (math.isfinite(level) and level >= 0):
             raise UsageError(f"--level must be finite and at least 0, not {level}")
-        known = self.plugins.names("condition")
-        if text == "clean" or plain_name(text) in self.plugins.names("dataset"):
+        datasets = self.plugins.names("dataset")
+        if text == "clean" or plain_name(text) in datasets:
             if level is not None:
                 raise UsageError(f"--condition {text} has no --level")
             return Named(text, text, "clean") if text == "clean" else self.unseen(text)
+
+        known = self.plugins.names("condition")
+        name, full = text, text
         if plain_name(text) in known:
             spec = self.plugins.spec("condition", text)
-            found = Named(spec.name, spec.full, "condition", level, spec.value)
-        elif NAME.fullmatch(plain_name(text)) and (
-            text != plain_name(text) or self.resembles(text, known)
-        ):
-            raise unknown("condition", text, ["clean", *known, *self.plugins.names("dataset")])
+            name, full = spec.name, spec.full
+        elif self.is_misspelt(text, known):
+            raise unknown("condition", text, ["clean", *known, *datasets])
         else:
-            found = Named(checked("condition", text), text, "condition", level)
+            checked("condition", text)
+
         if level is None or text in RESERVED:
             raise UsageError(
-                f"--condition {text} needs a --level (unseen data of your own: --unseen {text}=FILE)"
+                f"--condition {text} needs a --level "
+                f"(unseen data of your own: --unseen {text}=FILE)"
             )
-        return Named(found.name, found.full, "condition", level + 0.0)  # -0.0 is 0.0
+        return Named(name, full, "condition", level + 0.0)  # -0.0 is 0.0
 
-    def resembles(self, text: str, known: list[str]) -> bool:
-        """Return whether a name is so near to a known one that it is taken for it misspelt."""
+    def is_misspelt(self, text: str, known: list[str]) -> bool:
+        """Whether a text is probably meant as a known name: it has options, or is very like it."""
+        if not NAME.fullmatch(plain_name(text)):
+            return False
+        if text != plain_name(text):
+            return True
         return not self.new and bool(difflib.get_close_matches(text, known, n=1, cutoff=LIKE))
 
 
 def checked(kind: str, text: str) -> str:
-    """Return a name that is one."""
+    """Require a plain name."""
     if not NAME.fullmatch(text):
         raise UsageError(
             f"{text!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64"
@@ -105,6 +112,7 @@ def named_file(text: str) -> tuple[str, Path]:
     depth = 0
     for place, letter in enumerate(text):
         depth += (letter == "[") - (letter == "]")
-        if letter == "=" and depth == 0 and text[:place].strip() and text[place + 1 :].strip():
-            return text[:place].strip(), Path(text[place + 1 :])
+        name, file = text[:place].strip(), text[place + 1 :].strip()
+        if letter == "=" and depth == 0 and name and file:
+            return name, Path(file)
     raise UsageError(f"--unseen takes NAME=FILE, not {text!r}")
