@@ -496,7 +496,8 @@ def test_mistakes_in_the_command(arguments: list[str], words: str) -> None:
 def test_names_of_methods_that_ran(beside: Path) -> None:
     """A method that an earlier run had, whatever its options, keeps its name."""
     plan = json.loads(Path("results/quick/plan.json").read_text())["runs"]
-    plan["map|digits|0"]["method"] = "own[rate=0.5]"
+    run = plan.pop("map|digits|0")
+    plan["own[rate=0.5]|digits|0"] = {**run, "method": "own[rate=0.5]"}
     store.write_json(Path("results/quick/plan.json"), {"runs": plan})
     assert "'own' is a method that bench-uq ran itself" in refused(
         export(Digits(), "f.npz"), name="own"
