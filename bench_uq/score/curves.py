@@ -115,6 +115,7 @@ def bands(predictions: Predictions) -> list[Curve]:
         return []
 
     inputs = predictions["inputs"][:, 0].astype(np.float64)
+    # Rounded first: two inputs must not become one x.
     x, first = np.unique(rounded(inputs), return_index=True)
     chosen = np.linspace(0, len(x) - 1, min(len(x), PLACES)).round().astype(int)
     x, first = x[chosen], first[chosen]

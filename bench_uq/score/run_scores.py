@@ -51,6 +51,7 @@ def scored(run: store.RunFolder, planned: PlannedRun, scoring: Scoring) -> dict[
     hashes = [[shown.condition, shown.level, files[shown.file].sha256] for shown in asked]
     hashes += [[name, files[name].sha256] for name in trained]
     key = json.dumps([scoring.source, names_of(planned), hashes])
+
     kept = store.read_json(run.path / KEPT)
     if isinstance(kept, dict) and kept.get("key") == key:
         return kept
@@ -65,7 +66,7 @@ def scored(run: store.RunFolder, planned: PlannedRun, scoring: Scoring) -> dict[
         say_damaged(run.path / name, "has no curve (bench-uq run")
 
     kept = {"key": key, **as_csv(computed(run, whole, scoring.metrics), planned)}
-    # Else a file that is made again, the same, would stay without scores.
+    # A damaged file is made again with the same hash; kept, its run would stay without scores.
     if whole and len(whole) == len(asked) and not lacking:
         store.write_json(run.path / KEPT, kept)
     return kept
@@ -106,15 +107,19 @@ def computed(
     lines = curves.rows("train", None, curves.of_training(run))
     for shown in asked:
         condition, level, predictions = shown.condition, shown.level, stored[shown.file]
-        against = clean if shown.kind != "clean" else None
-        if against is not None and shown.kind == "condition":  # which may change fewer examples
-            against = against.first(len(predictions))
+        against = clean
+        if shown.kind == "clean":
+            against = None
+        elif clean is not None and shown.kind == "condition":
+            # An attack or shift may be of the first examples only.
+            against = clean.first(len(predictions))
 
         for metric in metrics:
             if metric.applies(predictions, against):
                 value = float(metric.compute(predictions, against))
                 finite = value if np.isfinite(value) else None
                 scores.append([condition, level, metric.id, finite])
+
         last = shown.level == strongest[shown.condition]
         found = curves.curves(predictions, clean=shown.kind == "clean", strongest=last)
         lines += curves.rows(condition, level, found)
@@ -124,4 +129,5 @@ def computed(
 
 def compressed(text: str) -> bytes:
     """Gzip member of a text, the same bytes for the same text; a file may hold many members."""
+    # With a time in it, the same curves would be another file each time.
     return gzip.compress(text.encode(), 6, mtime=0)

@@ -44,6 +44,7 @@ def score(folder: Path, plugins: Plugins | None = None) -> None:
         raise UsageError(
             f"nothing to score in {folder}: no {store.PLAN} there (bench-uq run makes it)"
         )
+
     with store.suite_lock(folder):
         try:
             write_derived(folder, store.read_plan(folder).runs, plugins or Plugins())
@@ -82,6 +83,7 @@ def write_derived(folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins
 
     written = (*derived.COLUMNS, "environment.json", "examples.npz", ABOUT)
     sums = {name: store.sha256(folder / name) for name in written}
+    # Last: a run that is cut off before leaves checksums that do not fit, so no half is read.
     store.write_json(folder / store.CHECKSUMS, sums)
     # Older versions wrote the curves uncompressed.
     (folder / "curves.csv").unlink(missing_ok=True)
@@ -112,6 +114,7 @@ def gather(
         if planned.name in shown:
             into.examples |= examples_of(run, planned)
 
+        # One run at a time is in memory, and both files are wanted in one pass.
         into.scores.write(kept["scores"].encode())
         yield base64.b64decode(kept["curves"])
 
@@ -137,10 +140,12 @@ def first_seeds(plan: Mapping[str, PlannedRun]) -> dict[tuple[str, str], str]:
 
 
 def examples_of(run: store.RunFolder, planned: PlannedRun) -> dict[str, np.ndarray]:
-    """First inputs of a run in each condition with what was predicted for them."""
+    """First inputs of a run in each condition, with their predictions."""
     found: dict[str, np.ndarray] = {}
     for shown in planned.shown:
-        arrays = run.predictions(shown.file).arrays if run.holds(shown.file) else {}
+        if not run.holds(shown.file):
+            continue
+        arrays = run.predictions(shown.file).arrays
         if "inputs" not in arrays:  # predictions made elsewhere may come without
             continue
 
@@ -148,9 +153,10 @@ def examples_of(run: store.RunFolder, planned: PlannedRun) -> dict[str, np.ndarr
         names = [planned.dataset, planned.method, str(planned.seed), shown.condition, level]
         place = "|".join(name.replace("%", "%25").replace("|", "%7C") for name in names)
         inputs = arrays["inputs"][:EXAMPLES]
+        # Pixels lie in [0, 1], features of tables anywhere.
         if inputs.min() >= 0 and inputs.max() <= 1:
             found[f"{place}|inputs"] = np.round(inputs * 255).astype(np.uint8)
-        else:  # features of tables may lie anywhere
+        else:
             found[f"{place}|inputs"] = inputs.astype(np.float32)
         for key in arrays.keys() & {"probs", "mean", "targets"}:
             found[f"{place}|{key}"] = arrays[key][: len(inputs)]
@@ -162,11 +168,14 @@ def read_scores(path: str | Path) -> pd.DataFrame:
 
     ``attrs["unconverged"]`` lists dataset and method of finished runs that had not converged.
     """
-    path = Path(path)
-    file = path / derived.SCORES if path.is_dir() else path
+    file = Path(path)
+    if file.is_dir():
+        file = file / derived.SCORES
     if not file.is_file():
         raise UsageError(f"no {file} (bench-uq run or bench-uq score makes it)")
+
     frame = derived.table(file, derived.SCORES)
+    # Groups of categories would list combinations that no run has.
     frame = frame.astype(dict.fromkeys(frame.select_dtypes("category"), "str"))
 
     frame.attrs["unconverged"] = []

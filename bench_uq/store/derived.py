@@ -7,6 +7,8 @@ import math
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,19 +92,51 @@ def table(path: Path, kind: str = "") -> pd.DataFrame:
     ``kind`` is the derived file with the same columns, where the file has another name.
     """
     kind = kind or path.name
-    try:
+    if not path.exists():
+        raise UsageError(f"missing {path} (make it with: bench-uq score)")
+    with _checked(path, "baseline" if kind == SCORES != path.name else "score"):
         _check_whole(path)
         frame = _runs(path) if kind == RUNS else _rows(path, kind)
 
         for column in frame.columns.intersection(NUMBERS):
             _check_numbers(frame[column])
         _check_keys(frame[KEYS[kind]])
-        _check_sum(path)
         return frame
-    except FileNotFoundError:
-        raise UsageError(f"missing {path} (make it with: bench-uq score)") from None
-    except DAMAGE as error:
-        raise damaged(path, error, "baseline" if kind == SCORES != path.name else "score") from None
+
+
+def environments(path: Path) -> dict[str, dict[str, Any]]:
+    """Environments of a list by fingerprint; empty without the file."""
+    if not path.exists():
+        return {}
+    with _checked(path):
+        listed = store.loaded(path.read_bytes())
+        return {str(one["id"]): dict(one) for one in listed}
+
+
+def about(path: Path) -> About:
+    """Facts of methods and conditions; none without the file."""
+    if not path.exists():
+        return About()
+    with _checked(path):
+        found: About = read(About, fields_of(store.parsed(path.read_bytes())))
+        for facts in found.conditions.values():
+            for text in (facts.level_name, facts.unit, facts.family):
+                if not text.isprintable() or len(text) > LONGEST:
+                    raise ValueError(f"{text[:LONGEST]!r} does not fit on an axis")
+        return found
+
+
+def examples(path: Path) -> list[Example]:
+    """Stored examples; empty without the file. Nothing is unpickled."""
+    if not path.exists():
+        return []
+    found: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
+    with _checked(path), open_npz(path) as arrays:
+        for key in arrays.files:
+            *place, name = key.split("|")
+            if len(place) == 5:  # else a plugin's name holds the separator
+                found.setdefault(tuple(place), {})[name] = arrays[key]
+        return [_example(place, own) for place, own in found.items() if "inputs" in own]
 
 
 def damaged(path: Path, error: Exception, maker: str = "score") -> UsageError:
@@ -113,51 +147,31 @@ def damaged(path: Path, error: Exception, maker: str = "score") -> UsageError:
     )
 
 
-def environments(path: Path) -> dict[str, dict[str, Any]]:
-    """Environments of a list by fingerprint; empty without the file."""
+@contextmanager
+def _checked(path: Path, maker: str = "score") -> Iterator[None]:
+    """Refuse a file that cannot be read, or whose checksum is not the one that scoring wrote."""
     try:
-        _check_file(path)
-        listed = store.loaded(path.read_bytes())
-        _check_sum(path)
-        return {str(one["id"]): dict(one) for one in listed}
-    except FileNotFoundError:
+        if not path.is_file():  # reading a pipe would wait for ever
+            raise ValueError("it is no file")
+        yield
+        # Nothing else shows that a digit has changed.
+        written = _sums(path.with_name(store.CHECKSUMS))
+        if path.name in written and store.sha256(path) != written[path.name]:
+            raise ValueError(f"its checksum is not that in {store.CHECKSUMS}")
+    except DAMAGE as error:
+        raise damaged(path, error, maker) from None
+
+
+def _sums(path: Path) -> dict[str, str]:
+    """Checksums of derived files by name; empty without the file."""
+    if not path.exists():
         return {}
-    except DAMAGE as error:
-        raise damaged(path, error) from None
-
-
-def about(path: Path) -> About:
-    """Facts of methods and conditions; none without the file."""
     try:
-        _check_file(path)
-        found: About = read(About, fields_of(store.parsed(path.read_bytes())))
-        for facts in found.conditions.values():
-            for text in (facts.level_name, facts.unit, facts.family):
-                if not text.isprintable() or len(text) > LONGEST:
-                    raise ValueError(f"{text[:LONGEST]!r} does not fit on an axis")
-        _check_sum(path)
-        return found
-    except FileNotFoundError:
-        return About()
-    except DAMAGE as error:
-        raise damaged(path, error) from None
-
-
-def examples(path: Path) -> list[Example]:
-    """Stored examples; empty without the file. Nothing is unpickled."""
-    found: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
-    try:
-        _check_file(path)
-        with open_npz(path) as arrays:
-            for key in arrays.files:
-                *place, name = key.split("|")
-                if len(place) == 5:  # else a plugin's name holds the separator
-                    found.setdefault(tuple(place), {})[name] = arrays[key]
-        _check_sum(path)
-        return [_example(place, own) for place, own in found.items() if "inputs" in own]
-    except FileNotFoundError:
-        return []
-    except DAMAGE as error:
+        written = store.parsed(path.read_bytes()) if path.is_file() else None
+        if not isinstance(written, dict) or SCORES not in written:
+            raise ValueError("it does not name the derived files")
+        return written
+    except (OSError, ValueError) as error:
         raise damaged(path, error) from None
 
 
@@ -169,8 +183,10 @@ def _rows(path: Path, kind: str) -> pd.DataFrame:
             # pandas 3.1 takes names for numbers where all of a column look like numbers.
             text = pd.read_csv(path, usecols=[name], dtype="str", keep_default_na=False)
             values = text[name].astype("category")
+        # Tables sort by the order of the categories, whatever the order in the file.
         frame[name] = values.cat.reorder_categories(sorted(values.cat.categories))
 
+    # Fields that are lacking are read as empty, and a run has a name.
     if "" in frame["run"].cat.categories:
         raise ValueError("a row has fewer fields than columns")
     return frame
@@ -196,6 +212,7 @@ def _read(path: Path, kind: str, text: str, seed: str) -> pd.DataFrame:
     types |= {"seed": seed, **dict.fromkeys(NUMBERS, "float64")}
     missing = dict.fromkeys(NUMBERS, "")
     frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=missing, **EXACT)
+    # Of a field too many pandas makes an index.
     if not isinstance(frame.index, pd.RangeIndex):
         raise ValueError("a row has more fields than columns")
 
@@ -235,24 +252,16 @@ def _example(place: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Example:
 
 def _check_array(array: Any, axes: int | None, name: str) -> None:
     """Require finite numbers with so many axes; inputs may have any number of them but one."""
-    if not isinstance(array, np.ndarray):  # a member of the archive may be any file
-        raise ValueError(f"{name} is no array")
-    right = array.ndim == axes if axes else array.ndim > 1
-    if array.dtype.kind not in "fiu" or not right or not array.size:
+    # A member of the archive may be any file.
+    numbers = isinstance(array, np.ndarray) and array.dtype.kind in "fiu" and array.size
+    if not numbers or not (array.ndim == axes if axes else array.ndim > 1):
         raise ValueError(f"{name} are no numbers of the right shape")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} are not finite")
 
 
-def _check_file(path: Path) -> None:
-    """Require a file: reading a pipe would wait for ever."""
-    if path.exists() and not path.is_file():
-        raise ValueError("it is no file")
-
-
 def _check_whole(path: Path) -> None:
     """Require a file whose last line is whole, and that does not unpack to fill the memory."""
-    _check_file(path)
     largest = limit(path.stat().st_size)
     size, end = 0, b""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -278,19 +287,3 @@ def _check_numbers(values: pd.Series) -> None:
         raise ValueError("an x is missing")
     if values.name != "value" and np.isinf(values).any():
         raise ValueError(f"{values.name} is infinite")
-
-
-def _check_sum(path: Path) -> None:
-    """Require the checksum that scoring wrote: nothing else shows that a digit has changed."""
-    sums = path.with_name(store.CHECKSUMS)
-    try:
-        _check_file(sums)
-        written = store.parsed(sums.read_bytes())
-        if not isinstance(written, dict) or SCORES not in written:
-            raise ValueError("it does not name the derived files")
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        raise damaged(sums, error) from None
-    if path.name in written and store.sha256(path) != written[path.name]:
-        raise ValueError(f"its checksum is not that in {store.CHECKSUMS}")
