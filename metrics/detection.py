@@ -119,7 +119,7 @@ _SCORES = (
         "mutual information of label and draw",
         ("probs", "draw_entropy"),
         by="MI",
-        by_note="MI: mutual information of label and draw, none where draws do not differ.",
+        by_note="MI: mutual information of label and draw; no value if draws do not differ.",
         rests_on="epistemic",
     ),
     _Score(
@@ -192,7 +192,7 @@ METRICS = (
     # In overviews the first stands for all nine.
     _metric(
         *_MAIN,
-        note="AUROC: told from clean data by predictive entropy.",
+        note="AUROC: for separating this data from clean test data by predictive entropy.",
         shown=Places(unseen=1, levels=8, level_tables=6, stress=4),
         axis=Axis("AUROC against clean", chance="1/2"),
     ),

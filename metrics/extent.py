@@ -39,7 +39,7 @@ METRICS = (
         reference="zero gradients are a sign of masking: Athalye et al. 2018, arXiv:1802.00420",
         needs=("distance",),
         bounds=(0, 1),
-        short="Unmoved",
+        short="Zero-gradient\nshare",
         order=8,
     ),
 )

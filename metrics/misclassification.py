@@ -77,8 +77,8 @@ METRICS = (
         bounds=(0, 1),
         undefined=True,
         short="AUROC\nof errors",
-        note="AUROC of errors: wrong predictions told from right ones by predictive entropy; "
-        "chance is 0.5.",
+        note="AUROC of errors: for separating wrong from right predictions by predictive "
+        "entropy; chance is 0.5.",
         order=5,
         shown=Places(levels=10, stress=3),
         axis=Axis("AUROC of errors", chance="1/2"),

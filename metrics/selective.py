@@ -82,7 +82,7 @@ def accuracy_kept(
     If the share is no whole number of examples, the last one counts in part.
     """
     errors = np.concatenate([[0.0], _accepted_errors_by_entropy(predictions)])
-    # NaN counts even among the examples that would be refused.
+    # NaN counts even among the examples that would be rejected.
     if np.isnan(errors[-1]):
         return float("nan")
 
@@ -115,7 +115,7 @@ def _kept(percent: int, **card: Any) -> Metric:
         compute=partial(accuracy_kept, percent),
         direction="higher",
         formula=f"accuracy of the {percent} % of lowest predictive entropy, "
-        f"the other {100 - percent} % refused; ties in expectation",
+        f"the other {100 - percent} % rejected; ties in expectation",
         reference="selective prediction of El-Yaniv & Wiener 2010, JMLR 11; "
         "Geifman & El-Yaniv 2017, arXiv:1705.08500",
         needs=("probs", "targets"),
@@ -154,7 +154,7 @@ METRICS = (
     _coverage(5),
     _kept(
         80,
-        note="80 % kept: the 20 % of the highest predictive entropy are refused.",
+        note="80 % kept: after rejecting the 20 % of examples with the highest predictive entropy.",
         shown=Places(levels=9, stress=2, kinds=2),
         axis=Axis("accuracy (80 % kept)", chance="1/C"),
     ),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from bench_uq.score import gradient_masking, stress
-from bench_uq.score.comparisons import Ranking, ranking, verdicts, without_draws
+from bench_uq.score import gradient_masking, labels, stress
+from bench_uq.score.cards import Cards
+from bench_uq.score.comparisons import Ranking, ranking, verdicts, zero_on_clean
+from bench_uq.score.conclusions import Conclusion, conclude, main_scores
 from bench_uq.score.results import Results, Seeds
 from bench_uq.score.statistics import Comparison
 from bench_uq.score.stress import Family
@@ -23,9 +25,6 @@ from bench_uq.score.summaries import (
     summarise,
 )
 
-#: The clean scores by which methods are ranked across datasets.
-RANKED = ("accuracy", "rmse", "nll", "brier", "crps", "ece")
-
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
@@ -36,6 +35,7 @@ class Analysis:
     """
 
     results: Results
+    cards: Cards = field(default_factory=Cards)
 
     @property
     def methods(self) -> list[str]:
@@ -63,12 +63,25 @@ class Analysis:
 
     @cached_property
     def _parts(self) -> dict[str, Analysis]:
-        return {name: Analysis(self.results.on(name)) for name in self.datasets}
+        return {name: self._of(self.results.on(name)) for name in self.datasets}
+
+    def _of(self, results: Results) -> Analysis:
+        """The analysis of other results by the same cards."""
+        return replace(self, results=results)
+
+    def level_name(self, condition: str) -> str:
+        """What the level of a condition is called on an axis."""
+        return labels.level_name(condition)
+
+    def level_unit(self, condition: str) -> str:
+        """The same with its unit."""
+        return labels.level_unit(condition)
 
     @cached_property
     def rankings(self) -> dict[str, Ranking]:
         """The ranks of the methods of a suite across its datasets, by metric."""
-        return {metric: ranking(self.results, metric) for metric in RANKED}
+        ranked = self.cards.shown("ranks")
+        return {metric: ranking(self.results, self.cards[metric]) for metric in ranked}
 
     @cached_property
     def summaries(self) -> dict[Place, Summary]:
@@ -125,14 +138,19 @@ class Analysis:
         return [method for method in self.methods if not self.seeds(method).unconverged]
 
     @cached_property
-    def without_draws(self) -> frozenset[str]:
-        """The methods whose draws never differ: their mutual information is 0 everywhere."""
-        return without_draws(self.results)
+    def unjudged(self) -> dict[str, frozenset[str]]:
+        """The methods that a metric cannot judge: the metric that it rests on is 0 on clean data."""
+        found = {}
+        for metric in {metric for metric, _ in self.measured}:
+            basis = self.cards[metric].rests_on
+            if basis:
+                found[metric] = zero_on_clean(self.results, basis)
+        return found
 
     @cached_property
     def comparisons(self) -> dict[Scored, Comparison]:
         """Which methods are best, for each score that two methods share."""
-        return verdicts(self.results, self.comparable, self.without_draws)
+        return verdicts(self.results, self.cards, self.comparable, self.unjudged)
 
     @cached_property
     def highest_entropy(self) -> float | None:
@@ -155,12 +173,22 @@ class Analysis:
     def over_kinds(self) -> Analysis:
         """The results in which the kinds of a family are one condition, named by its title."""
         averaged = stress.over_kinds(self.results, self.families)
-        return self if averaged is self.results else Analysis(averaged)
+        return self if averaged is self.results else self._of(averaged)
 
     @cached_property
     def over_levels(self) -> Analysis:
         """The means over the kinds and levels of each family, as conditions without levels."""
-        return Analysis(self._stress.results)
+        return self._of(self._stress.results)
+
+    @cached_property
+    def conclusions(self) -> list[Conclusion]:
+        """The comparison at each main score."""
+        means = self.over_levels
+        main = main_scores(
+            self.cards, self.families, self.unseen, self.summaries, self.highest_entropy
+        )
+        comparisons = self.comparisons | means.comparisons
+        return conclude(main, self.summaries | means.summaries, comparisons)
 
     @property
     def stress_counts(self) -> stress.Counts:
@@ -169,7 +197,7 @@ class Analysis:
 
     @cached_property
     def _stress(self) -> stress.Stress:
-        return stress.stressed(self.results, self.families)
+        return stress.stressed(self.results, self.families, self.cards)
 
 
 def analyse(results: Results) -> Analysis:

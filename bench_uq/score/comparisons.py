@@ -1,43 +1,49 @@
-"""Which methods are best, score by score, as far as the seeds can tell; nothing is claimed of unconverged runs."""
+"""Comparisons of methods, score by score and across datasets."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from bench_uq.api.metric import Metric
+from bench_uq.score.cards import Cards
 from bench_uq.score.results import Results
 from bench_uq.score.statistics import ALPHA, Comparison, Ranks, compare, ranks
-from bench_uq.score.summaries import Scored, directions
+from bench_uq.score.summaries import Scored
 
 
-def without_draws(results: Results) -> frozenset[str]:
-    """The methods on one dataset whose draws never differ: mutual information detects nothing."""
+def zero_on_clean(results: Results, metric: str) -> frozenset[str]:
+    """The methods on one dataset of whom a metric is 0 on clean data with every seed."""
     scores = results.scores
-    rows = scores[(scores["metric"] == "epistemic") & (scores["condition"] == "clean")]
+    rows = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")]
     groups = rows.groupby("method", observed=True)["value"]
     return frozenset(str(method) for method, own in groups if (own == 0).all())
 
 
 def verdicts(
-    results: Results, methods: Sequence[str], blank: Collection[str]
+    results: Results,
+    cards: Cards,
+    methods: Sequence[str],
+    unjudged: Mapping[str, Collection[str]],
 ) -> dict[Scored, Comparison]:
-    """Compare some methods at each score on one dataset; a score that two do not share is left out.
+    """Compare methods at each score on one dataset; a score that two do not share is left out.
 
-    The mutual information of ``blank`` methods is 0 everywhere: they take no part in its scores.
+    ``unjudged`` are methods that a metric cannot judge, by metric: they take no part in it.
     """
-    known, scores = directions(), results.scores
-    meaningless = scores["metric"].str.endswith("_epistemic") & scores["method"].isin(blank)
-    directed = scores["metric"].map(known.get).isin(("higher", "lower"))
-    scores = scores[~meaningless & scores["method"].isin(methods) & directed]
+    scores = results.scores
+    directed = [id for id in cards if cards[id].direction != "none"]
+    scores = scores[scores["method"].isin(methods) & scores["metric"].isin(directed)]
 
     found = {}
     groups: Any = scores.groupby(["condition", "level", "metric"], dropna=False, observed=True)
     for (condition, level, metric), rows in groups:
-        comparison = compare(_by_seed(rows, methods), known[metric])
+        blank = unjudged.get(metric, ())
+        judged = [method for method in methods if method not in blank]
+        comparison = compare(_by_seed(rows, judged), cards[metric].direction)
         if comparison is not None:
             found[condition, None if math.isnan(level) else float(level), metric] = comparison
     return found
@@ -49,60 +55,61 @@ def _by_seed(rows: pd.DataFrame, methods: Sequence[str]) -> dict[str, dict[int, 
     # A missing value stays: a method that has one is compared with none.
     for row in rows[["method", "seed", "value"]].itertuples(index=False, name=None):
         method, seed, value = row
-        values[method][seed] = value
+        if method in values:
+            values[method][seed] = value
     return {method: own for method, own in values.items() if own}
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The ranks of one score, None where there are none, and what was left out for lack of a value."""
+    """The ranks of one score over some datasets, None if there are none.
+
+    ``methods`` and ``datasets`` were left out, because they lack values.
+    """
 
     ranks: Ranks | None
     methods: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
 
     @property
     def tells(self) -> bool:
-        """Tell whether datasets say anything of the order: Friedman's test does, and ranks can be far enough apart."""
+        """Whether the order is significant: by Friedman's test, and if ranks can differ enough."""
         if self.ranks is None or self.ranks.critical >= len(self.ranks.mean) - 1:
             return False
         return math.isnan(self.ranks.p) or self.ranks.p <= ALPHA
 
     def __str__(self) -> str:
-        """Say what was left out, empty where nothing was."""
-        parts = [
-            f"{noun} {', '.join(names)}"
-            for noun, names in (("method", self.methods), ("dataset", self.datasets))
-            if names
-        ]
-        return f"left out, not all values are there: {'; '.join(parts)}" if parts else ""
+        """Name the methods and datasets that were left out, empty if none were."""
+        parts = []
+        for noun, names in (("method", self.methods), ("dataset", self.datasets)):
+            if names:
+                parts.append(f"{noun} {', '.join(names)}")
+        return f"left out for missing values: {'; '.join(parts)}" if parts else ""
 
 
-def ranking(results: Results, metric: str) -> Ranking:
-    """Rank the methods of a whole suite over its datasets by their means on clean data.
+def ranking(results: Results, metric: Metric) -> Ranking:
+    """Rank the methods of a suite over its datasets by their means on clean data.
 
-    Where values are missing, methods without all of them are left out, or datasets, whatever leaves more of the table.
-    A dataset that fewer than two methods have ranks nothing.
+    If values are missing, the methods or the datasets that lack them are left out, whichever
+    keeps more values. A dataset with fewer than two methods ranks nothing.
     """
-    direction = directions().get(metric, "none")
     scores = results.scores
-    rows = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")].dropna(
-        subset="value"
-    )
-    if direction == "none" or rows.empty:
+    rows = scores[(scores["metric"] == metric.id) & (scores["condition"] == "clean")]
+    rows = rows.dropna(subset="value")
+    if metric.direction == "none" or rows.empty:
         return Ranking(None)
+
     means = rows.groupby(["method", "dataset"], observed=True)["value"].mean().unstack("dataset")
     table = means.loc[:, means.notna().sum() > 1]
     by_method, by_dataset = table.dropna(axis="index"), table.dropna(axis="columns")
-    if min(by_method.shape) < 2 or (
-        min(by_dataset.shape) >= 2 and by_dataset.size > by_method.size
-    ):
-        table = by_dataset
-    else:
-        table = by_method
+    larger = min(by_dataset.shape) >= 2 and by_dataset.size > by_method.size
+    table = by_dataset if min(by_method.shape) < 2 or larger else by_method
+
     whole = {method: dict(table.loc[method]) for method in results.methods if method in table.index}
     return Ranking(
-        ranks(whole, direction) if min(table.shape) >= 2 else None,
+        ranks(whole, metric.direction) if min(table.shape) >= 2 else None,
         tuple(method for method in results.methods if method not in whole),
         tuple(str(dataset) for dataset in means.columns if dataset not in table.columns),
+        tuple(map(str, table.columns)),
     )

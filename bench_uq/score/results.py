@@ -1,4 +1,4 @@
-"""The derived files of a suite as one object, whole or narrowed to some of its methods, datasets and metrics."""
+"""The derived files of a suite as one object, whole or narrowed to some of its runs and scores."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bench_uq.api.errors import UsageError, unknown
+from bench_uq.score.cards import Cards
 from bench_uq.score.published import FILE, TEST_ERROR, Reference, read_file
 from bench_uq.store import check_schema, derived
 from bench_uq.store.about import ABOUT, About
@@ -20,17 +21,15 @@ from bench_uq.store.derived import COLUMNS, Example
 
 __all__ = ["COLUMNS", "Results", "Seeds", "read", "select"]
 
-#: The methods that stand first, in this order, before the others in alphabetical order.
+#: The methods that come first, in this order, before the others in alphabetical order.
 FIRST_METHODS = ("map", "dropout", "ensemble", "mean-field", "mnf")
-#: A metric that stands beside another: where that is shown, so is this.
-BESIDE = {"ece": "ece_if_calibrated"}
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """How many seeds of a method were planned, how many finished, and of those how many had not converged.
+    """How many runs of a method were planned, finished, and finished without converging.
 
-    Of what was trained elsewhere this is ``unknown``.
+    Of runs that were trained elsewhere, convergence is ``unknown``.
     """
 
     planned: int
@@ -40,7 +39,7 @@ class Seeds:
 
     @property
     def complete(self) -> bool:
-        """Tell whether every planned seed finished."""
+        """Whether every planned run finished."""
         return self.planned == self.finished
 
     def __str__(self) -> str:
@@ -49,82 +48,63 @@ class Seeds:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The derived files of one suite, or of one of its datasets; scores and curves of finished runs only."""
+    """The derived files of a suite, or on one of its datasets.
+
+    Scores and curves are those of finished runs.
+    """
 
     suite: str
     runs: pd.DataFrame = field(repr=False)
     scores: pd.DataFrame = field(repr=False)
     curves: pd.DataFrame = field(repr=False)
-    references: tuple[Reference, ...] = field(
-        default=(), repr=False
-    )  # published values, of whatever methods
+    references: tuple[Reference, ...] = field(default=(), repr=False)  # published values
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by fingerprint
     about: About = field(default_factory=About, repr=False)  # facts of methods and conditions
     examples: tuple[Example, ...] = field(default=(), repr=False)
-    title: str = ""  # of the report; empty: the name of the suite
-    siblings: tuple[
-        str, ...
-    ] = ()  # all methods of the suite, also where results are narrowed to some of them
     folder: Path | None = None  # that they were read from
-    chosen: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # what they are narrowed to: methods, metrics...
+    title: str = ""  # of the report; empty: the name of the suite
+    siblings: tuple[str, ...] = ()  # all methods of the suite, even if results are narrowed
+    chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # narrowed to these
 
     @cached_property
     def datasets(self) -> list[str]:
-        """The names of the datasets, those with nothing but failed runs included."""
+        """The datasets, those with nothing but failed runs included."""
         return sorted(self.runs["dataset"].unique())
 
     @cached_property
     def methods(self) -> list[str]:
-        """The names of the methods in the order in which tables and figures show them."""
-        rank = {name: place for place, name in enumerate(FIRST_METHODS)}
-        return sorted(
-            self.runs["method"].unique(), key=lambda name: (rank.get(name, len(rank)), name)
-        )
+        """The methods in the order in which tables and figures show them."""
+        there = set(self.runs["method"])
+        first = [name for name in FIRST_METHODS if name in there]
+        return [*first, *sorted(there - set(first))]
 
     def on(self, dataset: str) -> Results:
-        """Return the results on one dataset, the same object each time."""
-        if dataset not in self._parts:
-            runs, scores, curves = (
-                frame[frame["dataset"] == dataset]
-                for frame in (self.runs, self.scores, self.curves)
-            )
-            self._parts[dataset] = replace(
-                self,
-                runs=runs,
-                scores=scores,
-                curves=curves,
-                references=tuple(one for one in self.references if one.dataset == dataset),
-                examples=tuple(one for one in self.examples if one.dataset == dataset),
-            )
-        return self._parts[dataset]
+        """The results on one dataset."""
+        return replace(
+            self,
+            runs=self.runs[self.runs["dataset"] == dataset],
+            scores=self.scores[self.scores["dataset"] == dataset],
+            curves=self.curves[self.curves["dataset"] == dataset],
+            references=tuple(one for one in self.references if one.dataset == dataset),
+            examples=tuple(one for one in self.examples if one.dataset == dataset),
+        )
 
     def seeds(self, method: str) -> Seeds:
-        """Count the runs of a method; meant for the results on one dataset."""
+        """How many runs a method has; meant for the results on one dataset."""
         return self._seeds.get(method, Seeds(0, 0, 0))
 
     def curve(self, name: str, method: str, condition: str, level: float | None) -> pd.DataFrame:
-        """Return the points of one curve of a method in one condition, all seeds; on one dataset."""
+        """The points of one curve on one dataset, all seeds."""
         rows = self._curve_rows.get((name, method, condition, level))
         return self.curves.iloc[:0] if rows is None else self.curves.iloc[rows]
 
     @cached_property
-    def _parts(self) -> dict[str, Results]:
-        return {}
-
-    @cached_property
     def _seeds(self) -> dict[str, Seeds]:
-        runs = self.runs.assign(ok=self.runs["status"] == "ok")
         found = {}
-        for method, own in runs.groupby("method", observed=True):
-            finished = own.loc[own["ok"], "converged"]
-            found[str(method)] = Seeds(
-                len(own),
-                len(finished),
-                int((finished == "False").sum()),
-                int((finished == "").sum()),
-            )
+        for method, own in self.runs.groupby("method", observed=True):
+            converged = own.loc[own["status"] == "ok", "converged"]
+            loose, unknown = (converged == "False").sum(), (converged == "").sum()
+            found[str(method)] = Seeds(len(own), len(converged), int(loose), int(unknown))
         return found
 
     @cached_property
@@ -132,14 +112,14 @@ class Results:
         """The rows of each curve, found once: figures ask for hundreds of curves."""
         keys = ["curve", "method", "condition", "level"]
         groups: Any = self.curves.groupby(keys, dropna=False, observed=True, sort=False).indices
-        return {
-            (curve, method, condition, None if pd.isna(level) else float(level)): rows
-            for (curve, method, condition, level), rows in groups.items()
-        }
+        found = {}
+        for (curve, method, condition, level), rows in groups.items():
+            found[curve, method, condition, None if pd.isna(level) else float(level)] = rows
+        return found
 
 
 def read(suite: Path) -> Results:
-    """Read the derived files of the folder of a suite, and reference.csv where there is one."""
+    """Read the derived files of the folder of a suite, and reference.csv if it exists."""
     if not suite.is_dir():
         there = [path.name for path in suite.parent.glob("*") if path.is_dir()]
         near = difflib.get_close_matches(suite.name, there, n=1)
@@ -172,47 +152,56 @@ def select(
     datasets: Collection[str] = (),
     metrics: Collection[str] = (),
 ) -> Results:
-    """Return the results of some methods, datasets and metrics, empty for all; an unknown name lists the known."""
-    measured = sorted(set(results.scores["metric"]))
-    for kind, asked, known in (
-        ("method", methods, results.methods),
-        ("dataset", datasets, results.datasets),
-        ("metric", metrics, measured),
-    ):
-        for name in asked:
-            if name not in known:
-                raise unknown(f"{kind} in {results.suite}", name, known)
+    """The results of some methods, datasets and metrics, empty for all.
+
+    An unknown name raises UsageError with the known ones.
+    """
+    _check_names(results, "method", methods, results.methods)
+    _check_names(results, "dataset", datasets, results.datasets)
+    _check_names(results, "metric", metrics, sorted(set(results.scores["metric"])))
+
     runs, scores, curves = results.runs, results.scores, results.curves
     for column, names in (("method", methods), ("dataset", datasets)):
         if names:
-            runs, scores, curves = (
-                frame[frame[column].isin(names)] for frame in (runs, scores, curves)
-            )
-    if metrics:
-        kept = [*metrics, *(BESIDE[name] for name in metrics if name in BESIDE)]
-        # Without it nobody knows any more whose mutual information is 0 everywhere.
-        kept += ["epistemic"] if any(name.endswith("_epistemic") for name in metrics) else []
-        scores = scores[scores["metric"].isin(kept)]
+            runs = runs[runs[column].isin(names)]
+            scores = scores[scores[column].isin(names)]
+            curves = curves[curves[column].isin(names)]
     if runs.empty:
-        raise UsageError(
-            f"no run of {', '.join(methods)} on {', '.join(datasets)} in {results.suite}"
-        )
+        where = f"{', '.join(methods)} on {', '.join(datasets)}"
+        raise UsageError(f"no run of {where} in {results.suite}")
+
     references = results.references
     if metrics:
-        published = {*metrics, *([TEST_ERROR] if "accuracy" in metrics else [])}
+        cards, kept = Cards(), list(metrics)
+        for name in metrics:
+            kept += cards.beside(name)
+        scores = scores[scores["metric"].isin(kept)]
+        published = {*metrics, TEST_ERROR} if "accuracy" in metrics else {*metrics}
         references = tuple(one for one in references if one.metric in published)
+
     pairs = set(zip(runs["method"], runs["dataset"], strict=True))
-    examples = tuple(one for one in results.examples if (one.method, one.dataset) in pairs)
-    chosen = {"methods": tuple(methods), "datasets": tuple(datasets), "metrics": tuple(metrics)}
     return replace(
         results,
         runs=runs,
         scores=scores,
         curves=curves,
         references=references,
-        examples=examples,
-        chosen=chosen,
+        examples=tuple(one for one in results.examples if (one.method, one.dataset) in pairs),
+        chosen={
+            "methods": tuple(methods),
+            "datasets": tuple(datasets),
+            "metrics": tuple(metrics),
+        },
     )
+
+
+def _check_names(
+    results: Results, kind: str, asked: Collection[str], known: Collection[str]
+) -> None:
+    """Require names that the results have."""
+    for name in asked:
+        if name not in known:
+            raise unknown(f"{kind} in {results.suite}", name, known)
 
 
 def _finished(table: pd.DataFrame, runs: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import pandas as pd
 
-from bench_uq.plan.plugins import Plugins
 from bench_uq.score.labels import family
 from bench_uq.score.results import Results
 
@@ -73,12 +71,6 @@ def costs(results: Results, names: Iterable[str]) -> dict[Place, Summary]:
                 mean, sd, low, high = map(float, values.agg(["mean", "std", "min", "max"]))
                 found[str(method), "cost", None, name] = Summary(mean, sd, low, high, len(values))
     return found
-
-
-@cache
-def directions() -> dict[str, str]:
-    """The direction of every metric that has a card."""
-    return {id: metric.direction for id, metric in Plugins().metrics().items()}
 
 
 def levels(results: Results) -> dict[str, list[float]]:

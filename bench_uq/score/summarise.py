@@ -13,7 +13,6 @@ from bench_uq.api.errors import UsageError
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 from bench_uq.score.statistics import Comparison, interval
-from bench_uq.score.summaries import directions
 from bench_uq.store.derived import KEYS
 
 COLUMNS = (
@@ -84,7 +83,7 @@ def _rows(results: Results, dataset: str) -> Iterator[tuple[Any, ...]]:
         claim = analysis.comparisons.get((condition, level, metric))
         yield (
             *(dataset, method, condition, math.nan if level is None else level, metric),
-            *(directions().get(metric, "none"), one.seeds, one.mean, one.sd, one.low, one.high),
+            *(analysis.cards[metric].direction, one.seeds, one.mean, one.sd, one.low, one.high),
             *interval(values[place]),
             *_verdict(method, claim),
         )

@@ -13,8 +13,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from bench_uq.report import write
+from bench_uq.report.figures._style import styled
 from bench_uq.report.figures.bands import draw
-from bench_uq.report.figures.style import looks, styled
+from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 
@@ -31,8 +32,7 @@ def drawn(make_results: Callable[..., Path], tmp_path: Path) -> Iterator[Callabl
             tmp_path / "s", ("map", "mnf"), range(3), datasets=(), one_feature=("cubic",), runs=runs
         )
         results = read(made).on("cubic")
-        figure = draw(analyse(results), looks(results.methods))
-        assert figure is not None
+        (figure,) = draw(analyse(results), looks(results.methods)).values()
         return figure
 
     with styled():
@@ -97,7 +97,9 @@ def test_what_lies_beyond_the_training_inputs_is_shaded(
 def test_one_seed_for_all_methods(drawn: Callable[..., Figure], tmp_path: Path) -> None:
     """The first seed that most methods finished is drawn and named; a method without it says so."""
     figure = drawn(("map", 0))
-    assert "trained on (seed 1)" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "training targets (seed 1)" in [
+        text.get_text() for text in figure.legends[0].get_texts()
+    ]
     for axes, method in zip(figure.axes, ("map", "mnf"), strict=True):
         np.testing.assert_array_equal(
             lines(axes)[2], curve(tmp_path, method, 1, "regression_target", "train")
@@ -128,8 +130,7 @@ def test_without_points_and_targets(hand_made: Callable[..., Path]) -> None:
     ]
     results: Results = read(hand_made(curves=curves)).on("digits")
     with styled():
-        figure = draw(analyse(results), looks(results.methods))
-        assert figure is not None
+        (figure,) = draw(analyse(results), looks(results.methods)).values()
         figure.draw_without_rendering()
     assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [2, 0]
     assert not figure.axes[0].patches

@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from bench_uq.report.figures._style import styled
 from bench_uq.report.figures.cost import draw, front
-from bench_uq.report.figures.style import looks, styled
+from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 
@@ -54,8 +55,7 @@ def results_of(hand_made: Callable[..., Path]) -> Callable[..., Results]:
 def drawn(results: Results) -> Figure:
     """Return the figure of some results."""
     with styled():
-        figure = draw(analyse(results), looks(results.methods))
-        assert figure is not None
+        (figure,) = draw(analyse(results), looks(results.methods)).values()
         figure.draw_without_rendering()
     return figure
 
@@ -149,6 +149,6 @@ def test_no_figure_without_costs_or_scores(
     results_of: Callable[..., Results], make_results: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Where all costs are unknown, or no score with a panel is left, there is nothing to draw."""
-    assert draw(analyse(results_of(seconds_per_1000="", train_seconds="")), looks([])) is None
+    assert draw(analyse(results_of(seconds_per_1000="", train_seconds="")), looks([])) == {}
     narrow = select(read(make_results(tmp_path / "s")), metrics=["brier"])
-    assert draw(analyse(narrow.on("digits")), looks(narrow.methods)) is None
+    assert draw(analyse(narrow.on("digits")), looks(narrow.methods)) == {}

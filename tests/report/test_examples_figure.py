@@ -13,8 +13,9 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bench_uq.report.figures._style import styled
 from bench_uq.report.figures.examples import draw
-from bench_uq.report.figures.style import looks, styled
+from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 from bench_uq.store.derived import Example
@@ -48,8 +49,7 @@ def of(make_results: Callable[..., Path], tmp_path: Path) -> Callable[..., Resul
 def drawn(results: Results) -> Figure:
     """Return the figure of some results."""
     with styled():
-        figure = draw(analyse(results), looks(results.methods))
-        assert figure is not None
+        (figure,) = draw(analyse(results), looks(results.methods)).values()
         figure.draw_without_rendering()
     return figure
 
@@ -112,7 +112,7 @@ def test_attacked_inputs_are_those_of_the_first_method(of: Callable[..., Results
     assert (clean.get_title(), fgsm.get_title()) == ("clean", "fgsm\nε = 0.3")
     np.testing.assert_array_equal([image.get_array() for image in fgsm.images], IMAGES[:, 0])
     assert rows(fgsm)[2] == ["1", "1", "1"]
-    assert "attacked inputs: those for map\n(each method saw its own)" in legend(figure)
+    assert "attacked inputs: those of map\n(each method saw its own)" in legend(figure)
     assert not any("attacked" in text for text in legend(drawn(of(*levels))))
 
 
@@ -133,8 +133,8 @@ def test_unseen_inputs_have_no_right_class(of: Callable[..., Results]) -> None:
 
 def test_only_images(of: Callable[..., Results]) -> None:
     """Features have no figure, nor have results without examples."""
-    assert draw(analyse(of(example("map", inputs=np.zeros((3, 5))))), looks(METHODS)) is None
-    assert draw(analyse(of()), looks(METHODS)) is None
+    assert draw(analyse(of(example("map", inputs=np.zeros((3, 5))))), looks(METHODS)) == {}
+    assert draw(analyse(of()), looks(METHODS)) == {}
 
 
 def test_narrowed_results(make_results: Callable[..., Path], tmp_path: Path) -> None:

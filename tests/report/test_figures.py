@@ -11,9 +11,11 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from bench_uq.report.figures import ACROSS, FIGURES, draw
-from bench_uq.report.figures.panels import label, logarithmic
-from bench_uq.report.figures.style import COLUMN, FORMATS, PAGE, looks, styled
+from bench_uq.report.figures import draw, kinds
+from bench_uq.report.figures._layout import logarithmic
+from bench_uq.report.figures._legend import label
+from bench_uq.report.figures._style import COLUMN, FORMATS, PAGE, styled
+from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 
@@ -28,6 +30,7 @@ METHODS = (
     "swag[rank=20]",
     "temperature",
 )
+KINDS = {kind.name: kind for kind in kinds()}
 LONG = (
     "mean-field[prior=log-uniform]",
     "mnf[flows=4,hidden=50,members=5]",
@@ -57,24 +60,45 @@ def twelve(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathF
     )
 
 
-@pytest.fixture(scope="module", params=[*FIGURES, *ACROSS])
+def figures_of(kind: str, results: Results) -> dict[str, Figure]:
+    """Draw one kind of figures of the dataset that has it, or of all."""
+    own = results
+    if not KINDS[kind].across_datasets:
+        own = results.on("cubic" if kind == "bands" and "cubic" in results.datasets else "digits")
+    with styled():
+        figures = KINDS[kind].module.draw(analyse(own), looks(results.methods))
+        for figure in figures.values():
+            figure.draw_without_rendering()
+    return figures
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def drawn(
     request: pytest.FixtureRequest, two: Results, twelve: Results, told: Results
 ) -> Iterator[list[Figure]]:
-    """Return the figures of one kind, of two and of twelve methods, and of those of which much went wrong."""
+    """Return the figures of one kind: of two and of twelve methods, and of a story of failures."""
     kind: str = request.param
     figures: list[Figure] = []
+    for results in (two, twelve, told):
+        made = figures_of(kind, results)
+        assert made or (results is told and kind == "bands")
+        figures += made.values()
     with styled():
-        for results in (two, twelve, told):
-            own = (
-                results if kind in ACROSS else results.on("cubic" if kind == "bands" else "digits")
-            )
-            made = (FIGURES | ACROSS)[kind](analyse(own), looks(results.methods))
-            assert made or (results is told and kind == "bands")
-            figures += made.values()
-        for figure in figures:
-            figure.draw_without_rendering()
         yield figures
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_single_seed_has_every_figure(kind: str, twelve: Results) -> None:
+    """One seed, hence no range over seeds, is enough for each kind."""
+    assert set(twelve.runs["seed"]) == {0}
+    assert figures_of(kind, twelve)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_failed_runs_alone_have_no_figure(kind: str, hand_made: Callable[..., Path]) -> None:
+    """Nothing is drawn of results without scores, curves and examples."""
+    runs = [{"method": name, "seed": 0, "status": "failed", "converged": ""} for name in METHODS]
+    assert figures_of(kind, read(hand_made(runs=runs))) == {}
 
 
 def written(figure: Figure) -> list[Text]:
@@ -97,10 +121,11 @@ def files(told: Results) -> dict[tuple[str, str], bytes]:
 
 def test_every_figure_is_made(files: dict[tuple[str, str], bytes]) -> None:
     """Each kind is there in all forms and not empty."""
-    for kind in {*FIGURES, *ACROSS} - {"bands"}:
+    for name in KINDS.keys() - {"bands"}:
         for suffix in FORMATS:
-            pattern = f"{kind}*.{suffix}" if kind in ACROSS else f"digits-{kind}*.{suffix}"
-            found = [len(content) for (_, name), content in files.items() if fnmatch(name, pattern)]
+            across = KINDS[name].across_datasets
+            pattern = f"{name}*.{suffix}" if across else f"digits-{name}*.{suffix}"
+            found = [len(made) for (_, file), made in files.items() if fnmatch(file, pattern)]
             assert found
             assert min(found) > 5000
 
@@ -108,7 +133,7 @@ def test_every_figure_is_made(files: dict[tuple[str, str], bytes]) -> None:
 def test_names_tell_dataset_kind_and_condition(files: dict[tuple[str, str], bytes]) -> None:
     """Of a kind with several figures each is named by its condition; a figure of all datasets has none."""
     assert ("digits", "digits-levels-fgsm.svg") in files
-    assert ("digits", "digits-refusal-fgsm.svg") in files
+    assert ("digits", "digits-rejection-fgsm.svg") in files
     assert ("digits", "digits-rotation.svg") in files
     assert ("digits", "digits-risk-coverage.pdf") in files
     assert {name for dataset, name in files if not dataset} == {
@@ -217,11 +242,7 @@ def test_reliability_is_judged_against_a_diagonal_at_45_degrees(
 ) -> None:
     """The panels of two and of twelve methods are square, and those of more as high as a page allows."""
     for results in (two, twelve):
-        with styled():
-            (figure,) = FIGURES["reliability"](
-                results.on("digits"), looks(results.methods)
-            ).values()
-            figure.draw_without_rendering()
+        (figure,) = figures_of("reliability", results).values()
         for axes in figure.axes[::2]:
             box = axes.get_window_extent()
             assert box.width == pytest.approx(box.height, rel=0.02)
@@ -232,9 +253,8 @@ def test_reliability_of_many_methods_fits_a_page(
 ) -> None:
     """Sixteen methods have flatter panels."""
     methods = [f"m{number}" for number in range(16)]
-    results = read(make_results(tmp_path / "s", methods, unseen=(), attacks=())).on("digits")
-    with styled():
-        (figure,) = FIGURES["reliability"](results, looks(methods)).values()
+    results = read(make_results(tmp_path / "s", methods, unseen=(), attacks=()))
+    (figure,) = figures_of("reliability", results).values()
     assert 9 < figure.get_figheight() < 9.5
 
 
@@ -260,9 +280,7 @@ def test_panels_of_any_method_have_one_size(hand_made: Callable[..., Path]) -> N
     results = read(
         hand_made(curves=curves, runs=[{"method": "sgld", "seed": 0, "status": "failed"}])
     )
-    with styled():
-        (figure,) = FIGURES["reliability"](results, looks(results.methods)).values()
-        figure.draw_without_rendering()
+    (figure,) = figures_of("reliability", results).values()
     uppers = [axes.get_position() for axes in figure.axes[::2]]
     assert [box.width for box in uppers] == pytest.approx([uppers[0].width] * 3)
     assert [box.height for box in uppers] == pytest.approx([uppers[0].height] * 3)
@@ -272,10 +290,7 @@ def test_panels_of_any_method_have_one_size(hand_made: Callable[..., Path]) -> N
 
 def test_histograms_tell_that_their_scale_is_no_common_one(twelve: Results) -> None:
     """The axis of the shares, on which half the height is a quarter, is named so."""
-    with styled():
-        (figure,) = FIGURES["entropy-histogram"](
-            twelve.on("digits"), looks(twelve.methods)
-        ).values()
+    (figure,) = figures_of("entropy-histogram", twelve).values()
     for place, axes in enumerate(figure.axes):
         assert axes.get_yscale() == "function"
         assert axes.get_ylabel() == ("" if place % 4 else "share of examples\n(square-root scale)")
@@ -293,11 +308,10 @@ def test_looks_are_fixed_and_distinct() -> None:
 
 def test_process_settings_are_left_alone(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Drawing neither changes the settings of the process nor heeds them."""
-    results = read(make_results(tmp_path / "s", ("map",))).on("digits")
+    results = read(make_results(tmp_path / "s", ("map",)))
     with mpl.rc_context({"lines.linewidth": 17}):
         before = dict(mpl.rcParams)
-        with styled():
-            (figure,) = FIGURES["training"](results, looks(results.methods)).values()
+        (figure,) = figures_of("training", results).values()
         assert before == dict(mpl.rcParams)
     assert figure.axes[0].lines[0].get_linewidth() < 2
 
@@ -336,8 +350,6 @@ def test_negative_losses_stay_linear() -> None:
 def test_dollars_are_no_formula(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """A name with two dollars is shown as it is, not parsed."""
     name = r"m[a=$\nonsense{$]"
-    results = read(make_results(tmp_path / "s", (name,), unseen=(), attacks=())).on("digits")
-    with styled():
-        (figure,) = FIGURES["training"](results, looks(results.methods)).values()
-        figure.draw_without_rendering()
+    results = read(make_results(tmp_path / "s", (name,), unseen=(), attacks=()))
+    (figure,) = figures_of("training", results).values()
     assert figure.legends[0].get_texts()[0].get_text().replace("\n", "") == name

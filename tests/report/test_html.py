@@ -20,8 +20,8 @@ import pytest
 
 from bench_uq.report import page as html
 from bench_uq.report.page.cards import linked
-from bench_uq.report.page.charts import charts
-from bench_uq.report.page.leaderboard import leaderboard
+from bench_uq.report.page.charts import chart_data
+from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 
@@ -175,8 +175,7 @@ def test_a_file_too_large_for_a_page_is_told(
     told: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its place is said in words, and nothing is linked."""
-    module = sys.modules["bench_uq.report.page.downloads"]
-    monkeypatch.setattr(module, "MOST_ROWS", 10_000)
+    monkeypatch.setattr("bench_uq.report.page.downloads.MOST_ROWS", 10_000)
     page = html.page(analyse(told))
     assert (
         "curves.csv.gz is too large for this page; "
@@ -200,7 +199,7 @@ def test_failures_stand_first_among_the_runs(told_page: str) -> None:
 def test_every_metric_of_the_results_has_its_card(told: Results, told_page: str) -> None:
     """Definition, direction and reference of each are there, others are not."""
     section = told_page[
-        told_page.index('<section id="metrics"') : told_page.index('<section id="again"')
+        told_page.index('<section id="metrics"') : told_page.index('<section id="reproduce"')
     ]
     there = set(told.scores["metric"])
     assert set(re.findall(r"<h3><code>(\w+)</code>", section)) == there
@@ -230,7 +229,7 @@ def test_the_other_files_of_the_report_are_linked(
     told_page: str, report: tuple[Path, list[Path]]
 ) -> None:
     """Beneath the commands and the downloads there are links by relative path, and they lead to what is there."""
-    for name in ("again", "downloads"):
+    for name in ("reproduce", "downloads"):
         (section,) = re.findall(rf'<section id="{name}".*?</section>', told_page, re.DOTALL)
         links = re.findall(r'<a href="([^"]*)">', section)
         assert links == ["summary.md", "tables/main.tex", "figures/"]
@@ -240,9 +239,16 @@ def test_the_other_files_of_the_report_are_linked(
 def test_notes_explain_what_looks_wrong(told_page: str) -> None:
     """A bold mean behind others, and differences smaller than the detectable one that were found, are no mistakes."""
     notes, *_ = re.findall(r'<ul class="notes">(.*?)</ul>', told_page, re.DOTALL)
-    assert "A bold mean may lie behind one that is not: it varies more from seed to seed." in notes
+    assert (
+        "A mean in bold may be worse than one that is not: it varies more from seed to seed."
+        in notes
+    )
     (told,) = re.findall(r"<li>(Detectable difference: .*?)</li>", notes)
-    for part in ("probability of 80 %", "middle spread of all pairs", "smaller ones may be seen"):
+    for part in (
+        "80 % power",
+        "median spread of all pairs",
+        "less noisy methods show smaller ones",
+    ):
         assert part in told
 
 
@@ -256,7 +262,7 @@ def test_without_a_script_the_main_tables_are_there(told_page: str) -> None:
 
 def test_a_method_without_a_finished_run_keeps_its_rows(told: Results) -> None:
     """It has a row in every place, without a value and with what became of its seeds."""
-    board = leaderboard(analyse(told))
+    board = leaderboard_data(analyse(told))
     sgld = told.methods.index("sgld")
     rows = [cells for _, method, cells in board["rows"] if method == sgld]
     assert rows == [[]] * len(board["groups"])
@@ -275,7 +281,7 @@ def test_values_keep_their_digits_and_holes_are_counted(hand_made: Callable[...,
         {**place, "method": "mnf", "seed": 0, "value": 1.5},
         {**place, "method": "mnf", "seed": 1, "value": ""},
     ]
-    board = leaderboard(analyse(read(hand_made(scores))))
+    board = leaderboard_data(analyse(read(hand_made(scores))))
     (_, _, [[_, mean, _, _, values, _]]), (_, _, [[_, alone, _, spread, one, _]]) = board["rows"]
     assert (mean, values) == ((0.25 + 0.125000001) / 2, None)
     assert (alone, spread, one) == (1.5, "", 1)
@@ -294,7 +300,7 @@ def test_unconverged_methods_are_never_bold(told: Results) -> None:
     loose = told.methods.index("mean-field")
     best = {
         method
-        for _, method, cells in leaderboard(analyse(told))["rows"]
+        for _, method, cells in leaderboard_data(analyse(told))["rows"]
         for *_, bold in cells
         if bold
     }
@@ -305,17 +311,18 @@ def test_unconverged_methods_are_never_bold(told: Results) -> None:
 def test_ece_never_stands_alone(told: Results) -> None:
     """What a calibrated model would show is a column wherever the ECE is, and follows it."""
     names = [
-        metric["id"] for metric in leaderboard(analyse(select(told, metrics=["ece"])))["metrics"]
+        metric["id"]
+        for metric in leaderboard_data(analyse(select(told, metrics=["ece"])))["metrics"]
     ]
     assert names == ["ece", "ece_if_calibrated"]
-    named = leaderboard(analyse(told))["metrics"]
+    named = leaderboard_data(analyse(told))["metrics"]
     place = [metric["id"] for metric in named].index("ece")
     assert named[place + 1]["after"] == place
 
 
 def test_charts_tell_how_many_seeds_they_rest_on(told: Results) -> None:
     """Lines of methods with missing runs count the seeds that are there; those without a run have no line."""
-    found = charts(analyse(told))
+    found = chart_data(analyse(told))
     digits = found["charts"][told.datasets.index("digits")]
     sections = {chart["section"] for chart in digits}
     assert {"Scores under fgsm", "Entropy of the predictions", "Training"} < sections
@@ -330,7 +337,7 @@ def test_charts_tell_how_many_seeds_they_rest_on(told: Results) -> None:
 
 def test_chance_is_marked(told: Results) -> None:
     """Accuracy by level has a line at 1/C, the AUROC one at a half, the NLL none."""
-    digits = charts(analyse(told))["charts"][told.datasets.index("digits")]
+    digits = chart_data(analyse(told))["charts"][told.datasets.index("digits")]
     marks = {
         chart["title"]: chart["marks"]
         for chart in digits
@@ -353,7 +360,7 @@ def test_datasets_without_any_finished_run_are_there(hand_made: Callable[..., Pa
 
 def test_scores_of_detection_are_told_apart(told: Results) -> None:
     """No two columns of the leaderboard have one name."""
-    labels = {one["id"]: one["label"] for one in leaderboard(analyse(told))["metrics"]}
+    labels = {one["id"]: one["label"] for one in leaderboard_data(analyse(told))["metrics"]}
     assert len(set(labels.values())) == len(labels)
     assert (labels["auroc_entropy"], labels["fpr95_epistemic"]) == ("AUROC", "FPR95 by MI")
     assert labels["entropy"] == "Mean entropy"
@@ -361,8 +368,8 @@ def test_scores_of_detection_are_told_apart(told: Results) -> None:
 
 def test_methods_keep_their_look_among_fewer(told: Results) -> None:
     """A page of one method draws it as the page of all does."""
-    everyone = {one["name"]: one for one in leaderboard(analyse(told))["methods"]}
-    (alone,) = leaderboard(analyse(select(told, methods=["sgld"])))["methods"]
+    everyone = {one["name"]: one for one in leaderboard_data(analyse(told))["methods"]}
+    (alone,) = leaderboard_data(analyse(select(told, methods=["sgld"])))["methods"]
     assert alone == everyone["sgld"]
 
 
@@ -397,10 +404,10 @@ def test_charts_of_kinds_are_those_of_their_mean(
 ) -> None:
     """Fifteen corruptions do not fill the page: it has their mean by level and what refusing is worth under it."""
     kinds = [f"corruption[kind=k{place}]" for place in range(15)]
-    (found,) = charts(analyse(read(make_results(tmp_path / "s", attacks=(*kinds, "fgsm")))))[
+    (found,) = chart_data(analyse(read(make_results(tmp_path / "s", attacks=(*kinds, "fgsm")))))[
         "charts"
     ]
     by_level = {chart["section"] for chart in found if chart["section"].startswith("Scores under")}
     assert by_level == {"Scores under corruption (mean of 15 kinds)", "Scores under fgsm"}
-    refused = [chart["title"] for chart in found if chart["section"].startswith("Refusing")]
-    assert refused == ["corruption (mean of 15 kinds), severity = 3", "fgsm, ε = 0.2"]
+    rejected = [chart["title"] for chart in found if chart["section"].startswith("Rejection")]
+    assert rejected == ["corruption (mean of 15 kinds), severity = 3", "fgsm, ε = 0.2"]

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bench_uq.report.figures.images import spread
+from bench_uq.report.figures._images import spread
+from bench_uq.report.figures._style import styled
 from bench_uq.report.figures.inputs import draw
-from bench_uq.report.figures.style import looks, styled
+from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 
@@ -22,8 +23,7 @@ KINDS = tuple(f"corruption[kind=k{place}]" for place in range(15))
 def drawn(results: Results) -> Figure:
     """Return the figure of some results."""
     with styled():
-        figure = draw(analyse(results), looks(results.methods))
-        assert figure is not None
+        (figure,) = draw(analyse(results), looks(results.methods)).values()
         figure.draw_without_rendering()
     return figure
 
@@ -113,7 +113,7 @@ def test_more_conditions_than_a_page_holds(
 def test_whose_inputs_they_are(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Where each method was attacked for itself the legend says whose images these are."""
     results = made(make_results, tmp_path, "fgsm")
-    said = "inputs that differ between methods: those for map"
+    said = "inputs that differ between methods: those of map"
     assert said not in [text.get_text() for text in drawn(results).legends[0].get_texts()]
     own = [replace(one, inputs=one.inputs + (one.method != "map")) for one in results.examples]
     figure = drawn(replace(results, examples=tuple(own)))
@@ -122,10 +122,10 @@ def test_whose_inputs_they_are(make_results: Callable[..., Path], tmp_path: Path
 
 def test_only_images_under_stress(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Without attacks and shifts, or of features, there is no figure."""
-    assert draw(analyse(made(make_results, tmp_path)), looks(())) is None
+    assert draw(analyse(made(make_results, tmp_path)), looks(())) == {}
     results = made(make_results, tmp_path / "other", "fgsm")
     features = [replace(one, inputs=np.zeros((8, 5))) for one in results.examples]
-    assert draw(analyse(replace(results, examples=tuple(features))), looks(())) is None
+    assert draw(analyse(replace(results, examples=tuple(features))), looks(())) == {}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from bench_uq.report import write
-from bench_uq.report.latex import WIDTH, _letter, escape, fragments
+from bench_uq.report.latex import WIDTH, fragments, letters
+from bench_uq.report.latex_text import escape
 from bench_uq.score.analysis import analyse
 from bench_uq.score.labels import slug
 from bench_uq.score.results import read
@@ -203,7 +204,7 @@ def test_labels_of_the_docs_can_be_referred_to(
         formats=["latex"],
     )
     labels = [
-        *("table-quick-digits", "unseen-quick-digits-letters", "levels-quick-digits-fgsm-accuracy"),
+        *("table-quick-digits", "ood-quick-digits-letters", "levels-quick-digits-fgsm-accuracy"),
         *(
             "levels-quick-digits-fgsm-ece-if-calibrated",
             "stress-quick-digits-fgsm",
@@ -221,4 +222,4 @@ def test_labels_of_the_docs_can_be_referred_to(
 
 def test_letters_of_sources() -> None:
     """After z come two letters."""
-    assert [_letter(place) for place in (0, 25, 26, 27, 52)] == ["a", "z", "aa", "ab", "ba"]
+    assert [letters(place) for place in (0, 25, 26, 27, 52)] == ["a", "z", "aa", "ab", "ba"]

@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+from bench_uq.report.figures._style import styled
 from bench_uq.report.figures.levels import draw
-from bench_uq.report.figures.style import looks, styled
+from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 
@@ -121,7 +122,7 @@ def test_ece_of_calibrated_models_is_hinted(hand_made: Callable[..., Path]) -> N
     (figure,) = drawn(read(hand_made(scores=scores(*rows))).on("digits")).values()
     *_, line = figure.axes[0].lines
     assert np.asarray(line.get_ydata()).tolist() == [0.02, 0.02]
-    assert figure.legends[0].get_texts()[-1].get_text() == "ECE if calibrated (highest)"
+    assert figure.legends[0].get_texts()[-1].get_text() == "ECE floor (highest)"
 
 
 def test_one_level_shows_methods_side_by_side(hand_made: Callable[..., Path]) -> None:

@@ -28,7 +28,7 @@ def test_escape() -> None:
 
 def test_no_tag_survives(text: str) -> None:
     """The hostile name is nowhere as it stands, but between fences, where it is code."""
-    assert "<" not in text.partition("## Made with")[0]
+    assert "<" not in text.partition("## Reproduce")[0]
     assert "a\\_b" in text
 
 
@@ -75,7 +75,7 @@ def test_fence_is_longer_than_any_in_a_name(hand_made: Callable[..., Path]) -> N
     runs = [{"method": "a```\n# b", "seed": 0, "command": "bench-uq run"}]
     block = (
         summary(analyse(read(hand_made(runs=runs))), [])
-        .partition("## Made with\n\n")[2]
+        .partition("## Reproduce\n\n")[2]
         .splitlines()
     )
     assert (block[0], block[-1]) == ("``````", "``````")
@@ -85,7 +85,7 @@ def test_fence_is_longer_than_any_in_a_name(hand_made: Callable[..., Path]) -> N
 
 def test_commands_make_the_runs_and_the_report_again(text: str) -> None:
     """The block at the end names methods, datasets and seeds."""
-    block = text.partition("## Made with")[2]
+    block = text.partition("## Reproduce")[2]
     assert "bench-uq run --suite quick --methods 'map,dropout,ensemble,mean-field,mnf," in block
     assert "--datasets boston,digits --seeds 0,1,2" in block
     assert "\nbench-uq report --suite story\n" in block
@@ -109,8 +109,8 @@ def test_means_under_stress_say_once_what_they_share(text: str) -> None:
     section = text.partition("### Under stress")[2].partition("\n### Can the attacks")[0]
     for name in ("fgsm", "rotate"):
         assert section.count(f"digits: under {name}, mean over ") == 1
-    assert section.count("AUROC of errors: wrong predictions told from right ones") == 1
-    assert section.count("80 % kept: the 20 % of the highest predictive entropy are refused.") == 1
+    assert section.count("AUROC of errors: for separating wrong from right predictions") == 1
+    assert section.count("80 % kept: after rejecting the 20 % of examples with the highest") == 1
     assert section.rstrip().rpartition("\n")[2].startswith("Bold: ")
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 import bench_uq
 from bench_uq.api.errors import UsageError
-from bench_uq.report.tables.cells import fixed
+from bench_uq.report.tables.table import fixed
 from bench_uq.report.tables.tables import clean_table
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import read

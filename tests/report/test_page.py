@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from bench_uq.report import page as html
-from bench_uq.report.figures.style import looks
+from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 
@@ -365,7 +365,7 @@ def test_bold_is_never_given_without_a_verdict(
     page = opened(read(make_results(tmp_path / "one", ("map", "mnf"), (0,))))
     assert page.script("return document.querySelectorAll('#scores strong').length") == 0
     assert (
-        "Nothing is bold: no two converged methods share two seeds there."
+        "Nothing is bold: a comparison needs two converged methods with at least two seeds in common."
         in page.find("#status").text
     )
 

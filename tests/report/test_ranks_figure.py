@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench_uq.report.figures._style import styled
 from bench_uq.report.figures.ranks import draw
-from bench_uq.report.figures.style import looks, styled
+from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
-from bench_uq.score.comparisons import ranking
 from bench_uq.score.results import Results, read, select
 from bench_uq.score.statistics import cliques
 
@@ -34,8 +34,7 @@ def ranked(make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathF
 def drawn(results: Results) -> Figure:
     """Return the figure of some results."""
     with styled():
-        figure = draw(analyse(results), looks(results.methods))
-        assert figure is not None
+        (figure,) = draw(analyse(results), looks(results.methods)).values()
         figure.draw_without_rendering()
     return figure
 
@@ -59,7 +58,7 @@ def test_bars_join_exactly_what_is_not_distinguishable(ranked: Results) -> None:
     """Each bar covers the marks of one group of statistics.cliques, and every group has a bar."""
     figure = drawn(ranked)
     for axes, metric in zip(figure.axes, ("nll", "accuracy", "ece"), strict=True):
-        ranks = ranking(ranked, metric).ranks
+        ranks = analyse(ranked).rankings[metric].ranks
         assert ranks is not None
         x = places(axes, ranked)
         bars: list[Line2D] = [line for line in axes.lines if line.get_linewidth() > 2]
@@ -80,7 +79,7 @@ def test_bars_join_exactly_what_is_not_distinguishable(ranked: Results) -> None:
 def test_marks_stand_at_the_mean_ranks(ranked: Results) -> None:
     """The axis is linear in the rank, and the bar above it as long as the critical difference."""
     axes = drawn(ranked).axes[0]
-    ranks = ranking(ranked, "nll").ranks
+    ranks = analyse(ranked).rankings["nll"].ranks
     assert ranks is not None
     x = places(axes, ranked)
     ticks = {
@@ -109,7 +108,7 @@ def test_method_with_holes_is_named_beneath(ranked: Results) -> None:
     )
     results = replace(ranked, scores=scores[~missing], runs=pd.concat([runs, twice]))
     found = texts(drawn(results).axes[0])
-    assert "left out, not all values are there: method sgld" in found
+    assert "left out for missing values: method sgld" in found
     assert "sgld" not in found
     assert "map (30/31 runs)" in found
 
@@ -117,7 +116,7 @@ def test_method_with_holes_is_named_beneath(ranked: Results) -> None:
 def test_title_says_where_no_ranks_could_differ(ranked: Results) -> None:
     """Two datasets tell nothing of five methods: no mean ranks are as far apart as they would have to be."""
     (axes,) = drawn(select(ranked, datasets=["data-0", "data-1"], metrics=["nll"])).axes
-    assert axes.get_title() == "NLL ↓: 2 datasets cannot tell 5 methods apart"
+    assert axes.get_title() == "NLL ↓: inconclusive, 5 methods on 2 datasets"
 
 
 def test_titles_fit_the_sheet(ranked: Results) -> None:
@@ -160,8 +159,8 @@ def test_equal_ranks_stand_side_by_side(ranked: Results) -> None:
 
 def test_one_dataset_or_method_has_no_diagram(ranked: Results) -> None:
     """There is nothing to rank."""
-    assert draw(analyse(select(ranked, datasets=["data-0"])), looks(METHODS)) is None
-    assert draw(analyse(select(ranked, methods=["map"])), looks(METHODS)) is None
+    assert draw(analyse(select(ranked, datasets=["data-0"])), looks(METHODS)) == {}
+    assert draw(analyse(select(ranked, methods=["map"])), looks(METHODS)) == {}
 
 
 def test_only_metrics_that_are_there(ranked: Results) -> None:

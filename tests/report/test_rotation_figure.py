@@ -15,8 +15,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox
 
+from bench_uq.report.figures._style import styled
 from bench_uq.report.figures.rotation import draw
-from bench_uq.report.figures.style import looks, styled
+from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 from bench_uq.store.derived import Example

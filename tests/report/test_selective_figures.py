@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench_uq.report.figures.selective import accuracy_confidence, risk_coverage
-from bench_uq.report.figures.style import looks, styled
+from bench_uq.report.figures import accuracy_confidence, risk_coverage
+from bench_uq.report.figures._style import styled
+from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 
@@ -19,8 +21,7 @@ from bench_uq.score.results import Results, read
 def drawn(results: Results) -> Figure:
     """Return the figure of accuracy by confidence."""
     with styled():
-        figure = accuracy_confidence(analyse(results), looks(results.methods))
-        assert figure is not None
+        (figure,) = accuracy_confidence.draw(analyse(results), looks(results.methods)).values()
         figure.draw_without_rendering()
     return figure
 
@@ -47,8 +48,7 @@ def risks(hand_made: Callable[..., Path], **values: list[float]) -> Axes:
     ]
     results = read(hand_made(curves=curves)).on("digits")
     with styled():
-        figure = risk_coverage(analyse(results), looks(results.methods))
-        assert figure is not None
+        (figure,) = risk_coverage.draw(analyse(results), looks(results.methods)).values()
         figure.draw_without_rendering()
     return figure.axes[0]
 
@@ -84,25 +84,22 @@ def test_coverage_begins_where_errors_do(
     assert [len(np.asarray(line.get_xdata())) for line in axes.lines] == [100, 100]
 
 
-@pytest.mark.parametrize("draw", [risk_coverage, accuracy_confidence])
+@pytest.mark.parametrize("module", [risk_coverage, accuracy_confidence])
 def test_clean_and_strongest_levels(
-    draw: Callable[..., Figure | None], make_results: Callable[..., Path], tmp_path: Path
+    module: ModuleType, make_results: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Unseen data have no right answers: clean data and each attack at its strongest have a panel."""
     results = read(make_results(tmp_path / "s", attacks=("fgsm", "pgd"))).on("digits")
     with styled():
-        figure = draw(analyse(results), looks(results.methods))
-    assert figure is not None
+        (figure,) = module.draw(analyse(results), looks(results.methods)).values()
     assert [axes.get_title() for axes in figure.axes] == ["clean", "fgsm\nε = 0.5", "pgd\nε = 0.5"]
 
 
-@pytest.mark.parametrize("draw", [risk_coverage, accuracy_confidence])
-def test_older_results_lack_the_curve(
-    draw: Callable[..., Figure | None], hand_made: Callable[..., Path]
-) -> None:
+@pytest.mark.parametrize("module", [risk_coverage, accuracy_confidence])
+def test_older_results_lack_the_curve(module: ModuleType, hand_made: Callable[..., Path]) -> None:
     """Without its curve a figure is not made."""
     curves = [{"method": "map", "seed": 0, "curve": "entropy_ecdf", "x": 1.0, "y": 0.5}]
-    assert draw(analyse(read(hand_made(curves=curves)).on("digits")), looks(["map"])) is None
+    assert module.draw(analyse(read(hand_made(curves=curves)).on("digits")), looks(["map"])) == {}
 
 
 def test_more_conditions_than_a_page_holds(

@@ -78,8 +78,9 @@ def test_places_where_a_run_has_no_number_count_for_none(hand_made: Build) -> No
         analyse(of(hand_made, scores(*rows, metric="auroc_errors_entropy")))
     ).values()
     assert [row.cells[0].mean for row in table.rows] == ["0.600", "0.700"]
-    assert "AUROC of errors: of 2 of 3 levels, those at which every run has a value." in caption(
-        table
+    assert (
+        "AUROC of errors: mean over 2 of 3 levels, those at which every run has a value."
+        in caption(table)
     )
 
 
@@ -90,7 +91,7 @@ def test_no_place_with_numbers_is_a_column_of_dashes(hand_made: Build) -> None:
         analyse(of(hand_made, scores(*rows, metric="auroc_errors_entropy")))
     ).values()
     assert [row.cells[0].mean for row in table.rows] == ["", ""]
-    assert "of 0 of 1 levels" in caption(table)
+    assert "over 0 of 1 levels" in caption(table)
 
 
 def test_a_run_without_a_place_has_no_mean(hand_made: Build) -> None:

@@ -12,14 +12,14 @@ import pytest
 from bench_uq.report.latex import table_float
 from bench_uq.report.markdown import summary
 from bench_uq.report.tables.captions import caption, heading, wrap
-from bench_uq.report.tables.cells import Cell, decimals, fixed
+from bench_uq.report.tables.ranks import rank_table
+from bench_uq.report.tables.table import Cell, decimals, fixed
 from bench_uq.report.tables.tables import (
     clean_table,
     cost_table,
     level_tables,
+    ood_tables,
     overview,
-    rank_table,
-    unseen_tables,
 )
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
@@ -106,7 +106,7 @@ def test_unknown_metric_is_appended(hand_made: Callable[..., Path]) -> None:
     """A score without a card comes last under its own id and claims no direction."""
     results = read(hand_made([*scored("map", "zeal", [1.0]), *scored("map", "nll", [1.0])]))
     assert [
-        (column.title, column.direction) for column in clean_table(analyse(results)).columns
+        (column.name, column.direction) for column in clean_table(analyse(results)).columns
     ] == [
         ("NLL", "lower"),
         ("zeal", "none"),
@@ -127,7 +127,7 @@ def test_levels_are_columns(told: Results) -> None:
 
 def test_unseen_data_are_told_apart_by_three_scores(told: Results) -> None:
     """AUROC, AUPR and FPR95 by entropy, mutual information and confidence, the positive class named."""
-    (table,) = unseen_tables(analyse(told.on("digits")))
+    (table,) = ood_tables(analyse(told.on("digits")))
     assert [column.metric for column in table.columns] == [
         f"{kind}_{by}"
         for kind in ("auroc", "aupr", "fpr95")
@@ -138,8 +138,8 @@ def test_unseen_data_are_told_apart_by_three_scores(told: Results) -> None:
         ["FPR95 ↓", "MI"],
         ["FPR95 ↓", "1 – max p"],
     ]
-    assert "Unseen data are the positive class." in caption(table)
-    assert unseen_tables(analyse(told.on("boston"))) == []
+    assert "Out-of-distribution (OOD) data are the positive class." in caption(table)
+    assert ood_tables(analyse(told.on("boston"))) == []
 
 
 def test_costs_by_hand(hand_made: Callable[..., Path]) -> None:
@@ -180,7 +180,7 @@ def test_best_and_tied_are_marked(hand_made: Callable[..., Path]) -> None:
     table = clean_table(analyse(read(hand_made(scores))))
     assert [row.cells[0].best for row in table.rows] == [True, True, False]
     assert (
-        "Bold: the best, and all that cannot be told apart from it (paired by seed, Holm, 5 %)."
+        "Bold: best, or not significantly different from the best (paired by seed, Holm, 5 %)."
         in caption(table)
     )
     assert r"\textbf{0.915} &" in table_float(table, "x")
@@ -362,15 +362,13 @@ def test_a_method_without_draws_has_no_mutual_information(
             for by in ("entropy", "epistemic")
             for row in scored(method, f"auroc_{by}", [0.5 + mutual, 0.51 + mutual, 0.52 + mutual])
         ]
-    (table,) = unseen_tables(analyse(read(hand_made(scores))))
+    (table,) = ood_tables(analyse(read(hand_made(scores))))
     cells = {row.method: row.cells for row in table.rows}
     assert cells["map"][1] == Cell()
     assert cells["map"][0].mean == "0.510"
     assert cells["mnf"][1].mean == "0.710"
-    assert "none where draws do not differ" in caption(table)
-    (narrowed,) = unseen_tables(
-        analyse(select(read(tmp_path / "hand"), metrics=["auroc_epistemic"]))
-    )
+    assert "no value if draws do not differ" in caption(table)
+    (narrowed,) = ood_tables(analyse(select(read(tmp_path / "hand"), metrics=["auroc_epistemic"])))
     assert {row.method: row.cells for row in narrowed.rows}["map"] == (Cell(),)
 
 
@@ -385,8 +383,8 @@ def test_a_bold_mean_behind_another_is_explained(hand_made: Callable[..., Path])
     ]
     table = clean_table(analyse(read(hand_made(scores))))
     assert [row.cells[0].best for row in table.rows] == [True, False, True]
-    assert "A mean in bold may be behind one that is not" in caption(table)
-    assert "may be behind" not in caption(
+    assert "A mean in bold may be worse than one that is not" in caption(table)
+    assert "may be worse" not in caption(
         clean_table(analyse(read(hand_made(scores[:8], folder="steady"))))
     )
 
@@ -416,5 +414,5 @@ def test_too_few_datasets_claim_nothing(make_results: Callable[..., Path], tmp_p
     )
     assert table is not None
     assert not any(cell.best for row in table.rows for cell in row.cells)
-    assert "too few datasets to tell these methods apart" in caption(table)
+    assert "inconclusive: too few datasets" in caption(table)
     assert "Bold" not in caption(table)

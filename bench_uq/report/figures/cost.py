@@ -1,9 +1,9 @@
-"""What each method costs, and how good it is for that."""
+"""Quality against cost: a mark per method, and the Pareto front."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -11,58 +11,57 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench_uq.report.figures import panels
-from bench_uq.report.figures.style import COLUMN, PAGE, Look, Options, tidy
+from bench_uq.report.figures import _layout, _legend
+from bench_uq.report.figures._style import COLUMN, PAGE, Options, tidy
+from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
-from bench_uq.score.summaries import Summary, costs, directions
+from bench_uq.score.summaries import Summary, costs
 
-#: The columns of runs.csv and the scores of clean data that have panels, where known, and the names of their axes.
+#: The costs that have panels, by columns of runs.csv, and the names of their axes.
 _COSTS = {"train_seconds": "training (s)", "seconds_per_1000": "1,000 predictions (s)"}
-_SCORES = {"nll": "NLL (nats)", "accuracy": "accuracy", "rmse": "RMSE"}
 _FRONT: Options = {"color": "#999999", "linewidth": 1.0, "zorder": 1}
 
-#: A method's cost and score.
-Point = tuple[Summary, Summary]
+#: Cost and score of each method in a panel.
+Points = dict[str, tuple[Summary, Summary]]
 
 
-def draw(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
-    """Draw scores of clean data against costs, a mark a method with the range over its seeds, and the Pareto front."""
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
+    """Draw scores of clean data against costs, with the range over seeds."""
     found = _points(analysis)
-    priced = [cost for cost in _COSTS if any((cost, score) in found for score in _SCORES)]
-    scores = [score for score in _SCORES if any((cost, score) in found for cost in priced)]
-    if not priced:
-        return None
-    seeds = {
-        name: _fewest(own[name] for own in found.values() if name in own)
-        for name in analysis.methods
-    }
+    if not found:
+        return {}
+    priced = [cost for cost in _COSTS if any(cost == paid for paid, _ in found)]
+    shown = analysis.cards.shown("cost_figure")
+    scores = [score for score in shown if any(score == got for _, got in found)]
+
     width = COLUMN if len(priced) == 1 and len(analysis.methods) <= 6 else PAGE
-    ends = (one for own in found.values() for point in own.values() for one in point)
-    spread = panels.range_handle("whiskers", ends)
-    handles = [*_method_handles(analysis, seeds, looks), *spread, *_front_handle(analysis)]
-    figure = panels.sheet(width, 1.8 * len(scores) + 0.4, handles)
+    figure = _layout.sheet(width, 1.8 * len(scores) + 0.4, _handles(analysis, found, looks))
     grid = figure.subplots(len(scores), len(priced), sharex="col", sharey="row", squeeze=False)
-    places = {
-        (cost, score): grid[row, column]
-        for column, cost in enumerate(priced)
-        for row, score in enumerate(scores)
-    }
-    for (cost, score), axes in places.items():
-        _marks(axes, found.get((cost, score), {}), looks)
-        panels.edge(axes, (score == scores[-1], cost == priced[0]), _COSTS[cost], _SCORES[score])
-        tidy(axes)
-    for cost in priced:
-        paid = [point[0] for score in scores for point in found.get((cost, score), {}).values()]
-        panels.logarithmic(
-            places[cost, scores[-1]], [end for one in paid for end in (one.low, one.high)], of="x"
-        )
-    for (cost, score), axes in places.items():  # once all marks have set the limits
-        _front(axes, found.get((cost, score), {}), analysis.comparable, directions()[score])
-    return figure
+    panels: dict[tuple[str, str], Axes] = {}
+    for row, score in enumerate(scores):
+        axis = analysis.cards[score].axis
+        for column, cost in enumerate(priced):
+            axes = panels[cost, score] = grid[row, column]
+            _marks(axes, found.get((cost, score), {}), looks)
+            free = (score == scores[-1], cost == priced[0])
+            _layout.edge(axes, free, (_COSTS[cost], axis.label if axis else score))
+            tidy(axes)
+
+    for column, cost in enumerate(priced):
+        ends = []
+        for (paid, _), points in found.items():
+            if paid == cost:
+                ends += [end for one, _ in points.values() for end in (one.low, one.high)]
+        _layout.logarithmic(grid[-1, column], ends, of="x")
+    for (cost, score), axes in panels.items():  # once all marks have set the limits
+        points = found.get((cost, score), {})
+        ordered = [name for name in analysis.comparable if name in points]
+        _front(axes, {name: points[name] for name in ordered}, analysis.cards[score].direction)
+    return {"": figure}
 
 
 def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Return whom no other beats in cost and loss, cheapest first: the Pareto front of (cost, loss)."""
+    """The Pareto front of (cost, loss): the points that no other beats in both, cheapest first."""
     kept: list[str] = []
     for name in sorted(points, key=lambda name: points[name]):
         if not kept or points[name][1] < points[kept[-1]][1] or points[name] == points[kept[-1]]:
@@ -70,82 +69,73 @@ def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
     return kept
 
 
-def _points(analysis: Analysis) -> dict[tuple[str, str], dict[str, Point]]:
-    """Return cost and score of the methods that have both, by what is paid and what is got."""
-    paid, got = costs(analysis.results, _COSTS), analysis.summaries
-    found: dict[tuple[str, str], dict[str, Point]] = {}
+def _points(analysis: Analysis) -> dict[tuple[str, str], Points]:
+    """Cost and score of the methods that have both, by the ids of both."""
+    paid = costs(analysis.results, _COSTS)
+    found: dict[tuple[str, str], Points] = {}
     for method in analysis.methods:
-        for cost in _COSTS:
-            for score in _SCORES:
-                point = (
-                    paid.get((method, "cost", None, cost)),
-                    got.get((method, "clean", None, score)),
-                )
-                if point[0] and point[1] and point[0].low > 0 and math.isfinite(point[1].mean):
-                    found.setdefault((cost, score), {})[method] = point  # type: ignore[assignment]
+        for score in analysis.cards.shown("cost_figure"):
+            got = analysis.summaries.get((method, "clean", None, score))
+            if got is None or not math.isfinite(got.mean):
+                continue
+            for cost in _COSTS:
+                price = paid.get((method, "cost", None, cost))
+                if price and price.low > 0:
+                    found.setdefault((cost, score), {})[method] = (price, got)
     return found
 
 
-def _marks(axes: Axes, points: Mapping[str, Point], looks: Mapping[str, Look]) -> None:
-    """Draw a mark a method at its means, and whiskers from the lowest to the highest seed."""
+def _marks(axes: Axes, points: Points, looks: Mapping[str, Look]) -> None:
+    """Draw a mark per method at its means, and whiskers from the lowest to the highest seed."""
     for method, (cost, score) in points.items():
-        line = panels.line(looks[method])
+        line = _legend.line(looks[method])
         axes.hlines(score.mean, cost.low, cost.high, color=line["color"], linewidth=0.8)
         axes.vlines(cost.mean, score.low, score.high, color=line["color"], linewidth=0.8)
-        axes.plot(
-            cost.mean,
-            score.mean,
-            **{**line, "linestyle": "none", "markersize": line["markersize"] + 1},
-        )
+        line |= {"linestyle": "none", "markersize": line["markersize"] + 1}
+        axes.plot(cost.mean, score.mean, **line)
 
 
-def _front(axes: Axes, points: Mapping[str, Point], ordered: Iterable[str], direction: str) -> None:
-    """Draw steps through those of some methods that are on their front, and on to the edges of the panel.
+def _front(axes: Axes, points: Points, direction: str) -> None:
+    """Draw steps through the front, and on to the edges of the panel.
 
     One method alone has no front: it would be a cross through its mark.
     """
-    sign = -1 if direction == "higher" else 1
-    means = {
-        name: (points[name][0].mean, sign * points[name][1].mean)
-        for name in ordered
-        if name in points
-    }
-    if len(means) < 2:
+    if len(points) < 2:
         return
+    sign = -1 if direction == "higher" else 1
+    means = {name: (cost.mean, sign * score.mean) for name, (cost, score) in points.items()}
     kept = front(means)
     x = np.array([points[name][0].mean for name in kept])
     y = np.array([points[name][1].mean for name in kept])
+
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     worst = bottom if direction == "higher" else top
     axes.step([x[0], *x, right], [worst, *y, y[-1]], where="post", **_FRONT)
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def _method_handles(
-    analysis: Analysis, seeds: Mapping[str, int], looks: Mapping[str, Look]
+def _handles(
+    analysis: Analysis, found: Mapping[tuple[str, str], Points], looks: Mapping[str, Look]
 ) -> list[Artist]:
-    """Return the marks of the methods without their lines."""
-    handles = panels.method_handles(analysis, seeds, looks)
+    """The marks of the methods without their lines, whiskers and front."""
+    own: dict[str, list[Summary]] = {name: [] for name in analysis.methods}
+    for points in found.values():
+        for name, point in points.items():
+            own[name] += point
+    seeds = {name: min((one.seeds for one in ends), default=0) for name, ends in own.items()}
+
+    handles = _legend.method_handles(analysis, seeds, looks)
     for handle in handles:
         handle.set(linestyle="none")
-    return handles
+    drawn = [one for ends in own.values() for one in ends]
+    return [*handles, *_legend.range_handle("whiskers", drawn), _front_handle(analysis)]
 
 
-def _front_handle(analysis: Analysis) -> list[Artist]:
-    """Return the entry of a legend for the front of the means, in which unconverged methods have no place."""
-    ordered = analysis.comparable
-    if len(ordered) < 2:
-        return [
-            Line2D([], [], linestyle="none", label=f"no front: {len(ordered) or 'none'} converged")
-        ]
-    name = (
-        "Pareto front of the means"
-        if len(ordered) == len(analysis.methods)
-        else "front of the converged means"
-    )
-    return [Line2D([], [], **_FRONT, label=name)]
-
-
-def _fewest(points: Iterable[Point]) -> int:
-    """Return the fewest seeds that a cost or score of a method rests on; one not there is seen to be missing."""
-    return min((one.seeds for point in points for one in point), default=0)
+def _front_handle(analysis: Analysis) -> Artist:
+    """The entry for the front of the means, in which unconverged methods have no place."""
+    converged = len(analysis.comparable)
+    if converged < 2:
+        return _legend.words(f"no front: {converged or 'none'} converged")
+    everyone = converged == len(analysis.methods)
+    name = "Pareto front of the means" if everyone else "front of the converged means"
+    return Line2D([], [], **_FRONT, label=name)

@@ -1,4 +1,4 @@
-"""What attacks and shifts make of one input, level by level."""
+"""One input under each attack and shift, level by level."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from bench_uq.report.figures import panels
-from bench_uq.report.figures.images import alike, by_level, is_image, pixels_of, spread
-from bench_uq.report.figures.style import PAGE, Look, Options, text
+from bench_uq.report.figures import _layout, _legend
+from bench_uq.report.figures._images import (
+    alike,
+    by_level,
+    draw_image,
+    is_image,
+    pixels_of,
+    spread,
+)
+from bench_uq.report.figures._style import PAGE, Options, text
+from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
 from bench_uq.score.analysis import Analysis
-from bench_uq.score.labels import level_name
 from bench_uq.score.summaries import kinds_last
 
-#: As many rows as a column holds, how many columns a sheet has at most, and as many rows as one column may have alone.
+#: As many rows as a column holds, the most columns, and the most rows of a single column.
 _ROWS, _COLUMNS, _ALONE = 14, 2, 6
 #: Inches: the names of conditions, the largest image, the gap between images, a line of text.
 _NAMES, _LARGEST, _GAP, _LINE = 1.35, 0.5, 0.03, 0.13
@@ -31,31 +37,43 @@ _FRAME: Options = {"fill": False, "edgecolor": "#bbbbbb", "linewidth": 0.4}
 
 @dataclass(frozen=True)
 class Strip:
-    """One condition: its name, the input at each level, and whether other methods were shown another one."""
+    """One condition: its name, the input at each level, and whose inputs these are.
+
+    ``own`` is set if other methods were shown other inputs.
+    """
 
     name: str
+    level_name: str
     images: Mapping[float | None, np.ndarray]
     own: bool
     method: str
 
+    def header(self, most: int) -> tuple[str, list[float]]:
+        """The name of its levels and those that are drawn; empty without levels."""
+        known = [level for level in self.images if level is not None]
+        return (self.level_name, spread(known, most)) if known else ("", [])
 
-def draw(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
-    """Draw the first stored input as it is, and under each attack and shift at levels spread over all, a row each."""
+
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
+    """Draw the first stored input, clean and under each attack and shift, a row each."""
     del looks  # no method has a line here
     strips = _strips(analysis)
     kept = kinds_last(strip.name for strip in strips)[: _ROWS * _COLUMNS]
     drawn = [strip for strip in strips if strip.name in kept]
     if not drawn:
-        return None
+        return {}
+
     columns = 1 if len(drawn) <= _ALONE else _COLUMNS
     rows = math.ceil(len(drawn) / columns)
     room = PAGE / columns - _NAMES
     most = int(room / (_LARGEST if columns == 1 else 0.36))
     side = min(_LARGEST, room / most)
+
     blocks = [drawn[first : first + rows] for first in range(0, len(drawn), rows)]
     laid = [_laid_out(block, side, most) for block in blocks]
     height = max(bottom for _, bottom in laid)
-    figure = panels.sheet(PAGE, height + 0.1, _handles(analysis, drawn, len(strips) - len(drawn)))
+    handles = _handles(drawn, len(strips) - len(drawn))
+    figure = _layout.sheet(PAGE, height + 0.1, handles)
     for place, (block, (tops, _)) in enumerate(zip(blocks, laid, strict=True)):
         axes = figure.add_subplot(
             1, len(blocks), place + 1, aspect="equal", anchor="NW", frameon=False
@@ -66,40 +84,38 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
         axes.tick_params(left=False)
         axes.grid(visible=False)
         _block(axes, block, tops, side, most)
-    return figure
+    return {"": figure}
 
 
 def _strips(analysis: Analysis) -> list[Strip]:
-    """Return the input as it is, and each condition that changes it, those of several kinds last."""
+    """The clean input, and each condition that changes it, those of several kinds last."""
+    methods = analysis.methods
     clean = [one for one in analysis.results.examples if one.condition == "clean" and is_image(one)]
-    first = sorted(clean, key=lambda one: (analysis.methods.index(one.method), one.seed))[:1]
-    strips = [Strip("clean", {None: one.inputs[0]}, False, one.method) for one in first]
-    names = [
-        name
-        for one in sorted(analysis.families, key=lambda one: len(one.members))
-        for name in one.members
-    ]
-    shown = {name: found for name in names if (found := by_level(analysis, name))}
-    for name, found in shown.items():
-        method, own = next(iter(found.items()))
-        differ = not all(alike(own, others) for others in found.values())
-        strips.append(
-            Strip(name, {level: one.inputs[0] for level, one in own.items()}, differ, method)
-        )
-    return strips if shown else []
+    clean.sort(key=lambda one: (methods.index(one.method), one.seed))
+    strips = []
+    for first in clean[:1]:
+        strips.append(Strip("clean", "", {None: first.inputs[0]}, False, first.method))
 
-
-def _header(strip: Strip, most: int) -> tuple[str, list[float]]:
-    """Return what stands above a row: the name of its levels, and those that are drawn; none of what has no levels."""
-    known = [level for level in strip.images if level is not None]
-    return (level_name(strip.name), spread(known, most)) if known else ("", [])
+    changed = []
+    for family in sorted(analysis.families, key=lambda one: len(one.members)):
+        for name in family.members:
+            found = by_level(analysis, name)
+            if found:
+                method, own = next(iter(found.items()))
+                images: dict[float | None, np.ndarray] = {}
+                for level, one in own.items():
+                    images[level] = one.inputs[0]
+                differ = not all(alike(own, others) for others in found.values())
+                level_name = analysis.level_name(name)
+                changed.append(Strip(name, level_name, images, differ, method))
+    return [*strips, *changed] if changed else []
 
 
 def _laid_out(block: Sequence[Strip], side: float, most: int) -> tuple[list[float], float]:
-    """Return the upper end of each row of images, with room for a header that the row above lacks, and the end."""
+    """The top of each row of images, below a header if the row above has another; and the end."""
     tops, bottom, above = [], 0.0, ("", list[float]())
     for strip in block:
-        header = _header(strip, most)
+        header = strip.header(most)
         bottom += _LINE if header != above else 0.0
         tops.append(bottom)
         bottom += side
@@ -110,11 +126,11 @@ def _laid_out(block: Sequence[Strip], side: float, most: int) -> tuple[list[floa
 def _block(
     axes: Axes, block: Sequence[Strip], tops: Sequence[float], side: float, most: int
 ) -> None:
-    """Draw rows of images, with a header above where it is not that of the row above."""
+    """Draw rows of images, each below a header if the row above has another."""
     above = ("", list[float]())
     small: Options = {"va": "center", "fontsize": 6.5}
     for strip, top in zip(block, tops, strict=True):
-        name, chosen = header = _header(strip, most)
+        name, chosen = header = strip.header(most)
         for place, level in enumerate(chosen or [None]):
             _image(axes, pixels_of(strip.images[level]), (place * side, top), side)
             if level is not None and header != above:
@@ -125,25 +141,18 @@ def _block(
 
 
 def _image(axes: Axes, pixels: np.ndarray, corner: tuple[float, float], side: float) -> None:
-    """Draw an image into the middle of a square."""
-    height, width = (side - _GAP) * np.array(pixels.shape[:2]) / max(pixels.shape[:2])
-    left, top = corner[0] + (side - width) / 2, corner[1] + (side - height) / 2
+    """Draw an image with a frame, without which a white border would not be seen."""
     (low, high), (bottom, upper) = axes.get_xlim(), axes.get_ylim()
-    extent = (left, left + width, top + height, top)
-    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="nearest")
-    axes.add_patch(
-        Rectangle((left, top), width, height, **_FRAME)
-    )  # else a white border would be none
+    left, top, width, height = draw_image(axes, pixels, corner, side, _GAP)
+    axes.add_patch(Rectangle((left, top), width, height, **_FRAME))
     axes.set(xlim=(low, high), ylim=(bottom, upper))  # an image would fit the axes to itself
 
 
-def _handles(analysis: Analysis, strips: Sequence[Strip], left_out: int) -> list[Artist]:
-    """Return what the numbers are, whose inputs are drawn, and what is left out."""
-    said = ["the first of the stored examples; levels spread over all that were shown"]
+def _handles(strips: Sequence[Strip], left_out: int) -> list[Artist]:
+    """Which inputs and levels are drawn, and how many are left out."""
+    said = ["the first of the stored examples; levels spread over all that were evaluated"]
     whose = [strip.method for strip in strips if strip.own]
     if whose:
-        said.append(f"inputs that differ between methods: those for {text(whose[0])}")
-    handles: list[Artist] = [
-        Line2D([], [], linestyle="none", label="\n".join(wrap(one, 90))) for one in said
-    ]
-    return [*handles, *panels.left_out(left_out)]
+        said.append(f"inputs that differ between methods: those of {text(whose[0])}")
+    handles = [_legend.words("\n".join(wrap(one, 90))) for one in said]
+    return [*handles, *_legend.left_out(left_out)]

@@ -1,4 +1,4 @@
-"""How often each method is right, against how sure it is."""
+"""Accuracy by confidence on clean data: a panel per method, and how often each confidence occurs."""
 
 from __future__ import annotations
 
@@ -12,60 +12,60 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench_uq.report.figures import panels
-from bench_uq.report.figures.style import Look, Options, tidy
+from bench_uq.report.figures import _layout, _legend
+from bench_uq.report.figures._style import Options, tidy
+from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
-from bench_uq.score.summaries import Place, Summary, reliability
+from bench_uq.score.summaries import reliability
 
-#: Bins with a smaller share of the examples are drawn hollow, because chance rules them.
+#: Bins with a smaller share of the examples are drawn hollow, because they are mostly chance.
 _FEW = 0.01
 _TICKS = (0, 0.5, 1)
-#: How much higher the upper panel of a method is than the lower, and how high a sheet may be in inches.
+#: Height of the upper panel of a method over that of the lower, and inches of the highest sheet.
 _UPPER, _PAGE_HEIGHT = 4, 9.4
 _DIAGONAL: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7}
 
 
-def draw(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
-    """Draw a small panel a method: accuracy by confidence on clean data, and beneath it how often each occurs."""
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
+    """Draw two small panels per method."""
     if not analysis.results.curves["curve"].eq("reliability_share").any():
-        return None
-    methods, scores = analysis.methods, analysis.summaries
-    rows, columns, width = panels.shape(len(methods))
-    found = {method: reliability(analysis.results, method) for method in methods}
-    highest = (
-        math.ceil(
-            10 * max((bins["share"].max() for bins, _ in found.values() if len(bins)), default=1)
-        )
-        / 10
-    )
-    letters = int(width / columns * 13)
-    titles = [
-        "\n".join([panels.label(analysis, method, seeds, letters), *_ece(scores, method)])
-        for method, (_, seeds) in found.items()
-    ]
-    height = rows * (1.75 + 0.14 * panels.lines_of(titles)) + 0.1
-    figure = panels.sheet(width, height, [*_handles(), *panels.dagger_handle(analysis)])
+        return {}
+
+    rows, columns, width = _layout.shape(len(analysis.methods))
+    letters = _layout.letters_in_title(len(analysis.methods))
+    found, titles, highest = {}, [], 0.0
+    for method in analysis.methods:
+        bins, seeds = reliability(analysis.results, method)
+        found[method] = bins
+        title = _legend.label(analysis, method, seeds, letters)
+        titles.append("\n".join([title, *_ece(analysis, method)]))
+        if len(bins):
+            highest = max(highest, bins["share"].max())
+    top = math.ceil(10 * (highest or 1)) / 10
+
+    height = rows * (1.75 + 0.14 * _layout.most_lines(titles)) + 0.1
+    handles = [*_handles(), *_legend.dagger_handle(analysis)]
+    figure = _layout.sheet(width, height, handles)
     grid = figure.add_gridspec(2 * rows, columns, height_ratios=[_UPPER, 1] * rows)
-    for place, (method, title) in enumerate(zip(methods, titles, strict=True)):
+    for place, (method, bins) in enumerate(found.items()):
         row, column = divmod(place, columns)
-        upper, lower = (
-            figure.add_subplot(
-                grid[2 * row + part, column], xlim=(0, 1), ylim=(0, top), xticks=_TICKS
-            )
-            for part, top in enumerate((1, highest))
-        )
-        upper.set_title(title)
-        _bins(upper, found[method][0], looks[method])
-        _shares(lower, found[method][0], looks[method])
-        panels.edge(upper, panels.sides(place, len(methods), columns), "", "accuracy")
+        limits: Options = {"xlim": (0, 1), "xticks": _TICKS}
+        upper = figure.add_subplot(grid[2 * row, column], ylim=(0, 1), **limits)
+        lower = figure.add_subplot(grid[2 * row + 1, column], ylim=(0, top), **limits)
+        upper.set_title(titles[place])
+        _bins(upper, bins, looks[method])
+        _shares(lower, bins, looks[method])
+
+        free = _layout.sides(place, len(found), columns)
+        _layout.edge(upper, free, ("", "accuracy"))
         upper.tick_params(labelbottom=False)
-        panels.edge(lower, panels.sides(place, len(methods), columns), "confidence", "share")
+        _layout.edge(lower, free, ("confidence", "share"))
     _square(figure, rows)
-    return figure
+    return {"": figure}
 
 
 def _square(figure: Figure, rows: int) -> None:
-    """Make a sheet as high as lets its upper panels be square, so that the diagonal is at 45 degrees, or as a page."""
+    """Make the upper panels square, so that the diagonal is at 45 degrees, if a page is enough."""
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.execute(figure)
@@ -77,28 +77,25 @@ def _square(figure: Figure, rows: int) -> None:
 
 
 def _bins(axes: Axes, bins: pd.DataFrame, look: Look) -> None:
-    """Draw the accuracy of each bin of confidence against the diagonal, bins of few examples hollow."""
+    """Draw the accuracy of each bin of confidence against the diagonal."""
     axes.set_yticks(_TICKS)
     tidy(axes)
     if bins.empty:
-        panels.nothing(axes)
+        _layout.nothing(axes)
         return
+
     axes.plot([0, 1], [0, 1], **_DIAGONAL)
-    line: Options = {
-        **panels.line(look),
-        "markeredgecolor": look.color,
-        "linewidth": 0.8,
-        "clip_on": False,
-    }
+    line = _legend.line(look)
+    line |= {"markeredgecolor": look.color, "linewidth": 0.8, "clip_on": False}
     axes.plot(bins["confidence"], bins["accuracy"], **line)
     few = bins[bins["share"] < _FEW]
     if not few.empty:  # an empty line that is not clipped counts as lying at the figure's corner
-        hollow = {**line, "linestyle": "none", "markerfacecolor": "white"}
-        axes.plot(few["confidence"], few["accuracy"], **hollow)
+        line |= {"linestyle": "none", "markerfacecolor": "white"}
+        axes.plot(few["confidence"], few["accuracy"], **line)
 
 
 def _shares(axes: Axes, bins: pd.DataFrame, look: Look) -> None:
-    """Draw which share of the examples falls into each bin of confidence."""
+    """Draw the share of the examples in each bin of confidence."""
     axes.set_yticks(axes.get_ylim(), labels=[f"{share:g}" for share in axes.get_ylim()])
     tidy(axes)
     centres = bins.index.to_numpy(float)
@@ -107,20 +104,20 @@ def _shares(axes: Axes, bins: pd.DataFrame, look: Look) -> None:
 
 
 def _handles() -> list[Artist]:
-    """Return samples of what the panels hold, in no method's colour."""
+    """Samples of everything in the panels, in no method's colour."""
     point: Options = {"linestyle": "none", "marker": "o", "color": "#666666"}
     return [
         Line2D([], [], **_DIAGONAL, label="perfect calibration"),
         Line2D([], [], **point, label="bin of confidence"),
         Line2D([], [], **point, markerfacecolor="white", label=f"under {_FEW:.0%} of examples"),
-        Line2D([], [], linestyle="none", label="cal.: ECE of a calibrated model"),
+        _legend.words("floor: expected ECE if calibrated"),
     ]
 
 
-def _ece(scores: Mapping[Place, Summary], method: str) -> list[str]:
-    """Return the line that tells the ECE, always with that of a calibrated model beside it."""
-    found = scores.get((method, "clean", None, "ece"))
-    calibrated = scores.get((method, "clean", None, "ece_if_calibrated"))
+def _ece(analysis: Analysis, method: str) -> list[str]:
+    """The line with the ECE, always with its floor beside it."""
+    found = analysis.summaries.get((method, "clean", None, "ece"))
     if found is None:
         return []
-    return [f"ECE {found.mean:.3f}, cal. {f'{calibrated.mean:.3f}' if calibrated else '–'}"]
+    floor = analysis.summaries.get((method, "clean", None, "ece_if_calibrated"))
+    return [f"ECE {found.mean:.3f}, floor {f'{floor.mean:.3f}' if floor else '–'}"]

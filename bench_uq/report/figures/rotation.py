@@ -1,4 +1,4 @@
-"""What each method says of a digit that is turned, and how sure it is, angle by angle."""
+"""Predictions for a digit that is turned, and their uncertainty, angle by angle."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MultipleLocator
 
 from bench_uq.api.names import plain_name
-from bench_uq.report.figures import panels
-from bench_uq.report.figures.images import ByLevel, alike, by_level, pixels_of
-from bench_uq.report.figures.inline_labels import write_beside
-from bench_uq.report.figures.style import PAGE, Look, Options
+from bench_uq.report.figures import _layout, _legend
+from bench_uq.report.figures._images import ByLevel, alike, by_level, pixels_of
+from bench_uq.report.figures._inline_labels import write_beside
+from bench_uq.report.figures._style import PAGE, Options
+from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
-from bench_uq.score.labels import level_unit
 
-#: The condition that is drawn, how many digits stand side by side, and as many methods as a page holds.
+#: The condition that is drawn, how many digits stand side by side, and the most methods of a page.
 _NAME, _DIGITS, _MOST = "rotate", 2, 16
-#: The least probability at some angle of a class that is drawn, and as many wrong ones as a panel holds.
+#: A class is drawn if it reaches this probability; and the most wrong classes of a panel.
 _SEEN, _WRONG = 0.2, 3
-#: Inches: an image, the names of methods, and what all panels of a column share.
+#: Inches: an image, the names of methods, and the height that all panels of a column share.
 _SIDE, _NAMES, _ROOM = 0.25, 1.7, 6.6
 _OTHERS: Options = {"color": "#555555", "linewidth": 0.8}
 _DASHES = ("-", (0, (4, 1.2)), (0, (1, 1)))
@@ -44,27 +44,15 @@ class Turned:
 
 
 def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
-    """Draw a figure a rotation: the digit by angle, and beneath it a panel a method with what this says of it."""
+    """Draw a figure per rotation: the digit by angle, and a panel per method beneath it."""
     figures = {}
     for condition in sorted({one.condition for one in analysis.results.examples}):
         shown = by_level(analysis, condition) if plain_name(condition) == _NAME else {}
         first = next((own for own in shown.values() if len(own) > 1), None)
         if first:
-            same = {method: own for method, own in shown.items() if alike(own, first)}
-            whys = {
-                method: _why(analysis, method, shown.get(method)) for method in analysis.methods
-            }
-            figures["" if condition == _NAME else condition] = _figure(
-                analysis, looks, condition, same, whys
-            )
+            end = "" if condition == _NAME else condition
+            figures[end] = _figure(analysis, looks, condition, shown, first)
     return figures
-
-
-def _why(analysis: Analysis, method: str, own: ByLevel | None) -> str:
-    """Return why a method has no panel, where it has none."""
-    if own is not None:
-        return "shown other images"
-    return "no images stored" if analysis.seeds(method).finished else "no finished run"
 
 
 def _figure(
@@ -72,14 +60,16 @@ def _figure(
     looks: Mapping[str, Look],
     condition: str,
     shown: Mapping[str, ByLevel],
-    whys: Mapping[str, str],
+    first: ByLevel,
 ) -> Figure:
-    """Draw one rotation."""
+    """Draw one rotation of the methods that were shown the same images as the first."""
+    same = {method: own for method, own in shown.items() if alike(own, first)}
     drawn = analysis.methods[:_MOST]
-    digits = _chosen(next(iter(shown.values())))
+    digits = _chosen(next(iter(same.values())))
     row = min(0.95, max(0.4, _ROOM / len(drawn)))
-    handles = _handles(analysis, shown, len(analysis.methods) - len(drawn))
-    figure = panels.sheet(PAGE, 0.95 + row * len(drawn), handles)
+    handles = _handles(analysis, same, len(analysis.methods) - len(drawn))
+    figure = _layout.sheet(PAGE, 0.95 + row * len(drawn), handles)
+
     ratios = {"height_ratios": [1.3 * _SIDE, *[row] * len(drawn)]}
     grid = figure.subplots(
         1 + len(drawn), len(digits), sharex=True, squeeze=False, gridspec_kw=ratios
@@ -88,56 +78,61 @@ def _figure(
     for digit, column in zip(digits, grid.T, strict=True):
         _images(column[0], digit, width)
         for axes, method in zip(column[1:], drawn, strict=True):
-            if method in shown:
-                _panel(axes, digit, shown[method], looks[method], (width, row))
+            if method in same:
+                _panel(axes, digit, same[method], looks[method], (width, row))
             else:
-                panels.nothing(axes, whys[method])
+                _layout.nothing(axes, _why(analysis, method, shown))
             axes.set(ylim=(-0.1, 1.1), yticks=[0, 1] if row < 0.55 else [0, 0.5, 1])
-        column[-1].set_xlabel(level_unit(condition))
+        column[-1].set_xlabel(analysis.level_unit(condition))
+
     for axes, method in zip(grid[1:, 0], drawn, strict=True):
-        name = panels.label(analysis, method, analysis.seeds(method).planned)
+        name = _legend.label(analysis, method, analysis.seeds(method).planned)
         axes.set_ylabel(name, rotation=0, ha="right", va="center", labelpad=4)
     for axes in grid[1:, 1:].flat:
         axes.tick_params(labelleft=False)
     return figure
 
 
-def _chosen(first: ByLevel) -> list[Turned]:
-    """Return the digits, of different classes, that turning changes most for the ink they have.
+def _why(analysis: Analysis, method: str, shown: Mapping[str, ByLevel]) -> str:
+    """Why a method has no panel."""
+    if method in shown:
+        return "shown other images"
+    return "no images stored" if analysis.seeds(method).finished else "no finished run"
 
-    It looks at inputs alone: what the methods say of them has no part in the choice.
+
+def _chosen(first: ByLevel) -> list[Turned]:
+    """The digits of different classes that turning changes most for the ink they have.
+
+    It looks at inputs alone: the predictions have no part in the choice.
     """
     lowest = next(iter(first.values()))
-    ink = lowest.inputs.reshape(len(lowest.inputs), -1).sum(axis=1, dtype=float) + 1
-    moved = sum(
-        np.abs(one.inputs.astype(float) - lowest.inputs).reshape(len(ink), -1).sum(axis=1)
-        for one in first.values()
-    )
+    count = len(lowest.inputs)
+    ink = lowest.inputs.reshape(count, -1).sum(axis=1, dtype=float) + 1
+    moved = np.zeros(count)
+    for one in first.values():
+        moved += np.abs(one.inputs.astype(float) - lowest.inputs).reshape(count, -1).sum(axis=1)
+
     chosen: dict[int | None, int] = {}
-    for place in np.argsort(-np.asarray(moved) / ink, kind="stable").tolist():
+    for place in np.argsort(-moved / ink, kind="stable").tolist():
         target = None if lowest.targets is None else int(lowest.targets[place])
         chosen.setdefault(target, place)
-    return [
-        Turned(place, target, {level: one.inputs[place] for level, one in first.items()})
-        for target, place in list(chosen.items())[:_DIGITS]
-    ]
+    digits = []
+    for target, place in list(chosen.items())[:_DIGITS]:
+        images = {level: one.inputs[place] for level, one in first.items()}
+        digits.append(Turned(place, target, images))
+    return digits
 
 
 def _images(axes: Axes, digit: Turned, width: float) -> None:
-    """Draw the digit at as many of its angles as find room beside each other."""
+    """Draw the digit at as many of its angles as fit beside each other."""
     angles = list(digit.images)
     room = (angles[-1] - angles[0]) * _SIDE / (width - _SIDE)
+    style: Options = {"cmap": "gray", "norm": Normalize(0, 255), "interpolation": "nearest"}
     last = -np.inf
     for angle in angles:
         if angle - last >= 1.08 * room:
             pixels = pixels_of(digit.images[angle])
-            image = OffsetImage(
-                pixels,
-                zoom=72 * _SIDE / max(pixels.shape[:2]),
-                cmap="gray",
-                norm=Normalize(0, 255),
-                interpolation="nearest",
-            )
+            image = OffsetImage(pixels, zoom=72 * _SIDE / max(pixels.shape[:2]), **style)
             axes.add_artist(AnnotationBbox(image, (angle, 0.5), frameon=False, pad=0))
             last = angle
     axes.set(xlim=(angles[0] - 0.55 * room, angles[-1] + 0.55 * room), ylim=(0, 1))
@@ -147,20 +142,21 @@ def _images(axes: Axes, digit: Turned, width: float) -> None:
 
 
 def _panel(axes: Axes, digit: Turned, own: ByLevel, look: Look, size: tuple[float, float]) -> None:
-    """Draw what one method says of the digit."""
+    """Draw the probabilities that one method gives the digit."""
     probs = {level: one.probs[digit.place] for level, one in own.items() if one.probs is not None}
     if not probs:
-        panels.nothing(axes, "no classes")
+        _layout.nothing(axes, "no classes")
         return
+
     axes.set_ylim(-0.1, 1.1)
     angles, table = np.array(list(probs)), np.array(list(probs.values()), float)  # (levels, C)
-    entropy = -np.sum(table * np.log(np.where(table > 0, table, 1)), axis=1) / np.log(
-        table.shape[1]
-    )
+    logs = np.log(np.where(table > 0, table, 1))
+    entropy = -np.sum(table * logs, axis=1) / np.log(table.shape[1])
     axes.fill_between(angles, 0, entropy, **_DOUBT)
+
     highest = table.max(axis=0)
-    wrong = [name for name in np.argsort(-highest, kind="stable").tolist() if name != digit.target]
-    wrong = [name for name in wrong if highest[name] >= _SEEN][:_WRONG]
+    ordered = np.argsort(-highest, kind="stable").tolist()
+    wrong = [name for name in ordered if name != digit.target and highest[name] >= _SEEN][:_WRONG]
     for name, dashes in zip(wrong, _DASHES, strict=False):
         axes.plot(angles, table[:, name], linestyle=dashes, **_OTHERS)
     if digit.target is not None:
@@ -169,17 +165,14 @@ def _panel(axes: Axes, digit: Turned, own: ByLevel, look: Look, size: tuple[floa
 
 
 def _handles(analysis: Analysis, shown: Mapping[str, ByLevel], left_out: int) -> list[Artist]:
-    """Return what lines and areas are, whose run it is, and what is left out."""
-    seeds = sorted({one.seed for own in shown.values() for one in own.values()})
+    """The meaning of lines and areas, the seeds, and how many methods are left out."""
+    seeds = {one.seed for own in shown.values() for one in own.values()}
+    listed = ", ".join(map(str, sorted(seeds)))
     handles: list[Artist] = [
         Line2D([], [], color="black", linewidth=1.8, label="probability of the true class"),
         Line2D([], [], **_OTHERS, label=f"of other classes that reach {_SEEN:g}, by number"),
         Patch(**_DOUBT, label="predictive entropy / ln C"),
-        Line2D([], [], linestyle="none", label=f"runs of seed {', '.join(map(str, seeds))}"),
+        _legend.words(f"runs of seed {listed}"),
     ]
-    handles += (
-        [Line2D([], [], linestyle="none", label=f"({left_out} more methods not shown)")]
-        if left_out
-        else []
-    )
-    return [*handles, *panels.dagger_handle(analysis)]
+    handles += _legend.left_out(left_out, "methods ")
+    return handles + _legend.dagger_handle(analysis)

@@ -1,4 +1,4 @@
-"""How the loss and its KL term fell during training."""
+"""Loss and KL term by epoch of training."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench_uq.report.figures import panels
-from bench_uq.report.figures.style import COLUMN, PAGE, Look, tidy
+from bench_uq.report.figures import _layout, _legend
+from bench_uq.report.figures._style import COLUMN, PAGE, tidy
+from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
-from bench_uq.score.summaries import mean_curve
+from bench_uq.score.summaries import Curve, mean_curve
 
 _TITLES = {
     "training_loss": "training loss (nats per example)",
@@ -19,40 +20,39 @@ _TITLES = {
 }
 
 
-def draw(analysis: Analysis, looks: Mapping[str, Look]) -> Figure | None:
-    """Draw loss and KL/N by epoch, as far as all seeds of a method trained; a method without a KL has no line there."""
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
+    """Draw loss and KL/N as far as all seeds of a method trained."""
     methods = analysis.methods_shown(["train"])
-    curves = {
-        (name, method): mean_curve(analysis.results, name, method, ("train", None))
-        for name in _TITLES
-        for method in methods
-    }
-    drawn = [
-        name for name in _TITLES if any((curves[name, method].y > 0).any() for method in methods)
-    ]
+    curves: dict[str, dict[str, Curve]] = {}
+    for name in _TITLES:
+        curves[name] = {}
+        for method in methods:
+            curve = mean_curve(analysis.results, name, method, ("train", None))
+            curves[name][method] = curve
+    drawn = [name for name, own in curves.items() if any(map(_is_positive, own.values()))]
     if not drawn:
-        return None
-    seeds = {method: curves["training_loss", method].seeds for method in methods}
-    small = len(drawn) == 1 and len(methods) <= 6
-    figure = panels.sheet(
-        COLUMN if small else PAGE, 2.3, panels.method_handles(analysis, seeds, looks)
-    )
-    for axes, name in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
+        return {}
+
+    seeds = {method: curve.seeds for method, curve in curves["training_loss"].items()}
+    width = COLUMN if len(drawn) == 1 and len(methods) <= 6 else PAGE
+    figure = _layout.sheet(width, 2.3, _legend.method_handles(analysis, seeds, looks))
+    panels = figure.subplots(1, len(drawn), squeeze=False)[0]
+    for axes, name in zip(panels, drawn, strict=True):
         values: list[float] = []
-        for place, method in enumerate(methods):
-            curve = curves[name, method]
-            if name == "training_kl" and not (curve.y > 0).any():
-                continue
-            axes.plot(
-                curve.x,
-                curve.y,
-                markevery=panels.every(len(curve.x), place),
-                **panels.line(looks[method]),
-            )
+        for place, (method, curve) in enumerate(curves[name].items()):
+            if name == "training_kl" and not _is_positive(curve):
+                continue  # the method has no KL term
+            _legend.draw_curve(axes, curve, place, looks[method])
             values.extend(curve.y[~np.isnan(curve.y)])
-        panels.logarithmic(axes, values)
+
+        _layout.logarithmic(axes, values)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel(_TITLES[name])
         tidy(axes)
-    return figure
+    return {"": figure}
+
+
+def _is_positive(curve: Curve) -> bool:
+    """Whether a curve is above 0 somewhere."""
+    return bool((curve.y > 0).any())

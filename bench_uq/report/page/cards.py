@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from html import escape
 
-from bench_uq.plan.plugins import Plugins
+from bench_uq.api.metric import Metric
 from bench_uq.report.page.leaderboard import measured
 from bench_uq.score.analysis import Analysis
 
-#: What a paper is cited by, and where it lies.
+#: How papers are cited, and the addresses that they have.
 _PAPERS = {"doi:": "https://doi.org/", "arXiv:": "https://arxiv.org/abs/"}
 _LINKS = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;)]|doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}")
 _DIRECTIONS = {
@@ -19,25 +19,16 @@ _DIRECTIONS = {
 }
 
 
-def cards(analysis: Analysis) -> str:
-    """Return the definition of every metric of the results."""
-    there, known = measured(analysis), Plugins().metrics()
+def cards_section(analysis: Analysis) -> str:
+    """The definition of every metric of the results."""
     found = list[str]()
-    for name in there:
-        metric = known.get(name)
-        lines: dict[str, str | None] = {"": "a metric of these results alone, without a card"}
-        if metric:
-            lines = {
-                "formula": escape(metric.formula),
-                "bins": metric.bins and escape(metric.bins),
-                "direction": _DIRECTIONS[metric.direction],
-                "positive": metric.positive and escape(metric.positive),
-                "reference": linked(metric.reference),
-            }
-        title = f"<h3><code>{escape(name)}</code> {escape(metric.title if metric else '')}</h3>"
-        found.append(
-            f'<article class="card" id="metric-{len(found)}">{title}{_list(lines)}</article>'
-        )
+    for name in measured(analysis):
+        known, metric = name in analysis.cards, analysis.cards[name]
+        title = escape(metric.title) if known else ""
+        heading = f"<h3><code>{escape(name)}</code> {title}</h3>"
+        lines = _card(metric) if known else "<dt></dt><dd>a metric without a card</dd>"
+        attributes = f'class="card" id="metric-{len(found)}"'
+        found.append(f"<article {attributes}>{heading}<dl>{lines}</dl></article>")
     return f"""<section id="metrics" aria-labelledby="metrics-title">
 <h2 id="metrics-title">Metrics</h2>
 <div class="cards">{"".join(found)}</div>
@@ -45,19 +36,27 @@ def cards(analysis: Analysis) -> str:
 """
 
 
-def _list(lines: dict[str, str | None]) -> str:
-    """Return the lines of a card that hold something, as HTML."""
-    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{text}</dd>' for name, text in lines.items() if text)}</dl>"
+def _card(metric: Metric) -> str:
+    """The lines of a card."""
+    lines = {
+        "formula": escape(metric.formula),
+        "bins": escape(metric.bins or ""),
+        "direction": _DIRECTIONS[metric.direction],
+        "positive": escape(metric.positive or ""),
+        "reference": linked(metric.reference),
+    }
+    return "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in lines.items() if text)
 
 
 def linked(text: str) -> str:
-    """Return a reference as HTML, with links to the papers and addresses that it names."""
+    """A reference as HTML, with links to the papers and addresses that it names."""
     parts, last = [], 0
     for found in _LINKS.finditer(text):
         name = found.group()
         address = name
         for kind, place in _PAPERS.items():
-            address = place + name.removeprefix(kind) if name.startswith(kind) else address
+            if name.startswith(kind):
+                address = place + name.removeprefix(kind)
         parts.append(escape(text[last : found.start()]))
         parts.append(f'<a href="{escape(address)}" rel="noopener noreferrer">{escape(name)}</a>')
         last = found.end()

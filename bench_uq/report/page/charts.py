@@ -1,4 +1,4 @@
-"""The curves of a page as data for its script: charts of lines, one a method, that rest on means over the seeds."""
+"""The curves of a page as data for its script: charts with a line per method, means over seeds."""
 
 from __future__ import annotations
 
@@ -7,53 +7,46 @@ from typing import Any
 import pandas as pd
 
 from bench_uq.report.page.lines import UNIT, Chart, Grids, line_of, mean_lines, short
-from bench_uq.report.page.stress_charts import by_level, refusal
-from bench_uq.report.tables.captions import level_name
+from bench_uq.report.page.stress_charts import by_level, rejection
 from bench_uq.score.analysis import Analysis
-from bench_uq.score.summaries import (
-    Curve,
-    Shown,
-    band_seed,
-    curve_table,
-    reliability,
-)
+from bench_uq.score.summaries import Curve, Shown, band_seed, curve_table, reliability
 
-#: Bins with a smaller share of the examples are drawn hollow, because chance rules them.
+#: Bins with a smaller share of the examples are drawn hollow, because they are mostly chance.
 _FEW = 0.01
-#: The curves over a single input.
-_BANDS = ("mean", "std", "target")
+_ON_CLEAN = "Calibration and selection, clean data"
 
 
-def charts(analysis: Analysis) -> dict[str, Any]:
-    """Return the charts of each dataset, and the grids that their lines name by their places."""
-    grids = Grids()
-    found = [_charts(analysis.on(dataset), grids) for dataset in analysis.datasets]
+def chart_data(analysis: Analysis) -> dict[str, Any]:
+    """The charts of each dataset, and the grids that their lines name by number."""
+    grids, found = Grids(), []
     order = {method: place for place, method in enumerate(analysis.methods)}
-    for chart in (chart for one in found for chart in one):
-        chart["lines"] = [{**line, "method": order[line["method"]]} for line in chart["lines"]]
+    for dataset in analysis.datasets:
+        charts = _charts(analysis.on(dataset), grids)
+        for chart in charts:
+            chart["lines"] = [{**line, "method": order[line["method"]]} for line in chart["lines"]]
+        found.append(charts)
     return {"charts": found, "grids": grids.all}
 
 
 def _charts(analysis: Analysis, grids: Grids) -> list[Chart]:
-    """Return the charts of one dataset that hold a line."""
-    highest = analysis.highest_entropy
-    found = [
-        *by_level(analysis, grids, highest),
-        *(_entropy(analysis, grids, where, highest) for where in analysis.shown),
-        _reliability(analysis, grids),
-        *_selective(analysis, grids),
-        *refusal(analysis, grids),
-        *_bands(analysis, grids),
-        *_training(analysis, grids),
-    ]
+    """The charts of one dataset that have a line."""
+    found = by_level(analysis, grids)
+    found += [_entropy(analysis, grids, where) for where in analysis.shown]
+    found.append(_reliability(analysis, grids))
+    found += _selective(analysis, grids)
+    found += rejection(analysis, grids)
+    found += _bands(analysis, grids)
+    found += _training(analysis, grids)
     return [chart for chart in found if chart["lines"]]
 
 
-def _entropy(analysis: Analysis, grids: Grids, where: Shown, highest: float | None) -> Chart:
-    """Return the chart of the share of examples of at most that entropy."""
+def _entropy(analysis: Analysis, grids: Grids, where: Shown) -> Chart:
+    """The share of examples of at most an entropy."""
     condition, level = where
     name = "clean data" if condition == "clean" else condition
-    name = name if level is None else f"{name}, {level_name(condition)} = {level:g}"
+    if level is not None:
+        name += f", {analysis.level_name(condition)} = {level:g}"
+    highest = analysis.highest_entropy
     return {
         "section": "Entropy of the predictions",
         "title": f"Entropy on {name}",
@@ -66,18 +59,18 @@ def _entropy(analysis: Analysis, grids: Grids, where: Shown, highest: float | No
 
 
 def _reliability(analysis: Analysis, grids: Grids) -> Chart:
-    """Return the chart of accuracy by confidence on clean data, bins of few examples marked."""
+    """Accuracy by confidence on clean data, bins of few examples marked."""
     lines = []
     for method in analysis.methods:
         bins, seeds = reliability(analysis.results, method)
         if seeds:
+            confidence, accuracy = bins["confidence"].to_numpy(), bins["accuracy"].to_numpy()
+            line = line_of(method, grids, Curve(confidence, accuracy, seeds))
             few = [place for place, share in enumerate(bins["share"]) if share < _FEW]
-            curve = Curve(
-                bins["confidence"].to_numpy(float), bins["accuracy"].to_numpy(float), seeds
-            )
-            lines.append({**line_of(method, grids, curve), "hollow": few})
+            lines.append({**line, "hollow": few})
+    hollow = f"hollow: under {_FEW:.0%} of the examples"
     return {
-        "section": "Calibration and selection, clean data",
+        "section": _ON_CLEAN,
         "title": "Reliability",
         "x": "confidence",
         "y": "accuracy",
@@ -85,35 +78,32 @@ def _reliability(analysis: Analysis, grids: Grids) -> Chart:
         "domain": UNIT,
         "diagonal": True,
         "points": True,
-        "note": f"bins of all seeds pooled; hollow: under {_FEW:.0%} of the examples; diagonal: perfect calibration",
+        "note": f"bins of all seeds pooled; {hollow}; diagonal: perfect calibration",
         "lines": lines,
     }
 
 
 def _selective(analysis: Analysis, grids: Grids) -> list[Chart]:
-    """Return the charts of clean data that leave the least sure examples out."""
-    titles = {
-        "risk_coverage": (
-            "Risk by coverage",
-            "coverage (share of most confident examples)",
-            "error rate",
-        ),
-        "accuracy_confidence": ("Accuracy by least confidence", "confidence at least", "accuracy"),
+    """Error rate and accuracy on clean data when the least confident examples are rejected."""
+    risk = {
+        "section": _ON_CLEAN,
+        "title": "Risk by coverage",
+        "x": "coverage (share of most confident examples)",
+        "y": "error rate",
+        "lines": mean_lines(analysis, grids, "risk_coverage", ("clean", None)),
     }
-    return [
-        {
-            "section": "Calibration and selection, clean data",
-            "title": title,
-            "x": x,
-            "y": y,
-            "lines": mean_lines(analysis, grids, name, ("clean", None)),
-        }
-        for name, (title, x, y) in titles.items()
-    ]
+    accuracy = {
+        "section": _ON_CLEAN,
+        "title": "Accuracy by confidence threshold",
+        "x": "confidence at least",
+        "y": "accuracy",
+        "lines": mean_lines(analysis, grids, "accuracy_confidence", ("clean", None)),
+    }
+    return [risk, accuracy]
 
 
 def _training(analysis: Analysis, grids: Grids) -> list[Chart]:
-    """Return the charts of loss and KL/N by epoch; a method without a KL has no line there."""
+    """Loss and KL/N by epoch; a method without a KL term has no line there."""
     titles = {"training_loss": ("Training loss", "loss"), "training_kl": ("KL / N", "KL / N")}
     found = []
     for name, (title, axis) in titles.items():
@@ -126,41 +116,40 @@ def _training(analysis: Analysis, grids: Grids) -> list[Chart]:
             "x": "epoch",
             "y": f"{axis} (nats per example)",
             "lines": lines,
+            "log": True,
         }
-        found.append({**chart, "log": True})
+        found.append(chart)
     return found
 
 
 def _bands(analysis: Analysis, grids: Grids) -> list[Chart]:
-    """Return mean and two standard deviations by a single input, of one seed: seeds may differ in their examples."""
+    """Mean and two standard deviations by a single input, of one seed: seeds may differ."""
     seed = band_seed(analysis.results)
     if seed is None:
         return []
     lines = []
     for method in analysis.methods:
-        tables = [
-            curve_table(analysis.results, f"regression_{part}", method, ("clean", None))
-            for part in _BANDS
-        ]
-        if seed in tables[0]:
-            table = pd.DataFrame(
-                {part: one.get(seed) for part, one in zip(_BANDS, tables, strict=True)}, dtype=float
-            )
-            table = table.dropna(subset="mean")
-            line = line_of(
-                method, grids, Curve(table.index.to_numpy(float), table["mean"].to_numpy(float), 1)
-            )
-            band = {
-                "low": table["mean"] - 2 * table["std"],
-                "high": table["mean"] + 2 * table["std"],
-            }
-            line |= {
-                part: short(values) for part, values in {**band, "beside": table["target"]}.items()
-            }
-            lines.append(line)
+        parts = {}
+        for part in ("mean", "std", "target"):
+            name = f"regression_{part}"
+            parts[part] = curve_table(analysis.results, name, method, ("clean", None)).get(seed)
+        if parts["mean"] is None:
+            continue
+
+        table = pd.DataFrame(parts, dtype=float).dropna(subset="mean")
+        curve = Curve(table.index.to_numpy(float), table["mean"].to_numpy(float), 1)
+        line = line_of(method, grids, curve)
+        line["low"] = short(table["mean"] - 2 * table["std"])
+        line["high"] = short(table["mean"] + 2 * table["std"])
+        line["beside"] = short(table["target"])
+        lines.append(line)
     chart = {
         "section": "Predictions",
         "title": f"Mean ± 2 standard deviations, seed {seed}",
         "x": "input x",
+        "y": "target y",
+        "lines": lines,
+        "one": True,
+        "note": "dashed: test targets",
     }
-    return [{**chart, "y": "target y", "lines": lines, "one": True, "note": "dashed: test targets"}]
+    return [chart]

@@ -1,4 +1,4 @@
-"""The derived files of a page as links that hold their data, written as they were stored."""
+"""The derived files of a page, embedded as links that hold their data."""
 
 from __future__ import annotations
 
@@ -7,51 +7,82 @@ import gzip
 import json
 import math
 from dataclasses import dataclass
+from html import escape
 
 import pandas as pd
 
-from bench_uq.score.analysis import Analysis
+from bench_uq.score.results import Results
 from bench_uq.store.csv import csv_text
 from bench_uq.store.derived import COLUMNS, CURVES, LATER
 
-#: Bytes beyond which a file is compressed, and beyond which even the compressed one is left out.
+#: Bytes from which a file is compressed, and from which even the compressed one is left out.
 PLAIN, LARGEST = 100_000, 1_000_000
-#: Rows beyond which a table is not even tried: a compressed row takes some 6 bytes.
+#: Rows from which a table is not even tried: a compressed row takes some 6 bytes.
 MOST_ROWS = 200_000
-#: Columns that hold whole numbers.
+#: Columns of whole numbers.
 _WHOLE = {"parameters", "peak_memory", "epochs", "draws"}
+#: The other files of a report, by their path from the page.
+_BESIDE = {"summary.md": "the summary", "tables/main.tex": "the tables", "figures/": "the figures"}
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file to take away; without a link it is too large for a page."""
+    """A file; without a link it is too large for a page."""
 
     name: str
     link: str | None
     size: int
 
 
-def downloads(analysis: Analysis) -> list[Download]:
-    """Return the files that the results were read from, as far as they hold these results."""
-    facts = [dict(facts) for _, facts in sorted(analysis.results.environments.items())]
+def downloads_section(results: Results) -> str:
+    """The list of the files."""
+    items = "".join(f"<li>{_item(results.suite, one)}</li>" for one in downloads(results))
+    return f"""<section id="downloads" aria-labelledby="downloads-title">
+<h2 id="downloads-title">Downloads</h2>
+<p>The data behind this page, with full digits; the files are embedded in this page.</p>
+<ul>{items}</ul>
+<p>A full report has beside this page {other_files()}.</p>
+</section>
+"""
+
+
+def other_files() -> str:
+    """Links to the other files of the report."""
+    links = [f'{name} (<a href="{path}">{path}</a>)' for path, name in _BESIDE.items()]
+    return f"{', '.join(links[:-1])} and {links[-1]}"
+
+
+def _item(suite: str, one: Download) -> str:
+    """A link to a file, or its place if it is too large for a page."""
+    name = escape(one.name)
+    if one.link is None:
+        place = f"<code>results/{escape(suite)}/{name}</code>"
+        return f"{name} is too large for this page; it lies in {place}."
+    size = f"{one.size / 1e6:.1f} MB" if one.size >= 1e6 else f"{max(1, round(one.size / 1e3))} kB"
+    return f'<a download="{name}" href="{one.link}">{name}</a> ({size})'
+
+
+def downloads(results: Results) -> list[Download]:
+    """The files that the results were read from, as far as they hold these results."""
+    facts = [dict(facts) for _, facts in sorted(results.environments.items())]
     environments = json.dumps(facts, indent=1, sort_keys=True) + "\n"
     return [
-        _table("scores.csv", analysis.results.scores),
-        _table("runs.csv", analysis.results.runs),
-        _table(CURVES, analysis.results.curves),
+        _table("scores.csv", results.scores),
+        _table("runs.csv", results.runs),
+        _table(CURVES, results.curves),
         _download("environment.json", environments.encode(), "application/json"),
     ]
 
 
 def _table(name: str, frame: pd.DataFrame) -> Download:
-    """Return a table as a file."""
+    """A table as a file."""
     if len(frame) > MOST_ROWS:
         return Download(name, None, 0)
     return _download(name, written(name, frame).encode(), "text/csv;charset=utf-8")
 
 
 def _download(stored: str, content: bytes, kind: str) -> Download:
-    """Return a file as a link, compressed where it is long."""
+    """A file as a link, compressed if it is long."""
     name = stored
     if len(content) > PLAIN and not name.endswith(".gz"):
         name += ".gz"
@@ -63,7 +94,7 @@ def _download(stored: str, content: bytes, kind: str) -> Download:
 
 
 def written(name: str, frame: pd.DataFrame) -> str:
-    """Text of a derived file as scoring writes it; columns that are empty in old results stay away."""
+    """Text of a derived file as scoring writes it, without empty columns that old results lack."""
     columns = COLUMNS[name].split()
     later = LATER.get(name, "").split()
     if not frame[later].isin(["", math.nan]).all(axis=None):

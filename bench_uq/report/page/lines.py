@@ -1,4 +1,4 @@
-"""Lines of the charts of a page: grids that they share, and numbers as short as a screen can show."""
+"""Lines of the charts of a page: shared grids, and numbers as short as a screen can show."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Grids:
         self._places: dict[tuple[float, ...], int] = {}
 
     def place(self, x: Iterable[float]) -> int:
-        """Return where a grid stands, after adding it if it is new."""
+        """The number of a grid, after adding it if it is new."""
         grid = tuple(x)
         if grid not in self._places:
             self._places[grid] = len(self.all)
@@ -33,18 +33,20 @@ class Grids:
 
 
 def mean_lines(analysis: Analysis, grids: Grids, name: str, where: Shown) -> list[dict[str, Any]]:
-    """Return the mean curve of each method that has it."""
-    found = {
-        method: mean_curve(analysis.results, name, method, where) for method in analysis.methods
-    }
-    return [line_of(method, grids, curve) for method, curve in found.items() if len(curve.x)]
+    """The mean curve of each method that has it."""
+    lines = []
+    for method in analysis.methods:
+        curve = mean_curve(analysis.results, name, method, where)
+        if len(curve.x):
+            lines.append(line_of(method, grids, curve))
+    return lines
 
 
 def line_of(method: str, grids: Grids, curve: Curve) -> dict[str, Any]:
-    """Return one curve as a line."""
+    """One curve as a line."""
     return {"method": method, "x": grids.place(curve.x), "y": short(curve.y), "seeds": curve.seeds}
 
 
 def short(values: Iterable[float], digits: int = 4) -> list[float | None]:
-    """Return numbers with the digits that a line on a screen can show, a hole where there is none."""
+    """Numbers with the digits that a line on a screen can show, None for missing values."""
     return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in values]

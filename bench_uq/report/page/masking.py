@@ -1,7 +1,8 @@
-"""The section of a page on signs of masked gradients: a row a method, a column a check."""
+"""The section of a page on signs of masked gradients: a row per method, a column per check."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from bench_uq.score.analysis import Analysis
@@ -10,56 +11,55 @@ from bench_uq.score.gradient_masking import CHECKS, MEANING, Verdict
 _SIGNS = {"ok": "✓", "flagged": "⚠", "not judged": "–"}
 
 
-def masking(analysis: Analysis) -> str:
-    """Return the section with a table for each dataset that was attacked; empty where none was."""
-    found = {
-        dataset: verdicts
-        for dataset in analysis.datasets
-        if (verdicts := analysis.on(dataset).masking)
-    }
-    if not found:
+def masking_section(analysis: Analysis) -> str:
+    """The section with a table for each attacked dataset; empty if none was attacked."""
+    tables, everywhere = "", list[Verdict]()
+    for dataset in analysis.datasets:
+        verdicts = analysis.on(dataset).masking
+        if verdicts:
+            tables += _table(dataset, verdicts)
+            everywhere += verdicts
+    if not tables:
         return ""
-    tables = "".join(_table(dataset, verdicts) for dataset, verdicts in found.items())
-    notes = "".join(
-        f"<li>{note}</li>"
-        for note in _notes([one for verdicts in found.values() for one in verdicts])
-    )
+    notes = "".join(f"<li>{note}</li>" for note in _notes(everywhere))
     return f"""<section id="masking" aria-labelledby="masking-title">
-<h2 id="masking-title">Can the attacks be believed?</h2>
-<p class="hint">A network can look robust because its gradient leads attacks astray. ✓: the attacks order as they
-must; ⚠: they do not, beyond the noise of so few images, and the method's accuracy under attack says nothing; –: not
-judged.</p>
+<h2 id="masking-title">Can the attacks be trusted?</h2>
+<p class="hint">A network can look robust because its gradient misleads the attacks. ✓: the attacks
+order as they must; ⚠: they do not, beyond the noise of so few images, and the method's accuracy
+under attack says nothing; –: not judged.</p>
 {tables}<ul class="notes">{notes}</ul>
 </section>
 """
 
 
-def _notes(verdicts: list[Verdict]) -> list[str]:
-    """Return what each flag means, and what it takes to judge what was not judged."""
+def _notes(verdicts: Sequence[Verdict]) -> list[str]:
+    """The meaning of each flag, and what it takes to judge each check that was not judged."""
     flagged = {verdict.check for verdict in verdicts if verdict.status == "flagged"}
     needs = {verdict.check: verdict.words for verdict in verdicts if verdict.status == "not judged"}
-    judged = {verdict.check for verdict in verdicts if verdict.status != "not judged"}
-    notes = [
-        f"<strong>{escape(name)}</strong>: {escape(MEANING[name])}."
-        for name in CHECKS
-        if name in flagged
-    ]
-    notes += [] if flagged or not judged else ["No sign of masked gradients."]
-    return [
-        *notes,
-        *(f"{escape(name)}: {escape(needs[name])}." for name in CHECKS if name in needs),
-    ]
+    judged = any(verdict.status != "not judged" for verdict in verdicts)
+
+    notes = []
+    for name in CHECKS:
+        if name in flagged:
+            notes.append(f"<strong>{escape(name)}</strong>: {escape(MEANING[name])}.")
+    if judged and not flagged:
+        notes.append("No sign of masked gradients.")
+    for name in CHECKS:
+        if name in needs:
+            notes.append(f"{escape(name)}: {escape(needs[name])}.")
+    return notes
 
 
-def _table(dataset: str, verdicts: list[Verdict]) -> str:
-    """Return the table of one dataset."""
-    methods = list(dict.fromkeys(verdict.method for verdict in verdicts))
+def _table(dataset: str, verdicts: Sequence[Verdict]) -> str:
+    """The table of one dataset."""
+    cells: dict[str, str] = {}
+    for verdict in verdicts:
+        cells[verdict.method] = cells.get(verdict.method, "") + _cell(verdict)
+
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in CHECKS)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(method)}</th>'
-        f"{''.join(_cell(verdict) for verdict in verdicts if verdict.method == method)}</tr>"
-        for method in methods
-    )
+    rows = ""
+    for method, own in cells.items():
+        rows += f'<tr><th scope="row">{escape(method)}</th>{own}</tr>'
     return (
         f'<div class="scroll"><table><caption>{escape(dataset)}</caption><thead><tr>'
         f'<th scope="col">Method</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
@@ -67,7 +67,8 @@ def _table(dataset: str, verdicts: list[Verdict]) -> str:
 
 
 def _cell(verdict: Verdict) -> str:
-    """Return a sign, with its words where there are any."""
-    words = f" {escape(verdict.words)}" if verdict.status == "flagged" else ""
-    kind = ' class="reason"' if words else ""
-    return f"<td{kind}>{_SIGNS[verdict.status]}{words}</td>"
+    """A sign, with the reason for a flag."""
+    sign = _SIGNS[verdict.status]
+    if verdict.status != "flagged":
+        return f"<td>{sign}</td>"
+    return f'<td class="reason">{sign} {escape(verdict.words)}</td>'

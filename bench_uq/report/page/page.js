@@ -241,7 +241,7 @@
     say();
   }
 
-  // One score has one detectable difference: it is told where all rows are of one place.
+  // One score has one detectable difference: it is shown if all rows are of one place.
   function showDetectable(found, columns) {
     foot.replaceChildren();
     if (new Set(found.map((row) => row.group)).size !== 1) return;
@@ -273,7 +273,7 @@
     const unknown = [...scores.values()].filter((known) => !known).length;
     if (!unknown) return "";
     const many = unknown === scores.size ? "Nothing is bold" : `Nothing is bold in ${unknown} of ${scores.size} scores`;
-    return ` ${many}: no two converged methods share two seeds there.`;
+    return ` ${many}: a comparison needs two converged methods with at least two seeds in common.`;
   }
 
   // ---- Curves of a method.

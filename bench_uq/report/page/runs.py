@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from bench_uq.score.analysis import Analysis
+from bench_uq.score.results import Results
 
 _HEADS = {
     "run": "Run",
@@ -35,70 +35,74 @@ _NUMBERS = {
     "seconds_per_1000",
     "peak_memory",
 }
-#: Signs beyond which the name of a run is broken however wide the screen is.
+#: Signs from which the name of a run is broken however wide the screen is.
 _LONG = 60
 #: Rows of the table of runs: a browser lays out no more at once, and nobody reads them.
 MOST_RUNS = 1000
 _CONVERGED = {"True": "yes", "False": "† no", "": "–"}
 
 
-def runs(analysis: Analysis) -> str:
-    """Return the table of runs, those first that did not finish, then those that had not converged."""
-    methods = {method: place for place, method in enumerate(analysis.methods)}
-    table: list[Mapping[str, Any]] = analysis.results.runs.to_dict("records")  # type: ignore[assignment]
+def runs_section(results: Results) -> str:
+    """The table of runs: failed ones first, then unconverged ones."""
+    methods = {method: place for place, method in enumerate(results.methods)}
+    table: list[Mapping[str, Any]] = results.runs.to_dict("records")  # type: ignore[assignment]
     table.sort(key=lambda run: (_trouble(run), run["dataset"], methods[run["method"]], run["seed"]))
+
     left, table = len(table) - MOST_RUNS, table[:MOST_RUNS]
-    rest = f'\n<p class="notes">and {left:,} more, all in runs.csv (<a href="#downloads">downloads</a>)</p>'
-    more = rest if left > 0 else ""
-    # A column that says nothing of any run is left out.
-    heads = {
-        name: head
-        for name, head in _HEADS.items()
-        if any(_text(name, run[name]) != "–" for run in table)
-    }
+    more = ""
+    if left > 0:
+        link = '<a href="#downloads">downloads</a>'
+        more = f'\n<p class="notes">and {left:,} more, all in runs.csv ({link})</p>'
+
+    heads = {}
+    for name, head in _HEADS.items():
+        # A column without any fact is left out.
+        if any(_text(name, run[name]) != "–" for run in table):
+            heads[name] = head
     head = "".join(f'<th scope="col"{_kind(name)}>{text}</th>' for name, text in heads.items())
     rows = "".join(_row(run, heads) for run in table)
     return f"""<section id="runs" aria-labelledby="runs-title">
 <h2 id="runs-title">Runs</h2>
 <div class="edge"><div class="scroll" role="region" aria-label="Runs" tabindex="0">
 <table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>{more}
-<p class="notes">✗ did not finish: such a run has no scores, and means are over the others. † had not converged.</p>
+<p class="notes">✗ did not finish: such a run has no scores, and means are over the others. † had
+not converged.</p>
 </section>
 """
 
 
-def environments(analysis: Analysis) -> str:
-    """Return the table of the environments that the runs name, a column each."""
-    used = {
-        name: analysis.results.environments.get(name, {})
-        for name in sorted(set(analysis.results.runs["environment"]) - {""})
-    }
-    facts = sorted(
-        {fact for one in used.values() for fact in one} - {"id"},
-        key=lambda fact: (fact != "device", fact),
-    )
+def environments_section(results: Results) -> str:
+    """The table of the environments of the runs, a column each."""
+    names = sorted(set(results.runs["environment"]) - {""})
+    used = {name: results.environments.get(name, {}) for name in names}
+    facts = set[str]().union(*used.values()) - {"id"}
+
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in used)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(fact)}</th>{_cells(one.get(fact) for one in used.values())}</tr>'
-        for fact in facts
-    )
-    table = f'<table><thead><tr><th scope="col">Environment</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    if not used:
-        table = "<p>not recorded</p>"
+    rows = ""
+    for fact in sorted(facts, key=lambda fact: (fact != "device", fact)):
+        cells = "".join(_cell(own.get(fact)) for own in used.values())
+        rows += f'<tr><th scope="row">{escape(fact)}</th>{cells}</tr>'
+    table = "<p>not recorded</p>"
+    if used:
+        head = f'<thead><tr><th scope="col">Environment</th>{head}</tr></thead>'
+        table = f"<table>{head}<tbody>{rows}</tbody></table>"
+    scroll = '<div class="scroll" role="region" aria-label="Environments" tabindex="0">'
     return f"""<section id="environments" aria-labelledby="environments-title">
 <h2 id="environments-title">Environments</h2>
-<div class="edge"><div class="scroll" role="region" aria-label="Environments" tabindex="0">{table}</div></div>
+<div class="edge">{scroll}{table}</div></div>
 </section>
 """
 
 
 def _trouble(run: Mapping[str, Any]) -> int:
-    """Return 0 for a run that lacks something, 1 for one that had not converged, 2 for one that went well."""
-    return 0 if run["status"] != "ok" or run["reason"] else 1 if run["converged"] == "False" else 2
+    """0 for a run that lacks something, 1 for one that had not converged, 2 for the others."""
+    if run["status"] != "ok" or run["reason"]:
+        return 0
+    return 1 if run["converged"] == "False" else 2
 
 
 def _row(run: Mapping[str, Any], columns: Iterable[str]) -> str:
-    """Return the row of one run."""
+    """The row of one run."""
     first, *others = columns
     name = str(run[first])
     long = ' class="long"' if len(name) > _LONG else ""
@@ -107,18 +111,20 @@ def _row(run: Mapping[str, Any], columns: Iterable[str]) -> str:
     return f'<tr class="{kind}"><th scope="row"{long}>{escape(name)}</th>{cells}</tr>'
 
 
-def _cells(facts: Iterable[Any]) -> str:
-    """Return plain cells."""
-    return "".join(f"<td>{'–' if fact in (None, '') else escape(str(fact))}</td>" for fact in facts)
+def _cell(fact: Any) -> str:
+    """A plain cell."""
+    return f"<td>{'–' if fact in (None, '') else escape(str(fact))}</td>"
 
 
 def _kind(name: str) -> str:
-    """Return the class of a column, if it has one."""
-    return ' class="number"' if name in _NUMBERS else ' class="reason"' if name == "reason" else ""
+    """The class of a column, if it has one."""
+    if name in _NUMBERS:
+        return ' class="number"'
+    return ' class="reason"' if name == "reason" else ""
 
 
 def _text(name: str, value: Any) -> str:
-    """Return one fact of a run as text, a dash where nothing is known."""
+    """One fact of a run as text, a dash if it is unknown."""
     if name == "status":
         return "✓ ok" if value == "ok" else f"✗ {value}"
     if name == "converged":

@@ -1,4 +1,4 @@
-"""The charts of a page of attacks and shifts: scores by level, and what refusing the least sure is worth."""
+"""The charts of a page of attacks and shifts: scores by level, and accuracy after rejection."""
 
 from __future__ import annotations
 
@@ -6,98 +6,111 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from bench_uq.api.metric import Metric
 from bench_uq.report.page.lines import UNIT, Chart, Grids, line_of, short
-from bench_uq.report.tables.captions import ARROWS, level_name
-from bench_uq.report.tables.cells import TITLES
-from bench_uq.report.tables.tables import LEVEL_AXES
 from bench_uq.score.analysis import Analysis
-from bench_uq.score.results import BESIDE
+from bench_uq.score.labels import ARROWS
 from bench_uq.score.stress import kept_accuracy
-from bench_uq.score.summaries import Summary, directions
+from bench_uq.score.summaries import Summary
 
 
-def by_level(analysis: Analysis, grids: Grids, highest: float | None) -> list[Chart]:
-    """Return a chart for each condition with levels and score, with the range over the seeds as a band.
+def by_level(analysis: Analysis, grids: Grids) -> list[Chart]:
+    """A chart per condition with levels and score, with the range over the seeds as a band.
 
-    Kinds of one thing are one condition here: the leaderboard has each of them.
+    Kinds of one corruption are one condition here: the leaderboard has each of them.
     """
-    found, analysis = list[Chart](), analysis.over_kinds
-    for condition, values in analysis.levels.items():
-        for metric, axis in LEVEL_AXES.items():
-            lines = _level_lines(analysis, grids, condition, values, metric)
-            chart = {
+    analysis, found = analysis.over_kinds, []
+    for condition in analysis.levels:
+        for metric in analysis.cards.shown("levels"):
+            card = analysis.cards[metric]
+            if card.axis is None:
+                continue
+            chart: Chart = {
                 "section": f"Scores under {condition}",
-                "title": " ".join(TITLES[metric].split()) + ARROWS[directions()[metric]],
-                "x": f"{level_name(condition)} of {condition}",
-                "y": axis,
-                "lines": lines,
-                "marks": _chance(metric, highest),
-                "note": "dashed: a perfectly calibrated model" if metric in BESIDE else "",
+                "title": " ".join(card.heading.split()) + ARROWS[card.direction],
+                "x": f"{analysis.level_name(condition)} of {condition}",
+                "y": card.axis.label,
+                "lines": _level_lines(analysis, grids, condition, card),
+                "marks": _chance(card.axis.chance, analysis.highest_entropy),
+                "note": "dashed: ECE floor" if card.companion else "",
             }
-            found.append(
-                chart
-                | ({"range": UNIT} if metric in ("accuracy", "accuracy_kept_80", "picp") else {})
-            )
+            # The other shares are far from one end.
+            if card.bounds == (0, 1) and card.axis.chance != "1/2" and not card.axis.form:
+                chart["range"] = UNIT
+            found.append(chart)
     return found
 
 
 def _level_lines(
-    analysis: Analysis, grids: Grids, condition: str, values: Sequence[float], metric: str
+    analysis: Analysis, grids: Grids, condition: str, card: Metric
 ) -> list[dict[str, Any]]:
-    """Return the line of each method that has the score at some level; a hole is a gap in the line."""
-    summaries, lines = analysis.summaries, []
+    """The line of each method that has the score at some level, with gaps for missing values."""
+    lines, levels = [], analysis.levels[condition]
     for method in analysis.methods:
-        found = [summaries.get((method, condition, level, metric)) for level in values]
+        found = _at_levels(analysis, method, condition, card.id)
         if any(found):
-            line = _range_line(method, grids.place(values), found)
-            if metric in BESIDE:
-                beside = [
-                    summaries.get((method, condition, level, BESIDE[metric])) for level in values
-                ]
-                line["beside"] = short([one.mean if one else math.nan for one in beside])
+            line = _range_line(method, grids.place(levels), found)
+            if card.companion:
+                beside = _at_levels(analysis, method, condition, card.companion)
+                line["beside"] = _values("mean", beside)
             lines.append(line)
     return lines
 
 
+def _at_levels(
+    analysis: Analysis, method: str, condition: str, metric: str
+) -> list[Summary | None]:
+    """One score of a method at each level of a condition."""
+    found = []
+    for level in analysis.levels[condition]:
+        found.append(analysis.summaries.get((method, condition, level, metric)))
+    return found
+
+
 def _range_line(method: str, grid: int, found: Sequence[Summary | None]) -> dict[str, Any]:
-    """Return means with the lowest and highest seed, and the fewest seeds that one of them rests on."""
-    line = {
-        part: short([getattr(one, name) if one else math.nan for one in found])
-        for part, name in {"y": "mean", "low": "low", "high": "high"}.items()
+    """Means with the lowest and highest seed, and the fewest seeds of one of them."""
+    return {
+        "method": method,
+        "x": grid,
+        "y": _values("mean", found),
+        "low": _values("low", found),
+        "high": _values("high", found),
+        "seeds": min(one.seeds for one in found if one),
     }
-    return {"method": method, "x": grid, **line, "seeds": min(one.seeds for one in found if one)}
 
 
-def _chance(metric: str, highest: float | None) -> list[dict[str, Any]]:
-    """Mark what chance gives: 1/C right, ln C of entropy, and half of all pairs told apart."""
-    if metric.startswith("auroc"):
+def _values(name: str, found: Sequence[Summary | None]) -> list[float | None]:
+    """One field of summaries, None for missing ones."""
+    return short([getattr(one, name) if one else math.nan for one in found])
+
+
+def _chance(chance: str, highest: float | None) -> list[dict[str, Any]]:
+    """Mark the value of a guess."""
+    if chance == "1/2":
         return [{"axis": "y", "at": 0.5, "name": "chance"}]
-    if highest is None or not metric.startswith(("accuracy", "entropy")):
+    if not chance or highest is None:
         return []
-    place, name = (
-        (math.exp(-highest), "1/C") if metric.startswith("accuracy") else (highest, "ln C")
-    )
-    return [{"axis": "y", "at": place, "name": name}]
+    place = math.exp(-highest) if chance == "1/C" else highest
+    return [{"axis": "y", "at": place, "name": chance}]
 
 
-def refusal(analysis: Analysis, grids: Grids) -> list[Chart]:
-    """Return the chart of each attack or shift at its middle level of the accuracy of what is kept."""
+def rejection(analysis: Analysis, grids: Grids) -> list[Chart]:
+    """The accuracy of the accepted examples under each attack or shift at its middle level."""
     found = []
     for one in analysis.families:
         level = one.levels[len(one.levels) // 2]
-        curves = {
-            method: kept_accuracy(analysis.results, method, one, level)
-            for method in analysis.methods
-        }
+        lines = []
+        for method in analysis.methods:
+            curve = kept_accuracy(analysis.results, method, one, level)
+            if len(curve.x):
+                lines.append(line_of(method, grids, curve))
         chart = {
-            "section": "Refusing the least sure, at middle levels",
-            "title": f"{one.title}, {level_name(one.name)} = {level:g}",
-            "x": "share refused, the least confident first",
-            "y": "accuracy of what is kept",
+            "section": "Rejection of the least confident, at middle levels",
+            "title": f"{one.title}, {analysis.level_name(one.name)} = {level:g}",
+            "x": "share rejected, the least confident first",
+            "y": "accuracy of accepted",
             "range": UNIT,
-            "lines": [
-                line_of(method, grids, curve) for method, curve in curves.items() if len(curve.x)
-            ],
+            "lines": lines,
         }
         found.append(chart)
     return found

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench_uq.score.reproduce_report import commands, report_command
+from bench_uq.score.reproduce import report_command, run_commands
 from bench_uq.score.results import Results, read, select
 
 
@@ -19,7 +19,7 @@ def test_runs_that_were_asked_for_together_share_a_command(
     folder = make_results(
         tmp_path / "quick", names, (1, 0), datasets=("mnist", "digits"), unseen=(), attacks=()
     )
-    (command,) = commands(read(folder))
+    (command,) = run_commands(read(folder))
     assert shlex.split(command) == [
         *(
             "bench-uq",
@@ -44,7 +44,7 @@ def test_other_seeds_and_other_settings_are_other_commands(hand_made: Callable[.
         {"method": "sgld", "seed": 0, "command": "bench-uq run --suite quick --set epochs=9"},
         {"method": "theirs", "seed": 0, "command": ""},
     ]
-    assert commands(read(hand_made(runs=runs))) == [
+    assert run_commands(read(hand_made(runs=runs))) == [
         "bench-uq run --suite quick --methods map --datasets digits --seeds 0,1",
         "bench-uq run --suite quick --methods mnf --datasets digits --seeds 0",
         "bench-uq run --suite quick --set epochs=9 --methods sgld --datasets digits --seeds 0",

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bench_uq.report.figures.refusal import draw
-from bench_uq.report.figures.style import looks, styled
+from bench_uq.report.figures._style import styled
+from bench_uq.report.figures.rejection import draw
+from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 from bench_uq.score.stress import kept_accuracy

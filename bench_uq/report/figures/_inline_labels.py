@@ -1,4 +1,4 @@
-"""Names of lines, written on the lines themselves where there is room."""
+"""Names of lines, written on the lines themselves if there is room."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench_uq.report.figures.style import Options
+from bench_uq.report.figures._style import Options
 
 #: Inches that a letter takes, and a line of text.
 _LETTER, _LINE = 0.065, 0.12
@@ -20,28 +20,36 @@ _STYLE: Options = {
     "zorder": 4,
 }
 
+#: Middle and width of a name, in inches.
+Taken = tuple[float, float, float]
+
 
 def write_beside(
     axes: Axes, x: np.ndarray, lines: Mapping[str, np.ndarray], size: tuple[float, float]
 ) -> None:
-    """Write the name of each line where it is highest, or the next highest place that is free.
+    """Write the name of each line at its highest free place.
 
-    ``size`` is that of the panel in inches. A name that finds no place is left out: its line is seen without it.
+    ``size`` is that of the panel in inches. A name that finds no place is left out.
     """
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    taken: list[tuple[float, float, float]] = []
+    taken: list[Taken] = []
     for name, y in lines.items():
         width = _LETTER * (len(name) + 1)
         for place in np.argsort(-y, kind="stable"):
             across = (x[place] - left) / (right - left) * size[0]
             # Where a line runs along the edge its name stands just inside.
-            up = min(
-                max((y[place] - low) / (high - low) * size[1], 0.6 * _LINE), size[1] - 0.6 * _LINE
-            )
-            if width / 2 < across < size[0] - width / 2 and all(
-                abs(across - other) > (width + wide) / 2 or abs(up - height) > _LINE
-                for other, height, wide in taken
-            ):
+            up = (y[place] - low) / (high - low) * size[1]
+            up = min(max(up, 0.6 * _LINE), size[1] - 0.6 * _LINE)
+            if width / 2 < across < size[0] - width / 2 and _is_free((across, up, width), taken):
                 axes.text(x[place], low + up / size[1] * (high - low), name, **_STYLE)
                 taken.append((across, up, width))
                 break
+
+
+def _is_free(place: Taken, taken: list[Taken]) -> bool:
+    """Whether a name overlaps no other."""
+    across, up, width = place
+    for other, height, wide in taken:
+        if abs(across - other) <= (width + wide) / 2 and abs(up - height) <= _LINE:
+            return False
+    return True

@@ -1,11 +1,10 @@
-"""The one visual language of all figures: type, sizes, and a colour, marker and line for each method."""
+"""The type, sizes and file formats of all figures."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -47,7 +46,7 @@ _SETTINGS: dict[str, Any] = {
     "text.parse_math": False,  # a name may hold a dollar sign
 }
 
-#: The formats of a figure, and the metadata that would tell when or by what it was made.
+#: The formats of a figure, without the metadata that say when or by what it was made.
 FORMATS: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
@@ -58,42 +57,9 @@ FORMATS: dict[str, dict[str, Any]] = {
 Options = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Look:
-    """How the lines of one method are drawn."""
-
-    color: str
-    marker: str
-    linestyle: Any = "-"
-
-
-#: Okabe and Ito's colours, which colour-blind readers can tell apart.
-_FIRST = {
-    "map": Look("#000000", "o"),
-    "dropout": Look("#e69f00", "s"),
-    "ensemble": Look("#0072b2", "^"),
-    "mean-field": Look("#009e73", "D"),
-    "mnf": Look("#d55e00", "v"),
-}
-#: Their other colours and some of Tol's muted ones, with marks and dashes whose numbers share no factor.
-_COLORS = ("#cc79a7", "#56b4e9", "#882255", "#999933", "#332288", "#8c564b", "#7f7f7f")
-_MARKERS = ("P", "X", "<", ">", "p", "*", "h", "d")
-_DASHES = ("--", "-.", (0, (1, 1)), (0, (4, 1, 1, 1, 1, 1)), (0, (6, 2)))
-
-
-def looks(methods: Iterable[str]) -> dict[str, Look]:
-    """Give each method of a suite its look: that of its own for the known five, the next free one for others."""
-    others = sorted(set(methods) - set(_FIRST))
-    free = {
-        name: Look(_COLORS[place % 7], _MARKERS[place % 8], _DASHES[place % 5])
-        for place, name in enumerate(others)
-    }
-    return {**_FIRST, **free}
-
-
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in this language, whatever the settings of the process are, and leave those as they were."""
+    """Draw in this style, and leave the settings of the process as they were."""
     with mpl.rc_context():
         mpl.rcdefaults()
         sns.set_theme(context="paper", style="ticks", palette=None, rc=_SETTINGS)
@@ -101,7 +67,7 @@ def styled() -> Iterator[None]:
 
 
 def rendered(figure: Figure, formats: Iterable[str] = tuple(FORMATS)) -> dict[str, bytes]:
-    """Return a figure in some formats by their suffix, without dates or versions, so that the same is the same."""
+    """A figure in some formats by suffix, without dates or versions: equal figures, equal bytes."""
     _lay_out(figure)
     images = {}
     for suffix in formats:
@@ -122,10 +88,10 @@ def _lay_out(figure: Figure) -> None:
 
 
 def tidy(axes: Axes) -> None:
-    """Take the upper and right frame away."""
+    """Remove the upper and right frame."""
     sns.despine(ax=axes)
 
 
 def text(name: str) -> str:
-    """Return a name as the fonts can show it; a leading underscore would hide it from legends."""
+    """A name as the fonts can show it; a leading underscore would hide it from legends."""
     return printable(f" {name}" if name.startswith("_") else name, keep="±↑↓†–ε∞≤")

@@ -1,0 +1,71 @@
+"""The conclusions on one dataset in sentences of plain text."""
+
+from __future__ import annotations
+
+import math
+
+from bench_uq.report.tables.table import Column
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.conclusions import Conclusion
+from bench_uq.score.statistics import ALPHA, POWER
+
+
+def conclusions(analysis: Analysis) -> list[str]:
+    """A sentence for each main score, and sentences on how methods were compared."""
+    found = analysis.conclusions
+    sentences = [_sentence(analysis, one) for one in found]
+    if not found:
+        sentences.append(
+            "No comparison is made: it needs two converged methods with at least two seeds in "
+            "common."
+        )
+
+    loose = [method for method in analysis.methods if analysis.seeds(method).unconverged]
+    if loose:
+        sentences.append(f"Not compared, because not converged: {', '.join(loose)}.")
+    if found:
+        seeds = min(one.comparison.seeds for one in found)
+        sentences.append(
+            f"Methods are compared in pairs over at least {seeds} shared seeds (paired t test, "
+            f"Holm over all pairs of a score, {ALPHA * 100:.0f} %). The smallest difference is "
+            "that of two methods with the median spread of all pairs: less noisy methods show "
+            "smaller ones."
+        )
+    return sentences
+
+
+def _sentence(analysis: Analysis, one: Conclusion) -> str:
+    """Name the best method at a score, those not significantly worse, and those that are."""
+    found = one.comparison
+    best = f"{found.best} is best ({one.mean:.3g})"
+    others = [name for name in found.tied if name != found.best]
+    if others:
+        best += f", not significantly better than {_listed(others)}"
+    parts = [best]
+
+    if found.worse:
+        behind = sorted(found.worse, key=lambda name: found.behind[name])
+        worse = [f"{name} by {found.behind[name]:.2g}" for name in behind]
+        parts.append(f"significantly better than {', '.join(worse)}")
+    if found.apart:
+        parts.append(f"not compared with {_listed(found.apart)}")
+    if math.isfinite(found.detectable):
+        power = f"{POWER * 100:.0f} % power"
+        parts.append(f"smallest difference found with {power}: {found.detectable:.2g}")
+    return f"{_name(analysis, one)}: {'; '.join(parts)}."
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    """Names in a sentence."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _name(analysis: Analysis, one: Conclusion) -> str:
+    """The name of a score, and where it was measured."""
+    condition, level, metric = one.scored
+    title = Column(analysis.cards[metric], condition).name
+    if condition == "clean":
+        return title
+    where = "" if level is None else f" at {analysis.level_name(condition)} = {level:g}"
+    return f"{title}, {condition}{where}"

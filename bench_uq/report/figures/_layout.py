@@ -1,0 +1,159 @@
+"""Sheets of panels and their axes, laid out so that no text overlaps the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from bench_uq.report.figures._style import COLUMN, PAGE, Options
+
+#: Inches that a line of a legend takes, and that a letter of it takes on average.
+_LINE, _LETTER = 0.15, 0.064
+_GREY = "#666666"
+
+
+def shape(count: int) -> tuple[int, int, float]:
+    """Rows, columns and width in inches of a sheet of that many panels."""
+    columns = count
+    if count > 4:
+        columns = 3 if count <= 6 else 4
+    return math.ceil(count / columns), columns, COLUMN if count <= 2 else PAGE
+
+
+def sheet(width: float, height: float, handles: Sequence[Artist]) -> Figure:
+    """An empty figure with that height for panels, and a legend of the handles beneath them."""
+    labels = [str(handle.get_label()) for handle in handles]
+    longest = max(len(line) for line in "\n".join(labels).split("\n"))
+    columns = max(1, min(len(labels), int((width - 0.1) / (longest * _LETTER + 0.5))))
+    rows = math.ceil(len(labels) / columns)
+
+    lines = 0
+    for first in range(0, len(labels), rows):  # a legend is filled column by column
+        lines = max(lines, sum(map(lines_in, labels[first : first + rows])))
+    figure = Figure(figsize=(width, height + _LINE * (lines + 0.5)), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.03, hspace=0)  # type: ignore[call-arg, union-attr]
+    figure.legend(
+        handles=list(handles), loc="outside lower center", ncols=columns, handlelength=2.4
+    )
+    return figure
+
+
+def grid(
+    figure: Figure, count: int, columns: int, names: tuple[str, str], *, common: str = "xy"
+) -> list[Axes]:
+    """That many panels; x and y are named at the lower and left edges alone.
+
+    ``common`` axes have the same limits in all panels.
+    """
+    rows = math.ceil(count / columns)
+    made = figure.subplots(rows, columns, sharex="x" in common, sharey="y" in common, squeeze=False)
+    panels = list(made.flat)
+    for axes in panels[count:]:
+        axes.remove()
+
+    for place, axes in enumerate(panels[:count]):
+        edge(axes, sides(place, count, columns), names)
+        if "x" not in common:
+            axes.tick_params(labelbottom=True)
+        if "y" not in common:
+            axes.tick_params(labelleft=True)
+    return panels[:count]
+
+
+def sides(place: int, count: int, columns: int) -> tuple[bool, bool]:
+    """Whether a panel is the lowest of its column, and the leftmost of its row."""
+    return place + columns >= count, place % columns == 0
+
+
+def edge(axes: Axes, free: tuple[bool, bool], names: tuple[str, str]) -> None:
+    """Name the axes of a panel at its free sides: the lower and the left one."""
+    lowest, leftmost = free
+    axes.tick_params(labelbottom=lowest, labelleft=leftmost)
+    axes.set_xlabel(names[0] if lowest else "")
+    axes.set_ylabel(names[1] if leftmost else "")
+
+
+def panels_of(
+    titles: Sequence[str],
+    height: float,
+    handles: Sequence[Artist],
+    names: tuple[str, str],
+    *,
+    common: str = "xy",
+) -> tuple[Figure, list[Axes]]:
+    """A sheet with a panel of that height in inches for each title."""
+    rows, columns, width = shape(len(titles))
+    figure = sheet(width, rows * (height + 0.14 * most_lines(titles)) + 0.3, handles)
+    panels = grid(figure, len(titles), columns, names, common=common)
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set_title(title)
+    return figure, panels
+
+
+def letters_in_title(count: int) -> int:
+    """Letters that fit above one of that many panels."""
+    _, columns, width = shape(count)
+    return int(width / columns * 13)
+
+
+def lines_in(text: str) -> int:
+    """The number of lines of a text."""
+    return text.count("\n") + 1
+
+
+def most_lines(titles: Iterable[str]) -> int:
+    """The number of lines of the highest title."""
+    return max(map(lines_in, titles), default=0)
+
+
+def nothing(axes: Axes, reason: str = "no finished run") -> None:
+    """Say in an empty panel that there is nothing to show."""
+    style: Options = {"color": _GREY, "fontsize": 7, "in_layout": False}
+    axes.text(0.5, 0.5, reason, ha="center", va="center", transform=axes.transAxes, **style)
+
+
+def mark(axes: Axes, place: float, name: str, *, vertical: bool) -> None:
+    """Draw a thin line at a known bound, its name outside the data."""
+    line: Options = {"color": _GREY, "linestyle": (0, (2, 2)), "linewidth": 0.7, "zorder": 1}
+    text: Options = {"textcoords": "offset points", "fontsize": 7, "color": _GREY}
+    if vertical:
+        axes.axvline(place, **line)
+        text |= {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom"}
+        axes.annotate(name, (place, 1), xytext=(0, 1), **text)
+    else:
+        axes.axhline(place, **line)
+        text |= {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "center"}
+        axes.annotate(name, (1, place), xytext=(3, 0), **text)
+
+
+def logarithmic(axes: Axes, values: Iterable[float], *, of: Literal["x", "y"] = "y") -> None:
+    """Make an axis logarithmic with a few plain numbers on it, if all values are positive."""
+    values = list(values)
+    if not values or min(values) <= 0 or not math.isfinite(max(values)):
+        return
+    room = max(1.02, (max(values) / min(values)) ** 0.05)
+    low, high = min(values) / room, max(values) * room
+    axes.set(**{f"{of}scale": "log", f"{of}lim": (low, high)})
+
+    axis = axes.yaxis if of == "y" else axes.xaxis
+    axis.set_major_locator(FixedLocator(_ticks(low, high)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """A few round numbers on a logarithmic axis."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
+        ticks = []
+        for power in powers:
+            ticks += [step * 10.0**power for step in steps if low <= step * 10.0**power <= high]
+        if len(ticks) >= 3:
+            return ticks
+    return [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]

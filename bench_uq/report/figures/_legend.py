@@ -1,0 +1,102 @@
+"""Lines of methods, their names, and the entries of legends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from bench_uq.report.figures._style import Options, text
+from bench_uq.report.looks import Look
+from bench_uq.report.tables.captions import wrap
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.summaries import Curve, Shown, Summary
+
+
+def label(
+    analysis: Analysis, method: str, seeds: int, width: int = 24, *, unit: str = "seeds"
+) -> str:
+    """The name of a method, with the number of seeds if some are missing."""
+    own = analysis.seeds(method)
+    missing = "" if seeds == own.planned else f" ({seeds}/{own.planned} {unit})"
+    dagger = " †" if own.unconverged else ""
+
+    *lines, last = wrap(text(method), width - len(dagger))
+    last += dagger
+    if len(last + missing) <= width:
+        return "\n".join([*lines, last + missing])
+    return "\n".join([*lines, last, missing.strip()])
+
+
+def words(sentence: str) -> Artist:
+    """An entry of words alone."""
+    return Line2D([], [], linestyle="none", label=sentence)
+
+
+def method_handles(
+    analysis: Analysis, seeds: Mapping[str, int], looks: Mapping[str, Look]
+) -> list[Artist]:
+    """The line of each method in ``seeds``, finished or not, and the meaning of the dagger."""
+    handles: list[Artist] = []
+    for method, count in seeds.items():
+        name = label(analysis, method, count)
+        handles.append(Line2D([], [], label=name, **line(looks[method])))
+    return handles + dagger_handle(analysis)
+
+
+def fewest(curves: Iterable[Curve]) -> int:
+    """The fewest seeds of a curve; a curve without any is visibly missing."""
+    return min((curve.seeds for curve in curves if curve.seeds), default=0)
+
+
+def left_out(count: int, noun: str = "") -> list[Artist]:
+    """The entry that says how many more there are than are shown, if any."""
+    return [words(f"({count} more {noun}not shown)")] if count else []
+
+
+def range_handle(drawn: Literal["band", "whiskers"], summaries: Iterable[Summary]) -> list[Artist]:
+    """The entry that explains bands or whiskers, if one of the means is of several seeds."""
+    if all(one.seeds < 2 for one in summaries):
+        return []
+    name = f"{drawn}: range over seeds"
+    if drawn == "band":
+        return [Patch(color="#666666", alpha=0.3, linewidth=0, label=name)]
+    cross: Options = {"linestyle": "none", "marker": "+", "markersize": 9, "markeredgewidth": 0.8}
+    return [Line2D([], [], color="#666666", label=name, **cross)]
+
+
+def dagger_handle(analysis: Analysis) -> list[Artist]:
+    """The entry that explains the dagger, if a label has one."""
+    marked = any(analysis.seeds(method).unconverged for method in analysis.methods)
+    return [words("† not converged")] if marked else []
+
+
+def line(look: Look) -> Options:
+    """A look as the options of a line."""
+    size = 5.5 if look.marker in "PX*" else 4  # these have little area
+    marker = {"marker": look.marker, "markersize": size, "markeredgecolor": "white"}
+    return {"color": look.color, "linestyle": look.linestyle, **marker}
+
+
+def draw_curve(axes: Axes, curve: Curve, place: int, look: Look) -> None:
+    """Draw the curve of the method at that place."""
+    axes.plot(curve.x, curve.y, markevery=every(len(curve.x), place), **line(look))
+
+
+def every(count: int, place: int, marks: int = 7) -> tuple[int, int]:
+    """Where a line of that many points has its marks, staggered from line to line."""
+    step = max(1, count // marks)
+    return (place * max(1, step // 3)) % step, step
+
+
+def shown_title(analysis: Analysis, where: Shown, width: int, joint: str = "\n") -> str:
+    """A condition and its level as the title of a panel."""
+    condition, level = where
+    name = "\n".join(wrap(text(condition), width))
+    if level is None:
+        return name
+    return f"{name}{joint}{analysis.level_name(condition)} = {level:g}"

@@ -1,0 +1,96 @@
+"""Text, names and numbers as LaTeX, and about how wide they are."""
+
+from __future__ import annotations
+
+from bench_uq.report.tables.captions import wrap
+from bench_uq.report.tables.table import Cell
+from bench_uq.score.labels import printable
+from bench_uq.score.results import Seeds
+
+#: Points that letters take in 8 point type, and smaller and bold type as a share of that.
+_NARROW, _WIDE, _DIGIT, _LOWER, _OTHER = 2.4, 7.1, 4.25, 4.4, 6.6
+_SMALL, _BOLD = 0.94, 1.15
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "`": r"\`{}",
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "†": r"$^\dagger$",
+    "–": "--",
+    "ε": r"$\epsilon$",
+    "∞": r"$\infty$",
+    "\0": "{}",
+}
+_ESCAPES = str.maketrans(_SPECIAL)
+
+
+def escape(text: str) -> str:
+    """Escape text so that LaTeX shows it letter by letter; letters its fonts lack become codes."""
+    shown = printable(text, keep="".join(_SPECIAL))
+    # Two dashes in a row would become one long dash; twice, because matches do not overlap.
+    parted = shown.replace("--", "-\0-").replace("--", "-\0-")
+    return parted.translate(_ESCAPES)
+
+
+def guarded(line: str) -> str:
+    """Guard a bracket or star, which would be read as an argument of the row end above."""
+    return "{}" + line if line[:1] in ("[", "*") else line
+
+
+def name_lines(method: str, width: int, seeds: Seeds) -> list[str]:
+    """The lines of a method's name, with a dagger behind it if some runs had not converged."""
+    first, *more = [escape(line) for line in wrap(method, width)]
+    lines = [guarded(first), *(rf"\quad {line}" for line in more)]
+    if seeds.unconverged:
+        lines[-1] += escape("†")
+    return lines
+
+
+def cell_text(cell: Cell) -> str:
+    """A mean and its spread as two close columns, so that numbers align."""
+    if not cell.mean:
+        return r"\multicolumn{2}{c}{--}"
+    mean = escape(cell.mean).replace("-", "$-$")
+    if cell.best:
+        mean = rf"\textbf{{{mean}}}"
+    spread = _spread(cell)
+    return f"{mean} & " + (rf"{{\scriptsize\,{escape(spread)}}}" if spread else "")
+
+
+def cell_width(cell: Cell) -> float:
+    """About how many points a cell takes."""
+    return (_BOLD if cell.best else 1) * measure(cell.mean) + _SMALL * measure(_spread(cell))
+
+
+def _spread(cell: Cell) -> str:
+    """The spread of a mean, and its number of values if some seeds lack it."""
+    spread = f"±{cell.spread}" if cell.spread else ""
+    return spread if cell.values is None else f"{spread} (n={cell.values})"
+
+
+def measure(text: str) -> float:
+    """About how many points a text takes in 8 point type."""
+    return sum(map(_letter_width, text))
+
+
+def _letter_width(letter: str) -> float:
+    """About how many points a letter takes."""
+    for letters, points in ((".,:;'|![]()il ", _NARROW), ("mwMW", _WIDE), ("0123456789", _DIGIT)):
+        if letter in letters:
+            return points
+    return _LOWER if letter.islower() else _OTHER

@@ -1,0 +1,80 @@
+"""The frame of the leaderboard, which a script fills, and the commands that reproduce the page."""
+
+from __future__ import annotations
+
+from html import escape
+
+from bench_uq.report.page.downloads import other_files
+from bench_uq.report.page.leaderboard import measured
+from bench_uq.report.page.tables import static
+from bench_uq.report.tables.captions import BOLD
+from bench_uq.report.tables.tables import overview
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.reproduce import report_command, run_commands
+from bench_uq.score.results import Results
+
+#: Notes beneath the leaderboard.
+_NOTES = (
+    "Mean ± standard deviation over seeds. ↑ higher is better, ↓ lower is better.",
+    f"<strong>Bold</strong>{BOLD.removeprefix('Bold')} (paired by seed, Holm, 5 %).",
+    "A mean in bold may be worse than one that is not: it varies more from seed to seed.",
+    "† some runs had not converged: such methods are not compared, and are never bold.",
+    "k/p: k of p planned seeds finished. (n=k): k of the finished seeds have this value. "
+    "–: no value.",
+    "Detectable difference: found with 80 % power at 5 % over all pairs, between two methods "
+    "with the median spread of all pairs; less noisy methods show smaller ones.",
+)
+
+
+def leaderboard_section(analysis: Analysis) -> str:
+    """The frame of the leaderboard; without a script, tables of clean and OOD data."""
+    tables = [static(overview(analysis.on(dataset))) for dataset in analysis.datasets]
+    explained = dict.fromkeys(analysis.cards[metric].note for metric in measured(analysis))
+    explained.pop("", None)
+    notes = "".join(f"<li>{note}</li>" for note in (*_NOTES, *map(escape, explained)))
+    controls = ""
+    for name, label in (
+        ("dataset", "Dataset"),
+        ("condition", "Condition"),
+        ("level", "Level"),
+        ("metric", "Metrics"),
+    ):
+        select = f'<select id="filter-{name}"></select>'
+        controls += f'<label for="filter-{name}">{label} {select}</label>'
+    search = '<input id="filter-method" type="search" autocomplete="off">'
+    return f"""<section id="leaderboard" aria-labelledby="leaderboard-title" tabindex="-1">
+<h2 id="leaderboard-title">Leaderboard</h2>
+<noscript><p>Without JavaScript: clean and out-of-distribution data; the downloads below hold the
+rest.</p>{"".join(tables)}</noscript>
+<div id="board" hidden>
+<p class="hint">Click a method to see its curves, a column to sort by it.</p>
+<div class="controls" role="group" aria-label="Filters of the leaderboard">
+{controls}
+<label for="filter-method">Method contains {search}</label>
+<button type="button" id="reset">Reset</button>
+</div>
+<p id="status" role="status"></p>
+<p class="hint" id="sideways" hidden>The table is wider than the page: scroll it sideways for more
+columns →</p>
+<div class="edge"><div class="scroll" role="region" aria-label="Leaderboard" tabindex="0">
+<table id="scores" role="table"></table></div></div>
+<ul class="notes">{notes}</ul>
+</div>
+</section>
+"""
+
+
+def reproduce_section(results: Results) -> str:
+    """The commands that reproduce the runs and the report, each after the success of the last."""
+    made = run_commands(results)
+    unknown = ""
+    if not made:
+        unknown = "<p>The commands of these runs were not recorded; the report's is:</p>"
+    lines = " &&\n".join([*made, report_command(results)])
+    return f"""<section id="reproduce" aria-labelledby="reproduce-title">
+<h2 id="reproduce-title">Reproduce</h2>
+{unknown}<pre id="commands" tabindex="0" aria-label="Commands">{escape(lines)}</pre>
+<p><button type="button" id="copy" hidden>Copy</button> <span id="copied" role="status"></span></p>
+<p>The last command writes this page, and beside it {other_files()}.</p>
+</section>
+"""

@@ -1,0 +1,187 @@
+"""Tables in no format yet: columns of scores, rows of methods, cells rounded to their uncertainty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench_uq.api.metric import Metric
+from bench_uq.report.tables.provenance import provenance
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.results import Seeds
+from bench_uq.score.summaries import Place, Scored, Summary
+
+#: The condition of columns of ranks.
+RANKS = "ranks"
+#: Costs that are counted, not measured: they have no spread unless seeds differ.
+COUNTED = ("parameters", "epochs", "draws")
+#: Said beneath a table in which the bold cells look like a mistake.
+ODD = (
+    "A mean in bold may be worse than one that is not: it varies more from seed to seed, "
+    "or the other is not compared."
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One score: the card of its metric, where it was measured, and a line beneath its title."""
+
+    card: Metric
+    condition: str
+    level: float | None = None
+    under: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The id of the metric."""
+        return self.card.id
+
+    @property
+    def name(self) -> str:
+        """The heading in one line."""
+        return self.card.heading.replace("\n", " ")
+
+    @property
+    def direction(self) -> str:
+        """Whether ``higher`` or ``lower`` is better, or ``none``."""
+        return self.card.direction if self.condition != RANKS else "none"
+
+    @property
+    def note(self) -> str:
+        """A sentence that explains the score; which one depends on the line beneath the title."""
+        by = bool(self.under) and self.under == self.card.by
+        return self.card.by_note if by else self.card.note
+
+    @property
+    def scored(self) -> Scored:
+        """The score as comparisons name it."""
+        return self.condition, self.level, self.metric
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A rounded mean, its spread (empty for one seed), and how many seeds have it if some lack it.
+
+    ``best`` marks the best, and all that do not differ from it significantly.
+    """
+
+    mean: str = ""
+    spread: str = ""
+    values: int | None = None
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method: its seeds and a cell for each column."""
+
+    method: str
+    seeds: Seeds
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns; every format shows the same numbers and the same missing values.
+
+    ``remarks`` are further sentences; ``compared`` counts the columns whose methods are compared.
+    """
+
+    dataset: str  # empty: across datasets
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    subject: str = ""
+    remarks: tuple[str, ...] = ()
+    compared: int = 0
+
+
+def filled(
+    analysis: Analysis,
+    subject: str,
+    columns: Iterable[Column],
+    methods: Sequence[str],
+    costs: Mapping[Place, Summary] | None = None,
+) -> Table:
+    """Fill a table of methods on one dataset with their scores, or with their costs."""
+    columns = tuple(columns)
+    summaries = analysis.summaries if costs is None else costs
+    comparisons = analysis.comparisons if costs is None else {}
+
+    cells: dict[str, list[Cell]] = {name: [] for name in methods}
+    odd = False
+    for column in columns:
+        blank = analysis.unjudged.get(column.metric, ())
+        own = {}
+        for name in methods:
+            place = (name, column.condition, column.level, column.metric)
+            own[name] = None if name in blank else summaries.get(place)
+
+        comparison = comparisons.get(column.scored)
+        tied = comparison.tied if comparison else ()
+        odd |= _bold_is_odd(column, own, tied)
+
+        known = [summary for summary in own.values() if summary]
+        digits = 0 if column.metric in COUNTED else decimals(known)
+        for name, summary in own.items():
+            finished = analysis.seeds(name).finished
+            cells[name].append(cell(summary, finished, digits, best=name in tied))
+
+    rows = tuple(Row(name, analysis.seeds(name), tuple(cells[name])) for name in methods)
+    remarks = (*([ODD] if odd else []), *provenance(analysis.results))
+    compared = sum(column.scored in comparisons for column in columns)
+    return Table(analysis.dataset, columns, rows, subject, remarks, compared)
+
+
+def _bold_is_odd(column: Column, own: Mapping[str, Summary | None], tied: Collection[str]) -> bool:
+    """Whether a mean in bold is worse than one that is not: a large spread is hard to beat."""
+    sign = 1 if column.direction == "higher" else -1
+    bold = [sign * one.mean for name, one in own.items() if one and name in tied]
+    plain = [sign * one.mean for name, one in own.items() if one and name not in tied]
+    return bool(bold and plain) and max(plain) > min(bold)
+
+
+def extent(analysis: Analysis, condition: str) -> str:
+    """The number of examples of a condition in brackets, empty if unknown or not always the same."""
+    counts = set()
+    for (_, name, _, metric), one in analysis.summaries.items():
+        if (name, metric) == (condition, "examples"):
+            counts |= {int(one.low), int(one.high)}
+    return f" ({counts.pop():,} examples)" if len(counts) == 1 else ""
+
+
+def cell(summary: Summary | None, finished: int, digits: int, *, best: bool = False) -> Cell:
+    """Round one score; say how many seeds it rests on if some finished runs lack it."""
+    if summary is None:
+        return Cell()
+    varied = math.isfinite(summary.sd) and (summary.sd > 0 or digits > 0)
+    spread = fixed(summary.sd, digits) if varied else ""
+    values = None if summary.seeds == finished else summary.seeds
+    return Cell(fixed(summary.mean, digits), spread, values, best)
+
+
+def decimals(summaries: Iterable[Summary]) -> int:
+    """The number of decimals of a column.
+
+    The median spread keeps one significant digit, or two if they are below 36, the rule of the
+    Particle Data Group; without spreads, three decimals. At least three digits of the largest mean
+    stay, and at most four decimals unless that mean is tiny.
+    """
+    summaries = list(summaries)
+    means = [abs(one.mean) for one in summaries if math.isfinite(one.mean) and one.mean != 0]
+    spreads = [one.sd for one in summaries if math.isfinite(one.sd) and one.sd > 0]
+
+    size = math.floor(math.log10(max(means))) if means else 0
+    wanted = 3 - max(size, 0)
+    if spreads:
+        scale = math.floor(math.log10(median(spreads)))
+        two_digits = median(spreads) < 3.55 * 10.0**scale
+        wanted = -scale + two_digits
+    return max(0, 2 - max(size, 0), min(wanted, max(4, 2 - size)))
+
+
+def fixed(value: float, digits: int) -> str:
+    """Write a number with that many decimals, commas in thousands, and no minus before a zero."""
+    text = f"{value:,.{digits}f}".replace("inf", "∞")
+    return text.removeprefix("-") if not text.strip("-0.") else text
