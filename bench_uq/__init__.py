@@ -1,6 +1,7 @@
-"""bench-uq tells you which uncertainty method to trust, on which data, under which stress, at what cost.
+"""bench-uq tells you which uncertainty method to trust, on which data, under which stress, at what
+cost.
 
-    results = bench_uq.run("quick", methods=["map", "dropout"], seeds=[0, 1, 2])
+results = bench_uq.run("quick", methods=["map", "dropout"], seeds=[0, 1, 2])
     bench_uq.report(results)
     bench_uq.summarise(results)
 
@@ -158,7 +159,7 @@ def check(
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
-    """Scores of a suite's folder or of a scores.csv: one row per run, condition, level and metric."""
+    """Scores of a suite's folder or of a scores.csv, a row per run, condition, level and metric."""
     from bench_uq.score.score import read_scores as read
 
     return read(path)
@@ -167,7 +168,8 @@ def read_scores(path: str | Path) -> pd.DataFrame:
 def summarise(scores: Results | pd.DataFrame | str | Path) -> pd.DataFrame:
     """Mean, spread, interval and verdict over seeds, as the tables of a report have them.
 
-    ``scores`` is what ``run`` or ``read_scores`` returns, perhaps filtered, or the folder of a suite.
+    ``scores`` is what ``run`` or ``read_scores`` returns, perhaps filtered, or the folder of a
+    suite.
     """
     from bench_uq.score.results import Results
     from bench_uq.score.summarise import summary

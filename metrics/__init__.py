@@ -1,1 +1,1 @@
-"""Metrics, one or several per file: functions with a card. Files with _ in front hold shared code."""
+"""Metrics, one or several per file: functions with a card. Files with _ hold shared code."""

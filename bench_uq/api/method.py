@@ -63,7 +63,7 @@ class Method(ABC):
         return Adam(net.parameters(), lr=1e-3, fused=True)
 
     def observe(self, net: nn.Module, progress: float) -> None:
-        """Store facts of an epoch, such as averages, in the network's buffers; by default nothing."""
+        """Store averages and the like of an epoch in the network's buffers; by default nothing."""
 
     def finish(self, net: nn.Module, train: Batches, held_out: Batches) -> None:
         """Adjust values after training (a temperature, a Laplace fit); by default nothing.

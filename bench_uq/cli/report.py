@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,7 +38,8 @@ def report(
     from bench_uq.report import FORMATS, write
 
     target = enclosed(reports / suite_name(suite))
-    files = write(results / suite_name(suite), target, formats=formats or FORMATS, **chosen)  # type: ignore[arg-type]
+    options: dict[str, Any] = {**chosen, "formats": formats or FORMATS}
+    files = write(results / suite_name(suite), target, **options)
     kinds = Counter(path.relative_to(target).parts[0] for path in files)
     for name, count in kinds.items():
         path = target / name

@@ -140,7 +140,7 @@ class Plugins:
         raise unknown("metric", id, self.metrics(), "; --plugin FILE brings one of your own")
 
     def _locations(self, kind: str, wanted: str = "") -> Locations:
-        """Files with plugins of a kind; if ``wanted`` is not empty, user files of that name only."""
+        """Files with plugins of a kind; with ``wanted`` only user files of that name."""
         package = importlib.import_module(PACKAGES[kind])
         found: Locations = {}
         for info in pkgutil.iter_modules(package.__path__):

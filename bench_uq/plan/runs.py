@@ -31,7 +31,8 @@ def make_plan(
     contents: Contents,
     notice: Callable[[str], None] = lambda text: None,
 ) -> list[PlannedRun]:
-    """Plan all runs of a suite, seed by seed; data are loaded for their content, nothing is written.
+    """Plan all runs of a suite, seed by seed; data are loaded for their content, nothing is
+    written.
 
     ``notice`` is told which conditions are left out, and why.
     """

@@ -1,4 +1,6 @@
-"""Tables, figures, a page and a summary of a suite, from its derived files alone; loads neither torch nor netcal."""
+"""Tables, figures, a page and a summary of a suite, from its derived files alone; loads neither
+torch nor netcal.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ FORMATS = ("latex", "markdown", "html", *FIGURES)
 #: The file that lists the others, and what their names look like.
 LIST = "files.txt"
 OURS = re.compile(
-    r"index\.html|summary\.md|tables/[a-z0-9][a-z0-9.-]*\.tex|figures/[a-z0-9][a-z0-9.-]*\.(pdf|png|svg)"
+    r"index\.html|summary\.md|tables/[a-z0-9][a-z0-9.-]*\.tex"
+    r"|figures/[a-z0-9][a-z0-9.-]*\.(pdf|png|svg)"
 )
 
 
@@ -35,10 +38,12 @@ def write(
     metrics: Collection[str] = (),
     title: str = "",
 ) -> list[Path]:
-    """Write the report of the results in ``suite`` to ``target`` and return its files; a mistake leaves none behind.
+    """Write the report of the results in ``suite`` to ``target`` and return its files; a mistake
+    leaves none behind.
 
-    Of some methods, datasets and metrics alone where these are given; ``title`` stands in place of the suite's name.
-    Files of an earlier report that this one no longer has, in the same formats, go: a paper must not go on with them.
+    Of some methods, datasets and metrics alone where these are given; ``title`` stands in place of
+    the suite's name. Files of an earlier report that this one no longer has, in the same formats,
+    go: a paper must not go on with them.
     """
     from dataclasses import replace
 
@@ -75,7 +80,9 @@ def _format(name: str) -> str:
 
 
 def _listed(target: Path) -> set[str]:
-    """Return the files of the report that lies in a folder, as it lists them; none but those that a report writes."""
+    """Return the files of the report that lies in a folder, as it lists them; none but those that a
+    report writes.
+    """
     if not (target / LIST).is_file():
         return set()
     names = (target / LIST).read_bytes().decode("utf-8", errors="replace").splitlines()

@@ -24,7 +24,8 @@ _FIRST = {
     "mean-field": Look("#009e73", "D"),
     "mnf": Look("#d55e00", "v"),
 }
-#: Their other colours and some of Tol's muted ones, with marks and dashes whose numbers share no factor.
+#: Their other colours and some of Tol's muted ones, with marks and dashes whose numbers share no
+#: factor.
 _COLORS = ("#cc79a7", "#56b4e9", "#882255", "#999933", "#332288", "#8c564b", "#7f7f7f")
 _MARKERS = ("P", "X", "<", ">", "p", "*", "h", "d")
 _DASHES = ("--", "-.", (0, (1, 1)), (0, (4, 1, 1, 1, 1, 1)), (0, (6, 2)))

@@ -70,7 +70,7 @@ class Limit:
 
 @dataclass
 class Worker:
-    """A process with its jobs and their progress; a result of None means that another has the run."""
+    """A process with its jobs and their progress; a result of None: another has the run."""
 
     jobs: tuple[Job, ...]
     process: Any

@@ -66,7 +66,7 @@ class Ending:
 
 @contextmanager
 def recorded(folder: RunFolder, plugins: Sequence[Path]) -> Iterator[Ending]:
-    """Record how the work on a run ended, and the line of a user's file; reraise Interrupted only."""
+    """Record how the work on a run ended; of all errors only Interrupted is raised again."""
     ending = Ending()
     try:
         yield ending

@@ -139,7 +139,7 @@ class Analysis:
 
     @cached_property
     def unjudged(self) -> dict[str, frozenset[str]]:
-        """The methods that a metric cannot judge: the metric that it rests on is 0 on clean data."""
+        """Methods that a metric cannot judge: the metric that it rests on is 0 on clean data."""
         found = {}
         for metric in {metric for metric, _ in self.measured}:
             basis = self.cards[metric].rests_on

@@ -1,7 +1,9 @@
-"""Whether the attacks on a method can be believed: signs of masked gradients (Athalye et al. 2018, section 3.1).
+"""Whether the attacks on a method can be believed: signs of masked gradients (Athalye et al. 2018,
+section 3.1).
 
-A network can look robust because its gradients lead an attack astray. Each check compares attacks that must not be
-weaker than others on the same images; what is beyond the noise of so few images is flagged.
+A network can look robust because its gradients lead an attack astray. Each check compares attacks
+that must not be weaker than others on the same images; what is beyond the noise of so few images is
+flagged.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from bench_uq.score.summaries import Place as Scored
 from bench_uq.score.summaries import Summary
 from bench_uq.store.about import About, ConditionFacts
 
-#: A difference of two accuracies counts from here on, and only where it is also so many standard errors.
+#: A difference of two accuracies counts from here on, and only where it is also so many standard
+#: errors.
 LEAST, ERRORS = 0.02, 3.0
 #: From this epsilon on every image can be made grey: an attack must reach chance.
 GREY = 0.5
@@ -288,9 +291,14 @@ CHECKS: Mapping[str, Callable[[Attacked], Ending]] = {
 
 #: What a flag means to a reader.
 MEANING: Mapping[str, str] = {
-    "falls to chance": "more room must not help the method: the attack is lost, not the method strong",
-    "PGD as strong as FGSM": "many small steps find less than one large one: the gradient leads astray near the image",
-    "white box as strong as transfer": "another network is the better guide to this one: its own gradient hides",
-    "more draws as strong as fewer": "a better estimate of the gradient finds less: what it estimates is not the way",
-    "gradients are not zero": "a gradient attack has nothing to follow on these images: their accuracy says nothing",
+    "falls to chance": "more room must not help the method: the attack is lost, "
+    "not the method strong",
+    "PGD as strong as FGSM": "many small steps find less than one large one: the gradient leads "
+    "astray near the image",
+    "white box as strong as transfer": "another network is the better guide to this one: "
+    "its own gradient hides",
+    "more draws as strong as fewer": "a better estimate of the gradient finds less: what it "
+    "estimates is not the way",
+    "gradients are not zero": "a gradient attack has nothing to follow on these images: their "
+    "accuracy says nothing",
 }

@@ -1,4 +1,6 @@
-"""Names of results as names of files and labels, and what families, levels and directions are called."""
+"""Names of results as names of files and labels, and what families, levels and directions are
+called.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ KIND = "kind"
 
 
 def family(condition: str) -> str:
-    """Return the name that all kinds of a condition share: its own, without the option that tells them apart."""
+    """Return the name that all kinds of a condition share: its own, without the option that tells
+    them apart.
+    """
     plain, options = _parsed(condition)
     rest = ",".join(f"{name}={value}" for name, value in options.items() if name != KIND)
     return condition if KIND not in options else f"{plain}[{rest}]" if rest else plain
@@ -46,7 +50,9 @@ def kind(condition: str) -> str:
 
 
 def _parsed(condition: str) -> tuple[str, dict[str, str]]:
-    """Return the plain name and the options of a condition, none of one made elsewhere, whose name may be anything."""
+    """Return the plain name and the options of a condition, none of one made elsewhere, whose name
+    may be anything.
+    """
     try:
         return parse(condition)
     except UsageError:
@@ -74,7 +80,9 @@ def level_unit(condition: str, about: About | None = None) -> str:
 
 
 def slug(name: str, *, dots: bool = True, reserved: bool = False) -> str:
-    """Return a name of [a-z0-9-], and dots if wanted; one that had to change, or is reserved, ends in its hash."""
+    """Return a name of [a-z0-9-], and dots if wanted; one that had to change, or is reserved, ends
+    in its hash.
+    """
     plain = re.sub(r"[^a-z0-9.]+" if dots else r"[^a-z0-9]+", "-", name.lower()).strip("-.")
     if plain == name and not reserved:
         return plain
@@ -82,7 +90,9 @@ def slug(name: str, *, dots: bool = True, reserved: bool = False) -> str:
 
 
 def printable(name: str, keep: str = "") -> str:
-    """Return text with ASCII letters and those in ``keep``; any other letter becomes its code, like ``\\xe9``."""
+    """Return text with ASCII letters and those in ``keep``; any other letter becomes its code, like
+    ``\\xe9``.
+    """
     return "".join(
         letter
         if letter in keep or (letter.isascii() and letter.isprintable())

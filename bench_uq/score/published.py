@@ -1,6 +1,8 @@
-"""Published values to stand beside ours: ``<suite>.reference.csv`` beside ``<suite>.toml``, read and checked.
+"""Published values to stand beside ours: ``<suite>.reference.csv`` beside ``<suite>.toml``, read
+and checked.
 
-Loads neither torch nor netcal: the report reads with it what ``run`` and ``score`` wrote beside the scores.
+Loads neither torch nor netcal: the report reads with it what ``run`` and ``score`` wrote beside the
+scores.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from bench_uq.plan.plugins import Plugins
 #: The file in a suite's folder of results.
 FILE = "reference.csv"
 
-#: How sure a value is: read in its source or in a text that quotes it; known by heart and borne out by what others say
-#: of the same experiment; known by heart alone.
+#: How sure a value is: read in its source or in a text that quotes it; known by heart and borne out
+#: by what others say of the same experiment; known by heart alone.
 CERTAINTIES = ("seen", "corroborated", "recalled")
 
 #: What papers print where we keep another number: the test error in %, 100 (1 - accuracy).
@@ -78,7 +80,8 @@ def read_file(path: Path, metrics: Collection[str] | None = None) -> list[Refere
         one = reference(where, dict(zip(header, map(str.strip, row), strict=True)), known)
         if one.key in found:
             raise UsageError(
-                f"{where}: {one.metric} of {one.method} on {one.dataset} is given twice by {one.source!r}"
+                f"{where}: {one.metric} of {one.method} on {one.dataset} is given twice "
+                f"by {one.source!r}"
             )
         found[one.key] = one
     return list(found.values())
@@ -119,7 +122,9 @@ def reference(where: str, cells: dict[str, str], metrics: Collection[str]) -> Re
 
 
 def check_number(name: str, text: str, least: float) -> None:
-    """Refuse what is no finite number, or less than ``least``; it is shown as it stands, hence ASCII alone."""
+    """Refuse what is no finite number, or less than ``least``; it is shown as it stands, hence
+    ASCII alone.
+    """
     try:
         value = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
@@ -131,7 +136,9 @@ def check_number(name: str, text: str, least: float) -> None:
 
 
 def hand_on(references: Iterable[Reference], folder: Path) -> None:
-    """Write the references into a suite's folder of results, sorted; where there are none, no file stays."""
+    """Write the references into a suite's folder of results, sorted; where there are none, no file
+    stays.
+    """
     from bench_uq.score.score import write_csv
 
     rows = [astuple(one) for one in references]

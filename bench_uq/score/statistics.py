@@ -1,6 +1,8 @@
-"""What seeds can tell: intervals, paired tests, ties with the best, ranks across datasets. NumPy and SciPy alone.
+"""What seeds can tell: intervals, paired tests, ties with the best, ranks across datasets. NumPy
+and SciPy alone.
 
-The unit of replication is the seed. Two methods are compared by the differences of the seeds that both finished.
+The unit of replication is the seed. Two methods are compared by the differences of the seeds that
+both finished.
 """
 
 from __future__ import annotations
@@ -27,10 +29,11 @@ Values = Mapping[int, float]
 class Comparison:
     """Which methods are best at one score, and how sure that is.
 
-    ``tied`` holds the best and what is not distinguishable from it, ``worse`` what is, by its adjusted p-value;
-    ``apart`` what shares fewer than two seeds with the best, so that nothing can be said. ``behind`` is by how much the
-    best is better, in the mean over shared seeds, below 0 where what is tied is ahead on these; ``detectable`` is the
-    difference that ``seeds`` seeds, the fewest that two methods share, would find with a probability of POWER.
+    ``tied`` holds the best and what is not distinguishable from it, ``worse`` what is, by its
+    adjusted p-value; ``apart`` what shares fewer than two seeds with the best, so that nothing can
+    be said. ``behind`` is by how much the best is better, in the mean over shared seeds, below 0
+    where what is tied is ahead on these; ``detectable`` is the difference that ``seeds`` seeds, the
+    fewest that two methods share, would find with a probability of POWER.
     """
 
     best: str
@@ -44,7 +47,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Mean ranks of methods over datasets, 1 for the best; ``p`` of Friedman's test, NaN for fewer than three methods.
+    """Mean ranks of methods over datasets, 1 for the best; ``p`` of Friedman's test, NaN for fewer
+    than three methods.
 
     Two methods whose mean ranks differ by less than ``critical`` are not distinguishable (Nemenyi).
     """
@@ -69,7 +73,9 @@ def interval(values: Sequence[float], confidence: float = 1 - ALPHA) -> tuple[fl
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted so that all together are false at most as often as one would be (Holm 1979)."""
+    """Return p-values adjusted so that all together are false at most as often as one would be
+    (Holm 1979).
+    """
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
@@ -79,7 +85,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def paired_p(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return the two-sided p-value of a difference, paired by seed: Student's t test; 1 for fewer than two pairs.
+    """Return the two-sided p-value of a difference, paired by seed: Student's t test; 1 for fewer
+    than two pairs.
 
     Where all differences are one number their spread says nothing, and the sign test takes over.
     """
@@ -99,11 +106,13 @@ def paired_p(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def compare(values: Mapping[str, Values], direction: str) -> Comparison | None:
-    """Compare methods at one score, ``direction`` "higher" or "lower"; None where no two of them share two seeds.
+    """Compare methods at one score, ``direction`` "higher" or "lower"; None where no two of them
+    share two seeds.
 
-    The best is chosen after looking, so each pair of methods counts as a comparison for Holm's correction, not only
-    those with the best: otherwise five equal methods have a false loser in 7 to 8 % of columns (benchmarks/claims.py).
-    A method with a value that is not finite is compared with none: its other seeds would flatter it.
+    The best is chosen after looking, so each pair of methods counts as a comparison for Holm's
+    correction, not only those with the best: otherwise five equal methods have a false loser in 7
+    to 8 % of columns (studies/claims.py). A method with a value that is not finite is compared
+    with none: its other seeds would flatter it.
     """
     sign = 1 if direction == "higher" else -1
     pairs = _pairs(
@@ -140,7 +149,7 @@ def compare(values: Mapping[str, Values], direction: str) -> Comparison | None:
 
 @dataclass(frozen=True)
 class _Pair:
-    """By how much the first of two methods is ahead, and how sure that is, before any correction."""
+    """Lead of the first of two methods, and its significance before any correction."""
 
     ahead: float
     spread: float
@@ -167,7 +176,9 @@ def _best(
     adjusted: Mapping[tuple[str, str], float],
     sign: int,
 ) -> str:
-    """Return the method of the best mean over its seeds among those that none is better than on the seeds of both."""
+    """Return the method of the best mean over its seeds among those that none is better than on the
+    seeds of both.
+    """
     compared = sorted({name for pair in pairs for name in pair})
     beaten = {
         pair[1] if pairs[pair].ahead > 0 else pair[0] for pair, p in adjusted.items() if p <= ALPHA
@@ -181,10 +192,12 @@ def _best(
 def detectable_difference(
     spread: float, seeds: int, comparisons: int = 1, *, freedom: float | None = None, sides: int = 2
 ) -> float:
-    """Return the true difference that a paired t test over so many seeds finds with a probability of POWER.
+    """Return the true difference that a paired t test over so many seeds finds with a probability
+    of POWER.
 
-    ``spread`` is the standard deviation of the paired differences, known with as many degrees of ``freedom``, if not
-    with one less than seeds; the level is ALPHA over all ``comparisons``, on one or both ``sides``.
+    ``spread`` is the standard deviation of the paired differences, known with as many degrees of
+    ``freedom``, if not with one less than seeds; the level is ALPHA over all ``comparisons``, on
+    one or both ``sides``.
     """
     if seeds < 2 or not spread > 0:
         return math.nan
@@ -198,7 +211,8 @@ def detectable_difference(
 def _detectable_spreads(seeds: int, comparisons: int, freedom: float, sides: int) -> float:
     """Return the detectable difference in standard deviations of the paired differences."""
     critical = stats.t.ppf(1 - ALPHA / comparisons / sides, freedom)
-    # The noncentral t of SciPy is NaN in places; here it is a mean of normals over the spread that seeds would show.
+    # The noncentral t of SciPy is NaN in places; here it is a mean of normals over the spread that
+    # seeds would show.
     places, weights = np.polynomial.legendre.leggauss(200)
     shown = critical * np.sqrt(stats.chi2.ppf((places + 1) / 2, freedom) / freedom)
 
@@ -210,9 +224,11 @@ def _detectable_spreads(seeds: int, comparisons: int, freedom: float, sides: int
 
 
 def ranks(means: Mapping[str, Mapping[str, float]], direction: str) -> Ranks | None:
-    """Rank methods over the datasets that all of them have a value of; None for fewer than two methods or datasets.
+    """Rank methods over the datasets that all of them have a value of; None for fewer than two
+    methods or datasets.
 
-    ``means`` holds a value a dataset for each method. Ties share the mean of their ranks (Demšar 2006).
+    ``means`` holds a value a dataset for each method. Ties share the mean of their ranks (Demšar
+    2006).
     """
     shared = sorted(set.intersection(*(set(own) for own in means.values()))) if means else []
     if len(means) < 2 or len(shared) < 2:
@@ -233,7 +249,9 @@ def critical_difference(methods: int, datasets: int) -> float:
 
 
 def cliques(result: Ranks) -> list[tuple[str, ...]]:
-    """Return the largest groups of methods that are not distinguishable, best first, those of one left out."""
+    """Return the largest groups of methods that are not distinguishable, best first, those of one
+    left out.
+    """
     ordered = sorted(result.mean, key=lambda name: result.mean[name])
     groups: list[tuple[str, ...]] = []
     for place, first in enumerate(ordered):

@@ -34,12 +34,14 @@ COLUMNS = (
 
 
 def summary(scores: pd.DataFrame | str | Path) -> pd.DataFrame:
-    """Return a row a dataset, method, condition, level and metric, summed up over seeds as in the tables of a report.
+    """Return a row a dataset, method, condition, level and metric, summed up over seeds as in the
+    tables of a report.
 
-    ``scores`` is what ``read_scores`` returns, perhaps filtered, or the folder of a suite; methods that its ``attrs``
-    name as unconverged take part in no verdict. ``low`` and ``high`` are the range over seeds, ``ci_low`` and
-    ``ci_high`` Student's 95 % interval of the mean; ``verdict`` is best, tied, worse or apart, empty where nothing is
-    compared; ``behind`` is by how much the best is better, ``p`` Holm's adjusted p-value of that where it is worse.
+    ``scores`` is what ``read_scores`` returns, perhaps filtered, or the folder of a suite; methods
+    that its ``attrs`` name as unconverged take part in no verdict. ``low`` and ``high`` are the
+    range over seeds, ``ci_low`` and ``ci_high`` Student's 95 % interval of the mean; ``verdict`` is
+    best, tied, worse or apart, empty where nothing is compared; ``behind`` is by how much the best
+    is better, ``p`` Holm's adjusted p-value of that where it is worse.
     """
     results = _of_scores(scores) if isinstance(scores, pd.DataFrame) else read(Path(scores))
     rows = [row for dataset in results.datasets for row in _rows(results.on(dataset), dataset)]

@@ -74,7 +74,9 @@ def git_state() -> str | None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Most memory that this process has held, in bytes: of the GPU if it used one, else of the host."""
+    """Most memory that this process has held, in bytes: of the GPU if it used one, else of the
+    host.
+    """
     import torch
 
     if device.type == "cuda":

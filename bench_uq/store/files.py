@@ -195,14 +195,14 @@ def load_json(path: Path) -> Any:
     schema = value.get("schema") if isinstance(value, dict) else None
     if isinstance(schema, int | float) and schema > SCHEMA:
         raise UsageError(
-            f"{path} is of schema {schema}, which a later version of bench-uq has written; this one "
-            f"reads {SCHEMA} (upgrade bench-uq, or choose another --results)"
+            f"{path} is of schema {schema}, which a later version of bench-uq has written; this "
+            f"one reads {SCHEMA} (upgrade bench-uq, or choose another --results)"
         )
     return value
 
 
 def read_json(path: Path, convert: Callable[[Any], Any] = lambda value: value) -> Any:
-    """Converted value of a JSON file; None without one, or if it is damaged, which sets it aside."""
+    """Converted value of a JSON file; None without one, or if it is damaged and set aside."""
     try:
         return convert(load_json(path))
     except (FileNotFoundError, NotADirectoryError):

@@ -78,7 +78,9 @@ def rendered(figure: Figure, formats: Iterable[str] = tuple(FORMATS)) -> dict[st
 
 
 def _lay_out(figure: Figure) -> None:
-    """Place the panels once for all formats, rounded: the solver's last digits differ from run to run."""
+    """Place the panels once for all formats, rounded: the solver's last digits differ from run to
+    run.
+    """
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)

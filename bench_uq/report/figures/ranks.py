@@ -153,7 +153,7 @@ def _draw(axes: Axes, one: Diagram, looks: Mapping[str, Look], side: float) -> N
 
 
 def _asides(mean: Mapping[str, float]) -> list[tuple[str, float, float]]:
-    """Each method, its mean rank, and how far its mark stands aside, so that ties do not overlap."""
+    """Each method, its mean rank, and the offset of its mark, so that ties do not overlap."""
     found = []
     for rank in sorted(set(mean.values())):
         tied = [name for name, own in mean.items() if own == rank]

@@ -1,4 +1,4 @@
-"""Accuracy by confidence on clean data: a panel per method, and how often each confidence occurs."""
+"""Accuracy by confidence on clean data: a panel per method, with the frequency of confidences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables in no format yet: columns of scores, rows of methods, cells rounded to their uncertainty."""
+"""Tables without a format: columns of scores, rows of methods, cells rounded as they deserve."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _bold_is_odd(column: Column, own: Mapping[str, Summary | None], tied: Collec
 
 
 def extent(analysis: Analysis, condition: str) -> str:
-    """The number of examples of a condition in brackets, empty if unknown or not always the same."""
+    """Number of examples of a condition in brackets; empty if unknown or not always the same."""
     counts = set()
     for (_, name, _, metric), one in analysis.summaries.items():
         if (name, metric) == (condition, "examples"):

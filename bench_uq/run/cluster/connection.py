@@ -1,4 +1,6 @@
-"""Where a cluster is, and whether it is safe to join: loopback, or TLS, or the user's own word for it."""
+"""Where a cluster is, and whether it is safe to join: loopback, or TLS, or the user's own word for
+it.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,16 @@ from bench_uq.api.errors import UsageError, one_line
 #: Seconds to find the scheduler.
 CONNECT = 20
 
-#: How often a run may take its worker down with it before it is given up, on a cluster that is started here.
+#: How often a run may take its worker down with it before it is given up, on a cluster that is
+#: started here.
 FAILURES = 2
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the workers are: at a scheduler, or ``count`` to be started here (0: as many as there is room for)."""
+    """Where the workers are: at a scheduler, or ``count`` to be started here (0: as many as there
+    is room for).
+    """
 
     address: str = ""
     count: int | None = None
@@ -49,7 +54,8 @@ def parse_place(text: str) -> Place:
         port = None
     if parts.scheme not in ("tcp", "tls") or not parts.hostname or not port:
         raise UsageError(
-            f"--cluster takes local, local:N, tcp://HOST:PORT, tls://HOST:PORT or a .json file, not {text!r}"
+            "--cluster takes local, local:N, tcp://HOST:PORT, tls://HOST:PORT or a .json file, "
+            f"not {text!r}"
         )
     return Place(f"{parts.scheme}://{parts.netloc}")
 
@@ -63,12 +69,15 @@ def address_in(file: Path) -> str:
 
 
 def check_safe(address: str, what: str, insecure: bool) -> None:
-    """Refuse an address that others reach too, without TLS: whoever does could run code as the user."""
+    """Refuse an address that others reach too, without TLS: whoever does could run code as the
+    user.
+    """
     if insecure or address.startswith("tls://") or is_loopback(address):
         return
     raise UsageError(
-        f"{what} {address} can be reached from other machines without TLS, and whoever reaches it can run code as you: "
-        "use tls:// with --tls-ca, --tls-cert and --tls-key, let it listen on 127.0.0.1, or say --insecure"
+        f"{what} {address} can be reached from other machines without TLS, and whoever reaches it "
+        "can run code as you: use tls:// with --tls-ca, --tls-cert and --tls-key, let it listen on "
+        "127.0.0.1, or say --insecure"
     )
 
 
@@ -85,11 +94,14 @@ def is_loopback(address: str) -> bool:
 
 
 def security(place: Place, tls: Mapping[str, Path | None]) -> Any:
-    """Return dask's security from the files of --tls-ca, --tls-cert and --tls-key, None without them."""
+    """Return dask's security from the files of --tls-ca, --tls-cert and --tls-key, None without
+    them.
+    """
     given = {name: path for name, path in tls.items() if path}
     if place.count is not None and given:
         raise UsageError(
-            "--cluster local never leaves this machine: it takes no --tls-ca, --tls-cert or --tls-key"
+            "--cluster local never leaves this machine: it takes no --tls-ca, --tls-cert or "
+            "--tls-key"
         )
     encrypted = place.address.startswith("tls://")
     if given and not encrypted:
@@ -113,7 +125,9 @@ def security(place: Place, tls: Mapping[str, Path | None]) -> Any:
 def connected(
     place: Place, tls: Mapping[str, Path | None], insecure: bool, room: int
 ) -> Iterator[Any]:
-    """Yield a dask client; ``room`` is how many workers are started here where the user names no number."""
+    """Yield a dask client; ``room`` is how many workers are started here where the user names no
+    number.
+    """
     try:
         import distributed
     except ImportError as error:
@@ -155,7 +169,9 @@ def quieten() -> None:
 
 @contextmanager
 def local(count: int) -> Iterator[Any]:
-    """Yield a cluster of so many workers here, on loopback alone, each with a GPU of its own where there are."""
+    """Yield a cluster of so many workers here, on loopback alone, each with a GPU of its own where
+    there are.
+    """
     import dask
     from distributed import Nanny, Scheduler, SpecCluster
 

@@ -24,7 +24,8 @@ from bench_uq.store.about import About
 KIND = "imported"
 
 #: Version of how a file of predictions becomes stored arrays. Raise it by hand whenever the same
-#: file gives other arrays; golden tests (tests/golden) fail where the arrays changed and it did not.
+#: file gives other arrays; golden tests (tests/golden) fail where the arrays changed and it did
+#: not.
 IMPORT_VERSION = 1
 
 
@@ -140,7 +141,7 @@ def writing(folder: Path, run: PlannedRun) -> Iterator[RunFolder]:
 
 
 def merged(before: PlannedRun | None, run: PlannedRun) -> PlannedRun:
-    """A run with its earlier evaluations too; those of the same condition and level are replaced."""
+    """A run with its earlier evaluations; those of the same condition and level are replaced."""
     evaluations = [*(before.shown if before else ()), *run.shown]
     latest = {(one.condition, one.level): one for one in evaluations}
 
@@ -184,4 +185,5 @@ def zeros(one: Import, predictions: Predictions) -> str:
 
     first = one.outputs.place(0, int(impossible.argmax()))
     count = f"{int(impossible.sum())} of {len(impossible)} labels have probability 0"
-    return f"{one.outputs.path}: {count}, the first in {first}: the NLL is infinite, tables show a dash"
+    where = f"{one.outputs.path}: {count}, the first in {first}"
+    return f"{where}: the NLL is infinite, tables show a dash"

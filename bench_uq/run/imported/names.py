@@ -1,4 +1,4 @@
-"""A user's names of a model, its data and its conditions, to canonical names or names of their own."""
+"""Canonical names for a user's model, data and conditions; unknown names are the user's own."""
 
 from __future__ import annotations
 

@@ -94,7 +94,8 @@ def is_regression(raw: Raw) -> bool:
         )
     if not forms and len(real) < 2:
         raise UsageError(
-            f"{raw.path} holds neither {', '.join(CLASSES)} of classes nor mean with variance or std"
+            f"{raw.path} holds neither {', '.join(CLASSES)} of classes nor mean with variance "
+            "or std"
         )
     return bool(real)
 
