@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from bench_uq.report import page as html
+from bench_uq.report.page import downloads
 from bench_uq.report.page.cards import linked
 from bench_uq.report.page.charts import chart_data
 from bench_uq.report.page.leaderboard import leaderboard_data
@@ -175,7 +176,7 @@ def test_a_file_too_large_for_a_page_is_told(
     told: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its place is said in words, and nothing is linked."""
-    monkeypatch.setattr("bench_uq.report.page.downloads.MOST_ROWS", 10_000)
+    monkeypatch.setattr(downloads, "MOST_ROWS", 10_000)
     page = html.page(analyse(told))
     assert (
         "curves.csv.gz is too large for this page; "

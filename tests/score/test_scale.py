@@ -261,10 +261,10 @@ def test_the_page_holds_a_limited_number_of_runs(
     """Beyond a limit the page says how many runs there are more, and where; those in trouble stand first."""
     results = read(suite_of(folders[16]))
     results.runs.loc[results.runs.index[-1], ["status", "reason"]] = ["failed", "lost"]
-    assert page_runs.runs(results).count("<tr class=") == 16 * PER_SEED
-    assert "more, all in" not in page_runs.runs(results)
+    assert page_runs.runs_section(results).count("<tr class=") == 16 * PER_SEED
+    assert "more, all in" not in page_runs.runs_section(results)
     monkeypatch.setattr(page_runs, "MOST_RUNS", 10)
-    text = page_runs.runs(results)
+    text = page_runs.runs_section(results)
     assert text.count("<tr class=") == 10
     assert "and 54 more, all in runs.csv" in text
     assert text.index('<tr class="failed">') < text.index('<tr class="finished">')
