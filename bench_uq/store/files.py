@@ -156,9 +156,11 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             raise Damaged("a link") from error
         raise
 
+    # Python does not open folders, so the kind is asked first.
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise Damaged("no plain file")
     with open(number, "rb") as file:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise Damaged("no plain file")
         yield file
 
 
