@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -255,16 +256,16 @@ def test_parts_of_one_run_are_united(folder: Path) -> None:
     one, other = copies("dropout-digits-s0")
     whole = one.record()
     for copy, first in (one, "clean"), (other, "fgsm"):
-        gone = [name for name in whole["files"] if name.endswith(".npz") and name.startswith(first)]
+        gone = {name for name in whole.files if name.endswith(".npz") and name.startswith(first)}
         copy.forget(gone)
         seconds = {
-            name: value for name, value in whole["predict_seconds"].items() if name not in gone
+            name: whole.predict_seconds[name] for name in whole.predict_seconds.keys() - gone
         }
         copy.update(status="interrupted", reason="told to stop", predict_seconds=seconds)
     merged("a", "b")
     record = stored("out", "dropout-digits-s0").record()
-    assert record == whole | {"status": "interrupted", "reason": "told to stop"}
-    assert all(stored("out", "dropout-digits-s0").holds(name) for name in record["files"])
+    assert record == replace(whole, status="interrupted", reason="told to stop")
+    assert all(stored("out", "dropout-digits-s0").holds(name) for name in record.files)
 
 
 def change(folder: RunFolder, name: str) -> None:
@@ -348,9 +349,9 @@ def test_a_damaged_file_is_left_out(folder: Path, file: str, how: str) -> None:
     done = merged("shard-2", code=1)
     assert done.stderr == f"left out: {run.path / name}: damaged\n"
     record = stored("out", "dropout-digits-s1").record()
-    assert name not in record["files"]
+    assert name not in record.files
     assert not (stored("out", "dropout-digits-s1").path / name).exists()
-    assert (record["status"], record["reason"][:14]) == ("interrupted", "1 of its files")
+    assert (record.status, str(record.reason)[:14]) == ("interrupted", "1 of its files")
     assert tree(folder / "shard-2") == before
     merged("shard-2", "whole")
     mended = stored("out", "dropout-digits-s1")
@@ -414,7 +415,7 @@ def test_a_checkpoint_comes_with_a_run_that_is_unfinished(folder: Path) -> None:
     """It is taken where no folder has the trained network, and goes when one has."""
     one, other = copies("dropout-digits-s0")
     record = one.record()
-    one.forget(record["files"])
+    one.forget(record.files)
     one.add_file(merge.CHECKPOINT, b"state", status="interrupted", reason="told to stop")
     merged("a")
     assert stored("out", "dropout-digits-s0").holds(merge.CHECKPOINT)
@@ -476,8 +477,11 @@ def link_to_a_file(run: RunFolder) -> None:
 def name_outside(run: RunFolder) -> None:
     """Name a file outside of the run's folder, with the right hash."""
     (run.path / NETWORK).rename(run.path.parent / "canary.npz")
-    entry = run.record().files[NETWORK]
-    edit(run.path / RECORD, lambda record: record["files"].update({"../canary.npz": entry}))
+
+    def named(record: dict[str, Any]) -> None:
+        record["files"]["../canary.npz"] = record["files"][NETWORK]
+
+    edit(run.path / RECORD, named)
 
 
 def name_of_scores(run: RunFolder) -> None:

@@ -15,11 +15,9 @@ import struct
 import subprocess
 import sys
 import tarfile
-import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +39,6 @@ MEMORY = 1_500_000_000
 PATIENCE = 240
 #: Zeros; a bomb holds many such chunks.
 CHUNK = 1 << 24
-PLUGIN = Path(__file__).parents[1] / "plugins" / "fetched.py"
 SETTINGS = ("epochs=1", "train_images=200", "draws=2")
 SMALL = ("--methods", "map", "--seeds", "0", "--device", "cpu")
 SMALL += tuple(part for setting in SETTINGS for part in ("--set", setting))
@@ -364,28 +361,6 @@ def test_archives_that_reach_outside(kind: str, mode: str, here: Path, canary: P
     assert {path.name for path in out.iterdir()} == {"secret"}
     assert (out / "secret").read_text() == "secret"
     assert (out / "secret").stat().st_nlink == 1
-
-
-def test_archives_from_a_server(here: Path, canary: Path) -> None:
-    """An archive that prepare fetches is refused too, in one line and with exit code 1."""
-    (here / "web").mkdir()
-    (here / "web" / "all.tar.gz").write_bytes(tarred(*REACHING["through a link"](here)))
-    handler = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), lambda *given: handler(*given, directory=str(here / "web"))
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/all.tar.gz"
-    dataset = f"fetched[addresses={address},path=all.tar.gz,unpack=true]"
-    command = ["prepare", dataset, "--plugin", str(PLUGIN)]
-    result = CliRunner(env={"no_proxy": "*"}).invoke(main, command)
-    server.shutdown()
-    server.server_close()
-    assert result.exit_code == 1
-    lines = result.output.splitlines()
-    assert len(lines) == 2
-    assert "failed: all.tar.gz: 'link' is neither a file nor a folder" in lines[1]
-    assert {path.name for path in (here / "data").iterdir()} <= {"all.tar.gz", ".prepare.lock"}
 
 
 def test_links_where_something_is_fetched(here: Path, canary: Path) -> None:
