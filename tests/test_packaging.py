@@ -236,7 +236,7 @@ def test_lists_name_every_plugin(kind: str, commands: Path, tmp_path: Path) -> N
     """``list`` names every plugin in the repository's folders, and no other."""
     done = call(commands / "bench-uq", "list", kind, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert listed(done.stdout) - {"unseen"} == plugin_names(kind)
+    assert listed(done.stdout) - {"out-of-distribution"} == plugin_names(kind)
     assert done.stderr == ""
 
 

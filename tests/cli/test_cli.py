@@ -336,7 +336,7 @@ def test_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [
         ("methods", ("mnf:", "flows=2", "arxiv.org")),
         ("datasets", ("digits:", "notmnist:")),
-        ("conditions", ("fgsm:", "unseen data")),
+        ("conditions", ("fgsm:", "out-of-distribution data")),
         ("suites", ("quick", "mnist")),
         ("networks", ("lenet: LeNet-5", "resnet18: ResNet-18")),
         ("metrics", ("ece_if_calibrated", "positive")),
