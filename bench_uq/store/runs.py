@@ -29,6 +29,7 @@ from bench_uq.store.files import (
     write_bytes,
     write_json,
 )
+from bench_uq.store.folders import unlinked
 from bench_uq.store.records import NETWORK, TRAINING, Record
 
 
@@ -48,8 +49,12 @@ class RunFolder:
     def locked(self) -> Iterator[bool]:
         """Hold the run's lock and yield True; yield False if another process holds it."""
         locks = self.path.parent / ".locks"
+        lock_path = locks / f"{self.path.name}.lock"
+        for path in (self.path.parent, self.path, locks, lock_path):
+            unlinked(path)
+
         locks.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(locks / f"{self.path.name}.lock")
+        lock = filelock.FileLock(lock_path)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:

@@ -6,7 +6,8 @@ import math
 
 import pandas as pd
 
-from bench_uq.score.comparisons import ranking
+from bench_uq.score.cards import Cards
+from bench_uq.score.comparisons import Ranking, ranking
 from bench_uq.score.results import Results
 from bench_uq.score.statistics import critical_difference
 
@@ -40,9 +41,14 @@ def measured(scores: Scores, metric: str = "nll") -> Results:
     )
 
 
+def rank(results: Results, metric: str) -> Ranking:
+    """Rank the methods of results by an installed metric."""
+    return ranking(results, Cards()[metric])
+
+
 def test_ranks_of_means_over_seeds() -> None:
     """Of the means 0.4, 0.1, 0.2 and 0.2, 0.3, 0.1 the ranks are 3, 1, 2 and 2, 3, 1."""
-    found = ranking(measured(NLL), "nll")
+    found = rank(measured(NLL), "nll")
     assert found.ranks is not None
     assert found.ranks.mean == {"map": 2.5, "dropout": 1.5, "mnf": 2.0}
     assert (found.ranks.datasets, found.ranks.critical) == (2, critical_difference(3, 2))
@@ -51,7 +57,7 @@ def test_ranks_of_means_over_seeds() -> None:
 
 def test_direction_of_the_metric() -> None:
     """Where higher is better the ranks turn round."""
-    found = ranking(measured(NLL, "accuracy"), "accuracy")
+    found = rank(measured(NLL, "accuracy"), "accuracy")
     assert found.ranks is not None
     assert found.ranks.mean == {"map": 1.5, "dropout": 2.5, "mnf": 2.0}
 
@@ -59,24 +65,24 @@ def test_direction_of_the_metric() -> None:
 def test_method_without_a_value_is_left_out_and_named() -> None:
     """A method that was not measured on one dataset takes no part on the others either."""
     scores: Scores = {**NLL, "mnist": {"map": (0.2,), "dropout": (0.1,), "mnf": (math.nan,)}}
-    found = ranking(measured(scores), "nll")
+    found = rank(measured(scores), "nll")
     assert found.ranks is not None
     assert found.ranks.mean == {"map": 2.0, "dropout": 1.0}
     assert found.methods == ("mnf",)
-    assert str(found) == "left out, not all values are there: method mnf"
+    assert str(found) == "left out for missing values: method mnf"
 
 
 def test_a_dataset_of_one_method_takes_nothing_from_the_others() -> None:
     """It ranks nothing, so it is left out and named, and all methods stay."""
-    found = ranking(measured({**NLL, "extra": {"map": (0.1,)}}), "nll")
-    assert found.ranks == ranking(measured(NLL), "nll").ranks
-    assert str(found) == "left out, not all values are there: dataset extra"
+    found = rank(measured({**NLL, "extra": {"map": (0.1,)}}), "nll")
+    assert found.ranks == rank(measured(NLL), "nll").ranks
+    assert str(found) == "left out for missing values: dataset extra"
 
 
 def test_what_leaves_more_of_the_table_is_left_out() -> None:
     """Of five datasets, one of which a method lacks, that dataset goes, not the method; of two, the method goes."""
     full = {f"d{place}": NLL["digits"] for place in range(4)}
-    found = ranking(measured({**full, "e": {"map": (0.1,), "mnf": (0.2,)}}), "nll")
+    found = rank(measured({**full, "e": {"map": (0.1,), "mnf": (0.2,)}}), "nll")
     assert (found.methods, found.datasets) == ((), ("e",))
     assert found.ranks is not None
     assert (len(found.ranks.mean), found.ranks.datasets) == (3, 4)
@@ -84,6 +90,6 @@ def test_what_leaves_more_of_the_table_is_left_out() -> None:
 
 def test_no_ranks_of_one_dataset_or_no_metric() -> None:
     """One dataset ranks nothing, nor does a metric that was not measured or has no direction."""
-    assert ranking(measured({"digits": NLL["digits"]}), "nll").ranks is None
-    assert ranking(measured(NLL), "crps").ranks is None
-    assert ranking(measured(NLL, "entropy"), "entropy").ranks is None
+    assert rank(measured({"digits": NLL["digits"]}), "nll").ranks is None
+    assert rank(measured(NLL), "crps").ranks is None
+    assert rank(measured(NLL, "entropy"), "entropy").ranks is None
