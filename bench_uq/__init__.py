@@ -113,11 +113,13 @@ def report(
     datasets: Sequence[str] = (),
     metrics: Sequence[str] = (),
     title: str = "",
+    plugins: Sequence[str | Path] = (),
 ) -> list[Path]:
     """Write tables, figures, a page and a summary; return the files.
 
     ``results`` is what ``run`` returns, or the folder of a suite. The report goes to ``target``, by
     default reports/<suite>. Formats are latex, markdown, html, pdf, png and svg, by default all.
+    ``plugins`` are files with metrics.
     """
     from bench_uq.report import FORMATS, write
     from bench_uq.store.folders import enclosed
@@ -131,6 +133,7 @@ def report(
         datasets=datasets,
         metrics=metrics,
         title=title,
+        plugins=tuple(map(Path, plugins)),
     )
 
 
@@ -141,6 +144,7 @@ def check(
     *,
     methods: Sequence[str] = (),
     datasets: Sequence[str] = (),
+    plugins: Sequence[str | Path] = (),
 ) -> Verdicts:
     """Compare the scores of a suite with a baseline.
 
@@ -155,6 +159,7 @@ def check(
         Path(margins) if margins else None,
         methods=methods,
         datasets=datasets,
+        plugins=tuple(map(Path, plugins)),
     )
 
 

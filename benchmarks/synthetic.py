@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
-import functools
 import gzip
 import itertools
 import json
@@ -24,11 +22,11 @@ from scipy import ndimage, stats
 from sklearn.datasets import load_digits
 
 from bench_uq import store
+from bench_uq.api.condition import GRADIENT_ATTACK, Search
 from bench_uq.api.errors import UsageError
-from bench_uq.api.names import plain_name
-from bench_uq.plan.plugins import Plugins
+from bench_uq.api.names import parse
 from bench_uq.score.curves import rounded
-from bench_uq.store.about import ABOUT, About, facts_of
+from bench_uq.store.about import ABOUT, About, ConditionFacts
 from bench_uq.store.derived import COLUMNS, LATER
 
 EXAMPLES, CLASSES, BINS = 2000, 10, 15
@@ -52,6 +50,17 @@ METHODS = (
     "temperature",
     "vogn[damping=0.001,momentum=0.9,samples=8]",
 )
+#: Facts of conditions, which reports read from about.json.
+_EPSILON = ("ε", "pixels in [0, 1]")
+FACTS = {
+    "fgsm": ConditionFacts(*_EPSILON, GRADIENT_ATTACK, search=Search(steps=1)),
+    "pgd": ConditionFacts(*_EPSILON, GRADIENT_ATTACK, search=Search(steps=20)),
+    "transfer": ConditionFacts(*_EPSILON, "transferred attack", "map", Search(steps=20)),
+    "autoattack": ConditionFacts(*_EPSILON, "ensemble of attacks", search=Search(steps=100)),
+    "rotate": ConditionFacts("angle", "degrees", "rotation"),
+    "translate": ConditionFacts("shift", "share of the side", "translation"),
+    "corruption": ConditionFacts("severity", "", "corruption"),
+}
 #: How much of its ignorance a method knows, and by how much it is overconfident.
 CHARACTERS = {
     "map": (0.1, 0.06),
@@ -115,21 +124,33 @@ def write_results(
 
 
 def write_about(folder: Path, methods: Iterable[str], conditions: Iterable[str]) -> None:
-    """Write the facts of methods and conditions, those of bench-uq by their plugins."""
-    about = About(
-        {name: value.order for name in methods if (value := _value("method", name))},
-        {name: facts_of(value) for name in conditions if (value := _value("condition", name))},
+    """Write the facts of methods and conditions as runs of bench-uq's own plugins store them."""
+    orders = {name: METHODS.index(name) for name in methods if name in METHODS[:5]}
+    facts = {}
+    for name in conditions:
+        if name.partition("[")[0] in FACTS:
+            facts[name] = _with_options(name)
+    store.write_json(folder / ABOUT, dataclasses.asdict(About(orders, facts)))
+
+
+def _with_options(condition: str) -> ConditionFacts:
+    """Facts of a condition whose options are as in its name."""
+    try:
+        plain, options = parse(condition)
+    except UsageError:  # a hostile name
+        return FACTS[condition.partition("[")[0]]
+    facts = FACTS[plain]
+    if facts.search is None:
+        return facts
+
+    search = dataclasses.replace(
+        facts.search,
+        norm=options.get("norm", "linf"),
+        objective=options.get("objective", "predictive"),
+        draws=int(options.get("draws", 10)),
+        true_label=not {"label", "objective"} & options.keys(),
     )
-    store.write_json(folder / ABOUT, dataclasses.asdict(about))
-
-
-@functools.cache
-def _value(kind: str, name: str) -> Any:
-    """A plugin of bench-uq, without the options if those do not exist; None for other names."""
-    for text in (name, plain_name(name)):
-        with contextlib.suppress(UsageError):
-            return Plugins().spec(kind, text).value
-    return None
+    return dataclasses.replace(facts, search=search)
 
 
 def levels_of(condition: str) -> tuple[float, ...]:

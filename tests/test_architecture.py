@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bench_uq.plan.plugins import Plugins
+
 REPO = Path(__file__).resolve().parents[1]
 PLUGINS = ("methods", "datasets", "conditions", "metrics")
 FOLDERS = {"bench_uq": "bench_uq", **{f"bench_uq.{name}": name for name in PLUGINS}}
@@ -144,6 +146,62 @@ def test_engine_names_no_plugin() -> None:
     for name, others in arrows().items():
         if room(name) != "plugin":
             assert not {other for other in others if other.startswith(plugins)}, name
+
+
+def strings(path: Path) -> set[str]:
+    """All strings in a file but docstrings."""
+    tree = ast.parse(path.read_text())
+    found = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, documented)]
+    docstrings = {ast.get_docstring(node, clean=False) for node in nodes}
+    return {text for text in found - docstrings if isinstance(text, str)}
+
+
+def engine() -> dict[str, set[str]]:
+    """The strings of each file of the engine, by its path in bench_uq."""
+    top = REPO / "bench_uq"
+    return {path.relative_to(top).as_posix(): strings(path) for path in sorted(top.rglob("*.py"))}
+
+
+#: Names of plugins that are also everyday words, such as an argument of a command.
+WORDS = {"folder"}
+
+
+def test_engine_spells_no_plugin() -> None:
+    """No string of the engine is the name of a method, a dataset or a condition."""
+    names = set()
+    for folder in ("methods", "datasets", "conditions"):
+        plugins = [path for path in (REPO / folder).iterdir() if not path.name.startswith("_")]
+        names |= {path.stem.replace("_", "-") for path in plugins}
+    assert {"mnf", "cifar10", "fgsm", "folder"} <= names
+    named = {path: texts & names - WORDS for path, texts in engine().items()}
+    assert {path: found for path, found in named.items() if found} == {}
+
+
+#: Metrics by the files of the engine that are about them; some words are also names of curves.
+SUBJECTS = {
+    "check/pairing.py": {"examples"},
+    "report/figures/reliability.py": {"accuracy", "ece", "ece_if_calibrated"},
+    "report/page/charts.py": {"accuracy"},  # the axis of curves
+    "report/page/leaderboard.py": {"nll"},  # the column of results without any score
+    "report/tables/published.py": {"accuracy"},  # published as the test error
+    "report/tables/table.py": {"examples"},
+    "report/tables/tables.py": {"nll"},  # the column of results without any score
+    "run/imported/__init__.py": {"examples"},  # a field of a record
+    "score/conclusions.py": {"accuracy"},  # the strongest level above chance
+    "score/gradient_masking.py": {"accuracy", "examples", "unmoved"},
+    "score/results.py": {"accuracy"},  # published as the test error
+    "score/stress.py": {"examples"},
+    "score/summaries.py": {"accuracy"},  # part of the names of curves
+}
+
+
+def test_engine_chooses_metrics_by_their_cards() -> None:
+    """A file of the engine names a metric only if it is about that one."""
+    ids = Plugins().metrics().keys()
+    for path, texts in engine().items():
+        assert texts & ids <= SUBJECTS.get(path, set()), path
 
 
 def test_plugins_import_the_api_alone() -> None:

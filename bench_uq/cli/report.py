@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
-from bench_uq.cli.options import listed, results_option, suite_name, suite_option
+from bench_uq.cli.options import (
+    listed,
+    plugin_option,
+    results_option,
+    suite_name,
+    suite_option,
+)
 from bench_uq.store.folders import enclosed
 
 
@@ -26,20 +32,20 @@ from bench_uq.store.folders import enclosed
 @listed("methods", "Methods instead of all.")
 @listed("datasets", "Datasets instead of all.")
 @listed("metrics", "Metrics instead of all: accuracy,nll (bench-uq list metrics).")
+@plugin_option
 @click.option("--title", default="", help="Title instead of the suite's name.")
 def report(
     suite: str,
     results: Path,
     reports: Path,
     formats: tuple[str, ...],
-    **chosen: tuple[str, ...] | str,
+    **chosen: Any,
 ) -> None:
     """Write tables, figures, a page and a summary from the scores."""
     from bench_uq.report import FORMATS, write
 
     target = enclosed(reports / suite_name(suite))
-    options: dict[str, Any] = {**chosen, "formats": formats or FORMATS}
-    files = write(results / suite_name(suite), target, **options)
+    files = write(results / suite_name(suite), target, formats=formats or FORMATS, **chosen)
     kinds = Counter(path.relative_to(target).parts[0] for path in files)
     for name, count in kinds.items():
         path = target / name

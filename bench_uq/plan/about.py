@@ -11,13 +11,16 @@ from bench_uq.store.about import About, ConditionFacts, facts_of
 
 
 def about(runs: Iterable[PlannedRun], plugins: Plugins) -> About:
-    """Positions of methods, and facts of conditions; names that are no plugin's are left out."""
+    """Positions of methods, and facts of conditions, without names that no plugin has.
+
+    A method with options has no position: it stands after those without, by name.
+    """
     methods: dict[str, int] = {}
     conditions: dict[str, ConditionFacts] = {}
     known = {kind: plugins.names(kind) for kind in ("method", "condition")}
     for run in runs:
-        if run.method not in methods and plain_name(run.method) in known["method"]:
-            methods[run.method] = plugins.spec("method", run.method_full).value.order
+        if run.method not in methods and run.method in known["method"]:
+            methods[run.method] = plugins.spec("method", run.method).value.order
         for shown in run.shown:
             own = shown.kind == "condition" and plain_name(shown.condition) in known["condition"]
             if own and shown.condition not in conditions:

@@ -13,6 +13,7 @@ from bench_uq.api.errors import UsageError, unknown
 from bench_uq.store import write_bytes
 
 if TYPE_CHECKING:
+    from bench_uq.score.cards import Cards
     from bench_uq.score.results import Results
 
 __all__ = ["FIGURES", "FORMATS", "contents", "write"]
@@ -37,25 +38,27 @@ def write(
     datasets: Collection[str] = (),
     metrics: Collection[str] = (),
     title: str = "",
+    plugins: Collection[Path] = (),
 ) -> list[Path]:
-    """Write the report of the results in ``suite`` to ``target`` and return its files; a mistake
-    leaves none behind.
+    """Write the report of the results in ``suite`` to ``target``; return its files.
 
-    Of some methods, datasets and metrics alone where these are given; ``title`` stands in place of
-    the suite's name. Files of an earlier report that this one no longer has, in the same formats,
-    go: a paper must not go on with them.
+    ``methods``, ``datasets`` and ``metrics`` limit it, ``title`` replaces the suite's name, and
+    ``plugins`` are files with metrics. Files of an earlier report in the same formats that this one
+    lacks are deleted, so that no paper goes on with them. A mistake leaves nothing behind.
     """
     from dataclasses import replace
 
+    from bench_uq.plan.plugins import Plugins
+    from bench_uq.score.cards import Cards
     from bench_uq.score.results import read, select
 
     for name in formats:
         if name not in FORMATS:
             raise unknown("format", name, FORMATS)
-    results = replace(
-        select(read(suite), methods=methods, datasets=datasets, metrics=metrics), title=title
-    )
-    files = contents(results, formats)
+    cards = Cards(Plugins(tuple(plugins)).metrics())
+    chosen = {"methods": methods, "datasets": datasets, "metrics": metrics}
+    results = replace(select(read(suite, cards), cards=cards, **chosen), title=title)
+    files = contents(results, formats, cards)
     try:
         before = _listed(target)
         stale = {name for name in before - files.keys() if _format(name) in formats}
@@ -89,12 +92,14 @@ def _listed(target: Path) -> set[str]:
     return {name for name in names if OURS.fullmatch(name)}
 
 
-def contents(results: Results, formats: Collection[str] = FORMATS) -> dict[str, bytes]:
+def contents(
+    results: Results, formats: Collection[str] = FORMATS, cards: Cards | None = None
+) -> dict[str, bytes]:
     """Return the files of a report by their path in it."""
     from bench_uq.report import figures, latex, markdown
     from bench_uq.score.analysis import analyse
 
-    analysis = analyse(results)
+    analysis = analyse(results, cards)
 
     drawn = (
         figures.draw(analysis, [name for name in FIGURES if name in formats])

@@ -71,11 +71,11 @@ class Analysis:
 
     def level_name(self, condition: str) -> str:
         """What the level of a condition is called on an axis."""
-        return labels.level_name(condition)
+        return labels.level_name(condition, self.results.about)
 
     def level_unit(self, condition: str) -> str:
         """The same with its unit."""
-        return labels.level_unit(condition)
+        return labels.level_unit(condition, self.results.about)
 
     @cached_property
     def rankings(self) -> dict[str, Ranking]:
@@ -200,6 +200,6 @@ class Analysis:
         return stress.stressed(self.results, self.families, self.cards)
 
 
-def analyse(results: Results) -> Analysis:
+def analyse(results: Results, cards: Cards | None = None) -> Analysis:
     """Analyse the results of a suite, or on one of its datasets."""
-    return Analysis(results)
+    return Analysis(results, cards or Cards())

@@ -1,6 +1,4 @@
-"""Names of results as names of files and labels, and what families, levels and directions are
-called.
-"""
+"""Labels and file names from names in results."""
 
 from __future__ import annotations
 
@@ -11,91 +9,73 @@ from bench_uq.api.errors import UsageError
 from bench_uq.api.names import parse
 from bench_uq.store.about import About
 
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-#: What stands behind the name of a score by its direction.
+#: Signs behind the name of a score, by its direction.
 ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 
-#: What the level of an attack or shift is called; that of any other condition is its level.
-LEVEL_NAMES = {
-    **dict.fromkeys(("fgsm", "pgd", "transfer", "autoattack"), "ε"),
-    "rotate": "angle",
-    "translate": "shift",
-    "corruption": "severity",
-}
-
-#: What levels are measured in.
-LEVEL_UNITS = {"ε": "pixels in [0, 1]", "angle": "degrees", "shift": "share of the side"}
-
-#: The option whose values are kinds of one thing, told as one.
+#: The option that distinguishes the members of a family, such as the corruptions.
 KIND = "kind"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def family(condition: str) -> str:
-    """Return the name that all kinds of a condition share: its own, without the option that tells
-    them apart.
-    """
+    """Name that all kinds of a condition share: its own, without the option ``kind``."""
     plain, options = _parsed(condition)
-    rest = ",".join(f"{name}={value}" for name, value in options.items() if name != KIND)
-    return condition if KIND not in options else f"{plain}[{rest}]" if rest else plain
+    if KIND not in options:
+        return condition
+    rest = [f"{name}={value}" for name, value in options.items() if name != KIND]
+    return f"{plain}[{','.join(rest)}]" if rest else plain
 
 
 def kind(condition: str) -> str:
-    """Return which kind of its family a condition is; canonical names leave the default out."""
+    """Kind of a condition within its family; canonical names leave the default out."""
     return _parsed(condition)[1].get(KIND, "the default")
 
 
 def _parsed(condition: str) -> tuple[str, dict[str, str]]:
-    """Return the plain name and the options of a condition, none of one made elsewhere, whose name
-    may be anything.
-    """
+    """Plain name and options of a condition."""
     try:
         return parse(condition)
     except UsageError:
+        # Results that were made elsewhere may have any name.
         return condition, {}
 
 
-def level_name(condition: str, about: About | None = None) -> str:
+def level_name(condition: str, about: About) -> str:
     """Name of a condition's level on an axis."""
-    if about is None:
-        return LEVEL_NAMES.get(re.split(r"[\[ ]", condition)[0], "level")
-    return about.of(condition).level_name
+    # Plugins choose these names, and fonts and LaTeX do not have every letter.
+    return printable(about.of(condition).level_name, keep="ε")
 
 
-def level_unit(condition: str, about: About | None = None) -> str:
+def level_unit(condition: str, about: About) -> str:
     """Name of a condition's level, with its unit."""
-    name = level_name(condition, about)
-    unit = LEVEL_UNITS.get(name, "")
-    l2 = name == "ε" and "norm=l2" in condition
-    if about is not None:
-        facts = about.of(condition)
-        unit, l2 = facts.unit, facts.search is not None and facts.search.norm == "l2"
-    if l2:
+    facts = about.of(condition)
+    unit = printable(facts.unit)
+    if facts.search is not None and facts.search.norm == "l2":
         unit = f"L2 norm, {unit}"
+    name = level_name(condition, about)
     return f"{name} ({unit})" if unit else name
 
 
 def slug(name: str, *, dots: bool = True, reserved: bool = False) -> str:
-    """Return a name of [a-z0-9-], and dots if wanted; one that had to change, or is reserved, ends
-    in its hash.
-    """
-    plain = re.sub(r"[^a-z0-9.]+" if dots else r"[^a-z0-9]+", "-", name.lower()).strip("-.")
+    """Name made of [a-z0-9-], and of dots if wanted; a changed or reserved one ends in its hash."""
+    others = r"[^a-z0-9.]+" if dots else r"[^a-z0-9]+"
+    plain = re.sub(others, "-", name.lower()).strip("-.")
     if plain == name and not reserved:
         return plain
-    return f"{plain[:48]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".strip("-")
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{plain[:48]}-{digest}".strip("-")
 
 
 def printable(name: str, keep: str = "") -> str:
-    """Return text with ASCII letters and those in ``keep``; any other letter becomes its code, like
-    ``\\xe9``.
-    """
-    return "".join(
-        letter
-        if letter in keep or (letter.isascii() and letter.isprintable())
-        else letter.encode("unicode_escape").decode("ascii")
-        for letter in name
-    )
+    """ASCII text: letters that are not in ``keep`` become codes, such as ``\\xe9``."""
+    letters = []
+    for letter in name:
+        if letter in keep or (letter.isascii() and letter.isprintable()):
+            letters.append(letter)
+        else:
+            letters.append(letter.encode("unicode_escape").decode("ascii"))
+    return "".join(letters)

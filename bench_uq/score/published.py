@@ -57,7 +57,7 @@ COLUMNS = tuple(field.name for field in fields(Reference))
 DEFAULTS = {"condition": "clean", "level": "", "spread": "", "notes": ""}
 
 
-def read_file(path: Path, metrics: Collection[str] | None = None) -> list[Reference]:
+def read_file(path: Path, metrics: Iterable[str] | None = None) -> list[Reference]:
     """References in a file; an error names the line of the first mistake.
 
     ``metrics`` are the known ids, by default those of the metrics that are installed.

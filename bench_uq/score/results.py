@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bench_uq.api.errors import UsageError, unknown
+from bench_uq.api.method import Method
 from bench_uq.score.cards import Cards
 from bench_uq.score.published import FILE, TEST_ERROR, Reference, read_file
 from bench_uq.store import check_schema, derived
@@ -20,9 +21,6 @@ from bench_uq.store.about import ABOUT, About
 from bench_uq.store.derived import COLUMNS, Example
 
 __all__ = ["COLUMNS", "Results", "Seeds", "read", "select"]
-
-#: The methods that come first, in this order, before the others in alphabetical order.
-FIRST_METHODS = ("map", "dropout", "ensemble", "mean-field", "mnf")
 
 
 @dataclass(frozen=True)
@@ -74,9 +72,10 @@ class Results:
     @cached_property
     def methods(self) -> list[str]:
         """The methods in the order in which tables and figures show them."""
-        there = set(self.runs["method"])
-        first = [name for name in FIRST_METHODS if name in there]
-        return [*first, *sorted(there - set(first))]
+        position = self.about.methods
+        return sorted(
+            set(self.runs["method"]), key=lambda name: (position.get(name, Method.order), name)
+        )
 
     def on(self, dataset: str) -> Results:
         """The results on one dataset."""
@@ -118,8 +117,11 @@ class Results:
         return found
 
 
-def read(suite: Path) -> Results:
-    """Read the derived files of the folder of a suite, and reference.csv if it exists."""
+def read(suite: Path, cards: Cards | None = None) -> Results:
+    """Read the derived files of the folder of a suite, and reference.csv if it exists.
+
+    ``cards`` are those of the known metrics, by default of the installed ones.
+    """
     if not suite.is_dir():
         there = [path.name for path in suite.parent.glob("*") if path.is_dir()]
         near = difflib.get_close_matches(suite.name, there, n=1)
@@ -138,7 +140,7 @@ def read(suite: Path) -> Results:
         runs=runs,
         scores=_finished(scores, runs, suite / "scores.csv"),
         curves=_finished(curves, runs, curves_file),
-        references=tuple(read_file(suite / FILE)) if (suite / FILE).is_file() else (),
+        references=tuple(read_file(suite / FILE, cards)) if (suite / FILE).is_file() else (),
         environments=derived.environments(suite / "environment.json"),
         about=derived.about(suite / ABOUT),
         examples=tuple(derived.examples(suite / "examples.npz")),
@@ -151,6 +153,7 @@ def select(
     methods: Collection[str] = (),
     datasets: Collection[str] = (),
     metrics: Collection[str] = (),
+    cards: Cards | None = None,
 ) -> Results:
     """The results of some methods, datasets and metrics, empty for all.
 
@@ -172,7 +175,7 @@ def select(
 
     references = results.references
     if metrics:
-        cards, kept = Cards(), list(metrics)
+        cards, kept = cards or Cards(), list(metrics)
         for name in metrics:
             kept += cards.beside(name)
         scores = scores[scores["metric"].isin(kept)]

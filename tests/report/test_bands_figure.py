@@ -32,7 +32,7 @@ def drawn(make_results: Callable[..., Path], tmp_path: Path) -> Iterator[Callabl
             tmp_path / "s", ("map", "mnf"), range(3), datasets=(), one_feature=("cubic",), runs=runs
         )
         results = read(made).on("cubic")
-        (figure,) = draw(analyse(results), looks(results.methods)).values()
+        (figure,) = draw(analyse(results), looks(results)).values()
         return figure
 
     with styled():
@@ -130,7 +130,7 @@ def test_without_points_and_targets(hand_made: Callable[..., Path]) -> None:
     ]
     results: Results = read(hand_made(curves=curves)).on("digits")
     with styled():
-        (figure,) = draw(analyse(results), looks(results.methods)).values()
+        (figure,) = draw(analyse(results), looks(results)).values()
         figure.draw_without_rendering()
     assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [2, 0]
     assert not figure.axes[0].patches

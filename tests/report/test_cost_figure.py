@@ -55,7 +55,7 @@ def results_of(hand_made: Callable[..., Path]) -> Callable[..., Results]:
 def drawn(results: Results) -> Figure:
     """Return the figure of some results."""
     with styled():
-        (figure,) = draw(analyse(results), looks(results.methods)).values()
+        (figure,) = draw(analyse(results), looks(results)).values()
         figure.draw_without_rendering()
     return figure
 
@@ -149,6 +149,7 @@ def test_no_figure_without_costs_or_scores(
     results_of: Callable[..., Results], make_results: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Where all costs are unknown, or no score with a panel is left, there is nothing to draw."""
-    assert draw(analyse(results_of(seconds_per_1000="", train_seconds="")), looks([])) == {}
+    free = results_of(seconds_per_1000="", train_seconds="")
+    assert draw(analyse(free), looks(free)) == {}
     narrow = select(read(make_results(tmp_path / "s")), metrics=["brier"])
-    assert draw(analyse(narrow.on("digits")), looks(narrow.methods)) == {}
+    assert draw(analyse(narrow.on("digits")), looks(narrow)) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bench_uq.report.figures._style import COLUMN, FORMATS, PAGE, styled
 from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
+from bench_uq.store.about import About
 
 METHODS = (
     "map",
@@ -66,7 +68,7 @@ def figures_of(kind: str, results: Results) -> dict[str, Figure]:
     if not KINDS[kind].across_datasets:
         own = results.on("cubic" if kind == "bands" and "cubic" in results.datasets else "digits")
     with styled():
-        figures = KINDS[kind].module.draw(analyse(own), looks(results.methods))
+        figures = KINDS[kind].module.draw(analyse(own), looks(results))
         for figure in figures.values():
             figure.draw_without_rendering()
     return figures
@@ -296,14 +298,19 @@ def test_histograms_tell_that_their_scale_is_no_common_one(twelve: Results) -> N
         assert axes.get_ylabel() == ("" if place % 4 else "share of examples\n(square-root scale)")
 
 
-def test_looks_are_fixed_and_distinct() -> None:
-    """The five known methods look the same whatever else is there, and twelve have twelve colours and marks."""
-    few, many = looks(["mnf"]), looks(METHODS + LONG)
-    assert all(few[name] == many[name] for name in METHODS[:5])
+def test_looks_are_fixed_and_distinct(twelve: Results) -> None:
+    """The first positions look the same beside any others; twelve methods have twelve colours."""
+    few, many = looks(replace(twelve, siblings=("mnf",))), looks(twelve)
+    assert few == {"mnf": many["mnf"]}
+    assert many["map"].color == "#000000"
     assert len({look.color for look in many.values()}) == 12
     assert len({look.marker for look in many.values()}) == 12
-    assert many == looks(reversed(METHODS + LONG))
-    assert len(set(looks(f"m{number}" for number in range(30)).values())) == 35
+    assert many == looks(replace(twelve, siblings=(*METHODS, *LONG)))
+
+    names = tuple(f"m{number}" for number in range(30))
+    assert len(set(looks(replace(twelve, siblings=names)).values())) == 30
+    taken = replace(twelve, siblings=("map", "theirs"), about=About({"map": 0, "theirs": 0}))
+    assert looks(taken)["map"] != looks(taken)["theirs"]
 
 
 def test_process_settings_are_left_alone(make_results: Callable[..., Path], tmp_path: Path) -> None:

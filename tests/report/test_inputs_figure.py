@@ -23,7 +23,7 @@ KINDS = tuple(f"corruption[kind=k{place}]" for place in range(15))
 def drawn(results: Results) -> Figure:
     """Return the figure of some results."""
     with styled():
-        (figure,) = draw(analyse(results), looks(results.methods)).values()
+        (figure,) = draw(analyse(results), looks(results)).values()
         figure.draw_without_rendering()
     return figure
 
@@ -122,10 +122,11 @@ def test_whose_inputs_they_are(make_results: Callable[..., Path], tmp_path: Path
 
 def test_only_images_under_stress(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Without attacks and shifts, or of features, there is no figure."""
-    assert draw(analyse(made(make_results, tmp_path)), looks(())) == {}
+    plain = made(make_results, tmp_path)
+    assert draw(analyse(plain), looks(plain)) == {}
     results = made(make_results, tmp_path / "other", "fgsm")
     features = [replace(one, inputs=np.zeros((8, 5))) for one in results.examples]
-    assert draw(analyse(replace(results, examples=tuple(features))), looks(())) == {}
+    assert draw(analyse(replace(results, examples=tuple(features))), looks(results)) == {}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ TITLES = [
 def drawn(results: Results) -> dict[str, Figure]:
     """Return the figures of some results."""
     with styled():
-        figures = draw(analyse(results), looks(results.methods))
+        figures = draw(analyse(results), looks(results))
         for figure in figures.values():
             figure.draw_without_rendering()
     return figures

@@ -395,7 +395,7 @@ def test_a_method_opens_its_curves(key: str | None, page: Page, told: Results) -
     colors = page.script(
         "return [...document.querySelectorAll('#curves path.own')].map((one) => one.getAttribute('stroke'))"
     )
-    assert set(colors) == {looks(told.methods)["mnf"].color}
+    assert set(colors) == {looks(told)["mnf"].color}
     assert len(colors) == page.script("return document.querySelectorAll('#curves figure').length")
     assert "ln C" in page.script(
         "return [...document.querySelectorAll('#curves text')].map((one) => one.textContent)"

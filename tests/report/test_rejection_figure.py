@@ -22,7 +22,7 @@ KINDS = ("corruption", "corruption[kind=snow]")
 def drawn(results: Results) -> dict[str, Figure]:
     """Return the figures of some results."""
     with styled():
-        figures = draw(analyse(results), looks(results.methods))
+        figures = draw(analyse(results), looks(results))
         for figure in figures.values():
             figure.draw_without_rendering()
     return figures

@@ -45,14 +45,14 @@ def example(method: str, place: int, **fields: Any) -> Example:
 @pytest.fixture
 def of(make_results: Callable[..., Path], tmp_path: Path) -> Callable[..., Results]:
     """Return a function that gives results of two methods with some examples."""
-    results = read(make_results(tmp_path / "s", METHODS)).on("digits")
+    results = read(make_results(tmp_path / "s", METHODS, attacks=("rotate",))).on("digits")
     return lambda *examples: replace(results, examples=examples)
 
 
 def drawn(results: Results) -> dict[str, Figure]:
     """Return the figures of some results."""
     with styled():
-        figures = draw(analyse(results), looks(results.methods))
+        figures = draw(analyse(results), looks(results))
         for figure in figures.values():
             figure.draw_without_rendering()
     return figures
@@ -90,7 +90,7 @@ def test_lines_are_probabilities_and_the_area_is_the_entropy(of: Callable[..., R
     axes = grid[2, 0]  # mnf on the second image
     other, true = axes.lines
     np.testing.assert_allclose(true.get_ydata(), SAID[:, 1], rtol=1e-6)
-    assert true.get_color() == looks(METHODS)["mnf"].color
+    assert true.get_color() == looks(results)["mnf"].color
     np.testing.assert_allclose(
         other.get_ydata(), SAID[:, 0], rtol=1e-6
     )  # class 2 never reaches 0.2

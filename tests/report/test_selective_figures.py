@@ -21,7 +21,7 @@ from bench_uq.score.results import Results, read
 def drawn(results: Results) -> Figure:
     """Return the figure of accuracy by confidence."""
     with styled():
-        (figure,) = accuracy_confidence.draw(analyse(results), looks(results.methods)).values()
+        (figure,) = accuracy_confidence.draw(analyse(results), looks(results)).values()
         figure.draw_without_rendering()
     return figure
 
@@ -48,7 +48,7 @@ def risks(hand_made: Callable[..., Path], **values: list[float]) -> Axes:
     ]
     results = read(hand_made(curves=curves)).on("digits")
     with styled():
-        (figure,) = risk_coverage.draw(analyse(results), looks(results.methods)).values()
+        (figure,) = risk_coverage.draw(analyse(results), looks(results)).values()
         figure.draw_without_rendering()
     return figure.axes[0]
 
@@ -91,7 +91,7 @@ def test_clean_and_strongest_levels(
     """Unseen data have no right answers: clean data and each attack at its strongest have a panel."""
     results = read(make_results(tmp_path / "s", attacks=("fgsm", "pgd"))).on("digits")
     with styled():
-        (figure,) = module.draw(analyse(results), looks(results.methods)).values()
+        (figure,) = module.draw(analyse(results), looks(results)).values()
     assert [axes.get_title() for axes in figure.axes] == ["clean", "fgsm\nε = 0.5", "pgd\nε = 0.5"]
 
 
@@ -99,7 +99,8 @@ def test_clean_and_strongest_levels(
 def test_older_results_lack_the_curve(module: ModuleType, hand_made: Callable[..., Path]) -> None:
     """Without its curve a figure is not made."""
     curves = [{"method": "map", "seed": 0, "curve": "entropy_ecdf", "x": 1.0, "y": 0.5}]
-    assert module.draw(analyse(read(hand_made(curves=curves)).on("digits")), looks(["map"])) == {}
+    results = read(hand_made(curves=curves)).on("digits")
+    assert module.draw(analyse(results), looks(results)) == {}
 
 
 def test_more_conditions_than_a_page_holds(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import runpy
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,13 @@ def test_facts_of_others(value: Any, tmp_path: Path) -> None:
     (tmp_path / ABOUT).write_text(json.dumps(value))
     with pytest.raises(UsageError, match=r"about\.json is damaged or foreign"):
         derived.about(tmp_path / ABOUT)
+
+
+def test_synthetic_results_have_the_facts_of_plugins() -> None:
+    """Results that tests make up say of conditions what runs would store."""
+    synthetic = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "synthetic.py"))
+    for name in ("fgsm", "pgd[norm=l2,draws=1]", "transfer", "rotate", "corruption"):
+        facts = facts_of(Plugins().spec("condition", name).value)
+        if facts.search:
+            facts = replace(facts, search=replace(facts.search, settings=""))
+        assert synthetic["_with_options"](name) == facts

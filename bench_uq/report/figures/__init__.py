@@ -49,7 +49,7 @@ def draw(
     images = {}
     for dataset, own, kind in _drawn(analysis):
         # A method looks the same in all figures, even if some of them show fewer methods.
-        method_looks = looks(analysis.results.siblings or analysis.methods)
+        method_looks = looks(analysis.results)
         with styled():
             for end, figure in kind.module.draw(own, method_looks).items():
                 parts = [slug(dataset) if dataset else "", kind.name, slug(end) if end else ""]

@@ -15,7 +15,6 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Patch
 from matplotlib.ticker import MultipleLocator
 
-from bench_uq.api.names import plain_name
 from bench_uq.report.figures import _layout, _legend
 from bench_uq.report.figures._images import ByLevel, alike, by_level, pixels_of
 from bench_uq.report.figures._inline_labels import write_beside
@@ -23,8 +22,9 @@ from bench_uq.report.figures._style import PAGE, Options
 from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
 
-#: The condition that is drawn, how many digits stand side by side, and the most methods of a page.
-_NAME, _DIGITS, _MOST = "rotate", 2, 16
+#: The family of the conditions that are drawn, the digits side by side, and the most methods of a
+#: page.
+_FAMILY, _DIGITS, _MOST = "rotation", 2, 16
 #: A class is drawn if it reaches this probability; and the most wrong classes of a panel.
 _SEEN, _WRONG = 0.2, 3
 #: Inches: an image, the names of methods, and the height that all panels of a column share.
@@ -45,12 +45,14 @@ class Turned:
 
 def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     """Draw a figure per rotation: the digit by angle, and a panel per method beneath it."""
-    figures = {}
+    figures: dict[str, Figure] = {}
     for condition in sorted({one.condition for one in analysis.results.examples}):
-        shown = by_level(analysis, condition) if plain_name(condition) == _NAME else {}
+        if analysis.results.about.of(condition).family != _FAMILY:
+            continue
+        shown = by_level(analysis, condition)
         first = next((own for own in shown.values() if len(own) > 1), None)
         if first:
-            end = "" if condition == _NAME else condition
+            end = condition if figures else ""
             figures[end] = _figure(analysis, looks, condition, shown, first)
     return figures
 

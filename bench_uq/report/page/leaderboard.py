@@ -92,7 +92,7 @@ def _metric(analysis: Analysis, metrics: list[str], name: str) -> dict[str, Any]
 
 def _methods(analysis: Analysis) -> list[dict[str, str]]:
     """Name, colour and dashes of each method."""
-    found = looks(analysis.results.siblings or analysis.methods)
+    found = looks(analysis.results)
     methods = []
     for name in analysis.methods:
         look = found[name]
