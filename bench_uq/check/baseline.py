@@ -16,7 +16,7 @@ from bench_uq.check.margins import gated
 from bench_uq.check.results import CELL, SuiteResults, beside, narrowed, read_folder
 from bench_uq.check.rule import FEWEST
 from bench_uq.score.score import SCORES
-from bench_uq.store.csv import csv_text, write_changed
+from bench_uq.store.csv import csv_text
 from bench_uq.store.folders import writable
 
 #: Rows that are written at a time.
@@ -67,7 +67,7 @@ def write_baseline(results: SuiteResults, path: Path) -> Written:
 
     # Old facts beside new scores would be wrong; new scores without facts are judged more strictly.
     beside(path).unlink(missing_ok=True)
-    write_changed(path, _blocks(results, scores[whole]))
+    store.write_bytes(path, _blocks(results, scores[whole]))
     store.write_json(beside(path), {**_facts(results), "sha256": store.sha256(path)})
 
     seeds = Counter(key[:2] for key in results.runs)

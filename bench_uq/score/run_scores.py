@@ -83,14 +83,14 @@ def say_damaged(path: Path, effect: str) -> None:
 
 
 def as_csv(found: Mapping[str, Any], planned: PlannedRun) -> dict[str, Any]:
-    """Scores and curves of a run as parts of the derived files."""
+    """Scores and curves of a run as compressed parts of the derived files, fit for JSON."""
     *names, run = names_of(planned)
-    texts = {}
+    parts = {"sizes": found["sizes"]}
     for part in ("scores", "curves"):
         rows = [[*names, *row, run] for row in sorted(found[part], key=sort_key)]
-        texts[part] = csv_text(pd.DataFrame(rows, dtype=object), header=False)
-    packed = base64.b64encode(compressed(texts["curves"])).decode()
-    return {"scores": texts["scores"], "curves": packed, "sizes": found["sizes"]}
+        text = csv_text(pd.DataFrame(rows, dtype=object), header=False)
+        parts[part] = base64.b64encode(compressed(text)).decode()
+    return parts
 
 
 def computed(

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bench_uq import store
 
-#: Bytes that are copied at a time.
-BLOCK = 1 << 20
 #: A cell that begins so is a formula for a spreadsheet.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write sorted rows under a header; a file that would not change is left alone."""
+    """Write sorted rows under a header."""
     # The type keeps whole numbers whole beside missing ones.
     ordered: list[Any] = sorted(rows, key=sort_key)
     table = pd.DataFrame(ordered, columns=list(header), dtype=object)
-    write_changed(path, [csv_text(table).encode()])
+    store.write_bytes(path, csv_text(table).encode())
 
 
 def sort_key(row: Sequence[Any]) -> list[tuple[bool, bool, Any]]:
@@ -55,26 +51,3 @@ def without_formula(value: Any) -> Any:
 
 
 _unformulated = np.frompyfunc(without_formula, 1, 1)
-
-
-def write_changed(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file from its parts as they come; a file that would not change is left alone."""
-    parts, same = iter(parts), 0
-    with path.open("rb") if path.is_file() else io.BytesIO() as old:
-        for part in parts:
-            if old.read(len(part)) != part:
-                break
-            same += len(part)
-        else:
-            part = b""
-            if path.is_file() and not old.read(1):
-                return
-
-        old.seek(0)
-        store.write_bytes(path, chain(_first_bytes(old, same), [part], parts))
-
-
-def _first_bytes(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """Read the first bytes of a file, block by block."""
-    for start in range(0, size, BLOCK):
-        yield file.read(min(BLOCK, size - start))

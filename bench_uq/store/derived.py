@@ -21,7 +21,6 @@ from bench_uq import store
 from bench_uq.api.archives import Bomb, limit, open_npz
 from bench_uq.api.errors import UsageError
 from bench_uq.store.about import About
-from bench_uq.store.csv import BLOCK
 from bench_uq.store.records import fields_of, read
 
 RUNS, SCORES, CURVES = "runs.csv", "scores.csv", "curves.csv.gz"
@@ -265,7 +264,7 @@ def _check_whole(path: Path) -> None:
     largest = limit(path.stat().st_size)
     size, end = 0, b""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        while block := file.read(BLOCK):
+        while block := file.read(1 << 20):
             size, end = size + len(block), block[-1:]
             if size > largest:
                 raise Bomb(f"it unpacks to more than {largest:,} bytes")

@@ -130,7 +130,7 @@ def simulated(run: store.RunFolder, asked: Sequence[Evaluation], metrics: object
 
     curves = []
     for place in range(POINTS):
-        curves.append(["clean", None, "entropy_ecdf", place / POINTS, float(random.random())])
+        curves.append(["clean", None, "entropy_ecdf", place / POINTS, round(random.random(), 6)])
     return {"scores": scores, "curves": curves, "sizes": {shown.file: 100 for shown in asked}}
 
 
@@ -217,7 +217,7 @@ def predictions(found: Counter[str]) -> int:
 def test_scoring_holds_one_run_at_a_time(
     folders: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each run more takes less memory than a tenth of its rows: they are written as they come."""
+    """Each run more takes less memory than a fifth of its rows, which are held compressed."""
     monkeypatch.setattr(run_scores, "computed", simulated)
     peaks = []
     for seeds in (8, 16):
@@ -231,7 +231,7 @@ def test_scoring_holds_one_run_at_a_time(
     curves = gzip.decompress((suite_of(folders[16]) / derived.CURVES).read_bytes())
     size = len(curves) / (16 * PER_SEED)
     assert size > 50_000
-    assert peaks[1] - peaks[0] < 0.1 * size * 8 * PER_SEED
+    assert peaks[1] - peaks[0] < 0.2 * size * 8 * PER_SEED
 
 
 def test_curves_are_read_into_a_few_bytes_a_row(tmp_path: Path) -> None:

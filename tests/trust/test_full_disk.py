@@ -78,7 +78,7 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int]] = {
     "clean-": (lambda folder: removed(folder, "tiny/runs/*/*.npz"), TRAIN, 3_500),
     "scored.json": (lambda folder: removed(folder, "tiny/runs/*/scored.json"), SCORE, 4_000),
     "curves.csv.gz": (lambda folder: old(folder, "results/tiny/curves.csv.gz"), SCORE, 3_000),
-    "scores.csv": (lambda folder: old(folder, "results/tiny/scores.csv"), SCORE, 2_000),
+    "scores.csv": (lambda folder: old(folder, "results/tiny/scores.csv"), SCORE, 3_600),
     "index.html": (
         lambda folder: old(folder, "reports/tiny/index.html"),
         (*REPORT, "html"),
