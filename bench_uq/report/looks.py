@@ -39,8 +39,11 @@ def looks(results: Results) -> dict[str, Look]:
     """
     found: dict[str, Look] = {}
     others = []
+    # A report of some methods counts those that it leaves out too, or its colours would be others
+    # than those of the report of the whole suite.
     for name in sorted(results.siblings or results.methods):
         position = results.about.methods.get(name, len(_FIRST))
+        # Two plugins may ask for the same position: the second takes a free look.
         if position < len(_FIRST) and _FIRST[position] not in found.values():
             found[name] = _FIRST[position]
         else:

@@ -45,15 +45,19 @@ def draw(
     analysis: Analysis, formats: Iterable[str] = tuple(FORMATS)
 ) -> dict[tuple[str, str], bytes]:
     """Draw every figure, by its dataset, empty for all, and file name."""
-    formats = tuple(formats)
+    formats = tuple(formats)  # an iterator would be used up by the first figure
     images = {}
+
     for dataset, own, kind in _drawn(analysis):
         # A method looks the same in all figures, even if some of them show fewer methods.
         method_looks = looks(analysis.results)
+
+        # Saving needs the style too: fonts and ids are those of the settings at that time.
         with styled():
             for end, figure in kind.module.draw(own, method_looks).items():
-                parts = [slug(dataset) if dataset else "", kind.name, slug(end) if end else ""]
+                parts = (slug(dataset), kind.name, slug(end))
                 name = "-".join(filter(None, parts))
+
                 for suffix, image in rendered(figure, formats).items():
                     images[dataset, f"{name}.{suffix}"] = image
     return images
@@ -66,6 +70,7 @@ def _drawn(analysis: Analysis) -> Iterator[tuple[str, Analysis, Kind]]:
         for kind in every:
             if not kind.across_datasets:
                 yield dataset, analysis.on(dataset), kind
+
     for kind in every:
         if kind.across_datasets:
             yield "", analysis, kind

@@ -33,13 +33,18 @@ def write_beside(
     """
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     taken: list[Taken] = []
+
     for name, y in lines.items():
         width = _LETTER * (len(name) + 1)
+
+        # A stable sort: equal heights, such as probabilities of one, would else be tried in an
+        # order that depends on the machine.
         for place in np.argsort(-y, kind="stable"):
             across = (x[place] - left) / (right - left) * size[0]
             # Where a line runs along the edge its name stands just inside.
             up = (y[place] - low) / (high - low) * size[1]
             up = min(max(up, 0.6 * _LINE), size[1] - 0.6 * _LINE)
+
             if width / 2 < across < size[0] - width / 2 and _is_free((across, up, width), taken):
                 axes.text(x[place], low + up / size[1] * (high - low), name, **_STYLE)
                 taken.append((across, up, width))

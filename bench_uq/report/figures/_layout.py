@@ -21,21 +21,34 @@ _GREY = "#666666"
 def shape(count: int) -> tuple[int, int, float]:
     """Rows, columns and width in inches of a sheet of that many panels."""
     columns = count
-    if count > 4:
-        columns = 3 if count <= 6 else 4
-    return math.ceil(count / columns), columns, COLUMN if count <= 2 else PAGE
+    if count > 6:
+        columns = 4
+    elif count > 4:
+        # A fourth column would leave two or three holes in the second row.
+        columns = 3
+    return math.ceil(count / columns), columns, width(fits=count <= 2)
+
+
+def width(*, fits: bool) -> float:
+    """The width in inches of a column if the figure fits it, else that of a page."""
+    return COLUMN if fits else PAGE
 
 
 def sheet(width: float, height: float, handles: Sequence[Artist]) -> Figure:
     """An empty figure with that height for panels, and a legend of the handles beneath them."""
     labels = [str(handle.get_label()) for handle in handles]
-    longest = max(len(line) for line in "\n".join(labels).split("\n"))
-    columns = max(1, min(len(labels), int((width - 0.1) / (longest * _LETTER + 0.5))))
+
+    # The height must be known before anything is drawn, hence letters are counted, not measured.
+    columns = int((width - 0.1) / (longest_line(labels) * _LETTER + 0.5))
+    columns = max(1, min(len(labels), columns))
     rows = math.ceil(len(labels) / columns)
 
     lines = 0
     for first in range(0, len(labels), rows):  # a legend is filled column by column
         lines = max(lines, sum(map(lines_in, labels[first : first + rows])))
+
+    # The legend adds to the height: the panels of all suites have the same size, however many
+    # methods there are.
     figure = Figure(figsize=(width, height + _LINE * (lines + 0.5)), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.03, hspace=0)  # type: ignore[call-arg, union-attr]
     figure.legend(
@@ -52,6 +65,7 @@ def grid(
     ``common`` axes have the same limits in all panels.
     """
     rows = math.ceil(count / columns)
+    # Always an array of two dimensions: matplotlib would hand out a single panel bare.
     made = figure.subplots(rows, columns, sharex="x" in common, sharey="y" in common, squeeze=False)
     panels = list(made.flat)
     for axes in panels[count:]:
@@ -59,6 +73,7 @@ def grid(
 
     for place, axes in enumerate(panels[:count]):
         edge(axes, sides(place, count, columns), names)
+        # Without common limits each panel needs numbers of its own.
         if "x" not in common:
             axes.tick_params(labelbottom=True)
         if "y" not in common:
@@ -88,8 +103,9 @@ def panels_of(
     common: str = "xy",
 ) -> tuple[Figure, list[Axes]]:
     """A sheet with a panel of that height in inches for each title."""
-    rows, columns, width = shape(len(titles))
-    figure = sheet(width, rows * (height + 0.14 * most_lines(titles)) + 0.3, handles)
+    rows, columns, wide = shape(len(titles))
+    figure = sheet(wide, rows * (height + 0.14 * most_lines(titles)) + 0.3, handles)
+
     panels = grid(figure, len(titles), columns, names, common=common)
     for axes, title in zip(panels, titles, strict=True):
         axes.set_title(title)
@@ -98,13 +114,18 @@ def panels_of(
 
 def letters_in_title(count: int) -> int:
     """Letters that fit above one of that many panels."""
-    _, columns, width = shape(count)
-    return int(width / columns * 13)
+    _, columns, wide = shape(count)
+    return int(wide / columns * 13)
 
 
 def lines_in(text: str) -> int:
     """The number of lines of a text."""
     return text.count("\n") + 1
+
+
+def longest_line(texts: Iterable[str]) -> int:
+    """The number of letters of the longest line of some texts."""
+    return max(map(len, "\n".join(texts).split("\n")))
 
 
 def most_lines(titles: Iterable[str]) -> int:
@@ -114,6 +135,7 @@ def most_lines(titles: Iterable[str]) -> int:
 
 def nothing(axes: Axes, reason: str = "no finished run") -> None:
     """Say in an empty panel that there is nothing to show."""
+    # Not part of the layout, in which a long reason would shrink all panels.
     style: Options = {"color": _GREY, "fontsize": 7, "in_layout": False}
     axes.text(0.5, 0.5, reason, ha="center", va="center", transform=axes.transAxes, **style)
 
@@ -122,6 +144,9 @@ def mark(axes: Axes, place: float, name: str, *, vertical: bool) -> None:
     """Draw a thin line at a known bound, its name outside the data."""
     line: Options = {"color": _GREY, "linestyle": (0, (2, 2)), "linewidth": 0.7, "zorder": 1}
     text: Options = {"textcoords": "offset points", "fontsize": 7, "color": _GREY}
+
+    # Along one axis the name stands at the bound, along the other at the edge of the panel, so
+    # that it stays outside whatever limits the panel gets later.
     if vertical:
         axes.axvline(place, **line)
         text |= {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom"}
@@ -137,11 +162,14 @@ def logarithmic(axes: Axes, values: Iterable[float], *, of: Literal["x", "y"] = 
     values = list(values)
     if not values or min(values) <= 0 or not math.isfinite(max(values)):
         return
+
+    # At least two per cent: matplotlib warns of equal limits.
     room = max(1.02, (max(values) / min(values)) ** 0.05)
     low, high = min(values) / room, max(values) * room
     axes.set(**{f"{of}scale": "log", f"{of}lim": (low, high)})
 
-    axis = axes.yaxis if of == "y" else axes.xaxis
+    # matplotlib would name powers of ten alone, and crowd a short axis with products of them.
+    axis = {"x": axes.xaxis, "y": axes.yaxis}[of]
     axis.set_major_locator(FixedLocator(_ticks(low, high)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -156,4 +184,6 @@ def _ticks(low: float, high: float) -> list[float]:
             ticks += [step * 10.0**power for step in steps if low <= step * 10.0**power <= high]
         if len(ticks) >= 3:
             return ticks
+
+    # An axis this short is nearly linear.
     return [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]

@@ -16,6 +16,9 @@ from bench_uq.report.tables.captions import wrap
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import Curve, Shown, Summary
 
+#: Sizes of the marks that have little area.
+_LARGE = {"P": 5.5, "X": 5.5, "*": 5.5}
+
 
 def label(
     analysis: Analysis, method: str, seeds: int, width: int = 24, *, unit: str = "seeds"
@@ -25,6 +28,7 @@ def label(
     missing = "" if seeds == own.planned else f" ({seeds}/{own.planned} {unit})"
     dagger = " †" if own.unconverged else ""
 
+    # The dagger must not be broken off the name, hence room is kept for it on every line.
     *lines, last = wrap(text(method), width - len(dagger))
     last += dagger
     if len(last + missing) <= width:
@@ -62,24 +66,34 @@ def range_handle(drawn: Literal["band", "whiskers"], summaries: Iterable[Summary
     """The entry that explains bands or whiskers, if one of the means is of several seeds."""
     if all(one.seeds < 2 for one in summaries):
         return []
+
     name = f"{drawn}: range over seeds"
     if drawn == "band":
         return [Patch(color="#666666", alpha=0.3, linewidth=0, label=name)]
+
+    # A legend has no whiskers; the mark of a cross is as thin as they are.
     cross: Options = {"linestyle": "none", "marker": "+", "markersize": 9, "markeredgewidth": 0.8}
     return [Line2D([], [], color="#666666", label=name, **cross)]
 
 
 def dagger_handle(analysis: Analysis) -> list[Artist]:
     """The entry that explains the dagger, if a label has one."""
-    marked = any(analysis.seeds(method).unconverged for method in analysis.methods)
-    return [words("† not converged")] if marked else []
+    for method in analysis.methods:
+        if analysis.seeds(method).unconverged:
+            return [words("† not converged")]
+    return []
 
 
 def line(look: Look) -> Options:
     """A look as the options of a line."""
-    size = 5.5 if look.marker in "PX*" else 4  # these have little area
-    marker = {"marker": look.marker, "markersize": size, "markeredgecolor": "white"}
-    return {"color": look.color, "linestyle": look.linestyle, **marker}
+    return {
+        "color": look.color,
+        "linestyle": look.linestyle,
+        "marker": look.marker,
+        "markersize": _LARGE.get(look.marker, 4),
+        # The edge keeps marks apart that lie on one another.
+        "markeredgecolor": "white",
+    }
 
 
 def draw_curve(axes: Axes, curve: Curve, place: int, look: Look) -> None:
@@ -89,6 +103,7 @@ def draw_curve(axes: Axes, curve: Curve, place: int, look: Look) -> None:
 
 def every(count: int, place: int, marks: int = 7) -> tuple[int, int]:
     """Where a line of that many points has its marks, staggered from line to line."""
+    # Of curves that lie on one another only the last would show marks at the same points.
     step = max(1, count // marks)
     return (place * max(1, step // 3)) % step, step
 

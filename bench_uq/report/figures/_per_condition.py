@@ -32,6 +32,7 @@ def draw(
     """
     curves = analysis.results.curves
     measured = set(curves.loc[curves["curve"] == curve, "condition"])
+    # The order of ``shown`` keeps one condition of each family when there is no room for all.
     conditions = [where for where in analysis.shown if where[0] in measured]
     drawn = conditions[:_MOST]
     if not drawn:
@@ -40,13 +41,16 @@ def draw(
     found, seeds = {}, {}
     for method in analysis.methods:
         own = [mean_curve(analysis.results, curve, method, where) for where in drawn]
+        # One legend serves all panels, so that its number of seeds is the lowest of them.
         found[method], seeds[method] = own, _legend.fewest(own)
+
     handles = _legend.method_handles(analysis, seeds, looks)
     handles += _legend.left_out(len(conditions) - len(drawn))
 
     letters = _layout.letters_in_title(len(drawn))
     titles = [_legend.shown_title(analysis, where, letters) for where in drawn]
     figure, panels = _layout.panels_of(titles, 1.5, handles, names, common=common)
+
     for number, axes in enumerate(panels):
         for place, method in enumerate(analysis.methods):
             _legend.draw_curve(axes, found[method][number], place, looks[method])

@@ -20,6 +20,7 @@ COLUMN, PAGE = 3.4, 7.0
 
 _SETTINGS: dict[str, Any] = {
     "font.family": "sans-serif",
+    # It comes with matplotlib, so that the widths of letters are the same on every machine.
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
     "axes.titlesize": 8,
@@ -39,11 +40,15 @@ _SETTINGS: dict[str, Any] = {
     "ytick.major.size": 2.5,
     "lines.linewidth": 1.2,
     "lines.markeredgewidth": 0.5,
+    # TrueType: several publishers refuse PDF files with the default, Type 3.
     "pdf.fonttype": 42,
-    "svg.fonttype": "path",  # text looks the same wherever it is opened
+    # Text looks the same wherever it is opened.
+    "svg.fonttype": "path",
+    # Ids of clip paths and markers are random without it.
     "svg.hashsalt": "bench-uq",
     "savefig.dpi": 200,
-    "text.parse_math": False,  # a name may hold a dollar sign
+    # A name may hold a dollar sign.
+    "text.parse_math": False,
 }
 
 #: The formats of a figure, without the metadata that say when or by what it was made.
@@ -61,6 +66,7 @@ Options = dict[str, Any]
 def styled() -> Iterator[None]:
     """Draw in this style, and leave the settings of the process as they were."""
     with mpl.rc_context():
+        # A user's matplotlibrc must not change a figure.
         mpl.rcdefaults()
         sns.set_theme(context="paper", style="ticks", palette=None, rc=_SETTINGS)
         yield
@@ -78,13 +84,14 @@ def rendered(figure: Figure, formats: Iterable[str] = tuple(FORMATS)) -> dict[st
 
 
 def _lay_out(figure: Figure) -> None:
-    """Place the panels once for all formats, rounded: the solver's last digits differ from run to
-    run.
-    """
+    """Place the panels once for all formats."""
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
+    # Without an engine savefig moves nothing any more.
     figure.set_layout_engine("none")
+
+    # Rounded: the solver's last digits differ from run to run.
     for axes in figure.axes:
         axes.set_position(Bbox(axes.get_position().get_points().round(6)))
 

@@ -38,17 +38,15 @@ Bands = Mapping[str, pd.Series]
 
 
 def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
-    """Draw a panel per method, of one seed.
-
-    Seeds may differ in their examples, hence no mean over them: it is the first of the seeds that
-    most methods finished.
-    """
+    """Draw a panel per method, of the first of the seeds that most methods finished."""
+    # No mean over seeds: they may differ in their examples.
     seed = band_seed(analysis.results)
     if seed is None:
         return {}
 
     letters = _layout.letters_in_title(len(analysis.methods))
     bands, titles = {}, []
+
     for method in analysis.methods:
         bands[method] = _bands(analysis, method, seed)
         planned = analysis.seeds(method).planned
@@ -56,6 +54,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
     handles = [*_handles(seed), *_legend.dagger_handle(analysis)]
     figure, panels = _layout.panels_of(titles, 1.5, handles, ("input x", "target y"))
+
     for axes, (method, own) in zip(panels, bands.items(), strict=True):
         if own["mean"].empty:
             _layout.nothing(axes, f"seed {seed} did not finish")
@@ -69,6 +68,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 def _bands(analysis: Analysis, method: str, seed: int) -> Bands:
     """The bands of a method, each part empty if it is not stored."""
     found = {}
+
     for part, name, condition in (
         ("mean", "regression_mean", "clean"),
         ("std", "regression_std", "clean"),
@@ -76,7 +76,9 @@ def _bands(analysis: Analysis, method: str, seed: int) -> Bands:
         ("trained_on", "regression_target", "train"),
     ):
         table = curve_table(analysis.results, name, method, (condition, None))
-        found[part] = table[seed].dropna() if seed in table else pd.Series(dtype=float)
+        # Seeds have training inputs of their own: at those of other seeds this one has no value.
+        found[part] = table.get(seed, pd.Series(dtype=float)).dropna()
+
     return found
 
 
@@ -99,9 +101,17 @@ def _panel(axes: Axes, bands: Bands, look: Look) -> None:
 
 def _limits(axes: Axes, bands: list[Bands]) -> None:
     """Show all targets, and the bands near them, on the axes that all panels share."""
-    found = [own[part] for own in bands for part in ("target", "trained_on") if len(own[part])]
-    found = found or [own["mean"] for own in bands if len(own["mean"])]
-    low, high = min(values.min() for values in found), max(values.max() for values in found)
+    shown: list[pd.Series] = []
+    for own in bands:
+        shown += [own["target"], own["trained_on"]]
+
+    # Imported predictions may come without targets.
+    if all(series.empty for series in shown):
+        shown = [own["mean"] for own in bands]
+
+    values = np.concatenate(shown)
+    low, high = values.min(), values.max()
+    # Where all targets are the same there is no range to take a share of.
     room = _ROOM * (high - low) or 1.0
     axes.set_ylim(low - room, high + room)
 
@@ -113,6 +123,7 @@ def _limits(axes: Axes, bands: list[Bands]) -> None:
 def _handles(seed: int) -> list[Artist]:
     """A sample of everything in a panel."""
     grey = "#555555"
+    # The opacity of two bands on each other, as they lie in the panels.
     both = 1 - (1 - _ALPHAS[1]) * (1 - _ALPHAS[2])
     return [
         Line2D([], [], color=grey, label="mean"),

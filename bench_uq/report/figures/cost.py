@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench_uq.report.figures import _layout, _legend
-from bench_uq.report.figures._style import COLUMN, PAGE, Options, tidy
+from bench_uq.report.figures._style import Options, tidy
 from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import Summary, costs
@@ -30,14 +31,17 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     found = _points(analysis)
     if not found:
         return {}
-    priced = [cost for cost in _COSTS if any(cost == paid for paid, _ in found)]
-    shown = analysis.cards.shown("cost_figure")
-    scores = [score for score in shown if any(score == got for _, got in found)]
 
-    width = COLUMN if len(priced) == 1 and len(analysis.methods) <= 6 else PAGE
+    priced = list(dict.fromkeys(cost for cost, _ in found))
+    scored = {score for _, score in found}
+    scores = [score for score in analysis.cards.shown("cost_figure") if score in scored]
+
+    width = _layout.width(fits=len(priced) == 1 and len(analysis.methods) <= 6)
     figure = _layout.sheet(width, 1.8 * len(scores) + 0.4, _handles(analysis, found, looks))
+    # Panels of one score or cost are compared along it.
     grid = figure.subplots(len(scores), len(priced), sharex="col", sharey="row", squeeze=False)
     panels: dict[tuple[str, str], Axes] = {}
+
     for row, score in enumerate(scores):
         axis = analysis.cards[score].axis
         for column, cost in enumerate(priced):
@@ -48,24 +52,30 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
             tidy(axes)
 
     for column, cost in enumerate(priced):
-        ends = []
-        for (paid, _), points in found.items():
-            if paid == cost:
-                ends += [end for one, _ in points.values() for end in (one.low, one.high)]
+        ends: list[float] = []
+        for score in scores:
+            for one, _ in found.get((cost, score), {}).values():
+                ends += one.low, one.high
         _layout.logarithmic(grid[-1, column], ends, of="x")
-    for (cost, score), axes in panels.items():  # once all marks have set the limits
+
+    # A front runs on to the edges of its panel, which are known once all marks are drawn.
+    for (cost, score), axes in panels.items():
         points = found.get((cost, score), {})
-        ordered = [name for name in analysis.comparable if name in points]
-        _front(axes, {name: points[name] for name in ordered}, analysis.cards[score].direction)
+        # Scores of an unconverged method may still change, so that it can beat no other.
+        converged = {name: points[name] for name in analysis.comparable if name in points}
+        _front(axes, converged, analysis.cards[score].direction)
     return {"": figure}
 
 
 def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
     """The Pareto front of (cost, loss): the points that no other beats in both, cheapest first."""
     kept: list[str] = []
+
     for name in sorted(points, key=lambda name: points[name]):
+        # Equal points do not beat each other: all of them stay.
         if not kept or points[name][1] < points[kept[-1]][1] or points[name] == points[kept[-1]]:
             kept.append(name)
+
     return kept
 
 
@@ -73,15 +83,15 @@ def _points(analysis: Analysis) -> dict[tuple[str, str], Points]:
     """Cost and score of the methods that have both, by the ids of both."""
     paid = costs(analysis.results, _COSTS)
     found: dict[tuple[str, str], Points] = {}
-    for method in analysis.methods:
-        for score in analysis.cards.shown("cost_figure"):
+
+    for cost, score in product(_COSTS, analysis.cards.shown("cost_figure")):
+        for method in analysis.methods:
+            price = paid.get((method, "cost", None, cost))
             got = analysis.summaries.get((method, "clean", None, score))
-            if got is None or not math.isfinite(got.mean):
-                continue
-            for cost in _COSTS:
-                price = paid.get((method, "cost", None, cost))
-                if price and price.low > 0:
-                    found.setdefault((cost, score), {})[method] = (price, got)
+            # An axis of costs is logarithmic and has no zero.
+            if price and got and price.low > 0 and math.isfinite(got.mean):
+                found.setdefault((cost, score), {})[method] = (price, got)
+
     return found
 
 
@@ -96,21 +106,21 @@ def _marks(axes: Axes, points: Points, looks: Mapping[str, Look]) -> None:
 
 
 def _front(axes: Axes, points: Points, direction: str) -> None:
-    """Draw steps through the front, and on to the edges of the panel.
-
-    One method alone has no front: it would be a cross through its mark.
-    """
+    """Draw steps through the front, and on to the edges of the panel."""
+    # The front of one method would be a cross through its mark.
     if len(points) < 2:
         return
-    sign = -1 if direction == "higher" else 1
-    means = {name: (cost.mean, sign * score.mean) for name, (cost, score) in points.items()}
-    kept = front(means)
-    x = np.array([points[name][0].mean for name in kept])
-    y = np.array([points[name][1].mean for name in kept])
 
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    worst = bottom if direction == "higher" else top
+    sign, worst = 1, top
+    if direction == "higher":
+        sign, worst = -1, bottom
+
+    means = {name: (cost.mean, sign * score.mean) for name, (cost, score) in points.items()}
+    x, y = np.array([means[name] for name in front(means)]).T
+    y = sign * y
     axes.step([x[0], *x, right], [worst, *y, y[-1]], where="post", **_FRONT)
+    # The line would widen the limits to which it was drawn.
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
@@ -118,16 +128,18 @@ def _handles(
     analysis: Analysis, found: Mapping[tuple[str, str], Points], looks: Mapping[str, Look]
 ) -> list[Artist]:
     """The marks of the methods without their lines, whiskers and front."""
-    own: dict[str, list[Summary]] = {name: [] for name in analysis.methods}
-    for points in found.values():
-        for name, point in points.items():
-            own[name] += point
-    seeds = {name: min((one.seeds for one in ends), default=0) for name, ends in own.items()}
+    drawn: list[Summary] = []
+    seeds = {}
+    for method in analysis.methods:
+        own: list[Summary] = []
+        for points in found.values():
+            own += points.get(method, ())
+        seeds[method] = min((one.seeds for one in own), default=0)
+        drawn += own
 
     handles = _legend.method_handles(analysis, seeds, looks)
     for handle in handles:
         handle.set(linestyle="none")
-    drawn = [one for ends in own.values() for one in ends]
     return [*handles, *_legend.range_handle("whiskers", drawn), _front_handle(analysis)]
 
 
@@ -136,6 +148,8 @@ def _front_handle(analysis: Analysis) -> Artist:
     converged = len(analysis.comparable)
     if converged < 2:
         return _legend.words(f"no front: {converged or 'none'} converged")
-    everyone = converged == len(analysis.methods)
-    name = "Pareto front of the means" if everyone else "front of the converged means"
+
+    name = "Pareto front of the means"
+    if converged < len(analysis.methods):
+        name = "front of the converged means"
     return Line2D([], [], **_FRONT, label=name)

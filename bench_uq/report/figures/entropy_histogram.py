@@ -36,6 +36,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     conditions = analysis.shown[: len(_LINES) + 1]
     letters = _layout.letters_in_title(len(analysis.methods))
     curves, titles = {}, []
+
     for method in analysis.methods:
         own = []
         for where in conditions:
@@ -46,6 +47,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     names = ("entropy (nats)", "share of examples\n(square-root scale)")
     figure, panels = _layout.panels_of(titles, 1.3, _handles(analysis, conditions), names)
     for axes, (method, own) in zip(panels, curves.items(), strict=True):
+        # The name of the bound stands between panel and title.
         axes.set_title(axes.get_title(), pad=10)
         _overlay(axes, own, looks[method], highest)
     return {"": figure}
@@ -56,15 +58,19 @@ def _overlay(axes: Axes, curves: Sequence[Curve], look: Look, highest: float) ->
     _layout.mark(axes, highest, "ln C", vertical=True)
     if not any(len(curve.x) for curve in curves):
         _layout.nothing(axes)
+
     for place, curve in enumerate(curves):
         if not len(curve.x):
             continue
+
+        # The stored points are the middles of bins of one width.
         edges = np.linspace(0, highest, len(curve.x) + 1)
         if place == 0:
             axes.stairs(curve.y, edges, fill=True, color=look.color, alpha=0.45)
         else:
             axes.stairs(curve.y, edges, **_LINES[place - 1], linewidth=0.9)
 
+    # A logarithm would have no place for empty bins. Limits and ticks follow: a scale resets them.
     axes.set_yscale("function", functions=(lambda share: np.sqrt(np.maximum(share, 0)), np.square))
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 0.05, 0.2, 0.5, 1], labels=["0", "0.05", "0.2", "0.5", "1"])

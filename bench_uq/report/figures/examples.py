@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from bench_uq.report.figures import _layout, _legend
-from bench_uq.report.figures._images import draw_image, equal, is_image, pixels_of
+from bench_uq.report.figures._images import board, draw_image, equal, is_image, pixels_of
 from bench_uq.report.figures._style import PAGE, Options, text
 from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
@@ -28,6 +28,7 @@ _MOST, _COLUMNS, _INPUTS = 6, 3, 12
 _NAMES, _GAP, _LINE = 1.6, 0.03, 0.125
 #: The darkest cell is that of a confidence of one, and light enough for black numbers.
 _SHADES: Options = {"cmap": "Greys", "vmin": 0, "vmax": 2.0}
+_UNKNOWN = "–"
 _WRONG: Options = {"fill": False, "edgecolor": "black", "linewidth": 1.0, "zorder": 3}
 
 
@@ -46,38 +47,38 @@ class Block:
 
 def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     """Draw inputs that are images, and a row per method: its class, the darker the surer."""
-    del looks  # a row has a name
+    del looks  # rows have names, and shades mean confidence
     blocks = _blocks(analysis)
     drawn = blocks[:_MOST]
     if not drawn:
         return {}
 
+    # Four in two rows of two leave no holes.
     columns = 2 if len(drawn) == 4 else min(len(drawn), _COLUMNS)
     count = min(_INPUTS // columns, *(len(block.shown.inputs) for block in drawn))
     side = (PAGE - _NAMES) / columns / (count + 0.3)
+    letters = int(side * count * 13)
+    titles = [_legend.shown_title(analysis, block.where, letters) for block in drawn]
+
     names = ["true class"]
     for method in analysis.methods:
         names.append(_legend.label(analysis, method, analysis.seeds(method).planned))
     rows = [_LINE * _layout.lines_in(name) + 0.05 for name in names]
-    letters = int(side * count * 13)
-    titles = [_legend.shown_title(analysis, block.where, letters) for block in drawn]
-
+    edges = side + np.cumsum([0.0, *rows])
     height, sheets = side + sum(rows), math.ceil(len(drawn) / columns)
+
     handles = _handles(analysis, drawn, len(blocks) - len(drawn))
     total = sheets * (height + 0.2 + 0.14 * _layout.most_lines(titles))
     figure = _layout.sheet(PAGE, total, handles)
-    edges = side + np.cumsum([0.0, *rows])
     for place, (block, title) in enumerate(zip(drawn, titles, strict=True)):
-        axes = figure.add_subplot(
-            sheets, columns, place + 1, aspect="equal", anchor="N", frameon=False
-        )
-        axes.set(xlim=(0, side * count), ylim=(height, 0), xticks=[])
+        axes = board(figure, (sheets, columns, place + 1), (side * count, height), "N")
         axes.set_title(title)
         axes.set_yticks((edges[:-1] + edges[1:]) / 2, labels=names)
-        axes.tick_params(left=False, labelleft=place % columns == 0)
-        axes.grid(visible=False)
+        axes.tick_params(labelleft=place % columns == 0)
+
         for column, image in enumerate(block.shown.inputs[:count]):
             draw_image(axes, pixels_of(image), (column * side, 0), side, 2 * _GAP)
+        # Last, because it sets the limits that images change.
         _cells(axes, block, analysis.methods, side * np.arange(count + 1), edges)
     return {"": figure}
 
@@ -108,16 +109,21 @@ def _block(methods: Sequence[str], where: Shown, examples: Sequence[Example]) ->
     """The inputs of the first method, and the probabilities of all on the same or attacked ones."""
     first, *others = sorted(examples, key=lambda one: (methods.index(one.method), one.seed))
     same, differ = [first], False
+
     for one in others:
+        # Other classes are those of other inputs, of which no class can stand below these.
         if not equal(one.targets, first.targets) or one.inputs.shape != first.inputs.shape:
             continue
+
+        # Only an attack or a shift, which has levels, makes other inputs of the same ones.
         alike = np.array_equal(one.inputs, first.inputs)
         if alike or where[1] is not None:
             same.append(one)
             differ |= not alike
 
     probs = {}
-    for one in reversed(same):  # the first seed comes last and stays
+    # Reversed, so that the first seed comes last and stays.
+    for one in reversed(same):
         if one.probs is not None:
             probs[one.method] = one.probs
     return Block(where, first, probs, differ)
@@ -128,9 +134,9 @@ def _cells(
 ) -> None:
     """Draw the true classes, and a row per method: classes shaded by confidence, errors framed."""
     count = len(columns) - 1
-    targets: list[int | None] = [None] * count
+    targets = [_UNKNOWN] * count
     if block.shown.targets is not None:
-        targets = [int(target) for target in block.shown.targets[:count]]
+        targets = [str(int(target)) for target in block.shown.targets[:count]]
     for place, target in enumerate(targets):
         _write(axes, columns[place : place + 2], rows[:2], target)
 
@@ -140,26 +146,28 @@ def _cells(
         for place, target in enumerate(targets):
             box = columns[place : place + 2], rows[row + 1 : row + 3]
             if probs is None:
-                _write(axes, *box, None)
+                _write(axes, *box, _UNKNOWN)
                 continue
-            said, shades[row, place] = int(probs[place].argmax()), probs[place].max()
+
+            said, shades[row, place] = str(probs[place].argmax()), probs[place].max()
             _write(axes, *box, said)
-            if target is not None and said != target:
+            if target not in (_UNKNOWN, said):
                 _frame(axes, *box)
-    sure = np.ma.masked_invalid(shades)
-    axes.pcolormesh(columns, rows[1:], sure, **_SHADES, edgecolor="white", linewidth=0.8)
+
+    axes.pcolormesh(columns, rows[1:], shades, **_SHADES, edgecolor="white", linewidth=0.8)
     axes.set(xlim=(columns[0], columns[-1]), ylim=(rows[-1], 0))
 
 
-def _write(axes: Axes, x: np.ndarray, y: np.ndarray, number: int | None) -> None:
-    """Write a class into the middle of a cell, a dash if it is unknown."""
+def _write(axes: Axes, x: np.ndarray, y: np.ndarray, name: str) -> None:
+    """Write a class into the middle of a cell."""
     style: Options = {"ha": "center", "va": "center_baseline", "fontsize": 7, "color": "black"}
-    axes.text(x.mean(), y.mean(), "–" if number is None else str(number), **style)
+    axes.text(x.mean(), y.mean(), name, **style)
 
 
 def _frame(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     """Frame a cell."""
     (left, right), (top, bottom) = x, y
+    # Inside the cell, or the frames of neighbours would be one.
     corner = (left + 0.02, top + 0.02)
     axes.add_patch(Rectangle(corner, right - left - 0.04, bottom - top - 0.04, **_WRONG))
 
@@ -171,9 +179,10 @@ def _handles(analysis: Analysis, blocks: Sequence[Block], left_out: int) -> list
     for sure in (0.2, 0.6, 1.0):
         color = shade(sure / _SHADES["vmax"])
         handles.append(Patch(color=color, label=f"class, confidence {sure:g}"))
+
     if any(block.shown.targets is not None for block in blocks):
         handles.append(Patch(**_WRONG, label="wrong class"))
-    handles.append(_legend.words("–: unknown"))
+    handles.append(_legend.words(f"{_UNKNOWN}: unknown"))
 
     own = dict.fromkeys(block.shown.method for block in blocks if block.own_inputs)
     if own:

@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 from bench_uq.report.figures import _layout, _legend
 from bench_uq.report.figures._images import (
     alike,
+    board,
     by_level,
     draw_image,
     is_image,
@@ -29,8 +30,10 @@ from bench_uq.score.summaries import kinds_last
 
 #: As many rows as a column holds, the most columns, and the most rows of a single column.
 _ROWS, _COLUMNS, _ALONE = 14, 2, 6
-#: Inches: the names of conditions, the largest image, the gap between images, a line of text.
-_NAMES, _LARGEST, _GAP, _LINE = 1.35, 0.5, 0.03, 0.13
+#: Inches: the names of conditions, the gap between images, a line of text.
+_NAMES, _GAP, _LINE = 1.35, 0.03, 0.13
+#: Inches of an image: the most, and those by which images are counted out in several columns.
+_LARGEST, _SMALL = 0.5, 0.36
 
 _FRAME: Options = {"fill": False, "edgecolor": "#bbbbbb", "linewidth": 0.4}
 
@@ -48,10 +51,15 @@ class Strip:
     own: bool
     method: str
 
-    def header(self, most: int) -> tuple[str, list[float]]:
-        """The name of its levels and those that are drawn; empty without levels."""
-        known = [level for level in self.images if level is not None]
-        return (self.level_name, spread(known, most)) if known else ("", [])
+
+@dataclass(frozen=True)
+class Row:
+    """A strip on the sheet: its top in inches, the levels drawn, and whether it has a header."""
+
+    strip: Strip
+    top: float
+    levels: Sequence[float]
+    headed: bool
 
 
 def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
@@ -63,27 +71,28 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     if not drawn:
         return {}
 
-    columns = 1 if len(drawn) <= _ALONE else _COLUMNS
-    rows = math.ceil(len(drawn) / columns)
+    columns, smallest = 1, _LARGEST
+    if len(drawn) > _ALONE:
+        columns, smallest = _COLUMNS, _SMALL
     room = PAGE / columns - _NAMES
-    most = int(room / (_LARGEST if columns == 1 else 0.36))
+    most = int(room / smallest)
     side = min(_LARGEST, room / most)
 
-    blocks = [drawn[first : first + rows] for first in range(0, len(drawn), rows)]
-    laid = [_laid_out(block, side, most) for block in blocks]
-    height = max(bottom for _, bottom in laid)
+    count = math.ceil(len(drawn) / columns)
+    blocks, ends = [], []
+    for first in range(0, len(drawn), count):
+        rows = _laid_out(drawn[first : first + count], side, most)
+        blocks.append(rows)
+        ends.append(rows[-1].top + side)
+
+    height = max(ends)
     handles = _handles(drawn, len(strips) - len(drawn))
     figure = _layout.sheet(PAGE, height + 0.1, handles)
-    for place, (block, (tops, _)) in enumerate(zip(blocks, laid, strict=True)):
-        axes = figure.add_subplot(
-            1, len(blocks), place + 1, aspect="equal", anchor="NW", frameon=False
-        )
-        axes.set(xlim=(0, side * most), ylim=(height, 0), xticks=[])
-        names = ["\n".join(wrap(text(strip.name), 20)) for strip in block]
-        axes.set_yticks([top + side / 2 for top in tops], labels=names)
-        axes.tick_params(left=False)
-        axes.grid(visible=False)
-        _block(axes, block, tops, side, most)
+    for place, rows in enumerate(blocks):
+        axes = board(figure, (1, len(blocks), place + 1), (side * most, height), "NW")
+        names = ["\n".join(wrap(text(row.strip.name), 20)) for row in rows]
+        axes.set_yticks([row.top + side / 2 for row in rows], labels=names)
+        _block(axes, rows, side)
     return {"": figure}
 
 
@@ -96,56 +105,67 @@ def _strips(analysis: Analysis) -> list[Strip]:
     for first in clean[:1]:
         strips.append(Strip("clean", "", {None: first.inputs[0]}, False, first.method))
 
+    # Single attacks and shifts first: a corruption of many kinds is cut where room ends.
     changed = []
     for family in sorted(analysis.families, key=lambda one: len(one.members)):
         for name in family.members:
             found = by_level(analysis, name)
-            if found:
-                method, own = next(iter(found.items()))
-                images: dict[float | None, np.ndarray] = {}
-                for level, one in own.items():
-                    images[level] = one.inputs[0]
-                differ = not all(alike(own, others) for others in found.values())
-                level_name = analysis.level_name(name)
-                changed.append(Strip(name, level_name, images, differ, method))
+            if not found:
+                continue
+
+            method, own = next(iter(found.items()))
+            images: dict[float | None, np.ndarray] = {}
+            for level, one in own.items():
+                images[level] = one.inputs[0]
+            differ = not all(alike(own, others) for others in found.values())
+            changed.append(Strip(name, analysis.level_name(name), images, differ, method))
+
+    # The clean input alone shows nothing that the examples do not show.
     return [*strips, *changed] if changed else []
 
 
-def _laid_out(block: Sequence[Strip], side: float, most: int) -> tuple[list[float], float]:
-    """The top of each row of images, below a header if the row above has another; and the end."""
-    tops, bottom, above = [], 0.0, ("", list[float]())
+def _laid_out(block: Sequence[Strip], side: float, most: int) -> list[Row]:
+    """The row of each strip of a column, from the top down."""
+    rows, bottom = [], 0.0
+    above = ("", list[float]())
+
     for strip in block:
-        header = strip.header(most)
-        bottom += _LINE if header != above else 0.0
-        tops.append(bottom)
+        known = [level for level in strip.images if level is not None]
+        header = strip.level_name, spread(known, most)
+        # Rows of the same levels have one header above all of them.
+        headed = header != above
+        if headed:
+            bottom += _LINE
+
+        rows.append(Row(strip, bottom, header[1], headed))
         bottom += side
         above = header
-    return tops, bottom
+    return rows
 
 
-def _block(
-    axes: Axes, block: Sequence[Strip], tops: Sequence[float], side: float, most: int
-) -> None:
-    """Draw rows of images, each below a header if the row above has another."""
-    above = ("", list[float]())
+def _block(axes: Axes, rows: Sequence[Row], side: float) -> None:
+    """Draw the images of each row, and its header above them."""
     small: Options = {"va": "center", "fontsize": 6.5}
-    for strip, top in zip(block, tops, strict=True):
-        name, chosen = header = strip.header(most)
-        for place, level in enumerate(chosen or [None]):
-            _image(axes, pixels_of(strip.images[level]), (place * side, top), side)
-            if level is not None and header != above:
-                axes.text((place + 0.5) * side, top - _LINE / 2, f"{level:g}", ha="center", **small)
-        if header != above:
-            axes.text(-0.05, top - _LINE / 2, name, ha="right", color="#666666", **small)
-        above = header
+    for row in rows:
+        for place, level in enumerate(row.levels or [None]):
+            _image(axes, pixels_of(row.strip.images[level]), (place * side, row.top), side)
+        if not row.headed:
+            continue
+
+        y = row.top - _LINE / 2
+        for place, level in enumerate(row.levels):
+            axes.text((place + 0.5) * side, y, f"{level:g}", ha="center", **small)
+        axes.text(-0.05, y, row.strip.level_name, ha="right", color="#666666", **small)
 
 
 def _image(axes: Axes, pixels: np.ndarray, corner: tuple[float, float], side: float) -> None:
-    """Draw an image with a frame, without which a white border would not be seen."""
+    """Draw an image in a frame."""
     (low, high), (bottom, upper) = axes.get_xlim(), axes.get_ylim()
     left, top, width, height = draw_image(axes, pixels, corner, side, _GAP)
+    # Without it a white border would not be seen.
     axes.add_patch(Rectangle((left, top), width, height, **_FRAME))
-    axes.set(xlim=(low, high), ylim=(bottom, upper))  # an image would fit the axes to itself
+    # matplotlib fits the axes to the image that it drew last.
+    axes.set(xlim=(low, high), ylim=(bottom, upper))
 
 
 def _handles(strips: Sequence[Strip], left_out: int) -> list[Artist]:

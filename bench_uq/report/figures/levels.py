@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ from bench_uq.score.summaries import Summary
 
 _FLOOR: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7, "zorder": 1}
 _COLUMNS = 3
+#: Stands where a method has no value at a level: NaN breaks its line.
+_MISSING = Summary(math.nan, math.nan, math.nan, math.nan, seeds=0)
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,15 @@ class Panel:
 
     axis: Axis
     levels: Sequence[float]
-    lines: Mapping[str, Sequence[Summary | None]]
+    lines: Mapping[str, Sequence[Summary]]
     floor: Sequence[float]
 
     @property
     def known(self) -> list[Summary]:
         """All means that exist."""
-        found = []
+        found: list[Summary] = []
         for own in self.lines.values():
-            found += [one for one in own if one]
+            found += _known(own)
         return found
 
 
@@ -52,11 +54,16 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         panels = _panels(analysis, condition)
         if panels:
             figures[condition] = _figure(analysis, looks, condition, panels)
+
     for one in analysis.families:
+        # The mean of a single kind is the figure above.
+        if len(one.members) == 1:
+            continue
         averaged = analysis.over_kinds
-        panels = _panels(averaged, one.title) if len(one.members) > 1 else []
+        panels = _panels(averaged, one.title)
         if panels:
             figures[f"{one.name}-mean"] = _figure(averaged, looks, one.title, panels)
+
     return figures
 
 
@@ -65,10 +72,12 @@ def _panels(analysis: Analysis, condition: str) -> list[Panel]:
     there = {metric for _, name, _, metric in analysis.summaries if name == condition}
     methods, levels = analysis.methods_shown([condition]), analysis.levels.get(condition, [])
     panels = []
+
     for metric in analysis.cards.shown("levels"):
         card = analysis.cards[metric]
         if metric not in there or card.axis is None:
             continue
+
         lines = {}
         for method in methods:
             lines[method] = _line(analysis, method, condition, metric)
@@ -76,16 +85,23 @@ def _panels(analysis: Analysis, condition: str) -> list[Panel]:
         floor = []
         if card.companion in there:
             floors = [_line(analysis, name, condition, card.companion) for name in analysis.methods]
+            # A line per method would hide the scores; what is above the highest is above each.
             for own in zip(*floors, strict=True):
-                floor.append(max((one.mean for one in own if one), default=math.nan))
+                floor.append(max((one.mean for one in _known(own)), default=math.nan))
         panels.append(Panel(card.axis, levels, lines, floor))
+
     return panels
 
 
-def _line(analysis: Analysis, method: str, condition: str, metric: str) -> list[Summary | None]:
+def _line(analysis: Analysis, method: str, condition: str, metric: str) -> list[Summary]:
     """One score of a method at each level of a condition."""
     summaries, levels = analysis.summaries, analysis.levels[condition]
-    return [summaries.get((method, condition, level, metric)) for level in levels]
+    return [summaries.get((method, condition, level, metric), _MISSING) for level in levels]
+
+
+def _known(summaries: Iterable[Summary]) -> list[Summary]:
+    """Those that are not missing."""
+    return [one for one in summaries if one.seeds]
 
 
 def _figure(
@@ -97,7 +113,8 @@ def _figure(
     figure = _layout.sheet(PAGE, 1.85 * rows + 0.3, handles)
     x = "\n".join(wrap(f"{analysis.level_name(condition)} of {text(condition)}", 32))
 
-    # The layout is that of the order in which they are made.
+    # The layout depends on the order in which panels are made, so that all are made before one is
+    # drawn.
     grid = [figure.add_subplot(rows, columns, place + 1) for place in range(len(panels))]
     for place, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
         _lines(axes, panel, looks)
@@ -109,8 +126,9 @@ def _figure(
 
         lowest, _ = _layout.sides(place, len(panels), _COLUMNS)
         axes.tick_params(labelbottom=lowest)
-        axes.set_xlabel(x if lowest else "")
         axes.set_ylabel(panel.axis.label)
+        if lowest:
+            axes.set_xlabel(x)
     return figure
 
 
@@ -118,9 +136,10 @@ def _lines(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
     """Draw the means of each method by level, with gaps, and the range over its seeds."""
     levels, count = np.array(panel.levels), len(panel.lines)
     alone = len(levels) == 1
+
     for place, (method, summaries) in enumerate(panel.lines.items()):
-        ends = [(one.mean, one.low, one.high) if one else (math.nan,) * 3 for one in summaries]
-        table = np.array(ends)
+        table = np.array([(one.mean, one.low, one.high) for one in summaries])
+        # An infinite score, such as an NLL, is a gap too: no axis has a place for it.
         mean, low, high = np.where(np.isfinite(table), table, math.nan).T
 
         # At a single level the methods stand side by side.
@@ -132,18 +151,20 @@ def _lines(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
         elif (low < high).any():
             axes.fill_between(x, low, high, color=looks[method].color, alpha=0.15, linewidth=0)
 
-    # All of the levels, even if this score has only some: only the lowest panels name them.
-    room = count if alone else 0.05 * (levels[-1] - levels[0])
-    axes.set_xlim(levels[0] - room, levels[-1] + room)
+    room = 0.05 * (levels[-1] - levels[0])
     if alone:
+        room = count
         axes.set_xticks(panel.levels)
+    # All of the levels, even if this score has only some: only the lowest panels name them.
+    axes.set_xlim(levels[0] - room, levels[-1] + room)
 
 
 def _scale(axes: Axes, panel: Panel) -> None:
     """Make the axis logarithmic if it should be, and say so if no value is finite."""
-    ends = []
+    ends: list[float] = []
     for one in panel.known:
-        ends += [end for end in (one.low, one.high) if math.isfinite(end)]
+        ends += filter(math.isfinite, (one.low, one.high))
+
     if not ends:
         _layout.nothing(axes, "no finite value")
     elif panel.axis.form == "log":
@@ -153,13 +174,17 @@ def _scale(axes: Axes, panel: Panel) -> None:
 def _bounds(axes: Axes, axis: Axis, highest: float | None) -> None:
     """Show the whole range of a score if it is known, and mark the value of a guess."""
     low, high = axes.get_ylim()
+
+    # Limits are a little wider than the range, so that a mark at its end is seen whole.
     if axis.form == "from zero":
-        axes.set_ylim(-0.03 * high, None)  # a mark at zero is seen whole
+        axes.set_ylim(-0.03 * high, None)
     if axis.chance == "1/2":
         axes.set_ylim(min(0.48, low), 1.02)
         _layout.mark(axes, 0.5, "chance", vertical=False)
     if axis.chance == "1/C":
         axes.set_ylim(-0.02, 1.02)
+
+    # The number of classes is known by the highest entropy alone.
     if highest is None:
         return
     if axis.chance == "1/C":
@@ -174,14 +199,15 @@ def _handles(
 ) -> list[Artist]:
     """The methods with the fewest seeds of one of their points, bands, and the floor of the ECE."""
     drawn = list[Summary]()
-    seeds: dict[str, int] = {}
+    own: dict[str, list[Summary]] = {}
     for panel in panels:
         drawn += panel.known
-        for method, own in panel.lines.items():
-            counts = [one.seeds for one in own if one]
-            if seeds.get(method):
-                counts.append(seeds[method])
-            seeds[method] = min(counts, default=0)
+        for method, summaries in panel.lines.items():
+            own.setdefault(method, []).extend(_known(summaries))
+
+    seeds = {}
+    for method, found in own.items():
+        seeds[method] = min((one.seeds for one in found), default=0)
 
     handles = _legend.method_handles(analysis, seeds, looks)
     handles += _legend.range_handle("band" if len(panels[0].levels) > 1 else "whiskers", drawn)

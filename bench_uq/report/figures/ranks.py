@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench_uq.report.figures import _layout, _legend
-from bench_uq.report.figures._style import COLUMN, PAGE, Options, text
+from bench_uq.report.figures._style import COLUMN, Options, text
 from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
 from bench_uq.report.tables.ranks import clean_runs
@@ -52,9 +52,11 @@ class Diagram:
         """The inches of each row of labels."""
         left, right = self.ends
         heights = []
+
         for row in range(len(left)):
             labels = [self.labels[end[row]] for end in (left, right) if row < len(end)]
             heights.append(_LINE * _layout.most_lines(labels) + 0.05)
+
         return heights
 
     @property
@@ -66,13 +68,16 @@ class Diagram:
     def title(self) -> str:
         """The metric, the datasets, and the p-value if it can be small enough."""
         count, datasets = len(self.ranks.mean), self.ranks.datasets
+        # Even the first and the last of all methods would not differ significantly.
         if self.ranks.critical >= count - 1:
             return f"{self.heading}: inconclusive, {count} methods on {datasets} datasets"
+
         title = f"{self.heading}: mean ranks over {datasets} datasets"
         if math.isnan(self.ranks.p):
             return title
-        p = "< 0.001" if self.ranks.p < 0.001 else f"= {self.ranks.p:.3f}"
-        return f"{title} (Friedman p {p})"
+        if self.ranks.p < 0.001:
+            return f"{title} (Friedman p < 0.001)"
+        return f"{title} (Friedman p = {self.ranks.p:.3f})"
 
 
 def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
@@ -85,21 +90,25 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     if not diagrams:
         return {}
 
-    labels = [label for one in diagrams for label in one.labels.values()]
-    longest = max(len(line) for line in "\n".join(labels).split("\n"))
+    labels: list[str] = []
+    for one in diagrams:
+        labels += one.labels.values()
+    longest = _layout.longest_line(labels)
     most = max(len(one.labels) for one in diagrams)
-    title = max(len(one.title) for one in diagrams)
-    width = COLUMN if longest <= 14 and most <= 6 and title * _LETTER <= COLUMN else PAGE
+    title = _layout.longest_line(one.title for one in diagrams)
+    width = _layout.width(fits=longest <= 14 and most <= 6 and title * _LETTER <= COLUMN)
 
     notes, heights = [], []
     for one in diagrams:
         note = wrap(text(one.left_out), int(width / _LETTER)) if one.left_out else []
         notes.append("\n".join(note))
         heights.append(one.labels_top + sum(one.rows) + _LINE * len(note))
+
     total = sum(heights) + 0.27 * len(heights)
     figure = _layout.sheet(width, total, _handles(analysis, diagrams))
     grid = figure.add_gridspec(len(diagrams), 1, height_ratios=heights)
     for place, (one, height) in enumerate(zip(diagrams, heights, strict=True)):
+        # In inches from the upper left corner, so that letters and bars keep their size in all.
         axes = figure.add_subplot(grid[place], xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
         axes.set_title(one.title)
@@ -114,6 +123,7 @@ def _diagram(analysis: Analysis, metric: str) -> Diagram | None:
     if found is None or found.ranks is None:
         return None
     runs = analysis.results.runs
+    # The number of runs in a label counts the ranked datasets alone.
     ranked = runs[runs["dataset"].isin(found.over)]
     own = Analysis(replace(analysis.results, runs=ranked), analysis.cards)
 
@@ -127,6 +137,7 @@ def _diagram(analysis: Analysis, metric: str) -> Diagram | None:
 def _draw(axes: Axes, one: Diagram, looks: Mapping[str, Look], side: float) -> None:
     """Draw one diagram in inches, with that much room for labels at both ends."""
     width, count = axes.get_xlim()[1], len(one.ranks.mean)
+    # The bar of a critical difference may be longer than the axis, but no longer than the panel.
     span = max(count - 1, one.ranks.critical)
 
     def place(rank: float) -> float:
@@ -144,6 +155,7 @@ def _draw(axes: Axes, one: Diagram, looks: Mapping[str, Look], side: float) -> N
     for row, group in enumerate(cliques(one.ranks)):
         ends = [x[group[0]] - 0.04, x[group[-1]] + 0.04]
         axes.plot(ends, [_AXIS + 0.1 + _BAR * row] * 2, **_GROUP)
+
     for names, end, toward in zip(one.ends, (side, width - side), (-1, 1), strict=True):
         top = one.labels_top
         for name, height in zip(names, one.rows, strict=False):
@@ -175,7 +187,8 @@ def _label(
     (x, y), (edge, toward) = corner, end
     axes.plot([x, x, edge], [_AXIS, y, y], color=look.color, linewidth=0.9)
     axes.plot(x, _AXIS, **_legend.line(look))
-    side = "right" if toward < 0 else "left"
+    # Names at the left end where their lines end, those at the right begin there.
+    side = {-1: "right", 1: "left"}[toward]
     axes.text(edge + 0.05 * toward, y, name, ha=side, va="center", fontsize=7)
 
 
@@ -186,6 +199,7 @@ def _handles(analysis: Analysis, diagrams: Sequence[Diagram]) -> list[Artist]:
         Line2D([], [], **_GROUP, label=bar),
         Line2D([], [], **_THIN, marker="|", label="CD: critical difference"),
     ]
+
     if any(len(set(one.ranks.mean.values())) < len(one.ranks.mean) for one in diagrams):
         handles.append(_legend.words("side by side: equal ranks"))
     return handles + _legend.dagger_handle(analysis)

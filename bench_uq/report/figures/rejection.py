@@ -34,6 +34,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
                 curve = kept_accuracy(analysis.results, method, family, level)
                 curves[method, level] = curve
                 known |= bool(level) and len(curve.x) > 0
+        # Panels of no stress alone would show nothing of the family.
         if known:
             figures[one.name] = _figure(analysis, looks, one, curves)
     return figures

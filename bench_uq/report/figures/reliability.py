@@ -21,6 +21,8 @@ from bench_uq.score.summaries import reliability
 #: Bins with a smaller share of the examples are drawn hollow, because they are mostly chance.
 _FEW = 0.01
 _TICKS = (0, 0.5, 1)
+#: The width of a bin if no two bins tell it.
+_WIDEST = 1 / 15
 #: Height of the upper panel of a method over that of the lower, and inches of the highest sheet.
 _UPPER, _PAGE_HEIGHT = 4, 9.4
 _DIAGONAL: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7}
@@ -34,6 +36,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     rows, columns, width = _layout.shape(len(analysis.methods))
     letters = _layout.letters_in_title(len(analysis.methods))
     found, titles, highest = {}, [], 0.0
+
     for method in analysis.methods:
         bins, seeds = reliability(analysis.results, method)
         found[method] = bins
@@ -41,12 +44,15 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         titles.append("\n".join([title, *_ece(analysis, method)]))
         if len(bins):
             highest = max(highest, bins["share"].max())
+
+    # Shares have the same axis in all panels, which ends at a number short enough to be written.
     top = math.ceil(10 * (highest or 1)) / 10
 
     height = rows * (1.75 + 0.14 * _layout.most_lines(titles)) + 0.1
     handles = [*_handles(), *_legend.dagger_handle(analysis)]
     figure = _layout.sheet(width, height, handles)
     grid = figure.add_gridspec(2 * rows, columns, height_ratios=[_UPPER, 1] * rows)
+
     for place, (method, bins) in enumerate(found.items()):
         row, column = divmod(place, columns)
         limits: Options = {"xlim": (0, 1), "xticks": _TICKS}
@@ -66,9 +72,11 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
 def _square(figure: Figure, rows: int) -> None:
     """Make the upper panels square, so that the diagonal is at 45 degrees, if a page is enough."""
+    # The width that names and numbers leave to a panel is known once the figure is laid out.
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.execute(figure)
+
     panel = figure.axes[0].get_position()
     missing = panel.width * figure.get_figwidth() - panel.height * figure.get_figheight()
     height = figure.get_figheight() + missing * rows * (1 + 1 / _UPPER)
@@ -86,10 +94,12 @@ def _bins(axes: Axes, bins: pd.DataFrame, look: Look) -> None:
 
     axes.plot([0, 1], [0, 1], **_DIAGONAL)
     line = _legend.line(look)
+    # A mark at a confidence of one is seen whole.
     line |= {"markeredgecolor": look.color, "linewidth": 0.8, "clip_on": False}
     axes.plot(bins["confidence"], bins["accuracy"], **line)
     few = bins[bins["share"] < _FEW]
-    if not few.empty:  # an empty line that is not clipped counts as lying at the figure's corner
+    # An empty line that is not clipped counts as lying at the figure's corner.
+    if not few.empty:
         line |= {"linestyle": "none", "markerfacecolor": "white"}
         axes.plot(few["confidence"], few["accuracy"], **line)
 
@@ -98,8 +108,10 @@ def _shares(axes: Axes, bins: pd.DataFrame, look: Look) -> None:
     """Draw the share of the examples in each bin of confidence."""
     axes.set_yticks(axes.get_ylim(), labels=[f"{share:g}" for share in axes.get_ylim()])
     tidy(axes)
+
     centres = bins.index.to_numpy(float)
-    width = float(np.diff(centres).min()) if len(centres) > 1 else 1 / 15
+    # Empty bins are not stored: the least distance is that of neighbours.
+    width = np.diff(centres).min(initial=_WIDEST)
     axes.bar(centres, bins["share"], width=0.9 * width, color=look.color, alpha=0.7)
 
 
@@ -119,5 +131,9 @@ def _ece(analysis: Analysis, method: str) -> list[str]:
     found = analysis.summaries.get((method, "clean", None, "ece"))
     if found is None:
         return []
+
+    # The ECE of a calibrated model is above 0 too, the more so the fewer examples there are.
     floor = analysis.summaries.get((method, "clean", None, "ece_if_calibrated"))
-    return [f"ECE {found.mean:.3f}, floor {f'{floor.mean:.3f}' if floor else '–'}"]
+    if floor is None:
+        return [f"ECE {found.mean:.3f}, floor –"]
+    return [f"ECE {found.mean:.3f}, floor {floor.mean:.3f}"]

@@ -49,7 +49,9 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     for condition in sorted({one.condition for one in analysis.results.examples}):
         if analysis.results.about.of(condition).family != _FAMILY:
             continue
+
         shown = by_level(analysis, condition)
+        # A single angle makes no curve.
         first = next((own for own in shown.values() if len(own) > 1), None)
         if first:
             end = condition if figures else ""
@@ -67,16 +69,16 @@ def _figure(
     """Draw one rotation of the methods that were shown the same images as the first."""
     same = {method: own for method, own in shown.items() if alike(own, first)}
     drawn = analysis.methods[:_MOST]
-    digits = _chosen(next(iter(same.values())))
+    digits = _chosen(first)
     row = min(0.95, max(0.4, _ROOM / len(drawn)))
     handles = _handles(analysis, same, len(analysis.methods) - len(drawn))
     figure = _layout.sheet(PAGE, 0.95 + row * len(drawn), handles)
-
     ratios = {"height_ratios": [1.3 * _SIDE, *[row] * len(drawn)]}
     grid = figure.subplots(
         1 + len(drawn), len(digits), sharex=True, squeeze=False, gridspec_kw=ratios
     )
     width = (PAGE - _NAMES) / len(digits)
+
     for digit, column in zip(digits, grid.T, strict=True):
         _images(column[0], digit, width)
         for axes, method in zip(column[1:], drawn, strict=True):
@@ -84,6 +86,7 @@ def _figure(
                 _panel(axes, digit, same[method], looks[method], (width, row))
             else:
                 _layout.nothing(axes, _why(analysis, method, shown))
+            # A low panel has no room for three numbers.
             axes.set(ylim=(-0.1, 1.1), yticks=[0, 1] if row < 0.55 else [0, 0.5, 1])
         column[-1].set_xlabel(analysis.level_unit(condition))
 
@@ -103,21 +106,22 @@ def _why(analysis: Analysis, method: str, shown: Mapping[str, ByLevel]) -> str:
 
 
 def _chosen(first: ByLevel) -> list[Turned]:
-    """The digits of different classes that turning changes most for the ink they have.
-
-    It looks at inputs alone: the predictions have no part in the choice.
-    """
+    """The digits of different classes that turning changes most for the ink they have."""
+    # By inputs alone: a choice by predictions would favour a method.
     lowest = next(iter(first.values()))
     count = len(lowest.inputs)
     ink = lowest.inputs.reshape(count, -1).sum(axis=1, dtype=float) + 1
     moved = np.zeros(count)
+    # As floats: differences of uint8 wrap around.
     for one in first.values():
         moved += np.abs(one.inputs.astype(float) - lowest.inputs).reshape(count, -1).sum(axis=1)
 
     chosen: dict[int | None, int] = {}
+    # A stable sort, so that equal digits are chosen in the same order on every machine.
     for place in np.argsort(-moved / ink, kind="stable").tolist():
         target = None if lowest.targets is None else int(lowest.targets[place])
         chosen.setdefault(target, place)
+
     digits = []
     for target, place in list(chosen.items())[:_DIGITS]:
         images = {level: one.inputs[place] for level, one in first.items()}
@@ -130,14 +134,18 @@ def _images(axes: Axes, digit: Turned, width: float) -> None:
     angles = list(digit.images)
     room = (angles[-1] - angles[0]) * _SIDE / (width - _SIDE)
     style: Options = {"cmap": "gray", "norm": Normalize(0, 255), "interpolation": "nearest"}
+
     last = -np.inf
     for angle in angles:
         if angle - last >= 1.08 * room:
             pixels = pixels_of(digit.images[angle])
+            # A size in inches whatever the angles' axis is: zoom counts in points.
             image = OffsetImage(pixels, zoom=72 * _SIDE / max(pixels.shape[:2]), **style)
             axes.add_artist(AnnotationBbox(image, (angle, 0.5), frameon=False, pad=0))
             last = angle
+
     axes.set(xlim=(angles[0] - 0.55 * room, angles[-1] + 0.55 * room), ylim=(0, 1))
+    # The panels below share this axis, and its ticks with it.
     axes.xaxis.set_major_locator(MultipleLocator(45 if angles[-1] - angles[0] >= 90 else 15))
     axes.axis("off")
     axes.set_title("class unknown" if digit.target is None else f"class {digit.target}")
@@ -152,7 +160,7 @@ def _panel(axes: Axes, digit: Turned, own: ByLevel, look: Look, size: tuple[floa
 
     axes.set_ylim(-0.1, 1.1)
     angles, table = np.array(list(probs)), np.array(list(probs.values()), float)  # (levels, C)
-    logs = np.log(np.where(table > 0, table, 1))
+    logs = np.log(np.where(table > 0, table, 1))  # p log p is 0 at p = 0
     entropy = -np.sum(table * logs, axis=1) / np.log(table.shape[1])
     axes.fill_between(angles, 0, entropy, **_DOUBT)
 
@@ -168,8 +176,12 @@ def _panel(axes: Axes, digit: Turned, own: ByLevel, look: Look, size: tuple[floa
 
 def _handles(analysis: Analysis, shown: Mapping[str, ByLevel], left_out: int) -> list[Artist]:
     """The meaning of lines and areas, the seeds, and how many methods are left out."""
-    seeds = {one.seed for own in shown.values() for one in own.values()}
+    seeds = set[int]()
+    for own in shown.values():
+        # A level may be of a higher seed, where the run of the lowest stored no images.
+        seeds.update(one.seed for one in own.values())
     listed = ", ".join(map(str, sorted(seeds)))
+
     handles: list[Artist] = [
         Line2D([], [], color="black", linewidth=1.8, label="probability of the true class"),
         Line2D([], [], **_OTHERS, label=f"of other classes that reach {_SEEN:g}, by number"),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bench_uq.report.figures import _layout, _legend
-from bench_uq.report.figures._style import COLUMN, PAGE, tidy
+from bench_uq.report.figures._style import tidy
 from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import Curve, mean_curve
@@ -29,19 +29,23 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         for method in methods:
             curve = mean_curve(analysis.results, name, method, ("train", None))
             curves[name][method] = curve
+
+    # A suite without variational methods has no KL term, and methods trained elsewhere no loss.
     drawn = [name for name, own in curves.items() if any(map(_is_positive, own.values()))]
     if not drawn:
         return {}
 
     seeds = {method: curve.seeds for method, curve in curves["training_loss"].items()}
-    width = COLUMN if len(drawn) == 1 and len(methods) <= 6 else PAGE
+    width = _layout.width(fits=len(drawn) == 1 and len(methods) <= 6)
     figure = _layout.sheet(width, 2.3, _legend.method_handles(analysis, seeds, looks))
     panels = figure.subplots(1, len(drawn), squeeze=False)[0]
+
     for axes, name in zip(panels, drawn, strict=True):
         values: list[float] = []
         for place, (method, curve) in enumerate(curves[name].items()):
+            # A method without a KL term stores zeros, for which a logarithmic axis has no place.
             if name == "training_kl" and not _is_positive(curve):
-                continue  # the method has no KL term
+                continue
             _legend.draw_curve(axes, curve, place, looks[method])
             values.extend(curve.y[~np.isnan(curve.y)])
 
