@@ -104,4 +104,4 @@ def spread(levels: Sequence[float], most: int) -> list[float]:
             break
 
     places = np.linspace(0, steps, kept).round().astype(int)
-    return [levels[place] for place in places]
+    return list(map(levels.__getitem__, places))

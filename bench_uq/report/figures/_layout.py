@@ -65,7 +65,6 @@ def grid(
     ``common`` axes have the same limits in all panels.
     """
     rows = math.ceil(count / columns)
-    # Always an array of two dimensions: matplotlib would hand out a single panel bare.
     made = figure.subplots(rows, columns, sharex="x" in common, sharey="y" in common, squeeze=False)
     panels = list(made.flat)
     for axes in panels[count:]:
@@ -73,7 +72,6 @@ def grid(
 
     for place, axes in enumerate(panels[:count]):
         edge(axes, sides(place, count, columns), names)
-        # Without common limits each panel needs numbers of its own.
         if "x" not in common:
             axes.tick_params(labelbottom=True)
         if "y" not in common:
@@ -151,6 +149,7 @@ def mark(axes: Axes, place: float, name: str, *, vertical: bool) -> None:
         axes.axvline(place, **line)
         text |= {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom"}
         axes.annotate(name, (place, 1), xytext=(0, 1), **text)
+        axes.set_title(axes.get_title(), pad=10)  # above the name
     else:
         axes.axhline(place, **line)
         text |= {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "center"}
@@ -185,5 +184,4 @@ def _ticks(low: float, high: float) -> list[float]:
         if len(ticks) >= 3:
             return ticks
 
-    # An axis this short is nearly linear.
     return [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]

@@ -71,7 +71,6 @@ def range_handle(drawn: Literal["band", "whiskers"], summaries: Iterable[Summary
     if drawn == "band":
         return [Patch(color="#666666", alpha=0.3, linewidth=0, label=name)]
 
-    # A legend has no whiskers; the mark of a cross is as thin as they are.
     cross: Options = {"linestyle": "none", "marker": "+", "markersize": 9, "markeredgewidth": 0.8}
     return [Line2D([], [], color="#666666", label=name, **cross)]
 

@@ -72,7 +72,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-def rendered(figure: Figure, formats: Iterable[str] = tuple(FORMATS)) -> dict[str, bytes]:
+def rendered(figure: Figure, formats: Iterable[str]) -> dict[str, bytes]:
     """A figure in some formats by suffix, without dates or versions: equal figures, equal bytes."""
     _lay_out(figure)
     images = {}

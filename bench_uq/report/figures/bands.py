@@ -46,7 +46,6 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
     letters = _layout.letters_in_title(len(analysis.methods))
     bands, titles = {}, []
-
     for method in analysis.methods:
         bands[method] = _bands(analysis, method, seed)
         planned = analysis.seeds(method).planned
@@ -68,7 +67,6 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 def _bands(analysis: Analysis, method: str, seed: int) -> Bands:
     """The bands of a method, each part empty if it is not stored."""
     found = {}
-
     for part, name, condition in (
         ("mean", "regression_mean", "clean"),
         ("std", "regression_std", "clean"),
@@ -78,7 +76,6 @@ def _bands(analysis: Analysis, method: str, seed: int) -> Bands:
         table = curve_table(analysis.results, name, method, (condition, None))
         # Seeds have training inputs of their own: at those of other seeds this one has no value.
         found[part] = table.get(seed, pd.Series(dtype=float)).dropna()
-
     return found
 
 
@@ -102,12 +99,16 @@ def _panel(axes: Axes, bands: Bands, look: Look) -> None:
 def _limits(axes: Axes, bands: list[Bands]) -> None:
     """Show all targets, and the bands near them, on the axes that all panels share."""
     shown: list[pd.Series] = []
+    means: list[pd.Series] = []
+    inputs: list[np.ndarray] = []
     for own in bands:
         shown += [own["target"], own["trained_on"]]
+        means.append(own["mean"])
+        inputs.append(own["mean"].index.to_numpy(float))
 
     # Imported predictions may come without targets.
     if all(series.empty for series in shown):
-        shown = [own["mean"] for own in bands]
+        shown = means
 
     values = np.concatenate(shown)
     low, high = values.min(), values.max()
@@ -115,9 +116,9 @@ def _limits(axes: Axes, bands: list[Bands]) -> None:
     room = _ROOM * (high - low) or 1.0
     axes.set_ylim(low - room, high + room)
 
-    inputs = np.concatenate([own["mean"].index.to_numpy(float) for own in bands])
-    if inputs.min() < inputs.max():
-        axes.set_xlim(inputs.min(), inputs.max())
+    x = np.concatenate(inputs)
+    if x.min() < x.max():
+        axes.set_xlim(x.min(), x.max())
 
 
 def _handles(seed: int) -> list[Artist]:

@@ -32,13 +32,12 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     if not found:
         return {}
 
-    priced = list(dict.fromkeys(cost for cost, _ in found))
-    scored = {score for _, score in found}
+    paid, scored = zip(*found, strict=True)
+    priced = list(dict.fromkeys(paid))
     scores = [score for score in analysis.cards.shown("cost_figure") if score in scored]
 
     width = _layout.width(fits=len(priced) == 1 and len(analysis.methods) <= 6)
     figure = _layout.sheet(width, 1.8 * len(scores) + 0.4, _handles(analysis, found, looks))
-    # Panels of one score or cost are compared along it.
     grid = figure.subplots(len(scores), len(priced), sharex="col", sharey="row", squeeze=False)
     panels: dict[tuple[str, str], Axes] = {}
 
@@ -70,12 +69,10 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
     """The Pareto front of (cost, loss): the points that no other beats in both, cheapest first."""
     kept: list[str] = []
-
     for name in sorted(points, key=lambda name: points[name]):
         # Equal points do not beat each other: all of them stay.
         if not kept or points[name][1] < points[kept[-1]][1] or points[name] == points[kept[-1]]:
             kept.append(name)
-
     return kept
 
 
@@ -83,7 +80,6 @@ def _points(analysis: Analysis) -> dict[tuple[str, str], Points]:
     """Cost and score of the methods that have both, by the ids of both."""
     paid = costs(analysis.results, _COSTS)
     found: dict[tuple[str, str], Points] = {}
-
     for cost, score in product(_COSTS, analysis.cards.shown("cost_figure")):
         for method in analysis.methods:
             price = paid.get((method, "cost", None, cost))
@@ -91,7 +87,6 @@ def _points(analysis: Analysis) -> dict[tuple[str, str], Points]:
             # An axis of costs is logarithmic and has no zero.
             if price and got and price.low > 0 and math.isfinite(got.mean):
                 found.setdefault((cost, score), {})[method] = (price, got)
-
     return found
 
 

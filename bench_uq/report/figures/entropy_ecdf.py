@@ -19,8 +19,6 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         return {}
 
     def finish(axes: Axes) -> None:
-        # The name of the bound stands between panel and title.
-        axes.set_title(axes.get_title(), pad=10)
         _layout.mark(axes, highest, "ln C", vertical=True)
 
     names = ("entropy x (nats)", "share ≤ x")

@@ -36,7 +36,6 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     conditions = analysis.shown[: len(_LINES) + 1]
     letters = _layout.letters_in_title(len(analysis.methods))
     curves, titles = {}, []
-
     for method in analysis.methods:
         own = []
         for where in conditions:
@@ -47,8 +46,6 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     names = ("entropy (nats)", "share of examples\n(square-root scale)")
     figure, panels = _layout.panels_of(titles, 1.3, _handles(analysis, conditions), names)
     for axes, (method, own) in zip(panels, curves.items(), strict=True):
-        # The name of the bound stands between panel and title.
-        axes.set_title(axes.get_title(), pad=10)
         _overlay(axes, own, looks[method], highest)
     return {"": figure}
 

@@ -60,10 +60,11 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     letters = int(side * count * 13)
     titles = [_legend.shown_title(analysis, block.where, letters) for block in drawn]
 
-    names = ["true class"]
+    names, rows = ["true class"], [_LINE + 0.05]
     for method in analysis.methods:
-        names.append(_legend.label(analysis, method, analysis.seeds(method).planned))
-    rows = [_LINE * _layout.lines_in(name) + 0.05 for name in names]
+        name = _legend.label(analysis, method, analysis.seeds(method).planned)
+        names.append(name)
+        rows.append(_LINE * _layout.lines_in(name) + 0.05)
     edges = side + np.cumsum([0.0, *rows])
     height, sheets = side + sum(rows), math.ceil(len(drawn) / columns)
 

@@ -120,7 +120,6 @@ def _strips(analysis: Analysis) -> list[Strip]:
             differ = not all(alike(own, others) for others in found.values())
             changed.append(Strip(name, analysis.level_name(name), images, differ, method))
 
-    # The clean input alone shows nothing that the examples do not show.
     return [*strips, *changed] if changed else []
 
 
@@ -128,11 +127,9 @@ def _laid_out(block: Sequence[Strip], side: float, most: int) -> list[Row]:
     """The row of each strip of a column, from the top down."""
     rows, bottom = [], 0.0
     above = ("", list[float]())
-
     for strip in block:
         known = [level for level in strip.images if level is not None]
         header = strip.level_name, spread(known, most)
-        # Rows of the same levels have one header above all of them.
         headed = header != above
         if headed:
             bottom += _LINE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,6 @@ from bench_uq.score.summaries import Summary
 
 _FLOOR: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7, "zorder": 1}
 _COLUMNS = 3
-#: Stands where a method has no value at a level: NaN breaks its line.
-_MISSING = Summary(math.nan, math.nan, math.nan, math.nan, seeds=0)
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Panel:
 
     axis: Axis
     levels: Sequence[float]
-    lines: Mapping[str, Sequence[Summary]]
+    lines: Mapping[str, Sequence[Summary | None]]
     floor: Sequence[float]
 
     @property
@@ -43,7 +41,7 @@ class Panel:
         """All means that exist."""
         found: list[Summary] = []
         for own in self.lines.values():
-            found += _known(own)
+            found += filter(None, own)
         return found
 
 
@@ -63,7 +61,6 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         panels = _panels(averaged, one.title)
         if panels:
             figures[f"{one.name}-mean"] = _figure(averaged, looks, one.title, panels)
-
     return figures
 
 
@@ -72,7 +69,6 @@ def _panels(analysis: Analysis, condition: str) -> list[Panel]:
     there = {metric for _, name, _, metric in analysis.summaries if name == condition}
     methods, levels = analysis.methods_shown([condition]), analysis.levels.get(condition, [])
     panels = []
-
     for metric in analysis.cards.shown("levels"):
         card = analysis.cards[metric]
         if metric not in there or card.axis is None:
@@ -85,23 +81,16 @@ def _panels(analysis: Analysis, condition: str) -> list[Panel]:
         floor = []
         if card.companion in there:
             floors = [_line(analysis, name, condition, card.companion) for name in analysis.methods]
-            # A line per method would hide the scores; what is above the highest is above each.
             for own in zip(*floors, strict=True):
-                floor.append(max((one.mean for one in _known(own)), default=math.nan))
+                floor.append(max((one.mean for one in filter(None, own)), default=math.nan))
         panels.append(Panel(card.axis, levels, lines, floor))
-
     return panels
 
 
-def _line(analysis: Analysis, method: str, condition: str, metric: str) -> list[Summary]:
+def _line(analysis: Analysis, method: str, condition: str, metric: str) -> list[Summary | None]:
     """One score of a method at each level of a condition."""
     summaries, levels = analysis.summaries, analysis.levels[condition]
-    return [summaries.get((method, condition, level, metric), _MISSING) for level in levels]
-
-
-def _known(summaries: Iterable[Summary]) -> list[Summary]:
-    """Those that are not missing."""
-    return [one for one in summaries if one.seeds]
+    return [summaries.get((method, condition, level, metric)) for level in levels]
 
 
 def _figure(
@@ -136,9 +125,9 @@ def _lines(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
     """Draw the means of each method by level, with gaps, and the range over its seeds."""
     levels, count = np.array(panel.levels), len(panel.lines)
     alone = len(levels) == 1
-
     for place, (method, summaries) in enumerate(panel.lines.items()):
-        table = np.array([(one.mean, one.low, one.high) for one in summaries])
+        ends = [(one.mean, one.low, one.high) if one else (math.nan,) * 3 for one in summaries]
+        table = np.array(ends)
         # An infinite score, such as an NLL, is a gap too: no axis has a place for it.
         mean, low, high = np.where(np.isfinite(table), table, math.nan).T
 
@@ -198,15 +187,15 @@ def _handles(
     analysis: Analysis, looks: Mapping[str, Look], panels: Sequence[Panel]
 ) -> list[Artist]:
     """The methods with the fewest seeds of one of their points, bands, and the floor of the ECE."""
-    drawn = list[Summary]()
     own: dict[str, list[Summary]] = {}
     for panel in panels:
-        drawn += panel.known
         for method, summaries in panel.lines.items():
-            own.setdefault(method, []).extend(_known(summaries))
+            own.setdefault(method, []).extend(filter(None, summaries))
 
+    drawn: list[Summary] = []
     seeds = {}
     for method, found in own.items():
+        drawn += found
         seeds[method] = min((one.seeds for one in found), default=0)
 
     handles = _legend.method_handles(analysis, seeds, looks)

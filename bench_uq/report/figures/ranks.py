@@ -52,11 +52,9 @@ class Diagram:
         """The inches of each row of labels."""
         left, right = self.ends
         heights = []
-
         for row in range(len(left)):
             labels = [self.labels[end[row]] for end in (left, right) if row < len(end)]
             heights.append(_LINE * _layout.most_lines(labels) + 0.05)
-
         return heights
 
     @property
@@ -108,7 +106,6 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     figure = _layout.sheet(width, total, _handles(analysis, diagrams))
     grid = figure.add_gridspec(len(diagrams), 1, height_ratios=heights)
     for place, (one, height) in enumerate(zip(diagrams, heights, strict=True)):
-        # In inches from the upper left corner, so that letters and bars keep their size in all.
         axes = figure.add_subplot(grid[place], xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
         axes.set_title(one.title)
@@ -145,7 +142,7 @@ def _draw(axes: Axes, one: Diagram, looks: Mapping[str, Look], side: float) -> N
         return side + 0.1 + (rank - 1) / span * (width - 2 * side - 0.2)
 
     x = {name: place(rank) + aside for name, rank, aside in _asides(one.ranks.mean)}
-    ticks = [place(rank) for rank in range(1, count + 1)]
+    ticks = list(map(place, range(1, count + 1)))
     axes.plot([ticks[0], ticks[-1]], [_AXIS, _AXIS], **_THIN)
     for rank, tick in enumerate(ticks, start=1):
         axes.plot([tick, tick], [_AXIS - 0.04, _AXIS], **_THIN)
@@ -155,7 +152,6 @@ def _draw(axes: Axes, one: Diagram, looks: Mapping[str, Look], side: float) -> N
     for row, group in enumerate(cliques(one.ranks)):
         ends = [x[group[0]] - 0.04, x[group[-1]] + 0.04]
         axes.plot(ends, [_AXIS + 0.1 + _BAR * row] * 2, **_GROUP)
-
     for names, end, toward in zip(one.ends, (side, width - side), (-1, 1), strict=True):
         top = one.labels_top
         for name, height in zip(names, one.rows, strict=False):
@@ -187,7 +183,6 @@ def _label(
     (x, y), (edge, toward) = corner, end
     axes.plot([x, x, edge], [_AXIS, y, y], color=look.color, linewidth=0.9)
     axes.plot(x, _AXIS, **_legend.line(look))
-    # Names at the left end where their lines end, those at the right begin there.
     side = {-1: "right", 1: "left"}[toward]
     axes.text(edge + 0.05 * toward, y, name, ha=side, va="center", fontsize=7)
 

@@ -21,8 +21,6 @@ from bench_uq.score.summaries import reliability
 #: Bins with a smaller share of the examples are drawn hollow, because they are mostly chance.
 _FEW = 0.01
 _TICKS = (0, 0.5, 1)
-#: The width of a bin if no two bins tell it.
-_WIDEST = 1 / 15
 #: Height of the upper panel of a method over that of the lower, and inches of the highest sheet.
 _UPPER, _PAGE_HEIGHT = 4, 9.4
 _DIAGONAL: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7}
@@ -36,7 +34,6 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     rows, columns, width = _layout.shape(len(analysis.methods))
     letters = _layout.letters_in_title(len(analysis.methods))
     found, titles, highest = {}, [], 0.0
-
     for method in analysis.methods:
         bins, seeds = reliability(analysis.results, method)
         found[method] = bins
@@ -45,14 +42,12 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         if len(bins):
             highest = max(highest, bins["share"].max())
 
-    # Shares have the same axis in all panels, which ends at a number short enough to be written.
     top = math.ceil(10 * (highest or 1)) / 10
 
     height = rows * (1.75 + 0.14 * _layout.most_lines(titles)) + 0.1
     handles = [*_handles(), *_legend.dagger_handle(analysis)]
     figure = _layout.sheet(width, height, handles)
     grid = figure.add_gridspec(2 * rows, columns, height_ratios=[_UPPER, 1] * rows)
-
     for place, (method, bins) in enumerate(found.items()):
         row, column = divmod(place, columns)
         limits: Options = {"xlim": (0, 1), "xticks": _TICKS}
@@ -110,8 +105,7 @@ def _shares(axes: Axes, bins: pd.DataFrame, look: Look) -> None:
     tidy(axes)
 
     centres = bins.index.to_numpy(float)
-    # Empty bins are not stored: the least distance is that of neighbours.
-    width = np.diff(centres).min(initial=_WIDEST)
+    width = float(np.diff(centres).min()) if len(centres) > 1 else 1 / 15
     axes.bar(centres, bins["share"], width=0.9 * width, color=look.color, alpha=0.7)
 
 

@@ -28,8 +28,10 @@ def _show_errors(axes: Axes) -> None:
     """Show the coverage from the first errors on, and zero unless it is far away."""
     # Methods with few errors differ only there; below it all curves lie on the axis.
     start = _first_errors(axes)
-    if start:
-        _mark_from(axes, start)
+    for place, line in enumerate(axes.lines if start else ()):
+        seen = np.flatnonzero(np.asarray(line.get_xdata(), float) >= start)
+        offset, step = _legend.every(len(seen), place, marks=3)
+        line.set_markevery((int(seen[0]) + offset, step) if len(seen) else None)
 
     room = 0.02 * (1 - start)
     axes.set_xlim(start - room, 1 + room)
@@ -39,16 +41,6 @@ def _show_errors(axes: Axes) -> None:
     low, high = axes.get_ylim()
     if low < high / 2:
         axes.set_ylim(bottom=-0.02 * high)
-
-
-def _mark_from(axes: Axes, start: float) -> None:
-    """Spread the marks of the lines over the part from a coverage on."""
-    for place, line in enumerate(axes.lines):
-        seen = np.flatnonzero(np.asarray(line.get_xdata(), float) >= start)
-        # Of a method that did not finish there is no point.
-        if len(seen):
-            offset, step = _legend.every(len(seen), place, marks=3)
-            line.set_markevery((int(seen[0]) + offset, step))
 
 
 def _first_errors(axes: Axes) -> float:

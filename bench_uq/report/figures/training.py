@@ -30,7 +30,6 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
             curve = mean_curve(analysis.results, name, method, ("train", None))
             curves[name][method] = curve
 
-    # A suite without variational methods has no KL term, and methods trained elsewhere no loss.
     drawn = [name for name, own in curves.items() if any(map(_is_positive, own.values()))]
     if not drawn:
         return {}
