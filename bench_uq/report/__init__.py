@@ -46,6 +46,7 @@ def write(
     ``plugins`` are files with metrics. Files of an earlier report in the same formats that this one
     lacks are deleted, so that no paper goes on with them. A mistake leaves nothing behind.
     """
+    # Formats can be listed without the seconds that pandas and matplotlib take to load.
     from dataclasses import replace
 
     from bench_uq.plan.plugins import Plugins
@@ -67,17 +68,19 @@ def write(
         before = _listed(target)
         stale = {name for name in before - files.keys() if _format(name) in formats}
         listed = sorted((before - stale) | files.keys())
-        files[LIST] = "".join(f"{name}\n" for name in listed).encode()
+        files[LIST] = "\n".join([*listed, ""]).encode()
 
+        written = []
         for name, content in sorted(files.items()):
             write_bytes(target / name, content)
+            written.append(target / name)
         for name in stale:
             (target / name).unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(
             f"cannot write the report to {error.filename or target}: {error.strerror or error}"
         ) from None
-    return [target / name for name in sorted(files)]
+    return written
 
 
 def _format(name: str) -> str:
@@ -94,7 +97,7 @@ def _listed(target: Path) -> set[str]:
         return set()
     # The list may be damaged or made by others, and files that it names are deleted.
     names = (target / LIST).read_bytes().decode("utf-8", errors="replace").splitlines()
-    return {name for name in names if OURS.fullmatch(name)}
+    return set(filter(OURS.fullmatch, names))
 
 
 def contents(

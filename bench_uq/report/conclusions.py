@@ -45,8 +45,9 @@ def _sentence(analysis: Analysis, one: Conclusion) -> str:
 
     parts = [best]
     if found.worse:
-        behind = sorted(found.worse, key=lambda name: found.behind[name])
-        worse = [f"{name} by {found.behind[name]:.2g}" for name in behind]
+        worse = []
+        for name in sorted(found.worse, key=lambda name: found.behind[name]):
+            worse.append(f"{name} by {found.behind[name]:.2g}")
         parts.append(f"significantly better than {', '.join(worse)}")
     if found.apart:
         parts.append(f"not compared with {_listed(found.apart)}")

@@ -177,8 +177,11 @@ def comparison_float(table: Comparison, label: str) -> str:
         groups.append("\n".join(_ended(lines)))
 
     heads = r"Method & n & \multicolumn{2}{c}{Ours} & \multicolumn{2}{c}{Published}"
-    beneath = [f"({letters(place)}) {text}" for place, text in enumerate(known)]
-    beneath += [f"({number}) {note}" for number, note in enumerate(table.notes, start=1)]
+    beneath = []
+    for place, source in enumerate(known):
+        beneath.append(f"({letters(place)}) {source}")
+    for place, note in enumerate(table.notes, start=1):
+        beneath.append(f"({place}) {note}")
     small = rf"\scriptsize\raggedright {escape('; '.join(beneath))}."
     body = [
         r"  \begin{tabular}{@{}lrr@{}lr@{}lrll@{}}",
@@ -218,4 +221,7 @@ def _compared(row: Compared, known: Sequence[str]) -> list[str]:
     ]
 
     # Lines below the first are of a long name alone: the other eight columns are empty.
-    return [" & ".join(cells), *(line + " &" * 8 for line in more)]
+    lines = [" & ".join(cells)]
+    for line in more:
+        lines.append(line + " &" * 8)
+    return lines

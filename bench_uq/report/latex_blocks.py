@@ -31,8 +31,11 @@ def blocks_of(table: Table) -> list[list[int]]:
         cells = [cell_width(row.cells[place]) for row in table.rows]
         widths.append(max(*cells, *map(measure, heading_lines(column))) + GAP)
 
+    # Columns of one title stand side by side, and groupby() joins neighbours alone.
     same_title = groupby(range(len(widths)), key=lambda place: table.columns[place].card.heading)
-    groups = [list(group) for _, group in same_title]
+    groups = []
+    for _, group in same_title:
+        groups.append(list(group))
 
     # As few blocks as possible, of widths as even as possible: no column stands alone.
     fewest = len(_dealt(widths, groups, room))

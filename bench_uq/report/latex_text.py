@@ -57,8 +57,9 @@ def guarded(line: str) -> str:
 
 def name_lines(method: str, width: int, seeds: Seeds) -> list[str]:
     """The lines of a method's name, with a dagger behind it if some runs had not converged."""
-    first, *more = [escape(line) for line in wrap(method, width)]
+    first, *more = map(escape, wrap(method, width))
     lines = [guarded(first), *(rf"\quad {line}" for line in more)]
+    # Behind the whole name: a dagger in its midst would be read as part of it.
     if seeds.unconverged:
         lines[-1] += escape("†")
     return lines

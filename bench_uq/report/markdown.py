@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from bench_uq.report.conclusions import conclusions
-from bench_uq.report.tables.captions import caption, heading, notes, parted, seeds_phrase
+from bench_uq.report.tables.captions import caption, headings, notes, parted, seeds_phrase
 from bench_uq.report.tables.provenance import run_counts
 from bench_uq.report.tables.published import Compared, Comparison, comparison, legend
 from bench_uq.report.tables.ranks import rank_table
@@ -56,6 +56,7 @@ def _figures(results: Results, figures: Sequence[tuple[str, PurePosixPath]]) -> 
         return []
 
     lines = ["", "## Figures", ""]
+    # Figures across datasets belong to no dataset, and come last.
     for dataset in [*results.datasets, ""]:
         formats: dict[str, list[str]] = {}
         for name, path in figures:
@@ -75,10 +76,10 @@ def _reproduce(results: Results) -> list[str]:
         return []
 
     # Markdown has no escapes inside a fence, and these lines are pasted into a terminal.
-    lines = [printable(line) for line in (*made, report_command(results))]
+    lines = list(map(printable, [*made, report_command(results)]))
     # A fence must be longer than any that a name could hold.
-    ticks = [len(run) for run in re.findall("`+", "\n".join(lines))]
-    fence = "`" * (3 + max(ticks, default=0))
+    ticks = re.findall("`+", "\n".join(lines))
+    fence = "```" + max(ticks, key=len, default="")
     return ["", "## Reproduce", "", fence, *lines, fence]
 
 
@@ -88,7 +89,8 @@ def _dataset(analysis: Analysis) -> list[str]:
     phrase = seeds_phrase(table)
     marks = [f"{phrase[0].upper()}{phrase[1:]}.", *notes(table), *table.remarks]
     lines = [f"## {escape(table.dataset)}", "", *_table(table), "", escape(" ".join(marks)), ""]
-    lines += [f"- {escape(sentence)}" for sentence in conclusions(analysis)]
+    for sentence in conclusions(analysis):
+        lines.append(f"- {escape(sentence)}")
     lines += _calibration(analysis)
 
     published = comparison(analysis)
@@ -132,24 +134,25 @@ def _stress(analysis: Analysis) -> list[str]:
 
 def _masking(analysis: Analysis) -> list[str]:
     """The signs of masked gradients and their meaning; empty if nothing was judged."""
-    judged = [verdict for verdict in analysis.masking if verdict.status != "not judged"]
-    if not judged:
-        return []
-
-    lines = []
-    for one in judged:
+    judged, lines = dict[str, None](), list[str]()
+    for one in analysis.masking:
+        if one.status != "not judged":
+            judged[one.check] = None
         if one.status == "flagged":
             meaning = f"{escape(one.words)}; {escape(MEANING[one.check])}"
             lines.append(f"- ⚠ {escape(one.method)}: {meaning}.")
+    if not judged:
+        return []
+
+    # Only the checks that could be made clear a method.
     if not lines:
-        made = ", ".join(dict.fromkeys(verdict.check for verdict in judged))
-        lines.append(escape(f"No sign of masked gradients ({made})."))
+        lines.append(escape(f"No sign of masked gradients ({', '.join(judged)})."))
     return ["", "### Can the attacks be trusted?", "", *lines]
 
 
 def _table(table: Table) -> list[str]:
     """A table of pipes."""
-    heads = ["method", "n", *(" ".join(heading(column)) for column in table.columns)]
+    heads = ["method", *headings(table)]
     rows = []
     for row in table.rows:
         rows.append([_method(row), str(row.seeds), *map(_cell, row.cells)])
@@ -172,7 +175,9 @@ def _published(table: Comparison) -> list[str]:
     lines = ["### Ours against published", "", *_pipes(heads, rule, rows)]
     lines += ["", escape(" ".join(legend(table)))]
     if table.notes:
-        lines += ["", *(f"{place}. {escape(note)}" for place, note in enumerate(table.notes, 1))]
+        lines.append("")
+    for place, note in enumerate(table.notes, start=1):
+        lines.append(f"{place}. {escape(note)}")
     return lines
 
 

@@ -21,6 +21,14 @@ def heading(column: Column) -> list[str]:
     return lines
 
 
+def headings(table: Table) -> list[str]:
+    """The heading of the column of seeds and those of the scores, each in one line."""
+    heads = ["n"]
+    for column in table.columns:
+        heads.append(" ".join(heading(column)))
+    return heads
+
+
 def wrap(name: str, width: int) -> list[str]:
     """Break a long name into lines.
 
@@ -62,6 +70,7 @@ def caption(table: Table) -> str:
 def opening(table: Table) -> str:
     """The first sentence of a caption: the subject of the table, and its seeds."""
     if not table.dataset:
+        # The rest keeps its capitals, which capitalize() would change.
         subject = table.subject[:1].upper() + table.subject[1:]
         return f"{subject}; ranked by means over seeds, n counts the runs on all datasets."
     return f"{table.dataset}: {table.subject}; {seeds_phrase(table)}."
@@ -80,15 +89,19 @@ def notes(table: Table) -> list[str]:
 
 def _on_columns(columns: Sequence[Column]) -> list[str]:
     """Sentences on directions and metrics."""
+    directions = set[str]()
+    # Several columns of one metric share their note.
+    explained = dict[str, None]()
+    for column in columns:
+        directions.add(column.direction)
+        explained[column.note] = None
+    explained.pop("", None)
+
     said = []
-    directions = {column.direction for column in columns}
     if "higher" in directions:
         said.append("↑ higher is better.")
     if "lower" in directions:
         said.append("↓ lower is better.")
-
-    # Several columns of one metric share their note.
-    explained = dict.fromkeys(column.note for column in columns if column.note)
     return [*said, *explained]
 
 
@@ -115,14 +128,14 @@ def _on_rows(rows: Sequence[Row]) -> list[str]:
 
 def _unconverged(rows: Sequence[Row]) -> list[str]:
     """A sentence on methods with unconverged runs, with the number of seeds if not of all."""
-    if not any(row.seeds.unconverged for row in rows):
-        return []
-
-    counts = []
+    loose, counts = 0, []
     for row in rows:
-        if 0 < row.seeds.unconverged < row.seeds.finished:
-            seeds = f"{row.seeds.unconverged} of {row.seeds.finished} seeds"
-            counts.append(f"{row.method}: {seeds}")
+        seeds = row.seeds
+        loose += seeds.unconverged
+        if 0 < seeds.unconverged < seeds.finished:
+            counts.append(f"{row.method}: {seeds.unconverged} of {seeds.finished} seeds")
+    if not loose:
+        return []
 
     # One unconverged seed is enough: the mean over all of them says nothing about an order.
     claim = "† Not converged: no ordering is claimed"

@@ -63,7 +63,7 @@ def _by_method(results: Results, runs: pd.DataFrame, name: str) -> str:
 def _whole(values: pd.Series) -> str:
     """The span of a column of whole numbers, empty without any."""
     # A hole makes pandas store whole numbers as floats.
-    return span([int(value) for value in values.dropna()])
+    return span(values.dropna().astype(int).tolist())
 
 
 def span(numbers: Sequence[int]) -> str:
@@ -93,7 +93,9 @@ def _devices(results: Results, runs: pd.DataFrame) -> list[str]:
 def _mixed(runs: pd.DataFrame) -> list[str]:
     """A sentence for each method whose seeds were run with different settings."""
     sentences = []
+    # Methods are categories, and those of other datasets would be groups without a run.
     for method, own in runs.groupby("method", observed=True):
+        # A seed without a value differs from one with a value.
         differing = [name for name in SETTINGS if own[name].nunique(dropna=False) > 1]
         if differing:
             names = " and ".join(differing)

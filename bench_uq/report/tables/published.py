@@ -78,6 +78,7 @@ def comparison(analysis: Analysis) -> Comparison | None:
     for one in known:
         notes |= dict.fromkeys(_notes(one))
 
+    # Neighbours of one score are a group: groupby() itself does not sort.
     groups = []
     for _, own in groupby(known, key=lambda one: _score(one, order)):
         groups.append(_group(analysis, list(own), list(notes)))
@@ -102,24 +103,26 @@ def legend(table: Comparison) -> list[str]:
         *marks(_plain(table)),
     ]
     used = {row.certainty for row in table.rows}
-    said += [sentence for name, sentence in CERTAINTIES.items() if name in used]
+    for name, sentence in CERTAINTIES.items():
+        if name in used:
+            said.append(sentence)
     return said
 
 
 def _plain(table: Comparison) -> Table:
     """Our side of a comparison as a table, whose marks need the same words."""
-    seeds: dict[str, Seeds] = {}
-    cells: dict[str, list[Cell]] = {}
+    rows: dict[str, Row] = {}
     for row in table.rows:
-        seeds[row.method] = row.seeds
-        cells.setdefault(row.method, []).append(row.ours)
+        own = rows.get(row.method, Row(row.method, row.seeds, ()))
+        rows[row.method] = replace(own, cells=(*own.cells, row.ours))
 
-    rows = tuple(Row(method, seeds[method], tuple(own)) for method, own in cells.items())
-    return Table(table.dataset, tuple(group.column for group in table.groups), rows)
+    columns = tuple(group.column for group in table.groups)
+    return Table(table.dataset, columns, tuple(rows.values()))
 
 
 def _score(one: Reference, order: list[str]) -> tuple[bool, str, float, int, str]:
     """Sort key: clean data first, then conditions, levels and scores."""
+    # Scores without a place of their own come last, conditions without levels first.
     place = len(order)
     if one.metric in order:
         place = order.index(one.metric)

@@ -23,12 +23,13 @@ def rank_table(analysis: Analysis) -> Table | None:
         return None
 
     # A mean rank depends on all methods, so one that has not converged spoils every comparison.
-    claimed = not any(analysis.seeds(name).unconverged for name in ranked)
+    claimed = ranked <= {*analysis.comparable}
     cells: dict[str, list[Cell]] = {name: [] for name in analysis.methods if name in ranked}
-    remarks, compared = list[str](), 0
+    columns, remarks, compared = list[Column](), list[str](), 0
     for column, one, ranks in placed:
         marked = claimed and one.tells
         compared += marked
+        columns.append(column)
         remarks.append(_remark(column, one, ranks))
 
         own = _cells(ranks, clean_runs(analysis, column.metric, one), marked=marked)
@@ -37,8 +38,7 @@ def rank_table(analysis: Analysis) -> Table | None:
 
     rows = tuple(Row(name, analysis.seeds(name), tuple(row)) for name, row in cells.items())
     subject = "mean ranks across datasets on clean data, 1 for the best"
-    columns = tuple(column for column, *_ in placed)
-    return Table("", columns, rows, subject, tuple(remarks), compared)
+    return Table("", tuple(columns), rows, subject, tuple(remarks), compared)
 
 
 def _cells(ranks: Ranks, counts: Mapping[str, tuple[int, int]], *, marked: bool) -> dict[str, Cell]:

@@ -123,7 +123,7 @@ def filled(
     # Costs are never compared: their condition is in no comparison.
     summaries = costs or analysis.summaries
     cells: dict[str, list[Cell]] = {name: [] for name in methods}
-    odd = False
+    odd, compared = False, 0
     for column in columns:
         blank = analysis.unjudged.get(column.metric, ())
         own = {}
@@ -133,6 +133,7 @@ def filled(
                 own[name] = summary
 
         best = tied(analysis, column.scored)
+        compared += column.scored in analysis.comparisons
         odd |= _bold_is_odd(column, own, best)
         digits = decimals(own.values())
         if column.metric in COUNTED:
@@ -145,7 +146,6 @@ def filled(
     remarks = provenance(analysis.results)
     if odd:
         remarks.insert(0, ODD)
-    compared = sum(column.scored in analysis.comparisons for column in columns)
     return Table(analysis.dataset, columns, rows, subject, tuple(remarks), compared)
 
 
