@@ -48,17 +48,13 @@ def escape(text: str) -> str:
     return parted.translate(_ESCAPES)
 
 
-def guarded(line: str) -> str:
-    """Guard a bracket or star, which would be read as an argument of the row end above."""
-    if line.startswith(("[", "*")):
-        return "{}" + line
-    return line
-
-
 def name_lines(method: str, width: int, seeds: Seeds) -> list[str]:
     """The lines of a method's name, with a dagger behind it if some runs had not converged."""
     first, *more = map(escape, wrap(method, width))
-    lines = [guarded(first), *(rf"\quad {line}" for line in more)]
+    # A bracket or star would be read as an argument of the row end above.
+    if first.startswith(("[", "*")):
+        first = "{}" + first
+    lines = [first, *(rf"\quad {line}" for line in more)]
     # Behind the whole name: a dagger in its midst would be read as part of it.
     if seeds.unconverged:
         lines[-1] += escape("†")

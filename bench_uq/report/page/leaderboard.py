@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bench_uq.report.looks import Look, looks
 from bench_uq.report.tables.table import cell, decimals, tied
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import ARROWS
-from bench_uq.score.summaries import Shown, Summary
+from bench_uq.score.summaries import Shown
 
 #: The dashes of matplotlib's named lines, in widths of the line.
 _DASHES = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1.6, 1, 1.6)}
@@ -137,11 +137,14 @@ def _group(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str
 
 
 def _rows(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str, list[list[Any]]]:
-    """The cells of each method that was to be evaluated here; failed methods have none."""
+    """The cells of each method that was to be evaluated here; failed methods have none.
+
+    A cell: number of the metric, value to sort by, text, spread, number of values if some seeds
+    lack it, and whether it is among the best.
+    """
     condition, level = where
-    rows: dict[str, list[list[Any]]] = {
-        method: [] for method in analysis.methods_shown([condition])
-    }
+    shown = analysis.methods_shown([condition])
+    rows: dict[str, list[list[Any]]] = {method: [] for method in shown}
     for place, metric in enumerate(metrics):
         found = {}
         for name in rows:
@@ -149,20 +152,13 @@ def _rows(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str,
             if summary:
                 found[name] = summary
 
+        digits = decimals(found.values())
         best = tied(analysis, (condition, level, metric))
-        for method, one in _cells(analysis, found).items():
-            rows[method].append([place, *one, int(method in best)])
+        for name, summary in found.items():
+            text = cell(summary, analysis.seeds(name).finished, digits)
+            numbers = [place, sortable(summary.mean)]
+            rows[name].append([*numbers, text.mean, text.spread, text.values, int(name in best)])
     return rows
-
-
-def _cells(analysis: Analysis, found: Mapping[str, Summary]) -> dict[str, list[Any]]:
-    """Value to sort by, text, spread, and number of values if some seeds lack it, by method."""
-    digits = decimals(found.values())
-    cells = {}
-    for method, summary in found.items():
-        text = cell(summary, analysis.seeds(method).finished, digits)
-        cells[method] = [sortable(summary.mean), text.mean, text.spread, text.values]
-    return cells
 
 
 def sortable(value: float) -> float | None:

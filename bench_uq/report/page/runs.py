@@ -28,16 +28,16 @@ _HEADS = {
     "environment": "Environment",
 }
 #: Classes of the cells of columns.
-_CLASSES = {
-    "reason": ' class="reason"',
-    "seed": ' class="number"',
-    "epochs": ' class="number"',
-    "draws": ' class="number"',
-    "parameters": ' class="number"',
-    "train_seconds": ' class="number"',
-    "seconds_per_1000": ' class="number"',
-    "peak_memory": ' class="number"',
-}
+_NUMBERS = [
+    "seed",
+    "epochs",
+    "draws",
+    "parameters",
+    "train_seconds",
+    "seconds_per_1000",
+    "peak_memory",
+]
+_CLASSES = dict.fromkeys(_NUMBERS, ' class="number"') | {"reason": ' class="reason"'}
 #: Signs from which the name of a run is broken however wide the screen is.
 _LONG = 60
 #: Rows of the table of runs: a browser lays out no more at once, and nobody reads them.
