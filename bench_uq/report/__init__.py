@@ -46,6 +46,7 @@ def write(
     ``plugins`` are files with metrics. Files of an earlier report in the same formats that this one
     lacks are deleted, so that no paper goes on with them. A mistake leaves nothing behind.
     """
+    # Formats can be listed without the seconds that pandas and matplotlib take to load.
     from dataclasses import replace
 
     from bench_uq.plan.plugins import Plugins
@@ -55,25 +56,31 @@ def write(
     for name in formats:
         if name not in FORMATS:
             raise unknown("format", name, FORMATS)
+
+    # Everything is worked out before the first file is touched, so that a mistake leaves an earlier
+    # report as it was.
     cards = Cards(Plugins(tuple(plugins)).metrics())
     chosen = {"methods": methods, "datasets": datasets, "metrics": metrics}
     results = replace(select(read(suite, cards), cards=cards, **chosen), title=title)
     files = contents(results, formats, cards)
+
     try:
         before = _listed(target)
         stale = {name for name in before - files.keys() if _format(name) in formats}
-        files[LIST] = "".join(
-            f"{name}\n" for name in sorted((before - stale) | files.keys())
-        ).encode()
+        listed = sorted((before - stale) | files.keys())
+        files[LIST] = "\n".join([*listed, ""]).encode()
+
+        written = []
         for name, content in sorted(files.items()):
             write_bytes(target / name, content)
+            written.append(target / name)
         for name in stale:
             (target / name).unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(
             f"cannot write the report to {error.filename or target}: {error.strerror or error}"
         ) from None
-    return [target / name for name in sorted(files)]
+    return written
 
 
 def _format(name: str) -> str:
@@ -88,8 +95,9 @@ def _listed(target: Path) -> set[str]:
     """
     if not (target / LIST).is_file():
         return set()
+    # The list may be damaged or made by others, and files that it names are deleted.
     names = (target / LIST).read_bytes().decode("utf-8", errors="replace").splitlines()
-    return {name for name in names if OURS.fullmatch(name)}
+    return set(filter(OURS.fullmatch, names))
 
 
 def contents(
@@ -101,18 +109,18 @@ def contents(
 
     analysis = analyse(results, cards)
 
-    drawn = (
-        figures.draw(analysis, [name for name in FIGURES if name in formats])
-        if {*FIGURES} & {*formats}
-        else {}
-    )
-    files = {f"figures/{name}": image for (_, name), image in drawn.items()}
+    files = dict[str, bytes]()
+    links = list[tuple[str, PurePosixPath]]()
+    images = [name for name in FIGURES if name in formats]
+    if images:
+        for (dataset, name), image in figures.draw(analysis, images).items():
+            files[f"figures/{name}"] = image
+            links.append((dataset, PurePosixPath("figures", name)))
+
     if "latex" in formats:
-        files |= {
-            f"tables/{name}": text.encode() for name, text in latex.fragments(analysis).items()
-        }
+        for name, text in latex.fragments(analysis).items():
+            files[f"tables/{name}"] = text.encode()
     if "markdown" in formats:
-        links = [(dataset, PurePosixPath("figures", name)) for dataset, name in drawn]
         files["summary.md"] = markdown.summary(analysis, links).encode()
     if "html" in formats:
         from bench_uq.report import page as html

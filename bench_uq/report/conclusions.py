@@ -20,6 +20,7 @@ def conclusions(analysis: Analysis) -> list[str]:
             "common."
         )
 
+    # One unconverged seed is enough to be left out.
     loose = [method for method in analysis.methods if analysis.seeds(method).unconverged]
     if loose:
         sentences.append(f"Not compared, because not converged: {', '.join(loose)}.")
@@ -41,14 +42,16 @@ def _sentence(analysis: Analysis, one: Conclusion) -> str:
     others = [name for name in found.tied if name != found.best]
     if others:
         best += f", not significantly better than {_listed(others)}"
-    parts = [best]
 
+    parts = [best]
     if found.worse:
-        behind = sorted(found.worse, key=lambda name: found.behind[name])
-        worse = [f"{name} by {found.behind[name]:.2g}" for name in behind]
+        worse = []
+        for name in sorted(found.worse, key=lambda name: found.behind[name]):
+            worse.append(f"{name} by {found.behind[name]:.2g}")
         parts.append(f"significantly better than {', '.join(worse)}")
     if found.apart:
         parts.append(f"not compared with {_listed(found.apart)}")
+    # Unknown if the median pair has no spread.
     if math.isfinite(found.detectable):
         power = f"{POWER * 100:.0f} % power"
         parts.append(f"smallest difference found with {power}: {found.detectable:.2g}")
@@ -58,7 +61,9 @@ def _sentence(analysis: Analysis, one: Conclusion) -> str:
 def _listed(names: list[str] | tuple[str, ...]) -> str:
     """Names in a sentence."""
     *others, last = names
-    return f"{', '.join(others)} or {last}" if others else last
+    if not others:
+        return last
+    return f"{', '.join(others)} or {last}"
 
 
 def _name(analysis: Analysis, one: Conclusion) -> str:
@@ -67,5 +72,8 @@ def _name(analysis: Analysis, one: Conclusion) -> str:
     title = Column(analysis.cards[metric], condition).name
     if condition == "clean":
         return title
-    where = "" if level is None else f" at {analysis.level_name(condition)} = {level:g}"
-    return f"{title}, {condition}{where}"
+
+    name = f"{title}, {condition}"
+    if level is not None:
+        name += f" at {analysis.level_name(condition)} = {level:g}"
+    return name

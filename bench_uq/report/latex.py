@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 
 from bench_uq.report.latex_blocks import GAP, NAME_WIDTH, WIDTH, blocks_of, heading_lines
-from bench_uq.report.latex_text import cell_text, escape, name_lines
+from bench_uq.report.latex_text import cell_text, escape, name_lines, number
 from bench_uq.report.tables.captions import caption
 from bench_uq.report.tables.published import Compared, Comparison, comparison, sources
 from bench_uq.report.tables.published import caption as published_caption
@@ -76,26 +77,25 @@ def _of_dataset(analysis: Analysis, suite: str) -> dict[str, str]:
     taken = dataset in ("main", "ranks") or any(f"-{kind}" in dataset for kind in KINDS)
     name = slug(dataset, reserved=taken)
 
-    texts = {f"{name}.tex": table_float(clean_table(analysis), label("table", suite, dataset))}
+    tables = list[tuple[Table, str, list[str]]]()
     for table in ood_tables(analysis):
-        condition = table.columns[0].condition
-        own = table_float(table, label("ood", suite, dataset, condition))
-        texts[f"{name}-ood-{slug(condition)}.tex"] = own
-
-    by_condition: dict[str, list[str]] = {}
+        tables.append((table, "ood", [table.columns[0].condition]))
     for table in level_tables(analysis):
-        condition, metric = table.columns[0].condition, table.columns[0].metric
-        own = table_float(
-            table, label("levels", suite, dataset, condition, metric.replace("_", "-"))
-        )
-        by_condition.setdefault(condition, []).append(own)
-    for condition, floats in by_condition.items():
-        texts[f"{name}-levels-{slug(condition)}.tex"] = "\n".join(floats)
-
+        column = table.columns[0]
+        tables.append((table, "levels", [column.condition, column.metric.replace("_", "-")]))
     for family, table in stress_tables(analysis).items():
-        own = table_float(table, label("stress", suite, dataset, family))
-        texts[f"{name}-stress-{slug(family)}.tex"] = own
-    texts[f"{name}-cost.tex"] = table_float(cost_table(analysis), label("cost", suite, dataset))
+        tables.append((table, "stress", [family]))
+    tables.append((cost_table(analysis), "cost", []))
+
+    clean = table_float(clean_table(analysis), label("table", suite, dataset))
+    floats = {f"{name}.tex": [clean]}
+    for table, kind, parts in tables:
+        # All metrics of a condition share a file: a file has the tables of one condition.
+        file = "-".join([name, kind, *map(slug, parts[:1])])
+        own = table_float(table, label(kind, suite, dataset, *parts))
+        floats.setdefault(f"{file}.tex", []).append(own)
+    texts = {file: "\n".join(own) for file, own in floats.items()}
+
     published = comparison(analysis)
     if published:
         own = comparison_float(published, label("published", suite, dataset))
@@ -129,28 +129,34 @@ def table_float(table: Table, label: str) -> str:
 
 def _tabular(table: Table, places: Sequence[int]) -> str:
     """Some columns of a table with its rows."""
-    heads = [heading_lines(table.columns[place]) for place in places]
-    height = max(map(len, heads))
-    lines = []
-    for number in range(height):
-        last = number == height - 1
-        cells = ["Method", "n"] if last else ["", ""]
-        for head in heads:
-            # Headings stand at the bottom.
-            own = number - height + len(head)
-            text = escape(head[own]) if own >= 0 else ""
-            cells.append(rf"\multicolumn{{2}}{{c}}{{{text}}}")
-        lines.append(" & ".join(cells))
+    # Headings stand at the bottom, so that their lines are filled up from there.
+    heads = [reversed(heading_lines(table.columns[place])) for place in places]
+    lines, left = list[str](), ["Method", "n"]
+    for texts in zip_longest(*heads, fillvalue=""):
+        cells = [rf"\multicolumn{{2}}{{c}}{{{escape(text)}}}" for text in texts]
+        lines.insert(0, " & ".join([*left, *cells]))
+        left = ["", ""]
 
-    lines = [
-        rf"  \begin{{tabular}}{{@{{}}lr{'r@{}l' * len(places)}@{{}}}}",
-        r"    \toprule",
-        *(rf"    {line} \\" for line in lines),
-        r"    \midrule",
-    ]
+    body = list[str]()
     for row in table.rows:
-        lines += [rf"    {line} \\" for line in _row(row, places)]
-    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}"])
+        body += _row(row, places)
+    # Two columns for each score, the mean and its spread, meet without a gap.
+    return "\n".join(
+        [
+            rf"  \begin{{tabular}}{{@{{}}lr{'r@{}l' * len(places)}@{{}}}}",
+            r"    \toprule",
+            *_ended(lines),
+            r"    \midrule",
+            *_ended(body),
+            r"    \bottomrule",
+            r"  \end{tabular}",
+        ]
+    )
+
+
+def _ended(lines: Iterable[str]) -> list[str]:
+    """The lines of a tabular, each with its end."""
+    return [rf"    {line} \\" for line in lines]
 
 
 def _row(row: Row, places: Sequence[int]) -> list[str]:
@@ -165,14 +171,17 @@ def comparison_float(table: Comparison, label: str) -> str:
     known = sources(table)
     groups = []
     for group in table.groups:
-        lines = [rf"    \multicolumn{{9}}{{@{{}}l@{{}}}}{{\emph{{{escape(group.title)}}}}} \\"]
+        lines = [rf"\multicolumn{{9}}{{@{{}}l@{{}}}}{{\emph{{{escape(group.title)}}}}}"]
         for row in group.rows:
-            lines += [rf"    {line} \\" for line in _compared(row, known)]
-        groups.append("\n".join(lines))
+            lines += _compared(row, known)
+        groups.append("\n".join(_ended(lines)))
 
     heads = r"Method & n & \multicolumn{2}{c}{Ours} & \multicolumn{2}{c}{Published}"
-    beneath = [f"({letters(place)}) {text}" for place, text in enumerate(known)]
-    beneath += [f"({number}) {note}" for number, note in enumerate(table.notes, start=1)]
+    beneath = []
+    for place, source in enumerate(known):
+        beneath.append(f"({letters(place)}) {source}")
+    for place, note in enumerate(table.notes, start=1):
+        beneath.append(f"({place}) {note}")
     small = rf"\scriptsize\raggedright {escape('; '.join(beneath))}."
     body = [
         r"  \begin{tabular}{@{}lrr@{}lr@{}lrll@{}}",
@@ -191,19 +200,28 @@ def comparison_float(table: Comparison, label: str) -> str:
 
 def letters(place: int) -> str:
     """A letter for a source, two where the alphabet ends."""
-    return ("" if place < 26 else chr(96 + place // 26)) + chr(97 + place % 26)
+    text = chr(ord("a") + place % 26)
+    if place >= 26:
+        text = chr(ord("a") - 1 + place // 26) + text
+    return text
 
 
 def _compared(row: Compared, known: Sequence[str]) -> list[str]:
     """The lines of one value: its method takes as many as it needs."""
     first, *more = name_lines(row.method, COMPARED_WIDTH, row.seeds)
+    difference = number(row.difference) or "--"
     cells = [
         first,
         str(row.seeds),
         cell_text(row.ours),
         cell_text(row.published),
-        escape(row.difference).replace("-", "$-$") if row.difference else "--",
+        difference,
         f"{letters(known.index(row.source))} ({row.certainty})",
         ", ".join(map(str, row.notes)),
     ]
-    return [" & ".join(cells), *(line + " &" * 8 for line in more)]
+
+    # Lines below the first are of a long name alone: the other eight columns are empty.
+    lines = [" & ".join(cells)]
+    for line in more:
+        lines.append(line + " &" * 8)
+    return lines

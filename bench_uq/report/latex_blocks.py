@@ -19,17 +19,23 @@ _DAGGER = 7.1
 
 def blocks_of(table: Table) -> list[list[int]]:
     """Deal the columns of a table out to blocks; columns of one title stay together."""
-    names = [measure(line) for row in table.rows for line in wrap(row.method, NAME_WIDTH)]
-    seeds = [measure(str(row.seeds)) for row in table.rows]
-    room = WIDTH - max(names) - _DAGGER
-    room -= max(seeds) + 2 * GAP
+    names, seeds = 0.0, 0.0
+    for row in table.rows:
+        names = max(names, *map(measure, wrap(row.method, NAME_WIDTH)))
+        seeds = max(seeds, measure(str(row.seeds)))
+    room = WIDTH - names - _DAGGER
+    room -= seeds + 2 * GAP
 
     widths = []
     for place, column in enumerate(table.columns):
         cells = [cell_width(row.cells[place]) for row in table.rows]
         widths.append(max(*cells, *map(measure, heading_lines(column))) + GAP)
+
+    # Columns of one title stand side by side, and groupby() joins neighbours alone.
     same_title = groupby(range(len(widths)), key=lambda place: table.columns[place].card.heading)
-    groups = [list(group) for _, group in same_title]
+    groups = []
+    for _, group in same_title:
+        groups.append(list(group))
 
     # As few blocks as possible, of widths as even as possible: no column stands alone.
     fewest = len(_dealt(widths, groups, room))
@@ -56,9 +62,11 @@ def _dealt(
     left = room
     for places in groups:
         whole = sum(widths[place] for place in places)
+        # A group wider than any block is split anyway: it starts where there is room left.
         if blocks[-1] and left < whole <= room:
             blocks.append([])
             left = room
+
         for place in places:
             if blocks[-1] and left < widths[place]:
                 blocks.append([])

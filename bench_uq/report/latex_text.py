@@ -7,7 +7,8 @@ from bench_uq.report.tables.table import Cell
 from bench_uq.score.labels import printable
 from bench_uq.score.results import Seeds
 
-#: Points that letters take in 8 point type, and smaller and bold type as a share of that.
+#: Points that letters take in 8 point type, and smaller and bold type as a share of that. LaTeX
+#: alone knows the widths, and a report must not need it: these are close to Computer Modern's.
 _NARROW, _WIDE, _DIGIT, _LOWER, _OTHER = 2.4, 7.1, 4.25, 4.4, 6.6
 _SMALL, _BOLD = 0.94, 1.15
 
@@ -47,15 +48,14 @@ def escape(text: str) -> str:
     return parted.translate(_ESCAPES)
 
 
-def guarded(line: str) -> str:
-    """Guard a bracket or star, which would be read as an argument of the row end above."""
-    return "{}" + line if line[:1] in ("[", "*") else line
-
-
 def name_lines(method: str, width: int, seeds: Seeds) -> list[str]:
     """The lines of a method's name, with a dagger behind it if some runs had not converged."""
-    first, *more = [escape(line) for line in wrap(method, width)]
-    lines = [guarded(first), *(rf"\quad {line}" for line in more)]
+    first, *more = map(escape, wrap(method, width))
+    # A bracket or star would be read as an argument of the row end above.
+    if first.startswith(("[", "*")):
+        first = "{}" + first
+    lines = [first, *(rf"\quad {line}" for line in more)]
+    # Behind the whole name: a dagger in its midst would be read as part of it.
     if seeds.unconverged:
         lines[-1] += escape("†")
     return lines
@@ -65,22 +65,33 @@ def cell_text(cell: Cell) -> str:
     """A mean and its spread as two close columns, so that numbers align."""
     if not cell.mean:
         return r"\multicolumn{2}{c}{--}"
-    mean = escape(cell.mean).replace("-", "$-$")
+    mean = number(cell.mean)
     if cell.best:
         mean = rf"\textbf{{{mean}}}"
+
     spread = _spread(cell)
-    return f"{mean} & " + (rf"{{\scriptsize\,{escape(spread)}}}" if spread else "")
+    if not spread:
+        return f"{mean} & "
+    return rf"{mean} & {{\scriptsize\,{escape(spread)}}}"
+
+
+def number(text: str) -> str:
+    """A number, with a minus instead of a hyphen."""
+    return escape(text).replace("-", "$-$")
 
 
 def cell_width(cell: Cell) -> float:
     """About how many points a cell takes."""
-    return (_BOLD if cell.best else 1) * measure(cell.mean) + _SMALL * measure(_spread(cell))
+    mean = measure(cell.mean)
+    if cell.best:
+        mean *= _BOLD
+    return mean + _SMALL * measure(_spread(cell))
 
 
 def _spread(cell: Cell) -> str:
     """The spread of a mean, and its number of values if some seeds lack it."""
-    spread = f"±{cell.spread}" if cell.spread else ""
-    return spread if cell.values is None else f"{spread} (n={cell.values})"
+    # The column begins with a thin space, so that the sign needs none on either side.
+    return cell.beside.replace(" ± ", "±", 1)
 
 
 def measure(text: str) -> float:
@@ -93,4 +104,6 @@ def _letter_width(letter: str) -> float:
     for letters, points in ((".,:;'|![]()il ", _NARROW), ("mwMW", _WIDE), ("0123456789", _DIGIT)):
         if letter in letters:
             return points
-    return _LOWER if letter.islower() else _OTHER
+    if letter.islower():
+        return _LOWER
+    return _OTHER

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from bench_uq.report.conclusions import conclusions
-from bench_uq.report.tables.captions import caption, heading, notes, parted, seeds_phrase
+from bench_uq.report.tables.captions import caption, headings, notes, parted, seeds_phrase
 from bench_uq.report.tables.provenance import run_counts
-from bench_uq.report.tables.published import Comparison, comparison, legend
+from bench_uq.report.tables.published import Compared, Comparison, comparison, legend
 from bench_uq.report.tables.ranks import rank_table
 from bench_uq.report.tables.stress import stress_tables
-from bench_uq.report.tables.table import Cell, Table
+from bench_uq.report.tables.table import Cell, Row, Table
 from bench_uq.report.tables.tables import overview
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.gradient_masking import MEANING
 from bench_uq.score.labels import printable
 from bench_uq.score.markdown_text import escape
 from bench_uq.score.reproduce import report_command, run_commands
-from bench_uq.score.results import Results, Seeds
+from bench_uq.score.results import Results
 from bench_uq.score.summaries import underconfidence
 
 #: From here on, at three decimals, accuracy and mean confidence differ enough to be reported.
@@ -43,22 +44,29 @@ def summary(analysis: Analysis, figures: Iterable[tuple[str, PurePosixPath]]) ->
         nothing = "Nothing is ranked: no two methods share a score on two datasets."
         lines += ["", "## Across datasets", "", nothing]
 
-    lines += [*_unfinished(results), *_figures(results, list(figures)), *_reproduce(results)]
+    lines += _unfinished(results)
+    lines += _figures(results, list(figures))
+    lines += _reproduce(results)
     return "\n".join(lines) + "\n"
 
 
 def _figures(results: Results, figures: Sequence[tuple[str, PurePosixPath]]) -> list[str]:
     """Link to the figures: a line per dataset, each figure in its formats."""
-    lines = []
+    if not figures:
+        return []
+
+    lines = ["", "## Figures", ""]
+    # Figures across datasets belong to no dataset, and come last.
     for dataset in [*results.datasets, ""]:
         formats: dict[str, list[str]] = {}
         for name, path in figures:
             if name == dataset:
                 formats.setdefault(path.stem, []).append(f"[{path.suffix[1:]}]({path})")
+
         links = [f"{stem} ({', '.join(own)})" for stem, own in formats.items()]
         if links:
             lines.append(f"- {escape(dataset or 'across datasets')}: {', '.join(links)}")
-    return ["", "## Figures", "", *lines] if lines else []
+    return lines
 
 
 def _reproduce(results: Results) -> list[str]:
@@ -66,20 +74,23 @@ def _reproduce(results: Results) -> list[str]:
     made = run_commands(results)
     if not made:
         return []
-    lines = [printable(line) for line in (*made, report_command(results))]
+
+    # Markdown has no escapes inside a fence, and these lines are pasted into a terminal.
+    lines = list(map(printable, [*made, report_command(results)]))
     # A fence must be longer than any that a name could hold.
-    ticks = [len(run) for run in re.findall("`+", "\n".join(lines))]
-    fence = "`" * (3 + max(ticks, default=0))
+    ticks = re.findall("`+", "\n".join(lines))
+    fence = "```" + max(ticks, key=len, default="")
     return ["", "## Reproduce", "", fence, *lines, fence]
 
 
 def _dataset(analysis: Analysis) -> list[str]:
     """The section of one dataset: its table, conclusions and warnings."""
     table = overview(analysis)
-    phrase = seeds_phrase(row.seeds.finished for row in table.rows)
+    phrase = seeds_phrase(table)
     marks = [f"{phrase[0].upper()}{phrase[1:]}.", *notes(table), *table.remarks]
     lines = [f"## {escape(table.dataset)}", "", *_table(table), "", escape(" ".join(marks)), ""]
-    lines += [f"- {escape(sentence)}" for sentence in conclusions(analysis)]
+    for sentence in conclusions(analysis):
+        lines.append(f"- {escape(sentence)}")
     lines += _calibration(analysis)
 
     published = comparison(analysis)
@@ -93,12 +104,18 @@ def _calibration(analysis: Analysis) -> list[str]:
     sentences = []
     for method in analysis.methods:
         gap, seeds = underconfidence(analysis.results, method)
-        if round(abs(gap), 3) >= MISCALIBRATED:
-            planned = analysis.seeds(method).planned
-            some = "" if seeds == planned else f" ({seeds} of {planned} seeds)"
-            kind, side = ("underconfident", "below") if gap > 0 else ("overconfident", "above")
-            confidence = f"its confidence is on average {abs(gap):.3f} {side} its accuracy{some}"
-            sentences.append(f"- {escape(method)} is {kind}: {confidence}.")
+        # Rounded as it is printed, so that equal numbers in the text are judged alike.
+        if math.isnan(gap) or round(abs(gap), 3) < MISCALIBRATED:
+            continue
+
+        kind, side = "underconfident", "below"
+        if gap < 0:
+            kind, side = "overconfident", "above"
+        confidence = f"its confidence is on average {abs(gap):.3f} {side} its accuracy"
+        planned = analysis.seeds(method).planned
+        if seeds != planned:
+            confidence += f" ({seeds} of {planned} seeds)"
+        sentences.append(f"- {escape(method)} is {kind}: {confidence}.")
     return sentences
 
 
@@ -107,6 +124,7 @@ def _stress(analysis: Analysis) -> list[str]:
     tables = list(stress_tables(analysis).values())
     if not tables:
         return []
+
     captions, shared = parted(tables)
     lines = ["", "### Under stress"]
     for text, table in zip(captions, tables, strict=True):
@@ -116,48 +134,40 @@ def _stress(analysis: Analysis) -> list[str]:
 
 def _masking(analysis: Analysis) -> list[str]:
     """The signs of masked gradients and their meaning; empty if nothing was judged."""
-    judged = [verdict for verdict in analysis.masking if verdict.status != "not judged"]
-    if not judged:
-        return []
-    lines = []
-    for one in judged:
+    judged, lines = dict[str, None](), list[str]()
+    for one in analysis.masking:
+        if one.status != "not judged":
+            judged[one.check] = None
         if one.status == "flagged":
             meaning = f"{escape(one.words)}; {escape(MEANING[one.check])}"
             lines.append(f"- ⚠ {escape(one.method)}: {meaning}.")
+    if not judged:
+        return []
+
+    # Only the checks that could be made clear a method.
     if not lines:
-        made = ", ".join(dict.fromkeys(verdict.check for verdict in judged))
-        lines.append(escape(f"No sign of masked gradients ({made})."))
+        lines.append(escape(f"No sign of masked gradients ({', '.join(judged)})."))
     return ["", "### Can the attacks be trusted?", "", *lines]
 
 
 def _table(table: Table) -> list[str]:
     """A table of pipes."""
-    heads = ["method", "n", *(" ".join(heading(column)) for column in table.columns)]
+    heads = ["method", *headings(table)]
     rows = []
     for row in table.rows:
-        method = _method(row.method, row.seeds)
-        rows.append([method, str(row.seeds), *map(_cell, row.cells)])
-    return _pipes([escape(head) for head in heads], ["---", *["---:"] * (len(heads) - 1)], rows)
+        rows.append([_method(row), str(row.seeds), *map(_cell, row.cells)])
+    return _pipes(list(map(escape, heads)), ["---", *["---:"] * (len(heads) - 1)], rows)
 
 
 def _published(table: Comparison) -> list[str]:
     """The published values beside ours, and how their protocols differ."""
-    heads = [
-        "score",
-        "method",
-        "n",
-        "ours",
-        "published",
-        "difference",
-        "source",
-        "certainty",
-        "notes",
-    ]
+    heads = ["score", "method", "n", "ours", "published", "difference"]
+    heads += ["source", "certainty", "notes"]
     rule = ["---", "---", *["---:"] * 4, "---", "---", "---"]
     rows = []
     for group in table.groups:
         for row in group.rows:
-            cells = [escape(group.title), _method(row.method, row.seeds), str(row.seeds)]
+            cells = [escape(group.title), _method(row), str(row.seeds)]
             cells += [_cell(row.ours), _cell(row.published), row.difference or "–"]
             cells += [escape(row.source), row.certainty, ", ".join(map(str, row.notes))]
             rows.append(cells)
@@ -165,7 +175,9 @@ def _published(table: Comparison) -> list[str]:
     lines = ["### Ours against published", "", *_pipes(heads, rule, rows)]
     lines += ["", escape(" ".join(legend(table)))]
     if table.notes:
-        lines += ["", *(f"{place}. {escape(note)}" for place, note in enumerate(table.notes, 1))]
+        lines.append("")
+    for place, note in enumerate(table.notes, start=1):
+        lines.append(f"{place}. {escape(note)}")
     return lines
 
 
@@ -174,17 +186,22 @@ def _pipes(heads: list[str], rule: list[str], rows: list[list[str]]) -> list[str
     return [f"| {' | '.join(cells)} |" for cells in [heads, rule, *rows]]
 
 
-def _method(name: str, seeds: Seeds) -> str:
-    """A method, with a dagger if some runs had not converged."""
-    return escape(name) + (" †" if seeds.unconverged else "")
+def _method(row: Row | Compared) -> str:
+    """The method of a row, with a dagger if some runs had not converged."""
+    name = escape(row.method)
+    if row.seeds.unconverged:
+        name += " †"
+    return name
 
 
 def _cell(cell: Cell) -> str:
     """A mean, its spread, and its number of values if some seeds lack it."""
-    spread = f" ± {cell.spread}" if cell.spread else ""
-    values = f" (n={cell.values})" if cell.values is not None else ""
-    text = f"{cell.mean}{spread}{values}" if cell.mean else "–"
-    return f"**{text}**" if cell.best else text
+    if not cell.mean:
+        return "–"
+    text = cell.mean + cell.beside
+    if cell.best:
+        text = f"**{text}**"
+    return text
 
 
 def _unfinished(results: Results) -> list[str]:
@@ -193,16 +210,24 @@ def _unfinished(results: Results) -> list[str]:
     for run in results.runs.to_dict("records"):
         line = f"- {escape(run['dataset'])}, {escape(run['method'])}"
         if run["status"] != "ok" or run["reason"]:
-            reason = f" – {escape(run['reason'])}" if run["reason"] else ""
-            status = "in part" if run["status"] == "ok" else run["status"]
-            failed.append(f"{line}, seed {run['seed']}: {status}{reason}")
+            status = run["status"]
+            if status == "ok":
+                # It lacks something, such as one condition.
+                status = "in part"
+            if run["reason"]:
+                status += f" – {escape(run['reason'])}"
+            failed.append(f"{line}, seed {run['seed']}: {status}")
         elif run["converged"] == "False":
             loose.setdefault(line, []).append(str(run["seed"]))
 
-    lines = ["", "## Not finished", "", *failed] if failed else []
+    lines = []
+    if failed:
+        lines += ["", "## Not finished", "", *failed]
     if loose:
         lines += ["", "## Not converged", ""]
-        for line, seeds in loose.items():
-            noun = "seed" if len(seeds) == 1 else "seeds"
-            lines.append(f"{line}, {noun} {', '.join(seeds)}")
+    for line, seeds in loose.items():
+        noun = "seeds"
+        if len(seeds) == 1:
+            noun = "seed"
+        lines.append(f"{line}, {noun} {', '.join(seeds)}")
     return lines

@@ -22,9 +22,6 @@ from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import counted
 from bench_uq.score.results import Results
 
-#: The link to the means over levels, if there are any.
-_STRESS = '<a href="#stress">Stress</a>'
-
 
 def page(analysis: Analysis) -> str:
     """The page; the same results give the same bytes."""
@@ -35,7 +32,9 @@ def page(analysis: Analysis) -> str:
 
     title = escape(results.title or results.suite)
     data = leaderboard_data(analysis) | chart_data(analysis) | {"suite": results.suite}
-    stress = stress_section(analysis)
+    stress, link = stress_section(analysis), ""
+    if stress:
+        link = '<a href="#stress">Stress</a>'
     sections = [
         leaderboard_section(analysis),
         stress,
@@ -46,6 +45,7 @@ def page(analysis: Analysis) -> str:
         environments_section(results),
         downloads_section(results),
     ]
+
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -63,7 +63,7 @@ def page(analysis: Analysis) -> str:
 <header>
 <h1>{title}</h1>
 <p>{run_counts(results)}</p>{_warning(results)}
-<nav aria-label="Sections"><a href="#leaderboard">Leaderboard</a> {_STRESS if stress else ""}
+<nav aria-label="Sections"><a href="#leaderboard">Leaderboard</a> {link}
 <a href="#runs">Runs</a> <a href="#metrics">Metrics</a> <a href="#reproduce">Reproduce</a>
 <a href="#environments">Environments</a> <a href="#downloads">Downloads</a></nav>
 </header>
@@ -79,17 +79,20 @@ def page(analysis: Analysis) -> str:
 
 def _policy(style: str, script: str) -> str:
     """A policy that allows exactly this style and this script, and loads nothing."""
+    # Hashes of the texts allow these alone; a nonce would have to be new in each page.
     allowed = ""
     for kind, text in (("style", style), ("script", script)):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         allowed += f" {kind}-src 'sha256-{digest}';"
+    # A browser would ask the server for an icon; the page has an empty one, which is data.
     return f"default-src 'none';{allowed} img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def _json(value: Any) -> str:
     """JSON that can neither end the element it stands in nor open another."""
+    # JSON.parse() refuses NaN: better an error here than a page whose script fails.
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.translate({ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"})
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _warning(results: Results) -> str:
@@ -97,6 +100,7 @@ def _warning(results: Results) -> str:
     finished = results.runs["status"] == "ok"
     failed = int((~finished).sum())
     loose = int((finished & (results.runs["converged"] == "False")).sum())
+
     bad = []
     if failed:
         bad.append(f"{counted(failed, 'run')} did not finish")

@@ -6,11 +6,13 @@ import re
 from html import escape
 
 from bench_uq.api.metric import Metric
+from bench_uq.report.page.elements import section
 from bench_uq.report.page.leaderboard import measured
 from bench_uq.score.analysis import Analysis
 
 #: How papers are cited, and the addresses that they have.
 _PAPERS = {"doi:": "https://doi.org/", "arXiv:": "https://arxiv.org/abs/"}
+#: A sign that ends a sentence is no part of an address.
 _LINKS = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;)]|doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}")
 _DIRECTIONS = {
     "higher": "higher is better ↑",
@@ -23,17 +25,17 @@ def cards_section(analysis: Analysis) -> str:
     """The definition of every metric of the results."""
     found = list[str]()
     for name in measured(analysis):
-        known, metric = name in analysis.cards, analysis.cards[name]
-        title = escape(metric.title) if known else ""
+        # The neutral card of an unknown metric would claim that neither way is better.
+        title, lines = "", "<dt></dt><dd>a metric without a card</dd>"
+        if name in analysis.cards:
+            metric = analysis.cards[name]
+            title, lines = escape(metric.title), _card(metric)
+
         heading = f"<h3><code>{escape(name)}</code> {title}</h3>"
-        lines = _card(metric) if known else "<dt></dt><dd>a metric without a card</dd>"
+        # Numbered, because a metric of users may have a name that no id can be.
         attributes = f'class="card" id="metric-{len(found)}"'
         found.append(f"<article {attributes}>{heading}<dl>{lines}</dl></article>")
-    return f"""<section id="metrics" aria-labelledby="metrics-title">
-<h2 id="metrics-title">Metrics</h2>
-<div class="cards">{"".join(found)}</div>
-</section>
-"""
+    return section("metrics", "Metrics", f'<div class="cards">{"".join(found)}</div>')
 
 
 def _card(metric: Metric) -> str:
@@ -58,6 +60,7 @@ def linked(text: str) -> str:
             if name.startswith(kind):
                 address = place + name.removeprefix(kind)
         parts.append(escape(text[last : found.start()]))
+        # The sites of others learn nothing of where a report lies.
         parts.append(f'<a href="{escape(address)}" rel="noopener noreferrer">{escape(name)}</a>')
         last = found.end()
     return "".join([*parts, escape(text[last:])])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench_uq.report.page.lines import UNIT, Chart, Grids, line_of, mean_lines, short
@@ -14,16 +15,26 @@ from bench_uq.score.summaries import Curve, Shown, band_seed, curve_table, relia
 #: Bins with a smaller share of the examples are drawn hollow, because they are mostly chance.
 _FEW = 0.01
 _ON_CLEAN = "Calibration and selection, clean data"
+#: Title and axes of the curves on clean data when the least confident examples are rejected.
+_SELECTIVE = {
+    "risk_coverage": (
+        "Risk by coverage",
+        "coverage (share of most confident examples)",
+        "error rate",
+    ),
+    "accuracy_confidence": ("Accuracy by confidence threshold", "confidence at least", "accuracy"),
+}
 
 
 def chart_data(analysis: Analysis) -> dict[str, Any]:
     """The charts of each dataset, and the grids that their lines name by number."""
     grids, found = Grids(), []
-    order = {method: place for place, method in enumerate(analysis.methods)}
     for dataset in analysis.datasets:
         charts = _charts(analysis.on(dataset), grids)
         for chart in charts:
-            chart["lines"] = [{**line, "method": order[line["method"]]} for line in chart["lines"]]
+            # The script looks methods up by number, among those of all datasets.
+            for line in chart["lines"]:
+                line["method"] = analysis.methods.index(line["method"])
         found.append(charts)
     return {"charts": found, "grids": grids.all}
 
@@ -31,7 +42,8 @@ def chart_data(analysis: Analysis) -> dict[str, Any]:
 def _charts(analysis: Analysis, grids: Grids) -> list[Chart]:
     """The charts of one dataset that have a line."""
     found = by_level(analysis, grids)
-    found += [_entropy(analysis, grids, where) for where in analysis.shown]
+    for where in analysis.shown:
+        found.append(_entropy(analysis, grids, where))
     found.append(_reliability(analysis, grids))
     found += _selective(analysis, grids)
     found += rejection(analysis, grids)
@@ -43,10 +55,15 @@ def _charts(analysis: Analysis, grids: Grids) -> list[Chart]:
 def _entropy(analysis: Analysis, grids: Grids, where: Shown) -> Chart:
     """The share of examples of at most an entropy."""
     condition, level = where
-    name = "clean data" if condition == "clean" else condition
+    name = condition
+    if condition == "clean":
+        name = "clean data"
     if level is not None:
         name += f", {analysis.level_name(condition)} = {level:g}"
-    highest = analysis.highest_entropy
+
+    marks = list[dict[str, Any]]()
+    if analysis.highest_entropy is not None:
+        marks.append({"axis": "x", "at": analysis.highest_entropy, "name": "ln C"})
     return {
         "section": "Entropy of the predictions",
         "title": f"Entropy on {name}",
@@ -54,7 +71,7 @@ def _entropy(analysis: Analysis, grids: Grids, where: Shown) -> Chart:
         "y": "share of examples ≤ x",
         "range": UNIT,
         "lines": mean_lines(analysis, grids, "entropy_ecdf", where),
-        "marks": [] if highest is None else [{"axis": "x", "at": highest, "name": "ln C"}],
+        "marks": marks,
     }
 
 
@@ -66,8 +83,9 @@ def _reliability(analysis: Analysis, grids: Grids) -> Chart:
         if seeds:
             confidence, accuracy = bins["confidence"].to_numpy(), bins["accuracy"].to_numpy()
             line = line_of(method, grids, Curve(confidence, accuracy, seeds))
-            few = [place for place, share in enumerate(bins["share"]) if share < _FEW]
-            lines.append({**line, "hollow": few})
+            line["hollow"] = np.flatnonzero(bins["share"] < _FEW).tolist()
+            lines.append(line)
+
     hollow = f"hollow: under {_FEW:.0%} of the examples"
     return {
         "section": _ON_CLEAN,
@@ -85,31 +103,23 @@ def _reliability(analysis: Analysis, grids: Grids) -> Chart:
 
 def _selective(analysis: Analysis, grids: Grids) -> list[Chart]:
     """Error rate and accuracy on clean data when the least confident examples are rejected."""
-    risk = {
-        "section": _ON_CLEAN,
-        "title": "Risk by coverage",
-        "x": "coverage (share of most confident examples)",
-        "y": "error rate",
-        "lines": mean_lines(analysis, grids, "risk_coverage", ("clean", None)),
-    }
-    accuracy = {
-        "section": _ON_CLEAN,
-        "title": "Accuracy by confidence threshold",
-        "x": "confidence at least",
-        "y": "accuracy",
-        "lines": mean_lines(analysis, grids, "accuracy_confidence", ("clean", None)),
-    }
-    return [risk, accuracy]
+    found = []
+    for name, (title, x, y) in _SELECTIVE.items():
+        lines = mean_lines(analysis, grids, name, ("clean", None))
+        found.append({"section": _ON_CLEAN, "title": title, "x": x, "y": y, "lines": lines})
+    return found
 
 
 def _training(analysis: Analysis, grids: Grids) -> list[Chart]:
     """Loss and KL/N by epoch; a method without a KL term has no line there."""
     titles = {"training_loss": ("Training loss", "loss"), "training_kl": ("KL / N", "KL / N")}
+
     found = []
     for name, (title, axis) in titles.items():
         lines = mean_lines(analysis, grids, name, ("train", None))
         if name == "training_kl":
-            lines = [line for line in lines if any(value and value > 0 for value in line["y"])]
+            # A method without the term has zeros or holes, and a logarithmic axis neither.
+            lines = [line for line in lines if max(filter(None, line["y"]), default=0) > 0]
         chart = {
             "section": "Training",
             "title": title,
@@ -127,6 +137,7 @@ def _bands(analysis: Analysis, grids: Grids) -> list[Chart]:
     seed = band_seed(analysis.results)
     if seed is None:
         return []
+
     lines = []
     for method in analysis.methods:
         parts = {}
@@ -136,6 +147,7 @@ def _bands(analysis: Analysis, grids: Grids) -> list[Chart]:
         if parts["mean"] is None:
             continue
 
+        # A curve that was not stored becomes a column of NaN.
         table = pd.DataFrame(parts, dtype=float).dropna(subset="mean")
         curve = Curve(table.index.to_numpy(float), table["mean"].to_numpy(float), 1)
         line = line_of(method, grids, curve)
@@ -143,6 +155,7 @@ def _bands(analysis: Analysis, grids: Grids) -> list[Chart]:
         line["high"] = short(table["mean"] + 2 * table["std"])
         line["beside"] = short(table["target"])
         lines.append(line)
+
     chart = {
         "section": "Predictions",
         "title": f"Mean ± 2 standard deviations, seed {seed}",

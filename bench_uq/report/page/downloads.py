@@ -11,6 +11,7 @@ from html import escape
 
 import pandas as pd
 
+from bench_uq.report.page.elements import section
 from bench_uq.score.results import Results
 from bench_uq.store.csv import csv_text
 from bench_uq.store.derived import COLUMNS, CURVES, LATER
@@ -36,20 +37,20 @@ class Download:
 
 def downloads_section(results: Results) -> str:
     """The list of the files."""
-    items = "".join(f"<li>{_item(results.suite, one)}</li>" for one in downloads(results))
-    return f"""<section id="downloads" aria-labelledby="downloads-title">
-<h2 id="downloads-title">Downloads</h2>
+    items = ""
+    for one in downloads(results):
+        items += f"<li>{_item(results.suite, one)}</li>"
+    body = f"""\
 <p>The data behind this page, with full digits; the files are embedded in this page.</p>
 <ul>{items}</ul>
-<p>A full report has beside this page {other_files()}.</p>
-</section>
-"""
+<p>A full report has beside this page {other_files()}.</p>"""
+    return section("downloads", "Downloads", body)
 
 
 def other_files() -> str:
     """Links to the other files of the report."""
-    links = [f'{name} (<a href="{path}">{path}</a>)' for path, name in _BESIDE.items()]
-    return f"{', '.join(links[:-1])} and {links[-1]}"
+    *links, last = [f'{name} (<a href="{path}">{path}</a>)' for path, name in _BESIDE.items()]
+    return f"{', '.join(links)} and {last}"
 
 
 def _item(suite: str, one: Download) -> str:
@@ -58,7 +59,10 @@ def _item(suite: str, one: Download) -> str:
     if one.link is None:
         place = f"<code>results/{escape(suite)}/{name}</code>"
         return f"{name} is too large for this page; it lies in {place}."
-    size = f"{one.size / 1e6:.1f} MB" if one.size >= 1e6 else f"{max(1, round(one.size / 1e3))} kB"
+
+    size = f"{max(1, round(one.size / 1e3))} kB"
+    if one.size >= 1e6:
+        size = f"{one.size / 1e6:.1f} MB"
     return f'<a download="{name}" href="{one.link}">{name}</a> ({size})'
 
 
@@ -87,6 +91,7 @@ def _download(stored: str, content: bytes, kind: str) -> Download:
     if len(content) > PLAIN and not name.endswith(".gz"):
         name += ".gz"
     if name.endswith(".gz"):
+        # Without the time of day, the same results give the same page.
         kind, content = "application/gzip", gzip.compress(content, mtime=0)
     if len(content) > LARGEST:
         return Download(stored, None, len(content))
@@ -101,6 +106,7 @@ def written(name: str, frame: pd.DataFrame) -> str:
         columns += later
 
     table = frame[columns]
+    # A hole makes pandas read whole numbers as floats; Int64 writes them as they were.
     for column in _WHOLE.intersection(columns):
         if (table[column].dropna() % 1 == 0).all():
             table = table.assign(**{column: table[column].astype("Int64")})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from bench_uq.report.page.downloads import other_files
+from bench_uq.report.page.elements import each, section
 from bench_uq.report.page.leaderboard import measured
 from bench_uq.report.page.tables import static
 from bench_uq.report.tables.captions import BOLD
@@ -13,6 +14,8 @@ from bench_uq.score.analysis import Analysis
 from bench_uq.score.reproduce import report_command, run_commands
 from bench_uq.score.results import Results
 
+#: The filters of the leaderboard, in the order in which a reader narrows it.
+_FILTERS = {"dataset": "Dataset", "condition": "Condition", "level": "Level", "metric": "Metrics"}
 #: Notes beneath the leaderboard.
 _NOTES = (
     "Mean ± standard deviation over seeds. ↑ higher is better, ↓ lower is better.",
@@ -28,24 +31,26 @@ _NOTES = (
 
 def leaderboard_section(analysis: Analysis) -> str:
     """The frame of the leaderboard; without a script, tables of clean and OOD data."""
-    tables = [static(overview(analysis.on(dataset))) for dataset in analysis.datasets]
+    # Without a script, these tables stand in place of the leaderboard.
+    tables = ""
+    for dataset in analysis.datasets:
+        tables += static(overview(analysis.on(dataset)))
+
+    # Several metrics share a note.
     explained = dict.fromkeys(analysis.cards[metric].note for metric in measured(analysis))
     explained.pop("", None)
-    notes = "".join(f"<li>{note}</li>" for note in (*_NOTES, *map(escape, explained)))
+    notes = each("li", [*_NOTES, *map(escape, explained)])
+
     controls = ""
-    for name, label in (
-        ("dataset", "Dataset"),
-        ("condition", "Condition"),
-        ("level", "Level"),
-        ("metric", "Metrics"),
-    ):
+    for name, label in _FILTERS.items():
         select = f'<select id="filter-{name}"></select>'
         controls += f'<label for="filter-{name}">{label} {select}</label>'
+
     search = '<input id="filter-method" type="search" autocomplete="off">'
     return f"""<section id="leaderboard" aria-labelledby="leaderboard-title" tabindex="-1">
 <h2 id="leaderboard-title">Leaderboard</h2>
 <noscript><p>Without JavaScript: clean and out-of-distribution data; the downloads below hold the
-rest.</p>{"".join(tables)}</noscript>
+rest.</p>{tables}</noscript>
 <div id="board" hidden>
 <p class="hint">Click a method to see its curves, a column to sort by it.</p>
 <div class="controls" role="group" aria-label="Filters of the leaderboard">
@@ -69,12 +74,11 @@ def reproduce_section(results: Results) -> str:
     made = run_commands(results)
     unknown = ""
     if not made:
+        # Older results have no column of commands.
         unknown = "<p>The commands of these runs were not recorded; the report's is:</p>"
+
     lines = " &&\n".join([*made, report_command(results)])
-    return f"""<section id="reproduce" aria-labelledby="reproduce-title">
-<h2 id="reproduce-title">Reproduce</h2>
-{unknown}<pre id="commands" tabindex="0" aria-label="Commands">{escape(lines)}</pre>
+    body = f"""{unknown}<pre id="commands" tabindex="0" aria-label="Commands">{escape(lines)}</pre>
 <p><button type="button" id="copy" hidden>Copy</button> <span id="copied" role="status"></span></p>
-<p>The last command writes this page, and beside it {other_files()}.</p>
-</section>
-"""
+<p>The last command writes this page, and beside it {other_files()}.</p>"""
+    return section("reproduce", "Reproduce", body)

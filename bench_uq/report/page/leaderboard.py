@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bench_uq.report.looks import Look, looks
-from bench_uq.report.tables.table import cell, decimals
+from bench_uq.report.tables.table import cell, decimals, tied
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import ARROWS
-from bench_uq.score.summaries import Shown, Summary
+from bench_uq.score.summaries import Shown
 
 #: The dashes of matplotlib's named lines, in widths of the line.
 _DASHES = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1.6, 1, 1.6)}
@@ -20,16 +20,17 @@ _DASHES = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1.6, 1, 1.6)}
 def leaderboard_data(analysis: Analysis) -> dict[str, Any]:
     """Methods, metrics, groups (dataset, condition, level) and rows, which name them by number."""
     metrics = measured(analysis)
-    order = {method: place for place, method in enumerate(analysis.methods)}
+    order = analysis.methods.index
     groups, rows, seeds = list[dict[str, Any]](), list[list[Any]](), list[dict[str, Any]]()
     for dataset in analysis.datasets:
         own = analysis.on(dataset)
-        ran = [method for method in analysis.methods if own.seeds(method).planned]
-        seeds.append({str(order[method]): _seeds(own, method) for method in ran})
+        # As text, because keys of JSON are.
+        seeds.append({str(order(method)): _seeds(own, method) for method in own.methods})
         for where in places(own):
             for method, cells in _rows(own, where, metrics).items():
-                rows.append([len(groups), order[method], cells])
+                rows.append([len(groups), order(method), cells])
             groups.append(_group(own, where, metrics))
+
     return {
         "methods": _methods(analysis),
         "metrics": [_metric(analysis, metrics, name) for name in metrics],
@@ -47,7 +48,10 @@ def places(analysis: Analysis) -> list[Shown]:
     pairs = analysis.results.scores[["condition", "level"]].drop_duplicates()
     found: list[Shown] = []
     for condition, level in pairs.itertuples(index=False, name=None):
-        found.append((str(condition), None if math.isnan(level) else float(level)))
+        if math.isnan(level):
+            level = None
+        found.append((str(condition), level))
+    # A level cannot be compared with None: whether there is one decides before it does.
     found.sort(key=lambda where: (where[0] != "clean", where[1] is not None, where))
     return found or [("clean", None)]
 
@@ -55,12 +59,12 @@ def places(analysis: Analysis) -> list[Shown]:
 def measured(analysis: Analysis) -> list[str]:
     """The metrics of the results in the order of columns: the main ones, then as in lists."""
     cards = analysis.cards
-    there = set(analysis.results.scores["metric"])
-    for metric in list(there):
-        there.add(cards[metric].companion)
+    there = set[str]()
+    for metric in set(analysis.results.scores["metric"]):
+        there |= {metric, cards[metric].companion}
     there.discard("")
 
-    unknown = sorted(metric for metric in there if metric not in cards)
+    unknown = sorted(there.difference(cards))
     ordered = dict.fromkeys([*_main(analysis), *unknown, *cards])
     return [metric for metric in ordered if metric in there] or ["nll"]
 
@@ -75,10 +79,15 @@ def _metric(analysis: Analysis, metrics: list[str], name: str) -> dict[str, Any]
     """The column of a metric; ``after`` is the number of the metric that it is a companion of."""
     cards = analysis.cards
     card = cards[name]
-    owners = [place for place, owner in enumerate(metrics) if cards[owner].companion == name]
     label = card.heading.replace("\n", " ")
+    # The metric that stands for the others in overviews has the plain heading there and here.
     if card.by and name not in cards.shown("unseen"):
         label += f" by {card.by}"
+
+    companions = [cards[owner].companion for owner in metrics]
+    after = None
+    if name in companions:
+        after = companions.index(name)
     return {
         "id": name,
         "label": label,
@@ -86,7 +95,7 @@ def _metric(analysis: Analysis, metrics: list[str], name: str) -> dict[str, Any]
         "direction": card.direction,
         "arrow": ARROWS[card.direction].strip(),
         "main": name in _main(analysis) or name not in cards,
-        "after": owners[0] if owners else None,
+        "after": after,
     }
 
 
@@ -102,8 +111,11 @@ def _methods(analysis: Analysis) -> list[dict[str, str]]:
 
 def _dash(look: Look) -> str:
     """The dashes of a line as SVG writes them, for a line two units wide."""
-    dashes = _DASHES.get(look.linestyle) if isinstance(look.linestyle, str) else look.linestyle[1]
-    return " ".join(f"{2 * dash:g}" for dash in dashes or ())
+    # matplotlib has names for some lines and pairs of an offset and dashes for others.
+    dashes = _DASHES.get(look.linestyle)
+    if dashes is None:
+        _offset, dashes = look.linestyle
+    return " ".join(f"{2 * dash:g}" for dash in dashes)
 
 
 def _group(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str, Any]:
@@ -113,8 +125,8 @@ def _group(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str
     for place, metric in enumerate(metrics):
         found = analysis.comparisons.get((condition, level, metric))
         if found:
-            known = not math.isnan(found.detectable)
-            verdicts[str(place)] = f"{found.detectable:.2g}" if known else "–"
+            verdicts[str(place)] = f"{found.detectable:.2g}".replace("nan", "–")
+
     return {
         "dataset": analysis.dataset,
         "condition": condition,
@@ -125,36 +137,35 @@ def _group(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str
 
 
 def _rows(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str, list[list[Any]]]:
-    """The cells of each method that was to be evaluated here; failed methods have none."""
+    """The cells of each method that was to be evaluated here; failed methods have none.
+
+    A cell: number of the metric, value to sort by, text, spread, number of values if some seeds
+    lack it, and whether it is among the best.
+    """
     condition, level = where
-    methods = analysis.methods_shown([condition])
-    rows: dict[str, list[list[Any]]] = {method: [] for method in methods}
+    shown = analysis.methods_shown([condition])
+    rows: dict[str, list[list[Any]]] = {method: [] for method in shown}
     for place, metric in enumerate(metrics):
         found = {}
-        for name in methods:
+        for name in rows:
             summary = analysis.summaries.get((name, condition, level, metric))
             if summary:
                 found[name] = summary
-        comparison = analysis.comparisons.get((condition, level, metric))
-        tied = comparison.tied if comparison else ()
-        for method, one in _cells(analysis, found).items():
-            rows[method].append([place, *one, int(method in tied)])
+
+        digits = decimals(found.values())
+        best = tied(analysis, (condition, level, metric))
+        for name, summary in found.items():
+            text = cell(summary, analysis.seeds(name).finished, digits)
+            numbers = [place, sortable(summary.mean)]
+            rows[name].append([*numbers, text.mean, text.spread, text.values, int(name in best)])
     return rows
-
-
-def _cells(analysis: Analysis, found: Mapping[str, Summary]) -> dict[str, list[Any]]:
-    """Value to sort by, text, spread, and number of values if some seeds lack it, by method."""
-    digits = decimals(found.values())
-    cells = {}
-    for method, summary in found.items():
-        text = cell(summary, analysis.seeds(method).finished, digits)
-        cells[method] = [sortable(summary.mean), text.mean, text.spread, text.values]
-    return cells
 
 
 def sortable(value: float) -> float | None:
     """A number that JSON can hold: infinity is its largest one."""
-    return None if math.isnan(value) else max(-sys.float_info.max, min(value, sys.float_info.max))
+    if math.isnan(value):
+        return None
+    return max(-sys.float_info.max, min(value, sys.float_info.max))
 
 
 def _seeds(analysis: Analysis, method: str) -> dict[str, Any]:
@@ -166,6 +177,7 @@ def _seeds(analysis: Analysis, method: str) -> dict[str, Any]:
         notes.append(f"{seeds.unconverged} not converged")
     if seeds.unknown:
         notes.append("trained elsewhere, convergence unknown")
+
     return {
         "text": str(seeds),
         "note": ", ".join(notes),

@@ -21,6 +21,7 @@ class Grids:
 
     def __init__(self) -> None:
         self.all: list[list[float | None]] = []
+        # By full digits: two grids may differ beyond those that are written.
         self._places: dict[tuple[float, ...], int] = {}
 
     def place(self, x: Iterable[float]) -> int:
@@ -49,4 +50,11 @@ def line_of(method: str, grids: Grids, curve: Curve) -> dict[str, Any]:
 
 def short(values: Iterable[float], digits: int = 4) -> list[float | None]:
     """Numbers with the digits that a line on a screen can show, None for missing values."""
-    return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in values]
+    found: list[float | None] = []
+    for value in values:
+        if np.isfinite(value):
+            found.append(float(f"{value:.{digits}g}"))
+        else:
+            # JSON has neither NaN nor infinity.
+            found.append(None)
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from bench_uq.report.page.elements import ROW, each, section, table
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.gradient_masking import CHECKS, MEANING, Verdict
 
@@ -21,23 +22,27 @@ def masking_section(analysis: Analysis) -> str:
             everywhere += verdicts
     if not tables:
         return ""
-    notes = "".join(f"<li>{note}</li>" for note in _notes(everywhere))
-    return f"""<section id="masking" aria-labelledby="masking-title">
-<h2 id="masking-title">Can the attacks be trusted?</h2>
+
+    body = f"""\
 <p class="hint">A network can look robust because its gradient misleads the attacks. ✓: the attacks
 order as they must; ⚠: they do not, beyond the noise of so few images, and the method's accuracy
 under attack says nothing; –: not judged.</p>
-{tables}<ul class="notes">{notes}</ul>
-</section>
-"""
+{tables}<ul class="notes">{each("li", _notes(everywhere))}</ul>"""
+    return section("masking", "Can the attacks be trusted?", body)
 
 
 def _notes(verdicts: Sequence[Verdict]) -> list[str]:
-    """The meaning of each flag, and what it takes to judge each check that was not judged."""
-    flagged = {verdict.check for verdict in verdicts if verdict.status == "flagged"}
-    needs = {verdict.check: verdict.words for verdict in verdicts if verdict.status == "not judged"}
-    judged = any(verdict.status != "not judged" for verdict in verdicts)
+    """The meaning of each flag, and the condition of each check that was not judged."""
+    flagged, judged, needs = set[str](), False, dict[str, str]()
+    for verdict in verdicts:
+        if verdict.status == "not judged":
+            needs[verdict.check] = verdict.words
+        else:
+            judged = True
+        if verdict.status == "flagged":
+            flagged.add(verdict.check)
 
+    # Flags first: they decide whether an accuracy under attack says anything.
     notes = []
     for name in CHECKS:
         if name in flagged:
@@ -56,19 +61,14 @@ def _table(dataset: str, verdicts: Sequence[Verdict]) -> str:
     for verdict in verdicts:
         cells[verdict.method] = cells.get(verdict.method, "") + _cell(verdict)
 
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in CHECKS)
-    rows = ""
-    for method, own in cells.items():
-        rows += f'<tr><th scope="row">{escape(method)}</th>{own}</tr>'
-    return (
-        f'<div class="scroll"><table><caption>{escape(dataset)}</caption><thead><tr>'
-        f'<th scope="col">Method</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-    )
+    rows = [each(ROW, [escape(method)]) + own for method, own in cells.items()]
+    return table(dataset, ["Method", *CHECKS], each("tr", rows))
 
 
 def _cell(verdict: Verdict) -> str:
     """A sign, with the reason for a flag."""
     sign = _SIGNS[verdict.status]
+    # Reasons for a check that was not judged stand beneath, once for all methods.
     if verdict.status != "flagged":
         return f"<td>{sign}</td>"
     return f'<td class="reason">{sign} {escape(verdict.words)}</td>'

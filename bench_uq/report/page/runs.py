@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
+from bench_uq.report.page.elements import COLUMN, ROW, each, section
 from bench_uq.score.results import Results
 
 _HEADS = {
@@ -26,7 +27,8 @@ _HEADS = {
     "peak_memory": "Peak memory (MB)",
     "environment": "Environment",
 }
-_NUMBERS = {
+#: Classes of the cells of columns.
+_NUMBERS = [
     "seed",
     "epochs",
     "draws",
@@ -34,19 +36,21 @@ _NUMBERS = {
     "train_seconds",
     "seconds_per_1000",
     "peak_memory",
-}
+]
+_CLASSES = dict.fromkeys(_NUMBERS, ' class="number"') | {"reason": ' class="reason"'}
 #: Signs from which the name of a run is broken however wide the screen is.
 _LONG = 60
 #: Rows of the table of runs: a browser lays out no more at once, and nobody reads them.
 MOST_RUNS = 1000
+#: Text, because the convergence of runs that were trained elsewhere is unknown.
 _CONVERGED = {"True": "yes", "False": "† no", "": "–"}
 
 
 def runs_section(results: Results) -> str:
     """The table of runs: failed ones first, then unconverged ones."""
-    methods = {method: place for place, method in enumerate(results.methods)}
+    order = results.methods.index
     table: list[Mapping[str, Any]] = results.runs.to_dict("records")  # type: ignore[assignment]
-    table.sort(key=lambda run: (_trouble(run), run["dataset"], methods[run["method"]], run["seed"]))
+    table.sort(key=lambda run: (_trouble(run), run["dataset"], order(run["method"]), run["seed"]))
 
     left, table = len(table) - MOST_RUNS, table[:MOST_RUNS]
     more = ""
@@ -54,21 +58,21 @@ def runs_section(results: Results) -> str:
         link = '<a href="#downloads">downloads</a>'
         more = f'\n<p class="notes">and {left:,} more, all in runs.csv ({link})</p>'
 
-    heads = {}
-    for name, head in _HEADS.items():
+    columns, head = [], ""
+    for name, text in _HEADS.items():
         # A column without any fact is left out.
         if any(_text(name, run[name]) != "–" for run in table):
-            heads[name] = head
-    head = "".join(f'<th scope="col"{_kind(name)}>{text}</th>' for name, text in heads.items())
-    rows = "".join(_row(run, heads) for run in table)
-    return f"""<section id="runs" aria-labelledby="runs-title">
-<h2 id="runs-title">Runs</h2>
-<div class="edge"><div class="scroll" role="region" aria-label="Runs" tabindex="0">
+            columns.append(name)
+            head += each(COLUMN + _CLASSES.get(name, ""), [text])
+
+    rows = ""
+    for run in table:
+        rows += _row(run, columns)
+    body = f"""<div class="edge"><div class="scroll" role="region" aria-label="Runs" tabindex="0">
 <table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>{more}
 <p class="notes">✗ did not finish: such a run has no scores, and means are over the others. † had
-not converged.</p>
-</section>
-"""
+not converged.</p>"""
+    return section("runs", "Runs", body)
 
 
 def environments_section(results: Results) -> str:
@@ -77,64 +81,70 @@ def environments_section(results: Results) -> str:
     used = {name: results.environments.get(name, {}) for name in names}
     facts = set[str]().union(*used.values()) - {"id"}
 
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in used)
-    rows = ""
+    # The device decides more than all versions: it stands first.
+    rows = []
     for fact in sorted(facts, key=lambda fact: (fact != "device", fact)):
-        cells = "".join(_cell(own.get(fact)) for own in used.values())
-        rows += f'<tr><th scope="row">{escape(fact)}</th>{cells}</tr>'
+        cells = [_known(own.get(fact)) for own in used.values()]
+        rows.append(each(ROW, [escape(fact)]) + each("td", cells))
     table = "<p>not recorded</p>"
     if used:
-        head = f'<thead><tr><th scope="col">Environment</th>{head}</tr></thead>'
-        table = f"<table>{head}<tbody>{rows}</tbody></table>"
+        head = each(COLUMN, ["Environment", *map(escape, used)])
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{each('tr', rows)}</tbody></table>"
+
     scroll = '<div class="scroll" role="region" aria-label="Environments" tabindex="0">'
-    return f"""<section id="environments" aria-labelledby="environments-title">
-<h2 id="environments-title">Environments</h2>
-<div class="edge">{scroll}{table}</div></div>
-</section>
-"""
+    body = f'<div class="edge">{scroll}{table}</div></div>'
+    return section("environments", "Environments", body)
 
 
 def _trouble(run: Mapping[str, Any]) -> int:
     """0 for a run that lacks something, 1 for one that had not converged, 2 for the others."""
     if run["status"] != "ok" or run["reason"]:
         return 0
-    return 1 if run["converged"] == "False" else 2
+    if run["converged"] == "False":
+        return 1
+    return 2
 
 
 def _row(run: Mapping[str, Any], columns: Iterable[str]) -> str:
     """The row of one run."""
     first, *others = columns
-    name = str(run[first])
-    long = ' class="long"' if len(name) > _LONG else ""
-    cells = "".join(f"<td{_kind(name)}>{escape(_text(name, run[name]))}</td>" for name in others)
+    head, name = ROW, str(run[first])
+    if len(name) > _LONG:
+        head += ' class="long"'
+
+    cells = each(head, [escape(name)])
+    for column in others:
+        text = escape(_text(column, run[column]))
+        cells += each("td" + _CLASSES.get(column, ""), [text])
     kind = ("failed", "unconverged", "finished")[_trouble(run)]
-    return f'<tr class="{kind}"><th scope="row"{long}>{escape(name)}</th>{cells}</tr>'
+    return f'<tr class="{kind}">{cells}</tr>'
 
 
-def _cell(fact: Any) -> str:
-    """A plain cell."""
-    return f"<td>{'–' if fact in (None, '') else escape(str(fact))}</td>"
-
-
-def _kind(name: str) -> str:
-    """The class of a column, if it has one."""
-    if name in _NUMBERS:
-        return ' class="number"'
-    return ' class="reason"' if name == "reason" else ""
+def _known(fact: Any) -> str:
+    """One fact of an environment, a dash if it is unknown."""
+    if fact in (None, ""):
+        return "–"
+    return escape(str(fact))
 
 
 def _text(name: str, value: Any) -> str:
     """One fact of a run as text, a dash if it is unknown."""
     if name == "status":
-        return "✓ ok" if value == "ok" else f"✗ {value}"
+        if value == "ok":
+            return "✓ ok"
+        return f"✗ {value}"
     if name == "converged":
         return _CONVERGED[value]
     if name == "seed":
         return str(value)
     if not isinstance(value, float):
         return str(value) or "–"
+
     if math.isnan(value):
         return "–"
     if name == "peak_memory":
         return f"{value / 1e6:,.0f}"
-    return f"{value:,.3g}" if "seconds" in name and value < 100 else f"{value:,.0f}"
+    # Three digits of a number above 999 would be written as a power of ten.
+    if "seconds" in name and value < 100:
+        return f"{value:,.3g}"
+    return f"{value:,.0f}"

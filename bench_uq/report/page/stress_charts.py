@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from bench_uq.api.metric import Metric
@@ -20,40 +21,53 @@ def by_level(analysis: Analysis, grids: Grids) -> list[Chart]:
     Kinds of one corruption are one condition here: the leaderboard has each of them.
     """
     analysis, found = analysis.over_kinds, []
-    for condition in analysis.levels:
-        for metric in analysis.cards.shown("levels"):
-            card = analysis.cards[metric]
-            if card.axis is None:
-                continue
-            chart: Chart = {
-                "section": f"Scores under {condition}",
-                "title": " ".join(card.heading.split()) + ARROWS[card.direction],
-                "x": f"{analysis.level_name(condition)} of {condition}",
-                "y": card.axis.label,
-                "lines": _level_lines(analysis, grids, condition, card),
-                "marks": _chance(card.axis.chance, analysis.highest_entropy),
-                "note": "dashed: ECE floor" if card.companion else "",
-            }
-            # The other shares are far from one end.
-            if card.bounds == (0, 1) and card.axis.chance != "1/2" and not card.axis.form:
-                chart["range"] = UNIT
-            found.append(chart)
+    for condition, metric in product(analysis.levels, analysis.cards.shown("levels")):
+        card = analysis.cards[metric]
+        if card.axis is None:
+            continue
+
+        note = ""
+        if card.companion:
+            note = "dashed: ECE floor"
+        chart: Chart = {
+            "section": f"Scores under {condition}",
+            "title": " ".join(card.heading.split()) + ARROWS[card.direction],
+            "x": f"{analysis.level_name(condition)} of {condition}",
+            "y": card.axis.label,
+            "lines": _level_lines(analysis, grids, condition, card),
+            "marks": _chance(card.axis.chance, analysis.highest_entropy),
+            "note": note,
+        }
+        # The other shares are far from one end.
+        if card.bounds == (0, 1) and card.axis.chance != "1/2" and not card.axis.form:
+            chart["range"] = UNIT
+        found.append(chart)
     return found
 
 
 def _level_lines(
     analysis: Analysis, grids: Grids, condition: str, card: Metric
 ) -> list[dict[str, Any]]:
-    """The line of each method that has the score at some level, with gaps for missing values."""
-    lines, levels = [], analysis.levels[condition]
+    """The means of each method that has the score at some level, with the range over its seeds."""
+    lines = []
     for method in analysis.methods:
         found = _at_levels(analysis, method, condition, card.id)
-        if any(found):
-            line = _range_line(method, grids.place(levels), found)
-            if card.companion:
-                beside = _at_levels(analysis, method, condition, card.companion)
-                line["beside"] = _values("mean", beside)
-            lines.append(line)
+        if not any(found):
+            continue
+
+        # A missing level stays a gap: a line over it would claim a value there.
+        line = {
+            "method": method,
+            "x": grids.place(analysis.levels[condition]),
+            "y": _values("mean", found),
+            "low": _values("low", found),
+            "high": _values("high", found),
+            "seeds": min(one.seeds for one in found if one),
+        }
+        if card.companion:
+            beside = _at_levels(analysis, method, condition, card.companion)
+            line["beside"] = _values("mean", beside)
+        lines.append(line)
     return lines
 
 
@@ -67,21 +81,9 @@ def _at_levels(
     return found
 
 
-def _range_line(method: str, grid: int, found: Sequence[Summary | None]) -> dict[str, Any]:
-    """Means with the lowest and highest seed, and the fewest seeds of one of them."""
-    return {
-        "method": method,
-        "x": grid,
-        "y": _values("mean", found),
-        "low": _values("low", found),
-        "high": _values("high", found),
-        "seeds": min(one.seeds for one in found if one),
-    }
-
-
 def _values(name: str, found: Sequence[Summary | None]) -> list[float | None]:
     """One field of summaries, None for missing ones."""
-    return short([getattr(one, name) if one else math.nan for one in found])
+    return short(getattr(one, name, math.nan) for one in found)
 
 
 def _chance(chance: str, highest: float | None) -> list[dict[str, Any]]:
@@ -90,7 +92,11 @@ def _chance(chance: str, highest: float | None) -> list[dict[str, Any]]:
         return [{"axis": "y", "at": 0.5, "name": "chance"}]
     if not chance or highest is None:
         return []
-    place = math.exp(-highest) if chance == "1/C" else highest
+
+    place = highest
+    if chance == "1/C":
+        # The highest entropy is ln C.
+        place = math.exp(-highest)
     return [{"axis": "y", "at": place, "name": chance}]
 
 
@@ -104,6 +110,7 @@ def rejection(analysis: Analysis, grids: Grids) -> list[Chart]:
             curve = kept_accuracy(analysis.results, method, one, level)
             if len(curve.x):
                 lines.append(line_of(method, grids, curve))
+
         chart = {
             "section": "Rejection of the least confident, at middle levels",
             "title": f"{one.title}, {analysis.level_name(one.name)} = {level:g}",

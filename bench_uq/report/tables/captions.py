@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from bench_uq.report.tables.table import Column, Row, Table
+from bench_uq.report.tables.provenance import span
+from bench_uq.report.tables.table import Cell, Column, Row, Table
 from bench_uq.score.labels import ARROWS
 
 BOLD = "Bold: best, or not significantly different from the best"
@@ -15,7 +16,17 @@ def heading(column: Column) -> list[str]:
     if column.level is not None:
         return [f"{column.level:g}"]
     lines = (column.card.heading + ARROWS[column.direction]).split("\n")
-    return [*lines, column.under] if column.under else lines
+    if column.under:
+        lines.append(column.under)
+    return lines
+
+
+def headings(table: Table) -> list[str]:
+    """The heading of the column of seeds and those of the scores, each in one line."""
+    heads = ["n"]
+    for column in table.columns:
+        heads.append(" ".join(heading(column)))
+    return heads
 
 
 def wrap(name: str, width: int) -> list[str]:
@@ -23,28 +34,32 @@ def wrap(name: str, width: int) -> list[str]:
 
     After a bracket or comma, else after another sign, else at the full width.
     """
+    # A width below 1 would never shorten the name.
     lines, width = [], max(1, width)
     while len(name) > width:
         cut = width
         for signs in ("[,", "=-_/ "):
-            last = max((name.rfind(sign, 0, width) for sign in signs), default=-1)
+            last = max(name.rfind(sign, 0, width) for sign in signs)
+            # A sign in the first third would leave a line that is nearly empty.
             if last + 1 > width // 3:
                 cut = last + 1
                 break
+
         lines.append(name[:cut])
         name = name[cut:]
     return [*lines, name]
 
 
-def seeds_phrase(counts: Iterable[int]) -> str:
+def seeds_phrase(table: Table) -> str:
     """Say over how many seeds the means of the finished methods are."""
-    counts = [count for count in counts if count]
+    # A failed method has no mean: its 0 seeds would make the range wrong.
+    counts = [row.seeds.finished for row in table.rows if row.seeds.finished]
     if not counts:
         return "no run finished"
-    low, high = min(counts), max(counts)
-    if high == 1:
+
+    if max(counts) == 1:
         return "one seed, hence no spread"
-    return f"mean ± standard deviation over {high if low == high else f'{low}–{high}'} seeds (n)"
+    return f"mean ± standard deviation over {span(counts)} seeds (n)"
 
 
 def caption(table: Table) -> str:
@@ -55,37 +70,48 @@ def caption(table: Table) -> str:
 def opening(table: Table) -> str:
     """The first sentence of a caption: the subject of the table, and its seeds."""
     if not table.dataset:
+        # The rest keeps its capitals, which capitalize() would change.
         subject = table.subject[:1].upper() + table.subject[1:]
         return f"{subject}; ranked by means over seeds, n counts the runs on all datasets."
-    seeds = seeds_phrase(row.seeds.finished for row in table.rows)
-    return f"{table.dataset}: {table.subject}; {seeds}."
+    return f"{table.dataset}: {table.subject}; {seeds_phrase(table)}."
 
 
 def notes(table: Table) -> list[str]:
     """A sentence for each mark that the table uses, unconverged runs included."""
     said = []
-    if table.compared:
-        test = "paired by seed, Holm, 5 %" if table.dataset else "Nemenyi, 5 %"
-        said.append(f"{BOLD} ({test}).")
+    if table.compared and table.dataset:
+        said.append(f"{BOLD} (paired by seed, Holm, 5 %).")
+    elif table.compared:
+        # Mean ranks across datasets have a critical difference instead of a test per pair.
+        said.append(f"{BOLD} (Nemenyi, 5 %).")
     return [*said, *_on_columns(table.columns), *_on_rows(table.rows)]
 
 
 def _on_columns(columns: Sequence[Column]) -> list[str]:
     """Sentences on directions and metrics."""
+    directions = set[str]()
+    # Several columns of one metric share their note.
+    explained = dict[str, None]()
+    for column in columns:
+        directions.add(column.direction)
+        explained[column.note] = None
+    explained.pop("", None)
+
     said = []
-    directions = {column.direction for column in columns}
     if "higher" in directions:
         said.append("↑ higher is better.")
     if "lower" in directions:
         said.append("↓ lower is better.")
-    explained = dict.fromkeys(column.note for column in columns if column.note)
     return [*said, *explained]
 
 
 def _on_rows(rows: Sequence[Row]) -> list[str]:
     """Sentences on missing seeds and values, and on convergence."""
+    cells = list[Cell]()
+    for row in rows:
+        cells += row.cells
+
     said = []
-    cells = [cell for row in rows for cell in row.cells]
     if not all(row.seeds.complete for row in rows):
         said.append("k/p: k of p planned seeds finished.")
     if any(cell.values is not None for cell in cells):
@@ -93,36 +119,40 @@ def _on_rows(rows: Sequence[Row]) -> list[str]:
     if not all(cell.mean for cell in cells):
         said.append("–: no value.")
 
-    if loose := unconverged(rows):
-        said.append(f"† Not converged: {loose}.")
+    said += _unconverged(rows)
     unknown = [row.method for row in rows if row.seeds.unknown]
     if unknown:
         said.append(f"Trained elsewhere, convergence unknown: {', '.join(unknown)}.")
     return said
 
 
-def unconverged(rows: Sequence[Row]) -> str:
-    """Say that unconverged methods are not compared, and of how many seeds that is if not of all.
-
-    Empty if all methods had converged.
-    """
-    loose = [row for row in rows if row.seeds.unconverged]
+def _unconverged(rows: Sequence[Row]) -> list[str]:
+    """A sentence on methods with unconverged runs, with the number of seeds if not of all."""
+    loose, counts = 0, []
+    for row in rows:
+        seeds = row.seeds
+        loose += seeds.unconverged
+        if 0 < seeds.unconverged < seeds.finished:
+            counts.append(f"{row.method}: {seeds.unconverged} of {seeds.finished} seeds")
     if not loose:
-        return ""
-    counts = []
-    for row in loose:
-        if row.seeds.unconverged < row.seeds.finished:
-            seeds = f"{row.seeds.unconverged} of {row.seeds.finished} seeds"
-            counts.append(f"{row.method}: {seeds}")
-    return "no ordering is claimed" + (f" ({', '.join(counts)})" if counts else "")
+        return []
+
+    # One unconverged seed is enough: the mean over all of them says nothing about an order.
+    claim = "† Not converged: no ordering is claimed"
+    if counts:
+        claim += f" ({', '.join(counts)})"
+    return [f"{claim}."]
 
 
 def parted(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
     """Captions of tables that stand together, and the sentences that all of them share."""
     if not tables:
         return [], []
+
     said = [[*notes(table), *table.remarks] for table in tables]
-    shared = [sentence for sentence in said[0] if all(sentence in one for one in said)]
+    shared = said[0]
+    for sentences in said:
+        shared = [sentence for sentence in shared if sentence in sentences]
 
     captions = []
     for table, sentences in zip(tables, said, strict=True):

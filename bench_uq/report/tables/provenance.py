@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from bench_uq.score.labels import counted
@@ -23,41 +25,54 @@ def run_counts(results: Results) -> str:
 def provenance(results: Results) -> list[str]:
     """Settings and devices of the finished runs on one dataset, and methods whose seeds differ."""
     runs = results.runs[results.runs["status"] == "ok"]
-    draws = _span(runs["draws"])
+    draws = _whole(runs["draws"])
+    if draws:
+        # A plugin may give fewer draws than it was asked for, such as one per network.
+        draws = f"at most {draws}"
     facts = {
         "network": ", ".join(sorted(set(runs["network"]) - {""})),
         "epochs": _by_method(results, runs, "epochs"),
-        "draws": f"at most {draws}" if draws else "",
+        "draws": draws,
         "device": ", ".join(_devices(results, runs)),
     }
 
+    sentences = _mixed(runs)
     said = "; ".join(f"{name}: {value}" for name, value in facts.items() if value)
-    sentences = [f"{said[0].upper()}{said[1:]}."] if said else []
-    return sentences + _mixed(runs)
+    if said:
+        # The method capitalize() would put device names into small letters.
+        sentences.insert(0, f"{said[0].upper()}{said[1:]}.")
+    return sentences
 
 
 def _by_method(results: Results, runs: pd.DataFrame, name: str) -> str:
     """A setting; if methods differ in it, each value with its methods, the commonest last."""
     groups: dict[str, list[str]] = {}
     for method in results.methods:
-        span = _span(runs.loc[runs["method"] == method, name])
-        if span:
-            groups.setdefault(span, []).append(method)
+        value = _whole(runs.loc[runs["method"] == method, name])
+        if value:
+            groups.setdefault(value, []).append(method)
+
     if len(groups) < 2:
         return next(iter(groups), "")
 
-    *few, most = sorted(groups, key=lambda span: len(groups[span]))
-    said = [f"{span} ({', '.join(groups[span])})" for span in few]
+    *few, most = sorted(groups, key=lambda value: len(groups[value]))
+    said = [f"{value} ({', '.join(groups[value])})" for value in few]
     return ", ".join([*said, f"{most} (others)"])
 
 
-def _span(values: pd.Series) -> str:
-    """The smallest and the largest of whole numbers, empty without any."""
-    known = values.dropna()
-    if known.empty:
+def _whole(values: pd.Series) -> str:
+    """The span of a column of whole numbers, empty without any."""
+    # A hole makes pandas store whole numbers as floats.
+    return span(values.dropna().astype(int).tolist())
+
+
+def span(numbers: Sequence[int]) -> str:
+    """The smallest and the largest of some numbers, empty without any."""
+    if not numbers:
         return ""
-    low, high = int(known.min()), int(known.max())
-    return str(low) if low == high else f"{low}–{high}"
+    if min(numbers) == max(numbers):
+        return str(min(numbers))
+    return f"{min(numbers)}–{max(numbers)}"
 
 
 def _devices(results: Results, runs: pd.DataFrame) -> list[str]:
@@ -65,16 +80,22 @@ def _devices(results: Results, runs: pd.DataFrame) -> list[str]:
     found = set()
     for name in set(runs["environment"]):
         facts = results.environments.get(name, {})
-        torch = f"torch {facts['torch']}" if facts.get("torch") else ""
-        parts = [str(facts.get("processor") or ""), torch]
-        found.add(" with ".join(filter(None, parts)))
-    return sorted(found - {""})
+        parts = []
+        if facts.get("processor"):
+            parts.append(str(facts["processor"]))
+        if facts.get("torch"):
+            parts.append(f"torch {facts['torch']}")
+        if parts:
+            found.add(" with ".join(parts))
+    return sorted(found)
 
 
 def _mixed(runs: pd.DataFrame) -> list[str]:
     """A sentence for each method whose seeds were run with different settings."""
     sentences = []
+    # Methods are categories, and those of other datasets would be groups without a run.
     for method, own in runs.groupby("method", observed=True):
+        # A seed without a value differs from one with a value.
         differing = [name for name in SETTINGS if own[name].nunique(dropna=False) > 1]
         if differing:
             names = " and ".join(differing)

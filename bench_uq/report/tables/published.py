@@ -58,7 +58,10 @@ class Comparison:
     @property
     def rows(self) -> tuple[Compared, ...]:
         """The rows of all groups."""
-        return tuple(row for group in self.groups for row in group.rows)
+        rows = list[Compared]()
+        for group in self.groups:
+            rows += group.rows
+        return tuple(rows)
 
 
 def comparison(analysis: Analysis) -> Comparison | None:
@@ -70,9 +73,12 @@ def comparison(analysis: Analysis) -> Comparison | None:
 
     order = [TEST_ERROR, *analysis.cards.shown("clean")]
     known.sort(key=lambda one: (*_score(one, order), methods.index(one.method), one.source))
+    # Several values often share a note, which then has one number.
     notes: dict[str, None] = {}
     for one in known:
         notes |= dict.fromkeys(_notes(one))
+
+    # Neighbours of one score are a group: groupby() itself does not sort.
     groups = []
     for _, own in groupby(known, key=lambda one: _score(one, order)):
         groups.append(_group(analysis, list(own), list(notes)))
@@ -91,41 +97,50 @@ def sources(table: Comparison) -> list[str]:
 
 def legend(table: Comparison) -> list[str]:
     """A sentence for each mark and each degree of certainty that the table uses."""
-    used = {row.certainty for row in table.rows}
-    return [
+    said = [
         "Ours: mean ± standard deviation over n seeds; published: as printed; "
         "difference: ours - published.",
         *marks(_plain(table)),
-        *(sentence for name, sentence in CERTAINTIES.items() if name in used),
     ]
+    used = {row.certainty for row in table.rows}
+    for name, sentence in CERTAINTIES.items():
+        if name in used:
+            said.append(sentence)
+    return said
 
 
 def _plain(table: Comparison) -> Table:
     """Our side of a comparison as a table, whose marks need the same words."""
-    seeds: dict[str, Seeds] = {}
-    cells: dict[str, list[Cell]] = {}
+    rows: dict[str, Row] = {}
     for row in table.rows:
-        seeds[row.method] = row.seeds
-        cells.setdefault(row.method, []).append(row.ours)
+        own = rows.get(row.method, Row(row.method, row.seeds, ()))
+        rows[row.method] = replace(own, cells=(*own.cells, row.ours))
 
-    rows = tuple(Row(method, seeds[method], tuple(own)) for method, own in cells.items())
-    return Table(table.dataset, tuple(group.column for group in table.groups), rows)
+    columns = tuple(group.column for group in table.groups)
+    return Table(table.dataset, columns, tuple(rows.values()))
 
 
 def _score(one: Reference, order: list[str]) -> tuple[bool, str, float, int, str]:
     """Sort key: clean data first, then conditions, levels and scores."""
-    place = order.index(one.metric) if one.metric in order else len(order)
+    # Scores without a place of their own come last, conditions without levels first.
+    place = len(order)
+    if one.metric in order:
+        place = order.index(one.metric)
     return one.condition != "clean", one.condition, float(one.level or "-inf"), place, one.metric
 
 
 def _title(analysis: Analysis, one: Reference, column: Column) -> str:
     """The name of a published score."""
-    name = "Test error (%)" if one.metric == TEST_ERROR else column.name
-    title = name + ARROWS[column.direction]
+    title = column.name + ARROWS[column.direction]
+    if one.metric == TEST_ERROR:
+        title = f"Test error (%){ARROWS[column.direction]}"
     if one.condition == "clean":
         return title
-    level = f", {analysis.level_name(one.condition)} = {one.level}" if one.level else ""
-    return f"{title} ({one.condition}{level})"
+
+    where = one.condition
+    if one.level:
+        where += f", {analysis.level_name(one.condition)} = {one.level}"
+    return f"{title} ({where})"
 
 
 def _notes(one: Reference) -> list[str]:
@@ -136,18 +151,22 @@ def _notes(one: Reference) -> list[str]:
 def _group(analysis: Analysis, known: Sequence[Reference], notes: list[str]) -> Group:
     """The rows of one score, ours with as many decimals as their spread or the source has."""
     ours = [_ours(one, analysis.summaries) for one in known]
+    # More than six decimals would only repeat what a source printed with all digits.
     printed = max(len(one.value.partition(".")[2]) for one in known)
     digits = max(decimals(filter(None, ours)), min(printed, 6))
 
     rows = []
     for one, summary in zip(known, ours, strict=True):
         seeds = analysis.seeds(one.method)
+        difference = ""
+        if summary:
+            difference = _signed(summary.mean - float(one.value), digits)
         row = Compared(
             method=one.method,
             seeds=seeds,
             ours=cell(summary, seeds.finished, digits),
             published=Cell(one.value, one.spread),
-            difference=_signed(summary.mean - float(one.value), digits) if summary else "",
+            difference=difference,
             source=one.source,
             certainty=one.certainty,
             notes=tuple(sorted(notes.index(note) + 1 for note in _notes(one))),
@@ -160,11 +179,16 @@ def _group(analysis: Analysis, known: Sequence[Reference], notes: list[str]) -> 
 
 def _ours(one: Reference, summaries: Mapping[Place, Summary]) -> Summary | None:
     """Our score in the published unit."""
-    metric = "accuracy" if one.metric == TEST_ERROR else one.metric
-    level = float(one.level) if one.level else None
+    metric, level = one.metric, None
+    if metric == TEST_ERROR:
+        metric = "accuracy"
+    if one.level:
+        level = float(one.level)
+
     found = summaries.get((one.method, one.condition, level, metric))
     if found is None or one.metric != TEST_ERROR:
         return found
+    # An error falls where accuracy rises, so that both ends change places.
     low, high = 100 * (1 - found.high), 100 * (1 - found.low)
     return replace(found, mean=100 * (1 - found.mean), sd=100 * found.sd, low=low, high=high)
 
@@ -172,4 +196,6 @@ def _ours(one: Reference, summaries: Mapping[Place, Summary]) -> Summary | None:
 def _signed(value: float, digits: int) -> str:
     """Write a difference with its sign; zero, as rounded, has none."""
     text = fixed(value, digits)
-    return f"+{text}" if value > 0 and text.strip("0.") and math.isfinite(value) else text
+    if value > 0 and text.strip("0.") and math.isfinite(value):
+        return f"+{text}"
+    return text

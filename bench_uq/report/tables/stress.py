@@ -13,17 +13,19 @@ from bench_uq.score.stress import Counts, Family, over_what
 
 def stress_tables(analysis: Analysis) -> dict[str, Table]:
     """The tables of one dataset by family; a family whose only level is 0 has none."""
-    means, scores = analysis.over_levels, analysis.cards.shown("stress")
+    means, cards = analysis.over_levels, analysis.cards
     tables = {}
     for one in analysis.families:
-        names = [name for name in scores if (name, one.title) in means.measured]
+        names = [name for name in cards.shown("stress") if (name, one.title) in means.measured]
         if not names:
             continue
         # A companion, such as the floor of the ECE, has a column even if it was not scored.
-        companions = [analysis.cards[name].companion for name in names]
-        names += [name for name in companions if name and name not in names]
+        for name in tuple(names):
+            companion = cards[name].companion
+            if companion and companion not in names:
+                names.append(companion)
 
-        columns = [Column(analysis.cards[name], one.title) for name in names]
+        columns = [Column(cards[name], one.title) for name in names]
         levels = over_what(one, analysis.level_unit(one.name))
         subject = f"under {one.name}{extent(means, one.title)}, {levels}"
         table = filled(means, subject, columns, analysis.methods_shown(one.members))
@@ -38,6 +40,7 @@ def _places(one: Family, columns: Iterable[Column], counts: Counts) -> list[str]
     if len(one.members) > 1:
         remarks.append(f"Kinds: {', '.join(map(kind, one.members))}.")
         noun = "kinds and levels"
+
     for column in columns:
         kept, places = counts.get((one.title, column.metric), (0, 0))
         if kept < places:

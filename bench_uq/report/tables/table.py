@@ -46,13 +46,17 @@ class Column:
     @property
     def direction(self) -> str:
         """Whether ``higher`` or ``lower`` is better, or ``none``."""
-        return self.card.direction if self.condition != RANKS else "none"
+        # A lower rank is always better, which the subject of the table says.
+        if self.condition == RANKS:
+            return "none"
+        return self.card.direction
 
     @property
     def note(self) -> str:
         """A sentence that explains the score; which one depends on the line beneath the title."""
-        by = bool(self.under) and self.under == self.card.by
-        return self.card.by_note if by else self.card.note
+        if self.under and self.under == self.card.by:
+            return self.card.by_note
+        return self.card.note
 
     @property
     def scored(self) -> Scored:
@@ -71,6 +75,16 @@ class Cell:
     spread: str = ""
     values: int | None = None
     best: bool = False
+
+    @property
+    def beside(self) -> str:
+        """The spread, and the number of values if some seeds lack the score."""
+        text = ""
+        if self.spread:
+            text = f" ± {self.spread}"
+        if self.values is not None:
+            text += f" (n={self.values})"
+        return text
 
 
 @dataclass(frozen=True)
@@ -106,40 +120,53 @@ def filled(
 ) -> Table:
     """Fill a table of methods on one dataset with their scores, or with their costs."""
     columns = tuple(columns)
-    summaries = analysis.summaries if costs is None else costs
-    comparisons = analysis.comparisons if costs is None else {}
-
+    # Costs are never compared: their condition is in no comparison.
+    summaries = costs or analysis.summaries
     cells: dict[str, list[Cell]] = {name: [] for name in methods}
-    odd = False
+    odd, compared = False, 0
     for column in columns:
         blank = analysis.unjudged.get(column.metric, ())
         own = {}
         for name in methods:
-            place = (name, column.condition, column.level, column.metric)
-            own[name] = None if name in blank else summaries.get(place)
+            summary = summaries.get((name, column.condition, column.level, column.metric))
+            if summary and name not in blank:
+                own[name] = summary
 
-        comparison = comparisons.get(column.scored)
-        tied = comparison.tied if comparison else ()
-        odd |= _bold_is_odd(column, own, tied)
-
-        known = [summary for summary in own.values() if summary]
-        digits = 0 if column.metric in COUNTED else decimals(known)
-        for name, summary in own.items():
+        best = tied(analysis, column.scored)
+        compared += column.scored in analysis.comparisons
+        odd |= _bold_is_odd(column, own, best)
+        digits = decimals(own.values())
+        if column.metric in COUNTED:
+            digits = 0
+        for name in methods:
             finished = analysis.seeds(name).finished
-            cells[name].append(cell(summary, finished, digits, best=name in tied))
+            cells[name].append(cell(own.get(name), finished, digits, best=name in best))
 
     rows = tuple(Row(name, analysis.seeds(name), tuple(cells[name])) for name in methods)
-    remarks = (*([ODD] if odd else []), *provenance(analysis.results))
-    compared = sum(column.scored in comparisons for column in columns)
-    return Table(analysis.dataset, columns, rows, subject, remarks, compared)
+    remarks = provenance(analysis.results)
+    if odd:
+        remarks.insert(0, ODD)
+    return Table(analysis.dataset, columns, rows, subject, tuple(remarks), compared)
 
 
-def _bold_is_odd(column: Column, own: Mapping[str, Summary | None], tied: Collection[str]) -> bool:
+def tied(analysis: Analysis, scored: Scored) -> tuple[str, ...]:
+    """The best method at a score and those not significantly worse; empty if none are compared."""
+    comparison = analysis.comparisons.get(scored)
+    if comparison is None:
+        return ()
+    return comparison.tied
+
+
+def _bold_is_odd(column: Column, own: Mapping[str, Summary], best: Collection[str]) -> bool:
     """Whether a mean in bold is worse than one that is not: a large spread is hard to beat."""
-    sign = 1 if column.direction == "higher" else -1
-    bold = [sign * one.mean for name, one in own.items() if one and name in tied]
-    plain = [sign * one.mean for name, one in own.items() if one and name not in tied]
-    return bool(bold and plain) and max(plain) > min(bold)
+    bold = [one.mean for name, one in own.items() if name in best]
+    plain = [one.mean for name, one in own.items() if name not in best]
+    if not bold or not plain:
+        return False
+
+    if column.direction == "higher":
+        return max(plain) > min(bold)
+    return min(plain) < max(bold)
 
 
 def extent(analysis: Analysis, condition: str) -> str:
@@ -148,33 +175,42 @@ def extent(analysis: Analysis, condition: str) -> str:
     for (_, name, _, metric), one in analysis.summaries.items():
         if (name, metric) == (condition, "examples"):
             counts |= {int(one.low), int(one.high)}
-    return f" ({counts.pop():,} examples)" if len(counts) == 1 else ""
+
+    # Seeds or methods on other numbers of examples have no number in common.
+    if len(counts) != 1:
+        return ""
+    return f" ({counts.pop():,} examples)"
 
 
 def cell(summary: Summary | None, finished: int, digits: int, *, best: bool = False) -> Cell:
     """Round one score; say how many seeds it rests on if some finished runs lack it."""
     if summary is None:
         return Cell()
-    varied = math.isfinite(summary.sd) and (summary.sd > 0 or digits > 0)
-    spread = fixed(summary.sd, digits) if varied else ""
-    values = None if summary.seeds == finished else summary.seeds
+
+    spread, values = "", None
+    # A count that is the same with every seed has no spread to show.
+    if math.isfinite(summary.sd) and (summary.sd > 0 or digits > 0):
+        spread = fixed(summary.sd, digits)
+    if summary.seeds != finished:
+        values = summary.seeds
     return Cell(fixed(summary.mean, digits), spread, values, best)
 
 
 def decimals(summaries: Iterable[Summary]) -> int:
     """The number of decimals of a column.
 
-    The median spread keeps one significant digit, or two if they are below 36, the rule of the
-    Particle Data Group; without spreads, three decimals. At least three digits of the largest mean
-    stay, and at most four decimals unless that mean is tiny.
+    The median spread keeps one or two significant digits; without spreads, three decimals. At
+    least three digits of the largest mean stay, and at most four decimals unless it is tiny.
     """
     summaries = list(summaries)
     means = [abs(one.mean) for one in summaries if math.isfinite(one.mean) and one.mean != 0]
     spreads = [one.sd for one in summaries if math.isfinite(one.sd) and one.sd > 0]
 
-    size = math.floor(math.log10(max(means))) if means else 0
+    size = math.floor(math.log10(max(means, default=1)))
     wanted = 3 - max(size, 0)
     if spreads:
+        # The rule of the Particle Data Group: two digits from 10 to 35, one from 36 to 99. The
+        # spread is not rounded yet, and 35.5 would become 36.
         scale = math.floor(math.log10(median(spreads)))
         two_digits = median(spreads) < 3.55 * 10.0**scale
         wanted = -scale + two_digits
@@ -184,4 +220,7 @@ def decimals(summaries: Iterable[Summary]) -> int:
 def fixed(value: float, digits: int) -> str:
     """Write a number with that many decimals, commas in thousands, and no minus before a zero."""
     text = f"{value:,.{digits}f}".replace("inf", "∞")
-    return text.removeprefix("-") if not text.strip("-0.") else text
+    # A small negative number rounds to "-0.00".
+    if not text.strip("-0."):
+        return text.removeprefix("-")
+    return text

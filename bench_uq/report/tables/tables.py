@@ -41,12 +41,16 @@ def overview(analysis: Analysis) -> Table:
 
 def ood_tables(analysis: Analysis) -> list[Table]:
     """A table of detection scores for each set of out-of-distribution data."""
-    detection = [analysis.cards[id] for id in analysis.cards if analysis.cards[id].by]
     tables = []
     for name in analysis.unseen:
-        cards = [card for card in detection if (card.id, name) in analysis.measured]
-        if cards:
-            columns = [Column(card, name, under=card.by) for card in cards]
+        columns = []
+        for metric in analysis.cards:
+            card = analysis.cards[metric]
+            # Detection scores are those that exist once for each measure of uncertainty.
+            if card.by and (metric, name) in analysis.measured:
+                columns.append(Column(card, name, under=card.by))
+
+        if columns:
             data = f"out-of-distribution (OOD) data {name}{extent(analysis, name)}"
             subject = f"{data}, separated from clean test data"
             table = filled(analysis, subject, columns, analysis.methods_shown([name]))
@@ -58,16 +62,17 @@ def level_tables(analysis: Analysis) -> list[Table]:
     """A table by level for each attack or shift and score, as far as it was measured."""
     asked = analysis.results.chosen.get("metrics", ())
     metrics = dict.fromkeys([*analysis.cards.shown("level_tables"), *asked])
+
     tables = []
     for condition, levels in analysis.levels.items():
         unit = analysis.level_unit(condition)
         where = f"{condition}{extent(analysis, condition)}, by {unit}"
+        shown = analysis.methods_shown([condition])
         for metric in metrics:
             if (metric, condition) in analysis.measured:
                 card = analysis.cards[metric]
                 columns = [Column(card, condition, level) for level in levels]
                 subject = f"{_in_words(card)} under {where}"
-                shown = analysis.methods_shown([condition])
                 tables.append(filled(analysis, subject, columns, shown))
     return tables
 
@@ -88,6 +93,7 @@ def _clean_columns(analysis: Analysis) -> list[Column]:
     """The scores of clean data that were measured, those without a card last."""
     cards = analysis.cards
     on_clean = sorted(metric for metric, name in analysis.measured if name == "clean")
+    # A companion has a column even if it was not scored: without it, its metric cannot be read.
     there = {*on_clean}
     for metric in on_clean:
         there.add(cards[metric].companion)
@@ -103,5 +109,10 @@ def _clean_columns(analysis: Analysis) -> list[Column]:
 
 def _in_words(card: Metric) -> str:
     """The name of a metric in a sentence, with its direction."""
-    words = [word if word.isupper() else word.lower() for word in card.heading.split()]
+    words = []
+    for word in card.heading.split():
+        # An abbreviation, such as NLL, keeps its capitals.
+        if not word.isupper():
+            word = word.lower()
+        words.append(word)
     return " ".join(words) + ARROWS[card.direction]
