@@ -33,7 +33,9 @@ def curves(predictions: Predictions, *, clean: bool = True, strongest: bool = Tr
     one, reliability and regression on clean data only.
     """
     if "probs" not in predictions:
-        return bands(predictions) if clean else []
+        if clean:
+            return bands(predictions)
+        return []
 
     found = []
     if strongest:
@@ -49,6 +51,7 @@ def curves(predictions: Predictions, *, clean: bool = True, strongest: bool = Tr
 
 def entropy_histogram(predictions: Predictions) -> Curve:
     """Share of examples in each of 40 bins of predictive entropy between 0 and log C."""
+    # NumPy drops values out of the range: a share that rounding puts beyond log C would be lost.
     entropy, highest = _bounded_entropy(predictions)
     counts, edges = np.histogram(entropy, bins=40, range=(0, highest))
     return "entropy_histogram", (edges[:-1] + edges[1:]) / 2, counts / len(entropy)
@@ -100,6 +103,7 @@ def accuracy_confidence(predictions: Predictions) -> Curve:
     right = np.cumsum(correct[order])
 
     sure = np.searchsorted(-confidence[order], -least, side="right")
+    # Where no example is so sure, a divisor of 1 avoids the warning of 0 / 0.
     counted = np.maximum(sure, 1)
     return "accuracy_confidence", least, np.where(sure > 0, right[counted - 1] / counted, np.nan)
 
@@ -150,12 +154,14 @@ def rows(condition: str, level: float | None, found: Iterable[Curve]) -> list[li
     lines = []
     for name, xs, ys in found:
         for x, y in zip(rounded(xs).tolist(), rounded(ys).tolist(), strict=True):
+            # The cell of None stays empty, which readers of every language take for missing.
             lines.append([condition, level, name, x, y if math.isfinite(y) else None])
     return lines
 
 
 def rounded(values: Iterable[float]) -> np.ndarray:
     """Round to six significant digits: more than a figure can show."""
+    # NumPy rounds to decimal places only.
     return np.array([float(f"{value:.6g}") for value in values])
 
 

@@ -18,7 +18,9 @@ KIND = "kind"
 
 def counted(number: int, noun: str) -> str:
     """A number with its noun."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}s"
 
 
 def family(condition: str) -> str:
@@ -26,8 +28,11 @@ def family(condition: str) -> str:
     plain, options = _parsed(condition)
     if KIND not in options:
         return condition
+
     rest = [f"{name}={value}" for name, value in options.items() if name != KIND]
-    return f"{plain}[{','.join(rest)}]" if rest else plain
+    if not rest:
+        return plain
+    return f"{plain}[{','.join(rest)}]"
 
 
 def kind(condition: str) -> str:
@@ -56,8 +61,11 @@ def level_unit(condition: str, about: About) -> str:
     unit = printable(facts.unit)
     if facts.search is not None and facts.search.norm == "l2":
         unit = f"L2 norm, {unit}"
+
     name = level_name(condition, about)
-    return f"{name} ({unit})" if unit else name
+    if not unit:
+        return name
+    return f"{name} ({unit})"
 
 
 def slug(name: str, *, dots: bool = True, reserved: bool = False) -> str:
@@ -66,6 +74,8 @@ def slug(name: str, *, dots: bool = True, reserved: bool = False) -> str:
     plain = re.sub(others, "-", name.lower()).strip("-.")
     if plain == name and not reserved:
         return plain
+
+    # Names that differ in other signs alone must not share a file.
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{plain[:48]}-{digest}".strip("-")
 
