@@ -77,10 +77,8 @@ class Analysis:
     @cached_property
     def rankings(self) -> dict[str, Ranking]:
         """The ranks of the methods of a suite across its datasets, by metric."""
-        found = {}
-        for metric in self.cards.shown("ranks"):
-            found[metric] = ranking(self.results, self.cards[metric])
-        return found
+        ranked = self.cards.shown("ranks")
+        return {metric: ranking(self.results, self.cards[metric]) for metric in ranked}
 
     @cached_property
     def summaries(self) -> dict[Place, Summary]:

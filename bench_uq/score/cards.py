@@ -37,12 +37,9 @@ class Cards:
 
     def shown(self, place: str) -> list[str]:
         """Metrics that a table or figure shows, in its order; ``place`` is a field of Places."""
-        positions = {}
-        for id, card in self.metrics.items():
-            position = getattr(card.shown, place)
-            if position is not None:
-                positions[id] = position
-        return sorted(positions, key=lambda id: positions[id])
+        positions = {id: getattr(card.shown, place) for id, card in self.metrics.items()}
+        there = [id for id in positions if positions[id] is not None]
+        return sorted(there, key=lambda id: positions[id])
 
     def beside(self, id: str) -> list[str]:
         """Metrics that are needed to read this one: its companion, and the one it rests on."""

@@ -87,9 +87,7 @@ class Ranking:
             if names:
                 parts.append(f"{noun} {', '.join(names)}")
 
-        if not parts:
-            return ""
-        return f"left out for missing values: {'; '.join(parts)}"
+        return f"left out for missing values: {'; '.join(parts)}" if parts else ""
 
 
 def ranking(results: Results, metric: Metric) -> Ranking:

@@ -33,9 +33,7 @@ def curves(predictions: Predictions, *, clean: bool = True, strongest: bool = Tr
     one, reliability and regression on clean data only.
     """
     if "probs" not in predictions:
-        if clean:
-            return bands(predictions)
-        return []
+        return bands(predictions) if clean else []
 
     found = []
     if strongest:

@@ -18,9 +18,7 @@ KIND = "kind"
 
 def counted(number: int, noun: str) -> str:
     """A number with its noun."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number:,} {noun}s"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def family(condition: str) -> str:
@@ -61,11 +59,8 @@ def level_unit(condition: str, about: About) -> str:
     unit = printable(facts.unit)
     if facts.search is not None and facts.search.norm == "l2":
         unit = f"L2 norm, {unit}"
-
     name = level_name(condition, about)
-    if not unit:
-        return name
-    return f"{name} ({unit})"
+    return f"{name} ({unit})" if unit else name
 
 
 def slug(name: str, *, dots: bool = True, reserved: bool = False) -> str:

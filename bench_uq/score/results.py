@@ -40,9 +40,7 @@ class Seeds:
         return self.planned == self.finished
 
     def __str__(self) -> str:
-        if self.complete:
-            return str(self.finished)
-        return f"{self.finished}/{self.planned}"
+        return str(self.finished) if self.complete else f"{self.finished}/{self.planned}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ def run_row(planned: PlannedRun, record: Record, sizes: Mapping[str, int]) -> li
     # The record may have files that the plan no longer asks for.
     seconds = sum(record.predict_seconds.get(file, 0) for file in files)
     environment = fingerprint(record.environment) if record.environment else None
+
     row = {
         **vars(record),
         "run": planned.name,
@@ -59,9 +60,7 @@ def clean_seconds(planned: PlannedRun, record: Record, sizes: Mapping[str, int])
 
 def without_folders(reason: str | None) -> str | None:
     """Cut the paths in a reason to their last part: derived files are published."""
-    if not reason:
-        return reason
-    return re.sub(r"(?:/[^/\s'\":,;()]+)+/", "", reason)
+    return re.sub(r"(?:/[^/\s'\":,;()]+)+/", "", reason) if reason else reason
 
 
 def superseded_rows(folder: Path, plan: Mapping[str, PlannedRun]) -> list[list[Any]]:

@@ -68,6 +68,7 @@ def _rows(results: Results, dataset: str) -> Iterator[tuple[Any, ...]]:
     # Names may be categories, of which pandas would group every combination.
     groups: Any = known.groupby(keys, dropna=False, observed=True)["value"]
     analysis = analyse(results)
+
     for (method, condition, number, metric), values in groups:
         level = as_level(number)
         one = analysis.summaries[method, condition, level, metric]
