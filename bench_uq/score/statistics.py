@@ -58,13 +58,13 @@ class Ranks:
     critical: float
 
 
-def interval(values: Sequence[float], confidence: float = 1 - ALPHA) -> tuple[float, float]:
-    """Student's interval of the mean over seeds; NaN for fewer than two."""
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Student's interval of the mean over seeds, at 1 - ALPHA; NaN for fewer than two."""
     found = np.asarray(values, dtype=float)
     if len(found) < 2:
         return math.nan, math.nan
 
-    t = stats.t.ppf((1 + confidence) / 2, len(found) - 1)
+    t = stats.t.ppf(1 - ALPHA / 2, len(found) - 1)
     half = t * found.std(ddof=1) / math.sqrt(len(found))
     return float(found.mean() - half), float(found.mean() + half)
 
