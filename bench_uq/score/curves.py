@@ -49,7 +49,7 @@ def curves(predictions: Predictions, *, clean: bool = True, strongest: bool = Tr
 
 def entropy_histogram(predictions: Predictions) -> Curve:
     """Share of examples in each of 40 bins of predictive entropy between 0 and log C."""
-    # NumPy drops values out of the range: a share that rounding puts beyond log C would be lost.
+    # NumPy drops values out of the range: one that rounding puts beyond log C would be lost.
     entropy, highest = _bounded_entropy(predictions)
     counts, edges = np.histogram(entropy, bins=40, range=(0, highest))
     return "entropy_histogram", (edges[:-1] + edges[1:]) / 2, counts / len(entropy)
@@ -152,7 +152,6 @@ def rows(condition: str, level: float | None, found: Iterable[Curve]) -> list[li
     lines = []
     for name, xs, ys in found:
         for x, y in zip(rounded(xs).tolist(), rounded(ys).tolist(), strict=True):
-            # The cell of None stays empty, which readers of every language take for missing.
             lines.append([condition, level, name, x, y if math.isfinite(y) else None])
     return lines
 

@@ -43,7 +43,7 @@ class Reference:
     def key(self) -> tuple[str, ...]:
         """Key of which a file holds one value: each source gives one."""
         # 0.1 and 0.10 are one level.
-        level = self.level and repr(float(self.level))
+        level = repr(float(self.level)) if self.level else ""
         return self.dataset, self.method, self.condition, level, self.metric, self.source
 
 

@@ -112,7 +112,7 @@ def compare(values: Mapping[str, Values], direction: str) -> Comparison | None:
     with none.
     """
     sign = _sign(direction)
-    # A method that has a value that is not finite would be flattered by its other seeds.
+    # A method with a value that is not finite would be flattered by its other seeds.
     whole = {name: own for name, own in values.items() if all(map(math.isfinite, own.values()))}
     pairs = _pairs(whole, sign)
     if not pairs:
