@@ -45,6 +45,7 @@ def confidence(predictions: Predictions) -> np.ndarray:
 @once
 def correct(predictions: Predictions) -> np.ndarray:
     """1 if the most probable class, the first of equals, is the target, else 0."""
+    # argmax takes NaN for the largest, and would call the example right or wrong.
     probs = predictions["probs"]
     hits = probs.argmax(axis=1) == predictions["targets"]
     return np.where(np.isnan(probs).any(axis=1), np.nan, hits)
@@ -55,6 +56,7 @@ def entropy(predictions: Predictions) -> np.ndarray:
     """Entropy of the mean probabilities in nats, with 0 log 0 = 0."""
     probs = predictions["probs"].astype(np.float64)
     surprise = np.log(1 / np.where(probs > 0, probs, 1))
+    # Probabilities that exceed 1 by a rounding would give an entropy below 0.
     return np.maximum((probs * surprise).sum(axis=1), 0.0)
 
 

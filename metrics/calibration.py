@@ -8,8 +8,10 @@ from bench_uq.api import Axis, Metric, Places, Predictions
 from bench_uq.metrics import _netcal as netcal_adapter
 from bench_uq.metrics._per_example import confidence, correct
 
+#: As in Guo et al. 2017.
 BINS = 15
-REPLICATES = 200  # simulated test sets behind ece_if_calibrated
+#: Simulated test sets behind ece_if_calibrated.
+REPLICATES = 200
 
 
 def ece(predictions: Predictions, _clean: Predictions | None = None) -> float:
@@ -21,11 +23,13 @@ def ece_if_calibrated(predictions: Predictions, _clean: Predictions | None = Non
     """Mean ECE of a calibrated model with exactly these confidences (Bröcker & Smith 2007)."""
     stated = confidence(predictions)
     bins = netcal_adapter.equal_width_bins(stated, BINS)
+    # A fixed seed: the same confidences have the same floor.
     generator = np.random.default_rng(0)
 
     errors = []
     for _ in range(REPLICATES):
         hits = generator.random(len(stated)) < stated
+        # The sum over a bin is |B_b| (acc(B_b) - conf(B_b)): its size cancels out.
         gaps = np.bincount(bins, weights=hits - stated)
         errors.append(np.abs(gaps).sum() / len(stated))
     return float(np.mean(errors))
@@ -38,6 +42,7 @@ def adaptive_ece(predictions: Predictions, _clean: Predictions | None = None) ->
 
 def classwise_ece(predictions: Predictions, _clean: Predictions | None = None) -> float:
     """Mean over classes of the ECE of p(k|x) against 1[y = k] (Kull 2019)."""
+    # Float32 probabilities can exceed 1 by a rounding.
     probs = np.minimum(predictions["probs"].astype(np.float64), 1.0)
     is_class = predictions["targets"][:, None] == np.arange(probs.shape[1])
 
@@ -65,6 +70,7 @@ METRICS = (
         needs=("probs", "targets"),
         bins=_TOP_LABEL,
         bounds=(0, 1),
+        # The ECE of few examples is positive even if the model is calibrated.
         companion="ece_if_calibrated",
         short="ECE",
         order=2,

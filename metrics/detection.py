@@ -54,11 +54,14 @@ class Operating:
 
 def operating(positive: np.ndarray, negative: np.ndarray) -> Operating:
     """Operating points of every distinct threshold, the highest first."""
+    # On first use: scikit-learn is slow to import.
     from sklearn.metrics import roc_curve
 
     labels = np.repeat([1, 0], [len(positive), len(negative)])
     scores = np.concatenate([positive, negative])
+    # Points on a straight line do not change the area, but average precision needs them.
     false, true, _ = roc_curve(labels, scores, drop_intermediate=False)
+    # Rates come with rounding errors; numbers of examples are whole.
     return Operating(np.rint(true * len(positive)), np.rint(false * len(negative)))
 
 
@@ -71,6 +74,7 @@ def auroc(points: Operating) -> float:
 
 def aupr(points: Operating) -> float:
     """Average precision; by chance it equals the share of positives."""
+    # At the first point nothing is found, and precision would be 0 / 0.
     true, false = points.true[1:], points.false[1:]
     return float((np.diff(points.true) * true / (true + false)).sum() / true[-1])
 
@@ -95,11 +99,14 @@ def _operating(
     score: Callable[[Predictions], np.ndarray], predictions: Predictions, clean: Predictions
 ) -> Operating | None:
     """Operating points against the clean predictions, computed once; None if a score is NaN."""
+    # The three summaries of a score share its points, for which all examples are sorted.
     known: dict[Any, Any] = vars(predictions).setdefault("_against", {})
     before, points = known.get(score, (None, None))
 
+    # By identity: to compare predictions by value would compare their arrays.
     if before is not clean:
         positive, negative = score(predictions), score(clean)
+        # roc_curve refuses NaN.
         unknown = np.isnan(positive).any() or np.isnan(negative).any()
         points = None if unknown else operating(positive, negative)
         known[score] = clean, points
@@ -164,13 +171,15 @@ _SUMMARIES = (
 
 
 def _metric(summary: _Summary, score: _Score, **card: Any) -> Metric:
-    """One of the nine metrics; ``card`` holds what only this one has."""
+    """One of the nine metrics; ``card`` holds the fields that only this one has."""
+    formula = f"{summary.formula}; score = {score.formula}"
+
     return Metric(
         id=f"{summary.id}_{score.id}",
         title=f"{summary.title} by {score.formula}",
         compute=partial(_against_clean, summary, score),
         direction=summary.direction,
-        formula=f"{summary.formula}; score = {score.formula}",
+        formula=formula,
         reference=summary.reference,
         needs=score.needs,
         against_clean=True,

@@ -14,12 +14,14 @@ def examples(predictions: Predictions, _clean: Predictions | None = None) -> flo
 
 def unmoved(predictions: Predictions, _clean: Predictions | None = None) -> float:
     """Share of examples whose input equals the clean one to the last digit."""
+    # NaN does not equal 0, so that a broken input would count as moved.
     distance = predictions["distance"].astype(np.float64)
     return float(np.where(np.isnan(distance), np.nan, distance == 0).mean())
 
 
 METRICS = (
     Metric(
+        # By this number the gate clips shares, and the checks of attacks judge noise.
         id="examples",
         title="number of examples",
         compute=examples,

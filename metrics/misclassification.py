@@ -15,6 +15,7 @@ def entropy_where(
     right: bool, predictions: Predictions, _clean: Predictions | None = None
 ) -> float:
     """Mean predictive entropy of the right or the wrong predictions; NaN if there are none."""
+    # Products in place of a mask: a prediction with NaN is neither right nor wrong, and stays NaN.
     correct = per_example.correct(predictions)
     chosen = correct if right else 1 - correct
     count = chosen.sum()

@@ -17,11 +17,13 @@ def accuracy(predictions: Predictions, _clean: Predictions | None = None) -> flo
 
 def nll(predictions: Predictions, _clean: Predictions | None = None) -> float:
     """Mean negative log predictive density of the targets, in nats."""
+    # A sum in float32 would lose digits with the number of examples.
     return float(-predictions["log_density"].mean(dtype=np.float64))
 
 
 def brier(predictions: Predictions, _clean: Predictions | None = None) -> float:
     """Mean squared distance of the probabilities to the one-hot target, summed over classes."""
+    # A copy: predictions must stay as they are stored.
     gaps = predictions["probs"].astype(np.float64)
     gaps[np.arange(len(gaps)), predictions["targets"]] -= 1
     return float(np.square(gaps).sum(axis=1).mean())
@@ -73,6 +75,7 @@ METRICS = (
         real_scale="plain",
     ),
     Metric(
+        # As Brier 1950 defined it; the score of two classes is often halved to [0, 1].
         id="brier",
         title="Brier score",
         compute=brier,

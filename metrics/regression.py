@@ -18,6 +18,9 @@ def rmse(predictions: Predictions, _clean: Predictions | None = None) -> float:
 
 def crps(predictions: Predictions, _clean: Predictions | None = None) -> float:
     """Continuous ranked probability score: mean over the levels of twice the pinball loss."""
+    # The pinball loss at level t is (1 - t) times an excess over the target and t times a lack of
+    # it; the larger of both terms is the positive one. The mean over levels is the midpoint rule
+    # for the integral over all of them.
     excess = _excess(predictions)
     levels = np.asarray(QUANTILE_LEVELS)
     return float(2 * np.maximum((1 - levels) * excess, -levels * excess).mean())
@@ -25,6 +28,7 @@ def crps(predictions: Predictions, _clean: Predictions | None = None) -> float:
 
 def picp(predictions: Predictions, _clean: Predictions | None = None) -> float:
     """Share of targets inside the central 95 % interval, ends included."""
+    # One comparison of the nearer end, so that NaN at either of them stays NaN.
     excess = _excess(predictions)
     return float(_not_negative(np.minimum(-excess[:, LOW], excess[:, HIGH])).mean())
 
@@ -49,7 +53,8 @@ def _excess(predictions: Predictions) -> np.ndarray:
 
 
 def _not_negative(values: np.ndarray) -> np.ndarray:
-    """1 if a value is at least zero, else 0; NaN stays NaN, which a comparison would lose."""
+    """1 if a value is at least zero, else 0."""
+    # NaN stays NaN; a comparison would make it False.
     return np.heaviside(values, 1.0)
 
 
@@ -89,6 +94,7 @@ METRICS = (
         id="picp",
         title="prediction interval coverage probability",
         compute=picp,
+        # A coverage above 0.95 is as wrong as one below.
         direction="none",
         formula=f"share of targets inside the {_INTERVAL}; best at 0.95",
         reference="Pearce et al. 2018, arXiv:1802.07167",

@@ -14,11 +14,9 @@ from bench_uq.metrics._per_example import confidence, correct, once
 
 @once
 def accepted_errors(predictions: Predictions) -> np.ndarray:
-    """Expected number of errors among the n examples of highest confidence for n = 1..N, (N,).
-
-    Examples of equal confidence are taken in random order, in expectation: each counts the mean
-    error of them all.
-    """
+    """Expected number of errors among the n examples of highest confidence for n = 1..N, (N,)."""
+    # Examples of equal confidence are taken in random order, in expectation: each counts the mean
+    # error of them all. Sorted as they come, they would depend on the order of the data.
     errors, sizes = _errors_by_confidence(predictions)
     return np.cumsum(np.repeat(errors / sizes, sizes))
 
@@ -52,6 +50,7 @@ def aurc(predictions: Predictions, _clean: Predictions | None = None) -> float:
 
 def augrc(predictions: Predictions, _clean: Predictions | None = None) -> float:
     """Area under the generalized risk-coverage curve (Traub et al. 2024, section 3)."""
+    # By the trapezoidal rule: no error at coverage 0, and the last point counts half.
     errors = accepted_errors(predictions)
     return float((errors.sum() - errors[-1] / 2) / len(errors) ** 2)
 
@@ -59,11 +58,9 @@ def augrc(predictions: Predictions, _clean: Predictions | None = None) -> float:
 def coverage_at_risk(
     percent: int, predictions: Predictions, _clean: Predictions | None = None
 ) -> float:
-    """Largest share that a threshold of confidence accepts with at most that error rate, or 0.
-
-    Unlike SGR (Geifman & El-Yaniv 2017, algorithm 1) it bounds the error rate of these examples
-    alone.
-    """
+    """Largest share that a threshold of confidence accepts with at most that error rate, or 0."""
+    # Unlike SGR (Geifman & El-Yaniv 2017, algorithm 1) this bounds the error rate of these examples
+    # alone. A threshold accepts all examples of equal confidence, or none.
     each, sizes = _errors_by_confidence(predictions)
     errors, accepted = np.cumsum(each), np.cumsum(sizes)
     if np.isnan(errors[-1]):
@@ -77,28 +74,30 @@ def coverage_at_risk(
 def accuracy_kept(
     percent: int, predictions: Predictions, _clean: Predictions | None = None
 ) -> float:
-    """Accuracy of that share of the examples, those of the lowest predictive entropy.
-
-    If the share is no whole number of examples, the last one counts in part.
-    """
+    """Accuracy of that share of the examples, those of the lowest predictive entropy."""
     errors = np.concatenate([[0.0], _accepted_errors_by_entropy(predictions)])
     # NaN counts even among the examples that would be rejected.
     if np.isnan(errors[-1]):
         return float("nan")
 
+    # If the share is no whole number of examples, the last one counts in part.
     kept = percent * (len(errors) - 1) / 100
     return float(1 - np.interp(kept, np.arange(len(errors)), errors) / kept)
 
 
 def _coverage(percent: int) -> Metric:
     """Card of the coverage at an error rate in percent."""
+    formula = (
+        "max over t of |A_t|/N, A_t = all n of max_k p(k|x_n) >= t, "
+        f"at most {percent} % of them errors; 0 if every A_t has more"
+    )
+
     return Metric(
         id=f"coverage_at_risk_{percent}",
         title=f"coverage at an error rate of {percent} %",
         compute=partial(coverage_at_risk, percent),
         direction="higher",
-        formula="max over t of |A_t|/N, A_t = all n of max_k p(k|x_n) >= t, "
-        f"at most {percent} % of them errors; 0 if every A_t has more",
+        formula=formula,
         reference="Geifman & El-Yaniv 2017, arXiv:1705.08500; without the bound of SGR",
         needs=("probs", "targets"),
         bounds=(0, 1),
@@ -109,13 +108,17 @@ def _coverage(percent: int) -> Metric:
 
 def _kept(percent: int, **card: Any) -> Metric:
     """Card of the accuracy of the surest percentage."""
+    formula = (
+        f"accuracy of the {percent} % of lowest predictive entropy, "
+        f"the other {100 - percent} % rejected; ties in expectation"
+    )
+
     return Metric(
         id=f"accuracy_kept_{percent}",
         title=f"accuracy of the surest {percent} %",
         compute=partial(accuracy_kept, percent),
         direction="higher",
-        formula=f"accuracy of the {percent} % of lowest predictive entropy, "
-        f"the other {100 - percent} % rejected; ties in expectation",
+        formula=formula,
         reference="selective prediction of El-Yaniv & Wiener 2010, JMLR 11; "
         "Geifman & El-Yaniv 2017, arXiv:1705.08500",
         needs=("probs", "targets"),

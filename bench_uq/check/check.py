@@ -34,8 +34,10 @@ def check(
     """
     (before,) = narrowed([read_results(baseline)], methods, datasets)
     allowed = read_margins(margins, Cards(Plugins(tuple(plugins)).metrics()))
+    # A misspelt condition would be passed over in silence.
     check_conditions(allowed, before.scores["condition"].unique(), margins)
 
+    # Not narrowed: what the baseline lacks only gives a remark.
     now = read_folder(folder)
     found = judge(before, now, allowed, own_budget(suite or folder.name, now))
     return replace(found, text=FORMATS[form](found, folder.name))

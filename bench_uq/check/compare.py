@@ -67,7 +67,7 @@ def compared(
     cards = cards or Cards()
     margins = gated(cards)
     rows = paired(first, second, how="outer")
-    known = {str(name) for name in rows["metric"].unique()}
+    known = set(map(str, rows["metric"].unique()))
     for name in metrics:
         if name not in known:
             raise unknown(f"metric in {first.name} or {second.name}", name, known)
@@ -75,7 +75,7 @@ def compared(
     if rows.empty:
         raise UsageError(f"{first.name} and {second.name} hold no score to compare")
 
-    rows["margin"] = [margins.get(metric, NO_MARGIN) for metric in rows["metric"]]
+    rows["margin"] = rows["metric"].map(lambda metric: margins.get(metric, NO_MARGIN))
     place = place_of(rows)
     cells = summed(rows, real_targets(cards, first, second), cards)
     for name in ("first", "second"):
@@ -111,6 +111,7 @@ def _verdict(row: Row, cards: Cards) -> tuple[str, str]:
     p = f"p {as_read(row['p'])}, {row['seeds']} seeds"
     if row["p"] > ALPHA:
         return SAME, p
+    # On every scale a larger value is worse, so a positive change is one for the worse in B.
     if cards[row["metric"]].direction == "none":
         return "different", p
     if row["change"] > 0:

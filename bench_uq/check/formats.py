@@ -24,8 +24,10 @@ def text(verdicts: Verdicts, title: str) -> str:
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
     lines += _more(verdicts)
-    lines += [f"note: {_plain(remark)}" for remark in verdicts.remarks]
-    lines += [f"run: {_plain(command)}" for command in verdicts.commands]
+    for remark in verdicts.remarks:
+        lines.append(f"note: {_plain(remark)}")
+    for command in verdicts.commands:
+        lines.append(f"run: {_plain(command)}")
     lines.append(f"{_plain(title)}: {summary(verdicts)}")
     return "\n".join(lines) + "\n"
 
@@ -44,6 +46,7 @@ def markdown(verdicts: Verdicts, title: str) -> str:
         lines += ["", *map(escape, _more(verdicts)), ""]
 
     lines += [f"- {escape(remark)}" for remark in verdicts.remarks]
+    # Within a fence Markdown escapes nothing, and what is copied must be the command itself.
     if verdicts.commands:
         commands = map(_plain, verdicts.commands)
         lines += ["", "Commands for the missing runs:", "", "```", *commands, "```"]
@@ -53,6 +56,7 @@ def markdown(verdicts: Verdicts, title: str) -> str:
 def as_json(verdicts: Verdicts, title: str) -> str:
     """Every cell with all its numbers."""
     found: dict[str, object] = {"title": title}
+    # A comparison of two results passes no verdict on a build.
     if verdicts.order is VERDICTS:
         found |= {"verdict": verdicts.verdict, "exit_code": verdicts.exit_code}
     found |= {"counts": verdicts.counts()}

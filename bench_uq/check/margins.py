@@ -44,6 +44,7 @@ class Margins:
         """Margin of a metric under a condition, by its full or plain name; None: not gated."""
         for name in (condition, plain_name(condition), ""):
             if metric in self.margins.get(name, {}):
+                # An infinite margin, written false, ends the search: the default must not apply.
                 found = self.margins[name][metric]
                 return None if math.isinf(found) else found
         return None
@@ -93,6 +94,7 @@ def check_conditions(margins: Margins, known: Iterable[str], path: Path | None) 
 
 def own_budget(suite: str, results: SuiteResults) -> set[RunKey]:
     """Runs made with the settings of a suite, a name or file; floors hold for those alone."""
+    # Without the suite's file nobody knows what the floors were set for.
     if suite not in shipped() and not Path(suite).is_file():
         return set()
     chosen = read_suite(suite)
@@ -105,6 +107,7 @@ def _as_in(suite: Suite, method: str, run: Run) -> bool:
     if (run.settings.get("epochs"), run.settings.get("draws")) != (settings.epochs, settings.draws):
         return False
 
+    # Results keep no other settings; the command names those that were asked for.
     words = shlex.split(run.command)
     changed = set()
     for before, word in itertools.pairwise(words):
@@ -142,6 +145,7 @@ def _check(path: Path, name: str, metric: str, value: Any, cards: Cards) -> None
     if name == "margins" and value is False:
         return
 
+    # True is an int in Python.
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         allowed = "a finite number"
         if name == "margins":

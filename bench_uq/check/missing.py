@@ -18,16 +18,12 @@ Gap = tuple[str, str]
 def missing(rows: pd.DataFrame, baseline: SuiteResults, now: SuiteResults) -> dict[int, Gap]:
     """The worst gap of each cell that has any, by the cell's index; ``rows`` are paired."""
     runs = _missing_runs(baseline, now)
-    finite = rows[["first", "second"]].notna()
-    columns = [rows[name] for name in ("dataset", "method", "seed", "there")]
+    rows = rows.assign(cell=place_of(rows), was=rows["first"].notna(), now=rows["second"].notna())
+    columns = rows[["cell", "dataset", "method", "seed", "there", "was", "now"]]
 
     found: dict[int, Gap] = {}
-    for cell, dataset, method, seed, there, was, is_now in zip(
-        place_of(rows), *columns, finite["first"], finite["second"], strict=True
-    ):
-        gap = runs.get((dataset, method, seed)) or _missing_value(
-            seed, there=there, was=was, is_now=is_now
-        )
+    for cell, dataset, method, seed, *known in columns.itertuples(index=False, name=None):
+        gap = runs.get((dataset, method, seed)) or _missing_value(seed, *known)
         if gap:
             found[cell] = min(found.get(cell, gap), gap, key=lambda one: VERDICTS.index(one[0]))
     return found
@@ -55,8 +51,9 @@ def _missing_runs(baseline: SuiteResults, now: SuiteResults) -> dict[RunKey, Gap
     return found
 
 
-def _missing_value(seed: int, *, there: bool, was: bool, is_now: bool) -> Gap | None:
+def _missing_value(seed: int, there: bool, was: bool, is_now: bool) -> Gap | None:
     """The gap in one score of a finished run."""
+    # The order matters: a score that is not there has no finite value either.
     if not there:
         return "missing", f"score missing at seed {seed}"
     if not is_now:

@@ -45,6 +45,11 @@ class SuiteResults:
     environments: Mapping[str, Mapping[str, Any]]
     about: About = field(default_factory=About, repr=False)
 
+    @property
+    def pairs(self) -> set[tuple[str, str]]:
+        """Dataset and method of all runs."""
+        return {key[:2] for key in self.runs}
+
     def on_cpu(self, key: RunKey) -> str | None:
         """Fingerprint of a run's environment if that is known to be a CPU, else None."""
         run = self.runs.get(key)
@@ -59,10 +64,10 @@ def narrowed(
     """Narrow results to methods and datasets, each in at least one of them; empty means all."""
     narrow = list(compared)
     for kind, place, asked in (("dataset", 0, datasets), ("method", 1, methods)):
+        # Names known to any of them are no mistake: that one lacks a method is a finding.
         known = set[str]()
         for results in compared:
-            known |= {str(key[place]) for key in results.runs}
-
+            known.update(pair[place] for pair in results.pairs)
         for name in asked:
             if name not in known:
                 raise unknown(f"{kind} in {' or '.join(one.name for one in compared)}", name, known)
@@ -112,6 +117,7 @@ def read_baseline(path: Path) -> SuiteResults:
     """Read a baseline; without the file beside it environments and settings are unknown."""
     scores = _scores(derived.table(path, "scores.csv"))
     facts = _facts(beside(path))
+    # Facts of versions before the checksum have none to compare.
     if facts.get("sha256") not in (None, store.sha256(path)):
         error = ValueError(f"its checksum is not that in {beside(path).name}")
         raise derived.damaged(path, error, "baseline")
@@ -119,6 +125,7 @@ def read_baseline(path: Path) -> SuiteResults:
     keys = scores[["dataset", "method", "seed", "run"]].drop_duplicates()
     known: dict[str, dict[str, Any]] = facts.get("runs", {})
     runs = {}
+    # A baseline holds finished runs alone, so that their rows name all of them.
     for dataset, method, seed, name in keys.itertuples(index=False, name=None):
         fact = known.get(name, {})
         runs[dataset, method, seed] = Run(
@@ -166,6 +173,7 @@ def _setting(value: Any) -> Any:
     """A setting as JSON has it: whole numbers as integers, None if unknown."""
     if not isinstance(value, float):
         return value or None
+    # Numbers are read as float64, because a column of integers holds no NaN.
     if math.isnan(value):
         return None
     return int(value) if value.is_integer() else value

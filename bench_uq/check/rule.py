@@ -1,9 +1,8 @@
-"""The rule of ``bench-uq check``: each cell of a baseline against the same cell now.
+"""The rule of ``bench-uq check``: each cell of a baseline against the same cell now."""
 
-A cell regressed if it lost its value, or if it got worse by more than its margin and chance would
-rarely do that to any cell of the suite: Student's t over the shared seeds on the cell's scale, with
-a moderated variance, corrected by Holm over all cells that are not equal to the last digit.
-"""
+# A cell regressed if it lost its value, or if it got worse by more than its margin and chance would
+# rarely do that to any cell of the suite: Student's t over the shared seeds on the cell's scale,
+# with a moderated variance, corrected by Holm over all cells that are not equal to the last digit.
 
 from __future__ import annotations
 
@@ -26,7 +25,8 @@ from bench_uq.score.statistics import ALPHA, detectable_difference, holm
 #: The fewest shared seeds that can show a regression.
 FEWEST = 5
 #: If nothing changed, chance takes some cell of a suite beyond its margin and below this p-value at
-#: most this often: too often to fail a build, too rarely to pass in silence.
+#: most this often: too often to fail a build, too rarely to pass in silence. Without a limit nearly
+#: every check of five seeds would be inconclusive, because margins are smaller than their scatter.
 SUSPICION = 0.2
 #: How the rule of a two-sided cell begins.
 CHANGED = "changed"
@@ -53,12 +53,18 @@ def judge(
     unordered = cells["metric"].map(lambda metric: cards[metric].direction == "none")
     cells["two_sided"] = (cells["level"].fillna(0) != 0) | unordered
     gaps = missing(rows, baseline, now)
+    # A cell that fails in any case is no comparison that the others must pay for.
     fatal = [place for place, (verdict, _) in gaps.items() if verdict in FATAL]
     cells = _with_tests(cells, ~cells.index.isin(fatal))
     comparisons = int(cells["judged"].sum())
 
-    other_machine = {key[:2] for key in baseline.runs if not _same_machine(key, baseline, now)}
-    other_settings = {key[:2] for key in baseline.runs if key not in own_budget}
+    other_machine, other_settings = set[tuple[str, str]](), set[tuple[str, str]]()
+    for key in baseline.runs:
+        if not _same_machine(key, baseline, now):
+            other_machine.add(key[:2])
+        if key not in own_budget:
+            other_settings.add(key[:2])
+
     found = []
     for place, row in enumerate(cells.to_dict("records")):
         pair = row["dataset"], row["method"]
@@ -94,11 +100,11 @@ def _with_tests(cells: pd.DataFrame, whole: np.ndarray) -> pd.DataFrame:
     """Add the interval of the change and, for ``judged`` cells, adjusted p-values.
 
     ``p`` is for a change for the worse, or for any change of a two-sided cell; ``p_better`` for one
-    for the better. Cells that are equal to the last digit are no comparisons: there is nothing for
-    chance to explain.
+    for the better.
     """
     cells = with_intervals(cells, whole).assign(p_better=math.nan)
-    # Fewer seeds never fail a build.
+    # Fewer seeds never fail a build. Cells that are equal to the last digit have no t: a fault in
+    # one score is not excused because 200 others stayed the same.
     cells["judged"] = cells["t"].notna() & (cells["seeds"] >= FEWEST)
     judged = cells[cells["judged"]]
     if judged.empty:
@@ -128,6 +134,7 @@ def _verdict(row: Row, gap: Gap | None, crossed: str, *, same: bool) -> tuple[st
     """The verdict on a cell, and the rule that decided; ``crossed`` names a floor in words."""
     if gap and gap[0] in FATAL:
         return gap
+    # A floor needs no test: it says what the mean may never be.
     if crossed:
         return "regressed", crossed
 
@@ -184,7 +191,7 @@ def _remarks(baseline: SuiteResults, now: SuiteResults) -> list[str]:
                 methods.setdefault(remark, set()).add(key[1])
     remarks = [f"{remark} ({', '.join(sorted(methods[remark]))})" for remark in sorted(methods)]
 
-    new = {key[:2] for key in now.runs} - {key[:2] for key in baseline.runs}
+    new = now.pairs - baseline.pairs
     if new:
         remarks.append(f"not in the baseline, so not checked: {_listed(new)}")
     return remarks

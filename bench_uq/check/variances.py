@@ -55,5 +55,6 @@ def _common_law(
 
 def _trigamma_inverse(value: float) -> float:
     """Where the trigamma function, which falls from infinity to 0, has this value."""
+    # At x it is more than 1 / x and less than 1 / x + 1 / x^2, so these ends enclose the place.
     low, high = 0.1 / (value + 1), 10 / value + 10
     return float(optimize.brentq(lambda x: float(special.polygamma(1, x)) - value, low, high))

@@ -78,6 +78,7 @@ class Verdicts:
     @property
     def exit_code(self) -> int:
         """0: nothing got worse; 1: a score regressed or is missing; 3: too few seeds to decide."""
+        # 2 is the exit code of a mistake on the command line.
         if self.verdict in FATAL:
             return 1
         if self.verdict == "inconclusive":

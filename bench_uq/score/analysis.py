@@ -1,8 +1,7 @@
-"""Everything that is worked out from results; tables, figures, page and summary are handed it."""
+"""The analysis of results, from which tables, figures, page and summary take all numbers."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,7 +10,7 @@ from bench_uq.score import gradient_masking, labels, stress
 from bench_uq.score.cards import Cards
 from bench_uq.score.comparisons import Ranking, ranking, verdicts, zero_on_clean
 from bench_uq.score.conclusions import Conclusion, conclude, main_scores
-from bench_uq.score.results import Results, Seeds
+from bench_uq.score.results import Results, Seeds, as_level
 from bench_uq.score.statistics import Comparison
 from bench_uq.score.stress import Family
 from bench_uq.score.summaries import (
@@ -30,9 +29,11 @@ from bench_uq.score.summaries import (
 class Analysis:
     """The results of a suite, or on one of its datasets, and all that follows from them.
 
-    Each part is worked out when it is first used, and kept. All but ``on`` and ``rankings`` are
-    meant for the results on one dataset.
+    All but ``on`` and ``rankings`` are meant for the results on one dataset.
     """
+
+    # Each part is worked out when it is first used, and kept: tables, figures and page ask for the
+    # same ones, and a report that is narrowed to some of them does without the others.
 
     results: Results
     cards: Cards = field(default_factory=Cards)
@@ -63,14 +64,10 @@ class Analysis:
 
     @cached_property
     def _parts(self) -> dict[str, Analysis]:
-        return {name: self._of(self.results.on(name)) for name in self.datasets}
-
-    def _of(self, results: Results) -> Analysis:
-        """The analysis of other results by the same cards."""
-        return replace(self, results=results)
+        return {name: replace(self, results=self.results.on(name)) for name in self.datasets}
 
     def level_name(self, condition: str) -> str:
-        """What the level of a condition is called on an axis."""
+        """Name of a condition's level on an axis."""
         return labels.level_name(condition, self.results.about)
 
     def level_unit(self, condition: str) -> str:
@@ -106,7 +103,7 @@ class Analysis:
         for frame in (self.results.scores, self.results.curves):
             places = frame[["condition", "level", "method"]].drop_duplicates()
             for condition, level, method in places.itertuples(index=False, name=None):
-                found.add((condition, None if math.isnan(level) else level, method))
+                found.add((condition, as_level(level), method))
         return frozenset(found)
 
     @cached_property
@@ -127,10 +124,12 @@ class Analysis:
     @cached_property
     def shown(self) -> list[Shown]:
         """Clean data, out-of-distribution data, and each attack or shift at its strongest."""
-        strongest = [
-            (condition, max(self.levels[condition])) for condition in kinds_last(self.levels)
-        ]
-        return [("clean", None), *((name, None) for name in self.unseen), *strongest]
+        found: list[Shown] = [("clean", None)]
+        for name in self.unseen:
+            found.append((name, None))
+        for name in kinds_last(self.levels):
+            found.append((name, max(self.levels[name])))
+        return found
 
     @cached_property
     def comparable(self) -> list[str]:
@@ -140,8 +139,9 @@ class Analysis:
     @cached_property
     def unjudged(self) -> dict[str, frozenset[str]]:
         """Methods that a metric cannot judge: the metric that it rests on is 0 on clean data."""
+        # A method whose draws do not differ has no mutual information: AUROCs by it say nothing.
         found = {}
-        for metric in {metric for metric, _ in self.measured}:
+        for metric in self.results.scores["metric"].unique():
             basis = self.cards[metric].rests_on
             if basis:
                 found[metric] = zero_on_clean(self.results, basis)
@@ -173,12 +173,15 @@ class Analysis:
     def over_kinds(self) -> Analysis:
         """The results in which the kinds of a family are one condition, named by its title."""
         averaged = stress.over_kinds(self.results, self.families)
-        return self if averaged is self.results else self._of(averaged)
+        # This one has its parts already.
+        if averaged is self.results:
+            return self
+        return replace(self, results=averaged)
 
     @cached_property
     def over_levels(self) -> Analysis:
         """The means over the kinds and levels of each family, as conditions without levels."""
-        return self._of(self._stress.results)
+        return replace(self, results=self._stress.results)
 
     @cached_property
     def conclusions(self) -> list[Conclusion]:

@@ -23,7 +23,8 @@ class Cards:
         return iter(self.metrics)
 
     def __getitem__(self, id: str) -> Metric:
-        """Card of a metric; results may hold metrics without one, whose card is neutral."""
+        """Card of a metric, a neutral one for an unknown metric."""
+        # Results may come from an installation with other metrics.
         return self.metrics.get(id) or Metric(
             id=id,
             title=id,
@@ -37,13 +38,13 @@ class Cards:
     def shown(self, place: str) -> list[str]:
         """Metrics that a table or figure shows, in its order; ``place`` is a field of Places."""
         positions = {id: getattr(card.shown, place) for id, card in self.metrics.items()}
-        there = [id for id, position in positions.items() if position is not None]
+        there = [id for id in positions if positions[id] is not None]
         return sorted(there, key=lambda id: positions[id])
 
     def beside(self, id: str) -> list[str]:
-        """Metrics without which this one cannot be read: its companion, and what it rests on."""
+        """Metrics that are needed to read this one: its companion, and the one it rests on."""
         card = self[id]
-        return [other for other in (card.companion, card.rests_on) if other]
+        return list(filter(None, (card.companion, card.rests_on)))
 
 
 def _unknown(_predictions: Predictions, _clean: Predictions | None) -> float:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench_uq.api.metric import Metric
 from bench_uq.score.cards import Cards
-from bench_uq.score.results import Results
+from bench_uq.score.results import Results, as_level
 from bench_uq.score.statistics import ALPHA, Comparison, Ranks, compare, ranks
 from bench_uq.score.summaries import Scored
 
@@ -45,7 +45,7 @@ def verdicts(
         judged = [method for method in methods if method not in blank]
         comparison = compare(_by_seed(rows, judged), cards[metric].direction)
         if comparison is not None:
-            found[condition, None if math.isnan(level) else float(level), metric] = comparison
+            found[condition, as_level(level), metric] = comparison
     return found
 
 
@@ -53,8 +53,8 @@ def _by_seed(rows: pd.DataFrame, methods: Sequence[str]) -> dict[str, dict[int, 
     """The value of each seed of the methods that have one, in the order of ``methods``."""
     values: dict[str, dict[int, float]] = {method: {} for method in methods}
     # A missing value stays: a method that has one is compared with none.
-    for row in rows[["method", "seed", "value"]].itertuples(index=False, name=None):
-        method, seed, value = row
+    numbers = rows[["method", "seed", "value"]].itertuples(index=False, name=None)
+    for method, seed, value in numbers:
         if method in values:
             values[method][seed] = value
     return {method: own for method, own in values.items() if own}
@@ -75,6 +75,7 @@ class Ranking:
     @property
     def tells(self) -> bool:
         """Whether the order is significant: by Friedman's test, and if ranks can differ enough."""
+        # Mean ranks of so many methods differ by at most their number less one.
         if self.ranks is None or self.ranks.critical >= len(self.ranks.mean) - 1:
             return False
         return math.isnan(self.ranks.p) or self.ranks.p <= ALPHA
@@ -85,6 +86,7 @@ class Ranking:
         for noun, names in (("method", self.methods), ("dataset", self.datasets)):
             if names:
                 parts.append(f"{noun} {', '.join(names)}")
+
         return f"left out for missing values: {'; '.join(parts)}" if parts else ""
 
 
@@ -106,10 +108,18 @@ def ranking(results: Results, metric: Metric) -> Ranking:
     larger = min(by_dataset.shape) >= 2 and by_dataset.size > by_method.size
     table = by_dataset if min(by_method.shape) < 2 or larger else by_method
 
-    whole = {method: dict(table.loc[method]) for method in results.methods if method in table.index}
+    whole, lacking = dict[str, Any](), list[str]()
+    for method in results.methods:
+        if method in table.index:
+            whole[method] = dict(table.loc[method])
+        else:
+            lacking.append(method)
+
+    # A table of none of the methods would still have its columns.
+    ranked = None
+    if min(table.shape) >= 2:
+        ranked = ranks(whole, metric.direction)
+    datasets = means.columns.difference(table.columns, sort=False)
     return Ranking(
-        ranks(whole, metric.direction) if min(table.shape) >= 2 else None,
-        tuple(method for method in results.methods if method not in whole),
-        tuple(str(dataset) for dataset in means.columns if dataset not in table.columns),
-        tuple(map(str, table.columns)),
+        ranked, tuple(lacking), tuple(map(str, datasets)), tuple(map(str, table.columns))
     )

@@ -48,16 +48,16 @@ def main_scores(
     for name in unseen:
         found += [(name, None, metric) for metric in cards.shown("unseen")]
 
-    single = [one for one in families if len(one.members) == 1]
-    for one in single:
+    several: list[Scored] = []
+    for one in families:
+        if len(one.members) > 1:
+            several += [(one.title, None, metric) for metric in cards.shown("kinds")]
+            continue
+
         (name,) = one.members
         level = _strongest(summaries, name, max(one.levels), highest_entropy)
         found += [(name, level, metric) for metric in cards.shown("strongest")]
-
-    for one in families:
-        if one not in single:
-            found += [(one.title, None, metric) for metric in cards.shown("kinds")]
-    return found
+    return found + several
 
 
 def _strongest(
@@ -67,6 +67,7 @@ def _strongest(
     highest_entropy: float | None,
 ) -> float:
     """The highest level at which a method is right more often than chance, else the highest."""
+    # Where all methods are wrong, a comparison of them says nothing.
     chance = math.exp(-highest_entropy) if highest_entropy else 0.0
     above = []
     for (_, name, level, metric), one in summaries.items():

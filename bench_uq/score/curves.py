@@ -49,6 +49,7 @@ def curves(predictions: Predictions, *, clean: bool = True, strongest: bool = Tr
 
 def entropy_histogram(predictions: Predictions) -> Curve:
     """Share of examples in each of 40 bins of predictive entropy between 0 and log C."""
+    # NumPy drops values out of the range: one that rounding puts beyond log C would be lost.
     entropy, highest = _bounded_entropy(predictions)
     counts, edges = np.histogram(entropy, bins=40, range=(0, highest))
     return "entropy_histogram", (edges[:-1] + edges[1:]) / 2, counts / len(entropy)
@@ -100,6 +101,7 @@ def accuracy_confidence(predictions: Predictions) -> Curve:
     right = np.cumsum(correct[order])
 
     sure = np.searchsorted(-confidence[order], -least, side="right")
+    # Where no example is so sure, a divisor of 1 avoids the warning of 0 / 0.
     counted = np.maximum(sure, 1)
     return "accuracy_confidence", least, np.where(sure > 0, right[counted - 1] / counted, np.nan)
 
@@ -156,6 +158,7 @@ def rows(condition: str, level: float | None, found: Iterable[Curve]) -> list[li
 
 def rounded(values: Iterable[float]) -> np.ndarray:
     """Round to six significant digits: more than a figure can show."""
+    # NumPy rounds to decimal places only.
     return np.array([float(f"{value:.6g}") for value in values])
 
 

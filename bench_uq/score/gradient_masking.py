@@ -1,10 +1,8 @@
-"""Whether the attacks on a method can be believed: signs of masked gradients (Athalye et al. 2018,
-section 3.1).
+"""Signs of masked gradients, with which attacks mean nothing (Athalye et al. 2018, section 3.1)."""
 
-A network can look robust because its gradients lead an attack astray. Each check compares attacks
-that must not be weaker than others on the same images; what is beyond the noise of so few images is
-flagged.
-"""
+# A network can look robust because its gradients lead an attack astray. Each check compares attacks
+# that must not be weaker than others on the same images; a difference beyond the noise of so few
+# images is flagged.
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from bench_uq.api.names import plain_name
 from bench_uq.score.results import Results
 from bench_uq.score.summaries import Place as Scored
 from bench_uq.score.summaries import Summary
-from bench_uq.store.about import About, ConditionFacts
+from bench_uq.store.about import ConditionFacts
 
 #: A difference of two accuracies counts from here on, and only where it is also so many standard
 #: errors.
@@ -32,7 +30,7 @@ ZEROS = 0.05
 
 @dataclass(frozen=True)
 class Verdict:
-    """How one check of one method ended: ``ok``, ``flagged`` or ``not judged``; why, in words."""
+    """The status of one check of one method, ``ok``, ``flagged`` or ``not judged``, and why."""
 
     method: str
     check: str
@@ -82,19 +80,21 @@ class Attacked:
         return self.summaries.get((self.method, *place, metric))
 
     def pairs(self, one: Place, other: Place) -> list[tuple[float, float]]:
-        """The accuracies at two places of each seed that has both.
-
-        Seeds differ by more than attacks do.
-        """
+        """The accuracies at two places of each seed that has both."""
+        # Means over other seeds would not do: seeds differ by more than attacks do.
         first = self.by_seed.get((self.method, *one), {})
         second = self.by_seed.get((self.method, *other), {})
         return [(first[seed], second[seed]) for seed in first if seed in second]
 
     def error(self, place: Place, share: float, seeds: int) -> float:
         """The standard error of a share of the images of some seeds."""
-        sizes = self.summary(place, "examples")
-        images = (sizes.mean if sizes else 1000.0) * seeds
-        edge = 1 / images  # an observed 0 is not certain
+        sizes, images = self.summary(place, "examples"), 1000.0 * seeds
+        # Results of older versions do not say how many images were shown.
+        if sizes:
+            images = sizes.mean * seeds
+
+        # An observed 0 is not certain, yet its standard error would be 0.
+        edge = 1 / images
         share = min(max(share, edge), 1 - edge)
         return math.sqrt(share * (1 - share) / images)
 
@@ -104,14 +104,20 @@ class Attacked:
         if not pairs:
             return False
 
-        left, right = (fmean(shares) for shares in zip(*pairs, strict=True))
+        left, right = _means(pairs)
         errors = self.error(strong, left, len(pairs)), self.error(weak, right, len(pairs))
         return left - right > max(LEAST, ERRORS * math.hypot(*errors))
 
     def accuracies(self, one: Place, other: Place) -> str:
         """Both mean accuracies in brackets."""
-        left, right = (fmean(shares) for shares in zip(*self.pairs(one, other), strict=True))
+        left, right = _means(self.pairs(one, other))
         return f" (accuracy {left:.2f} against {right:.2f})"
+
+
+def _means(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The mean of the first and of the second numbers."""
+    first, second = zip(*pairs, strict=True)
+    return fmean(first), fmean(second)
 
 
 def checks(
@@ -121,7 +127,12 @@ def checks(
     highest_entropy: float | None,
 ) -> list[Verdict]:
     """Every verdict on one dataset, method by method; empty if nothing was attacked."""
-    forms = [form for condition in levels if (form := _form(condition, results.about))]
+    forms = list[Form]()
+    for condition in levels:
+        facts = results.about.conditions.get(condition)
+        # Others may leave more right the stronger they are: those away from a wrong prediction.
+        if facts is not None and facts.search is not None and facts.search.true_label:
+            forms.append(Form(condition, facts, facts.search))
     if not forms:
         return []
 
@@ -144,21 +155,11 @@ def _by_seed(results: Results) -> dict[tuple[str, str, float], dict[int, float]]
     return found
 
 
-def _form(condition: str, about: About) -> Form | None:
-    """A condition as an attack that the checks are about; None for any other."""
-    facts = about.conditions.get(condition)
-    if facts is None or facts.search is None or not facts.search.true_label:
-        return None
-    return Form(condition, facts, facts.search)
-
-
 def _falls(own: Attacked) -> Ending:
-    """Accuracy must fall with epsilon, to chance if every image can be made grey.
-
-    Only attacks of many steps must: a single step can go past the worst point.
-    """
+    """Accuracy must fall with epsilon, to chance if every image can be made grey."""
     judged, flat = False, 0.0
     for form in own.forms:
+        # A single step can go past the worst point, and a bound on the L2 norm is not one of grey.
         if not form.follows_gradient or form.search.steps == 1 or form.search.norm != "linf":
             continue
 
@@ -174,18 +175,24 @@ def _falls(own: Attacked) -> Ending:
             judged = True
             ends = (form.condition, min(places)), (form.condition, max(places))
             at_chance = GREY in places and own.highest_entropy
+            # A method may be robust at small epsilons: that alone is no sign of masking.
             if not at_chance and not own.weaker(*ends):
                 flat = max(flat, max(places))
+
     if flat:
         words = f"accuracy does not fall up to ε = {flat:g}: only ε = {GREY:g} would tell"
         return "not judged", words
-    return ("ok", "") if judged else ("not judged", _NEEDS_STEPS)
+    if not judged:
+        return "not judged", _NEEDS_STEPS
+    return "ok", ""
 
 
 def _rises(own: Attacked, condition: str, places: Mapping[float, float]) -> str:
     """Say where accuracy rises again with epsilon, empty if nowhere; ``places`` are its means."""
     for high in list(places)[1:]:
-        low = min((level for level in places if level < high), key=lambda level: places[level])
+        # The lowest accuracy before, not that of the next level: many small rises add up.
+        lower = [level for level in places if level < high]
+        low = min(lower, key=lambda level: places[level])
         if own.weaker((condition, high), (condition, low)):
             numbers = own.accuracies((condition, low), (condition, high))
             return f"accuracy rises again under {condition}, from ε = {low:g} to {high:g}{numbers}"
@@ -193,15 +200,13 @@ def _rises(own: Attacked, condition: str, places: Mapping[float, float]) -> str:
 
 
 def _above_chance(own: Attacked, condition: str) -> str:
-    """Say how much is still right where every image can be made grey, empty if no more than chance.
-
-    Chance is that of classes equally frequent: a good attack leaves less than it.
-    """
+    """Say how many grey images are still right, empty if no more than chance."""
     place = (condition, GREY)
     accuracy = own.summary(place, "accuracy")
     if accuracy is None or not own.highest_entropy:
         return ""
 
+    # Chance is that of classes equally frequent: a good attack leaves less than it.
     chance = math.exp(-own.highest_entropy)
     noise = max(LEAST, ERRORS * own.error(place, chance, accuracy.seeds))
     if accuracy.mean <= chance + noise:
@@ -228,25 +233,30 @@ def _against(
                 if own.weaker(*places):
                     names = f"{strong.condition} is weaker than {weak.condition}"
                     return "flagged", f"{names} at ε = {level:g}{own.accuracies(*places)}"
-        return ("ok", "") if judged else ("not judged", f"needs {needs} at the same levels")
+
+        if not judged:
+            return "not judged", f"needs {needs} at the same levels"
+        return "ok", ""
 
     return check
 
 
+def _gradient_attacks(forms: Sequence[Form]) -> list[Form]:
+    """The attacks that follow the gradient of the evaluated networks."""
+    return [form for form in forms if form.follows_gradient]
+
+
 def _many_and_one(forms: Sequence[Form]) -> Iterator[tuple[Form, Form]]:
     """Pairs of gradient attacks of many steps and of one, on the same loss."""
-    gradient = [form for form in forms if form.follows_gradient]
-    for many, one in permutations(gradient, 2):
+    for many, one in permutations(_gradient_attacks(forms), 2):
         if many.search.steps > 1 and one.search.steps == 1 and many.same_loss(one):
             yield many, one
 
 
 def _own_and_transferred(forms: Sequence[Form]) -> Iterator[tuple[Form, Form]]:
     """Pairs of a gradient attack and of the same one on another method's networks."""
-    gradient = [form for form in forms if form.follows_gradient]
-    transferred = [form for form in forms if form.facts.surrogate]
-    for own, other in product(gradient, transferred):
-        if own.search == other.search:
+    for own, other in product(_gradient_attacks(forms), forms):
+        if other.facts.surrogate and own.search == other.search:
             yield own, other
 
 
@@ -289,7 +299,7 @@ CHECKS: Mapping[str, Callable[[Attacked], Ending]] = {
     "gradients are not zero": _gradients,
 }
 
-#: What a flag means to a reader.
+#: The meaning of a flag.
 MEANING: Mapping[str, str] = {
     "falls to chance": "more room must not help the method: the attack is lost, "
     "not the method strong",

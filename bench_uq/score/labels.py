@@ -26,8 +26,11 @@ def family(condition: str) -> str:
     plain, options = _parsed(condition)
     if KIND not in options:
         return condition
+
     rest = [f"{name}={value}" for name, value in options.items() if name != KIND]
-    return f"{plain}[{','.join(rest)}]" if rest else plain
+    if not rest:
+        return plain
+    return f"{plain}[{','.join(rest)}]"
 
 
 def kind(condition: str) -> str:
@@ -66,6 +69,8 @@ def slug(name: str, *, dots: bool = True, reserved: bool = False) -> str:
     plain = re.sub(others, "-", name.lower()).strip("-.")
     if plain == name and not reserved:
         return plain
+
+    # Names that differ in other signs alone must not share a file.
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{plain[:48]}-{digest}".strip("-")
 

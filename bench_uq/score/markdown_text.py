@@ -19,5 +19,10 @@ def escape(text: str) -> str:
 
     Signs that steer a terminal or reverse the direction of text become codes.
     """
-    shown = (sign if sign.isprintable() or sign in "\n\r" else ascii(sign)[1:-1] for sign in text)
-    return "".join(shown).translate(_TABLE)
+    letters = []
+    for sign in text:
+        if sign.isprintable() or sign in "\n\r":
+            letters.append(sign)
+        else:
+            letters.append(ascii(sign)[1:-1])
+    return "".join(letters).translate(_TABLE)

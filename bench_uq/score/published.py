@@ -1,9 +1,4 @@
-"""Published values to stand beside ours: ``<suite>.reference.csv`` beside ``<suite>.toml``, read
-and checked.
-
-Loads neither torch nor netcal: the report reads with it what ``run`` and ``score`` wrote beside the
-scores.
-"""
+"""Published values to stand beside ours: ``<suite>.reference.csv`` beside ``<suite>.toml``."""
 
 from __future__ import annotations
 
@@ -21,11 +16,11 @@ from bench_uq.plan.plugins import Plugins
 #: The file in a suite's folder of results.
 FILE = "reference.csv"
 
-#: How sure a value is: read in its source or in a text that quotes it; known by heart and borne out
-#: by what others say of the same experiment; known by heart alone.
+#: How sure a value is: read in its source or in a text that quotes it; known by heart and confirmed
+#: by reports of others on the same experiment; known by heart alone.
 CERTAINTIES = ("seen", "corroborated", "recalled")
 
-#: What papers print where we keep another number: the test error in %, 100 (1 - accuracy).
+#: The test error in %, 100 (1 - accuracy), which papers print where we keep the accuracy.
 TEST_ERROR = "test_error"
 
 
@@ -39,21 +34,22 @@ class Reference:
     level: str  # empty without
     metric: str  # id of a metric, or test_error
     value: str
-    spread: str  # empty where none was published; of what, the notes say
+    spread: str  # empty if none was published; the notes say of what it is
     source: str
     certainty: str  # one of CERTAINTIES
-    notes: str  # what differs from our protocol, each difference apart from the next by "; "
+    notes: str  # differences from our protocol, separated by "; "
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Return what tells two values apart: one source gives one value of a thing."""
+        """Key of which a file holds one value: each source gives one."""
+        # 0.1 and 0.10 are one level.
         level = repr(float(self.level)) if self.level else ""
         return self.dataset, self.method, self.condition, level, self.metric, self.source
 
 
 COLUMNS = tuple(field.name for field in fields(Reference))
 
-#: What a column holds where it is empty or not there; the others must be filled.
+#: Values of columns that may be empty or absent; the others must be filled.
 DEFAULTS = {"condition": "clean", "level": "", "spread": "", "notes": ""}
 
 
@@ -62,21 +58,27 @@ def read_file(path: Path, metrics: Iterable[str] | None = None) -> list[Referenc
 
     ``metrics`` are the known ids, by default those of the metrics that are installed.
     """
-    known = [TEST_ERROR, *(Plugins().metrics() if metrics is None else metrics)]
+    if metrics is None:
+        metrics = Plugins().metrics()
+    known = [TEST_ERROR, *metrics]
+
     try:
-        rows = csv.reader(
-            io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""), strict=True
-        )
+        # Spreadsheets begin a file with a byte order mark, which would be part of the first column.
+        text = path.read_bytes().decode("utf-8-sig")
+        # Not csv.DictReader: it says nothing of a column given twice or a row of the wrong length.
+        rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = [name.strip() for name in next(rows, [])]
         check_header(path, header)
         numbered = [(rows.line_num, row) for row in rows if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
+
     found: dict[tuple[str, ...], Reference] = {}
     for number, row in numbered:
         where = f"{path}, line {number}"
         if len(row) != len(header):
             raise UsageError(f"{where}: {len(row)} fields, expected {len(header)}")
+
         one = reference(where, dict(zip(header, map(str.strip, row), strict=True)), known)
         if one.key in found:
             raise UsageError(
@@ -88,7 +90,7 @@ def read_file(path: Path, metrics: Iterable[str] | None = None) -> list[Referenc
 
 
 def check_header(path: Path, header: list[str]) -> None:
-    """Refuse columns that mean nothing, that stand twice, or that are missed."""
+    """Refuse unknown, repeated or missing columns."""
     for index, name in enumerate(header):
         if name not in COLUMNS:
             raise unknown(f"column in {path}", name, COLUMNS)
@@ -100,16 +102,18 @@ def check_header(path: Path, header: list[str]) -> None:
 
 
 def reference(where: str, cells: dict[str, str], metrics: Collection[str]) -> Reference:
-    """Return one reference after looking at every cell."""
+    """One reference, each of its cells checked."""
     filled = {name: cells.get(name) or DEFAULTS.get(name, "") for name in COLUMNS}
     try:
         for name in COLUMNS:
             if not filled[name] and name not in DEFAULTS:
                 raise UsageError(f"{name} is empty")
+
         for name in ("dataset", "method", "condition"):
             parse(filled[name])
         if filled["metric"] not in metrics:
             raise unknown("metric", filled["metric"], metrics)
+
         check_number("value", filled["value"], -math.inf)
         for name in ("level", "spread"):
             if filled[name]:
@@ -122,26 +126,25 @@ def reference(where: str, cells: dict[str, str], metrics: Collection[str]) -> Re
 
 
 def check_number(name: str, text: str, least: float) -> None:
-    """Refuse what is no finite number, or less than ``least``; it is shown as it stands, hence
-    ASCII alone.
-    """
+    """Refuse a text that is not a finite number of at least ``least``."""
     try:
-        value = float(text) if text.isascii() and "_" not in text else math.nan
+        value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+
+    # Numbers are shown as they were printed, and Python reads digits of any script, and 1_000.
+    if not (math.isfinite(value) and text.isascii() and "_" not in text):
         raise UsageError(f"{name} must be a finite number, not {text!r}")
     if value < least:
         raise UsageError(f"{name} must be at least {least:g}, not {text}")
 
 
 def hand_on(references: Iterable[Reference], folder: Path) -> None:
-    """Write the references into a suite's folder of results, sorted; where there are none, no file
-    stays.
-    """
-    from bench_uq.score.score import write_csv
+    """Write the references into a suite's folder of results; no file stays if there are none."""
+    # It brings pandas, which the commands that read references do without.
+    from bench_uq.store.csv import write_csv
 
-    rows = [astuple(one) for one in references]
+    rows = list(map(astuple, references))
     if rows:
         write_csv(folder / FILE, COLUMNS, rows)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,9 +19,7 @@ from bench_uq.score.cards import Cards
 from bench_uq.score.published import FILE, TEST_ERROR, Reference, read_file
 from bench_uq.store import check_schema, derived
 from bench_uq.store.about import ABOUT, About
-from bench_uq.store.derived import COLUMNS, Example
-
-__all__ = ["COLUMNS", "Results", "Seeds", "read", "select"]
+from bench_uq.store.derived import Example
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,10 @@ class Results:
     @cached_property
     def methods(self) -> list[str]:
         """The methods in the order in which tables and figures show them."""
+        # Reports load no plugin: the facts say where a method stands, for an unknown one nothing.
         position = self.about.methods
-        return sorted(
-            set(self.runs["method"]), key=lambda name: (position.get(name, Method.order), name)
-        )
+        names = set(self.runs["method"])
+        return sorted(names, key=lambda name: (position.get(name, Method.order), name))
 
     def on(self, dataset: str) -> Results:
         """The results on one dataset."""
@@ -94,11 +93,12 @@ class Results:
 
     def curve(self, name: str, method: str, condition: str, level: float | None) -> pd.DataFrame:
         """The points of one curve on one dataset, all seeds."""
-        rows = self._curve_rows.get((name, method, condition, level))
-        return self.curves.iloc[:0] if rows is None else self.curves.iloc[rows]
+        nothing = np.empty(0, int)
+        return self.curves.iloc[self._curve_rows.get((name, method, condition, level), nothing)]
 
     @cached_property
     def _seeds(self) -> dict[str, Seeds]:
+        """Planned, finished and unconverged runs of each method."""
         found = {}
         for method, own in self.runs.groupby("method", observed=True):
             converged = own.loc[own["status"] == "ok", "converged"]
@@ -108,13 +108,21 @@ class Results:
 
     @cached_property
     def _curve_rows(self) -> dict[tuple[str, str, str, float | None], np.ndarray]:
-        """The rows of each curve, found once: figures ask for hundreds of curves."""
+        """The rows of each curve."""
+        # Found once: figures ask for hundreds of curves, each of which would scan millions of rows.
+        # Without observed=True pandas would make a group of every combination of categories.
         keys = ["curve", "method", "condition", "level"]
         groups: Any = self.curves.groupby(keys, dropna=False, observed=True, sort=False).indices
         found = {}
         for (curve, method, condition, level), rows in groups.items():
-            found[curve, method, condition, None if pd.isna(level) else float(level)] = rows
+            found[curve, method, condition, as_level(level)] = rows
         return found
+
+
+def as_level(value: float) -> float | None:
+    """Level of a condition from a table, where NaN stands for None."""
+    # NaN does not equal itself, so it is no key of a dictionary.
+    return None if math.isnan(value) else float(value)
 
 
 def read(suite: Path, cards: Cards | None = None) -> Results:
@@ -124,15 +132,23 @@ def read(suite: Path, cards: Cards | None = None) -> Results:
     """
     if not suite.is_dir():
         there = [path.name for path in suite.parent.glob("*") if path.is_dir()]
-        near = difflib.get_close_matches(suite.name, there, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = ""
+        for near in difflib.get_close_matches(suite.name, there, n=1):
+            hint = f"; did you mean {near!r}?"
         raise UsageError(f"missing folder {suite}{hint} (make it with: bench-uq run)")
+
+    # First, because in files of a later schema the same words may mean something else.
     check_schema(suite)
-    runs, scores = (derived.table(suite / name) for name in (derived.RUNS, derived.SCORES))
+    runs = derived.table(suite / derived.RUNS)
+    scores = derived.table(suite / derived.SCORES)
     curves_file = derived.curves_file(suite)
     curves = derived.table(curves_file, derived.CURVES)
     if runs.empty:
         raise UsageError(f"{suite / 'runs.csv'} holds no runs (make them with: bench-uq run)")
+
+    references: tuple[Reference, ...] = ()
+    if (suite / FILE).is_file():
+        references = tuple(read_file(suite / FILE, cards))
     return Results(
         suite=suite.resolve().name,
         folder=suite,
@@ -140,7 +156,7 @@ def read(suite: Path, cards: Cards | None = None) -> Results:
         runs=runs,
         scores=_finished(scores, runs, suite / "scores.csv"),
         curves=_finished(curves, runs, curves_file),
-        references=tuple(read_file(suite / FILE, cards)) if (suite / FILE).is_file() else (),
+        references=references,
         environments=derived.environments(suite / "environment.json"),
         about=derived.about(suite / ABOUT),
         examples=tuple(derived.examples(suite / "examples.npz")),
@@ -159,9 +175,14 @@ def select(
 
     An unknown name raises UsageError with the known ones.
     """
-    _check_names(results, "method", methods, results.methods)
-    _check_names(results, "dataset", datasets, results.datasets)
-    _check_names(results, "metric", metrics, sorted(set(results.scores["metric"])))
+    for kind, asked, known in (
+        ("method", methods, results.methods),
+        ("dataset", datasets, results.datasets),
+        ("metric", metrics, set(results.scores["metric"])),
+    ):
+        for name in asked:
+            if name not in known:
+                raise unknown(f"{kind} in {results.suite}", name, known)
 
     runs, scores, curves = results.runs, results.scores, results.curves
     for column, names in (("method", methods), ("dataset", datasets)):
@@ -175,11 +196,14 @@ def select(
 
     references = results.references
     if metrics:
-        cards, kept = cards or Cards(), list(metrics)
+        cards, kept, published = cards or Cards(), list(metrics), {*metrics}
         for name in metrics:
             kept += cards.beside(name)
         scores = scores[scores["metric"].isin(kept)]
-        published = {*metrics, TEST_ERROR} if "accuracy" in metrics else {*metrics}
+
+        # Papers print the accuracy as a test error.
+        if "accuracy" in metrics:
+            published.add(TEST_ERROR)
         references = tuple(one for one in references if one.metric in published)
 
     pairs = set(zip(runs["method"], runs["dataset"], strict=True))
@@ -198,15 +222,6 @@ def select(
     )
 
 
-def _check_names(
-    results: Results, kind: str, asked: Collection[str], known: Collection[str]
-) -> None:
-    """Require names that the results have."""
-    for name in asked:
-        if name not in known:
-            raise unknown(f"{kind} in {results.suite}", name, known)
-
-
 def _finished(table: pd.DataFrame, runs: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Rows of finished runs, after a check that every row belongs to a run that is listed."""
     keys = ["dataset", "method", "seed", "run"]
@@ -217,5 +232,10 @@ def _finished(table: pd.DataFrame, runs: pd.DataFrame, path: Path) -> pd.DataFra
                 f"{path}: run {key[-1]!r} is not the one in runs.csv "
                 "(make both anew with: bench-uq score)"
             )
+
+    # A run may have failed after some of its evaluations. Curves of many runs are not copied
+    # without need: they take most of a report's memory.
     finished = table["run"].isin(runs.loc[runs["status"] == "ok", "run"])
-    return table if finished.all() else table[finished].reset_index(drop=True)
+    if finished.all():
+        return table
+    return table[finished].reset_index(drop=True)

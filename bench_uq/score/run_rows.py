@@ -18,7 +18,10 @@ RUNS = tuple(COLUMNS["runs.csv"].split() + LATER["runs.csv"].split())
 def run_row(planned: PlannedRun, record: Record, sizes: Mapping[str, int]) -> list[Any]:
     """Row of a planned run, whatever became of it; ``sizes`` are examples per stored file."""
     files = [shown.file for shown in planned.shown]
-    seconds = [record.predict_seconds[file] for file in files if file in record.predict_seconds]
+    # The record may have files that the plan no longer asks for.
+    seconds = sum(record.predict_seconds.get(file, 0) for file in files)
+    environment = fingerprint(record.environment) if record.environment else None
+
     row = {
         **vars(record),
         "run": planned.name,
@@ -27,8 +30,8 @@ def run_row(planned: PlannedRun, record: Record, sizes: Mapping[str, int]) -> li
         "seed": planned.seed,
         "status": record.status or "missing",
         "reason": without_folders(record.reason),
-        "predict_seconds": sum(seconds) or None,
-        "environment": fingerprint(record.environment) if record.environment else None,
+        "predict_seconds": seconds or None,
+        "environment": environment,
         "network": record.identity.get("network"),
         "epochs": record.settings.get("epochs"),
         "draws": most_draws(record, files),
@@ -40,12 +43,14 @@ def run_row(planned: PlannedRun, record: Record, sizes: Mapping[str, int]) -> li
 
 def most_draws(record: Record, files: list[str]) -> int | None:
     """Posterior samples that a prediction was to be averaged over; some methods have fewer."""
+    # Imported predictions have no settings; a file of them says how many draws it holds.
     imported = [record.sources[file].draws for file in files if file in record.sources]
     return max(imported, default=0) or record.settings.get("draws")
 
 
 def clean_seconds(planned: PlannedRun, record: Record, sizes: Mapping[str, int]) -> float | None:
     """Seconds per 1,000 clean predictions, all draws together."""
+    # Not predict_seconds, which is the sum over all conditions, attacks included.
     for shown in planned.shown:
         seconds, size = record.predict_seconds.get(shown.file), sizes.get(shown.file)
         if shown.kind == "clean" and seconds and size:
@@ -60,13 +65,13 @@ def without_folders(reason: str | None) -> str | None:
 
 def superseded_rows(folder: Path, plan: Mapping[str, PlannedRun]) -> list[list[Any]]:
     """Rows of the stored runs that no plan asks for any more."""
-    names = {planned.name for planned in plan.values()}
+    asked = {planned.name for planned in plan.values()}
     rows = []
     for path in sorted((folder / "runs").glob(f"*/{store.RECORD}")):
         name = path.parent.name
-        if name not in names:
+        if name not in asked:
             known = vars(store.RunFolder(path.parent).record())
             row = {**known, "run": name, "status": SUPERSEDED}
             row |= {"predict_seconds": None, "environment": None}
-            rows.append([row.get(column) for column in RUNS])
+            rows.append(list(map(row.get, RUNS)))
     return rows

@@ -5,18 +5,19 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from bench_uq import store
 from bench_uq.api.metric import Metric
+from bench_uq.api.task import Predictions
 from bench_uq.plan.fingerprints import digest
 from bench_uq.plan.plugins import PACKAGES, Plugins
 from bench_uq.plan.sources import hash_of_plugin, hash_of_trees
@@ -48,22 +49,28 @@ def scored(run: store.RunFolder, planned: PlannedRun, scoring: Scoring) -> dict[
     files = run.record().files
     asked = [shown for shown in planned.shown if shown.file in files]
     trained = [name for name in (TRAINING, POINTS) if name in files]
-    hashes = [[shown.condition, shown.level, files[shown.file].sha256] for shown in asked]
-    hashes += [[name, files[name].sha256] for name in trained]
+    hashes: list[list[Any]] = []
+    for shown in asked:
+        hashes.append([shown.condition, shown.level, files[shown.file].sha256])
+    for name in trained:
+        hashes.append([name, files[name].sha256])
     key = json.dumps([scoring.source, names_of(planned), hashes])
 
     kept = store.read_json(run.path / KEPT)
     if isinstance(kept, dict) and kept.get("key") == key:
         return kept
 
-    whole = [shown for shown in asked if run.holds(shown.file)]
+    whole, lacking = list[Evaluation](), False
     maker = "score-predictions" if run.record().kind == "imported" else "run"
     for shown in asked:
-        if shown not in whole:
+        if run.holds(shown.file):
+            whole.append(shown)
+        else:
             say_damaged(run.path / shown.file, f"is not scored (bench-uq {maker}")
-    lacking = [name for name in trained if not run.holds(name)]
-    for name in lacking:
-        say_damaged(run.path / name, "has no curve (bench-uq run")
+    for name in trained:
+        if not run.holds(name):
+            lacking = True
+            say_damaged(run.path / name, "has no curve (bench-uq run")
 
     kept = {"key": key, **as_csv(computed(run, whole, scoring.metrics), planned)}
     # A damaged file is made again with the same hash; kept, its run would stay without scores.
@@ -87,6 +94,7 @@ def as_csv(found: Mapping[str, Any], planned: PlannedRun) -> dict[str, Any]:
     *names, run = names_of(planned)
     parts = {"sizes": found["sizes"]}
     for part in ("scores", "curves"):
+        # The parts of all runs are joined as they are, so each is sorted, and in the final order.
         rows = [[*names, *row, run] for row in sorted(found[part], key=sort_key)]
         text = csv_text(pd.DataFrame(rows, dtype=object), header=False)
         parts[part] = base64.b64encode(compressed(text)).decode()
@@ -97,11 +105,13 @@ def computed(
     run: store.RunFolder, asked: Sequence[Evaluation], metrics: Sequence[Metric]
 ) -> dict[str, Any]:
     """Scores and curves of a run, without the columns that name it, and numbers of examples."""
-    stored = {shown.file: run.predictions(shown.file) for shown in asked}
-    clean = next((stored[shown.file] for shown in asked if shown.kind == "clean"), None)
+    stored, clean = dict[str, Predictions](), None
     strongest = dict[str, float | None]()
     for shown in sorted(asked, key=lambda shown: shown.level or 0):
+        stored[shown.file] = run.predictions(shown.file)
         strongest[shown.condition] = shown.level
+        if clean is None and shown.kind == "clean":
+            clean = stored[shown.file]
 
     scores = list[list[Any]]()
     lines = curves.rows("train", None, curves.of_training(run))
@@ -117,17 +127,19 @@ def computed(
         for metric in metrics:
             if metric.applies(predictions, against):
                 value = float(metric.compute(predictions, against))
-                finite = value if np.isfinite(value) else None
+                finite = value if math.isfinite(value) else None
                 scores.append([condition, level, metric.id, finite])
 
         last = shown.level == strongest[shown.condition]
         found = curves.curves(predictions, clean=shown.kind == "clean", strongest=last)
         lines += curves.rows(condition, level, found)
-    sizes = {file: len(predictions) for file, predictions in stored.items()}
+
+    sizes = dict(zip(stored, map(len, stored.values()), strict=True))
     return {"scores": scores, "curves": lines, "sizes": sizes}
 
 
 def compressed(text: str) -> bytes:
     """Gzip member of a text, the same bytes for the same text; a file may hold many members."""
-    # With a time in it, the same curves would be another file each time.
+    # With a time in it, the same curves would be another file each time. Level 6 is gzip's own:
+    # Python's default, 9, takes longer for few bytes.
     return gzip.compress(text.encode(), 6, mtime=0)

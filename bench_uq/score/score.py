@@ -44,13 +44,15 @@ def score(folder: Path, plugins: Plugins | None = None) -> None:
         raise UsageError(
             f"nothing to score in {folder}: no {store.PLAN} there (bench-uq run makes it)"
         )
+    # The plan is read again: it may have grown while the lock was waited for.
     with store.suite_lock(folder):
         write_derived(folder, store.read_plan(folder).runs, plugins or Plugins())
 
 
 def write_derived(folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins) -> None:
     """Write the derived files of the planned runs."""
-    # Compressed, the scores and curves of 10,000 runs take 80 MB of memory.
+    # Compressed, the scores and curves of 10,000 runs take 80 MB of memory. Members of gzip one
+    # after the other are a gzip file, so that those of unchanged runs are copied as they are.
     scores = [compressed(csv_text(pd.DataFrame(columns=SCORES)))]
     curves = [compressed(csv_text(pd.DataFrame(columns=CURVES)))]
     runs, environments, examples = list[list[Any]](), dict[str, Any](), dict[str, np.ndarray]()
@@ -65,6 +67,7 @@ def write_derived(folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins
         if planned.name in shown:
             examples |= examples_of(run, planned)
 
+    # Scores are written as plain text, because they are kept under version control.
     store.write_bytes(folder / derived.CURVES, curves)
     store.write_bytes(folder / derived.SCORES, map(gzip.decompress, scores))
     write_csv(folder / derived.RUNS, RUNS, [*runs, *superseded_rows(folder, plan)])
@@ -83,10 +86,8 @@ def write_examples(path: Path, examples: Mapping[str, np.ndarray]) -> None:
 
 
 def write_checksums(folder: Path) -> None:
-    """Write the hashes of the derived files.
-
-    They come last: if scoring is cut off before, they do not fit, and no mixture is read.
-    """
+    """Write the hashes of the derived files."""
+    # They come last: if scoring is cut off before, they do not fit, and no mixture is read.
     written = (*derived.COLUMNS, "environment.json", "examples.npz", ABOUT)
     sums = {name: store.sha256(folder / name) for name in written}
     store.write_json(folder / store.CHECKSUMS, sums)
@@ -109,6 +110,7 @@ def scored_runs(
     """Yield each planned run, its folder and its scores in the order of the derived files."""
     scoring = Scoring.by(plugins)
     runs = sorted(plan.values(), key=attrgetter("dataset", "method", "seed"))
+    # A log file would hold a line for each step of the bar.
     quiet = not sys.stderr.isatty()
     for planned in tqdm(
         runs, disable=quiet, bar_format=_PROGRESS, file=sys.stderr, dynamic_ncols=True, delay=1

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench_uq.score.cards import Cards
-from bench_uq.score.labels import counted, family
+from bench_uq.score.labels import family
 from bench_uq.score.results import Results
 from bench_uq.score.summaries import Curve, mean_curve
 
@@ -34,8 +34,9 @@ class Family:
     @property
     def title(self) -> str:
         """The name where its members are averaged."""
-        kinds = f" (mean of {len(self.members)} kinds)"
-        return self.name if len(self.members) == 1 else self.name + kinds
+        if len(self.members) == 1:
+            return self.name
+        return f"{self.name} (mean of {len(self.members)} kinds)"
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,11 @@ def families(levels: Mapping[str, Sequence[float]]) -> tuple[Family, ...]:
 
     found = []
     for name, members in groups.items():
-        own = {level for member in members for level in levels[member]}
-        name = name if len(members) > 1 else members[0]
+        if len(members) == 1:
+            (name,) = members
+        own = set[float]()
+        for member in members:
+            own.update(levels[member])
         found.append(Family(name, tuple(members), tuple(sorted(own))))
     return tuple(found)
 
@@ -70,6 +74,8 @@ def over_kinds(results: Results, families: Sequence[Family]) -> Results:
         if len(one.members) > 1:
             titles |= dict.fromkeys(one.members, one.title)
             kinds[one.title] = len(one.members)
+
+    # Titles are not among the categories.
     scores = results.scores.astype({"condition": "str", "metric": "str"})
     several = scores[scores["condition"].isin(titles)]
     if several.empty:
@@ -87,13 +93,13 @@ def over_kinds(results: Results, families: Sequence[Family]) -> Results:
 def stressed(results: Results, families: Sequence[Family], cards: Cards) -> Stress:
     """Average each score over the kinds and levels of each family on one dataset, run by run.
 
-    Level 0 is no stress. Where a score is undefined for a run, such as the AUROC of errors of one
-    without errors, the place counts for no run: means are over the same places for all. A run
-    that was never scored at a place has no mean.
+    A run that was never scored at a place has no mean.
     """
     titles = dict[str, str]()
     for one in families:
         titles |= dict.fromkeys(one.members, one.title)
+
+    # Level 0 is no stress: it repeats clean data.
     scores = results.scores[results.scores["level"].fillna(0) != 0]
     scores = scores.astype({"condition": "str", "metric": "str"})
     scores = scores[scores["metric"].isin([*cards.shown("stress"), "examples"])]
@@ -103,16 +109,21 @@ def stressed(results: Results, families: Sequence[Family], cards: Cards) -> Stre
     for (title, metric), own in groups:
         table = own.pivot(index=_RUN, columns=["condition", "level"], values="value")
         kept = table
+        # Where a score is undefined for a run, such as the AUROC of errors of one without errors,
+        # the place counts for no run: means are over the same places for all.
         if cards[metric].undefined:
             holes = own.loc[own["value"].isna(), ["condition", "level"]]
             unknown = set(holes.itertuples(index=False, name=None))
             kept = table[[place for place in table.columns if place not in unknown]]
+        # A mean of different numbers of examples is no number of examples.
         if metric == "examples" and kept.stack([0, 1]).nunique() > 1:
-            continue  # their mean is no number of examples
+            continue
 
         rows = kept.mean(axis="columns", skipna=False).rename("value").reset_index()
         means.append(rows.assign(condition=title, level=np.nan, metric=metric)[scores.columns])
         counts[title, metric] = (kept.shape[1], table.shape[1])
+
+    # pandas refuses to join no tables.
     found = pd.concat(means, ignore_index=True) if means else scores.iloc[:0]
     return Stress(replace(results, scores=found), counts)
 
@@ -126,13 +137,16 @@ def kept_accuracy(
     it. Without a family, of clean data.
     """
     members = shown.members if shown else ("clean",)
-    curves = [mean_curve(results, "risk_coverage", method, (name, level)) for name in members]
-    first = curves[0]
-    for curve in curves:
-        if len(curve.x) == 0 or not np.array_equal(curve.x, first.x):
+    curves = list[Curve]()
+    for name in members:
+        curve = mean_curve(results, "risk_coverage", method, (name, level))
+        curves.append(curve)
+        # The mean of fewer kinds would be one of easier kinds.
+        if len(curve.x) == 0 or not np.array_equal(curve.x, curves[0].x):
             return _NOTHING
 
-    rejected = 1 - first.x[::-1]
+    # x is the share accepted, y the share of errors in it.
+    rejected = 1 - curves[0].x[::-1]
     accuracy = 1 - np.mean([curve.y for curve in curves], axis=0)[::-1]
     kept = rejected <= _REJECTED + 1e-9
     return Curve(rejected[kept], accuracy[kept], min(curve.seeds for curve in curves))
@@ -140,11 +154,13 @@ def kept_accuracy(
 
 def over_what(shown: Family, unit: str) -> str:
     """Say over which kinds and levels the means of a family are."""
-    found = [level for level in shown.levels if level != 0]
-    listed = ", ".join(f"{level:g}" for level in found)
+    found = [f"{level:g}" for level in shown.levels if level != 0]
+    listed = ", ".join(found)
     if len(found) > 6:
-        listed = f"from {found[0]:g} to {found[-1]:g} ({len(found)} levels)"
-    if len(found) * len(shown.members) == 1:
+        listed = f"from {found[0]} to {found[-1]} ({len(found)} levels)"
+
+    if len(shown.members) > 1:
+        return f"mean over {len(shown.members):,} kinds and {unit} {listed}"
+    if len(found) == 1:
         return f"at {unit} {listed}"
-    kinds = f"{counted(len(shown.members), 'kind')} and " if len(shown.members) > 1 else ""
-    return f"mean over {kinds}{unit} {listed}"
+    return f"mean over {unit} {listed}"

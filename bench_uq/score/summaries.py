@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench_uq.score.labels import family
-from bench_uq.score.results import Results
+from bench_uq.score.results import Results, as_level
 
 #: Where a number stands: method, condition, level (None if it has no levels), metric.
 Place = tuple[str, str, float | None, str]
@@ -50,8 +50,8 @@ def summarise(results: Results) -> dict[Place, Summary]:
     found = {}
     for place, mean, sd, low, high, seeds in table.itertuples(name=None):
         method, condition, level, metric = place
-        level = None if math.isnan(level) else float(level)
-        found[method, condition, level, metric] = Summary(mean, sd, low, high, int(seeds))
+        one = Summary(mean, sd, low, high, int(seeds))
+        found[method, condition, as_level(level), metric] = one
     return found
 
 
@@ -67,7 +67,7 @@ def costs(results: Results, names: Iterable[str]) -> dict[Place, Summary]:
     for method, own in runs.groupby("method", observed=True):
         for name in names:
             values = own[name].dropna()
-            if len(values):
+            if not values.empty:
                 mean, sd, low, high = map(float, values.agg(["mean", "std", "min", "max"]))
                 found[str(method), "cost", None, name] = Summary(mean, sd, low, high, len(values))
     return found
@@ -87,8 +87,11 @@ def kinds_last(conditions: Iterable[str]) -> list[str]:
     """
     seen, first, others = set[str](), list[str](), list[str]()
     for condition in conditions:
-        (others if family(condition) in seen else first).append(condition)
-        seen.add(family(condition))
+        if family(condition) in seen:
+            others.append(condition)
+        else:
+            first.append(condition)
+            seen.add(family(condition))
     return [*first, *others]
 
 
@@ -104,9 +107,9 @@ def mean_curve(results: Results, name: str, method: str, where: Shown) -> Curve:
     Both ends without a value are cut off. A seed without any value does not count.
     """
     table = curve_table(results, name, method, where).dropna(axis="columns", how="all")
+    # A mean over fewer seeds than beside it would jump where a seed begins or ends.
     mean = table.mean(axis="columns", skipna=False)
-    known = np.flatnonzero(mean.notna())
-    mean = mean.iloc[known[0] : known[-1] + 1] if len(known) else mean.iloc[:0]
+    mean = mean[mean.ffill().notna() & mean.bfill().notna()]
     return Curve(mean.index.to_numpy(float), mean.to_numpy(float), table.shape[1])
 
 
@@ -120,9 +123,10 @@ def band_seed(results: Results) -> int | None:
 
 
 def highest_entropy(results: Results) -> float | None:
-    """The right end of the grid of the entropy curves, ln C in nats; None without entropies."""
+    """The largest possible entropy, ln C in nats; None without entropies."""
+    # Results do not name the number of classes; the grid of these curves ends at its log.
     grid = results.curves.loc[results.curves["curve"] == "entropy_ecdf", "x"]
-    if not len(grid) or grid.max() <= 0:
+    if grid.empty or grid.max() <= 0:
         return None
     # Curves have six digits; with fewer than all, 1 / C would be above or below chance.
     return float(np.log(round(np.exp(grid.max()))))
@@ -150,5 +154,9 @@ def reliability(results: Results, method: str) -> tuple[pd.DataFrame, int]:
 def underconfidence(results: Results, method: str) -> tuple[float, int]:
     """Accuracy less mean confidence on clean data, NaN if unknown, and the number of seeds."""
     bins, seeds = reliability(results, method)
+    if not seeds:
+        return math.nan, 0
+
+    # The sum of no bins would be 0, and pandas leaves NaN out of a sum.
     gap = (bins["share"] * (bins["accuracy"] - bins["confidence"])).sum(skipna=False)
-    return (float(gap) if seeds else math.nan), seeds
+    return float(gap), seeds

@@ -34,6 +34,8 @@ class About:
         """Facts of a condition; a family of kinds has those of one of its kinds."""
         if condition in self.conditions:
             return self.conditions[condition]
+
+        # Families are made in reports, so no plan holds facts of them.
         for name, facts in self.conditions.items():
             if _plain(name) == _plain(condition):
                 return facts

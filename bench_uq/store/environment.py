@@ -44,6 +44,8 @@ def processor(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
 
+    # The name alone would not do: torch has other kernels for AVX2 than for AVX-512, and these
+    # differ in the last digits.
     model = platform.processor() or "CPU"
     known = Path("/proc/cpuinfo")
     for line in known.read_text().splitlines() if known.is_file() else ():
@@ -64,6 +66,7 @@ def git_state() -> str | None:
     if not (source / ".git").exists():
         return None
 
+    # Tags are excluded, since they would stand for the commit.
     asked = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     command = ["git", "-C", str(source), *asked]
     try:
@@ -74,12 +77,12 @@ def git_state() -> str | None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Most memory that this process has held, in bytes: of the GPU if it used one, else of the
-    host.
-    """
+    """Most bytes that this process has held, on the GPU if it used one, else on the host."""
     import torch
 
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+
+    # macOS counts bytes, Linux KiB.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB
+    return peak if sys.platform == "darwin" else peak * 1024

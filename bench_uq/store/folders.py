@@ -10,6 +10,7 @@ from bench_uq.api.errors import UsageError
 
 def writable(folder: Path) -> Path:
     """Require a folder that can be written to, or made."""
+    # A link to nothing does not exist for os.path.exists, and mkdir fails on it.
     for path in (folder.absolute(), *folder.absolute().parents):
         if os.path.islink(path) and not os.path.exists(path):
             raise UsageError(f"cannot write to {folder}: {path} is a link to nothing")
@@ -31,6 +32,7 @@ def enclosed(folder: Path) -> Path:
             reason = f"{error.filename}: {error.strerror}"
             raise UsageError(f"cannot write to {folder}: {reason}") from error
 
+    # Unless told to refuse, os.walk passes over folders that cannot be read.
     for place, folders, files in os.walk(folder, onerror=refuse):
         for name in (*folders, *files):
             path = Path(place, name)

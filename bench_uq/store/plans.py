@@ -35,6 +35,7 @@ def merge_plan(
 ) -> None:
     """Add runs to the plan; each replaces an earlier one of its method, dataset and seed."""
     with suite_lock(folder):
+        # Published values are written without this lock.
         discard_partial(folder, besides=["reference.csv"])
         plan = read_plan(folder)
 
@@ -44,6 +45,7 @@ def merge_plan(
             changed = dataclasses.replace(changed, description=description)
         if about is not None:
             changed = dataclasses.replace(changed, about=about.laid_over(plan.about))
+        # All shards wait for this lock, and a plan of many runs takes long to write.
         if changed.to_json() != plan.to_json() or not (folder / PLAN).exists():
             write_json(folder / PLAN, changed.to_json())
 
@@ -55,10 +57,8 @@ def suite_lock(folder: Path) -> filelock.BaseFileLock:
 
 
 def check_schema(folder: Path, runs: Iterable[str] = ()) -> None:
-    """Refuse a suite's folder if its plan, or one of these runs, has a newer schema.
-
-    Nothing is changed: a damaged file is reported where it is read to be used.
-    """
+    """Refuse a suite's folder if its plan, or one of these runs, has a newer schema."""
+    # Nothing is changed: a damaged file is reported where it is read to be used.
     for path in (folder / PLAN, *(folder / "runs" / run / RECORD for run in runs)):
         with suppress(Damaged, OSError):
             load_json(path)

@@ -1,9 +1,7 @@
-"""Records of runs and plans: frozen data, each with one strict reader.
+"""Records of runs and plans: frozen data, each with one strict reader, which raises Damaged."""
 
-A reader raises Damaged, saying what is wrong. Unknown fields are ignored, because a later version
-of one schema may add some. Names are checked too: others may have written the file, and files are
-read and scores kept under its names.
-"""
+# Unknown fields are ignored, because a later version of one schema may add some. Names are checked
+# too: others may have written the file, and files are read and scores kept under its names.
 
 from __future__ import annotations
 
@@ -174,7 +172,8 @@ class PlannedRun:
         return dataclasses.asdict(self)
 
     def in_plan(self) -> dict[str, Any]:
-        """The fields that plan.json keeps; the others of 10,000 runs would fill it."""
+        """The fields that plan.json keeps."""
+        # All fields of 10,000 runs would fill it.
         plain: dict[str, Any] = {
             "run": self.name,
             "method": self.method,
@@ -202,6 +201,7 @@ class Plan:
         fields = fields_of(value)
         require(isinstance(fields.get("runs"), dict), "it has no runs")
         runs = {}
+        # Surrogates are runs, which may have surrogates.
         try:
             for place, one in fields["runs"].items():
                 runs[place] = PlannedRun.from_json(one)
@@ -235,6 +235,7 @@ def check_file(name: str) -> None:
 @functools.cache
 def is_name(text: str) -> bool:
     """Whether a text is a name with options, in one line."""
+    # Cached, because the runs of a suite share a few names.
     try:
         parse(text)
     except UsageError:
@@ -264,7 +265,8 @@ def read(cls: Any, fields: Mapping[str, Any]) -> Any:
 
 @functools.cache
 def hints_of(cls: type) -> dict[str, Any]:
-    """Types of the fields, resolved once: ten thousand runs are read with them."""
+    """Types of the fields."""
+    # Annotations are texts until they are resolved; ten thousand runs are read with these.
     return get_type_hints(cls)
 
 
@@ -274,6 +276,7 @@ def typed(hint: Any, value: Any, name: str) -> Any:
 
     if hint is Any:
         return value
+    # The origin of X | None is UnionType before Python 3.14, and Union since.
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None

@@ -34,11 +34,9 @@ from bench_uq.store.records import NETWORK, TRAINING, Record
 
 
 class RunFolder:
-    """The folder of one run.
+    """The folder of one run; with ``keep`` its record is read once, without the lock."""
 
-    The process that holds the run's lock holds its record too: it reads run.json once. With
-    ``keep`` a reader does the same without the lock, for a record that does not change.
-    """
+    # The process that holds the run's lock reads run.json once too: nobody else may change it.
 
     def __init__(self, path: Path, *, keep: bool = False) -> None:
         self.path = path
@@ -50,11 +48,13 @@ class RunFolder:
         """Hold the run's lock and yield True; yield False if another process holds it."""
         locks = self.path.parent / ".locks"
         lock_path = locks / f"{self.path.name}.lock"
+        # Each may have become a link since the folder of results was checked.
         for path in (self.path.parent, self.path, locks, lock_path):
             unlinked(path)
 
         locks.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(lock_path)
+        # Nobody waits: the holder does the run, and this process goes on to the next one.
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
@@ -91,6 +91,7 @@ class RunFolder:
         """Change the record, on disk too if anything changed."""
         before = self.record()
         record = dataclasses.replace(before, **changes)
+        # Every write is synced with its folder, which takes milliseconds.
         if record != before or not (self.path / RECORD).exists():
             write_json(self.path / RECORD, record.to_json())
 
@@ -100,6 +101,7 @@ class RunFolder:
 
     def write_file(self, name: str, content: bytes) -> dict[str, StoredFile]:
         """Write a file; return the entry for the record, which does not name it yet."""
+        # The file comes first: a record must not name what a power cut has prevented.
         write_bytes(self.path / name, content)
         return {name: StoredFile(hashlib.sha256(content).hexdigest(), len(content))}
 
@@ -126,11 +128,8 @@ class RunFolder:
             return Predictions({key: arrays[key] for key in arrays.files})
 
     def holds(self, name: str, *, repair: bool = False) -> bool:
-        """Whether a file is there as it was stored.
-
-        With ``repair`` a damaged file is set aside. That needs the lock, because a writer replaces
-        a file before its hash.
-        """
+        """Whether a file is there as it was stored; with ``repair`` a damaged one is set aside."""
+        # To repair needs the lock, because a writer replaces a file before its hash.
         with suppress(Damaged, OSError):
             self.check(name)
             return True
@@ -146,11 +145,13 @@ class RunFolder:
         entry = self.record().files.get(name)
         if entry is None:
             raise Damaged("not in the record")
+        # Whether the hash is right shows at the end.
         for _ in parts(self.path / name, entry):
             pass
 
     def forget(self, names: Iterable[str], **changes: Any) -> None:
         """Remove files from the record, because they belong to a network that is gone."""
+        # Names may be an iterator, which one look-up would exhaust.
         gone = set(names)
         kept = {name: one for name, one in self.record().files.items() if name not in gone}
         self.update(files=kept, **changes)

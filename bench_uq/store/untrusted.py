@@ -13,6 +13,7 @@ from bench_uq.store.records import RUN
 
 def suites(root: Path) -> list[str]:
     """Suites in a root of results; refuse a folder that is not one."""
+    # Unlike Path.is_dir, os.path.isdir does not raise in a folder that cannot be searched.
     if not os.path.isdir(root):
         raise UsageError(f"{root} is no folder of results")
     if os.path.lexists(root / store.PLAN):
@@ -37,6 +38,7 @@ def suites(root: Path) -> list[str]:
 
 def is_suite(folder: Path) -> bool:
     """Whether a folder is that of a suite."""
+    # A plan that is a link to nothing counts, so that it is refused and not passed over.
     return os.path.lexists(folder / store.PLAN) or os.path.isdir(folder / "runs")
 
 
