@@ -127,4 +127,7 @@ def nested(value: Any, tensors: Sequence[Tensor]) -> Any:
     if kind == "mapping":
         return {key: nested(item, tensors) for key, item in content}
     items = [nested(item, tensors) for item in content]
-    return tuple(items) if kind == "tuple" else items
+    # An optimiser's betas, for example, are a tuple, and must come back as one.
+    if kind == "tuple":
+        return tuple(items)
+    return items

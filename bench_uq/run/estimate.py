@@ -41,8 +41,10 @@ def estimate(job: Job) -> float:
     with arithmetic_of(job):
         method = plugins.spec("method", run.method_full).value
         trained, step = timed_step(job, run, task, examples, plugins)
-        epochs = 0 if folder.holds(store.NETWORK) else settings.epochs * method.members
-        seconds = epochs * math.ceil(len(examples) / settings.batch) * step
+        seconds = 0.0
+        if not folder.holds(store.NETWORK):
+            epochs = settings.epochs * method.members
+            seconds = epochs * math.ceil(len(examples) / settings.batch) * step
 
         block = Resident(examples[:BLOCK], torch.device(job.device), BLOCK)
         inputs, targets = block.take(slice(0, BLOCK))
@@ -62,7 +64,10 @@ def estimate(job: Job) -> float:
             attack = 0.0
             asked = passes_of(plugins, levels, task, inputs[:4], targets[:4])
             for (draws, traced), often in asked.items():
-                attack += often * seen(draws) * (TRACED if traced else 1)
+                factor = 1.0
+                if traced:
+                    factor = TRACED
+                attack += often * seen(draws) * factor
             seconds += min(first.count or size, size) / len(inputs) * attack
 
     return seconds

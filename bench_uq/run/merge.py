@@ -18,6 +18,7 @@ from typing import Any
 from bench_uq import store
 from bench_uq.api.errors import UsageError
 from bench_uq.run.checkpoints import NAME as CHECKPOINT
+from bench_uq.run.job import hash_of_network
 from bench_uq.score import published
 from bench_uq.store import Damaged, Plan, PlannedRun, Record, RunFolder, StoredFile, untrusted
 
@@ -56,7 +57,9 @@ class Joined:
         place, reason = str(path), str(error)
         if isinstance(error, OSError) and error.strerror:
             reason = error.strerror.lower()
-        self.notice(f"left out: {place if place.isprintable() else repr(place)}: {reason}")
+        if not place.isprintable():
+            place = repr(place)
+        self.notice(f"left out: {place}: {reason}")
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,12 @@ class Version:
     @property
     def network(self) -> str | None:
         """Hash of its network."""
-        entry = self.record.files.get(store.NETWORK)
-        return entry.sha256 if entry else None
+        return hash_of_network(self.record)
+
+    @property
+    def held(self) -> dict[str, StoredFile]:
+        """Entries of its whole files."""
+        return {name: self.record.files[name] for name in self.whole}
 
     @property
     def standing(self) -> tuple[int, bool, bool]:
@@ -222,14 +229,15 @@ def join_run(joined: Joined, target: RunFolder, roots: Sequence[Path], out: Path
     run = target.path.name
     store.discard_partial(target.path, besides=["scored.json"])
     own = own_version(target, out)
-    known = {name: own.record.files[name] for name in own.whole} if own else {}
+    versions, recorded = list[Version](), False
+    if own.record.status or own.record.files:
+        versions.append(own)
 
-    versions, recorded = [own] if own else [], False
     for root in roots:
         path = root / joined.suite / "runs" / run
         if not path.is_symlink() and os.path.lexists(path / store.RECORD):
             recorded = True
-            versions += read_version(joined, root, path, known)
+            versions += read_version(joined, root, path, own.held)
     if not versions:
         joined.lost += recorded
         return
@@ -242,15 +250,13 @@ def join_run(joined: Joined, target: RunFolder, roots: Sequence[Path], out: Path
     record = with_losses(joined, united(agreed, givers, files), agreed)
     fields = dataclasses.fields(Record)
     target.update(**{field.name: getattr(record, field.name) for field in fields})
-    for name in own.record.files.keys() - files.keys() if own else ():
+    for name in own.record.files.keys() - files.keys():
         (target.path / name).unlink(missing_ok=True)
 
 
-def own_version(target: RunFolder, out: Path) -> Version | None:
-    """A run as it is in the folder to join in; damaged files are set aside."""
+def own_version(target: RunFolder, out: Path) -> Version:
+    """A run as it is in the folder to join in, perhaps empty; damaged files are set aside."""
     record = target.record()
-    if not record.status and not record.files:
-        return None
     whole = {name for name in record.files if target.holds(name, repair=True)}
     return Version(out, target.path, record, whole)
 
@@ -315,20 +321,19 @@ def givers_of(joined: Joined, run: str, versions: Sequence[Version]) -> dict[str
 
 
 def take(
-    joined: Joined, target: RunFolder, own: Version | None, givers: Mapping[str, Version]
+    joined: Joined, target: RunFolder, own: Version, givers: Mapping[str, Version]
 ) -> dict[str, StoredFile]:
     """Copy the files that the folder lacks; return the entries for the record.
 
     A file that has changed since it was looked at is left out.
     """
     wanted = {name: giver.record.files[name] for name, giver in givers.items()}
-    held = {name: own.record.files[name] for name in own.whole} if own else {}
-    if own:
-        # So that no record names a file while another takes its place.
-        stale = {name for name, entry in own.record.files.items() if wanted.get(name) != entry}
+    stale = {name for name, entry in own.record.files.items() if wanted.get(name) != entry}
+    # So that no record names a file while another takes its place.
+    if stale:
         target.forget(stale)
 
-    taken = {}
+    taken, held = {}, own.held
     for name, giver in givers.items():
         if held.get(name) != wanted[name]:
             content = store.parts(giver.path / name, wanted[name])

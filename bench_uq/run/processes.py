@@ -52,11 +52,16 @@ class Stopped(BenchUQError):
 
 @dataclass
 class Limit:
-    """Time limit of a process, in seconds of the monotonic clock."""
+    """Time limit of a process: ``timeout`` seconds for each of its runs."""
 
-    due: float = math.inf
+    timeout: float = math.inf
+    runs: int = 1
     told: float | None = None  # when it was told to stop
     late: bool = False  # whether the limit was the reason
+
+    def __post_init__(self) -> None:
+        # Unlike the clock on the wall the monotonic one is never set.
+        self.due = time.monotonic() + self.runs * self.timeout
 
     def keep(self, process: Any, *, wanted: bool = True) -> None:
         """Tell a process to stop that is late or not wanted; kill it if it does not."""
@@ -75,16 +80,15 @@ class Worker:
     jobs: tuple[Job, ...]
     process: Any
     connection: Connection
-    limit: Limit = field(default_factory=Limit)
+    limit: Limit
     progress: float = 0.0
     results: dict[int, Ended | None] = field(default_factory=dict)
 
-    def result(self, index: int, timeout: float) -> Ended | None:
+    def result(self, index: int) -> Ended | None:
         """Result of a job after the process has ended."""
         if index in self.results:
             return self.results[index]
-        late = timeout if self.limit.late else None
-        return killed(self.jobs[index], self.process.exitcode, late)
+        return killed(self.jobs[index], self.process.exitcode, self.limit)
 
 
 def run_all(
@@ -113,7 +117,7 @@ def run_all(
             for worker in ended(working):
                 working.remove(worker)
                 for index, job in enumerate(worker.jobs):
-                    result = worker.result(index, timeout)
+                    result = worker.result(index)
                     if result is None:
                         time.sleep(PATIENCE)
                         waiting.put((job,))
@@ -131,8 +135,10 @@ def run_all(
 
 def name(jobs: Sequence[Job]) -> str:
     """Short name of jobs at work."""
-    more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
-    return jobs[0].run.name.rsplit("-", 1)[0] + more
+    short = jobs[0].run.name.rsplit("-", 1)[0]
+    if len(jobs) > 1:
+        return f"{short} and {len(jobs) - 1} more"
+    return short
 
 
 def bar(total: int) -> tqdm[Any]:
@@ -149,7 +155,7 @@ def start(context: Any, jobs: tuple[Job, ...], timeout: float = math.inf) -> Wor
     with without_main():
         process.start()
     theirs.close()
-    return Worker(jobs, process, ours, Limit(time.monotonic() + len(jobs) * timeout))
+    return Worker(jobs, process, ours, Limit(timeout, len(jobs)))
 
 
 @contextmanager
@@ -245,20 +251,21 @@ def sweep(process: Any) -> None:
     process.kill()
 
 
-def killed(job: Job, code: int, timeout: float | None = None) -> Ended:
+def killed(job: Job, code: int, limit: Limit) -> Ended:
     """Record a run whose process ended without a result, or was stopped for its time limit."""
     known = {number.value: number.name for number in signal.Signals}
     ending = f"exited with {code}"
     if code < 0:
         ending = f"was killed by {known.get(-code, f'signal {-code}')}"
     reason = f"its process {ending}"
-    if timeout is not None:
-        reason = f"took longer than the {timeout:g} s of --timeout"
+    if limit.late:
+        reason = f"took longer than the {limit.timeout:g} s of --timeout"
 
     record = job.run_folder().record()
     stopped = record.status == "interrupted" and record.reason != UNFINISHED
-    if code == 0 and stopped and timeout is None:
-        return Ended(record)  # it was told to stop from outside, and said so
+    # It was told to stop from outside, and said so.
+    if code == 0 and stopped and not limit.late:
+        return Ended(record)
     return failed(job, reason)
 
 

@@ -45,10 +45,13 @@ def verdict(result: Ended) -> str:
     if record.status != "ok":
         return f"{record.status}: {record.reason}"
 
-    lacking = f", but {record.reason}" if record.reason else ""
     seconds = sum(record.predict_seconds.values())
-    times = f"trained in {record.train_seconds:.1f} s, predicted in {seconds:.1f} s"
-    return f"ok{lacking}  {times}{'' if record.converged else '  (not converged)'}"
+    text = f"  trained in {record.train_seconds:.1f} s, predicted in {seconds:.1f} s"
+    if record.reason:
+        text = f", but {record.reason}{text}"
+    if not record.converged:
+        text += "  (not converged)"
+    return f"ok{text}"
 
 
 @dataclass
@@ -82,7 +85,9 @@ def recorded(folder: RunFolder, plugins: Sequence[Path]) -> Iterator[Ending]:
         facts = {"status": "diverged", "reason": str(error)}
     except BaseException as error:
         # Also SystemExit and KeyboardInterrupt: these are a plugin's, because SIGINT is ignored.
-        status = "oom" if is_out_of_memory(error) else "failed"
+        status = "failed"
+        if is_out_of_memory(error):
+            status = "oom"
         reason = printable(one_line(error) + place(error, plugins))
         facts = {"status": status, "reason": reason, "traceback": printable(traceback.format_exc())}
         if isinstance(error, store.CannotWrite):

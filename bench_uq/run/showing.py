@@ -78,7 +78,7 @@ def store_group(
     if surrogate:
         # Its training does not count as prediction time of this run.
         seen = attacked(job, surrogate, plugins)
-        attacked_now = hash_of_network(store.run_folder(job.folder, surrogate.name))
+        attacked_now = hash_of_network(store.run_folder(job.folder, surrogate.name).record())
         # Predictions under an attack on an older network are no longer this run's.
         folder.forget(names)
 

@@ -18,6 +18,7 @@ from bench_uq.api.names import parse, plain_name
 from bench_uq.plan.about import about
 from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.resolve import Notice
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import Suite, lineage, read_suite, suite_path
 from bench_uq.run.shards import shard_of
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 #: Does jobs and calls ``finished`` with each result: (jobs, finished=) -> None.
 Work = Callable[..., None]
-
-#: Called with a line for the user.
-Notice = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,9 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
     contents = Contents(choices.data_dir, choices.results / ".contents.json")
     runs = make_plan(suite, plugins, contents, notice)
     check_schema(folder, [run.name for run in runs])
-    mine = shard_of(runs, *choices.shard) if choices.shard else runs
+    mine = runs
+    if choices.shard:
+        mine = shard_of(runs, *choices.shard)
     return Prepared(choices, suite, runs, mine, folder, contents, references)
 
 
@@ -173,11 +173,13 @@ def due(jobs: Iterable[Job], finished: Callable[[str, Ended], None]) -> list[Job
 def estimates(prepared: Prepared) -> Iterator[tuple[str, float | None]]:
     """Each run with the seconds that it would take; None if it is stored."""
     from bench_uq.run.estimate import estimate
-    from bench_uq.run.job import complete
+    from bench_uq.run.job import complete_in
 
     for job in prepared.jobs(choose_device(prepared.choices.device)):
-        stored = complete(job) and not job.force
-        yield job.run.name, None if stored else estimate(job)
+        seconds = None
+        if job.force or not complete_in(job.run_folder(keep=True), job):
+            seconds = estimate(job)
+        yield job.run.name, seconds
 
 
 @contextmanager
@@ -195,26 +197,34 @@ def workplace(prepared: Prepared) -> Iterator[tuple[str, Work]]:
 
     asked = choices.cluster
     tls = {"ca": asked.ca, "cert": asked.cert, "key": asked.key}
-    room = len(connection.gpus()) if choices.device != "cpu" else 0
-    room = room or default_jobs(prepared.mine, "cpu")
-    limit = None if math.isinf(choices.timeout) else choices.timeout
+    room = default_jobs(prepared.mine, "cpu")
+    # A worker for each GPU, because a GPU takes one run at a time.
+    if choices.device != "cpu":
+        room = len(connection.gpus()) or room
 
     place = connection.parse_place(asked.place)
     with connection.connected(place, tls, asked.insecure, room) as dask:
-        device = client.choose_device(choices.device, dask)
+        there = client.look_at(dask)
+        device = device_of(choices.device, there, "not every worker has a CUDA device")
         on_cluster = partial(client.run_all, dask, prepared.contents)
-        yield device, partial(on_cluster, at_once=choices.jobs, timeout=limit)
+        yield device, partial(on_cluster, at_once=choices.jobs, timeout=choices.timeout)
 
 
 def choose_device(name: str) -> str:
-    """Device to run on: CUDA if there is one and the user does not refuse it."""
+    """Device to run on here."""
     import torch
 
-    there = torch.cuda.is_available()
+    return device_of(name, torch.cuda.is_available(), "no CUDA device here")
+
+
+def device_of(name: str, there: bool, lacking: str) -> str:
+    """Device that a name stands for: CUDA where it is there and the user does not refuse it."""
     if name == "cuda" and not there:
-        raise UsageError("no CUDA device here (--device auto or cpu runs on the CPU)")
+        raise UsageError(f"{lacking} (--device auto or cpu runs on the CPU)")
+    if name == "auto" and there:
+        return "cuda"
     if name == "auto":
-        return "cuda" if there else "cpu"
+        return "cpu"
     return name
 
 
@@ -269,7 +279,10 @@ def reproducing(choices: Choices, suite: Suite) -> str:
 
 def read_references(path: Path, plugins: Plugins | None = None) -> list[Reference]:
     """Published values of a suite's file, laid over those of the suites that it extends."""
-    metrics = plugins.metrics() if plugins else None
+    metrics = None
+    if plugins:
+        metrics = plugins.metrics()
+
     found: dict[tuple[str, ...], Reference] = {}
     for suite in lineage(path):
         beside = suite.with_name(f"{suite.stem}.{FILE}")

@@ -62,12 +62,15 @@ def train_missing(
         folder.update(**begun(job.run))
     else:
         clear(job, folder)
-        reuse = None if job.force else store.elsewhere(job.folder, job.run.name, job.run.key)
+        reuse = None
+        if job.force:
+            checkpoints.remove()
+        else:
+            reuse = store.elsewhere(job.folder, job.run.name, job.run.key)
+
         if reuse:
             copy_training(reuse, folder)
         else:
-            if job.force:
-                checkpoints.remove()
             train_and_store(job, folder, plugins, splits, report, checkpoints)
 
     if are_points(splits[0]) and not folder.holds(store.POINTS, repair=True):

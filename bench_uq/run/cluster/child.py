@@ -65,8 +65,11 @@ def main() -> None:
         tell(unfit=reason)
         return
     with suppress(Interrupted):
-        result = execute(job, report)
-        tell(result=result.to_json() if result else None)
+        ended = execute(job, report)
+        result = None
+        if ended:
+            result = ended.to_json()
+        tell(result=result)
 
 
 def unfit(job: Job, work: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.run.cluster import SchedulerLost, worker
 from bench_uq.run.cluster.message import packed_folder, packed_job, source, unpacked_folder
 from bench_uq.run.job import Job, is_trained, surrogates
-from bench_uq.run.processes import GRACE, PATIENCE, bar, failed, stoppable
+from bench_uq.run.processes import GRACE, PATIENCE, bar, failed, name, stoppable
 from bench_uq.run.record import Ended
 from bench_uq.run.waiting import Waiting, attacked, kind
 
@@ -54,29 +55,17 @@ def look_at(client: Any) -> bool:
             raise UsageError(
                 f"the worker {address} cannot load this bench-uq: {one_line(facts)}"
             ) from facts
-        for name, ours in source().items():
-            if facts[name] != ours:
+        for fact, ours in source().items():
+            if facts[fact] != ours:
                 raise UsageError(
                     f"the worker {address} has another bench-uq: "
-                    f"its {name} is {facts[name]}, ours {ours}"
+                    f"its {fact} is {facts[fact]}, ours {ours}"
                 )
 
     versions = {facts["torch"] for facts in found.values()}
     if len(versions) > 1:
         store.say(f"the workers have different torch: {', '.join(sorted(versions))}")
     return all(facts["gpus"] for facts in found.values())
-
-
-def choose_device(name: str, client: Any) -> str:
-    """Device to run on: CUDA if every worker has it and the user does not refuse it."""
-    gpus = look_at(client)
-    if name == "cuda" and not gpus:
-        raise UsageError(
-            "not every worker has a CUDA device (--device auto or cpu runs on the CPU)"
-        )
-    if name == "auto":
-        return "cuda" if gpus else "cpu"
-    return name
 
 
 @dataclass
@@ -86,7 +75,7 @@ class Handing:
     client: Any
     marker: Mapping[str, str]
     contents: Contents
-    timeout: float | None
+    timeout: float
     shared: bool = False  # whether all workers see the folder of results
     topic: str = field(default_factory=lambda: f"bench-uq-{secrets.token_hex(8)}")
     waiting: Waiting = field(default_factory=lambda: Waiting([], set()))
@@ -123,10 +112,12 @@ class Handing:
     def hand(self, job: Job) -> None:
         """Submit a job to the cluster."""
         stored = {}
-        for name in () if self.shared else (job.run.name, *surrogates(job)):
-            folder = store.run_folder(job.folder, name)
-            if folder.record().status:
-                stored[name] = packed_folder(folder)
+        # A worker that sees the folder of results reads them there.
+        if not self.shared:
+            for run in (job.run.name, *surrogates(job)):
+                folder = store.run_folder(job.folder, run)
+                if folder.record().status:
+                    stored[run] = packed_folder(folder)
 
         work = {
             "packed": packed_job(job),
@@ -163,15 +154,15 @@ def run_all(
     jobs: Sequence[Job],
     at_once: int | None,
     finished: Callable[[Job, Ended], None],
-    timeout: float | None = None,
+    timeout: float = math.inf,
 ) -> None:
     """Do all jobs on the workers; ``finished`` is called with the result of each.
 
-    A worker has one job at a time, so that its death costs one run. Raise SchedulerLost if the
-    scheduler no longer answers.
+    Raise SchedulerLost if the scheduler no longer answers.
     """
     if not jobs:
         return
+
     with marked(jobs[0].folder) as marker:
         shared = client.run(worker.shares, marker).values()
         work = Handing(client, marker, contents, timeout, all(shared))
@@ -199,7 +190,9 @@ def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, Ended]
                     )
                 if heard > looked + LOOK_AT_WORKERS:
                     room, looked = look_for_room(client), heard
-                    said = ", ".join(names(work)) if room else "no workers"
+                    said = "no workers"
+                    if room:
+                        said = ", ".join(sorted(name([job]) for job in work.working.values()))
                     progress.set_description_str(said)
 
                 while work.waiting and len(work.working) < min(room, at_once or room):
@@ -242,11 +235,6 @@ def ended(work: Handing) -> Iterator[tuple[Job, Ended]]:
             yield job, result
 
 
-def names(work: Handing) -> list[str]:
-    """Short names of the runs at work."""
-    return sorted(job.run.name.rsplit("-", 1)[0] for job in work.working.values())
-
-
 def look_for_room(client: Any) -> int:
     """Number of runs that the workers can take; 0 if the scheduler does not answer."""
     with suppress(Exception):
@@ -281,14 +269,18 @@ def taken_in(job: Job, future: Any) -> Ended | None:
     """Store the files of a run that has ended on a worker; return its result, or None to retry."""
     try:
         result = future.result()
-        for name, packed in result.get("folders", {}).items():
-            own = store.run_folder(job.folder, name)
+        for run, packed in result.get("folders", {}).items():
+            own = store.run_folder(job.folder, run)
             with own.locked() as mine:
                 if not mine:
                     return None
-                if name == job.run.name or not is_trained(own):
+                # A network that is attacked may have been trained here meanwhile; that one stays.
+                if run == job.run.name or not is_trained(own):
                     unpacked_folder(packed, own)
-        return Ended.from_json(result["result"]) if result["result"] else None
+
+        if result["result"] is None:
+            return None
+        return Ended.from_json(result["result"])
     except Exception as error:
         # A process whose worker has died may still be recording that it was interrupted.
         let_end([job])

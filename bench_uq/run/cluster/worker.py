@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import select
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -33,8 +31,11 @@ def describe() -> dict[str, Any]:
     """Facts of a worker that the client needs: its source, torch and devices."""
     asking = "import torch; print(torch.cuda.device_count(), torch.__version__)"
     done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True)
-    gpus, torch = done.stdout.split() if done.returncode == 0 else (0, "")
-    return {**source(), "torch": torch, "gpus": int(gpus)}
+    found = {"torch": "", "gpus": 0}
+    if done.returncode == 0:
+        gpus, version = done.stdout.split()
+        found = {"torch": version, "gpus": int(gpus)}
+    return {**source(), **found}
 
 
 def shares(marker: Mapping[str, str]) -> bool:
@@ -55,6 +56,7 @@ def do_run(work: dict[str, Any]) -> dict[str, Any]:
     worker = get_worker()
     key = worker.get_current_task()
     place = Path(worker.local_directory) / "bench-uq"
+    # Two versions must never meet in one table.
     if work["source"] != source():
         version = source()["version"]
         raise Unfit(
@@ -93,12 +95,12 @@ def do_run(work: dict[str, Any]) -> dict[str, Any]:
 def watched(
     job: Job,
     checks: Mapping[str, Any],
-    timeout: float | None,
+    timeout: float,
     report: Callable[[float], None],
     wanted: Callable[[], bool],
 ) -> Ended | None:
     """Do a run in a process of its own, which is stopped when it is late or no longer wanted."""
-    limit = Limit(time.monotonic() + (timeout or math.inf))
+    limit = Limit(timeout)
     process, said = started({"job": job.to_json(), **checks}), dict[str, Any]()
     try:
         for message in messages(process):
@@ -115,8 +117,10 @@ def watched(
     if "unfit" in said:
         raise Unfit(said["unfit"])
     if "result" in said:
-        return Ended.from_json(said["result"]) if said["result"] else None
-    return killed(job, code, timeout if limit.late else None)
+        if said["result"] is None:
+            return None
+        return Ended.from_json(said["result"])
+    return killed(job, code, limit)
 
 
 def started(work: Mapping[str, Any]) -> subprocess.Popen[bytes]:
@@ -140,7 +144,10 @@ def messages(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
     while True:
         # Asked before its last messages are read, so that none is missed.
         ended = process.poll() is not None
-        if select.select([process.stdout], [], [], 0 if ended else LOOK)[0]:
+        patience = LOOK
+        if ended:
+            patience = 0
+        if select.select([process.stdout], [], [], patience)[0]:
             part = os.read(process.stdout.fileno(), 1 << 16)
             if not part:
                 return

@@ -17,7 +17,7 @@ from bench_uq.plan.fingerprints import digest
 from bench_uq.plan.runs import file_name
 from bench_uq.run.imported.values import Outputs
 from bench_uq.run.record import facts
-from bench_uq.store import SCHEMA, Evaluation, PlannedRun, Record, RunFolder, Source, StoredFile
+from bench_uq.store import SCHEMA, Evaluation, PlannedRun, RunFolder, Source, StoredFile
 from bench_uq.store.about import About
 
 #: ``kind`` in the record of such a run.
@@ -118,8 +118,15 @@ def add(
 
         sources = {one.evaluation().file: one.source() for one in imports}
         if files or not sources.keys() <= before.sources.keys():
-            record = recorded(target.record(), run, sources)
-            target.update(**record, files={**before.files, **files}, **made)
+            target.update(
+                **facts(run),
+                kind=KIND,
+                status="ok",
+                reason=None,
+                sources={**before.sources, **sources},
+                files={**before.files, **files},
+                **made,
+            )
 
         planned = merged(store.read_plan(folder).runs.get(run.place), run)
         store.merge_plan(folder, [planned], about=about)
@@ -142,24 +149,15 @@ def writing(folder: Path, run: PlannedRun) -> Iterator[RunFolder]:
 
 def merged(before: PlannedRun | None, run: PlannedRun) -> PlannedRun:
     """A run with its earlier evaluations; those of the same condition and level are replaced."""
-    evaluations = [*(before.shown if before else ()), *run.shown]
+    evaluations = list(run.shown)
+    if before:
+        evaluations = [*before.shown, *run.shown]
     latest = {(one.condition, one.level): one for one in evaluations}
 
     def place(one: Evaluation) -> tuple[bool, str, float]:
         return one.kind != "clean", one.condition, one.level or 0
 
     return dataclasses.replace(run, shown=tuple(sorted(latest.values(), key=place)))
-
-
-def recorded(record: Record, run: PlannedRun, sources: Mapping[str, Source]) -> dict[str, Any]:
-    """Fields of the record of an imported run."""
-    return {
-        **facts(run),
-        "kind": KIND,
-        "status": "ok",
-        "reason": None,
-        "sources": {**record.sources, **sources},
-    }
 
 
 def drop_replaced(target: RunFolder, wanted: set[str]) -> None:
