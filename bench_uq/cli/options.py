@@ -23,6 +23,7 @@ def commas(
     del context, parameter
     found = list[str]()
     for text in value:
+        # Options of plugins hold commas too, as in mnf[flows=2,hidden=50].
         found += split_list(text)
     return tuple(found)
 
@@ -56,6 +57,7 @@ suite_option = click.option(
 data_option = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
+    # Data are of the machine, so its environment may name them once for all commands.
     envvar="BENCH_UQ_DATA",
     default=Path("data"),
     show_default=True,

@@ -46,6 +46,7 @@ def estimate(job: Job) -> float:
             epochs = settings.epochs * method.members
             seconds = epochs * math.ceil(len(examples) / settings.batch) * step
 
+        # Time grows with the examples, so one block stands for all.
         block = Resident(examples[:BLOCK], torch.device(job.device), BLOCK)
         inputs, targets = block.take(slice(0, BLOCK))
         size = len(load(dataset, "test", job.root, run.seed))
@@ -55,6 +56,7 @@ def estimate(job: Job) -> float:
             count = min(evaluation.count or size, size)
             seconds += count / len(inputs) * passes(settings.draws)
 
+        # Prediction is counted above; an attack also asks for passes of its own.
         for levels in by_condition(todo):
             seen, first = passes, levels[0]
             if first.surrogate:
@@ -89,6 +91,7 @@ def timed_step(
     train_epoch(method, net, optimiser, sample, shuffling, (0, 1), settings.precision)
     seconds = (time.perf_counter() - start) / math.ceil(len(sample) / settings.batch)
 
+    # Members take equally long, so one network stands for all of them.
     nets = nn.ModuleList([net.eval()] * method.members)
     return Trained(method, task, nets, run.seed), seconds
 
@@ -132,5 +135,6 @@ def passes_of(
 
     condition = plugins.spec("condition", levels[0].full).value
     values = [evaluation.level for evaluation in levels if evaluation.level is not None]
+    # All levels in one call, as in a run: one gradient may serve several.
     condition.changed(log_probs, inputs, targets, values, torch.Generator())
     return asked

@@ -73,6 +73,7 @@ def complete_in(folder: RunFolder, job: Job) -> bool:
     record = folder.record()
     if record.key != job.run.key or record.status != "ok":
         return False
+    # Only datasets of points in a plane have them, which the record knows without the data.
     if record.has(store.POINTS) and not folder.holds(store.POINTS):
         return False
     return is_trained(folder) and not missing(folder, job)
@@ -88,6 +89,7 @@ def missing(folder: RunFolder, job: Job, *, repair: bool = False) -> list[Evalua
 
     With ``repair`` damaged predictions are set aside.
     """
+    # Read once per surrogate, not per evaluation, because records lie on disk.
     networks = {}
     for name in surrogates(job):
         networks[name] = hash_of_network(store.run_folder(job.folder, name).record())

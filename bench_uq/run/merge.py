@@ -93,6 +93,7 @@ def sources(roots: Sequence[Path], out: Path) -> dict[str, list[Path]]:
     """Roots that hold each suite; results that cannot be merged are refused before any write."""
     distinct = dict[str, Path]()
     for root in roots:
+        # A root that is given twice, or by two names, would seem to agree with itself.
         distinct.setdefault(os.path.realpath(root), root)
 
     holders = dict[str, list[Path]]()
@@ -104,6 +105,7 @@ def sources(roots: Sequence[Path], out: Path) -> dict[str, list[Path]]:
         except OSError as error:
             raise UsageError(f"{error.filename} cannot be read: {error.strerror}") from error
 
+    # The schema of the target is checked too before anything is written.
     for name in holders:
         store.check_schema(out / name, untrusted.runs(out / name))
     return dict(sorted(holders.items()))
@@ -148,6 +150,7 @@ def locked(folder: RunFolder) -> Iterator[bool]:
             if mine or look == LOOKS - 1:
                 yield mine
                 return
+        # Another process may hold it for a moment only.
         time.sleep(PATIENCE)
 
 
@@ -210,7 +213,8 @@ def join_references(joined: Joined, roots: Sequence[Path], out: Path) -> None:
         if not os.path.lexists(path):
             continue
         try:
-            with store.opened(path):  # requires a plain file
+            # A link or a pipe of somebody else is refused before anything reads it.
+            with store.opened(path):
                 found = published.read_file(path)
         except (Damaged, OSError, UsageError) as error:
             joined.lost += 1
@@ -220,6 +224,7 @@ def join_references(joined: Joined, roots: Sequence[Path], out: Path) -> None:
         if kept is None:
             kept = root, found
             published.hand_on(found, out / joined.suite)
+        # Order does not matter in a list of published values.
         elif {*found} != {*kept[1]}:
             joined.conflict(published.FILE, root, "list of published values", kept[0])
 
@@ -235,6 +240,7 @@ def join_run(joined: Joined, target: RunFolder, roots: Sequence[Path], out: Path
 
     for root in roots:
         path = root / joined.suite / "runs" / run
+        # A link of somebody else's may lead anywhere.
         if not path.is_symlink() and os.path.lexists(path / store.RECORD):
             recorded = True
             versions += read_version(joined, root, path, own.held)
@@ -242,13 +248,15 @@ def join_run(joined: Joined, target: RunFolder, roots: Sequence[Path], out: Path
         joined.lost += recorded
         return
 
-    versions.sort(key=lambda version: version.standing)  # of equals the first given stays first
+    # Of equal versions the one that was given first stays first: the sort is stable.
+    versions.sort(key=lambda version: version.standing)
     agreed = agreeing(joined, run, versions)
     givers = givers_of(joined, run, agreed)
     files = take(joined, target, own, givers)
 
     record = with_losses(joined, united(agreed, givers, files), agreed)
     fields = dataclasses.fields(Record)
+    # The record is written after the files that it names.
     target.update(**{field.name: getattr(record, field.name) for field in fields})
     for name in own.record.files.keys() - files.keys():
         (target.path / name).unlink(missing_ok=True)
@@ -290,14 +298,19 @@ def read_version(
 def agreeing(joined: Joined, run: str, versions: Sequence[Version]) -> list[Version]:
     """Versions that do not contradict the first."""
     best, agreed = versions[0], [versions[0]]
+
     for other in versions[1:]:
+        # A record without a key is of a run that died before it began, and agrees with any.
         keys = {best.record.key, other.record.key} - {""}
         if len(keys) > 1:
             joined.conflict(run, other.root, "identity", best.root)
+        # Trainings on a GPU are not repeated to the last bit, so two networks of one run may
+        # differ.
         elif best.network and other.network and best.network != other.network:
             joined.conflict(run, other.root, "network", best.root)
         else:
             agreed.append(other)
+
     return agreed
 
 
@@ -310,9 +323,11 @@ def givers_of(joined: Joined, run: str, versions: Sequence[Version]) -> dict[str
         for name in sorted(version.whole - {CHECKPOINT}):
             giver = givers.setdefault(name, version)
             differs = giver.record.files[name].sha256 != version.record.files[name].sha256
-            if differs and name != store.TRAINING:  # which holds seconds
+            # Training curves hold seconds, in which two equal trainings differ.
+            if differs and name != store.TRAINING:
                 joined.conflict(run, version.root, name, giver.root)
 
+    # A checkpoint is of use only as long as no training has ended.
     if store.NETWORK not in givers:
         for version in versions:
             if CHECKPOINT in version.whole:
@@ -368,6 +383,7 @@ def with_losses(joined: Joined, record: Record, agreed: Sequence[Version]) -> Re
         if version.network == agreed[0].network:
             named |= version.record.files.keys()
 
+    # A checkpoint that is lost costs time, and no result.
     lost = named - {CHECKPOINT} - record.files.keys()
     joined.lost += len(lost)
     if not lost or record.status != "ok":

@@ -102,6 +102,8 @@ def run_all(
     A run that takes longer than ``timeout`` seconds is stopped and has failed. Runs that train as
     a batch have that time each.
     """
+    # Unlike fork it copies no threads, which torch has and which may hold locks; unlike spawn it
+    # does not import torch for each run.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     waiting, working = Waiting(grouped(jobs), attacked(jobs)), list[Worker]()
@@ -118,6 +120,7 @@ def run_all(
                 working.remove(worker)
                 for index, job in enumerate(worker.jobs):
                     result = worker.result(index)
+                    # Another process has the run: look again later, in another turn.
                     if result is None:
                         time.sleep(PATIENCE)
                         waiting.put((job,))
@@ -154,6 +157,7 @@ def start(context: Any, jobs: tuple[Job, ...], timeout: float = math.inf) -> Wor
     process = context.Process(target=child, args=(jobs, theirs), daemon=True)
     with without_main():
         process.start()
+    # While this process holds the other end too, the end of the child would not close it.
     theirs.close()
     return Worker(jobs, process, ours, Limit(timeout, len(jobs)))
 
@@ -177,8 +181,10 @@ def without_main() -> Iterator[None]:
 
 def child(jobs: tuple[Job, ...], connection: Connection) -> None:
     """Do jobs in the child process and send back the results; plugins' output goes to stderr."""
+    # A group of its own, so that everything it starts can be killed with it.
     os.setsid()
     threading.Thread(target=die_with_parent, daemon=True).start()
+    # Plugins print where they like; stdout is for the lines of the command.
     os.dup2(2, 1)
 
     def report(share: float) -> None:
@@ -192,7 +198,7 @@ def child(jobs: tuple[Job, ...], connection: Connection) -> None:
 
         part = (1 - before) / len(jobs)
         for index, job in enumerate(jobs):
-
+            # A default, because a closure would see the last value of the loop.
             def reported(share: float, done: float = before + index * part) -> None:
                 report(done + part * share)
 
@@ -205,7 +211,8 @@ def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        with suppress(ProcessLookupError):  # this may not be a group of its own
+        # This process may not be the head of a group yet.
+        with suppress(ProcessLookupError):
             os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(143)
 
@@ -222,7 +229,8 @@ def ended(working: Sequence[Worker]) -> list[Worker]:
         dead = not worker.process.is_alive()
         try:
             receive(worker)
-        except (EOFError, OSError):  # it closed its end: it is done or dead
+        except (EOFError, OSError):
+            # It closed its end: it is done or dead.
             worker.process.join(GRACE)
             dead = True
 
@@ -248,6 +256,7 @@ def sweep(process: Any) -> None:
     """Kill a process and all that it has started, which are a process group of their own."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    # Where the process leads no group, it is killed alone.
     process.kill()
 
 
@@ -273,14 +282,17 @@ def failed(job: Job, reason: str) -> Ended:
     """Record that a run has failed, unless another process is doing it."""
     folder = job.run_folder()
     ending: dict[str, Any] = {"status": "failed", "reason": reason}
+    # Without the lock another process is at the run, whose record is not ours to write.
     with folder.locked() as mine:
         record = folder.record()
-        if record.key != job.run.key:  # it died before it said who it is
+        # It died before it could say who it is.
+        if record.key != job.run.key:
             ending |= facts(job.run)
         try:
             if mine:
                 return Ended(folder.update(**ending))
-        except OSError as error:  # on a full disk the line on stderr is all that says so
+        except OSError as error:
+            # On a full disk the line on stderr is all that says so.
             told(folder, error)
 
     return Ended(replace(record, **ending))
@@ -311,4 +323,5 @@ def stoppable(working: list[Worker]) -> Iterator[None]:
             for worker in working:
                 sweep(worker.process)
             for number, handler in before.items():
+                # A script that calls bench_uq.run gets its own handlers back.
                 signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Run a suite: plan it, train and predict what is missing, score it."""
+"""Run a suite: plan it, train and predict all that is missing, score it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Prepared:
         return [make(run) for run in self.mine]
 
     def at_once(self, device: str) -> int:
-        """Runs at a time: as the user says, else what the cores allow, and one on a GPU."""
+        """Runs at a time: as the user says, else by the cores and the device."""
         return self.choices.jobs or default_jobs(self.mine, device)
 
 
@@ -120,6 +120,7 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
     folder = enclosed(choices.results / folder_name(suite))
     contents = Contents(choices.data_dir, choices.results / ".contents.json")
     runs = make_plan(suite, plugins, contents, notice)
+    # Before any training: results of a later version are never overwritten.
     check_schema(folder, [run.name for run in runs])
     mine = runs
     if choices.shard:
@@ -141,12 +142,14 @@ def run_suite(prepared: Prepared, finished: Callable[[str, Ended], None]) -> int
     Raise Stopped when interrupted, and SchedulerLost when a cluster is lost.
     """
     with workplace(prepared) as (device, work):
+        # Before the first run, so that a run that dies is known to be missing.
         remember(prepared)
         todo = due(prepared.jobs(device), finished)
         failed = 0
 
         def ended(job: Job, result: Ended) -> None:
             nonlocal failed
+            # A run that is ok with a reason lacks an attack that had nothing to attack.
             failed += result.record.status != "ok" or bool(result.record.reason)
             finished(job.run.name, result)
 
@@ -229,13 +232,16 @@ def device_of(name: str, there: bool, lacking: str) -> str:
 
 
 def default_jobs(runs: list[PlannedRun], device: str) -> int:
-    """Runs at a time: what the cores allow, and one on a GPU."""
-    if not runs or device != "cpu":  # a shard beyond the last run has none
+    """Runs at a time: as many as the cores allow, and one on a GPU."""
+    # A shard beyond the last run has no runs.
+    if not runs or device != "cpu":
         return 1
 
+    # The run with the most threads decides, as it may run beside any other.
     threads = max(run.settings["threads"] for run in runs)
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
+        # In a container or a job of SLURM fewer cores are allowed than the machine has.
         cores = len(os.sched_getaffinity(0))
     return max(1, min(len(runs), cores // threads))
 
@@ -243,7 +249,8 @@ def default_jobs(runs: list[PlannedRun], device: str) -> int:
 def remember(prepared: Prepared) -> None:
     """Write the plan, with the runs of other shards too: a run that is never made is missing."""
     prepared.contents.remember()
-    if prepared.folder.name == prepared.suite.name:  # published values are of test splits
+    # Published values are of test splits.
+    if prepared.folder.name == prepared.suite.name:
         hand_on(prepared.references, prepared.folder)
 
     command = reproducing(prepared.choices, prepared.suite)

@@ -32,6 +32,7 @@ LOST = 15.0
 @contextmanager
 def marked(folder: Path) -> Iterator[dict[str, str]]:
     """Write a file into a folder, by which a worker knows whether it sees the same folder."""
+    # A random token, because another machine may have a file of the same name.
     token = secrets.token_hex(16)
     path = folder.absolute() / f".cluster-{token[:8]}"
     store.write_bytes(path, token.encode())
@@ -44,6 +45,7 @@ def marked(folder: Path) -> Iterator[dict[str, str]]:
 def look_at(client: Any) -> bool:
     """Whether all workers have GPUs; refuse those with another bench-uq, and an empty cluster."""
     with suppress(TimeoutError):
+        # Workers may still be on their way when the command starts.
         client.wait_for_workers(1, timeout=LOST)
     found = client.run(worker.describe, on_error="return")
     if not found:
@@ -63,6 +65,7 @@ def look_at(client: Any) -> bool:
                 )
 
     versions = {facts["torch"] for facts in found.values()}
+    # Different versions may differ in last digits, which is no error.
     if len(versions) > 1:
         store.say(f"the workers have different torch: {', '.join(sorted(versions))}")
     return all(facts["gpus"] for facts in found.values())
@@ -100,7 +103,8 @@ class Handing:
             else:
                 self.waiting.put((job,))
 
-        if self.blocked and not self.waiting and not self.working:  # they attack each other
+        # Runs that attack each other would wait for ever, so the first trains what it attacks.
+        if self.blocked and not self.waiting and not self.working:
             self.waiting.put((self.blocked.pop(0),))
 
     def ended(self, job: Job) -> None:
@@ -128,6 +132,7 @@ class Handing:
             "topic": self.topic,
             "timeout": self.timeout,
         }
+        # A key of its own each time: dask would give the result of an earlier task of the same key.
         key = f"{job.run.name}-{secrets.token_hex(4)}"
         self.working[self.client.submit(worker.do_run, work, key=key, pure=False)] = job
 
@@ -143,6 +148,7 @@ def expected(job: Job, contents: Contents) -> list[list[str]]:
     found = []
     for full, split in sorted(asked):
         spec = plugins.spec("dataset", full)
+        # Data that are never trained on may have no training split.
         if split in spec.value.splits:
             found.append([full, split, contents.of(spec, split, job.run.seed).hash])
     return found
@@ -181,6 +187,7 @@ def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, Ended]
     with stoppable([]), bar(len(work.open)) as progress:
         try:
             while work.open:
+                # The client reconnects by itself, so a short silence is no loss.
                 if client.status == "running":
                     heard = time.monotonic()
                 elif client.status == "closed" or time.monotonic() > heard + LOST:
@@ -195,12 +202,15 @@ def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, Ended]
                         said = ", ".join(sorted(name([job]) for job in work.working.values()))
                     progress.set_description_str(said)
 
+                # No queue on the workers: it would be lost with them, and the longest run would not
+                # go first.
                 while work.waiting and len(work.working) < min(room, at_once or room):
                     work.hand(*work.waiting.take())
                 for job, result in ended(work):
                     done += 1
                     work.waiting.seconds[kind(job)] = result.record.train_seconds or 0.0
                     work.ended(job)
+                    # The line is for stdout, which may be the terminal of the bar.
                     progress.clear()
                     finished(job, result)
 
@@ -219,10 +229,12 @@ def ended(work: Handing) -> Iterator[tuple[Job, Ended]]:
             continue
         forgotten = future.status not in ("finished", "error")
         if forgotten and work.client.status != "running":
-            continue  # the scheduler may come back
+            # The scheduler may come back.
+            continue
 
         job = work.working.pop(future)
-        if forgotten:  # the scheduler is another one
+        # The scheduler is another one, which knows nothing of the run.
+        if forgotten:
             work.waiting.put((job,))
             continue
 
@@ -247,7 +259,8 @@ def withdraw(work: Handing) -> None:
     jobs = list(work.working.values())
     if not jobs:
         return
-    with suppress(Exception):  # the scheduler may be gone: the workers notice that too
+    # The scheduler may be gone, which the workers notice too.
+    with suppress(Exception):
         work.client.cancel(list(work.working), force=True)
         let_end(jobs)
 

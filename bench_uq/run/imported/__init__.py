@@ -86,6 +86,7 @@ def make_run(
 def refuse_taken(method: str, runs: Mapping[str, PlannedRun]) -> None:
     """Refuse the name of a method that bench-uq ran itself."""
     for planned in runs.values():
+        # An imported run has the name that make_run gives; any other is of bench-uq's own training.
         own = make_run(planned.method, (planned.dataset, ""), planned.seed, ())
         if plain_name(planned.method) == method and planned.name != own.name:
             raise UsageError(
@@ -130,6 +131,7 @@ def add(
 
         planned = merged(store.read_plan(folder).runs.get(run.place), run)
         store.merge_plan(folder, [planned], about=about)
+        # Only when the plan names the new files, so that it never names one that is gone.
         drop_replaced(target, {evaluation.file for evaluation in planned.shown})
 
     return found
@@ -168,6 +170,7 @@ def drop_replaced(target: RunFolder, wanted: set[str]) -> None:
         return
 
     sources = {name: one for name, one in record.sources.items() if name in wanted}
+    # The record forgets a file before it is deleted.
     target.forget(gone, sources=sources)
     for name in gone:
         (target.path / name).unlink(missing_ok=True)

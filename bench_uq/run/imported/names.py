@@ -58,6 +58,7 @@ class Names:
 
     def unseen(self, text: str) -> Named:
         """Out-of-distribution data: a dataset that is no condition."""
+        # It would be mistaken for a condition in every table.
         if text in RESERVED or plain_name(text) in self.plugins.names("condition"):
             raise UsageError(f"{text!r} is no name for unseen data")
         return self.dataset(text, "unseen")
@@ -87,7 +88,8 @@ class Names:
                 f"--condition {text} needs a --level "
                 f"(unseen data of your own: --unseen {text}=FILE)"
             )
-        return Named(name, full, "condition", level + 0.0)  # -0.0 is 0.0
+        # The sum turns -0.0 into 0.0, so that both have one name.
+        return Named(name, full, "condition", level + 0.0)
 
     def is_misspelt(self, text: str, known: list[str]) -> bool:
         """Whether a text is probably meant as a known name: it has options, or is very like it."""
