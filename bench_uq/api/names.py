@@ -43,6 +43,14 @@ def split_list(text: str) -> list[str]:
     return parts
 
 
+def check_name(kind: str, name: str) -> None:
+    """Refuse a malformed name of a plugin, a suite or the like."""
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64"
+        )
+
+
 def quoted(value: Any) -> str:
     """Value as an error shows it, cut if it is very long."""
     text = repr(value)

@@ -111,18 +111,13 @@ def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
     from bench_uq.run.processes import Stopped
     from bench_uq.run.suite import Choices, prepare, run_suite
 
-    timeout = flags.pop("timeout")
+    timeout, cluster = flags.pop("timeout"), cluster_of(flags)
     if timeout is None:
         timeout = math.inf
     else:
         finite("--timeout", timeout)
 
-    cluster = cluster_of(flags)
-    choices = Choices(
-        **flags,
-        cluster=cluster,
-        timeout=timeout,
-    )
+    choices = Choices(**flags, cluster=cluster, timeout=timeout)
     finite("--checkpoint-every", choices.checkpoint_every)
     prepared = prepare(choices, warn)
     # No error, because an array of jobs may have more jobs than runs.

@@ -20,7 +20,7 @@ from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.method import Method
 from bench_uq.api.metric import Metric
 from bench_uq.api.names import (
-    NAME,
+    check_name,
     content_text,
     convert_options,
     field_name,
@@ -175,14 +175,6 @@ def add(found: Locations, kind: str, name: str, location: Callable[[], ModuleTyp
             f"that brings the other {kind}"
         )
     found[name] = location
-
-
-def check_name(kind: str, name: str) -> None:
-    """Check that a plugin's name is well-formed."""
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64"
-        )
 
 
 def plugin_name(file: Path) -> str:

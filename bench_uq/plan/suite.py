@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from bench_uq.api.errors import UsageError, unknown
-from bench_uq.api.names import NAME, convert, parse
+from bench_uq.api.names import check_name, convert, parse
 from bench_uq.train.settings import Settings
 
 #: Levels by condition; empty for out-of-distribution data.
@@ -94,11 +94,7 @@ def suite_path(name: str) -> Path:
     # Unlike Path.is_file it is false, and no error, for a name that is too long.
     if not os.path.isfile(path):
         raise UsageError(f"no suite file {name!r}")
-    if not NAME.fullmatch(path.stem):
-        raise UsageError(
-            f"{path.stem!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', "
-            "at most 64"
-        )
+    check_name("suite", path.stem)
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections import Counter
@@ -17,10 +16,10 @@ from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Trained, predict_block
 from bench_uq.run.job import Job, missing
-from bench_uq.run.training import arithmetic_of
+from bench_uq.run.training import arithmetic_of, splits_of, task_of
 from bench_uq.store import Evaluation, PlannedRun
 from bench_uq.train.loop import build, train_epoch
-from bench_uq.train.resident import Resident, fitted, training_splits
+from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK, Settings
 
 #: Steps that are timed.
@@ -34,8 +33,8 @@ def estimate(job: Job) -> float:
     """Seconds that a run would take on this machine, alone."""
     run, settings, plugins = job.run, job.settings, Plugins(job.files)
     dataset = plugins.spec("dataset", run.dataset_full).value
-    examples, _ = training_splits(load(dataset, "train", job.root, run.seed), settings, run.seed)
-    task = dataclasses.replace(fitted(dataset.task(job.root), examples), network=run.network)
+    examples, _ = splits_of(job, plugins)
+    task = task_of(job, plugins, examples)
     folder = job.run_folder(keep=True)
 
     with arithmetic_of(job):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -38,7 +37,8 @@ def prepare(spec: Spec, root: Path, mirror: str, say: Say) -> int:
 
     Return an exit code: 0, 1 failed, 2 for the user to mend.
     """
-    with told(spec, root, say) as ended:
+
+    def work() -> None:
         pending = lacking(spec, root)
 
         # The user may have put files there in another form, which is as good.
@@ -53,12 +53,13 @@ def prepare(spec: Spec, root: Path, mirror: str, say: Say) -> int:
 
         say(several(spec, root) or loaded(spec, root))
 
-    return ended.code
+    return told(work, spec, root, say)
 
 
 def foresee(spec: Spec, root: Path, mirror: str, say: Say) -> int:
     """Say what ``prepare`` would fetch; return 2 if files are missing that it cannot fetch."""
-    with told(spec, root, say) as ended:
+
+    def work() -> None:
         found = state(spec.name, spec.value, root)
         pending = []
         if found.state != "ready":
@@ -73,34 +74,25 @@ def foresee(spec: Spec, root: Path, mirror: str, say: Say) -> int:
         elif not pending:
             raise UsageError(found.remark)
 
-    return ended.code
+    return told(work, spec, root, say)
 
 
-@dataclass
-class Ended:
-    """Exit code of the work on a dataset."""
-
-    code: int = 0
-
-
-@contextmanager
-def told(spec: Spec, root: Path, say: Say) -> Iterator[Ended]:
-    """Print an error of a dataset in one line, so that the next dataset has its turn."""
-    ended = Ended()
+def told(work: Callable[[], None], spec: Spec, root: Path, say: Say) -> int:
+    """Do the work on a dataset; an error becomes a line and an exit code."""
+    # Nothing is raised, so that the next dataset has its turn.
     try:
-        yield ended
+        work()
+        return 0
     except UsageError as error:
-        ended.code = 2
         say(reason(error, spec.plain))
+        return 2
     except OSError as error:
-        ended.code = 1
         say(f"failed: {error.filename or root}: {error.strerror or error}")
     except Failed as error:
-        ended.code = 1
         say(f"failed: {error}")
     except Exception as error:
-        ended.code = 1
         say(f"failed: {one_line(error)}")
+    return 1
 
 
 @contextmanager
