@@ -90,10 +90,7 @@ class Plugins:
             return self._metric(text)
 
         plain, written = parse(text)
-        wanted = ""
-        if self.lazy:
-            wanted = plain
-        locations = self._locations(kind, wanted)
+        locations = self._locations(kind, plain if self.lazy else "")
         if plain not in locations:
             raise unknown(kind, plain, locations, "; --plugin FILE brings one of your own")
 
@@ -216,9 +213,7 @@ def metrics_in(module: ModuleType) -> list[Metric]:
     found = []
     for name, value in vars(module).items():
         if not name.startswith("_"):
-            values = value
-            if not isinstance(value, tuple):
-                values = (value,)
+            values = value if isinstance(value, tuple) else (value,)
             found += [one for one in values if isinstance(one, Metric)]
     return found
 

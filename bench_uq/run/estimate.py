@@ -65,10 +65,7 @@ def estimate(job: Job) -> float:
             attack = 0.0
             asked = passes_of(plugins, levels, task, inputs[:4], targets[:4])
             for (draws, traced), often in asked.items():
-                factor = 1.0
-                if traced:
-                    factor = TRACED
-                attack += often * seen(draws) * factor
+                attack += often * seen(draws) * (TRACED if traced else 1)
             seconds += min(first.count or size, size) / len(inputs) * attack
 
     return seconds

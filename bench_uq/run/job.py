@@ -111,9 +111,7 @@ def missing(folder: RunFolder, job: Job, *, repair: bool = False) -> list[Evalua
 def hash_of_network(record: Record) -> str | None:
     """Recorded hash of a run's network, or None."""
     entry = record.files.get(store.NETWORK)
-    if entry is None:
-        return None
-    return entry.sha256
+    return entry.sha256 if entry else None
 
 
 def is_trained(folder: RunFolder, *, repair: bool = False) -> bool:

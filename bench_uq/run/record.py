@@ -87,9 +87,7 @@ def recorded(folder: RunFolder, plugins: Sequence[Path]) -> Iterator[Ending]:
         facts = {"status": "diverged", "reason": str(error)}
     except BaseException as error:
         # Also SystemExit and KeyboardInterrupt: these are a plugin's, because SIGINT is ignored.
-        status = "failed"
-        if is_out_of_memory(error):
-            status = "oom"
+        status = "oom" if is_out_of_memory(error) else "failed"
         reason = printable(one_line(error) + place(error, plugins))
         facts = {"status": status, "reason": reason, "traceback": printable(traceback.format_exc())}
         if isinstance(error, store.CannotWrite):

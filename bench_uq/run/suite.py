@@ -122,9 +122,7 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
     runs = make_plan(suite, plugins, contents, notice)
     # Before any training: results of a later version are never overwritten.
     check_schema(folder, [run.name for run in runs])
-    mine = runs
-    if choices.shard:
-        mine = shard_of(runs, *choices.shard)
+    mine = shard_of(runs, *choices.shard) if choices.shard else runs
     return Prepared(choices, suite, runs, mine, folder, contents, references)
 
 
@@ -286,10 +284,7 @@ def reproducing(choices: Choices, suite: Suite) -> str:
 
 def read_references(path: Path, plugins: Plugins | None = None) -> list[Reference]:
     """Published values of a suite's file, laid over those of the suites that it extends."""
-    metrics = None
-    if plugins:
-        metrics = plugins.metrics()
-
+    metrics = plugins.metrics() if plugins else None
     found: dict[tuple[str, ...], Reference] = {}
     for suite in lineage(path):
         beside = suite.with_name(f"{suite.stem}.{FILE}")

@@ -61,9 +61,7 @@ def foresee(spec: Spec, root: Path, mirror: str, say: Say) -> int:
 
     def work() -> None:
         found = state(spec.name, spec.value, root)
-        pending = []
-        if found.state != "ready":
-            pending = lacking(spec, root)
+        pending = lacking(spec, root) if found.state != "ready" else []
 
         for one in pending:
             address = next(iter(addresses(one, mirror)), "what has no address")

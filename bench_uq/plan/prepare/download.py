@@ -164,9 +164,7 @@ def copy(reply: Any, part: Path) -> None:
         raise Cut("it sent another part of the file than was asked for")
 
     length = reply.headers.get("Content-Length", "")
-    total = None
-    if length.isdecimal():
-        total = offset + int(length)
+    total = offset + int(length) if length.isdecimal() else None
 
     # With disable=None the bar is shown on a terminal only.
     bar = tqdm(

@@ -75,9 +75,8 @@ def state_of_downloads(name: str, downloads: Sequence[Download], root: Path) -> 
         return State(name, "ready", f"in {folder}")
 
     remark = f"bench-uq prepare {name} fetches it into {folder}"
-    if any(size(partial(path)) for path in targets):
-        return State(name, "begun", remark)
-    return State(name, "missing", remark)
+    begun = any(size(partial(path)) for path in targets)
+    return State(name, "begun" if begun else "missing", remark)
 
 
 def is_there(download: Download, root: Path) -> bool:

@@ -67,11 +67,8 @@ def main() -> None:
         tell(unfit=reason)
         return
     with suppress(Interrupted):
-        ended = execute(job, report)
-        result = None
-        if ended:
-            result = ended.to_json()
-        tell(result=result)
+        result = execute(job, report)
+        tell(result=result.to_json() if result else None)
 
 
 def unfit(job: Job, work: Mapping[str, Any]) -> str:

@@ -152,10 +152,7 @@ def messages(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
     while True:
         # Asked before its last messages are read, so that none is missed.
         ended = process.poll() is not None
-        patience = LOOK
-        if ended:
-            patience = 0
-        if select.select([process.stdout], [], [], patience)[0]:
+        if select.select([process.stdout], [], [], 0 if ended else LOOK)[0]:
             part = os.read(process.stdout.fileno(), 1 << 16)
             if not part:
                 return
