@@ -30,6 +30,7 @@ class GradientAttack(Attack):
     def __post_init__(self) -> None:
         if self.draws < 1:
             raise ValueError(f"draws must be at least 1, not {self.draws}")
+        # An option without effect would give one attack two names in results.
         if self.objective == "entropy" and self.label != "true":
             raise ValueError(f"label={self.label} says nothing: objective=entropy has no label")
         if self.objective != "entropy" and self.entropy != "raise":

@@ -144,6 +144,7 @@ def predicted_labels(log_probs: LogProbs, inputs: Tensor, draws: int) -> Tensor:
 def random_state(device: torch.device) -> Callable[[], None]:
     """A function that sets torch's generator on a device back to its present state."""
     if device.type == "cuda":
+        # Draws on a GPU come from a generator of its own.
         state = torch.cuda.get_rng_state(device)
         return lambda: torch.cuda.set_rng_state(state, device)
     state = torch.get_rng_state()

@@ -53,11 +53,13 @@ class L2(Norm):
 
     def within(self, change: Tensor, epsilon: float) -> Tensor:
         """Shorten changes that are too long."""
+        # A change of length 0 stays as it is, without a division by 0.
         length = change.flatten(1).norm(dim=1).clamp_min(torch.finfo(change.dtype).tiny)
         return change * per_example((epsilon / length).clamp_max(1), change)
 
     def random(self, like: Tensor, generator: Generator) -> Tensor:
         """Draw a direction, and a length whose ``dimension``-th power is uniform."""
+        # Normal numbers have no preferred direction.
         direction = self.steepest(_drawn(torch.randn, like, generator))
         share = torch.rand(len(like), generator=generator, dtype=like.dtype).to(like.device)
         return direction * per_example(share ** (1 / like[0].numel()), like)

@@ -67,6 +67,7 @@ class ProjectedGradient(GradientAttack):
         if epsilon == 0:
             return inputs.clone()
         best = self.climbed(log_probs, inputs, labels, epsilon, rng)
+        # Without a second start no draws are spent on judging.
         if self.restarts == 1:
             return best
 
@@ -84,6 +85,7 @@ class ProjectedGradient(GradientAttack):
         self, log_probs: LogProbs, inputs: Tensor, labels: Tensor, epsilon: float, rng: Generator
     ) -> Tensor:
         """The point after all steps from one start."""
+        # 2.5 epsilon in all, as Madry et al. have it: any point of the ball can be reached.
         step = epsilon * (self.step_size or 2.5 / self.steps)
         images = inputs
         if self.start == "random":
@@ -91,6 +93,7 @@ class ProjectedGradient(GradientAttack):
 
         for _ in range(self.steps):
             change = images + step * self.ascent(log_probs, images, labels) - inputs
+            # Clipped last, which only brings a pixel nearer to its input.
             images = (inputs + self.ball.within(change, epsilon)).clamp(0, 1)
         return images
 

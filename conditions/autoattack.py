@@ -39,6 +39,7 @@ class AutoAttack(Attack):
 
     def suits(self, task: Task) -> bool:
         """Whether there are classes, and the three at least that the DLR loss needs."""
+        # Said when the suite is planned, before anything is trained.
         if importlib.util.find_spec("pyautoattack") is None:
             raise UsageError("autoattack needs a package: pip install 'bench-uq[autoattack]'")
         return isinstance(task.likelihood, Categorical) and task.likelihood.parameters >= 3
@@ -73,6 +74,7 @@ class AutoAttack(Attack):
         norm = {"linf": "Linf", "l2": "L2"}[self.norm]
         options = {"version": "rand", "seed": seed, "device": inputs.device}
         attack = Package(_Averaged(log_probs, self.draws), norm=norm, eps=epsilon, **options)
+        # The package has no options for them.
         attack.apgd.eot_iter, attack.apgd.n_iter = self.calls, self.steps
         found, _ = attack.run_standard_evaluation(inputs, targets, batch_size=len(inputs))
         return found.to(inputs).clamp(0, 1)

@@ -30,7 +30,8 @@ class FGSM(GradientAttack):
         generator: Generator,
     ) -> list[Tensor]:
         """Attack the inputs, once per epsilon; epsilon 0 gives the inputs themselves."""
-        del generator  # nothing is random but the draws
+        # Nothing is random but the draws.
+        del generator
         labels = self.labels(log_probs, inputs, targets)
         direction = self.ascent(log_probs, inputs, labels)
         return [(inputs + level * direction).clamp(0, 1) for level in levels]

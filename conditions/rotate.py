@@ -33,7 +33,8 @@ class Rotate(Shift):
         from torchvision.transforms.v2 import InterpolationMode
         from torchvision.transforms.v2.functional import rotate
 
-        del generator  # all images are turned alike
+        # All images are turned alike.
+        del generator
         self.check_level(level)
         if level == 0:
             return inputs.clone()

@@ -37,6 +37,7 @@ class Translate(Shift):
         self.check_level(level)
         if level == 0:
             return inputs.clone()
+        # Drawn on the CPU, where the generator is.
         angles = 2 * math.pi * torch.rand(len(inputs), generator=generator)
         directions = torch.stack((angles.cos(), angles.sin()), 1)
         return moved(inputs, level * directions).clamp(0, 1)

@@ -106,6 +106,7 @@ def inputs(path: Path, key: str, array: np.ndarray) -> np.ndarray:
     if kind == "u1":
         return np.ascontiguousarray(array)
 
+    # Values that are not finite are reported below, by a message of their own.
     if array.ndim == 4 and np.isfinite(array).all():
         low, high = array.min(), array.max()
         if low < 0 or high > 1:
@@ -122,6 +123,7 @@ def inputs(path: Path, key: str, array: np.ndarray) -> np.ndarray:
 
 def channels_first(path: Path, key: str, array: np.ndarray) -> np.ndarray:
     """Bring images into the order (N, C, H, W), and take them as such where both orders fit."""
+    # Small images may fit both orders; the first counts, which is that of torch.
     if array.ndim == 2 or (array.ndim == 4 and array.shape[1] in CHANNELS):
         return array
     if array.ndim == 3:
@@ -143,6 +145,7 @@ def labels(path: Path, key: str, array: np.ndarray) -> np.ndarray:
         raise UsageError(f"{path}: {key} is empty")
 
     for label in (array.min(), array.max()):
+        # uint64 holds larger numbers, which would become negative.
         if not 0 <= label < np.iinfo(np.int64).max:
             raise UsageError(f"{path}: {key} has the label {label}, expected 0 to C - 1")
     return array.reshape(-1).astype(np.int64)
@@ -153,9 +156,11 @@ def agree(path: Path, train: Examples, test: Examples) -> None:
     lowest, highest = int(train.targets.min()), int(train.targets.max())
     if lowest == highest:
         raise UsageError(f"{path}: y_train has one class only, {highest}")
+    # More classes than examples: probably not labels but ids.
     if highest >= len(train):
         found = f"y_train has the label {highest} in {len(train)} examples"
         raise UsageError(f"{path}: {found}: labels are 0 to C - 1")
+    # Labels from 1 on would leave class 0 without an example.
     if lowest > 0:
         found = f"y_train has the labels {lowest} to {highest}"
         raise UsageError(f"{path}: {found}: classes count from 0")

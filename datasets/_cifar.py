@@ -53,6 +53,7 @@ class Cifar10Classes(Dataset):
             return read_jpeg(self.name, root / JPEG / split, names, PER_CLASS[split])
 
         examples = read_originals("CIFAR10", self.name, root, split)
+        # Labels count from 0 in each dataset, whatever classes it has.
         first = CLASSES.index(names[0])
         chosen = (examples.targets >= first) & (examples.targets < first + len(names))
         return Examples(examples.inputs[chosen], examples.targets[chosen] - first)
@@ -84,6 +85,7 @@ def cifar_downloads(kind: str) -> Sequence[Download]:
 
 def read_originals(kind: str, dataset: str, root: Path, split: str) -> Examples:
     """Read a split (N, 3, 32, 32) of the originals."""
+    # A file that is not the original is refused before it is unpickled.
     check_originals(dataset, originals(kind, root))
     cls = torchvision_class(kind)
     listed = {"train": cls.train_list, "test": cls.test_list}[split]

@@ -55,6 +55,7 @@ def read_npy(dataset: str, path: Path, kind: str, shape: tuple[int, ...]) -> np.
     if not path.is_file():
         raise MissingData(dataset, [path])
     try:
+        # Mapped: CIFAR-10-C has all severities in one file, of which one is read.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("an archive of arrays")

@@ -30,6 +30,7 @@ def stamp(path: Path) -> tuple[Path, int, int]:
 
 def torchvision_class(name: str) -> Any:
     """One of torchvision's datasets, which knows names, addresses and hashes of the originals."""
+    # It takes a second to import, and most datasets do without it.
     import torchvision
 
     return getattr(torchvision.datasets, name)
@@ -44,6 +45,7 @@ def check_originals(dataset: str, files: Mapping[Path, str]) -> None:
         raise MissingData(dataset, missing)
 
     for path, md5 in files.items():
+        # Scores on other data than the published ones could not be compared.
         if not check_integrity(path, md5):
             raise UsageError(f"{path}: damaged (its md5 is not that of the original)")
 

@@ -43,6 +43,7 @@ class IdxDataset(Dataset):
         """Read a split, the same for every fold; the other one may be missing."""
         if split not in self.splits:
             raise KeyError(split)
+        # All missing files are named at once, those of the other split too.
         if not all(path.is_file() for path in pair(root / self.folder / "raw", split)):
             raise MissingData(self.name, [path for path in self.files(root) if not path.is_file()])
         return read_examples(*pair(root / self.folder / "raw", split))
@@ -108,7 +109,8 @@ def read_idx(path: Path, *, dimensions: int) -> np.ndarray:
 
 def check_magic(path: Path, magic: bytes, dimensions: int) -> None:
     """Require the first four bytes of an idx file of unsigned bytes with so many dimensions."""
-    if len(magic) < 4:  # reported as a truncated header
+    # It is reported as a truncated header.
+    if len(magic) < 4:
         return
     wanted = UNSIGNED_BYTES + bytes((dimensions,))
     if magic[:3] != UNSIGNED_BYTES:

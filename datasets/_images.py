@@ -18,15 +18,18 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Colour = Literal["auto", "grey", "rgb"]
-Stamps = tuple[tuple[Path, int, int], ...]  # files with their sizes and times of change
+# Files with their sizes and times of change.
+Stamps = tuple[tuple[Path, int, int], ...]
 
 GREY = ("1", "L", "LA")
-WIDE = ("I;16", "I;16L", "I;16B")  # grey of 16 bits, of which the upper 8 are kept
+# Grey of 16 bits, of which the upper 8 are kept.
+WIDE = ("I;16", "I;16L", "I;16B")
 COLOURED = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 MODES = (*GREY, *WIDE, *COLOURED)
 # Recognised by content, not by name. One of Pillow's other formats runs a program to read a file.
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-LARGEST = 1 << 26  # pixels of an image, more than cameras take
+# Pixels of an image, more than cameras take.
+LARGEST = 1 << 26
 # Larger images are decoded one after the other, so that a few of them do not fill the memory.
 LARGE = 1 << 22
 #: Bytes that any images may unpack to, and how many times the size of their files.
@@ -137,13 +140,15 @@ def pixels_of(file: Path, size: int, colour: Colour, most: int) -> np.ndarray | 
     array = None
     try:
         with Image.open(file, formats=FORMATS) as image:
+            # The header says it before any pixel is decoded.
             if image.width * image.height > most:
                 return None
             if image.mode in MODES:
                 array = np.asarray(converted(image, colour, size))
     except Image.UnidentifiedImageError as error:
         raise unreadable(file, "not an image of a known format") from error
-    except Exception as error:  # decoders of damaged images raise anything
+    except Exception as error:
+        # Decoders of damaged images raise anything.
         raise unreadable(file, str(error)) from error
     if array is None:
         raise UsageError(f"{file}: pixels of mode {image.mode}, expected {', '.join(MODES)}")
@@ -163,6 +168,7 @@ def converted(image: Image, colour: Colour, size: int) -> Image:
     from PIL import Image as images
 
     if image.mode in WIDE:
+        # Pillow's own conversion clips 16 bits at 255, which leaves white.
         image = images.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     grey = image.mode in GREY if colour == "auto" else colour == "grey"
     wanted = "L" if grey else "RGB"

@@ -26,10 +26,12 @@ class Described:
 
 ALLOWED: dict[str, Any] = {
     "numpy.core.multiarray._reconstruct": Described,
-    "numpy._core.multiarray._reconstruct": Described,  # its name since NumPy 2
+    # Its name since NumPy 2.
+    "numpy._core.multiarray._reconstruct": Described,
     "numpy.ndarray": Described,
     "numpy.dtype": Described,
-    "_codecs.encode": str.encode,  # how Python 3 writes bytes for Python 2
+    # Python 3 writes bytes for Python 2 in this way.
+    "_codecs.encode": str.encode,
 }
 
 
@@ -56,7 +58,8 @@ def read_batch(content: bytes) -> dict[Any, Any]:
         return {key: plain(value) for key, value in found.items()}
     except NotPlain:
         raise
-    except Exception as error:  # a damaged pickle raises anything
+    except Exception as error:
+        # A damaged pickle raises anything.
         raise NotPlain(f"it is damaged, {type(error).__name__}") from error
 
 
@@ -68,6 +71,7 @@ def plain(value: Any) -> Any:
     _, shape, dtype, column_major, content = value.state
     if dtype.arguments[0] != "u1" or column_major:
         raise NotPlain("its arrays are not of bytes, row by row")
-    if isinstance(content, str):  # as Python 2 wrote bytes
+    # Python 2 wrote bytes as text.
+    if isinstance(content, str):
         content = content.encode("latin1")
     return np.frombuffer(content, np.uint8).reshape(shape)

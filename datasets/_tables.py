@@ -50,6 +50,7 @@ def table_files(folder: Path, stems: Sequence[str]) -> list[Path]:
 def read_table(path: Path) -> np.ndarray:
     """Read the numbers of a table (rows, columns) as float32; a line of names may come first."""
     rows = cells(path)
+    # A line of names holds no number at all; one bad cell is an error.
     if rows and not any(is_number(cell) for cell in rows[0][1]):
         del rows[0]
     if len(rows) < ROWS:
@@ -76,6 +77,8 @@ def cells(path: Path) -> list[tuple[int, list[str]]]:
         if line.strip():
             lines.append((number, line))
 
+    # By the last line, because the first may hold names with commas. ; goes first: beside it a
+    # comma is a decimal comma, which is then refused as a number.
     separator = next((mark for mark in ";," if lines and mark in lines[-1][1]), None)
     if separator is None:
         return [(number, line.split()) for number, line in lines]

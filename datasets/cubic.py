@@ -13,7 +13,8 @@ NOISE = 3.0  # standard deviation
 TRAINED_ON = 20
 # A share of up to 0.07 holds out one example, so that 20 are trained on, as in the paper.
 HELD_OUT = 1
-GRID = 241  # test inputs, 0.05 apart
+# Test inputs, 0.05 apart.
+GRID = 241
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Folder(Dataset):
         for folder in folders:
             if folder.is_dir():
                 files += image_files(folder)
+        # Without any image the folders are named, for the user to see where they belong.
         return files or folders
 
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:

@@ -22,7 +22,8 @@ COPIES = 5  # of each letter in each face
 # The digits are counts of ink in blocks of 4x4 pixels of 32x32 bitmaps; so are the letters.
 SIDE, BLOCK = 8, 4
 FINE = SIDE * BLOCK
-UNITS = 2048  # the fonts' own units in the height of a line
+# The fonts' own units in the height of a line.
+UNITS = 2048
 # From half units to a letter about 150 high: its curves then become polygons of some 40 edges.
 SHRUNK = 20
 

@@ -33,6 +33,7 @@ class Svhn(Dataset):
             raise KeyError(split)
         path, md5 = file_of(split, root)
         check_originals("svhn", {path: md5})
+        # torchvision turns the label 10, which the files have for the digit 0, into 0.
         data = torchvision_class("SVHN")(root / FOLDER, split)
         return Examples(np.ascontiguousarray(data.data), data.labels)
 

@@ -37,6 +37,7 @@ class GaussianWeights(nn.Module):
         self.prior_std = prior_std
         self.max_log_variance = 2 * math.log(max_std)
 
+        # Of a convolution too: the channels times the pixels of a kernel.
         fan_in = math.prod(shape[1:])
         self.mean = nn.Parameter(torch.randn(shape) * math.sqrt(2 / fan_in))
         self.weight_log_variance = nn.Parameter(start_log_variance + 1e-3 * torch.randn(shape))
@@ -103,6 +104,7 @@ class Perturbed(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
         """Keep the derivative for the backward pass."""
         ctx.mark_non_differentiable(output[1])
+        # Else torch fills the missing gradient of the second output with zeros.
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(output[1])
 

@@ -17,6 +17,7 @@ class MCDropout(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Put the inputs under a fresh mask."""
+        # Unlike nn.Dropout, which is off in evaluation, where predictions are made.
         return nn.functional.dropout(inputs, self.rate, training=True)
 
 

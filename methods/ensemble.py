@@ -36,8 +36,10 @@ class Ensemble(Method):
         if self.adversarial_epsilon == 0:
             return super().loss(net, inputs, targets, size, progress)
 
+        # A tensor of its own, so that no gradient is left on the given inputs.
         shown = inputs.detach().requires_grad_()
         clean = super().loss(net, shown, targets, size, progress)
+        # The graph is kept for the step on the weights, which needs it once more.
         (gradient,) = torch.autograd.grad(clean, shown, retain_graph=True)
         attacked = (inputs + self.adversarial_epsilon * gradient.sign()).clamp(0, 1)
         # Unlike the paper's sum, the mean of the two keeps the loss in nats per example.

@@ -31,5 +31,6 @@ class MAP(Method):
     ) -> Tensor:
         """NLL - log prior / size, without the constant of the prior."""
         likelihood = super().loss(net, inputs, targets, size, progress)
+        # dot reads each weight once, and keeps no array of squares for the gradient.
         squares = sum(weights.flatten().dot(weights.flatten()) for weights in net.parameters())
         return likelihood + squares / (2 * self.prior_std**2 * size)

@@ -47,6 +47,7 @@ def open_npz(source: Path | bytes) -> Iterator[np.lib.npyio.NpzFile]:
     """
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         check_members(file)
+        # check_members has read the file to its end.
         file.seek(0)
         with np.load(file, allow_pickle=False) as arrays:
             yield arrays
@@ -57,7 +58,8 @@ def check_members(file: BinaryIO) -> None:
 
     That is enough: zipfile reads no member beyond its claim.
     """
-    if file.read(2) != b"PK":  # NumPy would read it as a single array
+    # NumPy would read it as a single array, without the limits below.
+    if file.read(2) != b"PK":
         raise zipfile.BadZipFile("no npz file")
 
     size = file.seek(0, io.SEEK_END)

@@ -138,5 +138,6 @@ class Shift(Condition):
         generator: Generator,
     ) -> list[Tensor]:
         """Shift level by level, each from the same state of the generator."""
+        # The same state for each, so that a level does not depend on those before it.
         state = generator.get_state()
         return [self(inputs, level, generator.set_state(state)) for level in levels]

@@ -42,4 +42,5 @@ def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> Usa
 
 def one_line(error: BaseException) -> str:
     """Type of an exception and the first line of its message, at most 500 characters."""
+    # The type too, because the message of a KeyError, for example, is a bare name.
     return f"{type(error).__name__}: {error}".splitlines()[0][:500]

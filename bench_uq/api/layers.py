@@ -72,6 +72,7 @@ class Network(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Likelihood parameters (B, P); for classes, log-probabilities up to a constant."""
+        # Last, so that a network learns on the standardised scale of the targets.
         return self.task.likelihood.scale(self.stages(inputs))
 
 
@@ -87,6 +88,7 @@ def kl(net: nn.Module) -> Tensor | float:
 
     If the network has a ``kl()`` of its own, that is the sum.
     """
+    # A method may share work among its layers, and so sum them itself.
     if callable(own := getattr(net, "kl", None)):
         return cast(Tensor, own())
 
@@ -121,6 +123,7 @@ def stochastic_passes(net: nn.Module, inputs: Tensor, count: int) -> Tensor:
 def split(net: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
     """Split a network into the deterministic stages before the first random one, and the rest."""
     stages = list(net.stages) if isinstance(net, Network) else [net]
+    # Stages before the first random one give the same outputs for every draw.
     first = 0
     while first < len(stages) and not is_random(stages[first]):
         first += 1

@@ -95,6 +95,7 @@ class Categorical(Likelihood):
         from torch.nn.functional import cross_entropy
 
         if outputs.dim() == 2:
+            # One kernel for the log-softmax and the choice of the class.
             return -cross_entropy(outputs, targets, reduction="none")
         index = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
         return self.normalise(outputs).gather(-1, index).squeeze(-1)
@@ -102,10 +103,12 @@ class Categorical(Likelihood):
     def mixture(self, draws: Tensor, targets: Tensor | None) -> dict[str, Tensor]:
         """Mean ``probs`` (B, C), mean entropy ``draw_entropy`` (B,), and ``log_density``."""
         log_probs = draws.double()
+        # The mean of probabilities, not of their logarithms, is the mixture's.
         log_mean = log_probs.logsumexp(0) - math.log(len(log_probs))
         # A probability of zero has a log-probability of -inf, and 0 * -inf is nan.
         entropy = -(log_probs.exp() * log_probs.clamp_min(-1e4)).sum(-1).mean(0)
         stored = {"probs": log_mean.exp().float(), "draw_entropy": entropy.float()}
+
         if targets is not None:
             stored["log_density"] = log_mean.gather(-1, targets.unsqueeze(-1)).squeeze(-1).float()
         return stored
@@ -154,6 +157,7 @@ class Gaussian(Likelihood):
         """This likelihood with the mean and std of the targets, unless it has its own."""
         found = self
         if math.isnan(self.mean):
+            # Float64, because a sum of many float32 numbers loses digits.
             found = dataclasses.replace(found, mean=float(targets.mean(dtype=np.float64)))
 
         if math.isnan(self.std):
@@ -171,6 +175,7 @@ class Gaussian(Likelihood):
         mean, log_variance = outputs.unbind(-1)
         low, high = self.bounds
         if math.isnan(self.noise):
+            # Clamped before the scale of the targets is added, which may be anything.
             log_variance = log_variance.clamp(low, high) + 2 * math.log(self.std)
         else:
             log_variance = torch.full_like(mean, 2 * math.log(self.noise))
@@ -199,6 +204,7 @@ class Gaussian(Likelihood):
             "draw_variance": variance.mean(0),
             "quantiles": self.quantiles(mean, variance.sqrt()),
         }
+
         if targets is not None:
             log_prob = self.log_prob(draws.double(), targets)
             stored["log_density"] = log_prob.logsumexp(0) - math.log(len(draws))
@@ -212,6 +218,7 @@ class Gaussian(Likelihood):
         # Eight standard deviations leave less than 1e-15 of each component outside.
         low = (mean - 8 * std).amin(0).unsqueeze(-1).expand(-1, len(levels))
         high = (mean + 8 * std).amax(0).unsqueeze(-1).expand(-1, len(levels))
+        # Each step halves the bracket: 50 of them reach the precision of float64.
         for _ in range(50):
             middle = (low + high) / 2
             scaled = (middle - mean.unsqueeze(-1)) / std.unsqueeze(-1)

@@ -28,6 +28,7 @@ def split_list(text: str) -> list[str]:
 
     for index, character in enumerate(text):
         depth += (character == "[") - (character == "]")
+        # A bracket closes that was never opened.
         if depth < 0:
             break
         if character == "," and depth == 0:
@@ -40,6 +41,14 @@ def split_list(text: str) -> list[str]:
     if not all(parts):
         raise UsageError(f"empty element in the list {quoted(text)}")
     return parts
+
+
+def check_name(kind: str, name: str) -> None:
+    """Refuse a malformed name of a plugin, a suite or the like."""
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64"
+        )
 
 
 def quoted(value: Any) -> str:
@@ -108,6 +117,7 @@ def option_types(cls: type, plain: str = "") -> dict[str, Any]:
     """Types of a plugin's options; refuse a type that the grammar cannot write."""
     label = plain or cls.__name__
     try:
+        # Annotations may be text, under "from __future__ import annotations".
         hints = get_type_hints(cls)
     except Exception as error:
         raise UsageError(f"{label}: a type of its options is unknown: {error}") from error
@@ -129,6 +139,7 @@ def option_types(cls: type, plain: str = "") -> dict[str, Any]:
 def convert(label: str, kind: Any, value: Any) -> Any:
     """Convert a value to bool, int, float, str, Path or one of a Literal."""
     if get_origin(kind) is Literal:
+        # As text, because an option on the command line is text and a choice may be a number.
         for choice in get_args(kind):
             if str(value) == str(choice):
                 return choice
@@ -136,7 +147,8 @@ def convert(label: str, kind: Any, value: Any) -> Any:
 
     try:
         return convert_plain(kind, value)
-    except (ValueError, TypeError, OverflowError) as error:  # no float holds some whole numbers
+    except (ValueError, TypeError, OverflowError) as error:
+        # No float holds some whole numbers, which is an OverflowError.
         wanted = "true or false" if kind is bool else f"of type {getattr(kind, '__name__', kind)}"
         raise UsageError(f"{label} must be {wanted}, not {quoted(value)}") from error
 
@@ -149,15 +161,18 @@ def convert_plain(kind: Any, value: Any) -> Any:
             raise ValueError(value)
         return text == "true"
 
+    # A bool is an int to Python, and int(2.7) would cut.
     if isinstance(value, bool) or (kind is int and isinstance(value, float)):
         raise ValueError(value)
     result = kind(value)
     if kind is not float:
         return result
 
+    # Only NaN differs from itself; it is refused, because no two runs with it would be equal.
     if result != result:
         raise ValueError(value)
-    return result + 0.0  # -0.0 becomes 0.0, so that both have one name
+    # -0.0 becomes 0.0, so that both have one name.
+    return result + 0.0
 
 
 def spelled(plain: str, value: Any, text: Callable[[Any], str], *, changed: bool = False) -> str:

@@ -26,6 +26,7 @@ def mlp(task: Task, layers: Layers, hidden: tuple[int, ...] = (100,)) -> Network
     stages: list[nn.Module] = [nn.Flatten()]
 
     for index, (before, after) in enumerate(itertools.pairwise(sizes)):
+        # No dropout, for example, on the inputs themselves.
         if index:
             stages.append(layers.before_dense())
         stages += [layers.linear(before, after), nn.ReLU()]
@@ -80,6 +81,7 @@ def resnet18(task: Task, layers: Layers) -> Network:
         stages += [Residual(layers, before, width, stride), Residual(layers, width, width, 1)]
         before = width
 
+    # Pooled to one number per channel, so images of any size fit.
     stages += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), *last(task, layers, before)]
     return Network(task, stages)
 
@@ -153,6 +155,7 @@ def network(task: Task, layers: Layers | None = None) -> Network:
 def check_network(task: Task) -> None:
     """Build a task's network from plain layers and try two inputs; raise UsageError if it fails."""
     name, expected = Path(chosen(task)).name, (2, task.likelihood.parameters)
+    # Scales that the training examples decide are not known yet.
     task = dataclasses.replace(task, mean=task.mean or (0.0,), std=task.std or (1.0,))
 
     # Building draws initial values; the caller's random state must not move.

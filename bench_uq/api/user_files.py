@@ -26,7 +26,8 @@ def import_plugin(name: str) -> ModuleType:
             return importlib.import_module(name)
     except (KeyboardInterrupt, Interrupted):
         raise
-    except BaseException as error:  # a plugin may call sys.exit
+    except BaseException as error:
+        # A plugin may call sys.exit.
         raise UsageError(f"plugin {name} fails at import: {one_line(error)}") from error
 
 
@@ -35,6 +36,7 @@ def load_network(file: Path) -> Callable[..., Any]:
     module = load_module(file)
     found = getattr(module, "network", None)
 
+    # The file may import bench_uq.api.network, which is another function.
     if not inspect.isfunction(found) or found.__module__ != module.__name__:
         raise UsageError(f"{file} holds no function network(task, layers)")
     return found
@@ -62,7 +64,8 @@ def module_at(file: Path, cwd: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look up their module there
+    # Dataclasses look up their module there.
+    sys.modules[name] = module
 
     try:
         with undisturbed():
@@ -70,6 +73,7 @@ def module_at(file: Path, cwd: Path) -> ModuleType:
     except (KeyboardInterrupt, Interrupted):
         raise
     except BaseException as error:
+        # Half a module must not be found by the next import.
         sys.modules.pop(name, None)
         hint = import_hint(file, error)
         raise UsageError(f"plugin {file} fails at import: {one_line(error)}{hint}") from error
@@ -101,5 +105,6 @@ def copy_of_stderr() -> AbstractContextManager[IO[str]]:
     """Copy of stderr for plugins, so that closing it is harmless."""
     try:
         return os.fdopen(os.dup(sys.stderr.fileno()), "w")
-    except (OSError, ValueError, AttributeError):  # stderr is replaced, as in tests
+    except (OSError, ValueError, AttributeError):
+        # Stderr is replaced by something without a file, as in tests.
         return nullcontext(sys.stderr)

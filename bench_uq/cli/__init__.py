@@ -41,6 +41,7 @@ class Group(click.Group):
         except UsageError as error:
             if context.params.get("debug"):
                 traceback.print_exc()
+            # One line, because names of files in a message may hold line breaks.
             click.echo(f"Error: {' '.join(str(error).split())}", err=True)
             sys.exit(USAGE)
         except BenchUQError as error:
@@ -51,6 +52,7 @@ class Group(click.Group):
         except click.UsageError as error:
             click.echo(f"Error: {' '.join(error.format_message().split())}", err=True)
             sys.exit(USAGE)
+        # Click ends the process itself, with exit codes of its own.
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
         except Exception as error:
@@ -65,7 +67,8 @@ class Group(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """Which uncertainty method can I trust, on which data, under which stress, at what cost?"""
-    del debug  # read by Group.invoke, which sees the errors
+    # Read by Group.invoke, which sees the errors.
+    del debug
 
 
 for command in (

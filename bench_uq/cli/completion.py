@@ -19,6 +19,7 @@ def completer(find: Callable[[click.Context], Sequence[str]], *, files: bool = F
     def complete(
         context: click.Context, parameter: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        # Click completes a whole word, and a comma list is one word.
         before, comma, last = incomplete.rpartition(",")
         with quiet():
             names = [name for name in find(context) if name.startswith(last)]
@@ -49,7 +50,8 @@ def plugin_names(*kinds: str, files: bool = False) -> Completer:
         try:
             for kind in kinds:
                 found += plugins.names(kind)
-        except Exception:  # a broken plugin offers no names, and an error would disturb the shell
+        except Exception:
+            # A broken plugin offers no names, and an error would disturb the shell.
             return []
         return found
 

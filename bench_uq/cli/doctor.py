@@ -88,6 +88,7 @@ def examine(results: Path, reports: Path, data: Path) -> dict[str, list[Finding]
 def quiet() -> Iterator[None]:
     """Hide output and warnings of imports."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        # Packages warn of each other at import, which is not what the user asks about.
         warnings.simplefilter("ignore")
         yield
 
@@ -124,6 +125,7 @@ def text(found: dict[str, list[Finding]]) -> str:
 def packages() -> Findings:
     """Python, and version and import of every package that bench-uq requires."""
     version = platform.python_version()
+    # The filter came to 3.11 with 3.11.4, and archives are never unpacked without it.
     old = not hasattr(tarfile, "data_filter")
     if old:
         version += ", older than 3.11.4: no archive is unpacked"
@@ -137,6 +139,7 @@ def packages() -> Findings:
 
     for line in required:
         match = re.match(r"([\w.-]+)(?:\s*>=\s*([\d.]+))?", line)
+        # Packages of an extra are not required.
         if match and "extra ==" not in line:
             yield package(match[1], match[2] or "")
 
@@ -194,6 +197,7 @@ def device() -> Finding:
         name = processor(torch.device("cuda"))
         return Finding("device", f"CUDA: {name}, {gigabytes(free)} of {gigabytes(total)} free")
 
+    # The driver is here, so a GPU probably is too, and torch should see it.
     if shutil.which("nvidia-smi"):
         built = torch.version.cuda or "the CPU alone"
         missing = f"torch finds no GPU, it is built for {built}"
@@ -208,10 +212,12 @@ def folders(results: Path, reports: Path, data: Path) -> Findings:
         # Unlike Path.is_dir it is false in a folder that cannot be searched.
         there = os.path.isdir(folder)
         try:
-            if name != "data" or not there:  # existing data are only read
+            # Existing data are only read.
+            if name != "data" or not there:
                 writable(folder)
             yield Finding(name, f"{folder}{'' if there else ', made when needed'}")
         except UsageError as error:
+            # Without a report a run is still stored; without results nothing is.
             yield Finding(name, str(error), problem=name != "data", essential=name == "results")
 
     free = shutil.disk_usage(nearest(results)).free
@@ -228,6 +234,7 @@ def datasets(root: Path) -> Findings:
     from bench_uq.plan.plugins import Plugins
     from bench_uq.plan.prepare.inventory import states
 
+    # Missing data are no problem; a broken plugin is.
     for one in states(Plugins(), root):
         yield Finding(one.name, f"{one.state:7}  {one.remark}", problem=one.state == "broken")
 
@@ -252,7 +259,8 @@ def plugins() -> Findings:
                 origin = f"{kind} from {entry.dist.name} {entry.dist.version}"
             try:
                 if kind == "metric":
-                    Plugins().metrics()  # one entry point may bring several
+                    # One entry point may bring several.
+                    Plugins().metrics()
                 else:
                     Plugins().spec(kind, entry.name)
             except Exception as error:

@@ -64,11 +64,13 @@ def described(kind: str, name: str, plugins: Plugins) -> str:
 def describe(plugins: Plugins, kind: str, name: str) -> str:
     """Name of a plugin, its first paragraph, its default options and its reference."""
     spec = plugins.spec(kind, name)
+    # The rest of a docstring is for readers of the code.
     paragraph = (type(spec.value).__doc__ or "").strip().partition("\n\n")[0]
     lines = [f"{name}: {' '.join(paragraph.split())}"]
 
     options = []
     for field in dataclasses.fields(spec.value):
+        # Fields that a class computes for itself are no options.
         if field.init:
             options.append(f"{option_name(field.name)}={getattr(spec.value, field.name)}")
     if options:

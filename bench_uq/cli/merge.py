@@ -31,6 +31,7 @@ def merge(
     from bench_uq.store import read_plan
 
     held = sources(roots, writable(results))
+    # All are checked before the first is written.
     for suite in held:
         enclosed(results / suite)
     whole = True
@@ -43,9 +44,12 @@ def merge(
             f"{suite}: {joined.runs} runs from {counted(joined.folders, 'folder')}, "
             f"{counted(joined.conflicts, 'conflict')}, {joined.missing} missing"
         )
-    sys.exit(0 if whole else FAILED)
+    if not whole:
+        sys.exit(FAILED)
 
 
 def counted(number: int, noun: str) -> str:
     """Number of things in words."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}s"

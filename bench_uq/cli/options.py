@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from bench_uq.api.errors import UsageError
 from bench_uq.cli.completion import Completer, suites
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -23,6 +22,7 @@ def commas(
     del context, parameter
     found = list[str]()
     for text in value:
+        # Options of plugins hold commas too, as in mnf[flows=2,hidden=50].
         found += split_list(text)
     return tuple(found)
 
@@ -56,6 +56,7 @@ suite_option = click.option(
 data_option = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
+    # Data are of the machine, so its environment may name them once for all commands.
     envvar="BENCH_UQ_DATA",
     default=Path("data"),
     show_default=True,
@@ -73,10 +74,8 @@ plugin_option = click.option(
 
 def suite_name(suite: str) -> str:
     """Name of a suite that is given by name or file."""
-    from bench_uq.api.names import NAME
+    from bench_uq.api.names import check_name
 
     name = Path(suite).stem if suite.endswith(".toml") else suite
-    if not NAME.fullmatch(name):
-        allowed = "letters a-z, digits, '.', '_' and '-', at most 64"
-        raise UsageError(f"{name!r} is no name for a suite: {allowed}")
+    check_name("suite", name)
     return name

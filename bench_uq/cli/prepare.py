@@ -45,6 +45,7 @@ def prepare(
     specs = {}
     for name in names:
         spec = known.spec("dataset", name)
+        # By name, so that a dataset that is given twice is prepared once.
         specs[spec.name] = spec
     check(data_dir, mirror, names)
 
@@ -61,6 +62,7 @@ def prepare(
     except KeyboardInterrupt:
         click.echo("interrupted; what was fetched is kept, the same command goes on", err=True)
         sys.exit(INTERRUPTED)
+    # A mistake of the user (2) outweighs a failed download (1).
     sys.exit(max(codes))
 
 

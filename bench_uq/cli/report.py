@@ -46,6 +46,7 @@ def report(
 
     target = enclosed(reports / suite_name(suite))
     files = write(results / suite_name(suite), target, formats=formats or FORMATS, **chosen)
+    # A report has hundreds of figures, so folders are told by their number of files.
     kinds = Counter(path.relative_to(target).parts[0] for path in files)
     for name, count in kinds.items():
         path = target / name

@@ -36,7 +36,9 @@ def shard_number(
     from bench_uq.run.shards import read_shard
 
     del context, parameter
-    return None if value is None else read_shard(value)
+    if value is None:
+        return None
+    return read_shard(value)
 
 
 @click.command()
@@ -109,15 +111,16 @@ def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
     from bench_uq.run.processes import Stopped
     from bench_uq.run.suite import Choices, prepare, run_suite
 
-    timeout = flags.pop("timeout")
-    cluster = cluster_of(flags)
-    choices = Choices(
-        **flags,
-        cluster=cluster,
-        timeout=math.inf if timeout is None else finite("--timeout", timeout),
-    )
+    timeout, cluster = flags.pop("timeout"), cluster_of(flags)
+    if timeout is None:
+        timeout = math.inf
+    else:
+        finite("--timeout", timeout)
+
+    choices = Choices(**flags, cluster=cluster, timeout=timeout)
     finite("--checkpoint-every", choices.checkpoint_every)
     prepared = prepare(choices, warn)
+    # No error, because an array of jobs may have more jobs than runs.
     if choices.shard and not prepared.mine:
         shards = f"{len(prepared.runs)} runs are fewer than {choices.shard[1]} shards"
         warn(f"nothing to do: {shards}")
@@ -133,6 +136,7 @@ def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
 
     if choices.shard:
         warn(how_to_join(choices.shard, prepared.folder))
+    # A shard is not scored: its plan lists the runs of all shards, which are missing here.
     elif not no_score:
         from bench_uq.plan.plugins import Plugins
         from bench_uq.score.score import score
@@ -151,6 +155,7 @@ def cluster_of(flags: dict[str, Any]) -> Cluster | None:
     """Remove the options of a cluster from the flags, and check that they belong to one."""
     from bench_uq.run.suite import Cluster
 
+    # Choices has one field for all of them.
     place, insecure = flags.pop("cluster"), flags.pop("insecure")
     files = {name: flags.pop(f"tls_{name}") for name in ("ca", "cert", "key")}
     if place:
@@ -176,6 +181,7 @@ def finished(name: str, result: Ended) -> None:
 
 def how_to_join(shard: tuple[int, int], folder: Path) -> str:
     """The line that a shard ends with."""
+    # Quoted, so that the line can be copied into a shell.
     root = shlex.quote(str(folder.parent))
     return (
         f"shard {shard[0]}/{shard[1]} is done; after the last: bench-uq merge DIR... "
@@ -196,6 +202,7 @@ def foretell(prepared: Prepared) -> None:
         total += seconds
         click.echo(f"{name}  to do, about {duration(seconds)}")
 
+    # Roughly: the last runs seldom end at the same time.
     at_once = prepared.at_once(choose_device(prepared.choices.device))
     count = len(prepared.mine)
     click.echo(f"{count} runs, about {duration(total / at_once)} with --jobs {at_once}")

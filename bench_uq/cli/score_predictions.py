@@ -60,11 +60,13 @@ def score_predictions(file: Path, suite: str, results: Path, **flags: Any) -> No
     from bench_uq.plan.plugins import Plugins
     from bench_uq.score.score import score
 
+    # Held-out examples depend on the seed, and no user's file can be in their order.
     if suite_name(suite).endswith("-validation"):
         raise UsageError(
             f"{suite}: predictions are scored on the test split; examples held out differ by seed"
         )
     folder = results / suite_name(suite)
+    # The name of a suite may be a link that leads out of the results.
     enclosed(folder)
     run, imports = prepared(file, folder, flags)
     try:
@@ -103,6 +105,7 @@ def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list
     root = flags["data_dir"]
     known = {named.name: Known(named.value, root) for _, named in files if named.value}
     own = Known(dataset.value, root) if dataset.value else None
+    # Everything is checked before anything is stored: several files are one run.
     Beside(folder, run, own, known).check(imports)
     return run, imports
 
@@ -118,8 +121,12 @@ def store(folder: Path, run: Any, imports: list[Any], plugins: Plugins) -> None:
     made = {"environment": environment(torch.device("cpu")), "git": git_state()}
     for one, predictions, stored in add(folder, run, imports, made, about([run], plugins)):
         draws, examples = one.outputs.draws.shape[:2]
-        place = one.condition if one.level is None else f"{one.condition} {one.level:g}"
-        ending = "stored" if stored else f"ok  {examples} examples, draws: {draws}"
+        place, ending = one.condition, f"ok  {examples} examples, draws: {draws}"
+        if one.level is not None:
+            place = f"{one.condition} {one.level:g}"
+        if stored:
+            ending = "stored"
+
         click.echo(f"{run.name}  {place}: {ending}")
         if warning := zeros(one, predictions):
             click.echo(warning, err=True)

@@ -86,6 +86,7 @@ def summary(target: Target, verdicts: list[Verdict]) -> str:
     for verdict in verdicts:
         names[verdict.status].append(verdict.check.name)
 
+    # A note is a remark on a requirement that holds.
     held = len(names["ok"]) + len(names["note"])
     parts = [
         f"{len(verdicts)} requirements",
@@ -104,6 +105,7 @@ def summary(target: Target, verdicts: list[Verdict]) -> str:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Send the output of plugins to stderr, and write no bytecode beside their files."""
+    # A plugin in a read-only folder, or in a repository, gets no __pycache__ beside it.
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         with contextlib.redirect_stdout(sys.stderr):

@@ -18,6 +18,7 @@ def about(runs: Iterable[PlannedRun], plugins: Plugins) -> About:
     methods: dict[str, int] = {}
     conditions: dict[str, ConditionFacts] = {}
     known = {kind: plugins.names(kind) for kind in ("method", "condition")}
+
     for run in runs:
         if run.method not in methods and run.method in known["method"]:
             methods[run.method] = plugins.spec("method", run.method).value.order
@@ -26,4 +27,5 @@ def about(runs: Iterable[PlannedRun], plugins: Plugins) -> About:
             if own and shown.condition not in conditions:
                 value = plugins.spec("condition", shown.full).value
                 conditions[shown.condition] = facts_of(value)
+
     return About(methods, conditions)

@@ -38,6 +38,7 @@ def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
         )
     if inputs.dtype == np.float32 and not np.isfinite(inputs).all():
         raise UsageError(f"{name}: some inputs of the {split} split are not finite")
+    # Features of tables may have any size; the network scales them.
     if inputs.ndim > 2 and not within_unit(examples):
         raise UsageError(
             f"{name}: images are uint8, or float32 in [0, 1]; those of the {split} split are not"
@@ -49,6 +50,7 @@ def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
 def name_of(dataset: Dataset) -> str:
     """Plain name of a dataset, which is that of its file."""
     module = type(dataset).__module__.rpartition(".")[2]
+    # A file of the user is a module of another name, see api/user_files.py.
     stem = re.sub(r"^bench_uq_plugin_(.+)_[0-9a-f]{8}$", r"\1", module)
     return stem.replace("_", "-")
 
@@ -75,6 +77,7 @@ def content_hash(examples: Examples) -> str:
     """Hash of the arrays of a split with their types and shapes."""
     digest = hashlib.sha256()
     for array in (examples.inputs, examples.targets):
+        # Without them the same bytes in another shape would have the same hash.
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -49,6 +49,7 @@ class Contents:
         # Packages count, because datasets such as digits come from them.
         key = digest([spec.full, spec.source_hash, split, seed, stats, package_versions()])
         known = self.known.get(key)
+        # A file of an older version may hold other fields.
         fields = {field.name for field in dataclasses.fields(Content)}
         if not isinstance(known, dict) or set(known) != fields:
             self.known[key] = dataclasses.asdict(self.loaded(spec, split, seed))
@@ -64,6 +65,7 @@ class Contents:
 
         stats = []
         for path in files:
+            # Missing files are for the dataset to report when it is loaded.
             if not path.is_file():
                 return None
             stat = path.stat()
@@ -76,6 +78,7 @@ class Contents:
         check_task(spec.value, spec.value.task(self.root), examples)
 
         targets = examples.targets
+        # Nothing can be learned of them, and a standard deviation of 0 divides by zero.
         if split == "train" and (targets == targets[0]).all():
             raise UsageError(f"{spec.name}: all targets of the training split are {targets[0]}")
 
@@ -83,6 +86,7 @@ class Contents:
 
     def remember(self) -> None:
         """Store the facts for the next plan."""
+        # Unchanged facts are not written, so that planning writes nothing the second time.
         if self.known != store.read_json(self.remembered):
             store.write_json(self.remembered, self.known)
 
@@ -92,11 +96,13 @@ def enough(targets: np.ndarray) -> int:
     if targets.dtype != np.int64:
         return 0
 
+    # np.unique gives the first place of each class.
     _, first = np.unique(targets, return_index=True)
     return int(np.max(first)) + 1
 
 
 def digest(value: Any) -> str:
     """Hash of plain data, independent of the order of keys."""
+    # NaN is refused, because it is no JSON and differs from itself.
     text = json.dumps(value, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

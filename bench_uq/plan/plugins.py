@@ -20,7 +20,7 @@ from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.method import Method
 from bench_uq.api.metric import Metric
 from bench_uq.api.names import (
-    NAME,
+    check_name,
     content_text,
     convert_options,
     field_name,
@@ -117,6 +117,7 @@ class Plugins:
                 check_name("metric", metric.id)
                 if found.setdefault(metric.id, metric) is not metric:
                     raise UsageError(f"two metrics are called {metric.id!r}: rename one of them")
+        # Sorting is stable, so metrics of equal order stay as in their file.
         return dict(sorted(found.items(), key=lambda pair: pair[1].order))
 
     def metric_modules(self) -> list[ModuleType]:
@@ -144,6 +145,7 @@ class Plugins:
         package = importlib.import_module(PACKAGES[kind])
         found: Locations = {}
         for info in pkgutil.iter_modules(package.__path__):
+            # Modules that begin with _ hold what several plugins share.
             if not info.name.startswith("_"):
                 name = f"{PACKAGES[kind]}.{info.name}"
                 found[info.name.replace("_", "-")] = functools.partial(import_plugin, name)
@@ -154,6 +156,7 @@ class Plugins:
         for file in self.files:
             if wanted and plugin_name(file) != wanted:
                 continue
+            # Only the import shows of which kind the plugins in a file are.
             if kind in kinds_in(load_file(file)):
                 add(found, kind, plugin_name(file), functools.partial(load_file, file))
         return found
@@ -162,20 +165,13 @@ class Plugins:
 def add(found: Locations, kind: str, name: str, location: Callable[[], ModuleType]) -> None:
     """Add a plugin from outside; a malformed or taken name is an error."""
     check_name(kind, name)
+    # A plugin that silently replaced another would be scored under its name.
     if name in found:
         raise UsageError(
             f"two plugins are called {name!r}: rename the file or entry point "
             f"that brings the other {kind}"
         )
     found[name] = location
-
-
-def check_name(kind: str, name: str) -> None:
-    """Check that a plugin's name is well-formed."""
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64"
-        )
 
 
 def plugin_name(file: Path) -> str:
@@ -205,6 +201,7 @@ def classes(module: ModuleType, base: type) -> list[type]:
     """Classes derived from ``base`` that a module defines itself."""
     found = []
     for value in vars(module).values():
+        # A plugin imports the classes that it derives from, which are not its own.
         own = inspect.isclass(value) and value.__module__ == module.__name__
         if own and issubclass(value, base):
             found.append(value)
@@ -232,6 +229,7 @@ def only_class(kind: str, plain: str, module: ModuleType) -> type:
     missing = sorted(getattr(found[0], "__abstractmethods__", ()))
     if missing:
         raise UsageError(f"{kind} {plain!r} lacks {', '.join(missing)}")
+    # In vars, because every subclass inherits the fields of its base.
     if "__dataclass_fields__" not in vars(found[0]):
         raise UsageError(
             f"{kind} {plain!r}: its options are no fields: put @dataclass(frozen=True) "
@@ -262,6 +260,7 @@ def _full(kind: str, plain: str, value: Any) -> str:
     full = spelled(plain, value, option_text)
     cls = type(value)
     options = {field: getattr(value, field) for field in map(field_name, option_types(cls))}
+    # A run's process makes the plugin anew from this spelling.
     if convert_options(plain, cls, parse_full(full)) != options:
         raise UsageError(
             f"{kind} {plain!r}: options that cannot be written down "

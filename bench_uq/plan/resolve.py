@@ -45,6 +45,7 @@ def choose(
     """
     methods = [named(plugins, suite, "method", text) for text in suite.methods]
     datasets = [named(plugins, suite, "dataset", text) for text in suite.datasets]
+    # Results go by the canonical name, in which options at their defaults are left out.
     refuse_repeated("methods", methods)
     refuse_repeated("datasets", datasets)
     check_tables(suite, plugins)
@@ -90,9 +91,11 @@ def task_of(dataset: Spec, suite: Suite, contents: Contents) -> Task:
     task: Task = dataset.value.task(contents.root)
     name = suite.network or chosen(task)
     if name.endswith(".py"):
+        # Runs have processes of their own, which may work in another folder.
         name = str(Path(name).absolute())
 
     task = dataclasses.replace(task, network=name)
+    # Before any training: a network that does not fit would fail in every run.
     check_network(task)
     return task
 
@@ -112,6 +115,7 @@ def refuse_repeated(kind: str, specs: list[Spec]) -> None:
 
 def check_tables(suite: Suite, plugins: Plugins) -> None:
     """Refuse settings and options of unknown plugins; known ones need not take part in the run."""
+    # They need not take part: --methods may leave out some of a suite's methods.
     for name in suite.method_settings:
         if name not in plugins.names("method"):
             raise unknown("method in settings", name, plugins.names("method"))
@@ -143,6 +147,8 @@ def conditions_of(
                 raise UsageError(f"condition {text!r} needs levels")
             check_levels(spec, levels)
 
+            # Asked for by name it is an error; asked for all datasets it is left out of this one
+            # (docs/decisions/009-conditions-that-do-not-suit.md).
             if reason := unsuited(spec, dataset, suite.seeds[0], contents):
                 if text in asked:
                     raise UsageError(reason)
@@ -183,7 +189,8 @@ def tell_of_limits(
 ) -> None:
     """Tell of limits that leave out whole classes, as in data that are sorted by class."""
     if suite.settings.evaluate_on == "validation":
-        return  # these examples are held out at random
+        # These examples are held out at random.
+        return
 
     limits = {spec.value.size for spec, _ in conditions if spec.kind == "condition"}
     for name in sorted(limits | {"test_images"}):
@@ -206,7 +213,8 @@ def unsuited(condition: Spec, dataset: Spec, seed: int, contents: Contents) -> s
 
 def check_unseen(dataset: Spec, unseen: Spec, seed: int, contents: Contents) -> None:
     """Refuse out-of-distribution data of another shape than the network was trained on."""
-    contents.of(unseen, "test", seed)  # tells of missing files first
+    # The user hears of missing files before those of shapes.
+    contents.of(unseen, "test", seed)
     ours = dataset.value.task(contents.root).input_shape
     theirs = unseen.value.task(contents.root).input_shape
 

@@ -40,6 +40,8 @@ def make_plan(
     plan = []
 
     for seed, data in itertools.product(suite.seeds, datasets):
+        # A surrogate is trained to be attacked, and evaluated only if the suite lists it as a
+        # method.
         bare = dataclasses.replace(data, conditions=[])
         surrogates = {}
         for name, spec in data.surrogates.items():
@@ -69,6 +71,7 @@ def make_run(
         "method_source": method.source_hash,
         "dataset": dataset.identity,
         "content": contents.of(dataset, "train", seed).hash,
+        # The network has an entry of its own, by name and source instead of by path.
         "task": repr(dataclasses.replace(task, network="")),
         **network_identity(task.network),
         "training_version": TRAINING_VERSION,
@@ -79,7 +82,9 @@ def make_run(
 
     shown = [evaluation(dataset, None, None, settings, seed, contents)]
     for spec, levels in data.conditions:
-        attacked = surrogates.get(spec.value.surrogate()) if spec.kind == "condition" else None
+        attacked = None
+        if spec.kind == "condition":
+            attacked = surrogates.get(spec.value.surrogate())
         for level in levels or (None,):
             shown.append(evaluation(dataset, spec, level, settings, seed, contents, attacked))
 
@@ -120,9 +125,18 @@ def evaluation(
     if seen is not None:
         kind, name, full, identity = kind_of(seen, dataset), seen.name, seen.full, seen.identity
 
-    data = seen if seen is not None and seen.kind == "dataset" else dataset
-    split = "train" if data is dataset and settings.evaluate_on == "validation" else "test"
-    size = getattr(settings, seen.value.size) if seen is not None and kind == "condition" else 0
+    data, size, source = dataset, 0, None
+    if seen is not None:
+        source = seen.source_hash
+    if seen is not None and seen.kind == "dataset":
+        data = seen
+    elif seen is not None:
+        size = getattr(settings, seen.value.size)
+
+    # Examples are held out of the training split alone; other data have none to hold out.
+    split = "test"
+    if data is dataset and settings.evaluate_on == "validation":
+        split = "train"
     count = smaller(size, settings.test_images)
 
     facts: dict[str, Any] = {
@@ -131,12 +145,13 @@ def evaluation(
         "kind": kind,
         "level": level,
         "count": count,
-        "sources": [seen.source_hash if seen else None, contents.of(data, split, seed).hash],
+        "sources": [source, contents.of(data, split, seed).hash],
         "draws": settings.draws,
         "block": settings.block,
         "evaluate_on": settings.evaluate_on,
         "prediction_version": PREDICTION_VERSION,
     }
+    # Not an entry of None for all others: their keys would change.
     if surrogate:
         facts["surrogate"] = surrogate.key
     key = digest(facts)
@@ -157,7 +172,9 @@ def kind_of(seen: Spec, dataset: Spec) -> str:
     """Kind of an evaluation other than of clean data, for networks of a dataset."""
     if seen.kind == "condition":
         return "condition"
-    return "shifted" if dataset.plain in seen.value.shift_of else "unseen"
+    if dataset.plain in seen.value.shift_of:
+        return "shifted"
+    return "unseen"
 
 
 def smaller(one: int, other: int) -> int:
@@ -167,6 +184,7 @@ def smaller(one: int, other: int) -> int:
 
 def file_name(condition: str, level: float | None, key: str) -> str:
     """Name of the file of predictions, which a person can recognise."""
+    # Names of the user's own conditions may hold any character.
     parts = [re.sub(r"[^a-z0-9._-]", "-", plain_name(condition))]
     if level is not None:
         parts.append(f"{level:g}")

@@ -23,6 +23,7 @@ def hash_of_plugin(module: ModuleType, package: str) -> str:
     top = sys.modules.get(module.__name__.partition(".")[0])
     root = Path(getattr(top, "__file__", None) or "")
 
+    # A plugin of another package, through an entry point.
     if root.name == "__init__.py" and not module.__name__.startswith("bench_uq."):
         return hash_of_trees(sorted(root.parent.rglob("*.py")))
     if not module.__name__.startswith(f"{package}."):
@@ -64,8 +65,10 @@ def _plain(node: object) -> object:
 def _fields(node: ast.AST) -> Iterator[tuple[str, object]]:
     """Fields of a node that count: neither docstrings nor contexts nor empty ones."""
     for name, value in ast.iter_fields(node):
+        # A docstring is the first statement of a body.
         if name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
             value = value[1:]
+        # Contexts (load, store) follow from the place of a node.
         if value not in (None, []) and name not in ("ctx", "type_comment"):
             yield name, value
 
@@ -79,6 +82,7 @@ def _with_imports(file: Path, package: str, folder: Path) -> set[Path]:
         if one in found:
             continue
         found.add(one)
+        # By the source: sys.modules also holds what other plugins have imported.
         for name in _imported(ast.parse(one.read_bytes())):
             if name.startswith(f"{package}."):
                 waiting += _located(folder, name.removeprefix(f"{package}.").split("."))
@@ -102,7 +106,9 @@ def _located(folder: Path, parts: list[str]) -> list[Path]:
     if path.is_dir():
         return _files_of(path / "__init__.py")
     file = path.with_suffix(".py")
-    return _files_of(file) if file.is_file() else []
+    if not file.is_file():
+        return []
+    return _files_of(file)
 
 
 def _files_of(file: Path) -> list[Path]:

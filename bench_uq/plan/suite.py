@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from bench_uq.api.errors import UsageError, unknown
-from bench_uq.api.names import NAME, convert, parse
+from bench_uq.api.names import check_name, convert, parse
 from bench_uq.train.settings import Settings
 
 #: Levels by condition; empty for out-of-distribution data.
@@ -91,13 +91,10 @@ def suite_path(name: str) -> Path:
     path = Path(name)
     if path.suffix != ".toml":
         raise unknown("suite", name, shipped())
-    if not os.path.isfile(path):  # unlike Path.is_file it is false for a name that is too long
+    # Unlike Path.is_file it is false, and no error, for a name that is too long.
+    if not os.path.isfile(path):
         raise UsageError(f"no suite file {name!r}")
-    if not NAME.fullmatch(path.stem):
-        raise UsageError(
-            f"{path.stem!r} is no name for a suite: letters a-z, digits, '.', '_' and '-', "
-            "at most 64"
-        )
+    check_name("suite", path.stem)
     return path
 
 
@@ -123,8 +120,9 @@ def lineage(path: Path, seen: tuple[Path, ...] = ()) -> dict[Path, dict[str, Any
     name = str(table.pop("extends"))
     # A suite of the user beside the file goes before a shipped one of the same name.
     beside = path.parent / f"{name}.toml"
-    base = beside if os.path.isfile(beside) else suite_path(name)
-    return {**lineage(base, (*seen, path)), path: table}
+    if not os.path.isfile(beside):
+        beside = suite_path(name)
+    return {**lineage(beside, (*seen, path)), path: table}
 
 
 def toml(path: Path) -> dict[str, Any]:
@@ -132,7 +130,8 @@ def toml(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         check_integers(table)
-    except (OSError, ValueError) as error:  # errors of TOML and of UTF-8 are ValueErrors
+    except (OSError, ValueError) as error:
+        # The errors of TOML and of UTF-8 are ValueErrors.
         raise UsageError(f"{path}: {error}") from error
     except RecursionError:
         raise UsageError(f"{path}: tables or lists are nested too deep") from None
@@ -141,12 +140,14 @@ def toml(path: Path) -> dict[str, Any]:
 
 def check_integers(value: Any) -> None:
     """Raise ValueError if a whole number is too large for TOML."""
+    # tomllib reads integers of any size, which would fail later in NumPy or torch.
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError("a whole number has more than 64 bits")
 
-    parts = value.values() if isinstance(value, dict) else value
-    if isinstance(value, dict | list):
-        for part in parts:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
             check_integers(part)
 
 
@@ -161,6 +162,7 @@ def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
         kept = {}
         for key, part in settings.items():
             if isinstance(part, Mapping):
+                # A setting for all methods means all, also those that the base sets by themselves.
                 part = {name: value for name, value in part.items() if name not in ours}
             kept[key] = part
         base = {**base, "settings": kept}
@@ -172,8 +174,9 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with ``over`` on top, table by table; lists are replaced."""
     merged = dict(base)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge(merged[key], value) if both else value
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            value = merge(merged[key], value)
+        merged[key] = value
     return merged
 
 
@@ -211,7 +214,8 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
     shared, special = split_tables(table["settings"])
     method_settings = {method: typed_settings(part) for method, part in special.items()}
     for part in method_settings.values():
-        Settings(**part)  # by its own rules
+        # Made and dropped: only Settings knows its own rules.
+        Settings(**part)
 
     options = {}
     for plugin, part in tabled("options", table.get("options", {})).items():
@@ -264,6 +268,7 @@ def names(key: str, value: Any) -> tuple[str, ...]:
     if not value or not strings:
         raise UsageError(f"{key} must be a list of names, not {value!r}")
 
+    # Parsed for its errors alone: nothing is imported before the suite is whole.
     for name in value:
         parse(name)
     return unrepeated(key, value)

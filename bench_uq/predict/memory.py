@@ -39,7 +39,10 @@ def advising(block: int) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        advice = f"set block={block // 2}" if block > 1 else "there is no smaller block"
+
+        advice = "there is no smaller block"
+        if block > 1:
+            advice = f"set block={block // 2}"
         found = str(error).partition("\n")[0]
         raise OutOfMemory(
             f"a block of {block} examples does not fit: {advice} ({found})"

@@ -78,7 +78,8 @@ class Trained:
                 yield chunk
 
                 if len(chunk) < asked:
-                    break  # a deterministic network, or all stored snapshots, has no more
+                    # A deterministic network, or all stored snapshots, has no more.
+                    break
 
     def checked(self, draws: Tensor, inputs: Tensor) -> Tensor:
         """Raise BadDraws for draws that are not finite, normalised and (S, B, P)."""

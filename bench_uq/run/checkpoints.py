@@ -29,11 +29,7 @@ DAMAGED = (
 
 @dataclass
 class Checkpoints:
-    """The checkpoint of one run in its folder, at most one per ``every`` seconds.
-
-    It holds its own hash, because a process may be killed after it replaced a checkpoint and before
-    the record says so.
-    """
+    """The checkpoint of one run in its folder, at most one per ``every`` seconds."""
 
     folder: store.RunFolder
     every: float
@@ -53,16 +49,21 @@ class Checkpoints:
         tensors: list[Tensor] = []
         try:
             plain = json.dumps(flattened(state, tensors))
-        except TypeError:  # a plugin's optimiser cannot be stored: it trains without checkpoints
+        except TypeError:
+            # A plugin's optimiser may hold objects: it is then trained without checkpoints.
             self.every = math.inf
             return
 
+        # safetensors refuses memory that is not contiguous.
         tensors = [tensor.detach().cpu().contiguous() for tensor in tensors]
         named = {str(index): tensor for index, tensor in enumerate(tensors)}
+        # The content carries its own hash: a process may be killed after it replaced a checkpoint
+        # and before the record says so.
         content = save(named, {"state": plain, "sha256": hash_of(plain, tensors)})
         try:
             self.folder.add_file(NAME, content)
         except store.CannotWrite as error:
+            # Said once: on a full disk every checkpoint fails in the same way.
             if not self.unwritten:
                 store.say(f"{self.folder.path.name}: trained without a checkpoint: {error}")
             self.unwritten = True
@@ -91,6 +92,7 @@ class Checkpoints:
         """Delete the checkpoint: the training has ended, or is done anew."""
         if self.folder.record().has(NAME):
             self.folder.forget([NAME])
+        # The record forgets it first, so that it never names a file that is gone.
         (self.folder.path / NAME).unlink(missing_ok=True)
 
 
@@ -99,6 +101,7 @@ def hash_of(plain: str, tensors: Iterable[Tensor]) -> str:
     digest = hashlib.sha256(plain.encode())
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        # Bytes, because NumPy has no bfloat16.
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
@@ -106,12 +109,16 @@ def hash_of(plain: str, tensors: Iterable[Tensor]) -> str:
 def flattened(value: Any, tensors: list[Tensor]) -> Any:
     """Nested data as JSON can hold it, with its tensors moved to the list."""
     if isinstance(value, Tensor):
-        tensors.append(value.clone())  # safetensors refuses tensors that share memory
+        # A clone, because safetensors refuses tensors that share memory.
+        tensors.append(value.clone())
         return {"tensor": len(tensors) - 1}
     if isinstance(value, Mapping):
+        # Pairs, because the keys of an optimiser's state are numbers, which JSON would turn into
+        # text.
         return {"mapping": [[key, flattened(item, tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
         return {type(value).__name__: [flattened(item, tensors) for item in value]}
+
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"a {type(value).__name__} cannot be stored in a checkpoint")
@@ -127,4 +134,7 @@ def nested(value: Any, tensors: Sequence[Tensor]) -> Any:
     if kind == "mapping":
         return {key: nested(item, tensors) for key, item in content}
     items = [nested(item, tensors) for item in content]
-    return tuple(items) if kind == "tuple" else items
+    # An optimiser's betas, for example, are a tuple, and must come back as one.
+    if kind == "tuple":
+        return tuple(items)
+    return items

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections import Counter
@@ -17,10 +16,10 @@ from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Trained, predict_block
 from bench_uq.run.job import Job, missing
-from bench_uq.run.training import arithmetic_of
+from bench_uq.run.training import arithmetic_of, splits_of, task_of
 from bench_uq.store import Evaluation, PlannedRun
 from bench_uq.train.loop import build, train_epoch
-from bench_uq.train.resident import Resident, fitted, training_splits
+from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK, Settings
 
 #: Steps that are timed.
@@ -34,16 +33,19 @@ def estimate(job: Job) -> float:
     """Seconds that a run would take on this machine, alone."""
     run, settings, plugins = job.run, job.settings, Plugins(job.files)
     dataset = plugins.spec("dataset", run.dataset_full).value
-    examples, _ = training_splits(load(dataset, "train", job.root, run.seed), settings, run.seed)
-    task = dataclasses.replace(fitted(dataset.task(job.root), examples), network=run.network)
+    examples, _ = splits_of(job, plugins)
+    task = task_of(job, plugins, examples)
     folder = job.run_folder(keep=True)
 
     with arithmetic_of(job):
         method = plugins.spec("method", run.method_full).value
         trained, step = timed_step(job, run, task, examples, plugins)
-        epochs = 0 if folder.holds(store.NETWORK) else settings.epochs * method.members
-        seconds = epochs * math.ceil(len(examples) / settings.batch) * step
+        seconds = 0.0
+        if not folder.holds(store.NETWORK):
+            epochs = settings.epochs * method.members
+            seconds = epochs * math.ceil(len(examples) / settings.batch) * step
 
+        # Time grows with the examples, so one block stands for all.
         block = Resident(examples[:BLOCK], torch.device(job.device), BLOCK)
         inputs, targets = block.take(slice(0, BLOCK))
         size = len(load(dataset, "test", job.root, run.seed))
@@ -53,6 +55,7 @@ def estimate(job: Job) -> float:
             count = min(evaluation.count or size, size)
             seconds += count / len(inputs) * passes(settings.draws)
 
+        # Prediction is counted above; an attack also asks for passes of its own.
         for levels in by_condition(todo):
             seen, first = passes, levels[0]
             if first.surrogate:
@@ -84,6 +87,7 @@ def timed_step(
     train_epoch(method, net, optimiser, sample, shuffling, (0, 1), settings.precision)
     seconds = (time.perf_counter() - start) / math.ceil(len(sample) / settings.batch)
 
+    # Members take equally long, so one network stands for all of them.
     nets = nn.ModuleList([net.eval()] * method.members)
     return Trained(method, task, nets, run.seed), seconds
 
@@ -127,5 +131,6 @@ def passes_of(
 
     condition = plugins.spec("condition", levels[0].full).value
     values = [evaluation.level for evaluation in levels if evaluation.level is not None]
+    # All levels in one call, as in a run: one gradient may serve several.
     condition.changed(log_probs, inputs, targets, values, torch.Generator())
     return asked

@@ -25,12 +25,15 @@ def execute(job: Job, report: Callable[[float], None]) -> Ended | None:
 
     The result is right even where the record could not be stored.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    # The parent decides when a run is to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, interrupt)
+    # A plugin may change the working folder.
     job = job.absolute()
     folder = job.run_folder()
 
     def reported(share: float) -> None:
+        # A plugin that forks the process would otherwise do the run twice.
         store.leave_if_forked()
         report(share)
 
@@ -38,16 +41,19 @@ def execute(job: Job, report: Callable[[float], None]) -> Ended | None:
         with folder.locked() as mine:
             if not mine:
                 return None
-            if not job.force and complete_in(folder, job):  # another process was faster
+            # Another process may have done it between the plan and this lock.
+            if not job.force and complete_in(folder, job):
                 return Ended(folder.record(), stored=True)
 
+            # Scoring writes scored.json without the lock of the run.
             store.discard_partial(folder.path, besides=["scored.json"])
             with recorded(folder, job.files) as ending:
                 ending.lacking += work(job, folder, reported)
                 ending.memory = peak_memory(torch.device(job.device))
             return Ended(dataclasses.replace(folder.record(), **ending.unstored))
 
-    except (OSError, UsageError) as error:  # the folder or the record cannot be written
+    except (OSError, UsageError) as error:
+        # The folder or the record cannot be written.
         told(folder, error)
         reason = printable(one_line(error))
         return Ended(Record(job.run.name, status="failed", reason=reason))
@@ -61,11 +67,13 @@ def interrupt(signum: int, frame: Any) -> None:
 
 def work(job: Job, folder: RunFolder, report: Callable[[float], None]) -> list[str]:
     """Train and predict the missing parts; return the reasons why some are still missing."""
+    # A broken plugin file that the run does not use must not end it.
     plugins = Plugins(job.files, lazy=True)
     splits = splits_of(job, plugins)
 
     with arithmetic_of(job):
         train_missing(job, folder, plugins, splits, lambda share: report(0.8 * share))
+        # Asked only now, because a new training makes all earlier predictions due.
         todo = missing(folder, job, repair=True)
         trained = restored(job, folder, plugins, splits[0])
 

@@ -43,6 +43,7 @@ def grouped(jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
     for job in jobs:
         key: Any = job.run.name
         if is_group([job]):
+            # Different settings take different steps, and cannot share a batch.
             settings = tuple(sorted(job.run.settings.items()))
             key = (job.run.method_full, job.run.dataset_full, job.run.network, settings)
         groups.setdefault(key, []).append(job)
@@ -79,7 +80,8 @@ def train_group(jobs: tuple[Job, ...], report: Report) -> tuple[dict[str, Ended]
     forced again. Any other error is printed. Each run is then trained alone, where the error is
     recorded.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    # The parent decides when a run is to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, interrupt)
     results: dict[str, Ended] = {}
     trained = set[str]()
@@ -89,12 +91,14 @@ def train_group(jobs: tuple[Job, ...], report: Report) -> tuple[dict[str, Ended]
             due = []
             for job in jobs:
                 folder = job.run_folder()
+                # All locks are held until the last network is stored.
                 if locks.enter_context(folder.locked()) and is_due(job, folder):
                     due.append((job, folder))
 
             if len(due) * method_of(jobs[0]).members > 1:
                 results = train_due(due, report, trained)
-    except OSError as error:  # probably a full disk; alone there may be space
+    except OSError as error:
+        # Probably a full disk; alone there may be space.
         told(jobs[0].run_folder(), error)
 
     again = []
@@ -139,6 +143,7 @@ def outcomes_of(due: Sequence[tuple[Job, RunFolder]], report: Report) -> list[Ou
             training = Resident(own, device, first.settings.batch)
             data.append((training, Resident(held_out, device, BLOCK)))
 
+        # Only now, when all data are loaded: what is stored stays if that fails.
         for job, folder in due:
             clear(job, folder)
 
@@ -156,6 +161,7 @@ def is_due(job: Job, folder: RunFolder) -> bool:
     """Whether a run is to be trained from its start: not stored, here or elsewhere, nor begun."""
     if job.force:
         return True
+    # A run with a checkpoint goes on alone, as groups store none.
     if folder.record().has(NAME) or is_trained(folder):
         return False
     return store.elsewhere(job.folder, job.run.name, job.run.key) is None

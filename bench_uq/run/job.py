@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_uq import store
-from bench_uq.store import Evaluation, PlannedRun, RunFolder
+from bench_uq.store import Evaluation, PlannedRun, Record, RunFolder
 from bench_uq.train.settings import Settings
 
 
@@ -68,16 +68,12 @@ class Job:
         return store.run_folder(self.folder, self.run.name, keep=keep)
 
 
-def complete(job: Job) -> bool:
-    """Whether a run is stored with everything that is asked of it."""
-    return complete_in(job.run_folder(keep=True), job)
-
-
 def complete_in(folder: RunFolder, job: Job) -> bool:
     """Whether a run's folder holds everything that is asked of it."""
     record = folder.record()
     if record.key != job.run.key or record.status != "ok":
         return False
+    # Only datasets of points in a plane have them, which the record knows without the data.
     if record.has(store.POINTS) and not folder.holds(store.POINTS):
         return False
     return is_trained(folder) and not missing(folder, job)
@@ -93,22 +89,28 @@ def missing(folder: RunFolder, job: Job, *, repair: bool = False) -> list[Evalua
 
     With ``repair`` damaged predictions are set aside.
     """
+    # Read once per surrogate, not per evaluation, because records lie on disk.
     networks = {}
     for name in surrogates(job):
-        networks[name] = hash_of_network(store.run_folder(job.folder, name))
+        networks[name] = hash_of_network(store.run_folder(job.folder, name).record())
 
     found, attacked = [], folder.record().surrogates
     for one in job.run.shown:
-        network = networks[one.surrogate.name] if one.surrogate else None
-        stale = network is not None and network != attacked.get(one.file)
+        stale = False
+        if one.surrogate:
+            network = networks[one.surrogate.name]
+            stale = network is not None and network != attacked.get(one.file)
+
+        # Asked in any case, because asking sets a damaged file aside.
         if not folder.holds(one.file, repair=repair) or stale:
             found.append(one)
+
     return found
 
 
-def hash_of_network(folder: RunFolder) -> str | None:
+def hash_of_network(record: Record) -> str | None:
     """Recorded hash of a run's network, or None."""
-    entry = folder.record().files.get(store.NETWORK)
+    entry = record.files.get(store.NETWORK)
     return entry.sha256 if entry else None
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from bench_uq import store
 from bench_uq.api.errors import UsageError
 from bench_uq.run.checkpoints import NAME as CHECKPOINT
+from bench_uq.run.job import hash_of_network
 from bench_uq.score import published
 from bench_uq.store import Damaged, Plan, PlannedRun, Record, RunFolder, StoredFile, untrusted
 
@@ -56,7 +57,9 @@ class Joined:
         place, reason = str(path), str(error)
         if isinstance(error, OSError) and error.strerror:
             reason = error.strerror.lower()
-        self.notice(f"left out: {place if place.isprintable() else repr(place)}: {reason}")
+        if not place.isprintable():
+            place = repr(place)
+        self.notice(f"left out: {place}: {reason}")
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,12 @@ class Version:
     @property
     def network(self) -> str | None:
         """Hash of its network."""
-        entry = self.record.files.get(store.NETWORK)
-        return entry.sha256 if entry else None
+        return hash_of_network(self.record)
+
+    @property
+    def held(self) -> dict[str, StoredFile]:
+        """Entries of its whole files."""
+        return {name: self.record.files[name] for name in self.whole}
 
     @property
     def standing(self) -> tuple[int, bool, bool]:
@@ -86,6 +93,7 @@ def sources(roots: Sequence[Path], out: Path) -> dict[str, list[Path]]:
     """Roots that hold each suite; results that cannot be merged are refused before any write."""
     distinct = dict[str, Path]()
     for root in roots:
+        # A root that is given twice, or by two names, would seem to agree with itself.
         distinct.setdefault(os.path.realpath(root), root)
 
     holders = dict[str, list[Path]]()
@@ -97,6 +105,7 @@ def sources(roots: Sequence[Path], out: Path) -> dict[str, list[Path]]:
         except OSError as error:
             raise UsageError(f"{error.filename} cannot be read: {error.strerror}") from error
 
+    # The schema of the target is checked too before anything is written.
     for name in holders:
         store.check_schema(out / name, untrusted.runs(out / name))
     return dict(sorted(holders.items()))
@@ -141,6 +150,7 @@ def locked(folder: RunFolder) -> Iterator[bool]:
             if mine or look == LOOKS - 1:
                 yield mine
                 return
+        # Another process may hold it for a moment only.
         time.sleep(PATIENCE)
 
 
@@ -203,7 +213,8 @@ def join_references(joined: Joined, roots: Sequence[Path], out: Path) -> None:
         if not os.path.lexists(path):
             continue
         try:
-            with store.opened(path):  # requires a plain file
+            # A link or a pipe of somebody else is refused before anything reads it.
+            with store.opened(path):
                 found = published.read_file(path)
         except (Damaged, OSError, UsageError) as error:
             joined.lost += 1
@@ -213,6 +224,7 @@ def join_references(joined: Joined, roots: Sequence[Path], out: Path) -> None:
         if kept is None:
             kept = root, found
             published.hand_on(found, out / joined.suite)
+        # Order does not matter in a list of published values.
         elif {*found} != {*kept[1]}:
             joined.conflict(published.FILE, root, "list of published values", kept[0])
 
@@ -222,35 +234,37 @@ def join_run(joined: Joined, target: RunFolder, roots: Sequence[Path], out: Path
     run = target.path.name
     store.discard_partial(target.path, besides=["scored.json"])
     own = own_version(target, out)
-    known = {name: own.record.files[name] for name in own.whole} if own else {}
+    versions, recorded = list[Version](), False
+    if own.record.status or own.record.files:
+        versions.append(own)
 
-    versions, recorded = [own] if own else [], False
     for root in roots:
         path = root / joined.suite / "runs" / run
+        # A link of somebody else's may lead anywhere.
         if not path.is_symlink() and os.path.lexists(path / store.RECORD):
             recorded = True
-            versions += read_version(joined, root, path, known)
+            versions += read_version(joined, root, path, own.held)
     if not versions:
         joined.lost += recorded
         return
 
-    versions.sort(key=lambda version: version.standing)  # of equals the first given stays first
+    # Of equal versions the one that was given first stays first: the sort is stable.
+    versions.sort(key=lambda version: version.standing)
     agreed = agreeing(joined, run, versions)
     givers = givers_of(joined, run, agreed)
     files = take(joined, target, own, givers)
 
     record = with_losses(joined, united(agreed, givers, files), agreed)
     fields = dataclasses.fields(Record)
+    # The record is written after the files that it names.
     target.update(**{field.name: getattr(record, field.name) for field in fields})
-    for name in own.record.files.keys() - files.keys() if own else ():
+    for name in own.record.files.keys() - files.keys():
         (target.path / name).unlink(missing_ok=True)
 
 
-def own_version(target: RunFolder, out: Path) -> Version | None:
-    """A run as it is in the folder to join in; damaged files are set aside."""
+def own_version(target: RunFolder, out: Path) -> Version:
+    """A run as it is in the folder to join in, perhaps empty; damaged files are set aside."""
     record = target.record()
-    if not record.status and not record.files:
-        return None
     whole = {name for name in record.files if target.holds(name, repair=True)}
     return Version(out, target.path, record, whole)
 
@@ -284,14 +298,19 @@ def read_version(
 def agreeing(joined: Joined, run: str, versions: Sequence[Version]) -> list[Version]:
     """Versions that do not contradict the first."""
     best, agreed = versions[0], [versions[0]]
+
     for other in versions[1:]:
+        # A record without a key is of a run that died before it began, and agrees with any.
         keys = {best.record.key, other.record.key} - {""}
         if len(keys) > 1:
             joined.conflict(run, other.root, "identity", best.root)
+        # Trainings on a GPU are not repeated to the last bit, so two networks of one run may
+        # differ.
         elif best.network and other.network and best.network != other.network:
             joined.conflict(run, other.root, "network", best.root)
         else:
             agreed.append(other)
+
     return agreed
 
 
@@ -304,9 +323,11 @@ def givers_of(joined: Joined, run: str, versions: Sequence[Version]) -> dict[str
         for name in sorted(version.whole - {CHECKPOINT}):
             giver = givers.setdefault(name, version)
             differs = giver.record.files[name].sha256 != version.record.files[name].sha256
-            if differs and name != store.TRAINING:  # which holds seconds
+            # Training curves hold seconds, in which two equal trainings differ.
+            if differs and name != store.TRAINING:
                 joined.conflict(run, version.root, name, giver.root)
 
+    # A checkpoint is of use only as long as no training has ended.
     if store.NETWORK not in givers:
         for version in versions:
             if CHECKPOINT in version.whole:
@@ -315,20 +336,19 @@ def givers_of(joined: Joined, run: str, versions: Sequence[Version]) -> dict[str
 
 
 def take(
-    joined: Joined, target: RunFolder, own: Version | None, givers: Mapping[str, Version]
+    joined: Joined, target: RunFolder, own: Version, givers: Mapping[str, Version]
 ) -> dict[str, StoredFile]:
     """Copy the files that the folder lacks; return the entries for the record.
 
     A file that has changed since it was looked at is left out.
     """
     wanted = {name: giver.record.files[name] for name, giver in givers.items()}
-    held = {name: own.record.files[name] for name in own.whole} if own else {}
-    if own:
-        # So that no record names a file while another takes its place.
-        stale = {name for name, entry in own.record.files.items() if wanted.get(name) != entry}
+    stale = {name for name, entry in own.record.files.items() if wanted.get(name) != entry}
+    # So that no record names a file while another takes its place.
+    if stale:
         target.forget(stale)
 
-    taken = {}
+    taken, held = {}, own.held
     for name, giver in givers.items():
         if held.get(name) != wanted[name]:
             content = store.parts(giver.path / name, wanted[name])
@@ -363,6 +383,7 @@ def with_losses(joined: Joined, record: Record, agreed: Sequence[Version]) -> Re
         if version.network == agreed[0].network:
             named |= version.record.files.keys()
 
+    # A checkpoint that is lost costs time, and no result.
     lost = named - {CHECKPOINT} - record.files.keys()
     joined.lost += len(lost)
     if not lost or record.status != "ok":

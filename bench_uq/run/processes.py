@@ -52,11 +52,16 @@ class Stopped(BenchUQError):
 
 @dataclass
 class Limit:
-    """Time limit of a process, in seconds of the monotonic clock."""
+    """Time limit of a process: ``timeout`` seconds for each of its runs."""
 
-    due: float = math.inf
+    timeout: float = math.inf
+    runs: int = 1
     told: float | None = None  # when it was told to stop
     late: bool = False  # whether the limit was the reason
+
+    def __post_init__(self) -> None:
+        # Unlike the clock on the wall the monotonic one is never set.
+        self.due = time.monotonic() + self.runs * self.timeout
 
     def keep(self, process: Any, *, wanted: bool = True) -> None:
         """Tell a process to stop that is late or not wanted; kill it if it does not."""
@@ -75,16 +80,15 @@ class Worker:
     jobs: tuple[Job, ...]
     process: Any
     connection: Connection
-    limit: Limit = field(default_factory=Limit)
+    limit: Limit
     progress: float = 0.0
     results: dict[int, Ended | None] = field(default_factory=dict)
 
-    def result(self, index: int, timeout: float) -> Ended | None:
+    def result(self, index: int) -> Ended | None:
         """Result of a job after the process has ended."""
         if index in self.results:
             return self.results[index]
-        late = timeout if self.limit.late else None
-        return killed(self.jobs[index], self.process.exitcode, late)
+        return killed(self.jobs[index], self.process.exitcode, self.limit)
 
 
 def run_all(
@@ -98,6 +102,8 @@ def run_all(
     A run that takes longer than ``timeout`` seconds is stopped and has failed. Runs that train as
     a batch have that time each.
     """
+    # Unlike fork it copies no threads, which torch has and which may hold locks; unlike spawn it
+    # does not import torch for each run.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     waiting, working = Waiting(grouped(jobs), attacked(jobs)), list[Worker]()
@@ -113,7 +119,8 @@ def run_all(
             for worker in ended(working):
                 working.remove(worker)
                 for index, job in enumerate(worker.jobs):
-                    result = worker.result(index, timeout)
+                    result = worker.result(index)
+                    # Another process has the run: look again later, in another turn.
                     if result is None:
                         time.sleep(PATIENCE)
                         waiting.put((job,))
@@ -131,8 +138,10 @@ def run_all(
 
 def name(jobs: Sequence[Job]) -> str:
     """Short name of jobs at work."""
-    more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
-    return jobs[0].run.name.rsplit("-", 1)[0] + more
+    short = jobs[0].run.name.rsplit("-", 1)[0]
+    if len(jobs) > 1:
+        return f"{short} and {len(jobs) - 1} more"
+    return short
 
 
 def bar(total: int) -> tqdm[Any]:
@@ -148,8 +157,9 @@ def start(context: Any, jobs: tuple[Job, ...], timeout: float = math.inf) -> Wor
     process = context.Process(target=child, args=(jobs, theirs), daemon=True)
     with without_main():
         process.start()
+    # While this process holds the other end too, the end of the child would not close it.
     theirs.close()
-    return Worker(jobs, process, ours, Limit(time.monotonic() + len(jobs) * timeout))
+    return Worker(jobs, process, ours, Limit(timeout, len(jobs)))
 
 
 @contextmanager
@@ -171,8 +181,10 @@ def without_main() -> Iterator[None]:
 
 def child(jobs: tuple[Job, ...], connection: Connection) -> None:
     """Do jobs in the child process and send back the results; plugins' output goes to stderr."""
+    # A group of its own, so that everything it starts can be killed with it.
     os.setsid()
     threading.Thread(target=die_with_parent, daemon=True).start()
+    # Plugins print where they like; stdout is for the lines of the command.
     os.dup2(2, 1)
 
     def report(share: float) -> None:
@@ -186,7 +198,7 @@ def child(jobs: tuple[Job, ...], connection: Connection) -> None:
 
         part = (1 - before) / len(jobs)
         for index, job in enumerate(jobs):
-
+            # A default, because a closure would see the last value of the loop.
             def reported(share: float, done: float = before + index * part) -> None:
                 report(done + part * share)
 
@@ -199,7 +211,8 @@ def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        with suppress(ProcessLookupError):  # this may not be a group of its own
+        # This process may not be the head of a group yet.
+        with suppress(ProcessLookupError):
             os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(143)
 
@@ -216,7 +229,8 @@ def ended(working: Sequence[Worker]) -> list[Worker]:
         dead = not worker.process.is_alive()
         try:
             receive(worker)
-        except (EOFError, OSError):  # it closed its end: it is done or dead
+        except (EOFError, OSError):
+            # It closed its end: it is done or dead.
             worker.process.join(GRACE)
             dead = True
 
@@ -242,23 +256,25 @@ def sweep(process: Any) -> None:
     """Kill a process and all that it has started, which are a process group of their own."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    # Where the process leads no group, it is killed alone.
     process.kill()
 
 
-def killed(job: Job, code: int, timeout: float | None = None) -> Ended:
+def killed(job: Job, code: int, limit: Limit) -> Ended:
     """Record a run whose process ended without a result, or was stopped for its time limit."""
     known = {number.value: number.name for number in signal.Signals}
     ending = f"exited with {code}"
     if code < 0:
         ending = f"was killed by {known.get(-code, f'signal {-code}')}"
     reason = f"its process {ending}"
-    if timeout is not None:
-        reason = f"took longer than the {timeout:g} s of --timeout"
+    if limit.late:
+        reason = f"took longer than the {limit.timeout:g} s of --timeout"
 
     record = job.run_folder().record()
     stopped = record.status == "interrupted" and record.reason != UNFINISHED
-    if code == 0 and stopped and timeout is None:
-        return Ended(record)  # it was told to stop from outside, and said so
+    # It was told to stop from outside, and said so.
+    if code == 0 and stopped and not limit.late:
+        return Ended(record)
     return failed(job, reason)
 
 
@@ -266,14 +282,17 @@ def failed(job: Job, reason: str) -> Ended:
     """Record that a run has failed, unless another process is doing it."""
     folder = job.run_folder()
     ending: dict[str, Any] = {"status": "failed", "reason": reason}
+    # Without the lock another process is at the run, whose record is not ours to write.
     with folder.locked() as mine:
         record = folder.record()
-        if record.key != job.run.key:  # it died before it said who it is
+        # It died before it could say who it is.
+        if record.key != job.run.key:
             ending |= facts(job.run)
         try:
             if mine:
                 return Ended(folder.update(**ending))
-        except OSError as error:  # on a full disk the line on stderr is all that says so
+        except OSError as error:
+            # On a full disk the line on stderr is all that says so.
             told(folder, error)
 
     return Ended(replace(record, **ending))
@@ -304,4 +323,5 @@ def stoppable(working: list[Worker]) -> Iterator[None]:
             for worker in working:
                 sweep(worker.process)
             for number, handler in before.items():
+                # A script that calls bench_uq.run gets its own handlers back.
                 signal.signal(number, handler)

@@ -45,10 +45,13 @@ def verdict(result: Ended) -> str:
     if record.status != "ok":
         return f"{record.status}: {record.reason}"
 
-    lacking = f", but {record.reason}" if record.reason else ""
     seconds = sum(record.predict_seconds.values())
-    times = f"trained in {record.train_seconds:.1f} s, predicted in {seconds:.1f} s"
-    return f"ok{lacking}  {times}{'' if record.converged else '  (not converged)'}"
+    text = f"  trained in {record.train_seconds:.1f} s, predicted in {seconds:.1f} s"
+    if record.reason:
+        text = f", but {record.reason}{text}"
+    if not record.converged:
+        text += "  (not converged)"
+    return f"ok{text}"
 
 
 @dataclass
@@ -70,12 +73,14 @@ def recorded(folder: RunFolder, plugins: Sequence[Path]) -> Iterator[Ending]:
     ending = Ending()
     try:
         yield ending
+        # Training and prediction may be of two processes; the larger peak counts.
         memory = max(ending.memory or 0, folder.record().peak_memory or 0)
         reason = "; ".join(ending.lacking) or None
         folder.update(status="ok", reason=reason, traceback=None, peak_memory=memory)
         return
     except Interrupted:
-        with suppress(OSError):  # the record says so already, in other words
+        # The record says so already, in other words.
+        with suppress(OSError):
             folder.update(status="interrupted", reason="told to stop")
         raise
     except Diverged as error:
@@ -92,6 +97,7 @@ def recorded(folder: RunFolder, plugins: Sequence[Path]) -> Iterator[Ending]:
         folder.update(**facts)
     except OSError as error:
         ending.unstored = facts
+        # Said already if the disk was full before.
         if "cannot write" not in facts["reason"]:
             told(folder, error)
 
@@ -122,6 +128,7 @@ def place(error: BaseException, plugins: Sequence[Path]) -> str:
     """Last line of a user's own file that an error passed through; empty without one."""
     own = {str(path.absolute()) for path in plugins}
 
+    # The last line of the user's file is the one to mend; below it are lines of torch.
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if str(path.absolute()) in own:

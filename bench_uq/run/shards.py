@@ -42,4 +42,5 @@ def shard_of(plan: Sequence[PlannedRun], part: int, count: int) -> list[PlannedR
     for place, run in enumerate(ordered):
         if (place + place // turn * step) % count == part - 1:
             mine.add(run.name)
+    # In the order of the plan, as it is run without shards.
     return [run for run in plan if run.name in mine]

@@ -50,6 +50,7 @@ def show(
     data = Resident(own, torch.device(job.device), BLOCK)
 
     lacking, done = list[str](), 0
+    # All levels at once, because one gradient of an attack can serve several.
     for full in dict.fromkeys(evaluation.full for evaluation in todo):
         group = [evaluation for evaluation in todo if evaluation.full == full]
         try:
@@ -78,7 +79,7 @@ def store_group(
     if surrogate:
         # Its training does not count as prediction time of this run.
         seen = attacked(job, surrogate, plugins)
-        attacked_now = hash_of_network(store.run_folder(job.folder, surrogate.name))
+        attacked_now = hash_of_network(store.run_folder(job.folder, surrogate.name).record())
         # Predictions under an attack on an older network are no longer this run's.
         folder.forget(names)
 
@@ -87,6 +88,7 @@ def store_group(
     found = predictions_of(trained, seen, group, data, job, plugins)
     for name, predictions in zip(names, found, strict=True):
         files |= folder.write_predictions(name, predictions)
+    # Levels are computed together, so each has an equal share of the time.
     seconds = (time.perf_counter() - start) / len(group)
 
     record = folder.record()
@@ -114,6 +116,7 @@ def predictions_of(
         examples = load(other, "test", job.root, job.run.seed)
         data = Resident(examples, data.inputs.device, BLOCK)
 
+    # A count of 0 stands for all examples.
     count = min(first.count or len(data), len(data))
     if first.kind != "condition":
         return [predict(trained, data, count, draws, labelled=first.kind != "unseen")]
@@ -132,6 +135,7 @@ def attacked(job: Job, run: PlannedRun, plugins: Plugins) -> Trained:
     own = dataclasses.replace(job, run=run, force=False)
     folder, splits = own.run_folder(), splits_of(own, plugins)
 
+    # Asked again after each wait: the other process may have died without a network.
     while not is_trained(folder):
         with folder.locked() as mine:
             if mine:
@@ -149,6 +153,7 @@ def train_to_attack(
     # A training that diverged would diverge again.
     if folder.record().status != "diverged":
         quiet = warnings.catch_warnings(action="default")
+        # The surrogate's training records itself as a run of its own.
         with recorded(folder, job.files), arithmetic_of(job), quiet:
             train_missing(job, folder, plugins, splits, lambda share: None)
 

@@ -1,4 +1,4 @@
-"""Run a suite: plan it, train and predict what is missing, score it."""
+"""Run a suite: plan it, train and predict all that is missing, score it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from bench_uq.api.names import parse, plain_name
 from bench_uq.plan.about import about
 from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.resolve import Notice
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import Suite, lineage, read_suite, suite_path
 from bench_uq.run.shards import shard_of
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 #: Does jobs and calls ``finished`` with each result: (jobs, finished=) -> None.
 Work = Callable[..., None]
-
-#: Called with a line for the user.
-Notice = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ class Prepared:
         return [make(run) for run in self.mine]
 
     def at_once(self, device: str) -> int:
-        """Runs at a time: as the user says, else what the cores allow, and one on a GPU."""
+        """Runs at a time: as the user says, else by the cores and the device."""
         return self.choices.jobs or default_jobs(self.mine, device)
 
 
@@ -122,6 +120,7 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
     folder = enclosed(choices.results / folder_name(suite))
     contents = Contents(choices.data_dir, choices.results / ".contents.json")
     runs = make_plan(suite, plugins, contents, notice)
+    # Before any training: results of a later version are never overwritten.
     check_schema(folder, [run.name for run in runs])
     mine = shard_of(runs, *choices.shard) if choices.shard else runs
     return Prepared(choices, suite, runs, mine, folder, contents, references)
@@ -141,12 +140,14 @@ def run_suite(prepared: Prepared, finished: Callable[[str, Ended], None]) -> int
     Raise Stopped when interrupted, and SchedulerLost when a cluster is lost.
     """
     with workplace(prepared) as (device, work):
+        # Before the first run, so that a run that dies is known to be missing.
         remember(prepared)
         todo = due(prepared.jobs(device), finished)
         failed = 0
 
         def ended(job: Job, result: Ended) -> None:
             nonlocal failed
+            # A run that is ok with a reason lacks an attack that had nothing to attack.
             failed += result.record.status != "ok" or bool(result.record.reason)
             finished(job.run.name, result)
 
@@ -173,11 +174,13 @@ def due(jobs: Iterable[Job], finished: Callable[[str, Ended], None]) -> list[Job
 def estimates(prepared: Prepared) -> Iterator[tuple[str, float | None]]:
     """Each run with the seconds that it would take; None if it is stored."""
     from bench_uq.run.estimate import estimate
-    from bench_uq.run.job import complete
+    from bench_uq.run.job import complete_in
 
     for job in prepared.jobs(choose_device(prepared.choices.device)):
-        stored = complete(job) and not job.force
-        yield job.run.name, None if stored else estimate(job)
+        seconds = None
+        if job.force or not complete_in(job.run_folder(keep=True), job):
+            seconds = estimate(job)
+        yield job.run.name, seconds
 
 
 @contextmanager
@@ -195,37 +198,48 @@ def workplace(prepared: Prepared) -> Iterator[tuple[str, Work]]:
 
     asked = choices.cluster
     tls = {"ca": asked.ca, "cert": asked.cert, "key": asked.key}
-    room = len(connection.gpus()) if choices.device != "cpu" else 0
-    room = room or default_jobs(prepared.mine, "cpu")
-    limit = None if math.isinf(choices.timeout) else choices.timeout
+    room = default_jobs(prepared.mine, "cpu")
+    # A worker for each GPU, because a GPU takes one run at a time.
+    if choices.device != "cpu":
+        room = len(connection.gpus()) or room
 
     place = connection.parse_place(asked.place)
     with connection.connected(place, tls, asked.insecure, room) as dask:
-        device = client.choose_device(choices.device, dask)
+        there = client.look_at(dask)
+        device = device_of(choices.device, there, "not every worker has a CUDA device")
         on_cluster = partial(client.run_all, dask, prepared.contents)
-        yield device, partial(on_cluster, at_once=choices.jobs, timeout=limit)
+        yield device, partial(on_cluster, at_once=choices.jobs, timeout=choices.timeout)
 
 
 def choose_device(name: str) -> str:
-    """Device to run on: CUDA if there is one and the user does not refuse it."""
+    """Device to run on here."""
     import torch
 
-    there = torch.cuda.is_available()
+    return device_of(name, torch.cuda.is_available(), "no CUDA device here")
+
+
+def device_of(name: str, there: bool, lacking: str) -> str:
+    """Device that a name stands for: CUDA where it is there and the user does not refuse it."""
     if name == "cuda" and not there:
-        raise UsageError("no CUDA device here (--device auto or cpu runs on the CPU)")
+        raise UsageError(f"{lacking} (--device auto or cpu runs on the CPU)")
+    if name == "auto" and there:
+        return "cuda"
     if name == "auto":
-        return "cuda" if there else "cpu"
+        return "cpu"
     return name
 
 
 def default_jobs(runs: list[PlannedRun], device: str) -> int:
-    """Runs at a time: what the cores allow, and one on a GPU."""
-    if not runs or device != "cpu":  # a shard beyond the last run has none
+    """Runs at a time: as many as the cores allow, and one on a GPU."""
+    # A shard beyond the last run has no runs.
+    if not runs or device != "cpu":
         return 1
 
+    # The run with the most threads decides, as it may run beside any other.
     threads = max(run.settings["threads"] for run in runs)
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
+        # In a container or a job of SLURM fewer cores are allowed than the machine has.
         cores = len(os.sched_getaffinity(0))
     return max(1, min(len(runs), cores // threads))
 
@@ -233,7 +247,8 @@ def default_jobs(runs: list[PlannedRun], device: str) -> int:
 def remember(prepared: Prepared) -> None:
     """Write the plan, with the runs of other shards too: a run that is never made is missing."""
     prepared.contents.remember()
-    if prepared.folder.name == prepared.suite.name:  # published values are of test splits
+    # Published values are of test splits.
+    if prepared.folder.name == prepared.suite.name:
         hand_on(prepared.references, prepared.folder)
 
     command = reproducing(prepared.choices, prepared.suite)

@@ -62,12 +62,15 @@ def train_missing(
         folder.update(**begun(job.run))
     else:
         clear(job, folder)
-        reuse = None if job.force else store.elsewhere(job.folder, job.run.name, job.run.key)
+        reuse = None
+        if job.force:
+            checkpoints.remove()
+        else:
+            reuse = store.elsewhere(job.folder, job.run.name, job.run.key)
+
         if reuse:
             copy_training(reuse, folder)
         else:
-            if job.force:
-                checkpoints.remove()
             train_and_store(job, folder, plugins, splits, report, checkpoints)
 
     if are_points(splits[0]) and not folder.holds(store.POINTS, repair=True):
@@ -143,6 +146,7 @@ def store_trained(
     state = {name: value.detach().cpu().contiguous() for name, value in nets.state_dict().items()}
     network = folder.write_file(store.NETWORK, save(state))
 
+    # Both files are named at once: a network without its curves would count as not trained.
     folder.update(
         files={**folder.record().files, **curves, **network},
         train_seconds=seconds,
@@ -172,6 +176,7 @@ def points_csv(examples: Examples) -> bytes:
     """The first examples as CSV."""
     inputs = examples.inputs[:KEPT_POINTS, 0].tolist()
     targets = examples.targets[:KEPT_POINTS].tolist()
+    # repr keeps every digit of a float.
     lines = [f"{x!r},{y!r}\n" for x, y in zip(inputs, targets, strict=True)]
     return "".join(["input,target\n", *lines]).encode()
 
@@ -195,6 +200,7 @@ def restored(job: Job, folder: RunFolder, plugins: Plugins, training: Examples) 
 
     values = load_file(folder.path / store.NETWORK, device=str(device))
     try:
+        # Strict: a value that is missing would stay random, and nobody would notice.
         nets.load_state_dict(values, strict=True)
     except RuntimeError as error:
         raise ChangedState(
@@ -212,11 +218,13 @@ def arithmetic_of(job: Job) -> Iterator[None]:
     them.
     """
     before, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    # A plugin may have changed it for all of this process.
     torch.set_default_dtype(torch.float32)
     if job.device == "cpu":
         torch.set_num_threads(job.settings.threads)
 
     try:
+        # Training and attacks need gradients, also where a plugin has switched them off.
         with tensor_cores(tf32=False), torch.enable_grad():
             yield
     finally:

@@ -40,6 +40,7 @@ class Waiting:
 
     def put(self, jobs: tuple[Job, ...]) -> None:
         """Add jobs behind others of their kind."""
+        # Runs that attack a network wait until it is trained.
         first = any(job.run.name in self.attacked for job in jobs)
         self.lines.setdefault((first, kind(jobs[0])), deque()).append(jobs)
 
@@ -49,6 +50,7 @@ class Waiting:
         def urgency(line: tuple[bool, Kind]) -> tuple[bool, float]:
             return line[0], self.seconds.get(line[1], math.inf)
 
+        # A kind that has not ended yet may be the longest, so it counts as infinitely long.
         first = max(self.lines, key=urgency)
         jobs = self.lines[first].popleft()
         if not self.lines[first]:

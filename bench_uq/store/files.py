@@ -104,7 +104,7 @@ def write_bytes(path: Path, content: bytes | Iterable[bytes]) -> None:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        sync(path.parent)
 
     except CannotWrite:  # of another file, which the content comes from
         raise
@@ -112,13 +112,13 @@ def write_bytes(path: Path, content: bytes | Iterable[bytes]) -> None:
         raise CannotWrite(error.errno, error.strerror or str(error), str(path)) from error
 
 
-def sync_folder(path: Path) -> None:
-    """Write the names in a folder to disk, so that a renamed file survives a power cut."""
-    folder = os.open(path, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Write a file, or the names in a folder, to disk, so that they survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def discard_partial(folder: Path, besides: Iterable[str] = ()) -> None:

@@ -36,6 +36,7 @@ def check_plugin(
                 if verdicts[-1].status == "FAIL":
                     broken.append(f"{target.name}: {check.name}: {verdicts[-1].reason}")
 
+    # Without this a misspelt name of a check would pass.
     if not verdicts:
         raise unknown("check", only, known)
     if broken:

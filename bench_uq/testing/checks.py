@@ -55,6 +55,7 @@ def checks_in(kind: str) -> Iterator[tuple[Check, ModuleType]]:
     for name in CHECKS[kind]:
         module = importlib.import_module(f"bench_uq.testing.{name}")
         for function_name, function in vars(module).items():
+            # A module imports functions of others, which are not its own checks.
             if function_name.startswith("check_") and function.__module__ == module.__name__:
                 check_name = function_name.removeprefix("check_").replace("_", "-")
                 requirement = " ".join((function.__doc__ or "").split()).rstrip(".")
@@ -74,6 +75,7 @@ def run(check: Check, subjects: Sequence[Any], target: Target) -> Verdict:
 
     with one_thread():
         found = [_verdict(check, subject, target) for subject in subjects]
+    # The statuses stand from the worst on.
     return min(found, key=lambda verdict: STATUSES.index(verdict.status))
 
 

@@ -28,6 +28,7 @@ class ConditionTrial:
         self.inputs, self.targets = inputs_of(task, 8), targets_of(task, 8)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
+            # Two, so that a condition that asks for several draws gets more than one.
             self.nets = nn.ModuleList(network(task) for _ in range(2)).eval()
 
     def log_probs(self, inputs: Tensor, draws: int) -> Iterator[Tensor]:
@@ -41,11 +42,14 @@ class ConditionTrial:
         try:
             return self.condition.suits(self.task) is not False
         except Exception:
-            return True  # check_suits reports it
+            # check_suits reports it.
+            return True
 
     def changed(self, levels: Sequence[float], inputs: Tensor | None = None) -> list[Tensor]:
         """Change inputs, by default a copy of the trial's, as the engine does."""
+        # A copy, so that a condition that writes into its inputs spoils no other check.
         inputs = self.inputs.clone() if inputs is None else inputs
+        # Networks draw from torch's global generator, a condition from its own.
         torch.manual_seed(2)
         generator = torch.Generator().manual_seed(2)
         found = self.condition.changed(self.log_probs, inputs, self.targets, levels, generator)
@@ -54,7 +58,7 @@ class ConditionTrial:
     @cached_property
     def levels(self) -> list[float]:
         """The levels that the condition accepts."""
-        return [level for level in LEVELS if self.accepts(level)]
+        return list(filter(self.accepts, LEVELS))
 
     def accepts(self, level: float) -> bool:
         """Whether the condition accepts a level."""
@@ -63,7 +67,8 @@ class ConditionTrial:
         except ValueError:
             return False
         except Exception:
-            return True  # check_shape reports it
+            # check_shape reports it.
+            return True
         return True
 
     @cached_property
@@ -81,9 +86,10 @@ class ConditionTrial:
     def repeats(self) -> bool:
         """Whether the same state of the generator gives the same inputs."""
         again = self.changed(self.levels)
-        return all(
-            same(images, other) for (_, images), other in zip(self.whole, again, strict=True)
-        )
+        for (_, images), other in zip(self.whole, again, strict=True):
+            if not same(images, other):
+                return False
+        return True
 
 
 def subjects(target: Target) -> Sequence[ConditionTrial]:
@@ -147,6 +153,7 @@ def check_repeats(trial: ConditionTrial) -> None:
 
 def check_levels(trial: ConditionTrial) -> None:
     """Several levels in one call give the same inputs as each level alone."""
+    # Levels could not be compared if even the same call gave other inputs.
     if not trial.repeats():
         raise NotReached("'repeats' fails")
     for level, images in trial.whole:
@@ -156,6 +163,7 @@ def check_levels(trial: ConditionTrial) -> None:
 
 def check_changes(trial: ConditionTrial) -> None:
     """At least the largest level changes something."""
+    # Any level is enough, because level 0 may change nothing.
     differs = any(not same(images, trial.inputs) for _, images in trial.whole)
     require(differs, f"every level of {trial.levels} returns the inputs unchanged")
 
@@ -163,6 +171,7 @@ def check_changes(trial: ConditionTrial) -> None:
 def check_alone(trial: ConditionTrial) -> None:
     """The given inputs and targets, and the gradients of the networks, stay as they are."""
     inputs, targets = trial.inputs.clone(), trial.targets.clone()
+    # Gradients of an earlier check would look like those of this one.
     trial.nets.zero_grad()
     try:
         trial.changed(trial.levels, inputs)

@@ -46,6 +46,7 @@ class Target:
 
     def holds(self, file: str) -> bool:
         """Whether a file is part of the plugin's source."""
+        # Tracebacks name files as they were imported, perhaps through a link.
         own, other = self.file.resolve(), Path(file).resolve()
         if own.name == "__init__.py":
             return own.parent in other.parents

@@ -30,7 +30,8 @@ def subjects(target: Target) -> Sequence[Target]:
     """The dataset itself; a mistake in its options, missing files aside, ends the command."""
     try:
         target.value.task(target.root)
-    except Exception as error:  # any other is for check_task to report
+    except Exception as error:
+        # Any other error is for check_task to report.
         if isinstance(error, UsageError) and not isinstance(error, MissingData):
             raise
     return (target,)
@@ -46,7 +47,8 @@ def task_of(target: Target) -> Task:
         raise NotReached("'task' fails") from error
 
 
-@lru_cache(maxsize=2)  # one dataset, two folds
+# One dataset, two folds.
+@lru_cache(maxsize=2)
 def loaded(target: Target, fold: int = 0) -> dict[str, Examples]:
     """The splits that load."""
     found = {}
@@ -56,7 +58,8 @@ def loaded(target: Target, fold: int = 0) -> dict[str, Examples]:
         except MissingData:
             raise
         except Exception:
-            continue  # check_loads reports it
+            # check_loads reports it.
+            continue
 
         if not isinstance(examples, Examples):
             raise NotReached("'loads' fails")
@@ -75,8 +78,10 @@ def arrays(examples: Examples) -> Iterator[tuple[str, np.ndarray]]:
 
 def check_cheap(target: Target) -> None:
     """Importing the file loads no heavy package: import those inside functions."""
+    # In a fresh process: in this one the packages are loaded already.
     name = type(target.value).__module__
     call = f"plugins.import_plugin({name!r})"
+    # A file of the user is no module that could be imported by name.
     if name.startswith("bench_uq_plugin_"):
         call = f"plugins.load_file(plugins.Path({str(target.file)!r}))"
     code = (
@@ -84,9 +89,11 @@ def check_cheap(target: Target) -> None:
         f"print(*sorted({set(HEAVY)} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True)
+    # The last line of a traceback names the error.
     last = done.stderr.strip().splitlines()[-1:]
     require(done.returncode == 0, f"a fresh process cannot import it: {last}")
 
+    # The plugin may print lines of its own before.
     heavy = done.stdout.splitlines()[-1]
     advice = "import inside the functions that need it"
     require(not heavy, f"importing the file loads {heavy}: {advice}")
@@ -124,6 +131,7 @@ def check_task(target: Target) -> Task:
     require(known, f"likelihood is {likelihood!r}, not Categorical or Gaussian")
 
     for name, values in (("mean", task.mean), ("std", task.std)):
+        # An empty scale is filled in from the training examples.
         fits = len(values) in (0, shape[0]) and np.isfinite(values).all()
         advice = f"give {shape[0]} finite numbers, one per channel or feature, or none"
         require(fits, f"{name} is {values!r}: {advice}")
@@ -147,6 +155,7 @@ def check_loads(target: Target) -> None:
         try:
             examples = target.value.load(split, target.root, fold=0)
         except UsageError as error:
+            # Data of the user may hold a test split alone.
             if split == "test" or isinstance(error, MissingData):
                 raise
             raise Note(f"no {split} split in these data: {error}") from error
@@ -190,6 +199,7 @@ def check_targets(target: Target) -> None:
         except ValueError as error:
             raise Broken(f"{split}: {error}") from error
 
+        # A test split of one class can still be scored.
         varies = split != "train" or (targets != targets[0]).any()
         require(varies, f"all targets of train are {targets[0]}")
 
@@ -243,6 +253,7 @@ def check_disjoint(target: Target) -> None:
     for fold in FOLDS:
         splits = []
         for examples in loaded(target, fold).values():
+            # Hashes, because the images themselves would take the memory once more.
             splits.append({hash(row.tobytes()) for row in examples.inputs})
 
         shared = len(splits[0] & splits[1]) if len(splits) == 2 else 0

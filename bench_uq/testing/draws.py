@@ -38,6 +38,7 @@ def check_normalised(trial: MethodTrial) -> None:
         total = draws.exp().sum(-1)
         worst = total.flatten()[(total - 1).abs().argmax()].item()
         advice = "return task.likelihood.normalise(...)"
+        # About as far off as predictions accept: in float32 a sum is not exactly 1.
         require(abs(worst - 1) < 1e-3, f"probabilities of a draw sum to {worst:.4g}: {advice}")
 
 
@@ -71,6 +72,7 @@ def check_seeds(trial: MethodTrial) -> None:
     """Other seeds give other draws if draws vary; fewer stored networks are picked at random."""
     draws = trial.draws(trial.comparable, trial.batch()[0])
     advice = "seed no generator, pick stored networks by torch.randperm"
+    # A method whose draws differ within a call has noise, so its seeds must show.
     fine = trial.varies or not differ(draws)
     require(fine, f"one draw is the same under every seed: {advice}")
 
@@ -79,6 +81,7 @@ def check_noise(trial: MethodTrial) -> None:
     """If draws are random, those of one call differ: each row of a batch has its own noise."""
     draws = trial.draws(trial.comparable, trial.batch()[0])
     advice = "the engine runs several as one batch, so a layer draws noise for each row"
+    # A single stored network that was picked at random has no second draw.
     fine = not trial.varies or len(draws) == 1 or differ(draws)
     require(fine, f"all draws of one call are equal: {advice}")
 
@@ -109,7 +112,9 @@ def check_history(trial: MethodTrial) -> None:
     """Draws depend on the state alone, not on earlier use of the network."""
     net, (inputs, targets) = trial.comparable, trial.batch()
     before, state = trial.draws(net, inputs), copied(net)
+    # Losses may cache values, or move the statistics of norm layers.
     trial.loss(net, inputs, targets)
+    # The state is as before, so only what is hidden elsewhere can differ.
     net.load_state_dict(state)
 
     advice = "keep nothing on the network but parameters and buffers"
@@ -123,6 +128,7 @@ def check_draws_alone(trial: MethodTrial) -> None:
     before = copied(net)
     trial.draws(net, inputs)
     changed = [name for name, value in net.state_dict().items() if not same(value, before[name])]
+    # Other checks share this network.
     net.load_state_dict(before)
     require(not changed, f"draws changed {', '.join(changed)}")
 

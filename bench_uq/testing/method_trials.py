@@ -50,7 +50,8 @@ class MethodTrial:
         try:
             return self.method.suits(self.task) is not False
         except Exception:
-            return True  # check_suits reports it
+            # check_suits reports it.
+            return True
 
     def build(self, seed: int = 0) -> nn.Module:
         """Build as the engine does."""
@@ -88,6 +89,7 @@ class MethodTrial:
     def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
         """The training loss."""
         net.train()
+        # Seeded, so that a check fails each time or never.
         torch.manual_seed(3)
         return self.method.loss(net, inputs, targets, 100, 0.5)
 
@@ -105,6 +107,7 @@ class MethodTrial:
         """Draws without gradients, in the present mode of the network."""
         torch.manual_seed(seed)
         with torch.no_grad():
+            # A copy: draws that are a view of the network's state would change with it.
             return self.method.draws(net, inputs, count).clone()
 
     @cached_property
@@ -115,12 +118,14 @@ class MethodTrial:
         except NotReached:
             raise
         except Exception:
-            return ""  # training fails in the same way, and check_trains reports it
+            # Training fails in the same way, and check_trains reports it.
+            return ""
 
     def misshapen(self, net: nn.Module) -> str:
         """The fault in the shape of a network's draws; empty if there is none."""
         inputs, _ = self.batch()
         rest = len(inputs), self.task.likelihood.parameters
+        # One draw and several may take different paths through a method.
         for count in (1, COUNT):
             shape = tuple(self.draws(net, inputs, count=count).shape)
             if len(shape) != 3 or shape[1:] != rest:
@@ -145,6 +150,7 @@ class MethodTrial:
         held_out = Resident(self.examples[:HELD_OUT], CPU, 32)
         data = Resident(self.examples[HELD_OUT:], CPU, 32), held_out
         try:
+            # The exception is kept, so that a failing training is not repeated by every check.
             return loop.train(self.method, self.task, data, SETTINGS, seed=0)[0].eval()
         except Exception as error:
             return error
@@ -180,6 +186,7 @@ class MethodTrial:
     def varies(self) -> bool:
         """Whether single draws differ from seed to seed."""
         inputs, _ = self.batch()
+        # Single draws, because of several all stored networks may be given under every seed.
         first, *others = (self.draws(self.comparable, inputs, seed, 1) for seed in SEEDS)
         return not all(same(first, other) for other in others)
 
@@ -197,11 +204,13 @@ def features() -> Examples:
     """Inputs of five features with real targets: a smooth function of them and noise."""
     rng = np.random.default_rng(0)
     inputs = rng.random((600, 5), np.float32)
+    # Far from 0 and of no unit scale, so that a method must use the scales of its task.
     targets = 20 + 3 * np.sin(4 * inputs[:, 0]) + 2 * inputs[:, 1] + 0.3 * rng.standard_normal(600)
     return Examples(inputs, targets.astype(np.float32))
 
 
-@functools.lru_cache(maxsize=2)  # all checks share the networks trained here
+# All checks share the networks that are trained here.
+@functools.lru_cache(maxsize=2)
 def subjects(target: Target) -> Sequence[MethodTrial]:
     """The method on small images of real digits, and on features with real targets."""
     images, table = digits(), features()

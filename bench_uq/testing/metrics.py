@@ -82,6 +82,7 @@ def check_finite(trial: MetricTrial) -> None:
     """Finite predictions give a finite Python float within its bounds."""
     value = trial.value()
     require(type(value) is float, f"it returns {type(value).__name__}, not float")
+    # An AUROC, for example, has no value if every prediction is right.
     if trial.metric.undefined and math.isnan(value):
         return
     low, high = trial.metric.bounds
@@ -99,6 +100,7 @@ def check_nan(trial: MetricTrial) -> None:
     """NaN in an array that it needs gives NaN: nothing is dropped silently."""
     trial.value()
     for name in trial.metric.needs:
+        # Labels are whole numbers, which have no NaN.
         if name == "targets":
             continue
         value = trial.value(shown=_damaged(trial.shown, name))
@@ -135,6 +137,7 @@ def _damaged(predictions: Predictions | None, name: str) -> Predictions:
 def _predictions() -> Iterator[tuple[str, Predictions, Predictions]]:
     """Predictions under a shift and clean ones: of labels, sharp ones, and of real targets."""
     rng = np.random.default_rng(0)
+    # Confident predictions may have probabilities of exactly 0 and 1 in float32.
     for where, sharpness in (("labels", 2.0), ("labels, confident predictions", 50.0)):
         yield where, _labelled(rng, sharpness), _labelled(rng, sharpness)
     yield "real targets", _real(rng), _real(rng)
@@ -143,11 +146,13 @@ def _predictions() -> Iterator[tuple[str, Predictions, Predictions]]:
 def _labelled(rng: np.random.Generator, sharpness: float) -> Predictions:
     """Predictions of 5 draws for 200 examples of 4 classes."""
     logits = sharpness * rng.normal(size=(5, 200, 4))
+    # Less the largest, so that exp cannot overflow.
     each = np.exp(logits - logits.max(axis=-1, keepdims=True))
     each /= each.sum(axis=-1, keepdims=True)
     probs = each.mean(axis=0)
     targets = rng.integers(0, 4, 200)
 
+    # At least 1e-30: a probability of 0 would give 0 * -inf, which is NaN.
     entropy = -(each * np.log(np.maximum(each, 1e-30))).sum(axis=-1).mean(axis=0)
     density = np.log(np.maximum(probs[np.arange(200), targets], 1e-30))
     return Predictions(

@@ -75,6 +75,7 @@ def subjects(target: Target) -> Sequence[NetworkTrial]:
         images.append(NetworkTrial(Task(shape, Categorical(10), mean, std, target.name)))
     features = Task((5,), Gaussian(0.0, 1.0), (0.5,) * 5, (0.3,) * 5, target.name)
 
+    # The smallest that it accepts is the fastest; without one, any shows the error.
     smallest = next((trial for trial in images if not trial.misfit), images[0])
     fit = [trial for trial in (smallest, NetworkTrial(features)) if not trial.misfit]
     return fit or images
@@ -103,6 +104,7 @@ def check_layers(trial: NetworkTrial) -> None:
     made: list[nn.Module] = []
 
     def recorded(make: Callable[..., nn.Module], *arguments: Any, **options: Any) -> nn.Module:
+        # Layers are told apart by identity: a network may make equal ones itself.
         made.append(make(*arguments, **options))
         return made[-1]
 
@@ -151,6 +153,7 @@ def check_gradients(trial: NetworkTrial) -> None:
             raise Broken(f"a step fails {layers}: {one_line(error)}") from error
 
         for parameter, values in net.named_parameters():
+            # A parameter without a gradient is never trained.
             if values.grad is None:
                 raise Broken(f"{parameter} is not used, {layers}")
             finite = values.grad.isfinite().all()

@@ -18,7 +18,8 @@ def subjects(target: Target) -> Sequence[Target]:
 def check_docstring(target: Target) -> None:
     """The class has a docstring, one sentence for bench-uq list."""
     cls = type(target.value)
-    generated = f"{cls.__name__}("  # the docstring that dataclass writes begins so
+    # A dataclass without a docstring gets one that begins so.
+    generated = f"{cls.__name__}("
     own = not (cls.__doc__ or generated).startswith(generated)
     require(own, f"class {cls.__name__} has no docstring")
 
@@ -35,6 +36,7 @@ def check_frozen(target: Target) -> None:
     """Options cannot be assigned to after construction."""
     for field in dataclasses.fields(target.value):
         try:
+            # Set to its own value, so that a class that is not frozen stays as it was.
             setattr(target.value, field.name, getattr(target.value, field.name))
         except dataclasses.FrozenInstanceError:
             continue
@@ -58,5 +60,6 @@ def check_spelling(target: Target) -> None:
     spec = target.spec
     assert spec is not None
     again = target.plugins.spec(target.kind, spec.full)
+    # Dataclasses are equal if their options are.
     equal = again.value == spec.value
     require(equal, f"{spec.full} makes {again.full}: keep options as they are given")

@@ -22,6 +22,7 @@ def targets(
     """
     modules = {text: load_module(Path(text)) for text in what if text.endswith(".py")}
     holding = [Path(text) for text, module in modules.items() if kinds_in(module)]
+    # One file by two paths would bring two plugins of one name.
     plugins = Plugins(tuple({file.resolve(): file for file in (*files, *holding)}.values()))
 
     found = []
@@ -50,6 +51,7 @@ def in_file(file: Path, module: ModuleType, plugins: Plugins, root: Path) -> lis
             found.append(Target(kind, spec.name, spec.file, plugins, root, spec))
 
     try:
+        # A file may hold a network beside its plugins.
         load_network(file)
     except UsageError:
         if found:

@@ -39,4 +39,5 @@ def same(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors are equal to the last digit; nan, which other checks find, equals nan."""
     if one.shape != other.shape:
         return False
+    # Unlike torch.equal, for which nan differs from itself.
     return bool(torch.isclose(one, other, rtol=0, atol=0, equal_nan=True).all())

@@ -41,6 +41,7 @@ def check_optimiser(trial: MethodTrial) -> None:
     net, held = trial.needed(), set[int]()
     for group in trial.method.optimiser(net).param_groups:
         held |= set(map(id, group["params"]))
+    # By identity, because == compares tensors element by element.
     left = [name for name, values in trainable(net).items() if id(values) not in held]
     require(not left, f"the optimiser lacks {', '.join(left)}")
 
@@ -62,6 +63,7 @@ def check_gradients(trial: MethodTrial) -> None:
     """Every trainable parameter has a finite gradient, also for black and white inputs."""
     net = trial.needed()
     loss, parameters = trial.needed_loss(net, *trial.batch()), trainable(net)
+    # Unlike backward it leaves no .grad behind, which check_loss_alone looks for.
     gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
 
     unused, bad, zero = list[str](), list[str](), True
@@ -131,8 +133,10 @@ def check_restores(trial: MethodTrial) -> None:
     if restructured(trial):
         raise NotReached("'state' fails")
 
+    # By way of bytes, as the engine stores it.
     stored = save({name: value.detach().contiguous() for name, value in net.state_dict().items()})
     other = trial.like(trial.task)
+    # Another seed, so that values which are not stored differ.
     fresh = other.needed(seed=1)
     fresh.load_state_dict(load(stored), strict=True)
     restored = same(other.draws(fresh.eval(), inputs), trial.draws(net, inputs))
@@ -142,6 +146,7 @@ def check_restores(trial: MethodTrial) -> None:
 
 def check_learns(trial: MethodTrial) -> None:
     """After a few epochs the predictions for new digits are far better than guessing."""
+    # Real targets have no accuracy.
     if trial.optional:
         return
     inputs = torch.from_numpy(trial.examples.inputs[:HELD_OUT])
@@ -155,6 +160,7 @@ def check_learns(trial: MethodTrial) -> None:
     nll = -probs.gather(-1, targets[:, None]).log().mean().item()
     learned = f"accuracy {accuracy:.2f} and NLL {nll:.2f} nats after {SETTINGS.epochs} epochs"
     guessing = f"guessing has 0.10 and {math.log(10):.2f}"
+    # Thresholds far from any sound method's values, so that no seed decides.
     require(accuracy > 0.3 and nll < math.log(10), f"{learned}, {guessing}")
 
 

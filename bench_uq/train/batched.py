@@ -101,7 +101,8 @@ def train_together(
         with tensor_cores(tf32=settings.precision == "tf32"):
             progress = (epoch, settings.epochs)
             means = train_epoch(loss, optimiser, batches, shuffling, progress, settings.precision)
-        share = (time.perf_counter() - start) / len(places)  # of the time that all take
+        # Each network's share of the time that all take.
+        share = (time.perf_counter() - start) / len(places)
 
         progress = (epoch + 1, settings.epochs)
         for (run, member), net, mean in zip(places, nets, means, strict=True):
@@ -181,6 +182,7 @@ def of_all(loss: Loss) -> Callable[[Tensor, Tensor, float], Tensor]:
     def one(values: Any, inputs: Tensor, targets: Tensor, progress: float) -> Tensor:
         return functional_call(loss, values, (inputs, targets, progress))
 
+    # Different noise in each network, as each would have alone.
     every = vmap(one, in_dims=(0, 0, 0, None), randomness="different")
 
     def losses(inputs: Tensor, targets: Tensor, progress: float) -> Tensor:
@@ -188,7 +190,8 @@ def of_all(loss: Loss) -> Callable[[Tensor, Tensor, float], Tensor]:
             return every(values, inputs, targets, progress)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError as error:  # torch's error for an operation without a batching rule
+        except RuntimeError as error:
+            # Torch's error for an operation that has no batching rule.
             raise NotTogether(str(error)) from error
 
     return losses
@@ -198,6 +201,8 @@ class Batched:
     """Training examples of several networks; those of one run are held once, at an offset."""
 
     def __init__(self, data: Sequence[Resident]) -> None:
+        # Members of a run share one array; by identity, because equal arrays would cost a
+        # comparison.
         different = list({id(one): one for one in data}.values())
         self.size, self.batch = len(data[0]), data[0].batch
 

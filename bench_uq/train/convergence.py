@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,15 +22,15 @@ def converged(history: Sequence[Epoch]) -> bool:
     fifth of the training. On a small dataset an epoch is a few steps, in which even a KL far from
     its end loses less than 1 %.
     """
-    for member in {row.member for row in history}:
-        rows = [row for row in history if row.member == member]
+    series = defaultdict[tuple[int, str], list[float]](list)
+    for row in history:
+        series[row.member, "loss"].append(row.loss)
         # The KL is judged by itself: a falling NLL can hide a rising KL in the loss.
-        losses, divergences = [row.loss for row in rows], [row.kl for row in rows]
+        series[row.member, "kl"].append(row.kl)
 
-        for values in (losses, divergences):
-            if fall(values) > 0.01 or nats_lost(values) > MATERIAL_FALL:
-                return False
-
+    for values in series.values():
+        if fall(values) > 0.01 or nats_lost(values) > MATERIAL_FALL:
+            return False
     return True
 
 
@@ -44,6 +45,7 @@ def fall(values: Sequence[float]) -> float:
         return math.inf
     if (last <= 0).any():
         return 0.0
+    # The logarithm makes the slope a share, whatever the size of the loss.
     return -slope(np.log(last))
 
 

@@ -47,6 +47,7 @@ def train(
 
     for values in state["finished"] if state else ():
         net = build(method, task, device)
+        # A finished member is no longer trained, only predicted with.
         net.eval().load_state_dict(values)
         nets.append(net)
 

@@ -17,6 +17,7 @@ def tensor_cores(*, tf32: bool) -> Iterator[None]:
 
     Torch's own default allows it in convolutions.
     """
+    # Convolutions and products of matrices have a switch each.
     before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.backends.cudnn.allow_tf32 = tf32
     torch.set_float32_matmul_precision("high" if tf32 else "highest")

@@ -87,7 +87,8 @@ def fitted(task: Task, examples: Examples) -> Task:
     unit = 255 if inputs.dtype == np.uint8 else 1
     mean = inputs.mean(axes, dtype=np.float64) / unit
     std = inputs.std(axes, dtype=np.float64) / unit
-    std[std == 0] = 1  # a feature that never varies is shifted to 0 and left there
+    # A feature that never varies is shifted to 0 and left there.
+    std[std == 0] = 1
 
     return dataclasses.replace(
         task, likelihood=likelihood, mean=tuple(mean.tolist()), std=tuple(std.tolist())

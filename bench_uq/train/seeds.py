@@ -7,5 +7,5 @@ import hashlib
 
 def seed_of(seed: int, *stage: str | int) -> int:
     """63-bit seed that belongs to this run seed and stage alone."""
-    text = "/".join(str(part) for part in (seed, *stage))
+    text = "/".join(map(str, (seed, *stage)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

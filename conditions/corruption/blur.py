@@ -87,6 +87,7 @@ def zoomed(images: Tensor, factor: float) -> Tensor:
     height, width = images.shape[-2:]
     part = _middle(images, math.ceil(height / factor), math.ceil(width / factor))
     size = [round(side * factor) for side in part.shape[-2:]]
+    # Corners on corners, as scipy's zoom does, which the paper uses.
     enlarged = functional.interpolate(part, size=size, mode="bilinear", align_corners=True)
     return _middle(enlarged, height, width)
 

@@ -14,6 +14,7 @@ def canny_edges(canvas: Canvas, sigma: float, low: float, high: float) -> Tensor
     across, down = gradients(smoothed(canvas.images, sigma * canvas.unit, "none"))
     size = across.square().add(down.square()).sqrt()
     inner = torch.zeros_like(size, dtype=torch.bool)
+    # At the border a neighbour is missing to compare with.
     inner[..., 1:-1, 1:-1] = True
     # An edge is the steeper, the fewer pixels it is blurred over.
     found = linked(crests(size, across, down) & inner, size * canvas.unit, low, high)
@@ -48,6 +49,7 @@ def linked(lines: Tensor, size: Tensor, low: float, high: float) -> Tensor:
     weak = lines & (size >= low)
     found = weak & (size >= high)
     while True:
+        # The largest of 3x3 pixels: one step over all eight neighbours.
         grown = weak & (functional.max_pool2d(found.to(size), 3, stride=1, padding=1) > 0)
         if grown.equal(found):
             return found

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from bench_uq.conditions.corruption.canvas import Canvas
 
-FADING = 2.3  # pixels from the middle of a line to the end of its fading
-STEP = 2.0  # length and height of a step of a zigzag
+# Pixels from the middle of a line to the end of its fading.
+FADING = 2.3
+# Length and height of a step of a zigzag.
+STEP = 2.0
 
 
 def dotted_line(canvas: Canvas) -> Tensor:

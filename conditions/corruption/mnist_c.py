@@ -20,7 +20,8 @@ from bench_uq.conditions.corruption.spatter import mud
 from bench_uq.conditions.corruption.weather import fog
 
 SIDE = 28
-FOG = partial(fog, size=256)  # a corner of a fractal of 256x256 pixels
+# A corner of a fractal of 256x256 pixels.
+FOG = partial(fog, size=256)
 
 KINDS: dict[str, tuple[Severity, ...]] = {
     "shot-noise": severities(shot_noise, 60, 25, 12, 5, 3),

@@ -12,7 +12,8 @@ from bench_uq.conditions.corruption.smoothing import smoothed
 MUD = (63, 42, 20)
 WATER = (175, 238, 238)
 
-FURTHEST = 20  # pixels up to which the distance from the edge of a drop counts
+# Pixels up to which the distance from the edge of a drop counts.
+FURTHEST = 20
 # A filter for light from the upper left.
 LIGHT = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))
 

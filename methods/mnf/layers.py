@@ -54,6 +54,7 @@ class MNFWeights(GaussianWeights):
         self.z_mean = nn.Parameter(torch.full((dim,), z_mean))
         self.z_log_variance = nn.Parameter(torch.full((dim,), math.log(z_variance)))
         self.head = head
+        # Not buffers: they live only from an output to the KL of the same step.
         self.sharing, self.spare = False, cast("tuple[Tensor, Tensor] | None", None)
 
         self.flow_q = MaskedFlow(dim, flows, hidden, fixed_masks=masks == "fixed")

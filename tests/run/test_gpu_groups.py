@@ -17,7 +17,7 @@ from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import read_suite
 from bench_uq.run import gpu_groups as groups
 from bench_uq.run.execute import execute
-from bench_uq.run.job import Job, complete, is_trained
+from bench_uq.run.job import Job, complete_in, is_trained
 
 PLUGIN = Path(__file__).parents[1] / "plugins" / "unlucky.py"
 SUITE = """
@@ -81,7 +81,11 @@ def test_each_run_is_stored_as_if_alone(tmp_path: Path) -> None:
         networks.add(folder.record().files[store.NETWORK].sha256)
         result = execute(job, silent)
         assert result is not None
-        assert (result.record.status, result.record.train_seconds > 0, complete(job)) == (
+        assert (
+            result.record.status,
+            result.record.train_seconds > 0,
+            complete_in(job.run_folder(), job),
+        ) == (
             "ok",
             True,
             True,

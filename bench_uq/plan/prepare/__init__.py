@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -15,7 +14,7 @@ from bench_uq.api.dataset import Download
 from bench_uq.api.errors import MissingData, UsageError, one_line
 from bench_uq.plan.plugins import Spec
 from bench_uq.plan.prepare.archive import unpack
-from bench_uq.plan.prepare.download import Failed, fetch, right, sync
+from bench_uq.plan.prepare.download import Failed, fetch, right
 from bench_uq.plan.prepare.inventory import (
     held,
     partial,
@@ -26,6 +25,7 @@ from bench_uq.plan.prepare.inventory import (
     target,
     where,
 )
+from bench_uq.store.files import sync
 from bench_uq.store.folders import unlinked
 
 #: Called with a line about a dataset.
@@ -37,9 +37,11 @@ def prepare(spec: Spec, root: Path, mirror: str, say: Say) -> int:
 
     Return an exit code: 0, 1 failed, 2 for the user to mend.
     """
-    with told(spec, root, say) as ended:
+
+    def work() -> None:
         pending = lacking(spec, root)
 
+        # The user may have put files there in another form, which is as good.
         if pending and loads(spec, root):
             say("there already, in files that were not fetched here")
         elif pending:
@@ -51,12 +53,13 @@ def prepare(spec: Spec, root: Path, mirror: str, say: Say) -> int:
 
         say(several(spec, root) or loaded(spec, root))
 
-    return ended.code
+    return told(work, spec, root, say)
 
 
 def foresee(spec: Spec, root: Path, mirror: str, say: Say) -> int:
     """Say what ``prepare`` would fetch; return 2 if files are missing that it cannot fetch."""
-    with told(spec, root, say) as ended:
+
+    def work() -> None:
         found = state(spec.name, spec.value, root)
         pending = lacking(spec, root) if found.state != "ready" else []
 
@@ -69,31 +72,25 @@ def foresee(spec: Spec, root: Path, mirror: str, say: Say) -> int:
         elif not pending:
             raise UsageError(found.remark)
 
-    return ended.code
+    return told(work, spec, root, say)
 
 
-@dataclass
-class Ended:
-    """Exit code of the work on a dataset."""
-
-    code: int = 0
-
-
-@contextmanager
-def told(spec: Spec, root: Path, say: Say) -> Iterator[Ended]:
-    """Print an error of a dataset in one line, so that the next dataset has its turn."""
-    ended = Ended()
+def told(work: Callable[[], None], spec: Spec, root: Path, say: Say) -> int:
+    """Do the work on a dataset; an error becomes a line and an exit code."""
+    # Nothing is raised, so that the next dataset has its turn.
     try:
-        yield ended
+        work()
+        return 0
     except UsageError as error:
-        ended.code = 2
         say(reason(error, spec.plain))
+        return 2
     except OSError as error:
-        ended.code = 1
         say(f"failed: {error.filename or root}: {error.strerror or error}")
+    except Failed as error:
+        say(f"failed: {error}")
     except Exception as error:
-        ended.code = 1
-        say(f"failed: {error if isinstance(error, Failed) else one_line(error)}")
+        say(f"failed: {one_line(error)}")
+    return 1
 
 
 @contextmanager
@@ -103,6 +100,7 @@ def alone(root: Path) -> Iterator[None]:
     lock = filelock.FileLock(unlinked(root / ".prepare.lock"))
 
     try:
+        # Tried without waiting first, to tell the user why nothing happens.
         lock.acquire(timeout=0)
     except filelock.Timeout:
         print(f"waiting for another bench-uq prepare to finish with {root}", file=sys.stderr)
@@ -171,6 +169,7 @@ def obtain(download: Download, root: Path, mirror: str, say: Say) -> None:
         say(f"{path.name}  there already")
         return
 
+    # The file may be right and only its unpacked content damaged.
     fetched = not path.is_file() or not right(path, download)
     if fetched:
         try:
@@ -179,12 +178,14 @@ def obtain(download: Download, root: Path, mirror: str, say: Say) -> None:
             raise Failed(f"{path.name}: {error}") from error
         sync(partial(path))
 
+    # Set aside and not deleted: the file may be one of the user's own.
     for wrong in readings(download, root):
         if wrong.is_file() and not right_as(wrong, download):
             wrong.replace(wrong.with_name(f"{wrong.name}.corrupt"))
             say(f"{wrong.name}  damaged, set aside as {wrong.name}.corrupt")
 
     if fetched:
+        # Renamed only when complete and synced, so that no dataset reads half a file.
         partial(path).replace(path)
         sync(path.parent)
         say(f"{path.name}  fetched, {megabytes(path)}")
@@ -198,10 +199,13 @@ def addresses(download: Download, mirror: str) -> Sequence[str]:
     """Addresses of a download: its own, or the mirror alone."""
     if not mirror:
         return download.urls
+    # A mirror is one flat folder, without the paths of the sources.
     return (f"{mirror.rstrip('/')}/{quote(PurePosixPath(download.path).name)}",)
 
 
 def megabytes(path: Path) -> str:
     """Size of a file for people."""
     count = path.stat().st_size
-    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
+    if count < 1e5:
+        return f"{count / 1e3:,.1f} kB"
+    return f"{count / 1e6:,.1f} MB"

@@ -15,7 +15,8 @@ from shutil import rmtree
 from typing import Any, BinaryIO
 
 from bench_uq.api.archives import limit
-from bench_uq.plan.prepare.download import Failed, size, sync
+from bench_uq.plan.prepare.download import Failed, size
+from bench_uq.store.files import sync
 
 #: First bytes of compressed archives.
 OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
@@ -31,19 +32,11 @@ DAMAGED = (
 MOST = 1 << 30
 
 
-class Rationed(io.RawIOBase):
-    """A stream with a limit on the bytes that are read or skipped."""
+class Rationed:
+    """A stream with a limit on the bytes that are read or skipped, as tarfile reads it."""
 
     def __init__(self, stream: BinaryIO, largest: int) -> None:
         self.stream, self.largest = stream, largest
-
-    def readable(self) -> bool:
-        """True: it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """True: it has random access."""
-        return True
 
     def tell(self) -> int:
         """Current position."""
@@ -51,18 +44,21 @@ class Rationed(io.RawIOBase):
 
     def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
         """Move to a position within the limit."""
-        return self.stream.seek(self.within(place) if whence == io.SEEK_SET else place, whence)
+        # To skip in a compressed stream is to unpack what lies between.
+        if whence == io.SEEK_SET:
+            self.within(place)
+        return self.stream.seek(place, whence)
 
     def read(self, count: int = -1) -> bytes:
         """Next bytes."""
-        self.within(self.tell() + max(count, 0))  # before memory is allocated
+        # Before the read, because that would allocate the memory.
+        self.within(self.tell() + max(count, 0))
         return self.stream.read(count)
 
-    def within(self, place: int) -> int:
-        """Position, if it is within the limit."""
+    def within(self, place: int) -> None:
+        """Refuse a position beyond the limit."""
         if place > self.largest:
             raise Failed(f"unpacks to more than {self.largest:,} bytes")
-        return place
 
 
 def unpacked(archive: Path) -> bool:
@@ -82,12 +78,14 @@ def unpack(archive: Path) -> None:
     clear(folder)
     try:
         with readable(archive) as tar:
+            # The filter also strips what members() does not look at, such as set-user-ID bits.
             tar.extractall(folder, members(tar), filter="data")
 
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             beside = archive.parent / path.relative_to(folder)
             beside.parent.mkdir(parents=True, exist_ok=True)
             sync(path)
+            # Each file is whole when it appears, though the archive may be cut.
             path.replace(beside)
             sync(beside.parent)
     finally:
@@ -97,6 +95,7 @@ def unpack(archive: Path) -> None:
 def clear(folder: Path) -> None:
     """Delete a folder if it exists; of a link only the link."""
     if folder.is_symlink():
+        # rmtree refuses links, and what a link leads to is somebody else's.
         folder.unlink()
     rmtree(folder, ignore_errors=True)
 
@@ -116,11 +115,15 @@ def readable(archive: Path) -> Iterator[tarfile.TarFile]:
     """Open an archive; errors of one that is damaged, too large or hostile become one line."""
     try:
         with archive.open("rb") as plain:
+            # By content, because the name of an archive may say anything.
             begins = plain.read(2)
             plain.seek(0)
-            opened = OPENERS[begins](plain) if begins in OPENERS else plain
+            opened: Any = plain
+            if begins in OPENERS:
+                opened = OPENERS[begins](plain)
 
-            rationed = Rationed(opened, limit(archive.stat().st_size, MOST))
+            rationed: Any = Rationed(opened, limit(archive.stat().st_size, MOST))
+            # Uncompressed ("r:"): tarfile's own decompression would know no limit.
             with tarfile.open(fileobj=rationed, mode="r:") as tar:
                 yield tar
     except tarfile.ReadError as error:

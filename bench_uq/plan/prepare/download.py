@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import http.client
 import math
-import os
 import re
 import time
 import urllib.error
@@ -59,7 +58,8 @@ def fetch(download: Download, urls: Sequence[str], part: Path) -> None:
 
     Errors of the disk pass through.
     """
-    if part.is_symlink():  # nothing is written through a link of others
+    # Nothing is written through a link that somebody else put there.
+    if part.is_symlink():
         part.unlink()
 
     if download.md5 or download.sha256:
@@ -77,6 +77,7 @@ def fetch(download: Download, urls: Sequence[str], part: Path) -> None:
         except Failed as reason:
             reasons.append(f"{urlsplit(url).netloc}: {reason}")
 
+    # Each reason once: several addresses may be of one server.
     raise Failed("; ".join(dict.fromkeys(reasons)) or "no address to fetch it from")
 
 
@@ -87,6 +88,7 @@ def fetch_from(url: str, download: Download, part: Path) -> None:
     """
     begun = size(part) > 0
     transfer(url, part)
+    # Two addresses may serve different versions of a file.
     if begun and not right(part, download):
         part.unlink()
         transfer(url, part)
@@ -99,6 +101,7 @@ def fetch_from(url: str, download: Download, part: Path) -> None:
 def transfer(url: str, part: Path) -> None:
     """Complete a .part, resuming a cut connection as long as that brings bytes."""
     most, idle, version = size(part), 0, ""
+
     while True:
         try:
             with opened(url, part, version) as reply:
@@ -106,10 +109,12 @@ def transfer(url: str, part: Path) -> None:
                 copy(reply, part)
                 return
         except Cut as cut:
-            idle = 0 if size(part) > most else idle + 1
+            idle += 1
+            if size(part) > most:
+                idle, most = 0, size(part)
+
             if idle == len(WAITS):
                 raise Failed(str(cut)) from cut
-            most = max(most, size(part))
             time.sleep(WAITS[idle])
 
 
@@ -117,15 +122,20 @@ def opened(url: str, part: Path, version: str) -> Any:
     """Request a file, or the rest of it if its ``version`` is still the same."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise Failed("neither http nor https")
-    offset = size(part)
-    headers = {"Range": f"bytes={offset}-"} if offset else {}
+
+    offset, headers = size(part), {}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+    # Of a file that has changed meanwhile the server then sends the whole, not the rest.
     if offset and version:
         headers["If-Range"] = version
 
     try:
         return OPENER.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
+        # The error holds the connection open.
         error.close()
+        # The bytes here are more than the file has: they are of something else.
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
             part.unlink()
             raise Cut("it refuses to send the rest of the file") from error
@@ -142,8 +152,13 @@ def copy(reply: Any, part: Path) -> None:
     """Write the bytes that a server sends; append them if it sends the rest of a file."""
     from tqdm import tqdm
 
-    offset = size(part) if reply.status == http.client.PARTIAL_CONTENT else 0
+    offset, mode = 0, "wb"
+    # A server may ignore the range that it is asked for, and send the whole file.
+    if reply.status == http.client.PARTIAL_CONTENT and size(part):
+        offset, mode = size(part), "ab"
+
     begins = re.match(r"bytes (\d+)-", reply.headers.get("Content-Range", ""))
+    # Bytes at another place would spoil the file, which may have no checksum.
     if offset and (not begins or int(begins[1]) != offset):
         part.unlink()
         raise Cut("it sent another part of the file than was asked for")
@@ -163,11 +178,12 @@ def copy(reply: Any, part: Path) -> None:
     )
 
     part.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("ab" if offset else "wb") as file, bar:
+    with part.open(mode) as file, bar:
         while chunk := received(reply):
             file.write(chunk)
             bar.update(len(chunk))
 
+    # read1 ends without an error where the server closes the connection early.
     if total is not None and size(part) < total:
         raise Cut(f"the connection was cut after {size(part):,} of {total:,} bytes")
 
@@ -183,7 +199,10 @@ def received(reply: Any) -> bytes:
 def version_of(reply: Any) -> str:
     """Version of a file that a server sends: a strong ETag, or the time of its last change."""
     tag = reply.headers.get("ETag", "")
-    return tag if tag.startswith('"') else reply.headers.get("Last-Modified", "")
+    # A weak one, W/"...", may stay the same although bytes changed.
+    if tag.startswith('"'):
+        return tag
+    return reply.headers.get("Last-Modified", "")
 
 
 def reason_of(error: Any) -> str:
@@ -216,9 +235,14 @@ def content_sha256(file: Path, download: Download) -> str:
 
 def hashed(file: Path, algorithm: str, *, unzip: bool = False) -> str:
     """Hash of a file, or of its unpacked content."""
+    # Not for security: systems in FIPS mode refuse MD5 otherwise.
     digest = hashlib.new(algorithm, usedforsecurity=False)
-    left = limit(size(file)) if unzip else math.inf
-    with gzip.open(file) if unzip else file.open("rb") as stream:
+    left: float = math.inf
+    opener: Any = Path.open
+    if unzip:
+        left, opener = limit(size(file)), gzip.open
+
+    with opener(file, "rb") as stream:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
             left -= len(chunk)
@@ -229,13 +253,6 @@ def hashed(file: Path, algorithm: str, *, unzip: bool = False) -> str:
 
 def size(part: Path) -> int:
     """Bytes of a file; 0 if it does not exist."""
-    return part.stat().st_size if part.exists() else 0
-
-
-def sync(path: Path) -> None:
-    """Write a file, or the names in a folder, to disk, so that they survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if not part.exists():
+        return 0
+    return part.stat().st_size

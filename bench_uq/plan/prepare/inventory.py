@@ -46,6 +46,7 @@ def states(plugins: Plugins, root: Path) -> list[State]:
 def state(name: str, dataset: Dataset, root: Path) -> State:
     """State of a dataset, from its list of files if it has one, else by loading it."""
     files, lacking, told = dataset.files(root), [], ""
+    # Only loading tells whether the files are there.
     if files is None:
         try:
             for split in dataset.splits:
@@ -73,8 +74,8 @@ def state_of_downloads(name: str, downloads: Sequence[Download], root: Path) -> 
     if all(is_there(one, root) and not one.unpack for one in downloads):
         return State(name, "ready", f"in {folder}")
 
-    begun = any(size(partial(path)) for path in targets)
     remark = f"bench-uq prepare {name} fetches it into {folder}"
+    begun = any(size(partial(path)) for path in targets)
     return State(name, "begun" if begun else "missing", remark)
 
 
@@ -101,6 +102,7 @@ def readings(download: Download, root: Path) -> list[Path]:
 
 def right_as(path: Path, download: Download) -> bool:
     """Whether a file is right; an unpacked file is judged by its content."""
+    # The checksum of a .gz file is that of its content, so it holds for the unpacked file too.
     if path.name == PurePosixPath(download.path).name:
         return right(path, download)
     return right(path, Download(path.name, (), sha256=download.sha256))
@@ -109,6 +111,7 @@ def right_as(path: Path, download: Download) -> bool:
 def target(download: Download, root: Path) -> Path:
     """Path of a download; refuse one outside the root of the data."""
     path = PurePosixPath(download.path)
+    # A plugin names the path, and could otherwise write anywhere.
     if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in download.path:
         raise UsageError(
             f"a download must lie below the root of the data, {download.path!r} does not"
@@ -136,9 +139,10 @@ def common(paths: Iterable[Path]) -> Path:
 
 def enumerated(paths: Sequence[Path]) -> str:
     """Names of a few files, and the number of the others."""
-    names = [path.name for path in paths]
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    named = ", ".join(path.name for path in paths[:SHOWN])
+    if len(paths) > SHOWN:
+        return f"{named} and {len(paths) - SHOWN:,} more"
+    return named
 
 
 def reason(error: Exception, name: str) -> str:

@@ -28,7 +28,8 @@ def die_with_worker() -> None:
     """End this process, and all it started, when the worker at the other end of stdin is gone."""
     while os.read(0, 1):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)  # the run records that it was interrupted
+    # A signal lets the run record that it was interrupted.
+    os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE)
     with suppress(ProcessLookupError):
         os.killpg(os.getpid(), signal.SIGKILL)
@@ -56,6 +57,7 @@ def main() -> None:
 
     def report(share: float) -> None:
         nonlocal last
+        # A message a second is enough for a bar, and costs the scheduler little.
         if time.monotonic() > last + 1:
             last = time.monotonic()
             tell(progress=share)
@@ -79,10 +81,12 @@ def unfit(job: Job, work: Mapping[str, Any]) -> str:
     here = f"in {job.root} on {platform.node()}"
     try:
         for full, split, expected in work["contents"]:
+            # A run of other data than it was planned for must never be stored.
             if contents.of(plugins.spec("dataset", full), split, job.run.seed).hash != expected:
                 return f"{full} ({split}) {here} is not what the run is planned for"
     except UsageError as error:
         return f"{error} (on {platform.node()})"
+    # Only data that fit are remembered, and need not be hashed again.
     contents.remember()
     return ""
 

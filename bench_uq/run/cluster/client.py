@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.run.cluster import SchedulerLost, worker
 from bench_uq.run.cluster.message import packed_folder, packed_job, source, unpacked_folder
 from bench_uq.run.job import Job, is_trained, surrogates
-from bench_uq.run.processes import GRACE, PATIENCE, bar, failed, stoppable
+from bench_uq.run.processes import GRACE, PATIENCE, bar, failed, name, stoppable
 from bench_uq.run.record import Ended
 from bench_uq.run.waiting import Waiting, attacked, kind
 
@@ -31,6 +32,7 @@ LOST = 15.0
 @contextmanager
 def marked(folder: Path) -> Iterator[dict[str, str]]:
     """Write a file into a folder, by which a worker knows whether it sees the same folder."""
+    # A random token, because another machine may have a file of the same name.
     token = secrets.token_hex(16)
     path = folder.absolute() / f".cluster-{token[:8]}"
     store.write_bytes(path, token.encode())
@@ -43,6 +45,7 @@ def marked(folder: Path) -> Iterator[dict[str, str]]:
 def look_at(client: Any) -> bool:
     """Whether all workers have GPUs; refuse those with another bench-uq, and an empty cluster."""
     with suppress(TimeoutError):
+        # Workers may still be on their way when the command starts.
         client.wait_for_workers(1, timeout=LOST)
     found = client.run(worker.describe, on_error="return")
     if not found:
@@ -54,29 +57,18 @@ def look_at(client: Any) -> bool:
             raise UsageError(
                 f"the worker {address} cannot load this bench-uq: {one_line(facts)}"
             ) from facts
-        for name, ours in source().items():
-            if facts[name] != ours:
+        for fact, ours in source().items():
+            if facts[fact] != ours:
                 raise UsageError(
                     f"the worker {address} has another bench-uq: "
-                    f"its {name} is {facts[name]}, ours {ours}"
+                    f"its {fact} is {facts[fact]}, ours {ours}"
                 )
 
     versions = {facts["torch"] for facts in found.values()}
+    # Different versions may differ in last digits, which is no error.
     if len(versions) > 1:
         store.say(f"the workers have different torch: {', '.join(sorted(versions))}")
     return all(facts["gpus"] for facts in found.values())
-
-
-def choose_device(name: str, client: Any) -> str:
-    """Device to run on: CUDA if every worker has it and the user does not refuse it."""
-    gpus = look_at(client)
-    if name == "cuda" and not gpus:
-        raise UsageError(
-            "not every worker has a CUDA device (--device auto or cpu runs on the CPU)"
-        )
-    if name == "auto":
-        return "cuda" if gpus else "cpu"
-    return name
 
 
 @dataclass
@@ -86,7 +78,7 @@ class Handing:
     client: Any
     marker: Mapping[str, str]
     contents: Contents
-    timeout: float | None
+    timeout: float
     shared: bool = False  # whether all workers see the folder of results
     topic: str = field(default_factory=lambda: f"bench-uq-{secrets.token_hex(8)}")
     waiting: Waiting = field(default_factory=lambda: Waiting([], set()))
@@ -111,7 +103,8 @@ class Handing:
             else:
                 self.waiting.put((job,))
 
-        if self.blocked and not self.waiting and not self.working:  # they attack each other
+        # Runs that attack each other would wait for ever, so the first trains what it attacks.
+        if self.blocked and not self.waiting and not self.working:
             self.waiting.put((self.blocked.pop(0),))
 
     def ended(self, job: Job) -> None:
@@ -123,10 +116,12 @@ class Handing:
     def hand(self, job: Job) -> None:
         """Submit a job to the cluster."""
         stored = {}
-        for name in () if self.shared else (job.run.name, *surrogates(job)):
-            folder = store.run_folder(job.folder, name)
-            if folder.record().status:
-                stored[name] = packed_folder(folder)
+        # A worker that sees the folder of results reads them there.
+        if not self.shared:
+            for run in (job.run.name, *surrogates(job)):
+                folder = store.run_folder(job.folder, run)
+                if folder.record().status:
+                    stored[run] = packed_folder(folder)
 
         work = {
             "packed": packed_job(job),
@@ -137,6 +132,7 @@ class Handing:
             "topic": self.topic,
             "timeout": self.timeout,
         }
+        # A key of its own each time: dask would give the result of an earlier task of the same key.
         key = f"{job.run.name}-{secrets.token_hex(4)}"
         self.working[self.client.submit(worker.do_run, work, key=key, pure=False)] = job
 
@@ -152,6 +148,7 @@ def expected(job: Job, contents: Contents) -> list[list[str]]:
     found = []
     for full, split in sorted(asked):
         spec = plugins.spec("dataset", full)
+        # Data that are never trained on may have no training split.
         if split in spec.value.splits:
             found.append([full, split, contents.of(spec, split, job.run.seed).hash])
     return found
@@ -163,15 +160,15 @@ def run_all(
     jobs: Sequence[Job],
     at_once: int | None,
     finished: Callable[[Job, Ended], None],
-    timeout: float | None = None,
+    timeout: float = math.inf,
 ) -> None:
     """Do all jobs on the workers; ``finished`` is called with the result of each.
 
-    A worker has one job at a time, so that its death costs one run. Raise SchedulerLost if the
-    scheduler no longer answers.
+    Raise SchedulerLost if the scheduler no longer answers.
     """
     if not jobs:
         return
+
     with marked(jobs[0].folder) as marker:
         shared = client.run(worker.shares, marker).values()
         work = Handing(client, marker, contents, timeout, all(shared))
@@ -190,6 +187,7 @@ def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, Ended]
     with stoppable([]), bar(len(work.open)) as progress:
         try:
             while work.open:
+                # The client reconnects by itself, so a short silence is no loss.
                 if client.status == "running":
                     heard = time.monotonic()
                 elif client.status == "closed" or time.monotonic() > heard + LOST:
@@ -199,15 +197,20 @@ def hand_out(work: Handing, at_once: int | None, finished: Callable[[Job, Ended]
                     )
                 if heard > looked + LOOK_AT_WORKERS:
                     room, looked = look_for_room(client), heard
-                    said = ", ".join(names(work)) if room else "no workers"
+                    said = "no workers"
+                    if room:
+                        said = ", ".join(sorted(name([job]) for job in work.working.values()))
                     progress.set_description_str(said)
 
+                # No queue on the workers: it would be lost with them, and the longest run would not
+                # go first.
                 while work.waiting and len(work.working) < min(room, at_once or room):
                     work.hand(*work.waiting.take())
                 for job, result in ended(work):
                     done += 1
                     work.waiting.seconds[kind(job)] = result.record.train_seconds or 0.0
                     work.ended(job)
+                    # The line is for stdout, which may be the terminal of the bar.
                     progress.clear()
                     finished(job, result)
 
@@ -226,10 +229,12 @@ def ended(work: Handing) -> Iterator[tuple[Job, Ended]]:
             continue
         forgotten = future.status not in ("finished", "error")
         if forgotten and work.client.status != "running":
-            continue  # the scheduler may come back
+            # The scheduler may come back.
+            continue
 
         job = work.working.pop(future)
-        if forgotten:  # the scheduler is another one
+        # The scheduler is another one, which knows nothing of the run.
+        if forgotten:
             work.waiting.put((job,))
             continue
 
@@ -240,11 +245,6 @@ def ended(work: Handing) -> Iterator[tuple[Job, Ended]]:
             work.waiting.put((job,))
         else:
             yield job, result
-
-
-def names(work: Handing) -> list[str]:
-    """Short names of the runs at work."""
-    return sorted(job.run.name.rsplit("-", 1)[0] for job in work.working.values())
 
 
 def look_for_room(client: Any) -> int:
@@ -259,7 +259,8 @@ def withdraw(work: Handing) -> None:
     jobs = list(work.working.values())
     if not jobs:
         return
-    with suppress(Exception):  # the scheduler may be gone: the workers notice that too
+    # The scheduler may be gone, which the workers notice too.
+    with suppress(Exception):
         work.client.cancel(list(work.working), force=True)
         let_end(jobs)
 
@@ -281,14 +282,18 @@ def taken_in(job: Job, future: Any) -> Ended | None:
     """Store the files of a run that has ended on a worker; return its result, or None to retry."""
     try:
         result = future.result()
-        for name, packed in result.get("folders", {}).items():
-            own = store.run_folder(job.folder, name)
+        for run, packed in result.get("folders", {}).items():
+            own = store.run_folder(job.folder, run)
             with own.locked() as mine:
                 if not mine:
                     return None
-                if name == job.run.name or not is_trained(own):
+                # A network that is attacked may have been trained here meanwhile; that one stays.
+                if run == job.run.name or not is_trained(own):
                     unpacked_folder(packed, own)
-        return Ended.from_json(result["result"]) if result["result"] else None
+
+        if result["result"] is None:
+            return None
+        return Ended.from_json(result["result"])
     except Exception as error:
         # A process whose worker has died may still be recording that it was interrupted.
         let_end([job])

@@ -1,6 +1,4 @@
-"""Where a cluster is, and whether it is safe to join: loopback, or TLS, or the user's own word for
-it.
-"""
+"""Where a cluster is, and whether it is safe to join."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +26,9 @@ FAILURES = 2
 
 @dataclass(frozen=True)
 class Place:
-    """Where the workers are: at a scheduler, or ``count`` to be started here (0: as many as there
-    is room for).
+    """Address of a scheduler, or the ``count`` of workers to start here.
+
+    A count of 0 stands for as many workers as there is room for.
     """
 
     address: str = ""
@@ -37,21 +36,30 @@ class Place:
 
 
 def parse_place(text: str) -> Place:
-    """Return the place that ``ADDRESS``, ``local[:N]`` or a scheduler file names."""
-    name, colon, count = text.partition(":")
+    """Place that ``ADDRESS``, ``local[:N]`` or a scheduler file names."""
+    if text == "local":
+        return Place(count=0)
+
+    name, _, count = text.partition(":")
     if name == "local":
-        if colon and not (count.isascii() and count.isdigit() and int(count) > 0):
+        if not (count.isascii() and count.isdigit() and int(count) > 0):
             raise UsageError(
                 f"--cluster local:N takes a number of workers of at least 1, not {count!r}"
             )
-        return Place(count=int(count) if colon else 0)
+        return Place(count=int(count))
     if text.endswith(".json"):
         return Place(address_in(Path(text)))
-    parts = urlsplit(text if "://" in text else f"tcp://{text}")
-    try:
+
+    # Of a bare HOST:PORT urlsplit would take the host for the scheme.
+    address = text
+    if "://" not in text:
+        address = f"tcp://{text}"
+    parts = urlsplit(address)
+
+    # urlsplit accepts any text as a port, and refuses it when the port is asked for.
+    port = None
+    with suppress(ValueError):
         port = parts.port
-    except ValueError:
-        port = None
     if parts.scheme not in ("tcp", "tls") or not parts.hostname or not port:
         raise UsageError(
             "--cluster takes local, local:N, tcp://HOST:PORT, tls://HOST:PORT or a .json file, "
@@ -61,7 +69,7 @@ def parse_place(text: str) -> Place:
 
 
 def address_in(file: Path) -> str:
-    """Return the address of the scheduler that wrote a file."""
+    """Address of the scheduler that wrote a file."""
     try:
         return parse_place(str(json.loads(file.read_text())["address"])).address
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -69,9 +77,8 @@ def address_in(file: Path) -> str:
 
 
 def check_safe(address: str, what: str, insecure: bool) -> None:
-    """Refuse an address that others reach too, without TLS: whoever does could run code as the
-    user.
-    """
+    """Refuse an address that others can reach without TLS, unless the user allows it."""
+    # A scheduler and its workers execute any function that is sent to them, whoever sends it.
     if insecure or address.startswith("tls://") or is_loopback(address):
         return
     raise UsageError(
@@ -82,27 +89,30 @@ def check_safe(address: str, what: str, insecure: bool) -> None:
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether all that an address stands for lies on this machine."""
+    """Whether all that an address stands for lies on this machine."""
     host = urlsplit(address).hostname or ""
     try:
-        found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
     except OSError:
         return False
-    return bool(found) and all(
-        ipaddress.ip_address(str(one).partition("%")[0]).is_loopback for one in found
-    )
+
+    # A name may stand for several addresses, and the connection may take any of them.
+    for one in found:
+        # An address of IPv6 may end in %INTERFACE.
+        if not ipaddress.ip_address(one.partition("%")[0]).is_loopback:
+            return False
+    return bool(found)
 
 
 def security(place: Place, tls: Mapping[str, Path | None]) -> Any:
-    """Return dask's security from the files of --tls-ca, --tls-cert and --tls-key, None without
-    them.
-    """
+    """Dask's security, from the files of --tls-ca, --tls-cert and --tls-key; None without them."""
     given = {name: path for name, path in tls.items() if path}
     if place.count is not None and given:
         raise UsageError(
             "--cluster local never leaves this machine: it takes no --tls-ca, --tls-cert or "
             "--tls-key"
         )
+
     encrypted = place.address.startswith("tls://")
     if given and not encrypted:
         raise UsageError(
@@ -110,30 +120,35 @@ def security(place: Place, tls: Mapping[str, Path | None]) -> Any:
         )
     if encrypted and len(given) < len(tls):
         raise UsageError("a scheduler at tls:// needs all of --tls-ca, --tls-cert and --tls-key")
+
     for path in given.values():
         if not path.is_file():
             raise UsageError(f"no file {str(path)!r}")
     if not given:
         return None
+
     from distributed import Security
 
-    files = {"tls_ca_file": tls["ca"], "tls_client_cert": tls["cert"], "tls_client_key": tls["key"]}
-    return Security(require_encryption=True, **{name: str(path) for name, path in files.items()})
+    return Security(
+        require_encryption=True,
+        tls_ca_file=str(tls["ca"]),
+        tls_client_cert=str(tls["cert"]),
+        tls_client_key=str(tls["key"]),
+    )
 
 
 @contextmanager
 def connected(
     place: Place, tls: Mapping[str, Path | None], insecure: bool, room: int
 ) -> Iterator[Any]:
-    """Yield a dask client; ``room`` is how many workers are started here where the user names no
-    number.
-    """
+    """Yield a dask client; ``room`` is the number of workers if the user names none."""
     try:
         import distributed
     except ImportError as error:
         raise UsageError(
             "--cluster needs dask.distributed: pip install 'bench-uq[cluster]'"
         ) from error
+
     quieten()
     safety = security(place, tls)
     if place.count is not None:
@@ -143,14 +158,18 @@ def connected(
         ):
             yield client
         return
+
     check_safe(place.address, "the scheduler", insecure)
     try:
         client = distributed.Client(
             place.address, security=safety, timeout=CONNECT, set_as_default=False
         )
-    except (OSError, TypeError, ValueError) as error:  # a wrong certificate is an OSError too
+    except (OSError, TypeError, ValueError) as error:
+        # A wrong certificate is an OSError too.
         raise UsageError(f"no scheduler at {place.address}: {one_line(error)}") from error
+
     with client:
+        # A scheduler that is reached by loopback may listen on other addresses as well.
         info = client.scheduler_info()
         check_safe(info["address"], "the scheduler", insecure)
         for address in client.nthreads():
@@ -160,41 +179,36 @@ def connected(
 
 def quieten() -> None:
     """Let dask, tornado and asyncio log nothing: what concerns the user is said by bench-uq."""
-    for name in list(
-        logging.root.manager.loggerDict
-    ):  # each by its name: some have a level of their own
+    # Each by its name: some of them have a level of their own, which does not follow the parent's.
+    for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager
 def local(count: int) -> Iterator[Any]:
-    """Yield a cluster of so many workers here, on loopback alone, each with a GPU of its own where
-    there are.
-    """
+    """Yield a cluster of ``count`` workers here, on loopback alone, each with a GPU if any."""
     import dask
     from distributed import Nanny, Scheduler, SpecCluster
 
-    cards = gpus()
-    workers = {
-        index: {
-            "cls": Nanny,
-            "options": {
-                "nthreads": 1,
-                "host": "127.0.0.1",
-                "dashboard": False,
-                "silence_logs": logging.CRITICAL,
-                "memory_limit": 0,  # the runs, which need the memory, are processes of their own
-                "env": {"CUDA_VISIBLE_DEVICES": cards[index % len(cards)]} if cards else {},
-            },
+    workers, cards = {}, gpus()
+    for index in range(count):
+        options: dict[str, Any] = {
+            "nthreads": 1,
+            "host": "127.0.0.1",
+            "dashboard": False,
+            "silence_logs": logging.CRITICAL,
+            # Runs, which need the memory, are processes of their own, which dask does not count.
+            "memory_limit": 0,
+            "env": {},
         }
-        for index in range(count)
-    }
-    web = {"dashboard_address": "127.0.0.1:0"}
-    scheduler = {
-        "cls": Scheduler,
-        "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, **web},
-    }
+        if cards:
+            options["env"] = {"CUDA_VISIBLE_DEVICES": cards[index % len(cards)]}
+        workers[index] = {"cls": Nanny, "options": options}
+
+    # Even without its dashboard the scheduler serves HTTP, by default at one port for all suites.
+    web = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, **web}}
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": FAILURES}),
         SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL) as cluster,
@@ -203,9 +217,11 @@ def local(count: int) -> Iterator[Any]:
 
 
 def gpus() -> list[str]:
-    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     import torch
 
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = torch.cuda.device_count()
-    return allowed.split(",")[:count] if allowed else [str(index) for index in range(count)]
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed:
+        return allowed.split(",")[:count]
+    return list(map(str, range(count)))

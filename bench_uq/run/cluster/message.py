@@ -26,6 +26,7 @@ def source() -> dict[str, str]:
         folder = Path(next(iter(importlib.import_module(package).__path__)))
         files.update(path.resolve() for path in folder.rglob("*.py"))
 
+    # By name first, because the folders above differ from machine to machine.
     ordered = sorted(files, key=lambda path: (path.name, str(path)))
     return {"version": __version__, "source": hash_of_trees(ordered)}
 
@@ -39,6 +40,7 @@ def packed_file(path: Path) -> dict[str, Any]:
 def unpacked_file(packed: Mapping[str, Any], folder: Path) -> Path:
     """Write a file that was sent into a folder named by its hash; return its path."""
     name, content = str(packed["name"]), packed["content"]
+    # The name decides where the file is written, and comes from another machine.
     if Path(name).name != name or name in ("", ".", ".."):
         raise Damaged(f"{name!r} is no name of a file")
 
@@ -46,6 +48,7 @@ def unpacked_file(packed: Mapping[str, Any], folder: Path) -> Path:
     if digest != packed["sha256"]:
         raise Damaged(f"{name} has another hash than when it was sent")
 
+    # The folder of its hash keeps two plugins of one name apart, and the name in errors.
     path = folder / digest / name
     store.write_bytes(path, content)
     return path
@@ -106,9 +109,11 @@ def unpacked_folder(packed: Mapping[str, Any], folder: RunFolder) -> Record:
 
     before = folder.record().files
     for name, content in files.items():
+        # A file that is here already is not written again.
         if not folder.holds(name) or before[name] != record.files[name]:
             store.write_bytes(folder.path / name, content)
 
     changes = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    # Files that were damaged there were not sent, and must not be named here.
     changes["files"] = {name: record.files[name] for name in files}
     return folder.update(**changes)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import select
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -33,8 +31,11 @@ def describe() -> dict[str, Any]:
     """Facts of a worker that the client needs: its source, torch and devices."""
     asking = "import torch; print(torch.cuda.device_count(), torch.__version__)"
     done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True)
-    gpus, torch = done.stdout.split() if done.returncode == 0 else (0, "")
-    return {**source(), "torch": torch, "gpus": int(gpus)}
+    found = {"torch": "", "gpus": 0}
+    if done.returncode == 0:
+        gpus, version = done.stdout.split()
+        found = {"torch": version, "gpus": int(gpus)}
+    return {**source(), **found}
 
 
 def shares(marker: Mapping[str, str]) -> bool:
@@ -55,6 +56,7 @@ def do_run(work: dict[str, Any]) -> dict[str, Any]:
     worker = get_worker()
     key = worker.get_current_task()
     place = Path(worker.local_directory) / "bench-uq"
+    # Two versions must never meet in one table.
     if work["source"] != source():
         version = source()["version"]
         raise Unfit(
@@ -65,13 +67,16 @@ def do_run(work: dict[str, Any]) -> dict[str, Any]:
     folder = Path(planned["folder"])
     if not shared:
         folder = place / "results" / folder.name
+    # The data may lie elsewhere on this machine.
     root = Path(os.environ.get("BENCH_UQ_DATA") or planned["root"])
     job = unpacked_job(work["packed"], folder, root, place / "files")
-    for name, stored in work["stored"].items():  # none if the folder is shared
+    # None are sent if the folder is shared.
+    for name, stored in work["stored"].items():
         unpacked_folder(stored, store.run_folder(folder, name))
 
     def wanted() -> bool:
         task = worker.state.tasks.get(key)
+        # A task that the client cancelled is forgotten, or in another state.
         return task is not None and task.state == "executing"
 
     def report(share: float) -> None:
@@ -84,8 +89,10 @@ def do_run(work: dict[str, Any]) -> dict[str, Any]:
     if shared:
         return {"result": result.to_json()}
 
+    # Networks that were trained here to be attacked travel back too.
     names = {job.run.name, *surrogates(job)}
     folders = {name: packed_folder(store.run_folder(folder, name)) for name in names}
+    # The client stores the files; those of attacked networks stay for the next run.
     shutil.rmtree(folder / "runs" / job.run.name, ignore_errors=True)
     return {"result": result.to_json(), "folders": folders}
 
@@ -93,12 +100,12 @@ def do_run(work: dict[str, Any]) -> dict[str, Any]:
 def watched(
     job: Job,
     checks: Mapping[str, Any],
-    timeout: float | None,
+    timeout: float,
     report: Callable[[float], None],
     wanted: Callable[[], bool],
 ) -> Ended | None:
     """Do a run in a process of its own, which is stopped when it is late or no longer wanted."""
-    limit = Limit(time.monotonic() + (timeout or math.inf))
+    limit = Limit(timeout)
     process, said = started({"job": job.to_json(), **checks}), dict[str, Any]()
     try:
         for message in messages(process):
@@ -109,14 +116,17 @@ def watched(
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
     finally:
+        # Also after an error here, so that no run goes on unseen.
         sweep(process)
         code = process.wait()
 
     if "unfit" in said:
         raise Unfit(said["unfit"])
     if "result" in said:
-        return Ended.from_json(said["result"]) if said["result"] else None
-    return killed(job, code, timeout if limit.late else None)
+        if said["result"] is None:
+            return None
+        return Ended.from_json(said["result"])
+    return killed(job, code, limit)
 
 
 def started(work: Mapping[str, Any]) -> subprocess.Popen[bytes]:
@@ -127,7 +137,8 @@ def started(work: Mapping[str, Any]) -> subprocess.Popen[bytes]:
     )
     assert process.stdin is not None
     content = json.dumps(work).encode()
-    with suppress(BrokenPipeError):  # it ended at once: its code says so
+    # It ended at once, and its exit code says so.
+    with suppress(BrokenPipeError):
         process.stdin.write(len(content).to_bytes(8, "big") + content)
         process.stdin.flush()
     return process
@@ -137,6 +148,7 @@ def messages(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
     """Messages of a process until it ends; an empty one now and then while it is silent."""
     assert process.stdout is not None
     rest = b""
+
     while True:
         # Asked before its last messages are read, so that none is missed.
         ended = process.poll() is not None
@@ -144,8 +156,10 @@ def messages(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
             part = os.read(process.stdout.fileno(), 1 << 16)
             if not part:
                 return
+            # A read may end in the middle of a line.
             *lines, rest = (rest + part).split(b"\n")
             yield from map(json.loads, lines)
-        elif ended:  # a process that it left behind may hold the other end
+        elif ended:
+            # A process that it left behind may hold the other end of the pipe.
             return
         yield {}

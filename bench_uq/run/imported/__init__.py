@@ -17,7 +17,7 @@ from bench_uq.plan.fingerprints import digest
 from bench_uq.plan.runs import file_name
 from bench_uq.run.imported.values import Outputs
 from bench_uq.run.record import facts
-from bench_uq.store import SCHEMA, Evaluation, PlannedRun, Record, RunFolder, Source, StoredFile
+from bench_uq.store import SCHEMA, Evaluation, PlannedRun, RunFolder, Source, StoredFile
 from bench_uq.store.about import About
 
 #: ``kind`` in the record of such a run.
@@ -86,6 +86,7 @@ def make_run(
 def refuse_taken(method: str, runs: Mapping[str, PlannedRun]) -> None:
     """Refuse the name of a method that bench-uq ran itself."""
     for planned in runs.values():
+        # An imported run has the name that make_run gives; any other is of bench-uq's own training.
         own = make_run(planned.method, (planned.dataset, ""), planned.seed, ())
         if plain_name(planned.method) == method and planned.name != own.name:
             raise UsageError(
@@ -118,11 +119,19 @@ def add(
 
         sources = {one.evaluation().file: one.source() for one in imports}
         if files or not sources.keys() <= before.sources.keys():
-            record = recorded(target.record(), run, sources)
-            target.update(**record, files={**before.files, **files}, **made)
+            target.update(
+                **facts(run),
+                kind=KIND,
+                status="ok",
+                reason=None,
+                sources={**before.sources, **sources},
+                files={**before.files, **files},
+                **made,
+            )
 
         planned = merged(store.read_plan(folder).runs.get(run.place), run)
         store.merge_plan(folder, [planned], about=about)
+        # Only when the plan names the new files, so that it never names one that is gone.
         drop_replaced(target, {evaluation.file for evaluation in planned.shown})
 
     return found
@@ -142,24 +151,13 @@ def writing(folder: Path, run: PlannedRun) -> Iterator[RunFolder]:
 
 def merged(before: PlannedRun | None, run: PlannedRun) -> PlannedRun:
     """A run with its earlier evaluations; those of the same condition and level are replaced."""
-    evaluations = [*(before.shown if before else ()), *run.shown]
+    evaluations = (*before.shown, *run.shown) if before else run.shown
     latest = {(one.condition, one.level): one for one in evaluations}
 
     def place(one: Evaluation) -> tuple[bool, str, float]:
         return one.kind != "clean", one.condition, one.level or 0
 
     return dataclasses.replace(run, shown=tuple(sorted(latest.values(), key=place)))
-
-
-def recorded(record: Record, run: PlannedRun, sources: Mapping[str, Source]) -> dict[str, Any]:
-    """Fields of the record of an imported run."""
-    return {
-        **facts(run),
-        "kind": KIND,
-        "status": "ok",
-        "reason": None,
-        "sources": {**record.sources, **sources},
-    }
 
 
 def drop_replaced(target: RunFolder, wanted: set[str]) -> None:
@@ -170,6 +168,7 @@ def drop_replaced(target: RunFolder, wanted: set[str]) -> None:
         return
 
     sources = {name: one for name, one in record.sources.items() if name in wanted}
+    # The record forgets a file before it is deleted.
     target.forget(gone, sources=sources)
     for name in gone:
         (target.path / name).unlink(missing_ok=True)

@@ -135,6 +135,7 @@ class Beside:
         known = self.unseen.get(one.condition) if one.kind == "unseen" else self.known
         targets = known.targets(self.run.seed) if known else None
         if targets is not None:
+            # For its length alone: labels of unseen data are of other classes, and say nothing.
             name, arrays = one.condition, {"probs": targets}
             if one.kind != "unseen":
                 name, arrays["targets"] = self.run.dataset, targets
@@ -168,6 +169,7 @@ def same(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """Whether targets agree: labels exactly, real ones up to the rounding of text."""
     if ours.dtype.kind == "i":
         return np.asarray(ours == theirs)
+    # Text may be rounded to a few digits; near 0 a relative tolerance would allow nothing.
     return np.isclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(np.std(theirs)))
 
 

@@ -58,7 +58,8 @@ def npz_arrays(path: Path, content: bytes, labelled: bool) -> Raw:
     """Read an npz file."""
     try:
         whole = zipfile.is_zipfile(io.BytesIO(content))
-    except zipfile.BadZipFile:  # one that says that it is one of several
+    except zipfile.BadZipFile:
+        # One that says that it is part of an archive of several files.
         whole = False
     if not whole:
         raise UsageError(f"{path} is no npz file, or one that was cut short")
@@ -74,7 +75,8 @@ def npz_arrays(path: Path, content: bytes, labelled: bool) -> Raw:
                     arrays[name] = np.asarray(stored[name])
     except UsageError:
         raise
-    except Exception as error:  # a file of any kind, damaged anywhere
+    except Exception as error:
+        # A file of any kind may be damaged anywhere, and raise anything.
         reason = " ".join(str(error).split())
         if "allow_pickle" in reason:
             reason = "objects cannot be read"
@@ -123,10 +125,14 @@ def csv_columns(path: Path, content: bytes) -> dict[str, list[Any]]:
             header=None,
             dtype=str,
             encoding="utf-8-sig",
+            # Cells are checked as text here: "NA" or an empty cell is an error, not a missing
+            # value.
             keep_default_na=False,
+            # Errors name the line of the file, so every line counts.
             skip_blank_lines=False,
         )
-    except ValueError as error:  # pandas' own errors are ValueErrors
+    except ValueError as error:
+        # The errors of pandas are ValueErrors.
         raise UsageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     if len(frame) < 2:
         raise UsageError(f"{path} has no line beneath its header")
@@ -160,20 +166,23 @@ def numbered(path: Path, prefix: str, columns: Mapping[str, Any]) -> list[str]:
 
 def numbers(path: Path, name: str, texts: list[str]) -> np.ndarray:
     """Convert a column to numbers; labels, examples and draws are whole ones."""
-    whole = name in (*INDEX, "label")
+    whole, kind, dtype = False, "number", "float64"
+    if name in (*INDEX, "label"):
+        whole, kind, dtype = True, "whole number", "int64"
+
     values: list[float] = []
     for row, text in enumerate(texts):
         try:
             value = int(text) if whole else float(text)
+            # Larger ones may not fit int64, which would raise without naming the line.
             if whole and abs(value) >= 2**62:
                 raise ValueError(text)
         except ValueError:
-            kind = "whole number" if whole else "number"
             raise UsageError(
                 f"{path}: line {row + 2}, column {name}: {text!r} is no {kind}"
             ) from None
         values.append(value)
-    return np.array(values, dtype=np.int64 if whole else np.float64)
+    return np.array(values, dtype=dtype)
 
 
 def stacked_rows(path: Path, examples: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -181,6 +190,7 @@ def stacked_rows(path: Path, examples: np.ndarray, draws: np.ndarray) -> np.ndar
     names, example = np.unique(examples, return_inverse=True)
     kinds, draw = np.unique(draws, return_inverse=True)
     places = draw * len(names) + example
+    # Stable, so that the second of two equal rows is the later line.
     order = np.argsort(places, kind="stable")
     sorted_places = places[order]
 
@@ -204,6 +214,7 @@ def stacked_rows(path: Path, examples: np.ndarray, draws: np.ndarray) -> np.ndar
 
 def same_for_all(path: Path, name: str, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Targets (N,) of draws (S, N), which must agree on them."""
+    # NaN differs from itself; values that are missing are refused later, in their own words.
     both_missing = np.isnan(values) & np.isnan(values[:1])
     other = np.argwhere((values != values[:1]) & ~both_missing)
     if len(other):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_uq.api.errors import UsageError, unknown
-from bench_uq.api.names import NAME, plain_name
+from bench_uq.api.names import NAME, check_name, plain_name
 from bench_uq.plan.plugins import Plugins
 
 #: Likeness from which on a name counts as a known name misspelt.
@@ -39,7 +39,7 @@ class Names:
 
     def method(self, text: str) -> str:
         """Name of a model, which no method of bench-uq has."""
-        checked("model", text)
+        check_name("model", text)
         if text in self.plugins.names("method"):
             raise UsageError(f"{text!r} is a method of bench-uq: choose another --name")
         return text
@@ -54,10 +54,12 @@ class Names:
         if self.is_misspelt(text, known):
             new = "" if text != plain_name(text) else "; --new-dataset if it is data of your own"
             raise UsageError(f"{unknown('dataset', plain_name(text), known)}{new}")
-        return Named(checked("dataset", text), text, kind)
+        check_name("dataset", text)
+        return Named(text, text, kind)
 
     def unseen(self, text: str) -> Named:
         """Out-of-distribution data: a dataset that is no condition."""
+        # It would be mistaken for a condition in every table.
         if text in RESERVED or plain_name(text) in self.plugins.names("condition"):
             raise UsageError(f"{text!r} is no name for unseen data")
         return self.dataset(text, "unseen")
@@ -80,14 +82,15 @@ class Names:
         elif self.is_misspelt(text, known):
             raise unknown("condition", text, ["clean", *known, *datasets])
         else:
-            checked("condition", text)
+            check_name("condition", text)
 
         if level is None or text in RESERVED:
             raise UsageError(
                 f"--condition {text} needs a --level "
                 f"(unseen data of your own: --unseen {text}=FILE)"
             )
-        return Named(name, full, "condition", level + 0.0)  # -0.0 is 0.0
+        # The sum turns -0.0 into 0.0, so that both have one name.
+        return Named(name, full, "condition", level + 0.0)
 
     def is_misspelt(self, text: str, known: list[str]) -> bool:
         """Whether a text is probably meant as a known name: it has options, or is very like it."""
@@ -96,15 +99,6 @@ class Names:
         if text != plain_name(text):
             return True
         return not self.new and bool(difflib.get_close_matches(text, known, n=1, cutoff=LIKE))
-
-
-def checked(kind: str, text: str) -> str:
-    """Require a plain name."""
-    if not NAME.fullmatch(text):
-        raise UsageError(
-            f"{text!r} is no name for a {kind}: letters a-z, digits, '.', '_' and '-', at most 64"
-        )
-    return text
 
 
 def named_file(text: str) -> tuple[str, Path]:

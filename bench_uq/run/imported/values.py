@@ -114,6 +114,7 @@ def class_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
     if classes < 2:
         raise UsageError(f"{raw.path}: {name} has {classes} class: give every class a column")
 
+    # A log-probability of -inf is a probability of 0.
     fine = np.isfinite(values)
     if name == "log_probs":
         fine |= np.isneginf(values)
@@ -126,6 +127,7 @@ def class_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
     check_probs(raw, probs)
     if name == "log_probs":
         return Categorical(classes), values
+    # The logarithm of a probability of 0 is -inf, which is meant.
     with np.errstate(divide="ignore"):
         return Categorical(classes), np.log(values)
 
@@ -133,6 +135,7 @@ def class_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
 def check_probs(raw: Raw, probs: np.ndarray) -> None:
     """Refuse probabilities (S, N, C) outside of [0, 1], or that do not sum to 1."""
     sums = probs.sum(-1)
+
     refuse(
         raw, np.any(probs < 0, axis=-1), lambda at: f"probability {probs[at].min():g} is negative"
     )
