@@ -58,7 +58,11 @@ def equal_mass_error(confidence: np.ndarray, hits: np.ndarray, bins: int) -> flo
 
 
 def equal_width_bins(confidence: np.ndarray, bins: int) -> np.ndarray:
-    """Number of the bin, from 0, in which netcal counts each confidence."""
+    """Number of the bin, from 0, in which netcal counts each confidence.
+
+    The ECE floor and the reliability curve bin with it. ECE itself is binned by netcal; a test
+    holds both to the same bins.
+    """
     inside = np.clip(confidence, _EPSILON, 1 - _EPSILON)
     return np.searchsorted(np.linspace(0, 1, bins + 1), inside, side="right") - 1
 

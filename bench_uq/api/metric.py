@@ -30,10 +30,13 @@ class Axis:
 
 @dataclass(frozen=True)
 class Places:
-    """The tables and figures that show a metric, each with its position there; None: not there."""
+    """The tables and figures that show a metric, each with its position there; None: not there.
+
+    A metric of out-of-distribution data also has a table of its own if its card says ``by``.
+    """
 
     clean: int | None = None  # table of clean data, and main columns of the page
-    unseen: int | None = None  # a column per set of unseen data beside it
+    unseen: int | None = None  # a column per set of out-of-distribution data beside it
     page: int | None = None  # main column of the page alone
     levels: int | None = None  # figures by level; the metric needs an axis
     level_tables: int | None = None  # tables by level

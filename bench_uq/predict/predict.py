@@ -1,4 +1,4 @@
-"""Predict with trained networks under a condition; the only place where draws are averaged."""
+"""Predict with trained networks under a condition, averaged over draws by the likelihood."""
 
 from __future__ import annotations
 

@@ -30,8 +30,9 @@ from bench_uq.train.convergence import converged
 from bench_uq.train.epoch import Epoch
 from bench_uq.train.loop import build, train
 from bench_uq.train.precision import tensor_cores
-from bench_uq.train.resident import Resident, fitted, training_splits
+from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK
+from bench_uq.train.splits import fitted, training_splits
 
 #: Training examples that are stored for figures, if they are points in a plane.
 KEPT_POINTS = 200

@@ -17,8 +17,9 @@ from bench_uq.api.task import Examples, Task
 from bench_uq.testing.contract import NotReached, Target
 from bench_uq.testing.tensors import inputs_of, same
 from bench_uq.train import loop
-from bench_uq.train.resident import Resident, fitted
+from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
+from bench_uq.train.splits import fitted
 
 #: Draws asked for.
 COUNT = 6

@@ -10,7 +10,7 @@ from scipy import stats
 
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.suite import read_suite
-from bench_uq.train.resident import training_splits
+from bench_uq.train.splits import training_splits
 
 CUBIC = Plugins().spec("dataset", "cubic").value
 FOLDS = range(100)

@@ -8,7 +8,8 @@ import torch
 
 from bench_uq.api import Categorical, Examples, Gaussian, Task
 from bench_uq.api.errors import UsageError
-from bench_uq.train.resident import Resident, fitted
+from bench_uq.train.resident import Resident
+from bench_uq.train.splits import fitted
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(50) % 3

@@ -20,8 +20,9 @@ from bench_uq.predict.predict import Trained
 from bench_uq.train.batched import NotTogether, Outcome, train_together
 from bench_uq.train.epoch import Diverged
 from bench_uq.train.loop import train
-from bench_uq.train.resident import Resident, fitted, training_splits
+from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
+from bench_uq.train.splits import fitted, training_splits
 
 SETTINGS = Settings(epochs=2, train_images=600)
 NAMES = Plugins().names("method")

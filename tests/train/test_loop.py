@@ -20,8 +20,9 @@ from bench_uq.store import RunFolder
 from bench_uq.train.convergence import converged, fall
 from bench_uq.train.epoch import Diverged, Epoch
 from bench_uq.train.loop import train
-from bench_uq.train.resident import Resident, training_splits
+from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
+from bench_uq.train.splits import training_splits
 
 SETTINGS = Settings(epochs=2, batch=16)
 TASK = Task((4,), Categorical(3), (0.5,) * 4, (0.3,) * 4)
