@@ -23,11 +23,8 @@ from bench_uq.plan.plugins import Plugins
 
 REPO = Path(__file__).resolve().parents[1]
 EXTERNAL = Path(__file__).parent / "external"
-PLUGINS = {name: name for name in ("methods", "datasets", "conditions")}
-FOLDERS = {
-    "bench_uq": "bench_uq",
-    **{f"bench_uq/{name}": name for name in (*PLUGINS, "metrics")},
-}
+PLUGINS = ("methods", "datasets", "conditions", "metrics")
+FOLDERS = {"bench_uq": "bench_uq", **{f"bench_uq/{name}": name for name in PLUGINS}}
 SMALL = ("--seeds", "0", "--set", "epochs=1", "--set", "draws=2", "--device", "cpu")
 
 pytestmark = pytest.mark.skipif(
@@ -53,30 +50,15 @@ def checked(*command: str | Path, cwd: Path) -> str:
 
 def pip(*arguments: str | Path, cwd: Path) -> str:
     """Run pip without a network."""
-    return checked(
-        sys.executable,
-        "-m",
-        "pip",
-        "--isolated",
-        "--disable-pip-version-check",
-        *arguments,
-        cwd=cwd,
-    )
+    quiet = ("--isolated", "--disable-pip-version-check")
+    return checked(sys.executable, "-m", "pip", *quiet, *arguments, cwd=cwd)
 
 
 def wheel(source: Path, folder: Path) -> Path:
     """Build the wheel of a source tree with what is installed here."""
     folder.mkdir()
-    pip(
-        "wheel",
-        source,
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "--wheel-dir",
-        folder,
-        cwd=folder,
-    )
+    choices = ("--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder)
+    pip("wheel", source, *choices, cwd=folder)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -85,9 +67,8 @@ def environment(folder: Path, source: Path) -> Path:
     """Commands of a new virtual environment with one package; others come from here."""
     checked(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     (packages,) = folder.glob("lib/python*/site-packages")
-    (packages / "borrowed.pth").write_text(
-        get_path("purelib") + "\n"
-    )  # the .pth files in there are not read
+    # The .pth files in there are not read.
+    (packages / "borrowed.pth").write_text(get_path("purelib") + "\n")
     install(folder / "bin", source)
     return folder / "bin"
 
@@ -122,18 +103,6 @@ def from_wheel(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment(tmp_path_factory.mktemp("wheel") / "venv", built)
 
 
-@pytest.fixture(scope="module")
-def from_source(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the commands of an environment made by ``pip install .``."""
-    return environment(tmp_path_factory.mktemp("tree") / "venv", source)
-
-
-@pytest.fixture(params=["from_wheel", "from_source"])
-def commands(request: pytest.FixtureRequest) -> Path:
-    """Return the commands of either environment."""
-    return request.getfixturevalue(request.param)
-
-
 @contextmanager
 def installed(commands: Path, name: str, folder: Path) -> Iterator[None]:
     """Build a package of another author from its sources, install it, and take it away again."""
@@ -149,21 +118,13 @@ def installed(commands: Path, name: str, folder: Path) -> Iterator[None]:
 
 def in_the_tree() -> set[str]:
     """Return the files that an installation must hold, by their path in it."""
-    data = (
-        "py.typed",
-        "plan/suites/*.toml",
-        "plan/suites/*.csv",
-        "report/page/*.css",
-        "report/page/*.js",
-    )
-    patterns = {"bench_uq": ("**/*.py", *data)}
+    data = ("py.typed", "plan/suites/*.toml", "plan/suites/*.csv")
+    pages = ("report/page/*.css", "report/page/*.js")
     found = set()
     for package, folder in FOLDERS.items():
-        for pattern in patterns.get(package, ("**/*.py",)):
-            found |= {
-                f"{package}/{path.relative_to(REPO / folder).as_posix()}"
-                for path in (REPO / folder).glob(pattern)
-            }
+        for pattern in ("**/*.py", *data, *pages) if package == "bench_uq" else ("**/*.py",):
+            paths = [path.relative_to(REPO / folder) for path in (REPO / folder).glob(pattern)]
+            found |= {f"{package}/{path.as_posix()}" for path in paths}
     return found
 
 
@@ -175,14 +136,9 @@ def in_the_wheel(path: Path) -> set[str]:
 
 def plugin_names(kind: str) -> set[str]:
     """Return the names of the plugins in a folder of the repository."""
-    paths = [
-        path for path in (REPO / PLUGINS[kind]).iterdir() if not path.name.startswith(("_", "."))
-    ]
-    return {
-        path.stem.replace("_", "-")
-        for path in paths
-        if path.suffix == ".py" or (path / "__init__.py").is_file()
-    }
+    paths = [path for path in (REPO / kind).iterdir() if not path.name.startswith(("_", "."))]
+    plugins = [one for one in paths if one.suffix == ".py" or (one / "__init__.py").is_file()]
+    return {path.stem.replace("_", "-") for path in plugins}
 
 
 def listed(text: str) -> set[str]:
@@ -209,49 +165,54 @@ def test_sdist_builds_the_same_wheel(source: Path, built: Path, tmp_path: Path) 
     assert in_the_wheel(wheel(unpacked, tmp_path / "wheels")) == in_the_wheel(built)
 
 
-def test_installation_is_its_own(commands: Path, tmp_path: Path) -> None:
-    """The installed package is the one that is imported, under its version and with its command."""
+def test_installing_the_tree_installs_its_wheel(
+    source: Path, from_wheel: Path, tmp_path: Path
+) -> None:
+    """``pip install .`` leaves the files that the wheel does."""
+    found = []
+    for commands in (environment(tmp_path / "venv", source), from_wheel):
+        (package,) = commands.parent.glob("lib/python*/site-packages/bench_uq")
+        paths = [path.relative_to(package.parent) for path in package.rglob("*")]
+        found.append({str(path) for path in paths if "__pycache__" not in path.parts})
+    assert found[0] == found[1]
+
+
+def test_installation_is_its_own(from_wheel: Path, tmp_path: Path) -> None:
+    """What is imported is the installed package; ``import datasets`` finds nothing of ours."""
     program = """
-import importlib.metadata as metadata, bench_uq, bench_uq.methods, bench_uq.datasets
+import importlib.metadata as metadata, importlib.util, bench_uq, bench_uq.methods, bench_uq.datasets
 print(metadata.version("bench-uq"))
 print([entry.value for entry in metadata.entry_points(group="console_scripts", name="bench-uq")])
 print(*(module.__file__ for module in (bench_uq, bench_uq.methods, bench_uq.datasets)))
+specs = map(importlib.util.find_spec, ("datasets", "methods", "conditions", "metrics"))
+print([spec.origin for spec in specs if spec])
 """
-    version, scripts, files = checked(commands / "python", "-c", program, cwd=tmp_path).splitlines()
+    output = checked(from_wheel / "python", "-c", program, cwd=tmp_path)
+    version, scripts, files, others = output.splitlines()
+    own = str(from_wheel.parent)
     assert (version, scripts) == (__version__, "['bench_uq.cli:main']")
-    assert all(file.startswith(f"{commands.parent}/lib/") for file in files.split())
-    assert checked(commands / "bench-uq", "--version", cwd=tmp_path).split()[-1] == __version__
+    assert all(file.startswith(f"{own}/lib/") for file in files.split())
+    ours = (own, *(str(REPO / name) for name in PLUGINS))
+    assert not [folder for folder in ours if f"'{folder}/" in others]
+    assert checked(from_wheel / "bench-uq", "--version", cwd=tmp_path).split()[-1] == __version__
 
 
-@pytest.mark.parametrize("name", ["datasets", "methods"])
-def test_no_top_level_names(name: str, commands: Path, tmp_path: Path) -> None:
-    """``import datasets`` and ``import methods`` find nothing of ours."""
-    program = f"import importlib.util as util; spec = util.find_spec({name!r}); print(spec and spec.origin)"
-    origin = checked(commands / "python", "-c", program, cwd=tmp_path).strip()
-    assert not origin.startswith((str(commands.parent), str(REPO / name)))
-
-
-@pytest.mark.parametrize("kind", PLUGINS)
-def test_lists_name_every_plugin(kind: str, commands: Path, tmp_path: Path) -> None:
-    """``list`` names every plugin in the repository's folders, and no other."""
-    done = call(commands / "bench-uq", "list", kind, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert listed(done.stdout) - {"out-of-distribution"} == plugin_names(kind)
-    assert done.stderr == ""
-
-
-def test_lists_name_every_suite_and_metric(commands: Path, tmp_path: Path) -> None:
-    """``list`` names every suite in the repository and every metric."""
-    suites = listed(checked(commands / "bench-uq", "list", "suites", cwd=tmp_path))
+def test_lists_name_every_plugin_suite_and_metric(from_wheel: Path, tmp_path: Path) -> None:
+    """``list`` names what is in the repository's folders, and no other."""
+    for kind in ("methods", "datasets", "conditions"):
+        done = call(from_wheel / "bench-uq", "list", kind, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert listed(done.stdout) - {"out-of-distribution"} == plugin_names(kind)
+    suites = listed(checked(from_wheel / "bench-uq", "list", "suites", cwd=tmp_path))
     assert suites == {path.stem for path in (REPO / "bench_uq/plan/suites").glob("*.toml")}
-    metrics = checked(commands / "python", "-m", "bench_uq", "list", "metrics", cwd=tmp_path)
+    metrics = checked(from_wheel / "python", "-m", "bench_uq", "list", "metrics", cwd=tmp_path)
     assert Plugins().metrics().keys() <= listed(metrics)
 
 
-def test_run_and_report(commands: Path, tmp_path: Path) -> None:
+def test_run_and_report(from_wheel: Path, tmp_path: Path) -> None:
     """An installed bench-uq runs two methods and reports them, far from the repository."""
-    checked(commands / "bench-uq", "run", "--methods", "map,mnf", *SMALL, cwd=tmp_path)
-    checked(commands / "bench-uq", "report", cwd=tmp_path)
+    checked(from_wheel / "bench-uq", "run", "--methods", "map,mnf", *SMALL, cwd=tmp_path)
+    checked(from_wheel / "bench-uq", "report", cwd=tmp_path)
     summary = (tmp_path / "reports/quick/summary.md").read_text()
     assert "| map" in summary
     assert "| mnf" in summary
@@ -262,12 +223,11 @@ def test_package_of_another_author(from_wheel: Path, tmp_path: Path) -> None:
     """A method and a dataset of an installed package are listed, run and reported like our own."""
     with installed(from_wheel, "extra", tmp_path):
         bench = from_wheel / "bench-uq"
-        assert "shrunk: One network with a penalty" in checked(
-            bench, "list", "methods", cwd=tmp_path
-        )
-        assert "two-blobs: Points around two corners" in checked(
-            bench, "list", "datasets", cwd=tmp_path
-        )
+        for kind, words in (
+            ("methods", "shrunk: One network with a penalty"),
+            ("datasets", "two-blobs: Points around two corners"),
+        ):
+            assert words in checked(bench, "list", kind, cwd=tmp_path)
         chosen = ("--methods", "map,shrunk[strength=0.5]", "--datasets", "two-blobs")
         (tmp_path / "clean.toml").write_text(
             'methods = ["map"]\ndatasets = ["digits"]\nseeds = [0]\n[settings]\nepochs = 1\n'

@@ -28,11 +28,17 @@ def bench(*arguments: str) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two methods and five seeds, written once."""
+    return write_results(tmp_path_factory.mktemp("made") / "quick", seeds=range(5))
+
+
 @pytest.fixture
-def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two methods and five seeds in results/quick, and their baseline, b.csv."""
+def quick(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Results in results/quick, and their baseline, b.csv."""
     monkeypatch.chdir(tmp_path)
-    folder = write_results(tmp_path / "results" / "quick", seeds=range(5))
+    folder = shutil.copytree(made, tmp_path / "results" / "quick")
     assert bench("baseline", "--out", "b.csv") == (0, "baseline of 10 runs: b.csv\n", "")
     return folder
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -10,13 +9,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from bench_uq.check.check import check
+from bench_uq.check.verdicts import Cell
+
 REPO = Path(__file__).resolve().parents[2]
 BASELINE = REPO / "results" / "quick" / "baseline.csv"
-Cell = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -28,75 +28,61 @@ class Fault:
     old: str
     new: str
     hit: Callable[[Cell], bool]  # these regress, every one
-    spared: Callable[[Cell], bool]  # and of these none
+    spared: Callable[[Cell], bool] = lambda cell: False  # and of these none
 
 
 def clean(*metrics: str) -> Callable[[Cell], bool]:
     """Return what tells the clean cells of some metrics."""
-    return lambda cell: cell["condition"] == "clean" and cell["metric"] in metrics
+    return lambda cell: cell.condition == "clean" and cell.metric in metrics
 
 
 def attacked(cell: Cell) -> bool:
     """Tell a cell under attack."""
-    return cell["condition"] == "fgsm" and cell["level"] > 0
-
-
-def none(cell: Cell) -> bool:
-    """Tell nothing."""
-    return False
+    return cell.condition == "fgsm" and cell.level is not None and cell.level > 0
 
 
 FAULTS = {
     "dropout is off when predicting": Fault(
-        "dropout",
-        "methods/dropout.py",
+        *("dropout", "methods/dropout.py"),
         "self.rate, training=True)",
         "self.rate, training=self.training)",
-        hit=lambda cell: cell["metric"] == "epistemic",
-        spared=none,
+        hit=lambda cell: cell.metric == "epistemic",
     ),
     "the KL weighs ten times as much": Fault(
-        "mean-field",
-        "api/method.py",
+        *("mean-field", "api/method.py"),
         "return nll + kl(net) / size",
         "return nll + 10 * kl(net) / size",
         hit=clean("nll", "brier", "ece", "entropy"),
-        spared=none,
     ),
     "the ECE is computed on logits": Fault(
-        "map",
-        "metrics/calibration.py",
+        *("map", "metrics/calibration.py"),
         "    return netcal_adapter.expected_error(confidence(predictions), correct(predictions), BINS)",
         '    logits = np.log(np.maximum(predictions["probs"].astype(float), 1e-30))\n'
         "    logits -= logits.mean(axis=1, keepdims=True)\n"
         "    return netcal_adapter.expected_error(logits.max(axis=1), correct(predictions), BINS)",
-        hit=lambda cell: cell["metric"] == "ece" and cell["level"] in (0.05, 0.1),
-        spared=lambda cell: cell["metric"] != "ece",
+        hit=lambda cell: cell.metric == "ece" and cell.level in (0.05, 0.1),
+        spared=lambda cell: cell.metric != "ece",
     ),
     "the members of an ensemble share a seed": Fault(
-        "ensemble",
-        "train/seeds.py",
+        *("ensemble", "train/seeds.py"),
         "    text = ",
         '    stage = stage[:1] if stage[0] in ("build", "train", "shuffle") else stage\n    text = ',
-        hit=lambda cell: cell["metric"] == "epistemic",
-        spared=none,
+        hit=lambda cell: cell.metric == "epistemic",
     ),
     "FGSM goes half as far": Fault(
-        "map",
-        "conditions/fgsm.py",
+        *("map", "conditions/fgsm.py"),
         "inputs + level * direction",
         "inputs + level / 2 * direction",
-        hit=lambda cell: attacked(cell) and cell["metric"] in ("accuracy", "nll"),
+        hit=lambda cell: attacked(cell) and cell.metric in ("accuracy", "nll"),
         spared=lambda cell: not attacked(cell),
     ),
     "the labels are shifted by one": Fault(
-        "map",
-        "datasets/digits.py",
+        *("map", "datasets/digits.py"),
         "return Examples(kept.inputs.copy(), kept.targets.copy())",
         'return Examples(kept.inputs.copy(), (kept.targets + (split == "test")) % 10)',
         hit=clean("accuracy", "nll", "brier", "ece"),
         spared=lambda cell: (
-            not attacked(cell) and (cell["condition"] == "letters" or cell["metric"] == "entropy")
+            not attacked(cell) and (cell.condition == "letters" or cell.metric == "entropy")
         ),
     ),
 }
@@ -114,37 +100,20 @@ def planted(fault: Fault, folder: Path) -> Path:
     return package.parent
 
 
-def bench(code: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run bench-uq from a copy of the code."""
-    command = [sys.executable, "-m", "bench_uq", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(code)}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
-    )
-
-
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_fails_the_build(name: str, tmp_path: Path) -> None:
     """The fault regresses its own cells, spares all that it cannot touch, and fails."""
     fault = FAULTS[name]
-    code = planted(fault, tmp_path)
-    made = bench(
-        code, tmp_path, "run", "--methods", fault.method, "--seeds", "0,1,2,3,4", "--device", "cpu"
+    environment = {**os.environ, "PYTHONPATH": str(planted(fault, tmp_path))}
+    options = ("--methods", fault.method, "--seeds", "0,1,2,3,4", "--device", "cpu")
+    command = [sys.executable, "-m", "bench_uq", "run", *options]
+    made = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
     )
     assert made.returncode == 0, made.stderr
-    done = bench(
-        code,
-        tmp_path,
-        "check",
-        "--baseline",
-        str(BASELINE),
-        "--methods",
-        fault.method,
-        "--format",
-        "json",
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    cells = json.loads(done.stdout)["cells"]
-    named = [cell for cell in cells if cell["verdict"] == "regressed"]
-    assert [cell for cell in cells if fault.hit(cell) and cell not in named] == []
+
+    found = check(tmp_path / "results" / "quick", BASELINE, methods=[fault.method])
+    assert found.exit_code == 1, found.text
+    named = [cell for cell in found.cells if cell.verdict == "regressed"]
+    assert [cell for cell in found.cells if fault.hit(cell) and cell not in named] == []
     assert [cell for cell in named if fault.spared(cell)] == []

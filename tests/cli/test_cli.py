@@ -1,7 +1,8 @@
-"""The command line, as a newcomer meets it: real processes, real files."""
+"""The command line, as a newcomer meets it: real files, and processes where they are the point."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from bench_uq import __version__, read_scores
 from bench_uq.cli import main
@@ -33,19 +34,32 @@ SMALL = ("run", "--methods", "map,mnf[flows=1]", "--seeds", "0,1", *sizes("epoch
 
 
 def bench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run bench-uq in a folder."""
+    """Run bench-uq as a process in a folder."""
     command = [sys.executable, "-m", "bench_uq", *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=900)
+
+
+def invoke(*arguments: str, cwd: Path = Path()) -> Result:
+    """Run bench-uq within this process in a folder."""
+    with contextlib.chdir(cwd):
+        return CliRunner().invoke(main, list(arguments))
+
+
+def done(*arguments: str, cwd: Path) -> str:
+    """Return what a command prints that ends well."""
+    result = invoke(*arguments, cwd=cwd)
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder in which a small quick suite was run."""
     folder = tmp_path_factory.mktemp("finished")
-    done = bench(*SMALL, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""  # silent when piped
-    assert len(done.stdout.splitlines()) == 5
+    made = bench(*SMALL, cwd=folder)
+    assert made.returncode == 0, made.stderr
+    assert made.stderr == ""  # silent when piped
+    assert len(made.stdout.splitlines()) == 5
     return folder
 
 
@@ -85,7 +99,7 @@ def test_derived_files(suite: Path) -> None:
     assert command == "bench-uq run --suite quick --device cpu --set epochs=3 --set draws=5"
     assert json.loads((suite / "environment.json").read_text())[0]["torch"]
     about = json.loads((suite / "about.json").read_text())
-    assert set(about["methods"]) == set(scores.method)
+    assert about["methods"] == {"map": 0}  # a method with options has no position
     assert about["conditions"]["fgsm"]["level_name"] == "ε"
     assert set(about["conditions"]) == {"fgsm"}
     assert (suite / "examples.npz").stat().st_size < 500_000
@@ -100,29 +114,24 @@ def test_epsilon_zero_reproduces_the_clean_scores(suite: Path) -> None:
     assert (attacked.loc[clean.index] == clean).all()
 
 
-def test_repeating_computes_nothing(suite: Path) -> None:
-    """With everything stored nothing is trained, and no derived byte changes."""
+def test_what_is_stored_is_not_made_again(suite: Path) -> None:
+    """Nothing is trained, and no byte changes; scores are rebuilt from predictions alone."""
     before = contents(suite, "*")
-    done = bench(*SMALL, cwd=suite.parents[1])
-    assert [line.split()[1:] for line in done.stdout.splitlines()[:-1]] == [["stored"]] * 4
+    lines = done(*SMALL, cwd=suite.parents[1]).splitlines()
+    assert [line.split()[1:] for line in lines[:-1]] == [["stored"]] * 4
     assert contents(suite, "*") == before
 
-
-def test_scores_rebuild_to_the_same_bytes(suite: Path) -> None:
-    """bench-uq score makes the same bytes from the stored predictions alone."""
-    before = contents(suite, *DERIVED)
     for path in [suite / name for name in DERIVED] + list(suite.rglob("scored.json")):
         path.unlink()
-    assert bench("score", cwd=suite.parents[1]).returncode == 0
-    assert contents(suite, *DERIVED) == before
+    done("score", cwd=suite.parents[1])
+    assert contents(suite, *DERIVED) == {name: before[name] for name in sorted(DERIVED)}
 
 
 def test_new_conditions_use_the_trained_network(suite: Path) -> None:
     """A new epsilon in another suite takes over the network, bit for bit and without training."""
     text = 'extends = "quick"\n[conditions]\nfgsm = [0, 0.15]\n'
     (suite.parents[1] / "other.toml").write_text(text)
-    done = bench(*SMALL, "--suite", "other.toml", cwd=suite.parents[1])
-    assert done.returncode == 0, done.stderr
+    done(*SMALL, "--suite", "other.toml", cwd=suite.parents[1])
     other = suite.parent / "other"
     # the curves hold seconds: trained again, they would differ
     for name in ("network.safetensors", "training.csv"):
@@ -140,12 +149,10 @@ def test_damaged_files_are_made_again(suite: Path) -> None:
     for path in (folders[0] / "network.safetensors", next(folders[1].glob("clean-*"))):
         path.write_bytes(path.read_bytes()[:-1] + b"\0\0")
     (folders[2] / "training.csv").unlink()
-    score = bench("score", cwd=suite.parents[1])
-    # Scores of damaged predictions are those from before.
-    assert score.returncode == 0, score.stderr
-    done = bench(*SMALL, cwd=suite.parents[1])
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("set aside") == 2
+    done("score", cwd=suite.parents[1])  # scores of damaged predictions are those from before
+    again = bench(*SMALL, cwd=suite.parents[1])
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("set aside") == 2
     assert (folders[2] / "training.csv").is_file()
     assert contents(suite, "scores.csv", "network.safetensors", "clean-*.npz") == before
 
@@ -167,7 +174,7 @@ def test_killed_suite_goes_on(suite: Path, tmp_path: Path) -> None:
         process.send_signal(number)
         assert process.wait(300) == code
     assert none_left(folder)
-    assert bench(*SMALL, cwd=folder).returncode == 0
+    done(*SMALL, cwd=folder)
     assert contents(folder / "results" / "quick", *DERIVED) == contents(suite, *DERIVED)
     assert not list(folder.rglob("checkpoint.safetensors"))
 
@@ -222,8 +229,7 @@ def test_plugins_of_the_user(tmp_path: Path) -> None:
     plugins = [part for file in files for part in ("--plugin", file)]
     methods = ("--methods", "temperature,swag,sgld[members=2]", "--seeds", "0")
     command = ("run", *plugins, *methods, *sizes("epochs=6", "draws=8"))
-    done = bench(*command, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr + done.stdout
+    done(*command, cwd=tmp_path)
 
     suite = tmp_path / "results" / "quick"
     scores = read_scores(suite).set_index(["condition", "metric", "method"]).value.sort_index()
@@ -235,7 +241,7 @@ def test_plugins_of_the_user(tmp_path: Path) -> None:
     before = contents(suite, "*.npz", "network.safetensors")
     for path in suite.rglob("clean-*.npz"):
         path.unlink()
-    assert bench(*command, cwd=tmp_path).returncode == 0
+    done(*command, cwd=tmp_path)
     assert contents(suite, "*.npz", "network.safetensors") == before
 
 
@@ -245,10 +251,10 @@ def test_failures_are_rows(tmp_path: Path) -> None:
     methods = ",".join(["map", *(f"unlucky[how={how}]" for how in hows)])
     plugin = ("--plugin", str(PLUGINS / "unlucky.py"))
     size = sizes("epochs=2", "draws=2")
-    done = bench("run", *plugin, "--methods", methods, "--seeds", "0", *size, cwd=tmp_path)
-    assert done.returncode == 1, done.stderr
-    assert "chatter" not in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
+    made = bench("run", *plugin, "--methods", methods, "--seeds", "0", *size, cwd=tmp_path)
+    assert made.returncode == 1, made.stderr
+    assert "chatter" not in made.stdout
+    assert "Traceback" not in made.stdout + made.stderr
 
     with (tmp_path / "results/quick/runs.csv").open() as file:
         rows = {row["method"]: (row["status"], row["reason"]) for row in csv.DictReader(file)}
@@ -271,8 +277,7 @@ def test_mnist(tmp_path: Path, data_root: Path) -> None:
     """The MNIST suite learns on the real files, and tells notMNIST from MNIST."""
     size = sizes("epochs=2", "train_images=4000", "test_images=500", "attack_images=100", "draws=3")
     command = ("run", "--suite", "mnist", "--methods", "map,mnf", "--seeds", "0", *size)
-    done = bench(*command, "--data-dir", str(data_root), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr + done.stdout
+    done(*command, "--data-dir", str(data_root), cwd=tmp_path)
 
     scores = read_scores(tmp_path / "results" / "mnist")
     picked = scores[scores.level.isna()].set_index(["method", "condition", "metric"]).value
@@ -287,8 +292,7 @@ def test_mnist(tmp_path: Path, data_root: Path) -> None:
 def test_resnet(tmp_path: Path) -> None:
     """Every method of the quick suite trains ResNet-18; FGSM at 0 is clean under batch norm."""
     size = sizes("epochs=1", "train_images=32", "test_images=16", "attack_images=16", "draws=2")
-    done = bench("run", "--network", "resnet18", "--seeds", "0", *size, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr + done.stdout
+    done("run", "--network", "resnet18", "--seeds", "0", *size, cwd=tmp_path)
 
     scores = read_scores(tmp_path / "results" / "quick").set_index(["method", "metric"])
     assert len(set(scores.index.get_level_values("method"))) == 5
@@ -302,65 +306,40 @@ def test_resnet(tmp_path: Path) -> None:
     assert parameters["ensemble"] == 5 * parameters["map"]
 
 
-def invoke(*arguments: str) -> tuple[int, str]:
-    """Exit code and output of a command."""
-    result = CliRunner().invoke(main, list(arguments))
-    return result.exit_code, result.output
-
-
-def test_errors_of_plugins_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plugin that raises while a run is estimated is one line, which says how to see more."""
-    monkeypatch.chdir(tmp_path)
-    plugin = ("--plugin", str(PLUGINS / "unlucky.py"))
-    code, output = invoke("run", "--dry-run", *plugin, "--methods", "unlucky", "--device", "cpu")
-    assert code == 1
-    line = output.splitlines()[-1]
-    assert line.startswith("Error: KeyError: 'out of luck'")
-    assert "--debug" in line
-    assert "Traceback" not in output
-
-
-def test_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """--dry-run prints every run with an estimate, and writes nothing."""
-    monkeypatch.chdir(tmp_path)
-    runs = ("--methods", "map,ensemble", "--seeds", "0,1", "--device", "cpu")
-    code, output = invoke("run", "--dry-run", *runs)
-    assert code == 0
+def test_dry_run(tmp_path: Path) -> None:
+    """It prints every run with an estimate, or the error of a plugin in one line; it writes nothing."""
+    runs = ("run", "--dry-run", "--device", "cpu", "--seeds", "0,1")
+    output = done(*runs, "--methods", "map,ensemble", cwd=tmp_path)
     assert output.count("to do, about") == 4
     assert output.splitlines()[-1].startswith("4 runs, about ")
+
+    plugin = ("--plugin", str(PLUGINS / "unlucky.py"))
+    broken = invoke(*runs, *plugin, "--methods", "unlucky", cwd=tmp_path)
+    assert broken.exit_code == 1
+    line = broken.output.splitlines()[-1]
+    assert line.startswith("Error: KeyError: 'out of luck'")
+    assert "--debug" in line
+    assert "Traceback" not in broken.output
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("what", "words"),
-    [
-        ("methods", ("mnf:", "flows=2", "arxiv.org")),
-        ("datasets", ("digits:", "notmnist:")),
-        ("conditions", ("fgsm:", "out-of-distribution data")),
-        ("suites", ("quick", "mnist")),
-        ("networks", ("lenet: LeNet-5", "resnet18: ResNet-18")),
-        ("metrics", ("ece_if_calibrated", "positive")),
-    ],
-)
-def test_lists(what: str, words: tuple[str, ...]) -> None:
-    """Every list names what can be chosen."""
-    code, output = invoke("list", what)
-    assert code == 0
-    for word in words:
-        assert word in output
-
-
-def test_lists_of_some() -> None:
-    """A list can be asked for by name."""
-    code, output = invoke("list", "metrics", "ece", "nll")
-    assert code == 0
-    heads = [line for line in output.splitlines() if line and not line.startswith(" ")]
+def test_lists_and_version(tmp_path: Path) -> None:
+    """Every list names what can be chosen, or only what is asked for by name."""
+    lists = {
+        "methods": ("mnf:", "flows=2", "arxiv.org"),
+        "datasets": ("digits:", "notmnist:"),
+        "conditions": ("fgsm:", "out-of-distribution data"),
+        "suites": ("quick", "mnist"),
+        "networks": ("lenet: LeNet-5", "resnet18: ResNet-18"),
+        "metrics": ("ece_if_calibrated", "positive"),
+    }
+    for what, words in lists.items():
+        output = done("list", what, cwd=tmp_path)
+        assert not [word for word in words if word not in output]
+    lines = done("list", "metrics", "ece", "nll", cwd=tmp_path).splitlines()
+    heads = [line for line in lines if line and not line.startswith(" ")]
     assert [head.partition(":")[0] for head in heads] == ["ece", "nll"]
-
-
-def test_version() -> None:
-    """--version prints the version."""
-    assert __version__ in invoke("--version")[1]
+    assert __version__ in done("--version", cwd=tmp_path)
 
 
 def test_the_command_that_reproduces_a_run() -> None:

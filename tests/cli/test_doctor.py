@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -117,33 +116,21 @@ def test_a_plugin_that_is_in_the_way(tmp_path: Path) -> None:
     assert torch.cuda.is_available() or rows["device"].startswith("! CPU, although nvidia-smi")
 
 
-def nowhere(root: Path) -> None:
-    """Make a link to nothing."""
-    (root / "results").symlink_to("gone")
-
-
-def file(root: Path) -> None:
-    """Put a file where the folder belongs."""
-    (root / "results").write_text("")
-
-
 @pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (nowhere, "{root}/results is a link to nothing"),
-        (file, "{root}/results is not a folder that can be written to"),
-    ],
+    ("link", "words"),
+    [(True, "is a link to nothing"), (False, "is not a folder that can be written to")],
 )
 @pytest.mark.parametrize("below", ["", "/sub/sub"])
 def test_folders_are_judged_as_by_the_commands(
-    tmp_path: Path, make: Callable[[Path], None], words: str, below: str
+    tmp_path: Path, link: bool, words: str, below: str
 ) -> None:
     """doctor refuses a folder behind a bad link or a file with the words of a command."""
-    make(tmp_path)
-    folder = Path(f"{tmp_path}/results{below}")
+    wrong = tmp_path / "results"
+    wrong.symlink_to("gone") if link else wrong.write_text("")
+    folder = Path(f"{wrong}{below}")
     with pytest.raises(UsageError) as refused:
         writable(folder)
-    assert str(refused.value) == f"cannot write to {folder}: {words.format(root=tmp_path)}"
+    assert str(refused.value) == f"cannot write to {folder}: {wrong} {words}"
     results, _, _, disk = folders(folder, tmp_path, tmp_path)
     assert (results.text, results.problem, results.essential) == (str(refused.value), True, True)
     assert disk.name == "disk"

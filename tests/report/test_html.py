@@ -1,4 +1,4 @@
-"""The page of a report is one offline file that says what is there, what is missing, and how it is made again."""
+"""The page of a report is one offline file that says what is there, what lacks, and how it is made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +25,7 @@ from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 
+ByHand = Callable[..., Results]
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 FORMULA = '=HYPERLINK("http://evil.example";"x")'
 
@@ -62,54 +62,39 @@ def hostile_page(
     make_results: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> str:
     """Return a page whose methods, datasets, conditions, reasons and title mean harm."""
-    names = {"datasets": (HOSTILE,), "unseen": (FORMULA,), "attacks": ("javascript:alert(1)",)}
+    shown = {"datasets": (HOSTILE,), "unseen": (FORMULA,), "attacks": ("javascript:alert(1)",)}
     failed = {("map", 0): {"status": "failed", "reason": HOSTILE, "environment": HOSTILE}}
-    folder = make_results(
-        tmp_path_factory.mktemp("hostile") / "h",
-        ("map", HOSTILE, FORMULA),
-        (0, 1),
-        runs=failed,
-        **names,
-    )
-    return html.page(analyse(replace(read(folder), title=HOSTILE)))
+    folder = tmp_path_factory.mktemp("hostile") / "h"
+    made = make_results(folder, ("map", HOSTILE, FORMULA), (0, 1), runs=failed, **shown)
+    return html.page(analyse(replace(read(made), title=HOSTILE)))
+
+
+def section_of(page: str, name: str) -> str:
+    """Return a section of a page."""
+    (text,) = re.findall(rf'<section id="{name}".*?</section>', page, re.DOTALL)
+    return text
 
 
 def embedded(page: str) -> dict[str, Any]:
-    """Return the data that the script of a page reads."""
-    (text,) = re.findall(
-        r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL
-    )
-    return json.loads(text)
+    """Return the data that the script of a page reads, in which no browser finds an error."""
+    pattern = r'<script type="application/json" id="data">(.*?)</script>'
+    (text,) = re.findall(pattern, page, re.DOTALL)
+    return json.loads(text, parse_constant=pytest.fail)
 
 
 def held(page: str, name: str) -> bytes:
     """Return the file that a page holds."""
-    (link,) = re.findall(
-        rf'<a download="{re.escape(name)}" href="data:[^,]*;base64,([^"]*)">', page
-    )
+    pattern = rf'<a download="{re.escape(name)}" href="data:[^,]*;base64,([^"]*)">'
+    (link,) = re.findall(pattern, page)
     content = base64.b64decode(link)
     return gzip.decompress(content) if name.endswith(".gz") else content
-
-
-def test_same_results_give_the_same_page(story: Path, told_page: str) -> None:
-    """Not a byte differs, whenever and in whichever process it is made."""
-    program = (
-        "import sys, hashlib; from pathlib import Path; from bench_uq.report.page import page; "
-        "from bench_uq.score.analysis import analyse; from bench_uq.score.results import read; "
-    )
-    program += "page = page(analyse(read(Path(sys.argv[1])))); print(hashlib.sha256(page.encode()).hexdigest()); "
-    program += "print({'torch', 'netcal'} & set(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", program, story], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == [hashlib.sha256(told_page.encode()).hexdigest(), "set()"]
 
 
 @pytest.mark.parametrize("name", ["told_page", "hostile_page"])
 def test_policy_lets_in_its_own_script_and_style_alone(
     name: str, request: pytest.FixtureRequest
 ) -> None:
-    """The policy names the hashes of exactly the one style and the one script, and nothing may be loaded."""
+    """The policy names the hashes of exactly the one style and the one script."""
     page = request.getfixturevalue(name)
     (policy,) = (one["content"] for one in Elements(page).attributes("meta") if "http-equiv" in one)
     for kind in ("style", "script"):
@@ -124,23 +109,19 @@ def test_policy_lets_in_its_own_script_and_style_alone(
 def test_page_loads_nothing_and_names_open_no_element(
     name: str, request: pytest.FixtureRequest
 ) -> None:
-    """No element has a source, a style or a handler, and none is there that the page itself does not write."""
+    """No element has a source, a style or a handler, and none is but what the page itself writes."""
     elements = Elements(request.getfixturevalue(name)).found
+    strange = {"img", "iframe", "object", "embed", "form", "base", "svg"}
+    own = ("summary.md", "tables/main.tex", "figures/")
     for tag, attributes in elements:
+        assert tag not in strange
         assert not {"src", "srcset", "style", "action", "background"} & set(attributes), tag
         assert not [key for key in attributes if key.startswith("on")], tag
-    assert not {"img", "iframe", "object", "embed", "form", "base", "svg"} & {
-        tag for tag, _ in elements
-    }
-    links = [attributes["href"] or "" for tag, attributes in elements if tag == "link"]
-    assert links == ["data:,"]
-    for tag, attributes in elements:
-        if tag == "a" and "download" not in attributes:
-            address = attributes["href"] or ""
-            own = address in ("summary.md", "tables/main.tex", "figures/")
-            assert own or address.startswith(("#", "https://doi.org/", "https://arxiv.org/abs/")), (
-                address
-            )
+        address = attributes.get("href") or ""
+        if tag == "link":
+            assert address == "data:,"
+        elif tag == "a" and "download" not in attributes and address not in own:
+            assert address.startswith(("#", "https://doi.org/", "https://arxiv.org/abs/"))
 
 
 def test_a_title_replaces_the_name_of_the_suite(told: Results) -> None:
@@ -155,12 +136,10 @@ def test_downloads_are_the_stored_files(story: Path, told_page: str) -> None:
     """Each file is byte for byte the one that was read, formula-like names included."""
     assert held(told_page, "runs.csv") == (story / "runs.csv").read_bytes()
     assert held(told_page, "scores.csv.gz") == (story / "scores.csv").read_bytes()
-    assert held(told_page, "curves.csv.gz") == gzip.decompress(
-        (story / "curves.csv.gz").read_bytes()
-    )
-    assert json.loads(held(told_page, "environment.json")) == json.loads(
-        (story / "environment.json").read_text()
-    )
+    curves = gzip.decompress((story / "curves.csv.gz").read_bytes())
+    assert held(told_page, "curves.csv.gz") == curves
+    environments = json.loads((story / "environment.json").read_text())
+    assert json.loads(held(told_page, "environment.json")) == environments
 
 
 def test_downloads_hold_the_chosen_alone(told: Results) -> None:
@@ -178,18 +157,14 @@ def test_a_file_too_large_for_a_page_is_told(
     """Its place is said in words, and nothing is linked."""
     monkeypatch.setattr(downloads, "MOST_ROWS", 10_000)
     page = html.page(analyse(told))
-    assert (
-        "curves.csv.gz is too large for this page; "
-        "it lies in <code>results/story/curves.csv.gz</code>" in page
-    )
+    words = "curves.csv.gz is too large for this page; it lies in <code>results/story/curves.csv.gz"
+    assert words in page
     assert 'download="curves' not in page
 
 
 def test_failures_stand_first_among_the_runs(told_page: str) -> None:
-    """Runs that did not finish come first, with a sign and their reason, then those that had not converged."""
-    table = told_page[
-        told_page.index('<section id="runs"') : told_page.index('<section id="metrics"')
-    ]
+    """Runs that did not finish come first, with their reason, then those not converged."""
+    table = section_of(told_page, "runs")
     kinds = re.findall(r'<tr class="(\w+)">', table)
     assert kinds == [*["failed"] * 10, *["unconverged"] * 2, *["finished"] * 30]
     assert table.count("✗ diverged") == 6
@@ -199,16 +174,11 @@ def test_failures_stand_first_among_the_runs(told_page: str) -> None:
 
 def test_every_metric_of_the_results_has_its_card(told: Results, told_page: str) -> None:
     """Definition, direction and reference of each are there, others are not."""
-    section = told_page[
-        told_page.index('<section id="metrics"') : told_page.index('<section id="reproduce"')
-    ]
-    there = set(told.scores["metric"])
+    section, there = section_of(told_page, "metrics"), set(told.scores["metric"])
     assert set(re.findall(r"<h3><code>(\w+)</code>", section)) == there
     assert section.count("<dt>formula</dt>") == section.count("<dt>reference</dt>") == len(there)
-    assert (
-        '<a href="https://arxiv.org/abs/1706.04599" rel="noopener noreferrer">arXiv:1706.04599</a>'
-        in section
-    )
+    link = '<a href="https://arxiv.org/abs/1706.04599" rel="noopener noreferrer">arXiv:1706.04599<'
+    assert link in section
 
 
 def test_references_link_what_they_name_alone() -> None:
@@ -218,43 +188,29 @@ def test_references_link_what_they_name_alone() -> None:
     assert "<a" not in linked("javascript:alert(1)")
 
 
-def test_commands_make_the_runs_and_the_report_again(told_page: str) -> None:
-    """They are one command for a shell: the runs first, then the report."""
+def test_the_report_can_be_made_again(told_page: str, report: tuple[Path, list[Path]]) -> None:
+    """The commands are one for a shell, and beneath them other files are linked that are there."""
     (text,) = re.findall(r'<pre id="commands"[^>]*>(.*?)</pre>', told_page, re.DOTALL)
     first, last = unescape(text).split(" &&\n")
     assert first.startswith("bench-uq run --suite quick --methods ")
     assert last == "bench-uq report --suite story"
-
-
-def test_the_other_files_of_the_report_are_linked(
-    told_page: str, report: tuple[Path, list[Path]]
-) -> None:
-    """Beneath the commands and the downloads there are links by relative path, and they lead to what is there."""
     for name in ("reproduce", "downloads"):
-        (section,) = re.findall(rf'<section id="{name}".*?</section>', told_page, re.DOTALL)
-        links = re.findall(r'<a href="([^"]*)">', section)
+        links = re.findall(r'<a href="([^"]*)">', section_of(told_page, name))
         assert links == ["summary.md", "tables/main.tex", "figures/"]
         assert all((report[0] / link).exists() for link in links)
 
 
 def test_notes_explain_what_looks_wrong(told_page: str) -> None:
-    """A bold mean behind others, and differences smaller than the detectable one that were found, are no mistakes."""
+    """A bold mean behind others, and differences below the detectable one, are no mistakes."""
     notes, *_ = re.findall(r'<ul class="notes">(.*?)</ul>', told_page, re.DOTALL)
-    assert (
-        "A mean in bold may be worse than one that is not: it varies more from seed to seed."
-        in notes
-    )
+    assert "A mean in bold may be worse than one that is not" in notes
     (told,) = re.findall(r"<li>(Detectable difference: .*?)</li>", notes)
-    for part in (
-        "80 % power",
-        "median spread of all pairs",
-        "less noisy methods show smaller ones",
-    ):
-        assert part in told
+    assert "80 % power" in told
+    assert "less noisy methods show smaller ones" in told
 
 
 def test_without_a_script_the_main_tables_are_there(told_page: str) -> None:
-    """Clean and unseen data of each dataset stand in tables, with a caption that counts the seeds."""
+    """Clean and unseen data of each dataset stand in tables, which count the seeds."""
     (text,) = re.findall(r"<noscript>(.*?)</noscript>", told_page, re.DOTALL)
     assert text.count("<table>") == 2
     assert "k of p planned seeds finished" in text
@@ -271,58 +227,42 @@ def test_a_method_without_a_finished_run_keeps_its_rows(told: Results) -> None:
     assert {seeds[str(sgld)]["note"] for seeds in board["seeds"]} == {"3 diverged"}
 
 
-def test_values_keep_their_digits_and_holes_are_counted(hand_made: Callable[..., Path]) -> None:
-    """A value sorts by all its digits; where a finished seed lacks it, the number of values stands beside it."""
-    place = {"condition": "clean", "metric": "nll"}
-    scores = [
-        {**place, "method": "map", "seed": seed, "value": value}
-        for seed, value in ((0, 0.25), (1, 0.125000001))
-    ]
-    scores += [
-        {**place, "method": "mnf", "seed": 0, "value": 1.5},
-        {**place, "method": "mnf", "seed": 1, "value": ""},
-    ]
-    board = leaderboard_data(analyse(read(hand_made(scores))))
+def test_values_keep_their_digits_and_holes_are_counted(by_hand: ByHand) -> None:
+    """A value sorts by all its digits; one that a finished seed lacks is counted."""
+    scores = {("map", "nll"): [0.25, 0.125000001], ("mnf", "nll"): [1.5, ""]}
+    board = leaderboard_data(analyse(by_hand(scores)))
     (_, _, [[_, mean, _, _, values, _]]), (_, _, [[_, alone, _, spread, one, _]]) = board["rows"]
     assert (mean, values) == ((0.25 + 0.125000001) / 2, None)
     assert (alone, spread, one) == (1.5, "", 1)
 
 
-def test_infinite_scores_are_no_holes(hand_made: Callable[..., Path]) -> None:
-    """An infinite NLL is the largest of numbers, not a missing one, and the data stay valid JSON."""
-    scores = [{"method": "map", "seed": 0, "metric": "nll", "value": "inf"}]
-    scores += [{"method": "mnf", "seed": 0, "metric": "nll", "value": 1.0}]
-    rows = embedded(html.page(analyse(read(hand_made(scores)))))["rows"]
-    assert rows[0][2][0][1:3] == [sys.float_info.max, "∞"]
+def test_infinite_scores_are_no_holes(by_hand: ByHand) -> None:
+    """An infinite NLL is the largest of numbers, and the data stay valid JSON."""
+    page = html.page(analyse(by_hand({("map", "nll"): "inf", ("mnf", "nll"): 1.0})))
+    assert embedded(page)["rows"][0][2][0][1:3] == [sys.float_info.max, "∞"]
 
 
 def test_unconverged_methods_are_never_bold(told: Results) -> None:
     """A method of which a run had not converged is not among the best, however good it is."""
-    loose = told.methods.index("mean-field")
-    best = {
-        method
-        for _, method, cells in leaderboard_data(analyse(told))["rows"]
-        for *_, bold in cells
-        if bold
-    }
+    rows = leaderboard_data(analyse(told))["rows"]
+    best = {method for _, method, cells in rows for *_, bold in cells if bold}
     assert best
-    assert loose not in best
+    assert told.methods.index("mean-field") not in best
 
 
 def test_ece_never_stands_alone(told: Results) -> None:
     """What a calibrated model would show is a column wherever the ECE is, and follows it."""
-    names = [
-        metric["id"]
-        for metric in leaderboard_data(analyse(select(told, metrics=["ece"])))["metrics"]
-    ]
-    assert names == ["ece", "ece_if_calibrated"]
-    named = leaderboard_data(analyse(told))["metrics"]
+    alone, named = (
+        leaderboard_data(analyse(results))["metrics"]
+        for results in (select(told, metrics=["ece"]), told)
+    )
+    assert [metric["id"] for metric in alone] == ["ece", "ece_if_calibrated"]
     place = [metric["id"] for metric in named].index("ece")
     assert named[place + 1]["after"] == place
 
 
 def test_charts_tell_how_many_seeds_they_rest_on(told: Results) -> None:
-    """Lines of methods with missing runs count the seeds that are there; those without a run have no line."""
+    """Lines of methods with missing runs count the seeds; those without a run have no line."""
     found = chart_data(analyse(told))
     digits = found["charts"][told.datasets.index("digits")]
     sections = {chart["section"] for chart in digits}
@@ -331,31 +271,23 @@ def test_charts_tell_how_many_seeds_they_rest_on(told: Results) -> None:
         seeds = {told.methods[line["method"]]: line["seeds"] for line in chart["lines"]}
         assert "sgld" not in seeds
         assert {seeds.get("map", 3), seeds.get("mnf", 2), seeds.get("dropout", 2)} == {2, 3}
-    for chart in digits:
         for line in chart["lines"]:
             assert len(line["y"]) == len(found["grids"][line["x"]])
 
-
-def test_chance_is_marked(told: Results) -> None:
-    """Accuracy by level has a line at 1/C, the AUROC one at a half, the NLL none."""
-    digits = chart_data(analyse(told))["charts"][told.datasets.index("digits")]
-    marks = {
-        chart["title"]: chart["marks"]
-        for chart in digits
-        if chart["section"] == "Scores under fgsm"
-    }
+    # Accuracy by level has a line at 1/C, the AUROC one at a half, the NLL none.
+    under = [chart for chart in digits if chart["section"] == "Scores under fgsm"]
+    marks = {chart["title"]: chart["marks"] for chart in under}
     assert [(mark["axis"], mark["at"]) for mark in marks["AUROC ↑"]] == [("y", 0.5)]
     assert [mark["name"] for mark in marks["Accuracy ↑"]] == ["1/C"]
     assert marks["NLL ↓"] == []
 
 
-def test_datasets_without_any_finished_run_are_there(hand_made: Callable[..., Path]) -> None:
+def test_datasets_without_any_finished_run_are_there(by_hand: ByHand) -> None:
     """Their rows, their runs and their commands are shown; there is nothing to draw."""
     runs = [{"method": "map", "seed": 0, "status": "failed", "reason": "boom"}]
-    page = html.page(analyse(read(hand_made(runs=runs))))
+    page = html.page(analyse(by_hand(runs=runs)))
     data = embedded(page)
-    assert data["rows"] == [[0, 0, []]]
-    assert data["charts"] == [[]]
+    assert (data["rows"], data["charts"]) == ([[0, 0, []]], [[]])
     assert "boom" in page
 
 
@@ -374,15 +306,9 @@ def test_methods_keep_their_look_among_fewer(told: Results) -> None:
     assert alone == everyone["sgld"]
 
 
-def test_data_of_the_script_are_json(told: Results) -> None:
-    """NaN and Infinity are no JSON, and a browser would refuse the whole page."""
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        html._json({"value": float("nan")})
-
-
 def test_means_under_stress_have_a_section(told: Results, told_page: str) -> None:
-    """A table for each attack and shift, seen without a script; the best are bold, and names are text."""
-    (section,) = re.findall(r'<section id="stress".*?</section>', told_page, re.DOTALL)
+    """A table for each attack and shift, if any; the best are bold, and names are text."""
+    section = section_of(told_page, "stress")
     assert '<a href="#stress">' in told_page
     tables = re.findall(r"<table>.*?</table>", section, re.DOTALL)
     assert len(tables) == 3
@@ -392,9 +318,6 @@ def test_means_under_stress_have_a_section(told: Results, told_page: str) -> Non
     assert "a_b%$&amp;{}" in section
     assert "<script" not in section
 
-
-def test_without_stress_there_is_no_such_section(told: Results) -> None:
-    """Nor a link to it."""
     page = html.page(analyse(select(told, datasets=["boston"])))
     assert 'id="stress"' not in page
     assert "#stress" not in page
@@ -403,11 +326,10 @@ def test_without_stress_there_is_no_such_section(told: Results) -> None:
 def test_charts_of_kinds_are_those_of_their_mean(
     make_results: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Fifteen corruptions do not fill the page: it has their mean by level and what refusing is worth under it."""
+    """Fifteen corruptions do not fill the page: it has their mean, and what refusing is worth."""
     kinds = [f"corruption[kind=k{place}]" for place in range(15)]
-    (found,) = chart_data(analyse(read(make_results(tmp_path / "s", attacks=(*kinds, "fgsm")))))[
-        "charts"
-    ]
+    results = read(make_results(tmp_path / "s", attacks=(*kinds, "fgsm")))
+    (found,) = chart_data(analyse(results))["charts"]
     by_level = {chart["section"] for chart in found if chart["section"].startswith("Scores under")}
     assert by_level == {"Scores under corruption (mean of 15 kinds)", "Scores under fgsm"}
     rejected = [chart["title"] for chart in found if chart["section"].startswith("Rejection")]

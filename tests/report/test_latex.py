@@ -17,7 +17,7 @@ from bench_uq.report.latex import WIDTH, fragments, letters
 from bench_uq.report.latex_text import escape
 from bench_uq.score.analysis import analyse
 from bench_uq.score.labels import slug
-from bench_uq.score.results import read
+from bench_uq.score.results import Results, read
 
 
 @pytest.mark.parametrize(
@@ -46,20 +46,30 @@ def test_no_name_reaches_latex_unescaped(report: tuple[Path, list[Path]]) -> Non
         assert "\\input" not in text
 
 
-def test_labels_and_files_are_plain(report: tuple[Path, list[Path]]) -> None:
-    """A label has letters, digits and dashes alone, and no label occurs twice."""
-    texts = [path.read_text() for path in (report[0] / "tables").glob("*.tex")]
-    labels = re.findall(r"\\label\{(.*?)\}", "".join(texts))
-    assert len(labels) == len(set(labels)) == "".join(texts).count(r"\begin{table*}") > 10
+def test_the_document_inputs_every_fragment_under_its_own_label(
+    report: tuple[Path, list[Path]],
+) -> None:
+    """Labels are plain and occur once; the document needs booktabs alone."""
+    texts = {path.name: path.read_text() for path in (report[0] / "tables").glob("*.tex")}
+    main, whole = texts.pop("main.tex"), "".join(texts.values())
+    labels = re.findall(r"\\label\{(.*?)\}", whole)
+    assert len(labels) == len(set(labels)) == whole.count(r"\begin{table*}") > 10
     assert all(re.fullmatch("[a-z0-9-]+", label) for label in labels)
+    assert sorted(re.findall(r"\\input\{(.*?)\}", main)) == sorted(texts)
+    assert re.findall(r"\\usepackage\{(.*?)\}", main) == ["booktabs"]
 
 
-def test_row_cannot_begin_with_an_argument(hand_made: Callable[..., Path]) -> None:
-    """A name that begins with a bracket is not read as the height of the row above."""
-    scores = [{"method": name, "seed": 0, "metric": "nll", "value": 1} for name in ("[5cm]", "*x")]
-    text = fragments(analyse(read(hand_made(scores))))["digits.tex"]
+def test_names_stand_whole_in_their_rows(by_hand: Callable[..., Results]) -> None:
+    """A bracket is not the height of the row above; a dagger stands behind a second line."""
+    scores = {("[5cm]", "nll"): 1, ("*x", "nll"): 1}
+    text = fragments(analyse(by_hand(scores)))["digits.tex"]
     assert "    {}[5cm] & 1" in text
     assert "    {}*x & 1" in text
+
+    runs = [{"method": "mnf[flows=4,hidden=50,members=5]", "seed": 0, "converged": False}]
+    text = fragments(analyse(by_hand(runs=runs)))["digits.tex"]
+    assert "    mnf[flows=4,hidden=50, & 1" in text
+    assert r"\quad members=5]$^\dagger$ \\" in text
 
 
 def test_slug_tells_names_apart() -> None:
@@ -77,24 +87,10 @@ def test_fragments_of_unlucky_names_do_not_meet(
 ) -> None:
     """Datasets called main, ranks or like another's further fragment take nobody's place."""
     datasets = ("a", "a-levels-fgsm", "a-stress-fgsm", "main", "ranks")
-    names = list(
-        fragments(analyse(read(make_results(tmp_path / "s", ("map", "mnf"), datasets=datasets))))
-    )
-    assert len(names) == len(set(names)) == 5 * 5 + 2
-    assert {"a.tex", "a-levels-fgsm.tex", "a-stress-fgsm.tex", "main.tex", "ranks.tex"} <= set(
-        names
-    )
-
-
-def test_document_inputs_every_fragment(report: tuple[Path, list[Path]]) -> None:
-    """The small document shows all fragments and needs booktabs alone."""
-    tables = report[0] / "tables"
-    main = (tables / "main.tex").read_text()
-    inputs = re.findall(r"\\input\{(.*?)\}", main)
-    assert sorted(inputs) == sorted(
-        path.name for path in tables.glob("*.tex") if path.name != "main.tex"
-    )
-    assert re.findall(r"\\usepackage\{(.*?)\}", main) == ["booktabs"]
+    results = read(make_results(tmp_path / "s", ("map", "mnf"), datasets=datasets))
+    names = set(fragments(analyse(results)))
+    assert len(names) == 5 * 5 + 2
+    assert names > {f"{name}.tex" for name in datasets}
 
 
 MISSING = [tool for tool in ("pdflatex", "pdftotext") if not shutil.which(tool)]
@@ -105,33 +101,23 @@ compiles = pytest.mark.skipif(
 
 def compiled(tables: Path) -> tuple[str, str]:
     """Return what pdflatex says of main.tex, and the text of the document."""
-    command = [
-        "pdflatex",
-        "-no-shell-escape",
-        "-interaction=nonstopmode",
-        "-halt-on-error",
-        "main.tex",
-    ]
-    done = subprocess.run(
-        command, cwd=tables, capture_output=True, text=True, errors="replace", check=False
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
-    text = subprocess.run(
-        ["pdftotext", "-layout", "main.pdf", "-"], cwd=tables, capture_output=True, check=True
-    )
-    return done.stdout, text.stdout.decode()
+    options = ["-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error"]
+    command = ["pdflatex", *options, "main.tex"]
+    said = subprocess.run(command, cwd=tables, capture_output=True, check=False)
+    words = said.stdout.decode(errors="replace")
+    assert said.returncode == 0, words[-2000:]
+    shown = ["pdftotext", "-layout", "main.pdf", "-"]
+    text = subprocess.run(shown, cwd=tables, capture_output=True, check=True)
+    return words, text.stdout.decode()
 
 
 @compiles
 def test_tables_compile_and_fit(report: tuple[Path, list[Path]], tmp_path: Path) -> None:
-    """pdflatex makes a document of the tables in which no line leaves a text of 5.5 inches."""
+    """pdflatex makes a document in which no line leaves a text of 5.5 inches."""
     tables = shutil.copytree(report[0] / "tables", tmp_path / "tables")
-    main = (
-        (tables / "main.tex")
-        .read_text()
-        .replace(r"\textwidth}{6.5in}", rf"\textwidth}}{{{WIDTH}pt}}")
-    )
-    (tables / "main.tex").write_text(main)
+    text = (tables / "main.tex").read_text()
+    narrow = text.replace(r"\textwidth}{6.5in}", rf"\textwidth}}{{{WIDTH}pt}}")
+    (tables / "main.tex").write_text(narrow)
     said, _ = compiled(tables)
     assert "Overfull" not in said
     assert "too large" not in said
@@ -144,74 +130,51 @@ HOSTILE = r"\input{/etc/passwd}$x^2$\write18{touch canary}%\end{document}"
 def test_numbers_of_scores_stand_in_the_pdf(
     make_results: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Each clean mean of scores.csv stands in the row of its method, whatever names, conditions and titles try."""
-    methods = ("map", "ensemble", "mnf", HOSTILE)
-    folder = make_results(
-        tmp_path / "s", methods, range(3), datasets=("a", HOSTILE), attacks=(f"fgsm[{HOSTILE}]",)
-    )
+    """Each clean mean stands in the row of its method, whatever names and titles try."""
+    methods, datasets = ("map", "ensemble", "mnf", HOSTILE), ("a", HOSTILE)
+    shown = {"datasets": datasets, "attacks": (f"fgsm[{HOSTILE}]",)}
+    folder = make_results(tmp_path / "s", methods, range(3), **shown)
     write(folder, tmp_path / "report", formats=["latex"], title=HOSTILE)
     _, text = compiled(tmp_path / "report" / "tables")
     assert not list(tmp_path.rglob("canary*"))
     assert text.replace(" ", "").count("input{/etc/passwd}$x") > 10
     assert "root:" not in text
+
     scores = pd.read_csv(folder / "scores.csv")
-    means = (
-        scores[(scores.dataset == "a") & (scores.condition == "clean")]
-        .groupby(["method", "metric"])
-        .value.mean()
-    )
+    own = scores[(scores.dataset == "a") & (scores.condition == "clean")]
+    means = own.groupby(["method", "metric"]).value.mean()
     clean = re.split(r"Table \d+:", text.partition(" a: clean data")[2])[0]
+    metrics = ("accuracy", "nll", "brier", "ece", "ece_if_calibrated", "adaptive_ece")
     for method in methods[:3]:
-        shown = re.findall(
-            r"(\d+\.\d+) *±", " ".join(re.findall(rf"^ *{method} +3 +(.*)$", clean, re.M))
-        )
-        metrics = ("accuracy", "nll", "brier", "ece", "ece_if_calibrated", "adaptive_ece")
-        digits = [len(one.partition(".")[2]) for one in shown]
-        assert shown == [
-            f"{means[method, name]:.{count}f}" for name, count in zip(metrics, digits, strict=True)
-        ]
+        row = " ".join(re.findall(rf"^ *{method} +3 +(.*)$", clean, re.M))
+        for number, name in zip(re.findall(r"(\d+\.\d+) *±", row), metrics, strict=True):
+            digits = len(number.partition(".")[2])
+            assert number == f"{means[method, name]:.{digits}f}"
 
 
 @compiles
 def test_many_conditions_compile(make_results: Callable[..., Path], tmp_path: Path) -> None:
     """Fifteen corruptions of one dataset are more tables than LaTeX holds back at a time."""
     shifts = [f"corruption{place}" for place in range(15)]
-    write(
-        make_results(tmp_path / "s", ("map", "mnf"), (0, 1), attacks=shifts),
-        tmp_path / "report",
-        formats=["latex"],
-    )
+    folder = make_results(tmp_path / "s", ("map", "mnf"), (0, 1), attacks=shifts)
+    write(folder, tmp_path / "report", formats=["latex"])
     _, text = compiled(tmp_path / "report" / "tables")
     assert all(f"under {shift}, by" in text for shift in shifts)
-
-
-def test_dagger_stands_behind_the_whole_name(hand_made: Callable[..., Path]) -> None:
-    """A name that takes two lines has its dagger on the second."""
-    runs = [{"method": "mnf[flows=4,hidden=50,members=5]", "seed": 0, "converged": False}]
-    text = fragments(analyse(read(hand_made(runs=runs))))["digits.tex"]
-    assert "    mnf[flows=4,hidden=50, & 1" in text
-    assert r"\quad members=5]$^\dagger$ \\" in text
 
 
 @compiles
 def test_labels_of_the_docs_can_be_referred_to(
     make_results: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """A document of one's own finds each kind of label by the pattern that docs/reports.md gives."""
-    write(
-        make_results(tmp_path / "quick", ("map", "mnf"), (0, 1), datasets=("digits", "mnist")),
-        tmp_path / "r",
-        formats=["latex"],
-    )
-    labels = [
+    """A document of one's own finds each kind of label by the pattern that docs/reports.md has."""
+    datasets = ("digits", "mnist")
+    folder = make_results(tmp_path / "quick", ("map", "mnf"), (0, 1), datasets=datasets)
+    write(folder, tmp_path / "r", formats=["latex"])
+    labels = (
         *("table-quick-digits", "ood-quick-digits-letters", "levels-quick-digits-fgsm-accuracy"),
-        *(
-            "levels-quick-digits-fgsm-ece-if-calibrated",
-            "stress-quick-digits-fgsm",
-            "cost-quick-digits",
-            "ranks-quick",
-        ),
-    ]
+        *("levels-quick-digits-fgsm-ece-if-calibrated", "stress-quick-digits-fgsm"),
+        *("cost-quick-digits", "ranks-quick"),
+    )
     main = tmp_path / "r" / "tables" / "main.tex"
     shown = " ".join(rf"\ref{{{label}}}" for label in labels)
     main.write_text(main.read_text().replace(r"\end{document}", rf"{shown}\end{{document}}"))

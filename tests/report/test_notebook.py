@@ -22,59 +22,46 @@ def test_frame_holds_the_numbers_of_the_tables(
     make_results: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Every cell of a table is its row rounded, bold where the verdict is best or tied."""
-    folder = make_results(tmp_path / "s", ("map", "ensemble", "mnf"), range(5), datasets=("a", "b"))
+    methods, datasets = ("map", "ensemble", "mnf"), ("a", "b")
+    folder = make_results(tmp_path / "s", methods, range(5), datasets=datasets)
     frame = bench_uq.summarise(folder).set_index(["dataset", "method", "condition", "metric"])
-    for dataset in ("a", "b"):
+    for dataset in datasets:
         table = clean_table(analyse(read(folder).on(dataset)))
         for row in table.rows:
             for column, cell in zip(table.columns, row.cells, strict=True):
                 one = frame.loc[dataset, row.method, "clean", column.metric]
                 digits = len(cell.mean.partition(".")[2])
-                assert (cell.mean, cell.spread) == (
-                    fixed(one["mean"], digits),
-                    fixed(one["sd"], digits),
-                )
+                shown = fixed(one["mean"], digits), fixed(one["sd"], digits)
+                assert (cell.mean, cell.spread) == shown
                 assert cell.best == (one["verdict"] in ("best", "tied"))
                 assert one["ci_low"] < one["mean"] < one["ci_high"] or one["sd"] == 0
 
 
 def test_scores_alone_are_enough(make_results: Callable[..., Path], tmp_path: Path) -> None:
-    """What read_scores returns gives the same frame, also where a run had not converged, and filtered too."""
+    """What read_scores returns gives the same frame, filtered or of nullable columns too."""
     loose = {("sgld", 1): {"converged": False}}
-    folder = make_results(
-        tmp_path / "s", ("map", "mnf", "sgld"), range(3), regression=("boston",), runs=loose
-    )
+    shown = {"regression": ("boston",), "runs": loose}
+    folder = make_results(tmp_path / "s", ("map", "mnf", "sgld"), range(3), **shown)
     scores = bench_uq.read_scores(folder)
-    clean = bench_uq.summarise(
-        scores[(scores.condition == "clean") & (scores.metric == "nll")]
-    ).set_index("method")
-    assert set(clean.loc["sgld", "verdict"]) == {""}
-    assert "" not in set(clean.loc["map", "verdict"])
-    of_scores = bench_uq.summarise(bench_uq.read_scores(folder))
-    pd.testing.assert_frame_equal(of_scores, bench_uq.summarise(folder), check_dtype=False)
+    clean = scores[(scores.condition == "clean") & (scores.metric == "nll")]
+    verdicts = bench_uq.summarise(clean).set_index("method")["verdict"]
+    assert set(verdicts["sgld"]) == {""}
+    assert "" not in set(verdicts["map"])
+    for frame in (scores, scores.convert_dtypes()):
+        found = bench_uq.summarise(frame)
+        pd.testing.assert_frame_equal(found, bench_uq.summarise(folder), check_dtype=False)
 
 
-def test_foreign_frame(make_results: Callable[..., Path], tmp_path: Path) -> None:
-    """A frame without seeds is told of by the column that it lacks."""
+def test_foreign_and_repeated_rows_are_refused(
+    make_results: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A lacking column is named; scores that were read twice are not twice as many seeds."""
     scores = bench_uq.read_scores(make_results(tmp_path / "s", ("map",)))
     with pytest.raises(UsageError, match="lack the column 'seed'"):
         bench_uq.summarise(scores.drop(columns="seed"))
-
-
-def test_repeated_rows_are_refused(make_results: Callable[..., Path], tmp_path: Path) -> None:
-    """Scores that were read twice do not make twice as many seeds."""
-    scores = bench_uq.read_scores(make_results(tmp_path / "s", ("map",), range(3)))
-    with pytest.raises(
-        UsageError, match="scores hold twice: digits, map, 0, clean, nan, accuracy;"
-    ):
+    twice = "scores hold twice: digits, map, 0, clean, nan, accuracy;"
+    with pytest.raises(UsageError, match=twice):
         bench_uq.summarise(pd.concat([scores, scores]))
-
-
-def test_pandas_own_types(make_results: Callable[..., Path], tmp_path: Path) -> None:
-    """A frame of nullable columns gives the same numbers."""
-    scores = bench_uq.read_scores(make_results(tmp_path / "s", ("map", "mnf"), range(3)))
-    left, right = (bench_uq.summarise(one) for one in (scores, scores.convert_dtypes()))
-    pd.testing.assert_frame_equal(left, right, check_dtype=False)
 
 
 def test_verdicts_have_their_p_values() -> None:

@@ -23,13 +23,7 @@ from bench_uq.score.results import Results, read
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 IMAGE = "<img src=x onerror=alert(2)>"
 FORMULA = '=HYPERLINK("http://evil.example";"x")'
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    "--window-size=1300,900",
-)
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 
 #: The shown texts of one column of the leaderboard, by its key.
 COLUMN = """
@@ -68,6 +62,7 @@ class Page:
         for kind in ("browser", "performance"):
             browser.get_log(kind)  # what earlier pages left there
         self.emulate(scheme="light")
+        browser.get("about:blank")  # from there no page is kept as it was left
         browser.get(self.address)
 
     def script(self, text: str, *arguments: Any) -> Any:
@@ -110,27 +105,24 @@ class Page:
             for name in names
         }
 
-    def messages(self) -> list[Any]:
-        """Return what the browser complained of."""
-        return self.browser.get_log("browser")
+    def count(self, selector: str) -> int:
+        """Return how many elements there are."""
+        return self.script("return document.querySelectorAll(arguments[0]).length", selector)
 
-    def requests(self) -> list[str]:
-        """Return the addresses that were asked for, the page's own and its data links left out."""
+    def open(self, method: int) -> None:
+        """Open the curves of a method, by its place."""
+        self.find(f'button.method[data-method="{method}"]').click()
+
+    def assert_quiet(self) -> None:
+        """The browser complained of nothing, and asked for nothing but the page and its data links."""
+        assert self.browser.get_log("browser") == []
         events = [
-            json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")
+            json.loads(one["message"])["message"] for one in self.browser.get_log("performance")
         ]
-        asked = [
-            one["params"]["request"]["url"]
-            for one in events
-            if one["method"] == "Network.requestWillBeSent"
-            and one["params"]["documentURL"] == self.address
-        ]
-        assert self.address in asked  # the log works
-        return [
-            address
-            for address in asked
-            if address != self.address and not address.startswith("data:")
-        ]
+        asked = [one["params"] for one in events if one["method"] == "Network.requestWillBeSent"]
+        own = [one["request"]["url"] for one in asked if one["documentURL"] == self.address]
+        assert self.address in own  # the log works
+        assert not [one for one in own if one != self.address and not one.startswith("data:")]
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +136,11 @@ def browser(
             absent(f"{name} is not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = str(paths["chromium"])
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+    for flag in (
+        *FLAGS,
+        "--window-size=1300,900",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(
@@ -160,11 +156,15 @@ def opened(
 ) -> Callable[[Results], Page]:
     """Return the function that opens the page of some results."""
     folder = tmp_path_factory.mktemp("pages")
+    written: list[Results] = []
 
     def opened_page(results: Results) -> Page:
-        path = folder / f"{len(list(folder.iterdir()))}.html"
-        path.write_text(html.page(analyse(results)), encoding="utf-8")
-        return Page(browser, path)
+        if not any(one is results for one in written):
+            written.append(results)
+            text = html.page(analyse(results))
+            (folder / f"{len(written)}.html").write_text(text, encoding="utf-8")
+        place = [one is results for one in written].index(True) + 1
+        return Page(browser, folder / f"{place}.html")
 
     return opened_page
 
@@ -206,8 +206,7 @@ def test_opens_without_a_word_and_asks_for_nothing(
     page.sort("nll")
     page.find("button.method").click()
     assert len(page.column("method")) == count
-    assert page.messages() == []
-    assert page.requests() == []
+    page.assert_quiet()
 
 
 def test_sorts_best_first_and_missing_values_last(page: Page) -> None:
@@ -224,32 +223,17 @@ def test_sorts_best_first_and_missing_values_last(page: Page) -> None:
 
 
 def test_sorts_by_all_digits(
-    hand_made: Callable[..., Path], opened: Callable[[Results], Page]
+    by_hand: Callable[..., Results], opened: Callable[[Results], Page]
 ) -> None:
-    """Values that look the same when rounded are still in their order, and so are huge and tiny ones as numbers."""
-    values = {
-        "map": 0.12345678,
-        "mnf": 0.12345677,
-        "dropout": 0.12345679,
-        "ensemble": 100.0,
-        "sgld": 9.0,
-    }
-    rows = [
-        {"method": name, "seed": 0, "metric": "nll", "value": value}
-        for name, value in values.items()
-    ]
-    page = opened(read(hand_made(rows)))
+    """Values that look the same when rounded, huge ones and tiny ones are sorted as numbers."""
+    values = (0.12345678, 0.12345677, 0.12345679, 100.0, 9.0)
+    names = ("map", "mnf", "dropout", "ensemble", "sgld")
+    scores = {(name, "nll"): value for name, value in zip(names, values, strict=True)}
+    page = opened(by_hand(scores))
     page.sort("nll")
     assert page.column("method") == ["mnf", "map", "dropout", "sgld", "ensemble"]
-    page.sort("nll")
+    page.find('th[data-key="nll"] button').send_keys(Keys.ENTER)  # a key is as good as a click
     assert page.column("method") == ["ensemble", "sgld", "dropout", "map", "mnf"]
-
-
-def test_sorts_from_the_keyboard(page: Page) -> None:
-    """Columns are buttons that Enter presses."""
-    page.find('th[data-key="nll"] button').send_keys(Keys.ENTER)
-    values = [value for value in map(number, page.column("nll")) if value is not None]
-    assert values == sorted(values)
 
 
 def test_filters_narrow_the_rows_and_the_columns(page: Page, told: Results) -> None:
@@ -274,9 +258,7 @@ def test_filters_narrow_the_rows_and_the_columns(page: Page, told: Results) -> N
     page.find("#reset").click()
     assert len(page.column("method")) == 2 * len(told.methods)
 
-
-def test_filters_heed_a_change_alone(page: Page, told: Results) -> None:
-    """Some browsers and tools tell of a choice by ``change``, not by ``input``."""
+    # Some browsers and tools tell of a choice by ``change``, not by ``input``.
     script = "arguments[0].value = '=digits'; arguments[0].dispatchEvent(new Event('change', {bubbles: true}));"
     page.script(script, page.find("#filter-dataset"))
     assert len(page.column("method")) == len(told.methods)
@@ -300,27 +282,18 @@ def test_the_address_keeps_the_filters(page: Page) -> None:
     page.script("location.href = arguments[0]", address)
     WebDriverWait(page.browser, 10).until(lambda _: page.filters()["method"])
     assert page.filters() == {**chosen, "method": "m&n=f #"}
-    assert page.messages() == []
-    assert page.requests() == []
+    page.assert_quiet()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "#runs",
-        "#__proto__=x",
-        "#%E0%A4%A",
-        "#dataset=%3Dmoon&level=9&metric=%E0%A4%A",
-        "#condition=clean",
-    ],
-)
-def test_an_unknown_address_is_ignored(text: str, page: Page) -> None:
+def test_an_unknown_address_is_ignored(page: Page) -> None:
     """What names no filter, or nothing that one offers, leaves the page as it is at first."""
     before = page.filters(), page.column("method")
-    page.browser.get("about:blank")
-    page.browser.get(page.address + text)
-    assert (page.filters(), page.column("method")) == before
-    assert page.messages() == []
+    strange = ("#runs", "#__proto__=x", "#%E0%A4%A", "#condition=clean")
+    for text in (*strange, "#dataset=%3Dmoon&level=9&metric=%E0%A4%A"):
+        page.browser.get("about:blank")
+        page.browser.get(page.address + text)
+        assert (page.filters(), page.column("method")) == before
+    page.assert_quiet()
 
 
 def test_hostile_names_are_kept_by_the_address(
@@ -328,13 +301,8 @@ def test_hostile_names_are_kept_by_the_address(
 ) -> None:
     """Names that mean harm are restored as text, and open no element on their way."""
     page = opened(hostile)
-    chosen = {
-        "dataset": f"={HOSTILE}",
-        "condition": f"={IMAGE}",
-        "level": "all",
-        "metric": "all",
-        "method": HOSTILE,
-    }
+    chosen = {"dataset": f"={HOSTILE}", "condition": f"={IMAGE}"}
+    chosen |= {"level": "all", "metric": "all", "method": HOSTILE}
     for name in ("dataset", "condition", "metric"):
         page.choose(name, chosen[name])
     page.find("#filter-method").send_keys(HOSTILE)
@@ -342,9 +310,8 @@ def test_hostile_names_are_kept_by_the_address(
     page.browser.refresh()
     assert page.filters() == chosen
     assert set(page.column("method")) == {HOSTILE}
-    assert page.script("return document.querySelectorAll('img, iframe, b').length") == 0
-    assert page.messages() == []
-    assert page.requests() == []
+    assert page.count("img, iframe, b") == 0
+    page.assert_quiet()
 
 
 def test_failed_and_partial_runs_are_in_the_leaderboard(page: Page) -> None:
@@ -361,13 +328,11 @@ def test_bold_is_never_given_without_a_verdict(
     make_results: Callable[..., Path], opened: Callable[[Results], Page], tmp_path: Path, page: Page
 ) -> None:
     """One seed cannot order methods: nothing is bold, and the page says so; three can."""
-    assert page.script("return document.querySelectorAll('#scores strong').length") > 0
+    assert page.count("#scores strong") > 0
     page = opened(read(make_results(tmp_path / "one", ("map", "mnf"), (0,))))
-    assert page.script("return document.querySelectorAll('#scores strong').length") == 0
-    assert (
-        "Nothing is bold: a comparison needs two converged methods with at least two seeds in common."
-        in page.find("#status").text
-    )
+    assert page.count("#scores strong") == 0
+    words = "Nothing is bold: a comparison needs two converged methods with at least two seeds"
+    assert words in page.find("#status").text
 
 
 @pytest.mark.parametrize("key", [Keys.ENTER, Keys.SPACE, None])
@@ -382,49 +347,36 @@ def test_a_method_opens_its_curves(key: str | None, page: Page, told: Results) -
     assert page.find("#curves-title").text == "mnf"
     text = page.find("#curves").text
     assert "2 of 3 seeds finished (1 failed)." in text
-    titles = (
-        "Scores under fgsm",
-        "Accuracy ↑",
-        "Entropy on clean data",
-        "Reliability",
-        "Risk by coverage",
-        "KL / N",
-    )
-    for title in titles:
+    titles = ("Scores under fgsm", "Accuracy ↑", "Entropy on clean data", "Reliability")
+    for title in (*titles, "Risk by coverage", "KL / N"):
         assert title in text
-    colors = page.script(
-        "return [...document.querySelectorAll('#curves path.own')].map((one) => one.getAttribute('stroke'))"
-    )
+    strokes = "[...document.querySelectorAll('#curves path.own')].map((one) => one.getAttribute('stroke'))"
+    colors = page.script(f"return {strokes}")
     assert set(colors) == {looks(told)["mnf"].color}
-    assert len(colors) == page.script("return document.querySelectorAll('#curves figure').length")
-    assert "ln C" in page.script(
-        "return [...document.querySelectorAll('#curves text')].map((one) => one.textContent)"
-    )
+    assert len(colors) == page.count("#curves figure")
+    texts = "[...document.querySelectorAll('#curves text')].map((one) => one.textContent)"
+    assert "ln C" in page.script(f"return {texts}")
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert not page.script("return document.getElementById('curves').open")
     assert page.browser.switch_to.active_element == button
-    assert page.messages() == []
+    page.assert_quiet()
 
 
 def test_curves_of_a_method_that_never_finished(page: Page, told: Results) -> None:
-    """The panel says what became of its seeds and draws nothing, but what it is to be compared with."""
+    """The panel says what became of its seeds, and draws but what it is to be compared with."""
     page.choose("dataset", "=digits")
-    page.find(f'button.method[data-method="{told.methods.index("sgld")}"]').click()
+    page.open(told.methods.index("sgld"))
     assert "On digits, no seed finished: 3 diverged." in page.find("#curves").text
-    assert (
-        page.script("return document.querySelectorAll('#curves figure, #curves .legend').length")
-        == 0
-    )
+    assert page.count("#curves figure, #curves .legend") == 0
     script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'));"
     page.script(script, page.find("#curves-against"), str(told.methods.index("map")))
     assert "no values of sgld" in page.find("#curves").text
-    count = "return document.querySelectorAll(arguments[0]).length"
-    assert page.script(count, "#curves figure") == page.script(count, "#curves path.own") > 0
-    assert page.messages() == []
+    assert page.count("#curves figure") == page.count("#curves path.own") > 0
+    page.assert_quiet()
 
 
 def test_nothing_in_a_name_runs(opened: Callable[[Results], Page], hostile: Results) -> None:
-    """Names of methods, datasets, conditions and the title are text wherever they stand; no element comes of them."""
+    """Names and the title are text wherever they stand; no element comes of them."""
     page = opened(hostile)
     page.choose("condition", "all")
     assert {HOSTILE, FORMULA, "<b>b</b>", "__proto__"} < set(page.column("method"))
@@ -432,54 +384,45 @@ def test_nothing_in_a_name_runs(opened: Callable[[Results], Page], hostile: Resu
     assert {FORMULA, IMAGE, "javascript:alert(1)"} < set(page.column("condition"))
     assert page.browser.title == HOSTILE
     for place, method in enumerate(hostile.methods):
-        page.find(f'button.method[data-method="{place}"]').click()
+        page.open(place)
         assert page.find("#curves-title").text == method
         assert HOSTILE in page.find("#curves").get_attribute("textContent")
         page.find("#curves .title button").click()
     before = len(page.column("method"))
     page.choose("dataset", "=all")
     assert len(page.column("method")) == before / 2
-    assert (
-        page.script(
-            "return document.querySelectorAll('img, iframe, b, a[href^=javascript]').length"
-        )
-        == 0
-    )
-    assert page.messages() == []
-    assert page.requests() == []
+    assert page.count("img, iframe, b, a[href^=javascript]") == 0
+    page.assert_quiet()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_texts_are_readable_in_light_and_dark(scheme: str, page: Page, told: Results) -> None:
     """All text has a contrast of at least 4.5 to 1, in the charts too, and so has the black line of ``map``."""
     page.emulate(scheme=scheme)
-    page.find(f'button.method[data-method="{told.methods.index("map")}"]').click()
-    ratio, element = page.script(
-        CONTRAST, "body *:not(svg *, svg, option, script, style, noscript, noscript *), svg text"
-    )
+    page.open(told.methods.index("map"))
+    hidden = "svg *, svg, option, script, style, noscript, noscript *"
+    ratio, element = page.script(CONTRAST, f"body *:not({hidden}), svg text")
     assert ratio >= 4.5, element
-    ground = page.script(
-        "return getComputedStyle(document.querySelector('#curves figure')).backgroundColor"
-    )
+    figure = "document.querySelector('#curves figure')"
+    ground = page.script(f"return getComputedStyle({figure}).backgroundColor")
     assert ground == "rgb(255, 255, 255)"
     dark = page.script("return getComputedStyle(document.body).backgroundColor") != ground
     assert dark == (scheme == "dark")
+
+
+#: How much of an element is out of sight to the right.
+BEYOND = (
+    "const one = document.querySelector(arguments[0]); return one.scrollWidth - one.clientWidth"
+)
 
 
 def test_fits_a_telephone(page: Page) -> None:
     """At 400 pixels only the tables scroll sideways, in frames of their own."""
     page.emulate(width=400)
     assert page.script("return document.documentElement.scrollWidth") <= 400
-    assert page.script(
-        "const frame = document.querySelector('#board .scroll'); return frame.scrollWidth > frame.clientWidth"
-    )
+    assert page.script(BEYOND, "#board .scroll") > 0
     page.find("button.method").click()
-    assert (
-        page.script(
-            "const panel = document.getElementById('curves'); return panel.scrollWidth - panel.clientWidth"
-        )
-        == 0
-    )
+    assert page.script(BEYOND, "#curves") == 0
 
 
 def test_says_where_columns_are_out_of_sight(page: Page) -> None:
@@ -501,12 +444,9 @@ def test_uses_the_room_of_a_wide_screen(opened: Callable[[Results], Page]) -> No
     """At 1600 pixels seven scores with four digits are in sight, and no run's name is broken."""
     page = opened(read(Path(__file__).parents[2] / "results" / "mnf-paper-cpu"))
     page.emulate(width=1600)
-    frame = "const frame = document.querySelector('#board .scroll'); return frame.scrollWidth - frame.clientWidth"
-    assert page.script(frame) == 0
-    heights = (
-        "return [...document.querySelectorAll('#runs tbody th')].map((one) => one.offsetHeight)"
-    )
-    assert max(page.script(heights)) < 40
+    assert page.script(BEYOND, "#board .scroll") == 0
+    rows = "[...document.querySelectorAll('#runs tbody th')]"
+    assert max(page.script(f"return {rows}.map((one) => one.offsetHeight)")) < 40
 
 
 def test_a_score_is_seen_on_a_telephone(page: Page, told: Results) -> None:
@@ -551,9 +491,10 @@ def test_prints_all_rows_without_controls(page: Page) -> None:
     page.emulate(media="print")
     assert not page.find(".controls").is_displayed()
     assert not page.find("nav").is_displayed()
-    cut = "return [...document.querySelectorAll('.scroll')].map((one) => getComputedStyle(one).overflowY)"
-    assert set(page.script(cut)) == {"visible"}
-    assert page.script("return document.querySelectorAll('#runs tbody tr').length") == 42
+    frames = "[...document.querySelectorAll('.scroll')]"
+    cut = page.script(f"return {frames}.map((one) => getComputedStyle(one).overflowY)")
+    assert set(cut) == {"visible"}
+    assert page.count("#runs tbody tr") == 42
 
 
 def test_downloads_are_saved_whole(page: Page, story: Path, tmp_path: Path) -> None:
@@ -564,21 +505,17 @@ def test_downloads_are_saved_whole(page: Page, story: Path, tmp_path: Path) -> N
     waited = WebDriverWait(page.browser, 10)
     waited.until(lambda _: (tmp_path / "runs.csv").is_file())
     assert (tmp_path / "runs.csv").read_bytes() == (story / "runs.csv").read_bytes()
-    assert page.messages() == []
+    page.assert_quiet()
 
 
-def test_commands_are_copied(page: Page) -> None:
-    """The button selects the commands, so that they can be copied even where the browser does not let a page do it."""
+def test_controls_have_names_and_copy(page: Page) -> None:
+    """What takes the focus says what it is; commands are selected where copying is forbidden."""
     page.find("#copy").click()
-    waited = WebDriverWait(page.browser, 10)
-    waited.until(lambda _: page.find("#copied").text)
+    WebDriverWait(page.browser, 10).until(lambda _: page.find("#copied").text)
     selected = page.script("return getSelection().toString()")
     assert selected == page.find("#commands").text
     assert selected.endswith("bench-uq report --suite story")
 
-
-def test_controls_have_names(page: Page) -> None:
-    """Everything that takes the keyboard's focus says what it is."""
     page.find("button.method").click()
     script = """
     return [...document.querySelectorAll("select, input, button, a, [tabindex='0']")].filter((one) =>

@@ -1,4 +1,4 @@
-"""Mean ranks of a suite, by hand: over all datasets with the metric, of the methods that have it on each of them."""
+"""Mean ranks of a suite, by hand: of the methods that have a metric on each of its datasets."""
 
 from __future__ import annotations
 
@@ -23,22 +23,14 @@ NLL: Scores = {
 def measured(scores: Scores, metric: str = "nll") -> Results:
     """Return results with these values on clean data, a seed each, and none of a missing one."""
     rows = [
-        {
-            "dataset": dataset,
-            "method": method,
-            "seed": seed,
-            "condition": "clean",
-            "metric": metric,
-            "value": value,
-        }
+        (dataset, method, seed, "clean", metric, value)
         for dataset, methods in scores.items()
         for method, values in methods.items()
         for seed, value in enumerate(values)
     ]
-    table = pd.DataFrame(rows)
-    return Results(
-        "suite", runs=table[["dataset", "method", "seed"]], scores=table, curves=table.iloc[:0]
-    )
+    columns = ["dataset", "method", "seed", "condition", "metric", "value"]
+    table = pd.DataFrame(rows, columns=columns)
+    return Results("suite", runs=table[columns[:3]], scores=table, curves=table.iloc[:0])
 
 
 def rank(results: Results, metric: str) -> Ranking:

@@ -16,33 +16,25 @@ def test_runs_that_were_asked_for_together_share_a_command(
 ) -> None:
     """All methods on all datasets and seeds are one command, whose names a shell takes as they are."""
     names = ("mnf", "map", "mean-field[prior=log-uniform]")
-    folder = make_results(
-        tmp_path / "quick", names, (1, 0), datasets=("mnist", "digits"), unseen=(), attacks=()
-    )
-    (command,) = run_commands(read(folder))
+    shown = {"datasets": ("mnist", "digits"), "unseen": (), "attacks": ()}
+    (command,) = run_commands(read(make_results(tmp_path / "quick", names, (1, 0), **shown)))
     assert shlex.split(command) == [
-        *(
-            "bench-uq",
-            "run",
-            "--suite",
-            "quick",
-            "--methods",
-            "map,mnf,mean-field[prior=log-uniform]",
-        ),
-        *("--datasets", "digits,mnist", "--seeds", "0,1"),
+        *("bench-uq", "run", "--suite", "quick", "--methods"),
+        *("map,mnf,mean-field[prior=log-uniform]", "--datasets", "digits,mnist", "--seeds", "0,1"),
     ]
 
 
 def test_other_seeds_and_other_settings_are_other_commands(hand_made: Callable[..., Path]) -> None:
     """Every run is made by exactly one command, and what was trained elsewhere by none."""
+    asked = [("map", 0), ("map", 1), ("mnf", 0), ("sgld", 0), ("theirs", 0)]
+    commands = [
+        *["bench-uq run --suite quick"] * 3,
+        "bench-uq run --suite quick --set epochs=9",
+        "",
+    ]
     runs = [
-        *(
-            {"method": "map", "seed": seed, "command": "bench-uq run --suite quick"}
-            for seed in (0, 1)
-        ),
-        {"method": "mnf", "seed": 0, "command": "bench-uq run --suite quick"},
-        {"method": "sgld", "seed": 0, "command": "bench-uq run --suite quick --set epochs=9"},
-        {"method": "theirs", "seed": 0, "command": ""},
+        {"method": method, "seed": seed, "command": command}
+        for (method, seed), command in zip(asked, commands, strict=True)
     ]
     assert run_commands(read(hand_made(runs=runs))) == [
         "bench-uq run --suite quick --methods map --datasets digits --seeds 0,1",

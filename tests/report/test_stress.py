@@ -1,132 +1,88 @@
-"""Means over kinds and levels are those of the same places for all runs; what is not there is seen to be missing."""
+"""Means over kinds and levels are of the same places for all runs; what lacks is seen to lack."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from bench_uq.report.tables.captions import caption
+from bench_uq.report.tables.stress import stress_tables
+from bench_uq.report.tables.table import Table
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 from bench_uq.score.stress import kept_accuracy
 from bench_uq.score.summaries import summarise
 
 Build = Callable[..., Path]
+ByHand = Callable[..., Results]
+SNOW = "corruption[kind=snow]"
 
 
-def scores(
-    *rows: tuple[str, int, str, float, float | str], metric: str = "accuracy"
-) -> list[dict[str, Any]]:
-    """Return scores by method, seed, condition, level and value."""
-    keys = ("method", "seed", "condition", "level", "value")
-    return [{**dict(zip(keys, row, strict=True)), "metric": metric} for row in rows]
+def table_of(by_hand: ByHand, scores: dict[tuple[object, ...], object]) -> Table:
+    """Return the only table under stress of some scores."""
+    (table,) = stress_tables(analyse(by_hand(scores))).values()
+    return table
 
 
-def of(hand_made: Build, made: list[dict[str, Any]], **others: Any) -> Results:
-    """Return results on one dataset."""
-    return read(hand_made(made, **others)).on("digits")
-
-
-def test_kinds_of_one_thing_are_a_family(hand_made: Build) -> None:
-    """What the option ``kind`` alone tells apart is one; attacks that differ otherwise are not, nor is a lone kind."""
-    names = [
-        "fgsm",
-        "pgd",
-        "pgd[norm=l2]",
-        "corruption",
-        "corruption[kind=snow]",
-        "tint[kind=red,seed=3]",
-    ]
-    results = of(hand_made, scores(*(("map", 0, name, 1.0, 0.5) for name in names)))
-    assert {one.name: one.members for one in analyse(results).families} == {
-        "fgsm": ("fgsm",),
-        "pgd": ("pgd",),
-        "pgd[norm=l2]": ("pgd[norm=l2]",),
-        "corruption": ("corruption", "corruption[kind=snow]"),
-        "tint[kind=red,seed=3]": ("tint[kind=red,seed=3]",),
-    }
-
-
-def test_names_that_are_no_grammar_are_families_of_their_own(hand_made: Build) -> None:
-    """Conditions of results from elsewhere may be called anything."""
-    names = ["a[kind=", "]kind=x[", "x[kind=a,kind=b]"]
-    results = of(hand_made, scores(*(("map", 0, name, 1.0, 0.5) for name in names)))
-    assert sorted(one.name for one in analyse(results).families) == sorted(names)
+def test_kinds_of_one_thing_are_a_family(by_hand: ByHand) -> None:
+    """What the option ``kind`` alone tells apart is one; what differs otherwise, or reads so, is not."""
+    alone = ("fgsm", "pgd", "pgd[norm=l2]", "tint[kind=red,seed=3]")
+    strange = ("a[kind=", "]kind=x[", "x[kind=a,kind=b]")
+    names = [*alone, *strange, "corruption", SNOW]
+    results = by_hand({("map", "accuracy", name, 1.0): 0.5 for name in names})
+    expected = {name: (name,) for name in (*alone, *strange)} | {"corruption": ("corruption", SNOW)}
+    assert {one.name: one.members for one in analyse(results).families} == expected
 
 
 def test_numbers_are_those_of_the_scores(make_results: Build, tmp_path: Path) -> None:
     """Each mean is that of all rows of a method, whatever the order they come in."""
-    kinds = ("corruption", "corruption[kind=snow]", "corruption[kind=fog,seed=1]")
-    results = read(make_results(tmp_path / "s", seeds=(0, 1, 2), attacks=(*kinds, "fgsm"))).on(
-        "digits"
-    )
-    rows = results.scores[
-        (results.scores["metric"] == "accuracy_kept_80") & (results.scores["level"] > 0)
-    ]
+    kinds = ("corruption", SNOW, "corruption[kind=fog,seed=1]")
+    made = make_results(tmp_path / "s", seeds=(0, 1, 2), attacks=(*kinds, "fgsm"))
+    results = read(made).on("digits")
+    scores = results.scores
+    rows = scores[(scores["metric"] == "accuracy_kept_80") & (scores["level"] > 0)]
     rows = rows.assign(condition=rows["condition"].astype(str))
     found = summarise(analyse(results).over_levels.results)
-    for title, members in {
-        "corruption (mean of 2 kinds)": kinds[:2],
-        kinds[2]: kinds[2:],
-        "fgsm": ("fgsm",),
-    }.items():
+    families = {"corruption (mean of 2 kinds)": kinds[:2], kinds[2]: kinds[2:], "fgsm": ("fgsm",)}
+    for title, members in families.items():
         for method in results.methods:
-            own = rows[rows["condition"].isin(members) & (rows["method"] == method)]
-            assert found[method, title, None, "accuracy_kept_80"].mean == pytest.approx(
-                own["value"].mean()
-            )
+            own = rows[rows["condition"].isin(members) & (rows["method"] == method)]["value"]
+            mean = found[method, title, None, "accuracy_kept_80"].mean
+            assert mean == pytest.approx(own.mean())
 
 
-def test_kinds_as_one_condition_keep_holes(hand_made: Build) -> None:
-    """A level at which one kind has no number has none over all kinds: the others may be easier."""
-    rows = [
-        ("map", 0, name, level, 0.5)
-        for name in ("corruption", "corruption[kind=snow]")
-        for level in (1.0, 2.0)
-    ]
-    rows[-1] = (*rows[-1][:-1], "")
-    results = analyse(of(hand_made, scores(*rows, ("map", 0, "fgsm", 0.1, 0.2)))).over_kinds.results
-    found = {(name, level): one.mean for (_, name, level, _), one in summarise(results).items()}
-    assert found == {("corruption (mean of 2 kinds)", 1.0): 0.5, ("fgsm", 0.1): 0.2}
+def test_kinds_as_one_condition_keep_holes(by_hand: ByHand) -> None:
+    """A level at which one kind has no number has none over all kinds: others may be easier."""
+    scores = {("map", "accuracy", name, 1.0): 0.5 for name in ("corruption", SNOW)}
+    scores |= {("map", "accuracy", "corruption", 2.0): 0.5, ("map", "accuracy", SNOW, 2.0): ""}
+    found = summarise(analyse(by_hand(scores)).over_kinds.results)
+    means = {(name, level): one.mean for (_, name, level, _), one in found.items()}
+    assert means == {("corruption (mean of 2 kinds)", 1.0): 0.5}
 
 
-def test_kinds_do_not_take_the_room_of_attacks(hand_made: Build) -> None:
+def test_kinds_do_not_take_the_room_of_attacks(by_hand: ByHand) -> None:
     """Where only some conditions are drawn one of each family comes before further kinds."""
-    kinds = [f"corruption[kind=k{place}]" for place in range(15)]
-    results = of(
-        hand_made, scores(*(("map", 0, name, 1.0, 0.5) for name in (*kinds, "fgsm", "rotate")))
-    )
-    assert [name for name, _ in analyse(results).shown][:4] == ["clean", kinds[0], "fgsm", "rotate"]
-    assert len(analyse(results).shown) == 1 + 15 + 2
+    names = [*(f"corruption[kind=k{place}]" for place in range(15)), "fgsm", "rotate"]
+    shown = analyse(by_hand({("map", "accuracy", name, 1.0): 0.5 for name in names})).shown
+    assert [name for name, _ in shown][:4] == ["clean", names[0], "fgsm", "rotate"]
+    assert len(shown) == 1 + len(names)
 
 
-def risks(condition: str, level: float | str, values: list[float]) -> list[dict[str, Any]]:
-    """Return a curve of risk at equal steps of coverage."""
-    return [
-        {
-            "method": "map",
-            "seed": 0,
-            "curve": "risk_coverage",
-            "condition": condition,
-            "level": level,
-            "x": x,
-            "y": y,
-        }
-        for x, y in zip(np.arange(1, len(values) + 1) / len(values), values, strict=True)
-    ]
+def risks(*values: float) -> dict[float, float]:
+    """Return risks at equal steps of coverage."""
+    return {(place + 1) / len(values): value for place, value in enumerate(values)}
 
 
-def test_kept_accuracy_is_the_risk_seen_from_the_other_side(hand_made: Build) -> None:
-    """Risks of 0.1, 0.2, 0.3, 0.4 at quarters of coverage are accuracies of 0.6 to 0.9 at 0 to 3/4 refused."""
-    made = scores(("map", 0, "fgsm", 0.1, 0.6))
-    results = of(
-        hand_made,
-        made,
-        curves=risks("fgsm", 0.1, [0.1, 0.2, 0.3, 0.4]) + risks("clean", "", [0, 0, 0, 0.1]),
-    )
+def test_kept_accuracy_is_the_risk_seen_from_the_other_side(by_hand: ByHand) -> None:
+    """Risks of 0.1 to 0.4 at quarters of coverage are accuracies of 0.6 to 0.9 at 0 to 3/4."""
+    curves = {
+        ("map", 0, "risk_coverage", "fgsm", 0.1): risks(0.1, 0.2, 0.3, 0.4),
+        ("map", 0, "risk_coverage"): risks(0, 0, 0, 0.1),
+    }
+    results = by_hand({("map", "accuracy", "fgsm", 0.1): 0.6}, curves)
     (one,) = analyse(results).families
     curve = kept_accuracy(results, "map", one, 0.1)
     np.testing.assert_allclose(curve.x, [0, 0.25, 0.5, 0.75])
@@ -135,54 +91,133 @@ def test_kept_accuracy_is_the_risk_seen_from_the_other_side(hand_made: Build) ->
     assert not len(kept_accuracy(results, "map", one, 0.3).x)
 
 
-def test_kept_accuracy_of_kinds_is_their_mean(hand_made: Build) -> None:
-    """Two kinds of risk 0.2 and 0.4 have 0.7; where one of them lacks the curve there is none."""
-    names = ("corruption", "corruption[kind=snow]")
-    made = scores(*(("map", 0, name, level, 0.5) for name in names for level in (1.0, 2.0)))
-    curves = [
-        *risks(names[0], 1.0, [0.2, 0.2]),
-        *risks(names[1], 1.0, [0.4, 0.4]),
-        *risks(names[0], 2.0, [0.2, 0.2]),
+def test_kept_accuracy_of_kinds_is_their_mean(by_hand: ByHand) -> None:
+    """Kinds of risk 0.2 and 0.4 have 0.7; where one lacks the curve or the level there is none."""
+    places = [
+        ("corruption", 1.0),
+        ("corruption", 2.0),
+        ("corruption", 3.0),
+        (SNOW, 1.0),
+        (SNOW, 2.0),
     ]
-    results = of(hand_made, made, curves=curves)
+    scores = {("map", "accuracy", *place): 0.5 for place in places}
+    known = dict(zip((*places[:3], (SNOW, 1.0)), (0.2, 0.2, 0.2, 0.4), strict=True))
+    curves = {("map", 0, "risk_coverage", *place): risks(y, y) for place, y in known.items()}
+    results = by_hand(scores, curves)
     (one,) = analyse(results).families
     np.testing.assert_allclose(kept_accuracy(results, "map", one, 1.0).y, [0.7, 0.7])
     assert not len(kept_accuracy(results, "map", one, 2.0).x)
+    assert not len(kept_accuracy(results, "map", one, 3.0).x)
 
 
 def test_kept_accuracy_agrees_with_the_metric(make_results: Build, tmp_path: Path) -> None:
-    """At a fifth refused the curve is the score, where confidence and entropy order the examples alike."""
+    """At a fifth refused the curve is the score, as both order the examples alike."""
     results = read(make_results(tmp_path / "s")).on("digits")
     (one,) = analyse(results).families
     for method in results.methods:
         curve = kept_accuracy(results, method, one, 0.1)
-        at = float(np.interp(0.2, curve.x, curve.y))
-        assert at == pytest.approx(
-            summarise(results)[method, "fgsm", 0.1, "accuracy_kept_80"].mean, abs=1e-9
-        )
-
-
-def test_a_level_that_a_kind_lacks_has_no_kept_accuracy(hand_made: Build) -> None:
-    """Where one kind of a family was not shown a level there is no mean over its kinds, rather than one over fewer."""
-    fog, stripe = "corruption[kind=fog]", "corruption[kind=stripe]"
-    places = [(fog, 1.0), (fog, 3.0), (stripe, 1.0)]
-    made = [row for name, level in places for row in scores(("map", 0, name, level, 0.7))]
-    curves = [row for name, level in places for row in risks(name, level, [0.3, 0.3])]
-    results = of(hand_made, made, curves=curves)
-    (one,) = analyse(results).families
-    assert len(kept_accuracy(results, "map", one, 1.0).x)
-    assert not len(kept_accuracy(results, "map", one, 3.0).x)
+        mean = summarise(results)[method, "fgsm", 0.1, "accuracy_kept_80"].mean
+        assert np.interp(0.2, curve.x, curve.y) == pytest.approx(mean, abs=1e-9)
 
 
 @pytest.mark.parametrize(("metric", "others_keep"), [("ece", 2), ("auroc_errors_entropy", 1)])
-def test_a_hole_is_that_of_its_run(hand_made: Build, metric: str, others_keep: int) -> None:
-    """A lacking number costs its run the mean; only where a score is undefined does its place count for nobody."""
-    rows = [("map", 0, "fgsm", 0.1, 0.2), ("map", 0, "fgsm", 0.2, 0.4)]
-    rows += [("dropout", 0, "fgsm", 0.1, ""), ("dropout", 0, "fgsm", 0.2, 0.6)]  # type: ignore[list-item]
-    found = analyse(of(hand_made, scores(*rows, metric=metric)))
+def test_a_hole_is_that_of_its_run(by_hand: ByHand, metric: str, others_keep: int) -> None:
+    """It costs its run the mean; only where a score is undefined does the place count for none."""
+    values = {("map", 0.1): 0.2, ("map", 0.2): 0.4, ("dropout", 0.1): "", ("dropout", 0.2): 0.6}
+    scores = {(name, metric, "fgsm", level): value for (name, level), value in values.items()}
+    found = analyse(by_hand(scores))
     assert found.stress_counts["fgsm", metric] == (others_keep, 2)
     means = found.over_levels.summaries
-    assert means["map", "fgsm", None, metric].mean == pytest.approx(
-        0.3 if others_keep == 2 else 0.4
-    )
+    expected = 0.3 if others_keep == 2 else 0.4
+    assert means["map", "fgsm", None, metric].mean == pytest.approx(expected)
     assert (("dropout", "fgsm", None, metric) in means) == (others_keep == 1)
+
+
+def test_mean_over_kinds_and_levels_then_over_seeds(by_hand: ByHand) -> None:
+    """0.8, 0.6, 0.4, 0.2 and a tenth more of each: 0.5 and 0.6 have mean 0.55 and deviation 0.071."""
+    places = [("corruption", 1.0), ("corruption", 2.0), (SNOW, 1.0), (SNOW, 2.0)]
+    values = zip(places, (0.8, 0.6, 0.4, 0.2), strict=True)
+    scores = {("map", "accuracy", *place): [value, value + 0.1] for place, value in values}
+    table = table_of(by_hand, scores)
+    (cell,) = table.rows[0].cells
+    assert (cell.mean, cell.spread) == ("0.55", "0.07")
+    assert "under corruption, mean over 2 kinds and severity 1, 2" in caption(table)
+    assert "Kinds: the default, snow." in caption(table)
+
+
+def test_level_zero_is_no_stress(by_hand: ByHand) -> None:
+    """The mean is over the other levels, and what has level 0 alone has no table."""
+    values = {0.0: 1.0, 0.1: 0.4, 0.3: 0.2}
+    table = table_of(by_hand, {("map", "accuracy", "fgsm", at): one for at, one in values.items()})
+    assert table.rows[0].cells[0].mean == "0.300"
+    assert "mean over ε (pixels in [0, 1]) 0.1, 0.3" in caption(table)
+    assert stress_tables(analyse(by_hand({("map", "accuracy", "fgsm", 0.0): 1.0}))) == {}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "means", "words"),
+    [
+        ((0.9, 0.7, 0.5), ("", 0.8, 0.6), ["0.600", "0.700"], "over 2 of 3 levels, those at which"),
+        (("",), (0.9,), ["", ""], "over 0 of 1 levels"),
+    ],
+)
+def test_places_where_a_run_has_no_number_count_for_none(
+    by_hand: ByHand, first: tuple[object], second: tuple[object], means: list[str], words: str
+) -> None:
+    """Where one method makes no errors nobody's AUROC of errors counts, and the caption says so."""
+    scores = {
+        (name, "auroc_errors_entropy", "fgsm", (place + 1) / 10): value
+        for name, values in (("map", first), ("mnf", second))
+        for place, value in enumerate(values)
+    }
+    table = table_of(by_hand, scores)
+    assert [row.cells[0].mean for row in table.rows] == means
+    assert words in caption(table)
+
+
+def test_a_run_without_a_place_has_no_mean(by_hand: ByHand) -> None:
+    """A level that a seed was never scored at leaves this seed out, and the cell says of how many it is."""
+    scores = {("map", "accuracy", "fgsm", 0.1): [0.5, 0.6], ("map", "accuracy", "fgsm", 0.3): [0.5]}
+    (cell,) = table_of(by_hand, scores).rows[0].cells
+    assert (cell.mean, cell.values) == ("0.500", 1)
+
+
+def test_best_and_tied_are_found_as_in_other_tables(by_hand: ByHand) -> None:
+    """What is worse by far more than the seeds differ is not in bold, what is tied is."""
+    means = {"map": 0.2, "dropout": 0.8, "mnf": 0.8001}
+    noise = np.random.default_rng(0).normal(0, 0.01, (3, 6))
+    scores = {
+        (name, "accuracy", "fgsm", level): (mean + noise[place] - level / 10).tolist()
+        for place, (name, mean) in enumerate(means.items())
+        for level in (0.1, 0.3)
+    }
+    best = {row.method: row.cells[0].best for row in table_of(by_hand, scores).rows}
+    assert best == {"map": False, "dropout": True, "mnf": True}
+
+
+def test_captions_count_examples_and_levels(by_hand: ByHand) -> None:
+    """Examples are counted where all places have as many; many levels are told by their ends."""
+    scores = {("map", "accuracy", "fgsm", level): 0.2 for level in (0.1, 0.3)}
+    counts = {("map", "examples", "fgsm", level): 1000 for level in (0.1, 0.3)}
+    text = caption(table_of(by_hand, scores | counts))
+    assert "under fgsm (1,000 examples), mean over" in text
+    counts["map", "examples", "fgsm", 0.1] = 500
+    assert "examples" not in caption(table_of(by_hand, scores | counts))
+
+    many = {("map", "accuracy", "rotate", 15.0 * step): 0.5 for step in range(13)}
+    text = caption(table_of(by_hand, many))
+    assert "mean over angle (degrees) from 15 to 180 (12 levels)" in text
+
+
+def test_columns_answer_what_the_uncertainty_is_worth(told: Results, by_hand: ByHand) -> None:
+    """For each attack and shift; no ECE is without that of a calibrated model, though not scored."""
+    tables = stress_tables(analyse(told.on("digits")))
+    assert len(tables) == 3
+    for table in tables.values():
+        assert [column.metric for column in table.columns] == [
+            *("accuracy", "accuracy_kept_80", "auroc_errors_entropy", "auroc_entropy"),
+            *("ece", "ece_if_calibrated"),
+        ]
+    assert "mean over angle (degrees) 30, 60, 90, 120, 150, 180" in caption(tables["rotate"])
+    table = table_of(by_hand, {("map", "ece", "fgsm", 0.1): 0.2})
+    assert [column.metric for column in table.columns] == ["ece", "ece_if_calibrated"]
