@@ -77,15 +77,6 @@ def test_moves_by_the_level():
 
 
 @pytest.mark.parametrize("shift", [Rotate(), Translate()])
-def test_level_zero(shift):
-    """Level 0 is the input itself, in a copy."""
-    given = images()
-    same = shift(given, 0, torch.Generator())
-    assert same.equal(given)
-    assert same.data_ptr() != given.data_ptr()
-
-
-@pytest.mark.parametrize("shift", [Rotate(), Translate()])
 @pytest.mark.parametrize("level", [-0.1, 180.5, math.nan, math.inf])
 def test_levels_are_refused(shift, level):
     """Other levels are refused with what is allowed, before and while images are shifted."""

@@ -116,48 +116,13 @@ def test_missing_file(dataset: Dataset, file: str, root: Path) -> None:
 
 
 @each_file
-@pytest.mark.parametrize(
-    "damage", [lambda content: content[:-1], lambda content: content + b"\0", lambda content: b""]
-)
-def test_damaged_file(
-    dataset: Dataset, file: str, damage: Callable[[bytes], bytes], root: Path
-) -> None:
+def test_damaged_file(dataset: Dataset, file: str, root: Path) -> None:
     """A file that is not the original to the last byte is named."""
-    (root / file).write_bytes(damage((root / file).read_bytes()))
-
-    assert f"{root / file}: damaged (its md5 is not that of the original)" == refused(dataset, root)
-
-
-def test_swapped_files(root: Path) -> None:
-    """A batch under the name of another is damaged."""
-    folder = root / "cifar-10-batches-py"
-    shutil.copy(folder / "data_batch_1", folder / "test_batch")
-
-    assert refused(Cifar10(), root).startswith(f"{folder / 'test_batch'}: damaged")
-
-
-class Trap:
-    """What leaves a file behind where it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
-        """Tell pickle to make the folder."""
-        import os
-
-        return os.mkdir, (str(self.path),)
-
-
-@pytest.mark.parametrize("file", ["data_batch_1", "test_batch", "batches.meta"])
-def test_nothing_but_the_originals_is_unpickled(root: Path, file: str, tmp_path: Path) -> None:
-    """A pickle that would run code is refused before it is opened."""
-    (root / "cifar-10-batches-py" / file).write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
-
-    for split in ("train", "test"):
-        with pytest.raises(UsageError, match="damaged"):
-            Cifar10().load(split, root)
-    assert not (tmp_path / "sprung").exists()
+    content = (root / file).read_bytes()
+    for damaged in (content[:-1], content + b"\0", b"", content[::-1]):
+        (root / file).write_bytes(damaged)
+        reason = "damaged (its md5 is not that of the original)"
+        assert f"{root / file}: {reason}" == refused(dataset, root)
 
 
 def test_the_originals_are_known() -> None:
@@ -202,18 +167,8 @@ def test_labels_of_copies(copies: Path) -> None:
 
         assert red.round().astype(int).tolist() == [*range(first, last)] * 2
         assert np.array_equal(red.round() - first, examples.targets)
-    assert CLASSES == (
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    )
+    names = "airplane automobile bird cat deer dog frog horse ship truck"
+    assert " ".join(CLASSES) == names
 
 
 def test_a_copy_too_few(copies: Path) -> None:
@@ -231,10 +186,9 @@ def test_a_damaged_copy(copies: Path) -> None:
     """A JPEG that is cut is named."""
     file = copies / "cifar10-jpeg" / "test" / "cat" / "0001.jpg"
     file.write_bytes(file.read_bytes()[:-100])
+    message = refused(Cifar10(source="jpeg"), copies)
 
-    assert refused(Cifar10(source="jpeg"), copies).startswith(
-        f"{file}: cannot be read as an image, "
-    )
+    assert message.startswith(f"{file}: cannot be read as an image, ")
 
 
 def test_the_copies_of_cifar10(load: Load) -> None:

@@ -56,32 +56,26 @@ def test_images_and_labels(mine: Path) -> None:
 
 
 def test_any_number_of_first_images_holds_the_classes_by_their_share(mine: Path) -> None:
-    """Of 30 cats and 10 dogs the first 8 are 6 cats and 2 dogs."""
+    """Of 30 cats and 10 dogs the first 8 are 6 cats and 2 dogs; a file that changes is read again."""
     for name, count in (("cat", 30), ("dog", 10)):
         for number in range(2, count):
             save(RGB, mine / "test" / name / f"{number}.png")
-
     assert np.bincount(FOLDER.load("test", mine.parent).targets[:8]).tolist() == [6, 2]
 
-
-def test_hidden_files_and_folders_are_none_of_the_data(mine: Path) -> None:
-    """What file managers and editors leave behind is no class and no image."""
-    for path in (
-        mine / "train" / ".thumbs" / "0.png",
-        mine / "train" / "__MACOSX" / "0.png",
-        mine / "train" / "cat" / "._1.png",
-    ):
-        save(RGB, path)
-
-    assert FOLDER.task(mine.parent).likelihood == Categorical(2)
-    assert FOLDER.load("train", mine.parent).targets.tolist() == [0, 1, 0, 1]
+    file = save(255 - RGB, mine / "test" / "cat" / "0.png")
+    os.utime(file, (1, 1))
+    found = FOLDER.load("test", mine.parent).inputs[0]
+    assert np.array_equal(255 - RGB.transpose(2, 0, 1), found)
 
 
 def test_images_in_folders_of_a_class(mine: Path) -> None:
-    """Images further down belong to the class; other files are none."""
+    """Images further down belong to the class; other files, hidden ones and such folders are none."""
     save(RGB, mine / "train" / "cat" / "more" / "2.png")
     (mine / "train" / "cat" / "notes.txt").write_text("not an image")
+    for name in (".thumbs/0.png", "__MACOSX/0.png", "cat/._1.png"):
+        save(RGB, mine / "train" / name)
 
+    assert FOLDER.task(mine.parent).likelihood == Categorical(2)
     assert FOLDER.load("train", mine.parent).targets.tolist() == [0, 1, 0, 1, 0]
 
 
@@ -107,27 +101,18 @@ def test_test_alone_is_unseen_data(mine: Path) -> None:
         FOLDER.load("train", mine.parent)
 
 
-@pytest.mark.parametrize(("colour", "channels"), [("auto", 1), ("grey", 1), ("rgb", 3)])
-def test_grey_images(mine: Path, colour: str, channels: int) -> None:
-    """Where all training images are grey, auto is grey: test images in colour become grey too."""
-    for file in (mine / "train").rglob("*.png"):
+@pytest.mark.parametrize(("grey", "auto"), [(4, 1), (3, 3)])
+@pytest.mark.parametrize("colour", ["auto", "grey", "rgb"])
+def test_grey_images(mine: Path, colour: str, grey: int, auto: int) -> None:
+    """Where all training images are grey, auto is grey for all; one in colour makes it rgb."""
+    channels = {"auto": auto, "grey": 1, "rgb": 3}[colour]
+    for file in sorted((mine / "train").rglob("*.png"))[:grey]:
         save(GREY, file)
     dataset = Folder(path=Path("mine"), colour=colour)
 
     assert dataset.task(mine.parent).input_shape == (channels, 6, 5)
     assert np.array_equal(np.stack([GREY] * channels), dataset.load("train", mine.parent).inputs[0])
     assert dataset.load("test", mine.parent).inputs.shape == (4, channels, 6, 5)
-
-
-@pytest.mark.parametrize(("colour", "channels"), [("auto", 3), ("grey", 1), ("rgb", 3)])
-def test_one_image_in_colour(mine: Path, colour: str, channels: int) -> None:
-    """One training image in colour makes auto rgb, the grey ones equal in all channels."""
-    for file in sorted((mine / "train").rglob("*.png"))[:-1]:
-        save(GREY, file)
-    inputs = Folder(path=Path("mine"), colour=colour).load("train", mine.parent).inputs
-
-    assert inputs.shape == (4, channels, 6, 5)
-    assert np.array_equal(np.stack([GREY] * channels), inputs[0])
 
 
 def test_sixteen_bits(mine: Path) -> None:
@@ -168,19 +153,14 @@ def test_truncated_image(mine: Path, kept: int) -> None:
     assert refused(mine).startswith(f"{file}: cannot be read as an image, ")
 
 
-def test_no_image(mine: Path) -> None:
-    """A file that only has the name of an image is named."""
+def test_files_that_are_no_images(mine: Path) -> None:
+    """A file that only has the name of an image, and images of floats, are refused by name."""
     file = mine / "train" / "dog" / "1.jpg"
     file.write_text("<html>404</html>")
-
     assert refused(mine) == f"{file}: cannot be read as an image, not an image of a known format"
 
-
-def test_no_bytes(mine: Path) -> None:
-    """Images of floats are refused with what is read."""
-    file = mine / "train" / "cat" / "9.tif"
-    save(GREY.astype(np.float32), file)
-
+    file.unlink()
+    file = save(GREY.astype(np.float32), mine / "train" / "cat" / "9.tif")
     assert refused(mine).startswith(f"{file}: pixels of mode F, expected 1, L, ")
 
 
@@ -214,25 +194,3 @@ def test_options() -> None:
             Plugins().spec("dataset", f"folder[path=mine,{option}={value}]")
     with pytest.raises(UsageError, match=r"say which, folder\[path=FOLDER\]"):
         Plugins().spec("dataset", "folder").value.task(Path())
-
-
-def test_decoded_once(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Task and splits decode each file once, and again only where it changed."""
-    decoded: list[Path] = []
-    from bench_uq.datasets import _images
-
-    original = _images.pixels_of
-
-    def counted(file: Path, size: int, colour: _images.Colour, most: int) -> np.ndarray | None:
-        decoded.append(file)
-        return original(file, size, colour, most)
-
-    monkeypatch.setattr(_images, "pixels_of", counted)
-    for _ in range(2):
-        FOLDER.task(mine.parent)
-        for split in ("train", "test"):
-            FOLDER.load(split, mine.parent)
-    assert len(decoded) == 8 + 2  # the first of a split is looked at for its size
-    file = save(255 - RGB, mine / "train" / "cat" / "0.png")
-    os.utime(file, (1, 1))
-    assert np.array_equal(255 - RGB.transpose(2, 0, 1), FOLDER.load("train", mine.parent).inputs[0])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_uq.api import Method, Task, task_of
+from bench_uq.api import Method, Task
 from bench_uq.api import layers as networks
 from bench_uq.api.layers import split
 from bench_uq.plan.plugins import Plugins
@@ -144,11 +144,6 @@ def test_examples_of_a_batch_have_noise_of_their_own(method, task):
         assert not draws[:, 0].equal(draws[:, 1])
     else:
         torch.testing.assert_close(draws[:, 0], draws[:, 1])
-
-
-def test_task_is_that_of_the_build(method, task):
-    """A network knows the task that it was built for."""
-    assert task_of(build(method, task)) == task
 
 
 @pytest.mark.parametrize(

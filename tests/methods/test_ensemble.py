@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from bench_uq.methods.ensemble import Ensemble
-from bench_uq.methods.map import MAP
 from bench_uq.predict.predict import Trained
 
 EPSILON = 0.1
@@ -73,13 +72,6 @@ def test_epsilon_zero_is_the_plain_loss(task):
     )
 
 
-def test_small_epsilon_is_nearly_the_plain_loss(task):
-    """The adversarial loss tends to the plain one as epsilon tends to 0."""
-    net, inputs, targets = example(task)
-    loss = Ensemble(adversarial_epsilon=1e-8).loss(net, inputs, targets, 100, 0.0)
-    assert loss.item() == pytest.approx(nll(net, inputs, targets).item(), rel=1e-6)
-
-
 def test_mixture_is_the_mean_of_probabilities(images):
     """The reported probabilities are the mean of the members' softmax, each member one draw."""
     torch.manual_seed(0)
@@ -97,10 +89,3 @@ def test_mixture_is_the_mean_of_probabilities(images):
     torch.testing.assert_close(stored["log_density"], expected.mean(0)[range(5), range(5)].log())
     log_mean = expected.log().mean(0).softmax(-1)
     assert (log_mean - expected.mean(0)).abs().max() > 0.01, "the mean of logits would pass as well"
-
-
-def test_members_without_adversarial_training_are_map_without_a_prior(images):
-    """A member's loss is that of MAP under a flat prior."""
-    net, inputs, targets = example(images)
-    flat = MAP(prior_std=float("inf")).loss(net, inputs, targets, 100, 0.0)
-    torch.testing.assert_close(Ensemble().loss(net, inputs, targets, 100, 0.0), flat)

@@ -23,6 +23,7 @@ MAKERS: dict[str, Callable[..., Layer]] = {
     "dense": lambda **options: MNFLinear(3, 2, **options),
     "conv": lambda **options: MNFConv2d(2, 3, 2, **options),
 }
+INPUTS = {"dense": (3,), "conv": (2, 3, 3)}
 
 
 def spread(layer: Layer, seed: int = 1) -> Layer:
@@ -224,8 +225,7 @@ def test_kl_without_z_is_mean_field(kind):
 def test_forward_without_z_is_mean_field(kind, agree):
     """With z held at 1, outputs have the mean and variance of mean-field's, which are known in closed form."""
     layer = frozen_z(make(kind, flows=0))
-    inputs = torch.randn(1, 3) if kind == "dense" else torch.randn(1, 2, 3, 3)
-    inputs = inputs.double()
+    inputs = torch.randn(1, *INPUTS[kind]).double()
     operation = nn.functional.linear if kind == "dense" else nn.functional.conv2d
     with torch.no_grad():
         mean = operation(inputs, layer.mean, layer.bias_mean)[0]
@@ -298,11 +298,8 @@ def test_z_is_per_example(kind):
     with torch.no_grad():
         layer.weight_log_variance.fill_(-80)
         layer.bias_log_variance.fill_(-80)
-        outputs = layer(
-            torch.ones(6, 3).double() if kind == "dense" else torch.ones(6, 2, 2, 2).double()
-        ).flatten(1)
-    distance = torch.pdist(outputs)
-    assert distance.min() > 1e-3
+        outputs = layer(torch.ones(6, *INPUTS[kind]).double()).flatten(1)
+    assert torch.pdist(outputs).min() > 1e-3
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -313,9 +310,7 @@ def test_bias_is_outside_z(kind):
         layer.z_mean.zero_()
         for values in (layer.z_log_variance, layer.weight_log_variance, layer.bias_log_variance):
             values.fill_(-80)
-        outputs = layer(
-            torch.ones(2, 3).double() if kind == "dense" else torch.ones(2, 2, 3, 3).double()
-        )
+        outputs = layer(torch.ones(2, *INPUTS[kind]).double())
     expected = layer.bias_mean.reshape(1, -1, *(1,) * (outputs.dim() - 2)).expand_as(outputs)
     torch.testing.assert_close(outputs, expected.detach(), rtol=0, atol=1e-12)
 
@@ -323,15 +318,12 @@ def test_bias_is_outside_z(kind):
 @pytest.mark.parametrize("kind", MAKERS)
 def test_cap_holds_in_outputs_and_kl(kind):
     """A standard deviation above max_std is max_std in the outputs, and in the KL."""
-    layer, capped = make(kind, max_std=0.5), make(kind, max_std=0.5)
-    with torch.no_grad():
-        layer.weight_log_variance.fill_(3)
-        capped.weight_log_variance.fill_(2 * math.log(0.5))
-    inputs = torch.ones(5, 3).double() if kind == "dense" else torch.ones(5, 2, 3, 3).double()
     results = []
-    for each in (layer, capped):
+    for log_variance in (3, 2 * math.log(0.5)):
+        layer = make(kind, max_std=0.5)
+        layer.weight_log_variance.data.fill_(log_variance)
         torch.manual_seed(4)
-        results.append((each(inputs), each.kl()))
+        results.append((layer(torch.ones(5, *INPUTS[kind]).double()), layer.kl()))
     torch.testing.assert_close(*results, rtol=1e-12, atol=0)
 
 
@@ -353,12 +345,11 @@ def test_kl_alone_has_gradients(kind, bias):
 def test_without_bias_and_input(kind):
     """Without biases, inputs of zero give outputs of zero and finite gradients."""
     layer = MAKERS[kind](bias=False)
-    outputs = layer(torch.zeros(4, 3) if kind == "dense" else torch.zeros(4, 2, 4, 4))
+    outputs = layer(torch.zeros(4, *INPUTS[kind]))
     outputs.sum().backward()
     assert outputs.abs().max() < 1e-6
-    assert all(
-        values.grad.isfinite().all() for values in layer.parameters() if values.grad is not None
-    )
+    gradients = [values.grad for values in layer.parameters() if values.grad is not None]
+    assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -392,12 +383,8 @@ def test_start():
     assert layer.mean.std().item() == pytest.approx(math.sqrt(2 / 300), rel=0.02)
     assert layer.z_mean.eq(1).all()
     torch.testing.assert_close(layer.z_log_variance.exp(), torch.full((300,), 0.1))
-    assert [step.inner.out_features for step in (*layer.flow_q.steps, *layer.flow_r.steps)] == [
-        50,
-        50,
-        100,
-        100,
-    ]
+    steps = (*layer.flow_q.steps, *layer.flow_r.steps)
+    assert [step.inner.out_features for step in steps] == [50, 50, 100, 100]
     assert [len(MNFConv2d(2, 3, 2).z_mean), len(MNFLinear(2, 3).z_mean)] == [3, 2]
 
 
@@ -405,17 +392,11 @@ def test_start():
 @pytest.mark.parametrize("head", ["precision", "sigmoid"])
 def test_options_reach_the_layers(masks, head, images):
     """Masks and head of the method are those of every layer that it builds, masks in the flow of q and of r."""
-    layers = [
-        module
-        for module in MNF(masks=masks, head=head).build(images).modules()
-        if hasattr(module, "kl")
-    ]
-    assert len(layers) == 4
-    for layer in layers:
-        assert layer.head == head
-        assert [flow.masks is not None for flow in (layer.flow_q, layer.flow_r)] == [
-            masks == "fixed"
-        ] * 2
+    modules = MNF(masks=masks, head=head).build(images).modules()
+    layers = [module for module in modules if hasattr(module, "kl")]
+    assert [layer.head for layer in layers] == [head] * 4
+    for flow in (flow for layer in layers for flow in (layer.flow_q, layer.flow_r)):
+        assert (flow.masks is not None) == (masks == "fixed")
 
 
 def test_kl_of_a_network_is_the_sum_of_its_layers(images):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -113,42 +112,12 @@ def test_calibrated_floor_by_hand():
     assert ece_if_calibrated(two_classes([0.8], [1])) == pytest.approx(0.32, abs=0.05)
 
 
-def test_calibrated_floor_is_the_same_every_time(classified):
-    """ece_if_calibrated repeats exactly: its seed is fixed."""
-    assert ece_if_calibrated(classified()) == ece_if_calibrated(classified())
-
-
-def test_calibrated_floor_is_fast(classified):
-    """200 simulations of 10,000 examples take well under a second."""
-    predictions = classified(count=10_000)
-    start = time.perf_counter()
-    ece_if_calibrated(predictions)
-    assert time.perf_counter() - start < 0.5
-
-
 def test_single_precision_costs_nothing():
     """Float32 and float64 confidences give the same ECE to seven digits, with a million examples in one bin."""
     stated, hits = np.full(1_000_000, 0.9), np.arange(1_000_000) % 10 > 0
     assert ece(two_classes(stated, hits, np.float32)) == pytest.approx(
         ece(two_classes(stated, hits)), abs=1e-7
     )
-
-
-@pytest.mark.parametrize("compute", ALL, ids=lambda compute: compute.__name__)
-@pytest.mark.parametrize(
-    ("stated", "hits"),
-    [
-        ([0.8], [1]),
-        ([0.8], [0]),
-        ([1.0] * 5, [1] * 5),
-        ([1.0] * 5, [0] * 5),
-        ([0.5] * 7, [1, 0] * 3 + [1]),
-    ],
-    ids=["one hit", "one miss", "certain hits", "certain misses", "all equal"],
-)
-def test_edge_cases_stay_in_range(compute, stated, hits):
-    """Every calibration error of one example, certain ones or equal ones is a number in [0, 1]."""
-    assert 0 <= compute(two_classes(stated, hits, np.float32)) <= 1
 
 
 def test_certain_misses_are_worst():

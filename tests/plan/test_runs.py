@@ -38,27 +38,27 @@ def plan(tmp_path: Path, text: str = SUITE, **flags: Any) -> list[PlannedRun]:
 
 
 def test_names(tmp_path: Path) -> None:
-    """A run's folder is named by method, dataset, seed and eight digits of its key."""
-    run = plan(tmp_path)[1]
-    assert run.name == f"mnf-digits-s0-{run.key[:8]}"
-    assert [(shown.condition, shown.level) for shown in run.shown] == [
-        ("clean", None),
-        ("fgsm", 0.0),
-        ("fgsm", 0.1),
-    ]
+    """A run's folder is named by method, dataset, seed and eight digits of its key, its own."""
+    runs = plan(tmp_path)
+    assert len({run.key for run in runs}) == len(runs) == 4
+    assert runs[1].name == f"mnf-digits-s0-{runs[1].key[:8]}"
+    shown = [(shown.condition, shown.level) for shown in runs[1].shown]
+    assert shown == [("clean", None), ("fgsm", 0.0), ("fgsm", 0.1)]
 
 
 def test_new_conditions_do_not_retrain(tmp_path: Path) -> None:
-    """Another epsilon, another unseen dataset or more draws leave the training key as it is."""
+    """Another epsilon or unseen dataset leaves keys and files; more draws make other files."""
     before = plan(tmp_path)
-    after = plan(
-        tmp_path, SUITE.replace("[0, 0.1]", "[0, 0.1, 0.2]\nletters = []"), set=("attack_images=7",)
-    )
+    text = SUITE.replace("[0, 0.1]", "[0, 0.1, 0.2]\nletters = []")
+    after = plan(tmp_path, text, set=("attack_images=7",))
     assert [run.key for run in before] == [run.key for run in after]
-    assert {shown.file for shown in before[0].shown if shown.condition == "clean"} <= {
-        shown.file for shown in after[0].shown
-    }
-    assert plan(tmp_path, set=("draws=3",))[0].key == before[0].key
+    clean = {shown.file for shown in before[0].shown if shown.condition == "clean"}
+    assert clean <= {shown.file for shown in after[0].shown}
+
+    (more, *_) = plan(tmp_path, set=("draws=3",))
+    assert more.key == before[0].key
+    files = {shown.file for shown in before[0].shown}
+    assert files.isdisjoint(shown.file for shown in more.shown)
 
 
 @pytest.mark.parametrize(
@@ -76,18 +76,6 @@ def test_new_conditions_do_not_retrain(tmp_path: Path) -> None:
 def test_budget_and_options_retrain(tmp_path: Path, flag: str) -> None:
     """Whatever changes the trained network changes its key."""
     assert plan(tmp_path, set=(flag,))[0].key != plan(tmp_path)[0].key
-
-
-def test_seeds_and_methods_differ(tmp_path: Path) -> None:
-    """No two runs of a plan share a key."""
-    runs = plan(tmp_path)
-    assert len({run.key for run in runs}) == len(runs) == 4
-
-
-def test_draws_change_predictions(tmp_path: Path) -> None:
-    """Predictions with other draws are other files."""
-    files = {shown.file for shown in plan(tmp_path)[0].shown}
-    assert files.isdisjoint(shown.file for shown in plan(tmp_path, set=("draws=3",))[0].shown)
 
 
 def test_attacks_show_no_more_than_clean(tmp_path: Path) -> None:
@@ -204,9 +192,7 @@ def test_limits_that_leave_classes_out_are_told(
     assert notices == [expected] * told
 
 
-def test_the_task_is_part_of_a_run(tmp_path: Path) -> None:
-    """A dataset that scales its inputs in another way is another run."""
-    text = """
+MINE = """
 from dataclasses import dataclass
 import numpy as np
 from bench_uq.api import Categorical, Dataset, Examples, Task
@@ -216,22 +202,26 @@ class Mine(Dataset):
     reference = "none"
 
     def task(self, root):
-        return Task((2,), Categorical(2), (0.5, 0.5), (0.3, 0.3))
+        return Task((2,), Categorical(2), (0.5, 0.5), SCALE)
 
     def load(self, split, root, fold=0):
         return Examples(np.zeros((40, 2), np.float32), np.arange(40) % 2)
 """
+
+
+def test_the_task_is_part_of_a_run(tmp_path: Path) -> None:
+    """A dataset that scales its inputs in another way is another run."""
     (tmp_path / "mine.toml").write_text(SUITE.replace('"digits"', '"mine"'))
-    keys = []
-    for folder, scale in (("a", "(0.3, 0.3)"), ("b", "(9, 9)")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "mine.py").write_text(text.replace("(0.3, 0.3)", scale))
-        plugins, contents = (
-            Plugins((tmp_path / folder / "mine.py",)),
-            Contents(tmp_path, tmp_path / "known"),
-        )
-        keys.append(make_plan(read_suite(str(tmp_path / "mine.toml")), plugins, contents)[0].key)
-    assert keys[0] != keys[1]
+    suite, contents = (
+        read_suite(str(tmp_path / "mine.toml")),
+        Contents(tmp_path, tmp_path / "known"),
+    )
+    keys = set()
+    for scale in ("(0.3, 0.3)", "(9, 9)"):
+        (tmp_path / scale).mkdir()
+        (tmp_path / scale / "mine.py").write_text(MINE.replace("SCALE", scale))
+        keys.add(make_plan(suite, Plugins((tmp_path / scale / "mine.py",)), contents)[0].key)
+    assert len(keys) == 2
 
 
 def test_a_suite_names_a_network_beside_it(tmp_path: Path) -> None:

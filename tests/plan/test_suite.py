@@ -29,6 +29,11 @@ def suite(tmp_path: Path, text: str = MINIMAL, **flags: Any) -> Suite:
     return read_suite(str(file), flags)
 
 
+def planned(tmp_path: Path, suite: Suite) -> None:
+    """Plan a suite."""
+    make_plan(suite, Plugins(), Contents(tmp_path, tmp_path / "known"))
+
+
 def test_shipped_suites_are_sound() -> None:
     """Every suite that ships reads, and names methods that exist."""
     known = Plugins().names("method")
@@ -117,37 +122,30 @@ def test_mistakes_in_a_suite(tmp_path: Path, text: str, words: str) -> None:
 def test_mistakes_in_set(tmp_path: Path, flag: str, words: str) -> None:
     """Every mistake in --set is one line that says what would be right."""
     with pytest.raises(UsageError, match=words):
-        make_plan(suite(tmp_path, set=(flag,)), Plugins(), Contents(tmp_path, tmp_path / "known"))
+        planned(tmp_path, suite(tmp_path, set=(flag,)))
 
 
-def test_mistakes_in_conditions(tmp_path: Path) -> None:
-    """Unknown conditions, missing levels and misfits are refused before anything runs."""
-    for line, words in (
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
         ("fgms = [0.1]", "'fgsm'"),
         ("fgsm = []", "needs levels"),
         ("letters = [0.1]", "no levels"),
         ('"fgsm[draws=0]" = [0.1]', "draws"),
-    ):
-        with pytest.raises(UsageError, match=words):
-            make_plan(
-                suite(tmp_path, f"{MINIMAL}[conditions]\n{line}"),
-                Plugins(),
-                Contents(tmp_path, tmp_path / "k"),
-            )
+    ],
+)
+def test_mistakes_in_conditions(tmp_path: Path, line: str, words: str) -> None:
+    """Unknown conditions, missing levels and misfits are refused before anything runs."""
+    with pytest.raises(UsageError, match=words):
+        planned(tmp_path, suite(tmp_path, f"{MINIMAL}[conditions]\n{line}"))
 
 
 def test_settings_of_a_suite_overrule_those_of_methods_it_extends(tmp_path: Path) -> None:
     """A setting for all methods in an extending suite replaces those of single methods."""
-    (tmp_path / "mine.toml").write_text(
-        'extends = "quick"\n[settings]\nepochs = 3\n[settings.mnf]\nepochs = 4\n'
-    )
-    suite = read_suite(str(tmp_path / "mine.toml"))
-    assert [suite.settings_of(name).epochs for name in ("map", "dropout", "ensemble", "mnf")] == [
-        3,
-        3,
-        3,
-        4,
-    ]
+    text = 'extends = "quick"\n[settings]\nepochs = 3\n[settings.mnf]\nepochs = 4\n'
+    found = suite(tmp_path, text)
+    for name, epochs in (("map", 3), ("dropout", 3), ("ensemble", 3), ("mnf", 4)):
+        assert found.settings_of(name).epochs == epochs
 
 
 def test_settings_of_methods_that_a_suite_says_nothing_of_stay(tmp_path: Path) -> None:

@@ -80,29 +80,11 @@ def test_the_order_of_flags_does_not_matter() -> None:
         assert {run.name for run in one} == {run.name for run in other}
 
 
-BAD = [
-    "",
-    "1",
-    "/",
-    "1/",
-    "/3",
-    "0/3",
-    "4/3",
-    "-1/3",
-    "1/-3",
-    "1/0",
-    "1.0/3",
-    "+1/3",
-    "1/3/3",
-    "a/b",
-    "1/3x",
-    " 1/3",
-]
+BAD = ["", "1", "/", "1/", "/3", "0/3", "4/3", "-1/3", "1/-3", "1/0", "1.0/3", "+1/3", "1/3/3"]
+BAD += ["a/b", "1/3x", " 1/3", "1 /3", "1/3 ", "01/3", "1_0/20", "١/٣", "1/1e3", "nan/3"]
 
 
-@pytest.mark.parametrize(
-    "text", [*BAD, "1 /3", "1/3 ", "01/3", "1_0/20", "١/٣", "1/1e3", "nan/3", "1/" + "9" * 5000]
-)
+@pytest.mark.parametrize("text", [*BAD, "1/" + "9" * 5000])
 def test_what_is_no_shard_is_refused(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +93,5 @@ def test_what_is_no_shard_is_refused(
     done = CliRunner().invoke(main, ["run", "--shard", text])
     assert done.exit_code == 2, done.output
     assert len(done.output.splitlines()) == 1
-    assert done.output.startswith(
-        "Error: --shard must be K/N, whole numbers with K from 1 to N, as in 2/3, not "
-    )
+    assert "--shard must be K/N, whole numbers with K from 1 to N, as in 2/3, not" in done.output
     assert list(tmp_path.iterdir()) == []

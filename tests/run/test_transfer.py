@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file, save
 
 from bench_uq import read_scores
+from bench_uq.cli import main
 from bench_uq.plan.plugins import Plugins
 from bench_uq.run import showing, training
 from bench_uq.run.job import Job, is_trained
@@ -37,33 +38,48 @@ attack_images = 100
 """
 
 
-def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run bench-uq in a folder."""
-    command = [sys.executable, "-m", "bench_uq", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
 
 
-def run(folder: Path, *arguments: str, text: str = SUITE) -> Path:
+def bench(*arguments: str, code: int = 0) -> str:
+    """Run a command in the working folder and return what it prints."""
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+COMMAND = ("run", "--suite", "small.toml", "--device", "cpu")
+
+
+def run(*arguments: str, text: str = SUITE) -> Path:
     """Run the suite and return its folder of results."""
-    (folder / "small.toml").write_text(text)
-    done = bench(folder, "run", "--suite", "small.toml", "--device", "cpu", *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "results" / "small"
+    Path("small.toml").write_text(text)
+    bench(*COMMAND, *arguments)
+    return Path("results", "small").resolve()
 
 
 def accuracy(results: Path, method: str, condition: str) -> pd.Series:
     """Return the accuracy of a method under a condition by level."""
-    scores = read_scores(results)
-    rows = scores[
-        (scores.method == method) & (scores.metric == "accuracy") & (scores.condition == condition)
-    ]
+    scores = read_scores(results).query("metric == 'accuracy'")
+    rows = scores[(scores.method == method) & (scores.condition == condition)]
     return rows.set_index("level").value.sort_index()
+
+
+def record(results: Path, method: str) -> dict[str, Any]:
+    """Return the record of a method's run."""
+    (file,) = results.glob(f"runs/{method}-digits-s0-*/run.json")
+    return json.loads(file.read_text())
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the results of both methods."""
-    return run(tmp_path_factory.mktemp("transfer"), "--jobs", "2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("transfer"))
+        return run("--jobs", "2")
 
 
 def inputs(results: Path, method: str, condition: str) -> np.ndarray:
@@ -101,34 +117,39 @@ def test_distances_are_stored(finished: Path) -> None:
         assert (distance > 0.9 * level).mean() > 0.9 or level == 0
 
 
-def test_alone(tmp_path: Path, finished: Path) -> None:
-    """Without map among the methods its network is trained for the attack, and kept."""
-    results = run(tmp_path, "--methods", "dropout")
-    expected = accuracy(finished, "dropout", "transfer[steps=3,start=clean]")
-    pd.testing.assert_series_equal(
-        accuracy(results, "dropout", "transfer[steps=3,start=clean]"), expected
-    )
-    (record,) = results.glob("runs/map-digits-s0-*/run.json")
-    trained = json.loads(record.read_text())
-    assert (trained["status"], trained["reason"]) == (
-        "interrupted",
-        "trained to be attacked, not shown",
-    )
-    assert trained["peak_memory"] > 0
+def test_alone(finished: Path) -> None:
+    """Without map among the methods its network is trained for the attack, and kept.
+
+    Predictions of an attack on a network that was replaced are made again, and only these.
+    """
+    results = run("--methods", "dropout")
+    condition = "transfer[steps=3,start=clean]"
+    expected = accuracy(finished, "dropout", condition)
+    pd.testing.assert_series_equal(accuracy(results, "dropout", condition), expected)
     assert set(read_scores(results).method) == {"dropout"}
-    (dropout,) = results.glob("runs/dropout-digits-s0-*/run.json")
-    spent = json.loads(dropout.read_text())
-    (slowest,) = {
-        seconds
-        for file, seconds in spent["predict_seconds"].items()
-        if file.startswith("transfer-0.2")
-    }
+    trained, spent = record(results, "map"), record(results, "dropout")
+    ended = (trained["status"], trained["reason"])
+    assert ended == ("interrupted", "trained to be attacked, not shown")
+    assert trained["peak_memory"] > 0
+    seconds = spent["predict_seconds"]
+    (slowest,) = {seconds[file] for file in seconds if file.startswith("transfer-0.2")}
     assert slowest < trained["train_seconds"]  # which is no time of the prediction
-    again = run(tmp_path)
-    later = json.loads(record.read_text())
-    assert later["files"]["network.safetensors"] == trained["files"]["network.safetensors"]
+
+    assert set(read_scores(run()).method) == {"dropout", "map"}
+    later = record(results, "map")
+    assert later["files"][NETWORK] == trained["files"][NETWORK]
     assert later["train_seconds"] == trained["train_seconds"]  # not trained again
-    assert set(read_scores(again).method) == {"dropout", "map"}
+
+    assert set(spent["surrogates"].values()) == {trained["files"][NETWORK]["sha256"]}
+    (surrogate,) = results.glob("runs/map-digits-s0-*")
+    state = load_file(surrogate / NETWORK)
+    other = {name: value + 0.5 * torch.randn_like(value) for name, value in state.items()}
+    RunFolder(surrogate).add_file(NETWORK, save(other))
+    assert " ok  trained" in bench(*COMMAND, "--methods", "dropout")
+    files = record(results, "dropout")["files"]
+    changed = {name for name, entry in files.items() if entry != spent["files"][name]}
+    assert {name.split("-")[0] for name in changed} == {"transfer"}
+    assert "stored" in bench(*COMMAND, "--methods", "dropout")
 
 
 def test_a_surrogate_trains_with_its_own_threads(
@@ -152,74 +173,41 @@ def test_a_surrogate_trains_with_its_own_threads(
     assert seen == [(RUN, 3)]
 
 
-def test_another_surrogate_is_another_condition(tmp_path: Path) -> None:
+def test_another_surrogate_is_another_condition() -> None:
     """``from`` takes a method with options; its predictions are keyed by what it attacks."""
-    text = SUITE.replace(
-        "transfer[start=clean,steps=3]", "transfer[from=ensemble[members=2],start=clean,steps=3]"
-    )
-    results = run(tmp_path, "--methods", "dropout", text=text)
+    results = run("--methods", "dropout", text=attacking("ensemble[members=2]"))
     assert len(list(results.glob("runs/ensemble-digits-s0-*/network.safetensors"))) == 1
     dropout = accuracy(results, "dropout", "transfer[steps=3,start=clean,from=ensemble[members=2]]")
     assert dropout[0.2] < dropout[0.0]
 
 
-def test_a_surrogate_that_fails(tmp_path: Path) -> None:
+def attacking(method: str) -> str:
+    """Return the suite with attacks on the network of another method."""
+    return SUITE.replace("transfer[start", f"transfer[from={method},start")
+
+
+def test_a_surrogate_that_fails() -> None:
     """A failed surrogate is trained once; runs keep everything else and name it."""
-    text = SUITE.replace(
-        "transfer[start=clean,steps=3]", "transfer[from=unlucky[how=diverge],start=clean,steps=3]"
-    )
+    text = attacking("unlucky[how=diverge]")
     # The condition without a network comes first: what stands behind it is shown as well.
     text = text.replace("[conditions]", "[conditions]\n" + text.splitlines()[-1]).rsplit("\n", 2)[0]
-    (tmp_path / "small.toml").write_text(text)
-    plugin = str(PLUGINS / "unlucky.py")
-    arguments = ("--suite", "small.toml", "--device", "cpu", "--jobs", "1", "--plugin", plugin)
-    done = bench(tmp_path, "run", *arguments)
-    assert done.returncode == 1, done.stderr
-    lines = [
-        line
-        for line in done.stdout.splitlines()
-        if "has nothing to attack: unlucky-digits-s0-" in line
-    ]
+    Path("small.toml").write_text(text)
+    command = (*COMMAND, "--jobs", "1", "--plugin", str(PLUGINS / "unlucky.py"))
+    words = "has nothing to attack: unlucky-digits-s0-"
+    lines = [line for line in bench(*command, code=1).splitlines() if words in line]
     assert sorted(line.split("-")[0] for line in lines) == ["dropout", "map"]
     assert all("  ok, but transfer[" in line and "diverged" in line for line in lines)
-    results = tmp_path / "results" / "small"
-    found = {
-        method: accuracy(results, method, "pgd[steps=3,start=clean]")
-        for method in ("map", "dropout")
-    }
-    assert all(len(levels) == 3 for levels in found.values())
-    (record,) = results.glob("runs/unlucky-digits-s0-*/run.json")
-    before = record.stat().st_mtime_ns
-    assert bench(tmp_path, "run", *arguments).returncode == 1
-    assert record.stat().st_mtime_ns == before  # training it again would end alike
-    assert bench(tmp_path, "report", "--suite", "small").returncode == 0
-    summary = (tmp_path / "reports" / "small" / "summary.md").read_text()
+    results = Path("results", "small")
+    for method in ("map", "dropout"):
+        assert len(accuracy(results, method, "pgd[steps=3,start=clean]")) == 3
+
+    (file,) = results.glob("runs/unlucky-digits-s0-*/run.json")
+    before = file.stat().st_mtime_ns
+    bench(*command, code=1)
+    assert file.stat().st_mtime_ns == before  # training it again would end alike
+    bench("report", "--suite", "small", "--formats", "markdown")
+    summary = Path("reports", "small", "summary.md").read_text()
     assert "digits, map, seed 0: in part – transfer" in summary
-
-
-def test_forced(tmp_path: Path) -> None:
-    """Predictions of an attack on a network that was replaced are made again, and only these."""
-    results = run(tmp_path, "--methods", "dropout")
-    (surrogate,) = results.glob("runs/map-digits-s0-*")
-    record = json.loads((surrogate / "run.json").read_text())
-    (dropout,) = results.glob("runs/dropout-digits-s0-*/run.json")
-    before = json.loads(dropout.read_text())
-    assert set(before["surrogates"].values()) == {record["files"][NETWORK]["sha256"]}
-    state = load_file(surrogate / NETWORK)
-    other = {name: value + 0.5 * torch.randn_like(value) for name, value in state.items()}
-    RunFolder(surrogate).add_file(NETWORK, save(other))
-    assert " ok  trained" in bench_run_of_dropout(tmp_path)
-    after = json.loads(dropout.read_text())
-    changed = {name for name, entry in after["files"].items() if entry != before["files"][name]}
-    assert {name.split("-")[0] for name in changed} == {"transfer"}
-    assert "stored" in bench_run_of_dropout(tmp_path)
-
-
-def bench_run_of_dropout(folder: Path) -> str:
-    """Run dropout alone and return what is printed."""
-    return bench(
-        folder, "run", "--suite", "small.toml", "--device", "cpu", "--methods", "dropout"
-    ).stdout
 
 
 def test_a_network_is_forgotten_before_it_is_trained_anew(
@@ -243,10 +231,8 @@ def test_a_network_is_forgotten_before_it_is_trained_anew(
     assert seen == [False]
 
 
-def test_an_unknown_surrogate(tmp_path: Path) -> None:
+def test_an_unknown_surrogate() -> None:
     """An unknown method is told with the nearest known one, and nothing is written."""
-    (tmp_path / "small.toml").write_text(SUITE.replace("transfer[start", "transfer[from=mpa,start"))
-    done = bench(tmp_path, "run", "--suite", "small.toml", "--device", "cpu")
-    assert done.returncode == 2
-    assert "unknown method 'mpa'; did you mean 'map'?" in done.stderr
-    assert not (tmp_path / "results").exists()
+    Path("small.toml").write_text(attacking("mpa"))
+    assert "unknown method 'mpa'; did you mean 'map'?" in bench(*COMMAND, code=2)
+    assert not Path("results").exists()

@@ -55,7 +55,7 @@ def test_failures_in_words(folder: Path, sound: Sound) -> None:
 
 
 def test_crashes_name_the_line(folder: Path, sound: Sound) -> None:
-    """An exception is FAIL with its type, words and line; --debug shows the traceback."""
+    """An exception, or an exit, is FAIL with its type, words and line; --debug shows the traceback."""
     error = "raise KeyError('out of luck')"
     text = f"{sound('method')}\n    def finish(self, net, train, held_out):\n        {error}\n"
     (folder / "mine.py").write_text(text)
@@ -67,6 +67,12 @@ def test_crashes_name_the_line(folder: Path, sound: Sound) -> None:
     debug = CliRunner().invoke(main, ["--debug", "test-plugin", "mine.py"])
     assert "Traceback" in debug.stdout
 
+    leave = ("        return (", "        raise SystemExit(0)\n        return (")
+    (folder / "other.py").write_text(sound("shift", leave))
+    done = invoke("other.py")
+    assert done.exit_code == 1
+    assert "SystemExit: 0 (other.py, line" in done.stdout
+
 
 def test_output_of_plugins(folder: Path, sound: Sound) -> None:
     """The output of a plugin goes to stderr, at import and in checks."""
@@ -77,15 +83,6 @@ def test_output_of_plugins(folder: Path, sound: Sound) -> None:
     assert "chatter" not in done.stdout
     assert "hello" not in done.stdout
     assert "chatter" in done.stderr
-
-
-def test_a_plugin_that_exits(folder: Path, sound: Sound) -> None:
-    """A plugin that calls exit fails."""
-    leave = ("        return (", "        raise SystemExit(0)\n        return (")
-    (folder / "other.py").write_text(sound("shift", leave))
-    done = invoke("other.py")
-    assert done.exit_code == 1
-    assert "SystemExit: 0 (other.py, line" in done.stdout
 
 
 def test_missing_data_are_skipped(folder: Path, sound: Sound) -> None:

@@ -51,6 +51,14 @@ def state(text: str, seed: int = 0, settings: Settings = SETTINGS) -> dict[str, 
     return train(method(text), TASK, data(), settings, seed)[0].state_dict()
 
 
+def progress_of(folder: RunFolder) -> list[float]:
+    """Train map with checkpoints in a folder and return what is told of the progress."""
+    told: list[float] = []
+    checkpoints = Checkpoints(folder, 0.0)
+    train(method("map"), TASK, data(), SETTINGS, 0, report=told.append, checkpoints=checkpoints)
+    return told
+
+
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     """Return whether two states are the same bits."""
     return all(torch.equal(one[name], other[name]) for name in one)
@@ -220,43 +228,17 @@ def test_interrupted_training_ends_with_the_same_bits(name: str, tmp_path: Path)
 
 
 def test_a_checkpoint_spares_epochs(tmp_path: Path) -> None:
-    """Epochs before the checkpoint are not done again; a damaged checkpoint starts from the beginning."""
+    """Epochs before a checkpoint are not done again, unless it is damaged or of another device."""
     folder = RunFolder(tmp_path / "run")
-    train(method("map"), TASK, data(), SETTINGS, 0, checkpoints=Checkpoints(folder, 0.0))
-    progress: list[float] = []
-    train(
-        method("map"),
-        TASK,
-        data(),
-        SETTINGS,
-        0,
-        report=progress.append,
-        checkpoints=Checkpoints(folder, 0.0),
-    )
-    assert progress == []
+    assert progress_of(folder) == [0.5, 1.0]
+    assert progress_of(folder) == []
     path = folder.path / NAME
     path.write_bytes(path.read_bytes()[:-1])
-    train(
-        method("map"),
-        TASK,
-        data(),
-        SETTINGS,
-        0,
-        report=progress.append,
-        checkpoints=Checkpoints(folder, 0.0),
-    )
-    assert progress == [0.5, 1.0]
+    assert progress_of(folder) == [0.5, 1.0]
 
-
-def test_a_checkpoint_of_another_device_is_left(tmp_path: Path) -> None:
-    """A training that moves to another kind of device starts from the beginning."""
-    folder = RunFolder(tmp_path / "run")
-    train(method("map"), TASK, data(), SETTINGS, 0, checkpoints=Checkpoints(folder, 0.0))
     checkpoints = Checkpoints(folder, 0.0)
     checkpoints.save({**checkpoints.load(), "device": "cuda"})
-    progress: list[float] = []
-    train(method("map"), TASK, data(), SETTINGS, 0, report=progress.append, checkpoints=checkpoints)
-    assert progress == [0.5, 1.0]
+    assert progress_of(folder) == [0.5, 1.0]
 
 
 def test_checkpoints_hold_what_an_optimiser_has(tmp_path: Path) -> None:

@@ -18,40 +18,29 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from click.testing import CliRunner
+
+from bench_uq.cli import main
+from bench_uq.run.cluster import connection
 
 REPO = Path(__file__).resolve().parents[2]
-SIZE = (
-    "--device",
-    "cpu",
-    "--set",
-    "epochs=1",
-    "--set",
-    "train_images=300",
-    "--set",
-    "test_images=128",
-)
+CPU = ("--device", "cpu", "--set", "test_images=128", "--set")
+SIZE = (*CPU, "epochs=1", "--set", "train_images=300")
 ONE = ("run", "--methods", "map", "--seeds", "0", *SIZE)
 SMALL = ("run", "--methods", "map,dropout", "--seeds", "0,1", *SIZE)
 
 #: Runs that take some seconds, so that something can happen to them, and go on from a checkpoint.
-LONG = (
-    "run",
-    "--methods",
-    "mean-field,map",
-    "--seeds",
-    "0,1",
-    "--device",
-    "cpu",
-    "--set",
-    "epochs=25",
-)
-LONG = (*LONG, "--set", "test_images=128", "--checkpoint-every", "0")
+LONG = ("run", "--methods", "mean-field,map", "--seeds", "0,1", *CPU, "epochs=25")
+LONG = (*LONG, "--checkpoint-every", "0")
 
+
+#: Each of the two runs attacks the network of the other.
 TRANSFER = """extends = "quick"
 methods = ["map", "dropout"]
 seeds = [0]
 [conditions]
 "transfer[from=map]" = [0.1]
+"transfer[from=dropout]" = [0.1]
 """
 
 POISON = """import os, signal
@@ -69,10 +58,11 @@ class Poison(Method):
         signal.pause()
 """
 
-#: Each of the two runs attacks the network of the other.
-MUTUAL = TRANSFER + '"transfer[from=dropout]" = [0.1]\n'
 
 SLEEPY = POISON.replace("Poison", "Sleepy").replace("os.kill(os.getppid(), signal.SIGKILL)", "pass")
+
+
+PLACE = ("--scheduler-file", "s.json", "--no-dashboard")
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -82,12 +72,21 @@ def command(*arguments: str | Path) -> list[str]:
 
 def bench(folder: Path, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder; it must end with the code and without a traceback."""
-    done = subprocess.run(
-        command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300
-    )
+    piped = {"capture_output": True, "text": True, "timeout": 300}
+    done = subprocess.run(command(*arguments), cwd=folder, **piped)  # type: ignore[call-overload]
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done
+
+
+@contextmanager
+def suite_on(folder: Path, cluster: str) -> Iterator[subprocess.Popen[str]]:
+    """Yield the long suite at work on a cluster, each worker with a checkpoint."""
+    arguments = command(*LONG, "--cluster", cluster)
+    suite = subprocess.Popen(arguments, cwd=folder, stderr=subprocess.PIPE, text=True)
+    until(lambda: bool(checkpoints(folder)), "a checkpoint")
+    assert children(folder)
+    yield suite
 
 
 @contextmanager
@@ -120,26 +119,16 @@ def kill(pid: int) -> None:
                 one.kill()
 
 
-def scheduler(folder: Path, *options: str | Path) -> list[str | Path]:
+def scheduler(*options: str | Path) -> list[str | Path]:
     """Return the command of a scheduler that writes down where it is."""
     listening = () if "--host" in options else ("--host", "127.0.0.1")
-    return [
-        *dask("scheduler"),
-        "--port",
-        "0",
-        "--no-dashboard",
-        "--scheduler-file",
-        "s.json",
-        *listening,
-        *options,
-    ]
+    return [*dask("scheduler"), "--port", "0", *PLACE, *listening, *options]
 
 
 def worker(*options: str | Path) -> list[str | Path]:
     """Return the command of a worker with room for one run."""
     listening = () if "--host" in options else ("--host", "127.0.0.1")
-    where = () if "--scheduler-file" in options else ("--scheduler-file", "s.json")
-    return [*dask("worker"), "--nthreads", "1", "--no-dashboard", *where, *listening, *options]
+    return [*dask("worker"), "--nthreads", "1", *PLACE, *listening, *options]
 
 
 def dask(part: str) -> tuple[str, ...]:
@@ -160,21 +149,20 @@ def records(folder: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*/runs/*/run.json"))]
 
 
-def working(folder: Path) -> list[Path]:
-    """Return the runs that have a checkpoint: in training, some epochs done."""
-    return list(folder.glob("*/runs/*/checkpoint.safetensors"))
+def checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints of runs in training, some of whose epochs are done."""
+    return list(folder.glob("results/*/runs/*/checkpoint.safetensors"))
 
 
 def children(folder: Path) -> list[psutil.Process]:
     """Return all processes that are at work on a run for a worker that was started in a folder."""
-    found = []
-    for one in psutil.process_iter(["cmdline", "cwd"]):
-        if (
-            "bench_uq.run.cluster.child" in (one.info["cmdline"] or [])
-            and Path(one.info["cwd"] or "") == folder.resolve()
-        ):
-            found.append(one)
-    return found
+    child, place = "bench_uq.run.cluster.child", str(folder.resolve())
+    processes = psutil.process_iter(["cmdline", "cwd"])
+    return [
+        one
+        for one in processes
+        if child in (one.info["cmdline"] or []) and one.info["cwd"] == place
+    ]
 
 
 def same(one: Path, other: Path) -> None:
@@ -191,47 +179,31 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     bench(folder, *SMALL, "--results", "small")
     bench(folder, *LONG, "--results", "long")
     bench(folder, "run", "--suite", "transfer.toml", *SIZE, "--results", "transfer")
-    return {
-        "small": folder / "small/quick",
-        "long": folder / "long/quick",
-        "transfer": folder / "transfer/transfer",
-    }
+    places = {"small": "small/quick", "long": "long/quick", "transfer": "transfer/transfer"}
+    return {name: folder / place for name, place in places.items()}
 
 
 def test_a_local_cluster_makes_the_same_numbers(tmp_path: Path, alone: dict[str, Path]) -> None:
-    """Two workers give the scores of one machine, and stored runs are not repeated."""
+    """Two workers give the scores of one machine, of runs that attack each other; once."""
     (tmp_path / "transfer.toml").write_text(TRANSFER)
     arguments = ("run", "--suite", "transfer.toml", *SIZE, "--cluster", "local:2")
     done = bench(tmp_path, *arguments)
     assert done.stderr == ""
-    assert [line.split()[1] for line in done.stdout.splitlines()] == [
-        "ok",
-        "ok",
-        str(Path("results/transfer/scores.csv")),
-    ]
+    scores = "results/transfer/scores.csv"
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["ok", "ok", scores]
     same(tmp_path / "results/transfer", alone["transfer"])
     assert not list((tmp_path / "results/transfer").glob(".cluster-*"))
     assert bench(tmp_path, *arguments).stdout.count("stored") == 2
 
 
-def test_runs_that_attack_each_other(tmp_path: Path) -> None:
-    """None waits for the other for ever: the first trains the network that it attacks itself."""
-    (tmp_path / "mutual.toml").write_text(MUTUAL)
-    arguments = ("run", "--suite", "mutual.toml", *SIZE)
-    assert bench(tmp_path, *arguments, "--cluster", "local:2").stdout.count("  ok") == 2
-    bench(tmp_path, *arguments, "--results", "alone")
-    same(tmp_path / "results/mutual", tmp_path / "alone/mutual")
-
-
 def test_a_worker_and_its_nanny_are_killed(tmp_path: Path, alone: dict[str, Path]) -> None:
     """A run whose worker and nanny die is continued by another worker from its checkpoint."""
-    with processes(
-        tmp_path, scheduler(tmp_path), worker("--name", "one"), worker("--name", "two")
-    ) as (_, one, two):
-        suite = subprocess.Popen(
-            command(*LONG, "--cluster", "s.json"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
-        )
-        until(lambda: len(working(tmp_path / "results")) > 1, "two runs with checkpoints")
+    workers = worker("--name", "one"), worker("--name", "two")
+    with (
+        processes(tmp_path, scheduler(), *workers) as (_, one, two),
+        suite_on(tmp_path, "s.json") as suite,
+    ):
+        until(lambda: len(checkpoints(tmp_path)) > 1, "two runs with checkpoints")
         kill(one.pid)
         assert two.is_running()
         _, said = suite.communicate(timeout=300)
@@ -243,39 +215,24 @@ def test_a_worker_and_its_nanny_are_killed(tmp_path: Path, alone: dict[str, Path
 def test_a_run_that_kills_its_workers(tmp_path: Path, alone: dict[str, Path]) -> None:
     """It has failed after its retries, and all others are as they would be without it."""
     (tmp_path / "poison.py").write_text(POISON)
-    arguments = (
-        "run",
-        "--methods",
-        "map,poison,dropout",
-        "--seeds",
-        "0,1",
-        *SIZE,
-        "--plugin",
-        "poison.py",
-    )
-    done = bench(tmp_path, *arguments, "--cluster", "local:2", code=1)
-    assert done.stderr == ""
+    arguments = ("run", "--methods", "map,poison,dropout", "--seeds", "0,1", *SIZE)
+    on_two = ("--plugin", "poison.py", "--cluster", "local:2")
+    assert bench(tmp_path, *arguments, *on_two, code=1).stderr == ""
+    died = ("failed", "every worker that was at it died: it was given up")
     for record in records(tmp_path / "results"):
-        expected = ("failed", "every worker that was at it died: it was given up")
-        assert (record["status"], record["reason"]) == (
-            expected if record["method"] == "poison" else ("ok", None)
-        )
-    ours, theirs = (
-        (folder / "scores.csv").read_text()
-        for folder in (tmp_path / "results/quick", alone["small"])
-    )
-    assert ours == theirs
+        expected = died if record["method"] == "poison" else ("ok", None)
+        assert (record["status"], record["reason"]) == expected
+    scores = [folder / "scores.csv" for folder in (tmp_path / "results/quick", alone["small"])]
+    assert scores[0].read_text() == scores[1].read_text()
     assert "poison,digits,0,failed" in (tmp_path / "results/quick/runs.csv").read_text()
 
 
 def test_the_scheduler_is_lost(tmp_path: Path, alone: dict[str, Path]) -> None:
     """One clear line, no process left, and the same suite goes on without a cluster."""
-    with processes(tmp_path, scheduler(tmp_path), worker("--death-timeout", "5")) as (lost, _):
-        suite = subprocess.Popen(
-            command(*LONG, "--cluster", "s.json"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
-        )
-        until(lambda: len(working(tmp_path / "results")) > 0, "a checkpoint")
-        assert children(tmp_path)
+    with (
+        processes(tmp_path, scheduler(), worker("--death-timeout", "5")) as (lost, _),
+        suite_on(tmp_path, "s.json") as suite,
+    ):
         lost.kill()
         _, said = suite.communicate(timeout=120)
         assert suite.returncode == 1
@@ -289,13 +246,8 @@ def test_the_scheduler_is_lost(tmp_path: Path, alone: dict[str, Path]) -> None:
 @pytest.mark.parametrize("cluster", ["local:2", "s.json"])
 def test_an_interrupted_client(cluster: str, tmp_path: Path, alone: dict[str, Path]) -> None:
     """Ctrl-C ends with 130 and leaves no process; the same command continues."""
-    others = () if cluster == "local:2" else (scheduler(tmp_path), worker(), worker())
-    with processes(tmp_path, *others):
-        suite = subprocess.Popen(
-            command(*LONG, "--cluster", cluster), cwd=tmp_path, stderr=subprocess.PIPE, text=True
-        )
-        until(lambda: len(working(tmp_path / "results")) > 0, "a checkpoint")
-        assert children(tmp_path)
+    others = () if cluster == "local:2" else (scheduler(), worker(), worker())
+    with processes(tmp_path, *others), suite_on(tmp_path, cluster) as suite:
         suite.send_signal(signal.SIGINT)
         _, said = suite.communicate(timeout=120)
         assert suite.returncode == 130, said
@@ -308,67 +260,44 @@ def test_an_interrupted_client(cluster: str, tmp_path: Path, alone: dict[str, Pa
 
 def test_workers_that_do_not_see_the_results(tmp_path: Path, alone: dict[str, Path]) -> None:
     """Without a shared folder files travel both ways, so that nothing is trained twice."""
-    hidden = [
-        "unshare",
-        "--mount",
-        "sh",
-        "-c",
-        'mount -t tmpfs none "$0" && exec "$@"',
-        tmp_path / "results",
-    ]
-    (tmp_path / "results").mkdir()
-    if subprocess.run([*map(str, hidden), "true"], capture_output=True).returncode:
+    results = tmp_path / "results"
+    results.mkdir()
+    mount = 'mount -t tmpfs none "$0" && exec "$@"'
+    hidden = ["unshare", "--mount", "sh", "-c", mount, str(results)]
+    if subprocess.run([*hidden, "true"], capture_output=True).returncode:
         pytest.skip("needs to be root: hides a folder from workers by a mount of their own")
     (tmp_path / "transfer.toml").write_text(TRANSFER)
     arguments = ("run", "--suite", "transfer.toml", *SIZE, "--cluster", "s.json")
-    with processes(tmp_path, scheduler(tmp_path), [*hidden, *worker()], [*hidden, *worker()]):
-        bench(
-            tmp_path, *arguments, "--methods", "dropout"
-        )  # the network that it attacks comes back too
-        assert [record["status"] for record in records(tmp_path / "results")] == [
-            "ok",
-            "interrupted",
-        ]
-        before = (next(tmp_path.glob("results/transfer/runs/map-*")) / "training.csv").read_bytes()
+
+    def curves() -> bytes:
+        """Return the curves of the training of map."""
+        return (next(results.glob("transfer/runs/map-*")) / "training.csv").read_bytes()
+
+    with processes(tmp_path, scheduler(), [*hidden, *worker()], [*hidden, *worker()]):
+        bench(tmp_path, *arguments, "--methods", "dropout")  # what it attacks comes back too
+        assert [record["status"] for record in records(results)] == ["ok", "interrupted"]
+        before = curves()
         bench(tmp_path, *arguments)
-    same(tmp_path / "results/transfer", alone["transfer"])
-    assert (
-        next(tmp_path.glob("results/transfer/runs/map-*")) / "training.csv"
-    ).read_bytes() == before
+    same(results / "transfer", alone["transfer"])
+    assert curves() == before
 
 
 def test_a_run_that_takes_too_long(tmp_path: Path) -> None:
     """Its process on the worker is stopped, it has failed, and the worker goes on with others."""
     (tmp_path / "sleepy.py").write_text(SLEEPY)
-    arguments = (
-        "run",
-        "--methods",
-        "sleepy,map",
-        "--seeds",
-        "0",
-        *SIZE,
-        "--plugin",
-        "sleepy.py",
-        "--timeout",
-        "12",
-    )
-    done = bench(tmp_path, *arguments, "--cluster", "local:1", code=1)
-    assert "sleepy-digits-s0" in done.stdout
+    arguments = ("run", "--methods", "sleepy,map", "--seeds", "0", *SIZE, "--timeout", "12")
+    on_one = ("--plugin", "sleepy.py", "--cluster", "local:1")
+    done = bench(tmp_path, *arguments, *on_one, code=1)
     assert "failed: took longer than the 12 s of --timeout" in done.stdout
     assert [record["status"] for record in records(tmp_path / "results")] == ["ok", "failed"]
 
 
-def test_another_bench_uq_on_a_worker(tmp_path: Path) -> None:
+def test_another_bench_uq_on_a_worker(tmp_path: Path, other_code: Path) -> None:
     """A worker with other source is refused before anything is written."""
-    copy = tmp_path / "copy" / "bench_uq"
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(REPO / "bench_uq", copy, ignore=ignored)
-    for name in ("methods", "datasets", "conditions", "metrics"):
-        shutil.copytree(REPO / name, copy / name, ignore=ignored, dirs_exist_ok=True)
-    with (copy / "train" / "loop.py").open("a") as file:
+    with (other_code / "bench_uq" / "train" / "loop.py").open("a") as file:
         file.write("CHANGED = True\n")
-    changed = {**os.environ, "PYTHONPATH": str(tmp_path / "copy")}
-    with processes(tmp_path, scheduler(tmp_path)), processes(tmp_path, worker(), env=changed):
+    changed = {**os.environ, "PYTHONPATH": str(other_code)}
+    with processes(tmp_path, scheduler()), processes(tmp_path, worker(), env=changed):
         until((tmp_path / "s.json").is_file, "a scheduler")
         done = bench(tmp_path, *SMALL, "--cluster", "s.json", code=2)
     assert "has another bench-uq: its source is" in done.stderr
@@ -378,37 +307,17 @@ def test_another_bench_uq_on_a_worker(tmp_path: Path) -> None:
 def test_other_data_on_a_worker(tmp_path: Path) -> None:
     """A run is not made of other data than it was planned for."""
     for folder, shift in (("ours", 0), ("theirs", 1)):
-        (tmp_path / folder / "uci").mkdir(parents=True)
+        (tmp_path / folder).mkdir()
         rows = "".join(f"{x},{(x * 7 + shift) % 11}\n" for x in range(120))
         (tmp_path / folder / "table.csv").write_text("x,y\n" + rows)
     (tmp_path / "table.py").write_text(TABLE)
-    arguments = (
-        "run",
-        "--methods",
-        "map",
-        "--datasets",
-        "table",
-        "--seeds",
-        "0",
-        "--plugin",
-        "table.py",
-        *SIZE[:6],
-    )
-    suite = tmp_path / "table.toml"
-    suite.write_text('methods = ["map"]\ndatasets = ["table"]\nseeds = [0]\n')
+    suite = 'methods = ["map"]\ndatasets = ["table"]\nseeds = [0]\n'
+    (tmp_path / "table.toml").write_text(suite)
     theirs = {**os.environ, "BENCH_UQ_DATA": str(tmp_path / "theirs")}
-    with processes(tmp_path, scheduler(tmp_path)), processes(tmp_path, worker(), env=theirs):
+    arguments = ("run", "--suite", "table.toml", "--plugin", "table.py", "--data-dir", "ours")
+    with processes(tmp_path, scheduler()), processes(tmp_path, worker(), env=theirs):
         until((tmp_path / "s.json").is_file, "a scheduler")
-        arguments = (
-            *arguments,
-            "--suite",
-            "table.toml",
-            "--data-dir",
-            "ours",
-            "--cluster",
-            "s.json",
-        )
-        done = bench(tmp_path, *arguments, code=1)
+        done = bench(tmp_path, *arguments, *SIZE, "--cluster", "s.json", code=1)
     assert "is not what the run is planned for" in done.stdout
 
 
@@ -444,19 +353,7 @@ class Table(Dataset):
         (("--cluster", "tcp://127.0.0.1:1"), "no scheduler at tcp://127.0.0.1:1"),
         (("--cluster", "tcp://192.0.2.1:8786"), "can be reached from other machines without TLS"),
         (("--cluster", "tls://192.0.2.1:8786"), "needs all of --tls-ca, --tls-cert and --tls-key"),
-        (
-            (
-                "--cluster",
-                "tls://127.0.0.1:1",
-                "--tls-ca",
-                "a",
-                "--tls-cert",
-                "b",
-                "--tls-key",
-                "c",
-            ),
-            "no file 'a'",
-        ),
+        (("--cluster=tls://127.0.0.1:1", "--tls-ca=a", "--tls-cert=b", "--tls-key=c"), "file 'a'"),
         (("--cluster", "tcp://127.0.0.1:1", "--tls-ca", "a"), "are for a scheduler at tls://"),
         (("--cluster", "local", "--tls-ca", "a"), "never leaves this machine"),
         (("--insecure",), "are for --cluster"),
@@ -467,11 +364,6 @@ def test_mistakes(
     arguments: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A place that is none, or not safe, is refused in one line, and nothing is written."""
-    from click.testing import CliRunner
-
-    from bench_uq.cli import main
-    from bench_uq.run.cluster import connection
-
     if arguments[-1] == "cuda":
         monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr(connection, "CONNECT", 1)
@@ -496,7 +388,7 @@ def address_of_this_machine() -> str:
 def test_beyond_loopback(tmp_path: Path) -> None:
     """Without TLS a scheduler that others reach is refused; --insecure joins it."""
     address_of_this_machine()
-    with processes(tmp_path, scheduler(tmp_path, "--host", "0.0.0.0"), worker()):
+    with processes(tmp_path, scheduler("--host", "0.0.0.0"), worker()):
         until((tmp_path / "s.json").is_file, "a scheduler")
         port = json.loads((tmp_path / "s.json").read_text())["address"].rpartition(":")[2]
         for place in ("s.json", f"127.0.0.1:{port}"):
@@ -506,82 +398,49 @@ def test_beyond_loopback(tmp_path: Path) -> None:
         bench(tmp_path, *ONE, "--cluster", f"127.0.0.1:{port}", "--insecure")
 
 
-def test_tls(tmp_path: Path) -> None:
-    """A scheduler is joined with its certificates, and refused with those of others."""
+def test_tls_and_the_manifest_for_kubernetes(tmp_path: Path) -> None:
+    """The containers of the documented manifest do a run for the documented client alone."""
     if not shutil.which("openssl"):
         pytest.skip("needs openssl, to make certificates")
-    host = address_of_this_machine()
     for name in ("ours", "theirs"):
         certificates(tmp_path / name)
-    own = [
-        f"--tls-ca-file={tmp_path}/ours/ca.pem",
-        f"--tls-cert={tmp_path}/ours/me.pem",
-        f"--tls-key={tmp_path}/ours/me.key",
-    ]
-    options = ["--protocol", "tls", *own, "--host", host]
-    with processes(tmp_path, scheduler(tmp_path, *options), worker(*options)):
-        until((tmp_path / "s.json").is_file, "a scheduler")
-        arguments = (*ONE, "--cluster", "s.json")
-        with_tls = (
-            "--tls-ca",
-            "ours/ca.pem",
-            "--tls-cert",
-            "ours/me.pem",
-            "--tls-key",
-            "ours/me.key",
-        )
-        bench(tmp_path, *arguments, *with_tls)
-        others = tuple(part.replace("ours", "theirs") for part in with_tls)
-        assert "no scheduler at tls://" in bench(tmp_path, *arguments, *others, code=2).stderr
-    assert [record["status"] for record in records(tmp_path / "results")] == ["ok"]
-
-
-def test_the_manifest_for_kubernetes(tmp_path: Path) -> None:
-    """The containers of the documented manifest do a run for the documented client."""
-    if not shutil.which("openssl"):
-        pytest.skip("needs openssl, to make certificates")
-    certificates(tmp_path / "tls")
     page = (REPO / "docs" / "cluster.md").read_text()
     (manifest,) = re.findall(r"```yaml\n(apiVersion.*?)```", page, re.DOTALL)
-    (client,) = re.findall(
-        r"^bench-uq run .*(--cluster tls://scheduler:8786 .*)$", page, re.MULTILINE
-    )
+    (client,) = re.findall(r"^bench-uq run .*(--cluster tls://scheduler:8786 .*)$", page, re.M)
     with socket.socket() as free:
         free.bind(("", 0))
         port = str(free.getsockname()[1])
+    address = f"{address_of_this_machine()}:{port}"
 
     def here(word: str) -> str:
         """Return an argument with the places of this machine."""
-        return word.replace("scheduler:8786", f"{address_of_this_machine()}:{port}").replace(
-            "8786", port
-        )
+        word = word.replace("scheduler:8786", address).replace("8786", port)
+        return word.replace("/tls/", f"{tmp_path}/ours/")
 
-    parts = {
-        one["metadata"]["name"]: one["spec"]
-        for one in yaml.safe_load_all(manifest)
-        if one["kind"] == "Deployment"
-    }
+    documents = [one for one in yaml.safe_load_all(manifest) if one["kind"] == "Deployment"]
+    parts = {one["metadata"]["name"]: one["spec"] for one in documents}
     assert parts.keys() == {"scheduler", "workers"}
     started, data = list[list[str]](), {}
     for name, spec in parts.items():
-        labels = spec["template"]["metadata"]["labels"]
-        assert spec["selector"]["matchLabels"] == labels
-        (container,) = spec["template"]["spec"]["containers"]
-        assert {one["name"] for one in container["volumeMounts"]} == {
-            one["name"] for one in spec["template"]["spec"]["volumes"]
-        }
-        program, part, *words = container["args"]
-        assert (program, part) == ("dask", name.rstrip("s"))
-        words = [here(word).replace("/tls/", f"{tmp_path}/tls/") for word in words]
-        started.append([*dask(part), *words, "--no-dashboard"])
+        template = spec["template"]
+        assert spec["selector"]["matchLabels"] == template["metadata"]["labels"]
+        (container,) = template["spec"]["containers"]
+        mounted = {one["name"] for one in container["volumeMounts"]}
+        assert mounted == {one["name"] for one in template["spec"]["volumes"]}
+        assert container["args"][:2] == ["dask", name.rstrip("s")]
+        words = [here(word) for word in container["args"][2:]]
+        started.append([*dask(name.rstrip("s")), *words, "--no-dashboard"])
         data |= {one["name"]: one["value"] for one in container.get("env", [])}
     assert data == {"BENCH_UQ_DATA": "/data"}
+
     with processes(tmp_path, *started, env={**os.environ, "BENCH_UQ_DATA": str(tmp_path / "data")}):
         words = [
-            word if "pem" not in word and ".key" not in word else f"tls/{word}"
-            for word in client.split()
+            f"/tls/{word}" if re.search(r"\.(pem|key)", word) else word for word in client.split()
         ]
-        bench(tmp_path, *ONE, *map(here, words))
+        arguments = [*ONE, *map(here, words)]
+        bench(tmp_path, *arguments)
+        others = [word.replace("/ours/", "/theirs/") for word in arguments]
+        assert "no scheduler at tls://" in bench(tmp_path, *others, code=2).stderr
     assert [record["status"] for record in records(tmp_path / "results")] == ["ok"]
 
 

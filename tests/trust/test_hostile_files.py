@@ -15,12 +15,14 @@ import struct
 import subprocess
 import sys
 import tarfile
+import textwrap
 import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -242,17 +244,11 @@ def test_batches_of_cifar_reserve_no_memory(attack: bytes) -> None:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder in which a small suite was run."""
     folder = tmp_path_factory.mktemp("ran")
-    done = bench(folder, "run", *SMALL)
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        done = CliRunner().invoke(main, ["run", *SMALL])
+    assert done.exit_code == 0, done.output
     return folder
-
-
-def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run bench-uq in a folder, in a process of its own."""
-    command = [sys.executable, "-m", "bench_uq", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
-    assert "Traceback" not in done.stderr
-    return done
 
 
 @pytest.fixture
@@ -269,7 +265,9 @@ def run_of(suite: Path) -> store.RunFolder:
 
 
 @pytest.mark.parametrize("name", [store.NETWORK, "checkpoint.safetensors"])
-def test_pickles_as_networks(name: str, suite: Path, here: Path, trap: bytes) -> None:
+def test_pickles_as_networks(
+    name: str, suite: Path, here: Path, trap: bytes, bench: Callable[..., Any]
+) -> None:
     """A pickle as network or checkpoint, with its hash in the record, is named and never read."""
     run = run_of(suite)
     run.add_file(name, trap)
@@ -278,6 +276,7 @@ def test_pickles_as_networks(name: str, suite: Path, here: Path, trap: bytes) ->
 
     done = bench(here, "run", *SMALL)
     output = [line for line in (done.stdout + done.stderr).splitlines() if "scores: " not in line]
+    assert "Traceback" not in done.stderr
     assert len(output) <= 2
     assert name in "".join(output) or "afetensor" in "".join(output), output
 
@@ -343,11 +342,16 @@ REACHING: dict[str, Callable[[Path], list[tuple[tarfile.TarInfo, bytes]]]] = {
     "device": lambda out: [(member("images.bin", tarfile.CHRTYPE), b"")],
     "pipe": lambda out: [(member("images.bin", tarfile.FIFOTYPE), b"")],
 }
+#: What is no whole archive.
+BROKEN = {"none": bytes(99), "cut": tarred((member("images.bin"), bytes(9999)))[:-20]}
 
 
 @pytest.mark.parametrize(
     ("kind", "mode"),
-    [*((kind, "w:gz") for kind in REACHING), *(("above", mode) for mode in ("w", "w:bz2", "w:xz"))],
+    [
+        *((kind, "w:gz") for kind in (*REACHING, *BROKEN)),
+        *(("above", mode) for mode in ("w", "w:bz2", "w:xz")),
+    ],
 )
 def test_archives_that_reach_outside(kind: str, mode: str, here: Path, canary: Path) -> None:
     """A member outside the folder, a link or a device writes nothing and reads nothing."""
@@ -355,7 +359,8 @@ def test_archives_that_reach_outside(kind: str, mode: str, here: Path, canary: P
     out.mkdir()
     folder.mkdir()
     (out / "secret").write_text("secret")
-    (folder / "all.tar").write_bytes(tarred(*REACHING[kind](out), mode=mode))
+    content = BROKEN.get(kind) or tarred(*REACHING[kind](out), mode=mode)
+    (folder / "all.tar").write_bytes(content)
 
     with pytest.raises(Failed, match=r"^all\.tar: ") as refused:
         unpack(folder / "all.tar")
@@ -429,20 +434,26 @@ def child(code: str, *arguments: object) -> str:
     return output + done.stderr
 
 
-def refused_by_child(code: str, *arguments: object) -> str:
-    """Line with which code is refused in a process of its own."""
-    indented = "\n".join(f"    {line}" for line in code.splitlines())
+def refusals(code: str, *paths: Path) -> list[str]:
+    """Lines with which code refuses one ``path`` after the other, in a process of its own."""
     program = f"""from bench_uq.api.errors import UsageError
 from bench_uq.plan.prepare.download import Failed
-try:
-{indented}
-except (UsageError, Failed) as error:
-    print("refused:", error)
+for path in map(Path, sys.argv[1:]):
+    try:
+{textwrap.indent(code, " " * 8)}
+    except (UsageError, Failed) as error:
+        print("refused:", error)
 """
-    output = child(program, *arguments)
-    assert output.startswith("refused:"), output
-    assert len(output.splitlines()) == 1
-    return output
+    lines = child(program, *paths).splitlines()
+    assert [line[:8] for line in lines] == ["refused:"] * len(paths), lines
+    return lines
+
+
+def laid(path: Path, content: bytes) -> Path:
+    """Write a file, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
 
 
 def zeros(count: int, header: bytes = b"", wbits: int = -15) -> tuple[bytes, int]:
@@ -488,35 +499,34 @@ def test_small_bombs_unpack() -> None:
 
 
 IDX = b"\x00\x00\x08\x03" + struct.pack(">LLL", 256 * CHUNK // 784, 28, 28)
-READ_MNIST = "from bench_uq.datasets.mnist import Mnist\nMnist().load('train', Path(sys.argv[1]))"
+MNIST = "from bench_uq.datasets.mnist import Mnist\nMnist().load('train', path)"
 
 
 def test_idx_bombs(here: Path) -> None:
     """Images that unpack to 4 GB are refused, and a header that promises more than follows."""
-    raw = here / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"):
-        (raw / name).write_bytes(gz(256, IDX))
-    assert "unpacks to more than" in refused_by_child(READ_MNIST, here)
+    labels, images = (f"MNIST/raw/train-{name}-ubyte.gz" for name in ("labels-idx1", "images-idx3"))
     promising = gzip.compress(IDX[:4] + b"\xff" * 12 + bytes(100))
-    (raw / "train-images-idx3-ubyte.gz").write_bytes(promising)
-    assert "truncated" in refused_by_child(READ_MNIST, here)
+    for root, content in (("large", gz(256, IDX)), ("promising", promising)):
+        laid(here / root / labels, gz(256, IDX))
+        laid(here / root / images, content)
+    large, promises = refusals(MNIST, here / "large", here / "promising")
+    assert "unpacks to more than" in large
+    assert "truncated" in promises
 
 
 def test_table_bombs(here: Path) -> None:
     """A table that unpacks to 4 GB, and one of very many cells, are refused."""
-    (here / "uci").mkdir()
-    code = "from bench_uq.datasets.uci import Uci\nUci('mine').task(Path(sys.argv[1]))"
-    (here / "uci" / "mine.txt.gz").write_bytes(gz(256))
-    assert "unpacks to more than" in refused_by_child(code, here)
-    (here / "uci" / "mine.txt.gz").write_bytes(gzip.compress(b"1 1\n" * (1 << 25), 9))
-    assert "unpacks to more than" in refused_by_child(code, here)
+    laid(here / "large" / "uci" / "mine.txt.gz", gz(256))
+    laid(here / "many" / "uci" / "mine.txt.gz", gzip.compress(b"1 1\n" * (1 << 25), 9))
+    code = "from bench_uq.datasets.uci import Uci\nUci('mine').task(path)"
+    for line in refusals(code, here / "large", here / "many"):
+        assert "unpacks to more than" in line
 
 
-NPZ = "from bench_uq.datasets.npz import Npz\nNpz(path=Path(sys.argv[1])).load('test', Path('.'))"
-EXAMPLES = "from bench_uq.store.derived import examples\nexamples(Path(sys.argv[1]))"
+NPZ = "from bench_uq.datasets.npz import Npz\nNpz(path=path).load('test', Path('.'))"
+EXAMPLES = "from bench_uq.store.derived import examples\nexamples(path)"
 PREDICTIONS = "from bench_uq.run.imported.files import read_arrays\n"
-PREDICTIONS += "read_arrays(Path(sys.argv[1]), Path(sys.argv[1]).read_bytes(), labelled=True)"
+PREDICTIONS += "read_arrays(path, path.read_bytes(), labelled=True)"
 
 
 @pytest.mark.parametrize(
@@ -528,36 +538,33 @@ PREDICTIONS += "read_arrays(Path(sys.argv[1]), Path(sys.argv[1]).read_bytes(), l
     ],
     ids=["dataset", "examples", "predictions"],
 )
-@pytest.mark.parametrize("kind", ["unpacks", "declares", "claims", "overflows", "lies"])
-def test_npz_bombs(code: str, names: list[str], kind: str, here: Path) -> None:
+def test_npz_bombs(code: str, names: list[str], here: Path) -> None:
     """Arrays that unpack to gigabytes, declare or claim more than there is, are refused."""
     files = [f"{name}.npy" for name in names]
     claims = npy_header((10**6, 10**6), "<f8") + bytes(100)
     overflows = npy_header((2**62, 2**62), "<f8") + bytes(100)
     zeros = npy_header((128, CHUNK))
-    content = {
-        "unpacks": lambda: zipped(files, 128, zeros),
-        "declares": lambda: zipped(files, 1, npy_header((256, CHUNK)), declared=2**32 - 2),
-        "claims": lambda: npz(**dict.fromkeys(names, claims)),
-        "overflows": lambda: npz(**dict.fromkeys(names, overflows)),
-        "lies": lambda: zipped(files, 128, zeros, declared=1000),
-    }[kind]()
-    (here / "mine.npz").write_bytes(content)
-    line = refused_by_child(code, here / "mine.npz")
-    assert "mine.npz" in line
-    assert ("unpacks to" in line) == (kind in ("unpacks", "declares"))
+    contents = {
+        "unpacks": zipped(files, 128, zeros),
+        "declares": zipped(files, 1, npy_header((256, CHUNK)), declared=2**32 - 2),
+        "claims": npz(**dict.fromkeys(names, claims)),
+        "overflows": npz(**dict.fromkeys(names, overflows)),
+        "lies": zipped(files, 128, zeros, declared=1000),
+    }
+    paths = [laid(here / f"{kind}.npz", content) for kind, content in contents.items()]
+    for kind, line in zip(contents, refusals(code, *paths), strict=True):
+        assert f"{kind}.npz" in line
+        assert ("unpacks to" in line) == (kind in ("unpacks", "declares"))
 
 
 def test_npy_bombs(here: Path) -> None:
     """A single array that claims more than its file holds is refused."""
-    folder = here / "mnist_c" / "fog"
-    folder.mkdir(parents=True)
     for name in ("test_images.npy", "test_labels.npy"):
-        (folder / name).write_bytes(npy_header((10**9, 28, 28, 1)) + bytes(100))
-    code = "from bench_uq.datasets.mnist_c import MnistC\nMnistC().load('test', Path(sys.argv[1]))"
-    assert "not an npy file" in refused_by_child(code, here)
-    (here / "mine.npz").write_bytes(npy_header((10**6, 10**6), "<f8") + bytes(100))
-    assert "mine.npz" in refused_by_child(NPZ, here / "mine.npz")
+        laid(here / "mnist_c" / "fog" / name, npy_header((10**9, 28, 28, 1)) + bytes(100))
+    code = "from bench_uq.datasets.mnist_c import MnistC\nMnistC().load('test', path)"
+    assert "not an npy file" in refusals(code, here)[0]
+    mine = laid(here / "mine.npz", npy_header((10**6, 10**6), "<f8") + bytes(100))
+    assert "mine.npz" in refusals(NPZ, mine)[0]
 
 
 def png(side: int) -> bytes:
@@ -574,67 +581,63 @@ def png(side: int) -> bytes:
 
 
 FOLDER = """from bench_uq.datasets.folder import Folder
-Folder(path=Path(sys.argv[1]), size=int(sys.argv[2])).load('test', Path('.'))
-print("read")"""
+Folder(path=path, size=0 if path.name == 'many' else 8).load('test', Path('.'))"""
 
 
-@pytest.mark.parametrize(
-    ("side", "count", "size", "words"),
-    [
-        (50_000, 1, 8, "decompression bomb"),
-        (12_000, 1, 8, "decompression bomb"),
-        (9_000, 1, 8, "it has more than 67,108,864 pixels"),
-        (8_000, 6, 0, "images of"),
-    ],
-)
-def test_image_bombs(side: int, count: int, size: int, words: str, here: Path) -> None:
-    """Images of more pixels than any camera takes are refused, and too many images together."""
-    (here / "test" / "a").mkdir(parents=True)
-    for place in range(count):
-        (here / "test" / "a" / f"{place}.png").write_bytes(png(side))
-    assert words in refused_by_child(FOLDER, here, size)
+def test_image_bombs(here: Path, canary: Path) -> None:
+    """Images of more pixels than any camera takes are refused, too many together, and programs.
+
+    Pillow would run Ghostscript on PostScript under the name of an image.
+    """
+    program = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    program += f"({canary}) (w) file closefile showpage\n"
+    bombs = {
+        "huge": (png(50_000), 1, "decompression bomb"),
+        "larger": (png(12_000), 1, "decompression bomb"),
+        "large": (png(9_000), 1, "it has more than 67,108,864 pixels"),
+        "many": (png(8_000), 6, "images of"),
+        "program": (program.encode(), 1, "not an image of a known format"),
+    }
+    for name, (content, count, _) in bombs.items():
+        for place in range(count):
+            laid(here / name / "test" / "a" / f"{place}.png", content)
+    lines = refusals(FOLDER, *(here / name for name in bombs))
+    for (_, _, words), line in zip(bombs.values(), lines, strict=True):
+        assert words in line
 
 
 def test_large_images_are_decoded_one_by_one(here: Path) -> None:
     """Several large images that are made small are never in memory together."""
-    (here / "test" / "a").mkdir(parents=True)
     for place in range(4):
-        (here / "test" / "a" / f"{place}.png").write_bytes(png(8_000))
-    assert child(FOLDER, here, 8) == "read\n"
+        laid(here / "test" / "a" / f"{place}.png", png(8_000))
+    assert child(f"path = Path(sys.argv[1])\n{FOLDER}\nprint('read')", here) == "read\n"
 
 
-def test_images_that_are_programs(here: Path, canary: Path) -> None:
-    """PostScript under the name of an image is refused: Pillow would run Ghostscript on it."""
-    (here / "test" / "a").mkdir(parents=True)
-    header = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
-    program = f"({canary}) (w) file closefile showpage\n"
-    (here / "test" / "a" / "a.png").write_text(header + program)
-    assert "not an image of a known format" in refused_by_child(FOLDER, here, 0)
+UNPACK = "from bench_uq.plan.prepare.archive import unpack\nunpack(path)"
 
 
-UNPACK = "from bench_uq.plan.prepare.archive import unpack\nunpack(Path(sys.argv[1]))"
-
-
-@pytest.mark.parametrize("kind", ["gz", "pax", "long name", "sparse", "plain"])
-def test_tar_bombs(kind: str, here: Path) -> None:
-    """An archive that unpacks to 32 GB, in a file, a header or a name, writes nothing."""
+def tar_bomb(kind: str) -> bytes:
+    """Content of an archive that unpacks to 32 GB."""
     info = member("images.bin")
+    if kind in ("pax", "long name"):
+        info = member("name", tarfile.XHDTYPE if kind == "pax" else tarfile.GNUTYPE_LONGNAME)
     info.size = 2048 * CHUNK
-    if kind in ("gz", "plain", "sparse"):
-        header = info.tobuf(tarfile.GNU_FORMAT)
-    else:
-        named = member("name", tarfile.XHDTYPE if kind == "pax" else tarfile.GNUTYPE_LONGNAME)
-        named.size = 2048 * CHUNK
-        header = named.tobuf(tarfile.GNU_FORMAT)
+    header = info.tobuf(tarfile.GNU_FORMAT)
     if kind == "sparse":
         header = header[:156] + b"S" + header[157:]
         header = header[:483] + b"%011o\0" % (2048 * CHUNK) + header[495:]
         total = 256 + sum(header[:148]) + sum(header[156:512])
         header = header[:148] + b"%06o\0 " % total + header[156:]
-    content = header + bytes(1024) if kind == "plain" else gz(2048, header)
-    (here / "all.tar").write_bytes(content)
-    assert "all.tar: " in refused_by_child(UNPACK, here / "all.tar")
-    assert {path.name for path in here.iterdir()} == {"all.tar"}
+    return header + bytes(1024) if kind == "plain" else gz(2048, header)
+
+
+def test_tar_bombs(here: Path) -> None:
+    """An archive that unpacks to 32 GB, in a file, a header or a name, writes nothing."""
+    kinds = ("gz", "pax", "long name", "sparse", "plain")
+    paths = [laid(here / kind / "all.tar", tar_bomb(kind)) for kind in kinds]
+    for path, line in zip(paths, refusals(UNPACK, *paths), strict=True):
+        assert "all.tar: " in line
+        assert list(path.parent.iterdir()) == [path]
 
 
 # Text that is nested

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,10 +37,11 @@ FILES = (
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder in which a small suite was run and reported."""
     folder = tmp_path_factory.mktemp("ran")
-    for arguments in (("run", *SMALL), ("report", "--formats", "html,latex,markdown")):
-        command = [sys.executable, "-m", "bench_uq", *arguments]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
-        assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for command in (["run", *SMALL], ["report", "--formats", "html,latex,markdown"]):
+            done = CliRunner().invoke(main, command)
+            assert done.exit_code == 0, done.output
     return folder
 
 

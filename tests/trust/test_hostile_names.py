@@ -225,21 +225,22 @@ def embedded(page: str) -> dict[str, str]:
 SIGNS_OF_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-@pytest.mark.parametrize("sign", SIGNS_OF_FORMULAS)
-def test_no_cell_of_a_page_is_a_formula(sign: str, tmp_path: Path) -> None:
+def test_no_cell_of_a_page_is_a_formula(tmp_path: Path) -> None:
     """A text that begins as a formula does is marked as text in the CSV files of a page."""
-    text = f'{sign}HYPERLINK("http://evil.example";"x")'
-    runs = {("map", 0): {"reason": text, "command": text, "network": text, "environment": text}}
-    shown = text.replace("@", "=")  # which parts condition and level where results are made up
-    names = {"datasets": (text,), "unseen": (shown,), "attacks": (shown,)}
-    folder = synthetic.write_results(tmp_path / "s", (text, "map"), (0,), **names, runs=runs)
+    formula = 'HYPERLINK("http://evil.example";"x")'
+    equals, plus, minus, at, *spaces = (f"{sign}{formula}" for sign in SIGNS_OF_FORMULAS)
+    facts = {"reason": plus, "command": minus, "network": at, "environment": equals}
+    places = ("datasets", "unseen", "attacks")
+    names = {place: (text,) for place, text in zip(places, spaces, strict=True)}
+    runs = {("map", 0): facts}
+    folder = synthetic.write_results(tmp_path / "s", (equals, "map"), (0,), **names, runs=runs)
     files = embedded(html.page(analyse(read(folder))))
 
     tables = [content for name, content in files.items() if name.endswith(".csv")]
     assert tables
     for content in tables:
         cells = [cell for row in csv.reader(io.StringIO(content, newline="")) for cell in row]
-        assert any(text in cell for cell in cells)
+        assert any(formula in cell for cell in cells)
         for cell in cells:
             assert not cell.startswith(FORMULA) or float(cell) == float(cell), cell
 

@@ -26,17 +26,8 @@ epochs = 25
 draws = 2
 test_images = 50
 """
-COMMAND = (
-    "run",
-    "--suite",
-    "long.toml",
-    "--device",
-    "cpu",
-    "--checkpoint-every",
-    "0",
-    "--jobs",
-    "4",
-)
+COMMAND = ("run", "--suite", "long.toml", "--device", "cpu", "--jobs", "4")
+COMMAND = (*COMMAND, "--checkpoint-every", "0")
 #: By method: the member that is killed, its finished epochs by then, and the epochs of the run.
 KILLED = {"map": (0, 9, 25), "dropout": (0, 4, 25), "mnf": (0, 2, 25), "ensemble": (1, 3, 50)}
 

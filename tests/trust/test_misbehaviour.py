@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,14 +137,10 @@ def left_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], l
     def left() -> list[int]:
         found = []
         for process in psutil.process_iter():
-            try:
-                if (
-                    process.environ().get("STARTED_BY_TEST") == str(tmp_path)
-                    and process.status() != "zombie"
-                ):
+            with suppress(psutil.Error):
+                ours = process.environ().get("STARTED_BY_TEST") == str(tmp_path)
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process.pid)
-            except psutil.Error:
-                continue
         return found
 
     return left
@@ -243,10 +240,8 @@ def test_attacked_networks_are_not_meddled_with(bench: Bench, alone: Path, tmp_p
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("1 / 0", "ZeroDivisionError: division by zero"),
         ("import sys; sys.exit(0)", "SystemExit: 0"),
         ("class Own(BaseException): pass\nraise Own('of its own')", "Own: of its own"),
-        ("def", "SyntaxError: "),
     ],
 )
 def test_failing_imports(bench: Bench, tmp_path: Path, content: str, said: str) -> None:
@@ -256,6 +251,6 @@ def test_failing_imports(bench: Bench, tmp_path: Path, content: str, said: str) 
     assert done.returncode == 2
     assert done.stdout == ""
     *before, last = done.stderr.splitlines()
-    assert before == ([] if content == "def" else ["chatter"])
+    assert before == ["chatter"]
     assert last.startswith(f"Error: plugin bad.py fails at import: {said}")
     assert not (tmp_path / "results").exists()
