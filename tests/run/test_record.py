@@ -1,17 +1,89 @@
-"""Records and plans are read strictly, and come back from JSON as they were written."""
+"""A run's record is read strictly, seldom read, and written once per step of the run."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench_uq.store import Evaluation, Plan, PlannedRun, Record, Source, StoredFile
+from bench_uq.plan.fingerprints import Contents
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.runs import make_plan
+from bench_uq.plan.suite import read_suite
+from bench_uq.run.execute import execute
+from bench_uq.run.job import Job
+from bench_uq.run.suite import due
+from bench_uq.store import Evaluation, Plan, PlannedRun, Record, Source, StoredFile, runs
 from bench_uq.store.records import STATUSES
+
+SUITE = """
+methods = ["map"]
+datasets = ["digits"]
+seeds = [0]
+
+[settings]
+epochs = 1
+draws = 2
+train_images = 100
+test_images = 20
+attack_images = 20
+
+[conditions]
+fgsm = [0, 0.1, 0.2]
+rotate = [15, 30]
+
+[conditions.digits]
+letters = []
+"""
+CONDITIONS = 4  # with clean
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """Job of the only run of a small suite."""
+    (tmp_path / "small.toml").write_text(SUITE)
+    suite = read_suite(str(tmp_path / "small.toml"))
+    (run,) = make_plan(suite, Plugins(), Contents(tmp_path / "data", tmp_path / "contents.json"))
+    return Job(run, tmp_path / "results" / "small", tmp_path / "data", (), "cpu", None)
+
+
+def test_reads_and_writes_of_one_run(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parent and child read run.json once each, and a condition is one write for all its levels."""
+    counts = {"read": 0, "write": 0}
+    read, write = runs.read_json, runs.write_json
+
+    def counted_read(path: Path, *rest: Any) -> Any:
+        counts["read"] += path.name == "run.json"
+        return read(path, *rest)
+
+    def counted_write(path: Path, value: Any) -> None:
+        counts["write"] += path.name == "run.json"
+        write(path, value)
+
+    monkeypatch.setattr(runs, "read_json", counted_read)
+    monkeypatch.setattr(runs, "write_json", counted_write)
+    monkeypatch.setattr(signal, "signal", lambda *handler: None)  # execute expects a child process
+
+    (todo,) = due([job], lambda name, ended: None)
+    ended = execute(todo, lambda share: None)
+    assert ended is not None
+    assert (ended.record.status, ended.record.reason) == ("ok", None)
+    assert len(ended.record.predict_seconds) == len(job.run.shown) == 7
+    assert counts["read"] <= 2
+    assert counts["write"] <= CONDITIONS + 3
+
+    stored = list[str]()
+    before = dict(counts)
+    assert due([job], lambda name, ended: stored.append(name)) == []
+    assert stored == [job.run.name]
+    assert counts == {"read": before["read"] + 1, "write": before["write"]}
+
 
 # Strict reading
 
@@ -95,9 +167,12 @@ def test_names_that_leave_the_folder_are_refused(name: str) -> None:
 @pytest.mark.parametrize("value", [None, 3, "text", [], [RECORD]])
 def test_other_values_than_objects_are_refused(value: Any) -> None:
     """A record, a planned run and a plan are JSON objects."""
-    for read in (lambda value: Record.from_json(value, RUN), PlannedRun.from_json, Plan.from_json):
-        with pytest.raises(ValueError, match="it is not an object"):
-            read(value)
+    with pytest.raises(ValueError, match="it is not an object"):
+        Record.from_json(value, RUN)
+    with pytest.raises(ValueError, match="it is not an object"):
+        PlannedRun.from_json(value)
+    with pytest.raises(ValueError, match="it is not an object"):
+        Plan.from_json(value)
 
 
 def test_names_that_are_no_names_are_refused() -> None:
@@ -174,12 +249,16 @@ def through_json(value: Any) -> Any:
 
 
 @settings(max_examples=50, deadline=None)
-@given(records, planned_runs, st.lists(attacking, max_size=3).map(tuple))
-def test_records_and_planned_runs_survive_json(
-    record: Record, planned: PlannedRun, shown: tuple[Evaluation, ...]
-) -> None:
-    """What was written and read is the same, and so are the runs that a planned run attacks."""
+@given(records)
+def test_records_survive_json(record: Record) -> None:
+    """A record that was written and read is the same record."""
     assert Record.from_json(through_json(record.to_json()), record.run) == record
+
+
+@settings(max_examples=50, deadline=None)
+@given(planned_runs, st.lists(attacking, max_size=3).map(tuple))
+def test_planned_runs_survive_json(planned: PlannedRun, shown: tuple[Evaluation, ...]) -> None:
+    """A planned run is the same for another process, and so are the runs that it attacks."""
     run = dataclasses.replace(planned, shown=shown)
     assert PlannedRun.from_json(through_json(run.to_json())) == run
 
