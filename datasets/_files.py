@@ -1,12 +1,15 @@
 """Files of datasets: finding them, checking that they are the originals, reading them."""
 
 import gzip
+import unicodedata
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench_uq.api import Bomb, MissingData, UsageError, gunzip
+
+FORMS: tuple[Literal["NFC"], Literal["NFD"]] = ("NFC", "NFD")
 
 
 def located(dataset: str, path: Path, root: Path, *, unset: Path) -> Path:
@@ -17,8 +20,10 @@ def located(dataset: str, path: Path, root: Path, *, unset: Path) -> Path:
     # Of an absolute path both are the same.
     places = list(dict.fromkeys((root / path, path)))
     for place in places:
-        if place.exists():
-            return place
+        # What was copied from another system may spell an accent in two signs.
+        for form in (str(place), *(unicodedata.normalize(kind, str(place)) for kind in FORMS)):
+            if Path(form).exists():
+                return Path(form)
     raise MissingData(f"{dataset}[path={path}]", places)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import hashlib
 import keyword
+import os
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -165,6 +168,9 @@ def convert_plain(kind: Any, value: Any) -> Any:
     if isinstance(value, bool) or (kind is int and isinstance(value, float)):
         raise ValueError(value)
     result = kind(value)
+    if kind is Path:
+        # No shell sees a ~ inside brackets or in a suite's file.
+        return Path(os.path.expanduser(result))
     if kind is not float:
         return result
 
@@ -202,14 +208,28 @@ def option_text(value: Any) -> str:
 
 
 def shown_text(value: Any) -> str:
-    """Value of an option in results: of a path the last part, so that no folders are published."""
+    """Value of an option in results: of a path the last part, so that no folders are published.
+
+    Letters of every script are kept. A name that loses other signs than ASCII ends in its hash.
+    """
     if not isinstance(value, Path):
         return option_text(value)
 
     last = value.name
     if last in ("", ".."):
         last = value.resolve().name or "root"
-    return re.sub(r"[^A-Za-z0-9._-]", "-", last)
+    # Systems spell an accent in one sign or in two.
+    last = unicodedata.normalize("NFC", last)
+    kept = "".join(letter if _readable(letter) else "-" for letter in last)
+    erased = {letter for letter, left in zip(last, kept, strict=True) if letter != left}
+    if all(map(str.isascii, erased)):
+        return kept
+    return f"{kept}-{hashlib.sha256(last.encode('utf-8', 'surrogateescape')).hexdigest()[:4]}"
+
+
+def _readable(letter: str) -> bool:
+    """Whether a name in results may hold a sign: a letter, mark or number, or one of . _ -."""
+    return letter in "._-" or unicodedata.category(letter)[0] in "LMN"
 
 
 def content_text(kind: str, value: Any) -> str:
@@ -225,4 +245,16 @@ def content_text(kind: str, value: Any) -> str:
         return ""
     if not value.is_file():
         raise UsageError(f"no file {str(value)!r}")
-    return hashlib.sha256(value.read_bytes()).hexdigest()
+    return hashlib.sha256(as_written(value.read_bytes())).hexdigest()
+
+
+def as_written(content: bytes) -> bytes:
+    """Text as it was before git or an editor changed it; other content as it is.
+
+    They change line ends, and add a byte order mark or blank lines at the end.
+    """
+    # A zero byte is git's sign of binary content too.
+    if b"\0" in content:
+        return content
+    text = content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
+    return text.rstrip() + b"\n" if text.endswith(b"\n") else text

@@ -20,6 +20,7 @@ from pandas.api.types import is_string_dtype
 from bench_uq import store
 from bench_uq.api.archives import Bomb, limit, open_npz
 from bench_uq.api.errors import UsageError
+from bench_uq.api.names import as_written
 from bench_uq.store.about import About
 from bench_uq.store.records import fields_of, read
 
@@ -108,7 +109,7 @@ def environments(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     with _checked(path):
-        listed = store.loaded(path.read_bytes())
+        listed = store.loaded(as_written(path.read_bytes()))
         return {str(one["id"]): dict(one) for one in listed}
 
 
@@ -155,7 +156,7 @@ def _checked(path: Path, maker: str = "score") -> Iterator[None]:
         yield
         # Nothing else shows that a digit has changed.
         written = _sums(path.with_name(store.CHECKSUMS))
-        if path.name in written and store.sha256(path) != written[path.name]:
+        if path.name in written and not store.unchanged(path, written[path.name]):
             raise ValueError(f"its checksum is not that in {store.CHECKSUMS}")
     except DAMAGE as error:
         raise damaged(path, error, maker) from None

@@ -81,7 +81,8 @@ def saved(**arrays: Any) -> str:
 
 def text(*lines: str) -> str:
     """Save a CSV file and return it."""
-    Path("file.csv").write_text("\n".join(lines) + "\n")
+    # Blank lines at the end, as editors leave them.
+    Path("file.csv").write_text("\n".join(lines) + "\n\n \n")
     return "file.csv"
 
 

@@ -108,5 +108,5 @@ def named_file(text: str) -> tuple[str, Path]:
         depth += (letter == "[") - (letter == "]")
         name, file = text[:place].strip(), text[place + 1 :].strip()
         if letter == "=" and depth == 0 and name and file:
-            return name, Path(file)
+            return name, Path(file).expanduser()
     raise UsageError(f"--unseen takes NAME=FILE, not {text!r}")
