@@ -10,6 +10,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -150,7 +151,7 @@ def convert(label: str, kind: Any, value: Any) -> Any:
 
     try:
         return convert_plain(kind, value)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, ArithmeticError) as error:
         # No float holds some whole numbers, which is an OverflowError.
         wanted = "true or false" if kind is bool else f"of type {getattr(kind, '__name__', kind)}"
         raise UsageError(f"{label} must be {wanted}, not {quoted(value)}") from error
@@ -167,6 +168,10 @@ def convert_plain(kind: Any, value: Any) -> Any:
     # A bool is an int to Python, and int(2.7) would cut.
     if isinstance(value, bool) or (kind is int and isinstance(value, float)):
         raise ValueError(value)
+    if kind is float and "/" in str(value):
+        # Of pixels people write fractions, such as 8/255.
+        value = Fraction(str(value))
+
     result = kind(value)
     if kind is Path:
         # No shell sees a ~ inside brackets or in a suite's file.
@@ -177,8 +182,14 @@ def convert_plain(kind: Any, value: Any) -> Any:
     # Only NaN differs from itself; it is refused, because no two runs with it would be equal.
     if result != result:
         raise ValueError(value)
-    # -0.0 becomes 0.0, so that both have one name.
-    return result + 0.0
+    # -0.0 becomes 0.0, and 0.1 + 0.05 becomes 0.15, so that both have one name. All 15 digits
+    # that a double holds of any number are kept.
+    return float(f"{result:.15g}") + 0.0
+
+
+def level_key(level: float) -> float:
+    """Level by which results are matched: levels that print alike are one level."""
+    return float(f"{level:.6g}")
 
 
 def spelled(plain: str, value: Any, text: Callable[[Any], str], *, changed: bool = False) -> str:

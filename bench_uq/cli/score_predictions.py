@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--condition", default="clean", show_default=True, help="What it was shown, as in a suite."
 )
-@click.option("--level", type=float, help="Level of the attack or shift.")
+@click.option("--level", metavar="NUMBER", help="Level of the attack or shift, such as 8/255.")
 @click.option(
     "--unseen",
     multiple=True,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from bench_uq.api.errors import UsageError, unknown
-from bench_uq.api.names import check_name, convert, parse
+from bench_uq.api.names import check_name, convert, level_key, parse
 from bench_uq.train.settings import Settings
 
 #: Levels by condition; empty for out-of-distribution data.
@@ -300,7 +300,8 @@ def with_levels(conditions: Mapping[str, Any]) -> Conditions:
         for level in levels:
             if not math.isfinite(level) or level < 0:
                 raise UsageError(f"{label} must be finite and at least 0, not {level}")
-        found[condition] = unrepeated(label, levels)
+        unrepeated(label, list(map(level_key, levels)))
+        found[condition] = tuple(levels)
 
     return found
 

@@ -41,6 +41,17 @@ def test_shipped_suites_are_sound() -> None:
         assert {method.partition("[")[0] for method in read_suite(name).methods} <= set(known)
 
 
+def test_levels_by_value(tmp_path: Path) -> None:
+    """A level may be a fraction; a computed one is the one that is written so."""
+    text = MINIMAL + "[conditions]\npgd = [0.15000000000000002, '8/255']\n"
+    (levels,) = suite(tmp_path, text).conditions.values()
+    assert levels == (0.15, pytest.approx(8 / 255, rel=1e-14))
+    with pytest.raises(UsageError, match=r"levels of pgd: 0.0313725 is given twice"):
+        suite(tmp_path, MINIMAL + "[conditions]\npgd = ['8/255', 0.0313725]\n")
+    with pytest.raises(UsageError, match=r"levels of pgd must be of type float, not '8/0'"):
+        suite(tmp_path, MINIMAL + "[conditions]\npgd = ['8/0']\n")
+
+
 def test_a_file_as_windows_and_people_write_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -191,7 +191,7 @@ def test_calls_add_up_and_replace() -> None:
     score(saved(probs=PROBS, labels=LABELS))
     np.savez("shifted.npz", probs=PROBS[:3], labels=LABELS[:3])
     score("shifted.npz", "--condition", "snow", "--level", "1")
-    score("shifted.npz", "--condition", "snow", "--level", "2.5")
+    score("shifted.npz", "--condition", "snow", "--level", "5/2")
     np.savez("other.npz", probs=PROBS[:2])
     score("file.npz", "--unseen", "others=other.npz")
     before = everything(Path("results"))
@@ -421,7 +421,7 @@ def test_files_that_are_none() -> None:
         (["--seed", "-1"], "--seed"),
         (["--level", "1"], "--condition clean has no --level"),
         (["--condition", "fgsm"], "needs a --level"),
-        (["--condition", "fgsm", "--level", "nan"], "--level must be finite"),
+        (["--condition", "fgsm", "--level", "nan"], "--level must be of type float"),
         (["--condition", "fgsm", "--level", "-1"], "--level must be finite and at least 0"),
         (["--condition", "fgsn", "--level", "1"], "did you mean 'fgsm'?"),
         (["--condition", "letters", "--level", "1"], "has no --level"),
