@@ -55,11 +55,11 @@ def check_originals(dataset: str, files: Mapping[Path, str]) -> None:
             raise UsageError(f"{path}: damaged (its md5 is not that of the original)")
 
 
-def read_content(path: Path, **limits: int) -> bytes:
-    """Read a file, decompressed if it ends in .gz; ``limits`` are the options of ``gunzip``."""
+def read_content(path: Path, share: int = 2) -> bytes:
+    """Read a file, decompressed if it ends in .gz; ``share`` is that of ``gunzip``."""
     try:
         content = path.read_bytes()
-        return gunzip(content, **limits) if path.suffix == ".gz" else content
+        return gunzip(content, share) if path.suffix == ".gz" else content
     except Bomb as error:
         raise UsageError(f"{path}: {error}") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
