@@ -89,9 +89,9 @@ def run(
         seeds=tuple(map(str, seeds)),
         network=str(network),
         assignments=tuple(assignments),
-        results=Path(results),
-        data_dir=Path(data_dir),
-        plugins=tuple(map(Path, plugins)),
+        results=_path(results),
+        data_dir=_path(data_dir),
+        plugins=tuple(map(_path, plugins)),
         device=device,
         jobs=jobs,
         force=force,
@@ -127,13 +127,13 @@ def report(
     folder = _folder(results)
     return write(
         folder,
-        enclosed(Path(target or Path("reports") / folder.name)),
+        enclosed(_path(target or Path("reports") / folder.name)),
         formats=formats or FORMATS,
         methods=methods,
         datasets=datasets,
         metrics=metrics,
         title=title,
-        plugins=tuple(map(Path, plugins)),
+        plugins=tuple(map(_path, plugins)),
     )
 
 
@@ -155,11 +155,11 @@ def check(
 
     return gate(
         _folder(results),
-        Path(baseline),
-        Path(margins) if margins else None,
+        _path(baseline),
+        _path(margins) if margins else None,
         methods=methods,
         datasets=datasets,
-        plugins=tuple(map(Path, plugins)),
+        plugins=tuple(map(_path, plugins)),
     )
 
 
@@ -185,12 +185,17 @@ def summarise(scores: Results | pd.DataFrame | str | Path) -> pd.DataFrame:
 def _folder(results: Results | str | Path) -> Path:
     """Folder of a suite's results."""
     if isinstance(results, str | Path):
-        return Path(results)
+        return _path(results)
     if results.folder is None:
         from bench_uq.api.errors import UsageError
 
         raise UsageError("these results were not read from a folder: name the folder")
     return results.folder
+
+
+def _path(name: str | Path) -> Path:
+    """A path, with ~ replaced by the user's folder."""
+    return Path(name).expanduser()
 
 
 def _written(value: Any) -> str:

@@ -1,12 +1,15 @@
 """Files of datasets: finding them, checking that they are the originals, reading them."""
 
 import gzip
+import unicodedata
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench_uq.api import Bomb, MissingData, UsageError, gunzip
+
+FORMS: tuple[Literal["NFC"], Literal["NFD"]] = ("NFC", "NFD")
 
 
 def located(dataset: str, path: Path, root: Path, *, unset: Path) -> Path:
@@ -17,8 +20,10 @@ def located(dataset: str, path: Path, root: Path, *, unset: Path) -> Path:
     # Of an absolute path both are the same.
     places = list(dict.fromkeys((root / path, path)))
     for place in places:
-        if place.exists():
-            return place
+        # What was copied from another system may spell an accent in two signs.
+        for form in (str(place), *(unicodedata.normalize(kind, str(place)) for kind in FORMS)):
+            if Path(form).exists():
+                return Path(form)
     raise MissingData(f"{dataset}[path={path}]", places)
 
 
@@ -50,11 +55,11 @@ def check_originals(dataset: str, files: Mapping[Path, str]) -> None:
             raise UsageError(f"{path}: damaged (its md5 is not that of the original)")
 
 
-def read_content(path: Path, **limits: int) -> bytes:
-    """Read a file, decompressed if it ends in .gz; ``limits`` are the options of ``gunzip``."""
+def read_content(path: Path, share: int = 2) -> bytes:
+    """Read a file, decompressed if it ends in .gz; ``share`` is that of ``gunzip``."""
     try:
         content = path.read_bytes()
-        return gunzip(content, **limits) if path.suffix == ".gz" else content
+        return gunzip(content, share) if path.suffix == ".gz" else content
     except Bomb as error:
         raise UsageError(f"{path}: {error}") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bench_uq.api import UsageError
+from bench_uq.api import UsageError, room
 from bench_uq.datasets._files import stamp
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 LARGEST = 1 << 26
 # Larger images are decoded one after the other, so that a few of them do not fill the memory.
 LARGE = 1 << 22
-#: Bytes that any images may unpack to, and how many times the size of their files.
-MOST, RATIO = 1 << 30, 100
 # More than cores: most of the time of a first reading is spent waiting for the disk.
 THREADS = 8
 
@@ -98,7 +96,7 @@ def decoded_all(files: Sequence[Path], size: int, colour: Colour, total: int) ->
     """Decode files of ``total`` bytes into one array (N, C, H, W)."""
     height, width, _ = pixels(files[0], size, colour).shape
     images = np.empty((len(files), 1 if colour == "grey" else 3, height, width), np.uint8)
-    if images.nbytes > max(MOST, RATIO * total):
+    if images.nbytes > room(total):
         found = f"{len(files)} images of {total:,} bytes unpack to {images.nbytes:,}"
         raise UsageError(f"{files[0].parent}: {found}; size=N resizes all")
 

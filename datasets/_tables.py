@@ -13,8 +13,8 @@ from bench_uq.datasets._files import read_content
 
 ENDINGS = (".txt", ".csv", ".data", ".txt.gz", ".csv.gz", ".data.gz")
 ROWS, COLUMNS = 10, 2  # at least
-# Limits of gunzip, lower than for other data: text takes many times its size while it is split.
-MOST, RATIO = 1 << 23, 20
+# Of the memory, for the text alone: it takes many times its size while it is split.
+SHARE = 64
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -115,6 +115,6 @@ def value(path: Path, number: int, cell: str) -> float:
 def read_text(path: Path) -> str:
     """Read the text of a file, decompressed."""
     try:
-        return read_content(path, most=MOST, ratio=RATIO).decode("utf-8-sig")
+        return read_content(path, share=SHARE).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not text, byte {error.start} is not UTF-8") from error

@@ -1,5 +1,6 @@
 """Images of your own, one folder per class: train/<class>/* and test/<class>/*."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,12 +90,15 @@ def class_files(folder: Path) -> dict[str, list[Path]]:
 
     # Hidden folders are those of file managers and editors, not classes.
     paths = [path for path in folder.iterdir() if not path.name.startswith((".", "__"))]
-    names = sorted(path.name for path in paths if path.is_dir())
-    if not names:
+    folders = sorted(path for path in paths if path.is_dir())
+    if not folders:
         raise UsageError(f"{folder}: has no folders, one per class")
 
-    files = {name: image_files(folder / name) for name in names}
-    for name in names:
-        if not files[name]:
-            raise UsageError(f"{folder / name}: has no images")
-    return files
+    files: dict[str, list[Path]] = {}
+    for path in folders:
+        images = image_files(path)
+        if not images:
+            raise UsageError(f"{path}: has no images")
+        # Systems spell an accent in one sign or in two.
+        files.setdefault(unicodedata.normalize("NFC", path.name), []).extend(images)
+    return dict(sorted(files.items()))

@@ -5,7 +5,7 @@ Names that need torch are loaded on first use, so that a dataset or metric does 
 
 from typing import TYPE_CHECKING, Any
 
-from bench_uq.api.archives import Bomb, gunzip, open_npz
+from bench_uq.api.archives import Bomb, gunzip, open_npz, room
 from bench_uq.api.condition import GRADIENT_ATTACK, Attack, Condition, LogProbs, Search, Shift
 from bench_uq.api.dataset import Dataset, Download
 from bench_uq.api.errors import MissingData, UsageError, unknown
@@ -50,6 +50,7 @@ __all__ = [
     "kl",
     "network",
     "open_npz",
+    "room",
     "stochastic_passes",
     "task_of",
     "unknown",

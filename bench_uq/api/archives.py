@@ -4,37 +4,55 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-#: Bytes that any file may unpack to, and the multiple of its own size that a larger one may.
+#: Bytes that any file may unpack to, and the multiple of its own size that a larger download may.
 #: Images and measurements unpack to about 5 times their size, text to 10, hostile files to 1,000.
 MOST, RATIO = 1 << 27, 100
 
 
 class Bomb(ValueError):
-    """A file unpacks to far more than the data that it stands for."""
+    """A file unpacks to more than there is room for."""
 
 
 def limit(size: int, most: int = MOST, ratio: int = RATIO) -> int:
-    """Bytes that a file of a size may unpack to."""
+    """Bytes that a download of a size may unpack to, on a disk that holds other things too."""
     return max(most, ratio * size)
 
 
-def gunzip(content: bytes, most: int = MOST, ratio: int = RATIO) -> bytes:
+def memory() -> int:
+    """Bytes of memory of this machine, or of the container that this process runs in."""
+    held = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # Without a limit the file is absent, or holds a word.
+    with suppress(OSError, ValueError):
+        held = min(held, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return held
+
+
+def room(size: int, share: int = 2) -> int:
+    """Bytes that a user's file of a size may unpack to: a share of the memory, one in so many.
+
+    Constant data unpack to thousands of times their size, so that no ratio tells them from bombs.
+    """
+    return max(size, memory() // share)
+
+
+def gunzip(content: bytes, share: int = 2) -> bytes:
     """Unpack a .gz file; raise Bomb if it is too large, and gzip's errors if it is damaged."""
     # One byte more than allowed shows that there is more, without unpacking it.
-    largest = limit(len(content), most, ratio)
+    largest = room(len(content), share)
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
         unpacked = stream.read(largest + 1)
 
     if len(unpacked) > largest:
-        raise Bomb(f"unpacks to more than {largest:,} bytes, of {len(content):,}")
+        raise Bomb(f"unpacks to more than {largest:,} bytes, for which this machine has room")
     return unpacked
 
 
@@ -73,8 +91,6 @@ def check_members(file: BinaryIO) -> None:
             )
 
     # Members may overlap, so the limit is on the file and not on each member.
-    unpacked, largest = sum(member.file_size for member in members), limit(size)
+    unpacked, largest = sum(member.file_size for member in members), room(size)
     if unpacked > largest:
-        raise Bomb(
-            f"unpacks to {unpacked:,} bytes, of {size:,}; numpy.savez stores arrays as they are"
-        )
+        raise Bomb(f"unpacks to {unpacked:,} bytes; this machine has room for {largest:,}")

@@ -41,6 +41,8 @@ def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> Usa
 
 
 def one_line(error: BaseException) -> str:
-    """Type of an exception and the first line of its message, at most 500 characters."""
+    """Type of an exception and the first words of its message in a line of 500 characters at most."""
+    # Some messages begin with an empty line, and some are empty.
+    lines = str(error).strip().splitlines()
     # The type too, because the message of a KeyError, for example, is a bare name.
-    return f"{type(error).__name__}: {error}".splitlines()[0][:500]
+    return ": ".join([type(error).__name__, *lines[:1]])[:500]

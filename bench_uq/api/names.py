@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import hashlib
 import keyword
+import os
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -147,7 +151,7 @@ def convert(label: str, kind: Any, value: Any) -> Any:
 
     try:
         return convert_plain(kind, value)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, ArithmeticError) as error:
         # No float holds some whole numbers, which is an OverflowError.
         wanted = "true or false" if kind is bool else f"of type {getattr(kind, '__name__', kind)}"
         raise UsageError(f"{label} must be {wanted}, not {quoted(value)}") from error
@@ -164,15 +168,28 @@ def convert_plain(kind: Any, value: Any) -> Any:
     # A bool is an int to Python, and int(2.7) would cut.
     if isinstance(value, bool) or (kind is int and isinstance(value, float)):
         raise ValueError(value)
+    if kind is float and "/" in str(value):
+        # Of pixels people write fractions, such as 8/255.
+        value = Fraction(str(value))
+
     result = kind(value)
+    if kind is Path:
+        # No shell sees a ~ inside brackets or in a suite's file.
+        return Path(os.path.expanduser(result))
     if kind is not float:
         return result
 
     # Only NaN differs from itself; it is refused, because no two runs with it would be equal.
     if result != result:
         raise ValueError(value)
-    # -0.0 becomes 0.0, so that both have one name.
-    return result + 0.0
+    # -0.0 becomes 0.0, and 0.1 + 0.05 becomes 0.15, so that both have one name. All 15 digits
+    # that a double holds of any number are kept.
+    return float(f"{result:.15g}") + 0.0
+
+
+def level_key(level: float) -> float:
+    """Level by which results are matched: levels that print alike are one level."""
+    return float(f"{level:.6g}")
 
 
 def spelled(plain: str, value: Any, text: Callable[[Any], str], *, changed: bool = False) -> str:
@@ -202,14 +219,28 @@ def option_text(value: Any) -> str:
 
 
 def shown_text(value: Any) -> str:
-    """Value of an option in results: of a path the last part, so that no folders are published."""
+    """Value of an option in results: of a path the last part, so that no folders are published.
+
+    Letters of every script are kept. A name that loses other signs than ASCII ends in its hash.
+    """
     if not isinstance(value, Path):
         return option_text(value)
 
     last = value.name
     if last in ("", ".."):
         last = value.resolve().name or "root"
-    return re.sub(r"[^A-Za-z0-9._-]", "-", last)
+    # Systems spell an accent in one sign or in two.
+    last = unicodedata.normalize("NFC", last)
+    kept = "".join(letter if _readable(letter) else "-" for letter in last)
+    erased = {letter for letter, left in zip(last, kept, strict=True) if letter != left}
+    if all(map(str.isascii, erased)):
+        return kept
+    return f"{kept}-{hashlib.sha256(last.encode('utf-8', 'surrogateescape')).hexdigest()[:4]}"
+
+
+def _readable(letter: str) -> bool:
+    """Whether a name in results may hold a sign: a letter, mark or number, or one of . _ -."""
+    return letter in "._-" or unicodedata.category(letter)[0] in "LMN"
 
 
 def content_text(kind: str, value: Any) -> str:
@@ -225,4 +256,16 @@ def content_text(kind: str, value: Any) -> str:
         return ""
     if not value.is_file():
         raise UsageError(f"no file {str(value)!r}")
-    return hashlib.sha256(value.read_bytes()).hexdigest()
+    return hashlib.sha256(as_written(value.read_bytes())).hexdigest()
+
+
+def as_written(content: bytes) -> bytes:
+    """Text as it was before git or an editor changed it; other content as it is.
+
+    They change line ends, and add a byte order mark or blank lines at the end.
+    """
+    # A zero byte is git's sign of binary content too.
+    if b"\0" in content:
+        return content
+    text = content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
+    return text.rstrip() + b"\n" if text.endswith(b"\n") else text

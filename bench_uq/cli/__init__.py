@@ -5,6 +5,7 @@ Heavy imports happen inside the commands that need them, so that --help is quick
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import Any
@@ -69,6 +70,8 @@ def main(debug: bool) -> None:
     """Which uncertainty method can I trust, on which data, under which stress, at what cost?"""
     # Read by Group.invoke, which sees the errors.
     del debug
+    # Notebooks ask matplotlib for a backend that this environment may lack; only files are drawn.
+    os.environ["MPLBACKEND"] = "agg"
 
 
 for command in (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench_uq.cli.options import listed, results_option, suite_name, suite_option
+from bench_uq.cli.options import UserPath, listed, results_option, suite_name, suite_option
 
 
 @click.command()
@@ -17,7 +17,7 @@ from bench_uq.cli.options import listed, results_option, suite_name, suite_optio
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     metavar="FILE.csv",
     help="File to write; environments are stored beside it.",
 )

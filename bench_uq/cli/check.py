@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bench_uq.cli.options import (
+    UserPath,
     listed,
     plugin_option,
     results_option,
@@ -23,7 +24,7 @@ FORMATS = ("text", "markdown", "junit", "json")
 @click.option(
     "--baseline",
     required=True,
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="FILE.csv",
     help="Baseline written by bench-uq baseline.",
 )
@@ -33,7 +34,7 @@ FORMATS = ("text", "markdown", "junit", "json")
 @listed("datasets", "Datasets of the baseline instead of all.")
 @click.option(
     "--margins",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="FILE.toml",
     help="Your own margins and floors.",
 )

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from bench_uq.cli.options import listed, plugin_option
+from bench_uq.cli.options import UserPath, listed, plugin_option
 
 FORMATS = ("text", "markdown", "json")
 
 
 @click.command()
-@click.argument("first", type=click.Path(path_type=Path), metavar="A")
-@click.argument("second", type=click.Path(path_type=Path), metavar="B")
+@click.argument("first", type=UserPath(path_type=Path), metavar="A")
+@click.argument("second", type=UserPath(path_type=Path), metavar="B")
 @listed("methods", "Methods instead of all.")
 @listed("datasets", "Datasets instead of all.")
 @listed("metrics", "Metrics instead of those that bench-uq check compares.")

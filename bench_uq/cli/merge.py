@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from bench_uq.cli.options import FAILED, plugin_option, results_option
+from bench_uq.cli.options import FAILED, UserPath, plugin_option, results_option
 from bench_uq.store.folders import enclosed, writable
 
 
 @click.command()
-@click.argument("roots", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
+@click.argument("roots", nargs=-1, required=True, type=UserPath(path_type=Path), metavar="DIR...")
 @results_option
 @click.option("--no-score", is_flag=True, help="Leave scoring to bench-uq score.")
 @plugin_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,14 @@ import click
 from bench_uq.cli.completion import Completer, suites
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+class UserPath(click.Path):
+    """A path whose ~ no shell replaces, as in --results=~/here or in an environment variable."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Replace ~ by the user's folder, and check the path."""
+        return super().convert(os.path.expanduser(value), param, ctx)
 
 
 def commas(
@@ -41,7 +50,7 @@ def listed(name: str, help: str, complete: Completer | None = None) -> Callable[
 
 results_option = click.option(
     "--results",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(path_type=Path, file_okay=False),
     default=Path("results"),
     show_default=True,
     help="Root of the results.",
@@ -55,7 +64,7 @@ suite_option = click.option(
 )
 data_option = click.option(
     "--data-dir",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     # Data are of the machine, so its environment may name them once for all commands.
     envvar="BENCH_UQ_DATA",
     default=Path("data"),
@@ -66,7 +75,7 @@ plugin_option = click.option(
     "--plugin",
     "plugins",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     metavar="FILE",
     help="Python file with a method, dataset, condition or metric of your own.",
 )

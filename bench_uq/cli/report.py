@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bench_uq.cli.options import (
+    UserPath,
     listed,
     plugin_option,
     results_option,
@@ -23,7 +24,7 @@ from bench_uq.store.folders import enclosed
 @results_option
 @click.option(
     "--reports",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(path_type=Path, file_okay=False),
     default=Path("reports"),
     show_default=True,
     help="Root of the reports.",

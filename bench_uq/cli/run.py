@@ -14,6 +14,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.cli.completion import plugin_names
 from bench_uq.cli.options import (
     FAILED,
+    UserPath,
     data_option,
     listed,
     plugin_option,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from bench_uq.run.suite import Cluster, Prepared
 
 METHODS = "Methods instead of the suite's: mnf,dropout[rate=0.2]"
-FILE = click.Path(path_type=Path)
+FILE = UserPath(path_type=Path)
 
 
 def shard_number(

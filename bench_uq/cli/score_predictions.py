@@ -9,6 +9,7 @@ import click
 
 from bench_uq.api.errors import UsageError
 from bench_uq.cli.options import (
+    UserPath,
     data_option,
     plugin_option,
     results_option,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="score-predictions")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.npz|FILE.csv")
+@click.argument("file", type=UserPath(path_type=Path), metavar="FILE.npz|FILE.csv")
 @click.option("--name", required=True, help="What to call the model.")
 @click.option(
     "--dataset",
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--condition", default="clean", show_default=True, help="What it was shown, as in a suite."
 )
-@click.option("--level", type=float, help="Level of the attack or shift.")
+@click.option("--level", metavar="NUMBER", help="Level of the attack or shift, such as 8/255.")
 @click.option(
     "--unseen",
     multiple=True,

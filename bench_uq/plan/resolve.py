@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +93,7 @@ def task_of(dataset: Spec, suite: Suite, contents: Contents) -> Task:
     name = suite.network or chosen(task)
     if name.endswith(".py"):
         # Runs have processes of their own, which may work in another folder.
-        name = str(Path(name).absolute())
+        name = str(Path(os.path.expanduser(name)).absolute())
 
     task = dataclasses.replace(task, network=name)
     # Before any training: a network that does not fit would fail in every run.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from bench_uq.api.errors import UsageError, unknown
-from bench_uq.api.names import check_name, convert, parse
+from bench_uq.api.names import check_name, convert, level_key, parse
 from bench_uq.train.settings import Settings
 
 #: Levels by condition; empty for out-of-distribution data.
@@ -88,7 +88,7 @@ def suite_path(name: str) -> Path:
     if name in shipped():
         return shipped()[name]
 
-    path = Path(name)
+    path = Path(os.path.expanduser(name))
     if path.suffix != ".toml":
         raise unknown("suite", name, shipped())
     # Unlike Path.is_file it is false, and no error, for a name that is too long.
@@ -113,7 +113,7 @@ def lineage(path: Path, seen: tuple[Path, ...] = ()) -> dict[Path, dict[str, Any
     check_keys(path.name, table, KEYS)
     # A file of a network is named relative to the suite, wherever the command runs.
     if str(table.get("network", "")).endswith(".py"):
-        table["network"] = str(path.parent / table["network"])
+        table["network"] = str(path.parent / os.path.expanduser(table["network"]))
     if "extends" not in table:
         return {path: table}
 
@@ -128,7 +128,7 @@ def lineage(path: Path, seen: tuple[Path, ...] = ()) -> dict[Path, dict[str, Any
 def toml(path: Path) -> dict[str, Any]:
     """Table of a TOML file; whole numbers of more than 64 bits, which TOML lacks, are refused."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         check_integers(table)
     except (OSError, ValueError) as error:
         # The errors of TOML and of UTF-8 are ValueErrors.
@@ -300,7 +300,8 @@ def with_levels(conditions: Mapping[str, Any]) -> Conditions:
         for level in levels:
             if not math.isfinite(level) or level < 0:
                 raise UsageError(f"{label} must be finite and at least 0, not {level}")
-        found[condition] = unrepeated(label, levels)
+        unrepeated(label, list(map(level_key, levels)))
+        found[condition] = tuple(levels)
 
     return found
 

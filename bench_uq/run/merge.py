@@ -192,10 +192,10 @@ def with_evaluations(
         joined.conflict(other.name, root, "planned run", first)
         return kept
 
-    files = {(one.condition, one.level): one.file for one in kept.shown}
+    files = {one.place: one.file for one in kept.shown}
     more, differs = [], False
     for one in other.shown:
-        file = files.get((one.condition, one.level))
+        file = files.get(one.place)
         if file is None:
             more.append(one)
         differs |= file not in (None, one.file)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import nn
 
 from bench_uq import store
@@ -33,6 +33,7 @@ from bench_uq.train.precision import tensor_cores
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK
 from bench_uq.train.splits import fitted, training_splits
+from bench_uq.train.state import stored
 
 #: Training examples that are stored for figures, if they are points in a plane.
 KEPT_POINTS = 200
@@ -144,8 +145,7 @@ def store_trained(
 ) -> None:
     """Store a run's networks and training curves."""
     curves = folder.write_file(store.TRAINING, training_csv(history))
-    state = {name: value.detach().cpu().contiguous() for name, value in nets.state_dict().items()}
-    network = folder.write_file(store.NETWORK, save(state))
+    network = folder.write_file(store.NETWORK, stored(nets))
 
     # Both files are named at once: a network without its curves would count as not trained.
     folder.update(

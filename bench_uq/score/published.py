@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from bench_uq.api.errors import UsageError, unknown
-from bench_uq.api.names import parse
+from bench_uq.api.names import convert, level_key, parse
 from bench_uq.plan.plugins import Plugins
 
 #: The file in a suite's folder of results.
@@ -43,7 +43,7 @@ class Reference:
     def key(self) -> tuple[str, ...]:
         """Key of which a file holds one value: each source gives one."""
         # 0.1 and 0.10 are one level.
-        level = repr(float(self.level)) if self.level else ""
+        level = repr(level_key(float(self.level))) if self.level else ""
         return self.dataset, self.method, self.condition, level, self.metric, self.source
 
 
@@ -114,6 +114,8 @@ def reference(where: str, cells: dict[str, str], metrics: Collection[str]) -> Re
         if filled["metric"] not in metrics:
             raise unknown("metric", filled["metric"], metrics)
 
+        if "/" in filled["level"]:
+            filled["level"] = repr(convert("level", float, filled["level"]))
         check_number("value", filled["value"], -math.inf)
         for name in ("level", "spread"):
             if filled[name]:

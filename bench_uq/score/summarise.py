@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench_uq.api.errors import UsageError
+from bench_uq.api.names import level_key
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, as_level, read
 from bench_uq.score.statistics import Comparison, interval
@@ -55,6 +56,7 @@ def _of_scores(scores: pd.DataFrame) -> Results:
 
     # Columns of pandas' own types have a missing value of their own.
     scores = scores.astype({"level": "float64", "value": "float64"}).reset_index(drop=True)
+    scores["level"] = scores["level"].map(level_key)
     runs = scores[["dataset", "method", "seed"]].drop_duplicates().assign(status="ok", converged="")
     for dataset, method in scores.attrs.get("unconverged", ()):
         runs.loc[(runs["dataset"] == dataset) & (runs["method"] == method), "converged"] = "False"

@@ -23,6 +23,7 @@ from bench_uq.store.files import (
     say,
     set_aside,
     sha256,
+    unchanged,
     write_bytes,
     write_json,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "set_aside",
     "sha256",
     "suite_lock",
+    "unchanged",
     "write_bytes",
     "write_json",
 ]

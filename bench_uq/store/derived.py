@@ -20,6 +20,7 @@ from pandas.api.types import is_string_dtype
 from bench_uq import store
 from bench_uq.api.archives import Bomb, limit, open_npz
 from bench_uq.api.errors import UsageError
+from bench_uq.api.names import as_written, level_key
 from bench_uq.store.about import About
 from bench_uq.store.records import fields_of, read
 
@@ -108,7 +109,7 @@ def environments(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     with _checked(path):
-        listed = store.loaded(path.read_bytes())
+        listed = store.loaded(as_written(path.read_bytes()))
         return {str(one["id"]): dict(one) for one in listed}
 
 
@@ -155,7 +156,7 @@ def _checked(path: Path, maker: str = "score") -> Iterator[None]:
         yield
         # Nothing else shows that a digit has changed.
         written = _sums(path.with_name(store.CHECKSUMS))
-        if path.name in written and store.sha256(path) != written[path.name]:
+        if path.name in written and not store.unchanged(path, written[path.name]):
             raise ValueError(f"its checksum is not that in {store.CHECKSUMS}")
     except DAMAGE as error:
         raise damaged(path, error, maker) from None
@@ -211,6 +212,10 @@ def _read(path: Path, kind: str, text: str, seed: str) -> pd.DataFrame:
     types |= {"seed": seed, **dict.fromkeys(NUMBERS, "float64")}
     missing = dict.fromkeys(NUMBERS, "")
     frame = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=missing, **EXACT)
+    if "level" in frame:
+        # A level that was computed is the one that was written, whatever its last digits.
+        known = {level: level_key(level) for level in frame["level"].dropna().unique()}
+        frame["level"] = frame["level"].map(known)
     # Of a field too many pandas makes an index.
     if not isinstance(frame.index, pd.RangeIndex):
         raise ValueError("a row has more fields than columns")
@@ -242,7 +247,7 @@ def _example(place: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Example:
         method=method,
         seed=int(seed),
         condition=condition,
-        level=float(level) if level else None,
+        level=level_key(float(level)) if level else None,
         inputs=known["inputs"],
         probs=known.get("probs"),
         targets=known.get("targets"),

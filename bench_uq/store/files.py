@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bench_uq.api.errors import UsageError
+from bench_uq.api.names import as_written
 
 RECORD = "run.json"
 PLAN = "plan.json"
@@ -184,6 +185,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def unchanged(path: Path, expected: str) -> bool:
+    """Whether a file has its hash; what git and editors do to the lines of text does not count."""
+    if sha256(path) == expected:
+        return True
+    return hashlib.sha256(as_written(path.read_bytes())).hexdigest() == expected
+
+
 def load_json(path: Path) -> Any:
     """Value of a JSON file; raise Damaged, FileNotFoundError, or UsageError for a newer schema."""
     with opened(path) as file:
@@ -220,6 +228,7 @@ def parsed(content: bytes) -> Any:
     JSON without a checksum comes from older versions or from editors. Then only numbers and texts
     are checked.
     """
+    content = as_written(content)
     seal = SEALED.match(content)
     if not seal:
         value = loaded(content)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from bench_uq.api.errors import UsageError
-from bench_uq.api.names import parse, quoted
+from bench_uq.api.names import level_key, parse, quoted
 from bench_uq.store.about import About
 from bench_uq.store.files import SCHEMA, Damaged, StoredFile
 
@@ -118,6 +118,11 @@ class Evaluation:
     count: int = 0  # examples; 0 for all
     key: str = ""  # hash of all that determines the predictions, except the network
     surrogate: PlannedRun | None = None
+
+    @property
+    def place(self) -> tuple[str, float | None]:
+        """Condition and level, by which evaluations are matched."""
+        return self.condition, None if self.level is None else level_key(self.level)
 
     def in_plan(self) -> dict[str, Any]:
         """The fields that plan.json keeps."""

@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import torch
+from safetensors.torch import load
 from torch import nn
 
 from bench_uq.api.errors import UsageError, one_line
@@ -20,6 +21,7 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.testing.contract import Broken, Note, NotReached, Target, require
 from bench_uq.testing.tensors import inputs_of, same, shape_text, targets_of
 from bench_uq.train.loop import build
+from bench_uq.train.state import stored
 
 #: Layers that hold weights, of which methods bring their own.
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -132,15 +134,23 @@ def check_still(trial: NetworkTrial) -> None:
 
 
 def check_restores(trial: NetworkTrial) -> None:
-    """Loading its state into a fresh network restores it."""
+    """Loading its stored state into a fresh network restores it, with the layers of every method."""
     net, fresh = trial.plain(0), trial.plain(1)
     if not trial.steady(net):
         raise NotReached("'still' fails")
 
-    fresh.load_state_dict(net.state_dict(), strict=True)
+    fresh.load_state_dict(load(stored(net)), strict=True)
     with torch.no_grad():
         equal = same(net(trial.inputs), fresh(trial.inputs))
     require(equal, "a restored network gives other outputs")
+
+    for name, _, injected in trial.built():
+        try:
+            injected.load_state_dict(load(stored(injected)), strict=True)
+        except Exception as error:
+            raise Broken(
+                f"it is not restored with the layers of {name}: {one_line(error)}"
+            ) from error
 
 
 def check_gradients(trial: NetworkTrial) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from bench_uq.api.layers import Network
@@ -14,6 +14,7 @@ from bench_uq.api.networks import network
 from bench_uq.testing.contract import Note, NotReached, require
 from bench_uq.testing.method_trials import HELD_OUT, SETTINGS, MethodTrial, subjects
 from bench_uq.testing.tensors import described, same
+from bench_uq.train.state import stored
 
 __all__ = ["subjects"]
 
@@ -134,11 +135,11 @@ def check_restores(trial: MethodTrial) -> None:
         raise NotReached("'state' fails")
 
     # By way of bytes, as the engine stores it.
-    stored = save({name: value.detach().contiguous() for name, value in net.state_dict().items()})
+    content = stored(net)
     other = trial.like(trial.task)
     # Another seed, so that values which are not stored differ.
     fresh = other.needed(seed=1)
-    fresh.load_state_dict(load(stored), strict=True)
+    fresh.load_state_dict(load(content), strict=True)
     restored = same(other.draws(fresh.eval(), inputs), trial.draws(net, inputs))
     advice = "keep everything that draws depend on in parameters and buffers"
     require(restored, f"a restored network draws otherwise: {advice}")

@@ -1,4 +1,4 @@
-"""State of an unfinished training: networks, optimiser, random generators."""
+"""State of a training: a network as it is stored; optimiser and random generators until its end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import torch
+from safetensors.torch import save
 from torch import nn
 
 
@@ -22,6 +23,17 @@ class Checkpoints(Protocol):
 
     def load(self) -> Any:
         """State stored last, or None."""
+
+
+def stored(net: nn.Module) -> bytes:
+    """Values of a network as a safetensors file; what layers share stands under each of its names.
+
+    A strict load into a network that shares the same restores all of it.
+    """
+    # Copies, because safetensors refuses tensors that share memory or are not contiguous.
+    order = torch.contiguous_format
+    state = net.state_dict().items()
+    return save({name: value.detach().cpu().clone(memory_format=order) for name, value in state})
 
 
 def state_of(

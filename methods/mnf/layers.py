@@ -10,16 +10,15 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, linear, logsigmoid
+from torch.nn.functional import conv2d, linear, logsigmoid, pad
 
 from bench_uq.methods._gaussian import (
     GaussianWeights,
-    conv_variance,
     dense_variance,
     normal_kl,
-    pair,
     perturb,
     perturbed,
+    squared,
 )
 from bench_uq.methods.mnf.flow import MaskedFlow
 
@@ -27,6 +26,7 @@ LOG_2_PI = math.log(2 * math.pi)
 
 Masks = Literal["fresh", "fixed"]
 Head = Literal["precision", "sigmoid"]
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
 class MNFWeights(GaussianWeights):
@@ -154,9 +154,22 @@ class MNFLinear(MNFWeights):
     """A dense layer with a z per input and example (eq. 4): (B, ..., in) -> (B, ..., out)."""
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, **options: Any
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        **options: Any,
     ) -> None:
         super().__init__((out_features, in_features), in_features, bias, **options)
+        self.in_features, self.out_features = in_features, out_features
+        self.to(device=device, dtype=dtype)
+
+    def extra_repr(self) -> str:
+        """Sizes, as torch prints those of its own layer."""
+        bias = self.bias_mean is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, {bias=}"
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under a fresh z and fresh weights for each example (Algorithm 1)."""
@@ -197,24 +210,65 @@ class MNFConv2d(MNFWeights):
         in_channels: int,
         out_channels: int,
         kernel_size: int | tuple[int, int],
-        stride: int = 1,
-        padding: int = 0,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
         bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(
-            (out_channels, in_channels, *pair(kernel_size)), out_channels, bias, **options
+        # Torch's layer checks what is given, and brings it into the form that its attributes have.
+        like = nn.Conv2d(
+            *(in_channels, out_channels, kernel_size, stride, padding, dilation, groups),
+            padding_mode=padding_mode,
+            device="meta",
         )
-        self.stride, self.padding = stride, padding
+        super().__init__(tuple(like.weight.shape), out_channels, bias, **options)
+
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.stride, self.padding = like.kernel_size, like.stride, like.padding
+        self.dilation, self.groups, self.padding_mode = like.dilation, groups, padding_mode
+        self.to(device=device, dtype=dtype)
+
+    def extra_repr(self) -> str:
+        """Sizes and geometry, as torch prints those of its own layer."""
+        return nn.Conv2d.extra_repr(cast(nn.Conv2d, self))
+
+    def convolved(self, inputs: Tensor, weights: Tensor, biases: Tensor | None) -> Tensor:
+        """The convolution of this layer's geometry with some weights."""
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            inputs, padding = pad(inputs, self.borders(), mode=self.padding_mode), (0, 0)
+        return conv2d(inputs, weights, biases, self.stride, padding, self.dilation, self.groups)
+
+    def borders(self) -> list[int]:
+        """Pixels to add at the left, right, top and bottom."""
+        found = list[int]()
+        for axis in (1, 0):
+            # As torch does: of an odd number the larger half follows the image.
+            width = self.dilation[axis] * (self.kernel_size[axis] - 1)
+            before, after = width // 2, width - width // 2
+            if self.padding == "valid":
+                before, after = 0, 0
+            elif self.padding != "same":
+                before = after = int(self.padding[axis])
+            found += [before, after]
+        return found
+
+    def variance(self, inputs: Tensor) -> Tensor:
+        """Variance of the outputs over the weights, per position."""
+        return self.convolved(squared(inputs), self.log_variance.exp(), self.bias_variance)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under a fresh z per example and fresh noise per position (Algorithm 2)."""
         if inputs.dim() == 3:
             return cast(Tensor, self(inputs.unsqueeze(0)).squeeze(0))
 
-        mean = conv2d(inputs, self.mean, None, self.stride, self.padding)
-        scaled = self.scaled(mean, self.sample_z(len(inputs)))
-        return perturb(scaled, conv_variance(inputs, self, self.stride, self.padding))
+        mean = self.convolved(inputs, self.mean, None)
+        return perturb(self.scaled(mean, self.sample_z(len(inputs))), self.variance(inputs))
 
     def scaled(self, mean: Tensor, z: Tensor) -> Tensor:
         """Mean of the outputs given z; ``mean`` is that under z = 1 without biases."""
@@ -225,8 +279,7 @@ class MNFConv2d(MNFWeights):
 
     def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
         """A function from a number of copies of the inputs to their outputs, (count * B, ...)."""
-        mean = conv2d(inputs, self.mean, None, self.stride, self.padding)
-        std = conv_variance(inputs, self, self.stride, self.padding).sqrt()
+        mean, std = self.convolved(inputs, self.mean, None), self.variance(inputs).sqrt()
 
         def outputs(count: int) -> Tensor:
             z = self.sample_z(count * len(inputs)).unflatten(0, (count, len(inputs)))

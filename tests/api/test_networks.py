@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load
 from torch import nn
 
 from bench_uq.api import Categorical, Gaussian, Layers, Network, Task
-from bench_uq.api.errors import UsageError
+from bench_uq.api.errors import UsageError, one_line
 from bench_uq.api.layers import split
 from bench_uq.api.networks import check_network, lenet_wide, network, resnet18
 from bench_uq.plan.plugins import Plugins
+from bench_uq.train.state import stored
 
 COLOUR = Task((3, 32, 32), Categorical(10), (0.5,) * 3, (0.25,) * 3, "resnet18")
 TINY = Task((1, 8, 8), Categorical(4), (0.3,), (0.4,), "resnet18")
@@ -27,6 +30,26 @@ def network(task, layers):
         nn.Flatten(), layers.linear(width, 30), nn.Tanh(), layers.before_dense(),
         layers.linear(30, task.likelihood.parameters),
     )
+"""
+
+SHARED = """
+from torch import nn
+
+class Tied(nn.Module):
+    def __init__(self, task, layers):
+        super().__init__()
+        self.first, self.block = layers.linear(64, 9), layers.linear(9, 9)
+        self.a, self.b = nn.Linear(9, 9), nn.Linear(9, 9)
+        TIE
+        self.drop, self.last = layers.before_last(), layers.linear(9, task.likelihood.parameters)
+
+    def forward(self, x):
+        x = self.block(self.first(x.flatten(1)).relu()).relu()
+        x = self.again(self.b(self.a(x).relu())).relu()
+        return self.last(self.drop(x))
+
+def network(task, layers):
+    return Tied(task, layers)
 """
 
 
@@ -114,6 +137,42 @@ def test_every_method_takes_every_network(method: str, file: bool, wide: Path) -
         draws = plugin.draws(net.eval(), images, 3)
     assert draws.shape[1:] == (6, 4)
     torch.testing.assert_close(draws.exp().sum(-1), torch.ones(draws.shape[:2]))
+
+
+@pytest.mark.parametrize("method", Plugins().names("method"))
+@pytest.mark.parametrize(
+    "tie", ["self.again = self.block", "self.again = self.b; self.b.weight = self.a.weight"]
+)
+def test_shared_values_are_stored_and_restored(method: str, tie: str, tmp_path: Path) -> None:
+    """A layer registered twice, or a weight of two layers, is stored and restored as it was."""
+    (tmp_path / "mine.py").write_text(SHARED.replace("TIE", tie))
+    task = dataclasses.replace(TINY, network=str(tmp_path / "mine.py"))
+    plugin, net, images = (
+        Plugins().spec("method", method).value,
+        built(task, method),
+        torch.rand(3, 1, 8, 8),
+    )
+    with torch.no_grad():
+        for values in net.parameters():
+            values.add_(0.1)
+    restored = built(task, method)
+    restored.load_state_dict(load(stored(net)), strict=True)
+
+    assert len(list(restored.parameters())) == len(list(net.parameters()))
+    draws = []
+    for one in (net, restored):
+        torch.manual_seed(0)
+        with torch.inference_mode():
+            draws.append(plugin.draws(one.eval(), images, 2))
+    assert draws[0].equal(draws[1])
+
+
+def test_an_error_always_has_a_reason() -> None:
+    """Empty lines at the start of a message are no reason; without a message its type is one."""
+    assert one_line(RuntimeError("\n  Some tensors share memory\nmore")) == (
+        "RuntimeError: Some tensors share memory"
+    )
+    assert one_line(AssertionError()) == "AssertionError"
 
 
 def test_batch_normalisation_is_still_when_predicting() -> None:

@@ -113,6 +113,25 @@ def test_damaged_scores(make_results: MakeResults, tmp_path: Path) -> None:
         read_results(tmp_path / "nope")
 
 
+def test_lines_as_windows_ends_them(make_results: MakeResults, tmp_path: Path) -> None:
+    """Line ends, a byte order mark and blank lines at the end do no damage; digits still do."""
+    path = tmp_path / "b.csv"
+    write_baseline(make_results({"nll": NLL}, device="cpu"), path)
+    before = read_baseline(path)
+    for file in (path, beside(path)):
+        text = file.read_bytes().replace(b"\n", b"\r\n")
+        file.write_bytes(b"\xef\xbb\xbf" + text + b"\r\n")
+
+    back = read_baseline(path)
+    assert back.runs == before.runs
+    assert back.environments == before.environments
+    assert judge(back, before, Margins()).verdict == "pass"
+
+    path.write_bytes(path.read_bytes().replace(b"0.098", b"0.097"))
+    with pytest.raises(UsageError, match="checksum"):
+        read_baseline(path)
+
+
 def test_the_committed_baseline() -> None:
     """The project's own holds seeds 0 to 4 of every method of the quick suite, made on a CPU."""
     path = REPO / "results" / "quick" / "baseline.csv"

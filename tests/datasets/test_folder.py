@@ -44,6 +44,17 @@ def refused(mine: Path, dataset: Folder = FOLDER, split: str = "train") -> str:
     return str(caught.value)
 
 
+def test_accents_in_one_sign_or_in_two(mine: Path) -> None:
+    """A class and a path are found as another system spells their accents."""
+    (mine / "train" / "dog").rename(mine / "train" / "caf\u00e9")
+    (mine / "test" / "dog").rename(mine / "test" / "cafe\u0301")
+    mine = mine.rename(mine.with_name("me\u0301"))
+
+    dataset = Folder(path=Path("m\u00e9"))
+    assert dataset.task(mine.parent).likelihood == Categorical(2)
+    assert sorted(dataset.load("test", mine.parent).targets) == [0, 0, 1, 1]
+
+
 def test_images_and_labels(mine: Path) -> None:
     """Classes are labelled in the order of their names and mixed evenly, their images in the order of theirs."""
     examples = FOLDER.load("train", mine.parent)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import conv2d
 
 from bench_uq.api.errors import UsageError
@@ -107,3 +109,43 @@ def test_variances_are_laid_out_as_means(channels: int) -> None:
         mean, variance = layer.output_mean(inputs), conv_variance(inputs, layer, 1, 0)
         assert mean.stride() == variance.stride()
     assert conv_variance(images, layer, 1, 0).stride(1) == 1
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {"stride": (2, 1), "padding": (1, 2), "dilation": 2, "groups": 2},
+        {"padding": "same", "padding_mode": "reflect", "dilation": (1, 2), "bias": False},
+        {"padding": (2, 1), "padding_mode": "circular", "groups": 4},
+        {"padding": "valid", "padding_mode": "replicate"},
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_mnf_convolutions_stand_in_for_torchs(geometry: dict[str, Any], dtype: torch.dtype) -> None:
+    """With z = 1 and hardly any variance, outputs and attributes are those of torch's layer."""
+    theirs = nn.Conv2d(4, 8, (3, 2), **geometry, dtype=dtype)
+    ours = MNFConv2d(4, 8, (3, 2), **geometry, dtype=dtype, start_log_variance=-80.0, flows=0)
+    for name in ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    assert (ours.groups, ours.padding_mode) == (theirs.groups, theirs.padding_mode)
+
+    with torch.no_grad():
+        ours.mean.copy_(theirs.weight)
+        ours.z_log_variance.fill_(-80.0)
+        if theirs.bias is not None:
+            ours.bias_mean.copy_(theirs.bias)
+        images = torch.rand(2, 4, 9, 8, dtype=dtype)
+        torch.testing.assert_close(ours(images), theirs(images), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(ours.repeated(images)(1), theirs(images), rtol=1e-4, atol=1e-5)
+    assert ours.kl().isfinite()
+
+
+def test_mnf_layers_take_what_torchs_take() -> None:
+    """Arguments have torch's places, names, devices and errors."""
+    dense = MNFLinear(5, 3, False, "meta", torch.float64)
+    assert (dense.in_features, dense.out_features, dense.bias_mean) == (5, 3, None)
+    assert {(p.device.type, p.dtype) for p in dense.parameters()} == {("meta", torch.float64)}
+    assert "in_features=5, out_features=3, bias=False" in repr(dense)
+    assert MNFConv2d(4, 8, 3, 1, 1, 1, 2, False, "circular").bias_mean is None
+    with pytest.raises(ValueError, match="divisible by groups"):
+        MNFConv2d(4, 8, 3, groups=3)

@@ -261,6 +261,18 @@ def test_a_path_always_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert plugins.spec("dataset", "mine[path=..]").name == f"mine[path={name}]"
 
 
+def test_names_in_any_script_are_told_apart() -> None:
+    """Letters of every script stay, composed or not; what is no letter leaves its hash."""
+
+    def name(path: str) -> str:
+        return Plugins().spec("dataset", f"npz[path=data/{path}]").name
+
+    assert name("猫と犬.npz") == "npz[path=猫と犬.npz]"
+    assert name("cafe\u0301 1.npz") == name("caf\u00e9 1.npz") == "npz[path=caf\u00e9-1.npz]"
+    marks = {name(path) for path in ("की.npz", "कु.npz", "\N{CAT}.npz", "\N{DOG}.npz")}
+    assert len(marks) == 4
+
+
 def test_members_are_checked_for_a_method_that_forgets_to(tmp_path: Path) -> None:
     """Zero members are refused even if a method's __post_init__ skips that of the contract."""
     (tmp_path / "mine.py").write_text(f"{CLASS}{BUILD}\n def __post_init__(self): ...\n")

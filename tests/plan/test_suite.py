@@ -41,6 +41,30 @@ def test_shipped_suites_are_sound() -> None:
         assert {method.partition("[")[0] for method in read_suite(name).methods} <= set(known)
 
 
+def test_levels_by_value(tmp_path: Path) -> None:
+    """A level may be a fraction; a computed one is the one that is written so."""
+    text = MINIMAL + "[conditions]\npgd = [0.15000000000000002, '8/255']\n"
+    (levels,) = suite(tmp_path, text).conditions.values()
+    assert levels == (0.15, pytest.approx(8 / 255, rel=1e-14))
+    with pytest.raises(UsageError, match=r"levels of pgd: 0.0313725 is given twice"):
+        suite(tmp_path, MINIMAL + "[conditions]\npgd = ['8/255', 0.0313725]\n")
+    with pytest.raises(UsageError, match=r"levels of pgd must be of type float, not '8/0'"):
+        suite(tmp_path, MINIMAL + "[conditions]\npgd = ['8/0']\n")
+
+
+def test_a_file_as_windows_and_people_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte order mark is none of the text, and ~ is the user's folder, also inside brackets."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = MINIMAL.replace("[settings]", 'network = "~/wide.py"\n[settings]')
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+
+    assert read_suite("~/mine.toml").network == str(tmp_path / "wide.py")
+    data = Plugins().spec("dataset", "npz[path=~/mine.npz]")
+    assert data.value.path == tmp_path / "mine.npz"
+
+
 def test_flags_override(tmp_path: Path) -> None:
     """Flags replace lists; a bare key overrides the values of single methods too."""
     text = MINIMAL + "[settings.mnf]\nepochs = 9\n"

@@ -78,3 +78,19 @@ def test_verdicts_have_their_p_values() -> None:
     assert frame["p"]["mnf"] == pytest.approx(stats.ttest_rel(values["map"], values["mnf"]).pvalue)
     assert math.isnan(frame["p"]["map"])
     assert frame["behind"]["mnf"] == pytest.approx(0.2)
+
+
+def test_a_computed_level_is_the_written_one(tmp_path: Path) -> None:
+    """Scores at 0.1 + 0.05 and at 0.15, or at 8/255 and at its six digits, share a row."""
+    header = "dataset,method,seed,condition,level,metric,value,run\n"
+    levels = {"map": (0.1 + 0.05, 8 / 255), "mnf": (0.15, 0.0313725)}
+    lines = []
+    for method, (one, other) in levels.items():
+        for seed in range(3):
+            names = f"digits,{method},{seed},pgd"
+            lines += [f"{names},{one},nll,{seed},r", f"{names},{other},nll,{seed},r"]
+    (tmp_path / "scores.csv").write_text(header + "\n".join(lines) + "\n")
+
+    frame = bench_uq.summarise(bench_uq.read_scores(tmp_path / "scores.csv"))
+    assert sorted(frame["level"].unique()) == [0.0313725, 0.15]
+    assert set(frame["verdict"]) == {"best", "tied"}

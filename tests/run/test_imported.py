@@ -81,7 +81,8 @@ def saved(**arrays: Any) -> str:
 
 def text(*lines: str) -> str:
     """Save a CSV file and return it."""
-    Path("file.csv").write_text("\n".join(lines) + "\n")
+    # Blank lines at the end, as editors leave them.
+    Path("file.csv").write_text("\n".join(lines) + "\n\n \n")
     return "file.csv"
 
 
@@ -160,21 +161,22 @@ def test_draws_are_averaged_as_probabilities() -> None:
 
 def test_mixture_of_gaussians() -> None:
     """Two Gaussian draws make the mixture that scipy computes: density, moments, quantiles."""
-    mean, std = np.array([[0.0, 2.0], [1.0, 2.5]]), np.array([[1.0, 0.5], [2.0, 0.1]])
-    score(saved(mean=mean, std=std, targets=TARGETS), dataset="prices")
+    mean = np.array([[0.0, 2.0, 1.0], [1.0, 2.5, 0.0]])
+    std, targets = np.array([[1.0, 0.5, 1.0], [2.0, 0.1, 3.0]]), np.array([*TARGETS, 0.0])
+    score(saved(mean=mean, std=std, targets=targets), dataset="prices")
     arrays = stored()
-    density = norm.pdf(TARGETS, mean, std).mean(0)
+    density = norm.pdf(targets, mean, std).mean(0)
     assert arrays["log_density"] == pytest.approx(np.log(density), abs=1e-5)
     assert arrays["mean"] == pytest.approx(mean.mean(0))
     assert arrays["variance"] == pytest.approx((std**2).mean(0) + mean.var(0), rel=1e-5)
     below = norm.cdf(arrays["quantiles"][..., None], mean.T[:, None], std.T[:, None]).mean(-1)
-    assert below == pytest.approx(np.tile(QUANTILE_LEVELS, (2, 1)), abs=1e-5)
+    assert below == pytest.approx(np.tile(QUANTILE_LEVELS, (3, 1)), abs=1e-5)
     assert values()["nll"] == pytest.approx(-np.log(density).mean(), abs=1e-5)
-    pd.DataFrame({"target": TARGETS, "mean": mean[0], "variance": std[0] ** 2}).to_csv(
+    pd.DataFrame({"target": targets, "mean": mean[0], "variance": std[0] ** 2}).to_csv(
         "file.csv", index=False
     )
     score("file.csv", dataset="prices")
-    assert values()["nll"] == pytest.approx(-norm.logpdf(TARGETS, mean[0], std[0]).mean(), abs=1e-5)
+    assert values()["nll"] == pytest.approx(-norm.logpdf(targets, mean[0], std[0]).mean(), abs=1e-5)
 
 
 def test_probability_zero_is_told() -> None:
@@ -190,7 +192,7 @@ def test_calls_add_up_and_replace() -> None:
     score(saved(probs=PROBS, labels=LABELS))
     np.savez("shifted.npz", probs=PROBS[:3], labels=LABELS[:3])
     score("shifted.npz", "--condition", "snow", "--level", "1")
-    score("shifted.npz", "--condition", "snow", "--level", "2.5")
+    score("shifted.npz", "--condition", "snow", "--level", "5/2")
     np.savez("other.npz", probs=PROBS[:2])
     score("file.npz", "--unseen", "others=other.npz")
     before = everything(Path("results"))
@@ -420,7 +422,7 @@ def test_files_that_are_none() -> None:
         (["--seed", "-1"], "--seed"),
         (["--level", "1"], "--condition clean has no --level"),
         (["--condition", "fgsm"], "needs a --level"),
-        (["--condition", "fgsm", "--level", "nan"], "--level must be finite"),
+        (["--condition", "fgsm", "--level", "nan"], "--level must be of type float"),
         (["--condition", "fgsm", "--level", "-1"], "--level must be finite and at least 0"),
         (["--condition", "fgsn", "--level", "1"], "did you mean 'fgsm'?"),
         (["--condition", "letters", "--level", "1"], "has no --level"),
@@ -463,6 +465,27 @@ def test_names_of_ones_own() -> None:
     score(file, "--new-dataset", dataset="digit")
     score(file, "--unseen", "their.data-2=file.npz", dataset="toy")
     assert set(read_scores("results/quick").dataset) == {"digit", "toy"}
+
+
+def test_axes_that_changed_places() -> None:
+    """(N, S, C) for (S, N, C) is refused: by the labels, else by the draws of the labelled file."""
+    draws = np.stack([PROBS, PROBS[::-1]])  # two draws of four examples
+    np.savez("others.npz", probs=draws[:, :3])
+    np.savez("swapped.npz", probs=draws[:, :3].transpose(1, 0, 2))
+    np.savez("square.npz", probs=draws[:, :2])
+    swapped = saved(probs=draws.transpose(1, 0, 2), labels=LABELS)
+    assert "labels has the shape (4,)" in (found := refused(swapped))
+    assert "their first axis is that of the draws, here 4" in found
+
+    clean = saved(probs=draws, labels=LABELS)
+    refusal = "swapped.npz has 3 draws of 2 examples, the labelled predictions have 2 draws"
+    assert refusal in refused(clean, "--unseen", "others=swapped.npz")
+    assert "or the reverse?" in refused(clean, "--unseen", "others=square.npz")
+    assert "labelled predictions first" in refused("others.npz", "--condition", "letters")
+    score(clean, "--unseen", "others=others.npz")
+    # Against those that were stored before.
+    refusal = "swapped.npz has 3 draws"
+    assert refusal in refused("file.npz", "--unseen", "more=swapped.npz", name="mine")
 
 
 def test_folds(data_root: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from bench_uq.api.names import level_key
 from bench_uq.report.tables.captions import notes as marks
 from bench_uq.report.tables.table import Cell, Column, Row, Table, cell, decimals, fixed
 from bench_uq.score.analysis import Analysis
@@ -183,7 +184,7 @@ def _ours(one: Reference, summaries: Mapping[Place, Summary]) -> Summary | None:
     if metric == TEST_ERROR:
         metric = "accuracy"
     if one.level:
-        level = float(one.level)
+        level = level_key(float(one.level))
 
     found = summaries.get((one.method, one.condition, level, metric))
     if found is None or one.metric != TEST_ERROR:

@@ -152,7 +152,7 @@ def writing(folder: Path, run: PlannedRun) -> Iterator[RunFolder]:
 def merged(before: PlannedRun | None, run: PlannedRun) -> PlannedRun:
     """A run with its earlier evaluations; those of the same condition and level are replaced."""
     evaluations = (*before.shown, *run.shown) if before else run.shown
-    latest = {(one.condition, one.level): one for one in evaluations}
+    latest = {one.place: one for one in evaluations}
 
     def place(one: Evaluation) -> tuple[bool, str, float]:
         return one.kind != "clean", one.condition, one.level or 0

@@ -75,6 +75,7 @@ class Beside:
         peers = list(self.peers())
         for one in imports:
             self.check_likelihood(one, imports[0], peers)
+            self.check_axes(one, imports, peers)
             alike = [peer for peer in peers if peer.shown.condition == one.condition]
             for peer in alike:
                 if peer.shown.kind != one.kind:
@@ -129,6 +130,35 @@ class Beside:
         found = described(one.outputs.likelihood)
         if found != described(expected):
             raise UsageError(f"{one.outputs.path} predicts {found}, {name} {described(expected)}")
+
+    def check_axes(self, one: Import, imports: Sequence[Import], peers: Sequence[Peer]) -> None:
+        """Refuse an array whose axes of draws and of examples may have changed places.
+
+        Labels tell them apart; without them the draws of this run's labelled predictions do.
+        """
+        path, (draws, examples) = one.outputs.path, one.outputs.draws.shape[:2]
+        advice = "give another number of draws, or a CSV file, whose columns name them"
+        if one.outputs.stacked and draws == examples > 1:
+            raise UsageError(
+                f"{path}: {draws} draws of {examples} examples, or the reverse? {advice}"
+            )
+        if not one.outputs.stacked or one.kind != "unseen":
+            return
+
+        known = [other.outputs.draws.shape[0] for other in imports if other.kind != "unseen"]
+        for peer in peers:
+            if peer.run.path.name == self.run.name and peer.shown.kind == "clean":
+                known.append(peer.run.record().sources[peer.shown.file].draws)
+        if not known:
+            raise UsageError(
+                f"{path}: {draws} draws of {examples} examples, or the reverse? "
+                "import the labelled predictions first, or in the same command"
+            )
+        if draws != known[0]:
+            raise UsageError(
+                f"{path} has {draws} draws of {examples} examples, the labelled predictions have "
+                f"{known[0]} draws: arrays are (S, N, C), S draws first"
+            )
 
     def check_split(self, one: Import) -> None:
         """Compare with the dataset; for an attack or shift its first examples are enough."""

@@ -121,7 +121,8 @@ def csv_columns(path: Path, content: bytes) -> dict[str, list[Any]]:
 
     try:
         frame = pd.read_csv(
-            io.BytesIO(content),
+            # An editor may leave blank lines at the end.
+            io.BytesIO(content.rstrip()),
             header=None,
             dtype=str,
             encoding="utf-8-sig",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_uq.api.errors import UsageError, unknown
-from bench_uq.api.names import NAME, check_name, plain_name
+from bench_uq.api.names import NAME, check_name, convert, plain_name
 from bench_uq.plan.plugins import Plugins
 
 #: Likeness from which on a name counts as a known name misspelt.
@@ -64,8 +64,11 @@ class Names:
             raise UsageError(f"{text!r} is no name for unseen data")
         return self.dataset(text, "unseen")
 
-    def condition(self, text: str, level: float | None) -> Named:
+    def condition(self, text: str, written: str | None) -> Named:
         """Clean data, an attack or shift with its level, or out-of-distribution data."""
+        level = None
+        if written is not None:
+            level = convert("--level", float, written)
         if level is not None and not (math.isfinite(level) and level >= 0):
             raise UsageError(f"--level must be finite and at least 0, not {level}")
         datasets = self.plugins.names("dataset")
@@ -89,8 +92,7 @@ class Names:
                 f"--condition {text} needs a --level "
                 f"(unseen data of your own: --unseen {text}=FILE)"
             )
-        # The sum turns -0.0 into 0.0, so that both have one name.
-        return Named(name, full, "condition", level + 0.0)
+        return Named(name, full, "condition", level)
 
     def is_misspelt(self, text: str, known: list[str]) -> bool:
         """Whether a text is probably meant as a known name: it has options, or is very like it."""
@@ -108,5 +110,5 @@ def named_file(text: str) -> tuple[str, Path]:
         depth += (letter == "[") - (letter == "]")
         name, file = text[:place].strip(), text[place + 1 :].strip()
         if letter == "=" and depth == 0 and name and file:
-            return name, Path(file)
+            return name, Path(file).expanduser()
     raise UsageError(f"--unseen takes NAME=FILE, not {text!r}")

@@ -34,6 +34,8 @@ class Outputs:
     draws: np.ndarray
     targets: np.ndarray | None
     place: Callable[[int, int], str]
+    # Whether draws are the first axis of an array: by mistake it may be that of the examples.
+    stacked: bool = False
 
     def mixture(self) -> Predictions:
         """Average the draws as those of any run are averaged."""
@@ -70,12 +72,17 @@ def read(path: Path, *, labelled: bool, clean: bool = False) -> Outputs:
 
     raw = read_arrays(path, content, labelled=labelled)
     likelihood, draws = real_draws(raw) if is_regression(raw) else class_draws(raw)
-    targets = checked_targets(raw, likelihood, draws.shape[1]) if labelled else None
+    targets = checked_targets(raw, likelihood, draws) if labelled else None
 
     classes = isinstance(likelihood, Categorical)
     if clean and classes and targets is not None and (targets == targets[0]).all():
         raise UsageError(f"{path}: all labels are {targets[0]}")
-    return Outputs(path, hashlib.sha256(content).hexdigest(), likelihood, draws, targets, raw.place)
+
+    digest = hashlib.sha256(content).hexdigest()
+    # In a CSV file columns name example and draw.
+    axes = next(raw.arrays[name].ndim for name in (*CLASSES, "mean") if name in raw.arrays)
+    stacked = path.suffix == ".npz" and axes == draws.ndim - (not classes)
+    return Outputs(path, digest, likelihood, draws, targets, raw.place, stacked)
 
 
 def is_regression(raw: Raw) -> bool:
@@ -180,8 +187,8 @@ def real_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
     return Gaussian(), np.stack([mean, log_variance], axis=-1)
 
 
-def checked_targets(raw: Raw, likelihood: Likelihood, count: int) -> np.ndarray:
-    """Targets (N,) in the type of the likelihood."""
+def checked_targets(raw: Raw, likelihood: Likelihood, draws: np.ndarray) -> np.ndarray:
+    """Targets (N,) of draws (S, N, P), in the type of the likelihood."""
     name, other = "targets", "labels"
     if isinstance(likelihood, Categorical):
         name, other = other, name
@@ -190,11 +197,14 @@ def checked_targets(raw: Raw, likelihood: Likelihood, count: int) -> np.ndarray:
     if name not in raw.arrays:
         raise UsageError(f"{raw.path} holds no {name} (only unseen data need none)")
 
-    values = raw.arrays[name]
+    values, (several, count, _) = raw.arrays[name], draws.shape
     if values.shape != (count,):
+        hint = ""
+        if values.shape == (several,):
+            hint = f"; their first axis is that of the draws, here {several}"
         raise UsageError(
             f"{raw.path}: {name} has the shape {values.shape}, "
-            f"the predictions are of {count} examples"
+            f"the predictions are of {count} examples{hint}"
         )
 
     if not isinstance(likelihood, Categorical):
