@@ -2,8 +2,11 @@
 
 import csv
 import difflib
+import functools
+import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,15 @@ ROWS, COLUMNS = 10, 2  # at least
 # Limits of gunzip, lower than for other data: text takes many times its size while it is split.
 MOST, RATIO = 1 << 23, 20
 LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers (rows, columns) of a table, the names of its columns if it has any, and its hash."""
+
+    numbers: np.ndarray
+    names: Sequence[str]
+    sha256: str  # of its text
 
 
 def find_table(dataset: str, folder: Path, stems: Sequence[str]) -> Path:
@@ -47,18 +59,24 @@ def table_files(folder: Path, stems: Sequence[str]) -> list[Path]:
     return found
 
 
-def read_table(path: Path) -> np.ndarray:
-    """Read the numbers of a table (rows, columns) as float32; a line of names may come first."""
-    rows = cells(path)
+@functools.lru_cache(maxsize=2)
+def read_table(path: Path, size: int, changed: int) -> Table:
+    """Read a table, once while its size and time of change stay the same.
+
+    A line of names may come first.
+    """
+    del size, changed
+    text = read_text(path)
+    rows, names = cells(path, text), list[str]()
     # A line of names holds no number at all; one bad cell is an error.
     if rows and not any(is_number(cell) for cell in rows[0][1]):
-        del rows[0]
+        names = rows.pop(0)[1]
     if len(rows) < ROWS:
         raise UsageError(f"{path}: {len(rows)} rows of numbers, expected {ROWS} at least")
 
     first, width = rows[0][0], len(rows[0][1])
     if width < COLUMNS:
-        expected = f"expected {COLUMNS} at least: features, and the target last"
+        expected = f"expected {COLUMNS} at least: features and a target"
         raise UsageError(f"{path}: one column, {expected}")
 
     numbers = []
@@ -67,13 +85,19 @@ def read_table(path: Path) -> np.ndarray:
             found = f"{len(row)} cells, line {first} has {width}"
             raise UsageError(f"{path}, line {number}: {found}")
         numbers.append([value(path, number, cell) for cell in row])
-    return np.array(numbers, np.float32)
+
+    # Names with spaces are torn apart where spaces separate the cells: they name no column.
+    if len(names) != width:
+        names = []
+    # Line ends are those of the machine that the file was last written on.
+    digest = hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
+    return Table(np.array(numbers), names, digest)
 
 
-def cells(path: Path) -> list[tuple[int, list[str]]]:
+def cells(path: Path, text: str) -> list[tuple[int, list[str]]]:
     """Split the lines that are not blank, each with its number, at ;, at , or at white space."""
     lines = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             lines.append((number, line))
 

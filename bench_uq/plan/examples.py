@@ -12,6 +12,9 @@ from bench_uq.api.dataset import Dataset
 from bench_uq.api.errors import MissingData, UsageError
 from bench_uq.api.task import Examples, Task
 
+#: Correlation from which on a feature counts as the target.
+ALIKE = 0.999
+
 
 def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
     """Load a split and check its shapes and types, once for everyone after."""
@@ -59,6 +62,24 @@ def within_unit(examples: Examples) -> bool:
     """Whether all inputs lie in [0, 1], where conditions keep them; bytes do."""
     inputs = examples.inputs
     return inputs.dtype == np.uint8 or bool(inputs.min() >= 0 and inputs.max() <= 1)
+
+
+def leaking(examples: Examples) -> list[str]:
+    """Remarks on features that nearly are the target: probably it, under another name."""
+    inputs, targets = examples.inputs, examples.targets.astype(np.float64)
+    if inputs.ndim != 2:
+        return []
+
+    found, spread = list[str](), targets.std()
+    for number, feature in enumerate(inputs.T.astype(np.float64)):
+        # A feature that never varies has no correlation.
+        scale = feature.std() * spread
+        together = np.mean((feature - feature.mean()) * (targets - targets.mean()))
+        if abs(together) > ALIKE * scale:
+            found.append(
+                f"feature {number} is nearly the target, correlation {together / scale:.4f}"
+            )
+    return found
 
 
 def check_task(dataset: Dataset, task: Task, examples: Examples) -> None:

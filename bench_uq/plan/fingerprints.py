@@ -14,7 +14,7 @@ import numpy as np
 
 from bench_uq import store
 from bench_uq.api.errors import UsageError
-from bench_uq.plan.examples import check_task, content_hash, load, within_unit
+from bench_uq.plan.examples import check_task, content_hash, leaking, load, within_unit
 from bench_uq.plan.plugins import Spec
 from bench_uq.store.environment import package_versions
 
@@ -26,6 +26,7 @@ class Content:
     hash: str
     unit: bool  # whether all inputs lie in [0, 1]
     enough: int  # number of first examples that hold every class; 0 without classes
+    remarks: list[str]  # what readers of results must know of the data
 
 
 class Contents:
@@ -37,11 +38,20 @@ class Contents:
         known = store.read_json(remembered)
         self.known: dict[str, Any] = known if isinstance(known, dict) else {}
 
+        #: Remarks on all data so far, by the name of the dataset.
+        self.remarks: dict[str, list[str]] = {}
+
         self.of = functools.cache(self._of)
         # A folder of images has many files, which are the same for every seed.
         self.stats = functools.cache(self._stats)
 
     def _of(self, spec: Spec, split: str, seed: int) -> Content:
+        content = self._content(spec, split, seed)
+        told = self.remarks.setdefault(spec.name, [])
+        told += [remark for remark in content.remarks if remark not in told]
+        return content
+
+    def _content(self, spec: Spec, split: str, seed: int) -> Content:
         stats = self.stats(spec)
         if stats is None or split not in spec.value.splits:
             return self.loaded(spec, split, seed)
@@ -82,7 +92,10 @@ class Contents:
         if split == "train" and (targets == targets[0]).all():
             raise UsageError(f"{spec.name}: all targets of the training split are {targets[0]}")
 
-        return Content(content_hash(examples), within_unit(examples), enough(targets))
+        unit, remarks = within_unit(examples), [*examples.remarks]
+        if split == "train":
+            remarks += leaking(examples)
+        return Content(content_hash(examples), unit, enough(targets), remarks)
 
     def remember(self) -> None:
         """Store the facts for the next plan."""
