@@ -96,7 +96,7 @@ class Uci(Dataset):
 
         features, target = self.columns(table)
         inputs = np.ascontiguousarray(rows[:, features], np.float32)
-        return Examples(inputs, rows[:, target].astype(np.float32))
+        return Examples(inputs, rows[:, target].astype(np.float32), table.remarks)
 
     def columns(self, table: Table) -> tuple[list[int], int]:
         """The columns of the features and of the target."""

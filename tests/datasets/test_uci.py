@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench_uq.api import Examples, Gaussian, UsageError
@@ -151,6 +153,43 @@ def test_target(tmp_path: Path) -> None:
         UsageError, match="target is for tables of your own: that of boston is column 13"
     ):
         Plugins().spec("dataset", "uci[name=bostonHousing,target=3]")
+
+
+NOISE = np.random.default_rng(0).normal(size=(25, 3))
+NAMED = pd.DataFrame(NOISE, columns=["a", "b", "y"])
+INDEX = "the first column has no name and numbers the rows: left out"
+
+
+@pytest.mark.parametrize(
+    ("text", "features", "remarks"),
+    [
+        (NAMED.to_csv(index=False), NOISE[:, :2], []),
+        (NAMED.to_csv(), NOISE[:, :2], [INDEX]),
+        (NAMED.sample(frac=1, random_state=1).sort_index(ascending=False).to_csv(), NOISE[::-1, :2], [INDEX]),
+        (pd.read_csv(io.StringIO(NAMED.to_csv())).to_csv(index=False), NOISE[:, :2], [INDEX]),
+        (pd.DataFrame(NOISE).to_csv(index=False), NOISE[:, :2], ["line 1 (0,1,2) is read as names of columns"]),
+        (pd.DataFrame(NOISE).to_csv(), NOISE[:, :2], ["line 1 (,0,1,2) is read as names of columns", INDEX]),
+        (NAMED.set_axis([2019, 2021, 2024], axis=1).to_csv(index=False), NOISE[:, :2], ["line 1 (2019,2021,2024) is read as names of columns"]),
+        # R's write.table: no name above the names of rows
+        (NAMED.set_axis(range(1, 26)).to_csv(sep=" ")[1:], NOISE[:, :2], [INDEX]),
+        (NAMED.assign(row=range(7, 32))[["row", "a", "y"]].to_csv(index=False), np.column_stack([range(7, 32), NOISE[:, 0]]), ["column 0 (row) counts the rows of the file"]),
+        (NAMED.to_csv(header=False), np.column_stack([range(25), NOISE[:, :2]]), ["column 0 counts the rows of the file"]),
+        # an unnamed column that is no index, and a grid
+        (NAMED.rename(columns={"a": ""}).to_csv(index=False), NOISE[:, :2], []),
+        (pd.DataFrame(np.arange(75).reshape(25, 3)).to_csv(index=False, header=False), np.arange(75).reshape(25, 3)[:, :2], []),
+    ],
+)  # fmt: skip
+def test_what_writers_add(
+    text: str, features: np.ndarray, remarks: list[str], tmp_path: Path
+) -> None:
+    """Names of columns and the index that pandas and R write are no data, and are told."""
+    save(tmp_path, text)
+    train, test = (MINE.load(split, tmp_path) for split in ("train", "test"))
+    order = np.random.RandomState(1).choice(25, 25, replace=False)
+
+    found = np.concatenate([train.inputs, test.inputs])
+    assert np.allclose(found, features[order], atol=1e-5)
+    assert list(train.remarks) == remarks
 
 
 def test_first_fold_by_hand(tmp_path: Path) -> None:
