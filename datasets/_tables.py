@@ -146,7 +146,7 @@ def counting(table: np.ndarray, names: Sequence[str]) -> list[str]:
     """Remarks on columns that count the rows: they tell how the file is sorted."""
     steps = np.diff(table, axis=0)
     found = []
-    for column in np.flatnonzero((steps == 1).all(0) | (steps == -1).all(0)):
+    for column in np.flatnonzero((steps == 1).all(0) | (steps == -1).all(0)).tolist():
         name = f" ({names[column]})" if names else ""
         found.append(f"column {column}{name} counts the rows of the file")
     return found
