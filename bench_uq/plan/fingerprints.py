@@ -14,7 +14,16 @@ import numpy as np
 
 from bench_uq import store
 from bench_uq.api.errors import UsageError
-from bench_uq.plan.examples import check_task, content_hash, leaking, load, within_unit
+from bench_uq.plan.examples import (
+    check_task,
+    content_hash,
+    empty,
+    leaking,
+    limits,
+    load,
+    sparing,
+    within_unit,
+)
 from bench_uq.plan.plugins import Spec
 from bench_uq.store.environment import package_versions
 
@@ -26,6 +35,7 @@ class Content:
     hash: str
     unit: bool  # whether all inputs lie in [0, 1]
     enough: int  # number of first examples that hold every class; 0 without classes
+    range: list[float]  # smallest and largest input; of bytes in units of 255
     remarks: list[str]  # what readers of results must know of the data
 
 
@@ -47,9 +57,16 @@ class Contents:
 
     def _of(self, spec: Spec, split: str, seed: int) -> Content:
         content = self._content(spec, split, seed)
-        told = self.remarks.setdefault(spec.name, [])
-        told += [remark for remark in content.remarks if remark not in told]
+        self.remarks.setdefault(spec.name, [])
+        for remark in content.remarks:
+            self.remark(spec, remark)
         return content
+
+    def remark(self, spec: Spec, text: str) -> None:
+        """Keep a remark on the data of a dataset, once."""
+        told = self.remarks.setdefault(spec.name, [])
+        if text not in told:
+            told.append(text)
 
     def _content(self, spec: Spec, split: str, seed: int) -> Content:
         stats = self.stats(spec)
@@ -92,10 +109,10 @@ class Contents:
         if split == "train" and (targets == targets[0]).all():
             raise UsageError(f"{spec.name}: all targets of the training split are {targets[0]}")
 
-        unit, remarks = within_unit(examples), [*examples.remarks]
+        unit, remarks = within_unit(examples), [*examples.remarks, *empty(examples, split)]
         if split == "train":
-            remarks += leaking(examples)
-        return Content(content_hash(examples), unit, enough(targets), remarks)
+            remarks += [*leaking(examples), *sparing(examples, spec.value.task(self.root))]
+        return Content(content_hash(examples), unit, enough(targets), limits(examples), remarks)
 
     def remember(self) -> None:
         """Store the facts for the next plan."""
