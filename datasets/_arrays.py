@@ -13,14 +13,17 @@ SINGLE = b"\x93NUMPY"  # how the file of a single array begins
 
 
 @functools.lru_cache(maxsize=2)
-def read_splits(path: Path, size: int, changed: int) -> dict[str, Examples]:
-    """Read the splits of a file, once while its size and time of change stay the same."""
+def read_splits(path: Path, size: int, changed: int, scale: float = 0) -> dict[str, Examples]:
+    """Read the splits of a file, once while its size and time of change stay the same.
+
+    Inputs are divided by ``scale``; if it is 0, only bytes are, later and by 255.
+    """
     del size, changed
     arrays = read_arrays(path)
     splits = {}
     for split in ("train", "test"):
         if f"x_{split}" in arrays:
-            splits[split] = examples(path, split, arrays)
+            splits[split] = examples(path, split, arrays, scale)
 
     if "train" in splits:
         agree(path, splits["train"], splits["test"])
@@ -80,24 +83,26 @@ def read_array(path: Path, key: str, archive: np.lib.npyio.NpzFile) -> np.ndarra
     return array
 
 
-def examples(path: Path, split: str, arrays: dict[str, np.ndarray]) -> Examples:
+def examples(path: Path, split: str, arrays: dict[str, np.ndarray], scale: float = 0) -> Examples:
     """Check a split, and convert its inputs and labels to those of the engine."""
     x, y = f"x_{split}", f"y_{split}"
     if arrays[x].ndim == 0 or len(arrays[x]) == 0:
         raise UsageError(f"{path}: {x} is empty")
 
-    made = Examples(inputs(path, x, arrays[x]), labels(path, y, arrays[y]))
+    made = Examples(inputs(path, x, arrays[x], scale), labels(path, y, arrays[y]))
     counts = len(made.inputs), len(made.targets)
     if counts[0] != counts[1]:
         raise UsageError(f"{path}: {x} has {counts[0]} examples, {y} has {counts[1]}")
     return made
 
 
-def inputs(path: Path, key: str, array: np.ndarray) -> np.ndarray:
+def inputs(path: Path, key: str, array: np.ndarray, scale: float = 0) -> np.ndarray:
     """Convert inputs to a new array (N, C, H, W) or (N, F) of uint8 or float32."""
+    if scale and array.dtype.kind in "iuf":
+        array = array / float(scale)
     kind = array.dtype.kind + str(array.itemsize)
     if kind not in ("u1", "f2", "f4", "f8"):
-        expected = "expected uint8, or float16, float32 or float64"
+        expected = "expected uint8, or float16, float32 or float64; other numbers need scale=N"
         raise UsageError(f"{path}: {key} is {array.dtype}, {expected}")
 
     array = channels_first(path, key, array)
@@ -110,8 +115,9 @@ def inputs(path: Path, key: str, array: np.ndarray) -> np.ndarray:
     if array.ndim == 4 and np.isfinite(array).all():
         low, high = array.min(), array.max()
         if low < 0 or high > 1:
+            expected = "images are uint8, or floats in [0, 1]; scale=N says which number is 1"
             found = f"{key} lies in {low:g} to {high:g}"
-            raise UsageError(f"{path}: {found}: images are uint8, or floats in [0, 1]")
+            raise UsageError(f"{path}: {found}: {expected}")
 
     # An overflow is reported below, with the file and the key.
     with np.errstate(over="ignore"):

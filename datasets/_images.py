@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +23,8 @@ Colour = Literal["auto", "grey", "rgb"]
 Stamps = tuple[tuple[Path, int, int], ...]
 
 GREY = ("1", "L", "LA")
-# Grey of 16 bits, of which the upper 8 are kept.
-WIDE = ("I;16", "I;16L", "I;16B")
+# Grey of 16 bits, of which the upper 8 are kept; of PNG and PPM also as "I".
+WIDE = ("I;16", "I;16L", "I;16B", "I")
 COLOURED = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 MODES = (*GREY, *WIDE, *COLOURED)
 # Recognised by content, not by name. One of Pillow's other formats runs a program to read a file.
@@ -34,15 +35,59 @@ LARGEST = 1 << 26
 LARGE = 1 << 22
 # More than cores: most of the time of a first reading is spent waiting for the disk.
 THREADS = 8
+# Reasons to leave out a file or folder.
+FOREIGN, TWICE = "hidden or of other programs", "links to a folder that is read already"
+UNNAMED = "without the name of an image"
+OTHERS = ("@eadir", "@recycle", "#recycle", "$recycle.bin", "lost+found", "thumbs.db",
+          "desktop.ini", "system volume information")  # fmt: skip
 
 
 def image_files(folder: Path) -> list[Path]:
     """List the images in a folder and below it, sorted; an empty list where it does not exist."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+    return scanned(folder)[0]
 
-    found = make_dataset(folder.parent, {folder.name: 0}, IMG_EXTENSIONS, allow_empty=True)
-    paths = [Path(file) for file, _ in found]
-    return [path for path in paths if not path.name.startswith(".")]
+
+def scanned(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+    """List the images as ``image_files`` does, and why each other file or folder is left out."""
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    images, left_out = list[Path](), list[tuple[str, str]]()
+    # A link may lead to a folder around it, or to one that is beside it: each is read once.
+    seen = {os.path.realpath(folder)}
+    for place, folders, files in os.walk(folder, followlinks=True):
+        inside = sorted(folders, key=lambda name: (os.path.islink(os.path.join(place, name)), name))
+        folders.clear()
+        for name in inside:
+            real = os.path.realpath(os.path.join(place, name))
+            if foreign(name):
+                left_out.append((FOREIGN, name))
+            elif real in seen:
+                left_out.append((TWICE, name))
+            else:
+                folders.append(name)
+                seen.add(real)
+
+        for name in files:
+            path = Path(place, name)
+            if foreign(name):
+                left_out.append((FOREIGN, name))
+            elif not present(path).suffix.lower().endswith(IMG_EXTENSIONS):
+                left_out.append((UNNAMED, path.suffix or name))
+            else:
+                images.append(path)
+    return sorted(images, key=lambda path: (str(path.parent), path.name)), left_out
+
+
+def foreign(name: str) -> bool:
+    """Whether a file or folder is hidden, or one that other programs make: previews, bins."""
+    return name.startswith((".", "__")) or name.lower() in OTHERS
+
+
+def present(path: Path) -> Path:
+    """Refuse a link whose target is not there: the data would be other data without it."""
+    if path.is_symlink() and not path.exists():
+        raise UsageError(f"{path}: a link to {path.readlink()}, which is not there")
+    return path
 
 
 def mixed(classes: Iterable[Sequence[Path]]) -> list[tuple[int, Path]]:
@@ -141,7 +186,8 @@ def pixels_of(file: Path, size: int, colour: Colour, most: int) -> np.ndarray | 
             # The header says it before any pixel is decoded.
             if image.width * image.height > most:
                 return None
-            if image.mode in MODES:
+            # Whole numbers of 32 bits are of no known scale.
+            if image.mode in MODES and (image.mode != "I" or image.format in ("PNG", "PPM")):
                 array = np.asarray(converted(image, colour, size))
     except Image.UnidentifiedImageError as error:
         raise unreadable(file, "not an image of a known format") from error
@@ -159,16 +205,27 @@ def unreadable(file: Path, reason: str) -> UsageError:
 
 
 def converted(image: Image, colour: Colour, size: int) -> Image:
-    """Convert an image to grey or RGB, without transparency, and resize it to a square.
+    """Convert an image to grey or RGB, as a viewer shows it, and resize it to a square.
 
     Colour auto decides by the kind of the image, and size 0 keeps its size.
     """
     from PIL import Image as images
+    from PIL import ImageOps
+
+    # Such a PNG begins with an image that is shown only where animations are not.
+    if image.info.get("default_image"):
+        image.seek(1)
+    image = ImageOps.exif_transpose(image)
+    grey = image.mode in (*GREY, *WIDE) if colour == "auto" else colour == "grey"
 
     if image.mode in WIDE:
         # Pillow's own conversion clips 16 bits at 255, which leaves white.
         image = images.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    grey = image.mode in GREY if colour == "auto" else colour == "grey"
+    if image.has_transparency_data:
+        # The colours of transparent pixels are mostly black, whatever the picture is.
+        shown = images.new("RGBA", image.size, "white")
+        shown.alpha_composite(image.convert("RGBA"))
+        image = shown
     wanted = "L" if grey else "RGB"
     if image.mode != wanted:
         image = image.convert(wanted)

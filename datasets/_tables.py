@@ -2,8 +2,12 @@
 
 import csv
 import difflib
+import functools
+import hashlib
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,16 @@ ROWS, COLUMNS = 10, 2  # at least
 # Of the memory, for the text alone: it takes many times its size while it is split.
 SHARE = 64
 LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers (rows, columns) of a table, the names of its columns if it has any, and its hash."""
+
+    numbers: np.ndarray
+    names: Sequence[str]
+    sha256: str  # of its text
+    remarks: tuple[str, ...] = ()
 
 
 def find_table(dataset: str, folder: Path, stems: Sequence[str]) -> Path:
@@ -47,33 +61,101 @@ def table_files(folder: Path, stems: Sequence[str]) -> list[Path]:
     return found
 
 
-def read_table(path: Path) -> np.ndarray:
-    """Read the numbers of a table (rows, columns) as float32; a line of names may come first."""
-    rows = cells(path)
+@functools.lru_cache(maxsize=2)
+def read_table(path: Path, size: int, changed: int) -> Table:
+    """Read a table, once while its size and time of change stay the same.
+
+    A line of names may come first.
+    """
+    del size, changed
+    text = read_text(path)
+    rows, names, remarks = cells(path, text), list[str](), list[str]()
     # A line of names holds no number at all; one bad cell is an error.
     if rows and not any(is_number(cell) for cell in rows[0][1]):
-        del rows[0]
+        names = rows.pop(0)[1]
+    elif numbered(rows):
+        number, names = rows.pop(0)
+        remarks.append(f"line {number} ({','.join(names)[:40]}) is read as names of columns")
     if len(rows) < ROWS:
         raise UsageError(f"{path}: {len(rows)} rows of numbers, expected {ROWS} at least")
 
     first, width = rows[0][0], len(rows[0][1])
-    if width < COLUMNS:
-        expected = f"expected {COLUMNS} at least: features, and the target last"
-        raise UsageError(f"{path}: one column, {expected}")
-
     numbers = []
     for number, row in rows:
         if len(row) != width:
             found = f"{len(row)} cells, line {first} has {width}"
             raise UsageError(f"{path}, line {number}: {found}")
         numbers.append([value(path, number, cell) for cell in row])
-    return np.array(numbers, np.float32)
+
+    # R writes no name above the names of rows.
+    if len(names) == width - 1:
+        names = ["", *names]
+    # Names with spaces are torn apart where spaces separate the cells: they name no column.
+    if len(names) != width:
+        names = []
+
+    table = np.array(numbers)
+    if numbers_rows(table, names):
+        table, names = table[:, 1:], names[1:]
+        remarks.append("the first column has no name and numbers the rows: left out")
+    if table.shape[1] < COLUMNS:
+        expected = f"expected {COLUMNS} at least: features and a target"
+        raise UsageError(f"{path}: one column, {expected}")
+    remarks += counting(table, names)
+
+    # Line ends are those of the machine that the file was last written on.
+    digest = hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
+    return Table(table, names, digest, tuple(remarks))
 
 
-def cells(path: Path) -> list[tuple[int, list[str]]]:
+def numbered(rows: Sequence[tuple[int, list[str]]]) -> bool:
+    """Whether the first line holds numbers of columns, as pandas writes them without names."""
+    if len(rows) < ROWS:
+        return False
+    first, second = (row for _, row in rows[:2])
+    # Without a name above the index, if there is one.
+    names = first[not first[0].strip() :]
+    if not all(map(str.isdecimal, names)) or len(set(names)) < len(names):
+        return False
+
+    if counts_on(names) and int(names[0]) == 0:
+        # Where the next line counts too, as in a grid, the first one is a row like it.
+        return not counts_on(second[-len(names) :])
+    # Whole numbers above columns without any.
+    cells = itertools.chain.from_iterable(row for _, row in rows[1:])
+    return not any(map(str.isdecimal, cells))
+
+
+def counts_on(cells: Sequence[str]) -> bool:
+    """Whether each cell is a whole number, one above that to its left."""
+    if not all(map(str.isdecimal, cells)):
+        return False
+    numbers = list(map(int, cells))
+    return numbers == list(range(numbers[0], numbers[0] + len(cells)))
+
+
+def numbers_rows(table: np.ndarray, names: Sequence[str]) -> bool:
+    """Whether the first column is an index: of whole numbers, each once, without a name."""
+    first = table[:, 0]
+    # pandas gives the name to an index that it has written and read.
+    unnamed = names and (not names[0].strip() or names[0].startswith("Unnamed: "))
+    return bool(unnamed) and not (first % 1).any() and len(np.unique(first)) == len(first)
+
+
+def counting(table: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Remarks on columns that count the rows: they tell how the file is sorted."""
+    steps = np.diff(table, axis=0)
+    found = []
+    for column in np.flatnonzero((steps == 1).all(0) | (steps == -1).all(0)).tolist():
+        name = f" ({names[column]})" if names else ""
+        found.append(f"column {column}{name} counts the rows of the file")
+    return found
+
+
+def cells(path: Path, text: str) -> list[tuple[int, list[str]]]:
     """Split the lines that are not blank, each with its number, at ;, at , or at white space."""
     lines = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             lines.append((number, line))
 

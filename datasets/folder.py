@@ -1,7 +1,7 @@
 """Images of your own, one folder per class: train/<class>/* and test/<class>/*."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,9 +10,20 @@ import numpy as np
 
 from bench_uq.api import Categorical, Dataset, Examples, MissingData, Task, UsageError
 from bench_uq.datasets._files import located, stamp
-from bench_uq.datasets._images import Colour, image_files, images_shape, mixed, read_classes
+from bench_uq.datasets._images import (
+    FOREIGN,
+    Colour,
+    foreign,
+    image_files,
+    images_shape,
+    mixed,
+    present,
+    read_classes,
+    scanned,
+)
 
 UNSET = Path("FOLDER")
+SOME = 5  # names in a remark
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ class Folder(Dataset):
 
         # A split may lack some of the classes: its labels are those of the first split.
         numbers = np.array([list(known).index(name) for name in files])
-        return Examples(images, numbers[labels])
+        return Examples(images, numbers[labels], remarks_on(folder, files))
 
     def folder(self, root: Path) -> Path:
         """The folder of the images."""
@@ -89,7 +100,7 @@ def class_files(folder: Path) -> dict[str, list[Path]]:
         raise MissingData("folder", [folder])
 
     # Hidden folders are those of file managers and editors, not classes.
-    paths = [path for path in folder.iterdir() if not path.name.startswith((".", "__"))]
+    paths = [present(path) for path in folder.iterdir() if not foreign(path.name)]
     folders = sorted(path for path in paths if path.is_dir())
     if not folders:
         raise UsageError(f"{folder}: has no folders, one per class")
@@ -102,3 +113,30 @@ def class_files(folder: Path) -> dict[str, list[Path]]:
         # Systems spell an accent in one sign or in two.
         files.setdefault(unicodedata.normalize("NFC", path.name), []).extend(images)
     return dict(sorted(files.items()))
+
+
+def remarks_on(folder: Path, classes: Mapping[str, Sequence[Path]]) -> tuple[str, ...]:
+    """Say what is left out of a split, by reason, and which classes have little left."""
+    left_out, poor = list[tuple[str, str]](), list[str]()
+    for path in sorted(folder.iterdir()):
+        if foreign(path.name):
+            left_out.append((FOREIGN, path.name))
+        elif not path.is_dir():
+            left_out.append(("outside of the folders of classes", path.name))
+        else:
+            found, others = scanned(path)
+            left_out += others
+            if len(others) > len(found):
+                poor.append(path.name)
+
+    remarks = []
+    for reason in dict.fromkeys(reason for reason, _ in left_out):
+        names = [name for one, name in left_out if one == reason]
+        some = ", ".join(sorted(set(names))[:SOME])
+        remarks.append(f"{folder.name}/: {len(names)} left out, {reason} ({some})")
+
+    single = [name for name, files in classes.items() if len(files) == 1]
+    for names, told in ((poor, "more left out than read of"), (single, "one image only of")):
+        if names:
+            remarks.append(f"{folder.name}/: {told} {', '.join(names[:SOME])}")
+    return tuple(remarks)

@@ -1,5 +1,6 @@
 """Arrays of your own in one file of NumPy's: x_train, y_train, x_test and y_test."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,15 @@ class Npz(Dataset):
     )
 
     path: Path = UNSET  # below the root of the data, else in the working folder
+    scale: float = 0.0  # number that stands for 1; 0 is 255 for bytes and 1 for floats
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.scale < math.inf:
+            raise ValueError(f"scale must be 0 or a number above it, not {self.scale}")
 
     def task(self, root: Path) -> Task:
         """As many classes as y_train has, or y_test if there is no y_train."""
-        splits = read_splits(*stamp(self.file(root)))
+        splits = self.read(self.file(root))
         first = splits.get("train", splits["test"])
         return Task(first.inputs.shape[1:], Categorical(int(first.targets.max()) + 1))
 
@@ -37,11 +43,15 @@ class Npz(Dataset):
     def load(self, split: str, root: Path, fold: int = 0) -> Examples:
         """Copy a split, the same for every fold."""
         file = self.file(root)
-        splits = read_splits(*stamp(file))
+        splits = self.read(file)
         if split not in splits:
             reason = f"no x_{split} and y_{split}: as OOD data it has a test split only"
             raise UsageError(f"{file}: {reason}")
         return Examples(splits[split].inputs.copy(), splits[split].targets.copy())
+
+    def read(self, file: Path) -> dict[str, Examples]:
+        """Read the splits."""
+        return read_splits(*stamp(file), self.scale)
 
     def file(self, root: Path) -> Path:
         """The file of the arrays."""

@@ -29,6 +29,7 @@ class Examples:
 
     inputs: np.ndarray  # (N, *input_shape), uint8 in 0..255 or float32 in [0, 1]
     targets: np.ndarray  # (N,), int64 class labels or float32 values
+    remarks: tuple[str, ...] = ()  # what readers of results must know of these data, a line each
 
     def __len__(self) -> int:
         return len(self.inputs)

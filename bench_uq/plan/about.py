@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from bench_uq.api.names import plain_name
 from bench_uq.plan.plugins import Plugins
@@ -10,8 +11,14 @@ from bench_uq.store import PlannedRun
 from bench_uq.store.about import About, ConditionFacts, facts_of
 
 
-def about(runs: Iterable[PlannedRun], plugins: Plugins) -> About:
+def about(
+    runs: Iterable[PlannedRun],
+    plugins: Plugins,
+    remarks: Mapping[str, list[str]] = MappingProxyType({}),
+) -> About:
     """Positions of methods, and facts of conditions, without names that no plugin has.
+
+    ``remarks`` are those on the data, by dataset.
 
     A method with options has no position: it stands after those without, by name.
     """
@@ -28,4 +35,4 @@ def about(runs: Iterable[PlannedRun], plugins: Plugins) -> About:
                 value = plugins.spec("condition", shown.full).value
                 conditions[shown.condition] = facts_of(value)
 
-    return About(methods, conditions)
+    return About(methods, conditions, remarks)

@@ -10,7 +10,13 @@ import numpy as np
 
 from bench_uq.api.dataset import Dataset
 from bench_uq.api.errors import MissingData, UsageError
+from bench_uq.api.likelihoods import Categorical
 from bench_uq.api.task import Examples, Task
+
+#: Correlation from which on a feature counts as the target.
+ALIKE = 0.999
+#: Share of images of one colour that is worth a remark, and range of pixels that is narrow.
+MANY, NARROW = 0.01, 0.5
 
 
 def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
@@ -59,6 +65,62 @@ def within_unit(examples: Examples) -> bool:
     """Whether all inputs lie in [0, 1], where conditions keep them; bytes do."""
     inputs = examples.inputs
     return inputs.dtype == np.uint8 or bool(inputs.min() >= 0 and inputs.max() <= 1)
+
+
+def limits(examples: Examples) -> list[float]:
+    """Smallest and largest input as networks see them; bytes are divided by 255."""
+    unit = 255 if examples.inputs.dtype == np.uint8 else 1
+    return [float(examples.inputs.min()) / unit, float(examples.inputs.max()) / unit]
+
+
+def empty(examples: Examples, split: str) -> list[str]:
+    """Remarks on inputs that say nothing of their targets: all alike, or of one colour."""
+    inputs = examples.inputs
+    if len(inputs) > 1 and (inputs == inputs[0]).all():
+        return [f"all inputs of the {split} split are equal"]
+    if inputs.ndim < 3:
+        return []
+
+    pixels = inputs.reshape(*inputs.shape[:2], -1)
+    blank = int((pixels.min(2) == pixels.max(2)).all(1).sum())
+    if blank < MANY * len(inputs):
+        return []
+    return [f"{blank} of {len(inputs)} images of the {split} split are of one colour"]
+
+
+def sparing(examples: Examples, task: Task) -> list[str]:
+    """Remarks on what training examples leave out: classes, and most of the range of pixels."""
+    found = []
+    if isinstance(task.likelihood, Categorical):
+        lacking = sorted(set(range(task.likelihood.classes)) - set(examples.targets.tolist()))
+        if lacking:
+            found.append(f"no training example of class {', '.join(map(str, lacking[:10]))}")
+
+    low, high = limits(examples)
+    if len(task.input_shape) > 1 and 0 < high - low < NARROW:
+        told = f"its pixels lie in {low:.3g} to {high:.3g} of [0, 1]"
+        found.append(f"{told}: epsilon and other levels are in units of [0, 1], not of this range")
+    return found
+
+
+def leaking(examples: Examples) -> list[str]:
+    """Remarks on features that nearly are the target, or that tell how the examples are sorted."""
+    inputs, targets = examples.inputs, examples.targets.astype(np.float64)
+    if inputs.ndim != 2:
+        return []
+
+    found, spread = list[str](), targets.std()
+    for number, feature in enumerate(inputs.T.astype(np.float64)):
+        if len(feature) > 2 and (np.diff(feature) == 1).all():
+            found.append(f"feature {number} counts the examples")
+        # A feature that never varies has no correlation.
+        scale = feature.std() * spread
+        together = np.mean((feature - feature.mean()) * (targets - targets.mean()))
+        if abs(together) > ALIKE * scale:
+            found.append(
+                f"feature {number} is nearly the target, correlation {together / scale:.4f}"
+            )
+    return found
 
 
 def check_task(dataset: Dataset, task: Task, examples: Examples) -> None:

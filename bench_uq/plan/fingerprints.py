@@ -14,7 +14,16 @@ import numpy as np
 
 from bench_uq import store
 from bench_uq.api.errors import UsageError
-from bench_uq.plan.examples import check_task, content_hash, load, within_unit
+from bench_uq.plan.examples import (
+    check_task,
+    content_hash,
+    empty,
+    leaking,
+    limits,
+    load,
+    sparing,
+    within_unit,
+)
 from bench_uq.plan.plugins import Spec
 from bench_uq.store.environment import package_versions
 
@@ -26,6 +35,8 @@ class Content:
     hash: str
     unit: bool  # whether all inputs lie in [0, 1]
     enough: int  # number of first examples that hold every class; 0 without classes
+    range: list[float]  # smallest and largest input; of bytes in units of 255
+    remarks: list[str]  # what readers of results must know of the data
 
 
 class Contents:
@@ -37,11 +48,27 @@ class Contents:
         known = store.read_json(remembered)
         self.known: dict[str, Any] = known if isinstance(known, dict) else {}
 
+        #: Remarks on all data so far, by the name of the dataset.
+        self.remarks: dict[str, list[str]] = {}
+
         self.of = functools.cache(self._of)
         # A folder of images has many files, which are the same for every seed.
         self.stats = functools.cache(self._stats)
 
     def _of(self, spec: Spec, split: str, seed: int) -> Content:
+        content = self._content(spec, split, seed)
+        self.remarks.setdefault(spec.name, [])
+        for remark in content.remarks:
+            self.remark(spec, remark)
+        return content
+
+    def remark(self, spec: Spec, text: str) -> None:
+        """Keep a remark on the data of a dataset, once."""
+        told = self.remarks.setdefault(spec.name, [])
+        if text not in told:
+            told.append(text)
+
+    def _content(self, spec: Spec, split: str, seed: int) -> Content:
         stats = self.stats(spec)
         if stats is None or split not in spec.value.splits:
             return self.loaded(spec, split, seed)
@@ -82,7 +109,10 @@ class Contents:
         if split == "train" and (targets == targets[0]).all():
             raise UsageError(f"{spec.name}: all targets of the training split are {targets[0]}")
 
-        return Content(content_hash(examples), within_unit(examples), enough(targets))
+        unit, remarks = within_unit(examples), [*examples.remarks, *empty(examples, split)]
+        if split == "train":
+            remarks += [*leaking(examples), *sparing(examples, spec.value.task(self.root))]
+        return Content(content_hash(examples), unit, enough(targets), limits(examples), remarks)
 
     def remember(self) -> None:
         """Store the facts for the next plan."""

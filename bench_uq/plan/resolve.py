@@ -18,6 +18,9 @@ from bench_uq.plan.suite import Suite
 
 Levels = tuple[float, ...]
 
+#: How many times as wide a range as that of the training inputs is another scale.
+OTHER_PIXELS, OTHER_FEATURES = 2, 10
+
 #: Called with a line for the user.
 Notice = Callable[[str], None]
 
@@ -62,6 +65,7 @@ def choose(
         surrogates = surrogates_of(conditions, suite, plugins)
         check_methods([*methods, *surrogates.values()], spec, task)
         tell_of_limits(suite, spec, conditions, contents, notice)
+        remark_on_data(suite, spec, [one for one, _ in conditions], contents)
         found.append(Data(spec, task, conditions, surrogates))
 
     return methods, found
@@ -199,6 +203,27 @@ def tell_of_limits(
         if 0 < count < contents.of(dataset, "test", suite.seeds[0]).enough:
             first = f"the first {count} test examples of {dataset.name}"
             notice(f"{name}={count}: {first} do not hold all of its classes")
+
+
+def remark_on_data(suite: Suite, dataset: Spec, conditions: list[Spec], contents: Contents) -> None:
+    """Remark on test examples of one class, and on data of another scale than the training's."""
+    seed, shown = suite.seeds[0], [spec for spec in conditions if spec.kind == "dataset"]
+    if suite.settings.evaluate_on == "test":
+        shown = [dataset, *shown]
+        if contents.of(dataset, "test", seed).enough == 1:
+            contents.remark(dataset, "all test examples are of one class")
+
+    low, high = contents.of(dataset, "train", seed).range
+    # Features have units of their own; pixels are in [0, 1].
+    images = len(dataset.value.task(contents.root).input_shape) > 1
+    most = OTHER_PIXELS if images else OTHER_FEATURES
+    for spec in shown:
+        least, largest = contents.of(spec, "test", seed).range
+        ours, theirs = high - low, largest - least
+        if min(ours, theirs) > 0 and max(ours / theirs, theirs / ours) > most:
+            training = f"those of the training data of {dataset.name} in {low:.3g} to {high:.3g}"
+            found = f"the test inputs lie in {least:.3g} to {largest:.3g}, {training}"
+            contents.remark(spec, f"{found}: their scale alone may tell them apart")
 
 
 def unsuited(condition: Spec, dataset: Spec, seed: int, contents: Contents) -> str:

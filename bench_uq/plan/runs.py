@@ -34,7 +34,7 @@ def make_plan(
     """Plan all runs of a suite, seed by seed; data are loaded for their content, nothing is
     written.
 
-    ``notice`` is told which conditions are left out, and why.
+    ``notice`` is told which conditions are left out, and why, and of remarks on the data.
     """
     methods, datasets = choose(suite, plugins, contents, notice)
     plan = []
@@ -52,6 +52,9 @@ def make_plan(
             settings = suite.settings_of(method.plain)
             plan.append(make_run(method, data, seed, settings, contents, surrogates))
 
+    for name, remarks in contents.remarks.items():
+        for remark in remarks:
+            notice(f"{name}: {remark}")
     return plan
 
 

@@ -34,6 +34,8 @@ def summary(analysis: Analysis, figures: Iterable[tuple[str, PurePosixPath]]) ->
     """
     results = analysis.results
     lines = [f"# {escape(results.title or results.suite)}", "", run_counts(results)]
+    for remark in results.about.remarks():
+        lines += ["", f"⚠ {escape(remark)}."]
     for dataset in analysis.datasets:
         lines += ["", *_dataset(analysis.on(dataset))]
 

@@ -253,7 +253,7 @@ def remember(prepared: Prepared) -> None:
 
     command = reproducing(prepared.choices, prepared.suite)
     runs = [dataclasses.replace(run, command=command) for run in prepared.runs]
-    facts = about(runs, Plugins(prepared.choices.plugins))
+    facts = about(runs, Plugins(prepared.choices.plugins), prepared.contents.remarks)
     merge_plan(prepared.folder, runs, prepared.suite.description, facts)
 
 

@@ -96,12 +96,13 @@ def write_checksums(folder: Path) -> None:
 
 
 def about_planned(folder: Path, plan: Mapping[str, PlannedRun]) -> About:
-    """Facts of the methods and conditions of a plan."""
-    methods, conditions = set[str](), set[str]()
+    """Facts of the methods, conditions and datasets of a plan."""
+    methods, conditions, datasets = set[str](), set[str](), set[str]()
     for planned in plan.values():
         methods.add(planned.method)
+        datasets.add(planned.dataset)
         conditions.update(shown.condition for shown in planned.shown)
-    return store.read_plan(folder).about.only(methods, conditions)
+    return store.read_plan(folder).about.only(methods, conditions, datasets | conditions)
 
 
 def scored_runs(

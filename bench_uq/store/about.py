@@ -25,10 +25,11 @@ class ConditionFacts:
 
 @dataclass(frozen=True)
 class About:
-    """Positions of methods in tables, and facts of conditions, by names in results."""
+    """Positions of methods, facts of conditions and remarks on data, by names in results."""
 
     methods: Mapping[str, int] = field(default_factory=dict)
     conditions: Mapping[str, ConditionFacts] = field(default_factory=dict)
+    data: Mapping[str, list[str]] = field(default_factory=dict)  # remarks, by dataset
 
     def of(self, condition: str) -> ConditionFacts:
         """Facts of a condition; a family of kinds has those of one of its kinds."""
@@ -44,13 +45,26 @@ class About:
     def laid_over(self, other: About) -> About:
         """Both together; if they differ, this one counts."""
         methods = {**other.methods, **self.methods}
-        return About(methods, {**other.conditions, **self.conditions})
+        conditions = {**other.conditions, **self.conditions}
+        return About(methods, conditions, {**other.data, **self.data})
 
-    def only(self, methods: Collection[str], conditions: Collection[str]) -> About:
-        """The facts of some methods and conditions."""
+    def remarks(self) -> list[str]:
+        """Lines about the data, each with the name of its dataset."""
+        lines = list[str]()
+        for name, told in self.data.items():
+            lines += [f"{name}: {remark}" for remark in told]
+        return lines
+
+    def only(
+        self, methods: Collection[str], conditions: Collection[str], datasets: Collection[str] = ()
+    ) -> About:
+        """The facts of some methods and conditions, and the remarks on some datasets."""
+        # An empty list says that the data have no remarks any more.
+        data = {name: told for name, told in self.data.items() if name in datasets and told}
         return About(
             {name: order for name, order in self.methods.items() if name in methods},
             {name: facts for name, facts in self.conditions.items() if name in conditions},
+            data,
         )
 
 

@@ -12,8 +12,8 @@ differs from the code of the papers:
 * Unlike there, the pixels of small images are split before glass-blur (glass.py), equal neighbours
   of an edge are equal in canny-edges (canny.py), and water has edges thinned along the gradient and
   exact distances (spatter.py).
-* Like there, colours behind glass are copied, not swapped, and canny-edges and shear are those of
-  scikit-image in 2019.
+* Like there, colours behind glass are copied, not swapped, grey glass-blur blurs down the columns
+  only, and canny-edges and shear are those of scikit-image in 2019.
 * Noise is drawn for each example. From one state of the generator the severities of a kind share
   the noise that they have in common.
 """

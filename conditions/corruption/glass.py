@@ -2,16 +2,21 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from bench_uq.conditions.corruption.canvas import Canvas
-from bench_uq.conditions.corruption.smoothing import smoothed
+from bench_uq.conditions.corruption.smoothing import smoothed, smoothed_down
+
+Blur = Callable[[Tensor, float], Tensor]
 
 
-def glass(canvas: Canvas, sigma: float, reach: int, rounds: int, *, swap: bool) -> Tensor:
+def glass(
+    canvas: Canvas, sigma: float, reach: int, rounds: int, *, blur: Blur, swap: bool
+) -> Tensor:
     """Blur the images, move their pixels, and blur them again."""
     # Pixels of images smaller than the published ones are too coarse to change places: each is
     # split for it.
@@ -19,18 +24,20 @@ def glass(canvas: Canvas, sigma: float, reach: int, rounds: int, *, swap: bool) 
     fine = canvas.images.repeat_interleave(parts, -1).repeat_interleave(parts, -2)
     canvas = Canvas(fine, canvas.generator, canvas.side)
 
-    blurred = smoothed(fine, sigma * canvas.unit)
+    blurred = blur(fine, sigma * canvas.unit)
     sources = sources_of(canvas, round(reach * canvas.unit), rounds, swap=swap)  # (B, H W)
     places = sources.to(fine.device)[:, None].expand(-1, fine.shape[1], -1)
     moved = blurred.flatten(2).gather(2, places).view_as(fine)
-    return functional.avg_pool2d(smoothed(moved, sigma * canvas.unit), parts)
+    return functional.avg_pool2d(blur(moved, sigma * canvas.unit), parts)
 
 
-# MNIST-C: half of the pixels, each in its turn, swap places with one near it.
-glass_swaps = functools.partial(glass, swap=True)
+# MNIST-C: half of the pixels, each in its turn, swap places with one near it. The published code
+# passes multichannel=True for an image without channels: the rows count as pixels and the columns
+# as channels, which are not blurred.
+glass_swaps = functools.partial(glass, blur=smoothed_down, swap=True)
 # CIFAR-C: each pixel becomes a copy of one near it. The published code means to swap them, but its
 # swap of two views of one array is a copy.
-glass_copies = functools.partial(glass, swap=False)
+glass_copies = functools.partial(glass, blur=smoothed, swap=False)
 
 
 def sources_of(canvas: Canvas, near: int, rounds: int, *, swap: bool) -> Tensor:

@@ -15,10 +15,15 @@ def smoothed(
     images: Tensor, sigma: float, edges: Edges = "nearest", truncate: float = 4.0
 ) -> Tensor:
     """Blur images (..., H, W) with a Gaussian cut off at ``truncate`` sigma."""
-    height, width = images.shape[-2:]
-    rows = _matrix(height, sigma, edges, truncate).to(images)
-    columns = _matrix(width, sigma, edges, truncate).to(images)
-    return rows @ images @ columns.T
+    columns = _matrix(images.shape[-1], sigma, edges, truncate).to(images)
+    return smoothed_down(images, sigma, edges, truncate) @ columns.T
+
+
+def smoothed_down(
+    images: Tensor, sigma: float, edges: Edges = "nearest", truncate: float = 4.0
+) -> Tensor:
+    """Blur images as ``smoothed`` does, down their columns only."""
+    return _matrix(images.shape[-2], sigma, edges, truncate).to(images) @ images
 
 
 def _matrix(side: int, sigma: float, edges: Edges, truncate: float) -> Tensor:

@@ -27,7 +27,7 @@ from bench_uq.conditions.corruption.geometry import (
     shear,
     translate,
 )
-from bench_uq.conditions.corruption.glass import glass_swaps, sources_of
+from bench_uq.conditions.corruption.glass import glass_copies, glass_swaps, sources_of
 from bench_uq.conditions.corruption.lines import dotted_line, zigzag
 from bench_uq.conditions.corruption.smoothing import smoothed
 from bench_uq.conditions.corruption.spatter import MUD, WATER, _distance, _equalised
@@ -271,7 +271,7 @@ def test_smear():
     torch.testing.assert_close(found.sum((1, 2)), torch.ones(3))
 
 
-@pytest.mark.parametrize("factor", [1.0, 1.06, 1.25, 2.25])
+@pytest.mark.parametrize("factor", [1.0, 1.06, 1.25, 1.2500000000000002, 2.25])
 def test_zoom(factor):
     """A zoom is SciPy's of the middle, cut to the size."""
     images = noise(32).double()
@@ -282,6 +282,18 @@ def test_zoom(factor):
     trim = (large.shape[-1] - 32) // 2
     expected = torch.tensor(large[:, :, trim : trim + 32, trim : trim + 32])
     torch.testing.assert_close(zoomed(images, factor), expected)
+
+
+@pytest.mark.parametrize(
+    ("severity", "end"), [(1, 1.06), (2, 1.11), (3, 1.16), (4, 1.21), (5, 1.26)]
+)
+def test_zoom_blur(severity, end):
+    """The zooms are those of the published arange: 1.25 and a last bit gives 33 rows, not 32."""
+    images = noise(32, 3)
+    factors = np.arange(1, end, 0.01).tolist()
+    zooms = torch.stack([zoomed(images, factor) for factor in factors])
+    expected = (images + zooms.sum(0)) / (len(factors) + 1)
+    torch.testing.assert_close(corrupt("zoom-blur", images, severity), expected)
 
 
 def test_glass():
@@ -302,11 +314,15 @@ def test_glass():
 
 
 @pytest.mark.parametrize(("side", "parts"), [(28, 1), (14, 2), (8, 4)])
-def test_glass_blurs_twice(side, parts):
-    """Before and after pixels change places there is a blur, of small images with their pixels split."""
+@pytest.mark.parametrize(("glass", "across"), [(glass_swaps, 0), (glass_copies, 1)])
+def test_glass_blurs_twice(glass, across, side, parts):
+    """Before and after pixels change places there is a blur, of grey images down the columns only.
+
+    Pixels of small images are split for it.
+    """
     images = noise(side).double()
-    found = glass_swaps(canvas(images), 0.7, 1, 0)
-    sigma = (0, 0, *(0.7 * side * parts / 28,) * 2)
+    found = glass(canvas(images), 0.7, 1, 0)
+    sigma = (0, 0, 0.7 * side * parts / 28, across * 0.7 * side * parts / 28)
     fine = images.numpy().repeat(parts, 2).repeat(parts, 3)
     blurred = ndimage.gaussian_filter(
         ndimage.gaussian_filter(fine, sigma, mode="nearest"), sigma, mode="nearest"

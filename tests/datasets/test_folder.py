@@ -90,6 +90,70 @@ def test_images_in_folders_of_a_class(mine: Path) -> None:
     assert FOLDER.load("train", mine.parent).targets.tolist() == [0, 1, 0, 1, 0]
 
 
+def test_what_is_left_out_is_told_by_reason(mine: Path) -> None:
+    """Previews of other programs at any depth, and folders linked into themselves, are not walked."""
+    cat = mine / "train" / "cat"
+    for place in (".ipynb_checkpoints", "@eaDir/0.png", ".@__thumb", "more/__MACOSX"):
+        save(GREY, cat / place / "0.png")
+    save(RGB, cat / "more" / "2.png")
+    (cat / "self").symlink_to(".")
+    (cat / "again").symlink_to("more")
+    (cat / "3.gif").write_bytes(b"")
+    (mine / "train" / "stray.png").write_bytes(b"")
+    (mine / "train" / "dog" / "1.png").unlink()
+
+    examples = FOLDER.load("train", mine.parent)
+    assert np.bincount(examples.targets).tolist() == [3, 1]
+    assert examples.remarks == (
+        "train/: 4 left out, hidden or of other programs (.@__thumb, .ipynb_checkpoints, @eaDir, __MACOSX)",
+        "train/: 2 left out, links to a folder that is read already (again, self)",
+        "train/: 1 left out, without the name of an image (.gif)",
+        "train/: 1 left out, outside of the folders of classes (stray.png)",
+        "train/: more left out than read of cat",
+        "train/: one image only of dog",
+    )  # fmt: skip
+    assert FOLDER.load("test", mine.parent).remarks == ()
+
+
+@pytest.mark.parametrize("place", ["train/cat/9.png", "train/cow", "test/cat/more"])
+def test_links_to_nothing(mine: Path, place: str) -> None:
+    """A link whose target is gone is refused with both names: without it the data would be others."""
+    (mine / place).symlink_to("/mnt/moved/it")
+    told = f"{mine / place}: a link to /mnt/moved/it, which is not there"
+    assert refused(mine, split=place.partition("/")[0]) == told
+
+
+def test_images_are_read_as_they_are_shown(mine: Path) -> None:
+    """Transparency, orientation, depth, palette and animation: the pixels are those of a viewer."""
+    ink = np.zeros((6, 5, 4), np.uint8)
+    ink[2:4, 1:3, 3] = 255
+    black_on_white = np.where(ink[..., 3] > 0, 0, 255)
+    half = Image.fromarray(np.dstack([GREY, np.full_like(GREY, 51)]), "LA")
+    palette = Image.fromarray(ink[..., 3] // 255, "P")
+    palette.putpalette([9, 9, 9, 0, 0, 0])
+    turned = Image.Exif()
+    turned[0x0112] = 6  # turned by a quarter to the left when taken
+
+    shown: list[tuple[np.ndarray, Image.Image, str, dict[str, object]]] = [
+        (black_on_white, Image.fromarray(ink), "png", {}),
+        (black_on_white, palette, "png", {"transparency": 0}),
+        (np.round(255 - 0.2 * (255.0 - GREY)), half, "png", {}),
+        (np.rot90(GREY, -1), Image.fromarray(GREY), "png", {"exif": turned}),
+        (GREY, Image.fromarray(GREY.astype(np.uint16) * 257), "pgm", {}),
+        (255 - GREY, Image.fromarray(GREY), "png", {"save_all": True, "default_image": True,
+         "append_images": [Image.fromarray(255 - GREY), Image.fromarray(GREY)]}),
+    ]  # fmt: skip
+    for expected, image, kind, options in shown:
+        for file in (mine / "train").rglob("*.*"):
+            file.unlink()
+        for name in ("cat", "dog"):
+            image.save(mine / "train" / name / f"0.{kind}", **options)
+        for colour, channels in (("auto", 1), ("rgb", 3)):
+            found = Folder(path=Path("mine"), colour=colour).load("train", mine.parent).inputs[0]
+            assert len(found) >= channels
+            assert np.abs(found - expected.astype(int)).max() <= 1
+
+
 def test_test_labels_are_those_of_training(mine: Path) -> None:
     """A test split that lacks a class labels the others as training does; a class of its own is refused."""
     (mine / "test" / "cat").rename(mine / "elsewhere")

@@ -201,3 +201,18 @@ def test_no_file(tmp_path: Path) -> None:
     assert refused(tmp_path) == "cannot be read, Is a directory"
     with pytest.raises(UsageError, match=r"say which, npz\[path=FILE.npz\]"):
         Npz().load("test", tmp_path)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.uint16, np.float64])
+def test_scale(kind: type, tmp_path: Path) -> None:
+    """Numbers of any type and range are divided by the one that stands for 1."""
+    images = np.arange(17 * 4).reshape(17, 2, 2) % 17
+    np.savez(tmp_path / "mine.npz", x_test=images.astype(kind), y_test=np.arange(17))
+    found = Npz(path=Path("mine.npz"), scale=16).load("test", tmp_path).inputs
+    assert found.dtype == np.float32
+    assert np.array_equal(found[:, 0], (images / 16).astype(np.float32))
+
+    with pytest.raises(UsageError, match=r"x_test lies in 0 to 2: .*scale=N says which"):
+        Npz(path=Path("mine.npz"), scale=8).load("test", tmp_path)
+    with pytest.raises(ValueError, match="scale must be 0 or a number above it, not -1"):
+        Npz(path=Path("mine.npz"), scale=-1)

@@ -96,7 +96,7 @@ def _json(value: Any) -> str:
 
 
 def _warning(results: Results) -> str:
-    """Say how many runs did not finish or had not converged."""
+    """Say how many runs did not finish or had not converged, and what is remarked on the data."""
     finished = results.runs["status"] == "ok"
     failed = int((~finished).sum())
     loose = int((finished & (results.runs["converged"] == "False")).sum())
@@ -106,7 +106,10 @@ def _warning(results: Results) -> str:
         bad.append(f"{counted(failed, 'run')} did not finish")
     if loose:
         bad.append(f"{counted(loose, 'run')} had not converged")
-    if not bad:
-        return ""
-    link = '<a href="#runs">see the runs</a>'
-    return f'<p class="warning">⚠ {" and ".join(bad)}: {link}.</p>'
+    told = ""
+    if bad:
+        link = '<a href="#runs">see the runs</a>'
+        told = f'<p class="warning">⚠ {" and ".join(bad)}: {link}.</p>'
+    for line in results.about.remarks():
+        told += f'<p class="warning">⚠ {escape(line)}.</p>'
+    return told
