@@ -52,7 +52,8 @@ class Likelihood(ABC):
 
     @abstractmethod
     def mixture(self, draws: Tensor, targets: Tensor | None) -> dict[str, Tensor]:
-        """Average draws (S, B, P) into the arrays stored of the predictive mixture, (B, ...) each.
+        """Average draws (S, B, P) into the arrays stored of the predictive mixture, (B, ...) each,
+        in the type of the draws.
 
         ``log_density`` is log mean_s p(target | draw s), the log of the mean; it needs the targets.
         """
@@ -107,11 +108,11 @@ class Categorical(Likelihood):
         log_mean = log_probs.logsumexp(0) - math.log(len(log_probs))
         # A probability of zero has a log-probability of -inf, and 0 * -inf is nan.
         entropy = -(log_probs.exp() * log_probs.clamp_min(-1e4)).sum(-1).mean(0)
-        stored = {"probs": log_mean.exp().float(), "draw_entropy": entropy.float()}
+        stored = {"probs": log_mean.exp(), "draw_entropy": entropy}
 
         if targets is not None:
-            stored["log_density"] = log_mean.gather(-1, targets.unsqueeze(-1)).squeeze(-1).float()
-        return stored
+            stored["log_density"] = log_mean.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+        return {name: value.to(draws.dtype) for name, value in stored.items()}
 
     def sample(self, draws: Tensor, generator: Generator | None = None) -> Tensor:
         """Draw class labels."""
@@ -208,7 +209,7 @@ class Gaussian(Likelihood):
         if targets is not None:
             log_prob = self.log_prob(draws.double(), targets)
             stored["log_density"] = log_prob.logsumexp(0) - math.log(len(draws))
-        return {name: value.float() for name, value in stored.items()}
+        return {name: value.to(draws.dtype) for name, value in stored.items()}
 
     def quantiles(self, mean: Tensor, std: Tensor) -> Tensor:
         """Invert the mixture's distribution function by bisection: (S, B) moments -> (B, Q)."""

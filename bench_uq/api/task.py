@@ -57,8 +57,10 @@ class Task:
 class Predictions:
     """Stored predictions of one run under one condition at one level: a mixture over its draws.
 
-    Arrays for classes: ``probs`` (N, C) float32; ``draw_entropy`` (N,), the mean entropy of the
-    draws in nats; and, if the labels belong to the classes, ``targets`` (N,) and ``log_density``
+    Numbers are float32, or float64 where they come from a file of the user.
+
+    Arrays for classes: ``probs`` (N, C); ``draw_entropy`` (N,), the mean entropy of the draws in
+    nats; and, if the labels belong to the classes, ``targets`` (N,) and ``log_density``
     (N,), the log of the mean probability of the true class.
 
     Arrays for real targets: ``mean``, ``variance``, ``draw_variance``, ``targets`` and

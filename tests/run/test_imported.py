@@ -158,6 +158,18 @@ def test_draws_are_averaged_as_probabilities() -> None:
         assert values()["nll"] == pytest.approx(-np.log(mean[range(4), LABELS]).mean(), abs=1e-6)
 
 
+def test_sure_predictions_keep_their_order() -> None:
+    """Doubts of 1e-12 to 1e-9 against 2e-8 are separated, as scikit-learn separates 1 - max."""
+    clean, other = np.geomspace(1e-12, 1e-9, 20), np.full(20, 2e-8)
+    np.savez("other.npz", probs=np.stack([1 - other, other], 1))
+    labels = np.arange(20) // 19
+    score(saved(probs=np.stack([1 - clean, clean], 1), labels=labels), "--unseen", "o=other.npz")
+    found = read_scores("results/quick").set_index("metric").value
+    assert found["auroc_confidence"] == found["auroc_entropy"] == 1.0
+    # The one error has the largest doubt.
+    assert found["aurc"] == pytest.approx(1 / 20 / 20)
+
+
 def test_mixture_of_gaussians() -> None:
     """Two Gaussian draws make the mixture that scipy computes: density, moments, quantiles."""
     mean, std = np.array([[0.0, 2.0], [1.0, 2.5]]), np.array([[1.0, 0.5], [2.0, 0.1]])
