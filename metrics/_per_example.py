@@ -88,7 +88,7 @@ def entropy(predictions: Predictions) -> np.ndarray:
 def epistemic(predictions: Predictions) -> np.ndarray:
     """Mutual information of label and draw in nats: entropy of the mean minus mean entropy."""
     gap = entropy(predictions) - predictions["draw_entropy"]
-    # Differences within the rounding of what is stored count as zero. Otherwise a method of one draw,
+    # Differences within the rounding of what is stored count as zero, or a method of one draw,
     # whose mutual information is zero, would be ranked by its rounding errors, which differ
     # between clean and other data.
     gap[gap <= rounding(predictions) * (1 + np.log(predictions["probs"].shape[1]))] = 0.0

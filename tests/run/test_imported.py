@@ -170,6 +170,33 @@ def test_sure_predictions_keep_their_order() -> None:
     assert found["aurc"] == pytest.approx(1 / 20 / 20)
 
 
+@pytest.mark.parametrize(
+    ("row", "normalised"),
+    [
+        ([0.333, 0.333, 0.333], [1 / 3, 1 / 3, 1 / 3]),
+        ([0.1, 0.2, 0.699], [100 / 999, 200 / 999, 699 / 999]),
+        ([0.1, 0.2, 0.705], [100 / 1005, 200 / 1005, 705 / 1005]),
+        ([0.995, 0.0, 0.0], [1, 0, 0]),
+        ([-0.004, 0.2, 0.8], [0, 0.2, 0.8]),
+    ],
+)
+def test_rounded_probabilities_are_normalised(row: list[float], normalised: list[float]) -> None:
+    """Whatever lies within half a percent is accepted, whichever the digits, and told once."""
+    lines = [f"0,{','.join(map(str, row))}", "1,0.2,0.5,0.3", "2,-1e-9,0.6,0.4"]
+    output = score(text("label,prob_0,prob_1,prob_2", *lines))
+    assert stored()["probs"][0] == pytest.approx(normalised, abs=1e-12)
+    assert stored()["probs"][2] == pytest.approx([0, 0.6, 0.4], abs=1e-9)
+    assert "1 of 3 rows of probs are probabilities that sum to 1 within 0.005 only" in output
+
+
+@pytest.mark.parametrize("row", [[0.1, 0.2, 0.6949], [0.1, 0.2, 0.7051], [-0.0051, 0.2, 0.8]])
+def test_beyond_the_tolerance_is_refused(row: list[float]) -> None:
+    """The message names the value and what is allowed."""
+    output = refused(saved(probs=np.array([[0.5, 0.3, 0.2], row]), labels=np.array([0, 1])))
+    assert "row 1" in output
+    assert "(within 0.005)" in output
+
+
 def test_mixture_of_gaussians() -> None:
     """Two Gaussian draws make the mixture that scipy computes: density, moments, quantiles."""
     mean, std = np.array([[0.0, 2.0], [1.0, 2.5]]), np.array([[1.0, 0.5], [2.0, 0.1]])

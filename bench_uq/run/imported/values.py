@@ -17,8 +17,9 @@ from bench_uq.api.likelihoods import Categorical, Gaussian, Likelihood
 from bench_uq.api.task import Predictions
 from bench_uq.run.imported.files import CLASSES, SPREADS, Raw, read_arrays
 
-#: Distance from 1 that the probabilities of an example may sum to.
-TOLERANCE = 1e-3
+#: How far rounded probabilities may lie below 0 or above 1, and their sum from 1: half a percent, as
+#: ten classes of three digits do. Those within it are normalised, and beyond ROUNDING that is told.
+TOLERANCE, ROUNDING = 5e-3, 1e-5
 
 #: Examples that are averaged at a time, which bounds the memory and changes no number.
 BLOCK = 1024
@@ -34,6 +35,7 @@ class Outputs:
     draws: np.ndarray
     targets: np.ndarray | None
     place: Callable[[int, int], str]
+    note: str = ""  # what was done to its numbers
 
     def mixture(self) -> Predictions:
         """Average the draws as those of any run are averaged."""
@@ -75,7 +77,9 @@ def read(path: Path, *, labelled: bool, clean: bool = False) -> Outputs:
     classes = isinstance(likelihood, Categorical)
     if clean and classes and targets is not None and (targets == targets[0]).all():
         raise UsageError(f"{path}: all labels are {targets[0]}")
-    return Outputs(path, hashlib.sha256(content).hexdigest(), likelihood, draws, targets, raw.place)
+
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Outputs(path, sha256, likelihood, draws, targets, raw.place, rounded(raw))
 
 
 def is_regression(raw: Raw) -> bool:
@@ -129,25 +133,47 @@ def class_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
         return Categorical(classes), values
     # The logarithm of a probability of 0 is -inf, which is meant.
     with np.errstate(divide="ignore"):
-        return Categorical(classes), np.log(values)
+        return Categorical(classes), np.log(np.maximum(values, 0))
 
 
 def check_probs(raw: Raw, probs: np.ndarray) -> None:
     """Refuse probabilities (S, N, C) outside of [0, 1], or that do not sum to 1."""
-    sums = probs.sum(-1)
+    sums, within = probs.sum(-1), f"(within {TOLERANCE:g})"
+    # A sum in binary must not be what decides about 0.995.
+    allowed = TOLERANCE + 1e-9
 
     refuse(
-        raw, np.any(probs < 0, axis=-1), lambda at: f"probability {probs[at].min():g} is negative"
+        raw,
+        np.any(probs < -allowed, axis=-1),
+        lambda at: f"probability {probs[at].min():g} is negative {within}",
     )
     refuse(
         raw,
-        np.any(probs > 1 + TOLERANCE, axis=-1),
-        lambda at: f"probability {probs[at].max():g} exceeds 1",
+        np.any(probs > 1 + allowed, axis=-1),
+        lambda at: f"probability {probs[at].max():g} exceeds 1 {within}",
     )
     refuse(
         raw,
-        abs(sums - 1) > TOLERANCE,
-        lambda at: f"the probabilities sum to {sums[at]:.6g}, not 1",
+        abs(sums - 1) > allowed,
+        lambda at: f"the probabilities sum to {sums[at]:.6g}, not 1 {within}",
+    )
+
+
+def rounded(raw: Raw) -> str:
+    """Note on rows of probabilities that are rounded, and so are normalised; otherwise empty."""
+    name = next((name for name in ("probs", "log_probs") if name in raw.arrays), None)
+    if name is None:
+        return ""
+
+    values = floats(raw, name)
+    probs = values if name == "probs" else np.exp(values)
+    off = np.maximum(abs(probs.sum(-1) - 1), -probs.min(-1))
+    count = int((off > ROUNDING).sum())
+    if not count:
+        return ""
+    return (
+        f"{raw.path}: {count} of {off.size} rows of {name} are probabilities that sum to 1 "
+        f"within {TOLERANCE:g} only (off by up to {off.max():.2g}); they were normalised"
     )
 
 
