@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench_uq.api import MissingData, UsageError
+from bench_uq.api import MissingData, UsageError, single
 from bench_uq.datasets._files import read_content
 
 ENDINGS = (".txt", ".csv", ".data", ".txt.gz", ".csv.gz", ".data.gz")
@@ -67,7 +67,7 @@ def read_table(path: Path) -> np.ndarray:
             found = f"{len(row)} cells, line {first} has {width}"
             raise UsageError(f"{path}, line {number}: {found}")
         numbers.append([value(path, number, cell) for cell in row])
-    return np.array(numbers, np.float32)
+    return single(np.array(numbers), f"{path}: column")
 
 
 def cells(path: Path) -> list[tuple[int, list[str]]]:

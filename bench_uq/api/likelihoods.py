@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: steps. The mean of twice the pinball loss over them is then the CRPS by the midpoint rule.
 QUANTILE_LEVELS = tuple((2 * k + 1) / 200 for k in range(100))
 
+#: Steps of float32 that a standard deviation must span, so that rounding changes no score.
+COARSE = 100
+
 
 class Likelihood(ABC):
     """A family of distributions over targets; a draw holds its P parameters per example."""
@@ -153,6 +156,13 @@ class Gaussian(Likelihood):
             raise ValueError(f"real targets must be float32, not {targets.dtype}")
         if not np.isfinite(targets).all():
             raise ValueError("some targets are not finite")
+
+        spread, step = float(targets.std(dtype=np.float64)), float(np.spacing(abs(targets).max()))
+        if 0 < spread < COARSE * step:
+            raise ValueError(
+                f"the standard deviation of the targets is {spread:.3g}, where float32 goes in "
+                f"steps of {step:.3g}: subtract an offset"
+            )
 
     def fitted(self, targets: np.ndarray) -> Gaussian:
         """This likelihood with the mean and std of the targets, unless it has its own."""

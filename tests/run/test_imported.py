@@ -197,6 +197,27 @@ def test_beyond_the_tolerance_is_refused(row: list[float]) -> None:
     assert "(within 0.005)" in output
 
 
+def test_an_offset_of_the_targets_changes_no_score() -> None:
+    """Targets of 1.7e9 + 3 N(0, 1) have the scores of 3 N(0, 1), and their order is checked."""
+    rng = np.random.default_rng(0)
+    mean = 3 * rng.normal(size=400)
+    targets = mean + rng.normal(size=400)
+    found = []
+    for offset in (0, 1.7e9):
+        arrays = {"mean": mean + offset, "std": np.ones(400), "targets": targets + offset}
+        score(saved(**arrays), dataset="prices" if offset else "small")
+        scores = read_scores("results/quick")
+        found.append(scores[scores.dataset == "prices" if offset else scores.dataset == "small"])
+    small, large = (one.set_index("metric").value for one in found)
+    assert large.to_numpy() == pytest.approx(small[large.index].to_numpy(), abs=1e-6)
+    assert large["rmse"] == pytest.approx(np.sqrt(np.mean((mean - targets) ** 2)), abs=1e-6)
+
+    arrays["targets"] = np.roll(arrays["targets"], 1)
+    assert "examples must be in the order" in refused(
+        saved(**arrays), dataset="prices", name="shuffled"
+    )
+
+
 def test_mixture_of_gaussians() -> None:
     """Two Gaussian draws make the mixture that scipy computes: density, moments, quantiles."""
     mean, std = np.array([[0.0, 2.0], [1.0, 2.5]]), np.array([[1.0, 0.5], [2.0, 0.1]])

@@ -17,8 +17,8 @@ from bench_uq.api.likelihoods import Categorical, Gaussian, Likelihood
 from bench_uq.api.task import Predictions
 from bench_uq.run.imported.files import CLASSES, SPREADS, Raw, read_arrays
 
-#: How far rounded probabilities may lie below 0 or above 1, and their sum from 1: half a percent, as
-#: ten classes of three digits do. Those within it are normalised, and beyond ROUNDING that is told.
+#: How far rounded probabilities may lie below 0 or above 1, and their sum from 1: half a percent,
+#: as ten classes of three digits do. They are normalised, and beyond ROUNDING that is told.
 TOLERANCE, ROUNDING = 5e-3, 1e-5
 
 #: Examples that are averaged at a time, which bounds the memory and changes no number.
@@ -194,7 +194,7 @@ def real_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
     refuse(raw, spread <= 0, lambda at: f"{name} {spread[at]:g} is not positive")
     log_variance = np.log(spread) * (2 if name == "std" else 1)
 
-    # Predictions are stored in single precision.
+    # Squares of such numbers are still finite in double precision.
     limits = np.finfo(np.float32)
     low, high = np.log(limits.tiny), np.log(limits.max)
     beyond = (abs(mean) > limits.max) | (log_variance < low) | (log_variance > high)
@@ -226,8 +226,12 @@ def checked_targets(raw: Raw, likelihood: Likelihood, count: int) -> np.ndarray:
     if not isinstance(likelihood, Categorical):
         values = floats(raw, name)
         fine = abs(values) <= np.finfo(np.float32).max
-        refuse(raw, ~fine[None], lambda at: f"target {values[at[1]]:g} is no finite float32")
-        return values.astype(np.float32)
+        refuse(
+            raw,
+            ~fine[None],
+            lambda at: f"target {values[at[1]]:g} is not finite, or beyond single precision",
+        )
+        return values
 
     if values.dtype.kind not in "iu":
         raise UsageError(f"{raw.path}: labels must be whole numbers (int64), not {values.dtype}")
