@@ -218,6 +218,16 @@ def test_an_offset_of_the_targets_changes_no_score() -> None:
     )
 
 
+def test_logits_of_any_other_kind_are_taken() -> None:
+    """Log-probabilities called logits give the same scores; one row that is no probability is enough."""
+    found = []
+    for logits in (np.log(PROBS), PROBS + np.array([[0], [0], [0], [0.1]])):
+        score(saved(logits=logits, labels=LABELS))
+        found.append(stored()["probs"])
+    assert found[0] == pytest.approx(PROBS)
+    assert found[1] == pytest.approx(np.exp(PROBS) / np.exp(PROBS).sum(1, keepdims=True))
+
+
 def test_mixture_of_gaussians() -> None:
     """Two Gaussian draws make the mixture that scipy computes: density, moments, quantiles."""
     mean, std = np.array([[0.0, 2.0], [1.0, 2.5]]), np.array([[1.0, 0.5], [2.0, 0.1]])
@@ -361,7 +371,17 @@ def test_order_against_imported_runs() -> None:
             {"logits": np.where(PROBS == 0.8, np.inf, PROBS), "labels": LABELS},
             "row 1: logits are not finite",
         ),
-        ({"log_probs": PROBS, "labels": LABELS}, "row 0: probability 2.01375 exceeds 1"),
+        (
+            {"log_probs": PROBS, "labels": LABELS},
+            "row 0: probability 2.01375 exceeds 1 (within 0.005); they look like probs",
+        ),
+        ({"logits": PROBS, "labels": LABELS}, "a second softmax would flatten them; call them pro"),
+        (
+            {"probs": np.log(PROBS), "labels": LABELS},
+            "probability -2.30259 is negative (within 0.005); they look like log_probs: call them",
+        ),
+        ({"probs": 9 * PROBS - 3, "labels": LABELS}, "they look like logits: call them so"),
+        ({"log_probs": 9 * PROBS - 3, "labels": LABELS}, "they look like logits: call them so"),
         (
             {"probs": PROBS - [0.2, -0.2, 0], "labels": LABELS},
             "row 1: probability -0.1 is negative",

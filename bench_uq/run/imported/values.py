@@ -123,12 +123,20 @@ def class_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
     if name == "log_probs":
         fine |= np.isneginf(values)
     refuse(raw, ~fine.all(-1), lambda at: f"{name} are not finite")
+    shares = fitting(values)
+    if name == "logits" and shares["probs"] == 1:
+        raise UsageError(
+            f"{raw.path}: every row of logits is non-negative and sums to 1: these are "
+            "probabilities, and a second softmax would flatten them; call them probs"
+        )
     if name == "logits":
         return Categorical(classes), values
 
     # A log-probability above 1 is as wrong as 1, and does not overflow.
     probs = values if name == "probs" else np.exp(np.minimum(values, 1))
-    check_probs(raw, probs)
+    # A few bad rows make no logits of the others.
+    form = max(shares, key=lambda one: shares[one]) if max(shares.values()) > 0.5 else "logits"
+    check_probs(raw, probs, "" if form == name else f"; they look like {form}: call them so")
     if name == "log_probs":
         return Categorical(classes), values
     # The logarithm of a probability of 0 is -inf, which is meant.
@@ -136,9 +144,18 @@ def class_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
         return Categorical(classes), np.log(np.maximum(values, 0))
 
 
-def check_probs(raw: Raw, probs: np.ndarray) -> None:
+def fitting(values: np.ndarray) -> dict[str, float]:
+    """Share of the rows (S, N, C) that are probabilities, and log-probabilities, by their values."""
+    shares = {}
+    for name, probs in (("probs", values), ("log_probs", np.exp(np.minimum(values, 1)))):
+        sums = abs(probs.sum(-1) - 1) <= TOLERANCE
+        shares[name] = float((sums & (probs >= -TOLERANCE).all(-1)).mean())
+    return shares
+
+
+def check_probs(raw: Raw, probs: np.ndarray, advice: str) -> None:
     """Refuse probabilities (S, N, C) outside of [0, 1], or that do not sum to 1."""
-    sums, within = probs.sum(-1), f"(within {TOLERANCE:g})"
+    sums, within = probs.sum(-1), f"(within {TOLERANCE:g}){advice}"
     # A sum in binary must not be what decides about 0.995.
     allowed = TOLERANCE + 1e-9
 
