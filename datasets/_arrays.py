@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench_uq.api import Bomb, Examples, UsageError, open_npz
+from bench_uq.api import Bomb, Examples, UsageError, open_npz, single
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 CHANNELS = (1, 3)
@@ -121,7 +121,9 @@ def inputs(path: Path, key: str, array: np.ndarray, scale: float = 0) -> np.ndar
 
     # An overflow is reported below, with the file and the key.
     with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(array, np.float32)
+        known = array.ndim == 2 and np.isfinite(array).all()
+        array = single(array, f"{path}: {key}, feature") if known else array.astype(np.float32)
+    array = np.ascontiguousarray(array)
     if not np.isfinite(array).all():
         raise UsageError(f"{path}: {key} holds NaN or infinite values")
     return array

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench_uq.api import MissingData, UsageError
+from bench_uq.api import MissingData, UsageError, single
 from bench_uq.datasets._files import read_content
 
 ENDINGS = (".txt", ".csv", ".data", ".txt.gz", ".csv.gz", ".data.gz")
@@ -105,6 +105,7 @@ def read_table(path: Path, size: int, changed: int) -> Table:
 
     # Line ends are those of the machine that the file was last written on.
     digest = hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
+    table = single(table, f"{path}: column")
     return Table(table, names, digest, tuple(remarks))
 
 

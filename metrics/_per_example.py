@@ -35,11 +35,33 @@ def once(compute: Callable[[Predictions], T]) -> Callable[[Predictions], T]:
     return kept
 
 
+def rounding(predictions: Predictions) -> float:
+    """Error that storing has left in a number near 1: float32 of own runs, float64 of files."""
+    # Float64 comes through logarithms, whose last digits say nothing.
+    single = predictions["probs"].dtype == np.float32
+    return float(np.finfo(np.float32).eps) if single else 1e-14
+
+
 @once
 def confidence(predictions: Predictions) -> np.ndarray:
-    """Largest mean probability."""
+    """Largest mean probability, for bins and thresholds; what ranks takes the doubt."""
+    top = predictions["probs"].max(axis=1)
+    if top.dtype == np.float64:
+        # 0.6 that came through a logarithm must not leave its bin.
+        top = top.round(14)
     # Float32 probabilities can exceed 1 by a rounding.
-    return np.minimum(predictions["probs"].max(axis=1).astype(np.float64), 1.0)
+    return np.minimum(top.astype(np.float64), 1.0)
+
+
+@once
+def doubt(predictions: Predictions) -> np.ndarray:
+    """Probability of all classes but the most probable one, 1 - max_k p(k|x)."""
+    found = 1 - confidence(predictions)
+    # A small difference from 1 is lost in rounding, and all that are sure would tie; the sum of the
+    # other classes keeps it. A larger one keeps the ties of probabilities with few digits.
+    small = found < np.sqrt(rounding(predictions))
+    found[small] = np.sort(predictions["probs"][small])[:, :-1].sum(axis=1, dtype=np.float64)
+    return found
 
 
 @once
@@ -56,17 +78,18 @@ def entropy(predictions: Predictions) -> np.ndarray:
     """Entropy of the mean probabilities in nats, with 0 log 0 = 0."""
     probs = predictions["probs"].astype(np.float64)
     surprise = np.log(1 / np.where(probs > 0, probs, 1))
-    # Probabilities that exceed 1 by a rounding would give an entropy below 0.
-    return np.maximum((probs * surprise).sum(axis=1), 0.0)
+    # The logarithm of a probability near 1 is its rounding error; that of 1 - doubt is not.
+    sure = np.flatnonzero(doubt(predictions) < np.sqrt(rounding(predictions)))
+    surprise[sure, probs[sure].argmax(axis=1)] = -np.log1p(-doubt(predictions)[sure])
+    return np.asarray((probs * surprise).sum(axis=1))
 
 
 @once
 def epistemic(predictions: Predictions) -> np.ndarray:
     """Mutual information of label and draw in nats: entropy of the mean minus mean entropy."""
     gap = entropy(predictions) - predictions["draw_entropy"]
-    # Differences within the rounding of float32 count as zero. Otherwise a method of one draw,
+    # Differences within the rounding of what is stored count as zero, or a method of one draw,
     # whose mutual information is zero, would be ranked by its rounding errors, which differ
     # between clean and other data.
-    rounding = np.finfo(np.float32).eps * (1 + np.log(predictions["probs"].shape[1]))
-    gap[gap <= rounding] = 0.0
+    gap[gap <= rounding(predictions) * (1 + np.log(predictions["probs"].shape[1]))] = 0.0
     return gap

@@ -113,11 +113,6 @@ def _operating(
     return points
 
 
-def _doubt(predictions: Predictions) -> np.ndarray:
-    """Distance of the highest probability from 1."""
-    return 1 - per_example.confidence(predictions)
-
-
 _SCORES = (
     _Score("entropy", per_example.entropy, "predictive entropy", ("probs",), "entropy"),
     _Score(
@@ -131,7 +126,7 @@ _SCORES = (
     ),
     _Score(
         "confidence",
-        _doubt,
+        per_example.doubt,
         "1 - max_k p(k|x)",
         ("probs",),
         by="1 – max p",

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench_uq.api import Axis, Metric, Places, Predictions
 from bench_uq.metrics import _per_example as per_example
-from bench_uq.metrics._per_example import confidence, correct, once
+from bench_uq.metrics._per_example import correct, once
 
 
 @once
@@ -30,8 +30,8 @@ def _accepted_errors_by_entropy(predictions: Predictions) -> np.ndarray:
 
 @once
 def _errors_by_confidence(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """Errors and number of the examples per distinct confidence, the surest first."""
-    return _tied_errors(predictions, -confidence(predictions))
+    """Errors and number of the examples per distinct doubt of the top class, the surest first."""
+    return _tied_errors(predictions, per_example.doubt(predictions))
 
 
 def _tied_errors(predictions: Predictions, doubt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

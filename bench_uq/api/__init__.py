@@ -12,7 +12,7 @@ from bench_uq.api.errors import MissingData, UsageError, unknown
 from bench_uq.api.likelihoods import QUANTILE_LEVELS, Categorical, Gaussian, Likelihood
 from bench_uq.api.method import Method
 from bench_uq.api.metric import Axis, Direction, Metric, Places, card
-from bench_uq.api.task import Batches, Examples, Predictions, Task
+from bench_uq.api.task import Batches, Examples, Predictions, Task, single
 
 if TYPE_CHECKING:
     from bench_uq.api.layers import Layers, Network, kl, stochastic_passes, task_of
@@ -51,6 +51,7 @@ __all__ = [
     "network",
     "open_npz",
     "room",
+    "single",
     "stochastic_passes",
     "task_of",
     "unknown",

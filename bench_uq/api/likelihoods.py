@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: steps. The mean of twice the pinball loss over them is then the CRPS by the midpoint rule.
 QUANTILE_LEVELS = tuple((2 * k + 1) / 200 for k in range(100))
 
+#: Steps of float32 that a standard deviation must span, so that rounding changes no score.
+COARSE = 100
+
 
 class Likelihood(ABC):
     """A family of distributions over targets; a draw holds its P parameters per example."""
@@ -52,7 +55,8 @@ class Likelihood(ABC):
 
     @abstractmethod
     def mixture(self, draws: Tensor, targets: Tensor | None) -> dict[str, Tensor]:
-        """Average draws (S, B, P) into the arrays stored of the predictive mixture, (B, ...) each.
+        """Average draws (S, B, P) into the arrays stored of the predictive mixture, (B, ...) each,
+        in the type of the draws.
 
         ``log_density`` is log mean_s p(target | draw s), the log of the mean; it needs the targets.
         """
@@ -107,11 +111,11 @@ class Categorical(Likelihood):
         log_mean = log_probs.logsumexp(0) - math.log(len(log_probs))
         # A probability of zero has a log-probability of -inf, and 0 * -inf is nan.
         entropy = -(log_probs.exp() * log_probs.clamp_min(-1e4)).sum(-1).mean(0)
-        stored = {"probs": log_mean.exp().float(), "draw_entropy": entropy.float()}
+        stored = {"probs": log_mean.exp(), "draw_entropy": entropy}
 
         if targets is not None:
-            stored["log_density"] = log_mean.gather(-1, targets.unsqueeze(-1)).squeeze(-1).float()
-        return stored
+            stored["log_density"] = log_mean.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+        return {name: value.to(draws.dtype) for name, value in stored.items()}
 
     def sample(self, draws: Tensor, generator: Generator | None = None) -> Tensor:
         """Draw class labels."""
@@ -152,6 +156,13 @@ class Gaussian(Likelihood):
             raise ValueError(f"real targets must be float32, not {targets.dtype}")
         if not np.isfinite(targets).all():
             raise ValueError("some targets are not finite")
+
+        spread, step = float(targets.std(dtype=np.float64)), float(np.spacing(abs(targets).max()))
+        if 0 < spread < COARSE * step:
+            raise ValueError(
+                f"the standard deviation of the targets is {spread:.3g}, where float32 goes in "
+                f"steps of {step:.3g}: subtract an offset"
+            )
 
     def fitted(self, targets: np.ndarray) -> Gaussian:
         """This likelihood with the mean and std of the targets, unless it has its own."""
@@ -208,7 +219,7 @@ class Gaussian(Likelihood):
         if targets is not None:
             log_prob = self.log_prob(draws.double(), targets)
             stored["log_density"] = log_prob.logsumexp(0) - math.log(len(draws))
-        return {name: value.float() for name, value in stored.items()}
+        return {name: value.to(draws.dtype) for name, value in stored.items()}
 
     def quantiles(self, mean: Tensor, std: Tensor) -> Tensor:
         """Invert the mixture's distribution function by bisection: (S, B) moments -> (B, Q)."""

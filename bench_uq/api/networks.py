@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bench_uq.api.errors import UsageError, one_line, unknown
 from bench_uq.api.layers import Layers, Network
+from bench_uq.api.likelihoods import Categorical
 from bench_uq.api.task import Task
 from bench_uq.api.user_files import load_network
 
@@ -152,8 +153,11 @@ def network(task: Task, layers: Layers | None = None) -> Network:
     return built if isinstance(built, Network) else Network(task, [built])
 
 
-def check_network(task: Task) -> None:
-    """Build a task's network from plain layers and try two inputs; raise UsageError if it fails."""
+def check_network(task: Task, *, logits: bool = True) -> None:
+    """Build a task's network from plain layers and try two inputs; raise UsageError if it fails.
+
+    With ``logits``, it must not end in a softmax.
+    """
     name, expected = Path(chosen(task)).name, (2, task.likelihood.parameters)
     # Scales that the training examples decide are not known yet.
     task = dataclasses.replace(task, mean=task.mean or (0.0,), std=task.std or (1.0,))
@@ -174,3 +178,20 @@ def check_network(task: Task) -> None:
         raise UsageError(
             f"network {name!r} puts out {tuple(outputs.shape)} for 2 inputs, not {expected}"
         )
+
+    if logits and (reason := double_softmax(task, outputs)):
+        raise UsageError(f"network {name!r} {reason}")
+
+
+def double_softmax(task: Task, outputs: Tensor) -> str:
+    """Why outputs (B, P) for classes are no logits; empty if they are."""
+    sums = outputs.sum(-1)
+    # Outputs for real targets may be anything.
+    if not isinstance(task.likelihood, Categorical) or bool((outputs < 0).any()):
+        return ""
+    if not torch.allclose(sums, torch.ones_like(sums), atol=1e-5):
+        return ""
+    return (
+        "puts out probabilities (rows sum to 1), not logits: leave out its last softmax, because a "
+        "second one would flatten them"
+    )

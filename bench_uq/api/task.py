@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench_uq.api.likelihoods import Likelihood
+from bench_uq.api.errors import UsageError
+from bench_uq.api.likelihoods import COARSE, Likelihood
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +37,25 @@ class Examples:
 
     def __getitem__(self, index: slice | np.ndarray) -> Examples:
         return Examples(self.inputs[index], self.targets[index])
+
+
+def single(columns: np.ndarray, what: str) -> np.ndarray:
+    """Convert columns (N, F) to float32; refuse one whose spread float32 would lose."""
+    largest, spread = np.abs(columns).max(axis=0), columns.std(axis=0)
+    # Beyond the range of float32, where the spacing is NaN, the caller has words of its own.
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = np.ascontiguousarray(columns, np.float32)
+        steps = np.spacing(largest.astype(np.float32)).astype(np.float64)
+
+    # A spread that is a rounding of float64 is that of a constant.
+    lost = np.flatnonzero((spread < COARSE * steps) & (spread > 1e-12 * largest))
+    if len(lost):
+        at = int(lost[0])
+        raise UsageError(
+            f"{what} {at + 1}: a standard deviation of {spread[at]:.3g} at values up to "
+            f"{largest[at]:.6g}, where float32 goes in steps of {steps[at]:.3g}: subtract an offset"
+        )
+    return converted
 
 
 @dataclass(frozen=True)
@@ -58,8 +78,10 @@ class Task:
 class Predictions:
     """Stored predictions of one run under one condition at one level: a mixture over its draws.
 
-    Arrays for classes: ``probs`` (N, C) float32; ``draw_entropy`` (N,), the mean entropy of the
-    draws in nats; and, if the labels belong to the classes, ``targets`` (N,) and ``log_density``
+    Numbers are float32, or float64 where they come from a file of the user.
+
+    Arrays for classes: ``probs`` (N, C); ``draw_entropy`` (N,), the mean entropy of the draws in
+    nats; and, if the labels belong to the classes, ``targets`` (N,) and ``log_density``
     (N,), the log of the mean probability of the true class.
 
     Arrays for real targets: ``mean``, ``variance``, ``draw_variance``, ``targets`` and

@@ -129,5 +129,5 @@ def store(folder: Path, run: Any, imports: list[Any], plugins: Plugins) -> None:
             ending = "stored"
 
         click.echo(f"{run.name}  {place}: {ending}")
-        if warning := zeros(one, predictions):
+        for warning in filter(None, (one.outputs.note, zeros(one, predictions))):
             click.echo(warning, err=True)

@@ -157,9 +157,17 @@ def rows(condition: str, level: float | None, found: Iterable[Curve]) -> list[li
 
 
 def rounded(values: Iterable[float]) -> np.ndarray:
-    """Round to six significant digits: more than a figure can show."""
+    """Round to six significant digits: more than a figure can show, unless all lie far from 0."""
+    numbers = np.asarray(list(values), np.float64)
+    finite, digits = numbers[np.isfinite(numbers)], 6
+    largest = np.abs(finite).max(initial=0)
+    spread = finite.max(initial=-math.inf) - finite.min(initial=math.inf)
+    # A spread of less than a millionth is the noise of float32.
+    if 1e-6 * largest < spread < 1e-3 * largest:
+        digits += math.ceil(math.log10(largest / spread)) - 3
+
     # NumPy rounds to decimal places only.
-    return np.array([float(f"{value:.6g}") for value in values])
+    return np.array([float(f"{value:.{digits}g}") for value in numbers])
 
 
 def _bounded_entropy(predictions: Predictions) -> tuple[np.ndarray, float]:

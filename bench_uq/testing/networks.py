@@ -15,7 +15,7 @@ from bench_uq.api.errors import UsageError, one_line
 from bench_uq.api.layers import Layers
 from bench_uq.api.likelihoods import Categorical, Gaussian
 from bench_uq.api.method import Method
-from bench_uq.api.networks import builder, check_network, network
+from bench_uq.api.networks import builder, check_network, double_softmax, network
 from bench_uq.api.task import Task
 from bench_uq.plan.plugins import Plugins
 from bench_uq.testing.contract import Broken, Note, NotReached, Target, require
@@ -49,7 +49,7 @@ class NetworkTrial:
     def misfit(self) -> str:
         """Why the network rejects the task's inputs; empty if it accepts them."""
         try:
-            check_network(self.task)
+            check_network(self.task, logits=False)
         except UsageError as error:
             return str(error)
         return ""
@@ -94,10 +94,12 @@ def methods() -> dict[str, Method]:
 
 
 def check_builds(trial: NetworkTrial) -> None:
-    """From plain layers it maps inputs (B, ...) to finite outputs (B, P)."""
+    """From plain layers it maps inputs (B, ...) to finite outputs (B, P), for classes logits."""
     require(not trial.misfit, trial.misfit)
     outputs = trial.plain()(trial.inputs)
     require(outputs.isfinite().all(), "some outputs are not finite")
+    reason = double_softmax(trial.task, outputs)
+    require(not reason, reason)
 
 
 def check_layers(trial: NetworkTrial) -> None:

@@ -227,6 +227,10 @@ def test_network_of_a_user_gets_scaled_inputs_and_likelihood(wide: Path) -> None
             r"network 'mine.py' puts out \(2, 7\) for 2 inputs",
         ),
         ("def network(task, layers):\n    return None", "network 'mine.py' fails"),
+        (
+            WIDE.replace("parameters),", "parameters), nn.Softmax(1),"),
+            "network 'mine.py' puts out probabilities .* leave out its last softmax",
+        ),
     ],
 )
 def test_mistakes_in_a_network_are_told(text: str, words: str, tmp_path: Path) -> None:
@@ -236,6 +240,13 @@ def test_mistakes_in_a_network_are_told(text: str, words: str, tmp_path: Path) -
     with pytest.raises(UsageError, match=words) as caught:
         check_network(Task((1, 8, 8), Categorical(4), network=str(file)))
     assert "\n" not in str(caught.value)
+
+
+def test_a_last_log_softmax_is_harmless(tmp_path: Path) -> None:
+    """Log-probabilities are logits."""
+    file = tmp_path / "mine.py"
+    file.write_text(WIDE.replace("parameters),", "parameters), nn.LogSoftmax(1),"))
+    check_network(Task((1, 8, 8), Categorical(4), network=str(file)))
 
 
 @pytest.mark.parametrize(

@@ -308,3 +308,26 @@ def test_names() -> None:
             Plugins().spec("dataset", f"uci[name={name}]")
     with pytest.raises(UsageError, match=r"say which, uci\[name=boston\|concrete\|"):
         Plugins().spec("dataset", "uci").value.load("test", Path())
+
+
+@pytest.mark.parametrize("column", [1, 3])
+def test_a_spread_below_single_precision(tmp_path: Path, column: int) -> None:
+    """A feature or target with an offset that float32 cannot hold is refused by its column; a constant is not."""
+    table = TABLE.copy()
+    table[:, column - 1] = 1.7e9 + 3 * np.arange(25)
+    save(tmp_path, "".join(" ".join(f"{cell:.12g}" for cell in row) + "\n" for row in table))
+    line = refused(tmp_path)
+    assert f"column {column}: a standard deviation of 21.6" in line
+    assert "steps of 128: subtract an offset" in line
+
+    table[:, column - 1] = 1.7e9
+    save(tmp_path, "".join(" ".join(f"{cell:.12g}" for cell in row) + "\n" for row in table))
+    assert len(MINE.load("train", tmp_path)) == 22
+
+
+def test_targets_below_single_precision() -> None:
+    """Float32 targets of any dataset that step by the last digit are refused."""
+    targets = (1.7e9 + 100 * np.arange(50)).astype(np.float32)
+    with pytest.raises(ValueError, match="steps of 128: subtract an offset"):
+        Gaussian().check(targets)
+    Gaussian().check(targets - targets[0])

@@ -44,7 +44,9 @@ def test_class_mixture(seed, draws):
     assert stored["log_density"].numpy() == pytest.approx(np.log(mean[range(6), targets]), rel=1e-6)
     entropies = stats.entropy(log_probs.exp().numpy(), axis=-1).mean(0)
     assert stored["draw_entropy"].numpy() == pytest.approx(entropies, rel=1e-6)
-    assert all(array.dtype == torch.float32 for array in stored.values())
+    assert {array.dtype for array in stored.values()} == {torch.float64}
+    single = Categorical(4).mixture(log_probs.float(), targets)
+    assert {array.dtype for array in single.values()} == {torch.float32}
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -50,6 +50,16 @@ def test_rows_have_six_digits():
     ]
 
 
+def test_rows_far_from_zero_keep_their_spread():
+    """Places with an offset stay apart, to a ten-thousandth of their spread; noise gets no digits."""
+    times = 1.7e9 + np.linspace(0, 1e4, 101)
+    places = [row[3] for row in rows("clean", None, [("name", times, times)])]
+    assert places == pytest.approx(times, abs=1)
+    assert len(set(places)) == 101
+    flat = 0.3 + 1e-8 * np.arange(3)
+    assert {row[4] for row in rows("clean", None, [("name", flat, flat)])} == {0.3}
+
+
 def test_curves_compare_the_same_grid(classified):
     """x and y are equally long, finite, and on one grid whatever the data."""
     one, other = by_name(classified()), by_name(classified(count=77, seed=1))

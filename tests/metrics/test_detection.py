@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from bench_uq.api.task import Predictions
+from bench_uq.metrics import _per_example as per_example
 from bench_uq.metrics.detection import METRICS, aupr, auroc, fpr95, operating
 from bench_uq.plan.plugins import Plugins
 
@@ -100,3 +101,38 @@ def test_each_clean_side_has_operating_points_of_its_own():
     found = [metric.compute(unseen, clean) for clean in (one, other, one)]
     assert found[0] == found[2] != found[1]
     assert metric.compute(unseen.first(40), one) != found[0]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_sure_predictions_are_ranked_by_what_they_leave(kind):
+    """Doubts of 1e-12 to 1e-8, where every float32 confidence is 1, are ranked as scikit-learn ranks them."""
+    doubts = 10.0 ** np.random.default_rng(0).uniform(-12, -8, 400)
+    truth = np.repeat([1, 0], 200)
+    doubts[:200] *= 10
+
+    def stored(doubt: np.ndarray) -> Predictions:
+        others = np.outer(doubt, [0.5, 0.3, 0.2])
+        probs = np.concatenate([1 - doubt[:, None], others], 1)
+        entropy = (others * np.log(1 / others)).sum(1) - (1 - doubt) * np.log1p(-doubt)
+        arrays = {"probs": probs.astype(kind), "draw_entropy": entropy.astype(kind)}
+        return Predictions(arrays | {"targets": np.zeros(200, int)})
+
+    unseen, clean = stored(doubts[:200]), stored(doubts[200:])
+    for name in ("auroc_confidence", "auroc_entropy"):
+        found = CARDS[name].compute(unseen, clean)
+        assert found == pytest.approx(roc_auc_score(truth, doubts), abs=1e-9)
+    assert CARDS["fpr95_confidence"].compute(unseen, clean) == np.mean(
+        doubts[200:] >= np.quantile(doubts[:200], 0.05, method="lower")
+    )
+    assert per_example.entropy(clean) == pytest.approx(clean["draw_entropy"], rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_probabilities_of_few_digits_keep_their_ties(kind):
+    """0.7 is as sure beside 0.2 and 0.1 as beside 0.15 and 0.15, although the binary sums differ."""
+    rows = [[0.7, 0.2, 0.1], [0.7, 0.15, 0.15], [0.7, 0.28, 0.02], [0.7, 0.3, 0.0]]
+    doubts = per_example.doubt(Predictions({"probs": np.array(rows, kind)}))
+    assert len(set(doubts)) == 1
+    # As files bring them, through a logarithm.
+    through = np.exp(np.log(np.array(rows[:3])))
+    assert len(set(per_example.doubt(Predictions({"probs": through})))) == 1

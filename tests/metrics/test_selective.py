@@ -74,6 +74,16 @@ def test_equal_confidences_leave_the_error_rate():
     assert (aurc(predictions), augrc(predictions)) == pytest.approx((0.4, 0.2))
 
 
+def test_rejection_tells_sure_predictions_apart():
+    """The surest half is right and the rest wrong, at doubts that leave no trace in a float32 1."""
+    doubts = np.geomspace(1e-20, 1e-9, 100)
+    probs = np.stack([1 - doubts, doubts], 1).astype(np.float32)
+    predictions = Predictions({"probs": probs, "targets": np.repeat([0, 1], 50)})
+    assert coverage_at_risk(1, predictions) == 0.5
+    assert aurc(predictions) == pytest.approx(sum(1 - 50 / n for n in range(51, 101)) / 100)
+    assert augrc(predictions) == pytest.approx(0.125)
+
+
 def surest_first(thresholds, confidences, hits, percent) -> float:
     """Return the coverage at a risk by trying every threshold."""
     shares = [0.0]

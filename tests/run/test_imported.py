@@ -159,6 +159,76 @@ def test_draws_are_averaged_as_probabilities() -> None:
         assert values()["nll"] == pytest.approx(-np.log(mean[range(4), LABELS]).mean(), abs=1e-6)
 
 
+def test_sure_predictions_keep_their_order() -> None:
+    """Doubts of 1e-12 to 1e-9 against 2e-8 are separated, as scikit-learn separates 1 - max."""
+    clean, other = np.geomspace(1e-12, 1e-9, 20), np.full(20, 2e-8)
+    np.savez("other.npz", probs=np.stack([1 - other, other], 1))
+    labels = np.arange(20) // 19
+    score(saved(probs=np.stack([1 - clean, clean], 1), labels=labels), "--unseen", "o=other.npz")
+    found = read_scores("results/quick").set_index("metric").value
+    assert found["auroc_confidence"] == found["auroc_entropy"] == 1.0
+    # The one error has the largest doubt.
+    assert found["aurc"] == pytest.approx(1 / 20 / 20)
+
+
+@pytest.mark.parametrize(
+    ("row", "normalised"),
+    [
+        ([0.333, 0.333, 0.333], [1 / 3, 1 / 3, 1 / 3]),
+        ([0.1, 0.2, 0.699], [100 / 999, 200 / 999, 699 / 999]),
+        ([0.1, 0.2, 0.705], [100 / 1005, 200 / 1005, 705 / 1005]),
+        ([0.995, 0.0, 0.0], [1, 0, 0]),
+        ([-0.004, 0.2, 0.8], [0, 0.2, 0.8]),
+    ],
+)
+def test_rounded_probabilities_are_normalised(row: list[float], normalised: list[float]) -> None:
+    """Whatever lies within half a percent is accepted, whichever the digits, and told once."""
+    lines = [f"0,{','.join(map(str, row))}", "1,0.2,0.5,0.3", "2,-1e-9,0.6,0.4"]
+    output = score(text("label,prob_0,prob_1,prob_2", *lines))
+    assert stored()["probs"][0] == pytest.approx(normalised, abs=1e-12)
+    assert stored()["probs"][2] == pytest.approx([0, 0.6, 0.4], abs=1e-9)
+    assert "1 of 3 rows of probs are probabilities that sum to 1 within 0.005 only" in output
+
+
+@pytest.mark.parametrize("row", [[0.1, 0.2, 0.6949], [0.1, 0.2, 0.7051], [-0.0051, 0.2, 0.8]])
+def test_beyond_the_tolerance_is_refused(row: list[float]) -> None:
+    """The message names the value and what is allowed."""
+    output = refused(saved(probs=np.array([[0.5, 0.3, 0.2], row]), labels=np.array([0, 1])))
+    assert "row 1" in output
+    assert "(within 0.005)" in output
+
+
+def test_an_offset_of_the_targets_changes_no_score() -> None:
+    """Targets of 1.7e9 + 3 N(0, 1) have the scores of 3 N(0, 1), and their order is checked."""
+    rng = np.random.default_rng(0)
+    mean = 3 * rng.normal(size=400)
+    targets = mean + rng.normal(size=400)
+    found = []
+    for offset in (0, 1.7e9):
+        arrays = {"mean": mean + offset, "std": np.ones(400), "targets": targets + offset}
+        score(saved(**arrays), dataset="prices" if offset else "small")
+        scores = read_scores("results/quick")
+        found.append(scores[scores.dataset == "prices" if offset else scores.dataset == "small"])
+    small, large = (one.set_index("metric").value for one in found)
+    assert large.to_numpy() == pytest.approx(small[large.index].to_numpy(), abs=1e-6)
+    assert large["rmse"] == pytest.approx(np.sqrt(np.mean((mean - targets) ** 2)), abs=1e-6)
+
+    arrays["targets"] = np.roll(arrays["targets"], 1)
+    assert "examples must be in the order" in refused(
+        saved(**arrays), dataset="prices", name="shuffled"
+    )
+
+
+def test_logits_of_any_other_kind_are_taken() -> None:
+    """Log-probabilities called logits give the same scores; one row that is no probability is enough."""
+    found = []
+    for logits in (np.log(PROBS), PROBS + np.array([[0], [0], [0], [0.1]])):
+        score(saved(logits=logits, labels=LABELS))
+        found.append(stored()["probs"])
+    assert found[0] == pytest.approx(PROBS)
+    assert found[1] == pytest.approx(np.exp(PROBS) / np.exp(PROBS).sum(1, keepdims=True))
+
+
 def test_mixture_of_gaussians() -> None:
     """Two Gaussian draws make the mixture that scipy computes: density, moments, quantiles."""
     mean = np.array([[0.0, 2.0, 1.0], [1.0, 2.5, 0.0]])
@@ -303,7 +373,17 @@ def test_order_against_imported_runs() -> None:
             {"logits": np.where(PROBS == 0.8, np.inf, PROBS), "labels": LABELS},
             "row 1: logits are not finite",
         ),
-        ({"log_probs": PROBS, "labels": LABELS}, "row 0: probability 2.01375 exceeds 1"),
+        (
+            {"log_probs": PROBS, "labels": LABELS},
+            "row 0: probability 2.01375 exceeds 1 (within 0.005); they look like probs",
+        ),
+        ({"logits": PROBS, "labels": LABELS}, "a second softmax would flatten them; call them pro"),
+        (
+            {"probs": np.log(PROBS), "labels": LABELS},
+            "probability -2.30259 is negative (within 0.005); they look like log_probs: call them",
+        ),
+        ({"probs": 9 * PROBS - 3, "labels": LABELS}, "they look like logits: call them so"),
+        ({"log_probs": 9 * PROBS - 3, "labels": LABELS}, "they look like logits: call them so"),
         (
             {"probs": PROBS - [0.2, -0.2, 0], "labels": LABELS},
             "row 1: probability -0.1 is negative",

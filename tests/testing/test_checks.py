@@ -344,6 +344,14 @@ def test_a_broken_network(check: str, tmp_path: Path, sound: Sound) -> None:
     assert broken(tmp_path, f"import torch\n{text}{MODULES}") == [check]
 
 
+def test_a_network_that_ends_in_a_softmax(tmp_path: Path, sound: Sound) -> None:
+    """Probabilities in place of logits fail the check of the outputs, on the task of classes."""
+    last = "task.likelihood.parameters),"
+    found = remarks(target(tmp_path, sound("network", (last, f"{last} nn.Softmax(1),"))))
+    assert [(one.check.name, one.status) for one in found] == [("builds", "FAIL")]
+    assert "leave out its last softmax" in found[0].reason
+
+
 def test_layers_beside_those_given(tmp_path: Path, sound: Sound) -> None:
     """A layer of the network's own beside the given layers is a note."""
     found = remarks(target(tmp_path, sound("network", (FIRST, "nn.Linear(inputs, 20)"))))

@@ -200,7 +200,10 @@ def same(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     if ours.dtype.kind == "i":
         return np.asarray(ours == theirs)
     # Text may be rounded to a few digits; near 0 a relative tolerance would allow nothing.
-    return np.isclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(np.std(theirs)))
+    # Far from 0 it would allow any order, so it ends at a hundredth of the spread.
+    spread = float(np.std(theirs, dtype=np.float64))
+    allowed = np.minimum(1e-4 * np.abs(theirs), 1e-2 * spread) + 1e-5 * spread
+    return np.asarray(np.abs(ours - theirs) <= allowed)
 
 
 def likelihood_of(predictions: Predictions) -> Likelihood:

@@ -17,8 +17,9 @@ from bench_uq.api.likelihoods import Categorical, Gaussian, Likelihood
 from bench_uq.api.task import Predictions
 from bench_uq.run.imported.files import CLASSES, SPREADS, Raw, read_arrays
 
-#: Distance from 1 that the probabilities of an example may sum to.
-TOLERANCE = 1e-3
+#: How far rounded probabilities may lie below 0 or above 1, and their sum from 1: half a percent,
+#: as ten classes of three digits do. They are normalised, and beyond ROUNDING that is told.
+TOLERANCE, ROUNDING = 5e-3, 1e-5
 
 #: Examples that are averaged at a time, which bounds the memory and changes no number.
 BLOCK = 1024
@@ -36,6 +37,7 @@ class Outputs:
     place: Callable[[int, int], str]
     # Whether draws are the first axis of an array: by mistake it may be that of the examples.
     stacked: bool = False
+    note: str = ""  # what was done to its numbers
 
     def mixture(self) -> Predictions:
         """Average the draws as those of any run are averaged."""
@@ -82,7 +84,7 @@ def read(path: Path, *, labelled: bool, clean: bool = False) -> Outputs:
     # In a CSV file columns name example and draw.
     axes = next(raw.arrays[name].ndim for name in (*CLASSES, "mean") if name in raw.arrays)
     stacked = path.suffix == ".npz" and axes == draws.ndim - (not classes)
-    return Outputs(path, digest, likelihood, draws, targets, raw.place, stacked)
+    return Outputs(path, digest, likelihood, draws, targets, raw.place, stacked, rounded(raw))
 
 
 def is_regression(raw: Raw) -> bool:
@@ -126,35 +128,74 @@ def class_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
     if name == "log_probs":
         fine |= np.isneginf(values)
     refuse(raw, ~fine.all(-1), lambda at: f"{name} are not finite")
+    shares = fitting(values)
+    if name == "logits" and shares["probs"] == 1:
+        raise UsageError(
+            f"{raw.path}: every row of logits is non-negative and sums to 1: these are "
+            "probabilities, and a second softmax would flatten them; call them probs"
+        )
     if name == "logits":
         return Categorical(classes), values
 
     # A log-probability above 1 is as wrong as 1, and does not overflow.
     probs = values if name == "probs" else np.exp(np.minimum(values, 1))
-    check_probs(raw, probs)
+    # A few bad rows make no logits of the others.
+    form = max(shares, key=lambda one: shares[one]) if max(shares.values()) > 0.5 else "logits"
+    check_probs(raw, probs, "" if form == name else f"; they look like {form}: call them so")
     if name == "log_probs":
         return Categorical(classes), values
     # The logarithm of a probability of 0 is -inf, which is meant.
     with np.errstate(divide="ignore"):
-        return Categorical(classes), np.log(values)
+        return Categorical(classes), np.log(np.maximum(values, 0))
 
 
-def check_probs(raw: Raw, probs: np.ndarray) -> None:
+def fitting(values: np.ndarray) -> dict[str, float]:
+    """Share of the rows (S, N, C) that are probabilities, and log-probabilities, by their values."""
+    shares = {}
+    for name, probs in (("probs", values), ("log_probs", np.exp(np.minimum(values, 1)))):
+        sums = abs(probs.sum(-1) - 1) <= TOLERANCE
+        shares[name] = float((sums & (probs >= -TOLERANCE).all(-1)).mean())
+    return shares
+
+
+def check_probs(raw: Raw, probs: np.ndarray, advice: str) -> None:
     """Refuse probabilities (S, N, C) outside of [0, 1], or that do not sum to 1."""
-    sums = probs.sum(-1)
+    sums, within = probs.sum(-1), f"(within {TOLERANCE:g}){advice}"
+    # A sum in binary must not be what decides about 0.995.
+    allowed = TOLERANCE + 1e-9
 
     refuse(
-        raw, np.any(probs < 0, axis=-1), lambda at: f"probability {probs[at].min():g} is negative"
+        raw,
+        np.any(probs < -allowed, axis=-1),
+        lambda at: f"probability {probs[at].min():g} is negative {within}",
     )
     refuse(
         raw,
-        np.any(probs > 1 + TOLERANCE, axis=-1),
-        lambda at: f"probability {probs[at].max():g} exceeds 1",
+        np.any(probs > 1 + allowed, axis=-1),
+        lambda at: f"probability {probs[at].max():g} exceeds 1 {within}",
     )
     refuse(
         raw,
-        abs(sums - 1) > TOLERANCE,
-        lambda at: f"the probabilities sum to {sums[at]:.6g}, not 1",
+        abs(sums - 1) > allowed,
+        lambda at: f"the probabilities sum to {sums[at]:.6g}, not 1 {within}",
+    )
+
+
+def rounded(raw: Raw) -> str:
+    """Note on rows of probabilities that are rounded, and so are normalised; otherwise empty."""
+    name = next((name for name in ("probs", "log_probs") if name in raw.arrays), None)
+    if name is None:
+        return ""
+
+    values = floats(raw, name)
+    probs = values if name == "probs" else np.exp(values)
+    off = np.maximum(abs(probs.sum(-1) - 1), -probs.min(-1))
+    count = int((off > ROUNDING).sum())
+    if not count:
+        return ""
+    return (
+        f"{raw.path}: {count} of {off.size} rows of {name} are probabilities that sum to 1 "
+        f"within {TOLERANCE:g} only (off by up to {off.max():.2g}); they were normalised"
     )
 
 
@@ -175,7 +216,7 @@ def real_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
     refuse(raw, spread <= 0, lambda at: f"{name} {spread[at]:g} is not positive")
     log_variance = np.log(spread) * (2 if name == "std" else 1)
 
-    # Predictions are stored in single precision.
+    # Squares of such numbers are still finite in double precision.
     limits = np.finfo(np.float32)
     low, high = np.log(limits.tiny), np.log(limits.max)
     beyond = (abs(mean) > limits.max) | (log_variance < low) | (log_variance > high)
@@ -210,8 +251,12 @@ def checked_targets(raw: Raw, likelihood: Likelihood, draws: np.ndarray) -> np.n
     if not isinstance(likelihood, Categorical):
         values = floats(raw, name)
         fine = abs(values) <= np.finfo(np.float32).max
-        refuse(raw, ~fine[None], lambda at: f"target {values[at[1]]:g} is no finite float32")
-        return values.astype(np.float32)
+        refuse(
+            raw,
+            ~fine[None],
+            lambda at: f"target {values[at[1]]:g} is not finite, or beyond single precision",
+        )
+        return values
 
     if values.dtype.kind not in "iu":
         raise UsageError(f"{raw.path}: labels must be whole numbers (int64), not {values.dtype}")
