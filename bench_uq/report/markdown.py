@@ -196,9 +196,7 @@ def _method(row: Row | Compared) -> str:
 
 def _cell(cell: Cell) -> str:
     """A mean, its spread, and its number of values if some seeds lack it."""
-    if not cell.mean:
-        return "–"
-    text = cell.mean + cell.beside
+    text = (cell.mean or "–") + cell.beside
     if cell.best:
         text = f"**{text}**"
     return text

@@ -178,11 +178,17 @@ def test_mixture_of_gaussians() -> None:
 
 
 def test_probability_zero_is_told() -> None:
-    """A label with probability 0 has an infinite NLL: a warning, and all other scores are there."""
+    """A label with probability 0 has an infinite NLL: a warning, a score, and no mean over seeds."""
     output = score(saved(probs=np.array([[1.0, 0.0], [0.5, 0.5]]), labels=np.array([1, 0])))
     assert "1 of 2 labels have probability 0, the first in row 0" in output
-    assert np.isnan(values()["nll"])
+    assert values()["nll"] == np.inf
     assert values()["accuracy"] == 0.5
+
+    np.savez("other.npz", probs=np.array([[0.9, 0.1], [0.5, 0.5]]), labels=np.array([1, 0]))
+    score("other.npz", "--seed", "1")
+    code, output = invoke("report", "--formats", "markdown")
+    assert code == 0, output
+    assert "| ∞ (1 of 2) |" in Path("reports/quick/summary.md").read_text()
 
 
 def test_calls_add_up_and_replace() -> None:

@@ -9,6 +9,7 @@ from bench_uq.report.tables.table import Cell, Column, Row, Table
 from bench_uq.score.labels import ARROWS
 
 BOLD = "Bold: best, or not significantly different from the best"
+NO_MEAN = "(k of m): infinite or undefined for k of m seeds, hence no mean."
 
 
 def heading(column: Column) -> list[str]:
@@ -116,6 +117,8 @@ def _on_rows(rows: Sequence[Row]) -> list[str]:
         said.append("k/p: k of p planned seeds finished.")
     if any(cell.values is not None for cell in cells):
         said.append("(n=k): k of the finished seeds have this value.")
+    if any(" of " in cell.values for cell in cells):
+        said.append(NO_MEAN)
     if not all(cell.mean for cell in cells):
         said.append("–: no value.")
 

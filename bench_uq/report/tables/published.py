@@ -159,7 +159,7 @@ def _group(analysis: Analysis, known: Sequence[Reference], notes: list[str]) -> 
     for one, summary in zip(known, ours, strict=True):
         seeds = analysis.seeds(one.method)
         difference = ""
-        if summary:
+        if summary and not summary.lacking:
             difference = _signed(summary.mean - float(one.value), digits)
         row = Compared(
             method=one.method,

@@ -185,4 +185,4 @@ def zeros(one: Import, predictions: Predictions) -> str:
     first = one.outputs.place(0, int(impossible.argmax()))
     count = f"{int(impossible.sum())} of {len(impossible)} labels have probability 0"
     where = f"{one.outputs.path}: {count}, the first in {first}"
-    return f"{where}: the NLL is infinite, tables show a dash"
+    return f"{where}: the NLL is infinite"
