@@ -190,6 +190,11 @@ def test_probability_zero_is_told() -> None:
     assert code == 0, output
     assert "| ∞ (1 of 2) |" in Path("reports/quick/summary.md").read_text()
 
+    # A page of one score does not stand beside the summary of all.
+    code, output = invoke("report", "--formats", "html", "--metrics", "nll")
+    assert (code, Path("reports/quick/summary.md").exists()) == (0, False)
+    assert "removed from reports/quick: 1 file of an earlier report" in output
+
 
 def test_calls_add_up_and_replace() -> None:
     """Each call adds to one run; the same file changes no byte, another replaces its condition."""
