@@ -17,9 +17,7 @@ from bench_uq.score.summaries import Place, Summary
 
 CERTAINTIES = {
     "seen": "seen: read in the source, or in a text that quotes it.",
-    "corroborated": (
-        "corroborated: from memory, supported by secondary sources; not checked in the original."
-    ),
+    "corroborated": "corroborated: quoted from secondary sources; not checked in the original.",
     "recalled": "recalled: from memory; not checked in the original.",
 }
 
