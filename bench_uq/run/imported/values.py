@@ -56,11 +56,8 @@ class Outputs:
         return Predictions(arrays)
 
 
-def read(path: Path, *, labelled: bool, clean: bool = False) -> Outputs:
-    """Read a file of predictions.
-
-    With ``labelled`` its targets count; with ``clean`` there must be several classes among them.
-    """
+def read(path: Path, *, labelled: bool) -> Outputs:
+    """Read a file of predictions; with ``labelled`` its targets count."""
     try:
         if not path.is_file():
             raise UsageError(f"no file {str(path)!r}")
@@ -71,10 +68,6 @@ def read(path: Path, *, labelled: bool, clean: bool = False) -> Outputs:
     raw = read_arrays(path, content, labelled=labelled)
     likelihood, draws = real_draws(raw) if is_regression(raw) else class_draws(raw)
     targets = checked_targets(raw, likelihood, draws.shape[1]) if labelled else None
-
-    classes = isinstance(likelihood, Categorical)
-    if clean and classes and targets is not None and (targets == targets[0]).all():
-        raise UsageError(f"{path}: all labels are {targets[0]}")
     return Outputs(path, hashlib.sha256(content).hexdigest(), likelihood, draws, targets, raw.place)
 
 
