@@ -57,7 +57,8 @@ def mce(predictions: Predictions, _clean: Predictions | None = None) -> float:
     return netcal_adapter.maximum_error(confidence(predictions), correct(predictions), BINS)
 
 
-_TOP_LABEL = f"{BINS} of equal width in [0, 1] on the confidence max_k p(k|x)"
+_EDGES = "an edge belongs to the bin above it, [lo, hi), and 1 to the last; in Guo et al. (lo, hi]"
+_TOP_LABEL = f"{BINS} of equal width in [0, 1] on the confidence max_k p(k|x); {_EDGES}"
 
 METRICS = (
     Metric(
@@ -117,7 +118,7 @@ METRICS = (
         formula="mean_k sum_b |B_bk|/N |mean 1[y = k] - mean p(k|x)|, over every class",
         reference="Kull et al. 2019, arXiv:1910.12656; Nixon et al. 2019, arXiv:1904.01685",
         needs=("probs", "targets"),
-        bins=f"{BINS} of equal width in [0, 1] on p(k|x), for each class k",
+        bins=f"{BINS} of equal width in [0, 1] on p(k|x), for each class k; {_EDGES}",
         bounds=(0, 1),
         order=2,
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +24,7 @@ def accepted_errors(predictions: Predictions) -> np.ndarray:
 
 
 @once
-def _accepted_errors_by_entropy(predictions: Predictions) -> np.ndarray:
+def accepted_errors_by_entropy(predictions: Predictions) -> np.ndarray:
     """The same for the n examples of lowest predictive entropy."""
     errors, sizes = _tied_errors(predictions, per_example.entropy(predictions))
     return np.cumsum(np.repeat(errors / sizes, sizes))
@@ -72,10 +74,14 @@ def coverage_at_risk(
 
 
 def accuracy_kept(
-    percent: int, predictions: Predictions, _clean: Predictions | None = None
+    percent: int,
+    predictions: Predictions,
+    _clean: Predictions | None = None,
+    *,
+    accepted: Callable[[Predictions], np.ndarray] = accepted_errors_by_entropy,
 ) -> float:
-    """Accuracy of that share of the examples, those of the lowest predictive entropy."""
-    errors = np.concatenate([[0.0], _accepted_errors_by_entropy(predictions)])
+    """Accuracy of that share of the examples, by default those of the lowest predictive entropy."""
+    errors = np.concatenate([[0.0], accepted(predictions)])
     # NaN counts even among the examples that would be rejected.
     if np.isnan(errors[-1]):
         return float("nan")
@@ -107,15 +113,16 @@ def _coverage(percent: int) -> Metric:
 
 
 def _kept(percent: int, **card: Any) -> Metric:
-    """Card of the accuracy of the surest percentage."""
+    """Card of the accuracy of the percentage of lowest entropy."""
+    by_confidence = f"accuracy_kept_{percent}_confidence"
     formula = (
-        f"accuracy of the {percent} % of lowest predictive entropy, "
-        f"the other {100 - percent} % rejected; ties in expectation"
+        f"accuracy of the {percent} % of lowest predictive entropy, the other {100 - percent} % "
+        f"rejected; ties in expectation; by confidence, as in aurc: {by_confidence}"
     )
 
     return Metric(
         id=f"accuracy_kept_{percent}",
-        title=f"accuracy of the surest {percent} %",
+        title=f"accuracy of the surest {percent} %, by predictive entropy",
         compute=partial(accuracy_kept, percent),
         direction="higher",
         formula=formula,
@@ -129,6 +136,19 @@ def _kept(percent: int, **card: Any) -> Metric:
     )
 
 
+def _kept_by_confidence(percent: int) -> Metric:
+    """Card of the accuracy of the percentage of highest confidence."""
+    return replace(
+        _kept(percent),
+        id=f"accuracy_kept_{percent}_confidence",
+        title=f"accuracy of the surest {percent} %, by confidence",
+        compute=partial(accuracy_kept, percent, accepted=accepted_errors),
+        formula=f"accuracy of the {percent} % of highest max_k p(k|x), the other "
+        f"{100 - percent} % rejected; ties in expectation",
+        short=f"Accuracy ({percent} % kept\nby confidence)",
+    )
+
+
 METRICS = (
     Metric(
         id="aurc",
@@ -136,8 +156,10 @@ METRICS = (
         compute=aurc,
         direction="lower",
         formula="mean over n of the error rate of the n examples of highest max_k p(k|x); "
-        "ties in expectation",
-        reference="Geifman & El-Yaniv 2017, arXiv:1705.08500",
+        "ties in expectation; the mean over all N coverages n/N, where trapezoids would weigh both "
+        "ends by half",
+        reference="Geifman & El-Yaniv 2017, arXiv:1705.08500; the estimator of Geifman et al. "
+        "2019, arXiv:1805.08206",
         needs=("probs", "targets"),
         bounds=(0, 1),
         order=6,
@@ -147,7 +169,8 @@ METRICS = (
         title="area under the generalized risk-coverage curve",
         compute=augrc,
         direction="lower",
-        formula="integral over coverage of P(error and accepted), accepting by max_k p(k|x)",
+        formula="integral over coverage of P(error and accepted), accepting by max_k p(k|x); "
+        "trapezoids from no error at coverage 0",
         reference="Traub et al. 2024, arXiv:2407.01032",
         needs=("probs", "targets"),
         bounds=(0, 0.5),
@@ -162,4 +185,6 @@ METRICS = (
         axis=Axis("accuracy (80 % kept)", chance="1/C"),
     ),
     _kept(50),
+    _kept_by_confidence(80),
+    _kept_by_confidence(50),
 )

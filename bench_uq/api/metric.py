@@ -67,7 +67,7 @@ class Metric:
     bins: str | None = None
     positive: str | None = None  # which examples a detection metric calls positive
     bounds: tuple[float, float] = (0.0, math.inf)
-    undefined: bool = False  # has no value if, for example, every prediction is right
+    undefined: str = ""  # when it has no value, such as "every prediction is right"
 
     companion: str = ""  # metric that always stands beside this one, such as the floor of the ECE
     rests_on: str = ""  # metric that is 0 on clean data for methods that this one cannot judge

@@ -85,7 +85,8 @@ class Predictions:
     (N,), the log of the mean probability of the true class.
 
     Arrays for real targets: ``mean``, ``variance``, ``draw_variance``, ``targets`` and
-    ``log_density``, (N,) each, and ``quantiles`` (N, Q) at likelihoods.QUANTILE_LEVELS.
+    ``log_density``, (N,) each, and ``quantiles`` (N, Q) at likelihoods.QUANTILE_LEVELS. Older
+    versions stored no ``ranked_score`` (N,), the CRPS, to which the quantiles come close.
 
     Networks that bench-uq trained add ``inputs`` as they were shown: the first few, or all of a
     single feature. Attacks and shifts add ``distance`` (N,) float32, the largest change of any

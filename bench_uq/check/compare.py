@@ -82,7 +82,11 @@ def compared(
         values = np.bincount(place, weights=rows[name].notna(), minlength=len(cells))
         cells[f"in_{name}"] = values > 0
 
-    cells = with_intervals(cells, np.ones(len(cells), bool))
+    # Without the seeds at which a score is infinite, its mean would be one of the easier seeds.
+    holes = rows["there"] & rows[["first", "second"]].isna().any(axis=1)
+    cells["lacking"] = np.bincount(place, weights=holes, minlength=len(cells)).astype(int)
+    cells.loc[cells["lacking"] > 0, ["first", "second", "change"]] = np.nan
+    cells = with_intervals(cells, cells["lacking"].to_numpy() == 0)
     # Cells that are equal to the last digit are no comparisons: they do not weigh on the others.
     tested = cells["t"].notna()
     if tested.any():
@@ -103,6 +107,8 @@ def _verdict(row: Row, cards: Cards) -> tuple[str, str]:
         return "only in A", "no finite value in B"
     if not row["in_first"]:
         return "only in B", "no finite value in A"
+    if row["lacking"]:
+        return "no finite value", f"no finite value at {row['lacking']} of the shared seeds"
     if row["equal"]:
         return "equal", f"equal to the last digit at {row['seeds']} seeds"
     if row["seeds"] < 2:

@@ -43,12 +43,19 @@ def report(
     **chosen: Any,
 ) -> None:
     """Write tables, figures, a page and a summary from the scores."""
-    from bench_uq.report import FORMATS, write
+    from bench_uq.report import FORMATS, earlier, write
+    from bench_uq.score.labels import counted
 
     target = enclosed(reports / suite_name(suite))
+    before = earlier(target)
     files = write(results / suite_name(suite), target, formats=formats or FORMATS, **chosen)
     # A report has hundreds of figures, so folders are told by their number of files.
     kinds = Counter(path.relative_to(target).parts[0] for path in files)
     for name, count in kinds.items():
         path = target / name
         click.echo(f"{path}/  {count} files" if path.is_dir() else path)
+
+    gone = [name for name in before if not (target / name).exists()]
+    if gone:
+        told = "of an earlier report that showed something else (--reports DIR keeps both)"
+        click.echo(f"removed from {target}: {counted(len(gone), 'file')} {told}", err=True)

@@ -98,7 +98,7 @@ def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list
     for path, named in files:
         if named.name in [one.condition for one in imports]:
             raise UsageError(f"{named.name} is given twice")
-        outputs = read(path, labelled=named.kind != "unseen", clean=named.kind == "clean")
+        outputs = read(path, labelled=named.kind != "unseen")
         imports.append(Import(outputs, named.name, named.full, named.kind, named.level))
 
     evaluations = [one.evaluation() for one in imports]
@@ -116,7 +116,7 @@ def store(folder: Path, run: Any, imports: list[Any], plugins: Plugins) -> None:
     import torch
 
     from bench_uq.plan.about import about
-    from bench_uq.run.imported import add, zeros
+    from bench_uq.run.imported import add, few, zeros
     from bench_uq.store.environment import environment, git_state
 
     made = {"environment": environment(torch.device("cpu")), "git": git_state()}
@@ -129,5 +129,5 @@ def store(folder: Path, run: Any, imports: list[Any], plugins: Plugins) -> None:
             ending = "stored"
 
         click.echo(f"{run.name}  {place}: {ending}")
-        for warning in filter(None, (one.outputs.note, zeros(one, predictions))):
+        for warning in filter(None, (one.outputs.note, zeros(one, predictions), few(one))):
             click.echo(warning, err=True)

@@ -4,24 +4,26 @@ torch nor netcal.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench_uq.api.errors import UsageError, unknown
-from bench_uq.store import write_bytes
+from bench_uq.store import sha256, write_bytes
 
 if TYPE_CHECKING:
     from bench_uq.score.cards import Cards
     from bench_uq.score.results import Results
 
-__all__ = ["FIGURES", "FORMATS", "contents", "write"]
+__all__ = ["FIGURES", "FORMATS", "contents", "earlier", "write"]
 
 #: The formats of figures, and all that a report can be written in.
 FIGURES = ("pdf", "png", "svg")
 FORMATS = ("latex", "markdown", "html", *FIGURES)
-#: The file that lists the others, and what their names look like.
+#: The file that lists the others beneath what they show, and what their names look like.
 LIST = "files.txt"
 OURS = re.compile(
     r"index\.html|summary\.md|tables/[a-z0-9][a-z0-9.-]*\.tex"
@@ -43,8 +45,9 @@ def write(
     """Write the report of the results in ``suite`` to ``target``; return its files.
 
     ``methods``, ``datasets`` and ``metrics`` limit it, ``title`` replaces the suite's name, and
-    ``plugins`` are files with metrics. Files of an earlier report in the same formats that this one
-    lacks are deleted, so that no paper goes on with them. A mistake leaves nothing behind.
+    ``plugins`` are files with metrics. Files of an earlier report are deleted if this one lacks
+    them in the same formats, or if it shows other results or other parts of them, so that no paper
+    goes on with them. A mistake leaves nothing behind.
     """
     # Formats can be listed without the seconds that pandas and matplotlib take to load.
     from dataclasses import replace
@@ -65,16 +68,18 @@ def write(
     files = contents(results, formats, cards)
 
     try:
-        before = _listed(target)
-        stale = {name for name in before - files.keys() if _format(name) in formats}
-        listed = sorted((before - stale) | files.keys())
-        files[LIST] = "\n".join([*listed, ""]).encode()
+        stale = earlier(target) - files.keys()
+        kept, shown = set[str](), _shown(suite, {**chosen, "title": [title]})
+        # A page of all methods beside the summary of one would be read as one report.
+        if stale and (target / LIST).read_bytes().startswith(shown.encode()):
+            kept = {name for name in stale if _format(name) not in formats}
+        files[LIST] = "\n".join([shown, *sorted(kept | files.keys()), ""]).encode()
 
         written = []
         for name, content in sorted(files.items()):
             write_bytes(target / name, content)
             written.append(target / name)
-        for name in stale:
+        for name in stale - kept:
             (target / name).unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(
@@ -89,7 +94,20 @@ def _format(name: str) -> str:
     return {"tex": "latex", "md": "markdown"}.get(suffix, suffix)
 
 
-def _listed(target: Path) -> set[str]:
+def _shown(suite: Path, chosen: Mapping[str, Collection[str]]) -> str:
+    """A line that is the same for the same results, narrowed to the same parts."""
+    from bench_uq.score.published import FILE
+    from bench_uq.store import derived
+    from bench_uq.store.about import ABOUT
+
+    parts: dict[str, Any] = {name: sorted(values) for name, values in chosen.items()}
+    for name in (*derived.COLUMNS, "environment.json", "examples.npz", ABOUT, FILE):
+        if (suite / name).is_file():
+            parts[name] = sha256(suite / name)
+    return f"of {hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
+
+
+def earlier(target: Path) -> set[str]:
     """Return the files of the report that lies in a folder, as it lists them; none but those that a
     report writes.
     """

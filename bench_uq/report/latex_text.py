@@ -63,9 +63,9 @@ def name_lines(method: str, width: int, seeds: Seeds) -> list[str]:
 
 def cell_text(cell: Cell) -> str:
     """A mean and its spread as two close columns, so that numbers align."""
-    if not cell.mean:
+    if not cell.mean and not cell.values:
         return r"\multicolumn{2}{c}{--}"
-    mean = number(cell.mean)
+    mean = number(cell.mean) or "--"
     if cell.best:
         mean = rf"\textbf{{{mean}}}"
 
@@ -91,7 +91,7 @@ def cell_width(cell: Cell) -> float:
 def _spread(cell: Cell) -> str:
     """The spread of a mean, and its number of values if some seeds lack it."""
     # The column begins with a thin space, so that the sign needs none on either side.
-    return cell.beside.replace(" ± ", "±", 1)
+    return cell.beside.replace(" ± ", "±", 1).lstrip()
 
 
 def measure(text: str) -> float:

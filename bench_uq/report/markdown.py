@@ -16,7 +16,7 @@ from bench_uq.report.tables.stress import stress_tables
 from bench_uq.report.tables.table import Cell, Row, Table
 from bench_uq.report.tables.tables import overview
 from bench_uq.score.analysis import Analysis
-from bench_uq.score.gradient_masking import MEANING
+from bench_uq.score.gradient_masking import MEANING, needs, outcome
 from bench_uq.score.labels import printable
 from bench_uq.score.markdown_text import escape
 from bench_uq.score.reproduce import report_command, run_commands
@@ -135,20 +135,19 @@ def _stress(analysis: Analysis) -> list[str]:
 
 
 def _masking(analysis: Analysis) -> list[str]:
-    """The signs of masked gradients and their meaning; empty if nothing was judged."""
-    judged, lines = dict[str, None](), list[str]()
-    for one in analysis.masking:
-        if one.status != "not judged":
-            judged[one.check] = None
+    """The signs of masked gradients and their meaning; empty if nothing was attacked."""
+    verdicts, lines = analysis.masking, list[str]()
+    if not verdicts:
+        return []
+
+    for one in verdicts:
         if one.status == "flagged":
             meaning = f"{escape(one.words)}; {escape(MEANING[one.check])}"
             lines.append(f"- ⚠ {escape(one.method)}: {meaning}.")
-    if not judged:
-        return []
-
     # Only the checks that could be made clear a method.
-    if not lines:
-        lines.append(escape(f"No sign of masked gradients ({', '.join(judged)})."))
+    lines.append(f"- {outcome(verdicts)}.")
+    for text in needs(verdicts):
+        lines.append(f"- Not possible: {escape(text)}")
     return ["", "### Can the attacks be trusted?", "", *lines]
 
 
@@ -198,9 +197,7 @@ def _method(row: Row | Compared) -> str:
 
 def _cell(cell: Cell) -> str:
     """A mean, its spread, and its number of values if some seeds lack it."""
-    if not cell.mean:
-        return "–"
-    text = cell.mean + cell.beside
+    text = (cell.mean or "–") + cell.beside
     if cell.best:
         text = f"**{text}**"
     return text

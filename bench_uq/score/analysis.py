@@ -85,6 +85,13 @@ class Analysis:
         """Every score over its seeds."""
         return summarise(self.results)
 
+    def drawn(
+        self, method: str, condition: str, level: float | None, metric: str
+    ) -> Summary | None:
+        """A score as figures show it; None without a mean, because no axis holds infinity."""
+        found = self.summaries.get((method, condition, level, metric))
+        return None if found is None or found.lacking else found
+
     @cached_property
     def levels(self) -> dict[str, list[float]]:
         """The sorted levels of each condition that has levels."""

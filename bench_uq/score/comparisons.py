@@ -93,16 +93,16 @@ class Ranking:
 def ranking(results: Results, metric: Metric) -> Ranking:
     """Rank the methods of a suite over its datasets by their means on clean data.
 
-    If values are missing, the methods or the datasets that lack them are left out, whichever
-    keeps more values. A dataset with fewer than two methods ranks nothing.
+    If a seed lacks a value, there is no mean; the methods or the datasets that lack one are left
+    out, whichever keeps more values. A dataset with fewer than two methods ranks nothing.
     """
     scores = results.scores
     rows = scores[(scores["metric"] == metric.id) & (scores["condition"] == "clean")]
-    rows = rows.dropna(subset="value")
-    if metric.direction == "none" or rows.empty:
+    if metric.direction == "none" or rows["value"].isna().all():
         return Ranking(None)
 
-    means = rows.groupby(["method", "dataset"], observed=True)["value"].mean().unstack("dataset")
+    groups = rows.groupby(["method", "dataset"], observed=True)["value"]
+    means = groups.agg(lambda values: values.mean(skipna=False)).unstack("dataset")
     table = means.loc[:, means.notna().sum() > 1]
     by_method, by_dataset = table.dropna(axis="index"), table.dropna(axis="columns")
     larger = min(by_dataset.shape) >= 2 and by_dataset.size > by_method.size

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations, product
@@ -141,6 +142,28 @@ def checks(
         own = Attacked(method, forms, levels, summaries, by_seed, highest_entropy)
         verdicts += [Verdict(method, name, *check(own)) for name, check in CHECKS.items()]
     return verdicts
+
+
+def outcome(verdicts: Sequence[Verdict]) -> str:
+    """Say how many checks could be made on one dataset, and whether they found a sign."""
+    counts = Counter[str]()
+    for one in verdicts:
+        counts[one.method] += one.status != "not judged"
+    # The fewest and the most of a method.
+    numbers = " to ".join(map(str, sorted({min(counts.values()), max(counts.values())})))
+
+    found, statuses = "nothing is known of masked gradients", {one.status for one in verdicts}
+    if "flagged" in statuses:
+        found = "signs of masked gradients"
+    elif "ok" in statuses:
+        found = "no sign of masked gradients"
+    return f"{numbers} of {len(CHECKS)} checks possible, {found}"
+
+
+def needs(verdicts: Sequence[Verdict]) -> list[str]:
+    """Name each check that was not possible for some method, and what it needs."""
+    lacking = {one.check: one.words for one in verdicts if one.status == "not judged"}
+    return [f"{name}: {lacking[name]}." for name in CHECKS if name in lacking]
 
 
 def _by_seed(results: Results) -> dict[tuple[str, str, float], dict[int, float]]:

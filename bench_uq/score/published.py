@@ -16,8 +16,8 @@ from bench_uq.plan.plugins import Plugins
 #: The file in a suite's folder of results.
 FILE = "reference.csv"
 
-#: How sure a value is: read in its source or in a text that quotes it; known by heart and confirmed
-#: by reports of others on the same experiment; known by heart alone.
+#: How sure a value is: read in its source or in a text that quotes it; quoted from secondary
+#: sources and not checked in the original; from memory alone.
 CERTAINTIES = ("seen", "corroborated", "recalled")
 
 #: The test error in %, 100 (1 - accuracy), which papers print where we keep the accuracy.

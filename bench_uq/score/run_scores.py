@@ -127,8 +127,7 @@ def computed(
         for metric in metrics:
             if metric.applies(predictions, against):
                 value = float(metric.compute(predictions, against))
-                finite = value if math.isfinite(value) else None
-                scores.append([condition, level, metric.id, finite])
+                scores.append([condition, level, metric.id, None if math.isnan(value) else value])
 
         last = shown.level == strongest[shown.condition]
         found = curves.curves(predictions, clean=shown.kind == "clean", strongest=last)

@@ -59,9 +59,11 @@ class Ranks:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Student's interval of the mean over seeds, at 1 - ALPHA; NaN for fewer than two."""
+    """Student's interval of the mean over seeds, at 1 - ALPHA; NaN for fewer than two finite ones,
+    or for any other.
+    """
     found = np.asarray(values, dtype=float)
-    if len(found) < 2:
+    if len(found) < 2 or not np.isfinite(found).all():
         return math.nan, math.nan
 
     t = stats.t.ppf(1 - ALPHA / 2, len(found) - 1)

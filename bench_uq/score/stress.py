@@ -83,9 +83,11 @@ def over_kinds(results: Results, families: Sequence[Family]) -> Results:
 
     keys = [*_RUN, several["condition"].map(titles), "level", "metric"]
     groups = several.groupby(keys, observed=True, sort=False)
-    table = groups["value"].agg(["mean", "count"]).reset_index()
+    table = groups["value"].agg(["mean", "count", "size"]).reset_index()
     # A kind that one run lacks, or has no number of, would make its mean one of easier kinds.
-    table["value"] = table["mean"].where(table["count"] == table["condition"].map(kinds))
+    expected = table["condition"].map(kinds)
+    table["value"] = table["mean"].where(table["count"] == expected)
+    table = table[table["size"] == expected]
     rest = scores[~scores["condition"].isin(titles)]
     return replace(results, scores=pd.concat([rest, table[rest.columns]], ignore_index=True))
 
@@ -119,7 +121,9 @@ def stressed(results: Results, families: Sequence[Family], cards: Cards) -> Stre
         if metric == "examples" and kept.stack([0, 1]).nunique() > 1:
             continue
 
-        rows = kept.mean(axis="columns", skipna=False).rename("value").reset_index()
+        values = kept.mean(axis="columns", skipna=False).rename("value")
+        scored = own.groupby(_RUN, observed=True).size().reindex(values.index)
+        rows = values[values.notna() | (scored == table.shape[1])].reset_index()
         means.append(rows.assign(condition=title, level=np.nan, metric=metric)[scores.columns])
         counts[title, metric] = (kept.shape[1], table.shape[1])
 

@@ -22,13 +22,18 @@ Shown = tuple[str, float | None]
 
 @dataclass(frozen=True)
 class Summary:
-    """One score over its seeds; ``sd`` is the sample standard deviation, NaN for one seed."""
+    """One score over its seeds; ``sd`` is the sample standard deviation, NaN for one seed.
+
+    ``seeds`` have a finite value, and ``lacking`` counts those whose value is infinite or
+    undefined: if there are any, the mean is infinite or NaN.
+    """
 
     mean: float
     sd: float
     low: float
     high: float
     seeds: int
+    lacking: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,17 +46,22 @@ class Curve:
 
 
 def summarise(results: Results) -> dict[Place, Summary]:
-    """Mean, spread and range over the seeds of every score on one dataset."""
+    """Mean, spread and range over the seeds of every score on one dataset that some seed has."""
     keys = ["method", "condition", "level", "metric"]
-    scores = results.scores.dropna(subset="value")
-    groups = scores.groupby(keys, dropna=False, observed=True)["value"]
-    table = groups.agg(["mean", "std", "min", "max", "count"])
+    scores = results.scores.assign(finite=np.isfinite(results.scores["value"]))
+    groups = scores.groupby(keys, dropna=False, observed=True)
+    table = groups["value"].agg(["mean", "std", "min", "max", "count", "size"])
+    table = table.assign(finite=groups["finite"].sum())
+    # The mean of the seeds that have a value would flatter a method by its easy seeds.
+    statistics = ["mean", "std", "min", "max"]
+    table.loc[table["count"] < table["size"], statistics] = math.nan
 
     found = {}
-    for place, mean, sd, low, high, seeds in table.itertuples(name=None):
+    for place, mean, sd, low, high, count, size, seeds in table.itertuples(name=None):
         method, condition, level, metric = place
-        one = Summary(mean, sd, low, high, int(seeds))
-        found[method, condition, as_level(level), metric] = one
+        if count:
+            one = Summary(mean, sd, low, high, int(seeds), int(size - seeds))
+            found[method, condition, as_level(level), metric] = one
     return found
 
 
@@ -66,10 +76,13 @@ def costs(results: Results, names: Iterable[str]) -> dict[Place, Summary]:
     found: dict[Place, Summary] = {}
     for method, own in runs.groupby("method", observed=True):
         for name in names:
-            values = own[name].dropna()
-            if not values.empty:
-                mean, sd, low, high = map(float, values.agg(["mean", "std", "min", "max"]))
-                found[str(method), "cost", None, name] = Summary(mean, sd, low, high, len(values))
+            values, seeds = own[name], int(own[name].count())
+            if seeds:
+                moments = values.mean(skipna=False), values.std(skipna=False)
+                ends = values.min(skipna=False), values.max(skipna=False)
+                mean, sd, low, high = map(float, (*moments, *ends))
+                one = Summary(mean, sd, low, high, seeds, len(values) - seeds)
+                found[str(method), "cost", None, name] = one
     return found
 
 

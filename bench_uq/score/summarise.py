@@ -26,6 +26,9 @@ COLUMNS = [
 def summary(scores: pd.DataFrame | str | Path) -> pd.DataFrame:
     """One row per dataset, method, condition, level and metric, as in the tables of a report.
 
+    A mean is infinite, or missing, if the score of one of the seeds is; ``seeds`` counts those of a
+    finite one.
+
     ``scores`` are those of ``read_scores``, perhaps filtered, or the folder of a suite; methods
     that their ``attrs`` name as unconverged take part in no verdict. ``low`` and ``high`` are the
     range over seeds, ``ci_low`` and ``ci_high`` Student's 95 % interval of the mean. ``verdict`` is
@@ -66,14 +69,15 @@ def _of_scores(scores: pd.DataFrame) -> Results:
 def _rows(results: Results, dataset: str) -> Iterator[tuple[Any, ...]]:
     """The rows of one dataset."""
     keys = ["method", "condition", "level", "metric"]
-    known = results.scores.dropna(subset="value")
     # Names may be categories, of which pandas would group every combination.
-    groups: Any = known.groupby(keys, dropna=False, observed=True)["value"]
+    groups: Any = results.scores.groupby(keys, dropna=False, observed=True)["value"]
     analysis = analyse(results)
 
     for (method, condition, number, metric), values in groups:
         level = as_level(number)
-        one = analysis.summaries[method, condition, level, metric]
+        one = analysis.summaries.get((method, condition, level, metric))
+        if one is None:
+            continue
         claim = analysis.comparisons.get((condition, level, metric))
         yield (
             *(dataset, method, condition, number, metric),

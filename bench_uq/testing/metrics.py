@@ -86,7 +86,9 @@ def check_finite(trial: MetricTrial) -> None:
     if trial.metric.undefined and math.isnan(value):
         return
     low, high = trial.metric.bounds
-    require(math.isfinite(value), f"it is {value}: if that has a meaning, set undefined=True")
+    require(
+        math.isfinite(value), f"it is {value}: if that has a meaning, give the reason as undefined"
+    )
     require(low <= value <= high, f"it is {value:.4g}, outside of its bounds {low:g} to {high:g}")
 
 

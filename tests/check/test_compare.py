@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -53,6 +54,14 @@ def test_two_sided_students_t(make_results: MakeResults) -> None:
     assert cell.p == pytest.approx(stats.ttest_rel(np.log(now), np.log(NLL)).pvalue)
     (cell,) = compared(before, make_results({"nll": now}, seeds=range(5, 10))).cells
     assert (cell.verdict, cell.seeds) == (SAME, 0)
+
+
+def test_infinite_seeds_are_not_left_out(make_results: MakeResults) -> None:
+    """A result that is infinite at one seed is not better by the seeds at which it is finite."""
+    halves = [math.inf, *(value / 2 for value in NLL[1:])]
+    (cell,) = compared(make_results({"nll": NLL}), make_results({"nll": halves})).cells
+    assert (cell.verdict, cell.now, cell.p) == ("no finite value", None, None)
+    assert cell.rule == "no finite value at 1 of the shared seeds"
 
 
 def test_metrics_of_choice(make_results: MakeResults) -> None:

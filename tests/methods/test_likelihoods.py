@@ -123,6 +123,21 @@ def test_gaussian_moments(seed, draws):
     )
 
 
+@pytest.mark.parametrize("draws", [1, 7])
+def test_crps_is_the_integral_of_its_definition(draws):
+    """The CRPS of a mixture is the integral of (F(x) - 1[x >= y])^2, which SciPy does by quadrature."""
+    parameters, targets = gaussian_draws(0, draws), torch.linspace(-3, 3, 6).double()
+    mean, std = parameters[..., 0].numpy(), np.exp(parameters[..., 1].numpy() / 2)
+    found = Gaussian(0.0, 1.0).mixture(parameters, targets)["ranked_score"].numpy()
+
+    def integral(target, mean, std):
+        own, reach = stats.norm(mean, std), np.abs(mean).max() + 9 * std.max() + 3
+        below = integrate.quad(lambda x: own.cdf(x).mean() ** 2, -reach, target)[0]
+        return below + integrate.quad(lambda x: own.sf(x).mean() ** 2, target, reach)[0]
+
+    assert found == pytest.approx(list(map(integral, targets.tolist(), mean.T, std.T)), rel=1e-6)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_quantiles_of_one_gaussian(seed):
     """The quantiles of a single draw are scipy's, at the midpoints of 100 equal steps."""

@@ -23,7 +23,8 @@ CALIBRATION = ["ece", "ece_if_calibrated", "adaptive_ece", "classwise_ece", "mce
 UNCERTAINTY = ["entropy", "aleatoric", "epistemic"]
 ERRORS = ["entropy_right", "entropy_wrong", "auroc_errors_entropy"]
 COVERED = ["coverage_at_risk_1", "coverage_at_risk_5"]
-SELECTIVE = ["aurc", "augrc", *COVERED, "accuracy_kept_80", "accuracy_kept_50"]
+KEPT = [f"accuracy_kept_{kept}" for kept in ("80", "50", "80_confidence", "50_confidence")]
+SELECTIVE = ["aurc", "augrc", *COVERED, *KEPT]
 SHOWN = ["accuracy", "nll", "brier", *CALIBRATION, *UNCERTAINTY, *DETECTION, *ERRORS, *SELECTIVE]
 IDS = [*SHOWN, *REGRESSION, "examples", "unmoved"]
 METRICS = list(Plugins().metrics().values())
@@ -80,7 +81,7 @@ def test_directions():
     """The direction of each kind of metric is the one its name implies."""
     higher = {metric.id for metric in METRICS if metric.direction == "higher"}
     neither = {metric.id for metric in METRICS if metric.direction == "none"}
-    ranked = {"auroc_errors_entropy", *COVERED, "accuracy_kept_80", "accuracy_kept_50"}
+    ranked = {"auroc_errors_entropy", *COVERED, *KEPT}
     assert higher == {"accuracy", *(id for id in DETECTION if not id.startswith("fpr95")), *ranked}
     entropies = {*UNCERTAINTY, "entropy_right", "entropy_wrong"}
     assert neither == {"ece_if_calibrated", *entropies, "picp", "examples", "unmoved"}

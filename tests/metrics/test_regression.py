@@ -59,6 +59,12 @@ def test_crps_against_the_closed_form_of_a_gaussian():
     assert crps(gaussian(targets, mean, std)) == pytest.approx(closed.mean(), rel=5e-3)
 
 
+def test_crps_is_that_of_the_mixture_where_it_is_stored():
+    """Quantiles are a substitute for predictions of older versions."""
+    stored = {"ranked_score": np.array([0.5, 1.0], np.float32), **point(1.0, [3, 3]).arrays}
+    assert crps(Predictions(stored)) == 0.75
+
+
 def test_pinball_by_a_plain_loop():
     """The CRPS agrees with a loop over examples and levels."""
     generator = np.random.default_rng(0)

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from bench_uq.api.task import Predictions
 from bench_uq.metrics._per_example import confidence, correct
 from bench_uq.metrics.selective import accuracy_kept, augrc, aurc, coverage_at_risk
+from bench_uq.plan.plugins import Plugins
 
 
 def ranked(confidences, hits) -> Predictions:
@@ -164,12 +165,13 @@ def test_accuracy_kept_by_hand():
     assert accuracy_kept(50, ranked([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0])) == pytest.approx(1 / 2)
 
 
-def test_accuracy_kept_goes_by_entropy():
-    """A confident prediction whose rest is spread out is refused before a less confident one between two classes."""
+def test_accuracy_kept_goes_by_entropy_or_by_confidence():
+    """A confident prediction whose rest is spread out is refused by its entropy, and kept by its confidence."""
     probs = np.array([[0.55, 0.15, 0.15, 0.15], [0.51, 0.49, 0, 0]])
     predictions = Predictions({"probs": probs, "targets": np.array([1, 0])})
     assert confidence(predictions)[0] > confidence(predictions)[1]
     assert accuracy_kept(50, predictions) == 1.0
+    assert Plugins().metrics()["accuracy_kept_50_confidence"].compute(predictions, None) == 0.0
 
 
 def test_accuracy_kept_counts_ties_in_expectation():

@@ -55,8 +55,8 @@ def test_direction_of_the_metric() -> None:
 
 
 def test_method_without_a_value_is_left_out_and_named() -> None:
-    """A method that was not measured on one dataset takes no part on the others either."""
-    scores: Scores = {**NLL, "mnist": {"map": (0.2,), "dropout": (0.1,), "mnf": (math.nan,)}}
+    """A method that lacks a seed's value on one dataset takes no part on the others either."""
+    scores: Scores = {**NLL, "mnist": {"map": (0.2,), "dropout": (0.1,), "mnf": (0.01, math.nan)}}
     found = rank(measured(scores), "nll")
     assert found.ranks is not None
     assert found.ranks.mean == {"map": 2.0, "dropout": 1.0}

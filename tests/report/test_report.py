@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench_uq.api.errors import UsageError
-from bench_uq.report import write
+from bench_uq.report import earlier, write
 from bench_uq.score.results import Results
 
 SCRIPT = """
@@ -109,20 +109,28 @@ def test_report_of_some(told: Results, story: Path, tmp_path: Path) -> None:
 
 
 def test_stale_files_go(make_results: Callable[..., Path], tmp_path: Path) -> None:
-    """A narrower report leaves no table of what it lacks; other formats and others' files stay."""
+    """A narrower report leaves nothing of what was shown before; files of others stay."""
     suite = make_results(tmp_path / "quick", ("map",), unseen=(), attacks=(), datasets=("a", "b"))
     target = tmp_path / "report"
-    write(suite, target, formats=["latex", "markdown"])
+    write(suite, target, formats=["markdown"])
+    write(suite, target, formats=["latex"])
+    assert (target / "summary.md").is_file()  # the same results in another format
     (target / "tables" / "b-mine.tex").write_text("mine")
     (tmp_path / "canary").write_text("here")
     with (target / "files.txt").open("a") as file:
         file.write("../canary\ntables/../../canary\ntables/b-mine.tex.txt\n")
     write(suite, target, formats=["latex"], datasets=["a"])
     there = {path.name for path in target.rglob("*") if path.is_file()}
-    assert there == {"a.tex", "a-cost.tex", "main.tex", "b-mine.tex", "summary.md", "files.txt"}
+    assert there == {"a.tex", "a-cost.tex", "main.tex", "b-mine.tex", "files.txt"}
     assert (tmp_path / "canary").read_text() == "here"
-    listed = set((target / "files.txt").read_text().split())
-    assert listed == {"tables/a.tex", "tables/a-cost.tex", "tables/main.tex", "summary.md"}
+    assert earlier(target) == {"tables/a.tex", "tables/a-cost.tex", "tables/main.tex"}
+
+    # The same of results that changed, whatever the formats.
+    scores = suite / "scores.csv"
+    scores.write_text(scores.read_text().replace(",nll,", ",made-up,"))
+    (suite / "checksums.json").unlink(missing_ok=True)
+    write(suite, target, formats=["markdown"], datasets=["a"])
+    assert earlier(target) == {"summary.md"}
 
 
 def test_target_that_is_a_file(small: Path, tmp_path: Path) -> None:

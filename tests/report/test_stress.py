@@ -179,7 +179,7 @@ def test_a_run_without_a_place_has_no_mean(by_hand: ByHand) -> None:
     """A level that a seed was never scored at leaves this seed out, and the cell says of how many it is."""
     scores = {("map", "accuracy", "fgsm", 0.1): [0.5, 0.6], ("map", "accuracy", "fgsm", 0.3): [0.5]}
     (cell,) = table_of(by_hand, scores).rows[0].cells
-    assert (cell.mean, cell.values) == ("0.500", 1)
+    assert (cell.mean, cell.values) == ("0.500", "n=1")
 
 
 def test_best_and_tied_are_found_as_in_other_tables(by_hand: ByHand) -> None:

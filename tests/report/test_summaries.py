@@ -8,8 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results
 from bench_uq.score.summaries import mean_curve, reliability, summarise, underconfidence
+from bench_uq.score.summarise import summary
 
 ByHand = Callable[..., Results]
 CLEAN = ("clean", None)
@@ -20,8 +22,7 @@ CLEAN = ("clean", None)
     [
         ([1, 2, 6], 3, math.sqrt(7), 3),  # sqrt((4 + 1 + 9) / 2)
         ([1], 1, math.nan, 1),
-        ([1, "", 3], 2, math.sqrt(2), 2),  # an empty value is neither a zero nor a seed
-        ([1, "inf"], math.inf, math.nan, 2),  # a model that was sure and wrong
+        ([1, "inf"], math.inf, math.nan, 1),  # a model that was sure and wrong
     ],
 )
 def test_mean_and_sample_deviation(
@@ -29,10 +30,26 @@ def test_mean_and_sample_deviation(
 ) -> None:
     """A score's mean, sample deviation, ends and number of seeds."""
     found = summarise(by_hand({("map", "nll"): values}))["map", "clean", None, "nll"]
-    known = [float(value) for value in values if value != ""]  # type: ignore[arg-type]
+    known = list(map(float, values))  # type: ignore[arg-type]
     assert (found.mean, found.low, found.high) == (mean, min(known), max(known))
-    assert found.seeds == seeds
+    assert (found.seeds, found.lacking) == (seeds, len(values) - seeds)
     assert found.sd == pytest.approx(sd, nan_ok=True)
+
+
+@pytest.mark.parametrize("holes", [[1, "", 3], [1, "", "inf"]])
+def test_a_score_that_a_seed_lacks_has_no_mean(by_hand: ByHand, holes: list[object]) -> None:
+    """In table, figure and frame: that of the other seeds would be one of easier seeds."""
+    results = by_hand({("map", "nll"): holes, ("mnf", "nll"): [1, 2, 3]})
+    analysis = analyse(results)
+    found = analysis.summaries["map", "clean", None, "nll"]
+    numbers = (found.mean, found.sd, found.low, found.high)
+    assert all(map(math.isnan, numbers))
+    assert (found.seeds, found.lacking) == (sum(type(one) is int for one in holes), 3 - found.seeds)
+    assert analysis.drawn("map", "clean", None, "nll") is None
+
+    frame = summary(results.scores).set_index("method")
+    assert frame.loc["map", ["mean", "sd", "low", "high", "ci_low"]].isna().all()
+    assert frame["seeds"].to_dict() == {"map": found.seeds, "mnf": 3}
 
 
 @pytest.mark.parametrize(

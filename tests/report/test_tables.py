@@ -53,8 +53,18 @@ def best(table: Table) -> list[bool]:
             "one seed, hence no spread",
         ),
         (
-            *("nll", [1.0, "", 2.0], Cell("1.50", "0.71", values=2), "(n=2)", "(n=2)"),
-            "(n=k): k of the finished seeds have this value.",
+            *("nll", [1.0, "", 2.0], Cell(values="1 of 3")),
+            *(r"map & 3 & -- & {\scriptsize\,(1 of 3)} \\", "| map | 3 | – (1 of 3) |"),
+            "(k of m): infinite or undefined for k of m seeds, hence no mean.",
+        ),
+        (  # the seeds that are finite have a mean of 0.1365, which is that of no method
+            *("nll", ["inf", "inf", 0.1365], Cell("∞", values="2 of 3")),
+            *(r"map & 3 & $\infty$ & {\scriptsize\,(2 of 3)} \\", "| map | 3 | ∞ (2 of 3) |"),
+            "(k of m): infinite or undefined for k of m seeds, hence no mean.",
+        ),
+        (
+            *("nll", ["inf", "inf"], Cell("∞"), r"map & 2 & $\infty$ & ", "| map | 2 | ∞ |"),
+            "mean ± standard deviation over 2 seeds",
         ),
     ],
 )
@@ -73,7 +83,7 @@ def test_cells_are_mean_and_deviation(
     assert table.rows[0].cells == (cell,)
     text = table_float(table, "x")
     assert latex in text
-    assert (r"$\pm$" in text) == bool(cell.spread)
+    assert (r"\,$\pm$" in text) == bool(cell.spread)
     assert markdown in summary(analyse(results), [])
     assert words in caption(table)
 
@@ -222,7 +232,7 @@ def test_ranks_tell_holes_and_claim_no_order_of_the_unconverged(three: Results) 
     table = rank_table(analyse(replace(three, scores=scores[~gone])))
     assert table is not None
     cells = dict(zip(metrics(table), table.rows[0].cells, strict=True))
-    assert (cells["nll"].values, cells["accuracy"].values) == (6, None)
+    assert (cells["nll"].values, cells["accuracy"].values) == ("n=6", "")
     assert "(n=k): k of the finished seeds have this value." in caption(table)
 
     loose = three.runs["converged"].where(three.runs["method"] == "map", "False")

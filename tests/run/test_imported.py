@@ -250,11 +250,43 @@ def test_mixture_of_gaussians() -> None:
 
 
 def test_probability_zero_is_told() -> None:
-    """A label with probability 0 has an infinite NLL: a warning, and all other scores are there."""
+    """A label with probability 0 has an infinite NLL: a warning, a score, and no mean over seeds."""
     output = score(saved(probs=np.array([[1.0, 0.0], [0.5, 0.5]]), labels=np.array([1, 0])))
     assert "1 of 2 labels have probability 0, the first in row 0" in output
-    assert np.isnan(values()["nll"])
+    assert values()["nll"] == np.inf
     assert values()["accuracy"] == 0.5
+
+    np.savez("other.npz", probs=np.array([[0.9, 0.1], [0.5, 0.5]]), labels=np.array([1, 0]))
+    score("other.npz", "--seed", "1")
+    code, output = invoke("report", "--formats", "markdown")
+    assert code == 0, output
+    assert "| ∞ (1 of 2) |" in Path("reports/quick/summary.md").read_text()
+
+    # A page of one score does not stand beside the summary of all.
+    code, output = invoke("report", "--formats", "html", "--metrics", "nll")
+    assert (code, Path("reports/quick/summary.md").exists()) == (0, False)
+    assert "removed from reports/quick: 1 file of an earlier report" in output
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(1, "one example"), (2, "all labels are 0: no score says anything of others")],
+)
+def test_what_is_defined_is_scored_of_one_example_or_class(count: int, told: str) -> None:
+    """The rest has no value, and the report says why; nothing is refused."""
+    rows = PROBS[[0, 0]][:count]
+    assert told in score(saved(probs=rows, labels=LABELS[[0, 0]][:count]))
+    found = values()
+    hand = {"accuracy": 1.0, "nll": -np.log(0.7), "brier": 0.14, "ece": 0.3, "aurc": 0.0}
+    np.testing.assert_allclose(found[list(hand)], list(hand.values()), atol=1e-6)
+    undefined = set(found.index[found.isna()])
+    assert undefined == {"entropy_wrong", "auroc_errors_entropy"}
+
+    options = ["--formats", "markdown,html,svg", "--metrics", "accuracy,auroc_errors_entropy"]
+    code, output = invoke("report", *options)
+    assert code == 0, output
+    text = Path("reports/quick/summary.md").read_text()
+    assert "no value if all predictions are right, or all wrong." in text
 
 
 def test_calls_add_up_and_replace() -> None:
@@ -397,7 +429,6 @@ def test_order_against_imported_runs() -> None:
         ({"probs": PROBS, "labels": LABELS.astype(float)}, "labels must be whole numbers"),
         ({"probs": PROBS, "labels": LABELS - 1}, "row 0: label -1 is not 0 to 2"),
         ({"probs": PROBS, "labels": LABELS + 1}, "row 2: label 3 is not 0 to 2"),
-        ({"probs": PROBS, "labels": LABELS * 0}, "all labels are 0"),
         ({"probs": PROBS, "labels": LABELS, "targets": LABELS}, "holds targets"),
         ({"probs": PROBS.astype(object), "labels": LABELS}, "objects cannot be read"),
         ({"mean": MEAN, "targets": TARGETS}, "nor mean with variance or std"),

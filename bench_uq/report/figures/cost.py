@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from itertools import product
 
@@ -83,9 +82,9 @@ def _points(analysis: Analysis) -> dict[tuple[str, str], Points]:
     for cost, score in product(_COSTS, analysis.cards.shown("cost_figure")):
         for method in analysis.methods:
             price = paid.get((method, "cost", None, cost))
-            got = analysis.summaries.get((method, "clean", None, score))
+            got = analysis.drawn(method, "clean", None, score)
             # An axis of costs is logarithmic and has no zero.
-            if price and got and price.low > 0 and math.isfinite(got.mean):
+            if price and got and price.low > 0:
                 found.setdefault((cost, score), {})[method] = (price, got)
     return found
 

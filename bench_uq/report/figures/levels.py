@@ -89,8 +89,8 @@ def _panels(analysis: Analysis, condition: str) -> list[Panel]:
 
 def _line(analysis: Analysis, method: str, condition: str, metric: str) -> list[Summary | None]:
     """One score of a method at each level of a condition."""
-    summaries, levels = analysis.summaries, analysis.levels[condition]
-    return [summaries.get((method, condition, level, metric)) for level in levels]
+    levels = analysis.levels[condition]
+    return [analysis.drawn(method, condition, level, metric) for level in levels]
 
 
 def _figure(
@@ -127,9 +127,7 @@ def _lines(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
     alone = len(levels) == 1
     for place, (method, summaries) in enumerate(panel.lines.items()):
         ends = [(one.mean, one.low, one.high) if one else (math.nan,) * 3 for one in summaries]
-        table = np.array(ends)
-        # An infinite score, such as an NLL, is a gap too: no axis has a place for it.
-        mean, low, high = np.where(np.isfinite(table), table, math.nan).T
+        mean, low, high = np.array(ends).T
 
         # At a single level the methods stand side by side.
         x = levels + (place - (count - 1) / 2) if alone else levels
@@ -152,7 +150,7 @@ def _scale(axes: Axes, panel: Panel) -> None:
     """Make the axis logarithmic if it should be, and say so if no value is finite."""
     ends: list[float] = []
     for one in panel.known:
-        ends += filter(math.isfinite, (one.low, one.high))
+        ends += one.low, one.high
 
     if not ends:
         _layout.nothing(axes, "no finite value")

@@ -8,7 +8,7 @@ from bench_uq.report.page.downloads import other_files
 from bench_uq.report.page.elements import each, section
 from bench_uq.report.page.leaderboard import measured
 from bench_uq.report.page.tables import static
-from bench_uq.report.tables.captions import BOLD
+from bench_uq.report.tables.captions import BOLD, NO_MEAN
 from bench_uq.report.tables.tables import overview
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.reproduce import report_command, run_commands
@@ -23,7 +23,7 @@ _NOTES = (
     "A mean in bold may be worse than one that is not: it varies more from seed to seed.",
     "† some runs had not converged: such methods are not compared, and are never bold.",
     "k/p: k of p planned seeds finished. (n=k): k of the finished seeds have this value. "
-    "–: no value.",
+    f"{NO_MEAN} –: no value.",
     "Detectable difference: found with 80 % power at 5 % over all pairs, between two methods "
     "with the median spread of all pairs; less noisy methods show smaller ones.",
 )

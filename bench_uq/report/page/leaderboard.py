@@ -139,8 +139,8 @@ def _group(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str
 def _rows(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str, list[list[Any]]]:
     """The cells of each method that was to be evaluated here; failed methods have none.
 
-    A cell: number of the metric, value to sort by, text, spread, number of values if some seeds
-    lack it, and whether it is among the best.
+    A cell: number of the metric, value to sort by, text, spread, of how many seeds it is if not of
+    all, and whether it is among the best.
     """
     condition, level = where
     shown = analysis.methods_shown([condition])

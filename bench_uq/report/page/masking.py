@@ -7,7 +7,7 @@ from html import escape
 
 from bench_uq.report.page.elements import ROW, each, section, table
 from bench_uq.score.analysis import Analysis
-from bench_uq.score.gradient_masking import CHECKS, MEANING, Verdict
+from bench_uq.score.gradient_masking import CHECKS, MEANING, Verdict, needs, outcome
 
 _SIGNS = {"ok": "✓", "flagged": "⚠", "not judged": "–"}
 
@@ -26,33 +26,21 @@ def masking_section(analysis: Analysis) -> str:
     body = f"""\
 <p class="hint">A network can look robust because its gradient misleads the attacks. ✓: the attacks
 order as they must; ⚠: they do not, beyond the noise of so few images, and the method's accuracy
-under attack says nothing; –: not judged.</p>
+under attack says nothing; –: not possible, for want of what stands beneath.</p>
 {tables}<ul class="notes">{each("li", _notes(everywhere))}</ul>"""
     return section("masking", "Can the attacks be trusted?", body)
 
 
 def _notes(verdicts: Sequence[Verdict]) -> list[str]:
     """The meaning of each flag, and the condition of each check that was not judged."""
-    flagged, judged, needs = set[str](), False, dict[str, str]()
-    for verdict in verdicts:
-        if verdict.status == "not judged":
-            needs[verdict.check] = verdict.words
-        else:
-            judged = True
-        if verdict.status == "flagged":
-            flagged.add(verdict.check)
+    flagged = {verdict.check for verdict in verdicts if verdict.status == "flagged"}
 
     # Flags first: they decide whether an accuracy under attack says anything.
     notes = []
     for name in CHECKS:
         if name in flagged:
             notes.append(f"<strong>{escape(name)}</strong>: {escape(MEANING[name])}.")
-    if judged and not flagged:
-        notes.append("No sign of masked gradients.")
-    for name in CHECKS:
-        if name in needs:
-            notes.append(f"{escape(name)}: {escape(needs[name])}.")
-    return notes
+    return [*notes, *map(escape, needs(verdicts))]
 
 
 def _table(dataset: str, verdicts: Sequence[Verdict]) -> str:
@@ -62,7 +50,7 @@ def _table(dataset: str, verdicts: Sequence[Verdict]) -> str:
         cells[verdict.method] = cells.get(verdict.method, "") + _cell(verdict)
 
     rows = [each(ROW, [escape(method)]) + own for method, own in cells.items()]
-    return table(dataset, ["Method", *CHECKS], each("tr", rows))
+    return table(f"{dataset}: {outcome(verdicts)}", ["Method", *CHECKS], each("tr", rows))
 
 
 def _cell(verdict: Verdict) -> str:

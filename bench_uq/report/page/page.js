@@ -72,8 +72,8 @@
   function fillScore(cell, score) {
     if (!score) return cell.append("–");
     const [, mean, spread, values, best] = score;
-    cell.append(best ? element("strong", {}, mean) : mean);
-    const rest = [spread ? `± ${spread}` : "", values === null ? "" : `(n=${values})`].filter(Boolean).join(" ");
+    cell.append(best ? element("strong", {}, mean) : mean || "–");
+    const rest = [spread ? `± ${spread}` : "", values && `(${values})`].filter(Boolean).join(" ");
     if (rest) cell.append(" ", element("span", { class: "spread" }, rest));
   }
 

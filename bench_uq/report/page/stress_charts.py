@@ -77,7 +77,7 @@ def _at_levels(
     """One score of a method at each level of a condition."""
     found = []
     for level in analysis.levels[condition]:
-        found.append(analysis.summaries.get((method, condition, level, metric)))
+        found.append(analysis.drawn(method, condition, level, metric))
     return found
 
 

@@ -45,9 +45,7 @@ a method's curves show them.</p>
 
 def _cell(cell: Cell) -> str:
     """A mean with its spread, and its number of values if some seeds lack it."""
-    if not cell.mean:
-        return "–"
-    mean = escape(cell.mean)
+    mean = escape(cell.mean or "–")
     if cell.best:
         mean = f"<strong>{mean}</strong>"
     return mean + escape(cell.beside)

@@ -9,6 +9,7 @@ from bench_uq.report.tables.table import Cell, Column, Row, Table
 from bench_uq.score.labels import ARROWS
 
 BOLD = "Bold: best, or not significantly different from the best"
+NO_MEAN = "(k of m): infinite or undefined for k of m seeds, hence no mean."
 
 
 def heading(column: Column) -> list[str]:
@@ -84,7 +85,7 @@ def notes(table: Table) -> list[str]:
     elif table.compared:
         # Mean ranks across datasets have a critical difference instead of a test per pair.
         said.append(f"{BOLD} (Nemenyi, 5 %).")
-    return [*said, *_on_columns(table.columns), *_on_rows(table.rows)]
+    return [*said, *_on_columns(table.columns), *_on_rows(table.columns, table.rows)]
 
 
 def _on_columns(columns: Sequence[Column]) -> list[str]:
@@ -105,7 +106,7 @@ def _on_columns(columns: Sequence[Column]) -> list[str]:
     return [*said, *explained]
 
 
-def _on_rows(rows: Sequence[Row]) -> list[str]:
+def _on_rows(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
     """Sentences on missing seeds and values, and on convergence."""
     cells = list[Cell]()
     for row in rows:
@@ -114,16 +115,28 @@ def _on_rows(rows: Sequence[Row]) -> list[str]:
     said = []
     if not all(row.seeds.complete for row in rows):
         said.append("k/p: k of p planned seeds finished.")
-    if any(cell.values is not None for cell in cells):
+    if any(cell.values.startswith("n=") for cell in cells):
         said.append("(n=k): k of the finished seeds have this value.")
+    if any(" of " in cell.values for cell in cells):
+        said.append(NO_MEAN)
     if not all(cell.mean for cell in cells):
         said.append("–: no value.")
+        said += _undefined(columns, rows)
 
     said += _unconverged(rows)
     unknown = [row.method for row in rows if row.seeds.unknown]
     if unknown:
         said.append(f"Trained elsewhere, convergence unknown: {', '.join(unknown)}.")
     return said
+
+
+def _undefined(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+    """A sentence for each score with a dash that is undefined for some predictions."""
+    reasons = dict[str, None]()
+    for place, column in enumerate(columns):
+        if column.card.undefined and not all(row.cells[place].mean for row in rows):
+            reasons[f"{column.name} has no value if {column.card.undefined}."] = None
+    return list(reasons)
 
 
 def _unconverged(rows: Sequence[Row]) -> list[str]:

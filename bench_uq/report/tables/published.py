@@ -18,9 +18,7 @@ from bench_uq.score.summaries import Place, Summary
 
 CERTAINTIES = {
     "seen": "seen: read in the source, or in a text that quotes it.",
-    "corroborated": (
-        "corroborated: from memory, supported by secondary sources; not checked in the original."
-    ),
+    "corroborated": "corroborated: quoted from secondary sources; not checked in the original.",
     "recalled": "recalled: from memory; not checked in the original.",
 }
 
@@ -160,7 +158,7 @@ def _group(analysis: Analysis, known: Sequence[Reference], notes: list[str]) -> 
     for one, summary in zip(known, ours, strict=True):
         seeds = analysis.seeds(one.method)
         difference = ""
-        if summary:
+        if summary and not summary.lacking:
             difference = _signed(summary.mean - float(one.value), digits)
         row = Compared(
             method=one.method,

@@ -47,9 +47,9 @@ def _cells(ranks: Ranks, counts: Mapping[str, tuple[int, int]], *, marked: bool)
     cells = {}
     for name, rank in ranks.mean.items():
         scored, finished = counts[name]
-        values = None
+        values = ""
         if scored != finished:
-            values = scored
+            values = f"n={scored}"
         close = rank - best < ranks.critical
         cells[name] = Cell(fixed(rank, 2), values=values, best=marked and close)
     return cells

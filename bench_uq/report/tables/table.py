@@ -66,14 +66,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A rounded mean, its spread (empty for one seed), and how many seeds have it if some lack it.
+    """A rounded mean, its spread (empty for one seed), and how many seeds it is of if not of all.
+
+    ``values`` is "n=k" if k seeds have the score. If it is infinite or undefined for k of m seeds,
+    there is no mean: ``mean`` is ∞ or empty, and ``values`` "k of m".
 
     ``best`` marks the best, and all that do not differ from it significantly.
     """
 
     mean: str = ""
     spread: str = ""
-    values: int | None = None
+    values: str = ""
     best: bool = False
 
     @property
@@ -82,8 +85,8 @@ class Cell:
         text = ""
         if self.spread:
             text = f" ± {self.spread}"
-        if self.values is not None:
-            text += f" (n={self.values})"
+        if self.values:
+            text += f" ({self.values})"
         return text
 
 
@@ -160,7 +163,7 @@ def tied(analysis: Analysis, scored: Scored) -> tuple[str, ...]:
 def _bold_is_odd(column: Column, own: Mapping[str, Summary], best: Collection[str]) -> bool:
     """Whether a mean in bold is worse than one that is not: a large spread is hard to beat."""
     bold = [one.mean for name, one in own.items() if name in best]
-    plain = [one.mean for name, one in own.items() if name not in best]
+    plain = [one.mean for name, one in own.items() if name not in best and not one.lacking]
     if not bold or not plain:
         return False
 
@@ -173,7 +176,7 @@ def extent(analysis: Analysis, condition: str) -> str:
     """Number of examples of a condition in brackets; empty if unknown or not always the same."""
     counts = set()
     for (_, name, _, metric), one in analysis.summaries.items():
-        if (name, metric) == (condition, "examples"):
+        if (name, metric) == (condition, "examples") and not one.lacking:
             counts |= {int(one.low), int(one.high)}
 
     # Seeds or methods on other numbers of examples have no number in common.
@@ -187,13 +190,18 @@ def cell(summary: Summary | None, finished: int, digits: int, *, best: bool = Fa
     if summary is None:
         return Cell()
 
-    spread, values = "", None
+    spread = values = mean = ""
+    if not math.isnan(summary.mean):
+        mean = fixed(summary.mean, digits)
     # A count that is the same with every seed has no spread to show.
     if math.isfinite(summary.sd) and (summary.sd > 0 or digits > 0):
         spread = fixed(summary.sd, digits)
-    if summary.seeds != finished:
-        values = summary.seeds
-    return Cell(fixed(summary.mean, digits), spread, values, best)
+    if summary.lacking:
+        if summary.seeds:
+            values = f"{summary.lacking} of {summary.seeds + summary.lacking}"
+    elif summary.seeds != finished:
+        values = f"n={summary.seeds}"
+    return Cell(mean, spread, values, best)
 
 
 def decimals(summaries: Iterable[Summary]) -> int:

@@ -174,6 +174,21 @@ def drop_replaced(target: RunFolder, wanted: set[str]) -> None:
         (target.path / name).unlink(missing_ok=True)
 
 
+def few(one: Import) -> str:
+    """Warning if there is one example, or one class among the labels; otherwise empty."""
+    targets = one.outputs.targets
+    told = ""
+    if one.outputs.draws.shape[1] == 1:
+        told = "one example"
+    elif targets is not None and targets.dtype.kind == "i" and (targets == targets[0]).all():
+        told = f"all labels are {targets[0]}"
+    if not told:
+        return ""
+
+    reason = "scores that need right and wrong predictions may have no value"
+    return f"{one.outputs.path}: {told}: no score says anything of others, and {reason}"
+
+
 def zeros(one: Import, predictions: Predictions) -> str:
     """Warning if a label has probability 0, which makes the NLL infinite; otherwise empty."""
     if "log_density" not in predictions:
@@ -185,4 +200,4 @@ def zeros(one: Import, predictions: Predictions) -> str:
     first = one.outputs.place(0, int(impossible.argmax()))
     count = f"{int(impossible.sum())} of {len(impossible)} labels have probability 0"
     where = f"{one.outputs.path}: {count}, the first in {first}"
-    return f"{where}: the NLL is infinite, tables show a dash"
+    return f"{where}: the NLL is infinite"

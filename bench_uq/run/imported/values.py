@@ -60,11 +60,8 @@ class Outputs:
         return Predictions(arrays)
 
 
-def read(path: Path, *, labelled: bool, clean: bool = False) -> Outputs:
-    """Read a file of predictions.
-
-    With ``labelled`` its targets count; with ``clean`` there must be several classes among them.
-    """
+def read(path: Path, *, labelled: bool) -> Outputs:
+    """Read a file of predictions; with ``labelled`` its targets count."""
     try:
         if not path.is_file():
             raise UsageError(f"no file {str(path)!r}")
@@ -76,14 +73,12 @@ def read(path: Path, *, labelled: bool, clean: bool = False) -> Outputs:
     likelihood, draws = real_draws(raw) if is_regression(raw) else class_draws(raw)
     targets = checked_targets(raw, likelihood, draws) if labelled else None
 
-    classes = isinstance(likelihood, Categorical)
-    if clean and classes and targets is not None and (targets == targets[0]).all():
-        raise UsageError(f"{path}: all labels are {targets[0]}")
-
     digest = hashlib.sha256(content).hexdigest()
     # In a CSV file columns name example and draw.
     axes = next(raw.arrays[name].ndim for name in (*CLASSES, "mean") if name in raw.arrays)
-    stacked = path.suffix == ".npz" and axes == draws.ndim - (not classes)
+    stacked = path.suffix == ".npz" and axes == draws.ndim - (
+        not isinstance(likelihood, Categorical)
+    )
     return Outputs(path, digest, likelihood, draws, targets, raw.place, stacked, rounded(raw))
 
 
