@@ -121,8 +121,9 @@ def inputs(path: Path, key: str, array: np.ndarray, scale: float = 0) -> np.ndar
 
     # An overflow is reported below, with the file and the key.
     with np.errstate(over="ignore"):
-        known = array.ndim == 2 and np.isfinite(array).all()
-        array = single(array, f"{path}: {key}, feature") if known else array.astype(np.float32)
+        # The training split alone: that of a test may lie in a corner of it.
+        features = key == "x_train" and array.ndim == 2 and np.isfinite(array).all()
+        array = single(array, f"{path}: {key}, feature") if features else array.astype(np.float32)
     array = np.ascontiguousarray(array)
     if not np.isfinite(array).all():
         raise UsageError(f"{path}: {key} holds NaN or infinite values")

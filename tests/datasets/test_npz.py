@@ -46,6 +46,18 @@ def refused(root: Path, split: str = "test") -> str:
     return str(caught.value).removeprefix(f"{root / 'mine.npz'}: ")
 
 
+def test_a_spread_below_single_precision(tmp_path: Path) -> None:
+    """A time in seconds over a minute, which float32 would make one number, is refused."""
+    times = np.linspace(1.7e9, 1.7e9 + 60, len(LABELS))
+    features = np.stack([np.arange(len(LABELS)) / 7, times], 1)
+    save(tmp_path, x_train=features, x_test=features[:2])
+    assert refused(tmp_path).startswith("x_train, feature 2: a standard deviation of ")
+
+    features[:, 1] -= 1.7e9
+    save(tmp_path, x_train=features, x_test=features[:2])
+    np.testing.assert_allclose(load(tmp_path).inputs, features, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("inputs", "expected"),
     [

@@ -145,7 +145,7 @@ def class_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
 
 
 def fitting(values: np.ndarray) -> dict[str, float]:
-    """Shares of rows (S, N, C) that are probabilities and log-probabilities, by their values."""
+    """Share of the rows (S, N, C) that are probabilities, and that are log-probabilities."""
     shares = {}
     for name, probs in (("probs", values), ("log_probs", np.exp(np.minimum(values, 1)))):
         sums = abs(probs.sum(-1) - 1) <= TOLERANCE
