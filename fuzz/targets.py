@@ -15,6 +15,7 @@ from bench_uq.api import names as grammar
 from bench_uq.api.errors import UsageError
 from bench_uq.check.margins import read_margins
 from bench_uq.datasets._arrays import read_arrays
+from bench_uq.datasets._files import stamp
 from bench_uq.datasets._idx import read_idx
 from bench_uq.datasets._pickles import NotPlain, read_batch
 from bench_uq.datasets._tables import read_table
@@ -157,7 +158,7 @@ def tables(content: bytes) -> None:
     with folder() as place:
         file = place / ("mine.txt.gz" if kind[0] % 2 else "mine.txt")
         file.write_bytes(content[1:])
-        read_table(file)
+        read_table(*stamp(file))
 
 
 def derived_tables(content: bytes) -> None:
