@@ -41,7 +41,7 @@ def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> Usa
 
 
 def one_line(error: BaseException) -> str:
-    """Type of an exception and the first words of its message in a line of 500 characters at most."""
+    """Type of an exception and the first line of its message, at most 500 characters."""
     # Some messages begin with an empty line, and some are empty.
     lines = str(error).strip().splitlines()
     # The type too, because the message of a KeyError, for example, is a bare name.
