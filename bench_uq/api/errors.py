@@ -41,7 +41,7 @@ def unknown(kind: str, name: str, known: Iterable[str], advice: str = "") -> Usa
 
 
 def one_line(error: BaseException) -> str:
-    """Type of an exception and the start of its message, in one line of at most 500 characters."""
+    """Type of an exception and the first line of its message, at most 500 characters."""
     # Some messages begin with an empty line, and some are empty.
     lines = str(error).strip().splitlines()
     # The type too, because the message of a KeyError, for example, is a bare name.

@@ -136,7 +136,7 @@ def check_still(trial: NetworkTrial) -> None:
 
 
 def check_restores(trial: NetworkTrial) -> None:
-    """A fresh network that loads its stored state is restored, with the layers of every method."""
+    """Loading its stored state restores a fresh network, with the layers of every method."""
     net, fresh = trial.plain(0), trial.plain(1)
     if not trial.steady(net):
         raise NotReached("'still' fails")
