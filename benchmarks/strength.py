@@ -39,6 +39,7 @@ class Counted:
         self.model, self.gradients = model, 0
 
     def __call__(self, inputs: Tensor, draws: int) -> Iterator[Tensor]:
+        """Yield them as the networks do."""
         for chunk in self.model.chunks(inputs, draws):
             if chunk.requires_grad:
                 self.gradients += chunk.shape[0] * chunk.shape[1]
