@@ -147,7 +147,8 @@ def _masking(analysis: Analysis) -> list[str]:
     # Only the checks that could be made clear a method.
     if not lines:
         lines.append(escape(f"No sign of masked gradients ({', '.join(judged)})."))
-    return ["", "### Can the attacks be trusted?", "", *lines]
+    bound = "Accuracy under an attack is an upper bound: a stronger attack may leave less."
+    return ["", "### Can the attacks be trusted?", "", *lines, "", bound]
 
 
 def _table(table: Table) -> list[str]:
