@@ -1,6 +1,6 @@
 """The cost of attacks: passes of an FGSM sweep, seconds of PGD, LeNet on images of MNIST's size.
 
-    python -m benchmarks.attack     # passes, and seconds of PGD-20 on 1,000 images, all methods
+    python -m benchmarks.attack     # passes, and seconds of PGD on 1,000 images, all methods
     python -m benchmarks.attack --images 10000 --methods map,dropout
 
 A pass is one draw of one image. PGD is timed per method, interleaved; the ratio is to ``map``.
@@ -83,8 +83,8 @@ def attack(model: Trained, one: Attack, data: Resident, levels: Sequence[float])
 def count_passes(names: Sequence[str], device: torch.device) -> None:
     """Print the passes of an FGSM sweep beside one gradient and one prediction per level."""
     data, levels = images(BLOCK, device), len(EPSILONS)
-    print(f"FGSM at {levels} levels, gradients of 10 draws, predictions of {DRAWS}; per image:\n")
-    print("| method | forward with gradient | back | forward | gradient + predictions per level |")
+    print(f"FGSM at {levels} levels, predictions of {DRAWS}; per image:\n")
+    print("| method | forward with gradient | back | forward | ten draws + predictions per level |")
     print("| --- | ---: | ---: | ---: | ---: |")
 
     for name in names:
@@ -106,7 +106,7 @@ def count_passes(names: Sequence[str], device: torch.device) -> None:
 def time_pgd(
     names: Sequence[str], count: int, repeats: int, device: torch.device
 ) -> list[rounds.Row]:
-    """Time PGD with 20 steps and 10 draws at one level, and print the seconds."""
+    """Time PGD at one level, and print the seconds."""
     data, models = images(count, device), {name: trained(name, device) for name in names}
     for model in models.values():
         attack(model, FGSM(), images(BLOCK, device), [0.1])  # warm-up; PGD would take minutes
@@ -115,7 +115,7 @@ def time_pgd(
     for _ in range(repeats):
         found.append({name: attack(model, PGD(), data, [0.1]) for name, model in models.items()})
 
-    print(f"\nPGD, 20 steps of 10 draws, one level, {count:,} images, {repeats} rounds:\n")
+    print(f"\nPGD, one level, {count:,} images, {repeats} rounds:\n")
     print(f"| method | seconds | times {names[0]} |\n| --- | ---: | ---: |")
     for name in names:
         ratio = statistics.median(seconds[name] / seconds[names[0]] for seconds in found)

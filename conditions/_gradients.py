@@ -6,9 +6,11 @@ Draws come in chunks, so that the memory does not grow with their number S.
 import functools
 import math
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from bench_uq.api import LogProbs
 
@@ -21,10 +23,22 @@ class NoGradient(Exception):
     """A predictor whose draws have no gradient in its inputs."""
 
 
-def _margin_gradient(
+class Slope(NamedTuple):
+    """The way up an objective at some inputs (B, ...)."""
+
+    gradient: Tensor  # (B, ...)
+    value: Tensor  # (B,), rises with the objective and keeps its digits where networks are sure
+    draws: int  # fewer than were asked for if there are no more
+
+    def reversed(self) -> "Slope":
+        """The way down."""
+        return Slope(-self.gradient, -self.value, self.draws)
+
+
+def _margin_slope(
     log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws: int, *, of_the_mean: bool
-) -> Tensor:
-    """Gradient of minus the log of the mean of p, or of minus the mean of its log.
+) -> Slope:
+    """Slope of minus the log of the mean of p, or of minus the mean of its log.
 
     With the margin m = log p - log(1 - p), the gradient of log p is (1 - p) dm. A draw has the
     weight p (1 - p) in the log of the mean and 1 - p in the mean of the log, both divided by the
@@ -34,7 +48,7 @@ def _margin_gradient(
     # float32, and the direction would be lost.
     shown = inputs.detach().requires_grad_()
     peak = total = torch.full((len(inputs),), -torch.inf, dtype=inputs.dtype, device=inputs.device)
-    gradient = torch.zeros_like(inputs)
+    gradient, rest, losses, count = torch.zeros_like(inputs), total, 0 * total.exp(), 0
     for chunk in traced(log_probs, shown, draws):
         index = targets.expand(chunk.shape[:-1]).unsqueeze(-1)
         own = chunk.gather(-1, index).squeeze(-1)  # (s, B, C) -> (s, B), log p
@@ -48,11 +62,17 @@ def _margin_gradient(
         gradient = gradient * per_example((peak - highest).exp(), inputs) + step
         peak, total = highest, torch.logaddexp(total, share.logsumexp(0))
 
-    return -gradient * per_example((peak - total).clamp_min(LEAST_LOG_SCALE).exp(), inputs)
+        rest = torch.logaddexp(rest, others.detach().logsumexp(0))
+        losses, count = losses + softplus(others - own).detach().sum(0), count + len(chunk)
+
+    gradient = -gradient * per_example((peak - total).clamp_min(LEAST_LOG_SCALE).exp(), inputs)
+    # The log odds of the mean rise with its loss, which is 0 in float32 where the network is sure.
+    value = rest - total if of_the_mean else losses / count
+    return Slope(gradient, value, count)
 
 
-def entropy_gradient(log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws: int) -> Tensor:
-    """Gradient of the entropy of the mean of S draws; the targets play no part.
+def entropy_slope(log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws: int) -> Slope:
+    """Slope of the entropy of the mean of S draws; the targets play no part.
 
     dH = mean_s sum_k (log p_t(s) - log p_k) p_sk dlog p_sk, with the mean p and each draw's own
     highest class t(s). The rest is scaled by its largest weight.
@@ -82,19 +102,16 @@ def entropy_gradient(log_probs: LogProbs, inputs: Tensor, targets: Tensor, draws
         gradient = gradient * per_example((peak - highest).exp(), inputs) + step
         peak, count = highest, count + len(chunk)
 
-    return gradient / count * per_example(peak.clamp_min(LEAST_LOG_SCALE).exp(), inputs)
+    gradient = gradient / count * per_example(peak.clamp_min(LEAST_LOG_SCALE).exp(), inputs)
+    return Slope(gradient, -(mean.exp() * mean).sum(-1), count)
 
 
-# Of -log((1/S) sum_s p(target | input, w_s)), shaped like the inputs.
-predictive_gradient = functools.partial(_margin_gradient, of_the_mean=True)
+# Of -log((1/S) sum_s p(target | input, w_s)); reversed, of the margin of the target over the rest.
+predictive_slope = functools.partial(_margin_slope, of_the_mean=True)
 # Of -(1/S) sum_s log p(target | input, w_s), Athalye et al. 2018.
-expected_gradient = functools.partial(_margin_gradient, of_the_mean=False)
+expected_slope = functools.partial(_margin_slope, of_the_mean=False)
 # By the objective of an attack.
-GRADIENTS = {
-    "predictive": predictive_gradient,
-    "expected": expected_gradient,
-    "entropy": entropy_gradient,
-}
+SLOPES = {"predictive": predictive_slope, "expected": expected_slope, "entropy": entropy_slope}
 
 
 def traced(log_probs: LogProbs, shown: Tensor, draws: int) -> Iterator[Tensor]:
@@ -115,24 +132,6 @@ def log_mean(log_probs: LogProbs, inputs: Tensor, draws: int) -> Tensor:
         count += len(chunk)
     assert total is not None
     return total - math.log(count)
-
-
-def losses(
-    objective: str, log_probs: LogProbs, inputs: Tensor, labels: Tensor, draws: int
-) -> Tensor:
-    """The loss of each example, (B,), in nats."""
-    with torch.no_grad():
-        if objective == "expected":
-            index = labels.reshape(1, -1, 1)
-            own = []
-            for chunk in log_probs(inputs, draws):
-                own.append(chunk.gather(-1, index.expand(len(chunk), -1, 1)).squeeze(-1))
-            return -torch.cat(own).mean(0)
-
-        mean = log_mean(log_probs, inputs, draws)
-        if objective == "entropy":
-            return -(mean.exp() * mean).sum(-1)
-        return -mean.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
 
 
 def predicted_labels(log_probs: LogProbs, inputs: Tensor, draws: int) -> Tensor:

@@ -16,6 +16,13 @@ class Norm(ABC):
     def steepest(self, gradient: Tensor) -> Tensor:
         """The change of norm 1 that rises most along a gradient; 0 where the gradient is 0."""
 
+    def agreement(self, one: Tensor, other: Tensor) -> float:
+        """Mean share of a gradient's steepest rise that the steepest change of another has."""
+        rise = (self.steepest(one) * other).flatten(1).sum(1, dtype=torch.double)
+        most = (self.steepest(other) * other).flatten(1).sum(1, dtype=torch.double)
+        # Where there is no way up there is nothing to agree on.
+        return float((rise[most > 0] / most[most > 0]).mean()) if (most > 0).any() else 1.0
+
     @abstractmethod
     def within(self, change: Tensor, epsilon: float) -> Tensor:
         """The nearest change whose norm is at most epsilon."""

@@ -73,14 +73,14 @@ class AutoAttack(Attack):
         torch.manual_seed(seed)
         norm = {"linf": "Linf", "l2": "L2"}[self.norm]
         options = {"version": "rand", "seed": seed, "device": inputs.device}
-        attack = Package(_Averaged(log_probs, self.draws), norm=norm, eps=epsilon, **options)
+        attack = Package(Averaged(log_probs, self.draws), norm=norm, eps=epsilon, **options)
         # The package has no options for them.
         attack.apgd.eot_iter, attack.apgd.n_iter = self.calls, self.steps
         found, _ = attack.run_standard_evaluation(inputs, targets, batch_size=len(inputs))
         return found.to(inputs).clamp(0, 1)
 
 
-class _Averaged(nn.Module):
+class Averaged(nn.Module):
     """The reported predictor as a network: its logits are the log of the mean probability."""
 
     def __init__(self, log_probs: LogProbs, draws: int) -> None:

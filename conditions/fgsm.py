@@ -14,7 +14,7 @@ from bench_uq.conditions._gradient_attack import GradientAttack
 class FGSM(GradientAttack):
     """x + epsilon sign(gradient), clipped to [0, 1], with one gradient for all epsilons.
 
-    The loss is that of the mean of ``draws``. ``fgsm[label=predicted,draws=1]`` is the form of
+    The loss is that of the mean of ``draws``, 0 for as many as the direction needs. ``fgsm[label=predicted,draws=1]`` is the form of
     early papers: one draw, and the label that the network predicts. With ``norm=l2`` the step is
     the gradient, scaled to length epsilon.
     """
@@ -33,5 +33,6 @@ class FGSM(GradientAttack):
         # Nothing is random but the draws.
         del generator
         labels = self.labels(log_probs, inputs, targets)
-        direction = self.ascent(log_probs, inputs, labels)
+        slope, _ = self.settled(log_probs, inputs, labels)
+        direction = self.ball.steepest(slope.gradient)
         return [(inputs + level * direction).clamp(0, 1) for level in levels]

@@ -7,8 +7,11 @@ from bench_uq.conditions._pgd import ProjectedGradient
 
 @dataclass(frozen=True)
 class PGD(ProjectedGradient):
-    """``steps`` steepest steps within epsilon of the input and within [0, 1], each with new draws.
+    """Auto-PGD: ``steps`` within epsilon of the input and within [0, 1], and the best point.
 
-    ``step_size`` is a share of epsilon, 0 for 2.5 / steps. The result is the last point. With
-    several ``restarts`` from random points, each example keeps the point of the highest objective.
+    Of ``restarts`` the first climbs the objective; the others, of half as many steps, climb toward
+    one other class after another, and only for images that are still right. ``step_size``, a share
+    of epsilon, fixes the steps instead, as Madry et al. have them: new draws each, and the last
+    point. ``draws=0`` are as many as the direction needs. ``pgd[steps=100,restarts=10]`` is the
+    strong form.
     """

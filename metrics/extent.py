@@ -1,4 +1,4 @@
-"""The number of examples behind a score, and the share of them that a condition did not change."""
+"""The examples behind a score, those that a condition did not change, and an attack's draws."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def unmoved(predictions: Predictions, _clean: Predictions | None = None) -> floa
     # NaN does not equal 0, so that a broken input would count as moved.
     distance = predictions["distance"].astype(np.float64)
     return float(np.where(np.isnan(distance), np.nan, distance == 0).mean())
+
+
+def attack_draws(predictions: Predictions, _clean: Predictions | None = None) -> float:
+    """Mean number of draws behind one gradient of an attack."""
+    return float(predictions["attack_draws"].mean())
 
 
 METRICS = (
@@ -42,6 +47,16 @@ METRICS = (
         needs=("distance",),
         bounds=(0, 1),
         short="Zero-gradient\nshare",
+        order=8,
+    ),
+    Metric(
+        id="attack_draws",
+        title="draws behind one gradient of an attack",
+        compute=attack_draws,
+        direction="none",
+        formula="mean_n S_n; fewer than asked for where a method has no more, such as one network",
+        reference="few draws flatter methods that draw: Daubener & Fischer 2022, arXiv:2204.10839",
+        needs=("attack_draws",),
         order=8,
     ),
 )

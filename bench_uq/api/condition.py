@@ -30,7 +30,7 @@ class Search:
     norm: str = "linf"  # of epsilon, or "l2"
     true_label: bool = True  # whether it raises the loss of the true label
     objective: str = ""  # name of the loss
-    draws: int = 1  # per gradient
+    draws: int = 1  # per gradient; 0 for as many as its direction needs
     steps: int = 1
     settings: str = ""  # everything else that the result depends on
 

@@ -90,7 +90,8 @@ class Predictions:
 
     Networks that bench-uq trained add ``inputs`` as they were shown: the first few, or all of a
     single feature. Attacks and shifts add ``distance`` (N,) float32, the largest change of any
-    number of an input from the clean one.
+    number of an input from the clean one; attacks add ``attack_draws`` (N,), the draws behind one
+    gradient.
     """
 
     arrays: Mapping[str, np.ndarray]

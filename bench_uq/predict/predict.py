@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench_uq.api.condition import Condition
+from bench_uq.api.condition import Condition, LogProbs
 from bench_uq.api.layers import draws_at_once
 from bench_uq.api.method import Method
 from bench_uq.api.task import Predictions, Task
@@ -136,12 +136,15 @@ def predict_changed(
 
     with advising(trained.block):
         for index, (inputs, targets) in enumerate(whole_blocks(data, count, trained.block)):
-            changed = change_block(trained, change, inputs, targets, index)
+            changed, asked = change_block(trained, change, inputs, targets, index)
             for at, level in enumerate(levels):
                 images = laid_out(check_changed(changed[at], inputs, level))
                 block = predict_block(trained, images, targets, draws, index)
                 distance = (images - inputs).abs().flatten(1).amax(1)
-                blocks[at].append(block | {"distance": distance})
+                block["distance"] = distance
+                if asked:
+                    block["attack_draws"] = torch.full_like(targets, asked, dtype=torch.int32)
+                blocks[at].append(block)
                 shown[at].append(kept(images, index))
 
         found = []
@@ -152,16 +155,33 @@ def predict_changed(
 
 def change_block(
     trained: Trained, change: Change, inputs: Tensor, targets: Tensor, index: int
-) -> list[Tensor]:
-    """Changed inputs of one block, one batch per level, with the noise of a stream of their own."""
+) -> tuple[list[Tensor], int]:
+    """Changed inputs of one block, one batch per level, with the noise of a stream of their own.
+
+    The number is that of the draws behind a gradient, the most of all; 0 if none was asked for.
+    """
     seed = seed_of(trained.seed, "condition", change.name, index)
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
 
-    changed = change.condition.changed(
-        change.seen.chunks, inputs, targets, change.levels, generator
-    )
-    return [images.detach() for images in changed]
+    counts = [0]
+    log_probs = counting(change.seen.chunks, counts)
+    changed = change.condition.changed(log_probs, inputs, targets, change.levels, generator)
+    return [images.detach() for images in changed], max(counts)
+
+
+def counting(log_probs: LogProbs, counts: list[int]) -> LogProbs:
+    """The same draws; the number of those with a gradient is added to the counts, call by call."""
+
+    def counted(inputs: Tensor, draws: int) -> Iterator[Tensor]:
+        count = 0
+        for chunk in log_probs(inputs, draws):
+            count += len(chunk)
+            yield chunk
+        if inputs.requires_grad:
+            counts.append(count)
+
+    return counted
 
 
 def predict_block(

@@ -148,7 +148,8 @@ def _masking(analysis: Analysis) -> list[str]:
     lines.append(f"- {outcome(verdicts)}.")
     for text in needs(verdicts):
         lines.append(f"- Not possible: {escape(text)}")
-    return ["", "### Can the attacks be trusted?", "", *lines]
+    bound = "Accuracy under an attack is an upper bound: a stronger attack may leave less."
+    return ["", "### Can the attacks be trusted?", "", *lines, "", bound]
 
 
 def _table(table: Table) -> list[str]:

@@ -283,6 +283,14 @@ def _own_and_transferred(forms: Sequence[Form]) -> Iterator[tuple[Form, Form]]:
             yield own, other
 
 
+def _many_and_more(forms: Sequence[Form]) -> Iterator[tuple[Form, Form]]:
+    """Pairs of a gradient attack of many steps and of an attack that takes more, in one norm."""
+    for many, more in product(_gradient_attacks(forms), forms):
+        further = more.search.steps > many.search.steps > 1
+        if further and many.search.norm == more.search.norm and not more.facts.surrogate:
+            yield many, more
+
+
 def _more_and_fewer(forms: Sequence[Form]) -> Iterator[tuple[Form, Form]]:
     """Pairs of the same attack with more and with fewer draws per gradient."""
     for more, fewer in permutations(forms, 2):
@@ -290,7 +298,8 @@ def _more_and_fewer(forms: Sequence[Form]) -> Iterator[tuple[Form, Form]]:
             continue
         search = replace(more.search, draws=fewer.search.draws)
         alike = replace(more.facts, search=search) == fewer.facts
-        if alike and more.search.draws > fewer.search.draws:
+        # 0 stands for as many as the direction needs.
+        if alike and (more.search.draws or math.inf) > (fewer.search.draws or math.inf):
             yield more, fewer
 
 
@@ -319,6 +328,9 @@ CHECKS: Mapping[str, Callable[[Attacked], Ending]] = {
     "more draws as strong as fewer": _against(
         _more_and_fewer, "an attack with two numbers of draws"
     ),
+    "as strong as a longer search": _against(
+        _many_and_more, "a longer search, such as autoattack or pgd[steps=100,restarts=10],"
+    ),
     "gradients are not zero": _gradients,
 }
 
@@ -332,6 +344,8 @@ MEANING: Mapping[str, str] = {
     "its own gradient hides",
     "more draws as strong as fewer": "a better estimate of the gradient finds less: what it "
     "estimates is not the way",
+    "as strong as a longer search": "the attack stopped short: the accuracy under the stronger one "
+    "counts",
     "gradients are not zero": "a gradient attack has nothing to follow on these images: their "
     "accuracy says nothing",
 }

@@ -8,7 +8,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from bench_uq.api.task import Predictions
 from bench_uq.plan.fingerprints import digest
 from bench_uq.plan.plugins import PACKAGES, Plugins
 from bench_uq.plan.sources import hash_of_plugin, hash_of_trees
-from bench_uq.score import curves
+from bench_uq.score import curves, worst
 from bench_uq.store import POINTS, TRAINING, Evaluation, PlannedRun, csv
+from bench_uq.store.about import About
 from bench_uq.store.csv import csv_text, sort_key
 
 #: Scores and curves of a run, kept beside it until one of its files or a metric changes.
@@ -35,13 +36,15 @@ class Scoring:
 
     metrics: tuple[Metric, ...]
     source: str
+    about: About = field(default_factory=About)
 
     @classmethod
-    def by(cls, plugins: Plugins) -> Scoring:
+    def by(cls, plugins: Plugins, about: About) -> Scoring:
         """Scoring by the metrics of some plugins; comments in the code do not count."""
         own = [hash_of_plugin(module, PACKAGES["metric"]) for module in plugins.metric_modules()]
-        engine = hash_of_trees([Path(curves.__file__), Path(csv.__file__), Path(__file__)])
-        return cls(tuple(plugins.metrics().values()), digest([engine, *own]))
+        modules = [Path(curves.__file__), Path(csv.__file__), Path(worst.__file__)]
+        engine = hash_of_trees([*modules, Path(__file__)])
+        return cls(tuple(plugins.metrics().values()), digest([engine, *own]), about)
 
 
 def scored(run: store.RunFolder, planned: PlannedRun, scoring: Scoring) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def scored(run: store.RunFolder, planned: PlannedRun, scoring: Scoring) -> dict[
             lacking = True
             say_damaged(run.path / name, "has no curve (bench-uq run")
 
-    kept = {"key": key, **as_csv(computed(run, whole, scoring.metrics), planned)}
+    kept = {"key": key, **as_csv(computed(run, whole, scoring), planned)}
     # A damaged file is made again with the same hash; kept, its run would stay without scores.
     if whole and len(whole) == len(asked) and not lacking:
         store.write_json(run.path / KEPT, kept)
@@ -101,9 +104,7 @@ def as_csv(found: Mapping[str, Any], planned: PlannedRun) -> dict[str, Any]:
     return parts
 
 
-def computed(
-    run: store.RunFolder, asked: Sequence[Evaluation], metrics: Sequence[Metric]
-) -> dict[str, Any]:
+def computed(run: store.RunFolder, asked: Sequence[Evaluation], scoring: Scoring) -> dict[str, Any]:
     """Scores and curves of a run, without the columns that name it, and numbers of examples."""
     stored, clean = dict[str, Predictions](), None
     strongest = dict[str, float | None]()
@@ -113,9 +114,14 @@ def computed(
         if clean is None and shown.kind == "clean":
             clean = stored[shown.file]
 
+    sizes = dict(zip(stored, map(len, stored.values()), strict=True))
+    extra = worst.over_attacks(asked, stored, scoring.about)
+    stored |= {shown.file: predictions for shown, predictions in extra}
+    strongest |= {shown.condition: shown.level for shown, _ in extra}
+
     scores = list[list[Any]]()
     lines = curves.rows("train", None, curves.of_training(run))
-    for shown in asked:
+    for shown in [*asked, *(shown for shown, _ in extra)]:
         condition, level, predictions = shown.condition, shown.level, stored[shown.file]
         against = clean
         if shown.kind == "clean":
@@ -124,7 +130,7 @@ def computed(
             # An attack or shift may be of the first examples only.
             against = clean.first(len(predictions))
 
-        for metric in metrics:
+        for metric in scoring.metrics:
             if metric.applies(predictions, against):
                 value = float(metric.compute(predictions, against))
                 scores.append([condition, level, metric.id, None if math.isnan(value) else value])
@@ -133,7 +139,6 @@ def computed(
         found = curves.curves(predictions, clean=shown.kind == "clean", strongest=last)
         lines += curves.rows(condition, level, found)
 
-    sizes = dict(zip(stored, map(len, stored.values()), strict=True))
     return {"scores": scores, "curves": lines, "sizes": sizes}
 
 

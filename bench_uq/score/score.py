@@ -19,6 +19,7 @@ from tqdm import tqdm
 from bench_uq import store
 from bench_uq.api.errors import UsageError
 from bench_uq.plan.plugins import Plugins
+from bench_uq.score import worst
 from bench_uq.score.run_rows import RUNS, run_row, superseded_rows
 from bench_uq.score.run_scores import Scoring, compressed, scored
 from bench_uq.store import PlannedRun, derived
@@ -102,14 +103,15 @@ def about_planned(folder: Path, plan: Mapping[str, PlannedRun]) -> About:
         methods.add(planned.method)
         datasets.add(planned.dataset)
         conditions.update(shown.condition for shown in planned.shown)
-    return store.read_plan(folder).about.only(methods, conditions, datasets | conditions)
+    known = store.read_plan(folder).about.only(methods, conditions, datasets | conditions)
+    return known.laid_over(About(conditions=worst.facts(known.conditions)))
 
 
 def scored_runs(
     folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins
 ) -> Iterator[tuple[PlannedRun, store.RunFolder, dict[str, Any]]]:
     """Yield each planned run, its folder and its scores in the order of the derived files."""
-    scoring = Scoring.by(plugins)
+    scoring = Scoring.by(plugins, store.read_plan(folder).about)
     runs = sorted(plan.values(), key=attrgetter("dataset", "method", "seed"))
     # A log file would hold a line for each step of the bar.
     quiet = not sys.stderr.isatty()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from bench_uq.api import Categorical, Task
-from bench_uq.conditions._gradients import predicted_labels, predictive_gradient
+from bench_uq.conditions._gradients import predicted_labels, predictive_slope
 from bench_uq.conditions.fgsm import FGSM
 from bench_uq.methods.dropout import Dropout
 from bench_uq.methods.ensemble import Ensemble
@@ -19,6 +20,11 @@ from bench_uq.predict import predict
 from bench_uq.predict.predict import Trained
 
 IMAGES = Task((1, 8, 8), Categorical(10), mean=(0.3,), std=(0.4,), network="lenet")
+
+
+def predictive_gradient(*asked: Any) -> Tensor:
+    """Return the gradient of its slope."""
+    return predictive_slope(*asked).gradient
 
 
 class Predictor:
@@ -275,3 +281,41 @@ def test_exact_log_of_the_mean():
         Predictor(models, [1, 1]), torch.tensor([[x]]).double(), torch.tensor([0]), 2
     )
     assert found.item() == pytest.approx(-sum(slopes) / sum(probs))
+
+
+class Scattered:
+    """A linear predictor whose draws scatter around it, in log-probabilities (s, B, 2)."""
+
+    def __init__(self, scatter: float) -> None:
+        self.scatter, self.asked = scatter, list[int]()
+
+    def __call__(self, inputs: Tensor, draws: int) -> Iterator[Tensor]:
+        """Yield all draws, each with a slope of its own."""
+        self.asked.append(draws)
+        slopes = 1 + self.scatter * torch.randn(draws, len(inputs), 50)
+        logits = (slopes * inputs).sum(-1)
+        yield torch.stack((logits, -logits), -1).log_softmax(-1)
+
+
+def test_draws_grow_until_the_direction_holds():
+    """More scatter takes more draws, none no more than the first, and the step is of a steady sign."""
+    inputs, targets = torch.full((64, 50), 0.5), torch.zeros(64, dtype=torch.long)
+    asked = []
+    for scatter in (0.0, 3.0, 9.0):
+        torch.manual_seed(0)
+        draw = Scattered(scatter)
+        FGSM()(draw, inputs, targets, [0.1], torch.Generator())
+        asked.append(max(draw.asked))
+    assert asked == [10, 40, 160]
+
+    # Members that are all there are need no second estimate.
+    nets, (images, labels) = members(), batch()
+    counted = Predictor(nets)
+    calls = []
+
+    def log_probs(inputs: Tensor, draws: int) -> Iterator[Tensor]:
+        calls.append(draws)
+        return counted(inputs, draws)
+
+    FGSM()(log_probs, images, labels, [0.1], torch.Generator())
+    assert calls == [10]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -10,12 +11,28 @@ from torch import Tensor, nn
 
 from bench_uq.conditions._gradients import (
     NoGradient,
-    entropy_gradient,
-    expected_gradient,
+    entropy_slope,
+    expected_slope,
     log_mean,
-    predictive_gradient,
+    predictive_slope,
 )
 from bench_uq.conditions.fgsm import FGSM
+
+
+def entropy_gradient(*asked: Any) -> Tensor:
+    """Return the gradient of its slope."""
+    return entropy_slope(*asked).gradient
+
+
+def expected_gradient(*asked: Any) -> Tensor:
+    """Return the gradient of its slope."""
+    return expected_slope(*asked).gradient
+
+
+def predictive_gradient(*asked: Any) -> Tensor:
+    """Return the gradient of its slope."""
+    return predictive_slope(*asked).gradient
+
 
 LogProbs = Callable[[Tensor, int], Iterator[Tensor]]
 
@@ -187,7 +204,7 @@ def test_draws_without_a_gradient(objective):
     [
         ({"objective": "entropy", "label": "predicted"}, "has no label"),
         ({"entropy": "lower"}, "goes with objective=entropy"),
-        ({"draws": 0}, "draws must be at least 1, not 0"),
+        ({"draws": -1}, "draws must be at least 1, or 0 for enough, not -1"),
     ],
 )
 def test_nonsense_is_refused(options, words):

@@ -72,11 +72,11 @@ def nll(net: nn.Module, images: Tensor) -> Tensor:
         (FGSM(), foolbox.attacks.LinfFastGradientAttack(random_start=False)),
         (FGSM(norm="l2"), foolbox.attacks.L2FastGradientAttack(random_start=False)),
         (
-            PGD(steps=7, step_size=0.3, start="clean"),
+            PGD(steps=7, step_size=0.3, start="clean", restarts=1),
             foolbox.attacks.LinfPGD(steps=7, rel_stepsize=0.3, random_start=False),
         ),
         (
-            PGD(steps=7, step_size=0.3, start="clean", norm="l2"),
+            PGD(steps=7, step_size=0.3, start="clean", norm="l2", restarts=1),
             foolbox.attacks.L2PGD(steps=7, rel_stepsize=0.3, random_start=False),
         ),
     ],
@@ -145,16 +145,50 @@ def test_levels_alone():
 
 
 def test_more_steps_and_restarts_go_further():
-    """PGD raises the loss above FGSM's on a curved network, and the best of four starts is no worse than the first."""
+    """PGD raises the loss above FGSM's on a curved network, and restarts fool more images or raise it further."""
     net = network()
-    images = batch()[0]
-    epsilon = 0.1
+    images, labels = batch()
     one, step, many = (
-        attack(method, predictor(net), epsilon)[0] for method in (PGD(), FGSM(), PGD(restarts=4))
+        attack(method, predictor(net), 0.1)[0] for method in (PGD(restarts=1), FGSM(), PGD())
     )
     assert nll(net, one).mean() > nll(net, step).mean() > nll(net, images).mean()
-    assert (nll(net, many) >= nll(net, one) - 1e-9).all()
-    assert (nll(net, many) > nll(net, one) + 1e-6).any()
+
+    with torch.no_grad():
+        fell, still = (net(found).argmax(-1) != labels for found in (many, one))
+    assert (fell >= still).all()
+    assert (nll(net, many) >= nll(net, one) - 1e-9)[fell == still].all()
+
+
+@pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.1), ("l2", 0.5)])
+def test_as_strong_as_auto_pgd_of_its_authors(norm, epsilon):
+    """On trained digits it leaves no more right than the authors' 100 steps on ten losses, but for one in a hundred."""
+    from pyautoattack import AutoAttack
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    images = torch.tensor(data.images / 16, dtype=torch.float32).unsqueeze(1)
+    labels = torch.tensor(data.target)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
+    for _ in range(200):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(net(images[:1000]), labels[:1000]).backward()
+        optimiser.step()
+
+    shown, right = images[1000:1200], labels[1000:1200]
+    options = {"version": "custom", "attacks": ["apgd-ce", "apgd-t"], "seed": 0}
+    theirs = AutoAttack(net, norm={"linf": "Linf", "l2": "L2"}[norm], eps=epsilon, **options)
+    expected, _ = theirs.run_standard_evaluation(shown, right, batch_size=200)
+    rng = torch.Generator().manual_seed(0)
+    (found,) = PGD(norm=norm)(predictor(net), shown, right, [epsilon], rng)
+    before = PGD(norm=norm, step_size=2.5 / 20, restarts=1)
+    (plain,) = before(predictor(net), shown, right, [epsilon], rng)
+
+    with torch.no_grad():
+        left = [(net(one).argmax(-1) == right).float().mean() for one in (found, expected, plain)]
+    assert left[0] <= left[1] + 0.01
+    assert left[0] < left[2]
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -188,8 +222,8 @@ def test_entropy_objective_of_restarts():
         return -(logs.exp() * logs).sum(-1)
 
     options = {"objective": "entropy", "entropy": "lower", "steps": 3}
-    (one,) = attack(PGD(**options), predictor(net), 0.1)
-    (many,) = attack(PGD(**options, restarts=5), predictor(net), 0.1)
+    (one,) = attack(PGD(**options, restarts=1), predictor(net), 0.1)
+    (many,) = attack(PGD(**options), predictor(net), 0.1)
     assert (entropy(many) <= entropy(one) + 1e-9).all()
     assert (entropy(many) < entropy(one) - 1e-6).any()
 
@@ -202,8 +236,7 @@ def test_entropy_objective_of_restarts():
         ({"step_size": -0.1}, "step_size must be a share of epsilon"),
         ({"step_size": math.nan}, "step_size must be a share of epsilon"),
         ({"step_size": math.inf}, "step_size must be a share of epsilon"),
-        ({"start": "clean", "restarts": 2}, "are all alike"),
-        ({"draws": 0}, "draws must be at least 1, not 0"),
+        ({"draws": -1}, "draws must be at least 1, or 0 for enough, not -1"),
     ],
 )
 def test_nonsense_is_refused(options, words):

@@ -60,6 +60,7 @@ HONEST = {
     "fgsm": {0.0: 0.98, 0.1: 0.6, 0.2: 0.3, 0.5: 0.2},
     "pgd": {0.0: 0.98, 0.1: 0.5, 0.2: 0.1, 0.5: 0.0},
     "pgd[draws=1]": {0.0: 0.98, 0.1: 0.51, 0.2: 0.12, 0.5: 0.0},
+    "autoattack": {0.0: 0.98, 0.1: 0.49, 0.2: 0.1, 0.5: 0.0},
     "transfer": {0.0: 0.98, 0.1: 0.8, 0.2: 0.6, 0.5: 0.3},
 }
 
@@ -76,8 +77,8 @@ STUCK = {0.0: 0.98, 0.1: 0.5, 0.2: 0.28, 0.5: 0.2}
 @pytest.mark.parametrize(
     ("check", "change"),
     [
-        ("falls to chance", {"pgd": RISING, "pgd[draws=1]": RISING}),
-        ("falls to chance", {"pgd": STUCK, "pgd[draws=1]": STUCK}),
+        ("falls to chance", dict.fromkeys(("pgd", "pgd[draws=1]", "autoattack"), RISING)),
+        ("falls to chance", dict.fromkeys(("pgd", "pgd[draws=1]", "autoattack"), STUCK)),
         ("PGD as strong as FGSM", {"fgsm": {0.0: 0.98, 0.1: 0.4, 0.2: 0.3, 0.5: 0.2}}),
         (
             "white box as strong as transfer",
@@ -87,6 +88,7 @@ STUCK = {0.0: 0.98, 0.1: 0.5, 0.2: 0.28, 0.5: 0.2}
             "more draws as strong as fewer",
             {"pgd[draws=1]": {0.0: 0.98, 0.1: 0.4, 0.2: 0.12, 0.5: 0.0}},
         ),
+        ("as strong as a longer search", {"autoattack": {0.1: 0.4, 0.2: 0.1}}),
     ],
 )
 def test_each_sign_is_flagged(
@@ -186,6 +188,7 @@ attack_images = 200
 fgsm = [0, 0.1, 0.2]
 pgd = [0, 0.1, 0.2, 0.5]
 "pgd[draws=1]" = [0.1, 0.2]
+"pgd[steps=40]" = [0.1]
 transfer = [0.1, 0.2]
 """
 

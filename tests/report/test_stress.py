@@ -221,3 +221,17 @@ def test_columns_answer_what_the_uncertainty_is_worth(told: Results, by_hand: By
     assert "mean over angle (degrees) 30, 60, 90, 120, 150, 180" in caption(tables["rotate"])
     table = table_of(by_hand, {("map", "ece", "fgsm", 0.1): 0.2})
     assert [column.metric for column in table.columns] == ["ece", "ece_if_calibrated"]
+
+
+def test_captions_of_attacks_name_their_draws(by_hand: ByHand) -> None:
+    """The caption says that accuracy is a bound, and the most draws behind a method's gradients."""
+    scores: dict[tuple[object, ...], object] = {}
+    for level, draws in ((0.1, 10.0), (0.2, 80.0)):
+        scores["dropout", "accuracy", "fgsm", level] = 0.5
+        scores["dropout", "attack_draws", "fgsm", level] = draws
+    remarks = " ".join(table_of(by_hand, scores).remarks)
+    assert "upper bound" in remarks
+    assert "Draws behind a gradient: 80 (dropout)." in remarks
+    assert "Draws" not in " ".join(
+        table_of(by_hand, {("map", "accuracy", "rotate", 30.0): 0.5}).remarks
+    )

@@ -30,8 +30,23 @@ def stress_tables(analysis: Analysis) -> dict[str, Table]:
         subject = f"under {one.name}{extent(means, one.title)}, {levels}"
         table = filled(means, subject, columns, analysis.methods_shown(one.members))
         places = _places(one, columns, analysis.stress_counts)
-        tables[one.name] = replace(table, remarks=(*places, *table.remarks))
+        bounds = _bounds(one, analysis)
+        tables[one.name] = replace(table, remarks=(*bounds, *places, *table.remarks))
     return tables
+
+
+def _bounds(one: Family, analysis: Analysis) -> list[str]:
+    """The meaning of accuracy under an attack, and the most draws behind its gradients."""
+    draws = dict[str, float]()
+    for (method, condition, _, metric), summary in analysis.summaries.items():
+        if metric == "attack_draws" and condition in one.members:
+            draws[method] = max(summary.mean, draws.get(method, 0))
+    if not draws:
+        return []
+
+    listed = ", ".join(f"{count:.0f} ({method})" for method, count in draws.items())
+    bound = "Accuracy under an attack is an upper bound: a stronger one may leave less."
+    return [bound, f"Draws behind a gradient: {listed}."]
 
 
 def _places(one: Family, columns: Iterable[Column], counts: Counts) -> list[str]:
