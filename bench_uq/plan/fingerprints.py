@@ -26,6 +26,7 @@ class Content:
     hash: str
     unit: bool  # whether all inputs lie in [0, 1]
     enough: int  # number of first examples that hold every class; 0 without classes
+    size: int  # number of examples
 
 
 class Contents:
@@ -82,7 +83,9 @@ class Contents:
         if split == "train" and (targets == targets[0]).all():
             raise UsageError(f"{spec.name}: all targets of the training split are {targets[0]}")
 
-        return Content(content_hash(examples), within_unit(examples), enough(targets))
+        return Content(
+            content_hash(examples), within_unit(examples), enough(targets), len(examples)
+        )
 
     def remember(self) -> None:
         """Store the facts for the next plan."""

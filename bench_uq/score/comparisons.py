@@ -94,11 +94,15 @@ def ranking(results: Results, metric: Metric) -> Ranking:
     """Rank the methods of a suite over its datasets by their means on clean data.
 
     If values are missing, the methods or the datasets that lack them are left out, whichever
-    keeps more values. A dataset with fewer than two methods ranks nothing.
+    keeps more values. A dataset with fewer than two methods ranks nothing. The value of a method
+    that is not alike counts as missing.
     """
     scores = results.scores
     rows = scores[(scores["metric"] == metric.id) & (scores["condition"] == "clean")]
     rows = rows.dropna(subset="value")
+    for dataset in results.datasets:
+        apart = rows["method"].isin(results.apart(dataset))
+        rows = rows[~(apart & (rows["dataset"] == dataset))]
     if metric.direction == "none" or rows.empty:
         return Ranking(None)
 

@@ -94,6 +94,10 @@ def paired_p(one: Sequence[float], other: Sequence[float]) -> float:
     if np.abs(differences).max() <= rounding:
         return 1.0
 
+    # Where neither method varies over its seeds, these replicate nothing.
+    if max(np.ptp(one), np.ptp(other)) <= rounding:
+        return 1.0
+
     # Differences that are all one number have a spread that carries no information: t would be
     # infinite, and its p-value 0 from two seeds on.
     spread = differences.std(ddof=1)
