@@ -256,8 +256,8 @@ def _finished(table: pd.DataFrame, runs: pd.DataFrame, path: Path) -> pd.DataFra
                 "(make both anew with: bench-uq score)"
             )
 
-    # A run may have failed after some of its evaluations, or belong in no mean. Curves of many runs are not copied
-    # without need: they take most of a report's memory.
+    # A run may have failed after some of its evaluations, or belong in no mean. Curves of many
+    # runs are not copied without need: they take most of a report's memory.
     whole = (runs["status"] == "ok") & (runs["left_out"] == "")
     finished = table["run"].isin(runs.loc[whole, "run"])
     if finished.all():

@@ -83,7 +83,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def paired_p(one: Sequence[float], other: Sequence[float]) -> float:
     """Two-sided p-value of Student's t test, paired by seed; 1 for fewer than two pairs.
 
-    The sign test takes over if all differences are one number.
+    The sign test takes over if all differences are one number, and 1 if no method varies at all.
     """
     differences = np.asarray(one, dtype=float) - np.asarray(other, dtype=float)
     if len(differences) < 2:
