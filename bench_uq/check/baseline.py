@@ -15,6 +15,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.check.margins import gated
 from bench_uq.check.results import CELL, SuiteResults, beside, narrowed, read_folder
 from bench_uq.check.rule import FEWEST
+from bench_uq.score.banners import tell
 from bench_uq.score.score import SCORES
 from bench_uq.store.csv import csv_text
 from bench_uq.store.folders import writable
@@ -50,6 +51,7 @@ def baseline(
         raise UsageError(f"a baseline must end in .csv, not {out.name!r}")
     writable(out.parent)
     (results,) = narrowed([read_folder(folder)], methods, datasets)
+    tell(folder)
     return write_baseline(results, out)
 
 

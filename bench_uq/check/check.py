@@ -38,6 +38,6 @@ def check(
     check_conditions(allowed, before.scores["condition"].unique(), margins)
 
     # Not narrowed: what the baseline lacks only gives a remark.
-    now = read_folder(folder)
+    now = read_folder(folder, plugins)
     found = judge(before, now, allowed, own_budget(suite or folder.name, now))
     return replace(found, text=FORMATS[form](found, folder.name))

@@ -7,22 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.check.formats import FORMATS
 from bench_uq.check.margins import gated
 from bench_uq.check.pairing import Row, paired, place_of, real_targets, summed, with_intervals
-from bench_uq.check.results import SuiteResults, narrowed, read_results
+from bench_uq.check.results import SuiteResults, narrowed, read_results, unlike
 from bench_uq.check.verdicts import Verdicts, as_cell, as_read
 from bench_uq.plan.plugins import Plugins
 from bench_uq.score.cards import Cards
+from bench_uq.score.likeness import concerns
 from bench_uq.score.statistics import ALPHA, holm
 
 SAME = "not significantly different"
 #: All verdicts of a comparison; the last two are about cells that show no difference.
 COMPARED = (
-    *("better in A", "better in B", "different", "only in A", "only in B", "no finite value"),
+    *("not alike", "better in A", "better in B", "different", "only in A", "only in B"),
+    "no finite value",
     *(SAME, "equal"),
 )
 #: The margin of scores that are not gated; here it only limits how small a variance may be.
@@ -86,7 +89,10 @@ def compared(
     holes = rows["there"] & rows[["first", "second"]].isna().any(axis=1)
     cells["lacking"] = np.bincount(place, weights=holes, minlength=len(cells)).astype(int)
     cells.loc[cells["lacking"] > 0, ["first", "second", "change"]] = np.nan
-    cells = with_intervals(cells, cells["lacking"].to_numpy() == 0)
+
+    cells["unlike"] = _unlike(cells, first, second)
+    alike = (cells["unlike"] == "").to_numpy()
+    cells = with_intervals(cells, alike & (cells["lacking"].to_numpy() == 0))
     # Cells that are equal to the last digit are no comparisons: they do not weigh on the others.
     tested = cells["t"].notna()
     if tested.any():
@@ -99,8 +105,25 @@ def compared(
     return Verdicts(tuple(found), order=COMPARED, quiet=quiet, names=("A", "B"), about=about)
 
 
+def _unlike(cells: pd.DataFrame, first: SuiteResults, second: SuiteResults) -> list[str]:
+    """In words, how the runs behind each cell differ in settings or data; empty for most."""
+    methods: dict[tuple[str, str], dict[str, str]] = {}
+    for key, differing in sorted(unlike(first, second).items()):
+        for fact, (a, b) in differing.items():
+            methods.setdefault(key[:2], {}).setdefault(fact, f"{fact} {a} in A, {b} in B")
+
+    told = []
+    places = cells[["dataset", "method", "condition"]].itertuples(index=False, name=None)
+    for dataset, method, condition in places:
+        facts = methods.get((dataset, method), {})
+        told.append(", ".join(facts[fact] for fact in facts if concerns(fact, condition)))
+    return told
+
+
 def _verdict(row: Row, cards: Cards) -> tuple[str, str]:
     """The verdict on one score, and its reason."""
+    if row["unlike"]:
+        return "not alike", row["unlike"]
     if not (row["in_first"] or row["in_second"]):
         return "no finite value", "no finite value in either"
     if not row["in_second"]:

@@ -14,7 +14,7 @@ from bench_uq.store.about import About
 
 #: Rows of a table: a comment on a pull request holds 65,536 characters.
 MOST_ROWS = 100
-SIGNS = dict(zip(VERDICTS, ("✗ ", "✗ ", "? ", "~ ", "+ ", "✓ "), strict=True))
+SIGNS = dict(zip(VERDICTS, ("✗ ",) * 4 + ("? ", "~ ", "+ ", "✓ "), strict=True))
 
 
 def text(verdicts: Verdicts, title: str) -> str:

@@ -12,6 +12,9 @@ import pandas as pd
 
 from bench_uq import store
 from bench_uq.api.errors import UsageError, unknown
+from bench_uq.score.likeness import COPY, FACTS, contrast
+from bench_uq.score.results import read_runs
+from bench_uq.score.stale import stale
 from bench_uq.store import derived
 from bench_uq.store.about import ABOUT, About
 
@@ -19,8 +22,8 @@ from bench_uq.store.about import ABOUT, About
 RunKey = tuple[str, str, int]
 #: The columns that identify a score, except the seed.
 CELL = ["dataset", "method", "condition", "level", "metric"]
-#: The settings of a run that runs.csv names and a baseline keeps.
-SETTINGS = ("network", "epochs", "draws")
+#: The facts of a run that runs.csv names and a baseline keeps.
+SETTINGS = tuple(name for name in FACTS if name not in ("run", "predictions"))
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,25 @@ class SuiteResults:
         """Dataset and method of all runs."""
         return {key[:2] for key in self.runs}
 
+    stale: Mapping[RunKey, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    left_out: Mapping[RunKey, str] = field(default_factory=dict, repr=False)  # runs that are copies
+
     def on_cpu(self, key: RunKey) -> str | None:
         """Fingerprint of a run's environment if that is known to be a CPU, else None."""
         run = self.runs.get(key)
         if run and self.environments.get(run.environment, {}).get("device") == "cpu":
             return run.environment
         return None
+
+
+def unlike(first: SuiteResults, second: SuiteResults) -> dict[RunKey, dict[str, tuple[str, str]]]:
+    """The facts in which runs that both have differ, except their code."""
+    found = {}
+    for key in first.runs.keys() & second.runs.keys():
+        differing = contrast(first.runs[key].settings, second.runs[key].settings)
+        if differing:
+            found[key] = differing
+    return found
 
 
 def narrowed(
@@ -89,12 +105,19 @@ def read_results(path: Path) -> SuiteResults:
     raise UsageError(f"{path} is neither a suite's folder of results nor a baseline's CSV file")
 
 
-def read_folder(folder: Path) -> SuiteResults:
-    """Read a suite's folder, without the scores of runs that did not finish."""
+def read_folder(folder: Path, plugins: Sequence[Path] = ()) -> SuiteResults:
+    """Read a suite's folder, without the scores of unfinished runs and of copies.
+
+    ``plugins`` are files of the user, whose present code counts.
+    """
     store.check_schema(folder)
 
-    runs = {}
-    for row in derived.table(folder / "runs.csv").to_dict("records"):
+    runs, out = {}, dict[RunKey, str]()
+    for row in read_runs(folder).to_dict("records"):
+        # Each run is compared with that of its seed; only copies say nothing.
+        if row["left_out"].startswith(COPY):
+            out[row["dataset"], row["method"], row["seed"]] = row["left_out"]
+            continue
         runs[row["dataset"], row["method"], row["seed"]] = Run(
             name=row["run"],
             status=row["status"],
@@ -110,7 +133,8 @@ def read_folder(folder: Path) -> SuiteResults:
     scores = scores[scores["run"].isin(finished)].drop(columns="run").reset_index(drop=True)
     environments = derived.environments(folder / "environment.json")
     about = derived.about(folder / ABOUT)
-    return SuiteResults(str(folder), scores, runs, environments, about)
+    changed = stale(folder, plugins)
+    return SuiteResults(str(folder), scores, runs, environments, about, changed, out)
 
 
 def read_baseline(path: Path) -> SuiteResults:

@@ -17,7 +17,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.check.margins import Margins
 from bench_uq.check.missing import Gap, missing, to_run
 from bench_uq.check.pairing import Row, paired, real_targets, summed, with_intervals
-from bench_uq.check.results import RunKey, SuiteResults
+from bench_uq.check.results import RunKey, SuiteResults, unlike
 from bench_uq.check.verdicts import FATAL, Verdicts, as_cell, as_read
 from bench_uq.score.cards import Cards
 from bench_uq.score.statistics import ALPHA, detectable_difference, holm
@@ -181,15 +181,19 @@ def _detectable(row: Row, comparisons: int) -> float:
 
 
 def _remarks(baseline: SuiteResults, now: SuiteResults) -> list[str]:
-    """Settings that are known in both and differ, and methods that the baseline does not have."""
+    """Facts that differ, copies that do not count, and methods that the baseline does not have."""
     methods: dict[str, set[str]] = {}
-    for key in baseline.runs.keys() & now.runs.keys():
-        was, is_now = baseline.runs[key].settings, now.runs[key].settings
-        for name in was.keys() & is_now.keys():
-            if None not in (was[name], is_now[name]) and was[name] != is_now[name]:
-                remark = f"{name}: {was[name]} in the baseline, {is_now[name]} now"
+    for key, differing in unlike(baseline, now).items():
+        for name, (was, is_now) in differing.items():
+            # One labelled set per seed is too much to list.
+            if " of " not in name:
+                remark = f"{name}: {was} in the baseline, {is_now} now"
                 methods.setdefault(remark, set()).add(key[1])
     remarks = [f"{remark} ({', '.join(sorted(methods[remark]))})" for remark in sorted(methods)]
+    if remarks:
+        remarks.append("not alike: undo the difference, or renew the baseline if it is intended")
+    for (dataset, method, seed), reason in sorted(now.left_out.items()):
+        remarks.append(f"not counted: {method} on {dataset}, seed {seed}: {reason}")
 
     new = now.pairs - baseline.pairs
     if new:

@@ -11,9 +11,12 @@ from bench_uq.check.scales import SCALES
 from bench_uq.store.about import About
 
 #: All verdicts, the worst first.
-VERDICTS = ("missing", "regressed", "inconclusive", "changed", "improved", "pass")
+VERDICTS = (
+    *("missing", "stale", "unlike", "regressed"),
+    *("inconclusive", "changed", "improved", "pass"),
+)
 #: Those that fail a build.
-FATAL = ("missing", "regressed")
+FATAL = VERDICTS[:4]
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Verdicts:
 
     @property
     def exit_code(self) -> int:
-        """0: nothing got worse; 1: a score regressed or is missing; 3: too few seeds to decide."""
+        """0: nothing got worse; 1: a score regressed or cannot be judged; 3: too few seeds."""
         # 2 is the exit code of a mistake on the command line.
         if self.verdict in FATAL:
             return 1

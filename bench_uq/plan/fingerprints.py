@@ -37,6 +37,7 @@ class Content:
     enough: int  # number of first examples that hold every class; 0 without classes
     range: list[float]  # smallest and largest input; of bytes in units of 255
     remarks: list[str]  # what readers of results must know of the data
+    size: int  # number of examples
 
 
 class Contents:
@@ -112,7 +113,14 @@ class Contents:
         unit, remarks = within_unit(examples), [*examples.remarks, *empty(examples, split)]
         if split == "train":
             remarks += [*leaking(examples), *sparing(examples, spec.value.task(self.root))]
-        return Content(content_hash(examples), unit, enough(targets), limits(examples), remarks)
+        return Content(
+            content_hash(examples),
+            unit,
+            enough(targets),
+            limits(examples),
+            remarks,
+            len(examples),
+        )
 
     def remember(self) -> None:
         """Store the facts for the next plan."""

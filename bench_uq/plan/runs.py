@@ -20,9 +20,12 @@ from bench_uq.predict import PREDICTION_VERSION
 from bench_uq.store import SCHEMA, Evaluation, PlannedRun
 from bench_uq.train import TRAINING_VERSION
 from bench_uq.train.settings import Settings
+from bench_uq.train.splits import sizes
 
 #: Settings that training depends on; the others count for predictions alone.
 TRAINING_SETTINGS = ("epochs", "batch", "validation", "train_images", "threads", "precision")
+#: Digits of the hashes of content and code that results hold.
+SHORT = 8
 
 
 def make_plan(
@@ -50,12 +53,54 @@ def make_plan(
 
         for method in methods:
             settings = suite.settings_of(method.plain)
-            plan.append(make_run(method, data, seed, settings, contents, surrogates))
+            run = make_run(method, data, seed, settings, contents, surrogates)
+            plan.append(with_likeness(run, method, data, suite.settings, contents))
 
     for name, remarks in contents.remarks.items():
         for remark in remarks:
             notice(f"{name}: {remark}")
     return plan
+
+
+def with_likeness(
+    run: PlannedRun, method: Spec, data: Data, shared: Settings, contents: Contents
+) -> PlannedRun:
+    """A planned run with the facts that decide whether others may be compared with it."""
+    own = Settings(**run.settings)
+    differing = {}
+    for name, value in dataclasses.asdict(shared).items():
+        if getattr(own, name) != value:
+            differing[name] = value
+    trained_on, held_out = sizes(contents.of(data.spec, "train", run.seed).size, own)
+
+    code = {
+        f"method {method.plain}": method.source_hash[:SHORT],
+        "training version": str(TRAINING_VERSION),
+        "prediction version": str(PREDICTION_VERSION),
+    }
+    if run.network.endswith(".py"):
+        source = run.identity["network_source"]
+        code[f"network {run.identity['network']}"] = source[:SHORT]
+
+    content = {"": version(data.spec, contents)}
+    for spec, _ in data.conditions:
+        if spec.kind == "condition":
+            code[f"condition {spec.plain}"] = spec.source_hash[:SHORT]
+        else:
+            content[spec.name] = version(spec, contents)
+    for spec in data.surrogates.values():
+        code[f"method {spec.plain}"] = spec.source_hash[:SHORT]
+
+    return dataclasses.replace(
+        run, shared=differing, trained_on=trained_on, held_out=held_out, data=content, code=code
+    )
+
+
+def version(dataset: Spec, contents: Contents) -> str:
+    """Short hash of the content of a dataset, the same for all seeds."""
+    # Seeds may have folds of their own; the first fold stands for the data behind all of them.
+    splits = [split for split in dataset.value.splits if split in ("train", "test")]
+    return digest([contents.of(dataset, split, 0).hash for split in splits])[:SHORT]
 
 
 def make_run(

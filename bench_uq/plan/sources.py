@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.metadata
+import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,8 +30,32 @@ def hash_of_plugin(module: ModuleType, package: str) -> str:
         return hash_of_trees(sorted(root.parent.rglob("*.py")))
     if not module.__name__.startswith(f"{package}."):
         return hash_of_trees([file])
+    return _hash_of_shipped(file, package)
 
-    folder = Path(sys.modules[package].__file__ or "").parent
+
+def hash_of_installed(name: str, package: str) -> str:
+    """The same hash of a plugin that is installed, without an import of it; empty for others."""
+    # An import of a plugin would load torch, for which checks and reports do not wait.
+    stem = name.replace("-", "_")
+    if not stem.isidentifier():
+        return ""
+    found = importlib.util.find_spec(f"{package}.{stem}")
+    if found is not None and found.origin:
+        return _hash_of_shipped(Path(found.origin), package)
+
+    for entry in importlib.metadata.entry_points(group=package, name=name):
+        outside = importlib.util.find_spec(entry.module.partition(".")[0])
+        root = Path((outside.origin if outside else None) or "")
+        if root.name == "__init__.py":
+            return hash_of_trees(sorted(root.parent.rglob("*.py")))
+        if root.is_file():
+            return hash_of_trees([root])
+    return ""
+
+
+def _hash_of_shipped(file: Path, package: str) -> str:
+    """Hash of a plugin in one of the packages of shipped plugins."""
+    folder = Path(importlib.import_module(package).__file__ or "").parent
     return hash_of_trees(sorted(_with_imports(file, package, folder)))
 
 

@@ -53,6 +53,7 @@ def write(
     from dataclasses import replace
 
     from bench_uq.plan.plugins import Plugins
+    from bench_uq.score.banners import say_of
     from bench_uq.score.cards import Cards
     from bench_uq.score.results import read, select
 
@@ -64,8 +65,10 @@ def write(
     # report as it was.
     cards = Cards(Plugins(tuple(plugins)).metrics())
     chosen = {"methods": methods, "datasets": datasets, "metrics": metrics}
-    results = replace(select(read(suite, cards), cards=cards, **chosen), title=title)
+    results = select(read(suite, cards, plugins), cards=cards, **chosen)
+    results = replace(results, title=title)
     files = contents(results, formats, cards)
+    say_of(results)
 
     try:
         stale = earlier(target) - files.keys()

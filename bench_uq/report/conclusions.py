@@ -16,10 +16,14 @@ def conclusions(analysis: Analysis) -> list[str]:
     sentences = [_sentence(analysis, one) for one in found]
     if not found:
         sentences.append(
-            "No comparison is made: it needs two converged methods with at least two seeds in "
-            "common."
+            "No comparison is made: it needs two converged methods that are alike, with at least "
+            "two seeds in common."
         )
 
+    apart = analysis.results.apart(analysis.dataset)
+    unlike = [method for method in analysis.methods if method in apart]
+    if unlike:
+        sentences.append(f"Not compared, because not alike: {', '.join(unlike)}.")
     # One unconverged seed is enough to be left out.
     loose = [method for method in analysis.methods if analysis.seeds(method).unconverged]
     if loose:

@@ -16,6 +16,7 @@ from bench_uq.report.tables.stress import stress_tables
 from bench_uq.report.tables.table import Cell, Row, Table
 from bench_uq.report.tables.tables import overview
 from bench_uq.score.analysis import Analysis
+from bench_uq.score.banners import banner
 from bench_uq.score.gradient_masking import MEANING, needs, outcome
 from bench_uq.score.labels import printable
 from bench_uq.score.markdown_text import escape
@@ -36,6 +37,8 @@ def summary(analysis: Analysis, figures: Iterable[tuple[str, PurePosixPath]]) ->
     lines = [f"# {escape(results.title or results.suite)}", "", run_counts(results)]
     for remark in results.about.remarks():
         lines += ["", f"⚠ {escape(remark)}."]
+    for warning in banner(results):
+        lines += ["", f"> ⚠ {escape(warning)}"]
     for dataset in analysis.datasets:
         lines += ["", *_dataset(analysis.on(dataset))]
 

@@ -17,7 +17,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.api.names import parse, plain_name
 from bench_uq.plan.about import about
 from bench_uq.plan.fingerprints import Contents
-from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.plugins import Plugins, plugin_name
 from bench_uq.plan.resolve import Notice
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import Suite, lineage, read_suite, suite_path
@@ -254,7 +254,16 @@ def remember(prepared: Prepared) -> None:
     command = reproducing(prepared.choices, prepared.suite)
     runs = [dataclasses.replace(run, command=command) for run in prepared.runs]
     facts = about(runs, Plugins(prepared.choices.plugins), prepared.contents.remarks)
-    merge_plan(prepared.folder, runs, prepared.suite.description, facts)
+    merge_plan(prepared.folder, runs, prepared.suite.description, facts, own_files(prepared))
+
+
+def own_files(prepared: Prepared) -> dict[str, str]:
+    """The user's files by name, so that a later change of their code can be seen."""
+    files = {plugin_name(path): str(path.absolute()) for path in prepared.choices.plugins}
+    for run in prepared.runs:
+        if run.network.endswith(".py"):
+            files[f"network {run.identity['network']}"] = run.network
+    return files
 
 
 def reproducing(choices: Choices, suite: Suite) -> str:

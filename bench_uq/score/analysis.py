@@ -140,8 +140,10 @@ class Analysis:
 
     @cached_property
     def comparable(self) -> list[str]:
-        """The methods that may be ordered: those without an unconverged run."""
-        return [method for method in self.methods if not self.seeds(method).unconverged]
+        """The methods that may be ordered: converged ones that are alike."""
+        apart = frozenset[str]().union(*map(self.results.apart, self.datasets))
+        alike = [method for method in self.methods if method not in apart]
+        return [method for method in alike if not self.seeds(method).unconverged]
 
     @cached_property
     def unjudged(self) -> dict[str, frozenset[str]]:

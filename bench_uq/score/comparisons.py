@@ -94,10 +94,14 @@ def ranking(results: Results, metric: Metric) -> Ranking:
     """Rank the methods of a suite over its datasets by their means on clean data.
 
     If a seed lacks a value, there is no mean; the methods or the datasets that lack one are left
-    out, whichever keeps more values. A dataset with fewer than two methods ranks nothing.
+    out, whichever keeps more values. A dataset with fewer than two methods ranks nothing. The
+    value of a method that is not alike counts as missing.
     """
     scores = results.scores
     rows = scores[(scores["metric"] == metric.id) & (scores["condition"] == "clean")]
+    for dataset in results.datasets:
+        apart = rows["method"].isin(results.apart(dataset))
+        rows = rows[~(apart & (rows["dataset"] == dataset))]
     if metric.direction == "none" or rows["value"].isna().all():
         return Ranking(None)
 

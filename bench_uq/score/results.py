@@ -16,7 +16,9 @@ import pandas as pd
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.method import Method
 from bench_uq.score.cards import Cards
+from bench_uq.score.likeness import Difference, differences, marked
 from bench_uq.score.published import FILE, TEST_ERROR, Reference, read_file
+from bench_uq.score.stale import RunKey, stale
 from bench_uq.store import check_schema, derived
 from bench_uq.store.about import ABOUT, About
 from bench_uq.store.derived import Example
@@ -62,6 +64,8 @@ class Results:
     title: str = ""  # of the report; empty: the name of the suite
     siblings: tuple[str, ...] = ()  # all methods of the suite, even if results are narrowed
     chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # narrowed to these
+    #: Code that has changed since a run, by dataset, method and seed.
+    stale: Mapping[RunKey, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def datasets(self) -> list[str]:
@@ -75,6 +79,16 @@ class Results:
         position = self.about.methods
         names = set(self.runs["method"])
         return sorted(names, key=lambda name: (position.get(name, Method.order), name))
+
+    @cached_property
+    def differences(self) -> dict[str, list[Difference]]:
+        """The facts in which the methods on each dataset differ."""
+        kept = self.runs[self.runs["left_out"] == ""]
+        return {name: differences(kept[kept["dataset"] == name]) for name in self.datasets}
+
+    def apart(self, dataset: str) -> frozenset[str]:
+        """The methods that are not compared on a dataset, because they are not alike."""
+        return frozenset[str]().union(*(one.apart for one in self.differences[dataset]))
 
     def on(self, dataset: str) -> Results:
         """The results on one dataset."""
@@ -101,6 +115,8 @@ class Results:
         """Planned, finished and unconverged runs of each method."""
         found = {}
         for method, own in self.runs.groupby("method", observed=True):
+            # A copy of a run is none, and one of other settings is in no mean.
+            own = own[own["left_out"] == ""]
             converged = own.loc[own["status"] == "ok", "converged"]
             loose, unknown = (converged == "False").sum(), (converged == "").sum()
             found[str(method)] = Seeds(len(own), len(converged), int(loose), int(unknown))
@@ -125,10 +141,11 @@ def as_level(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def read(suite: Path, cards: Cards | None = None) -> Results:
+def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()) -> Results:
     """Read the derived files of the folder of a suite, and reference.csv if it exists.
 
-    ``cards`` are those of the known metrics, by default of the installed ones.
+    ``cards`` are those of the known metrics, by default of the installed ones; ``plugins`` are
+    files of the user, whose present code counts.
     """
     if not suite.is_dir():
         there = [path.name for path in suite.parent.glob("*") if path.is_dir()]
@@ -139,7 +156,7 @@ def read(suite: Path, cards: Cards | None = None) -> Results:
 
     # First, because in files of a later schema the same words may mean something else.
     check_schema(suite)
-    runs = derived.table(suite / derived.RUNS)
+    runs = read_runs(suite)
     scores = derived.table(suite / derived.SCORES)
     curves_file = derived.curves_file(suite)
     curves = derived.table(curves_file, derived.CURVES)
@@ -160,7 +177,13 @@ def read(suite: Path, cards: Cards | None = None) -> Results:
         environments=derived.environments(suite / "environment.json"),
         about=derived.about(suite / ABOUT),
         examples=tuple(derived.examples(suite / "examples.npz")),
+        stale=stale(suite, plugins),
     )
+
+
+def read_runs(suite: Path) -> pd.DataFrame:
+    """Rows of runs.csv, with the reason why a run is ``left_out`` of all means, empty for most."""
+    return marked(derived.table(suite / derived.RUNS))
 
 
 def select(
@@ -233,9 +256,10 @@ def _finished(table: pd.DataFrame, runs: pd.DataFrame, path: Path) -> pd.DataFra
                 "(make both anew with: bench-uq score)"
             )
 
-    # A run may have failed after some of its evaluations. Curves of many runs are not copied
-    # without need: they take most of a report's memory.
-    finished = table["run"].isin(runs.loc[runs["status"] == "ok", "run"])
+    # A run may have failed after some of its evaluations, or belong in no mean. Curves of many
+    # runs are not copied without need: they take most of a report's memory.
+    whole = (runs["status"] == "ok") & (runs["left_out"] == "")
+    finished = table["run"].isin(runs.loc[whole, "run"])
     if finished.all():
         return table
     return table[finished].reset_index(drop=True)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from bench_uq import store
-from bench_uq.store import PlannedRun, Record
+from bench_uq.api.names import plain_name
+from bench_uq.store import Evaluation, PlannedRun, Record
 from bench_uq.store.derived import COLUMNS, LATER, SUPERSEDED
 from bench_uq.store.environment import fingerprint
+from bench_uq.train.settings import Settings
 
 RUNS = tuple(COLUMNS["runs.csv"].split() + LATER["runs.csv"].split())
 
 
-def run_row(planned: PlannedRun, record: Record, sizes: Mapping[str, int]) -> list[Any]:
-    """Row of a planned run, whatever became of it; ``sizes`` are examples per stored file."""
+def run_row(planned: PlannedRun, record: Record, kept: Mapping[str, Any]) -> list[Any]:
+    """Row of a planned run, whatever became of it; ``kept`` are facts of its stored files."""
+    sizes: Mapping[str, int] = kept["sizes"]
     files = [shown.file for shown in planned.shown]
     # The record may have files that the plan no longer asks for.
     seconds = sum(record.predict_seconds.get(file, 0) for file in files)
@@ -24,6 +29,8 @@ def run_row(planned: PlannedRun, record: Record, sizes: Mapping[str, int]) -> li
 
     row = {
         **vars(record),
+        **{one.name: record.settings.get(one.name) for one in fields(Settings)},
+        **kept["hashes"],
         "run": planned.name,
         "method": planned.method,
         "dataset": planned.dataset,
@@ -37,8 +44,44 @@ def run_row(planned: PlannedRun, record: Record, sizes: Mapping[str, int]) -> li
         "draws": most_draws(record, files),
         "seconds_per_1000": clean_seconds(planned, record, sizes),
         "command": planned.command,
+        "method_full": without_folders(record.method_full),
+        "dataset_full": without_folders(record.dataset_full),
+        "shared": None if planned.shared is None else json.dumps(dict(planned.shared)),
+        "trained_on": planned.trained_on or None,
+        "held_out": planned.held_out or None,
+        "tested_on": next((sizes.get(one.file) for one in planned.shown if is_clean(one)), None),
+        "data": planned.data.get(""),
+        "facts": json.dumps(further_facts(planned, sizes)),
     }
-    return [row[name] for name in RUNS]
+    return list(map(row.get, RUNS))
+
+
+def is_clean(shown: Evaluation) -> bool:
+    """Whether an evaluation is of clean data."""
+    return shown.kind == "clean"
+
+
+def further_facts(planned: PlannedRun, sizes: Mapping[str, int]) -> dict[str, str]:
+    """Facts that decide about likeness beside the settings: of code, and of each condition."""
+    facts = {}
+    for part, source in planned.code.items():
+        kind, _, name = part.partition(" ")
+        if part == f"method {plain_name(planned.method)}":
+            facts["code"] = source
+        elif kind != "method":
+            facts[f"code of {name}" if kind == "condition" else part] = source
+
+    examples: dict[str, set[int]] = {}
+    for shown in planned.shown:
+        if shown.file in sizes:
+            examples.setdefault(shown.condition, set()).add(sizes[shown.file])
+    for condition, counts in examples.items():
+        facts[f"examples of {condition}"] = ", ".join(map(str, sorted(counts)))
+
+    for condition, source in planned.data.items():
+        if condition:
+            facts[f"data of {condition}"] = source
+    return facts
 
 
 def most_draws(record: Record, files: list[str]) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import math
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -28,6 +30,8 @@ from bench_uq.store.csv import csv_text, sort_key
 
 #: Scores and curves of a run, kept beside it until one of its files or a metric changes.
 KEPT = "scored.json"
+#: Digits of the hashes of labels and predictions.
+SHORT = 8
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def say_damaged(path: Path, effect: str) -> None:
 def as_csv(found: Mapping[str, Any], planned: PlannedRun) -> dict[str, Any]:
     """Scores and curves of a run as compressed parts of the derived files, fit for JSON."""
     *names, run = names_of(planned)
-    parts = {"sizes": found["sizes"]}
+    parts = {"sizes": found["sizes"], "hashes": found["hashes"]}
     for part in ("scores", "curves"):
         # The parts of all runs are joined as they are, so each is sorted, and in the final order.
         rows = [[*names, *row, run] for row in sorted(found[part], key=sort_key)]
@@ -139,7 +143,23 @@ def computed(run: store.RunFolder, asked: Sequence[Evaluation], scoring: Scoring
         found = curves.curves(predictions, clean=shown.kind == "clean", strongest=last)
         lines += curves.rows(condition, level, found)
 
-    return {"scores": scores, "curves": lines, "sizes": sizes}
+    hashes = hashes_of(clean) if clean is not None else {}
+    return {"scores": scores, "curves": lines, "sizes": sizes, "hashes": hashes}
+
+
+def hashes_of(clean: Predictions) -> dict[str, str]:
+    """Short hashes of the labels of clean data, and of everything that was predicted of them."""
+    predicted = hashlib.sha256()
+    for name in sorted(clean.arrays.keys() - {"inputs", "targets"}):
+        predicted.update(f"{name}{clean[name].shape}".encode())
+        predicted.update(np.ascontiguousarray(clean[name]).data)
+    found = {"predictions": predicted.hexdigest()[:SHORT]}
+
+    # Real targets may have been rounded in a text, so that equal ones would seem to differ.
+    if "targets" in clean and clean["targets"].dtype.kind == "i":
+        labels = np.ascontiguousarray(clean["targets"], dtype=np.int64)
+        found["labels"] = hashlib.sha256(labels.data).hexdigest()[:SHORT]
+    return found
 
 
 def compressed(text: str) -> bytes:

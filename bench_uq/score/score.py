@@ -20,6 +20,8 @@ from bench_uq import store
 from bench_uq.api.errors import UsageError
 from bench_uq.plan.plugins import Plugins
 from bench_uq.score import worst
+from bench_uq.score.banners import tell
+from bench_uq.score.likeness import FACTS
 from bench_uq.score.run_rows import RUNS, run_row, superseded_rows
 from bench_uq.score.run_scores import Scoring, compressed, scored
 from bench_uq.store import PlannedRun, derived
@@ -31,6 +33,7 @@ __all__ = ["CURVES", "RUNS", "SCORES", "read_scores", "score", "write_csv"]
 
 SCORES = tuple(derived.COLUMNS[derived.SCORES].split())
 CURVES = tuple(derived.COLUMNS[derived.CURVES].split())
+KEYS = derived.KEYS[derived.RUNS]
 #: Inputs of each condition in examples.npz.
 EXAMPLES = 8
 _PROGRESS = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} runs scored [{elapsed}<{remaining}]"
@@ -48,6 +51,7 @@ def score(folder: Path, plugins: Plugins | None = None) -> None:
     # The plan is read again: it may have grown while the lock was waited for.
     with store.suite_lock(folder):
         write_derived(folder, store.read_plan(folder).runs, plugins or Plugins())
+    tell(folder, plugins.files if plugins else ())
 
 
 def write_derived(folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins) -> None:
@@ -62,7 +66,7 @@ def write_derived(folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins
         scores.append(base64.b64decode(kept["scores"]))
         curves.append(base64.b64decode(kept["curves"]))
         record = run.record()
-        runs.append(run_row(planned, record, kept["sizes"]))
+        runs.append(run_row(planned, record, kept))
         if record.environment:
             environments[fingerprint(record.environment)] = record.environment
         if planned.name in shown:
@@ -155,7 +159,8 @@ def examples_of(run: store.RunFolder, planned: PlannedRun) -> dict[str, np.ndarr
 def read_scores(path: str | Path) -> pd.DataFrame:
     """Scores of a suite's folder or of a scores.csv; NaN where there is no level or value.
 
-    ``attrs["unconverged"]`` lists dataset and method of finished runs that had not converged.
+    ``attrs["unconverged"]`` lists dataset and method of finished runs that had not converged,
+    ``attrs["runs"]`` the facts that decide which runs are alike.
     """
     file = Path(path)
     if file.is_dir():
@@ -173,4 +178,5 @@ def read_scores(path: str | Path) -> pd.DataFrame:
         loose = runs[(runs["status"] == "ok") & (runs["converged"] == "False")]
         pairs = set(zip(loose["dataset"], loose["method"], strict=True))
         frame.attrs["unconverged"] = sorted(pairs)
+        frame.attrs["runs"] = runs[[*KEYS, *FACTS]].to_dict("records")
     return frame

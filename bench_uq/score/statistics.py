@@ -85,7 +85,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def paired_p(one: Sequence[float], other: Sequence[float]) -> float:
     """Two-sided p-value of Student's t test, paired by seed; 1 for fewer than two pairs.
 
-    The sign test takes over if all differences are one number.
+    The sign test takes over if all differences are one number, and 1 if no method varies at all.
     """
     differences = np.asarray(one, dtype=float) - np.asarray(other, dtype=float)
     if len(differences) < 2:
@@ -94,6 +94,10 @@ def paired_p(one: Sequence[float], other: Sequence[float]) -> float:
     # What rounding alone can do is no difference.
     rounding = 8 * np.finfo(float).eps * float(np.abs([one, other]).max())
     if np.abs(differences).max() <= rounding:
+        return 1.0
+
+    # Where neither method varies over its seeds, these replicate nothing.
+    if max(np.ptp(one), np.ptp(other)) <= rounding:
         return 1.0
 
     # Differences that are all one number have a spread that carries no information: t would be

@@ -12,6 +12,7 @@ import pandas as pd
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import level_key
 from bench_uq.score.analysis import analyse
+from bench_uq.score.likeness import FACTS, marked
 from bench_uq.score.results import Results, as_level, read
 from bench_uq.score.statistics import Comparison, interval
 from bench_uq.store.derived import KEYS
@@ -30,7 +31,8 @@ def summary(scores: pd.DataFrame | str | Path) -> pd.DataFrame:
     finite one.
 
     ``scores`` are those of ``read_scores``, perhaps filtered, or the folder of a suite; methods
-    that their ``attrs`` name as unconverged take part in no verdict. ``low`` and ``high`` are the
+    that their ``attrs`` name as unconverged take part in no verdict, nor those that differ from
+    the others in settings or data, and no mean holds a copy of a run. ``low`` and ``high`` are the
     range over seeds, ``ci_low`` and ``ci_high`` Student's 95 % interval of the mean. ``verdict`` is
     best, tied, worse or apart, empty without a comparison. ``behind`` is by how much the best is
     better, and ``p`` the adjusted p-value of a method that is worse.
@@ -63,7 +65,12 @@ def _of_scores(scores: pd.DataFrame) -> Results:
     runs = scores[["dataset", "method", "seed"]].drop_duplicates().assign(status="ok", converged="")
     for dataset, method in scores.attrs.get("unconverged", ()):
         runs.loc[(runs["dataset"] == dataset) & (runs["method"] == method), "converged"] = "False"
-    return Results("scores", runs, scores, pd.DataFrame(columns=["dataset"]))
+
+    facts = pd.DataFrame(scores.attrs.get("runs", ()), columns=[*KEYS["runs.csv"], *FACTS])
+    runs = marked(runs.merge(facts.astype(runs.dtypes[KEYS["runs.csv"]]), how="left"))
+    places = pd.MultiIndex.from_frame(runs.loc[runs["left_out"] != "", KEYS["runs.csv"]])
+    out = pd.MultiIndex.from_frame(scores[KEYS["runs.csv"]]).isin(places)
+    return Results("scores", runs, scores[~out], pd.DataFrame(columns=["dataset"]))
 
 
 def _rows(results: Results, dataset: str) -> Iterator[tuple[Any, ...]]:

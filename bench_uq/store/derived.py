@@ -34,11 +34,17 @@ COLUMNS = {
 #: Letters of the longest text that may stand on an axis.
 LONGEST = 100
 #: Columns that results of older versions lack; there they are empty.
-LATER = {RUNS: "network epochs draws seconds_per_1000 command"}
+LATER = {
+    RUNS: "network epochs draws seconds_per_1000 command method_full dataset_full batch "
+    "validation train_images test_images attack_images shift_images evaluate_on precision block "
+    "threads shared trained_on held_out tested_on data labels predictions facts"
+}
 #: Columns of numbers, NaN where nothing is known.
 NUMBERS = [
     *("level", "value", "x", "y", "parameters", "epochs", "draws", "peak_memory"),
-    *("train_seconds", "predict_seconds", "seconds_per_1000"),
+    *("train_seconds", "predict_seconds", "seconds_per_1000", "batch", "validation"),
+    *("train_images", "test_images", "attack_images", "shift_images", "block", "threads"),
+    *("trained_on", "held_out", "tested_on"),
 ]
 ALLOWED = {
     "status": {"ok", "failed", "diverged", "oom", "interrupted", "missing"},

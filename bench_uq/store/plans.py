@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import filelock
 
@@ -32,6 +33,7 @@ def merge_plan(
     runs: Iterable[PlannedRun],
     description: str | None = None,
     about: About | None = None,
+    files: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Add runs to the plan; each replaces an earlier one of its method, dataset and seed."""
     with suite_lock(folder):
@@ -45,6 +47,7 @@ def merge_plan(
             changed = dataclasses.replace(changed, description=description)
         if about is not None:
             changed = dataclasses.replace(changed, about=about.laid_over(plan.about))
+        changed = dataclasses.replace(changed, files={**plan.files, **files})
         # All shards wait for this lock, and a plan of many runs takes long to write.
         if changed.to_json() != plan.to_json() or not (folder / PLAN).exists():
             write_json(folder / PLAN, changed.to_json())

@@ -150,6 +150,15 @@ class PlannedRun:
     key: str = ""  # hash of the identity
     command: str | None = None  # reproduces the run
 
+    #: Settings of the suite that it sets otherwise for this method; None if nobody wrote them down.
+    shared: Mapping[str, Any] | None = None
+    trained_on: int = 0  # examples; 0 if unknown
+    held_out: int = 0
+    #: Hashes of the content of the dataset, under "", and of other data, by condition.
+    data: Mapping[str, str] = field(default_factory=dict)
+    #: Hashes of plugins and versions of the engine, by kind and name.
+    code: Mapping[str, str] = field(default_factory=dict)
+
     @property
     def place(self) -> str:
         """Key of the run in plan.json: one run per method, dataset and seed."""
@@ -186,8 +195,11 @@ class PlannedRun:
             "seed": self.seed,
             "shown": [evaluation.in_plan() for evaluation in self.shown],
         }
-        if self.command is not None:
-            plain["command"] = self.command
+        for name in ("command", "shared", "trained_on", "held_out", "data", "code"):
+            value = getattr(self, name)
+            # No setting of its own is a fact, unlike no content or no code.
+            if value or (name in ("command", "shared") and value is not None):
+                plain[name] = value
         return plain
 
 
@@ -199,6 +211,7 @@ class Plan:
     description: str | None = None
     schema: int = SCHEMA
     about: About = field(default_factory=About)
+    files: Mapping[str, str] = field(default_factory=dict)  # of the user's plugins, by name
 
     @classmethod
     def from_json(cls, value: Any) -> Plan:
@@ -223,6 +236,8 @@ class Plan:
             plain["description"] = self.description
         if self.about != About():
             plain["about"] = dataclasses.asdict(self.about)
+        if self.files:
+            plain["files"] = self.files
         return plain
 
 

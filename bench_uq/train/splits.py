@@ -35,17 +35,20 @@ def fitted(task: Task, examples: Examples) -> Task:
     )
 
 
+def sizes(examples: int, settings: Settings) -> tuple[int, int]:
+    """How many examples of a split are trained on, and how many are held out."""
+    held_out = max(1, round(settings.validation * examples))
+    kept = max(0, examples - held_out)
+    return min(kept, settings.train_images or kept), held_out
+
+
 def training_splits(examples: Examples, settings: Settings, seed: int) -> tuple[Examples, Examples]:
     """Split examples into those to train on and a random share, by seed, that is held out."""
     # The split depends on the seed alone, so that all methods of a seed train on the same examples.
     generator = torch.Generator().manual_seed(seed_of(seed, "held-out"))
     order = torch.randperm(len(examples), generator=generator).numpy()
-    count = max(1, round(settings.validation * len(examples)))
-
-    kept = order[count:]
-    if settings.train_images:
-        kept = kept[: settings.train_images]
-    if len(kept) == 0:
+    size, count = sizes(len(examples), settings)
+    if size == 0:
         raise UsageError(f"validation={settings.validation} leaves nothing to train on")
 
-    return examples[kept], examples[order[:count]]
+    return examples[order[count : count + size]], examples[order[:count]]

@@ -46,6 +46,23 @@ def test_verdicts(make_results: MakeResults) -> None:
     assert verdicts(turned)["nll", "clean", "map"] == "better in B"
 
 
+def test_runs_that_are_not_alike_are_not_compared(make_results: MakeResults) -> None:
+    """Other data are named with both values; an attack of other data alone is that of the attack."""
+    found = []
+    for data in ("1111", "2222"):
+        runs = {("map", seed): {"settings": {"data": data}} for seed in range(5)}
+        facts = json.dumps({"data of letters": data})
+        runs |= {("mnf", seed): {"settings": {"facts": facts}} for seed in range(5)}
+        values = {"nll": DOUBLE if found else NLL, ("nll", None, None, "mnf"): NLL}
+        values[("ece", "letters", None, "mnf")] = NLL
+        found.append(make_results(values, runs=runs))
+    cells = {(cell.method, cell.condition): cell for cell in compared(*found).cells}
+    assert cells["map", "clean"].verdict == cells["mnf", "letters"].verdict == "not alike"
+    assert cells["map", "clean"].rule == "data 1111 in A, 2222 in B"
+    assert cells["map", "clean"].p is None
+    assert cells["mnf", "clean"].verdict == "equal"
+
+
 def test_two_sided_students_t(make_results: MakeResults) -> None:
     """One score alone has SciPy's p-value of the logs; seeds that are not shared do not count."""
     now = [value * factor for value, factor in zip(NLL, (1.2, 1.0, 1.4, 1.1, 1.3), strict=True)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -273,13 +275,57 @@ def test_a_new_method_is_named_not_judged(judged: Judged) -> None:
     assert "mnf on digits" in remark
 
 
-def test_settings_that_differ_are_named(make_results: MakeResults) -> None:
-    """Fewer epochs than in the baseline are a remark."""
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ({"epochs": 40}, {"epochs": 3.0}, "epochs 40 in the baseline, 3 now"),
+        ({"data": "1111"}, {"data": "2222"}, "data 1111 in the baseline, 2222 now"),
+        ({"labels": "1111"}, {"labels": "2222"}, "labels 1111 in the baseline, 2222 now"),
+        ({"train_images": 0}, {"train_images": 9.0}, "train_images all in the baseline, 9 now"),
+    ],
+)
+def test_runs_that_are_not_alike_fail(
+    make_results: MakeResults, was: dict[str, Any], now: dict[str, Any], told: str
+) -> None:
+    """Equal scores of other settings or data prove nothing, and the baseline's command is named."""
     compared = []
-    for epochs in (40, 3):
-        runs = {("map", seed): {"settings": {"epochs": epochs}} for seed in range(5)}
+    for settings in (was, now):
+        runs = {("map", seed): {"settings": settings} for seed in range(5)}
         compared.append(make_results({"nll": NLL}, runs=runs))
-    assert judge(*compared, Margins()).remarks == ("epochs: 40 in the baseline, 3 now (map)",)
+    found = judge(*compared, Margins())
+    assert (only(found).verdict, found.exit_code) == ("unlike", 1)
+    assert told in only(found).rule
+    assert "renew the baseline" in found.remarks[-1]
+    assert len(found.commands) == 1
+
+
+def test_facts_of_one_condition_and_of_code(make_results: MakeResults) -> None:
+    """Fewer attacked examples fail the attack alone; other code is what a check is for."""
+    compared = []
+    for examples, code in (("100", "aaaa"), ("50", "bbbb")):
+        facts = {"examples of fgsm": examples, "code": code, "code of fgsm": code}
+        runs = {("map", seed): {"settings": {"facts": json.dumps(facts)}} for seed in range(5)}
+        compared.append(make_results({"nll": NLL, FGSM: NLL}, runs=runs))
+    found = judge(*compared, Margins())
+    assert verdicts(found) == {("nll", "clean", None): "pass", FGSM: "unlike"}
+
+
+def test_stored_scores_of_old_code_are_stale(make_results: MakeResults) -> None:
+    """An edited method makes all of its scores stale, an edited attack those under it."""
+    results = make_results({"nll": NLL, FGSM: NLL, MNF: NLL})
+    changed = {("digits", "map", seed): ("condition fgsm",) for seed in range(5)}
+    changed |= {("digits", "mnf", 0): ("method mnf",)}
+    found = judge(results, replace(results, stale=changed), Margins())
+    assert {cell.method + " " + cell.condition: cell.verdict for cell in found.cells} == {
+        "map clean": "pass",
+        "map fgsm": "stale",
+        "mnf clean": "stale",
+    }
+    assert found.exit_code == 1
+    assert [line.partition(" --methods ")[2] for line in found.commands] == [
+        "map --datasets digits --seeds 0,1,2,3,4",
+        "mnf --datasets digits --seeds 0",
+    ]
 
 
 @pytest.mark.parametrize(

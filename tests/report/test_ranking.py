@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 
@@ -30,7 +31,8 @@ def measured(scores: Scores, metric: str = "nll") -> Results:
     ]
     columns = ["dataset", "method", "seed", "condition", "metric", "value"]
     table = pd.DataFrame(rows, columns=columns)
-    return Results("suite", runs=table[columns[:3]], scores=table, curves=table.iloc[:0])
+    runs = table[columns[:3]].drop_duplicates().assign(status="ok", left_out="")
+    return Results("suite", runs=runs, scores=table, curves=table.iloc[:0])
 
 
 def rank(results: Results, metric: str) -> Ranking:
@@ -85,3 +87,17 @@ def test_no_ranks_of_one_dataset_or_no_metric() -> None:
     assert rank(measured({"digits": NLL["digits"]}), "nll").ranks is None
     assert rank(measured(NLL), "crps").ranks is None
     assert rank(measured(NLL, "entropy"), "entropy").ranks is None
+
+
+def test_a_method_that_is_not_alike_has_no_rank() -> None:
+    """On a dataset where its settings differ from the others', its value counts as missing."""
+    scores = {
+        name: {method: [place + 0.1] for place, method in enumerate("abc")} for name in ("x", "y")
+    }
+    results = measured(scores)
+    runs = results.runs.assign(batch=64.0, shared="{}")
+    runs.loc[(runs["dataset"] == "x") & (runs["method"] == "a"), "batch"] = 32.0
+    found = rank(replace(results, runs=runs), "nll")
+    assert found.ranks is not None
+    assert set(found.ranks.mean) == {"b", "c"}
+    assert found.methods == ("a",)

@@ -255,11 +255,11 @@ def test_too_few_datasets_claim_nothing(make_results: Build, tmp_path: Path) -> 
 
 
 def test_different_settings_are_told(by_hand: ByHand) -> None:
-    """Of the seeds of one method, which then do not stand side by side, and of methods."""
+    """Of the seeds of one method, which are then in no mean, and of methods."""
     runs = [{"method": "map", "seed": 0}, {"method": "map", "seed": 1, "epochs": 10}]
     text = caption(clean_table(analyse(by_hand({("map", "nll"): [1.0, 1.1]}, runs=runs))))
-    assert "epochs: 10–40" in text
-    assert "Mixed settings: the seeds of map differ in epochs." in text
+    assert "epochs: 40;" in text
+    assert "Left out of all means: map, seed 1 (epochs 10 instead of 40)." in text
 
     epochs = {"map": 60, "mnf": 40, "sgld": 40}
     runs = [{"method": name, "seed": 0, "epochs": number} for name, number in epochs.items()]

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from scipy.stats import norm
 from sklearn.metrics import accuracy_score
 
+import bench_uq
 from bench_uq import read_scores, store
 from bench_uq.api.likelihoods import QUANTILE_LEVELS
 from bench_uq.cli import main
@@ -54,6 +55,46 @@ def score(
     found, output = invoke("score-predictions", file, *named, *arguments)
     assert found == code, output
     return output
+
+
+def test_a_file_under_several_seeds_is_one_replicate() -> None:
+    """Copies neither make a mean nor decide a comparison, and every output says so."""
+    wrong = np.roll(np.eye(3)[LABELS], 1, axis=1)
+    for name, probs in (("right", np.eye(3)[LABELS]), ("wrong", wrong)):
+        for seed in range(3):
+            file = saved(probs=probs, labels=LABELS)
+            said = score(file, "--seed", str(seed), "--new-dataset", name=name, dataset="three")
+    assert "wrong, seeds 1, 2 (the same predictions as seed 0)" in said
+
+    code, output = invoke("report", "--formats", "markdown,latex,html")
+    assert code == 0
+    summary = Path("reports/quick/summary.md").read_text()
+    for text in (output, summary, Path("reports/quick/index.html").read_text()):
+        assert "right, seeds 1, 2 (the same predictions as seed 0)" in text
+    assert "same predictions" in Path("reports/quick/tables/three.tex").read_text()
+    assert "No comparison is made" in summary
+    assert "is best" not in summary
+
+    assert invoke("baseline", "--out", "b.csv")[0] == 0
+    assert set(pd.read_csv("b.csv").seed) == {0}
+    frame = bench_uq.summarise(read_scores("results/quick"))
+    assert set(frame.seeds) == {1}
+    assert set(frame.verdict) == {""}
+
+
+def test_imports_of_other_labels_are_not_compared() -> None:
+    """Another test set under one dataset's name is told, seed by seed."""
+    for name, labels in (("one", LABELS), ("two", LABELS[::-1])):
+        for seed in (0, 1):
+            probs = np.roll(PROBS, seed, axis=0)
+            file = saved(probs=probs, labels=labels)
+            arguments = ("--seed", str(seed), "--results", name)
+            score(file, *arguments, "--new-dataset", name=name, dataset="three")
+    code, output = invoke("merge", "one", "two")
+    assert code == 0
+    assert "three: Not alike, so not compared: one, two (labels at seed 0:" in output
+    frame = bench_uq.summarise("results/quick")
+    assert set(frame.verdict) == {""}
 
 
 def refused(file: str, *arguments: str, **named: str) -> str:

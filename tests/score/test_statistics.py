@@ -49,8 +49,9 @@ def test_paired_p_is_scipys() -> None:
 
 
 def test_paired_p_without_spread() -> None:
-    """Seeds that all differ by one number give the sign test's answer, not certainty; no difference, no doubt."""
-    assert paired_p([0.3, 0.3, 0.3], [0.2, 0.2, 0.2]) == 0.25
+    """Seeds that all differ by one number give the sign test's answer, not certainty; seeds that do not vary none."""
+    assert paired_p([0.3, 0.5, 0.4], [0.2, 0.4, 0.3]) == 0.25
+    assert paired_p([0.3, 0.3, 0.3], [0.2, 0.2, 0.2]) == 1.0
     assert paired_p([0.1 + 0.2, 0.5], [0.3, 0.5]) == pytest.approx(1.0)
     assert paired_p([1.0], [0.0]) == 1.0
 

@@ -19,6 +19,7 @@ from bench_uq.report.page.runs import environments_section, runs_section
 from bench_uq.report.page.tables import stress_section
 from bench_uq.report.tables.provenance import run_counts
 from bench_uq.score.analysis import Analysis
+from bench_uq.score.banners import banner
 from bench_uq.score.labels import counted
 from bench_uq.score.results import Results
 
@@ -96,10 +97,14 @@ def _json(value: Any) -> str:
 
 
 def _warning(results: Results) -> str:
-    """Say how many runs did not finish or had not converged, and what is remarked on the data."""
+    """Say how many runs did not finish or had not converged, which are not alike, and remarks."""
     finished = results.runs["status"] == "ok"
     failed = int((~finished).sum())
     loose = int((finished & (results.runs["converged"] == "False")).sum())
+
+    lines = ""
+    for warning in banner(results):
+        lines += f'<p class="warning">⚠ {escape(warning)}</p>'
 
     bad = []
     if failed:
@@ -112,4 +117,4 @@ def _warning(results: Results) -> str:
         told = f'<p class="warning">⚠ {" and ".join(bad)}: {link}.</p>'
     for line in results.about.remarks():
         told += f'<p class="warning">⚠ {escape(line)}.</p>'
-    return told
+    return told + lines

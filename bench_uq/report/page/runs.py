@@ -21,6 +21,19 @@ _HEADS = {
     "network": "Network",
     "epochs": "Epochs",
     "draws": "Draws",
+    "batch": "Batch",
+    "precision": "Precision",
+    "validation": "Held out",
+    "evaluate_on": "Evaluated on",
+    "trained_on": "Training examples",
+    "tested_on": "Test examples",
+    "train_images": "train_images",
+    "test_images": "test_images",
+    "attack_images": "attack_images",
+    "shift_images": "shift_images",
+    "method_full": "Options",
+    "data": "Content of data",
+    "left_out": "Left out of means",
     "parameters": "Parameters",
     "train_seconds": "Training (s)",
     "seconds_per_1000": "1,000 predictions (s)",
@@ -32,6 +45,14 @@ _NUMBERS = [
     "seed",
     "epochs",
     "draws",
+    "batch",
+    "validation",
+    "trained_on",
+    "tested_on",
+    "train_images",
+    "test_images",
+    "attack_images",
+    "shift_images",
     "parameters",
     "train_seconds",
     "seconds_per_1000",
@@ -142,6 +163,8 @@ def _text(name: str, value: Any) -> str:
 
     if math.isnan(value):
         return "–"
+    if name == "validation":
+        return f"{value:g}"
     if name == "peak_memory":
         return f"{value / 1e6:,.0f}"
     # Three digits of a number above 999 would be written as a power of ten.

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from bench_uq.score.banners import warnings
 from bench_uq.score.labels import counted
 from bench_uq.score.results import Results
-
-#: Settings that the runs of one method should share.
-SETTINGS = ("network", "epochs", "draws")
 
 
 def run_counts(results: Results) -> str:
@@ -23,8 +21,8 @@ def run_counts(results: Results) -> str:
 
 
 def provenance(results: Results) -> list[str]:
-    """Settings and devices of the finished runs on one dataset, and methods whose seeds differ."""
-    runs = results.runs[results.runs["status"] == "ok"]
+    """Settings, sizes and devices of the runs on one dataset, and warnings about them."""
+    runs = results.runs[(results.runs["status"] == "ok") & (results.runs["left_out"] == "")]
     draws = _whole(runs["draws"])
     if draws:
         # A plugin may give fewer draws than it was asked for, such as one per network.
@@ -32,11 +30,13 @@ def provenance(results: Results) -> list[str]:
     facts = {
         "network": ", ".join(sorted(set(runs["network"]) - {""})),
         "epochs": _by_method(results, runs, "epochs"),
+        "training examples": _by_method(results, runs, "trained_on"),
+        "test examples": _by_method(results, runs, "tested_on"),
         "draws": draws,
         "device": ", ".join(_devices(results, runs)),
     }
 
-    sentences = _mixed(runs)
+    sentences = warnings(results)
     said = "; ".join(f"{name}: {value}" for name, value in facts.items() if value)
     if said:
         # The method capitalize() would put device names into small letters.
@@ -71,8 +71,8 @@ def span(numbers: Sequence[int]) -> str:
     if not numbers:
         return ""
     if min(numbers) == max(numbers):
-        return str(min(numbers))
-    return f"{min(numbers)}–{max(numbers)}"
+        return f"{min(numbers):,}"
+    return f"{min(numbers):,}–{max(numbers):,}"
 
 
 def _devices(results: Results, runs: pd.DataFrame) -> list[str]:
@@ -88,16 +88,3 @@ def _devices(results: Results, runs: pd.DataFrame) -> list[str]:
         if parts:
             found.add(" with ".join(parts))
     return sorted(found)
-
-
-def _mixed(runs: pd.DataFrame) -> list[str]:
-    """A sentence for each method whose seeds were run with different settings."""
-    sentences = []
-    # Methods are categories, and those of other datasets would be groups without a run.
-    for method, own in runs.groupby("method", observed=True):
-        # A seed without a value differs from one with a value.
-        differing = [name for name in SETTINGS if own[name].nunique(dropna=False) > 1]
-        if differing:
-            names = " and ".join(differing)
-            sentences.append(f"Mixed settings: the seeds of {method} differ in {names}.")
-    return sentences

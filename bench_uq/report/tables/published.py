@@ -154,11 +154,12 @@ def _group(analysis: Analysis, known: Sequence[Reference], notes: list[str]) -> 
     printed = max(len(one.value.partition(".")[2]) for one in known)
     digits = max(decimals(filter(None, ours)), min(printed, 6))
 
-    rows = []
+    rows, apart = [], analysis.results.apart(analysis.dataset)
     for one, summary in zip(known, ours, strict=True):
         seeds = analysis.seeds(one.method)
         difference = ""
-        if summary and not summary.lacking:
+        # Published values are of the suite's own settings and data.
+        if summary and not summary.lacking and one.method not in apart:
             difference = _signed(summary.mean - float(one.value), digits)
         row = Compared(
             method=one.method,

@@ -1,0 +1,174 @@
+"""Runs that are not alike are neither averaged nor compared; each case is worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bench_uq.run.suite import Choices, prepare, remember
+from bench_uq.score.banners import banner
+from bench_uq.score.likeness import differences, left_out, marked
+from bench_uq.score.results import Results
+from bench_uq.score.stale import VERSIONS, stale
+
+COMMAND = "bench-uq run --suite quick --set epochs=250"
+NOTHING = pd.DataFrame(columns=["dataset"])
+METHOD = """
+from dataclasses import dataclass
+from torch import nn
+from bench_uq.api import Method, Task
+
+
+@dataclass(frozen=True)
+class Own(Method):
+    reference = "none"
+
+    def build(self, task: Task) -> nn.Module:
+        return task.build_network()
+"""
+
+
+def runs(*rows: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows of runs.csv: of a suite that sets nothing for single methods, with these changes."""
+    usual = {
+        "dataset": "digits",
+        "status": "ok",
+        "converged": "True",
+        "command": COMMAND,
+        "network": "lenet",
+    }
+    usual |= {"epochs": 250.0, "draws": 20.0, "batch": 128.0, "train_images": 0.0, "shared": "{}"}
+    usual |= {"data": "11111111", "facts": "{}"}
+    made = [{**usual, "run": f"{row['method']}-{row['seed']}", **row} for row in rows]
+    return marked(pd.DataFrame(made))
+
+
+def seeds(method: str, count: int = 2, **facts: Any) -> list[dict[str, Any]]:
+    """Runs of a method, seeds from 0."""
+    return [{"method": method, "seed": seed, **facts} for seed in range(count)]
+
+
+def results(*rows: Mapping[str, Any]) -> Results:
+    """Results without a score."""
+    return Results("quick", runs(*rows), NOTHING, NOTHING)
+
+
+def test_the_method_of_other_settings_is_not_compared() -> None:
+    """It alone is left out; the warning names the settings, their values and the command."""
+    found = results(*seeds("map"), *seeds("mnf"), *seeds("dropout", train_images=300.0, batch=32.0))
+    assert found.apart("digits") == {"dropout"}
+    warning, remedy = banner(found)
+    assert "batch: 128 (map, mnf), 32 (dropout)" in warning
+    assert "train_images: all (map, mnf), 300 (dropout)" in warning
+    everything = "--methods map,mnf,dropout --datasets digits --seeds 0,1"
+    assert remedy == f"to mend this: {COMMAND} {everything}"
+
+
+def test_of_two_methods_that_differ_none_is_compared() -> None:
+    """Neither of two values is the commonest."""
+    found = results(*seeds("map"), *seeds("dropout", precision="bfloat16"), *seeds("mnf"))
+    assert not found.apart("digits")  # the others' precision is unknown
+    found = results(*seeds("map", data="22222222"), *seeds("dropout"))
+    assert found.apart("digits") == {"map", "dropout"}
+
+
+def test_settings_of_the_suite_for_one_method_are_part_of_it() -> None:
+    """60 epochs that a suite of 250 sets for map are alike; 60 that were asked for are not."""
+    own = seeds("map", epochs=60.0, shared='{"epochs": 250}')
+    assert not results(*own, *seeds("dropout")).apart("digits")
+    asked = seeds("map", epochs=60.0)
+    assert results(*asked, *seeds("dropout")).apart("digits") == {"map", "dropout"}
+    # Results of older versions do not say who set them.
+    assert not results(*seeds("map", epochs=60.0, shared=""), *seeds("dropout")).apart("digits")
+
+
+def test_predictions_made_elsewhere_lack_settings_and_are_held_by_their_labels() -> None:
+    """Unknown facts are no difference; labels and numbers of examples of one seed are."""
+    theirs = {"epochs": float("nan"), "batch": float("nan"), "draws": 1.0, "network": ""}
+    theirs |= {"data": "", "shared": "", "labels": "aaaaaaaa"}
+    ours = {"labels": "aaaaaaaa", "facts": json.dumps({"examples of fgsm": "100"})}
+    assert not results(*seeds("map", **ours), *seeds("one", **theirs)).apart("digits")
+
+    other = theirs | {"labels": "bbbbbbbb"}
+    assert results(*seeds("map", **ours), *seeds("one", **other)).apart("digits")
+    fewer = theirs | {"facts": json.dumps({"examples of fgsm": "99"})}
+    assert results(*seeds("map", **ours), *seeds("one", **fewer)).apart("digits")
+
+
+def test_folds_have_labels_of_their_own() -> None:
+    """Labels may differ from seed to seed, as long as the methods share those of each seed."""
+    folds = []
+    for method in ("map", "dropout"):
+        folds += [{"method": method, "seed": seed, "labels": f"{seed}" * 8} for seed in range(3)]
+    assert differences(runs(*folds)) == []
+    assert set(runs(*folds)["left_out"]) == {""}
+
+
+def test_seeds_of_other_settings_are_in_no_mean() -> None:
+    """The rarer epochs are left out; of two seeds that differ, the one unlike the other methods."""
+    own = [*seeds("map", 3), {"method": "map", "seed": 3, "epochs": 100.0}]
+    assert left_out(runs(*own)) == {"map-3": "epochs 100 instead of 250"}
+    one = [{"method": "mnf", "seed": 0, "epochs": 100.0}, {"method": "mnf", "seed": 1}]
+    assert left_out(runs(*one, *seeds("map"))) == {"mnf-0": "epochs 100 instead of 250"}
+    assert results(*own).seeds("map").finished == 3
+
+
+def test_equal_predictions_are_one_replicate() -> None:
+    """Eight seeds of one file count once, and other methods' equal predictions are no copies."""
+    copies = seeds("one", 8, predictions="cccccccc")
+    found = results(*copies, *seeds("map", 1, predictions="cccccccc"))
+    assert set(left_out(found.runs)) == {f"one-{seed}" for seed in range(1, 8)}
+    assert found.seeds("one").finished == found.seeds("one").planned == 1
+    (warning,) = banner(found)
+    assert "one, seeds 1–7 (the same predictions as seed 0)" in warning
+
+
+def test_an_edited_plugin_makes_its_runs_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code counts and comments do not; the plan remembers where the file lies."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "own.py"
+    file.write_text(METHOD)
+    choices = Choices(methods=("own", "map"), seeds=("0",), plugins=(file,))
+    prepared = prepare(choices, lambda _: None)
+    remember(prepared)
+    assert stale(prepared.folder) == {}
+
+    file.write_text("# Another word.\n" + METHOD)
+    assert stale(prepared.folder) == {}
+    file.write_text(METHOD + "\n    order = 3\n")
+    assert stale(prepared.folder) == {("digits", "own", 0): ("method own",)}
+    monkeypatch.setitem(VERSIONS, "training version", "later")
+    assert set(stale(prepared.folder)) == {("digits", "own", 0), ("digits", "map", 0)}
+
+
+def test_the_plan_knows_the_content_of_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that changes behind its name gives other data, for every seed the same."""
+    import numpy as np
+
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    arrays = {
+        f"x_{split}": random.random((40, 8, 8, 1)).astype("f4") for split in ("train", "test")
+    }
+    labels = np.arange(40) % 2
+    found = []
+    for shift in (0, 0.5):
+        arrays["x_test"] = arrays["x_test"] * (1 - shift)
+        np.savez("own.npz", **arrays, y_train=labels, y_test=labels)
+        choices = Choices(
+            datasets=("npz[path=own.npz]",), methods=("map",), seeds=("0", "1"), suite="quick"
+        )
+        made = prepare(choices, lambda _: None).runs
+        assert made[0].data[""] == made[1].data[""]
+        assert (made[0].trained_on, made[0].held_out) == (36, 4)
+        found.append(made[0].data[""])
+    assert found[0] != found[1]
