@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -82,12 +82,12 @@ def with_likeness(
         source = run.identity["network_source"]
         code[f"network {run.identity['network']}"] = source[:SHORT]
 
-    content = {"": version(data.spec, contents)}
+    content = {"": version(data.spec, contents, ("train", "test"))}
     for spec, _ in data.conditions:
         if spec.kind == "condition":
             code[f"condition {spec.plain}"] = spec.source_hash[:SHORT]
         else:
-            content[spec.name] = version(spec, contents)
+            content[spec.name] = version(spec, contents, ("test",))
     for spec in data.surrogates.values():
         code[f"method {spec.plain}"] = spec.source_hash[:SHORT]
 
@@ -96,10 +96,9 @@ def with_likeness(
     )
 
 
-def version(dataset: Spec, contents: Contents) -> str:
-    """Short hash of the content of a dataset, the same for all seeds."""
+def version(dataset: Spec, contents: Contents, splits: Sequence[str]) -> str:
+    """Short hash of the content of some splits of a dataset, the same for all seeds."""
     # Seeds may have folds of their own; the first fold stands for the data behind all of them.
-    splits = [split for split in dataset.value.splits if split in ("train", "test")]
     return digest([contents.of(dataset, split, 0).hash for split in splits])[:SHORT]
 
 
