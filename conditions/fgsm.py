@@ -14,9 +14,9 @@ from bench_uq.conditions._gradient_attack import GradientAttack
 class FGSM(GradientAttack):
     """x + epsilon sign(gradient), clipped to [0, 1], with one gradient for all epsilons.
 
-    The loss is that of the mean of ``draws``, 0 for as many as the direction needs. ``fgsm[label=predicted,draws=1]`` is the form of
-    early papers: one draw, and the label that the network predicts. With ``norm=l2`` the step is
-    the gradient, scaled to length epsilon.
+    The loss is that of the mean of ``draws``, 0 for as many as the direction needs.
+    ``fgsm[label=predicted,draws=1]`` is the form of early papers: one draw, and the label that the
+    network predicts. With ``norm=l2`` the step is the gradient, scaled to length epsilon.
     """
 
     reference: ClassVar[str] = "Goodfellow et al. 2015, https://arxiv.org/abs/1412.6572"

@@ -143,7 +143,7 @@ def predict_changed(
                 distance = (images - inputs).abs().flatten(1).amax(1)
                 block["distance"] = distance
                 if asked:
-                    block["attack_draws"] = torch.full_like(targets, asked, dtype=torch.int32)
+                    block["attack_draws"] = torch.full_like(distance, asked)
                 blocks[at].append(block)
                 shown[at].append(kept(images, index))
 

@@ -17,6 +17,7 @@ from bench_uq.testing.contract import Note, NotReached, Target, require
 #: Arrays of predictions that a metric may need.
 ARRAYS = (
     *("probs", "draw_entropy", "targets", "log_density", "inputs", "distance"),
+    "attack_draws",
     *("mean", "variance", "draw_variance", "quantiles"),
 )
 
@@ -165,6 +166,7 @@ def _labelled(rng: np.random.Generator, sharpness: float) -> Predictions:
             "log_density": density.astype(np.float32),
             "inputs": rng.random((8, 1, 4, 4), np.float32),
             "distance": rng.random(200, np.float32),
+            "attack_draws": rng.integers(1, 80, 200).astype(np.float32),
         }
     )
 
@@ -184,5 +186,6 @@ def _real(rng: np.random.Generator) -> Predictions:
             "quantiles": quantiles.astype(np.float32),
             "inputs": rng.random((200, 1), np.float32),
             "distance": spread,
+            "attack_draws": spread,
         }
     )
