@@ -329,7 +329,7 @@ CHECKS: Mapping[str, Callable[[Attacked], Ending]] = {
         _more_and_fewer, "an attack with two numbers of draws"
     ),
     "as strong as a longer search": _against(
-        _many_and_more, "a longer search, such as autoattack or pgd[steps=100,restarts=10],"
+        _many_and_more, "a longer search in the same norm, by more steps or restarts,"
     ),
     "gradients are not zero": _gradients,
 }

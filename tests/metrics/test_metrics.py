@@ -26,7 +26,7 @@ COVERED = ["coverage_at_risk_1", "coverage_at_risk_5"]
 KEPT = [f"accuracy_kept_{kept}" for kept in ("80", "50", "80_confidence", "50_confidence")]
 SELECTIVE = ["aurc", "augrc", *COVERED, *KEPT]
 SHOWN = ["accuracy", "nll", "brier", *CALIBRATION, *UNCERTAINTY, *DETECTION, *ERRORS, *SELECTIVE]
-IDS = [*SHOWN, *REGRESSION, "examples", "unmoved"]
+IDS = [*SHOWN, *REGRESSION, "examples", "unmoved", "attack_draws"]
 METRICS = list(Plugins().metrics().values())
 each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.id)
 
@@ -84,7 +84,7 @@ def test_directions():
     ranked = {"auroc_errors_entropy", *COVERED, *KEPT}
     assert higher == {"accuracy", *(id for id in DETECTION if not id.startswith("fpr95")), *ranked}
     entropies = {*UNCERTAINTY, "entropy_right", "entropy_wrong"}
-    assert neither == {"ece_if_calibrated", *entropies, "picp", "examples", "unmoved"}
+    assert neither == {"ece_if_calibrated", *entropies, "picp", *IDS[-3:]}
 
 
 def test_find_answers_with_the_known_ones():
