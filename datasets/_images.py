@@ -215,7 +215,8 @@ def converted(image: Image, colour: Colour, size: int) -> Image:
     # Such a PNG begins with an image that is shown only where animations are not.
     if image.info.get("default_image"):
         image.seek(1)
-    image = ImageOps.exif_transpose(image)
+    # In place, because it would copy an image that it does not turn.
+    ImageOps.exif_transpose(image, in_place=True)
     grey = image.mode in (*GREY, *WIDE) if colour == "auto" else colour == "grey"
 
     if image.mode in WIDE:

@@ -155,7 +155,7 @@ def test_mistakes_in_set(tmp_path: Path, flag: str, words: str) -> None:
         ("fgms = [0.1]", "'fgsm'"),
         ("fgsm = []", "needs levels"),
         ("letters = [0.1]", "no levels"),
-        ('"fgsm[draws=0]" = [0.1]', "draws"),
+        ('"fgsm[draws=-1]" = [0.1]', "draws"),
     ],
 )
 def test_mistakes_in_conditions(tmp_path: Path, line: str, words: str) -> None:
