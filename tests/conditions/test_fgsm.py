@@ -307,7 +307,7 @@ def test_draws_grow_until_the_direction_holds():
         draw = Scattered(scatter)
         FGSM()(draw, inputs, targets, [0.1], torch.Generator())
         asked.append(max(draw.asked))
-    assert asked == [10, 40, 160]
+    assert asked == [10, 40, 40]
 
     # Members that are all there are need no second estimate.
     nets, (images, labels) = members(), batch()
