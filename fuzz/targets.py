@@ -135,7 +135,7 @@ def predictions(content: bytes) -> None:
     with folder() as place:
         file = place / f"mine.{'csv' if kind[0] % 2 else 'npz'}"
         file.write_bytes(content[1:])
-        read_predictions(file, labelled=kind[0] % 4 < 2, clean=kind[0] % 8 < 4)
+        read_predictions(file, labelled=kind[0] % 4 < 2)
 
 
 def idx(content: bytes) -> None:

@@ -182,10 +182,12 @@ def test_engine_spells_no_plugin() -> None:
 #: Metrics by the files of the engine that are about them; some words are also names of curves.
 SUBJECTS = {
     "check/pairing.py": {"examples"},
+    "predict/predict.py": {"attack_draws"},  # the array behind it
     "report/figures/reliability.py": {"accuracy", "ece", "ece_if_calibrated"},
     "report/page/charts.py": {"accuracy"},  # the axis of curves
     "report/page/leaderboard.py": {"nll"},  # the column of results without any score
     "report/tables/published.py": {"accuracy"},  # published as the test error
+    "report/tables/stress.py": {"attack_draws"},  # told in captions
     "report/tables/table.py": {"examples"},
     "report/tables/tables.py": {"nll"},  # the column of results without any score
     "run/imported/__init__.py": {"examples"},  # a field of a record
@@ -194,6 +196,7 @@ SUBJECTS = {
     "score/results.py": {"accuracy"},  # published as the test error
     "score/stress.py": {"examples"},
     "score/summaries.py": {"accuracy"},  # part of the names of curves
+    "testing/metrics.py": {"attack_draws"},  # the array behind it
 }
 
 

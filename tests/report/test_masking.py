@@ -232,7 +232,7 @@ def test_page_and_summary_say_what_a_flag_means(attacked: Callable[..., Results]
     assert masking.MEANING["falls to chance"] not in section
 
     analysis = analyse(attacked(HONEST, unmoved=0.0))
-    told = "5 of 5 checks possible, no sign of masked gradients"
+    told = "6 of 6 checks possible, no sign of masked gradients"
     assert told in masking_section(analysis)
     assert told in markdown.summary(analysis, [])
 
@@ -241,12 +241,12 @@ def test_page_and_summary_say_what_was_not_asked(attacked: Callable[..., Results
     """Checks that were not made are dashes, with their needs once beneath; a shift is no attack."""
     few = analyse(attacked({"fgsm": HONEST["fgsm"]}, unmoved=0.0))
     text = markdown.summary(few, [])
-    assert "- 1 of 5 checks possible, no sign of masked gradients." in text
-    assert text.count("- Not possible: ") == 4
+    assert "- 1 of 6 checks possible, no sign of masked gradients." in text
+    assert text.count("- Not possible: ") == 5
     none = markdown.summary(analyse(attacked({"fgsm": HONEST["fgsm"]})), [])
-    assert "- 0 of 5 checks possible, nothing is known of masked gradients." in none
+    assert "- 0 of 6 checks possible, nothing is known of masked gradients." in none
     section = masking_section(few)
-    assert "digits: 1 of 5 checks possible, no sign" in section
+    assert "digits: 1 of 6 checks possible, no sign" in section
     assert section.count("the same one transferred at the same levels") == 1
     assert "<td>–</td>" in section
 
