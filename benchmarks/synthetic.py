@@ -53,9 +53,9 @@ METHODS = (
 #: Facts of conditions, which reports read from about.json.
 _EPSILON = ("ε", "pixels in [0, 1]")
 FACTS = {
-    "fgsm": ConditionFacts(*_EPSILON, GRADIENT_ATTACK, search=Search(steps=1)),
-    "pgd": ConditionFacts(*_EPSILON, GRADIENT_ATTACK, search=Search(steps=20)),
-    "transfer": ConditionFacts(*_EPSILON, "transferred attack", "map", Search(steps=20)),
+    "fgsm": ConditionFacts(*_EPSILON, GRADIENT_ATTACK, search=Search(draws=0, steps=1)),
+    "pgd": ConditionFacts(*_EPSILON, GRADIENT_ATTACK, search=Search(draws=0, steps=20)),
+    "transfer": ConditionFacts(*_EPSILON, "transferred attack", "map", Search(draws=0, steps=20)),
     "autoattack": ConditionFacts(*_EPSILON, "ensemble of attacks", search=Search(steps=100)),
     "rotate": ConditionFacts("angle", "degrees", "rotation"),
     "translate": ConditionFacts("shift", "share of the side", "translation"),
@@ -147,7 +147,7 @@ def _with_options(condition: str) -> ConditionFacts:
         facts.search,
         norm=options.get("norm", "linf"),
         objective=options.get("objective", "predictive"),
-        draws=int(options.get("draws", 10)),
+        draws=int(options.get("draws", facts.search.draws)),
         true_label=not {"label", "objective"} & options.keys(),
     )
     return dataclasses.replace(facts, search=search)
