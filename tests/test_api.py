@@ -42,7 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_script_runs_and_reports(folder: Path) -> None:
     """A script, run once and not again in its child processes, gets runs, files and a summary."""
     lines = (folder / "out").read_text().splitlines()
-    assert [line.split()[0].rsplit("-", 1)[0] for line in lines[:2]] == [
+    # Runs are trained side by side, and either may end first.
+    assert sorted(line.split()[0].rsplit("-", 1)[0] for line in lines[:2]) == [
         "map-digits-s0",
         "map-digits-s1",
     ]
