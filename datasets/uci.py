@@ -95,8 +95,8 @@ class Uci(Dataset):
         rows = table.numbers[{"train": order[:train], "test": order[train:]}[split]]
 
         features, target = self.columns(table)
-        inputs = np.ascontiguousarray(rows[:, features], np.float32)
-        return Examples(inputs, rows[:, target].astype(np.float32), table.remarks)
+        inputs = np.ascontiguousarray(rows[:, features])
+        return Examples(inputs, rows[:, target].copy(), table.remarks)
 
     def columns(self, table: Table) -> tuple[list[int], int]:
         """The columns of the features and of the target."""

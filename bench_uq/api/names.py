@@ -182,9 +182,8 @@ def convert_plain(kind: Any, value: Any) -> Any:
     # Only NaN differs from itself; it is refused, because no two runs with it would be equal.
     if result != result:
         raise ValueError(value)
-    # -0.0 becomes 0.0, and 0.1 + 0.05 becomes 0.15, so that both have one name. All 15 digits
-    # that a double holds of any number are kept.
-    return float(f"{result:.15g}") + 0.0
+    # -0.0 becomes 0.0, so that both have one name.
+    return result + 0.0
 
 
 def level_key(level: float) -> float:

@@ -48,13 +48,13 @@ class SuiteResults:
     environments: Mapping[str, Mapping[str, Any]]
     about: About = field(default_factory=About, repr=False)
 
+    stale: Mapping[RunKey, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    left_out: Mapping[RunKey, str] = field(default_factory=dict, repr=False)  # runs that are copies
+
     @property
     def pairs(self) -> set[tuple[str, str]]:
         """Dataset and method of all runs."""
         return {key[:2] for key in self.runs}
-
-    stale: Mapping[RunKey, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    left_out: Mapping[RunKey, str] = field(default_factory=dict, repr=False)  # runs that are copies
 
     def on_cpu(self, key: RunKey) -> str | None:
         """Fingerprint of a run's environment if that is known to be a CPU, else None."""

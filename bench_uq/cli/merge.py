@@ -27,6 +27,7 @@ def merge(
     """
     from bench_uq.plan.plugins import Plugins
     from bench_uq.run.merge import join, sources
+    from bench_uq.score.labels import counted
     from bench_uq.score.score import score
     from bench_uq.store import read_plan
 
@@ -46,10 +47,3 @@ def merge(
         )
     if not whole:
         sys.exit(FAILED)
-
-
-def counted(number: int, noun: str) -> str:
-    """Number of things in words."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun}s"

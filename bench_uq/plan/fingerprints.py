@@ -27,6 +27,9 @@ from bench_uq.plan.examples import (
 from bench_uq.plan.plugins import Spec
 from bench_uq.store.environment import package_versions
 
+#: Digits of the hashes that results hold.
+SHORT = 8
+
 
 @dataclass(frozen=True)
 class Content:

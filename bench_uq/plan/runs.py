@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bench_uq.api.names import plain_name
-from bench_uq.plan.fingerprints import Contents, digest
+from bench_uq.plan.fingerprints import SHORT, Contents, digest
 from bench_uq.plan.plugins import Plugins, Spec
 from bench_uq.plan.resolve import Data, choose
 from bench_uq.plan.sources import hash_of_trees
@@ -24,8 +24,6 @@ from bench_uq.train.splits import sizes
 
 #: Settings that training depends on; the others count for predictions alone.
 TRAINING_SETTINGS = ("epochs", "batch", "validation", "train_images", "threads", "precision")
-#: Digits of the hashes of content and code that results hold.
-SHORT = 8
 
 
 def make_plan(

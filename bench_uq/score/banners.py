@@ -80,6 +80,7 @@ def remedies(results: Results) -> list[str]:
         kept = runs[runs["left_out"] == ""]
         apart = results.apart(dataset)
         mixed = runs[(runs["left_out"] != "") & ~runs["left_out"].str.startswith(COPY)]
+
         # What lies on the disk now may be neither of two versions: all are run, the stored ones
         # in no time.
         if apart:
@@ -89,6 +90,7 @@ def remedies(results: Results) -> list[str]:
             for method in mixed["method"].unique():
                 own = kept[kept["method"] == method]
                 due += _under(_command(own), runs[runs["method"] == method])
+
         due += _stale(results, runs)
     return commands(dict.fromkeys(due))
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from bench_uq import store
 from bench_uq.api.metric import Metric
 from bench_uq.api.task import Predictions
-from bench_uq.plan.fingerprints import digest
+from bench_uq.plan.fingerprints import SHORT, digest
 from bench_uq.plan.plugins import PACKAGES, Plugins
 from bench_uq.plan.sources import hash_of_plugin, hash_of_trees
 from bench_uq.score import curves, worst
@@ -30,8 +30,6 @@ from bench_uq.store.csv import csv_text, sort_key
 
 #: Scores and curves of a run, kept beside it until one of its files or a metric changes.
 KEPT = "scored.json"
-#: Digits of the hashes of labels and predictions.
-SHORT = 8
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from bench_uq.score.banners import tell
 from bench_uq.score.likeness import FACTS
 from bench_uq.score.run_rows import RUNS, run_row, superseded_rows
 from bench_uq.score.run_scores import Scoring, compressed, scored
-from bench_uq.store import PlannedRun, derived
+from bench_uq.store import Plan, PlannedRun, derived
 from bench_uq.store.about import ABOUT, About
 from bench_uq.store.csv import csv_text, write_csv
 from bench_uq.store.environment import fingerprint
@@ -50,18 +50,18 @@ def score(folder: Path, plugins: Plugins | None = None) -> None:
         )
     # The plan is read again: it may have grown while the lock was waited for.
     with store.suite_lock(folder):
-        write_derived(folder, store.read_plan(folder).runs, plugins or Plugins())
+        write_derived(folder, store.read_plan(folder), plugins or Plugins())
     tell(folder, plugins.files if plugins else ())
 
 
-def write_derived(folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins) -> None:
+def write_derived(folder: Path, plan: Plan, plugins: Plugins) -> None:
     """Write the derived files of the planned runs."""
     # Compressed, the scores and curves of 10,000 runs take 80 MB of memory. Members of gzip one
     # after the other are a gzip file, so that those of unchanged runs are copied as they are.
     scores = [compressed(csv_text(pd.DataFrame(columns=SCORES)))]
     curves = [compressed(csv_text(pd.DataFrame(columns=CURVES)))]
     runs, environments, examples = list[list[Any]](), dict[str, Any](), dict[str, np.ndarray]()
-    shown = set(first_seeds(plan).values())
+    shown = set(first_seeds(plan.runs).values())
     for planned, run, kept in scored_runs(folder, plan, plugins):
         scores.append(base64.b64decode(kept["scores"]))
         curves.append(base64.b64decode(kept["curves"]))
@@ -75,10 +75,10 @@ def write_derived(folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins
     # Scores are written as plain text, because they are kept under version control.
     store.write_bytes(folder / derived.CURVES, curves)
     store.write_bytes(folder / derived.SCORES, map(gzip.decompress, scores))
-    write_csv(folder / derived.RUNS, RUNS, [*runs, *superseded_rows(folder, plan)])
+    write_csv(folder / derived.RUNS, RUNS, [*runs, *superseded_rows(folder, plan.runs)])
     listed = [{"id": key, **facts} for key, facts in sorted(environments.items())]
     store.write_json(folder / "environment.json", listed)
-    store.write_json(folder / ABOUT, asdict(about_planned(folder, plan)))
+    store.write_json(folder / ABOUT, asdict(about_planned(plan)))
     write_examples(folder / "examples.npz", examples)
     write_checksums(folder)
 
@@ -100,23 +100,23 @@ def write_checksums(folder: Path) -> None:
     (folder / "curves.csv").unlink(missing_ok=True)
 
 
-def about_planned(folder: Path, plan: Mapping[str, PlannedRun]) -> About:
+def about_planned(plan: Plan) -> About:
     """Facts of the methods, conditions and datasets of a plan."""
     methods, conditions, datasets = set[str](), set[str](), set[str]()
-    for planned in plan.values():
+    for planned in plan.runs.values():
         methods.add(planned.method)
         datasets.add(planned.dataset)
         conditions.update(shown.condition for shown in planned.shown)
-    known = store.read_plan(folder).about.only(methods, conditions, datasets | conditions)
+    known = plan.about.only(methods, conditions, datasets | conditions)
     return known.laid_over(About(conditions=worst.facts(known.conditions)))
 
 
 def scored_runs(
-    folder: Path, plan: Mapping[str, PlannedRun], plugins: Plugins
+    folder: Path, plan: Plan, plugins: Plugins
 ) -> Iterator[tuple[PlannedRun, store.RunFolder, dict[str, Any]]]:
     """Yield each planned run, its folder and its scores in the order of the derived files."""
-    scoring = Scoring.by(plugins, store.read_plan(folder).about)
-    runs = sorted(plan.values(), key=attrgetter("dataset", "method", "seed"))
+    scoring = Scoring.by(plugins, plan.about)
+    runs = sorted(plan.runs.values(), key=attrgetter("dataset", "method", "seed"))
     # A log file would hold a line for each step of the bar.
     quiet = not sys.stderr.isatty()
     for planned in tqdm(

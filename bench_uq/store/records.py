@@ -195,6 +195,7 @@ class PlannedRun:
             "seed": self.seed,
             "shown": [evaluation.in_plan() for evaluation in self.shown],
         }
+
         for name in ("command", "shared", "trained_on", "held_out", "data", "code"):
             value = getattr(self, name)
             # No setting of its own is a fact, unlike no content or no code.

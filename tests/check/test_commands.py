@@ -129,6 +129,8 @@ def test_margins_and_floors(quick: Path) -> None:
     own = {"epochs": "60", "draws": "50", "command": "bench-uq run --suite quick"}
     for column, value in own.items():
         change(quick / "runs.csv", {"method": "map"}, lambda _, value=value: value, column)  # type: ignore[misc]
+    # The baseline has the same settings, so that the runs stay comparable.
+    assert bench("baseline", "--out", "b.csv")[0] == 0
     code, out, _ = bench(*with_margins)
     assert code == 1
     assert "below the floor 0.9999" in out

@@ -43,9 +43,12 @@ def test_shipped_suites_are_sound() -> None:
 
 def test_levels_by_value(tmp_path: Path) -> None:
     """A level may be a fraction; a computed one is the one that is written so."""
-    text = MINIMAL + "[conditions]\npgd = [0.15000000000000002, '8/255']\n"
-    (levels,) = suite(tmp_path, text).conditions.values()
-    assert levels == (0.15, pytest.approx(8 / 255, rel=1e-14))
+    (levels,) = suite(
+        tmp_path, MINIMAL + "[conditions]\npgd = ['8/255', 0.2]\n"
+    ).conditions.values()
+    assert levels == (8 / 255, 0.2)
+    with pytest.raises(UsageError, match=r"levels of pgd: 0.15 is given twice"):
+        suite(tmp_path, MINIMAL + "[conditions]\npgd = [0.15, 0.15000000000000002]\n")
     with pytest.raises(UsageError, match=r"levels of pgd: 0.0313725 is given twice"):
         suite(tmp_path, MINIMAL + "[conditions]\npgd = ['8/255', 0.0313725]\n")
     with pytest.raises(UsageError, match=r"levels of pgd must be of type float, not '8/0'"):

@@ -131,7 +131,8 @@ def simulated(run: store.RunFolder, asked: Sequence[Evaluation], metrics: object
     curves = []
     for place in range(POINTS):
         curves.append(["clean", None, "entropy_ecdf", place / POINTS, round(random.random(), 6)])
-    return {"scores": scores, "curves": curves, "sizes": {shown.file: 100 for shown in asked}}
+    sizes = {shown.file: 100 for shown in asked}
+    return {"scores": scores, "curves": curves, "sizes": sizes, "hashes": {}}
 
 
 @pytest.fixture(scope="module")

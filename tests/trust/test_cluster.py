@@ -348,6 +348,7 @@ class Table(Dataset):
         (("--cluster", "nowhere"), "--cluster takes local, local:N, tcp://HOST:PORT"),
         (("--cluster", "http://127.0.0.1:8786"), "not 'http://127.0.0.1:8786'"),
         (("--cluster", "tcp://127.0.0.1:99999"), "not 'tcp://127.0.0.1:99999'"),
+        (("--cluster", "tcp://[::1"), "not 'tcp://[::1'"),
         (("--cluster", "absent.json"), "absent.json is no scheduler file"),
         (("--cluster", "empty.json"), "empty.json is no scheduler file"),
         (("--cluster", "tcp://127.0.0.1:1"), "no scheduler at tcp://127.0.0.1:1"),

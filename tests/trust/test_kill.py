@@ -34,7 +34,7 @@ letters = []
 """
 COMMAND = ("run", "--suite", "small.toml", "--device", "cpu", "--checkpoint-every", "0")
 RUNS = 12
-MOMENTS = 20
+MOMENTS = 30
 DERIVED = ("scores.csv", "curves.csv.gz", "examples.npz")
 
 

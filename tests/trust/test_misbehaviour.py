@@ -71,12 +71,12 @@ ENDINGS: dict[str, tuple[str, str] | None] = {
     "print": None,
     **dict.fromkeys(sorted(FORKED)),
     "sys-exit": ("failed", "SystemExit: 3 " + line("sys.exit(3)", "<lambda>")),
-    "sys-exit-well": ("failed", "SystemExit:  " + line("DONE[self.how]()", "loss")),
+    "sys-exit-well": ("failed", "SystemExit " + line("DONE[self.how]()", "loss")),
     "os-exit": ("failed", "its process exited with 0"),
     "abort": ("failed", "its process was killed by SIGABRT"),
     "kill": ("failed", "its process was killed by SIGKILL"),
     "terminate": ("interrupted", "told to stop"),
-    "keyboard": ("failed", "KeyboardInterrupt:  " + line("    raise error", "throw")),
+    "keyboard": ("failed", "KeyboardInterrupt " + line("    raise error", "throw")),
     "base": ("failed", "OfItsOwn: not an Exception " + line("    raise error", "throw")),
 }
 SLEEPING = ("sleep", "sleep-deaf", "sleep-on")

@@ -81,9 +81,11 @@ def told(work: Callable[[], None], spec: Spec, root: Path, say: Say) -> int:
     try:
         work()
         return 0
+
     except UsageError as error:
         say(reason(error, spec.plain))
         return 2
+
     except OSError as error:
         say(f"failed: {error.filename or root}: {error.strerror or error}")
     except Failed as error:

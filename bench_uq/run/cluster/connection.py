@@ -54,18 +54,19 @@ def parse_place(text: str) -> Place:
     address = text
     if "://" not in text:
         address = f"tcp://{text}"
-    parts = urlsplit(address)
 
-    # urlsplit accepts any text as a port, and refuses it when the port is asked for.
-    port = None
+    # urlsplit refuses a bracket without its end, and a port that is no number when it is asked for.
+    found = ""
     with suppress(ValueError):
-        port = parts.port
-    if parts.scheme not in ("tcp", "tls") or not parts.hostname or not port:
+        parts = urlsplit(address)
+        if parts.scheme in ("tcp", "tls") and parts.hostname and parts.port:
+            found = f"{parts.scheme}://{parts.netloc}"
+    if not found:
         raise UsageError(
             "--cluster takes local, local:N, tcp://HOST:PORT, tls://HOST:PORT or a .json file, "
             f"not {text!r}"
         )
-    return Place(f"{parts.scheme}://{parts.netloc}")
+    return Place(found)
 
 
 def address_in(file: Path) -> str:
