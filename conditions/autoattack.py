@@ -1,4 +1,4 @@
-"""AutoAttack in its randomised mode, from its authors' package, on the averaged predictor."""
+"""AutoAttack from its authors' package, on the averaged predictor."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -14,13 +14,18 @@ from bench_uq.conditions._gradients import log_mean
 
 @dataclass(frozen=True)
 class AutoAttack(Attack):
-    """APGD on the cross-entropy, then on the DLR loss for the images that are still right.
+    """AutoAttack: its standard version for a fixed predictor, its randomised mode for the others.
 
-    An image that neither fools stays as it is. Each step follows ``calls`` predictions, each the
-    mean of ``draws`` draws; by default these are as many draws as the mode's own 20 calls of one.
-    The attack leaves an image once one such prediction is wrong. Near the boundary the evaluated
-    prediction, of other draws, may be right again: PGD can go further.
-    Needs ``pip install "bench-uq[autoattack]"``.
+    A predictor is fixed if two predictions agree, such as those of ``map`` and of ``ensemble``.
+    ``standard`` runs APGD on the cross-entropy, APGD and FAB toward other classes, and Square, for
+    the images that are still right; ``rand`` runs APGD on the cross-entropy and the DLR loss, and
+    each step follows ``calls`` predictions. Each prediction is the mean of ``draws`` draws; by
+    default two of them are as many draws as the mode's own 20 calls of one.
+
+    An image that nothing fools stays as it is. The attack leaves an image once one prediction is
+    wrong. Near the boundary the evaluated prediction, of other draws, may be right again: PGD can
+    go further. Unlike the package, inputs that are no images are spared Square, and three classes
+    have the untargeted DLR loss. Needs ``pip install "bench-uq[autoattack]"``.
     """
 
     reference: ClassVar[str] = "Croce & Hein 2020, https://arxiv.org/abs/2003.01690"
@@ -31,6 +36,7 @@ class AutoAttack(Attack):
     calls: int = 2
     steps: int = 100
     norm: Literal["linf", "l2"] = "linf"
+    version: Literal["auto", "standard", "rand"] = "auto"
 
     def __post_init__(self) -> None:
         for name in ("draws", "calls", "steps"):
@@ -45,9 +51,9 @@ class AutoAttack(Attack):
         return isinstance(task.likelihood, Categorical) and task.likelihood.parameters >= 3
 
     def search(self) -> Search:
-        """Its steps, on two losses."""
-        settings = f"calls={self.calls}"
-        return Search(self.norm, True, "APGD-CE, APGD-DLR", self.draws, self.steps, settings)
+        """Its steps, on several losses."""
+        settings = f"calls={self.calls},version={self.version}"
+        return Search(self.norm, True, "several losses", self.draws, self.steps, settings)
 
     def __call__(
         self,
@@ -59,25 +65,70 @@ class AutoAttack(Attack):
     ) -> list[Tensor]:
         """Attack the inputs, once per epsilon; epsilon 0 gives the inputs themselves."""
         seed = int(torch.randint(2**31, (1,), generator=generator))
-        return [self.searched(log_probs, inputs, targets, level, seed) for level in levels]
+        standard = self.version == "standard"
+        if self.version == "auto":
+            torch.manual_seed(seed)
+            standard = fixed(log_probs, inputs[:16], self.draws)
+
+        attacked = []
+        for level in levels:
+            images = inputs.clone()
+            if level > 0:
+                images = self.searched(log_probs, inputs, targets, level, seed, standard=standard)
+            attacked.append(images)
+        return attacked
 
     def searched(
-        self, log_probs: LogProbs, inputs: Tensor, targets: Tensor, epsilon: float, seed: int
+        self,
+        log_probs: LogProbs,
+        inputs: Tensor,
+        targets: Tensor,
+        epsilon: float,
+        seed: int,
+        *,
+        standard: bool,
     ) -> Tensor:
         """Attack the inputs within one epsilon."""
         from pyautoattack import AutoAttack as Package
 
-        if epsilon == 0:
-            return inputs.clone()
-
         torch.manual_seed(seed)
-        norm = {"linf": "Linf", "l2": "L2"}[self.norm]
-        options = {"version": "rand", "seed": seed, "device": inputs.device}
-        attack = Package(Averaged(log_probs, self.draws), norm=norm, eps=epsilon, **options)
-        # The package has no options for them.
-        attack.apgd.eot_iter, attack.apgd.n_iter = self.calls, self.steps
+        net = Averaged(log_probs, self.draws)
+        with torch.no_grad():
+            classes = net(inputs[:1]).shape[-1]
+
+        attack = Package(
+            net,
+            attacks=parts(classes, inputs.dim()) if standard else ["apgd-ce", "apgd-dlr"],
+            version="custom",
+            norm={"linf": "Linf", "l2": "L2"}[self.norm],
+            eps=epsilon,
+            seed=seed,
+            device=inputs.device,
+        )
+        # The package has no options for them. Its standard version has these numbers at 100 steps.
+        attack.apgd.eot_iter = 1 if standard else self.calls
+        for part in (attack.apgd, attack.apgd_targeted, attack.fab):
+            part.n_restarts, part.n_iter = 1, self.steps
+        for part in (attack.apgd_targeted, attack.fab):
+            part.n_target_classes = min(9, classes - 1)
+        attack.square.n_queries = 50 * self.steps
+
         found, _ = attack.run_standard_evaluation(inputs, targets, batch_size=len(inputs))
         return found.to(inputs).clamp(0, 1)
+
+
+def fixed(log_probs: LogProbs, inputs: Tensor, draws: int) -> bool:
+    """Whether the predictor is one function: predictions by other random numbers agree."""
+    with torch.no_grad():
+        first, second = (log_mean(log_probs, inputs, draws) for _ in range(2))
+    return torch.allclose(first, second, rtol=0, atol=1e-5)
+
+
+def parts(classes: int, axes: int) -> list[str]:
+    """The attacks of the standard version that suit the classes and the axes of the inputs."""
+    # The targeted DLR loss needs four classes, and the squares need images.
+    names = ["apgd-ce", "apgd-t" if classes >= 4 else "apgd-dlr", "fab-t"]
+    return [*names, "square"] if axes == 4 else names
 
 
 class Averaged(nn.Module):

@@ -12,6 +12,6 @@ class PGD(ProjectedGradient):
     Of ``restarts`` the first climbs the objective; the others, of half as many steps, climb toward
     one other class after another, and only for images that are still right. ``step_size``, a share
     of epsilon, fixes the steps instead, as Madry et al. have them: new draws each, and the last
-    point. ``draws=0`` are as many as the direction needs. ``pgd[steps=100,restarts=10]`` is the
-    strong form.
+    point. ``draws=0`` are as many as the direction needs. ``pgd-strong`` takes more steps and
+    restarts.
     """

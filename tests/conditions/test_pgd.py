@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bench_uq.conditions._norms import NORMS
 from bench_uq.conditions.fgsm import FGSM
 from bench_uq.conditions.pgd import PGD
+from bench_uq.conditions.pgd_strong import StrongPGD
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of packages that it imports by their old names
@@ -189,6 +190,21 @@ def test_as_strong_as_auto_pgd_of_its_authors(norm, epsilon):
         left = [(net(one).argmax(-1) == right).float().mean() for one in (found, expected, plain)]
     assert left[0] <= left[1] + 0.01
     assert left[0] < left[2]
+
+
+def test_the_strong_form():
+    """It is PGD of more steps and restarts, and leaves no more right."""
+    net = network()
+    images, labels = batch()
+    found = {}
+    for attack in (StrongPGD(), PGD(steps=100, restarts=10), PGD()):
+        rng = torch.Generator().manual_seed(0)
+        (found[attack],) = attack(predictor(net), images, labels, [0.1], rng)
+    strong, same, plain = found.values()
+    assert strong.equal(same)
+    with torch.no_grad():
+        right = [(net(one).argmax(-1) == labels).sum() for one in (strong, plain)]
+    assert right[0] <= right[1]
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
