@@ -1,7 +1,7 @@
 """bench-uq tells you which uncertainty method to trust, on which data, under which stress, at what
 cost.
 
-results = bench_uq.run("quick", methods=["map", "dropout"], seeds=[0, 1, 2])
+    results = bench_uq.run("quick", methods=["map", "dropout"], seeds=[0, 1, 2])
     bench_uq.report(results)
     bench_uq.summarise(results)
 

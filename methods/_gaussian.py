@@ -6,12 +6,14 @@ Noise is drawn per example, from torch's global generator.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import conv2d, linear
+from torch.nn.functional import conv2d, linear, pad
+
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
 class GaussianWeights(nn.Module):
@@ -49,6 +51,16 @@ class GaussianWeights(nn.Module):
             self.register_parameter("bias_log_variance", None)
 
     @property
+    def weight(self) -> Tensor:
+        """Means of the weights, under the name that torch's layers have for their weights."""
+        return self.mean
+
+    @property
+    def bias(self) -> Tensor | None:
+        """Means of the biases; None without biases."""
+        return self.bias_mean
+
+    @property
     def log_variance(self) -> Tensor:
         """Log-variances of the weights, put back to the cap if a step led above it."""
         # As projected gradient descent does: they can come down again, and keep their gradient.
@@ -71,6 +83,67 @@ class GaussianWeights(nn.Module):
         if self.bias_mean is None:
             return 0.0
         return normal_kl(self.bias_mean.square().sum(), self.bias_log_variance, self.prior_std)
+
+
+class GaussianDense(GaussianWeights):
+    """Gaussian weights of a dense layer, under the names that torch has."""
+
+    in_features: int
+    out_features: int
+
+    def extra_repr(self) -> str:
+        """Sizes, as torch prints those of its own layer."""
+        bias = self.bias is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, {bias=}"
+
+
+class GaussianConvolution(GaussianWeights):
+    """Gaussian weights of a convolution, and its geometry under the names that torch has."""
+
+    in_channels: int
+    out_channels: int
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...] | str
+    dilation: tuple[int, ...]
+    groups: int
+    padding_mode: str
+
+    def take_geometry(self, like: nn.Conv2d) -> None:
+        """Take that of torch's layer."""
+        self.in_channels, self.out_channels = like.in_channels, like.out_channels
+        self.kernel_size, self.stride, self.padding = like.kernel_size, like.stride, like.padding
+        self.dilation, self.groups = like.dilation, like.groups
+        self.padding_mode = like.padding_mode
+
+    def extra_repr(self) -> str:
+        """Sizes and geometry, as torch prints those of its own layer."""
+        return nn.Conv2d.extra_repr(cast(nn.Conv2d, self))
+
+    def convolved(self, inputs: Tensor, weights: Tensor, biases: Tensor | None) -> Tensor:
+        """The convolution of this geometry with some weights."""
+        padding: Any = self.padding
+        if self.padding_mode != "zeros":
+            inputs, padding = pad(inputs, self.borders(), mode=self.padding_mode), (0, 0)
+        return conv2d(inputs, weights, biases, self.stride, padding, self.dilation, self.groups)
+
+    def variance(self, inputs: Tensor) -> Tensor:
+        """Variance of the outputs over the weights, per position: (B, in, H, W)."""
+        return self.convolved(squared(inputs), self.log_variance.exp(), self.bias_variance)
+
+    def borders(self) -> list[int]:
+        """Pixels to add at the left, right, top and bottom."""
+        found = list[int]()
+        for axis in (1, 0):
+            # As torch does: of an odd number the larger half follows the image.
+            width = self.dilation[axis] * (self.kernel_size[axis] - 1)
+            before, after = width // 2, width - width // 2
+            if self.padding == "valid":
+                before, after = 0, 0
+            elif self.padding != "same":
+                before = after = int(self.padding[axis])
+            found += [before, after]
+        return found
 
 
 def normal_kl(squares: Tensor, log_variance: Tensor, prior_std: float) -> Tensor:
@@ -146,11 +219,6 @@ def perturbed(mean: Tensor, std: Tensor, count: int) -> Tensor:
     return torch.addcmul(mean, std, noise).flatten(0, 1)
 
 
-def pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """Height and width of a kernel."""
-    return (size, size) if isinstance(size, int) else size
-
-
 def variational_optimiser(net: nn.Module, variance_rate: float) -> torch.optim.Optimizer:
     """Adam at 1e-3, and at ``variance_rate`` for the log-variances of weights and biases."""
     # Adam moves a log-variance by about its rate per step. At 1e-3 it takes several thousand steps
@@ -196,10 +264,3 @@ def squared(images: Tensor) -> Tensor:
     # the slow path, and its outputs would differ in layout from those of the mean.
     squares = images.square()
     return squares.to(memory_format=torch.channels_last) if images.stride(1) == 1 else squares
-
-
-def conv_variance(inputs: Tensor, weights: GaussianWeights, stride: int, padding: int) -> Tensor:
-    """Variance of a convolution's outputs, per position: (B, in, H, W) -> (B, out, H', W')."""
-    return conv2d(
-        squared(inputs), weights.log_variance.exp(), weights.bias_variance, stride, padding
-    )

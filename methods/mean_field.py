@@ -7,16 +7,17 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, linear
+from torch.nn.functional import linear
 
 from bench_uq.api import Layers, Method, Task, network
 from bench_uq.methods._gaussian import (
+    GaussianConvolution,
+    GaussianDense,
     GaussianWeights,
+    PaddingMode,
     check_gaussian,
-    conv_variance,
     dense_variance,
     normal_kl,
-    pair,
     perturb,
     perturbed,
     variational_optimiser,
@@ -55,13 +56,21 @@ class MeanFieldWeights(GaussianWeights):
         )
 
 
-class MeanFieldLinear(MeanFieldWeights):
+class MeanFieldLinear(GaussianDense, MeanFieldWeights):
     """A dense layer: (B, in) -> (B, out)."""
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, **options: Any
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        **options: Any,
     ) -> None:
         super().__init__((out_features, in_features), bias, **options)
+        self.in_features, self.out_features = in_features, out_features
+        self.to(device=device, dtype=dtype)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under fresh weights for each example."""
@@ -73,7 +82,7 @@ class MeanFieldLinear(MeanFieldWeights):
         return lambda count: perturbed(mean, std, count)
 
 
-class MeanFieldConv2d(MeanFieldWeights):
+class MeanFieldConv2d(GaussianConvolution, MeanFieldWeights):
     """A convolution: (B, in, H, W) -> (B, out, H', W')."""
 
     def __init__(
@@ -81,30 +90,36 @@ class MeanFieldConv2d(MeanFieldWeights):
         in_channels: int,
         out_channels: int,
         kernel_size: int | tuple[int, int],
-        stride: int = 1,
-        padding: int = 0,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
         bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
         **options: Any,
     ) -> None:
-        super().__init__((out_channels, in_channels, *pair(kernel_size)), bias, **options)
-        self.stride, self.padding = stride, padding
+        # Torch's layer checks what is given, and brings it into the form that its attributes have.
+        like = nn.Conv2d(
+            *(in_channels, out_channels, kernel_size, stride, padding, dilation, groups),
+            padding_mode=padding_mode,
+            device="meta",
+        )
+        super().__init__(tuple(like.weight.shape), bias, **options)
+
+        self.take_geometry(like)
+        self.to(device=device, dtype=dtype)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under fresh noise for each example and position, the usual approximation."""
-        return perturb(
-            self.output_mean(inputs), conv_variance(inputs, self, self.stride, self.padding)
-        )
-
-    def output_mean(self, inputs: Tensor) -> Tensor:
-        """Mean of the outputs over the weights."""
-        return conv2d(inputs, self.mean, self.bias_mean, self.stride, self.padding)
+        mean = self.convolved(inputs, self.mean, self.bias_mean)
+        return perturb(mean, self.variance(inputs))
 
     def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
         """A function from a number of copies of the inputs to their outputs, (count * B, ...)."""
-        mean, std = (
-            self.output_mean(inputs),
-            conv_variance(inputs, self, self.stride, self.padding).sqrt(),
-        )
+        mean = self.convolved(inputs, self.mean, self.bias_mean)
+        std = self.variance(inputs).sqrt()
         return lambda count: perturbed(mean, std, count)
 
 

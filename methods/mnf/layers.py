@@ -10,15 +10,17 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, linear, logsigmoid, pad
+from torch.nn.functional import linear, logsigmoid
 
 from bench_uq.methods._gaussian import (
+    GaussianConvolution,
+    GaussianDense,
     GaussianWeights,
+    PaddingMode,
     dense_variance,
     normal_kl,
     perturb,
     perturbed,
-    squared,
 )
 from bench_uq.methods.mnf.flow import MaskedFlow
 
@@ -26,7 +28,6 @@ LOG_2_PI = math.log(2 * math.pi)
 
 Masks = Literal["fresh", "fixed"]
 Head = Literal["precision", "sigmoid"]
-PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
 class MNFWeights(GaussianWeights):
@@ -150,7 +151,7 @@ def one_flow(net: nn.Module) -> Iterator[None]:
             layer.sharing, layer.spare = False, None
 
 
-class MNFLinear(MNFWeights):
+class MNFLinear(GaussianDense, MNFWeights):
     """A dense layer with a z per input and example (eq. 4): (B, ..., in) -> (B, ..., out)."""
 
     def __init__(
@@ -165,11 +166,6 @@ class MNFLinear(MNFWeights):
         super().__init__((out_features, in_features), in_features, bias, **options)
         self.in_features, self.out_features = in_features, out_features
         self.to(device=device, dtype=dtype)
-
-    def extra_repr(self) -> str:
-        """Sizes, as torch prints those of its own layer."""
-        bias = self.bias_mean is not None
-        return f"in_features={self.in_features}, out_features={self.out_features}, {bias=}"
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under a fresh z and fresh weights for each example (Algorithm 1)."""
@@ -202,7 +198,7 @@ class MNFLinear(MNFWeights):
         return torch.tanh(perturb(mean, variance))
 
 
-class MNFConv2d(MNFWeights):
+class MNFConv2d(GaussianConvolution, MNFWeights):
     """A convolution with a z per filter and example (eq. 5): (B, in, H, W) -> (B, out, H', W')."""
 
     def __init__(
@@ -227,40 +223,8 @@ class MNFConv2d(MNFWeights):
             device="meta",
         )
         super().__init__(tuple(like.weight.shape), out_channels, bias, **options)
-
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.stride, self.padding = like.kernel_size, like.stride, like.padding
-        self.dilation, self.groups, self.padding_mode = like.dilation, groups, padding_mode
+        self.take_geometry(like)
         self.to(device=device, dtype=dtype)
-
-    def extra_repr(self) -> str:
-        """Sizes and geometry, as torch prints those of its own layer."""
-        return nn.Conv2d.extra_repr(cast(nn.Conv2d, self))
-
-    def convolved(self, inputs: Tensor, weights: Tensor, biases: Tensor | None) -> Tensor:
-        """The convolution of this layer's geometry with some weights."""
-        padding = self.padding
-        if self.padding_mode != "zeros":
-            inputs, padding = pad(inputs, self.borders(), mode=self.padding_mode), (0, 0)
-        return conv2d(inputs, weights, biases, self.stride, padding, self.dilation, self.groups)
-
-    def borders(self) -> list[int]:
-        """Pixels to add at the left, right, top and bottom."""
-        found = list[int]()
-        for axis in (1, 0):
-            # As torch does: of an odd number the larger half follows the image.
-            width = self.dilation[axis] * (self.kernel_size[axis] - 1)
-            before, after = width // 2, width - width // 2
-            if self.padding == "valid":
-                before, after = 0, 0
-            elif self.padding != "same":
-                before = after = int(self.padding[axis])
-            found += [before, after]
-        return found
-
-    def variance(self, inputs: Tensor) -> Tensor:
-        """Variance of the outputs over the weights, per position."""
-        return self.convolved(squared(inputs), self.log_variance.exp(), self.bias_variance)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under a fresh z per example and fresh noise per position (Algorithm 2)."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from bench_uq.api.errors import UsageError
-from bench_uq.methods._gaussian import Perturbed, conv_variance
+from bench_uq.methods._gaussian import Perturbed
 from bench_uq.methods.mean_field import MeanFieldConv2d, MeanFieldLinear
 from bench_uq.methods.mnf import MNFConv2d, MNFLinear
 from bench_uq.plan.plugins import Plugins
@@ -106,9 +108,9 @@ def test_variances_are_laid_out_as_means(channels: int) -> None:
     layer = MeanFieldConv2d(channels, 6, 3)
     images = torch.rand(4, channels, 9, 9).to(memory_format=torch.channels_last)
     for inputs in (images, images.contiguous()):
-        mean, variance = layer.output_mean(inputs), conv_variance(inputs, layer, 1, 0)
+        mean, variance = layer.convolved(inputs, layer.weight, layer.bias), layer.variance(inputs)
         assert mean.stride() == variance.stride()
-    assert conv_variance(images, layer, 1, 0).stride(1) == 1
+    assert layer.variance(images).stride(1) == 1
 
 
 @pytest.mark.parametrize(
@@ -121,31 +123,40 @@ def test_variances_are_laid_out_as_means(channels: int) -> None:
     ],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_mnf_convolutions_stand_in_for_torchs(geometry: dict[str, Any], dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("kind", [partial(MNFConv2d, flows=0), MeanFieldConv2d])
+def test_convolutions_stand_in_for_torchs(
+    kind: Callable[..., MNFConv2d | MeanFieldConv2d], geometry: dict[str, Any], dtype: torch.dtype
+) -> None:
     """With z = 1 and hardly any variance, outputs and attributes are those of torch's layer."""
     theirs = nn.Conv2d(4, 8, (3, 2), **geometry, dtype=dtype)
-    ours = MNFConv2d(4, 8, (3, 2), **geometry, dtype=dtype, start_log_variance=-80.0, flows=0)
+    ours = kind(4, 8, (3, 2), **geometry, dtype=dtype, start_log_variance=-80.0)
     for name in ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation"):
         assert getattr(ours, name) == getattr(theirs, name)
     assert (ours.groups, ours.padding_mode) == (theirs.groups, theirs.padding_mode)
 
     with torch.no_grad():
-        ours.mean.copy_(theirs.weight)
-        ours.z_log_variance.fill_(-80.0)
+        ours.weight.copy_(theirs.weight)
+        if isinstance(ours, MNFConv2d):
+            ours.z_log_variance.fill_(-80.0)
+        assert (ours.bias is None) == (theirs.bias is None)
         if theirs.bias is not None:
-            ours.bias_mean.copy_(theirs.bias)
+            ours.bias.copy_(theirs.bias)
         images = torch.rand(2, 4, 9, 8, dtype=dtype)
         torch.testing.assert_close(ours(images), theirs(images), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(ours.repeated(images)(1), theirs(images), rtol=1e-4, atol=1e-5)
     assert ours.kl().isfinite()
 
 
-def test_mnf_layers_take_what_torchs_take() -> None:
+@pytest.mark.parametrize(
+    ("linear", "conv"), [(MNFLinear, MNFConv2d), (MeanFieldLinear, MeanFieldConv2d)]
+)
+def test_layers_take_what_torchs_take(linear: Any, conv: Any) -> None:
     """Arguments have torch's places, names, devices and errors."""
-    dense = MNFLinear(5, 3, False, "meta", torch.float64)
-    assert (dense.in_features, dense.out_features, dense.bias_mean) == (5, 3, None)
+    dense = linear(5, 3, False, "meta", torch.float64)
+    assert (dense.in_features, dense.out_features, dense.bias) == (5, 3, None)
+    assert (dense.weight.shape, dense.weight.dtype) == ((3, 5), torch.float64)
     assert {(p.device.type, p.dtype) for p in dense.parameters()} == {("meta", torch.float64)}
     assert "in_features=5, out_features=3, bias=False" in repr(dense)
-    assert MNFConv2d(4, 8, 3, 1, 1, 1, 2, False, "circular").bias_mean is None
+    assert conv(4, 8, 3, 1, 1, 1, 2, False, "circular").bias is None
     with pytest.raises(ValueError, match="divisible by groups"):
-        MNFConv2d(4, 8, 3, groups=3)
+        conv(4, 8, 3, groups=3)
