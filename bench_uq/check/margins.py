@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 import os
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ from bench_uq.api.names import plain_name
 from bench_uq.check.results import Run, RunKey, SuiteResults
 from bench_uq.plan.suite import Suite, read_suite, shipped, toml
 from bench_uq.score.cards import Cards
+from bench_uq.score.likeness import changed
 from bench_uq.train.settings import Settings
 
 Table = Mapping[str, Mapping[str, float]]  # condition -> metric -> number, "" for all conditions
@@ -107,14 +106,10 @@ def _as_in(suite: Suite, method: str, run: Run) -> bool:
     if (run.settings.get("epochs"), run.settings.get("draws")) != (settings.epochs, settings.draws):
         return False
 
-    # Results keep no other settings; the command names those that were asked for.
-    words = shlex.split(run.command)
-    changed = set()
-    for before, word in itertools.pairwise(words):
-        if before == "--set":
-            changed.add(word.partition("=")[0].strip())
-    own = {field.name for field in dataclasses.fields(Settings)}
-    return "--network" not in words and changed.isdisjoint(own)
+    # Older results keep no other settings; the command names those that were asked for. Options
+    # of a method are no part of its budget.
+    own = {field.name for field in dataclasses.fields(Settings)} | {"network"}
+    return own.isdisjoint(changed(method, run.command))
 
 
 def _by_condition(path: Path, name: str, table: Any, cards: Cards) -> dict[str, dict[str, float]]:

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+
+from bench_uq.api.names import plain_name
 
 #: Settings that runs must share to be alike; threads and blocks change digits alone.
 SETTINGS = (
@@ -82,6 +86,24 @@ def contrast(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tupl
         if before[name] != after[name] and not name.startswith(CODE):
             found[name] = before[name], after[name]
     return dict(sorted(found.items()))
+
+
+def changed(method: str, command: str) -> list[str]:
+    """Settings and options of a method that the command of a run asked for beside the suite's."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        # A quote that is not closed: nothing that bench-uq wrote.
+        words = command.split()
+
+    found, options = list[str](), f"{plain_name(method)}."
+    if "--network" in words:
+        found.append("network")
+    for before, word in itertools.pairwise(words):
+        name = word.partition("=")[0].strip()
+        if before == "--set" and (name in SETTINGS or name.startswith(options)):
+            found.append(name)
+    return found
 
 
 def concerns(fact: str, condition: str) -> bool:

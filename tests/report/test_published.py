@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,21 @@ def test_table_compiles_and_fits(beside: Beside, tmp_path: Path) -> None:
     said = done.stdout.decode(errors="replace")
     assert done.returncode == 0, said[-2000:]
     assert "Overfull" not in said
+
+
+def test_other_settings_have_no_difference(beside: Beside) -> None:
+    """Published values are of the suite's settings: runs of others are shown, and not compared."""
+    row = {"method": "map", "metric": "nll", "value": "1.0"}
+    results = beside({("map", "nll"): [1.25, 1.5]}, row)
+    runs = results.runs
+    for command, words in {
+        "bench-uq run --suite hand --set epochs=1": "map (epochs)",
+        "bench-uq run --set map.x=1 --network wide.py": "map (map.x, network)",
+        "bench-uq run --set dropout.rate=0.1 --set threads=1": "",
+        "": "",
+    }.items():
+        table = comparison(analyse(replace(results, runs=runs.assign(command=command))))
+        assert table is not None
+        assert [one.difference for one in table.rows] == ["" if words else "+0.38"]
+        assert words in caption(table)
+        assert ("No difference" in caption(table)) == bool(words)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from bench_uq.api.names import level_key
@@ -12,6 +12,7 @@ from bench_uq.report.tables.captions import notes as marks
 from bench_uq.report.tables.table import Cell, Column, Row, Table, cell, decimals, fixed
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import ARROWS
+from bench_uq.score.likeness import changed
 from bench_uq.score.published import TEST_ERROR, Reference
 from bench_uq.score.results import Seeds
 from bench_uq.score.summaries import Place, Summary
@@ -48,11 +49,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All published values on one dataset; notes say how their protocols differ from ours."""
+    """All published values on one dataset; notes say how their protocols differ from ours.
+
+    ``changed`` are the settings that our commands changed, by method.
+    """
 
     dataset: str
     groups: tuple[Group, ...]
     notes: tuple[str, ...]
+    changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def rows(self) -> tuple[Compared, ...]:
@@ -78,10 +83,23 @@ def comparison(analysis: Analysis) -> Comparison | None:
         notes |= dict.fromkeys(_notes(one))
 
     # Neighbours of one score are a group: groupby() itself does not sort.
+    changes = _changed(analysis, {one.method for one in known})
+    apart = analysis.results.apart(analysis.dataset) | changes.keys()
     groups = []
     for _, own in groupby(known, key=lambda one: _score(one, order)):
-        groups.append(_group(analysis, list(own), list(notes)))
-    return Comparison(analysis.dataset, tuple(groups), tuple(notes))
+        groups.append(_group(analysis, list(own), list(notes), apart))
+    return Comparison(analysis.dataset, tuple(groups), tuple(notes), changes)
+
+
+def _changed(analysis: Analysis, methods: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """The methods whose runs have other settings than the suite's, which published values need."""
+    found: dict[str, dict[str, None]] = {}
+    runs = analysis.results.runs
+    for run in runs[runs["status"] == "ok"].to_dict("records"):
+        names = changed(run["method"], run["command"])
+        if names and run["method"] in methods:
+            found.setdefault(run["method"], {}).update(dict.fromkeys(names))
+    return {method: tuple(sorted(names)) for method, names in sorted(found.items())}
 
 
 def caption(table: Comparison) -> str:
@@ -101,6 +119,11 @@ def legend(table: Comparison) -> list[str]:
         "difference: ours - published.",
         *marks(_plain(table)),
     ]
+    if table.changed:
+        parts = [f"{method} ({', '.join(names)})" for method, names in table.changed.items()]
+        said.append(
+            f"No difference where our command changed the suite's settings: {', '.join(parts)}."
+        )
     used = {row.certainty for row in table.rows}
     for name, sentence in CERTAINTIES.items():
         if name in used:
@@ -147,14 +170,16 @@ def _notes(one: Reference) -> list[str]:
     return [note.strip().rstrip(".") for note in one.notes.split("; ") if note.strip(" .")]
 
 
-def _group(analysis: Analysis, known: Sequence[Reference], notes: list[str]) -> Group:
+def _group(
+    analysis: Analysis, known: Sequence[Reference], notes: list[str], apart: Collection[str]
+) -> Group:
     """The rows of one score, ours with as many decimals as their spread or the source has."""
     ours = [_ours(one, analysis.summaries) for one in known]
     # More than six decimals would only repeat what a source printed with all digits.
     printed = max(len(one.value.partition(".")[2]) for one in known)
     digits = max(decimals(filter(None, ours)), min(printed, 6))
 
-    rows, apart = [], analysis.results.apart(analysis.dataset)
+    rows = []
     for one, summary in zip(known, ours, strict=True):
         seeds = analysis.seeds(one.method)
         difference = ""
