@@ -146,17 +146,29 @@ def computed(run: store.RunFolder, asked: Sequence[Evaluation], scoring: Scoring
 
 
 def hashes_of(clean: Predictions) -> dict[str, str]:
-    """Short hashes of the labels of clean data, and of everything that was predicted of them."""
+    """Short hashes of the labels of clean data, and of everything that was predicted of them.
+
+    Real targets are told by their mean and standard deviation.
+    """
     predicted = hashlib.sha256()
     for name in sorted(clean.arrays.keys() - {"inputs", "targets"}):
         predicted.update(f"{name}{clean[name].shape}".encode())
         predicted.update(np.ascontiguousarray(clean[name]).data)
     found = {"predictions": predicted.hexdigest()[:SHORT]}
 
-    # Real targets may have been rounded in a text, so that equal ones would seem to differ.
-    if "targets" in clean and clean["targets"].dtype.kind == "i":
+    if "targets" not in clean:
+        return found
+    if clean["targets"].dtype.kind == "i":
         labels = np.ascontiguousarray(clean["targets"], dtype=np.int64)
         found["labels"] = hashlib.sha256(labels.data).hexdigest()[:SHORT]
+        return found
+
+    # Real targets may have been rounded in a text: equal ones would have another hash.
+    targets = clean["targets"].astype(np.float64)
+    spread = float(targets.std())
+    if spread > 0:
+        center = round(float(targets.mean()) / spread, 2)
+        found["labels"] = f"mean {center:.2f} sd, sd {spread:.3g}"
     return found
 
 

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from bench_uq.api.task import Predictions
 from bench_uq.run.suite import Choices, prepare, remember
 from bench_uq.score.banners import banner
 from bench_uq.score.likeness import differences, left_out, marked
 from bench_uq.score.results import Results
+from bench_uq.score.run_scores import hashes_of
 from bench_uq.score.stale import VERSIONS, stale
 
 COMMAND = "bench-uq run --suite quick --set epochs=250"
@@ -98,6 +101,18 @@ def test_predictions_made_elsewhere_lack_settings_and_are_held_by_their_labels()
     assert results(*seeds("map", **ours), *seeds("one", **other)).apart("digits")
     fewer = theirs | {"facts": json.dumps({"examples of fgsm": "99"})}
     assert results(*seeds("map", **ours), *seeds("one", **fewer)).apart("digits")
+
+
+def test_real_targets_are_told_by_mean_and_spread() -> None:
+    """Rounded in a text they are the same labels; those of another split are others."""
+    random = np.random.default_rng(0)
+    targets = random.normal(1e-9, 3.0, 200).astype(np.float64)
+    found = [
+        hashes_of(Predictions({"targets": values}))["labels"]
+        for values in (targets, targets.round(5), targets[::-1], targets[:150], 2 * targets)
+    ]
+    assert len(set(found[:3])) == 1
+    assert len(set(found)) == 3
 
 
 def test_folds_have_labels_of_their_own() -> None:
