@@ -17,6 +17,9 @@ torch.set_num_threads(
     1
 )  # tests run side by side: threads of their own only get in each other's way
 
+# Else each of the hundreds of processes that tests start would compile bench_uq again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 REPO = Path(__file__).resolve().parents[1]
 UNPACK = REPO.parent / "shared" / "data" / "unpack.py"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import re
@@ -79,16 +80,46 @@ def shell(script: str, folder: Path, variables: Mapping[str, str]) -> None:
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
 
 
+def program(folder: Path, content: str) -> str:
+    """Write a bench-uq of these lines of a shell, and return the PATH in which it is the first."""
+    command = folder / "bin" / "bench-uq"
+    command.parent.mkdir()
+    command.write_text(f"#!/bin/sh\n{content}\n")
+    command.chmod(0o755)
+    return f"{command.parent}:{os.environ['PATH']}"
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     """Return a PATH in which bench-uq runs one method for few epochs."""
-    command = tmp_path / "bin" / "bench-uq"
-    command.parent.mkdir()
     few = " ".join(["--methods", "map", "--device", "cpu", *FEW])
-    program = f'exec {shlex.quote(sys.executable)} -m bench_uq "$@"'
-    command.write_text(f'#!/bin/sh\n[ "$1" = run ] && set -- "$@" {few}\n{program}\n')
-    command.chmod(0o755)
-    return f"{command.parent}:{os.environ['PATH']}"
+    start = f'exec {shlex.quote(sys.executable)} -m bench_uq "$@"'
+    return program(tmp_path, f'[ "$1" = run ] && set -- "$@" {few}\n{start}')
+
+
+@pytest.fixture
+def noted(tmp_path: Path) -> str:
+    """Return a PATH in which bench-uq only notes what it is asked for, for ``replay``."""
+    note = (
+        "import json, os, sys; print(json.dumps(sys.argv[1:]), file=open(os.environ['NOTE'], 'a'))"
+    )
+    return program(tmp_path, f'exec {shlex.quote(sys.executable)} -c "{note}" "$@"')
+
+
+def replay(script: str, folder: Path, variables: Mapping[str, str]) -> None:
+    """Run lines of a shell, then what they asked of bench-uq: one method, for few epochs."""
+    note = folder / "commands.txt"
+    shell(script, folder, {**variables, "NOTE": str(note)})
+    lines = note.read_text().splitlines()
+    note.unlink()
+    for line in lines:
+        # In this process, which has imported torch once for all.
+        words = json.loads(line)
+        if words[0] == "run":
+            words += ["--methods", "map", "--device", "cpu", *FEW]
+        with contextlib.chdir(folder):
+            result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, f"{line}\n{result.output}"
 
 
 def test_add_a_method(tmp_path: Path) -> None:
@@ -166,7 +197,7 @@ def test_ci(tmp_path: Path, path: str) -> None:
     assert "quick: pass" in (tmp_path / "summary.md").read_text()
 
 
-def test_arrays_of_jobs(tmp_path: Path, path: str) -> None:
+def test_arrays_of_jobs(tmp_path: Path, noted: str) -> None:
     """The loop, the array of SLURM and both matrices make the same scores and a report."""
     scores = []
     for name, parts, joined in arrays():
@@ -175,8 +206,8 @@ def test_arrays_of_jobs(tmp_path: Path, path: str) -> None:
         for number, part in enumerate(parts, start=1):
             array = {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_TASK_COUNT": total}
             nodes = {"CI_NODE_INDEX": str(number), "CI_NODE_TOTAL": total}
-            shell(part, folder, {**array, **nodes, "PATH": path})
-        shell(joined, folder, {"PATH": path})
+            replay(part, folder, {**array, **nodes, "PATH": noted})
+        replay(joined, folder, {"PATH": noted})
         assert len(list((folder / "results/quick/runs").glob("map-*"))) == 3, name
         scores.append((folder / "results/quick/scores.csv").read_bytes())
         assert (folder / "reports/quick/index.html").is_file() or "report" not in joined

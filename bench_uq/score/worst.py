@@ -1,7 +1,7 @@
 """The condition ``worst``: for each image the worst of all attacks of a run within one distance."""
 
-# Accuracy under any attack is an upper bound of the accuracy under the strongest one. The worst case
-# over several attacks is at most as high as under each of them, and so a closer bound.
+# Accuracy under any attack is an upper bound of the accuracy under the strongest one. The worst
+# case over several attacks is at most as high as under each of them, and so a closer bound.
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ SMALL = ("run", "--methods", "map,dropout", "--seeds", "0,1", *SIZE)
 
 #: Runs that take some seconds, so that something can happen to them, and go on from a checkpoint.
 LONG = ("run", "--methods", "mean-field,map", "--seeds", "0,1", *CPU, "epochs=25")
-LONG = (*LONG, "--checkpoint-every", "0")
+LONG = (*LONG, "--set", "train_images=600", "--checkpoint-every", "0")
 
 
 #: Each of the two runs attacks the network of the other.
