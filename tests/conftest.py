@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import subprocess
 import sys
@@ -17,11 +18,18 @@ torch.set_num_threads(
     1
 )  # tests run side by side: threads of their own only get in each other's way
 
-# Else each of the hundreds of processes that tests start would compile bench_uq again.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Processes that tests kill, or whose disk is full, would leave half of a compiled file.
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 REPO = Path(__file__).resolve().parents[1]
 UNPACK = REPO.parent / "shared" / "data" / "unpack.py"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the code once, and not in each of the hundreds of processes that tests start."""
+    if not hasattr(config, "workerinput"):
+        for folder in ("bench_uq", "methods", "datasets", "conditions", "metrics"):
+            compileall.compile_dir(REPO / folder, quiet=1)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -41,7 +41,7 @@ def clean(*metrics: str) -> Callable[[Cell], bool]:
 
 def attacked(cell: Cell) -> bool:
     """Tell a cell under attack."""
-    return cell["condition"] == "fgsm" and cell["level"] > 0
+    return cell["condition"] not in ("clean", "letters") and cell["level"] > 0
 
 
 FAULTS = {

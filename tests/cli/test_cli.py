@@ -82,7 +82,7 @@ DERIVED = ("scores.csv", "curves.csv.gz", "environment.json", "examples.npz", "a
 def test_derived_files(suite: Path) -> None:
     """A run leaves every score of every condition, all in [0, 1] where they are shares."""
     scores = read_scores(suite)
-    assert set(scores.condition) == {"clean", "fgsm", "letters"}
+    assert set(scores.condition) == {"clean", "fgsm", "fgsm[draws=1]", "worst", "letters"}
     assert set(scores.method) == {"map", "mnf[flows=1]"}
     assert {"accuracy", "nll", "brier", "ece", "ece_if_calibrated"} <= set(scores.metric)
     unseen = set(scores[scores.condition == "letters"].metric)
@@ -101,7 +101,7 @@ def test_derived_files(suite: Path) -> None:
     about = json.loads((suite / "about.json").read_text())
     assert about["methods"] == {"map": 0}  # a method with options has no position
     assert about["conditions"]["fgsm"]["level_name"] == "ε"
-    assert set(about["conditions"]) == {"fgsm"}
+    assert set(about["conditions"]) == {"fgsm", "fgsm[draws=1]", "worst"}
     assert (suite / "examples.npz").stat().st_size < 500_000
 
 
@@ -137,7 +137,7 @@ def test_new_conditions_use_the_trained_network(suite: Path) -> None:
     for name in ("network.safetensors", "training.csv"):
         assert contents(other, name) == contents(suite, name)
     scores, before = read_scores(other), read_scores(suite)
-    assert set(scores.level.dropna()) == {0.0, 0.15}
+    assert set(scores[scores.condition == "fgsm"].level) == {0.0, 0.15}
     clean = [frame[frame.condition == "clean"].value.to_numpy() for frame in (scores, before)]
     assert (clean[0] == clean[1]).all()
 
