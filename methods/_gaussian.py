@@ -232,7 +232,10 @@ def variational_optimiser(net: nn.Module, variance_rate: float) -> torch.optim.O
     for values in net.parameters():
         group = variances if id(values) in of_variance else others
         group.append(values)
-    groups = [{"params": others, "lr": 1e-3}, {"params": variances, "lr": variance_rate}]
+    groups = [
+        {"params": others, "lr": 1e-3},
+        {"params": variances, "lr": variance_rate, "own_rate": True},
+    ]
     return torch.optim.Adam(groups, fused=True)
 
 

@@ -14,6 +14,7 @@ class MAP(Method):
 
     reference: ClassVar[str] = "MacKay 1992, https://doi.org/10.1162/neco.1992.4.3.448"
     order: ClassVar[int] = 0
+    weight_prior: ClassVar[str] = "N(0, prior_std^2)"
 
     prior_std: float = 1.0
 

@@ -9,19 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from bench_uq.api import Layers, Method, Task, network
+from bench_uq.api import Layers, Task, network
 from bench_uq.methods._gaussian import (
     GaussianConvolution,
     GaussianDense,
     GaussianWeights,
     PaddingMode,
-    check_gaussian,
     dense_variance,
     normal_kl,
     perturb,
     perturbed,
-    variational_optimiser,
 )
+from bench_uq.methods._variational import Variational
 
 Prior = Literal["normal", "log-uniform"]
 
@@ -124,25 +123,18 @@ class MeanFieldConv2d(GaussianConvolution, MeanFieldWeights):
 
 
 @dataclass(frozen=True)
-class MeanField(Method):
+class MeanField(Variational):
     """A fully factorised Gaussian posterior: FFG (prior=normal) and FFLU (prior=log-uniform)."""
 
     reference: ClassVar[str] = (
         "Blundell et al. 2015, https://arxiv.org/abs/1505.05424; "
         "Kingma et al. 2015, https://arxiv.org/abs/1506.02557; "
-        "Molchanov et al. 2017, https://arxiv.org/abs/1701.05369"
+        "Molchanov et al. 2017, https://arxiv.org/abs/1701.05369; "
+        "kl_weight: Wenzel et al. 2020, https://arxiv.org/abs/2002.02405"
     )
     order: ClassVar[int] = 3
 
     prior: Prior = "normal"
-    prior_std: float = 1.0
-    start_log_variance: float = -9.0
-    max_std: float = 0.5  # of a weight; inf for none
-    variance_rate: float = 3e-3  # Adam's rate for the log-variances; 1e-3 for all else
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_gaussian(self.prior_std, self.start_log_variance, self.max_std, self.variance_rate)
 
     def build(self, task: Task) -> nn.Module:
         """Build the network with Gaussian weights."""
@@ -155,7 +147,3 @@ class MeanField(Method):
         linear = functools.partial(MeanFieldLinear, **options)
         conv = functools.partial(MeanFieldConv2d, **options)
         return network(task, Layers(linear=linear, conv=conv))
-
-    def optimiser(self, net: nn.Module) -> torch.optim.Optimizer:
-        """Adam, with a rate of its own for the log-variances."""
-        return variational_optimiser(net, self.variance_rate)

@@ -23,6 +23,7 @@ class Method(ABC):
 
     reference: ClassVar[str]  # paper and link
     order: ClassVar[int] = 100  # position in tables; methods of equal order are sorted by name
+    weight_prior: ClassVar[str] = ""  # in the loss, in words: weight decay would add another
 
     members: int = field(default=1, kw_only=True)
 
@@ -57,7 +58,11 @@ class Method(ABC):
         return nll + kl(net) / size
 
     def optimiser(self, net: nn.Module) -> Optimizer:
-        """Optimiser of all parameters; by default Adam at 1e-3."""
+        """Optimiser of all parameters; by default Adam at 1e-3.
+
+        The setting ``learning_rate`` replaces the rate of each group of parameters, but of those
+        that have ``own_rate=True``. The schedule scales all rates.
+        """
         from torch.optim import Adam
 
         # Fused: one kernel for all parameters, where small networks are otherwise slowed by many.

@@ -64,6 +64,7 @@ def choose(
         conditions = conditions_of(suite, spec, plugins, contents, notice)
         surrogates = surrogates_of(conditions, suite, plugins)
         check_methods([*methods, *surrogates.values()], spec, task)
+        check_decay([*methods, *surrogates.values()], suite)
         tell_of_limits(suite, spec, conditions, contents, notice)
         remark_on_data(suite, spec, [one for one, _ in conditions], contents)
         found.append(Data(spec, task, conditions, surrogates))
@@ -82,6 +83,18 @@ def surrogates_of(
     """Methods whose networks are attacked in place of the networks that are judged."""
     names = {spec.value.surrogate() for spec, _ in conditions if spec.kind == "condition"}
     return {name: named(plugins, suite, "method", name) for name in sorted(names - {""})}
+
+
+def check_decay(methods: list[Spec], suite: Suite) -> None:
+    """Refuse weight decay for methods whose loss has a prior over the weights."""
+    for method in methods:
+        prior, decay = method.value.weight_prior, suite.settings_of(method.plain).weight_decay
+        if prior and decay:
+            instead = f"set it for other methods alone, as --set NAME.weight_decay={decay:g}"
+            raise UsageError(
+                f"weight_decay={decay:g} and method {method.name!r}: its loss has the prior "
+                f"{prior} over the weights; {instead}"
+            )
 
 
 def check_methods(methods: list[Spec], dataset: Spec, task: Task) -> None:

@@ -19,7 +19,7 @@ from bench_uq.plan.suite import Suite
 from bench_uq.predict import PREDICTION_VERSION
 from bench_uq.store import SCHEMA, Evaluation, PlannedRun
 from bench_uq.train import TRAINING_VERSION
-from bench_uq.train.settings import Settings
+from bench_uq.train.settings import RECIPE, Settings
 from bench_uq.train.splits import sizes
 
 #: Settings that training depends on; the others count for predictions alone.
@@ -122,6 +122,7 @@ def make_run(
         "training_version": TRAINING_VERSION,
         "seed": seed,
         **{name: getattr(settings, name) for name in TRAINING_SETTINGS},
+        **recipe_identity(settings),
     }
     key = digest(identity)
 
@@ -146,6 +147,17 @@ def make_run(
         key=key,
         shown=tuple(shown),
     )
+
+
+def recipe_identity(settings: Settings) -> dict[str, Any]:
+    """The settings of the recipe that differ from their defaults."""
+    # A default is left out, so that the keys of runs made before there were recipes stay the same.
+    plain, found = Settings(), {}
+    for name in RECIPE:
+        value = getattr(settings, name)
+        if value != getattr(plain, name):
+            found[name] = value
+    return found
 
 
 def network_identity(name: str) -> dict[str, str | None]:

@@ -188,12 +188,20 @@ def check_keys(where: str, table: Mapping[str, Any], allowed: Sequence[str]) -> 
 
 
 def apply_assignment(table: dict[str, Any], assignment: str) -> None:
-    """Apply KEY=VALUE; a bare key is a setting of all methods, PLUGIN.option an option of one."""
+    """Apply KEY=VALUE.
+
+    A bare key is a setting of all methods, METHOD.setting a setting of one, and PLUGIN.option an
+    option of a plugin.
+    """
     key, equals, value = (part.strip() for part in assignment.partition("="))
     if not equals or not key or not value:
         raise UsageError(f"--set takes KEY=VALUE, not {assignment!r}")
 
     plugin, dot, option = key.rpartition(".")
+    if dot and option in SETTING_TYPES:
+        settings = tabled("settings", table.get("settings", {}))
+        table["settings"] = merge(settings, {plugin: {option: value}})
+        return
     if dot:
         options = tabled("options", table.get("options", {}))
         table["options"] = merge(options, {plugin: {option: value}})

@@ -19,6 +19,7 @@ from bench_uq.run.job import Job, missing
 from bench_uq.run.training import arithmetic_of, splits_of, task_of
 from bench_uq.store import Evaluation, PlannedRun
 from bench_uq.train.loop import build, train_epoch
+from bench_uq.train.recipe import begin
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK, Settings
 
@@ -80,11 +81,12 @@ def timed_step(
     net = build(method, task, device)
     sample = Resident(examples[: settings.batch * STEPS], device, settings.batch)
     optimiser, shuffling = method.optimiser(net), torch.Generator()
+    begin(optimiser, settings)
 
     # The first epoch warms up: it allocates memory and chooses kernels.
-    train_epoch(method, net, optimiser, sample, shuffling, (0, 1), settings.precision)
+    train_epoch(method, net, optimiser, sample, shuffling, (0, 1), settings)
     start = time.perf_counter()
-    train_epoch(method, net, optimiser, sample, shuffling, (0, 1), settings.precision)
+    train_epoch(method, net, optimiser, sample, shuffling, (0, 1), settings)
     seconds = (time.perf_counter() - start) / math.ceil(len(sample) / settings.batch)
 
     # Members take equally long, so one network stands for all of them.

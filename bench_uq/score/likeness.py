@@ -16,11 +16,12 @@ from typing import Any
 import pandas as pd
 
 from bench_uq.api.names import plain_name
+from bench_uq.train.settings import RECIPE
 
 #: Settings that runs must share to be alike; threads and blocks change digits alone.
 SETTINGS = (
     *("network", "epochs", "draws", "batch", "precision", "validation", "train_images"),
-    *("evaluate_on", "test_images", "attack_images", "shift_images"),
+    *("evaluate_on", "test_images", "attack_images", "shift_images", *RECIPE),
 )
 #: Settings of which 0 stands for all examples.
 LIMITS = {"train_images", "test_images", "attack_images", "shift_images"}
@@ -72,7 +73,7 @@ def shared_facts(run: Mapping[Any, Any]) -> Facts:
     facts.pop("code", None)
     # What a suite sets for one method is part of that method; if nobody noted it, any may be.
     if not _text(run.get("shared")):
-        for name in ("epochs", "draws", "batch"):
+        for name in ("epochs", "draws", "batch", *RECIPE):
             facts.pop(name, None)
     return facts
 

@@ -37,14 +37,15 @@ LONGEST = 100
 LATER = {
     RUNS: "network epochs draws seconds_per_1000 command method_full dataset_full batch "
     "validation train_images test_images attack_images shift_images evaluate_on precision block "
-    "threads shared trained_on held_out tested_on data labels predictions facts"
+    "threads learning_rate schedule warmup weight_decay clip "
+    "shared trained_on held_out tested_on data labels predictions facts"
 }
 #: Columns of numbers, NaN where nothing is known.
 NUMBERS = [
     *("level", "value", "x", "y", "parameters", "epochs", "draws", "peak_memory"),
     *("train_seconds", "predict_seconds", "seconds_per_1000", "batch", "validation"),
     *("train_images", "test_images", "attack_images", "shift_images", "block", "threads"),
-    *("trained_on", "held_out", "tested_on"),
+    *("trained_on", "held_out", "tested_on", "learning_rate", "warmup", "weight_decay", "clip"),
 ]
 ALLOWED = {
     "status": {"ok", "failed", "diverged", "oom", "interrupted", "missing"},

@@ -25,6 +25,7 @@ from bench_uq.api.task import Task
 from bench_uq.train.epoch import Diverged, Epoch
 from bench_uq.train.loop import begun, finished, observed
 from bench_uq.train.precision import mixed, tensor_cores
+from bench_uq.train.recipe import begin, step
 from bench_uq.train.resident import Resident, as_floats, joined_last
 from bench_uq.train.seeds import seed_of
 from bench_uq.train.settings import Settings
@@ -81,6 +82,7 @@ def train_together(
 
     stacked = stack(nets)
     optimiser = method.optimiser(stacked)
+    begin(optimiser, settings)
     if type(optimiser) not in ELEMENTWISE:
         raise NotTogether(f"{type(optimiser).__name__} may not treat every number alone")
 
@@ -100,7 +102,7 @@ def train_together(
         start = time.perf_counter()
         with tensor_cores(tf32=settings.precision == "tf32"):
             progress = (epoch, settings.epochs)
-            means = train_epoch(loss, optimiser, batches, shuffling, progress, settings.precision)
+            means = train_epoch(loss, optimiser, batches, shuffling, progress, settings)
         # Each network's share of the time that all take.
         share = (time.perf_counter() - start) / len(places)
 
@@ -229,7 +231,7 @@ def train_epoch(
     batches: Batched,
     shuffling: Sequence[torch.Generator],
     epochs: tuple[int, int],
-    precision: str = "float32",
+    settings: Settings,
 ) -> list[float]:
     """Take one step per batch with all networks; return the mean loss of each.
 
@@ -238,13 +240,15 @@ def train_epoch(
     total: Tensor | float = 0.0
     steps = math.ceil(batches.size / batches.batch)
 
-    for step, (inputs, targets) in enumerate(batches.shuffled(shuffling)):
+    for number, (inputs, targets) in enumerate(batches.shuffled(shuffling)):
+        progress = (epochs[0] + number / steps) / epochs[1]
         optimiser.zero_grad(set_to_none=True)
-        with mixed(precision, inputs.device):
-            losses = loss(inputs, targets, (epochs[0] + step / steps) / epochs[1])
+        with mixed(settings.precision, inputs.device):
+            losses = loss(inputs, targets, progress)
         # The gradient of the sum is, for each network, the gradient of its own loss.
         losses.sum().backward()
-        optimiser.step()
+        length = 1 / (steps * epochs[1])
+        step(optimiser, settings, progress, length, networks=len(inputs))
         total = total + losses.detach() * inputs.shape[1]
 
     assert isinstance(total, Tensor)

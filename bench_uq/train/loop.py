@@ -16,6 +16,7 @@ from bench_uq.api.method import Method
 from bench_uq.api.task import Task
 from bench_uq.train.epoch import Diverged, Epoch
 from bench_uq.train.precision import mixed, tensor_cores
+from bench_uq.train.recipe import begin, step
 from bench_uq.train.resident import Resident
 from bench_uq.train.seeds import seed_of
 from bench_uq.train.settings import Settings
@@ -57,6 +58,7 @@ def train(
         torch.manual_seed(seed_of(seed, "train", member))
         shuffling = torch.Generator().manual_seed(seed_of(seed, "shuffle", member))
         optimiser = method.optimiser(net)
+        begin(optimiser, settings)
 
         done = sum(row.member == member for row in history)
         if done:
@@ -66,9 +68,7 @@ def train(
             start = time.perf_counter()
             progress = (epoch, settings.epochs)
             with tensor_cores(tf32=settings.precision == "tf32"):
-                loss = train_epoch(
-                    method, net, optimiser, data[0], shuffling, progress, settings.precision
-                )
+                loss = train_epoch(method, net, optimiser, data[0], shuffling, progress, settings)
             row = observed(method, net, data[0], loss, member, (epoch + 1, settings.epochs))
             history.append(dataclasses.replace(row, seconds=time.perf_counter() - start))
 
@@ -111,7 +111,7 @@ def train_epoch(
     data: Resident,
     shuffling: torch.Generator,
     epochs: tuple[int, int],
-    precision: str = "float32",
+    settings: Settings,
 ) -> float:
     """Take one step per batch and return the mean loss; ``epochs`` are those done and to do."""
     net.train()
@@ -119,13 +119,13 @@ def train_epoch(
     total = torch.zeros((), device=data.inputs.device)
     done, steps = 0, math.ceil(len(data) / data.batch)
 
-    for step, (inputs, targets) in enumerate(data.shuffled(shuffling)):
-        progress = (epochs[0] + step / steps) / epochs[1]
+    for number, (inputs, targets) in enumerate(data.shuffled(shuffling)):
+        progress = (epochs[0] + number / steps) / epochs[1]
         optimiser.zero_grad(set_to_none=True)
-        with mixed(precision, data.inputs.device):
+        with mixed(settings.precision, data.inputs.device):
             loss = method.loss(net, inputs, targets, len(data), progress)
         loss.backward()
-        optimiser.step()
+        step(optimiser, settings, progress, 1 / (steps * epochs[1]))
 
         total += loss.detach() * len(inputs)
         done += len(inputs)

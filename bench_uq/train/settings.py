@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,12 @@ BLOCK = 128
 
 #: TF32 is float32 on a CPU.
 Precision = Literal["float32", "tf32", "bfloat16"]
+
+#: How the learning rate falls after the warm-up.
+Schedule = Literal["constant", "cosine", "linear", "step"]
+
+#: Settings of the recipe of a training (train/recipe.py).
+RECIPE = ("learning_rate", "schedule", "warmup", "weight_decay", "clip")
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,11 @@ class Settings:
     threads: int = 1  # of a run on the CPU
     block: int = BLOCK  # examples predicted together
     precision: Precision = "float32"  # of training
+    learning_rate: float = 0.0  # of all parameters but those with a rate of their own; 0: method's
+    schedule: Schedule = "constant"  # of every rate; the others end at 0 or at a hundredth
+    warmup: float = 0.0  # share of the training over which the rates rise
+    weight_decay: float = 0.0  # apart from the gradient, for methods without a prior
+    clip: float = 0.0  # largest norm of a network's gradient; 0: none
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "draws", "threads", "block"):
@@ -42,3 +54,10 @@ class Settings:
 
         if not 0 < self.validation < 1:
             raise UsageError(f"validation must be in (0, 1), not {self.validation}")
+        if not 0 <= self.warmup < 1:
+            raise UsageError(f"warmup must be in [0, 1), not {self.warmup}")
+
+        for name in ("learning_rate", "weight_decay", "clip"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise UsageError(f"{name} must be finite and at least 0, not {value}")

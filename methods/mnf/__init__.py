@@ -33,10 +33,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from bench_uq.api import Layers, Method, Task, network
-from bench_uq.methods._gaussian import check_gaussian, variational_optimiser
+from bench_uq.api import Layers, Task, network
+from bench_uq.methods._variational import Variational
 from bench_uq.methods.mnf.flow import MaskedFlow
 from bench_uq.methods.mnf.layers import Head, Masks, MNFConv2d, MNFLinear, one_flow
 
@@ -44,22 +43,21 @@ __all__ = ["MNF", "MNFConv2d", "MNFLinear", "MaskedFlow"]
 
 
 @dataclass(frozen=True)
-class MNF(Method):
+class MNF(Variational):
     """Gaussian weights with means multiplied by a normalizing flow."""
 
-    reference: ClassVar[str] = "Louizos & Welling 2017, https://arxiv.org/abs/1703.01961"
+    reference: ClassVar[str] = (
+        "Louizos & Welling 2017, https://arxiv.org/abs/1703.01961; "
+        "kl_weight: Wenzel et al. 2020, https://arxiv.org/abs/2002.02405"
+    )
     order: ClassVar[int] = 4
 
     flows: int = 2  # steps of the flow of q and of the flow of r, each
     hidden: int = 50  # hidden units of a step of q; r has twice as many
-    prior_std: float = 1.0
-    start_log_variance: float = -9.0
-    max_std: float = 0.5  # of a weight given z; inf for none
     z_mean: float = 1.0
     masks: Masks = "fresh"  # for each example and step, or fixed and alternating
     # Of r: a log-precision, as in the code, or eq. 10's sigmoid as its standard deviation.
     head: Head = "precision"
-    variance_rate: float = 3e-3  # Adam's rate for the log-variances; 1e-3 for all else
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,7 +66,6 @@ class MNF(Method):
             raise ValueError(f"flows must be at least 0 and hidden at least 1, not {found}")
         if not math.isfinite(self.z_mean):
             raise ValueError(f"z_mean must be finite, not {self.z_mean}")
-        check_gaussian(self.prior_std, self.start_log_variance, self.max_std, self.variance_rate)
 
     def build(self, task: Task) -> nn.Module:
         """Build the network with MNF layers."""
@@ -90,10 +87,6 @@ class MNF(Method):
     def loss(
         self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
     ) -> Tensor:
-        """Mean NLL + KL / size, with outputs and KL from one pass through each flow."""
+        """Mean NLL + weight * KL / size, with outputs and KL from one pass through each flow."""
         with one_flow(net):
             return super().loss(net, inputs, targets, size, progress)
-
-    def optimiser(self, net: nn.Module) -> Optimizer:
-        """Adam, with a rate of its own for the log-variances."""
-        return variational_optimiser(net, self.variance_rate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -53,15 +53,17 @@ def whole(outcome: Outcome) -> tuple[nn.ModuleList, list]:
     return outcome
 
 
+@pytest.mark.parametrize("recipe", [{}, {"schedule": "cosine", "warmup": 0.1, "clip": 0.3}])
 @pytest.mark.parametrize("full", ["map", "ensemble[members=2]"])
-def test_networks_are_those_trained_alone(full: str) -> None:
+def test_networks_are_those_trained_alone(full: str, recipe: dict[str, Any]) -> None:
     """Where no noise is drawn every network, of each seed and member, ends where it would alone, to rounding."""
     method, seeds = Plugins().spec("method", full).value, [0, 3]
+    settings = replace(SETTINGS, **recipe)
     tasks, data = runs(seeds)
-    together = train_together(method, tasks, data, SETTINGS, seeds)
+    together = train_together(method, tasks, data, settings, seeds)
     for seed, task, own, outcome in zip(seeds, tasks, data, together, strict=True):
         nets, history = whole(outcome)
-        alone, curves = train(method, task, own, SETTINGS, seed)
+        alone, curves = train(method, task, own, settings, seed)
         assert [(row.member, row.epoch) for row in history] == [
             (row.member, row.epoch) for row in curves
         ]

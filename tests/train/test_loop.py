@@ -205,7 +205,8 @@ class Cut(Exception):
 @pytest.mark.parametrize("name", [*Plugins().names("method"), "map[members=3]", "mnf[members=2]"])
 def test_interrupted_training_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
     """A training cut off after any epoch goes on from its checkpoint to the weights and curves of an uncut one."""
-    settings = replace(SETTINGS, epochs=3)
+    recipe = {"learning_rate": 3e-3, "schedule": "cosine", "warmup": 0.2, "clip": 1.0}
+    settings = replace(SETTINGS, epochs=3, **recipe)
     nets, rows = train(method(name), TASK, data(), settings, 0)
     calls = len(rows)
     for cut in range(1, calls):

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from bench_uq.score.banners import warnings
 from bench_uq.score.labels import counted
 from bench_uq.score.results import Results
+
+#: How captions say the settings of a recipe.
+RECIPES = {
+    "learning_rate": "learning rate {}",
+    "schedule": "{} schedule",
+    "warmup": "warm-up {}",
+    "weight_decay": "weight decay {}",
+    "clip": "gradients clipped at {}",
+}
 
 
 def run_counts(results: Results) -> str:
@@ -29,9 +38,10 @@ def provenance(results: Results) -> list[str]:
         draws = f"at most {draws}"
     facts = {
         "network": ", ".join(sorted(set(runs["network"]) - {""})),
-        "epochs": _by_method(results, runs, "epochs"),
-        "training examples": _by_method(results, runs, "trained_on"),
-        "test examples": _by_method(results, runs, "tested_on"),
+        "epochs": _by_method(results, runs, _numbers("epochs")),
+        "recipe": _by_method(results, runs, _recipe),
+        "training examples": _by_method(results, runs, _numbers("trained_on")),
+        "test examples": _by_method(results, runs, _numbers("tested_on")),
         "draws": draws,
         "device": ", ".join(_devices(results, runs)),
     }
@@ -44,11 +54,26 @@ def provenance(results: Results) -> list[str]:
     return sentences
 
 
-def _by_method(results: Results, runs: pd.DataFrame, name: str) -> str:
+def _numbers(name: str) -> Callable[[pd.DataFrame], str]:
+    """The span of a column of whole numbers."""
+    return lambda runs: _whole(runs[name])
+
+
+def _recipe(runs: pd.DataFrame) -> str:
+    """The settings of the recipe, those at their defaults left out; empty for all defaults."""
+    parts = []
+    for name, words in RECIPES.items():
+        for value in sorted(set(runs[name].dropna()) - {0, "", "constant"}):
+            text = value if isinstance(value, str) else f"{value:g}"
+            parts.append(words.format(text))
+    return ", ".join(parts)
+
+
+def _by_method(results: Results, runs: pd.DataFrame, say: Callable[[pd.DataFrame], str]) -> str:
     """A setting; if methods differ in it, each value with its methods, the commonest last."""
     groups: dict[str, list[str]] = {}
     for method in results.methods:
-        value = _whole(runs.loc[runs["method"] == method, name])
+        value = say(runs[runs["method"] == method])
         if value:
             groups.setdefault(value, []).append(method)
 

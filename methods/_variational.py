@@ -1,0 +1,57 @@
+"""Options and loss of the methods that learn a Gaussian posterior over the weights."""
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bench_uq.api import Method, kl, task_of
+from bench_uq.methods._gaussian import check_gaussian, variational_optimiser
+
+
+@dataclass(frozen=True)
+class Variational(Method):
+    """The negative bound of a posterior, its KL weighted by ``kl_weight``.
+
+    A weight below 1 gives a cold posterior (Wenzel et al. 2020, section 2), which is no longer the
+    posterior of the prior: it is part of the method's name. Over ``kl_warmup``, a share of the
+    training, the weight rises from 0 as a line (Bowman et al. 2016, section 3.1; Sønderby et al.
+    2016, section 2.3).
+    """
+
+    weight_prior: ClassVar[str] = "of the KL"
+
+    kl_weight: float = field(default=1.0, kw_only=True)
+    kl_warmup: float = field(default=0.0, kw_only=True)
+    prior_std: float = field(default=1.0, kw_only=True)
+    start_log_variance: float = field(default=-9.0, kw_only=True)
+    max_std: float = field(default=0.5, kw_only=True)  # of a weight (given z); inf for none
+    # Adam's rate for the log-variances, whatever the learning rate of all else; it follows the
+    # schedule too.
+    variance_rate: float = field(default=3e-3, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_gaussian(self.prior_std, self.start_log_variance, self.max_std, self.variance_rate)
+        if not 0 <= self.kl_weight < math.inf:
+            raise ValueError(f"kl_weight must be finite and at least 0, not {self.kl_weight}")
+        if not 0 <= self.kl_warmup <= 1:
+            raise ValueError(f"kl_warmup must be in [0, 1], not {self.kl_warmup}")
+
+    def loss(
+        self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
+    ) -> Tensor:
+        """Mean NLL + weight * KL / size."""
+        nll: Tensor = -task_of(net).likelihood.log_prob(net(inputs), targets).mean()
+        weight = self.kl_weight
+        if progress < self.kl_warmup:
+            weight *= progress / self.kl_warmup
+
+        penalty = kl(net) / size
+        return nll + penalty if weight == 1 else nll + weight * penalty
+
+    def optimiser(self, net: nn.Module) -> torch.optim.Optimizer:
+        """Adam, with a rate of its own for the log-variances."""
+        return variational_optimiser(net, self.variance_rate)
