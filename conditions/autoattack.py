@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -139,5 +139,29 @@ class Averaged(nn.Module):
         self.log_probs, self.draws = log_probs, draws
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """log((1/S) sum_s p(k | input, w_s)), (B, C)."""
-        return log_mean(self.log_probs, inputs, self.draws)
+        """log((1/S) sum_s p(k | input, w_s)), (B, C), differentiable in the inputs alone."""
+        if not (inputs.requires_grad and torch.is_grad_enabled()):
+            return log_mean(self.log_probs, inputs, self.draws)
+        outputs: Tensor = OfInputs.apply(inputs, self)
+        return outputs
+
+
+class OfInputs(torch.autograd.Function):
+    """The outputs of a network, through which no gradient reaches its parameters."""
+
+    # FAB calls backward(), which would leave a gradient on each of them.
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, net: Averaged) -> Tensor:
+        """Outputs, and their graph for the backward pass."""
+        with torch.enable_grad():
+            ctx.inputs = inputs.detach().requires_grad_()
+            ctx.outputs = log_mean(net.log_probs, ctx.inputs, net.draws)
+        outputs: Tensor = ctx.outputs.detach()
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Gradient of the inputs; FAB asks once for each class."""
+        (found,) = torch.autograd.grad(ctx.outputs, ctx.inputs, gradients[0], retain_graph=True)
+        return found, None
