@@ -1,7 +1,6 @@
 """Options and loss of the methods that learn a Gaussian posterior over the weights."""
 
 import math
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -11,26 +10,26 @@ from bench_uq.api import Method, kl, task_of
 from bench_uq.methods._gaussian import check_gaussian, variational_optimiser
 
 
-@dataclass(frozen=True)
 class Variational(Method):
     """The negative bound of a posterior, its KL weighted by ``kl_weight``.
 
     A weight below 1 gives a cold posterior (Wenzel et al. 2020, section 2), which is no longer the
     posterior of the prior: it is part of the method's name. Over ``kl_warmup``, a share of the
     training, the weight rises from 0 as a line (Bowman et al. 2016, section 3.1; Sønderby et al.
-    2016, section 2.3).
+    2016, section 2.3). Subclasses have these fields.
     """
 
     weight_prior: ClassVar[str] = "of the KL"
 
-    kl_weight: float = field(default=1.0, kw_only=True)
-    kl_warmup: float = field(default=0.0, kw_only=True)
-    prior_std: float = field(default=1.0, kw_only=True)
-    start_log_variance: float = field(default=-9.0, kw_only=True)
-    max_std: float = field(default=0.5, kw_only=True)  # of a weight (given z); inf for none
+    # Not fields of a dataclass: those of a base would come first in every name.
+    prior_std: float
+    start_log_variance: float
+    max_std: float  # of a weight (given z); inf for none
     # Adam's rate for the log-variances, whatever the learning rate of all else; it follows the
     # schedule too.
-    variance_rate: float = field(default=3e-3, kw_only=True)
+    variance_rate: float
+    kl_weight: float
+    kl_warmup: float
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -135,6 +135,12 @@ class MeanField(Variational):
     order: ClassVar[int] = 3
 
     prior: Prior = "normal"
+    prior_std: float = 1.0
+    start_log_variance: float = -9.0
+    max_std: float = 0.5  # of a weight; inf for none
+    variance_rate: float = 3e-3  # Adam's rate for the log-variances; 1e-3 for all else
+    kl_weight: float = 1.0
+    kl_warmup: float = 0.0
 
     def build(self, task: Task) -> nn.Module:
         """Build the network with Gaussian weights."""

@@ -21,9 +21,16 @@ OWN_RATE = "own_rate"
 def begin(optimiser: torch.optim.Optimizer, settings: Settings) -> None:
     """Set the learning rate at which each group of parameters starts.
 
-    A ``learning_rate`` of 0 leaves the method's. Groups with a rate of their own keep it.
+    A ``learning_rate`` of 0 leaves the method's. Groups with a rate of their own keep it. Raise
+    ValueError for a recipe that needs rates, if the optimiser of a plugin has none.
     """
+    steady = settings.schedule == "constant" and not settings.warmup
+    needed = not steady or settings.learning_rate or settings.weight_decay
     for group in optimiser.param_groups:
+        if "lr" not in group:
+            if needed:
+                raise ValueError("the recipe needs a rate 'lr', which the optimiser lacks")
+            continue
         if settings.learning_rate and not group.get(OWN_RATE):
             group["lr"] = settings.learning_rate
         group["initial_lr"] = group["lr"]

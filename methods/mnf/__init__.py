@@ -54,10 +54,16 @@ class MNF(Variational):
 
     flows: int = 2  # steps of the flow of q and of the flow of r, each
     hidden: int = 50  # hidden units of a step of q; r has twice as many
+    prior_std: float = 1.0
+    start_log_variance: float = -9.0
+    max_std: float = 0.5  # of a weight given z; inf for none
     z_mean: float = 1.0
     masks: Masks = "fresh"  # for each example and step, or fixed and alternating
     # Of r: a log-precision, as in the code, or eq. 10's sigmoid as its standard deviation.
     head: Head = "precision"
+    variance_rate: float = 3e-3  # Adam's rate for the log-variances; 1e-3 for all else
+    kl_weight: float = 1.0
+    kl_warmup: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -118,6 +118,27 @@ def test_the_default_recipe_changes_nothing() -> None:
     assert set(changed) == set(RECIPE)
 
 
+class Rateless(torch.optim.Optimizer):
+    """An optimiser of a plugin that calls its rate by another name."""
+
+    def __init__(self) -> None:
+        super().__init__([weights(2)], {"step_size": 0.1})
+
+    def step(self, closure: Any = None) -> None:
+        """Do nothing."""
+
+
+def test_an_optimiser_without_rates() -> None:
+    """It trains by the default recipe, with clipping too; a recipe of rates is refused."""
+    for settings in (Settings(), Settings(clip=1.0)):
+        optimiser = Rateless()
+        begin(optimiser, settings)
+        step(optimiser, settings, 0.5, 0.1)
+    for changed in ({"warmup": 0.1}, {"schedule": "cosine"}, {"weight_decay": 0.1}):
+        with pytest.raises(ValueError, match="needs a rate"):
+            begin(Rateless(), Settings(**changed))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("learning_rate", -1), ("weight_decay", math.inf), ("clip", math.nan), ("warmup", 1)],
