@@ -70,12 +70,29 @@ def test_new_conditions_do_not_retrain(tmp_path: Path) -> None:
         "train_images=99",
         "threads=2",
         "precision=tf32",
+        "learning_rate=0.01",
+        "schedule=cosine",
+        "warmup=0.1",
+        "clip=1",
+        "map.schedule=linear",
         "map.prior_std=2",
     ],
 )
 def test_budget_and_options_retrain(tmp_path: Path, flag: str) -> None:
     """Whatever changes the trained network changes its key."""
     assert plan(tmp_path, set=(flag,))[0].key != plan(tmp_path)[0].key
+
+
+def test_weight_decay_beside_a_prior_is_refused(tmp_path: Path) -> None:
+    """A method whose loss has a prior takes no decay; for another method alone it may be set."""
+    with pytest.raises(
+        UsageError, match=r"weight_decay=0.1 and method 'map': .* NAME.weight_decay"
+    ):
+        plan(tmp_path, set=("weight_decay=0.1",))
+    before = plan(tmp_path, methods=("map", "dropout"))
+    after = plan(tmp_path, methods=("map", "dropout"), set=("dropout.weight_decay=0.1",))
+    same = [one.key == other.key for one, other in zip(before, after, strict=True)]
+    assert same == [True, False, True, False]
 
 
 def test_attacks_show_no_more_than_clean(tmp_path: Path) -> None:
