@@ -56,7 +56,8 @@ def checkpoints(steps: int) -> set[int]:
     """The steps after which step sizes are judged (their section 3.1)."""
     found, at, gap = set[int](), 0.22, 0.22
     while at < 1:
-        found.add(math.ceil(at * steps))
+        # Without rounding 0.57 of 100 steps would be a little more than 57.
+        found.add(math.ceil(round(at * steps, 9)))
         gap = max(gap - 0.03, 0.06)
         at += gap
     return found
