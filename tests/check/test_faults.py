@@ -52,9 +52,9 @@ FAULTS = {
         hit=lambda cell: cell["metric"] == "epistemic",
     ),
     "the KL weighs ten times as much": Fault(
-        *("mean-field", "api/method.py"),
-        "return nll + kl(net) / size",
-        "return nll + 10 * kl(net) / size",
+        *("mean-field", "methods/_variational.py"),
+        "penalty = kl(net) / size",
+        "penalty = 10 * kl(net) / size",
         hit=clean("nll", "brier", "ece", "entropy"),
     ),
     "the ECE is computed on logits": Fault(
