@@ -86,10 +86,20 @@ class GaussianWeights(nn.Module):
 
 
 class GaussianDense(GaussianWeights):
-    """Gaussian weights of a dense layer, under the names that torch has."""
+    """Gaussian weights of a dense layer, with the arguments and names of torch's."""
 
-    in_features: int
-    out_features: int
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__((out_features, in_features), bias, **options)
+        self.in_features, self.out_features = in_features, out_features
+        self.to(device=device, dtype=dtype)
 
     def extra_repr(self) -> str:
         """Sizes, as torch prints those of its own layer."""
@@ -98,23 +108,35 @@ class GaussianDense(GaussianWeights):
 
 
 class GaussianConvolution(GaussianWeights):
-    """Gaussian weights of a convolution, and its geometry under the names that torch has."""
+    """Gaussian weights of a convolution, with the arguments and names of torch's."""
 
-    in_channels: int
-    out_channels: int
-    kernel_size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...] | str
-    dilation: tuple[int, ...]
-    groups: int
-    padding_mode: str
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        **options: Any,
+    ) -> None:
+        # Torch's layer checks what is given, and brings it into the form that its attributes have.
+        like = nn.Conv2d(
+            *(in_channels, out_channels, kernel_size, stride, padding, dilation, groups),
+            padding_mode=padding_mode,
+            device="meta",
+        )
+        super().__init__(tuple(like.weight.shape), bias, **options)
 
-    def take_geometry(self, like: nn.Conv2d) -> None:
-        """Take that of torch's layer."""
-        self.in_channels, self.out_channels = like.in_channels, like.out_channels
+        self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.padding = like.kernel_size, like.stride, like.padding
-        self.dilation, self.groups = like.dilation, like.groups
-        self.padding_mode = like.padding_mode
+        self.dilation, self.groups, self.padding_mode = like.dilation, groups, padding_mode
+        self.to(device=device, dtype=dtype)
 
     def extra_repr(self) -> str:
         """Sizes and geometry, as torch prints those of its own layer."""

@@ -13,10 +13,9 @@ from bench_uq.methods._gaussian import check_gaussian, variational_optimiser
 class Variational(Method):
     """The negative bound of a posterior, its KL weighted by ``kl_weight``.
 
-    A weight below 1 gives a cold posterior (Wenzel et al. 2020, section 2), which is no longer the
+    A weight below 1 gives a cold posterior (Wenzel et al. 2020), which is no longer the
     posterior of the prior: it is part of the method's name. Over ``kl_warmup``, a share of the
-    training, the weight rises from 0 as a line (Bowman et al. 2016, section 3.1; Sønderby et al.
-    2016, section 2.3). Subclasses have these fields.
+    training, the weight rises from 0 as a line (Sønderby et al. 2016). Subclasses have these fields.
     """
 
     weight_prior: ClassVar[str] = "of the KL"
@@ -48,8 +47,7 @@ class Variational(Method):
         if progress < self.kl_warmup:
             weight *= progress / self.kl_warmup
 
-        penalty = kl(net) / size
-        return nll + penalty if weight == 1 else nll + weight * penalty
+        return nll + weight * kl(net) / size
 
     def optimiser(self, net: nn.Module) -> torch.optim.Optimizer:
         """Adam, with a rate of its own for the log-variances."""

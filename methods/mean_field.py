@@ -14,7 +14,6 @@ from bench_uq.methods._gaussian import (
     GaussianConvolution,
     GaussianDense,
     GaussianWeights,
-    PaddingMode,
     dense_variance,
     normal_kl,
     perturb,
@@ -58,19 +57,6 @@ class MeanFieldWeights(GaussianWeights):
 class MeanFieldLinear(GaussianDense, MeanFieldWeights):
     """A dense layer: (B, in) -> (B, out)."""
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__((out_features, in_features), bias, **options)
-        self.in_features, self.out_features = in_features, out_features
-        self.to(device=device, dtype=dtype)
-
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under fresh weights for each example."""
         return perturb(linear(inputs, self.mean, self.bias_mean), dense_variance(inputs, self))
@@ -83,32 +69,6 @@ class MeanFieldLinear(GaussianDense, MeanFieldWeights):
 
 class MeanFieldConv2d(GaussianConvolution, MeanFieldWeights):
     """A convolution: (B, in, H, W) -> (B, out, H', W')."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] | str = 0,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: PaddingMode = "zeros",
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        **options: Any,
-    ) -> None:
-        # Torch's layer checks what is given, and brings it into the form that its attributes have.
-        like = nn.Conv2d(
-            *(in_channels, out_channels, kernel_size, stride, padding, dilation, groups),
-            padding_mode=padding_mode,
-            device="meta",
-        )
-        super().__init__(tuple(like.weight.shape), bias, **options)
-
-        self.take_geometry(like)
-        self.to(device=device, dtype=dtype)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under fresh noise for each example and position, the usual approximation."""

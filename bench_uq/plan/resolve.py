@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import plain_name
@@ -134,9 +135,10 @@ def refuse_repeated(kind: str, specs: list[Spec]) -> None:
 def check_tables(suite: Suite, plugins: Plugins) -> None:
     """Refuse settings and options of unknown plugins; known ones need not take part in the run."""
     # They need not take part: --methods may leave out some of a suite's methods.
-    for name in suite.method_settings:
+    for name, settings in suite.method_settings.items():
         if name not in plugins.names("method"):
             raise unknown("method in settings", name, plugins.names("method"))
+        check_own_options(name, settings, plugins)
 
     kinds = {}
     for kind in ("condition", "dataset", "method"):
@@ -149,6 +151,16 @@ def check_tables(suite: Suite, plugins: Plugins) -> None:
     for name in suite.dataset_conditions:
         if name not in plugins.names("dataset"):
             raise unknown("dataset in conditions", name, plugins.names("dataset"))
+
+
+def check_own_options(method: str, settings: Mapping[str, Any], plugins: Plugins) -> None:
+    """Refuse a setting of one method that has an option of the same name."""
+    options = {field.name for field in dataclasses.fields(plugins.spec("method", method).value)}
+    for key in sorted(options & settings.keys()):
+        raise UsageError(
+            f"{method}.{key} may be the option of {method} or the setting of the suite: write "
+            f"{method}[{key}={settings[key]}] for the option, or set {key} for all methods"
+        )
 
 
 def conditions_of(

@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import check_name, convert, level_key, parse
-from bench_uq.train.settings import RECIPE, Settings
+from bench_uq.train.settings import OF_METHODS, Settings
 
 #: Levels by condition; empty for out-of-distribution data.
 Conditions = Mapping[str, tuple[float, ...]]
@@ -190,16 +190,15 @@ def check_keys(where: str, table: Mapping[str, Any], allowed: Sequence[str]) -> 
 def apply_assignment(table: dict[str, Any], assignment: str) -> None:
     """Apply KEY=VALUE.
 
-    A bare key is a setting of all methods; METHOD.epochs, .batch or a part of the recipe is one of
-    a method, and PLUGIN.option an option of a plugin.
+    A bare key is a setting of all methods, METHOD.key one of OF_METHODS for one method, and
+    PLUGIN.option an option of a plugin.
     """
     key, equals, value = (part.strip() for part in assignment.partition("="))
     if not equals or not key or not value:
         raise UsageError(f"--set takes KEY=VALUE, not {assignment!r}")
 
     plugin, dot, option = key.rpartition(".")
-    # Other settings, such as draws, are names of options too.
-    if dot and option in ("epochs", "batch", *RECIPE):
+    if dot and option in OF_METHODS:
         settings = tabled("settings", table.get("settings", {}))
         table["settings"] = merge(settings, {plugin: {option: value}})
         return

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from bench_uq.api.names import plain_name
-from bench_uq.train.settings import RECIPE
+from bench_uq.train.settings import OF_METHODS, RECIPE
 
 #: Settings that runs must share to be alike; threads and blocks change digits alone.
 SETTINGS = (
@@ -97,12 +97,18 @@ def changed(method: str, command: str) -> list[str]:
         # A quote that is not closed: nothing that bench-uq wrote.
         words = command.split()
 
-    found, options = list[str](), f"{plain_name(method)}."
+    found = list[str]()
     if "--network" in words:
         found.append("network")
+
     for before, word in itertools.pairwise(words):
         name = word.partition("=")[0].strip()
-        if before == "--set" and (name in SETTINGS or name.startswith(options)):
+        plugin, _, own = name.rpartition(".")
+        if before != "--set" or plugin not in ("", plain_name(method)):
+            continue
+        if plugin and own in OF_METHODS:
+            name = own
+        if plugin or name in SETTINGS:
             found.append(name)
     return found
 

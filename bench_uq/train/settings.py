@@ -19,6 +19,8 @@ Schedule = Literal["constant", "cosine", "linear", "step"]
 
 #: Settings of the recipe of a training (train/recipe.py).
 RECIPE = ("learning_rate", "schedule", "warmup", "weight_decay", "clip")
+#: Settings that METHOD.NAME sets for one method. Others, such as draws, are options of conditions.
+OF_METHODS = ("epochs", "batch", *RECIPE)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Settings:
     block: int = BLOCK  # examples predicted together
     precision: Precision = "float32"  # of training
     learning_rate: float = 0.0  # of all parameters but those with a rate of their own; 0: method's
-    schedule: Schedule = "constant"  # of every rate; the others end at 0 or at a hundredth
+    schedule: Schedule = "constant"  # of every rate, after the warm-up
     warmup: float = 0.0  # share of the training over which the rates rise
     weight_decay: float = 0.0  # apart from the gradient, for methods without a prior
     clip: float = 0.0  # largest norm of a network's gradient; 0: none

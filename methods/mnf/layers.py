@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,6 @@ from bench_uq.methods._gaussian import (
     GaussianConvolution,
     GaussianDense,
     GaussianWeights,
-    PaddingMode,
     dense_variance,
     normal_kl,
     perturb,
@@ -33,14 +32,14 @@ Head = Literal["precision", "sigmoid"]
 class MNFWeights(GaussianWeights):
     """q(W|z) = N(z mu, sigma^2) with z ~ q(z), a flow from a Gaussian, and r(z|W) of the bound.
 
-    ``dim`` is the size of z. q's flow has ``flows`` steps of ``hidden`` units, r's as many of twice
-    the units.
+    q's flow has ``flows`` steps of ``hidden`` units, r's as many of twice the units.
     """
+
+    z_axis: ClassVar[int]  # axis of the weights that z multiplies
 
     def __init__(
         self,
         shape: tuple[int, ...],
-        dim: int,
         bias: bool = True,
         *,
         flows: int = 2,
@@ -52,6 +51,7 @@ class MNFWeights(GaussianWeights):
         **options: Any,
     ) -> None:
         super().__init__(shape, bias, **options)
+        dim = shape[self.z_axis]
         self.z_mean = nn.Parameter(torch.full((dim,), z_mean))
         self.z_log_variance = nn.Parameter(torch.full((dim,), math.log(z_variance)))
         self.head = head
@@ -154,18 +154,7 @@ def one_flow(net: nn.Module) -> Iterator[None]:
 class MNFLinear(GaussianDense, MNFWeights):
     """A dense layer with a z per input and example (eq. 4): (B, ..., in) -> (B, ..., out)."""
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__((out_features, in_features), in_features, bias, **options)
-        self.in_features, self.out_features = in_features, out_features
-        self.to(device=device, dtype=dtype)
+    z_axis = 1
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under a fresh z and fresh weights for each example (Algorithm 1)."""
@@ -201,30 +190,7 @@ class MNFLinear(GaussianDense, MNFWeights):
 class MNFConv2d(GaussianConvolution, MNFWeights):
     """A convolution with a z per filter and example (eq. 5): (B, in, H, W) -> (B, out, H', W')."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] | str = 0,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: PaddingMode = "zeros",
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        **options: Any,
-    ) -> None:
-        # Torch's layer checks what is given, and brings it into the form that its attributes have.
-        like = nn.Conv2d(
-            *(in_channels, out_channels, kernel_size, stride, padding, dilation, groups),
-            padding_mode=padding_mode,
-            device="meta",
-        )
-        super().__init__(tuple(like.weight.shape), out_channels, bias, **options)
-        self.take_geometry(like)
-        self.to(device=device, dtype=dtype)
+    z_axis = 0
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under a fresh z per example and fresh noise per position (Algorithm 2)."""

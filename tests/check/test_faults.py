@@ -53,8 +53,8 @@ FAULTS = {
     ),
     "the KL weighs ten times as much": Fault(
         *("mean-field", "methods/_variational.py"),
-        "penalty = kl(net) / size",
-        "penalty = 10 * kl(net) / size",
+        "return nll + weight * kl(net) / size",
+        "return nll + 10 * weight * kl(net) / size",
         hit=clean("nll", "brier", "ece", "entropy"),
     ),
     "the ECE is computed on logits": Fault(

@@ -101,6 +101,8 @@ def test_no_file(tmp_path: Path) -> None:
         ({**OWN, "draws": 3}, PLAIN, False),
         (OWN, f"{PLAIN} --set train_images=100", False),
         (OWN, f"{PLAIN} --set 'epochs=60'", False),
+        (OWN, f"{PLAIN} --set map.learning_rate=0.1", False),
+        (OWN, f"{PLAIN} --set mnf.learning_rate=0.1", True),
         (OWN, f"{PLAIN} --network wide.py", False),
         ({}, "", False),
     ],

@@ -312,6 +312,33 @@ def test_resnet(tmp_path: Path) -> None:
     assert parameters["ensemble"] == 5 * parameters["map"]
 
 
+def test_recipes(tmp_path: Path) -> None:
+    """A recipe is in the table of runs, in captions and on the page; runs of two are not compared."""
+    short = ("run", "--methods", "map,dropout", "--seeds", "0", *sizes("epochs=1", "draws=2"))
+    recipe = ("schedule=cosine", "learning_rate=0.003", "dropout.clip=1", "warmup=0.1")
+    done(*short, *(word for one in recipe for word in ("--set", one)), cwd=tmp_path)
+    runs = pd.read_csv(tmp_path / "results/quick/runs.csv").set_index("method")
+    assert runs.loc["dropout", ["schedule", "learning_rate", "clip"]].tolist() == [
+        "cosine",
+        0.003,
+        1,
+    ]
+    assert runs.loc["map", ["schedule", "warmup", "clip"]].tolist() == ["cosine", 0.1, 0]
+
+    done("report", "--formats", "markdown,html", cwd=tmp_path)
+    summary = (tmp_path / "reports/quick/summary.md").read_text()
+    words = "learning rate 0.003, cosine schedule, warm-up 0.1"
+    assert f"recipe: {words} (map), {words}, gradients clipped at 1 (others)" in summary
+    assert "Not alike" not in summary
+    assert "Learning rate" in (tmp_path / "reports/quick/index.html").read_text()
+
+    done(*short[:2], "map", *short[3:], cwd=tmp_path)
+    done("report", "--formats", "markdown", cwd=tmp_path)
+    told = (tmp_path / "reports/quick/summary.md").read_text()
+    assert "schedule: cosine (dropout), constant (map)" in told
+    assert "learning\\_rate: 0.003 (dropout), 0 (map)" in told
+
+
 def test_dry_run(tmp_path: Path) -> None:
     """It prints every run with an estimate, or the error of a plugin in one line; it writes nothing."""
     runs = ("run", "--dry-run", "--device", "cpu", "--seeds", "0,1")

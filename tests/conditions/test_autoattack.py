@@ -53,14 +53,10 @@ def accuracy(
 @pytest.mark.parametrize("rate", [0.0, 0.2])
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_as_strong_as_pgd(norm, rate):
-    """It stays within epsilon and leaves about as few right as PGD does.
-
-    Of a fixed network one image may differ, because 30 of 100 steps are made; of a random one the
-    noise of draws decides several.
-    """
+    """It stays within epsilon and leaves no more right than PGD does, up to images that the noise of draws decides."""
     log_probs, images, labels = digits(rate)
     level = 0.1 if norm == "linf" else 0.6
-    same, changed = AutoAttack(norm=norm, steps=30)(
+    same, changed = AutoAttack(norm=norm, steps=30 if rate else 100)(
         log_probs, images, labels, [0.0, level], torch.Generator()
     )
     (other,) = PGD(norm=norm)(log_probs, images, labels, [level], torch.Generator().manual_seed(0))
@@ -68,7 +64,7 @@ def test_as_strong_as_pgd(norm, rate):
     change = (changed - images).flatten(1)
     assert (change.abs().amax(1) if norm == "linf" else change.norm(dim=1)).max() <= level + 1e-5
     found, theirs, clean = (accuracy(log_probs, one, labels) for one in (changed, other, images))
-    assert found <= theirs + (8 / 64 if rate else 1 / 64)
+    assert found <= theirs + (8 / 64 if rate else 0)
     assert found < clean - 0.2
 
 

@@ -192,6 +192,23 @@ def test_as_strong_as_auto_pgd_of_its_authors(norm, epsilon):
     assert left[0] < left[2]
 
 
+def test_the_gradients_where_no_image_falls():
+    """They are 21 of the first climb and 11 of each of four others, and of the strong form 560."""
+    net, (images, _) = network(), batch()
+    asked = 0
+
+    def counted(inputs: Tensor, draws: int) -> Iterator[Tensor]:
+        nonlocal asked
+        asked += inputs.requires_grad
+        yield from predictor(net)(inputs, draws)
+
+    labels = net(images).argmax(-1)
+    for attack, gradients in ((PGD(draws=1), 21 + 4 * 11), (StrongPGD(draws=1), 101 + 9 * 51)):
+        asked = 0
+        attack(counted, images, labels, [1e-6], torch.Generator().manual_seed(0))
+        assert asked == gradients
+
+
 def test_the_strong_form():
     """It is PGD of more steps and restarts, and leaves no more right."""
     net = network()

@@ -95,6 +95,30 @@ def test_weight_decay_beside_a_prior_is_refused(tmp_path: Path) -> None:
     assert same == [True, False, True, False]
 
 
+def test_a_setting_that_is_an_option_too_is_refused(tmp_path: Path) -> None:
+    """Of a method with an option of the setting's name nobody knows which of them is meant."""
+    (tmp_path / "own.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from bench_uq.methods.map import MAP\n\n\n"
+        "@dataclass(frozen=True)\n"
+        "class Own(MAP):\n"
+        '    """Another."""\n\n'
+        "    learning_rate: float = 0.1\n"
+    )
+    (tmp_path / "mine.toml").write_text(SUITE)
+    for flag, words in (
+        ("own.learning_rate=0.2", r"own\.learning_rate may be .*: write own\[learning_rate=0\.2\]"),
+        ("own.schedule=cosine", None),
+    ):
+        chosen = read_suite(str(tmp_path / "mine.toml"), {"methods": ("own",), "set": (flag,)})
+        asked = (chosen, Plugins([tmp_path / "own.py"]), Contents(tmp_path, tmp_path / "known"))
+        if words is None:
+            assert make_plan(*asked)[0].settings["schedule"] == "cosine"
+            continue
+        with pytest.raises(UsageError, match=words):
+            make_plan(*asked)
+
+
 def test_attacks_show_no_more_than_clean(tmp_path: Path) -> None:
     """An attack shows the first images of those that clean shows, however many it may have."""
     for sizes, expected in (

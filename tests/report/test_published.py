@@ -219,7 +219,8 @@ def test_other_settings_have_no_difference(beside: Beside) -> None:
     for command, words in {
         "bench-uq run --suite hand --set epochs=1": "map (epochs)",
         "bench-uq run --set map.x=1 --network wide.py": "map (map.x, network)",
-        "bench-uq run --set dropout.rate=0.1 --set threads=1": "",
+        "bench-uq run --set map.schedule=cosine --set warmup=0.1": "map (schedule, warmup)",
+        "bench-uq run --set dropout.rate=0.1 --set threads=1 --set mnf.epochs=3": "",
         "": "",
     }.items():
         table = comparison(analyse(replace(results, runs=runs.assign(command=command))))

@@ -159,14 +159,15 @@ def beside(trained: Path, place: Path) -> Path:
 
 def test_own_predictions_score_the_same(beside: Path) -> None:
     """What bench-uq predicted, brought back under another name, gets the same scores."""
-    for condition, name in (
-        ("clean", "clean.npz"),
-        ("fgsm-0.1", "fgsm.npz"),
-        ("letters", "letters.npz"),
+    plan = store.read_plan(Path("results/quick")).runs.values()
+    (planned,) = (run for run in plan if run.name == beside.name)
+    files = {(shown.condition, shown.level): shown.file for shown in planned.shown}
+    for place, name in (
+        (("clean", None), "clean.npz"),
+        (("fgsm", 0.1), "fgsm.npz"),
+        (("letters", None), "letters.npz"),
     ):
-        # Of FGSM there are those of one draw too.
-        first = min(beside.glob(f"{condition}-*.npz"), key=lambda file: file.stat().st_mtime_ns)
-        arrays = store.RunFolder(beside).predictions(first.name).arrays
+        arrays = store.RunFolder(beside).predictions(files[place]).arrays
         labels = {"labels": arrays["targets"]} if "targets" in arrays else {}
         np.savez(name, probs=arrays["probs"], **labels)
     score("clean.npz", "--unseen", "letters=letters.npz", dataset="digits")

@@ -9,6 +9,7 @@ import pandas as pd
 from bench_uq.score.banners import warnings
 from bench_uq.score.labels import counted
 from bench_uq.score.results import Results
+from bench_uq.train.settings import RECIPE
 
 #: How captions say the settings of a recipe.
 RECIPES = {
@@ -62,10 +63,10 @@ def _numbers(name: str) -> Callable[[pd.DataFrame], str]:
 def _recipe(runs: pd.DataFrame) -> str:
     """The settings of the recipe, those at their defaults left out; empty for all defaults."""
     parts = []
-    for name, words in RECIPES.items():
+    for name in RECIPE:
         for value in sorted(set(runs[name].dropna()) - {0, "", "constant"}):
             text = value if isinstance(value, str) else f"{value:g}"
-            parts.append(words.format(text))
+            parts.append(RECIPES[name].format(text))
     return ", ".join(parts)
 
 

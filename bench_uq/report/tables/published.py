@@ -119,11 +119,13 @@ def legend(table: Comparison) -> list[str]:
         "difference: ours - published.",
         *marks(_plain(table)),
     ]
+
     if table.changed:
         parts = [f"{method} ({', '.join(names)})" for method, names in table.changed.items()]
         said.append(
             f"No difference where our command changed the suite's settings: {', '.join(parts)}."
         )
+
     used = {row.certainty for row in table.rows}
     for name, sentence in CERTAINTIES.items():
         if name in used:
