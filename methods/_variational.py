@@ -15,7 +15,9 @@ class Variational(Method):
 
     A weight below 1 gives a cold posterior (Wenzel et al. 2020), which is no longer the
     posterior of the prior: it is part of the method's name. Over ``kl_warmup``, a share of the
-    training, the weight rises from 0 as a line (Sønderby et al. 2016). Subclasses have these fields.
+    training, the weight rises from 0 as a line (Sønderby et al. 2016).
+
+    Subclasses have these fields.
     """
 
     weight_prior: ClassVar[str] = "of the KL"
