@@ -75,6 +75,11 @@ def run(
     methods and options of plugins: ``{"epochs": 100, "mnf.hidden": 50}``. ``notice`` is called with
     a line per run. A run that fails is a row of the results with its reason.
     """
+    from bench_uq.run.forkserver import start_early
+
+    # Before anything here imports torch too: the two processes do so side by side.
+    start_early()
+
     from bench_uq.plan.plugins import Plugins
     from bench_uq.run.record import verdict
     from bench_uq.run.suite import Choices, prepare, run_suite

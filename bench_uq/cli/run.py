@@ -109,7 +109,12 @@ def shard_number(
 )
 def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
     """Train each method on each dataset over the seeds, evaluate all conditions, score them."""
-    from bench_uq.run.processes import Stopped
+    from bench_uq.run.forkserver import start_early
+
+    # Before anything here imports torch too: the two processes do so side by side.
+    if not dry_run and not flags["cluster"]:
+        start_early()
+
     from bench_uq.run.suite import Choices, prepare, run_suite
 
     timeout, cluster = flags.pop("timeout"), cluster_of(flags)
@@ -128,6 +133,8 @@ def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
     if dry_run:
         foretell(prepared)
         return
+
+    from bench_uq.run.processes import Stopped
 
     try:
         failed = run_suite(prepared, finished)

@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +151,7 @@ class Plugins:
                 name = f"{PACKAGES[kind]}.{info.name}"
                 found[info.name.replace("_", "-")] = functools.partial(import_plugin, name)
 
-        for entry in importlib.metadata.entry_points(group=PACKAGES[kind]):
+        for entry in entries(PACKAGES[kind], tuple(sys.path)):
             add(found, kind, entry.name, functools.partial(import_plugin, entry.module))
 
         for file in self.files:
@@ -160,6 +161,14 @@ class Plugins:
             if kind in kinds_in(load_file(file)):
                 add(found, kind, plugin_name(file), functools.partial(load_file, file))
         return found
+
+
+@functools.lru_cache(maxsize=16)
+def entries(group: str, path: tuple[str, ...]) -> tuple[importlib.metadata.EntryPoint, ...]:
+    """Entry points of a group that installed packages declare; ``path`` is where they are."""
+    # Every call reads the metadata of all packages, and a command asks a hundred times.
+    del path
+    return tuple(importlib.metadata.entry_points(group=group))
 
 
 def add(found: Locations, kind: str, name: str, location: Callable[[], ModuleType]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -63,15 +64,21 @@ def hash_of_trees(files: Iterable[Path]) -> str:
     """Hash of the names and syntax trees of files; one that is not Python counts by its bytes."""
     digest = hashlib.sha256()
     for file in files:
-        content = file.read_bytes()
-        # repr is the same in every process, unlike hash.
-        try:
-            canonical = repr(_plain(ast.parse(content))).encode()
-        except (SyntaxError, ValueError, RecursionError):
-            canonical = content
+        canonical = _canonical(file.read_bytes())
         digest.update(file.name.encode() + b"\0" + canonical + b"\0")
 
     return digest.hexdigest()
+
+
+# One command hashes the same few files for every run; the key is the content, never a file's time.
+@functools.lru_cache(maxsize=1024)
+def _canonical(content: bytes) -> bytes:
+    """Syntax tree of Python source as bytes; other content as it is."""
+    # repr is the same in every process, unlike hash.
+    try:
+        return repr(_plain(ast.parse(content))).encode()
+    except (SyntaxError, ValueError, RecursionError):
+        return content
 
 
 def _plain(node: object) -> object:
@@ -109,21 +116,25 @@ def _with_imports(file: Path, package: str, folder: Path) -> set[Path]:
             continue
         found.add(one)
         # By the source: sys.modules also holds what other plugins have imported.
-        for name in _imported(ast.parse(one.read_bytes())):
+        for name in _imported(one.read_bytes()):
             if name.startswith(f"{package}."):
                 waiting += _located(folder, name.removeprefix(f"{package}.").split("."))
 
     return found
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
-    """Full names of modules, or of names in them, that a module imports."""
-    for node in ast.walk(tree):
+@functools.lru_cache(maxsize=1024)
+def _imported(content: bytes) -> tuple[str, ...]:
+    """Full names of modules, or of names in them, that the source of a module imports."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(content)):
         if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names.append(node.module)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
+
+    return tuple(names)
 
 
 def _located(folder: Path, parts: list[str]) -> list[Path]:

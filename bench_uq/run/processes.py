@@ -19,21 +19,11 @@ from tqdm import tqdm
 
 from bench_uq.api.errors import BenchUQError, Interrupted
 from bench_uq.run.execute import execute
+from bench_uq.run.forkserver import context
 from bench_uq.run.gpu_groups import grouped, is_group, train_group
 from bench_uq.run.job import Job
 from bench_uq.run.record import UNFINISHED, Ended, facts, told
 from bench_uq.run.waiting import Waiting, attacked, kind
-
-#: Modules that every run would take seconds to import: an optimiser imports torch._dynamo on first
-#: use, and datasets scikit-learn and matplotlib. They are imported once, in the process that all
-#: runs are forked from.
-PRELOADED = [
-    "bench_uq.run.execute",
-    "torch._dynamo",
-    "sklearn.datasets",
-    "sklearn.model_selection",
-    "matplotlib.textpath",
-]
 
 #: Seconds between two looks at a run that another process is doing.
 PATIENCE = 1.0
@@ -102,17 +92,14 @@ def run_all(
     A run that takes longer than ``timeout`` seconds is stopped and has failed. Runs that train as
     a batch have that time each.
     """
-    # Unlike fork it copies no threads, which torch has and which may hold locks; unlike spawn it
-    # does not import torch for each run.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    starter = context()
     waiting, working = Waiting(grouped(jobs), attacked(jobs)), list[Worker]()
 
     with stoppable(working), bar(len(jobs)) as progress:
         done = 0
         while waiting or working:
             while waiting and len(working) < at_once:
-                working.append(start(context, waiting.take(), timeout))
+                working.append(start(starter, waiting.take(), timeout))
             for worker in working:
                 worker.limit.keep(worker.process)
 
@@ -151,10 +138,10 @@ def bar(total: int) -> tqdm[Any]:
     return tqdm(total=total, disable=quiet, bar_format=form, file=sys.stderr, dynamic_ncols=True)
 
 
-def start(context: Any, jobs: tuple[Job, ...], timeout: float = math.inf) -> Worker:
+def start(starter: Any, jobs: tuple[Job, ...], timeout: float = math.inf) -> Worker:
     """Start a process on jobs, with ``timeout`` seconds for each."""
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=child, args=(jobs, theirs), daemon=True)
+    ours, theirs = starter.Pipe(duplex=False)
+    process = starter.Process(target=child, args=(jobs, theirs), daemon=True)
     with without_main():
         process.start()
     # While this process holds the other end too, the end of the child would not close it.

@@ -12,6 +12,7 @@ import pytest
 
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import parse, split_list
+from bench_uq.plan import plugins
 from bench_uq.plan.plugins import PACKAGES, Plugins
 from bench_uq.plan.sources import hash_of_plugin, hash_of_trees
 
@@ -206,10 +207,11 @@ def test_metrics_behind_an_entry_point(outside: Path, monkeypatch: pytest.Monkey
     (outside / "scores.py").write_text(text)
     entry = importlib.metadata.EntryPoint("theirs", "bench_outside.scores", "bench_uq.metrics")
 
-    def entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
+    def entries(group: str, path: tuple[str, ...]) -> list[importlib.metadata.EntryPoint]:
+        del path
         return [entry] if group == "bench_uq.metrics" else []
 
-    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    monkeypatch.setattr(plugins, "entries", entries)
     assert list(Plugins().metrics())[-2:] == ["a", "b"]
 
 
