@@ -6,13 +6,14 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import warm
 
 REPO = Path(__file__).resolve().parents[2]
 BASELINE = REPO / "results" / "quick" / "baseline.csv"
@@ -110,10 +111,7 @@ def test_a_planted_fault_fails_the_build(name: str, tmp_path: Path) -> None:
 
     def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command with the fault in the code."""
-        command = [sys.executable, "-m", "bench_uq", *arguments, "--methods", fault.method]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
-        )
+        return warm.run([*arguments, "--methods", fault.method], tmp_path, env=environment)
 
     made = bench("run", "--seeds", "0,1,2,3,4", "--device", "cpu")
     assert made.returncode == 0, made.stderr

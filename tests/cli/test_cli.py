@@ -20,6 +20,7 @@ from bench_uq import __version__, read_scores
 from bench_uq.cli import main
 from bench_uq.plan.suite import read_suite
 from bench_uq.run.suite import Choices, reproducing
+from tests.warm import Warm
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 
@@ -167,9 +168,7 @@ def test_killed_suite_goes_on(suite: Path, tmp_path: Path) -> None:
         (signal.SIGINT, 130, "run.json"),
     ):
         start = time.time()
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = Warm(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(folder / "results" / "quick" / "runs", file, start)
         process.send_signal(number)
         assert process.wait(300) == code
@@ -184,9 +183,7 @@ def test_two_runners_share_a_folder(suite: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     folder.mkdir()
     command = [sys.executable, "-m", "bench_uq", *SMALL]
-    runners = [
-        subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
+    runners = [Warm(command, cwd=folder, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [runner.communicate(timeout=900)[0] for runner in runners]
     assert [runner.returncode for runner in runners] == [0, 0]
     assert all(output.count("ok  trained") + output.count("stored") == 4 for output in outputs)

@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from bench_uq.cli import main
 from bench_uq.run import merge
 from bench_uq.store import NETWORK, PLAN, RECORD, TRAINING, RunFolder, run_folder
+from tests.warm import Warm
 
 SUITE = """
 extends = "quick"
@@ -185,7 +186,7 @@ def test_shards_may_share_a_folder(folder: Path) -> None:
     """Shards at once in one folder, both to train the same network, make the whole suite."""
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     command = [sys.executable, "-m", "bench_uq", *RUN, "out", "--jobs", "1", "--shard"]
-    shards = [subprocess.Popen([*command, f"{part}/3"], **piped) for part in (1, 2)]
+    shards = [Warm([*command, f"{part}/3"], **piped) for part in (1, 2)]
     for process, names in zip(shards, SHARDS, strict=False):
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, out + err

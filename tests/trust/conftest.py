@@ -14,6 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.warm import Warm
+
 REPO = Path(__file__).resolve().parents[2]
 
 #: Seconds after which a process is taken to hang.
@@ -55,7 +57,7 @@ def start(own_code: Path) -> Start:
         command = [sys.executable, "-m", "bench_uq", *arguments]
         environment = {**os.environ, "PYTHONPATH": str(code)}
         piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        return subprocess.Popen(
+        return Warm(
             command, cwd=folder, env=environment, text=True, start_new_session=True, **piped
         )
 
