@@ -63,6 +63,7 @@ def run(
     results: str | Path = "results",
     data_dir: str | Path = "data",
     plugins: Sequence[str | Path] = (),
+    budget: float = 1.0,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     jobs: int | None = None,
     force: bool = False,
@@ -72,8 +73,9 @@ def run(
     """Train and predict what is missing of a suite, score it, and return its results.
 
     Methods, datasets and seeds replace those of the suite. ``settings`` holds settings of all
-    methods and options of plugins: ``{"epochs": 100, "mnf.hidden": 50}``. ``notice`` is called with
-    a line per run. A run that fails is a row of the results with its reason.
+    methods and options of plugins: ``{"epochs": 100, "mnf.hidden": 50}``. ``budget`` is a share of
+    the suite's epochs; results at another than 1 lie beside those at 1. ``notice`` is called with a
+    line per run. A run that fails is a row of the results with its reason.
     """
     from bench_uq.run.forkserver import start_early
 
@@ -97,6 +99,7 @@ def run(
         results=_path(results),
         data_dir=_path(data_dir),
         plugins=tuple(map(_path, plugins)),
+        budget=budget,
         device=device,
         jobs=jobs,
         force=force,

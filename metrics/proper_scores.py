@@ -54,6 +54,7 @@ METRICS = (
         ),
         axis=Axis("accuracy", chance="1/C"),
         margin=0.25,
+        tolerance=0.01,
     ),
     Metric(
         id="nll",
@@ -71,6 +72,7 @@ METRICS = (
         ),
         axis=Axis("NLL (nats)", form="log"),
         margin=0.1,
+        tolerance=0.02,
         # The density of real targets has no natural zero: its margin is in nats.
         real_scale="plain",
     ),

@@ -78,6 +78,15 @@ class Method(ABC):
         network's device, any number of times.
         """
 
+    def diagnosis(self, net: nn.Module) -> str:
+        """Why a trained network is not what the method asks for, in a few words.
+
+        For methods that can tell, such as of chains that did not mix (R-hat 1.3); empty if all is
+        well, or by default. Reports show it as the method's own.
+        """
+        del net
+        return ""
+
     def draws(self, net: nn.Module, inputs: Tensor, count: int) -> Tensor:
         """At most ``count`` draws of the likelihood parameters, (S, B, P).
 

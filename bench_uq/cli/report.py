@@ -48,12 +48,22 @@ def report(
 
     target = enclosed(reports / suite_name(suite))
     before = earlier(target)
-    files = write(results / suite_name(suite), target, formats=formats or FORMATS, **chosen)
+    said = list[str]()
+    files = write(
+        *(results / suite_name(suite), target),
+        formats=formats or FORMATS,
+        notice=said.append,
+        **chosen,
+    )
     # A report has hundreds of figures, so folders are told by their number of files.
     kinds = Counter(path.relative_to(target).parts[0] for path in files)
     for name, count in kinds.items():
         path = target / name
         click.echo(f"{path}/  {count} files" if path.is_dir() else path)
+
+    # Last, where a reader looks first.
+    for sentence in said:
+        click.echo(sentence)
 
     gone = [name for name in before if not (target / name).exists()]
     if gone:

@@ -72,6 +72,15 @@ def shard_number(
 )
 @plugin_option
 @click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of the suite's epochs. At another than 1 (0.5, 2) the results lie beside those at "
+    "1, whose report says what it changes.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Print the runs, which are stored, and an estimate of the time."
 )
 @click.option("--force", is_flag=True, help="Repeat stored runs.")
@@ -125,6 +134,7 @@ def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
 
     choices = Choices(**flags, cluster=cluster, timeout=timeout)
     finite("--checkpoint-every", choices.checkpoint_every)
+    finite("--budget", choices.budget)
     prepared = prepare(choices, warn)
     # No error, because an array of jobs may have more jobs than runs.
     if choices.shard and not prepared.mine:

@@ -246,6 +246,21 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
     )
 
 
+def at_budget(suite: Suite, share: float) -> Suite:
+    """The suite with ``share`` times the epochs of each method, at least one."""
+
+    def scaled(epochs: int) -> int:
+        return max(1, round(epochs * share))
+
+    settings = dataclasses.replace(suite.settings, epochs=scaled(suite.settings.epochs))
+    special = {}
+    for method, part in suite.method_settings.items():
+        special[method] = dict(part)
+        if "epochs" in part:
+            special[method]["epochs"] = scaled(part["epochs"])
+    return dataclasses.replace(suite, settings=settings, method_settings=special)
+
+
 def split_tables(table: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split a table into its plain values and its tables."""
     values, tables = {}, {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from bench_uq.api.errors import UsageError, unknown
 from bench_uq.store import sha256, write_bytes
 
 if TYPE_CHECKING:
+    from bench_uq.score.analysis import Analysis
     from bench_uq.score.cards import Cards
     from bench_uq.score.results import Results
 
@@ -41,18 +42,21 @@ def write(
     metrics: Collection[str] = (),
     title: str = "",
     plugins: Collection[Path] = (),
+    notice: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
     """Write the report of the results in ``suite`` to ``target``; return its files.
 
     ``methods``, ``datasets`` and ``metrics`` limit it, ``title`` replaces the suite's name, and
     ``plugins`` are files with metrics. Files of an earlier report are deleted if this one lacks
     them in the same formats, or if it shows other results or other parts of them, so that no paper
-    goes on with them. A mistake leaves nothing behind.
+    goes on with them. A mistake leaves nothing behind. ``notice`` is told the verdict in sentences.
     """
     # Formats can be listed without the seconds that pandas and matplotlib take to load.
     from dataclasses import replace
 
     from bench_uq.plan.plugins import Plugins
+    from bench_uq.report.conclusions import conclusions
+    from bench_uq.score.analysis import analyse
     from bench_uq.score.banners import say_of
     from bench_uq.score.cards import Cards
     from bench_uq.score.results import read, select
@@ -67,7 +71,8 @@ def write(
     chosen = {"methods": methods, "datasets": datasets, "metrics": metrics}
     results = select(read(suite, cards, plugins), cards=cards, **chosen)
     results = replace(results, title=title)
-    files = contents(results, formats, cards)
+    analysis = analyse(results, cards)
+    files = drawn(analysis, formats)
     say_of(results)
 
     try:
@@ -88,6 +93,10 @@ def write(
         raise UsageError(
             f"cannot write the report to {error.filename or target}: {error.strerror or error}"
         ) from None
+
+    for dataset in analysis.datasets:
+        for sentence in conclusions(analysis.on(dataset)):
+            notice(f"{dataset}: {sentence}")
     return written
 
 
@@ -102,11 +111,15 @@ def _shown(suite: Path, chosen: Mapping[str, Collection[str]]) -> str:
     from bench_uq.score.published import FILE
     from bench_uq.store import derived
     from bench_uq.store.about import ABOUT
+    from bench_uq.store.budgets import other_budgets
 
     parts: dict[str, Any] = {name: sorted(values) for name, values in chosen.items()}
     for name in (*derived.COLUMNS, "environment.json", "examples.npz", ABOUT, FILE):
         if (suite / name).is_file():
             parts[name] = sha256(suite / name)
+    for budget, folder in other_budgets(suite).items():
+        if (folder / derived.SCORES).is_file():
+            parts[f"{budget:g}"] = sha256(folder / derived.SCORES)
     return f"of {hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
 
 
@@ -124,11 +137,15 @@ def earlier(target: Path) -> set[str]:
 def contents(
     results: Results, formats: Collection[str] = FORMATS, cards: Cards | None = None
 ) -> dict[str, bytes]:
-    """Return the files of a report by their path in it."""
-    from bench_uq.report import figures, latex, markdown
+    """The files of a report by their path in it."""
     from bench_uq.score.analysis import analyse
 
-    analysis = analyse(results, cards)
+    return drawn(analyse(results, cards), formats)
+
+
+def drawn(analysis: Analysis, formats: Collection[str] = FORMATS) -> dict[str, bytes]:
+    """The files of a report on an analysis by their path in it."""
+    from bench_uq.report import figures, latex, markdown
 
     files = dict[str, bytes]()
     links = list[tuple[str, PurePosixPath]]()

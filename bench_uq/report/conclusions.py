@@ -1,4 +1,4 @@
-"""The conclusions on one dataset in sentences of plain text."""
+"""The verdict on one dataset in sentences of plain text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import math
 from bench_uq.report.tables.table import Column
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.conclusions import Conclusion
+from bench_uq.score.convergence import words
 from bench_uq.score.statistics import ALPHA, POWER
+from bench_uq.score.summaries import costs
 
 
 def conclusions(analysis: Analysis) -> list[str]:
@@ -16,18 +18,16 @@ def conclusions(analysis: Analysis) -> list[str]:
     sentences = [_sentence(analysis, one) for one in found]
     if not found:
         sentences.append(
-            "No comparison is made: it needs two converged methods that are alike, with at least "
-            "two seeds in common."
+            "No comparison is made: it needs two methods that are alike, with at least two seeds "
+            "in common."
         )
 
     apart = analysis.results.apart(analysis.dataset)
     unlike = [method for method in analysis.methods if method in apart]
     if unlike:
         sentences.append(f"Not compared, because not alike: {', '.join(unlike)}.")
-    # One unconverged seed is enough to be left out.
-    loose = [method for method in analysis.methods if analysis.seeds(method).unconverged]
-    if loose:
-        sentences.append(f"Not compared, because not converged: {', '.join(loose)}.")
+    sentences += _budgets(analysis, found)
+    sentences += _price(analysis)
     if found:
         seeds = min(one.comparison.seeds for one in found)
         sentences.append(
@@ -39,11 +39,57 @@ def conclusions(analysis: Analysis) -> list[str]:
     return sentences
 
 
+def _budgets(analysis: Analysis, found: list[Conclusion]) -> list[str]:
+    """What other budgets change, and whether the claims hold there."""
+    sentences = []
+    improving = []
+    for method in analysis.methods:
+        told = analysis.seeds(method).improving
+        if told:
+            improving.append(f"{method} ({told})")
+    if improving:
+        sentences.append(f"Compared at this budget, but not converged: {', '.join(improving)}.")
+
+    claims = list[tuple[Conclusion, str]]()
+    for one in found:
+        claims += [(one, method) for method in one.comparison.worse]
+    turned = sum(len(one.comparison.turned) for one in found)
+    if not claims and not turned:
+        return sentences
+    if not analysis.results.others:
+        sentences.append(
+            "Not known is whether these claims hold at another budget "
+            "(bench-uq run --budget 0.5, or 2)."
+        )
+        return sentences
+
+    checked = sum(method in one.comparison.checked for one, method in claims)
+    budgets = " and ".join(map(words, analysis.results.others))
+    told = f"At {budgets} {checked} of {checked + turned} claims have the same sign"
+    if turned:
+        told += "; the others are not made"
+    if checked < len(claims):
+        told += f"; {len(claims) - checked} could not be checked there"
+    sentences.append(f"{told}.")
+    return sentences
+
+
+def _price(analysis: Analysis) -> list[str]:
+    """The training time of each method that was trained here."""
+    paid = costs(analysis.results, ["train_seconds"])
+    prices = []
+    for method in analysis.methods:
+        one = paid.get((method, "cost", None, "train_seconds"))
+        if one and math.isfinite(one.mean):
+            prices.append(f"{method} {one.mean:.3g} s")
+    return [f"Cost: training a seed took {', '.join(prices)}."] if prices else []
+
+
 def _sentence(analysis: Analysis, one: Conclusion) -> str:
     """Name the best method at a score, those not significantly worse, and those that are."""
     found = one.comparison
     best = f"{found.best} is best ({one.mean:.3g})"
-    others = [name for name in found.tied if name != found.best]
+    others = [name for name in found.tied if name not in (found.best, *found.turned)]
     if others:
         best += f", not significantly better than {_listed(others)}"
 
@@ -53,6 +99,9 @@ def _sentence(analysis: Analysis, one: Conclusion) -> str:
         for name in sorted(found.worse, key=lambda name: found.behind[name]):
             worse.append(f"{name} by {found.behind[name]:.2g}")
         parts.append(f"significantly better than {', '.join(worse)}")
+    for name, budget in found.turned.items():
+        ahead = f"{name} is behind by {found.behind[name]:.2g}, but not at {words(budget)}"
+        parts.append(f"{ahead}: not claimed")
     if found.apart:
         parts.append(f"not compared with {_listed(found.apart)}")
     # Unknown if the median pair has no spread.

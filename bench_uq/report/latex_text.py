@@ -56,7 +56,7 @@ def name_lines(method: str, width: int, seeds: Seeds) -> list[str]:
         first = "{}" + first
     lines = [first, *(rf"\quad {line}" for line in more)]
     # Behind the whole name: a dagger in its midst would be read as part of it.
-    if seeds.unconverged:
+    if seeds.marked:
         lines[-1] += escape("†")
     return lines
 

@@ -39,6 +39,7 @@ def summary(analysis: Analysis, figures: Iterable[tuple[str, PurePosixPath]]) ->
         lines += ["", f"⚠ {escape(remark)}."]
     for warning in banner(results):
         lines += ["", f"> ⚠ {escape(warning)}"]
+    lines += _verdicts(analysis)
     for dataset in analysis.datasets:
         lines += ["", *_dataset(analysis.on(dataset))]
 
@@ -53,6 +54,18 @@ def summary(analysis: Analysis, figures: Iterable[tuple[str, PurePosixPath]]) ->
     lines += _figures(results, list(figures))
     lines += _reproduce(results)
     return "\n".join(lines) + "\n"
+
+
+def _verdicts(analysis: Analysis) -> list[str]:
+    """The verdict on each dataset, as a list of sentences."""
+    lines = ["", "## Verdict"]
+    for dataset in analysis.datasets:
+        if len(analysis.datasets) > 1:
+            lines += ["", f"### {escape(dataset)}"]
+        lines.append("")
+        for sentence in conclusions(analysis.on(dataset)):
+            lines.append(f"- {escape(sentence)}")
+    return lines
 
 
 def _figures(results: Results, figures: Sequence[tuple[str, PurePosixPath]]) -> list[str]:
@@ -89,13 +102,11 @@ def _reproduce(results: Results) -> list[str]:
 
 
 def _dataset(analysis: Analysis) -> list[str]:
-    """The section of one dataset: its table, conclusions and warnings."""
+    """The section of one dataset: its table and warnings."""
     table = overview(analysis)
     phrase = seeds_phrase(table)
     marks = [f"{phrase[0].upper()}{phrase[1:]}.", *notes(table), *table.remarks]
     lines = [f"## {escape(table.dataset)}", "", *_table(table), "", escape(" ".join(marks)), ""]
-    for sentence in conclusions(analysis):
-        lines.append(f"- {escape(sentence)}")
     lines += _calibration(analysis)
 
     published = comparison(analysis)
@@ -194,7 +205,7 @@ def _pipes(heads: list[str], rule: list[str], rows: list[list[str]]) -> list[str
 def _method(row: Row | Compared) -> str:
     """The method of a row, with a dagger if some runs had not converged."""
     name = escape(row.method)
-    if row.seeds.unconverged:
+    if row.seeds.marked:
         name += " †"
     return name
 
@@ -208,8 +219,8 @@ def _cell(cell: Cell) -> str:
 
 
 def _unfinished(results: Results) -> list[str]:
-    """The runs that did not finish, with their reasons, and those that did not converge."""
-    failed, loose = list[str](), dict[str, list[str]]()
+    """The runs that did not finish, with their reasons, and those whose method finds a fault."""
+    failed, loose = list[str](), dict[tuple[str, str], list[str]]()
     for run in results.runs.to_dict("records"):
         line = f"- {escape(run['dataset'])}, {escape(run['method'])}"
         if run["status"] != "ok" or run["reason"]:
@@ -221,16 +232,16 @@ def _unfinished(results: Results) -> list[str]:
                 status += f" – {escape(run['reason'])}"
             failed.append(f"{line}, seed {run['seed']}: {status}")
         elif run["converged"] == "False":
-            loose.setdefault(line, []).append(str(run["seed"]))
+            loose.setdefault((line, escape(run["diagnosis"])), []).append(str(run["seed"]))
 
     lines = []
     if failed:
         lines += ["", "## Not finished", "", *failed]
     if loose:
-        lines += ["", "## Not converged", ""]
-    for line, seeds in loose.items():
+        lines += ["", "## Not converged, as the method says", ""]
+    for (line, diagnosis), seeds in loose.items():
         noun = "seeds"
         if len(seeds) == 1:
             noun = "seed"
-        lines.append(f"{line}, {noun} {', '.join(seeds)}")
+        lines.append(f"{line}, {noun} {', '.join(seeds)}: {diagnosis}")
     return lines

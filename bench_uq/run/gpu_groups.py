@@ -19,7 +19,14 @@ from bench_uq.run.checkpoints import NAME
 from bench_uq.run.execute import interrupt
 from bench_uq.run.job import Job, is_trained
 from bench_uq.run.record import Ended, told
-from bench_uq.run.training import arithmetic_of, clear, splits_of, store_trained, task_of
+from bench_uq.run.training import (
+    arithmetic_of,
+    clear,
+    diagnosed,
+    splits_of,
+    store_trained,
+    task_of,
+)
 from bench_uq.store import RunFolder
 from bench_uq.train.batched import Outcome, train_together
 from bench_uq.train.epoch import Diverged
@@ -124,7 +131,8 @@ def train_due(
             record = folder.update(status="diverged", reason=str(outcome))
             results[job.run.name] = Ended(record)
         else:
-            store_trained(folder, *outcome, seconds, together=seeds)
+            diagnosis = diagnosed(method_of(job), outcome[0])
+            store_trained(folder, *outcome, seconds, diagnosis=diagnosis, together=seeds)
         trained.add(job.run.name)
     return results
 

@@ -49,8 +49,8 @@ def verdict(result: Ended) -> str:
     text = f"  trained in {record.train_seconds:.1f} s, predicted in {seconds:.1f} s"
     if record.reason:
         text = f", but {record.reason}{text}"
-    if not record.converged:
-        text += "  (not converged)"
+    if record.diagnosis:
+        text += f"  ({record.diagnosis})"
     return f"ok{text}"
 
 

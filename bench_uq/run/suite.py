@@ -20,10 +20,11 @@ from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins, plugin_name
 from bench_uq.plan.resolve import Notice
 from bench_uq.plan.runs import make_plan
-from bench_uq.plan.suite import Suite, lineage, read_suite, suite_path
+from bench_uq.plan.suite import Suite, at_budget, lineage, read_suite, suite_path
 from bench_uq.run.shards import shard_of
 from bench_uq.score.published import FILE, Reference, hand_on, read_file
 from bench_uq.store import PlannedRun, check_schema, merge_plan
+from bench_uq.store.budgets import at_budget_name
 from bench_uq.store.folders import enclosed
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Choices:
     results: Path = Path("results")
     data_dir: Path = Path("data")
     plugins: tuple[Path, ...] = ()
+    budget: float = 1.0  # share of the suite's epochs
 
     device: str = "auto"
     jobs: int | None = None  # runs at a time
@@ -113,11 +115,11 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
         "seeds": choices.seeds,
         "network": choices.network,
     }
-    suite = read_suite(choices.suite, changes)
+    suite = at_budget(read_suite(choices.suite, changes), choices.budget)
     references = read_references(suite_path(choices.suite), plugins)
     check_names(references, plugins)
 
-    folder = enclosed(choices.results / folder_name(suite))
+    folder = enclosed(choices.results / folder_name(suite, choices.budget))
     contents = Contents(choices.data_dir, choices.results / ".contents.json")
     runs = make_plan(suite, plugins, contents, notice)
     # Before any training: results of a later version are never overwritten.
@@ -126,11 +128,12 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
     return Prepared(choices, suite, runs, mine, folder, contents, references)
 
 
-def folder_name(suite: Suite) -> str:
-    """Folder of a suite; scores on the validation split never mix with those on the test split."""
+def folder_name(suite: Suite, budget: float = 1.0) -> str:
+    """Folder of a suite; scores on other splits, or at another budget, never mix with its own."""
+    name = suite.name
     if suite.settings.evaluate_on == "validation":
-        return f"{suite.name}-validation"
-    return suite.name
+        name = f"{name}-validation"
+    return at_budget_name(name, budget)
 
 
 def run_suite(prepared: Prepared, finished: Callable[[str, Ended], None]) -> int:
@@ -279,6 +282,8 @@ def reproducing(choices: Choices, suite: Suite) -> str:
         parts += ["--plugin", plugin.name]
     if choices.device != "auto":
         parts += ["--device", choices.device]
+    if choices.budget != 1:
+        parts += ["--budget", f"{choices.budget:g}"]
 
     conditions = set[str]()
     for part in (suite.conditions, *suite.dataset_conditions.values()):

@@ -26,7 +26,6 @@ from bench_uq.run.job import Job, is_trained
 from bench_uq.run.record import begun
 from bench_uq.store import RunFolder, StoredFile
 from bench_uq.store.environment import environment
-from bench_uq.train.convergence import converged
 from bench_uq.train.epoch import Epoch
 from bench_uq.train.loop import build, train
 from bench_uq.train.precision import tensor_cores
@@ -40,7 +39,7 @@ KEPT_POINTS = 200
 
 #: Fields of a record that belong to the training.
 OF_TRAINING = (
-    *("train_seconds", "converged", "parameters", "environment", "git", "together", "peak_memory"),
+    *("train_seconds", "diagnosis", "parameters", "environment", "git", "together", "peak_memory"),
 )
 
 
@@ -133,7 +132,13 @@ def train_and_store(
 
     # A resumed training counts its epochs from before the interruption too.
     seconds = max(time.perf_counter() - start, sum(row.seconds for row in history))
-    store_trained(folder, nets, history, seconds)
+    store_trained(folder, nets, history, seconds, diagnosis=diagnosed(method, nets))
+
+
+def diagnosed(method: Method, nets: nn.ModuleList) -> str:
+    """What a method says of its trained networks, in one line; empty if all is well."""
+    told = [method.diagnosis(net) for net in nets]
+    return "; ".join(dict.fromkeys(filter(None, told)))
 
 
 def store_trained(
@@ -141,9 +146,11 @@ def store_trained(
     nets: nn.ModuleList,
     history: Sequence[Epoch],
     seconds: float,
+    *,
+    diagnosis: str,
     **facts: Any,
 ) -> None:
-    """Store a run's networks and training curves."""
+    """Store a run's networks and training curves, and its method's own diagnosis."""
     curves = folder.write_file(store.TRAINING, training_csv(history))
     network = folder.write_file(store.NETWORK, stored(nets))
 
@@ -151,7 +158,7 @@ def store_trained(
     folder.update(
         files={**folder.record().files, **curves, **network},
         train_seconds=seconds,
-        converged=converged(history),
+        diagnosis=diagnosis,
         parameters=sum(weights.numel() for weights in nets.parameters()),
         **facts,
     )

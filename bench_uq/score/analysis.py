@@ -10,6 +10,7 @@ from bench_uq.score import gradient_masking, labels, stress
 from bench_uq.score.cards import Cards
 from bench_uq.score.comparisons import Ranking, ranking, verdicts, zero_on_clean
 from bench_uq.score.conclusions import Conclusion, conclude, main_scores
+from bench_uq.score.convergence import Change, changes
 from bench_uq.score.results import Results, Seeds, as_level
 from bench_uq.score.statistics import Comparison
 from bench_uq.score.stress import Family
@@ -55,8 +56,9 @@ class Analysis:
         return dataset
 
     def seeds(self, method: str) -> Seeds:
-        """How many runs of a method were planned and finished."""
-        return self.results.seeds(method)
+        """How many runs of a method were planned and finished, and whether it still improves."""
+        told = [str(change) for change in self.changes.get(method, ()) if change.material]
+        return replace(self.results.seeds(method), improving="; ".join(told))
 
     def on(self, dataset: str) -> Analysis:
         """The analysis of one dataset."""
@@ -140,10 +142,21 @@ class Analysis:
 
     @cached_property
     def comparable(self) -> list[str]:
-        """The methods that may be ordered: converged ones that are alike."""
+        """The methods that may be ordered: those that are alike."""
         apart = frozenset[str]().union(*map(self.results.apart, self.datasets))
-        alike = [method for method in self.methods if method not in apart]
-        return [method for method in alike if not self.seeds(method).unconverged]
+        return [method for method in self.methods if method not in apart]
+
+    @cached_property
+    def changes(self) -> dict[str, list[Change]]:
+        """What other budgets change in each method, on clean data."""
+        if len(self.datasets) == 1:
+            return changes(self.results, self.cards)
+
+        found: dict[str, list[Change]] = {}
+        for part in self._parts.values():
+            for method, own in part.changes.items():
+                found.setdefault(method, []).extend(own)
+        return found
 
     @cached_property
     def unjudged(self) -> dict[str, frozenset[str]]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench_uq.api.metric import Metric
 from bench_uq.score.cards import Cards
+from bench_uq.score.convergence import by_seed, settled
 from bench_uq.score.results import Results, as_level
 from bench_uq.score.statistics import ALPHA, Comparison, Ranks, compare, ranks
 from bench_uq.score.summaries import Scored
@@ -32,20 +33,41 @@ def verdicts(
 ) -> dict[Scored, Comparison]:
     """Compare methods at each score on one dataset; a score that two do not share is left out.
 
-    ``unjudged`` are methods that a metric cannot judge, by metric: they take no part in it.
+    ``unjudged`` are methods that a metric cannot judge, by metric: they take no part in it. A claim
+    that turns at another budget is not made.
     """
     scores = results.scores
     directed = [id for id in cards if cards[id].direction != "none"]
     scores = scores[scores["method"].isin(methods) & scores["metric"].isin(directed)]
+
+    elsewhere = []
+    for budget, other in results.others.items():
+        elsewhere.append((budget, _places(other.scores)))
 
     found = {}
     groups: Any = scores.groupby(["condition", "level", "metric"], dropna=False, observed=True)
     for (condition, level, metric), rows in groups:
         blank = unjudged.get(metric, ())
         judged = [method for method in methods if method not in blank]
-        comparison = compare(_by_seed(rows, judged), cards[metric].direction)
-        if comparison is not None:
-            found[condition, as_level(level), metric] = comparison
+        direction = cards[metric].direction
+        comparison = compare(_by_seed(rows, judged), direction)
+        if comparison is None:
+            continue
+
+        scored = (condition, as_level(level), metric)
+        if comparison.worse:
+            there = [(budget, values.get(scored, {})) for budget, values in elsewhere]
+            comparison = settled(comparison, there, direction)
+        found[scored] = comparison
+    return found
+
+
+def _places(scores: pd.DataFrame) -> dict[Scored, dict[str, dict[int, float]]]:
+    """Values by method and seed, at each place."""
+    found = {}
+    groups: Any = scores.groupby(["condition", "level", "metric"], dropna=False, observed=True)
+    for (condition, level, metric), rows in groups:
+        found[condition, as_level(level), metric] = by_seed(rows)
     return found
 
 

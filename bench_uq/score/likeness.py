@@ -89,6 +89,14 @@ def contrast(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tupl
     return dict(sorted(found.items()))
 
 
+def at_other_budget(one: Mapping[Any, Any], other: Mapping[Any, Any], budget: float) -> bool:
+    """Whether another run of a method and seed has ``budget`` times the epochs, and all else."""
+    ours, theirs = facts_of(one), facts_of(other)
+    epochs, expected = theirs.pop("epochs", ""), float(ours.pop("epochs", "nan")) * budget
+    # Epochs are whole.
+    return bool(epochs) and abs(float(epochs) - expected) <= 0.5 and ours == theirs
+
+
 def changed(method: str, command: str) -> list[str]:
     """Settings and options of a method that the command of a run asked for beside the suite's."""
     try:

@@ -16,30 +16,39 @@ import pandas as pd
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.method import Method
 from bench_uq.score.cards import Cards
-from bench_uq.score.likeness import Difference, differences, marked
+from bench_uq.score.likeness import Difference, at_other_budget, differences, marked
 from bench_uq.score.published import FILE, TEST_ERROR, Reference, read_file
 from bench_uq.score.stale import RunKey, stale
 from bench_uq.store import check_schema, derived
 from bench_uq.store.about import ABOUT, About
+from bench_uq.store.budgets import other_budgets
 from bench_uq.store.derived import Example
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """How many runs of a method were planned, finished, and finished without converging.
+    """How many runs of a method were planned and finished, and what is known of their convergence.
 
-    Of runs that were trained elsewhere, convergence is ``unknown``.
+    ``unconverged`` counts the runs of which the method itself says so, such as chains that did not
+    mix, ``unknown`` those that were trained elsewhere. ``improving`` says what twice the epochs
+    still gain, empty if that is little, or not known.
     """
 
     planned: int
     finished: int
     unconverged: int
     unknown: int = 0
+    improving: str = ""
 
     @property
     def complete(self) -> bool:
         """Whether every planned run finished."""
         return self.planned == self.finished
+
+    @property
+    def marked(self) -> bool:
+        """Whether the method has a dagger: it had not converged."""
+        return bool(self.unconverged or self.improving)
 
     def __str__(self) -> str:
         return str(self.finished) if self.complete else f"{self.finished}/{self.planned}"
@@ -66,6 +75,8 @@ class Results:
     chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # narrowed to these
     #: Code that has changed since a run, by dataset, method and seed.
     stale: Mapping[RunKey, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    #: The same runs at other budgets, a share of the epochs; with scores alone.
+    others: Mapping[float, Results] = field(default_factory=dict, repr=False)
 
     @cached_property
     def datasets(self) -> list[str]:
@@ -99,6 +110,7 @@ class Results:
             curves=self.curves[self.curves["dataset"] == dataset],
             references=tuple(one for one in self.references if one.dataset == dataset),
             examples=tuple(one for one in self.examples if one.dataset == dataset),
+            others={budget: one.on(dataset) for budget, one in self.others.items()},
         )
 
     def seeds(self, method: str) -> Seeds:
@@ -118,7 +130,7 @@ class Results:
             # A copy of a run is none, and one of other settings is in no mean.
             own = own[own["left_out"] == ""]
             converged = own.loc[own["status"] == "ok", "converged"]
-            loose, unknown = (converged == "False").sum(), (converged == "").sum()
+            loose, unknown = (converged == "False").sum(), _elsewhere(own)
             found[str(method)] = Seeds(len(own), len(converged), int(loose), int(unknown))
         return found
 
@@ -133,6 +145,13 @@ class Results:
         for (curve, method, condition, level), rows in groups.items():
             found[curve, method, condition, as_level(level)] = rows
         return found
+
+
+def _elsewhere(runs: pd.DataFrame) -> int:
+    """The number of finished runs that were trained elsewhere: nobody knows how long they took."""
+    if "train_seconds" not in runs:
+        return 0
+    return int(((runs["status"] == "ok") & runs["train_seconds"].isna()).sum())
 
 
 def as_level(value: float) -> float | None:
@@ -178,7 +197,35 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
         about=derived.about(suite / ABOUT),
         examples=tuple(derived.examples(suite / "examples.npz")),
         stale=stale(suite, plugins),
+        others=read_others(suite, runs),
     )
+
+
+def read_others(suite: Path, runs: pd.DataFrame) -> dict[float, Results]:
+    """The finished runs of a suite at other budgets that differ from ``runs`` in epochs alone."""
+    ours = {}
+    for run in runs[(runs["status"] == "ok") & (runs["left_out"] == "")].to_dict("records"):
+        ours[run["dataset"], run["method"], run["seed"]] = run
+
+    found = {}
+    for budget, folder in other_budgets(suite).items():
+        if not (folder / derived.SCORES).is_file() or not (folder / derived.RUNS).is_file():
+            continue
+        check_schema(folder)
+        theirs = read_runs(folder)
+        alike = []
+        for run in theirs.to_dict("records"):
+            own = ours.get((run["dataset"], run["method"], run["seed"]))
+            finished = run["status"] == "ok" and run["left_out"] == ""
+            alike.append(own is not None and finished and at_other_budget(own, run, budget))
+
+        theirs = theirs[alike]
+        if theirs.empty:
+            continue
+        scores = derived.table(folder / derived.SCORES)
+        scores = scores[scores["run"].isin(theirs["run"])]
+        found[budget] = Results(folder.name, theirs, scores, scores.iloc[:0])
+    return found
 
 
 def read_runs(suite: Path) -> pd.DataFrame:

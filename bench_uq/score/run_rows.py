@@ -31,6 +31,7 @@ def run_row(planned: PlannedRun, record: Record, kept: Mapping[str, Any]) -> lis
         **vars(record),
         **{one.name: record.settings.get(one.name) for one in fields(Settings)},
         **kept["hashes"],
+        "converged": None if record.diagnosis is None else not record.diagnosis,
         "run": planned.name,
         "method": planned.method,
         "dataset": planned.dataset,
@@ -115,6 +116,6 @@ def superseded_rows(folder: Path, plan: Mapping[str, PlannedRun]) -> list[list[A
         if name not in asked:
             known = vars(store.RunFolder(path.parent).record())
             row = {**known, "run": name, "status": SUPERSEDED}
-            row |= {"predict_seconds": None, "environment": None}
+            row |= {"predict_seconds": None, "environment": None, "converged": None}
             rows.append(list(map(row.get, RUNS)))
     return rows

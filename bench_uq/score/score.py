@@ -159,8 +159,7 @@ def examples_of(run: store.RunFolder, planned: PlannedRun) -> dict[str, np.ndarr
 def read_scores(path: str | Path) -> pd.DataFrame:
     """Scores of a suite's folder or of a scores.csv; NaN where there is no level or value.
 
-    ``attrs["unconverged"]`` lists dataset and method of finished runs that had not converged,
-    ``attrs["runs"]`` the facts that decide which runs are alike.
+    ``attrs["runs"]`` lists the facts that decide which runs are alike.
     """
     file = Path(path)
     if file.is_dir():
@@ -172,11 +171,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     # Groups of categories would list combinations that no run has.
     frame = frame.astype(dict.fromkeys(frame.select_dtypes("category"), "str"))
 
-    frame.attrs["unconverged"] = []
     if file.with_name(derived.RUNS).is_file():
         runs = derived.table(file.with_name(derived.RUNS))
-        loose = runs[(runs["status"] == "ok") & (runs["converged"] == "False")]
-        pairs = set(zip(loose["dataset"], loose["method"], strict=True))
-        frame.attrs["unconverged"] = sorted(pairs)
         frame.attrs["runs"] = runs[[*KEYS, *FACTS]].to_dict("records")
     return frame

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import combinations
 from operator import itemgetter
@@ -33,6 +33,9 @@ class Comparison:
     best. ``behind`` is by how much the best is better, in the mean over shared seeds: negative if a
     tied method is ahead on these. ``seeds`` are the fewest that two methods share, and
     ``detectable`` the difference that so many would find with a probability of POWER.
+
+    Of the tied, ``turned`` would be worse, but are not behind at another budget, which is given; of
+    the worse, ``checked`` are behind at every other budget too (convergence.py).
     """
 
     best: str
@@ -42,6 +45,8 @@ class Comparison:
     behind: Mapping[str, float]
     seeds: int
     detectable: float
+    turned: Mapping[str, float] = field(default_factory=dict)
+    checked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

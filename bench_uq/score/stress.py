@@ -89,7 +89,11 @@ def over_kinds(results: Results, families: Sequence[Family]) -> Results:
     table["value"] = table["mean"].where(table["count"] == expected)
     table = table[table["size"] == expected]
     rest = scores[~scores["condition"].isin(titles)]
-    return replace(results, scores=pd.concat([rest, table[rest.columns]], ignore_index=True))
+    return replace(
+        results,
+        scores=pd.concat([rest, table[rest.columns]], ignore_index=True),
+        others={budget: over_kinds(one, families) for budget, one in results.others.items()},
+    )
 
 
 def stressed(results: Results, families: Sequence[Family], cards: Cards) -> Stress:
@@ -129,7 +133,10 @@ def stressed(results: Results, families: Sequence[Family], cards: Cards) -> Stre
 
     # pandas refuses to join no tables.
     found = pd.concat(means, ignore_index=True) if means else scores.iloc[:0]
-    return Stress(replace(results, scores=found), counts)
+    others = {}
+    for budget, other in results.others.items():
+        others[budget] = stressed(other, families, cards).results
+    return Stress(replace(results, scores=found, others=others), counts)
 
 
 def kept_accuracy(

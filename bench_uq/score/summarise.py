@@ -30,9 +30,9 @@ def summary(scores: pd.DataFrame | str | Path) -> pd.DataFrame:
     A mean is infinite, or missing, if the score of one of the seeds is; ``seeds`` counts those of a
     finite one.
 
-    ``scores`` are those of ``read_scores``, perhaps filtered, or the folder of a suite; methods
-    that their ``attrs`` name as unconverged take part in no verdict, nor those that differ from
-    the others in settings or data, and no mean holds a copy of a run. ``low`` and ``high`` are the
+    ``scores`` are those of ``read_scores``, perhaps filtered, or the folder of a suite, whose other
+    budgets then count too. Methods that differ from the others in settings or data take part in no
+    verdict, and no mean holds a copy of a run. ``low`` and ``high`` are the
     range over seeds, ``ci_low`` and ``ci_high`` Student's 95 % interval of the mean. ``verdict`` is
     best, tied, worse or apart, empty without a comparison. ``behind`` is by how much the best is
     better, and ``p`` the adjusted p-value of a method that is worse.
@@ -63,8 +63,6 @@ def _of_scores(scores: pd.DataFrame) -> Results:
     scores = scores.astype({"level": "float64", "value": "float64"}).reset_index(drop=True)
     scores["level"] = scores["level"].map(level_key)
     runs = scores[["dataset", "method", "seed"]].drop_duplicates().assign(status="ok", converged="")
-    for dataset, method in scores.attrs.get("unconverged", ()):
-        runs.loc[(runs["dataset"] == dataset) & (runs["method"] == method), "converged"] = "False"
 
     facts = pd.DataFrame(scores.attrs.get("runs", ()), columns=[*KEYS["runs.csv"], *FACTS])
     runs = marked(runs.merge(facts.astype(runs.dtypes[KEYS["runs.csv"]]), how="left"))

@@ -38,7 +38,7 @@ LATER = {
     RUNS: "network epochs draws seconds_per_1000 command method_full dataset_full batch "
     "validation train_images test_images attack_images shift_images evaluate_on precision block "
     "threads learning_rate schedule warmup weight_decay clip "
-    "shared trained_on held_out tested_on data labels predictions facts"
+    "diagnosis shared trained_on held_out tested_on data labels predictions facts"
 }
 #: Columns of numbers, NaN where nothing is known.
 NUMBERS = [
@@ -209,6 +209,10 @@ def _runs(path: Path) -> pd.DataFrame:
         for strange in sorted(set(frame[column]) - allowed):
             known = ", ".join(sorted(filter(None, allowed)))
             raise ValueError(f"{column} {strange!r} is not one of {known}")
+
+    # Older versions judged by the slope of the loss, which said little: docs/convergence.md.
+    if "diagnosis" not in pd.read_csv(path, nrows=0).columns:
+        frame["converged"] = ""
     return frame
 
 

@@ -66,7 +66,8 @@ class Record:
     git: str | None = None
     together: list[int] | None = None  # seeds that were trained as one batch
     train_seconds: float | None = None
-    converged: bool | None = None
+    converged: bool | None = None  # of older versions, by the slope of the loss: no longer read
+    diagnosis: str | None = None  # of the method: why the training did not converge; empty: it did
     parameters: int | None = None
     peak_memory: float | None = None  # bytes
     predict_seconds: Mapping[str, float] = field(default_factory=dict)  # by file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from bench_uq.report.conclusions import conclusions
 from bench_uq.score.analysis import analyse
@@ -16,26 +17,36 @@ TIE = "Accuracy: map is best (0.915), not significantly better than mnf; "
 
 def test_wins_ties_and_losses(by_hand: ByHand) -> None:
     """The best with its mean, what is tied with it, by how much the loser is behind, and power."""
-    said, how = conclusions(analyse(by_hand({**TWO, ("sgld", "accuracy"): BAD})))
+    said, *_, how = conclusions(analyse(by_hand({**TWO, ("sgld", "accuracy"): BAD})))
     power = "smallest difference found with 80 % power: 0.0"
     assert said.startswith(f"{TIE}significantly better than sgld by 0.4; {power}")
     assert "at least 4 shared seeds" in how
     assert "Holm over all pairs of a score, 5 %" in how
-    said, _ = conclusions(analyse(by_hand(TWO)))
+    said, *_ = conclusions(analyse(by_hand(TWO)))
     assert said.startswith(TIE + power)
 
 
-def test_unconverged_methods_are_named_and_not_ordered(by_hand: ByHand) -> None:
-    """The unconverged one is in no sentence but the one that says so."""
-    runs = [{"method": "sgld", "seed": 0, "converged": False}]
-    scores = {**TWO, ("sgld", "accuracy"): [0.99] * 4}
-    said, silent, _ = conclusions(analyse(by_hand(scores, runs=runs)))
-    assert "sgld" not in said
-    assert silent == "Not compared, because not converged: sgld."
-    runs.append({"method": "mnf", "seed": 1, "converged": False})
-    nothing, silent = conclusions(analyse(by_hand(scores, runs=runs)))
-    assert nothing.startswith("No comparison is made: it needs two converged methods")
-    assert silent == "Not compared, because not converged: mnf, sgld."
+def test_other_budgets_mark_methods_and_check_claims(by_hand: ByHand) -> None:
+    """A method that half the epochs leave far behind is compared, and named with its change."""
+    scores = {**TWO, ("sgld", "accuracy"): BAD}
+    results = by_hand(scores)
+    unknown = "Not known is whether these claims hold at another budget"
+    assert any(sentence.startswith(unknown) for sentence in conclusions(analyse(results)))
+
+    half = by_hand({**TWO, ("sgld", "accuracy"): [0.40, 0.41, 0.42, 0.43]})
+    said = conclusions(analyse(replace(results, others={0.5: half})))
+    assert "significantly better than sgld by 0.4" in said[0]
+    change = "sgld (half the epochs: Accuracy -0.1 ± 0.0025 (4 seeds))"
+    assert said[1] == f"Compared at this budget, but not converged: {change}."
+    assert said[2] == "At half the epochs 1 of 1 claims have the same sign."
+
+
+def test_the_price_is_told(by_hand: ByHand) -> None:
+    """Seconds of training for a seed, for each method that was trained here."""
+    runs = [{"method": "map", "seed": seed, "train_seconds": 2 + seed} for seed in range(4)]
+    runs += [{"method": "mnf", "seed": seed, "train_seconds": ""} for seed in range(4)]
+    said = conclusions(analyse(by_hand(TWO, runs=runs)))
+    assert "Cost: training a seed took map 3.5 s." in said
 
 
 def test_attacks_are_told_at_their_strongest(by_hand: ByHand) -> None:
@@ -46,7 +57,7 @@ def test_attacks_are_told_at_their_strongest(by_hand: ByHand) -> None:
         ("mnf", "accuracy", "fgsm", 0.1): CLOSE,
     }
     scores |= {("map", "accuracy", "fgsm", 0.3): GOOD, ("mnf", "accuracy", "fgsm", 0.3): BAD}
-    one, other, _ = conclusions(analyse(by_hand(scores)))
+    one, other, *_ = conclusions(analyse(by_hand(scores)))
     assert one.startswith(TIE)
     best = "Accuracy, fgsm at ε = 0.3: map is best (0.915); significantly better than mnf by 0.4"
     assert other.startswith(best)
@@ -54,7 +65,8 @@ def test_attacks_are_told_at_their_strongest(by_hand: ByHand) -> None:
 
 def test_missing_seeds_make_no_claim_larger(by_hand: ByHand) -> None:
     """Whose score lacks a finished seed is in no claim; the fewest shared seeds are told."""
-    said, how = conclusions(analyse(by_hand({**TWO, ("sgld", "accuracy"): [0.99] * 3 + [""]})))
+    *said, how = conclusions(analyse(by_hand({**TWO, ("sgld", "accuracy"): [0.99] * 3 + [""]})))
+    said = said[0]
     assert said.startswith(f"{TIE}not compared with sgld;")
     assert "at least 4 shared seeds" in how
     fewer = {("map", "nll"): [0.1, 0.2], ("mnf", "nll"): [0.2, 0.4]}
@@ -71,7 +83,7 @@ def test_below_chance_nobody_is_best(by_hand: ByHand) -> None:
         ("mnf", "accuracy", "fgsm", 0.5): [0.01, 0.02, 0.02, 0.01],
     }
     ten_classes = {("map", 0, "entropy_ecdf"): {0.0: 1.0, 2.302585: 1.0}}
-    said, _ = conclusions(analyse(by_hand(scores, ten_classes)))
+    said, *_ = conclusions(analyse(by_hand(scores, ten_classes)))
     assert said.startswith("Accuracy, fgsm at ε = 0.1: map is best (0.915)")
 
 
@@ -85,7 +97,7 @@ def test_kinds_of_one_thing_are_told_as_their_mean(by_hand: ByHand) -> None:
                 scores["map", *place] = [0.2 + seed / 100 + seed / 90 for seed in range(4)]
                 scores["mnf", *place] = [0.8 + seed / 100 for seed in range(4)]
     told = conclusions(analyse(by_hand(scores)))
-    assert [sentence.partition(" best")[0] for sentence in told[:-1]] == [
+    assert [sentence.partition(" best")[0] for sentence in told[:2]] == [
         "Accuracy, corruption (mean of 3 kinds): mnf is",
         "Accuracy (80 % kept), corruption (mean of 3 kinds): mnf is",
     ]

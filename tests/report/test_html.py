@@ -242,12 +242,12 @@ def test_infinite_scores_are_no_holes(by_hand: ByHand) -> None:
     assert embedded(page)["rows"][0][2][0][1:3] == [sys.float_info.max, "∞"]
 
 
-def test_unconverged_methods_are_never_bold(told: Results) -> None:
-    """A method of which a run had not converged is not among the best, however good it is."""
-    rows = leaderboard_data(analyse(told))["rows"]
-    best = {method for _, method, cells in rows for *_, bold in cells if bold}
-    assert best
-    assert told.methods.index("mean-field") not in best
+def test_the_verdict_stands_first(told_page: str) -> None:
+    """Before the leaderboard, one list of sentences for each dataset."""
+    verdict = section_of(told_page, "verdict")
+    assert told_page.index('id="verdict"') < told_page.index('id="leaderboard"')
+    assert re.findall("<h3>(.*?)</h3>", verdict) == ["boston", "digits"]
+    assert "<li>Accuracy: " in verdict
 
 
 def test_ece_never_stands_alone(told: Results) -> None:

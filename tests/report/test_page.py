@@ -331,7 +331,9 @@ def test_bold_is_never_given_without_a_verdict(
     assert page.count("#scores strong") > 0
     page = opened(read(make_results(tmp_path / "one", ("map", "mnf"), (0,))))
     assert page.count("#scores strong") == 0
-    words = "Nothing is bold: a comparison needs two converged methods with at least two seeds"
+    words = (
+        "Nothing is bold: a comparison needs two methods that are alike, with at least two seeds"
+    )
     assert words in page.find("#status").text
 
 

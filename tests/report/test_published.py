@@ -145,7 +145,7 @@ def test_sources_side_by_side_and_notes_once(beside: Beside) -> None:
     assert told in fragments(analysis)["digits-published.tex"]
     assert "1. Adam\n2. no spread" in summary(analysis, [])
     assert "map †" in summary(analysis, [])
-    assert "† Not converged: no ordering is claimed." in caption(table)
+    assert "† Not converged: map (by its own diagnosis 1 of 1 seeds)." in caption(table)
 
 
 def test_without_published_values_nothing_changes(

@@ -274,14 +274,17 @@ def test_costs_are_means_ranges_and_a_front(by_hand: ByHand, drawn: Drawn) -> No
     assert drawn("cost", costs(by_hand, seconds_per_1000="", train_seconds="")) == {}
 
 
-def test_unconverged_methods_are_on_no_front(by_hand: ByHand, drawn: Drawn) -> None:
+def test_methods_that_are_not_alike_are_on_no_front(by_hand: ByHand, drawn: Drawn) -> None:
     """Nothing is claimed of them, and the legend says so."""
     results = costs(by_hand)
-    loose = results.runs["converged"].where(results.runs["method"] != "mnf", "False")
-    (figure,) = drawn("cost", replace(results, runs=results.runs.assign(converged=loose))).values()
-    assert legend(figure)[-1] == "front of the converged means"
-    (figure,) = drawn("cost", costs(by_hand, converged=False)).values()
-    assert legend(figure)[-1] == "no front: none converged"
+    other = results.runs["precision"].where(results.runs["method"] != "mnf", "bfloat16")
+    other = other.where(results.runs["method"] == "mnf", "float32")
+    unlike = results.runs.assign(precision=other)
+    (figure,) = drawn("cost", replace(results, runs=unlike)).values()
+    assert legend(figure)[-1] == "front of the methods that are alike"
+    alone = unlike[unlike["method"] != "dropout"]
+    (figure,) = drawn("cost", replace(results, runs=alone)).values()
+    assert legend(figure)[-1] == "no front: no two methods are alike"
     assert all(line.get_marker() != "None" for line in figure.axes[0].lines)
 
 

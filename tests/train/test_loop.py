@@ -17,8 +17,7 @@ from bench_uq.api.task import Examples, Task
 from bench_uq.plan.plugins import Plugins
 from bench_uq.run.checkpoints import NAME, Checkpoints
 from bench_uq.store import RunFolder
-from bench_uq.train.convergence import converged, fall
-from bench_uq.train.epoch import Diverged, Epoch
+from bench_uq.train.epoch import Diverged
 from bench_uq.train.loop import train
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
@@ -158,33 +157,6 @@ def test_progress() -> None:
 
     train(Watching(), TASK, data(), SETTINGS, 0)
     assert seen == [step / 8 for step in range(8)]
-
-
-def rows(losses: list[float], kls: list[float]) -> list[Epoch]:
-    """Return a history."""
-    return [
-        Epoch(0, index + 1, loss, 0.0, kl, 1.0)
-        for index, (loss, kl) in enumerate(zip(losses, kls, strict=True))
-    ]
-
-
-def test_fall() -> None:
-    """The fall is the slope of the logarithm over the last fifth: exact on a geometric series."""
-    assert fall([0.98**epoch for epoch in range(20)]) == pytest.approx(-math.log(0.98))
-    assert fall([5.0, 4.0, 3.0, 2.0, 1.0, *[1.0] * 20]) == pytest.approx(0.0)
-    assert fall([1.0, 1.0]) == math.inf
-    assert fall([0.0] * 9) == 0.0
-
-
-def test_converged() -> None:
-    """A run whose loss or KL still falls by more than 1 % an epoch, or by 0.05 nat in its last fifth, is not done."""
-    flat, falling = [1.0] * 20, [0.98**epoch for epoch in range(20)]
-    assert converged(rows(flat, flat))
-    assert not converged(rows(falling, flat))
-    assert not converged(rows(flat, falling))
-    slow = [0.995**epoch for epoch in range(20)]
-    assert converged(rows(slow, [0.0] * 20))
-    assert not converged(rows(flat, [50 * value for value in slow]))
 
 
 def test_held_out_share() -> None:

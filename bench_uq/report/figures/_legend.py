@@ -26,7 +26,7 @@ def label(
     """The name of a method, with the number of seeds if some are missing."""
     own = analysis.seeds(method)
     missing = "" if seeds == own.planned else f" ({seeds}/{own.planned} {unit})"
-    dagger = " †" if own.unconverged else ""
+    dagger = " †" if own.marked else ""
 
     # The dagger must not be broken off the name, hence room is kept for it on every line.
     *lines, last = wrap(text(method), width - len(dagger))
@@ -78,7 +78,7 @@ def range_handle(drawn: Literal["band", "whiskers"], summaries: Iterable[Summary
 def dagger_handle(analysis: Analysis) -> list[Artist]:
     """The entry that explains the dagger, if a label has one."""
     for method in analysis.methods:
-        if analysis.seeds(method).unconverged:
+        if analysis.seeds(method).marked:
             return [words("† not converged")]
     return []
 

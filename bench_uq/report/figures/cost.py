@@ -59,9 +59,9 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     # A front runs on to the edges of its panel, which are known once all marks are drawn.
     for (cost, score), axes in panels.items():
         points = found.get((cost, score), {})
-        # Scores of an unconverged method may still change, so that it can beat no other.
-        converged = {name: points[name] for name in analysis.comparable if name in points}
-        _front(axes, converged, analysis.cards[score].direction)
+        # A method that is not alike can beat no other.
+        alike = {name: points[name] for name in analysis.comparable if name in points}
+        _front(axes, alike, analysis.cards[score].direction)
     return {"": figure}
 
 
@@ -138,12 +138,12 @@ def _handles(
 
 
 def _front_handle(analysis: Analysis) -> Artist:
-    """The entry for the front of the means, in which unconverged methods have no place."""
-    converged = len(analysis.comparable)
-    if converged < 2:
-        return _legend.words(f"no front: {converged or 'none'} converged")
+    """The entry for the front of the means, in which methods that are not alike have no place."""
+    alike = len(analysis.comparable)
+    if alike < 2:
+        return _legend.words("no front: no two methods are alike")
 
     name = "Pareto front of the means"
-    if converged < len(analysis.methods):
-        name = "front of the converged means"
+    if alike < len(analysis.methods):
+        name = "front of the methods that are alike"
     return Line2D([], [], **_FRONT, label=name)

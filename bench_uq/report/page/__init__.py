@@ -17,6 +17,7 @@ from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.report.page.masking import masking_section
 from bench_uq.report.page.runs import environments_section, runs_section
 from bench_uq.report.page.tables import stress_section
+from bench_uq.report.page.verdict import verdict_section
 from bench_uq.report.tables.provenance import run_counts
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.banners import banner
@@ -37,6 +38,7 @@ def page(analysis: Analysis) -> str:
     if stress:
         link = '<a href="#stress">Stress</a>'
     sections = [
+        verdict_section(analysis),
         leaderboard_section(analysis),
         stress,
         masking_section(analysis),
@@ -64,7 +66,8 @@ def page(analysis: Analysis) -> str:
 <header>
 <h1>{title}</h1>
 <p>{run_counts(results)}</p>{_warning(results)}
-<nav aria-label="Sections"><a href="#leaderboard">Leaderboard</a> {link}
+<nav aria-label="Sections"><a href="#verdict">Verdict</a>
+<a href="#leaderboard">Leaderboard</a> {link}
 <a href="#runs">Runs</a> <a href="#metrics">Metrics</a> <a href="#reproduce">Reproduce</a>
 <a href="#environments">Environments</a> <a href="#downloads">Downloads</a></nav>
 </header>

@@ -21,7 +21,8 @@ _NOTES = (
     "Mean ± standard deviation over seeds. ↑ higher is better, ↓ lower is better.",
     f"<strong>Bold</strong>{BOLD.removeprefix('Bold')} (paired by seed, Holm, 5 %).",
     "A mean in bold may be worse than one that is not: it varies more from seed to seed.",
-    "† some runs had not converged: such methods are not compared, and are never bold.",
+    "† not converged: the method says so itself, or twice the epochs still improve it. It is "
+    "compared as it is, at this budget.",
     "k/p: k of p planned seeds finished. (n=k): k of the finished seeds have this value. "
     f"{NO_MEAN} –: no value.",
     "Detectable difference: found with 80 % power at 5 % over all pairs, between two methods "

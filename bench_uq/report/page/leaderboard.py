@@ -175,6 +175,8 @@ def _seeds(analysis: Analysis, method: str) -> dict[str, Any]:
     notes = [f"{count} {status}" for status, count in sorted(failed.value_counts().items())]
     if seeds.unconverged:
         notes.append(f"{seeds.unconverged} not converged")
+    if seeds.improving:
+        notes.append(seeds.improving)
     if seeds.unknown:
         notes.append("trained elsewhere, convergence unknown")
 
@@ -183,5 +185,5 @@ def _seeds(analysis: Analysis, method: str) -> dict[str, Any]:
         "note": ", ".join(notes),
         "finished": seeds.finished,
         "planned": seeds.planned,
-        "unconverged": seeds.unconverged,
+        "marked": seeds.marked,
     }

@@ -49,7 +49,7 @@
 
   function fillMethod(cell, row) {
     cell.append(element("button", { type: "button", class: "method", "data-method": row.method, "data-dataset": row.dataset }, ...breakable(row.name)));
-    if (row.seeds.unconverged) cell.append(" †");
+    if (row.seeds.marked) cell.append(" †");
   }
 
   // Long names break after the signs that part them; a <wbr> is no text.
@@ -63,7 +63,7 @@
 
   function fillSeeds(cell, row) {
     // On a narrow screen the note is out of sight, and a sign stands in its place.
-    cell.append(element("span", row.seeds.unconverged ? { class: "loose" } : {}, row.seeds.text));
+    cell.append(element("span", row.seeds.marked ? { class: "loose" } : {}, row.seeds.text));
     if (!row.seeds.note) return;
     cell.title = row.seeds.note;
     cell.append(element("span", { class: "note" }, ` · ${row.seeds.note}`));
@@ -273,7 +273,7 @@
     const unknown = [...scores.values()].filter((known) => !known).length;
     if (!unknown) return "";
     const many = unknown === scores.size ? "Nothing is bold" : `Nothing is bold in ${unknown} of ${scores.size} scores`;
-    return ` ${many}: a comparison needs two converged methods with at least two seeds in common.`;
+    return ` ${many}: a comparison needs two methods that are alike, with at least two seeds in common.`;
   }
 
   // ---- Curves of a method.
@@ -332,7 +332,7 @@
     const seeds = data.seeds[dataset][method];
     if (!seeds) return `This method was not run on ${datasets[dataset]}.`;
     if (!seeds.finished) return `On ${datasets[dataset]}, no seed finished: ${seeds.note}. The table of runs says why.`;
-    const rest = seeds.note ? ` (${seeds.note}${seeds.unconverged ? " †" : ""})` : "";
+    const rest = seeds.note ? ` (${seeds.note}${seeds.marked ? " †" : ""})` : "";
     return `On ${datasets[dataset]}, ${seeds.finished} of ${seeds.planned} seeds finished${rest}. Lines are means over them, bands the range over them.`;
   }
 

@@ -15,6 +15,7 @@ _HEADS = {
     "status": "Status",
     "reason": "Reason",
     "converged": "Converged",
+    "diagnosis": "Diagnosis",
     "method": "Method",
     "dataset": "Dataset",
     "seed": "Seed",
@@ -101,7 +102,7 @@ def runs_section(results: Results) -> str:
     body = f"""<div class="edge"><div class="scroll" role="region" aria-label="Runs" tabindex="0">
 <table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>{more}
 <p class="notes">✗ did not finish: such a run has no scores, and means are over the others. † had
-not converged.</p>"""
+not converged, as its method says.</p>"""
     return section("runs", "Runs", body)
 
 

@@ -21,7 +21,7 @@ def static(shown: Table, text: str = "") -> str:
 def _row(row: Row) -> str:
     """The cells of a method."""
     name = escape(row.method)
-    if row.seeds.unconverged:
+    if row.seeds.marked:
         name += " †"
     return each(ROW, [name]) + each("td", [str(row.seeds), *map(_cell, row.cells)])
 

@@ -123,7 +123,7 @@ def _on_rows(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
         said.append("–: no value.")
         said += _undefined(columns, rows)
 
-    said += _unconverged(rows)
+    said += _daggers(rows)
     unknown = [row.method for row in rows if row.seeds.unknown]
     if unknown:
         said.append(f"Trained elsewhere, convergence unknown: {', '.join(unknown)}.")
@@ -139,22 +139,19 @@ def _undefined(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
     return list(reasons)
 
 
-def _unconverged(rows: Sequence[Row]) -> list[str]:
-    """A sentence on methods with unconverged runs, with the number of seeds if not of all."""
-    loose, counts = 0, []
+def _daggers(rows: Sequence[Row]) -> list[str]:
+    """A sentence on the methods with a dagger: what twice the epochs gain, or their own words."""
+    marked = []
     for row in rows:
-        seeds = row.seeds
-        loose += seeds.unconverged
-        if 0 < seeds.unconverged < seeds.finished:
-            counts.append(f"{row.method}: {seeds.unconverged} of {seeds.finished} seeds")
-    if not loose:
-        return []
+        seeds, reasons = row.seeds, []
+        if seeds.unconverged:
+            reasons.append(f"by its own diagnosis {seeds.unconverged} of {seeds.finished} seeds")
+        if seeds.improving:
+            reasons.append(seeds.improving)
+        if reasons:
+            marked.append(f"{row.method} ({'; '.join(reasons)})")
 
-    # One unconverged seed is enough: the mean over all of them says nothing about an order.
-    claim = "† Not converged: no ordering is claimed"
-    if counts:
-        claim += f" ({', '.join(counts)})"
-    return [f"{claim}."]
+    return [f"† Not converged: {', '.join(marked)}."] if marked else []
 
 
 def parted(tables: Sequence[Table]) -> tuple[list[str], list[str]]:

@@ -22,7 +22,7 @@ def rank_table(analysis: Analysis) -> Table | None:
     if not placed:
         return None
 
-    # A mean rank depends on all methods, so one that has not converged spoils every comparison.
+    # A mean rank depends on all methods, so one that is not alike spoils every comparison.
     claimed = ranked <= {*analysis.comparable}
     cells: dict[str, list[Cell]] = {name: [] for name in analysis.methods if name in ranked}
     columns, remarks, compared = list[Column](), list[str](), 0
