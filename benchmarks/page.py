@@ -74,7 +74,7 @@ def results() -> Results:
     scores = pd.DataFrame(rows, columns=COLUMNS["scores.csv"].split())
     curves = pd.DataFrame(columns=COLUMNS["curves.csv.gz"].split(), dtype=float)
     columns = [*COLUMNS["runs.csv"].split(), *LATER["runs.csv"].split()]
-    table = pd.DataFrame(runs, columns=columns).assign(reason="", converged="True", left_out="")
+    table = pd.DataFrame(runs, columns=columns).assign(reason="", diagnosis="", left_out="")
     return Results("two-thousand", table, scores, curves)
 
 

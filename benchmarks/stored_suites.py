@@ -113,7 +113,7 @@ def store_run(run: PlannedRun, place: Path) -> None:
         "settings": dict(run.settings),
         "status": "ok",
         "reason": None,
-        "converged": True,
+        "diagnosis": "",
         "parameters": 500,
         "train_seconds": 3.0 + random.random(),
         "peak_memory": 500_000_000,

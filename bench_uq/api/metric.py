@@ -81,7 +81,7 @@ class Metric:
     axis: Axis | None = None
 
     margin: float | None = None  # of bench-uq check; None: the metric is not gated
-    # A larger gain by twice the epochs marks a method as still improving; None: marks none.
+    # A larger gain by a larger budget marks a method as not converged; None: marks none.
     tolerance: float | None = None
     scale: Scale | None = None  # of margins; by default odds if higher is better, else log
     real_scale: Scale | None = None  # for real targets, if it differs

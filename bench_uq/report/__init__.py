@@ -75,9 +75,19 @@ def write(
     files = drawn(analysis, formats)
     say_of(results)
 
+    written = _replace(target, files, formats, _shown(suite, {**chosen, "title": [title]}))
+    for dataset in analysis.datasets:
+        for sentence in conclusions(analysis.on(dataset)):
+            notice(f"{dataset}: {sentence}")
+    return written
+
+
+def _replace(
+    target: Path, files: dict[str, bytes], formats: Collection[str], shown: str
+) -> list[Path]:
+    """Write the files of a report, and delete those of an earlier one that are no longer true."""
     try:
-        stale = earlier(target) - files.keys()
-        kept, shown = set[str](), _shown(suite, {**chosen, "title": [title]})
+        stale, kept = earlier(target) - files.keys(), set[str]()
         # A page of all methods beside the summary of one would be read as one report.
         if stale and (target / LIST).read_bytes().startswith(shown.encode()):
             kept = {name for name in stale if _format(name) not in formats}
@@ -93,10 +103,6 @@ def write(
         raise UsageError(
             f"cannot write the report to {error.filename or target}: {error.strerror or error}"
         ) from None
-
-    for dataset in analysis.datasets:
-        for sentence in conclusions(analysis.on(dataset)):
-            notice(f"{dataset}: {sentence}")
     return written
 
 
@@ -118,8 +124,9 @@ def _shown(suite: Path, chosen: Mapping[str, Collection[str]]) -> str:
         if (suite / name).is_file():
             parts[name] = sha256(suite / name)
     for budget, folder in other_budgets(suite).items():
-        if (folder / derived.SCORES).is_file():
-            parts[f"{budget:g}"] = sha256(folder / derived.SCORES)
+        for name in (derived.RUNS, derived.SCORES):
+            if (folder / name).is_file():
+                parts[f"{name} at {budget:g}"] = sha256(folder / name)
     return f"of {hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
 
 

@@ -231,7 +231,7 @@ def _unfinished(results: Results) -> list[str]:
             if run["reason"]:
                 status += f" – {escape(run['reason'])}"
             failed.append(f"{line}, seed {run['seed']}: {status}")
-        elif run["converged"] == "False":
+        elif run["diagnosis"]:
             loose.setdefault((line, escape(run["diagnosis"])), []).append(str(run["seed"]))
 
     lines = []

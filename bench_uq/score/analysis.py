@@ -57,8 +57,15 @@ class Analysis:
 
     def seeds(self, method: str) -> Seeds:
         """How many runs of a method were planned and finished, and whether it still improves."""
-        told = [str(change) for change in self.changes.get(method, ()) if change.material]
-        return replace(self.results.seeds(method), improving="; ".join(told))
+        return replace(self.results.seeds(method), improving=self._improving(method))
+
+    def _improving(self, method: str) -> str:
+        """What larger budgets gain, or on which of several datasets; empty for none."""
+        if len(self.datasets) == 1:
+            return "; ".join(str(one) for one in self.changes.get(method, ()) if one.material)
+
+        places = [name for name, part in self._parts.items() if part.seeds(method).improving]
+        return f"still improving on {', '.join(places)}" if places else ""
 
     def on(self, dataset: str) -> Analysis:
         """The analysis of one dataset."""
@@ -149,14 +156,7 @@ class Analysis:
     @cached_property
     def changes(self) -> dict[str, list[Change]]:
         """What other budgets change in each method, on clean data."""
-        if len(self.datasets) == 1:
-            return changes(self.results, self.cards)
-
-        found: dict[str, list[Change]] = {}
-        for part in self._parts.values():
-            for method, own in part.changes.items():
-                found.setdefault(method, []).extend(own)
-        return found
+        return changes(self.results, self.cards)
 
     @cached_property
     def unjudged(self) -> dict[str, frozenset[str]]:

@@ -73,13 +73,9 @@ def _places(scores: pd.DataFrame) -> dict[Scored, dict[str, dict[int, float]]]:
 
 def _by_seed(rows: pd.DataFrame, methods: Sequence[str]) -> dict[str, dict[int, float]]:
     """The value of each seed of the methods that have one, in the order of ``methods``."""
-    values: dict[str, dict[int, float]] = {method: {} for method in methods}
     # A missing value stays: a method that has one is compared with none.
-    numbers = rows[["method", "seed", "value"]].itertuples(index=False, name=None)
-    for method, seed, value in numbers:
-        if method in values:
-            values[method][seed] = value
-    return {method: own for method, own in values.items() if own}
+    values = by_seed(rows)
+    return {method: values[method] for method in methods if method in values}
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,9 @@ def words(budget: float) -> str:
 
 def changes(results: Results, cards: Cards) -> dict[str, list[Change]]:
     """The changes of each method on one dataset, for every metric with a tolerance."""
+    # A method is no better for a report of some metrics alone.
+    before = results.scores if results.whole is None else results.whole
+
     found: dict[str, list[Change]] = {}
     for budget, other in results.others.items():
         for metric in cards:
@@ -64,7 +67,7 @@ def changes(results: Results, cards: Cards) -> dict[str, list[Change]]:
             if card.tolerance is None:
                 continue
 
-            ours, theirs = _clean(results, metric), _clean(other, metric)
+            ours, theirs = _clean(before, metric), _clean(other.scores, metric)
             for method in ours.keys() & theirs.keys():
                 seeds = sorted(ours[method].keys() & theirs[method].keys())
                 differences = [theirs[method][seed] - ours[method][seed] for seed in seeds]
@@ -74,15 +77,17 @@ def changes(results: Results, cards: Cards) -> dict[str, list[Change]]:
                 mean, se = float(np.mean(differences)), math.nan
                 if len(seeds) > 1:
                     se = float(np.std(differences, ddof=1)) / math.sqrt(len(seeds))
+                # What rounding alone leaves is no spread.
+                if se < 1e-12:
+                    se = 0.0
                 gain = mean if (card.direction == "higher") == (budget > 1) else -mean
                 one = Change(budget, card.heading, mean, se, len(seeds), gain, card.tolerance)
                 found.setdefault(method, []).append(one)
     return found
 
 
-def _clean(results: Results, metric: str) -> dict[str, dict[int, float]]:
+def _clean(scores: pd.DataFrame, metric: str) -> dict[str, dict[int, float]]:
     """A metric on clean data by method and seed."""
-    scores = results.scores
     rows = scores[(scores["metric"] == metric) & (scores["condition"] == "clean")]
     return by_seed(rows)
 

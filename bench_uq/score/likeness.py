@@ -92,9 +92,9 @@ def contrast(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tupl
 def at_other_budget(one: Mapping[Any, Any], other: Mapping[Any, Any], budget: float) -> bool:
     """Whether another run of a method and seed has ``budget`` times the epochs, and all else."""
     ours, theirs = facts_of(one), facts_of(other)
-    epochs, expected = theirs.pop("epochs", ""), float(ours.pop("epochs", "nan")) * budget
-    # Epochs are whole.
-    return bool(epochs) and abs(float(epochs) - expected) <= 0.5 and ours == theirs
+    epochs, there = float(ours.pop("epochs", "nan")), float(theirs.pop("epochs", "nan"))
+    # Epochs are whole: half of one epoch is one, which says nothing.
+    return epochs != there and abs(there - epochs * budget) <= 0.5 and ours == theirs
 
 
 def changed(method: str, command: str) -> list[str]:

@@ -30,7 +30,8 @@ class Seeds:
     """How many runs of a method were planned and finished, and what is known of their convergence.
 
     ``unconverged`` counts the runs of which the method itself says so, such as chains that did not
-    mix, ``unknown`` those that were trained elsewhere. ``improving`` says what twice the epochs
+    mix, ``unknown`` those that were trained elsewhere, which took nobody knows how long.
+    ``improving`` says what twice the epochs
     still gain, empty if that is little, or not known.
     """
 
@@ -75,6 +76,8 @@ class Results:
     chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # narrowed to these
     #: Code that has changed since a run, by dataset, method and seed.
     stale: Mapping[RunKey, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    #: Scores before they were narrowed to some metrics; None: those of ``scores``.
+    whole: pd.DataFrame | None = field(default=None, repr=False)
     #: The same runs at other budgets, a share of the epochs; with scores alone.
     others: Mapping[float, Results] = field(default_factory=dict, repr=False)
 
@@ -110,6 +113,7 @@ class Results:
             curves=self.curves[self.curves["dataset"] == dataset],
             references=tuple(one for one in self.references if one.dataset == dataset),
             examples=tuple(one for one in self.examples if one.dataset == dataset),
+            whole=None if self.whole is None else self.whole[self.whole["dataset"] == dataset],
             others={budget: one.on(dataset) for budget, one in self.others.items()},
         )
 
@@ -129,9 +133,12 @@ class Results:
         for method, own in self.runs.groupby("method", observed=True):
             # A copy of a run is none, and one of other settings is in no mean.
             own = own[own["left_out"] == ""]
-            converged = own.loc[own["status"] == "ok", "converged"]
-            loose, unknown = (converged == "False").sum(), _elsewhere(own)
-            found[str(method)] = Seeds(len(own), len(converged), int(loose), int(unknown))
+            finished = own[own["status"] == "ok"]
+            loose, unknown = (
+                (finished["diagnosis"] != "").sum(),
+                finished["train_seconds"].isna().sum(),
+            )
+            found[str(method)] = Seeds(len(own), len(finished), int(loose), int(unknown))
         return found
 
     @cached_property
@@ -145,13 +152,6 @@ class Results:
         for (curve, method, condition, level), rows in groups.items():
             found[curve, method, condition, as_level(level)] = rows
         return found
-
-
-def _elsewhere(runs: pd.DataFrame) -> int:
-    """The number of finished runs that were trained elsewhere: nobody knows how long they took."""
-    if "train_seconds" not in runs:
-        return 0
-    return int(((runs["status"] == "ok") & runs["train_seconds"].isna()).sum())
 
 
 def as_level(value: float) -> float | None:
@@ -283,6 +283,7 @@ def select(
         scores=scores,
         curves=curves,
         references=references,
+        whole=results.scores if metrics else None,
         examples=tuple(one for one in results.examples if (one.method, one.dataset) in pairs),
         chosen={
             "methods": tuple(methods),

@@ -35,7 +35,7 @@ class Comparison:
     ``detectable`` the difference that so many would find with a probability of POWER.
 
     Of the tied, ``turned`` would be worse, but are not behind at another budget, which is given; of
-    the worse, ``checked`` are behind at every other budget too (convergence.py).
+    the worse, ``checked`` are behind at every other budget of both too (convergence.py).
     """
 
     best: str

@@ -62,7 +62,8 @@ def _of_scores(scores: pd.DataFrame) -> Results:
     # Columns of pandas' own types have a missing value of their own.
     scores = scores.astype({"level": "float64", "value": "float64"}).reset_index(drop=True)
     scores["level"] = scores["level"].map(level_key)
-    runs = scores[["dataset", "method", "seed"]].drop_duplicates().assign(status="ok", converged="")
+    runs = scores[["dataset", "method", "seed"]].drop_duplicates().assign(status="ok")
+    runs = runs.assign(diagnosis="", train_seconds=0.0)
 
     facts = pd.DataFrame(scores.attrs.get("runs", ()), columns=[*KEYS["runs.csv"], *FACTS])
     runs = marked(runs.merge(facts.astype(runs.dtypes[KEYS["runs.csv"]]), how="left"))

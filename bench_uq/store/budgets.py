@@ -22,6 +22,6 @@ def other_budgets(suite: Path) -> dict[float, Path]:
             budget = float(text)
         except ValueError:
             continue
-        if name == suite.name and math.isfinite(budget) and budget > 0 and path.is_dir():
+        if name == suite.name and 0 < budget < math.inf and budget != 1 and path.is_dir():
             found[budget] = path
     return dict(sorted(found.items()))

@@ -25,6 +25,7 @@ from bench_uq.store.about import About
 from bench_uq.store.records import fields_of, read
 
 RUNS, SCORES, CURVES = "runs.csv", "scores.csv", "curves.csv.gz"
+#: ``converged`` is of older versions, by the slope of the loss; nothing reads it any more.
 COLUMNS = {
     RUNS: "run method dataset seed status reason converged parameters train_seconds "
     "predict_seconds peak_memory environment",
@@ -209,10 +210,6 @@ def _runs(path: Path) -> pd.DataFrame:
         for strange in sorted(set(frame[column]) - allowed):
             known = ", ".join(sorted(filter(None, allowed)))
             raise ValueError(f"{column} {strange!r} is not one of {known}")
-
-    # Older versions judged by the slope of the loss, which said little: docs/convergence.md.
-    if "diagnosis" not in pd.read_csv(path, nrows=0).columns:
-        frame["converged"] = ""
     return frame
 
 

@@ -60,6 +60,20 @@ def test_a_report_says_what_the_other_budget_changes(both: Path) -> None:
     assert text.index("## Verdict") < text.index("## digits")
 
 
+def test_a_report_with_another_budget_is_another_report(both: Path) -> None:
+    """Files of a report without the other budget do not stay beside one with it."""
+    half = both / "results/quick-x0.5"
+    apart = ("--reports", "apart")
+    half.rename(both / "away")
+    done(both, *FORMATS[:2], "markdown,latex", *apart)
+    (both / "away").rename(half)
+    done(both, *FORMATS, *apart)
+    assert (both / "apart/quick/summary.md").is_file()
+    assert not (both / "apart/quick/tables").exists() or not list(
+        (both / "apart/quick/tables").iterdir()
+    )
+
+
 def test_runs_of_other_settings_are_no_other_budget(both: Path) -> None:
     """With other batches too, half the epochs say nothing of these runs."""
     other = (*RUN, "--seeds", "0,1", "--set", "epochs=8", "--set", "batch=32", "--results", "other")
@@ -67,6 +81,38 @@ def test_runs_of_other_settings_are_no_other_budget(both: Path) -> None:
     done(both, *other[:-4], "--set", "batch=16", "--results", "other", "--budget", "0.5")
     said = done(both, *FORMATS, "--results", "other", "--reports", "other")
     assert "half the epochs" not in said
+
+
+DIAGNOSED = """
+from dataclasses import dataclass
+from bench_uq.api import Method, network
+
+
+@dataclass(frozen=True)
+class Own(Method):
+    reference = "none"
+
+    def build(self, task):
+        return network(task)
+
+    def diagnosis(self, net):
+        return f"R-hat 1.3 over {len(list(net.parameters()))} arrays"
+"""
+
+
+def test_a_method_states_its_own_diagnosis(tmp_path: Path) -> None:
+    """It stands in the line of the run, in runs.csv and in the summary; others are not marked."""
+    (tmp_path / "own.py").write_text(DIAGNOSED)
+    few = ("--methods", "map,own", "--seeds", "0", "--set", "epochs=1", "--plugin", "own.py")
+    lines = done(tmp_path, "run", "--device", "cpu", *few).splitlines()
+    told = {line.partition("-")[0]: "(R-hat 1.3 over" in line for line in lines if "  ok" in line}
+    assert told == {"map": False, "own": True}
+    done(tmp_path, *FORMATS)
+    text = (tmp_path / "reports/quick/summary.md").read_text()
+    assert "| own † |" in text
+    assert "| map |" in text
+    own = "- digits, own, seed 0: R-hat 1.3 over "
+    assert own in text.split("## Not converged, as the method says")[1]
 
 
 @pytest.mark.parametrize("budget", ["0", "-1", "nan", "inf", "half"])

@@ -11,7 +11,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import make_plan
-from bench_uq.plan.suite import Suite, read_suite, shipped
+from bench_uq.plan.suite import Suite, at_budget, read_suite, shipped
 
 MINIMAL = """
 methods = ["map"]
@@ -188,3 +188,14 @@ def test_settings_of_methods_that_a_suite_says_nothing_of_stay(tmp_path: Path) -
     settings = child.settings_of("mnf")
     assert (settings.epochs, settings.batch, settings.draws, settings.threads) == (2, 7, 4, 3)
     assert child.settings_of("map").batch == child.settings.batch != 7
+
+
+def test_another_budget_is_a_share_of_the_epochs_of_each_method() -> None:
+    """Of epochs that a suite sets for one method too; at least one is left."""
+    suite = read_suite("quick", {"set": ["epochs=40", "map.epochs=61", "mnf.batch=32"]})
+    half = at_budget(suite, 0.5)
+    epochs = {name: half.settings_of(name).epochs for name in ("mnf", "map")}
+    assert epochs == {"mnf": 20, "map": 30}
+    assert half.settings_of("mnf").batch == 32
+    assert at_budget(suite, 2.0).settings_of("map").epochs == 122
+    assert at_budget(suite, 1e-9).settings_of("map").epochs == 1

@@ -101,3 +101,25 @@ def test_kinds_of_one_thing_are_told_as_their_mean(by_hand: ByHand) -> None:
         "Accuracy, corruption (mean of 3 kinds): mnf is",
         "Accuracy (80 % kept), corruption (mean of 3 kinds): mnf is",
     ]
+
+
+def test_means_over_kinds_and_levels_are_checked_at_other_budgets(by_hand: ByHand) -> None:
+    """Of the mean over two kinds and two levels, and of one kind at its levels, a claim turns too."""
+
+    def scores(lead: float) -> dict[tuple[object, ...], list[float]]:
+        found: dict[tuple[object, ...], list[float]] = {}
+        for condition in ("corruption", "corruption[kind=snow]"):
+            for level in (1.0, 2.0):
+                found["map", "accuracy", condition, level] = [0.5 + seed / 90 for seed in range(4)]
+                own = [0.5 + lead + seed / 100 for seed in range(4)]
+                found["mnf", "accuracy", condition, level] = own
+        return found
+
+    whole, half = by_hand(scores(0.4)), by_hand(scores(-0.4))
+    analysis = analyse(replace(whole, others={0.5: half}))
+    for part in (analysis, analysis.over_levels, analysis.over_kinds):
+        claims = [
+            claim for (_, _, metric), claim in part.comparisons.items() if metric == "accuracy"
+        ]
+        assert claims
+        assert all(claim.turned == {"map": 0.5} and not claim.worse for claim in claims)

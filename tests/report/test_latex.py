@@ -66,7 +66,9 @@ def test_names_stand_whole_in_their_rows(by_hand: Callable[..., Results]) -> Non
     assert "    {}[5cm] & 1" in text
     assert "    {}*x & 1" in text
 
-    runs = [{"method": "mnf[flows=4,hidden=50,members=5]", "seed": 0, "converged": False}]
+    runs = [
+        {"method": "mnf[flows=4,hidden=50,members=5]", "seed": 0, "diagnosis": "chains did not mix"}
+    ]
     text = fragments(analyse(by_hand(runs=runs)))["digits.tex"]
     assert "    mnf[flows=4,hidden=50, & 1" in text
     assert r"\quad members=5]$^\dagger$ \\" in text

@@ -127,7 +127,7 @@ def test_only_the_same_method_data_and_shift_are_compared(beside: Beside) -> Non
 
 def test_sources_side_by_side_and_notes_once(beside: Beside) -> None:
     """Two sources are two rows; a note that both have is told once, under one number."""
-    loose = [{"method": "map", "seed": 0, "converged": False}]
+    loose = [{"method": "map", "seed": 0, "diagnosis": "chains did not mix"}]
     one = {
         "method": "map",
         "metric": "nll",

@@ -180,7 +180,7 @@ def test_best_and_tied_are_marked(by_hand: ByHand) -> None:
     assert "| map | 4 | **0.915 ± 0.013** |" in summary(analyse(results), [])
 
     # The same numbers, but the best had not converged: it is compared at this budget, and marked.
-    loose = [{"method": "map", "seed": 3, "converged": False}]
+    loose = [{"method": "map", "seed": 3, "diagnosis": "chains did not mix"}]
     table = clean_table(analyse(by_hand(scores, runs=loose)))
     assert best(table) == [True, True, False]
     assert "† Not converged: map (by its own diagnosis 1 of 4 seeds)." in caption(table)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench_uq.score.analysis import analyse
 from bench_uq.score.cards import Cards
 from bench_uq.score.convergence import changes, settled
 from bench_uq.score.likeness import at_other_budget, marked
-from bench_uq.score.results import Results
+from bench_uq.score.results import Results, select
 from bench_uq.score.statistics import compare
 from bench_uq.store.budgets import at_budget_name, other_budgets
 
@@ -27,7 +28,7 @@ def scored(values: dict[tuple[str, str], list[float]], budget: dict[float, Resul
     columns = ["dataset", "method", "seed", "condition", "level", "metric", "value", "run"]
     scores = pd.DataFrame(rows, columns=columns)
     runs = scores[["dataset", "method", "seed", "run"]].drop_duplicates()
-    runs = marked(runs.assign(status="ok", converged="", epochs=20.0))
+    runs = marked(runs.assign(status="ok", diagnosis="", train_seconds=1.0, epochs=20.0))
     return Results("hand", runs, scores, scores.iloc[:0], others=budget)
 
 
@@ -61,6 +62,22 @@ def test_which_changes_mark_a_method(
     other = scored({("map", "nll"): theirs}, {})
     found = changes(scored({("map", "nll"): ours}, {budget: other}), Cards())
     assert [change.material for change in found["map"]] == [material]
+
+
+def test_equal_changes_have_no_spread() -> None:
+    """0.1 + 0.2 less 0.2 is not quite 0.1; what rounding leaves is not shown."""
+    half = scored({("map", "nll"): [0.3, 0.1 + 0.3, 0.1 + 0.2]}, {})
+    found = changes(scored({("map", "nll"): [0.2, 0.3, 0.2]}, {0.5: half}), Cards())
+    assert [str(change) for change in found["map"]] == ["half the epochs: NLL +0.1 ± 0 (3 seeds)"]
+
+
+def test_a_report_of_one_metric_keeps_the_mark() -> None:
+    """Narrowed to the accuracy, what half the epochs cost in NLL is still known."""
+    half = scored({("map", "nll"): [0.9, 0.8], ("map", "accuracy"): [0.9, 0.9]}, {})
+    both = scored({("map", "nll"): [0.1, 0.1], ("map", "accuracy"): [0.9, 0.9]}, {0.5: half})
+    narrowed = select(both, metrics=["accuracy"])
+    assert set(narrowed.scores["metric"]) == {"accuracy"}
+    assert analyse(narrowed).seeds("map").improving == analyse(both).seeds("map").improving != ""
 
 
 def test_more_accuracy_is_a_gain() -> None:
@@ -101,11 +118,21 @@ def test_runs_at_another_budget_share_all_but_their_epochs() -> None:
     assert not at_other_budget(ours, {**half, "batch": 32.0}, 0.5)
     assert not at_other_budget(ours, {**half, "facts": '{"code": "2"}'}, 0.5)
     assert not at_other_budget({"batch": 64.0}, {"batch": 64.0}, 0.5)
+    # Half of one epoch is one epoch.
+    assert not at_other_budget({**ours, "epochs": 1.0}, {**ours, "epochs": 1.0}, 0.5)
 
 
 def test_folders_of_other_budgets(tmp_path: Path) -> None:
     """They lie beside the suite's own; folders of other names are none."""
-    for name in ("quick", "quick-x0.5", "quick-x2", "quick-xl", "quick-x-1", "mnist-x2"):
+    for name in (
+        "quick",
+        "quick-x0.5",
+        "quick-x2",
+        "quick-x1",
+        "quick-xl",
+        "quick-x-1",
+        "mnist-x2",
+    ):
         (tmp_path / name).mkdir()
     assert at_budget_name("quick", 1.0) == "quick"
     assert at_budget_name("quick", 0.5) == "quick-x0.5"

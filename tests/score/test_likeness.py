@@ -41,7 +41,8 @@ def runs(*rows: Mapping[str, Any]) -> pd.DataFrame:
     usual = {
         "dataset": "digits",
         "status": "ok",
-        "converged": "True",
+        "diagnosis": "",
+        "train_seconds": 1.0,
         "command": COMMAND,
         "network": "lenet",
     }

@@ -103,7 +103,7 @@ def _warning(results: Results) -> str:
     """Say how many runs did not finish or had not converged, which are not alike, and remarks."""
     finished = results.runs["status"] == "ok"
     failed = int((~finished).sum())
-    loose = int((finished & (results.runs["converged"] == "False")).sum())
+    loose = int((finished & (results.runs["diagnosis"] != "")).sum())
 
     lines = ""
     for warning in banner(results):

@@ -21,7 +21,7 @@ _NOTES = (
     "Mean ± standard deviation over seeds. ↑ higher is better, ↓ lower is better.",
     f"<strong>Bold</strong>{BOLD.removeprefix('Bold')} (paired by seed, Holm, 5 %).",
     "A mean in bold may be worse than one that is not: it varies more from seed to seed.",
-    "† not converged: the method says so itself, or twice the epochs still improve it. It is "
+    "† not converged: the method says so itself, or a larger budget still improves it. It is "
     "compared as it is, at this budget.",
     "k/p: k of p planned seeds finished. (n=k): k of the finished seeds have this value. "
     f"{NO_MEAN} –: no value.",

@@ -14,8 +14,7 @@ _HEADS = {
     "run": "Run",
     "status": "Status",
     "reason": "Reason",
-    "converged": "Converged",
-    "diagnosis": "Diagnosis",
+    "diagnosis": "Not converged",
     "method": "Method",
     "dataset": "Dataset",
     "seed": "Seed",
@@ -73,8 +72,6 @@ _CLASSES = dict.fromkeys(_NUMBERS, ' class="number"') | {"reason": ' class="reas
 _LONG = 60
 #: Rows of the table of runs: a browser lays out no more at once, and nobody reads them.
 MOST_RUNS = 1000
-#: Text, because the convergence of runs that were trained elsewhere is unknown.
-_CONVERGED = {"True": "yes", "False": "† no", "": "–"}
 
 
 def runs_section(results: Results) -> str:
@@ -101,8 +98,8 @@ def runs_section(results: Results) -> str:
         rows += _row(run, columns)
     body = f"""<div class="edge"><div class="scroll" role="region" aria-label="Runs" tabindex="0">
 <table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>{more}
-<p class="notes">✗ did not finish: such a run has no scores, and means are over the others. † had
-not converged, as its method says.</p>"""
+<p class="notes">✗ did not finish: such a run has no scores, and means are over the others. Not
+converged: what its method says of it.</p>"""
     return section("runs", "Runs", body)
 
 
@@ -131,7 +128,7 @@ def _trouble(run: Mapping[str, Any]) -> int:
     """0 for a run that lacks something, 1 for one that had not converged, 2 for the others."""
     if run["status"] != "ok" or run["reason"]:
         return 0
-    if run["converged"] == "False":
+    if run["diagnosis"]:
         return 1
     return 2
 
@@ -164,8 +161,6 @@ def _text(name: str, value: Any) -> str:
         if value == "ok":
             return "✓ ok"
         return f"✗ {value}"
-    if name == "converged":
-        return _CONVERGED[value]
     if name == "seed":
         return str(value)
     if not isinstance(value, float):
