@@ -242,7 +242,10 @@ def perturbed(mean: Tensor, std: Tensor, count: int) -> Tensor:
 
 
 def variational_optimiser(net: nn.Module, variance_rate: float) -> torch.optim.Optimizer:
-    """Adam at 1e-3, and at ``variance_rate`` for the log-variances of weights and biases."""
+    """Adam at 1e-3, and at ``variance_rate`` for the log-variances of weights and biases.
+
+    With a ``variance_rate`` of 0 their rate is three times that of all else, whatever that is.
+    """
     # Adam moves a log-variance by about its rate per step. At 1e-3 it takes several thousand steps
     # from -9 to the variances of a posterior, and methods are ranked by how far theirs came.
     of_variance = set[int]()
@@ -256,7 +259,7 @@ def variational_optimiser(net: nn.Module, variance_rate: float) -> torch.optim.O
         group.append(values)
     groups = [
         {"params": others, "lr": 1e-3},
-        {"params": variances, "lr": variance_rate, "own_rate": True},
+        {"params": variances, "lr": variance_rate or 3e-3, "own_rate": variance_rate > 0},
     ]
     return torch.optim.Adam(groups, fused=True)
 
@@ -265,8 +268,8 @@ def check_gaussian(
     prior_std: float, start_log_variance: float, max_std: float, variance_rate: float
 ) -> None:
     """Require options for which the KL is finite and variances can be trained."""
-    if not 0 < variance_rate <= 1:
-        raise ValueError(f"variance_rate must be in (0, 1], not {variance_rate}")
+    if not 0 <= variance_rate <= 1:
+        raise ValueError(f"variance_rate must be in [0, 1], not {variance_rate}")
     if not 1e-6 <= prior_std <= 1e6:
         raise ValueError(f"prior_std must be in [1e-6, 1e6], not {prior_std}")
     if not max_std > 0:

@@ -26,8 +26,8 @@ class Variational(Method):
     prior_std: float
     start_log_variance: float
     max_std: float  # of a weight (given z); inf for none
-    # Adam's rate for the log-variances, whatever the learning rate of all else; it follows the
-    # schedule too.
+    # Adam's rate for the log-variances, whatever the learning rate of all else; 0 for three times
+    # that. It follows the schedule too.
     variance_rate: float
     kl_weight: float
     kl_warmup: float

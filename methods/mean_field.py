@@ -98,7 +98,7 @@ class MeanField(Variational):
     prior_std: float = 1.0
     start_log_variance: float = -9.0
     max_std: float = 0.5  # of a weight; inf for none
-    variance_rate: float = 3e-3  # Adam's rate for the log-variances; 1e-3 for all else
+    variance_rate: float = 0.0  # Adam's rate for the log-variances; 0: three times that of the rest
     kl_weight: float = 1.0
     kl_warmup: float = 0.0
 

@@ -21,6 +21,7 @@ from bench_uq.score.statistics import (
     paired_p,
     ranks,
 )
+from bench_uq.store.derived import GROUPS
 
 METHODS, TABLES = 5, 2000
 SEEDS = (3, 5, 10)
@@ -117,6 +118,48 @@ def ranked_apart(datasets: int, shift: float) -> tuple[float, float]:
     return friedman / TABLES, nemenyi / TABLES
 
 
+def correct(
+    random: np.random.Generator, seeds: int, examples: int, shift: float = 0.0
+) -> np.ndarray:
+    """Whether predictions are right, (METHODS, seeds, examples): about 95 % are.
+
+    An example is as hard as it is, for one method more than for another, and a training is lucky or
+    not; all methods are equally good but for the ``shift`` of the first.
+    """
+
+    def normal(*shape: int) -> np.ndarray:
+        return random.standard_normal(shape, dtype=np.float32)
+
+    ease = 3.2 + 1.5 * normal(examples) + 0.7 * normal(METHODS, 1, examples)
+    ease[0] -= shift
+    luck = 0.1 * normal(METHODS, seeds, 1)
+    right: np.ndarray = ease + luck + normal(METHODS, seeds, examples) > 0
+    return right
+
+
+def by_group(right: np.ndarray) -> dict[str, dict[int, np.ndarray]]:
+    """Accuracies by group of examples, in the form that ``compare`` takes."""
+    shape = (METHODS, right.shape[1], GROUPS, -1)
+    means = right.reshape(shape).mean(axis=-1)
+    return {str(name): dict(enumerate(own)) for name, own in enumerate(means)}
+
+
+def crossed_claims(seeds: int, examples: int, shift: float) -> list[float]:
+    """Shares of columns with a false loser and with the true one, by seeds alone and by both."""
+    random = np.random.default_rng(seeds)
+    counts = np.zeros(4)
+    for _ in range(TABLES):
+        right = correct(random, seeds, examples, shift)
+        values = columns(right.mean(axis=-1))
+        for place, groups in enumerate((None, by_group(right))):
+            found = compare(values, "higher", groups)
+            losers = set(found.worse) if found else set()
+            # Without a shift the first method is a false loser too.
+            counts[place] += bool(losers - {"0"} if shift else losers)
+            counts[2 + place] += "0" in losers
+    return list(counts / TABLES)
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table of Markdown."""
     print(f"| {' | '.join(heads)} |")
@@ -148,6 +191,18 @@ def whole_columns() -> None:
     table(["seeds", "spreads", *false, "true loser found", "another accused"], rows)
 
 
+def new_examples() -> None:
+    """Print the error rates of claims for new seeds and new test examples."""
+    print(f"\nThe accuracy of {METHODS} methods, all of 95 %, or one of them of 92.8 %:\n")
+    rows = []
+    for seeds, examples in itertools.product(SEEDS, (200, 1000, 10_000)):
+        false, both, *_ = crossed_claims(seeds, examples, 0.0)
+        *_, found, found_by_both = crossed_claims(seeds, examples, 0.4)
+        rows.append((seeds, examples, false, both, found, found_by_both))
+    kinds = ("a false loser, seeds alone", "seeds and examples")
+    table(["seeds", "examples", *kinds, "the true loser, seeds alone", kinds[1]], rows)
+
+
 def mean_ranks() -> None:
     """Print the error rates of ranks over datasets."""
     print(f"\nMean ranks of {METHODS} methods, the first better by that many standard ", end="")
@@ -164,6 +219,7 @@ def main() -> None:
     print(f"{TABLES:,} simulations each; the standard error of a share of 5 % is {error:.1%}\n")
     singles()
     whole_columns()
+    new_examples()
     mean_ranks()
 
 

@@ -60,8 +60,9 @@ class Method(ABC):
     def optimiser(self, net: nn.Module) -> Optimizer:
         """Optimiser of all parameters; by default Adam at 1e-3.
 
-        The setting ``learning_rate`` replaces the rate of each group of parameters, but of those
-        that have ``own_rate=True``. The schedule scales all rates.
+        The setting ``learning_rate`` replaces the rate of the first group of parameters; the others
+        keep their ratio to it, but those that have ``own_rate=True`` keep their rate. The schedule
+        scales all rates.
         """
         from torch.optim import Adam
 

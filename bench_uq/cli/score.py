@@ -17,8 +17,8 @@ from bench_uq.store.folders import enclosed
 def score(suite: str, results: Path, plugins: tuple[Path, ...]) -> None:
     """Compute the scores of a suite anew from its stored predictions.
 
-    Writes scores.csv, curves.csv.gz, runs.csv, environment.json and examples.npz, and reference.csv
-    with the suite's published values.
+    Writes scores.csv, groups.csv.gz, curves.csv.gz, runs.csv, environment.json and examples.npz,
+    and reference.csv with the suite's published values.
     """
     from bench_uq.plan.plugins import Plugins
     from bench_uq.plan.suite import shipped, suite_path

@@ -11,6 +11,11 @@ from bench_uq.score.convergence import words
 from bench_uq.score.statistics import ALPHA, POWER
 from bench_uq.score.summaries import costs
 
+_SMALLEST = (
+    "The smallest difference is that of two methods with the median spread of all pairs: less "
+    "noisy methods show smaller ones."
+)
+
 
 def conclusions(analysis: Analysis) -> list[str]:
     """A sentence for each main score, and sentences on how methods were compared."""
@@ -29,14 +34,26 @@ def conclusions(analysis: Analysis) -> list[str]:
     sentences += _budgets(analysis, found)
     sentences += _price(analysis)
     if found:
-        seeds = min(one.comparison.seeds for one in found)
-        sentences.append(
-            f"Methods are compared in pairs over at least {seeds} shared seeds (paired t test, "
-            f"Holm over all pairs of a score, {ALPHA * 100:.0f} %). The smallest difference is "
-            "that of two methods with the median spread of all pairs: less noisy methods show "
-            "smaller ones."
-        )
+        sentences += [_test(found), _SMALLEST]
     return sentences
+
+
+def _test(found: list[Conclusion]) -> str:
+    """How methods were compared, and how much of the noise is of the test examples."""
+    seeds = min(one.comparison.seeds for one in found)
+    shares = [one.comparison.examples for one in found if one.comparison.crossed]
+    claims, test = "for new seeds", "paired t test"
+    if len(shares) == len(found):
+        claims, test = "for new seeds and new test examples", "t test, both crossed"
+
+    holm = f"Holm over all pairs of a score, {ALPHA * 100:.0f} %"
+    told = f"Methods are compared in pairs over at least {seeds} shared seeds, {claims} "
+    told += f"({test}, {holm})."
+    if shares:
+        low, high = min(shares) * 100, max(shares) * 100
+        share = f"{high:.0f} %" if f"{low:.0f}" == f"{high:.0f}" else f"{low:.0f} to {high:.0f} %"
+        told += f" The test examples are {share} of the variance of a difference."
+    return told
 
 
 def _budgets(analysis: Analysis, found: list[Conclusion]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench_uq.api.metric import Metric
@@ -15,6 +16,7 @@ from bench_uq.score.convergence import by_seed, settled
 from bench_uq.score.results import Results, as_level
 from bench_uq.score.statistics import ALPHA, Comparison, Ranks, compare, ranks
 from bench_uq.score.summaries import Scored
+from bench_uq.store.derived import GROUP_COLUMNS
 
 
 def zero_on_clean(results: Results, metric: str) -> frozenset[str]:
@@ -39,6 +41,7 @@ def verdicts(
     scores = results.scores
     directed = [id for id in cards if cards[id].direction != "none"]
     scores = scores[scores["method"].isin(methods) & scores["metric"].isin(directed)]
+    grouped = GROUP_COLUMNS[0] in scores and one_test_set(results)
 
     elsewhere = []
     for budget, other in results.others.items():
@@ -50,7 +53,8 @@ def verdicts(
         blank = unjudged.get(metric, ())
         judged = [method for method in methods if method not in blank]
         direction = cards[metric].direction
-        comparison = compare(_by_seed(rows, judged), direction)
+        groups = _groups(rows[rows["method"].isin(judged)]) if grouped else {}
+        comparison = compare(_by_seed(rows, judged), direction, groups)
         if comparison is None:
             continue
 
@@ -76,6 +80,26 @@ def _by_seed(rows: pd.DataFrame, methods: Sequence[str]) -> dict[str, dict[int, 
     # A missing value stays: a method that has one is compared with none.
     values = by_seed(rows)
     return {method: values[method] for method in methods if method in values}
+
+
+def one_test_set(results: Results) -> bool:
+    """Whether all finished runs on one dataset were tested on the same examples.
+
+    Where each seed has its own, as folds have, seeds alone vary by the choice of examples too.
+    """
+    runs = results.runs[results.runs["status"] == "ok"]
+    return "labels" in runs and len(set(runs["labels"]) - {""}) == 1
+
+
+def _groups(rows: pd.DataFrame) -> dict[str, dict[int, np.ndarray]]:
+    """The pseudo-values of one score by method and seed; empty unless all runs have them."""
+    table = rows[list(GROUP_COLUMNS)].to_numpy(float)
+    if not np.isfinite(table).all():
+        return {}
+    found: dict[str, dict[int, np.ndarray]] = {}
+    for method, seed, own in zip(rows["method"], rows["seed"], table, strict=True):
+        found.setdefault(str(method), {})[int(seed)] = own
+    return found
 
 
 @dataclass(frozen=True)

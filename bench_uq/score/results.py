@@ -176,7 +176,7 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
     # First, because in files of a later schema the same words may mean something else.
     check_schema(suite)
     runs = read_runs(suite)
-    scores = derived.table(suite / derived.SCORES)
+    scores = with_groups(derived.table(suite / derived.SCORES), suite / derived.BY_GROUP)
     curves_file = derived.curves_file(suite)
     curves = derived.table(curves_file, derived.CURVES)
     if runs.empty:
@@ -199,6 +199,24 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
         stale=stale(suite, plugins),
         others=read_others(suite, runs),
     )
+
+
+def with_groups(scores: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Scores with their pseudo-values by group of examples, as columns; as they are without the file.
+
+    See jackknife.py.
+    """
+    if not path.exists():
+        return scores
+    groups = derived.table(path).drop(columns="run")
+    keys = derived.KEYS[derived.BY_GROUP]
+    for name in set(keys) & set(scores.select_dtypes("category")):
+        # Categories are joined as such only if they are the same.
+        groups[name] = groups[name].cat.set_categories(scores[name].cat.categories)
+
+    columns = list(derived.GROUP_COLUMNS)
+    groups[columns] = groups[columns].astype("float32")
+    return scores.merge(groups, how="left", on=keys, validate="one_to_one")
 
 
 def read_others(suite: Path, runs: pd.DataFrame) -> dict[float, Results]:

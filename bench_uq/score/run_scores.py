@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import hashlib
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,16 @@ from bench_uq.api.task import Predictions
 from bench_uq.plan.fingerprints import SHORT, digest
 from bench_uq.plan.plugins import PACKAGES, Plugins
 from bench_uq.plan.sources import hash_of_plugin, hash_of_trees
-from bench_uq.score import curves, worst
+from bench_uq.score import curves, jackknife, worst
 from bench_uq.store import POINTS, TRAINING, Evaluation, PlannedRun, csv
 from bench_uq.store.about import About
 from bench_uq.store.csv import csv_text, sort_key
 
 #: Scores and curves of a run, kept beside it until one of its files or a metric changes.
 KEPT = "scored.json"
+
+#: Predictions, and the same without each group of examples.
+Sides = tuple[Predictions | None, list[Predictions]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Scoring:
     def by(cls, plugins: Plugins, about: About) -> Scoring:
         """Scoring by the metrics of some plugins; comments in the code do not count."""
         own = [hash_of_plugin(module, PACKAGES["metric"]) for module in plugins.metric_modules()]
-        modules = [Path(curves.__file__), Path(csv.__file__), Path(worst.__file__)]
+        modules = [Path(str(one.__file__)) for one in (curves, csv, jackknife, worst)]
         engine = hash_of_trees([*modules, Path(__file__)])
         return cls(tuple(plugins.metrics().values()), digest([engine, *own]), about)
 
@@ -98,7 +102,7 @@ def as_csv(found: Mapping[str, Any], planned: PlannedRun) -> dict[str, Any]:
     """Scores and curves of a run as compressed parts of the derived files, fit for JSON."""
     *names, run = names_of(planned)
     parts = {"sizes": found["sizes"], "hashes": found["hashes"]}
-    for part in ("scores", "curves"):
+    for part in ("scores", "curves", "groups"):
         # The parts of all runs are joined as they are, so each is sorted, and in the final order.
         rows = [[*names, *row, run] for row in sorted(found[part], key=sort_key)]
         text = csv_text(pd.DataFrame(rows, dtype=object), header=False)
@@ -121,28 +125,45 @@ def computed(run: store.RunFolder, asked: Sequence[Evaluation], scoring: Scoring
     stored |= {shown.file: predictions for shown, predictions in extra}
     strongest |= {shown.condition: shown.level for shown, _ in extra}
 
-    scores = list[list[Any]]()
+    @functools.cache
+    def of_clean(count: int) -> Sides:
+        """The first clean predictions, and those without each group of examples."""
+        first = clean.first(count) if clean is not None else None
+        return first, jackknife.parts(first) if first else []
+
+    scores, groups = list[list[Any]](), list[list[Any]]()
     lines = curves.rows("train", None, curves.of_training(run))
     for shown in [*asked, *(shown for shown, _ in extra)]:
         condition, level, predictions = shown.condition, shown.level, stored[shown.file]
-        against = clean
-        if shown.kind == "clean":
-            against = None
-        elif clean is not None and shown.kind == "condition":
+        against: Sides = None, []
+        if clean is not None and shown.kind != "clean":
             # An attack or shift may be of the first examples only.
-            against = clean.first(len(predictions))
+            against = of_clean(len(predictions if shown.kind == "condition" else clean))
 
-        for metric in scoring.metrics:
-            if metric.applies(predictions, against):
-                value = float(metric.compute(predictions, against))
-                scores.append([condition, level, metric.id, None if math.isnan(value) else value])
+        sides = predictions, jackknife.parts(predictions)
+        for metric, value, pseudo in of_metrics(scoring.metrics, sides, against):
+            scores.append([condition, level, metric, None if math.isnan(value) else value])
+            if pseudo:
+                groups.append([condition, level, metric, *pseudo])
 
         last = shown.level == strongest[shown.condition]
         found = curves.curves(predictions, clean=shown.kind == "clean", strongest=last)
         lines += curves.rows(condition, level, found)
 
     hashes = hashes_of(clean) if clean is not None else {}
-    return {"scores": scores, "curves": lines, "sizes": sizes, "hashes": hashes}
+    return {"scores": scores, "curves": lines, "groups": groups, "sizes": sizes, "hashes": hashes}
+
+
+def of_metrics(
+    metrics: Sequence[Metric], shown: Sides, clean: Sides
+) -> Iterator[tuple[str, float, list[float]]]:
+    """Yield each metric that applies, its score, and the pseudo-values of that by group."""
+    predictions, parts = shown
+    assert predictions is not None
+    for metric in metrics:
+        if metric.applies(predictions, clean[0]):
+            value = float(metric.compute(predictions, clean[0]))
+            yield metric.id, value, jackknife.pseudo_values(metric, value, parts, clean[1])
 
 
 def hashes_of(clean: Predictions) -> dict[str, str]:

@@ -33,6 +33,7 @@ __all__ = ["CURVES", "RUNS", "SCORES", "read_scores", "score", "write_csv"]
 
 SCORES = tuple(derived.COLUMNS[derived.SCORES].split())
 CURVES = tuple(derived.COLUMNS[derived.CURVES].split())
+BY_GROUP = tuple(derived.COLUMNS[derived.BY_GROUP].split())
 KEYS = derived.KEYS[derived.RUNS]
 #: Inputs of each condition in examples.npz.
 EXAMPLES = 8
@@ -60,11 +61,13 @@ def write_derived(folder: Path, plan: Plan, plugins: Plugins) -> None:
     # after the other are a gzip file, so that those of unchanged runs are copied as they are.
     scores = [compressed(csv_text(pd.DataFrame(columns=SCORES)))]
     curves = [compressed(csv_text(pd.DataFrame(columns=CURVES)))]
+    groups = [compressed(csv_text(pd.DataFrame(columns=BY_GROUP)))]
     runs, environments, examples = list[list[Any]](), dict[str, Any](), dict[str, np.ndarray]()
     shown = set(first_seeds(plan.runs).values())
     for planned, run, kept in scored_runs(folder, plan, plugins):
         scores.append(base64.b64decode(kept["scores"]))
         curves.append(base64.b64decode(kept["curves"]))
+        groups.append(base64.b64decode(kept["groups"]))
         record = run.record()
         runs.append(run_row(planned, record, kept))
         if record.environment:
@@ -74,6 +77,7 @@ def write_derived(folder: Path, plan: Plan, plugins: Plugins) -> None:
 
     # Scores are written as plain text, because they are kept under version control.
     store.write_bytes(folder / derived.CURVES, curves)
+    store.write_bytes(folder / derived.BY_GROUP, groups)
     store.write_bytes(folder / derived.SCORES, map(gzip.decompress, scores))
     write_csv(folder / derived.RUNS, RUNS, [*runs, *superseded_rows(folder, plan.runs)])
     listed = [{"id": key, **facts} for key, facts in sorted(environments.items())]

@@ -22,6 +22,8 @@ POWER = 0.8
 
 #: One value per seed.
 Values = Mapping[int, float]
+#: The pseudo-values of one score by group of test examples, (groups,), per seed (jackknife.py).
+Groups = Mapping[int, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Comparison:
 
     Of the tied, ``turned`` would be worse, but are not behind at another budget, which is given; of
     the worse, ``checked`` are behind at every other budget of both too (convergence.py).
+
+    ``examples`` is the share of the test examples in the variance of a difference, of the median
+    pair; NaN if pairs were tested over seeds alone.
     """
 
     best: str
@@ -47,6 +52,12 @@ class Comparison:
     detectable: float
     turned: Mapping[str, float] = field(default_factory=dict)
     checked: frozenset[str] = frozenset()
+    examples: float = math.nan
+
+    @property
+    def crossed(self) -> bool:
+        """Whether claims are of new test examples too, not only of new seeds."""
+        return math.isfinite(self.examples)
 
 
 @dataclass(frozen=True)
@@ -87,10 +98,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return list(adjusted.tolist())
 
 
-def paired_p(one: Sequence[float], other: Sequence[float]) -> float:
+def paired_p(one: Sequence[float], other: Sequence[float], known: Spread | None = None) -> float:
     """Two-sided p-value of Student's t test, paired by seed; 1 for fewer than two pairs.
 
     The sign test takes over if all differences are one number, and 1 if no method varies at all.
+    ``known`` is the variance of the mean difference if that is not by seeds alone.
     """
     differences = np.asarray(one, dtype=float) - np.asarray(other, dtype=float)
     if len(differences) < 2:
@@ -111,21 +123,59 @@ def paired_p(one: Sequence[float], other: Sequence[float]) -> float:
     if spread <= rounding:
         return float(2.0 ** (1 - len(differences)))
 
-    t = differences.mean() / (spread / math.sqrt(len(differences)))
+    error, freedom = spread / math.sqrt(len(differences)), float(len(differences) - 1)
+    if known is not None:
+        error, freedom = math.sqrt(known.variance), known.freedom
     # stats.t.sf takes fifty times as long.
-    return float(2 * special.stdtr(len(differences) - 1, -abs(t)))
+    return float(2 * special.stdtr(freedom, -abs(differences.mean() / error)))
 
 
-def compare(values: Mapping[str, Values], direction: str) -> Comparison | None:
+@dataclass(frozen=True)
+class Spread:
+    """The variance of a mean difference, its degrees of freedom, and the examples' share of it."""
+
+    variance: float
+    freedom: float
+    examples: float
+
+
+def crossed(differences: np.ndarray, by_group: np.ndarray) -> Spread:
+    """The variance of a mean paired difference over new seeds and new test examples.
+
+    ``differences`` (S,) are by seed, ``by_group`` (S, G) their pseudo-values by group of test
+    examples. Seeds and examples are crossed random effects, as readers and cases are in radiology
+    (Dorfman, Berbaum & Metz 1992): V = V_seeds + max(V_examples - V_both, 0), where V_both is the
+    part that is in both of the others. The degrees of freedom are Satterthwaite's.
+    """
+    seeds, groups = by_group.shape
+    of_seeds = float(differences.var(ddof=1)) / seeds
+    of_examples = float(by_group.mean(axis=0).var(ddof=1)) / groups
+
+    rest = by_group - by_group.mean(axis=0) - by_group.mean(axis=1, keepdims=True) + by_group.mean()
+    both = (seeds - 1) * (groups - 1)
+    of_both = float(np.square(rest).sum()) / both / (seeds * groups)
+
+    further = of_examples - of_both
+    if further <= 0:
+        return Spread(of_seeds, seeds - 1, 0.0)
+    variance = of_seeds + further
+    squares = of_seeds**2 / (seeds - 1) + of_examples**2 / (groups - 1) + of_both**2 / both
+    return Spread(variance, variance**2 / squares, further / variance)
+
+
+def compare(
+    values: Mapping[str, Values], direction: str, groups: Mapping[str, Groups] | None = None
+) -> Comparison | None:
     """Compare methods at one score, ``direction`` "higher" or "lower".
 
-    None if no two of them share two seeds. A method with a value that is not finite is compared
-    with none.
+    With ``groups``, the pseudo-values of all methods by seed, claims are of new seeds and new test
+    examples, otherwise of new seeds alone. None if no two methods share two seeds. A method with a
+    value that is not finite is compared with none.
     """
     sign = _sign(direction)
     # A method with a value that is not finite would be flattered by its other seeds.
     whole = {name: own for name, own in values.items() if all(map(math.isfinite, own.values()))}
-    pairs = _pairs(whole, sign)
+    pairs = _pairs(whole, sign, groups or {})
     if not pairs:
         return None
 
@@ -150,7 +200,9 @@ def compare(values: Mapping[str, Values], direction: str) -> Comparison | None:
 
     rest = [name for name in values if name not in worse]
     fewest = min(pair.seeds for pair in pairs.values())
-    spread = float(np.median([pair.spread for pair in pairs.values()]))
+    error = float(np.median([math.sqrt(pair.spread.variance) for pair in pairs.values()]))
+    # Whole, so that few are looked up in a table of them.
+    freedom = int(np.median([pair.spread.freedom for pair in pairs.values()]))
     return Comparison(
         best=best,
         tied=tuple(name for name in rest if name == best or name in behind),
@@ -158,7 +210,10 @@ def compare(values: Mapping[str, Values], direction: str) -> Comparison | None:
         apart=tuple(name for name in rest if name != best and name not in behind),
         behind=behind,
         seeds=fewest,
-        detectable=detectable_difference(spread, fewest, len(pairs)),
+        detectable=detectable_difference(
+            error * math.sqrt(fewest), fewest, len(pairs), freedom=max(1, freedom)
+        ),
+        examples=float(np.median([pair.spread.examples for pair in pairs.values()])),
     )
 
 
@@ -172,12 +227,14 @@ class _Pair:
     """Lead of the first of two methods, and its significance before any correction."""
 
     ahead: float
-    spread: float
+    spread: Spread
     p: float
     seeds: int
 
 
-def _pairs(values: Mapping[str, Values], sign: int) -> dict[tuple[str, str], _Pair]:
+def _pairs(
+    values: Mapping[str, Values], sign: int, groups: Mapping[str, Groups]
+) -> dict[tuple[str, str], _Pair]:
     """Differences of each two methods over the seeds of both, which must be two or more."""
     found = {}
     for one, other in combinations(sorted(values), 2):
@@ -190,8 +247,13 @@ def _pairs(values: Mapping[str, Values], sign: int) -> dict[tuple[str, str], _Pa
         differences = np.subtract(first, second)
         # Unlike the gate, each pair has its own variance: an ensemble varies less over seeds than a
         # single network, so that a pooled one would be too small for the other pairs.
-        ahead, spread = sign * float(differences.mean()), float(differences.std(ddof=1))
-        found[one, other] = _Pair(ahead, spread, paired_p(first, second), len(seeds))
+        spread = Spread(float(differences.var(ddof=1)) / len(seeds), len(seeds) - 1, math.nan)
+        if groups:
+            by_group = [groups[one][seed] - groups[other][seed] for seed in seeds]
+            spread = crossed(differences, np.array(by_group))
+
+        ahead = sign * float(differences.mean())
+        found[one, other] = _Pair(ahead, spread, paired_p(first, second, spread), len(seeds))
     return found
 
 

@@ -13,6 +13,7 @@ from bench_uq.score.cards import Cards
 from bench_uq.score.labels import family
 from bench_uq.score.results import Results
 from bench_uq.score.summaries import Curve, mean_curve
+from bench_uq.store.derived import GROUP_COLUMNS
 
 #: Places with a value for all runs, and all places, by title of a family and metric.
 Counts = Mapping[tuple[str, str], tuple[int, int]]
@@ -83,10 +84,13 @@ def over_kinds(results: Results, families: Sequence[Family]) -> Results:
 
     keys = [*_RUN, several["condition"].map(titles), "level", "metric"]
     groups = several.groupby(keys, observed=True, sort=False)
-    table = groups["value"].agg(["mean", "count", "size"]).reset_index()
+    numbers = [name for name in ("value", *GROUP_COLUMNS) if name in several]
+    means, counts = groups[numbers].mean(), groups[numbers].count()
+    table = means.assign(size=groups.size()).reset_index()
     # A kind that one run lacks, or has no number of, would make its mean one of easier kinds.
     expected = table["condition"].map(kinds)
-    table["value"] = table["mean"].where(table["count"] == expected)
+    for name in numbers:
+        table[name] = table[name].where(counts[name].to_numpy() == expected)
     table = table[table["size"] == expected]
     rest = scores[~scores["condition"].isin(titles)]
     return replace(
@@ -113,8 +117,9 @@ def stressed(results: Results, families: Sequence[Family], cards: Cards) -> Stre
     means, counts = list[pd.DataFrame](), dict[tuple[str, str], tuple[int, int]]()
     groups: Any = scores.groupby([scores["condition"].map(titles), "metric"], sort=False)
     for (title, metric), own in groups:
-        table = own.pivot(index=_RUN, columns=["condition", "level"], values="value")
-        kept = table
+        numbers = [name for name in ("value", *GROUP_COLUMNS) if name in own]
+        tables = own.pivot(index=_RUN, columns=["condition", "level"], values=numbers)
+        kept = table = tables["value"]
         # Where a score is undefined for a run, such as the AUROC of errors of one without errors,
         # the place counts for no run: means are over the same places for all.
         if cards[metric].undefined:
@@ -125,9 +130,11 @@ def stressed(results: Results, families: Sequence[Family], cards: Cards) -> Stre
         if metric == "examples" and kept.stack([0, 1]).nunique() > 1:
             continue
 
-        values = kept.mean(axis="columns", skipna=False).rename("value")
+        values = pd.DataFrame(index=kept.index)
+        for name in numbers:
+            values[name] = tables[name][kept.columns].mean(axis="columns", skipna=False)
         scored = own.groupby(_RUN, observed=True).size().reindex(values.index)
-        rows = values[values.notna() | (scored == table.shape[1])].reset_index()
+        rows = values[values["value"].notna() | (scored == table.shape[1])].reset_index()
         means.append(rows.assign(condition=title, level=np.nan, metric=metric)[scores.columns])
         counts[title, metric] = (kept.shape[1], table.shape[1])
 

@@ -25,12 +25,18 @@ from bench_uq.store.about import About
 from bench_uq.store.records import fields_of, read
 
 RUNS, SCORES, CURVES = "runs.csv", "scores.csv", "curves.csv.gz"
+#: Scores by groups of test examples; results of older versions lack the file.
+BY_GROUP = "groups.csv.gz"
+#: Number of these groups.
+GROUPS = 10
+GROUP_COLUMNS = tuple(f"group_{group}" for group in range(GROUPS))
 #: ``converged`` is of older versions, by the slope of the loss; nothing reads it any more.
 COLUMNS = {
     RUNS: "run method dataset seed status reason converged parameters train_seconds "
     "predict_seconds peak_memory environment",
     SCORES: "dataset method seed condition level metric value run",
     CURVES: "dataset method seed condition level curve x y run",
+    BY_GROUP: f"dataset method seed condition level metric {' '.join(GROUP_COLUMNS)} run",
 }
 #: Letters of the longest text that may stand on an axis.
 LONGEST = 100
@@ -47,6 +53,7 @@ NUMBERS = [
     *("train_seconds", "predict_seconds", "seconds_per_1000", "batch", "validation"),
     *("train_images", "test_images", "attack_images", "shift_images", "block", "threads"),
     *("trained_on", "held_out", "tested_on", "learning_rate", "warmup", "weight_decay", "clip"),
+    *GROUP_COLUMNS,
 ]
 ALLOWED = {
     "status": {"ok", "failed", "diverged", "oom", "interrupted", "missing"},
@@ -59,6 +66,7 @@ KEYS = {
     RUNS: ["dataset", "method", "seed"],
     SCORES: ["dataset", "method", "seed", "condition", "level", "metric"],
     CURVES: ["dataset", "method", "seed", "condition", "level", "curve", "x"],
+    BY_GROUP: ["dataset", "method", "seed", "condition", "level", "metric"],
 }
 #: Options for floats that are exact to the last digit, which pandas is by itself from 3.1 on.
 EXACT: dict[str, Any] = {}

@@ -21,18 +21,23 @@ OWN_RATE = "own_rate"
 def begin(optimiser: torch.optim.Optimizer, settings: Settings) -> None:
     """Set the learning rate at which each group of parameters starts.
 
-    A ``learning_rate`` of 0 leaves the method's. Groups with a rate of their own keep it. Raise
-    ValueError for a recipe that needs rates, if the optimiser of a plugin has none.
+    A ``learning_rate`` of 0 leaves the method's. Another is that of the first group, and the other
+    groups keep their ratio to it. Groups with a rate of their own keep that. Raise ValueError for a
+    recipe that needs rates, if the optimiser of a plugin has none.
     """
     steady = settings.schedule == "constant" and not settings.warmup
     needed = not steady or settings.learning_rate or settings.weight_decay
-    for group in optimiser.param_groups:
-        if "lr" not in group:
-            if needed:
-                raise ValueError("the recipe needs a rate 'lr', which the optimiser lacks")
-            continue
-        if settings.learning_rate and not group.get(OWN_RATE):
-            group["lr"] = settings.learning_rate
+    groups = [group for group in optimiser.param_groups if "lr" in group]
+    if needed and len(groups) < len(optimiser.param_groups):
+        raise ValueError("the recipe needs a rate 'lr', which the optimiser lacks")
+
+    following = [group for group in groups if not group.get(OWN_RATE)]
+    if settings.learning_rate and following:
+        first = following[0]["lr"]
+        for group in following:
+            group["lr"] = settings.learning_rate * (group["lr"] / first)
+
+    for group in groups:
         group["initial_lr"] = group["lr"]
 
 

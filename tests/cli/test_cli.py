@@ -77,7 +77,8 @@ def contents(folder: Path, *names: str) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-DERIVED = ("scores.csv", "curves.csv.gz", "environment.json", "examples.npz", "about.json")
+DERIVED = ("scores.csv", "curves.csv.gz", "groups.csv.gz", "environment.json")
+DERIVED += ("examples.npz", "about.json")
 
 
 def test_derived_files(suite: Path) -> None:

@@ -11,6 +11,8 @@ from torch import nn
 from bench_uq.api import Categorical, Method, Task
 from bench_uq.methods.mean_field import MeanField
 from bench_uq.methods.mnf import MNF
+from bench_uq.train.recipe import begin
+from bench_uq.train.settings import Settings
 
 METHODS: list[type[MeanField] | type[MNF]] = [MeanField, MNF]
 #: What the networks' layers call their log-variances; that of MNF's z is none of them.
@@ -79,9 +81,19 @@ def test_a_first_step_is_as_long_as_the_rate(method, option):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("value", [0.0, -1e-3, 1.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [-1e-3, 1.5, float("nan"), float("inf")])
 def test_rates_that_are_none_are_refused(method, value):
-    """A rate is above 0 and at most 1."""
-    with pytest.raises(ValueError, match=r"variance_rate must be in \(0, 1\]"):
+    """A rate is at least 0 and at most 1."""
+    with pytest.raises(ValueError, match=r"variance_rate must be in \[0, 1\]"):
         method(variance_rate=value)
     assert dataclasses.replace(method(), variance_rate=1.0).variance_rate == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("option", "expected"), [({}, 3e-2), ({"variance_rate": 5e-3}, 5e-3)])
+def test_the_learning_rate_moves_the_rate_of_log_variances(method, option, expected):
+    """By default they keep three times the rate of the rest; a rate that was given stays."""
+    made = method(**option)
+    optimiser = made.optimiser(built(made, "mlp"))
+    begin(optimiser, Settings(learning_rate=1e-2))
+    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([1e-2, expected])

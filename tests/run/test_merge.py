@@ -42,7 +42,8 @@ REFERENCE = (
     "dataset,method,metric,value,source,certainty\ndigits,map,accuracy,0.9,Someone 2020,seen\n"
 )
 DERIVED = (
-    *("scores.csv", "curves.csv.gz", "environment.json", "examples.npz", "about.json"),
+    *("scores.csv", "curves.csv.gz", "groups.csv.gz", "environment.json", "examples.npz"),
+    "about.json",
     *("reference.csv", PLAN),
 )
 #: Columns of runs.csv that are never the same twice.

@@ -132,7 +132,8 @@ def simulated(run: store.RunFolder, asked: Sequence[Evaluation], metrics: object
     for place in range(POINTS):
         curves.append(["clean", None, "entropy_ecdf", place / POINTS, round(random.random(), 6)])
     sizes = {shown.file: 100 for shown in asked}
-    return {"scores": scores, "curves": curves, "sizes": sizes, "hashes": {}}
+    parts = {"scores": scores, "curves": curves, "groups": []}
+    return {**parts, "sizes": sizes, "hashes": {}}
 
 
 @pytest.fixture(scope="module")

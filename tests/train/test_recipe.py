@@ -35,6 +35,22 @@ def weights(*shape: int) -> nn.Parameter:
     return made
 
 
+def test_groups_keep_their_ratio_to_the_first() -> None:
+    """Rates of 0.1, 0.3 and 0.2 become 0.5, 1.5 and, of its own, 0.2; without a rate they stay."""
+    groups: list[dict[str, Any]] = [
+        {"params": [weights(2)], "lr": 0.1},
+        {"params": [weights(2)], "lr": 0.3},
+        {"params": [weights(2)], "lr": 0.2, OWN_RATE: True},
+    ]
+    optimiser = SGD(groups)
+    begin(optimiser, Settings())
+    assert [group["lr"] for group in optimiser.param_groups] == [0.1, 0.3, 0.2]
+    begin(optimiser, Settings(learning_rate=0.5))
+    rates = [group["lr"] for group in optimiser.param_groups]
+    assert rates == pytest.approx([0.5, 1.5, 0.2])
+    assert [group["initial_lr"] for group in optimiser.param_groups] == rates
+
+
 @pytest.mark.parametrize("schedule", ORACLES)
 def test_rates_are_those_of_torchs_schedules(schedule: Any) -> None:
     """Every group's rate is that of torch's schedule, from its own start."""

@@ -168,7 +168,7 @@ def children(folder: Path) -> list[psutil.Process]:
 
 def same(one: Path, other: Path) -> None:
     """Assert that two results are of the same scores, bit for bit."""
-    for name in ("scores.csv", "curves.csv.gz"):
+    for name in ("scores.csv", "curves.csv.gz", "groups.csv.gz"):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 

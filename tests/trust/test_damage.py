@@ -29,9 +29,9 @@ validation = 0.05
 RUN = ("run", "--suite", "points.toml", "--device", "cpu")
 SCORE = ("score", "--suite", "points.toml")
 DERIVED = ("scores.csv", "curves.csv.gz", "runs.csv", "environment.json", "about.json")
-DERIVED += ("examples.npz", "checksums.json")
+DERIVED += ("examples.npz", "groups.csv.gz", "checksums.json")
 #: What of these a command does not read; a file that is not there hides nothing.
-UNREAD = {"report": (), "check": ("curves.csv.gz", "examples.npz")}
+UNREAD = {"report": (), "check": ("curves.csv.gz", "examples.npz", "groups.csv.gz")}
 
 Bench = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -109,7 +109,8 @@ def folder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 def same_scores(folder: Path, whole: Path) -> bool:
     """Return whether scores and curves are those of undamaged files, byte for byte."""
-    names = [f"results/points/{name}" for name in ("scores.csv", "curves.csv.gz", "examples.npz")]
+    tables = ("scores.csv", "curves.csv.gz", "groups.csv.gz", "examples.npz")
+    names = [f"results/points/{name}" for name in tables]
     return all((folder / name).read_bytes() == (whole / name).read_bytes() for name in names)
 
 
@@ -142,7 +143,7 @@ def test_files_of_a_run(name: str, kept: bool, bench: Bench, folder: Path, whole
             (run / "scored.json").unlink()
     scored = invoked(*SCORE)
     assert scored.exit_code == 0, scored.output
-    for table in ("scores.csv", "curves.csv.gz"):
+    for table in ("scores.csv", "curves.csv.gz", "groups.csv.gz"):
         found, all_rows = (rows(one / "results/points" / table) for one in (folder, whole))
         assert set(found) <= set(all_rows)
     if name == "run.json" or not kept:

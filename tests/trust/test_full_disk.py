@@ -125,7 +125,7 @@ def contents(folder: Path, name: str) -> dict[Path, bytes]:
 
 def assert_scored(folder: Path, whole: Path) -> None:
     """Check that the suite has the scores that it has where there was room."""
-    for name in ("scores.csv", "curves.csv.gz", "examples.npz"):
+    for name in ("scores.csv", "curves.csv.gz", "groups.csv.gz", "examples.npz"):
         assert (folder / "results/tiny" / name).read_bytes() == (
             whole / "results/tiny" / name
         ).read_bytes(), name
@@ -180,7 +180,7 @@ def test_a_full_disk(what: str, bench: Bench, small_disk: Path, whole: Path) -> 
     if what == "scores":
         # A new file takes room, one in an old one's place none.
         removed(small_disk, "tiny/runs/*/scored.json", "tiny/runs.csv", "tiny/environment.json")
-        for name in ("scores.csv", "curves.csv.gz"):
+        for name in ("scores.csv", "curves.csv.gz", "groups.csv.gz"):
             old(small_disk, f"results/tiny/{name}")
     if what == "report":
         old(small_disk, "reports/tiny/index.html")

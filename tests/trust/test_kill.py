@@ -35,7 +35,7 @@ letters = []
 COMMAND = ("run", "--suite", "small.toml", "--device", "cpu", "--checkpoint-every", "0")
 RUNS = 12
 MOMENTS = 30
-DERIVED = ("scores.csv", "curves.csv.gz", "examples.npz")
+DERIVED = ("scores.csv", "curves.csv.gz", "groups.csv.gz", "examples.npz")
 
 
 @pytest.fixture

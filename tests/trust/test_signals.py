@@ -29,7 +29,7 @@ epochs = 40
 """
 COMMAND = ("run", "--suite", "mixed.toml", "--device", "cpu", "--jobs", "2")
 COMMAND = (*COMMAND, "--checkpoint-every", "0")
-DERIVED = ("scores.csv", "curves.csv.gz", "examples.npz")
+DERIVED = ("scores.csv", "curves.csv.gz", "groups.csv.gz", "examples.npz")
 
 WaitUntil = Callable[[Callable[[], Any]], Any]
 

@@ -19,7 +19,8 @@ _FILTERS = {"dataset": "Dataset", "condition": "Condition", "level": "Level", "m
 #: Notes beneath the leaderboard.
 _NOTES = (
     "Mean ± standard deviation over seeds. ↑ higher is better, ↓ lower is better.",
-    f"<strong>Bold</strong>{BOLD.removeprefix('Bold')} (paired by seed, Holm, 5 %).",
+    f"<strong>Bold</strong>{BOLD.removeprefix('Bold')} (paired by seed, and main "
+    "scores by test example where that is known; Holm, 5 %).",
     "A mean in bold may be worse than one that is not: it varies more from seed to seed.",
     "† not converged: the method says so itself, or a larger budget still improves it. It is "
     "compared as it is, at this budget.",

@@ -81,7 +81,12 @@ def notes(table: Table) -> list[str]:
     """A sentence for each mark that the table uses, unconverged runs included."""
     said = []
     if table.compared and table.dataset:
-        said.append(f"{BOLD} (paired by seed, Holm, 5 %).")
+        pairs = "paired by seed"
+        if table.crossed == table.compared:
+            pairs += " and test example"
+        elif table.crossed:
+            pairs += ", main scores by test example too"
+        said.append(f"{BOLD} ({pairs}, Holm, 5 %).")
     elif table.compared:
         # Mean ranks across datasets have a critical difference instead of a test per pair.
         said.append(f"{BOLD} (Nemenyi, 5 %).")

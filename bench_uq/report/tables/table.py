@@ -103,7 +103,8 @@ class Row:
 class Table:
     """Rows under columns; every format shows the same numbers and the same missing values.
 
-    ``remarks`` are further sentences; ``compared`` counts the columns whose methods are compared.
+    ``remarks`` are further sentences; ``compared`` counts the columns whose methods are compared,
+    ``crossed`` those of them that are compared for new test examples too.
     """
 
     dataset: str  # empty: across datasets
@@ -112,6 +113,7 @@ class Table:
     subject: str = ""
     remarks: tuple[str, ...] = ()
     compared: int = 0
+    crossed: int = 0
 
 
 def filled(
@@ -126,7 +128,7 @@ def filled(
     # Costs are never compared: their condition is in no comparison.
     summaries = costs or analysis.summaries
     cells: dict[str, list[Cell]] = {name: [] for name in methods}
-    odd, compared = False, 0
+    odd, compared, crossed = False, 0, 0
     for column in columns:
         blank = analysis.unjudged.get(column.metric, ())
         own = {}
@@ -136,7 +138,9 @@ def filled(
                 own[name] = summary
 
         best = tied(analysis, column.scored)
-        compared += column.scored in analysis.comparisons
+        if column.scored in analysis.comparisons:
+            compared += 1
+            crossed += analysis.comparisons[column.scored].crossed
         odd |= _bold_is_odd(column, own, best)
         digits = decimals(own.values())
         if column.metric in COUNTED:
@@ -149,7 +153,7 @@ def filled(
     remarks = provenance(analysis.results)
     if odd:
         remarks.insert(0, ODD)
-    return Table(analysis.dataset, columns, rows, subject, tuple(remarks), compared)
+    return Table(analysis.dataset, columns, rows, subject, tuple(remarks), compared, crossed)
 
 
 def tied(analysis: Analysis, scored: Scored) -> tuple[str, ...]:
