@@ -1,4 +1,4 @@
-# make demo: install, run the quick suite on embedded data, write the report.   make test: every check.   make gate: of these, the scores.
+# make demo: install, run the quick suite on embedded data at its budget and at half of it, write the report.   make test: every check.   make gate: of these, the scores.
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
@@ -7,6 +7,7 @@ BIN := .venv/bin
 
 demo: setup
 	$(BIN)/bench-uq run
+	$(BIN)/bench-uq run --budget 0.5 --seeds 0,1
 	$(BIN)/bench-uq report
 	@echo
 	@echo "page:     reports/quick/index.html"
@@ -23,7 +24,7 @@ test: setup
 
 # The quick suite against the scores that were committed.
 gate: setup
-	$(BIN)/bench-uq run --seeds 0,1,2,3,4 --device cpu --results .gate
+	$(BIN)/bench-uq run --device cpu --results .gate
 	$(BIN)/bench-uq check --results .gate --baseline results/quick/baseline.csv --margins results/quick/margins.toml
 
 # Speed on a CPU, side by side with other packages where they are installed: pip install -e '.[bench]'

@@ -2,10 +2,12 @@
 
     python -m studies.recipes                                   # the digits, about half an hour
     python -m studies.recipes --dataset mnist --data-dir DIR    # hours
+    python -m studies.recipes --dataset cubic --methods map mnf --validation 0.05
+    python -m studies.recipes --dataset "uci[name=boston]" --data-dir DIR --epochs 40 100
 
-Each row is a method under a recipe: means over seeds of the NLL of one training in nats, on examples
-that are held out from the training split, of their accuracy, and of the loss at the end. Test data
-are not read. CPU seconds are those of the training of one seed, on one thread.
+Each row is a method under a recipe, in means over seeds: the NLL in nats of examples that are held
+out from the training split, with its standard error, their share of errors or RMSE, and the loss at
+the end. Test data are not read. CPU seconds are those of training one seed on one thread.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from bench_uq.train.settings import BLOCK, Settings
 from bench_uq.train.splits import fitted, training_splits
 
 DRAWS = 50
-#: None of them is a seed of a shipped suite.
+#: No seeds of a shipped suite.
 SEEDS = (100, 101, 102)
 
 METHODS = (
@@ -45,17 +47,32 @@ METHODS = (
     "mnf",
     "mnf[kl_weight=0.1]",
 )
-RATES = {"digits": (1e-3, 3e-3, 1e-2), "mnist": (1e-3, 2e-3, 3e-3)}
-BATCHES = {"digits": (64, 128), "mnist": (128,)}
-EPOCHS = {"digits": (60,), "mnist": (12,)}
 
 
-def recipes(dataset: str, epochs: Sequence[int]) -> Iterator[Settings]:
+@dataclass(frozen=True)
+class Grid:
+    """The recipes that are tried on a dataset."""
+
+    batches: tuple[int, ...]
+    epochs: tuple[int, ...]
+    rates: tuple[float, ...]
+
+
+#: By plain name of the dataset.
+GRIDS = {
+    "digits": Grid((64, 128), (60,), (1e-3, 3e-3, 1e-2)),
+    "mnist": Grid((128,), (12,), (1e-3, 2e-3, 3e-3)),
+    "cubic": Grid((32,), (10_000,), (1e-3, 3e-3, 1e-2)),
+    "uci": Grid((32,), (100,), (1e-3, 3e-3, 1e-2)),
+}
+
+
+def recipes(grid: Grid, validation: float) -> Iterator[Settings]:
     """A constant rate of 1e-3, and cosines from several rates, for each size of a batch."""
-    for count, batch in itertools.product(epochs, BATCHES[dataset]):
-        same = Settings(epochs=count, batch=batch)
+    for epochs, batch in itertools.product(grid.epochs, grid.batches):
+        same = Settings(epochs=epochs, batch=batch, validation=validation)
         yield same
-        for rate in RATES[dataset]:
+        for rate in grid.rates:
             yield dataclasses.replace(same, learning_rate=rate, schedule="cosine")
 
 
@@ -73,38 +90,51 @@ def held_out(
     seconds = time.process_time() - start
 
     inputs, targets = shown[1].take(slice(0, len(splits[1])))
-    log_probs = predicted(method, list(nets), inputs)
-    right = log_probs.argmax(-1) == targets
-    nll = -log_probs.gather(1, targets[:, None]).mean()
+    found = predicted(method, list(nets), inputs, targets)
+    if "probs" in found:
+        error = (found["probs"].argmax(-1) != targets).double().mean()
+    else:
+        error = (found["mean"] - targets).square().mean().sqrt()
     return {
-        "nll": nll.item(),
-        "accuracy": right.double().mean().item(),
+        "nll": -found["log_density"].double().mean().item(),
+        "error": error.item(),
         "loss": curve[-1].loss,
         "seconds": seconds,
     }
 
 
 @torch.no_grad()
-def predicted(method: Method, nets: Sequence[nn.Module], inputs: Tensor) -> Tensor:
-    """Log-probabilities (B, C) of the mean over draws."""
+def predicted(
+    method: Method, nets: Sequence[nn.Module], inputs: Tensor, targets: Tensor
+) -> dict[str, Tensor]:
+    """The mixture over draws, as runs store it."""
     torch.manual_seed(0)
-    draws = []
+    likelihood, draws = task_of(nets[0]).likelihood, []
     for net in nets:
         outputs = method.draws(net.eval(), inputs, max(1, DRAWS // len(nets)))
-        draws.append(task_of(net).likelihood.normalise(outputs))
-    log_probs = torch.cat(draws).double()
-    return log_probs.logsumexp(0) - math.log(len(log_probs))
+        draws.append(likelihood.normalise(outputs))
+    found: dict[str, Tensor] = likelihood.mixture(torch.cat(draws), targets)
+    return found
 
 
 def row(name: str, settings: Settings, found: Sequence[dict[str, float]]) -> str:
     """Means over seeds, and the standard error of that of the NLL."""
     mean = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
-    error = np.std([one["nll"] for one in found], ddof=1) / np.sqrt(len(found))
-    rate = f"{settings.learning_rate:g}, cosine" if settings.learning_rate else "1e-3, constant"
-    return (
-        f"| `{name}` | {settings.epochs} | {settings.batch} | {rate} | {mean['nll']:.3f} ± {error:.3f}"
-        f" | {mean['accuracy']:.4f} | {mean['loss']:.3f} | {mean['seconds']:.1f} |"
-    )
+    se = np.std([one["nll"] for one in found], ddof=1) / np.sqrt(len(found))
+    rate = "0.001, constant"
+    if settings.learning_rate:
+        rate = f"{settings.learning_rate:g}, cosine"
+    cells = [
+        f"`{name}`",
+        settings.epochs,
+        settings.batch,
+        rate,
+        f"{mean['nll']:.3f} ± {se:.3f}",
+        f"{mean['error']:.4f}",
+        f"{mean['loss']:.3f}",
+        f"{mean['seconds']:.1f}",
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def arguments() -> argparse.Namespace:
@@ -112,10 +142,13 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", choices=RATES, default="digits")
+    parser.add_argument("--dataset", default="digits")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--epochs", nargs="+", type=int)
+    parser.add_argument("--batch", nargs="+", type=int)
+    parser.add_argument("--rates", nargs="+", type=float)
+    parser.add_argument("--validation", type=float, default=0.1)
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     return parser.parse_args()
 
@@ -124,14 +157,22 @@ def main() -> None:
     given: Any = arguments()
     torch.set_num_threads(1)
     plugins = Plugins()
-    data = plugins.spec("dataset", given.dataset).value
+    spec = plugins.spec("dataset", given.dataset)
+    known = GRIDS[spec.plain]
+    grid = Grid(
+        tuple(given.batch or known.batches),
+        tuple(given.epochs or known.epochs),
+        tuple(given.rates or known.rates),
+    )
 
-    print("| method | epochs | batch | rate | NLL | accuracy | loss | CPU s |")
+    print("| method | epochs | batch | rate | NLL | error or RMSE | loss | CPU s |")
     print("|---|---:|---:|---|---:|---:|---:|---:|")
     for name in given.methods:
         method = plugins.spec("method", name).value
-        for settings in recipes(given.dataset, given.epochs or EPOCHS[given.dataset]):
-            found = [held_out(method, data, given.data_dir, settings, seed) for seed in given.seeds]
+        for settings in recipes(grid, given.validation):
+            found = []
+            for seed in given.seeds:
+                found.append(held_out(method, spec.value, given.data_dir, settings, seed))
             print(row(name, settings, found), flush=True)
 
 

@@ -15,7 +15,7 @@ from bench_uq.api.metric import Axis, Direction, Metric, Places, card
 from bench_uq.api.task import Batches, Examples, Predictions, Task, single
 
 if TYPE_CHECKING:
-    from bench_uq.api.layers import Layers, Network, kl, stochastic_passes, task_of
+    from bench_uq.api.layers import Layers, Network, kl, layers_of, stochastic_passes, task_of
     from bench_uq.api.networks import network
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "card",
     "gunzip",
     "kl",
+    "layers_of",
     "network",
     "open_npz",
     "room",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -83,6 +83,20 @@ def task_of(net: nn.Module) -> Task:
     return task
 
 
+def layers_of(net: nn.Module) -> Iterator[nn.Module]:
+    """All layers of a network, each once, in the order of ``net.modules()``.
+
+    That spells the name of every layer, which takes a while in every step of a training.
+    """
+    seen, waiting = set[nn.Module](), [net]
+    while waiting:
+        layer = waiting.pop()
+        if layer not in seen:
+            seen.add(layer)
+            yield layer
+            waiting += reversed(list(layer.children()))
+
+
 def kl(net: nn.Module) -> Tensor | float:
     """Sum of KL(posterior || prior) over all layers with a ``kl()``, in nats; 0 without any.
 
@@ -92,7 +106,7 @@ def kl(net: nn.Module) -> Tensor | float:
     if callable(own := getattr(net, "kl", None)):
         return cast(Tensor, own())
 
-    divergences = (getattr(layer, "kl", None) for layer in net.modules())
+    divergences = (getattr(layer, "kl", None) for layer in layers_of(net))
     return sum(divergence() for divergence in divergences if callable(divergence))
 
 

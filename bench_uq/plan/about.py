@@ -19,20 +19,20 @@ def about(
     """Positions of methods, and facts of conditions, without names that no plugin has.
 
     ``remarks`` are those on the data, by dataset.
-
-    A method with options has no position: it stands after those without, by name.
     """
-    methods: dict[str, int] = {}
+    methods, priors = dict[str, int](), dict[str, bool]()
     conditions: dict[str, ConditionFacts] = {}
     known = {kind: plugins.names(kind) for kind in ("method", "condition")}
 
     for run in runs:
-        if run.method not in methods and run.method in known["method"]:
-            methods[run.method] = plugins.spec("method", run.method).value.order
+        if run.method not in methods and plain_name(run.method) in known["method"]:
+            method = plugins.spec("method", plain_name(run.method)).value
+            methods[run.method] = method.order
+            priors[run.method] = bool(method.weight_prior)
         for shown in run.shown:
             own = shown.kind == "condition" and plain_name(shown.condition) in known["condition"]
             if own and shown.condition not in conditions:
                 value = plugins.spec("condition", shown.full).value
                 conditions[shown.condition] = facts_of(value)
 
-    return About(methods, conditions, remarks)
+    return About(methods, conditions, remarks, priors)

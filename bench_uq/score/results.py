@@ -202,9 +202,9 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
 
 
 def with_groups(scores: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Scores with their pseudo-values by group of examples, as columns; as they are without the file.
+    """Scores with columns of their pseudo-values by group of examples (jackknife.py).
 
-    See jackknife.py.
+    They stay as they are without the file.
     """
     if not path.exists():
         return scores

@@ -25,11 +25,16 @@ class ConditionFacts:
 
 @dataclass(frozen=True)
 class About:
-    """Positions of methods, facts of conditions and remarks on data, by names in results."""
+    """Facts of methods and conditions, and remarks on data, by names in results.
+
+    ``methods`` are the positions of methods, ``priors`` those whose loss holds a prior over the
+    weights.
+    """
 
     methods: Mapping[str, int] = field(default_factory=dict)
     conditions: Mapping[str, ConditionFacts] = field(default_factory=dict)
     data: Mapping[str, list[str]] = field(default_factory=dict)  # remarks, by dataset
+    priors: Mapping[str, bool] = field(default_factory=dict)
 
     def of(self, condition: str) -> ConditionFacts:
         """Facts of a condition; a family of kinds has those of one of its kinds."""
@@ -46,7 +51,8 @@ class About:
         """Both together; if they differ, this one counts."""
         methods = {**other.methods, **self.methods}
         conditions = {**other.conditions, **self.conditions}
-        return About(methods, conditions, {**other.data, **self.data})
+        data, priors = {**other.data, **self.data}, {**other.priors, **self.priors}
+        return About(methods, conditions, data, priors)
 
     def remarks(self) -> list[str]:
         """Lines about the data, each with the name of its dataset."""
@@ -65,6 +71,7 @@ class About:
             {name: order for name, order in self.methods.items() if name in methods},
             {name: facts for name, facts in self.conditions.items() if name in conditions},
             data,
+            {name: prior for name, prior in self.priors.items() if name in methods},
         )
 
 

@@ -7,53 +7,86 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import linear, logsigmoid
 
-# All rows of a batch.
-ALL = slice(None)
+from bench_uq.methods._gaussian import bound_once
 
 
-class Gated(torch.autograd.Function):
-    """z + k (shift - z) with k = moved sigmoid(-gate), elementwise, in half of autograd's passes.
+@bound_once
+class Step(torch.autograd.Function):
+    """One step of the flow with its log-determinant, in a third of autograd's operations.
 
-    There is no second derivative: the backward pass is written for the first.
+    The networks of a flow are small: what a step costs is the number of operations, not their
+    arithmetic. There is no second derivative: the backward pass is written for the first.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(
-        z: Tensor, moved: Tensor, shift: Tensor, gate: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The moved z, and k and shift - z for the gradient."""
-        k = gate.neg().sigmoid_().mul_(moved)
-        way = shift - z
-        return torch.addcmul(z, k, way), k, way
+        z: Tensor,
+        mask: Tensor,
+        inner: Tensor,
+        inner_bias: Tensor,
+        shift: Tensor,
+        shift_bias: Tensor,
+        gate: Tensor,
+        gate_bias: Tensor,
+        first: int,
+    ) -> tuple[Tensor, ...]:
+        """The moved z (B, dim) and log|det dz'/dz| of the rows from ``first`` on, then what the
+        gradient needs: h, k = (1 - mask) sigmoid(-gate), and shift - z.
+        """
+        # Flows stay in float32: mixed precision would save nothing in such small products.
+        with torch.autocast(z.device.type, enabled=False):
+            h = torch.tanh(linear(mask * z, inner, inner_bias))
+            gates = linear(h, gate, gate_bias)
+            way = linear(h, shift, shift_bias) - z
+
+        moved = 1 - mask
+        k = torch.sigmoid(-gates) * moved
+        # Rows of masks that all examples share are one row.
+        rows = moved[first:] if moved.dim() == z.dim() else moved
+        log_det = (rows * logsigmoid(gates[first:])).sum(-1)
+        return torch.addcmul(z, k, way), log_det, h, k, way
 
     @staticmethod
-    def setup_context(
-        ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor, Tensor]
-    ) -> None:
-        """Keep k and the way to the shift."""
-        del inputs
-        ctx.mark_non_differentiable(*output[1:])
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Keep inputs and hidden units, k and the way to the shift."""
+        z, mask, inner, _, shift, _, gate, _, first = inputs
+        ctx.first = first
+        ctx.mark_non_differentiable(*output[2:])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*output[1:])
+        ctx.save_for_backward(z, mask, inner, shift, gate, *output[2:])
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any, *gradients: Tensor | None
-    ) -> tuple[Tensor | None, None, Tensor | None, Tensor | None]:
-        """Gradients of z, shift and gate."""
-        if gradients[0] is None:
-            return None, None, None, None
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Gradients of z, and of the weights and biases."""
+        of_moved, of_log_det = gradients[:2]
+        z, mask, inner, shift, gate, h, k, way = ctx.saved_tensors
+        if of_moved is None:
+            of_moved = torch.zeros_like(z)
 
-        k, way = ctx.saved_tensors
-        of_shift = gradients[0] * k
-        # dk/dgate = k (k - 1)
-        of_gate = (k - 1).mul_(way).mul_(of_shift)
-        return gradients[0] - of_shift, None, of_shift, of_gate
+        of_shift = of_moved * k
+        # dk/dgate = k (k - 1) where z moves, and d log sigmoid(gate)/dgate = k there.
+        of_gate = (k - 1) * way * of_shift
+        if of_log_det is not None and len(of_log_det):
+            of_gate[ctx.first :] += of_log_det.unsqueeze(-1) * k[ctx.first :]
+
+        of_hidden = torch.addmm(of_shift @ shift, of_gate, gate) * (1 - h.square())
+        of_z = of_moved - of_shift + mask * (of_hidden @ inner)
+        return (
+            of_z,
+            None,
+            of_hidden.t() @ (mask * z),
+            of_hidden.sum(0),
+            of_shift.t() @ h,
+            of_shift.sum(0),
+            of_gate.t() @ h,
+            of_gate.sum(0),
+            None,
+        )
 
 
 class MaskedStep(nn.Module):
@@ -67,24 +100,19 @@ class MaskedStep(nn.Module):
         # Gates start at sigmoid(2) = 0.88: near the identity.
         nn.init.constant_(self.gate.bias, 2.0)
 
-    def forward(self, z: Tensor, mask: Tensor, rows: slice = ALL) -> tuple[Tensor, Tensor]:
-        """Move z (B, dim) where the mask is 0, and give log|det dz'/dz| of some rows, (rows,).
+    def forward(self, z: Tensor, mask: Tensor, first: int = 0) -> tuple[Tensor, Tensor]:
+        """Move z (B, dim) where the mask is 0; log|det dz'/dz| of the rows from ``first`` on.
 
         z' = m z + (1 - m) (s z + (1 - s) shift), h = tanh(inner(m z)), s = sigmoid(gate(h)).
         """
-        h = torch.tanh(self.inner(mask * z))
-        gate, moved = self.gate(h), (1 - mask).expand_as(z)
-        return self.moved(z, moved, gate, h), (moved[rows] * logsigmoid(gate[rows])).sum(-1)
+        inner, shift, gate = self.inner, self.shift, self.gate
+        weights = (inner.weight, inner.bias, shift.weight, shift.bias, gate.weight, gate.bias)
+        moved, log_det, *_ = Step.apply(z, mask, *weights, first)
+        return moved, log_det
 
     def move(self, z: Tensor, mask: Tensor) -> Tensor:
         """Move z without the determinant, which the outputs of a layer do not need."""
-        h = torch.tanh(self.inner(mask * z))
-        return self.moved(z, 1 - mask, self.gate(h), h)
-
-    def moved(self, z: Tensor, moved: Tensor, gate: Tensor, h: Tensor) -> Tensor:
-        """z + (1 - m) (1 - s) (shift - z)."""
-        outputs: Tensor = Gated.apply(z, moved, self.shift(h), gate)[0]
-        return outputs
+        return self(z, mask, len(z))[0]
 
     def inverse(self, z: Tensor, mask: Tensor) -> Tensor:
         """Undo ``forward`` under the same mask."""
@@ -110,11 +138,11 @@ class MaskedFlow(nn.Module):
         self.steps = nn.ModuleList(MaskedStep(dim, hidden) for _ in range(steps))
         self.register_buffer("masks", alternating_masks(dim, steps) if fixed_masks else None)
 
-    def forward(self, z: Tensor, rows: slice = ALL) -> tuple[Tensor, Tensor]:
-        """Move z by all steps, and give log|det| of some rows."""
-        log_det = z[rows].new_zeros(z[rows].shape[:-1])
+    def forward(self, z: Tensor, first: int = 0) -> tuple[Tensor, Tensor]:
+        """Move z by all steps; log|det| of the rows from ``first`` on."""
+        log_det = z.new_zeros(len(z) - first)
         for index, step in enumerate(self.steps):
-            z, change = step(z, self.mask(index, z), rows)
+            z, change = step(z, self.mask(index, z), first)
             log_det = log_det + change
         return z, log_det
 

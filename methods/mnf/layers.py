@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, logsigmoid
 
+from bench_uq.api import layers_of
 from bench_uq.methods._gaussian import (
     GaussianConvolution,
     GaussianDense,
@@ -79,7 +80,7 @@ class MNFWeights(GaussianWeights):
             return self.flow_q.move(self.start_z(count))
 
         # One more z goes through the flow, for the next ``kl``.
-        z, log_det = self.flow_q(self.start_z(count + 1), slice(count, None))
+        z, log_det = self.flow_q(self.start_z(count + 1), count)
         self.spare = z[count:], log_det
         return z[:count]
 
@@ -140,7 +141,7 @@ def one_flow(net: nn.Module) -> Iterator[None]:
     For a loss that runs the network before it asks for the KL.
     """
     # Half the calls of the flow; the distribution of z stays the same.
-    layers = [layer for layer in net.modules() if isinstance(layer, MNFWeights)]
+    layers = [layer for layer in layers_of(net) if isinstance(layer, MNFWeights)]
     for layer in layers:
         layer.sharing = True
 

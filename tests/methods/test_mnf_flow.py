@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.methods.mnf import MaskedFlow
-from bench_uq.methods.mnf.flow import Gated
+from bench_uq.methods.mnf.flow import MaskedStep
 
 
 def flow(
@@ -253,13 +253,18 @@ def test_inverse_through_fixed_masks(dim):
     torch.testing.assert_close(back, z, rtol=1e-9, atol=1e-9)
 
 
-def test_the_gate_is_differentiated_right() -> None:
-    """The gradients of a step are those of central differences, and autograd's of the formula."""
-    torch.manual_seed(0)
-    z, shift, gate = (torch.randn(3, 5, dtype=torch.float64, requires_grad=True) for _ in range(3))
-    moved = torch.randint(0, 2, (3, 5)).double()
-    assert torch.autograd.gradcheck(
-        lambda *inputs: Gated.apply(inputs[0], moved, *inputs[1:])[0], (z, shift, gate)
-    )
-    plain = moved * (torch.sigmoid(gate) * z + (1 - torch.sigmoid(gate)) * shift) + (1 - moved) * z
-    torch.testing.assert_close(Gated.apply(z, moved, shift, gate)[0], plain)
+@pytest.mark.parametrize("first", [0, 2, 3])
+@pytest.mark.parametrize("shared", [False, True], ids=["masks", "one mask"])
+def test_a_step_is_differentiated_right(first: int, shared: bool) -> None:
+    """Its gradients are those of central differences, of z and of every weight and bias."""
+    step = flow(5, steps=1).steps[0]
+    assert isinstance(step, MaskedStep)
+    z = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
+    mask = torch.randint(0, 2, (5,) if shared else (3, 5)).double()
+
+    def outputs(z: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
+        moved, log_det = step(z, mask, first)
+        # No rows have no determinant.
+        return (moved, log_det) if len(log_det) else (moved,)
+
+    assert torch.autograd.gradcheck(outputs, (z, *step.parameters()))

@@ -17,7 +17,7 @@ TIE = "Accuracy: map is best (0.915), not significantly better than mnf; "
 
 def test_wins_ties_and_losses(by_hand: ByHand) -> None:
     """The best with its mean, what is tied with it, by how much the loser is behind, and power."""
-    said, *_, how = conclusions(analyse(by_hand({**TWO, ("sgld", "accuracy"): BAD})))
+    said, *_, how, _ = conclusions(analyse(by_hand({**TWO, ("sgld", "accuracy"): BAD})))
     power = "smallest difference found with 80 % power: 0.0"
     assert said.startswith(f"{TIE}significantly better than sgld by 0.4; {power}")
     assert "at least 4 shared seeds" in how
@@ -65,12 +65,12 @@ def test_attacks_are_told_at_their_strongest(by_hand: ByHand) -> None:
 
 def test_missing_seeds_make_no_claim_larger(by_hand: ByHand) -> None:
     """Whose score lacks a finished seed is in no claim; the fewest shared seeds are told."""
-    *said, how = conclusions(analyse(by_hand({**TWO, ("sgld", "accuracy"): [0.99] * 3 + [""]})))
+    *said, how, _ = conclusions(analyse(by_hand({**TWO, ("sgld", "accuracy"): [0.99] * 3 + [""]})))
     said = said[0]
     assert said.startswith(f"{TIE}not compared with sgld;")
     assert "at least 4 shared seeds" in how
     fewer = {("map", "nll"): [0.1, 0.2], ("mnf", "nll"): [0.2, 0.4]}
-    *_, how = conclusions(analyse(by_hand({**TWO, **fewer})))
+    *_, how, _ = conclusions(analyse(by_hand({**TWO, **fewer})))
     assert "at least 2 shared seeds" in how
 
 

@@ -41,6 +41,7 @@ def provenance(results: Results) -> list[str]:
         "network": ", ".join(sorted(set(runs["network"]) - {""})),
         "epochs": _by_method(results, runs, _numbers("epochs")),
         "recipe": _by_method(results, runs, _recipe),
+        "prior over the weights": _priors(results),
         "training examples": _by_method(results, runs, _numbers("trained_on")),
         "test examples": _by_method(results, runs, _numbers("tested_on")),
         "draws": draws,
@@ -68,6 +69,14 @@ def _recipe(runs: pd.DataFrame) -> str:
             text = value if isinstance(value, str) else f"{value:g}"
             parts.append(RECIPES[name].format(text))
     return ", ".join(parts)
+
+
+def _priors(results: Results) -> str:
+    """The methods with a prior over the weights in their loss, if others have none."""
+    known = results.about.priors
+    having = [method for method in results.methods if known.get(method)]
+    lacking = [method for method in results.methods if known.get(method) is False]
+    return ", ".join(having) if having and lacking else ""
 
 
 def _by_method(results: Results, runs: pd.DataFrame, say: Callable[[pd.DataFrame], str]) -> str:
