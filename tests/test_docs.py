@@ -152,7 +152,7 @@ def test_add_your_data(tmp_path: Path) -> None:
 def test_add_a_network(tmp_path: Path) -> None:
     """The network of the page passes its checks and is trained by every method of the quick suite."""
     assert len(follow("add-a-network.md", tmp_path)) == 2
-    assert len(set(read_scores(tmp_path / "results" / "quick").method)) == 5
+    assert len(set(read_scores(tmp_path / "results" / "quick").method)) == 7
 
 
 def test_reports(tmp_path: Path) -> None:

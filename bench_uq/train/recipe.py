@@ -29,7 +29,8 @@ def begin(optimiser: torch.optim.Optimizer, settings: Settings) -> None:
     needed = not steady or settings.learning_rate or settings.weight_decay
     groups = [group for group in optimiser.param_groups if "lr" in group]
     if needed and len(groups) < len(optimiser.param_groups):
-        raise ValueError("the recipe needs a rate 'lr', which the optimiser lacks")
+        without = "--set METHOD.learning_rate=0 --set METHOD.schedule=constant"
+        raise ValueError(f"a group of the optimiser lacks 'lr' ({without} leaves it its own)")
 
     following = [group for group in groups if not group.get(OWN_RATE)]
     if settings.learning_rate and following:

@@ -126,7 +126,7 @@ def test_margins_and_floors(quick: Path) -> None:
     assert code == 0
     assert "settings than the suite's: dropout on digits, map on digits" in out
 
-    own = {"epochs": "60", "draws": "50", "command": "bench-uq run --suite quick"}
+    own = {"epochs": "60", "draws": "20", "command": "bench-uq run --suite quick"}
     for column, value in own.items():
         change(quick / "runs.csv", {"method": "map"}, lambda _, value=value: value, column)  # type: ignore[misc]
     # The baseline has the same settings, so that the runs stay comparable.

@@ -47,7 +47,7 @@ def attacked(cell: Cell) -> bool:
 
 FAULTS = {
     "dropout is off when predicting": Fault(
-        *("dropout", "methods/dropout.py"),
+        *("dropout[rate=0.1]", "methods/dropout.py"),
         "self.rate, training=True)",
         "self.rate, training=self.training)",
         hit=lambda cell: cell["metric"] == "epistemic",
@@ -56,7 +56,8 @@ FAULTS = {
         *("mean-field", "methods/_variational.py"),
         "return nll + weight * kl(net) / size",
         "return nll + 10 * weight * kl(net) / size",
-        hit=clean("nll", "brier", "ece", "entropy"),
+        # Not the ECE: the posterior falls back to the prior, unsure and rightly so.
+        hit=clean("nll", "brier", "entropy"),
     ),
     "the ECE is computed on logits": Fault(
         *("map", "metrics/calibration.py"),
@@ -113,7 +114,7 @@ def test_a_planted_fault_fails_the_build(name: str, tmp_path: Path) -> None:
         """Run a command with the fault in the code."""
         return warm.run([*arguments, "--methods", fault.method], tmp_path, env=environment)
 
-    made = bench("run", "--seeds", "0,1,2,3,4", "--device", "cpu")
+    made = bench("run", "--device", "cpu")
     assert made.returncode == 0, made.stderr
 
     checked = bench("check", "--baseline", str(BASELINE), "--format", "json")

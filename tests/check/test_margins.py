@@ -12,7 +12,7 @@ from bench_uq.check.margins import Margins, check_conditions, gated, own_budget,
 from bench_uq.check.results import SuiteResults
 
 MakeResults = Callable[..., SuiteResults]
-OWN = {"network": "lenet", "epochs": 60, "draws": 50}
+OWN = {"network": "lenet", "epochs": 60, "draws": 20}
 PLAIN = "bench-uq run --suite quick"
 
 

@@ -101,7 +101,8 @@ def test_derived_files(suite: Path) -> None:
     assert command == "bench-uq run --suite quick --device cpu --set epochs=3 --set draws=5"
     assert json.loads((suite / "environment.json").read_text())[0]["torch"]
     about = json.loads((suite / "about.json").read_text())
-    assert about["methods"] == {"map": 0}  # a method with options has no position
+    assert about["methods"] == {"map": 0, "mnf[flows=1]": 4}
+    assert about["priors"] == {"map": True, "mnf[flows=1]": True}
     assert about["conditions"]["fgsm"]["level_name"] == "ε"
     assert set(about["conditions"]) == {"fgsm", "fgsm[draws=1]", "worst"}
     assert (suite / "examples.npz").stat().st_size < 500_000
@@ -227,6 +228,10 @@ def test_plugins_of_the_user(tmp_path: Path) -> None:
     plugins = [part for file in files for part in ("--plugin", file)]
     methods = ("--methods", "temperature,swag,sgld[members=2]", "--seeds", "0")
     command = ("run", *plugins, *methods, *sizes("epochs=6", "draws=8"))
+    refused = bench(*command, cwd=tmp_path)
+    assert "lacks 'lr' (--set METHOD.learning_rate=0 --set METHOD.schedule=" in refused.stdout
+    own = ("--set", "sgld.learning_rate=0", "--set", "sgld.schedule=constant")
+    command = (*command, *own)
     done(*command, cwd=tmp_path)
 
     suite = tmp_path / "results" / "quick"
@@ -333,8 +338,8 @@ def test_recipes(tmp_path: Path) -> None:
     done(*short[:2], "map", *short[3:], cwd=tmp_path)
     done("report", "--formats", "markdown", cwd=tmp_path)
     told = (tmp_path / "reports/quick/summary.md").read_text()
-    assert "schedule: cosine (dropout), constant (map)" in told
-    assert "learning\\_rate: 0.003 (dropout), 0 (map)" in told
+    assert "warmup: 0.1 (dropout), 0 (map)" in told
+    assert "learning\\_rate: 0.003 (dropout), 0.01 (map)" in told
 
 
 def test_dry_run(tmp_path: Path) -> None:

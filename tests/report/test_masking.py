@@ -182,6 +182,8 @@ methods = ["map", "dropout", "masking", "masking[how=turn]"]
 seeds = [0]
 [settings]
 epochs = 15
+learning_rate = 0
+schedule = "constant"
 draws = 10
 attack_images = 200
 [conditions]

@@ -11,7 +11,8 @@ import pytest
 
 from bench_uq.report.latex import table_float
 from bench_uq.report.markdown import summary
-from bench_uq.report.tables.captions import caption, heading, wrap
+from bench_uq.report.tables.captions import caption, heading, notes, wrap
+from bench_uq.report.tables.provenance import provenance
 from bench_uq.report.tables.ranks import rank_table
 from bench_uq.report.tables.table import Cell, Table, decimals, fixed
 from bench_uq.report.tables.tables import (
@@ -353,3 +354,26 @@ def test_a_method_without_draws_has_no_mutual_information(by_hand: ByHand) -> No
     assert "no value if draws do not differ" in caption(table)
     (table,) = ood_tables(analyse(select(results, metrics=["auroc_epistemic"])))
     assert {row.method: row.cells for row in table.rows}["map"] == (Cell(),)
+
+
+def test_captions_name_the_methods_with_a_prior(by_hand: ByHand) -> None:
+    """If some have a prior over the weights and others none; of older results nothing is known."""
+    results = by_hand({("map", "nll"): 0.1, ("ensemble", "nll"): 0.2, ("mnf", "nll"): 0.3})
+    assert not any("prior" in sentence for sentence in provenance(results))
+    priors = {"map": True, "ensemble": False, "mnf": True}
+    known = replace(results, about=replace(results.about, priors=priors))
+    assert any("prior over the weights: map, mnf" in sentence for sentence in provenance(known))
+
+
+@pytest.mark.parametrize(
+    ("compared", "crossed", "words"),
+    [
+        (3, 3, "(paired by seed and test example, Holm, 5 %)"),
+        (3, 1, "(paired by seed, main scores by test example too, Holm, 5 %)"),
+        (3, 0, "(paired by seed, Holm, 5 %)"),
+    ],
+)
+def test_captions_say_what_pairs_are_of(compared: int, crossed: int, words: str) -> None:
+    """Of seeds alone, or of test examples too, for all columns or some."""
+    table = Table("digits", (), (), compared=compared, crossed=crossed)
+    assert any(words in note for note in notes(table))
