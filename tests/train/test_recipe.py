@@ -151,7 +151,7 @@ def test_an_optimiser_without_rates() -> None:
         begin(optimiser, settings)
         step(optimiser, settings, 0.5, 0.1)
     for changed in ({"warmup": 0.1}, {"schedule": "cosine"}, {"weight_decay": 0.1}):
-        with pytest.raises(ValueError, match="lacks .lr."):
+        with pytest.raises(ValueError, match=r"lacks .lr."):
             begin(Rateless(), Settings(**changed))  # type: ignore[arg-type]
 
 
