@@ -208,7 +208,7 @@ def test_arrays_of_jobs(tmp_path: Path, noted: str) -> None:
             nodes = {"CI_NODE_INDEX": str(number), "CI_NODE_TOTAL": total}
             replay(part, folder, {**array, **nodes, "PATH": noted})
         replay(joined, folder, {"PATH": noted})
-        assert len(list((folder / "results/quick/runs").glob("map-*"))) == 3, name
+        assert len(list((folder / "results/quick/runs").glob("map-*"))) == 5, name
         scores.append((folder / "results/quick/scores.csv").read_bytes())
         assert (folder / "reports/quick/index.html").is_file() or "report" not in joined
     assert len(scores) == 4
