@@ -14,10 +14,9 @@ from bench_uq.methods._gaussian import bound_once
 
 @bound_once
 class Step(torch.autograd.Function):
-    """One step of the flow with its log-determinant, in a third of autograd's operations.
+    """One step of the flow with its log-determinant, as one node of the graph.
 
-    The networks of a flow are small: what a step costs is the number of operations, not their
-    arithmetic. There is no second derivative: the backward pass is written for the first.
+    There is no second derivative: the backward pass is written for the first.
     """
 
     generate_vmap_rule = True
