@@ -15,11 +15,13 @@ from scipy import stats
 from bench_uq.api.task import Predictions
 from bench_uq.plan.plugins import Plugins
 from bench_uq.score.analysis import analyse
+from bench_uq.score.cards import Cards
 from bench_uq.score.comparisons import one_test_set
 from bench_uq.score.jackknife import groups_of, is_grouped, parts, pseudo_values
 from bench_uq.score.likeness import marked
 from bench_uq.score.results import Results, with_groups
 from bench_uq.score.statistics import compare, crossed
+from bench_uq.score.stress import families, over_kinds, stressed
 from bench_uq.store import derived
 from bench_uq.store.derived import GROUP_COLUMNS, GROUPS
 
@@ -220,3 +222,32 @@ def test_groups_stand_beside_their_scores(tmp_path: Path) -> None:
     assert found["value"].tolist() == [0.5, 1.5, 0.1]
     assert found["group_9"].tolist()[:2] == [10.0, 29.0]
     assert math.isnan(found["group_0"][2])
+
+
+def attacked(condition: str, level: float, values: tuple[float, float]) -> list[object]:
+    """A row of one run under stress: its value, and the same pseudo-value in every group."""
+    value, pseudo = values
+    return ["d", "a", 0, condition, level, "accuracy", value, "r", *[pseudo] * GROUPS]
+
+
+def test_means_under_stress_are_of_groups_too() -> None:
+    """Over levels and over kinds: 0.5 and 0.7 give 0.6, their groups of 0.2 and 0.6 give 0.4."""
+    rows = [attacked("fgsm", 0.1, (0.5, 0.2)), attacked("fgsm", 0.2, (0.7, 0.6))]
+    rows += [attacked("corruption[kind=fog]", 1.0, (0.5, 0.2))]
+    rows += [attacked("corruption[kind=scale]", 1.0, (0.7, math.nan))]
+    columns = [*derived.COLUMNS[derived.SCORES].split(), *GROUP_COLUMNS]
+    scores = pd.DataFrame(rows, columns=columns)
+    results = Results("hand", scores[["dataset"]], scores, scores.iloc[:0])
+    every = families(
+        {"fgsm": [0.1, 0.2], "corruption[kind=fog]": [1.0], "corruption[kind=scale]": [1.0]}
+    )
+
+    means = stressed(results, every, Cards()).results.scores.set_index("condition")
+    assert means.loc["fgsm", "value"] == pytest.approx(0.6)
+    assert means.loc["fgsm", "group_3"] == pytest.approx(0.4)
+    # A kind without groups leaves none to the mean.
+    kinds = over_kinds(results, every).scores.set_index("condition")
+    both = "corruption (mean of 2 kinds)"
+    assert kinds.loc[both, "value"] == means.loc[both, "value"] == pytest.approx(0.6)
+    assert math.isnan(kinds.loc[both, "group_3"])
+    assert math.isnan(means.loc[both, "group_3"])
