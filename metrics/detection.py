@@ -54,8 +54,8 @@ class Operating:
 
 def operating(positive: np.ndarray, negative: np.ndarray) -> Operating:
     """Operating points of every distinct threshold, the highest first."""
-    # Counted here: scikit-learn's curves take ten times as long on a few hundred examples, most of
-    # it for checks, and each score is computed once more without each group of examples.
+    # Counted here: on a few hundred examples most of the time of scikit-learn's curves goes into
+    # checks, and each score is computed once more without each group of examples.
     scores = np.concatenate([positive, negative])
     order = np.argsort(-scores, kind="stable")
     scores, is_positive = scores[order], order < len(positive)

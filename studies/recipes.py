@@ -1,6 +1,6 @@
 """The recipes of the shipped suites: a small search on validation data.
 
-    python -m studies.recipes                                   # the digits, about half an hour
+    python -m studies.recipes                                   # the digits, about an hour
     python -m studies.recipes --dataset mnist --data-dir DIR    # hours
     python -m studies.recipes --dataset cubic --methods map mnf --validation 0.05
     python -m studies.recipes --dataset "uci[name=boston]" --data-dir DIR --epochs 40 100

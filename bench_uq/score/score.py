@@ -163,7 +163,8 @@ def examples_of(run: store.RunFolder, planned: PlannedRun) -> dict[str, np.ndarr
 def read_scores(path: str | Path) -> pd.DataFrame:
     """Scores of a suite's folder or of a scores.csv; NaN where there is no level or value.
 
-    ``attrs["runs"]`` lists the facts that decide which runs are alike.
+    ``attrs["runs"]`` lists the facts that decide which runs are alike, ``attrs["groups"]`` is the
+    file of the scores by group of examples.
     """
     file = Path(path)
     if file.is_dir():
@@ -174,6 +175,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     frame = derived.table(file, derived.SCORES)
     # Groups of categories would list combinations that no run has.
     frame = frame.astype(dict.fromkeys(frame.select_dtypes("category"), "str"))
+    frame.attrs["groups"] = str(file.with_name(derived.BY_GROUP).resolve())
 
     if file.with_name(derived.RUNS).is_file():
         runs = derived.table(file.with_name(derived.RUNS))

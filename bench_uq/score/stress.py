@@ -84,7 +84,7 @@ def over_kinds(results: Results, families: Sequence[Family]) -> Results:
 
     keys = [*_RUN, several["condition"].map(titles), "level", "metric"]
     groups = several.groupby(keys, observed=True, sort=False)
-    numbers = [name for name in ("value", *GROUP_COLUMNS) if name in several]
+    numbers = _numbers(several)
     means, counts = groups[numbers].mean(), groups[numbers].count()
     table = means.assign(size=groups.size()).reset_index()
     # A kind that one run lacks, or has no number of, would make its mean one of easier kinds.
@@ -117,7 +117,7 @@ def stressed(results: Results, families: Sequence[Family], cards: Cards) -> Stre
     means, counts = list[pd.DataFrame](), dict[tuple[str, str], tuple[int, int]]()
     groups: Any = scores.groupby([scores["condition"].map(titles), "metric"], sort=False)
     for (title, metric), own in groups:
-        numbers = [name for name in ("value", *GROUP_COLUMNS) if name in own]
+        numbers = _numbers(own)
         tables = own.pivot(index=_RUN, columns=["condition", "level"], values=numbers)
         kept = table = tables["value"]
         # Where a score is undefined for a run, such as the AUROC of errors of one without errors,
@@ -144,6 +144,11 @@ def stressed(results: Results, families: Sequence[Family], cards: Cards) -> Stre
     for budget, other in results.others.items():
         others[budget] = stressed(other, families, cards).results
     return Stress(replace(results, scores=found, others=others), counts)
+
+
+def _numbers(scores: pd.DataFrame) -> list[str]:
+    """The columns that a mean of scores is over: the value, and its groups where they are known."""
+    return [name for name in ("value", *GROUP_COLUMNS) if name in scores]
 
 
 def kept_accuracy(

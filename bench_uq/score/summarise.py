@@ -13,7 +13,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.api.names import level_key
 from bench_uq.score.analysis import analyse
 from bench_uq.score.likeness import FACTS, marked
-from bench_uq.score.results import Results, as_level, read
+from bench_uq.score.results import Results, as_level, read, with_groups
 from bench_uq.score.statistics import Comparison, interval
 from bench_uq.store.derived import KEYS
 
@@ -69,7 +69,10 @@ def _of_scores(scores: pd.DataFrame) -> Results:
     runs = marked(runs.merge(facts.astype(runs.dtypes[KEYS["runs.csv"]]), how="left"))
     places = pd.MultiIndex.from_frame(runs.loc[runs["left_out"] != "", KEYS["runs.csv"]])
     out = pd.MultiIndex.from_frame(scores[KEYS["runs.csv"]]).isin(places)
-    return Results("scores", runs, scores[~out], pd.DataFrame(columns=["dataset"]))
+    kept = scores[~out]
+    if "groups" in scores.attrs:
+        kept = with_groups(kept, Path(scores.attrs["groups"]))
+    return Results("scores", runs, kept, pd.DataFrame(columns=["dataset"]))
 
 
 def _rows(results: Results, dataset: str) -> Iterator[tuple[Any, ...]]:

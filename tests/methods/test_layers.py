@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from bench_uq.api.errors import UsageError
+from bench_uq.api.layers import layers_of
 from bench_uq.methods._gaussian import Perturbed
 from bench_uq.methods.mean_field import MeanFieldConv2d, MeanFieldLinear
 from bench_uq.methods.mnf import MNFConv2d, MNFLinear
@@ -160,3 +161,12 @@ def test_layers_take_what_torchs_take(linear: Any, conv: Any) -> None:
     assert conv(4, 8, 3, 1, 1, 1, 2, False, "circular").bias is None
     with pytest.raises(ValueError, match="divisible by groups"):
         conv(4, 8, 3, groups=3)
+
+
+def test_layers_come_in_the_order_of_torchs() -> None:
+    """Nested layers as net.modules() has them, one that stands twice once."""
+    shared = nn.Linear(2, 2)
+    net = nn.Sequential(
+        nn.Sequential(shared, nn.ReLU()), nn.Sequential(shared, nn.Tanh()), nn.ReLU()
+    )
+    assert list(layers_of(net)) == list(net.modules())

@@ -20,8 +20,10 @@ from bench_uq.score.comparisons import one_test_set
 from bench_uq.score.jackknife import groups_of, is_grouped, parts, pseudo_values
 from bench_uq.score.likeness import marked
 from bench_uq.score.results import Results, with_groups
+from bench_uq.score.score import read_scores
 from bench_uq.score.statistics import compare, crossed
 from bench_uq.score.stress import families, over_kinds, stressed
+from bench_uq.score.summarise import summary
 from bench_uq.store import derived
 from bench_uq.store.derived import GROUP_COLUMNS, GROUPS
 
@@ -222,6 +224,21 @@ def test_groups_stand_beside_their_scores(tmp_path: Path) -> None:
     assert found["value"].tolist() == [0.5, 1.5, 0.1]
     assert found["group_9"].tolist()[:2] == [10.0, 29.0]
     assert math.isnan(found["group_0"][2])
+
+
+def test_a_frame_of_scores_is_judged_as_its_folder_is(tmp_path: Path) -> None:
+    """What read_scores returns knows the groups too: the difference between these examples is tied."""
+    given = hand(["x"] * 5, two_groups).scores
+    columns = derived.COLUMNS[derived.SCORES].split()
+    given[columns].to_csv(tmp_path / derived.SCORES, index=False)
+    given.drop(columns="value").to_csv(tmp_path / derived.BY_GROUP, index=False)
+
+    scores = read_scores(tmp_path)
+    runs = scores[["dataset", "method", "seed"]].assign(labels="x")
+    scores.attrs["runs"] = runs.to_dict("records")
+    assert summary(scores)["verdict"].tolist() == ["best", "tied"]
+    scores.attrs.pop("groups")
+    assert summary(scores)["verdict"].tolist() == ["best", "worse"]
 
 
 def attacked(condition: str, level: float, values: tuple[float, float]) -> list[object]:
