@@ -77,9 +77,9 @@ class Counted:
             yield chunk
 
 
-def trained(name: str, dataset: str, folder: Path) -> Trained:
+def trained(name: str, dataset: str, folder: Path, device: torch.device) -> Trained:
     """Train a LeNet by seed 0."""
-    chosen, device = SETTINGS[dataset], torch.device("cpu")
+    chosen = SETTINGS[dataset]
     plugins = Plugins()
     method = plugins.spec("method", name).value
     data = plugins.spec("dataset", dataset).value
@@ -137,19 +137,21 @@ def main() -> None:
     parser.add_argument("--dataset", choices=SETTINGS, default="digits")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     parser.add_argument("--images", type=int, default=360)
+    parser.add_argument("--device", type=torch.device, default="cpu")
     arguments = parser.parse_args()
 
-    chosen, folder = SETTINGS[arguments.dataset], arguments.data_dir
+    chosen, folder, device = SETTINGS[arguments.dataset], arguments.data_dir, arguments.device
     data = load(Plugins().spec("dataset", arguments.dataset).value, "test", folder, 0)
     shown = data[: arguments.images]
     images, labels = torch.tensor(shown.inputs.astype(np.float32)), torch.tensor(shown.targets)
     if data.inputs.dtype == np.uint8:
         images = images / 255
+    images, labels = images.to(device), labels.to(device)
 
     print("| | 20 fixed steps | pgd | gradients, times | AutoAttack |")
     print("|---|---:|---:|---:|---:|")
     for name in FIXED:
-        model = trained(name, arguments.dataset, folder)
+        model = trained(name, arguments.dataset, folder, device)
         for norm, level in chosen.levels.items():
             found = row(model, norm, level, images, labels)
             print(f"| {name}, {norm} {level} | {found} |", flush=True)
@@ -158,7 +160,7 @@ def main() -> None:
     print("| FGSM with draws |", " | ".join(str(draws or "as needed") for draws in DRAWS), "|")
     print("|---|" + "---:|" * len(DRAWS))
     for name in RANDOM:
-        model = trained(name, arguments.dataset, folder)
+        model = trained(name, arguments.dataset, folder, device)
         for level in chosen.fgsm:
             found = row_of_draws(model, level, images, labels)
             print(f"| {name}, {level} | {found} |", flush=True)
