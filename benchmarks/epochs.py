@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch.nn.functional import conv2d
 
 from bench_uq.api.task import Examples
 from bench_uq.plan.plugins import Plugins
+from bench_uq.train import gradients
 from bench_uq.train.batched import train_together
 from bench_uq.train.loop import train
 from bench_uq.train.resident import Resident, laid_out
@@ -133,6 +135,14 @@ def together(bench: Bench, name: str) -> list[Row]:
 
     one, all_ = "map" if "ensemble" in name else name, f"{name}, {len(SEEDS)} seeds"
     return paired("together", {all_: seconds, one: bench.seconds[one]}, {all_: one})
+
+
+def launched(bench: Bench, name: str) -> list[Row]:
+    """Time epochs whose kernels Python launches one by one, against the recorded steps."""
+    with patch.object(gradients, "DEVICES", ()):
+        seconds = {f"{name}, not recorded": alone(bench, name, bench.epochs)}
+    seconds[name] = bench.seconds[name]
+    return paired("recorded", seconds, dict.fromkeys(seconds, f"{name}, not recorded"))
 
 
 def precision(bench: Bench, name: str) -> list[Row]:

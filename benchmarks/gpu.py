@@ -115,6 +115,8 @@ def measurements(bench: Bench) -> dict[str, Callable[[], list[Row]]]:
     for name in SECONDS:
         found[f"precisions of {name}"] = partial(epochs.precision, bench, name)
     for name in METHODS:
+        found[f"steps of {name} launched one by one"] = partial(epochs.launched, bench, name)
+    for name in METHODS:
         found[f"how busy the device is with {name}"] = partial(epochs.busy, bench, name)
 
     return found | {

@@ -14,8 +14,9 @@ from bench_uq.api.likelihoods import Categorical
 from bench_uq.api.method import Method
 from bench_uq.api.task import Examples, Task
 from bench_uq.plan.plugins import Plugins
-from bench_uq.train.loop import build
+from bench_uq.train.loop import build, gradients_of
 from bench_uq.train.resident import Resident
+from bench_uq.train.settings import Settings
 from benchmarks import peers, rounds
 
 TASK = Task((1, 28, 28), Categorical(10), (0.1307,), (0.3081,), "lenet")
@@ -37,11 +38,11 @@ def our_step(method: Method, task: Task, data: Resident) -> peers.Step:
     """A step as the engine takes it on all of ``data``, the batch taken from the resident bytes."""
     net = build(method, task, data.inputs.device)
     optimiser = method.optimiser(net)
+    gradients = gradients_of(method, net, peers.SIZE, Settings())
 
     def step() -> None:
         inputs, targets = data.take(torch.arange(len(data), device=data.inputs.device))
-        optimiser.zero_grad(set_to_none=True)
-        method.loss(net, inputs, targets, peers.SIZE, 0.0).backward()
+        gradients(inputs, targets, 0.0)
         optimiser.step()
 
     return step

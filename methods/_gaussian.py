@@ -299,6 +299,8 @@ def dense_variance(inputs: Tensor, weights: GaussianWeights) -> Tensor:
 def squared(images: Tensor) -> Tensor:
     """Squares (B, C, H, W) in the memory layout of the images."""
     # ``square`` forgets that images of one channel are channels_last. The convolution would take
-    # the slow path, and its outputs would differ in layout from those of the mean.
-    squares = images.square()
-    return squares.to(memory_format=torch.channels_last) if images.stride(1) == 1 else squares
+    # the slow path, and its outputs would differ in layout from those of the mean. Permuted, and
+    # not by a memory format, which vmap refuses.
+    if images.stride(1) == 1:
+        return images.permute(0, 2, 3, 1).square().permute(0, 3, 1, 2)
+    return images.square()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench_uq.api.likelihoods import Categorical
 from bench_uq.api.task import Examples, Task
+from bench_uq.methods.map import MAP
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Change, Trained, predict, predict_changed
+from bench_uq.train import gradients
 from bench_uq.train.batched import train_together
 from bench_uq.train.epoch import Diverged
+from bench_uq.train.gradients import Replayed
 from bench_uq.train.loop import train
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
@@ -55,6 +61,66 @@ def test_methods_learn(name: str, data: Resident) -> None:
         predict(Trained(method, TASK, again, 0), data, 300, 5, labelled=True)["probs"],
         clean["probs"],
     )
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("name", Plugins().names("method"))
+def test_steps_are_recorded(
+    name: str, together: bool, data: Resident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps of every method can be recorded, and replays train as launching them does."""
+    made, keep = list[Replayed](), Replayed.__init__
+
+    def kept(self: Replayed, *given: Any) -> None:
+        keep(self, *given)
+        made.append(self)
+
+    monkeypatch.setattr(Replayed, "__init__", kept)
+    method = Plugins().spec("method", name).value
+    settings = Settings(epochs=3, batch=32, schedule="cosine")
+
+    def curves() -> list[float]:
+        if together:
+            outcomes = train_together(method, [TASK] * 2, [(data, data)] * 2, settings, [0, 1])
+            return [row.loss for found in outcomes for row in found[1]]
+        return [row.loss for row in train(method, TASK, (data, data), settings, 0)[1]]
+
+    replayed = curves()
+    assert made
+    assert [(own.refused, own.recording is None) for own in made] == [("", False)] * len(made)
+    monkeypatch.setattr(gradients, "DEVICES", ())
+    assert replayed == pytest.approx(curves(), rel=2e-3)
+
+
+@dataclass(frozen=True)
+class Odd(MAP):
+    """A loss that no recording can hold: it counts its steps, or waits for the GPU."""
+
+    waits: bool = False
+
+    def loss(
+        self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
+    ) -> Tensor:
+        """The usual loss times a factor that Python keeps."""
+        loss = super().loss(net, inputs, targets, size, progress)
+        if self.waits:
+            return loss * (1 + min(1.0, loss.item()))
+        net.count = getattr(net, "count", 0) + 1  # type: ignore[assignment]
+        return loss * (1 + 0.5 ** int(net.count))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_odd_losses_are_not_replayed(
+    waits: bool, data: Resident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loss that a recording would freeze or that waits for the GPU trains all the same."""
+    method, settings = Odd(waits=waits), Settings(epochs=3, batch=32)
+    _, history = train(method, TASK, (data, data), settings, 0)
+    assert history[-1].nll < history[0].nll
+    if waits:
+        monkeypatch.setattr(gradients, "DEVICES", ())
+        again = train(method, TASK, (data, data), settings, 0)[1]
+        assert [row.loss for row in history] == pytest.approx([row.loss for row in again], rel=2e-3)
 
 
 @pytest.mark.parametrize(

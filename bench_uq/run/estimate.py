@@ -18,7 +18,7 @@ from bench_uq.predict.predict import Trained, predict_block
 from bench_uq.run.job import Job, missing
 from bench_uq.run.training import arithmetic_of, splits_of, task_of
 from bench_uq.store import Evaluation, PlannedRun
-from bench_uq.train.loop import build, train_epoch
+from bench_uq.train.loop import build, gradients_of, train_epoch
 from bench_uq.train.recipe import begin
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK, Settings
@@ -82,11 +82,12 @@ def timed_step(
     sample = Resident(examples[: settings.batch * STEPS], device, settings.batch)
     optimiser, shuffling = method.optimiser(net), torch.Generator()
     begin(optimiser, settings)
+    gradients = gradients_of(method, net, len(sample), settings)
 
     # The first epoch warms up: it allocates memory and chooses kernels.
-    train_epoch(method, net, optimiser, sample, shuffling, (0, 1), settings)
+    train_epoch(gradients, optimiser, sample, shuffling, (0, 1), settings)
     start = time.perf_counter()
-    train_epoch(method, net, optimiser, sample, shuffling, (0, 1), settings)
+    train_epoch(gradients, optimiser, sample, shuffling, (0, 1), settings)
     seconds = (time.perf_counter() - start) / math.ceil(len(sample) / settings.batch)
 
     # Members take equally long, so one network stands for all of them.

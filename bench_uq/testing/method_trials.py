@@ -141,7 +141,8 @@ class MethodTrial:
         self.needed_loss(net, *self.batch())
         data, optimiser = Resident(self.examples[:64], CPU, 32), self.method.optimiser(net)
         # A method that keeps snapshots has none before its first epoch.
-        loop.train_epoch(self.method, net, optimiser, data, torch.Generator(), (0, 1), SETTINGS)
+        gradients = loop.gradients_of(self.method, net, len(data), SETTINGS)
+        loop.train_epoch(gradients, optimiser, data, torch.Generator(), (0, 1), SETTINGS)
         self.method.observe(net, 1.0)
         return net.eval()
 

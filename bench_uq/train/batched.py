@@ -23,8 +23,9 @@ from torch.func import functional_call, vmap
 from bench_uq.api.method import Method
 from bench_uq.api.task import Task
 from bench_uq.train.epoch import Diverged, Epoch
+from bench_uq.train.gradients import Gradients, gradients_on
 from bench_uq.train.loop import begun, finished, observed
-from bench_uq.train.precision import mixed, tensor_cores
+from bench_uq.train.precision import tensor_cores
 from bench_uq.train.recipe import begin, step
 from bench_uq.train.resident import Resident, as_floats, joined_last
 from bench_uq.train.seeds import seed_of
@@ -87,6 +88,7 @@ def train_together(
         raise NotTogether(f"{type(optimiser).__name__} may not treat every number alone")
 
     loss = of_all(Loss(method, stacked.train(), len(data[0][0])))
+    gradients = gradients_on(device, loss, stacked, settings.precision)
     batches = Batched([data[run][0] for run, _ in places])
     shuffling = []
     for run, member in places:
@@ -102,7 +104,7 @@ def train_together(
         start = time.perf_counter()
         with tensor_cores(tf32=settings.precision == "tf32"):
             progress = (epoch, settings.epochs)
-            means = train_epoch(loss, optimiser, batches, shuffling, progress, settings)
+            means = train_epoch(gradients, optimiser, batches, shuffling, progress, settings)
         # Each network's share of the time that all take.
         share = (time.perf_counter() - start) / len(places)
 
@@ -226,7 +228,7 @@ class Batched:
 
 
 def train_epoch(
-    loss: Callable[[Tensor, Tensor, float], Tensor],
+    gradients: Gradients,
     optimiser: torch.optim.Optimizer,
     batches: Batched,
     shuffling: Sequence[torch.Generator],
@@ -237,19 +239,31 @@ def train_epoch(
 
     ``epochs`` are the epochs done and to do.
     """
+
+    def steps() -> list[float]:
+        return train_steps(gradients, optimiser, batches, shuffling, epochs, settings)
+
+    return gradients.epoch(steps, optimiser, shuffling)
+
+
+def train_steps(
+    gradients: Gradients,
+    optimiser: torch.optim.Optimizer,
+    batches: Batched,
+    shuffling: Sequence[torch.Generator],
+    epochs: tuple[int, int],
+    settings: Settings,
+) -> list[float]:
+    """Take the steps of an epoch."""
     total: Tensor | float = 0.0
     steps = math.ceil(batches.size / batches.batch)
 
     for number, (inputs, targets) in enumerate(batches.shuffled(shuffling)):
         progress = (epochs[0] + number / steps) / epochs[1]
-        optimiser.zero_grad(set_to_none=True)
-        with mixed(settings.precision, inputs.device):
-            losses = loss(inputs, targets, progress)
-        # The gradient of the sum is, for each network, the gradient of its own loss.
-        losses.sum().backward()
+        losses = gradients(inputs, targets, progress)
         length = 1 / (steps * epochs[1])
         step(optimiser, settings, progress, length, networks=len(inputs))
-        total = total + losses.detach() * inputs.shape[1]
+        total = total + losses * inputs.shape[1]
 
     assert isinstance(total, Tensor)
     return [value / batches.size for value in total.tolist()]

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench_uq.api.layers import kl, task_of
 from bench_uq.api.method import Method
 from bench_uq.api.task import Task
 from bench_uq.train.epoch import Diverged, Epoch
-from bench_uq.train.precision import mixed, tensor_cores
+from bench_uq.train.gradients import Gradients, device_of, gradients_on
+from bench_uq.train.precision import tensor_cores
 from bench_uq.train.recipe import begin, step
 from bench_uq.train.resident import Resident
 from bench_uq.train.seeds import seed_of
@@ -59,6 +60,7 @@ def train(
         shuffling = torch.Generator().manual_seed(seed_of(seed, "shuffle", member))
         optimiser = method.optimiser(net)
         begin(optimiser, settings)
+        gradients = gradients_of(method, net, len(data[0]), settings)
 
         done = sum(row.member == member for row in history)
         if done:
@@ -68,7 +70,7 @@ def train(
             start = time.perf_counter()
             progress = (epoch, settings.epochs)
             with tensor_cores(tf32=settings.precision == "tf32"):
-                loss = train_epoch(method, net, optimiser, data[0], shuffling, progress, settings)
+                loss = train_epoch(gradients, optimiser, data[0], shuffling, progress, settings)
             row = observed(method, net, data[0], loss, member, (epoch + 1, settings.epochs))
             history.append(dataclasses.replace(row, seconds=time.perf_counter() - start))
 
@@ -104,9 +106,17 @@ def begun(method: Method, task: Task, device: torch.device, seed: int, member: i
     return build(method, task, device)
 
 
+def gradients_of(method: Method, net: nn.Module, size: int, settings: Settings) -> Gradients:
+    """Gradients of a method's loss; ``size`` is the number of training examples."""
+
+    def loss(inputs: Tensor, targets: Tensor, progress: float) -> Tensor:
+        return method.loss(net, inputs, targets, size, progress)
+
+    return gradients_on(device_of(net), loss, net, settings.precision)
+
+
 def train_epoch(
-    method: Method,
-    net: nn.Module,
+    gradients: Gradients,
     optimiser: torch.optim.Optimizer,
     data: Resident,
     shuffling: torch.Generator,
@@ -114,20 +124,33 @@ def train_epoch(
     settings: Settings,
 ) -> float:
     """Take one step per batch and return the mean loss; ``epochs`` are those done and to do."""
-    net.train()
+
+    def steps() -> float:
+        return train_steps(gradients, optimiser, data, shuffling, epochs, settings)
+
+    gradients.net.train()
+    return gradients.epoch(steps, optimiser, [shuffling])
+
+
+def train_steps(
+    gradients: Gradients,
+    optimiser: torch.optim.Optimizer,
+    data: Resident,
+    shuffling: torch.Generator,
+    epochs: tuple[int, int],
+    settings: Settings,
+) -> float:
+    """Take the steps of an epoch."""
     # The sum stays on the device, so that no step waits for it.
     total = torch.zeros((), device=data.inputs.device)
     done, steps = 0, math.ceil(len(data) / data.batch)
 
     for number, (inputs, targets) in enumerate(data.shuffled(shuffling)):
         progress = (epochs[0] + number / steps) / epochs[1]
-        optimiser.zero_grad(set_to_none=True)
-        with mixed(settings.precision, data.inputs.device):
-            loss = method.loss(net, inputs, targets, len(data), progress)
-        loss.backward()
+        loss = gradients(inputs, targets, progress)
         step(optimiser, settings, progress, 1 / (steps * epochs[1]))
 
-        total += loss.detach() * len(inputs)
+        total += loss * len(inputs)
         done += len(inputs)
 
     return total.item() / done

@@ -14,7 +14,7 @@ from torch.nn.functional import conv2d
 
 from bench_uq.api.errors import UsageError
 from bench_uq.api.layers import layers_of
-from bench_uq.methods._gaussian import Perturbed
+from bench_uq.methods._gaussian import Perturbed, squared
 from bench_uq.methods.mean_field import MeanFieldConv2d, MeanFieldLinear
 from bench_uq.methods.mnf import MNFConv2d, MNFLinear
 from bench_uq.plan.plugins import Plugins
@@ -101,6 +101,15 @@ def test_start_at_the_cap() -> None:
     value = Plugins().spec("method", "mnf[max_std=inf,start_log_variance=0]").value
     assert value.start_log_variance == 0
     assert math.isinf(value.max_std)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_squares_of_several_networks_at_once(channels: int) -> None:
+    """Images are squared in their layout, under vmap too: a GPU lays out its own activations."""
+    images = torch.randn(3, 2, 6, 6, channels).permute(0, 1, 4, 2, 3)
+    squares = torch.func.vmap(squared)(images)
+    torch.testing.assert_close(squares, images.square(), check_stride=False)
+    assert squared(images[0]).stride() == images[0].to(memory_format=torch.channels_last).stride()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
