@@ -112,19 +112,21 @@ def measurements(bench: Bench) -> dict[str, Callable[[], list[Row]]]:
     found["share of the device's rate"] = partial(epochs.share, bench)
     for name in TOGETHER:
         found[f"5 seeds of {name} together"] = partial(epochs.together, bench, name)
-    for name in SECONDS:
-        found[f"precisions of {name}"] = partial(epochs.precision, bench, name)
-    for name in METHODS:
-        found[f"steps of {name} launched one by one"] = partial(epochs.launched, bench, name)
     for name in METHODS:
         found[f"how busy the device is with {name}"] = partial(epochs.busy, bench, name)
 
-    return found | {
+    found |= {
         "training steps": partial(step, bench),
         f"{DRAWS} draws": partial(draws, bench),
         "FGSM at six levels": partial(attacked, bench, FGSM(), attack.EPSILONS),
         "PGD, 20 steps of 10 draws": partial(attacked, bench, PGD(), (0.1,)),
     }
+    for name in SECONDS:
+        found[f"precisions of {name}"] = partial(epochs.precision, bench, name)
+    # The slowest, so the last.
+    for name in METHODS:
+        found[f"steps of {name} launched one by one"] = partial(epochs.launched, bench, name)
+    return found
 
 
 @contextmanager

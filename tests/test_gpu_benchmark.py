@@ -17,6 +17,7 @@ PARTS = {
     "together": 3,
     "precision": 6,
     "predict": 4,
+    "recorded": 8,
     "fgsm 4 images": 4,
     "pgd 4 images": 4,
 }
@@ -46,4 +47,4 @@ def test_what_no_longer_fits_is_said(tmp_path: Path) -> None:
     """Without time nothing is measured, and each part says so."""
     text, rows = measured(tmp_path / "gpu.csv", "--seconds", 0)
     assert rows.empty
-    assert text.count("not measured: out of time") == 18
+    assert text.count("not measured: out of time") == 22

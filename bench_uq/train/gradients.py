@@ -262,13 +262,15 @@ def snapshot(
 def obstacle(step: Callable[[], object], device: torch.device) -> str:
     """Why a step cannot be recorded, or nothing: it waits for the device, or draws elsewhere."""
     before = host_noise(device)
-    with warnings.catch_warnings(record=True) as said, watched(device):
+    with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        step()
+        with watched(device):
+            step()
 
     if host_noise(device) != before:
         return "the loss draws random numbers on the CPU"
-    if any("synchroniz" in str(one.message) for one in said):
+    # Not torch's remark that its search for them is young.
+    if any("called a synchronizing" in str(one.message) for one in said):
         return "the loss waits for the GPU"
     return ""
 
