@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, linear, pad
 
+from bench_uq.methods._priors import PriorStd, check_prior, std_of
+
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
@@ -32,12 +34,13 @@ class GaussianWeights(nn.Module):
         shape: tuple[int, ...],
         bias: bool = True,
         *,
-        prior_std: float = 1.0,
+        prior_std: PriorStd = 1.0,
         start_log_variance: float = -9.0,
         max_std: float = 0.5,
     ) -> None:
         super().__init__()
-        self.prior_std = prior_std
+        self.prior_std = std_of(prior_std, shape)
+        self.bias_prior_std = std_of(prior_std, shape[:1])
         self.max_log_variance = 2 * math.log(max_std)
 
         # Of a convolution too: the channels times the pixels of a kernel.
@@ -83,7 +86,8 @@ class GaussianWeights(nn.Module):
         """KL of the biases to the normal prior, in nats."""
         if self.bias_mean is None:
             return 0.0
-        return normal_kl(self.bias_mean.square().sum(), self.bias_log_variance, self.prior_std)
+        squares = self.bias_mean.square().sum()
+        return normal_kl(squares, self.bias_log_variance, self.bias_prior_std)
 
 
 class GaussianDense(GaussianWeights):
@@ -275,13 +279,12 @@ def variational_optimiser(net: nn.Module, variance_rate: float) -> torch.optim.O
 
 
 def check_gaussian(
-    prior_std: float, start_log_variance: float, max_std: float, variance_rate: float
+    prior_std: PriorStd, start_log_variance: float, max_std: float, variance_rate: float
 ) -> None:
     """Require options for which the KL is finite and variances can be trained."""
     if not 0 <= variance_rate <= 1:
         raise ValueError(f"variance_rate must be in [0, 1], not {variance_rate}")
-    if not 1e-6 <= prior_std <= 1e6:
-        raise ValueError(f"prior_std must be in [1e-6, 1e6], not {prior_std}")
+    check_prior(prior_std)
     if not max_std > 0:
         raise ValueError(f"max_std must be above 0, not {max_std}")
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from bench_uq.api import Method, kl, task_of
 from bench_uq.methods._gaussian import check_gaussian, variational_optimiser
+from bench_uq.methods._priors import PriorStd
 
 
 class Variational(Method):
@@ -23,7 +24,7 @@ class Variational(Method):
     weight_prior: ClassVar[str] = "of the KL"
 
     # Not fields of a dataclass: those of a base would come first in every name.
-    prior_std: float
+    prior_std: PriorStd  # of the weights, "he" for sqrt(2 / inputs) in each layer
     start_log_variance: float
     max_std: float  # of a weight (given z); inf for none
     # Adam's rate for the log-variances, whatever the learning rate of all else; 0 for three times

@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from bench_uq.api import Method, Task, network
+from bench_uq.methods._priors import PriorStd, check_prior, std_of
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,11 @@ class MAP(Method):
     order: ClassVar[int] = 0
     weight_prior: ClassVar[str] = "N(0, prior_std^2)"
 
-    prior_std: float = 1.0
+    prior_std: PriorStd = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.prior_std > 0:
-            raise ValueError(f"prior_std must be above 0, not {self.prior_std}")
+        check_prior(self.prior_std)
 
     def build(self, task: Task) -> nn.Module:
         """Build the plain network."""
@@ -33,5 +33,11 @@ class MAP(Method):
         """NLL - log prior / size, without the constant of the prior."""
         likelihood = super().loss(net, inputs, targets, size, progress)
         # dot reads each weight once, and keeps no array of squares for the gradient.
-        squares = sum(weights.flatten().dot(weights.flatten()) for weights in net.parameters())
-        return likelihood + squares / (2 * self.prior_std**2 * size)
+        if self.prior_std != "he":
+            squares = sum(weights.flatten().dot(weights.flatten()) for weights in net.parameters())
+            return likelihood + squares / (2 * self.prior_std**2 * size)
+
+        for weights in net.parameters():
+            std = std_of(self.prior_std, weights.shape)
+            likelihood = likelihood + weights.square().sum() / (2 * std**2 * size)
+        return likelihood

@@ -19,6 +19,7 @@ from bench_uq.methods._gaussian import (
     perturb,
     perturbed,
 )
+from bench_uq.methods._priors import PriorStd
 from bench_uq.methods._variational import Variational
 
 Prior = Literal["normal", "log-uniform"]
@@ -95,7 +96,7 @@ class MeanField(Variational):
     order: ClassVar[int] = 3
 
     prior: Prior = "normal"
-    prior_std: float = 1.0
+    prior_std: PriorStd = 1.0
     start_log_variance: float = -9.0
     max_std: float = 0.5  # of a weight; inf for none
     variance_rate: float = 0.0  # Adam's rate for the log-variances; 0: three times that of the rest

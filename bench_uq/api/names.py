@@ -12,7 +12,8 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from bench_uq.api.errors import UsageError, unknown
 
@@ -131,9 +132,9 @@ def option_types(cls: type, plain: str = "") -> dict[str, Any]:
         if not field.init:
             continue
         name, kind = option_name(field.name), hints[field.name]
-        if kind not in OPTION_TYPES and get_origin(kind) is not Literal:
+        if any(one not in OPTION_TYPES and get_origin(one) is not Literal for one in each(kind)):
             shown = getattr(kind, "__name__", kind)
-            allowed = "bool, int, float, str, Path or Literal"
+            allowed = "bool, int, float, str, Path, Literal or a union of these"
             raise UsageError(f"option {label}.{name} is of type {shown}, not {allowed}")
         types[name] = kind
 
@@ -141,7 +142,10 @@ def option_types(cls: type, plain: str = "") -> dict[str, Any]:
 
 
 def convert(label: str, kind: Any, value: Any) -> Any:
-    """Convert a value to bool, int, float, str, Path or one of a Literal."""
+    """Convert a value to bool, int, float, str, Path or one of a Literal; of a union, the first."""
+    if len(each(kind)) > 1:
+        return convert_union(label, each(kind), value)
+
     if get_origin(kind) is Literal:
         # As text, because an option on the command line is text and a choice may be a number.
         for choice in get_args(kind):
@@ -155,6 +159,28 @@ def convert(label: str, kind: Any, value: Any) -> Any:
         # No float holds some whole numbers, which is an OverflowError.
         wanted = "true or false" if kind is bool else f"of type {getattr(kind, '__name__', kind)}"
         raise UsageError(f"{label} must be {wanted}, not {quoted(value)}") from error
+
+
+def each(kind: Any) -> tuple[Any, ...]:
+    """Types of a union, of which choices come first; the type itself if it is none."""
+    if get_origin(kind) not in (Union, UnionType):
+        return (kind,)
+    return tuple(sorted(get_args(kind), key=lambda one: get_origin(one) is not Literal))
+
+
+def convert_union(label: str, kinds: tuple[Any, ...], value: Any) -> Any:
+    """Convert a value to the first type of a union that takes it."""
+    for kind in kinds:
+        try:
+            return convert(label, kind, value)
+        except UsageError:
+            continue
+
+    allowed = list[str]()
+    for kind in kinds:
+        choices = get_origin(kind) is Literal
+        allowed += map(str, get_args(kind)) if choices else [f"of type {kind.__name__}"]
+    raise UsageError(f"{label} must be {' or '.join(allowed)}, not {quoted(value)}")
 
 
 def convert_plain(kind: Any, value: Any) -> Any:

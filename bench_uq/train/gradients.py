@@ -10,6 +10,7 @@ loss again at the end of every epoch. See docs/decisions/022-recorded-steps.md.
 from __future__ import annotations
 
 import copy
+import pickle
 import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -296,6 +297,6 @@ def watched(device: torch.device) -> Iterator[None]:
 
 def host_noise(device: torch.device) -> Any:
     """States of the random numbers of Python, NumPy and torch that the device does not draw."""
-    _, keys, *rest = np.random.get_state(legacy=True)
+    legacy = np.random.get_state(legacy=False)
     own = b"" if device.type == "cpu" else torch.get_rng_state().numpy().tobytes()
-    return random.getstate(), keys.tobytes(), rest, own
+    return random.getstate(), pickle.dumps(legacy), own

@@ -35,6 +35,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from bench_uq.api import Layers, Task, network
+from bench_uq.methods._priors import PriorStd
 from bench_uq.methods._variational import Variational
 from bench_uq.methods.mnf.flow import MaskedFlow
 from bench_uq.methods.mnf.layers import Head, Masks, MNFConv2d, MNFLinear, one_flow
@@ -54,7 +55,7 @@ class MNF(Variational):
 
     flows: int = 2  # steps of the flow of q and of the flow of r, each
     hidden: int = 50  # hidden units of a step of q; r has twice as many
-    prior_std: float = 1.0
+    prior_std: PriorStd = 1.0
     start_log_variance: float = -9.0
     max_std: float = 0.5  # of a weight given z; inf for none
     z_mean: float = 1.0
