@@ -123,7 +123,9 @@ def replay(script: str, folder: Path, variables: Mapping[str, str]) -> None:
 
 
 def test_add_a_method(tmp_path: Path) -> None:
-    """The method of the tutorial, under 60 lines, passes its checks, and stands beside map in the scores and report."""
+    """The method of the tutorial, under 60 lines, passes its checks, and stands beside map in the
+    scores and report.
+    """
     assert len(follow("add-a-method.md", tmp_path)) == 3
     assert len((tmp_path / "evidential.py").read_text().splitlines()) < 60
     scores = read_scores(tmp_path / "results" / "quick")

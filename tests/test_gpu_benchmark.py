@@ -32,7 +32,9 @@ def measured(out: Path, *options: object) -> tuple[str, pd.DataFrame]:
 
 
 def test_every_part_is_measured(tmp_path: Path) -> None:
-    """Every part has its rows, but how busy a GPU is; without MNIST the images are random, which is said."""
+    """Every part has its rows, but how busy a GPU is; without MNIST the images are random, which is
+    said.
+    """
     text, rows = measured(tmp_path / "gpu.csv", "--data-dir", tmp_path)
     counts = Counter(rows["benchmark"])
     assert counts.pop("step lenet") >= 6  # more where others are installed

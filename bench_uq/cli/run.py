@@ -24,7 +24,7 @@ from bench_uq.cli.options import (
 
 if TYPE_CHECKING:
     from bench_uq.run.record import Ended
-    from bench_uq.run.suite import Cluster, Prepared
+    from bench_uq.run.suite import Choices, Cluster, Prepared
 
 METHODS = "Methods instead of the suite's: mnf,dropout[rate=0.2]"
 FILE = UserPath(path_type=Path)
@@ -124,17 +124,9 @@ def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
     if not dry_run and not flags["cluster"]:
         start_early()
 
-    from bench_uq.run.suite import Choices, prepare, run_suite
+    from bench_uq.run.suite import prepare
 
-    timeout, cluster = flags.pop("timeout"), cluster_of(flags)
-    if timeout is None:
-        timeout = math.inf
-    else:
-        finite("--timeout", timeout)
-
-    choices = Choices(**flags, cluster=cluster, timeout=timeout)
-    finite("--checkpoint-every", choices.checkpoint_every)
-    finite("--budget", choices.budget)
+    choices = choices_of(flags)
     prepared = prepare(choices, warn)
     # No error, because an array of jobs may have more jobs than runs.
     if choices.shard and not prepared.mine:
@@ -144,14 +136,7 @@ def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
         foretell(prepared)
         return
 
-    from bench_uq.run.processes import Stopped
-
-    try:
-        failed = run_suite(prepared, finished)
-    except Stopped as stop:
-        warn("interrupted; finished runs are kept, the same command goes on")
-        sys.exit(stop.code)
-
+    failed = run_all(prepared)
     if choices.shard:
         warn(how_to_join(choices.shard, prepared.folder))
     # A shard is not scored: its plan lists the runs of all shards, which are missing here.
@@ -162,6 +147,34 @@ def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
         score(prepared.folder, Plugins(choices.plugins))
         click.echo(f"scores: {prepared.folder / 'scores.csv'}")
     sys.exit(FAILED if failed else 0)
+
+
+def choices_of(flags: dict[str, Any]) -> Choices:
+    """Choices by the flags of the command, whose numbers are checked."""
+    from bench_uq.run.suite import Choices
+
+    timeout, cluster = flags.pop("timeout"), cluster_of(flags)
+    if timeout is None:
+        timeout = math.inf
+    else:
+        finite("--timeout", timeout)
+
+    choices = Choices(**flags, cluster=cluster, timeout=timeout)
+    finite("--checkpoint-every", choices.checkpoint_every)
+    finite("--budget", choices.budget)
+    return choices
+
+
+def run_all(prepared: Prepared) -> int:
+    """Do all runs and print how each ended; return how many failed."""
+    from bench_uq.run.processes import Stopped
+    from bench_uq.run.suite import run_suite
+
+    try:
+        return run_suite(prepared, finished)
+    except Stopped as stop:
+        warn("interrupted; finished runs are kept, the same command goes on")
+        sys.exit(stop.code)
 
 
 def warn(text: str) -> None:

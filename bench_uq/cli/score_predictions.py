@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     "--unseen",
     multiple=True,
     metavar="NAME=FILE",
-    help="Predictions for unseen data; may be repeated.",
+    help="Predictions for out-of-distribution data; may be repeated.",
 )
 @click.option(
     "--new-dataset",

@@ -23,7 +23,7 @@ def load(dataset: Dataset, split: str, root: Path, seed: int) -> Examples:
     """Load a split and check its shapes and types, once for everyone after."""
     name = name_of(dataset)
     if split not in dataset.splits:
-        alone = "; it can only be unseen data" if split == "train" else ""
+        alone = "; it can only be out-of-distribution data" if split == "train" else ""
         raise UsageError(f"{name} has no {split} split (it has {', '.join(dataset.splits)}){alone}")
 
     # A dataset that forgets to raise MissingData still gives the advice that it carries.

@@ -188,7 +188,9 @@ def conditions_of(
         elif plain_name(text) in plugins.names("dataset"):
             spec = named(plugins, suite, "dataset", text)
             if levels:
-                raise UsageError(f"unseen data {text!r} have no levels: write {text} = []")
+                raise UsageError(
+                    f"out-of-distribution data {text!r} have no levels: write {text} = []"
+                )
             check_unseen(dataset, spec, suite.seeds[0], contents)
 
         else:

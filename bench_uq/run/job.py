@@ -84,6 +84,13 @@ def surrogates(job: Job) -> set[str]:
     return {one.surrogate.name for one in job.run.shown if one.surrogate}
 
 
+def folder_of(name: str, job: Job, folder: RunFolder) -> RunFolder:
+    """Folder of a run that a job attacks, which may be its own; it is read once."""
+    if name == job.run.name:
+        return folder
+    return store.run_folder(job.folder, name, keep=True)
+
+
 def missing(folder: RunFolder, job: Job, *, repair: bool = False) -> list[Evaluation]:
     """Evaluations of a run that are not stored, or attacked a network that was replaced since.
 
@@ -92,7 +99,7 @@ def missing(folder: RunFolder, job: Job, *, repair: bool = False) -> list[Evalua
     # Read once per surrogate, not per evaluation, because records lie on disk.
     networks = {}
     for name in surrogates(job):
-        networks[name] = hash_of_network(store.run_folder(job.folder, name).record())
+        networks[name] = hash_of_network(folder_of(name, job, folder).record())
 
     found, attacked = [], folder.record().surrogates
     for one in job.run.shown:

@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from bench_uq import store
 from bench_uq.api.task import Examples, Predictions
 from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Change, Trained, predict, predict_changed
-from bench_uq.run.job import Job, hash_of_network, is_trained
+from bench_uq.run.job import Job, folder_of, hash_of_network, is_trained
 from bench_uq.run.record import recorded
 from bench_uq.run.training import arithmetic_of, restored, splits_of, train_missing
 from bench_uq.store import Evaluation, PlannedRun, RunFolder, StoredFile
@@ -78,8 +77,8 @@ def store_group(
     attacked_now = None
     if surrogate:
         # Its training does not count as prediction time of this run.
-        seen = attacked(job, surrogate, plugins)
-        attacked_now = hash_of_network(store.run_folder(job.folder, surrogate.name).record())
+        seen = attacked(trained, job, surrogate, plugins)
+        attacked_now = hash_of_network(folder_of(surrogate.name, job, folder).record())
         # Predictions under an attack on an older network are no longer this run's.
         folder.forget(names)
 
@@ -127,11 +126,14 @@ def predictions_of(
     return predict_changed(trained, change, data, count, draws)
 
 
-def attacked(job: Job, run: PlannedRun, plugins: Plugins) -> Trained:
-    """Trained networks of the run that a condition attacks.
+def attacked(trained: Trained, job: Job, run: PlannedRun, plugins: Plugins) -> Trained:
+    """Trained networks of the run that a condition attacks, which may be those of the job itself.
 
     They are trained here unless another process has trained them or is doing so.
     """
+    if run.name == job.run.name:
+        return trained
+
     own = dataclasses.replace(job, run=run, force=False)
     folder, splits = own.run_folder(), splits_of(own, plugins)
 

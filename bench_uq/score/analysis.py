@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -214,6 +214,13 @@ class Analysis:
         )
         comparisons = self.comparisons | means.comparisons
         return conclude(main, self.summaries | means.summaries, comparisons)
+
+    def with_runs_on(self, datasets: Collection[str]) -> Analysis:
+        """The same with the runs on some datasets alone, by which labels count seeds."""
+        runs = self.results.runs
+        return replace(
+            self, results=replace(self.results, runs=runs[runs["dataset"].isin(datasets)])
+        )
 
     @property
     def stress_counts(self) -> stress.Counts:

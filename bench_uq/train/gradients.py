@@ -10,7 +10,6 @@ loss again at the end of every epoch. See docs/decisions/022-recorded-steps.md.
 from __future__ import annotations
 
 import copy
-import pickle
 import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -297,6 +296,7 @@ def watched(device: torch.device) -> Iterator[None]:
 
 def host_noise(device: torch.device) -> Any:
     """States of the random numbers of Python, NumPy and torch that the device does not draw."""
-    legacy = np.random.get_state(legacy=False)
+    numpy = np.random.get_state(legacy=False)
+    key, place = numpy["state"]["key"].tobytes(), numpy["state"]["pos"]
     own = b"" if device.type == "cpu" else torch.get_rng_state().numpy().tobytes()
-    return random.getstate(), pickle.dumps(legacy), own
+    return random.getstate(), key, place, numpy["gauss"], own

@@ -70,7 +70,9 @@ def test_prefix_runs_once() -> None:
 
 
 def test_layers_unknown_to_us_count_as_random() -> None:
-    """A layer that says nothing is run once a draw; torch's own are known to be still in evaluation."""
+    """A layer that says nothing is run once a draw; torch's own are known to be still in
+    evaluation.
+    """
     assert is_random(Noisy())
     assert not is_random(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5)))
     before, after = split(network(SMALL, Layers(before_last=Noisy)))

@@ -70,12 +70,16 @@ def built(task: Task, method: str = "map") -> nn.Module:
 
 
 def test_resnet18_has_the_known_size() -> None:
-    """With ten classes and a 3x3 stem ResNet-18 has 11,173,962 parameters, as published codes for CIFAR-10 count."""
+    """With ten classes and a 3x3 stem ResNet-18 has 11,173,962 parameters, as published codes for
+    CIFAR-10 count.
+    """
     assert sum(weights.numel() for weights in resnet18(COLOUR, Layers()).parameters()) == 11_173_962
 
 
 def test_lenet_wide_has_the_known_weights() -> None:
-    """The LeNet for CIFAR has 192-192-1000 units: 5,747,394 parameters for ten classes of 3x32x32 images."""
+    """The LeNet for CIFAR has 192-192-1000 units: 5,747,394 parameters for ten classes of 3x32x32
+    images.
+    """
     weights = list(lenet_wide(COLOUR, Layers()).parameters())
     shapes = [tuple(values.shape) for values in weights if values.dim() > 1]
     assert shapes == [(192, 3, 5, 5), (192, 192, 5, 5), (1000, 4800), (10, 1000)]
@@ -90,7 +94,9 @@ def test_lenet_wide_takes_images_from_16(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 15), (3, 15, 32)])
 def test_lenet_wide_refuses_small_images(shape: tuple[int, ...]) -> None:
-    """Smaller images are refused in one line with their size, where lenet would shrink without a word."""
+    """Smaller images are refused in one line with their size, where lenet would shrink without a
+    word.
+    """
     with pytest.raises(UsageError) as caught:
         check_network(Task(shape, Categorical(4), network="lenet-wide"))
     assert (
@@ -100,7 +106,9 @@ def test_lenet_wide_refuses_small_images(shape: tuple[int, ...]) -> None:
 
 
 def test_resnet18_computes_what_torchvision_does() -> None:
-    """With its weights carried over, and its stem exchanged, torchvision's ResNet-18 gives the same outputs."""
+    """With its weights carried over, and its stem exchanged, torchvision's ResNet-18 gives the same
+    outputs.
+    """
     from torchvision.models import resnet18 as reference
 
     theirs = reference(num_classes=10)
@@ -234,7 +242,9 @@ def test_network_of_a_user_gets_scaled_inputs_and_likelihood(wide: Path) -> None
     ],
 )
 def test_mistakes_in_a_network_are_told(text: str, words: str, tmp_path: Path) -> None:
-    """A file that gives no network for the task is a mistake told in one line, before anything is trained."""
+    """A file that gives no network for the task is a mistake told in one line, before anything is
+    trained.
+    """
     file = tmp_path / "mine.py"
     file.write_text(text)
     with pytest.raises(UsageError, match=words) as caught:

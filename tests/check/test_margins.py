@@ -34,7 +34,9 @@ def test_defaults() -> None:
 
 
 def test_a_file_is_laid_over_the_defaults(tmp_path: Path) -> None:
-    """By metric, by condition under its own or its plain name; false gates no more; floors are of clean data."""
+    """By metric, by condition under its own or its plain name; false gates no more; floors are of
+    clean data.
+    """
     path = written(
         tmp_path,
         "[margins]\nnll = 0.5\nece = false\nmce = 0.3\n[margins.fgsm]\nnll = 1\nece = 0.4\n"

@@ -139,7 +139,9 @@ def test_significant_but_immaterial(
 
 
 def test_better_is_improved_and_an_attack_has_no_better_side(judged: Judged) -> None:
-    """Half the NLL improved on clean data and at level 0; under attack, or of entropy, it regressed."""
+    """Half the NLL improved on clean data and at level 0; under attack, or of entropy, it
+    regressed.
+    """
     expected = {
         ("nll", "clean", None): "improved",
         ("nll", "fgsm", 0.0): "improved",

@@ -343,7 +343,9 @@ def test_recipes(tmp_path: Path) -> None:
 
 
 def test_dry_run(tmp_path: Path) -> None:
-    """It prints every run with an estimate, or the error of a plugin in one line; it writes nothing."""
+    """It prints every run with an estimate, or the error of a plugin in one line; it writes
+    nothing.
+    """
     runs = ("run", "--dry-run", "--device", "cpu", "--seeds", "0,1")
     output = done(*runs, "--methods", "map,ensemble", cwd=tmp_path)
     assert output.count("to do, about") == 4

@@ -53,7 +53,9 @@ def accuracy(
 @pytest.mark.parametrize("rate", [0.0, 0.2])
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_as_strong_as_pgd(norm, rate):
-    """It stays within epsilon and leaves no more right than PGD does, up to images that the noise of draws decides."""
+    """It stays within epsilon and leaves no more right than PGD does, up to images that the noise
+    of draws decides.
+    """
     log_probs, images, labels = digits(rate)
     level = 0.1 if norm == "linf" else 0.6
     same, changed = AutoAttack(norm=norm, steps=30 if rate else 100)(

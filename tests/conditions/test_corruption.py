@@ -1,4 +1,6 @@
-"""Corruptions: against closed forms, hand-worked numbers and other packages; all kinds on all sides."""
+"""Corruptions: against closed forms, hand-worked numbers and other packages; all kinds on all
+sides.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def corrupt(kind: str, images: Tensor, severity: float, seed: int = 0) -> Tensor
 
 
 def test_options_are_the_tables():
-    """Every kind that can be asked for is in a table, with five severities, and the papers' numbers of kinds are."""
+    """Every kind that can be asked for is in a table, with five severities, and the papers' numbers
+    of kinds are.
+    """
     assert set(get_args(Kind)) == {kind for _, kind in ALL}
     assert {channels: len(module.KINDS) for channels, module in SETS.items()} == {1: 15, 3: 18}
     assert {len(five) for module in SETS.values() for five in module.KINDS.values()} == {5}
@@ -94,7 +98,9 @@ def test_options_are_the_tables():
 @pytest.mark.parametrize("side", [8, 28, 32, 64])
 @pytest.mark.parametrize(("channels", "kind"), ALL)
 def test_every_kind_on_every_side(channels, kind, side):
-    """All severities are finite, in [0, 1], repeatable, of the same shape and type, and leave all else alone."""
+    """All severities are finite, in [0, 1], repeatable, of the same shape and type, and leave all
+    else alone.
+    """
     images = noise(side, channels)
     images[0], images[1] = 0, 1
     given, state = images.clone(), torch.get_rng_state()
@@ -122,7 +128,9 @@ def test_oblong_double_and_zero(channels, kind):
 
 @pytest.mark.parametrize(("channels", "kind"), ALL)
 def test_severities(channels, kind):
-    """On real images a higher severity is further from the clean ones; those that are not published so are named."""
+    """On real images a higher severity is further from the clean ones; those that are not published
+    so are named.
+    """
     images = real_images(channels)
     distances = [
         (corrupt(kind, images, one) - images).square().mean().sqrt().item() for one in range(1, 6)
@@ -201,7 +209,9 @@ def test_shot_noise_counts_photons():
     ("channels", "severity", "share"), [(1, 1, 0.03), (1, 5, 0.27), (3, 5, 0.07)]
 )
 def test_impulse_noise(channels, severity, share):
-    """The published share is replaced, half of it by white and half by black; channels are hit each alone."""
+    """The published share is replaced, half of it by white and half by black; channels are hit each
+    alone.
+    """
     found = corrupt("impulse-noise", flat(0.5, channels, batch=64), severity)
     deviation = math.sqrt(share / 2 / found.numel())
     for value in (0, 1):
@@ -223,7 +233,9 @@ def test_smoothing(sigma, edges, mode):
 
 @pytest.mark.parametrize(("channels", "kind"), [one for one in ALL if one[1].endswith("-blur")])
 def test_blur(channels, kind):
-    """A blur leaves one value as it is, and a spot as much light, where none is enlarged or leaves the image."""
+    """A blur leaves one value as it is, and a spot as much light, where none is enlarged or leaves
+    the image.
+    """
     for severity in range(1, 6):
         torch.testing.assert_close(
             corrupt(kind, flat(0.3, channels), severity), flat(0.3, channels)
@@ -238,7 +250,9 @@ def test_blur(channels, kind):
 
 
 def test_disk():
-    """A disk of radius 1 is a plus of five pixels; softened by 0.5, its sum stays 1; a small one is a Gaussian."""
+    """A disk of radius 1 is a plus of five pixels; softened by 0.5, its sum stays 1; a small one is
+    a Gaussian.
+    """
     plus = torch.tensor([[0, 0.2, 0], [0.2, 0.2, 0.2], [0, 0.2, 0]], dtype=torch.float64)
     torch.testing.assert_close(disk(1, 0.01)[1:4, 1:4], plus)
     assert disk(2.5, 0.5).sum().item() == pytest.approx(1)
@@ -254,7 +268,9 @@ def test_defocus():
 
 
 def test_smear():
-    """A point is smeared to one side with weights exp(-i²/2σ²): in a row at 0, in a column at 90 degrees."""
+    """A point is smeared to one side with weights exp(-i²/2σ²): in a row at 0, in a column at 90
+    degrees.
+    """
     point = torch.zeros(3, 1, 15, 15)
     point[:, :, 7, 7] = 1
     found = smeared(point, 2, 1.5, torch.tensor([0.0, 45.0, 90.0]))[:, 0]
@@ -332,11 +348,15 @@ def test_glass_blurs_twice(glass, across, side, parts):
 
 
 def test_geometry():
-    """Shears, turns and shrunk images are SciPy's under the published matrices, in one of two directions."""
+    """Shears, turns and shrunk images are SciPy's under the published matrices, in one of two
+    directions.
+    """
     images = noise(28, batch=40).double()
 
     def expected(matrix: list[list[float]]) -> Tensor:
-        """Return images whose pixel at (row, column) from the centre is that at matrix @ (row, column)."""
+        """Return images whose pixel at (row, column) from the centre is that at matrix @ (row,
+        column).
+        """
         four = np.eye(4)
         four[2:, 2:] = matrix
         middle = np.array([0, 0, 13.5, 13.5])
@@ -360,7 +380,9 @@ def test_geometry():
 
 
 def test_translate():
-    """Images move by 3 pixels along each axis, to any of four corners; half as large ones by half of it."""
+    """Images move by 3 pixels along each axis, to any of four corners; half as large ones by half
+    of it.
+    """
     images = torch.zeros(40, 1, 28, 28)
     images[:, :, 10, 10] = 1
     found = translate(canvas(images), 3)
@@ -376,7 +398,9 @@ def test_translate():
 
 
 def test_elastic():
-    """Without bending, a ramp stays a plane, moved by no more than the corners' way; without both nothing changes."""
+    """Without bending, a ramp stays a plane, moved by no more than the corners' way; without both
+    nothing changes.
+    """
     ramp = (torch.arange(32.0) / 31).expand(5, 3, 32, 32)
     torch.testing.assert_close(elastic_transform(canvas(ramp, 32), 0, 0, 0), ramp)
     found = elastic_transform(canvas(ramp, 32), 0, 0, 0.05)[..., 8:24, 8:24] * 31
@@ -421,7 +445,9 @@ def test_hsv(severity):
 
 
 def test_grey_values():
-    """Worked by hand: brightness adds, contrast keeps 0.15 of the distance from the mean, stripes are inverted."""
+    """Worked by hand: brightness adds, contrast keeps 0.15 of the distance from the mean, stripes
+    are inverted.
+    """
     row = torch.tensor([0.0, 0.3, 0.8, 0.1]).expand(1, 1, 4, 4)
     assert corrupt("brightness", row, 3)[0, 0, 0].tolist() == pytest.approx([0.3, 0.6, 1, 0.4])
     assert corrupt("stripe", row, 1)[0, 0, 2].tolist() == pytest.approx([1, 0.3, 0.8, 0.9])
@@ -495,7 +521,9 @@ def test_plasma():
 
 
 def test_fog():
-    """Fog leaves a black image black, and of a grey one what its strength allows: severity 2 adds up to 0.5."""
+    """Fog leaves a black image black, and of a grey one what its strength allows: severity 2 adds
+    up to 0.5.
+    """
     assert not corrupt("fog", flat(0, 3), 2).any()
     found = corrupt("fog", flat(0.8, 3), 2)
     assert found.min().item() == pytest.approx(0.8 * 0.8 / 1.3)
@@ -504,7 +532,9 @@ def test_fog():
 
 
 def test_snow():
-    """On black snow is grey, as bright as its whitening or more, and falls alike upside down; white stays white."""
+    """On black snow is grey, as bright as its whitening or more, and falls alike upside down; white
+    stays white.
+    """
     found = corrupt("snow", flat(0, 3), 5)
     assert found.min().item() == pytest.approx(0.2 * 0.5)
     assert found.max() > 0.2
@@ -513,7 +543,9 @@ def test_snow():
 
 
 def test_mud():
-    """Mud covers a pixel by 0.8 at least or not at all, in its colour; on grey as bright as its red."""
+    """Mud covers a pixel by 0.8 at least or not at all, in its colour; on grey as bright as its
+    red.
+    """
     for channels, severity in ((1, 2), (3, 4)):
         found = corrupt("spatter", flat(1, channels, side=SETS[channels].SIDE, batch=40), severity)
         cover = (1 - found[:, 0]) / (1 - MUD[0] / 255)
@@ -547,7 +579,9 @@ def test_equalised():
 
 
 def test_dotted_line():
-    """Two columns of every four carry a line from one side to the other, three pixels wide, over the digit."""
+    """Two columns of every four carry a line from one side to the other, three pixels wide, over
+    the digit.
+    """
     found = dotted_line(canvas(torch.zeros(20, 1, 28, 28)))[:, 0]
     draws = torch.randint(0, 27, (20, 2), generator=generator()).double()
     for image, (first, last) in zip(found, draws.tolist(), strict=True):
@@ -604,7 +638,9 @@ def textbook_canny(image: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def test_canny_of_a_square():
-    """Of a square of 12 pixels both sides of the edge are marked, in the middle of each side those two alone."""
+    """Of a square of 12 pixels both sides of the edge are marked, in the middle of each side those
+    two alone.
+    """
     image = torch.zeros(1, 1, 28, 28)
     image[..., 8:20, 8:20] = 1
     edges = canny_edges(canvas(image), 1, 0.1, 0.2)[0, 0]
@@ -621,7 +657,9 @@ def test_canny_of_a_square():
     ("side", "faint", "clear"), [(14, 0.09, 0.16), (28, 0.06, 0.1), (56, 0.05, 0.09)]
 )
 def test_canny_of_faint_squares(side, faint, clear):
-    """An edge is seen at a contrast of about 0.08, as high as 0.2 over a gradient of 2.5, on small and large images."""
+    """An edge is seen at a contrast of about 0.08, as high as 0.2 over a gradient of 2.5, on small
+    and large images.
+    """
     image = torch.zeros(1, 1, side, side)
     image[..., side // 4 : -side // 4, side // 4 : -side // 4] = 1
     assert not canny_edges(canvas(image * faint), 1, 0.1, 0.2)[0, 0, side // 2].any()
@@ -630,7 +668,9 @@ def test_canny_of_faint_squares(side, faint, clear):
 
 @pytest.mark.parametrize(("low", "high"), [(0.1, 0.2), (0.2, 1.2)])
 def test_canny_of_digits(low, high):
-    """On digits edges are the textbook's, with thresholds that let most edges through and with ones that link a few."""
+    """On digits edges are the textbook's, with thresholds that let most edges through and with ones
+    that link a few.
+    """
     from sklearn.datasets import load_digits
 
     digits = ndimage.zoom(load_digits().images[:60] / 16, (1, 3.5, 3.5), order=1)

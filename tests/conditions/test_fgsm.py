@@ -113,7 +113,9 @@ def test_gradient_against_finite_differences():
 
 @pytest.mark.parametrize("rows", [2048, 12, 6])
 def test_gradient_through_the_engine(monkeypatch, rows):
-    """Through a trained ensemble's own chunks the gradient is that of its members, each of them once."""
+    """Through a trained ensemble's own chunks the gradient is that of its members, each of them
+    once.
+    """
     nets, (inputs, targets) = members(), batch()
     for net in nets:
         net.task = IMAGES
@@ -144,7 +146,9 @@ def test_gradient_of_a_random_network_is_that_of_its_mean():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("gap", [20.0, 60.0, 200.0])
 def test_saturated_errors(gap, dtype):
-    """A predictor that is wrong by ``gap`` nats has the finite gradient of its margin, w_other - w_true."""
+    """A predictor that is wrong by ``gap`` nats has the finite gradient of its margin, w_other -
+    w_true.
+    """
     model = linear([[1.0, -2, 3], [2, 1, -1]], [0, gap], dtype)
     inputs = torch.full((1, 3), 0.5, dtype=dtype)
     found = predictive_gradient(Predictor([model]), inputs, torch.tensor([0]), 1)
@@ -155,7 +159,9 @@ def test_saturated_errors(gap, dtype):
 
 @pytest.mark.parametrize("gap", [1.0, 5.0, 10.0, 20.0, 60.0, 200.0])
 def test_saturated_successes(gap):
-    """A predictor that is right by ``gap`` nats in float32 has the direction of its margin, not 0 and not another."""
+    """A predictor that is right by ``gap`` nats in float32 has the direction of its margin, not 0
+    and not another.
+    """
     model = linear([[1.0, -2, 3], [0.5, -1, 2]], [gap, 0], torch.float32)
     inputs = torch.full((1, 3), 0.5)
     found = predictive_gradient(Predictor([model]), inputs, torch.tensor([0]), 1)
@@ -176,7 +182,9 @@ def test_saturated_draws_do_not_silence_the_others(gap):
 
 @pytest.mark.parametrize("gap", [0.0, 3.0, -3.0, -30.0])
 def test_fgsm_is_optimal_on_a_linear_model(gap):
-    """Against a linear softmax of two classes FGSM is the closed-form optimum: x - epsilon sign(w_true - w_other)."""
+    """Against a linear softmax of two classes FGSM is the closed-form optimum: x - epsilon
+    sign(w_true - w_other).
+    """
     model = linear([[1.0, -2, 3], [2, 1, -1]], [gap, 0], torch.float64)
     generator = torch.Generator().manual_seed(0)
     inputs = 0.3 + 0.4 * torch.rand(20, 3, generator=generator, dtype=torch.float64)
@@ -199,7 +207,9 @@ def test_fgsm_is_optimal_on_a_linear_model(gap):
 
 
 def test_levels():
-    """Each level moves all pixels by at most epsilon, most by exactly so, inside [0, 1], and 0 by nothing at all."""
+    """Each level moves all pixels by at most epsilon, most by exactly so, inside [0, 1], and 0 by
+    nothing at all.
+    """
     inputs, targets = batch(torch.float32)
     inputs[0], inputs[1] = 0, 1
     nets = [net.float() for net in members()]
@@ -221,7 +231,9 @@ def test_levels():
 
 
 def test_attack_hurts():
-    """The attack raises the NLL of the averaged predictor, more so than the opposite direction or none."""
+    """The attack raises the NLL of the averaged predictor, more so than the opposite direction or
+    none.
+    """
     nets, (inputs, targets) = members(), batch()
 
     def nll(images: Tensor) -> Tensor:
@@ -235,7 +247,9 @@ def test_attack_hurts():
 
 
 def test_predicted_labels():
-    """The label is the class of highest mean probability: not of mean logarithms, and not the majority's."""
+    """The label is the class of highest mean probability: not of mean logarithms, and not the
+    majority's.
+    """
     probs = torch.tensor([[0.90, 0.05, 0.05], [0.02, 0.49, 0.49], [0.40, 0.58, 0.02]]).unsqueeze(1)
     assert probs.mean(0).argmax() == 0
     assert probs.log().mean(0).argmax() == 1
@@ -269,7 +283,9 @@ def test_draws_are_those_asked_for():
 
 
 def test_exact_log_of_the_mean():
-    """Of two linear draws the gradient is the one worked by hand: shares p_s / sum p of each draw's own."""
+    """Of two linear draws the gradient is the one worked by hand: shares p_s / sum p of each draw's
+    own.
+    """
     models = [
         linear([[1.0], [0]], [0, 0], torch.float64),
         linear([[-3.0], [0]], [0, 0], torch.float64),

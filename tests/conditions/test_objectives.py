@@ -1,4 +1,6 @@
-"""The gradients of the objectives beside the reported predictor's loss: of the expected loss, and of the entropy."""
+"""The gradients of the objectives beside the reported predictor's loss: of the expected loss, and
+of the entropy.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ def entropy(nets: Sequence[nn.Module], inputs: Tensor, targets: Tensor) -> Tenso
     ("gradient", "value"), [(expected_gradient, expected_loss), (entropy_gradient, entropy)]
 )
 def test_gradients_against_autograd_and_differences(gradient, value):
-    """Streamed over chunks, each gradient is autograd's of the objective at once, and that of central differences."""
+    """Streamed over chunks, each gradient is autograd's of the objective at once, and that of
+    central differences.
+    """
     nets, (inputs, targets) = networks(), batch()
     shown = inputs.clone().requires_grad_()
     (expected,) = torch.autograd.grad(value(nets, shown, targets).sum(), shown)
@@ -107,7 +111,9 @@ def test_gradients_against_autograd_and_differences(gradient, value):
 
 @pytest.mark.parametrize("gap", [1.0, 20.0, 60.0, 200.0])
 def test_certain_networks_keep_their_direction(gap):
-    """Where float32 rounds the top class to 1, entropy and expected loss still have the direction of the logits."""
+    """Where float32 rounds the top class to 1, entropy and expected loss still have the direction
+    of the logits.
+    """
     model = nn.Linear(3, 2)
     model.weight.data, model.bias.data = (
         torch.tensor([[1.0, -2, 3], [0.5, -1, 2]]),
@@ -121,7 +127,9 @@ def test_certain_networks_keep_their_direction(gap):
 
 
 def test_entropy_where_draws_are_sure_of_different_classes():
-    """The way up is not lost in rounding where each draw is sure, by 30 nats, of not one and the same class."""
+    """The way up is not lost in rounding where each draw is sure, by 30 nats, of not one and the
+    same class.
+    """
     torch.manual_seed(5)
     nets = [nn.Linear(6, 4, dtype=torch.float64) for _ in range(3)]
     for sure, net in zip((0, 0, 1), nets, strict=True):
@@ -146,7 +154,9 @@ def test_no_way_up_from_equal_classes():
 
 
 def test_entropy_is_of_the_same_draws():
-    """Both passes go through the same draws: the gradient is that of the entropy of one set of noise."""
+    """Both passes go through the same draws: the gradient is that of the entropy of one set of
+    noise.
+    """
     net = nn.Linear(6, 4, dtype=torch.float64)
 
     def log_probs(inputs: Tensor, draws: int) -> Iterator[Tensor]:

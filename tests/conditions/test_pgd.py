@@ -96,7 +96,9 @@ def test_against_foolbox(ours, theirs, epsilon):
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_optimum_of_a_linear_model(norm):
-    """Against a linear softmax of two classes PGD ends at the closed form: epsilon along the steepest way."""
+    """Against a linear softmax of two classes PGD ends at the closed form: epsilon along the
+    steepest way.
+    """
     model = nn.Linear(3, 2, dtype=torch.float64)
     inputs = 0.3 + 0.4 * torch.rand(
         20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64
@@ -113,7 +115,9 @@ def test_optimum_of_a_linear_model(norm):
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("start", ["random", "clean"])
 def test_levels(norm, start):
-    """Each level stays within epsilon and [0, 1]; level 0 is the input to the last digit, nothing given is changed."""
+    """Each level stays within epsilon and [0, 1]; level 0 is the input to the last digit, nothing
+    given is changed.
+    """
     net, (images, _) = network(), batch()
     levels = [0.0, 0.05, 0.5]
     found = attack(PGD(norm=norm, start=start, steps=5), predictor(net), *levels)
@@ -129,7 +133,9 @@ def test_levels(norm, start):
 
 
 def test_levels_alone():
-    """A level is the same beside others and alone, with random draws and starts too: so runs can be resumed."""
+    """A level is the same beside others and alone, with random draws and starts too: so runs can be
+    resumed.
+    """
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).double()
 
@@ -146,7 +152,9 @@ def test_levels_alone():
 
 
 def test_more_steps_and_restarts_go_further():
-    """PGD raises the loss above FGSM's on a curved network, and restarts fool more images or raise it further."""
+    """PGD raises the loss above FGSM's on a curved network, and restarts fool more images or raise
+    it further.
+    """
     net = network()
     images, labels = batch()
     one, step, many = (
@@ -162,7 +170,9 @@ def test_more_steps_and_restarts_go_further():
 
 @pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.1), ("l2", 0.5)])
 def test_as_strong_as_auto_pgd_of_its_authors(norm, epsilon):
-    """On trained digits it leaves no more right than the authors' 100 steps on ten losses, but for one in a hundred."""
+    """On trained digits it leaves no more right than the authors' 100 steps on ten losses, but for
+    one in a hundred.
+    """
     from pyautoattack import AutoAttack
     from sklearn.datasets import load_digits
 
@@ -226,7 +236,9 @@ def test_the_strong_form():
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_random_starts_fill_the_ball(norm):
-    """Starts are uniform in the ball: their size to the power of the dimension, or each pixel, is spread evenly."""
+    """Starts are uniform in the ball: their size to the power of the dimension, or each pixel, is
+    spread evenly.
+    """
     like = torch.zeros(4000, 1, 2, 2, dtype=torch.float64)
     drawn = NORMS[norm].random(like, torch.Generator().manual_seed(0)).flatten(1)
     size = drawn.norm(dim=1) ** 4 if norm == "l2" else (drawn.flatten() + 1) / 2

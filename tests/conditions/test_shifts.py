@@ -60,7 +60,9 @@ def test_whole_pixels(right, down):
 
 
 def test_moves_by_the_level():
-    """A spot moves by the level times the side, each example in a direction of its own, all of them about as often."""
+    """A spot moves by the level times the side, each example in a direction of its own, all of them
+    about as often.
+    """
     side, level = 40, 0.2
     at = torch.arange(side) - 19.5
     spot = (-(at[:, None] ** 2 + at**2) / 8).exp().expand(400, 1, side, side)

@@ -1,4 +1,6 @@
-"""What the tests of datasets share: real data, and small data that are written in the formats of the originals."""
+"""What the tests of datasets share: real data, and small data that are written in the formats of
+the originals.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ COUNT = 40  # examples of a split that is written
 
 @pytest.fixture
 def load(data_folder: Path, absent: Callable[[str], NoReturn]) -> Callable[..., Examples]:
-    """Return ``Dataset.load``, on real data where no root is given, which skips the test where they are missing."""
+    """Return ``Dataset.load``, on real data where no root is given, which skips the test where they
+    are missing.
+    """
 
     def load_split(
         dataset: Dataset, split: str, fold: int = 0, root: Path = data_folder
@@ -34,7 +38,9 @@ def load(data_folder: Path, absent: Callable[[str], NoReturn]) -> Callable[..., 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return a root with small data in the formats of the originals, which torchvision takes for them."""
+    """Return a root with small data in the formats of the originals, which torchvision takes for
+    them.
+    """
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     for name in ("FashionMNIST", "KMNIST"):

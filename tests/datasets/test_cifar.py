@@ -1,4 +1,6 @@
-"""CIFAR and SVHN are read from their originals alone, and CIFAR-10's JPEG copies are labelled as the originals are."""
+"""CIFAR and SVHN are read from their originals alone, and CIFAR-10's JPEG copies are labelled as
+the originals are.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def batches(root: Path, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_cifar10_is_what_is_in_its_batches(written: Path) -> None:
-    """The five training batches in their order, and the test batch, rows of red, green and blue planes."""
+    """The five training batches in their order, and the test batch, rows of red, green and blue
+    planes.
+    """
     for split, names in (
         ("train", [f"data_batch_{n}" for n in range(1, 6)]),
         ("test", ["test_batch"]),
@@ -71,7 +75,9 @@ def test_cifar10_is_what_is_in_its_batches(written: Path) -> None:
 
 
 def test_five_classes_and_the_other_five(written: Path) -> None:
-    """cifar5 and cifar5-hidden part the test images of CIFAR-10; the hidden labels begin at 0 again."""
+    """cifar5 and cifar5-hidden part the test images of CIFAR-10; the hidden labels begin at 0
+    again.
+    """
     images, labels = batches(written, ["test_batch"])
     seen, hidden = Cifar5().load("test", written), Cifar5Hidden().load("test", written)
 
@@ -126,7 +132,9 @@ def test_damaged_file(dataset: Dataset, file: str, root: Path) -> None:
 
 
 def test_the_originals_are_known() -> None:
-    """Without data of the tests' making, the hashes are torchvision's, which are those of the originals."""
+    """Without data of the tests' making, the hashes are torchvision's, which are those of the
+    originals.
+    """
     assert CIFAR10.tgz_md5 == Cifar10().downloads()[0].md5
     assert Cifar10().downloads()[0].unpack
     assert {one.md5 for one in Svhn().downloads()} == {
@@ -146,7 +154,9 @@ def test_jpeg_copies_are_named_in_results(name: str) -> None:
 
 @pytest.fixture
 def copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder with two copies a class, the red of which is ten times the place of their class."""
+    """Return a folder with two copies a class, the red of which is ten times the place of their
+    class.
+    """
     from PIL import Image
 
     monkeypatch.setattr("bench_uq.datasets._cifar.PER_CLASS", {"train": 2, "test": 2})
@@ -201,7 +211,9 @@ def test_the_copies_of_cifar10(load: Load) -> None:
 
 
 def test_ships_and_airplanes_are_blue(load: Load) -> None:
-    """The real copies lie in the folders of their classes: sky and sea make the bluest pictures, in every split."""
+    """The real copies lie in the folders of their classes: sky and sea make the bluest pictures, in
+    every split.
+    """
     for split in ("train", "test"):
         examples = load(Cifar10(source="jpeg"), split)
         red, _, blue = examples.inputs.mean((2, 3)).T

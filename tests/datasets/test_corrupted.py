@@ -114,7 +114,9 @@ class {name}(Dataset):
 def test_shifted_data_are_shown_with_their_labels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Data that are another dataset's examples, changed, have accuracies; the same data without that word have none."""
+    """Data that are another dataset's examples, changed, have accuracies; the same data without
+    that word have none.
+    """
     monkeypatch.chdir(tmp_path)
     Path("dark.py").write_text(PLUGIN.format(name="Dark", shift_of='("digits",)'))
     Path("dusk.py").write_text(PLUGIN.format(name="Dusk", shift_of="()"))

@@ -50,7 +50,9 @@ def test_digits_sizes_and_shares(digits: dict[str, Examples]) -> None:
 
 
 def test_digits_split_never_moves(digits: dict[str, Examples]) -> None:
-    """The test split is the same to the last pixel for every version of the packages: baselines depend on it."""
+    """The test split is the same to the last pixel for every version of the packages: baselines
+    depend on it.
+    """
     test = digits["test"]
     content = sixteenths(test.inputs).tobytes() + test.targets.astype("<i8").tobytes()
 
@@ -100,14 +102,18 @@ def test_letters_are_a_hundred_a_class(letters: Examples) -> None:
 
 
 def test_letters_never_change(letters: Examples) -> None:
-    """The letters are the same to the last pixel for every version of the packages: baselines depend on it."""
+    """The letters are the same to the last pixel for every version of the packages: baselines
+    depend on it.
+    """
     content = sixteenths(letters.inputs).tobytes() + letters.targets.astype("<i8").tobytes()
 
     assert hashlib.md5(content).hexdigest() == "c45c8b9714a79775a6fab2c684b85bf9"
 
 
 def test_letters_have_the_ink_of_digits(letters: Examples, digits: dict[str, Examples]) -> None:
-    """Letters and digits cannot be told apart by their ink, their grey levels or how they fill the frame."""
+    """Letters and digits cannot be told apart by their ink, their grey levels or how they fill the
+    frame.
+    """
     ink, digit_ink = (inputs.mean((1, 2, 3)) for inputs in (letters.inputs, digits["train"].inputs))
     peak, digit_peak = (
         inputs.max((1, 2, 3)).mean() for inputs in (letters.inputs, digits["train"].inputs)
@@ -121,7 +127,9 @@ def test_letters_have_the_ink_of_digits(letters: Examples, digits: dict[str, Exa
 
 
 def test_letters_are_letters(letters: Examples) -> None:
-    """The nearest letter of ten typefaces names the letters of ten others: 9 of 10 at least, where chance is 1."""
+    """The nearest letter of ten typefaces names the letters of ten others: 9 of 10 at least, where
+    chance is 1.
+    """
     from sklearn.neighbors import KNeighborsClassifier
 
     pixels = letters.inputs.reshape(20, -1, 64)  # by typeface
@@ -132,7 +140,9 @@ def test_letters_are_letters(letters: Examples) -> None:
 
 
 def test_letters_are_not_digits(letters: Examples, digits: dict[str, Examples]) -> None:
-    """Letters look like other letters, not like digits: nearest of the other typefaces, 9 of 10 are letters."""
+    """Letters look like other letters, not like digits: nearest of the other typefaces, 9 of 10 are
+    letters.
+    """
     from sklearn.neighbors import KNeighborsClassifier
 
     pixels = letters.inputs.reshape(20, -1, 64)
@@ -146,7 +156,9 @@ def test_letters_are_not_digits(letters: Examples, digits: dict[str, Examples]) 
 
 
 def test_mnist_is_the_original(load: Load) -> None:
-    """MNIST has 60,000 and 10,000 digits; the training images are the original ones to the last byte."""
+    """MNIST has 60,000 and 10,000 digits; the training images are the original ones to the last
+    byte.
+    """
     train, test = load(Mnist(), "train"), load(Mnist(), "test")
     header = b"".join(number.to_bytes(4, "big") for number in (0x803, 60_000, 28, 28))
 

@@ -1,4 +1,6 @@
-"""Images of the user's own: what is read, and each mistake told in one line that names the file or folder."""
+"""Images of the user's own: what is read, and each mistake told in one line that names the file or
+folder.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def test_accents_in_one_sign_or_in_two(mine: Path) -> None:
 
 
 def test_images_and_labels(mine: Path) -> None:
-    """Classes are labelled in the order of their names and mixed evenly, their images in the order of theirs."""
+    """Classes are labelled in the order of their names and mixed evenly, their images in the order
+    of theirs.
+    """
     examples = FOLDER.load("train", mine.parent)
 
     assert FOLDER.task(mine.parent).input_shape == (3, 6, 5)
@@ -155,7 +159,9 @@ def test_images_are_read_as_they_are_shown(mine: Path) -> None:
 
 
 def test_test_labels_are_those_of_training(mine: Path) -> None:
-    """A test split that lacks a class labels the others as training does; a class of its own is refused."""
+    """A test split that lacks a class labels the others as training does; a class of its own is
+    refused.
+    """
     (mine / "test" / "cat").rename(mine / "elsewhere")
     assert FOLDER.load("test", mine.parent).targets.tolist() == [1, 1]
 
@@ -167,7 +173,9 @@ def test_test_labels_are_those_of_training(mine: Path) -> None:
 
 
 def test_test_alone_is_unseen_data(mine: Path) -> None:
-    """Without train/ the classes are those of test/, and training is refused with the folder's name."""
+    """Without train/ the classes are those of test/, and training is refused with the folder's
+    name.
+    """
     (mine / "train").rename(mine / "other")
 
     assert FOLDER.task(mine.parent).likelihood == Categorical(2)
@@ -252,7 +260,9 @@ def test_no_folders(mine: Path) -> None:
 
 
 def test_where_it_is_looked_for(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path is looked for below the root, then in the working folder, and is taken as it is where absolute."""
+    """A path is looked for below the root, then in the working folder, and is taken as it is where
+    absolute.
+    """
     monkeypatch.chdir(mine.parent)
 
     assert len(FOLDER.load("train", mine.parent / "nowhere")) == 4

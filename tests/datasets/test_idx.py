@@ -80,7 +80,9 @@ def test_plain_and_gzipped_files(raw: Path, zipped: list[str]) -> None:
 def test_missing_files_are_all_named(
     tmp_path: Path, dataset: Dataset, name: str, folder: str, files: list[str]
 ) -> None:
-    """Without any file, the error names the dataset, every file expected and how to say where they are."""
+    """Without any file, the error names the dataset, every file expected and how to say where they
+    are.
+    """
     with pytest.raises(MissingData) as caught:
         dataset.load("test", tmp_path)
 
@@ -94,7 +96,9 @@ def test_missing_files_are_all_named(
     ("dataset", "folder"), [(FashionMnist(), "FashionMNIST"), (KMnist(), "KMNIST")]
 )
 def test_others_of_the_format(raw: Path, dataset: Dataset, folder: str) -> None:
-    """Fashion-MNIST and KMNIST are read as MNIST is, each from its own folder; a damaged file is named."""
+    """Fashion-MNIST and KMNIST are read as MNIST is, each from its own folder; a damaged file is
+    named.
+    """
     raw.parent.rename(raw.parents[1] / folder)
     file = raw.parents[1] / folder / "raw" / FILES[2]
 
@@ -106,7 +110,9 @@ def test_others_of_the_format(raw: Path, dataset: Dataset, folder: str) -> None:
 
 
 def test_what_is_fetched_is_what_is_read() -> None:
-    """The files to fetch are those that are read, compressed, from torchvision's addresses; none is left out."""
+    """The files to fetch are those that are read, compressed, from torchvision's addresses; none is
+    left out.
+    """
     for dataset, folder, files in (
         (Mnist(), "MNIST", FILES),
         (FashionMnist(), "FashionMNIST", FILES),
@@ -121,7 +127,9 @@ def test_what_is_fetched_is_what_is_read() -> None:
 
 
 def test_a_single_missing_file(raw: Path) -> None:
-    """One missing file is the only one named, and does no harm to the other split; a folder is no file."""
+    """One missing file is the only one named, and does no harm to the other split; a folder is no
+    file.
+    """
     (raw / FILES[3]).unlink()
     for _ in range(2):
         with pytest.raises(MissingData) as caught:

@@ -1,4 +1,6 @@
-"""Arrays of the user's own: what is read, and each mistake told in one line that names the file and the key."""
+"""Arrays of the user's own: what is read, and each mistake told in one line that names the file and
+the key.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +107,9 @@ def test_labels(tmp_path: Path, labels: np.ndarray) -> None:
 
 
 def test_test_arrays_alone(tmp_path: Path) -> None:
-    """x_test and y_test alone are unseen data, of as many classes as y_test has, that nothing can be trained on."""
+    """x_test and y_test alone are unseen data, of as many classes as y_test has, that nothing can
+    be trained on.
+    """
     save(tmp_path, x_train=None, y_train=None)
 
     assert DATASET.task(tmp_path).likelihood == Categorical(2)

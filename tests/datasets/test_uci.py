@@ -1,4 +1,6 @@
-"""Tables of the UCI repository: their splits are the published ones, and what is wrong is told by file and line."""
+"""Tables of the UCI repository: their splits are the published ones, and what is wrong is told by
+file and line.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def refused(root: Path) -> str:
 def test_the_tables(
     name: str, count: int, features: int, first: float, load: Load, data_folder: Path
 ) -> None:
-    """The real tables have the published numbers of rows and features, and a nine-to-one split of all rows."""
+    """The real tables have the published numbers of rows and features, and a nine-to-one split of
+    all rows.
+    """
     dataset = Uci(name=name)
     train, test = load(dataset, "train"), load(dataset, "test")
 
@@ -94,7 +98,9 @@ def test_the_tables_are_those_to_fetch(load: Load, data_folder: Path) -> None:
 
 
 def test_standard_folds(tmp_path: Path) -> None:
-    """Folds 0 to 19 are the published ones: of one stream, seeded with 1, a choice of all rows after the other."""
+    """Folds 0 to 19 are the published ones: of one stream, seeded with 1, a choice of all rows
+    after the other.
+    """
     save(tmp_path, spelled())
     state = np.random.RandomState(1)
     for fold in range(20):
@@ -119,7 +125,9 @@ def test_folds_of_protein(load: Load) -> None:
 
 
 def test_another_table_under_a_published_name(tmp_path: Path, data_folder: Path) -> None:
-    """Line ends may differ from the published file, numbers may not; a copy under any name is known."""
+    """Line ends may differ from the published file, numbers may not; a copy under any name is
+    known.
+    """
     (published,) = Uci(name="energy").files(data_folder)
     if not published.is_file():
         pytest.skip("no tables of UCI")
@@ -201,7 +209,9 @@ def test_first_fold_by_hand(tmp_path: Path) -> None:
 
 
 def test_every_seed_has_a_fold(tmp_path: Path) -> None:
-    """Folds part the rows, each in its own way, also beyond the published ones, and are the same every time."""
+    """Folds part the rows, each in its own way, also beyond the published ones, and are the same
+    every time.
+    """
     save(tmp_path, spelled())
     seen = set()
     folds = [*range(30), 2**31, 2**32 - 1, 2**32, 2**32 + 20, 2**63 - 1, 2**64 - 1]
@@ -217,7 +227,9 @@ def test_every_seed_has_a_fold(tmp_path: Path) -> None:
 @pytest.mark.parametrize("separator", [" ", "\t", "   ", ",", ", ", ";"])
 @pytest.mark.parametrize("header", ["", "a{0}b{0}c\n", '"a, b"{0}"c"{0}"d e"\n', "\n\n"])
 def test_separators_and_headers(tmp_path: Path, separator: str, header: str) -> None:
-    """White space, commas or semicolons part the cells; a line of names and empty lines are passed over."""
+    """White space, commas or semicolons part the cells; a line of names and empty lines are passed
+    over.
+    """
     save(tmp_path, spelled(separator, header.format(separator)))
 
     assert len(MINE.load("train", tmp_path)) == 22
@@ -299,7 +311,9 @@ def test_unknown_tables(tmp_path: Path) -> None:
 
 
 def test_names() -> None:
-    """A table has one name in results; a name that is a path is none; without a name, loading asks for one."""
+    """A table has one name in results; a name that is a path is none; without a name, loading asks
+    for one.
+    """
     shown = {"boston": "boston", "bostonHousing": "boston", "wine-quality-red": "wine-red"}
     for given, name in shown.items():
         assert Plugins().spec("dataset", f"uci[name={given}]").name == f"uci[name={name}]"
@@ -312,7 +326,9 @@ def test_names() -> None:
 
 @pytest.mark.parametrize("column", [1, 3])
 def test_a_spread_below_single_precision(tmp_path: Path, column: int) -> None:
-    """A feature or target with an offset that float32 cannot hold is refused by its column; a constant is not."""
+    """A feature or target with an offset that float32 cannot hold is refused by its column; a
+    constant is not.
+    """
     table = TABLE.copy()
     table[:, column - 1] = 1.7e9 + 3 * np.arange(25)
     save(tmp_path, "".join(" ".join(f"{cell:.12g}" for cell in row) + "\n" for row in table))

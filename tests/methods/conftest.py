@@ -36,7 +36,9 @@ def features() -> Task:
 
 @pytest.fixture
 def agree() -> Agree:
-    """Return a check that the mean of samples (N, ...) is what is expected, within 5 standard errors each."""
+    """Return a check that the mean of samples (N, ...) is what is expected, within 5 standard
+    errors each.
+    """
 
     def check(samples: Tensor, expected: Tensor | float) -> None:
         error = samples.std(0) / len(samples) ** 0.5

@@ -38,7 +38,9 @@ VARIANTS = [
 
 @dataclass(frozen=True)
 class LinearGaussian:
-    """Bayesian linear regression: inputs (N, D), targets (N, K), the noise's standard deviation; prior N(0, I)."""
+    """Bayesian linear regression: inputs (N, D), targets (N, K), the noise's standard deviation;
+    prior N(0, I).
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -67,7 +69,9 @@ class LinearGaussian:
 
     @property
     def mean_field_optimum(self) -> float:
-        """Return the best bound of a factorised Gaussian: the evidence less KL(q || posterior), in nats."""
+        """Return the best bound of a factorised Gaussian: the evidence less KL(q || posterior), in
+        nats.
+        """
         gap = np.log(np.diag(self.precision)).sum() - np.linalg.slogdet(self.precision)[1]
         return self.log_evidence - 0.5 * self.targets.shape[1] * float(gap)
 
@@ -80,7 +84,9 @@ class LinearGaussian:
 def regression(
     correlation: float, dim: int = 3, outputs: int = 1, count: int = 12
 ) -> LinearGaussian:
-    """Return data drawn from the model, whose inputs have exactly this correlation between any two features."""
+    """Return data drawn from the model, whose inputs have exactly this correlation between any two
+    features.
+    """
     generator = torch.Generator().manual_seed(0)
     inputs = torch.linalg.qr(torch.randn(count, dim, generator=generator, dtype=torch.float64))[
         0
@@ -142,7 +148,9 @@ def set_to_optimum(layer: MeanFieldLinear, data: LinearGaussian) -> MeanFieldLin
 
 
 def test_mean_field_reaches_its_optimum():
-    """Trained, mean-field has the posterior means, the variances 1 / diag(precision), and the bound these have."""
+    """Trained, mean-field has the posterior means, the variances 1 / diag(precision), and the bound
+    these have.
+    """
     data = regression(0.8)
     layer = train(make(MeanFieldLinear, data), data, count=64, rate=0.1)
     std = 1 / np.sqrt(np.diag(data.precision))
@@ -156,7 +164,9 @@ def test_mean_field_reaches_its_optimum():
 
 @pytest.mark.parametrize("correlation", [0.0, 0.9])
 def test_bound_of_mean_field_at_its_optimum(correlation):
-    """Set to its optimum, mean-field's bound is the closed form, and the evidence itself without correlation."""
+    """Set to its optimum, mean-field's bound is the closed form, and the evidence itself without
+    correlation.
+    """
     data = regression(correlation, outputs=2)
     value, error = estimate(set_to_optimum(make(MeanFieldLinear, data), data), data)
     assert error < 0.02
@@ -212,7 +222,9 @@ def test_untrained_mnf_is_below_the_evidence(options):
     "options", [{}, {"masks": "fixed", "head": "sigmoid"}], ids=["default", "as-the-paper"]
 )
 def test_trained_mnf_is_between_mean_field_and_evidence(options):
-    """Trained, MNF's bound is at most half a nat below the best of mean-field and not above the log evidence."""
+    """Trained, MNF's bound is at most half a nat below the best of mean-field and not above the log
+    evidence.
+    """
     data = regression(0.9, dim=2)
     layer = train(make(MNFLinear, data, hidden=8, z_variance=0.01, **options), data)
     value, error = estimate(layer, data)
@@ -221,7 +233,9 @@ def test_trained_mnf_is_between_mean_field_and_evidence(options):
 
 
 def test_trained_mnf_without_correlation_is_the_evidence():
-    """Where the posterior is within the family, MNF's bound comes near the log evidence: no term is too many."""
+    """Where the posterior is within the family, MNF's bound comes near the log evidence: no term is
+    too many.
+    """
     data = regression(0.0, dim=2)
     layer = train(make(MNFLinear, data, flows=0, z_variance=0.01), data)
     value, error = estimate(layer, data)
@@ -230,7 +244,9 @@ def test_trained_mnf_without_correlation_is_the_evidence():
 
 
 def intervals(layer: Layer, rows: Tensor, count: int) -> dict[float, tuple[Array, Array]]:
-    """Return the ends of the layer's central credible intervals of its outputs, (rows, outputs) each, by draws."""
+    """Return the ends of the layer's central credible intervals of its outputs, (rows, outputs)
+    each, by draws.
+    """
     with torch.no_grad():
         draws = repeat(lambda: layer(rows), count)
     ends = [(1 - level) / 2 for level in LEVELS] + [(1 + level) / 2 for level in LEVELS]

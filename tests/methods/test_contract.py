@@ -91,7 +91,9 @@ def loss_of(method: Method, net: nn.Module, task: Task, size: int, seed: int = 3
 @pytest.mark.parametrize("check", [check.name for check, _ in checks_in("method")])
 @pytest.mark.parametrize("name", NAMES)
 def test_checks(name, check):
-    """Each method keeps each promise, on images and on a table with real targets where it suits them."""
+    """Each method keeps each promise, on images and on a table with real targets where it suits
+    them.
+    """
     (target,) = targets([name], "method", (), Path())
     verdict = next(
         run(one, subjects, target) for one, subjects in checks_of(target) if one.name == check
@@ -100,7 +102,9 @@ def test_checks(name, check):
 
 
 def test_loss_is_nll_in_nats_per_example(method, task):
-    """Of so many examples that the prior does not count, the loss is the mean NLL of a draw in nats."""
+    """Of so many examples that the prior does not count, the loss is the mean NLL of a draw in
+    nats.
+    """
     net = build(method, task)
     inputs, targets = batch(task)
     losses = torch.stack(
@@ -127,7 +131,9 @@ def test_chunks_of_many_draws(method, images):
 
 
 def test_seeds(method, task):
-    """The same seed gives the same draws; another seed gives others exactly where something is random."""
+    """The same seed gives the same draws; another seed gives others exactly where something is
+    random.
+    """
     net = build(method, task)
     inputs, _ = batch(task)
     draws = drawn(method, net, inputs, seed=5)
@@ -137,7 +143,9 @@ def test_seeds(method, task):
 
 
 def test_examples_of_a_batch_have_noise_of_their_own(method, task):
-    """Equal inputs in a batch get unequal draws where something is random, and equal ones where nothing is."""
+    """Equal inputs in a batch get unequal draws where something is random, and equal ones where
+    nothing is.
+    """
     net = build(method, task)
     draws = drawn(method, net, batch(task)[0][5:6].repeat(2, *(1,) * len(task.input_shape)))
     if is_random(net):
@@ -167,7 +175,9 @@ def test_nonsense_is_refused(name, option, value):
 def test_what_copies_share_is_computed_once_with_the_same_result(
     method: Method, task: Task, monkeypatch: pytest.MonkeyPatch, grads: bool
 ) -> None:
-    """Draws whose first random layer tells apart what they share are those of a batch of copies, gradients included."""
+    """Draws whose first random layer tells apart what they share are those of a batch of copies,
+    gradients included.
+    """
     net, shape = build(method, task).eval(), (5, *task.input_shape)
     inputs = torch.rand(shape)
     inputs = inputs.to(memory_format=torch.channels_last) if len(shape) == 4 else inputs

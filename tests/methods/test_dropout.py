@@ -34,7 +34,9 @@ def net() -> nn.Module:
 
 
 def by_enumeration(net: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and second moment of the class probabilities, (B, C), over all masks with their probabilities."""
+    """Return mean and second moment of the class probabilities, (B, C), over all masks with their
+    probabilities.
+    """
     first, second, third = (stage for stage in net.stages if isinstance(stage, nn.Linear))
     mean = square = torch.zeros(len(inputs), 3, dtype=torch.float64)
     for bits in itertools.product([0.0, 1.0], repeat=sum(HIDDEN)):
@@ -72,7 +74,9 @@ def test_units_are_dropped_one_by_one():
 
 @pytest.mark.parametrize(("where", "random"), [("dense", 2), ("last", 1)])
 def test_where(images, where, random):
-    """LeNet has two random stages, before its dense layers, and only the last of them with where=last."""
+    """LeNet has two random stages, before its dense layers, and only the last of them with
+    where=last.
+    """
     stages = list(Dropout(where=where).build(images).stages)
     assert sum(is_random(stage) for stage in stages) == random
     assert isinstance(stages[-2], MCDropout)

@@ -37,7 +37,9 @@ def nll(net: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Te
 
 
 def test_adversarial_loss(task):
-    """The loss is the mean of the NLL and of that at x + epsilon sign(gradient of the NLL in x), clipped to [0, 1]."""
+    """The loss is the mean of the NLL and of that at x + epsilon sign(gradient of the NLL in x),
+    clipped to [0, 1].
+    """
     net, inputs, targets = example(task)
     shown = inputs.clone().requires_grad_()
     nll(net, shown, targets).backward()
@@ -51,7 +53,9 @@ def test_adversarial_loss(task):
 
 
 def test_adversarial_examples_are_constants(task):
-    """The gradient of the loss in the weights is that at fixed adversarial examples, not through their making."""
+    """The gradient of the loss in the weights is that at fixed adversarial examples, not through
+    their making.
+    """
     net, inputs, targets = example(task)
     shown = inputs.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(nll(net, shown, targets), shown)

@@ -1,4 +1,6 @@
-"""The variational layers in place of torch's own: strides, paddings, leading axes, and the cap of the variances."""
+"""The variational layers in place of torch's own: strides, paddings, leading axes, and the cap of
+the variances.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from bench_uq.plan.plugins import Plugins
 
 @pytest.mark.parametrize("layer", [MeanFieldConv2d, MNFConv2d])
 def test_strides_and_paddings(layer) -> None:
-    """With variances of next to nothing a convolution is that of its means, scaled by z, at any stride and padding."""
+    """With variances of next to nothing a convolution is that of its means, scaled by z, at any
+    stride and padding.
+    """
     torch.manual_seed(0)
     options = {"flows": 0, "z_variance": 1e-30} if layer is MNFConv2d else {}
     made = layer(2, 3, (3, 2), stride=2, padding=1, start_log_variance=-80.0, **options)
@@ -57,7 +61,9 @@ def test_second_derivatives_are_refused() -> None:
 
 
 def test_a_capped_variance_can_come_down_again() -> None:
-    """A variance that a step led above its cap is put back to it and follows the next gradient down."""
+    """A variance that a step led above its cap is put back to it and follows the next gradient
+    down.
+    """
     torch.manual_seed(0)
     layer = MeanFieldLinear(3, 2, max_std=0.5, start_log_variance=-2.0)
     layer.weight_log_variance.data.fill_(1.0)
@@ -114,7 +120,9 @@ def test_squares_of_several_networks_at_once(channels: int) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_variances_are_laid_out_as_means(channels: int) -> None:
-    """Of channels_last images, also of one channel, the outputs' variance is channels_last: else the slow path runs."""
+    """Of channels_last images, also of one channel, the outputs' variance is channels_last: else
+    the slow path runs.
+    """
     layer = MeanFieldConv2d(channels, 6, 3)
     images = torch.rand(4, channels, 9, 9).to(memory_format=torch.channels_last)
     for inputs in (images, images.contiguous()):

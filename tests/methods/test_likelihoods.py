@@ -34,7 +34,9 @@ def gaussian_draws(seed: int, draws: int = 7, count: int = 6) -> Tensor:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("draws", [1, 7])
 def test_class_mixture(seed, draws):
-    """The mixture is the mean of probabilities, the log-density the log of that mean, the draws' entropy scipy's."""
+    """The mixture is the mean of probabilities, the log-density the log of that mean, the draws'
+    entropy scipy's.
+    """
     log_probs = class_draws(seed, draws)
     targets = torch.arange(6) % 4
     stored = Categorical(4).mixture(log_probs, targets)
@@ -64,7 +66,9 @@ def test_class_mixture_without_targets():
 
 
 def test_class_mixture_of_certain_draws():
-    """Draws of probability 0 and 1, in float32, give probabilities, an entropy of 0 and a log-density of log 1/2."""
+    """Draws of probability 0 and 1, in float32, give probabilities, an entropy of 0 and a
+    log-density of log 1/2.
+    """
     certain = torch.tensor([[[0.0, -torch.inf, -torch.inf]], [[-torch.inf, 0, -torch.inf]]])
     stored = Categorical(3).mixture(certain, torch.tensor([0]))
     assert stored["probs"].tolist() == [[0.5, 0.5, 0]]
@@ -81,7 +85,9 @@ def test_tiny_probabilities_keep_their_log_density():
 
 
 def test_class_log_prob_and_normalise():
-    """log_prob is the log-softmax at the target for (B, C) and (S, B, C) alike; normalising twice changes nothing."""
+    """log_prob is the log-softmax at the target for (B, C) and (S, B, C) alike; normalising twice
+    changes nothing.
+    """
     likelihood, targets = Categorical(4), torch.arange(6) % 4
     outputs = 3 + 5 * torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0)).double()
     expected = special.log_softmax(outputs.numpy(), axis=-1)[:, range(6), targets]
@@ -108,7 +114,9 @@ def test_class_samples():
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("draws", [1, 7])
 def test_gaussian_moments(seed, draws):
-    """Mean and variance of the mixture follow the law of total variance, the log-density is the log of the mean."""
+    """Mean and variance of the mixture follow the law of total variance, the log-density is the log
+    of the mean.
+    """
     parameters, targets = gaussian_draws(seed, draws), torch.linspace(-3, 3, 6).double()
     mean, std = parameters[..., 0].numpy(), np.exp(parameters[..., 1].numpy() / 2)
     stored = {
@@ -125,7 +133,9 @@ def test_gaussian_moments(seed, draws):
 
 @pytest.mark.parametrize("draws", [1, 7])
 def test_crps_is_the_integral_of_its_definition(draws):
-    """The CRPS of a mixture is the integral of (F(x) - 1[x >= y])^2, which SciPy does by quadrature."""
+    """The CRPS of a mixture is the integral of (F(x) - 1[x >= y])^2, which SciPy does by
+    quadrature.
+    """
     parameters, targets = gaussian_draws(0, draws), torch.linspace(-3, 3, 6).double()
     mean, std = parameters[..., 0].numpy(), np.exp(parameters[..., 1].numpy() / 2)
     found = Gaussian(0.0, 1.0).mixture(parameters, targets)["ranked_score"].numpy()
@@ -171,7 +181,9 @@ def test_quantiles_of_draws_far_apart():
 
 
 def test_gaussian_density():
-    """The log-density is normalised, in the units of the targets, also after scaling from standardised outputs."""
+    """The log-density is normalised, in the units of the targets, also after scaling from
+    standardised outputs.
+    """
     likelihood = Gaussian(mean=20.0, std=3.0)
     outputs = torch.tensor([[0.5, -1.0]]).double()
     scaled = likelihood.scale(outputs)
@@ -190,7 +202,9 @@ def test_gaussian_density():
 
 
 def test_gaussian_log_variance_is_bounded():
-    """Log-variances out of bounds are cut off on the standardised scale, so that the density stays finite."""
+    """Log-variances out of bounds are cut off on the standardised scale, so that the density stays
+    finite.
+    """
     likelihood = Gaussian(mean=0.0, std=1e-3)
     outputs = torch.tensor([[0.0, -1e4], [0.0, 1e4]])
     scaled = likelihood.scale(outputs)
@@ -212,7 +226,9 @@ def test_gaussian_samples():
 
 
 def test_known_noise_takes_the_place_of_the_second_output():
-    """With a known deviation of 3 every draw has a variance of 9, whatever a network of targets of std 4 puts out."""
+    """With a known deviation of 3 every draw has a variance of 9, whatever a network of targets of
+    std 4 puts out.
+    """
     likelihood = Gaussian(mean=20.0, std=4.0, noise=3.0)
     outputs = torch.tensor(
         [[[0.5, -1e4], [0.5, 0.0]], [[-1.0, 2.0], [-1.0, 1e4]]], requires_grad=True
@@ -248,7 +264,9 @@ def test_samples_of_known_noise():
 
 
 def test_fitting_keeps_known_noise():
-    """Mean and std are filled in from the training targets, or kept where they are given; the noise is kept."""
+    """Mean and std are filled in from the training targets, or kept where they are given; the noise
+    is kept.
+    """
     targets = np.array([1.0, 2.0, 6.0], np.float32)
     fitted = Gaussian(noise=3.0).fitted(targets)
     assert (fitted.mean, fitted.std, fitted.noise) == (3.0, pytest.approx(math.sqrt(14 / 3)), 3.0)

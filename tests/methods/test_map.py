@@ -12,7 +12,9 @@ from bench_uq.methods.map import MAP
 @pytest.mark.parametrize("prior_std", [1.0, 0.2])
 @pytest.mark.parametrize("size", [1, 50])
 def test_gradient(images, prior_std, size):
-    """The gradient of the loss is that of the NLL plus w / (N prior_std^2), in every weight and bias."""
+    """The gradient of the loss is that of the NLL plus w / (N prior_std^2), in every weight and
+    bias.
+    """
     torch.manual_seed(0)
     method = MAP(prior_std=prior_std)
     net = method.build(images).double()

@@ -86,7 +86,9 @@ def test_normal_kl_is_zero_at_the_prior(kind):
 
 
 def test_log_uniform_kl_against_quadrature():
-    """The KL to the log-uniform prior is as near to the integral as it says, over alpha from e^-12 to e^12."""
+    """The KL to the log-uniform prior is as near to the integral as it says, over alpha from e^-12
+    to e^12.
+    """
     log_alphas = np.linspace(-12, 12, 97)
     errors = []
     for log_alpha in log_alphas:
@@ -102,7 +104,9 @@ def test_log_uniform_kl_against_quadrature():
 
 
 def test_quadrature_against_a_closed_form():
-    """The oracle's E log|e| of a Gaussian of mean 0 is -(gamma + log 2) / 2: at a huge alpha its KL is 0."""
+    """The oracle's E log|e| of a Gaussian of mean 0 is -(gamma + log 2) / 2: at a huge alpha its KL
+    is 0.
+    """
     value, _ = log_uniform_kl_by_quadrature(math.exp(20))
     assert value == pytest.approx(0, abs=1e-4)
     assert special.digamma(0.5) / 2 + math.log(2) / 2 == pytest.approx(
@@ -111,7 +115,9 @@ def test_quadrature_against_a_closed_form():
 
 
 def test_log_uniform_kl_sums_and_depends_on_alpha_alone():
-    """The KL to the log-uniform prior is a sum over weights that scaling all of them leaves alone, and above 0."""
+    """The KL to the log-uniform prior is a sum over weights that scaling all of them leaves alone,
+    and above 0.
+    """
     mean, log_variance = torch.randn(2, 50, generator=torch.Generator().manual_seed(0)).double()
     each = torch.stack(
         [log_uniform_kl(*pair) for pair in zip(mean.split(1), log_variance.split(1), strict=True)]
@@ -138,7 +144,9 @@ def test_log_uniform_kl_at_zero():
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_prior_is_that_of_the_options(kind):
-    """A layer of the log-uniform prior sums that KL over its weights; its biases keep the normal prior."""
+    """A layer of the log-uniform prior sums that KL over its weights; its biases keep the normal
+    prior.
+    """
     layer = make(kind, prior="log-uniform", prior_std=0.5)
     biases = Normal(layer.bias_mean, (0.5 * layer.bias_log_variance).exp())
     expected = log_uniform_kl(layer.mean, layer.log_variance)
@@ -193,7 +201,9 @@ def test_noise_is_per_example(kind):
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_memory_format_changes_no_distribution(kind, channels_last, agree):
-    """Outputs in either memory format have the same mean and variance, for each channel and position alike."""
+    """Outputs in either memory format have the same mean and variance, for each channel and
+    position alike.
+    """
     layer = make(kind)
     torch.manual_seed(2)
     inputs = torch.randn(1, *INPUTS[kind], dtype=torch.float64)
@@ -229,7 +239,9 @@ def test_without_bias_and_input(kind):
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("prior", ["normal", "log-uniform"])
 def test_cap_holds_in_outputs_and_kl(kind, prior):
-    """A standard deviation above max_std is max_std in the outputs, and in the KL; biases have no cap."""
+    """A standard deviation above max_std is max_std in the outputs, and in the KL; biases have no
+    cap.
+    """
     layer, capped = (make(kind, max_std=0.5, prior=prior) for _ in range(2))
     with torch.no_grad():
         layer.weight_log_variance.fill_(3)

@@ -91,7 +91,9 @@ def draw_z(layer: Layer, count: int) -> tuple[Tensor, Tensor]:
 
 
 def draw_weights(layer: Layer, z: Tensor) -> Tensor:
-    """Return explicit weights W ~ q(W|z), (count, *shape): z_i scales input i of a dense layer, filter i of a conv."""
+    """Return explicit weights W ~ q(W|z), (count, *shape): z_i scales input i of a dense layer,
+    filter i of a conv.
+    """
     factor = z[:, None, :] if isinstance(layer, MNFLinear) else z[:, :, None, None, None]
     return factor * layer.mean + (0.5 * layer.log_variance).exp() * torch.randn(
         len(z), *layer.mean.shape, dtype=z.dtype
@@ -110,7 +112,9 @@ def log_q_of_weights(layer: Layer, weights: Tensor, z: Tensor) -> Tensor:
 
 
 def log_r(layer: Layer, z: Tensor, weights: Tensor) -> Tensor:
-    """Return log r(z|W), (count,), from explicit weights by the sums of eqs 8-12, one unit of a after the other."""
+    """Return log r(z|W), (count,), from explicit weights by the sums of eqs 8-12, one unit of a
+    after the other.
+    """
     units = []
     if isinstance(layer, MNFLinear):
         for output in range(weights.shape[1]):
@@ -169,7 +173,9 @@ def bound_by_draws(layer: Layer, count: int) -> Tensor:
     ids=["default", "no-flow", "no-bias", "narrow-prior", "capped", "fixed-masks", "sigmoid"],
 )
 def test_kl_against_explicit_weights(kind, options):
-    """The mean of kl() is that of the bound's integrand under explicit weights, within 5 standard errors."""
+    """The mean of kl() is that of the bound's integrand under explicit weights, within 5 standard
+    errors.
+    """
     layer = make(kind, **options)
     torch.manual_seed(7)
     with torch.no_grad():
@@ -183,7 +189,9 @@ def test_kl_against_explicit_weights(kind, options):
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("head", ["precision", "sigmoid"])
 def test_r_of_known_weights(kind, head):
-    """Where weights do not vary, log r(z|W) is that of explicit weights to rounding, under either head."""
+    """Where weights do not vary, log r(z|W) is that of explicit weights to rounding, under either
+    head.
+    """
     layer = make(kind, head=head, masks="fixed")
     with torch.no_grad():
         layer.weight_log_variance.fill_(-80)
@@ -194,7 +202,9 @@ def test_r_of_known_weights(kind, head):
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_what_r_sees(kind, agree):
-    """The contraction that r sees has the mean, variance and, between units, covariance of explicit weights'."""
+    """The contraction that r sees has the mean, variance and, between units, covariance of explicit
+    weights'.
+    """
     layer = make(kind)
     z = torch.randn(1, len(layer.z_mean), dtype=torch.float64)
     torch.manual_seed(3)
@@ -213,7 +223,9 @@ def test_what_r_sees(kind, agree):
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_kl_without_z_is_mean_field(kind):
-    """With z held at 1 and nothing for r to see, the KL is mean-field's plus the two densities of z, to rounding."""
+    """With z held at 1 and nothing for r to see, the KL is mean-field's plus the two densities of
+    z, to rounding.
+    """
     layer = frozen_z(make(kind, flows=0, prior_std=0.7))
     dim = len(layer.z_mean)
     log_q = -0.5 * dim * (math.log(2 * math.pi) - 60 + 1)
@@ -223,7 +235,9 @@ def test_kl_without_z_is_mean_field(kind):
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_forward_without_z_is_mean_field(kind, agree):
-    """With z held at 1, outputs have the mean and variance of mean-field's, which are known in closed form."""
+    """With z held at 1, outputs have the mean and variance of mean-field's, which are known in
+    closed form.
+    """
     layer = frozen_z(make(kind, flows=0))
     inputs = torch.randn(1, *INPUTS[kind]).double()
     operation = nn.functional.linear if kind == "dense" else nn.functional.conv2d
@@ -240,7 +254,9 @@ def test_forward_without_z_is_mean_field(kind, agree):
 
 
 def test_dense_outputs_against_explicit_weights(agree):
-    """Outputs of a dense layer have the mean, variance and covariance across units of explicit weights and z."""
+    """Outputs of a dense layer have the mean, variance and covariance across units of explicit
+    weights and z.
+    """
     layer = make("dense")
     inputs = torch.tensor([[0.5, -1.0, 2.0]]).double()
     torch.manual_seed(11)
@@ -260,7 +276,9 @@ def test_dense_outputs_against_explicit_weights(agree):
     "memory_format", [torch.contiguous_format, torch.channels_last], ids=["plain", "channels-last"]
 )
 def test_conv_outputs_against_explicit_weights(memory_format, agree):
-    """Outputs of a convolution have, at each position, the mean and variance of explicit weights and z."""
+    """Outputs of a convolution have, at each position, the mean and variance of explicit weights
+    and z.
+    """
     layer = make("conv").to(memory_format=memory_format)
     torch.manual_seed(12)
     inputs = torch.randn(1, 2, 3, 3, dtype=torch.float64)
@@ -277,7 +295,9 @@ def test_conv_outputs_against_explicit_weights(memory_format, agree):
 
 
 def test_filters_share_z_over_positions(agree):
-    """The part of a convolution's noise that comes from z is the same factor at all positions of a map."""
+    """The part of a convolution's noise that comes from z is the same factor at all positions of a
+    map.
+    """
     layer = make("conv", start_log_variance=-80.0, bias=False)
     inputs = torch.randn(1, 2, 4, 4, dtype=torch.float64)
     with torch.no_grad():
@@ -293,7 +313,9 @@ def test_filters_share_z_over_positions(agree):
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_z_is_per_example(kind):
-    """Equal examples of a batch have unequal z: their outputs differ where the weights given z have no variance."""
+    """Equal examples of a batch have unequal z: their outputs differ where the weights given z have
+    no variance.
+    """
     layer = make(kind)
     with torch.no_grad():
         layer.weight_log_variance.fill_(-80)
@@ -330,7 +352,9 @@ def test_cap_holds_in_outputs_and_kl(kind):
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("bias", [True, False])
 def test_kl_alone_has_gradients(kind, bias):
-    """kl() needs no forward before it, and gives every parameter of the layer a finite gradient that is not all 0."""
+    """kl() needs no forward before it, and gives every parameter of the layer a finite gradient
+    that is not all 0.
+    """
     layer = make(kind, bias=bias)
     torch.manual_seed(0)
     sum(layer.kl() for _ in range(20)).backward()
@@ -354,7 +378,9 @@ def test_without_bias_and_input(kind):
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_kl_of_a_known_start(kind):
-    """At the start, sigma = exp(-4.5), the KL is about -log sigma - 1/2 = 4 nats a weight or bias, in float32."""
+    """At the start, sigma = exp(-4.5), the KL is about -log sigma - 1/2 = 4 nats a weight or bias,
+    in float32.
+    """
     torch.manual_seed(0)
     layer = MNFLinear(40, 400) if kind == "dense" else MNFConv2d(60, 30, 3)
     value = repeat(layer.kl, 20).mean().item()
@@ -375,7 +401,9 @@ def test_one_input_and_one_filter(flows):
 
 
 def test_start():
-    """Log-variances start at -9, means as He et al., z at 1 with variance 0.1; r's flow has twice q's hidden units."""
+    """Log-variances start at -9, means as He et al., z at 1 with variance 0.1; r's flow has twice
+    q's hidden units.
+    """
     torch.manual_seed(0)
     layer = MNFLinear(300, 200).requires_grad_(False)
     assert layer.log_variance.mean().item() == pytest.approx(-9, abs=1e-4)
@@ -391,7 +419,9 @@ def test_start():
 @pytest.mark.parametrize("masks", ["fresh", "fixed"])
 @pytest.mark.parametrize("head", ["precision", "sigmoid"])
 def test_options_reach_the_layers(masks, head, images):
-    """Masks and head of the method are those of every layer that it builds, masks in the flow of q and of r."""
+    """Masks and head of the method are those of every layer that it builds, masks in the flow of q
+    and of r.
+    """
     modules = MNF(masks=masks, head=head).build(images).modules()
     layers = [module for module in modules if hasattr(module, "kl")]
     assert [layer.head for layer in layers] == [head] * 4
@@ -413,7 +443,9 @@ def test_kl_of_a_network_is_the_sum_of_its_layers(images):
 
 
 def test_the_kl_of_a_loss_has_the_law_of_one_alone() -> None:
-    """Where the z of the KL goes through the flow beside those of the outputs, its mean and spread are the same."""
+    """Where the z of the KL goes through the flow beside those of the outputs, its mean and spread
+    are the same.
+    """
     torch.manual_seed(0)
     layer = MNFLinear(6, 4)
     layer.flow_q.steps[0].shift.bias.data.normal_()

@@ -75,7 +75,9 @@ def test_step_log_determinant(dim):
 @pytest.mark.parametrize("steps", [0, 1, 2, 4])
 @pytest.mark.parametrize("fixed", [False, True], ids=["fresh", "fixed"])
 def test_flow_log_determinant(dim, steps, fixed):
-    """The log-determinant of a whole flow is that of autograd's Jacobian under the same masks, for each example."""
+    """The log-determinant of a whole flow is that of autograd's Jacobian under the same masks, for
+    each example.
+    """
     made = flow(dim, steps, fixed=fixed)
     z = torch.randn(5, dim, dtype=torch.float64)
 
@@ -141,7 +143,9 @@ def test_inverse():
 
 @pytest.mark.parametrize("gate", [-200.0, 200.0])
 def test_saturated_gates(gate):
-    """Gates at sigmoid(-200) in float32 have a finite log-determinant, -200 a moved dimension, and finite gradients."""
+    """Gates at sigmoid(-200) in float32 have a finite log-determinant, -200 a moved dimension, and
+    finite gradients.
+    """
     step = MaskedFlow(4, 1, 3).steps[0]
     nn.init.zeros_(step.gate.weight)
     nn.init.constant_(step.gate.bias, gate)
@@ -153,7 +157,9 @@ def test_saturated_gates(gate):
 
 
 def test_starts_near_the_identity():
-    """An untrained step moves by the share 1 - sigmoid(2) = 0.12 of the way to its shift, give or take its weights."""
+    """An untrained step moves by the share 1 - sigmoid(2) = 0.12 of the way to its shift, give or
+    take its weights.
+    """
     torch.manual_seed(0)
     step = MaskedFlow(50, 1, 50).requires_grad_(False).steps[0]
     z, none = torch.randn(200, 50), torch.zeros(200, 50)
@@ -200,7 +206,9 @@ def test_masks_are_fresh_and_fair():
 
 @pytest.mark.parametrize("dim", [1, 2, 5, 8])
 def test_fixed_masks_alternate(dim):
-    """Fixed masks are zeros and ones that keep half of the dimensions; each moves in one of two consecutive steps."""
+    """Fixed masks are zeros and ones that keep half of the dimensions; each moves in one of two
+    consecutive steps.
+    """
     made = flow(dim, steps=5, fixed=True)
     assert made.masks.shape == (5, dim)
     assert made.masks[0].sum() == dim // 2
@@ -219,7 +227,9 @@ def test_fixed_masks_are_drawn_once():
 
 
 def test_fixed_masks_are_saved():
-    """Fixed masks are no parameters but part of the state: a strict load gives the same flow; fresh ones are not."""
+    """Fixed masks are no parameters but part of the state: a strict load gives the same flow; fresh
+    ones are not.
+    """
     made, other = flow(6, 2, seed=1, fixed=True), flow(6, 2, seed=2, fixed=True)
     assert "masks" not in dict(made.named_parameters())
     assert not made.masks.equal(other.masks)
@@ -231,7 +241,9 @@ def test_fixed_masks_are_saved():
 
 
 def test_fixed_masks_leave_nothing_to_chance():
-    """Under fixed masks equal inputs move alike, in every call and batch, and no random number is drawn."""
+    """Under fixed masks equal inputs move alike, in every call and batch, and no random number is
+    drawn.
+    """
     made = flow(6, 3, fixed=True)
     z = torch.randn(1, 6, dtype=torch.float64).expand(4, 6)
     state = torch.get_rng_state()

@@ -1,4 +1,6 @@
-"""The rates at which the variational methods train: one for log-variances of weights and biases, one for the rest."""
+"""The rates at which the variational methods train: one for log-variances of weights and biases,
+one for the rest.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def rate(name: str, variance_rate: float) -> float:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("task", TASKS)
 def test_every_parameter_has_one_rate(method, task):
-    """Log-variances of all weights and biases have variance_rate, all else 1e-3, and nothing is in two groups."""
+    """Log-variances of all weights and biases have variance_rate, all else 1e-3, and nothing is in
+    two groups.
+    """
     net = built(method(variance_rate=0.05), task)
     names = {id(values): name for name, values in net.named_parameters()}
     optimiser = method(variance_rate=0.05).optimiser(net)
@@ -66,7 +70,9 @@ def test_every_parameter_has_one_rate(method, task):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("option", [{}, {"variance_rate": 0.05}])
 def test_a_first_step_is_as_long_as_the_rate(method, option):
-    """Adam's first step moves every number by its rate: 3e-3 for log-variances unless another is asked for."""
+    """Adam's first step moves every number by its rate: 3e-3 for log-variances unless another is
+    asked for.
+    """
     method = method(**option)
     net = built(method, "mlp")
     optimiser = method.optimiser(net)

@@ -14,7 +14,9 @@ Draw = Callable[..., Predictions]
 
 @pytest.fixture
 def classified() -> Draw:
-    """Return a function that makes the stored predictions of ``draws`` random softmax draws, labels drawn from them."""
+    """Return a function that makes the stored predictions of ``draws`` random softmax draws, labels
+    drawn from them.
+    """
 
     def make(
         count: int = 500, classes: int = 4, draws: int = 5, seed: int = 0, sharpness: float = 2.0

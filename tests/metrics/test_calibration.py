@@ -24,7 +24,9 @@ def two_classes(confidences, hits, dtype=np.float64) -> Predictions:
 
 
 def loop_error(confidences, hits, edges) -> tuple[float, float]:
-    """Return expected and maximum calibration error by a plain loop over half-open bins, the last one closed."""
+    """Return expected and maximum calibration error by a plain loop over half-open bins, the last
+    one closed.
+    """
     gaps, shares = [], []
     for low, high in pairwise(edges):
         inside = (confidences >= low) & ((confidences < high) | (high == edges[-1]))
@@ -67,7 +69,9 @@ def test_against_a_plain_loop(classified):
 
 
 def test_against_netcal_itself(classified):
-    """Where netcal's own equal-mass binning works, adaptive ECE equals it, as ECE equals its default binning."""
+    """Where netcal's own equal-mass binning works, adaptive ECE equals it, as ECE equals its
+    default binning.
+    """
     from netcal.metrics.confidence import ECE
 
     predictions = classified(count=2000)
@@ -77,7 +81,9 @@ def test_against_netcal_itself(classified):
 
 
 def test_equal_confidences_share_a_bin():
-    """Adaptive ECE is defined where most confidences are equal, and those of exactly 1 have their own bin."""
+    """Adaptive ECE is defined where most confidences are equal, and those of exactly 1 have their
+    own bin.
+    """
     predictions = two_classes([1.0] * 50 + [0.6] * 10, [1] * 40 + [0] * 10 + [1] * 10)
     assert adaptive_ece(predictions) == pytest.approx(50 / 60 * 0.2 + 10 / 60 * 0.4)
 
@@ -94,7 +100,9 @@ def test_our_bins_are_netcals():
 
 
 def test_calibrated_model_shows_the_ece_it_should(classified):
-    """Labels drawn from the predicted probabilities give, on average, the ECE that ece_if_calibrated foretells."""
+    """Labels drawn from the predicted probabilities give, on average, the ECE that
+    ece_if_calibrated foretells.
+    """
     many = [classified(count=1000, seed=seed) for seed in range(20)]
     shown, foretold = [ece(one) for one in many], [ece_if_calibrated(one) for one in many]
     assert np.mean(shown) == pytest.approx(np.mean(foretold), rel=0.1)
@@ -113,7 +121,9 @@ def test_calibrated_floor_by_hand():
 
 
 def test_single_precision_costs_nothing():
-    """Float32 and float64 confidences give the same ECE to seven digits, with a million examples in one bin."""
+    """Float32 and float64 confidences give the same ECE to seven digits, with a million examples in
+    one bin.
+    """
     stated, hits = np.full(1_000_000, 0.9), np.arange(1_000_000) % 10 > 0
     assert ece(two_classes(stated, hits, np.float32)) == pytest.approx(
         ece(two_classes(stated, hits)), abs=1e-7

@@ -94,7 +94,9 @@ def test_entropy_ecdf(classified):
 @pytest.mark.parametrize("classes", [2, 3, 7, 10, 1000])
 @pytest.mark.parametrize("excess", [-1e-6, 0, 1e-6])
 def test_uniform_predictions_end_at_one(classes, excess):
-    """Uniform float32 probabilities, even if they sum to 1 + 1e-6, lie in the last bin and below log C."""
+    """Uniform float32 probabilities, even if they sum to 1 + 1e-6, lie in the last bin and below
+    log C.
+    """
     predictions = Predictions({"probs": np.full((5, classes), (1 + excess) / classes, np.float32)})
     found = by_name(predictions)
     assert found["entropy_ecdf"][1][-1] == 1
@@ -102,7 +104,9 @@ def test_uniform_predictions_end_at_one(classes, excess):
 
 
 def test_certain_predictions_start_at_one():
-    """Certain predictions have entropy 0: the ECDF is 1 at 0 and the histogram full in its first bin."""
+    """Certain predictions have entropy 0: the ECDF is 1 at 0 and the histogram full in its first
+    bin.
+    """
     found = by_name(Predictions({"probs": np.eye(4, dtype=np.float32)}))
     assert found["entropy_ecdf"][1][0] == 1
     assert found["entropy_histogram"][1][0] == 1
@@ -119,7 +123,9 @@ def test_reliability_holds_the_ece(classified):
 
 
 def test_reliability_by_hand():
-    """Confidence exactly 1 is in the last bin, empty bins have a share of 0 and neither accuracy nor confidence."""
+    """Confidence exactly 1 is in the last bin, empty bins have a share of 0 and neither accuracy
+    nor confidence.
+    """
     probs = np.array([[1.0, 0.0], [1.0, 0.0], [0.51, 0.49]])
     found = by_name(Predictions({"probs": probs, "targets": np.array([0, 1, 1])}))
     np.testing.assert_allclose(found["reliability_accuracy"], [[7.5 / 15, 14.5 / 15], [0, 0.5]])
@@ -140,7 +146,9 @@ def test_risk_coverage(classified):
 
 
 def test_accuracy_confidence(classified):
-    """A plain loop gives the same, confidence 0 is the accuracy, and where nobody is that sure there is a hole."""
+    """A plain loop gives the same, confidence 0 is the accuracy, and where nobody is that sure
+    there is a hole.
+    """
     predictions = classified(count=200)
     x, y = by_name(predictions)["accuracy_confidence"]
     confidence = predictions["probs"].astype(float).max(axis=1)
@@ -167,7 +175,9 @@ def test_one_example():
 
 
 def regressed(x: np.ndarray, **arrays: np.ndarray) -> Predictions:
-    """Return stored predictions for inputs x (N,): five draws N(s x, (1 + s)^2), s = 0..4, unless arrays say else."""
+    """Return stored predictions for inputs x (N,): five draws N(s x, (1 + s)^2), s = 0..4, unless
+    arrays say else.
+    """
     s = np.arange(5)[:, None]
     means, variances = s * x, (1 + s) ** 2 + 0 * x
     stored = {
@@ -183,7 +193,9 @@ def regressed(x: np.ndarray, **arrays: np.ndarray) -> Predictions:
 
 
 def test_bands_by_hand():
-    """Means s x, s = 0..4, average to 2 x and scatter by sqrt(2) |x|; draws of deviations 1..5 add 11."""
+    """Means s x, s = 0..4, average to 2 x and scatter by sqrt(2) |x|; draws of deviations 1..5 add
+    11.
+    """
     x = np.array([3.0, -1, 0, 2])
     found = by_name(regressed(x))
     order = [-1.0, 0, 2, 3]

@@ -45,7 +45,9 @@ def test_fpr95_against_the_roc_curve(positives):
 
 
 def test_unseen_is_positive_and_higher_is_more_unseen(classified):
-    """Flat predictions on unseen data are told from sharp clean ones by entropy and by confidence, not the reverse."""
+    """Flat predictions on unseen data are told from sharp clean ones by entropy and by confidence,
+    not the reverse.
+    """
     clean, unseen = classified(sharpness=8.0), classified(sharpness=0.1, seed=1)
     for score in ("entropy", "confidence"):
         assert CARDS[f"auroc_{score}"].compute(unseen, clean) > 0.99
@@ -54,7 +56,9 @@ def test_unseen_is_positive_and_higher_is_more_unseen(classified):
 
 
 def test_each_score_against_scikit_learn(classified):
-    """AUROC and AUPR by entropy, mutual information and 1 - max prob agree with scikit-learn on plain formulas."""
+    """AUROC and AUPR by entropy, mutual information and 1 - max prob agree with scikit-learn on
+    plain formulas.
+    """
     clean, unseen = classified(count=300), classified(count=200, seed=1, sharpness=1.0)
     probs = np.concatenate([unseen["probs"], clean["probs"]]).astype(np.float64)
     entropy = -(probs * np.log(probs)).sum(axis=1)
@@ -105,7 +109,9 @@ def test_each_clean_side_has_operating_points_of_its_own():
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_sure_predictions_are_ranked_by_what_they_leave(kind):
-    """Doubts of 1e-12 to 1e-8, where every float32 confidence is 1, are ranked as scikit-learn ranks them."""
+    """Doubts of 1e-12 to 1e-8, where every float32 confidence is 1, are ranked as scikit-learn
+    ranks them.
+    """
     doubts = 10.0 ** np.random.default_rng(0).uniform(-12, -8, 400)
     truth = np.repeat([1, 0], 200)
     doubts[:200] *= 10

@@ -18,7 +18,9 @@ LN2 = np.log(2)
 
 
 def between_two(hits, sure) -> Predictions:
-    """Return predictions of class 0, certain or undecided between two of three classes, of which some hit."""
+    """Return predictions of class 0, certain or undecided between two of three classes, of which
+    some hit.
+    """
     probs = np.where(np.asarray(sure)[:, None], [1.0, 0, 0], [0.5, 0.5, 0])
     return Predictions({"probs": probs, "targets": np.where(hits, 0, 2)})
 
@@ -68,7 +70,9 @@ def test_what_there_is_none_of_has_no_number(hits, lacking):
 
 
 def test_auroc_of_errors_by_hand():
-    """Of six pairs of a wrong and a right one two are in order, three are ties and one is the wrong way round."""
+    """Of six pairs of a wrong and a right one two are in order, three are ties and one is the wrong
+    way round.
+    """
     predictions = between_two([1, 1, 1, 0, 0], [1, 1, 0, 0, 1])
     # The undecided wrong one beats two of three right ones and ties with one; the certain one ties with two.
     assert auroc_errors(predictions) == pytest.approx((2 + 0.5 + 2 * 0.5) / 6)

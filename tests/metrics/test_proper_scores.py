@@ -34,7 +34,9 @@ def test_brier_spans_zero_to_two():
 
 
 def test_against_scikit_learn(classified):
-    """NLL agrees with scikit-learn's multiclass log loss, Brier with the sum of its Brier scores of each class."""
+    """NLL agrees with scikit-learn's multiclass log loss, Brier with the sum of its Brier scores of
+    each class.
+    """
     predictions = classified()
     probs = predictions["probs"].astype(np.float64)
     probs /= probs.sum(axis=1, keepdims=True)
@@ -49,7 +51,9 @@ def test_against_scikit_learn(classified):
 
 
 def test_scores_are_summed_in_double_precision():
-    """The NLL of a million equal float32 log-densities is that log-density, in every digit of float64."""
+    """The NLL of a million equal float32 log-densities is that log-density, in every digit of
+    float64.
+    """
     log_density = np.full(1_000_000, -0.1, np.float32)
     assert nll(Predictions({"log_density": log_density})) == pytest.approx(
         float(-log_density[0]), rel=1e-12

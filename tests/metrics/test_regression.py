@@ -43,13 +43,17 @@ def test_rmse_by_hand():
 
 
 def test_crps_of_a_certain_prediction_is_the_absolute_error():
-    """A prediction without spread has a CRPS of its mean absolute error, above and below the target."""
+    """A prediction without spread has a CRPS of its mean absolute error, above and below the
+    target.
+    """
     assert crps(point(1.0, [3])) == pytest.approx(2)
     assert crps(point(1.0, [0, 1, 3])) == pytest.approx(1)
 
 
 def test_crps_against_the_closed_form_of_a_gaussian():
-    """The CRPS from quantiles is Gneiting & Raftery's closed form for a Gaussian, to half a percent."""
+    """The CRPS from quantiles is Gneiting & Raftery's closed form for a Gaussian, to half a
+    percent.
+    """
     mean, std = 1.5, 0.7
     targets = np.random.default_rng(0).normal(mean, std, 2000)
     z = (targets - mean) / std
@@ -95,7 +99,9 @@ def test_interval_holds_its_ends():
 
 
 def test_calibrated_quantiles():
-    """Targets drawn from the prediction are covered at 95 % and every level, to their sampling error."""
+    """Targets drawn from the prediction are covered at 95 % and every level, to their sampling
+    error.
+    """
     targets = np.random.default_rng(0).normal(size=20_000)
     assert picp(gaussian(targets)) == pytest.approx(0.95, abs=0.005)
     assert quantile_calibration_error(gaussian(targets)) < 0.01

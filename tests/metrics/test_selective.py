@@ -22,7 +22,9 @@ def ranked(confidences, hits) -> Predictions:
 
 
 def test_four_examples_by_hand():
-    """AURC is the mean of the four selective risks, AUGRC the trapezoids under the four joint risks."""
+    """AURC is the mean of the four selective risks, AUGRC the trapezoids under the four joint
+    risks.
+    """
     predictions = ranked([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0])
     assert aurc(predictions) == pytest.approx((0 + 1 / 2 + 1 / 3 + 2 / 4) / 4)
     assert augrc(predictions) == pytest.approx(
@@ -41,7 +43,9 @@ def test_bounds():
 
 
 def test_augrc_closed_form(classified):
-    """AUGRC is (1 - AUROC of confidence for hits) acc (1 - acc) + (1 - acc)^2 / 2, ties included (Traub 2024)."""
+    """AUGRC is (1 - AUROC of confidence for hits) acc (1 - acc) + (1 - acc)^2 / 2, ties included
+    (Traub 2024).
+    """
     predictions = classified(classes=3, sharpness=1.0)
     rounded = predictions["probs"].round(1)
     for one in (predictions, Predictions({**predictions.arrays, "probs": rounded})):
@@ -96,7 +100,9 @@ def surest_first(thresholds, confidences, hits, percent) -> float:
 
 
 def test_coverage_at_risk_by_hand():
-    """Of 100 the 45 surest are right, which is all that 1 % allows; five errors are 5 % of all, six are too many."""
+    """Of 100 the 45 surest are right, which is all that 1 % allows; five errors are 5 % of all, six
+    are too many.
+    """
     stated = np.linspace(0.99, 0.6, 100)
     hits = np.ones(100)
     hits[[45, 62, 63, 64, 65]] = 0
@@ -123,7 +129,9 @@ def test_coverage_at_risk_counts_whole_numbers():
 
 
 def test_coverage_at_risk_takes_ties_together():
-    """No threshold parts equal confidences: all of them are accepted, or none, in whatever order they stand."""
+    """No threshold parts equal confidences: all of them are accepted, or none, in whatever order
+    they stand.
+    """
     stated, hits = np.repeat([0.9, 0.8], 20), np.array([1] * 20 + [1] * 18 + [0] * 2)
     assert coverage_at_risk(5, ranked(stated, hits)) == 1.0
     hits[20] = 0  # three errors in 40
@@ -155,7 +163,9 @@ def test_nothing_is_covered_where_the_surest_are_wrong():
 
 
 def test_accuracy_kept_by_hand():
-    """Of five the most uncertain is refused, of four a part: 3.2 kept have the errors of three and a fifth of one."""
+    """Of five the most uncertain is refused, of four a part: 3.2 kept have the errors of three and
+    a fifth of one.
+    """
     assert accuracy_kept(
         80, ranked([0.95, 0.9, 0.85, 0.8, 0.75], [1, 0, 1, 1, 0])
     ) == pytest.approx(3 / 4)
@@ -166,7 +176,9 @@ def test_accuracy_kept_by_hand():
 
 
 def test_accuracy_kept_goes_by_entropy_or_by_confidence():
-    """A confident prediction whose rest is spread out is refused by its entropy, and kept by its confidence."""
+    """A confident prediction whose rest is spread out is refused by its entropy, and kept by its
+    confidence.
+    """
     probs = np.array([[0.55, 0.15, 0.15, 0.15], [0.51, 0.49, 0, 0]])
     predictions = Predictions({"probs": probs, "targets": np.array([1, 0])})
     assert confidence(predictions)[0] > confidence(predictions)[1]
@@ -205,7 +217,9 @@ def test_useless_uncertainty_keeps_the_accuracy(classified):
 
 
 def test_what_metrics_share_is_computed_once_and_cannot_be_changed():
-    """All metrics of a condition start from the same arrays, which none of them can spoil for the next."""
+    """All metrics of a condition start from the same arrays, which none of them can spoil for the
+    next.
+    """
     one = Predictions(
         {"probs": np.array([[0.9, 0.1], [0.4, 0.6]], np.float32), "targets": np.array([0, 0])}
     )

@@ -68,7 +68,9 @@ def test_one_draw_cannot_detect_by_epistemic_uncertainty(classified):
 
 
 def test_confidence_never_exceeds_one():
-    """A float32 probability a rounding above 1 is a confidence of exactly 1 and an entropy of at least 0."""
+    """A float32 probability a rounding above 1 is a confidence of exactly 1 and an entropy of at
+    least 0.
+    """
     above = Predictions(
         {"probs": np.array([[np.nextafter(np.float32(1), np.float32(2)), 0]], np.float32)}
     )

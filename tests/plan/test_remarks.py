@@ -94,7 +94,9 @@ def test_inputs_that_say_nothing(tmp_path: Path) -> None:
 
 
 def test_scales_of_inputs(tmp_path: Path) -> None:
-    """A sliver of the range of pixels is told, and so are data in another scale than the training's."""
+    """A sliver of the range of pixels is told, and so are data in another scale than the
+    training's.
+    """
     dark = IMAGES // 16
     alone = "their scale alone may tell them apart"
     assert remarks(tmp_path, dark, x_train=dark, x_test=dark) == [

@@ -1,4 +1,6 @@
-"""A method that changes what it shares with all else in its process, when it is imported and when it is trained."""
+"""A method that changes what it shares with all else in its process, when it is imported and when
+it is trained.
+"""
 
 import os
 import random

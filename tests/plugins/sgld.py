@@ -1,4 +1,6 @@
-"""Stochastic gradient Langevin dynamics (Welling & Teh 2011): a method with an optimiser and snapshots of its own."""
+"""Stochastic gradient Langevin dynamics (Welling & Teh 2011): a method with an optimiser and
+snapshots of its own.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,6 @@
-"""Temperature scaling (Guo et al. 2017): a post-hoc method that only overrides ``finish`` and ``draws``."""
+"""Temperature scaling (Guo et al. 2017): a post-hoc method that only overrides ``finish`` and
+``draws``.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar

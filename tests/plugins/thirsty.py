@@ -19,7 +19,9 @@ class Mask(nn.Module):
 
 @dataclass(frozen=True)
 class Thirsty(Method):
-    """A network of which several draws of more than so many examples at a time do not fit in memory."""
+    """A network of which several draws of more than so many examples at a time do not fit in
+    memory.
+    """
 
     reference: ClassVar[str] = "nowhere"
 

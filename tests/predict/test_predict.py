@@ -54,7 +54,9 @@ def trained(text: str) -> Trained:
 
 
 def test_fewer_examples_are_a_prefix() -> None:
-    """Predictions for the first examples are those of all, cut: noise belongs to blocks of examples."""
+    """Predictions for the first examples are those of all, cut: noise belongs to blocks of
+    examples.
+    """
     whole = predict(trained("mnf"), resident(), 300, 5, labelled=True)
     part = predict(trained("mnf"), resident(), 130, 5, labelled=True)
     assert np.array_equal(whole["probs"][:130], part["probs"])
@@ -114,7 +116,9 @@ def test_chunks_are_the_draws() -> None:
 
 @pytest.mark.parametrize(("asked", "given"), [(1, 1), (2, 7), (10, 7), (21, 7)])
 def test_chunks_hold_every_member(asked: int, given: int) -> None:
-    """Where more than one draw is asked for, every member of an ensemble gives one: its gradient is exact."""
+    """Where more than one draw is asked for, every member of an ensemble gives one: its gradient is
+    exact.
+    """
     inputs = resident(4).take(slice(0, 4))[0]
     assert len(torch.cat(list(trained("ensemble[members=7]").chunks(inputs, asked)))) == given
 
@@ -123,7 +127,9 @@ def test_chunks_hold_every_member(asked: int, given: int) -> None:
     "name", ["pgd[steps=2]", "pgd[steps=2,norm=l2,restarts=2]", "fgsm[objective=entropy]"]
 )
 def test_attacks_alone_and_among_others(name: str) -> None:
-    """A level is the same to the last bit whatever others stand beside it, so that a run can be resumed."""
+    """A level is the same to the last bit whatever others stand beside it, so that a run can be
+    resumed.
+    """
     model, data = trained("dropout"), resident(150)
     attack = Plugins().spec("condition", name).value
     among = predict_changed(model, Change(attack, name, [0.1, 0.2], model), data, 150, 5)[1]
@@ -175,7 +181,9 @@ def test_bad_draws(make: Any, words: str) -> None:
 
 
 def test_all_inputs_of_one_feature_are_kept() -> None:
-    """Of images the first few are kept as shown; of a single feature every one, in order, attacked or not."""
+    """Of images the first few are kept as shown; of a single feature every one, in order, attacked
+    or not.
+    """
     assert np.array_equal(
         predict(trained("map"), resident(), 300, 1, labelled=True)["inputs"],
         resident().inputs[:8].numpy(),

@@ -1,4 +1,6 @@
-"""The page of a report in a browser: it opens quietly, sorts, filters, draws, and nothing in a name runs."""
+"""The page of a report in a browser: it opens quietly, sorts, filters, draws, and nothing in a name
+runs.
+"""
 
 from __future__ import annotations
 
@@ -211,7 +213,9 @@ def test_opens_without_a_word_and_asks_for_nothing(
 
 
 def test_sorts_best_first_and_missing_values_last(page: Page) -> None:
-    """The first click shows the best first, the next the worst; what has no value stands last both times."""
+    """The first click shows the best first, the next the worst; what has no value stands last both
+    times.
+    """
     for key, best_is_highest in (("accuracy", True), ("nll", False)):
         for down in (best_is_highest, not best_is_highest):
             values = [number(text) for text in page.sort(key)]
@@ -238,7 +242,9 @@ def test_sorts_by_all_digits(
 
 
 def test_filters_narrow_the_rows_and_the_columns(page: Page, told: Results) -> None:
-    """Dataset, condition, level, metric and a part of the name leave what they say, and the line above counts it."""
+    """Dataset, condition, level, metric and a part of the name leave what they say, and the line
+    above counts it.
+    """
     assert len(page.column("method")) == 2 * len(told.methods)
     page.choose("dataset", "=digits")
     assert len(page.column("method")) == len(told.methods)
@@ -266,7 +272,9 @@ def test_filters_narrow_the_rows_and_the_columns(page: Page, told: Results) -> N
 
 
 def test_the_address_keeps_the_filters(page: Page) -> None:
-    """Read anew, from a copy or after an edit, it shows the same rows and columns; all is as at first after a reset."""
+    """Read anew, from a copy or after an edit, it shows the same rows and columns; all is as at
+    first after a reset.
+    """
     chosen = {"dataset": "=digits", "condition": "=fgsm", "level": "=0.3", "metric": "=nll"}
     for name, value in chosen.items():
         page.choose(name, value)
@@ -316,7 +324,9 @@ def test_hostile_names_are_kept_by_the_address(
 
 
 def test_failed_and_partial_runs_are_in_the_leaderboard(page: Page) -> None:
-    """A method keeps its row when its runs failed; seeds are counted with what became of the others."""
+    """A method keeps its row when its runs failed; seeds are counted with what became of the
+    others.
+    """
     page.choose("dataset", "=digits")
     seeds = dict(zip(page.column("method"), page.column("seeds"), strict=True))
     assert seeds["sgld"] == "0/3 · 3 diverged"
@@ -340,7 +350,9 @@ def test_bold_is_never_given_without_a_verdict(
 
 @pytest.mark.parametrize("key", [Keys.ENTER, Keys.SPACE, None])
 def test_a_method_opens_its_curves(key: str | None, page: Page, told: Results) -> None:
-    """A click or a key shows lines in the colour of the method, and how many seeds they rest on; Escape goes back."""
+    """A click or a key shows lines in the colour of the method, and how many seeds they rest on;
+    Escape goes back.
+    """
     page.choose("dataset", "=digits")
     button = page.find(f'button.method[data-method="{told.methods.index("mnf")}"]')
     if key is None:
@@ -400,7 +412,9 @@ def test_nothing_in_a_name_runs(opened: Callable[[Results], Page], hostile: Resu
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_texts_are_readable_in_light_and_dark(scheme: str, page: Page, told: Results) -> None:
-    """All text has a contrast of at least 4.5 to 1, in the charts too, and so has the black line of ``map``."""
+    """All text has a contrast of at least 4.5 to 1, in the charts too, and so has the black line of
+    ``map``.
+    """
     page.emulate(scheme=scheme)
     page.open(told.methods.index("map"))
     hidden = "svg *, svg, option, script, style, noscript, noscript *"
@@ -429,7 +443,9 @@ def test_fits_a_telephone(page: Page) -> None:
 
 
 def test_says_where_columns_are_out_of_sight(page: Page) -> None:
-    """A shadow and a line of text tell that a table goes on; the shadow goes at its end, both where there is room."""
+    """A shadow and a line of text tell that a table goes on; the shadow goes at its end, both where
+    there is room.
+    """
     shadow = "return getComputedStyle(document.querySelector('#board .edge'), '::after').content !== 'none'"
     waited = WebDriverWait(page.browser, 10)
     page.emulate(width=400)
@@ -453,7 +469,9 @@ def test_uses_the_room_of_a_wide_screen(opened: Callable[[Results], Page]) -> No
 
 
 def test_a_score_is_seen_on_a_telephone(page: Page, told: Results) -> None:
-    """At 400 pixels the seeds leave room for a whole score; what became of them is still there to be read aloud."""
+    """At 400 pixels the seeds leave room for a whole score; what became of them is still there to
+    be read aloud.
+    """
     page.choose("dataset", "=digits")
     page.emulate(width=400)
     script = """
@@ -476,7 +494,9 @@ def test_a_score_is_seen_on_a_telephone(page: Page, told: Results) -> None:
 
 
 def test_methods_and_titles_stay_in_sight(page: Page) -> None:
-    """However far the leaderboard is scrolled, the names of the methods and the titles of the columns are seen."""
+    """However far the leaderboard is scrolled, the names of the methods and the titles of the
+    columns are seen.
+    """
     page.choose("condition", "all")
     page.script("document.querySelector('#board .scroll').scrollTo(400, 1500)")
     script = """
@@ -532,7 +552,9 @@ def test_controls_have_names_and_copy(page: Page) -> None:
 
 
 def test_says_something_without_a_script(page: Page) -> None:
-    """Where scripts are switched off, tables of clean data, runs and cards are there, and no empty frame."""
+    """Where scripts are switched off, tables of clean data, runs and cards are there, and no empty
+    frame.
+    """
     page.browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         page.browser.refresh()

@@ -74,7 +74,9 @@ def test_a_dataset_of_one_method_takes_nothing_from_the_others() -> None:
 
 
 def test_what_leaves_more_of_the_table_is_left_out() -> None:
-    """Of five datasets, one of which a method lacks, that dataset goes, not the method; of two, the method goes."""
+    """Of five datasets, one of which a method lacks, that dataset goes, not the method; of two, the
+    method goes.
+    """
     full = {f"d{place}": NLL["digits"] for place in range(4)}
     found = rank(measured({**full, "e": {"map": (0.1,), "mnf": (0.2,)}}), "nll")
     assert (found.methods, found.datasets) == ((), ("e",))

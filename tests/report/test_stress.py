@@ -28,7 +28,9 @@ def table_of(by_hand: ByHand, scores: dict[tuple[object, ...], object]) -> Table
 
 
 def test_kinds_of_one_thing_are_a_family(by_hand: ByHand) -> None:
-    """What the option ``kind`` alone tells apart is one; what differs otherwise, or reads so, is not."""
+    """What the option ``kind`` alone tells apart is one; what differs otherwise, or reads so, is
+    not.
+    """
     alone = ("fgsm", "pgd", "pgd[norm=l2]", "tint[kind=red,seed=3]")
     strange = ("a[kind=", "]kind=x[", "x[kind=a,kind=b]")
     names = [*alone, *strange, "corruption", SNOW]
@@ -176,7 +178,9 @@ def test_places_where_a_run_has_no_number_count_for_none(
 
 
 def test_a_run_without_a_place_has_no_mean(by_hand: ByHand) -> None:
-    """A level that a seed was never scored at leaves this seed out, and the cell says of how many it is."""
+    """A level that a seed was never scored at leaves this seed out, and the cell says of how many
+    it is.
+    """
     scores = {("map", "accuracy", "fgsm", 0.1): [0.5, 0.6], ("map", "accuracy", "fgsm", 0.3): [0.5]}
     (cell,) = table_of(by_hand, scores).rows[0].cells
     assert (cell.mean, cell.values) == ("0.500", "n=1")

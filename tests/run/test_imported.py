@@ -263,7 +263,9 @@ def test_an_offset_of_the_targets_changes_no_score() -> None:
 
 
 def test_logits_of_any_other_kind_are_taken() -> None:
-    """Log-probabilities called logits give the same scores; one row that is no probability is enough."""
+    """Log-probabilities called logits give the same scores; one row that is no probability is
+    enough.
+    """
     found = []
     for logits in (np.log(PROBS), PROBS + np.array([[0], [0], [0], [0.1]])):
         score(saved(logits=logits, labels=LABELS))
@@ -583,8 +585,8 @@ def test_files_that_are_none() -> None:
         (["--condition", "train", "--level", "1"], "needs a --level"),
         (["--unseen", "letters"], "NAME=FILE"),
         (["--unseen", "leters=file.npz"], "did you mean 'letters'?"),
-        (["--unseen", "clean=file.npz"], "no name for unseen data"),
-        (["--unseen", "fgsm=file.npz"], "no name for unseen data"),
+        (["--unseen", "clean=file.npz"], "no name for out-of-distribution data"),
+        (["--unseen", "fgsm=file.npz"], "no name for out-of-distribution data"),
         (["--unseen", "a=file.npz", "--unseen", "a=file.npz"], "a is given twice"),
         (["--suite", "../x"], "no name for a suite"),
         (

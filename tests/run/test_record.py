@@ -37,11 +37,12 @@ attack_images = 20
 [conditions]
 fgsm = [0, 0.1, 0.2]
 rotate = [15, 30]
+transfer = [0.1]
 
 [conditions.digits]
 letters = []
 """
-CONDITIONS = 4  # with clean
+CONDITIONS = 5  # with clean; transfer attacks the run itself
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_reads_and_writes_of_one_run(job: Job, monkeypatch: pytest.MonkeyPatch) 
     ended = execute(todo, lambda share: None)
     assert ended is not None
     assert (ended.record.status, ended.record.reason) == ("ok", None)
-    assert len(ended.record.predict_seconds) == len(job.run.shown) == 7
+    assert len(ended.record.predict_seconds) == len(job.run.shown) == 8
     assert counts["read"] <= 2
     assert counts["write"] <= CONDITIONS + 3
 

@@ -31,7 +31,9 @@ def written(folder: Path, *rows: str, header: str = HEADER, name: str = "mine") 
 
 
 def test_cells_that_are_left_out(tmp_path: Path) -> None:
-    """A file may lack what is seldom said: then data are clean, and there is no level, spread or note."""
+    """A file may lack what is seldom said: then data are clean, and there is no level, spread or
+    note.
+    """
     (one,) = read_references(written(tmp_path, ROW))
     assert (one.condition, one.level, one.spread, one.notes) == ("clean", "", "", "")
     assert (one.value, one.certainty) == ("0.5", "seen")
@@ -77,7 +79,9 @@ def test_other_encodings(tmp_path: Path) -> None:
 
 
 def test_inheritance(tmp_path: Path) -> None:
-    """A suite has the values of the one that it extends; its own of the same thing and source take their place."""
+    """A suite has the values of the one that it extends; its own of the same thing and source take
+    their place.
+    """
     written(tmp_path, ROW, ROW.replace("map", "mnf"), name="base")
     child = written(tmp_path, ROW.replace("0.5", "0.7"), ROW.replace("Somebody", "Another"))
     child.write_text('extends = "base"\n')
@@ -111,7 +115,9 @@ def test_same_values_same_bytes(tmp_path: Path) -> None:
 
 
 def test_run_and_score_hand_values_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user's file travels with run and with score; a wrong one stops a run before anything is written."""
+    """A user's file travels with run and with score; a wrong one stops a run before anything is
+    written.
+    """
     monkeypatch.chdir(tmp_path)
     file = written(tmp_path, ROW.replace("map", "mnf[hidden=50]"))
     command = ["--suite", str(file), "--results", "results"]

@@ -185,7 +185,9 @@ STAGES: dict[str, Callable[[Path, int], object]] = {
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_twice_the_runs_take_at_most_twice_the_calls(stage: str, folders: dict[int, Path]) -> None:
-    """From 32 to 64 runs the calls of functions grow by no more than twice what they grow by from 16 to 32."""
+    """From 32 to 64 runs the calls of functions grow by no more than twice what they grow by from
+    16 to 32.
+    """
     work = STAGES[stage]
     for seeds in SEEDS:
         jobs(folders[seeds], seeds)
@@ -195,7 +197,9 @@ def test_twice_the_runs_take_at_most_twice_the_calls(stage: str, folders: dict[i
 
 
 def test_scoring_opens_each_file_of_a_run_at_most_twice(folders: dict[int, Path]) -> None:
-    """Records and what is kept are read once a run, predictions once for their checksum and once for their numbers."""
+    """Records and what is kept are read once a run, predictions once for their checksum and once
+    for their numbers.
+    """
     runs, first = 8 * PER_SEED, 2 * PER_SEED  # of the first seeds, examples are taken over, too
     for kept in suite_of(folders[8]).glob(f"runs/*/{run_scores.KEPT}"):
         kept.unlink()
@@ -260,7 +264,9 @@ def test_curves_are_read_into_a_few_bytes_a_row(tmp_path: Path) -> None:
 def test_the_page_holds_a_limited_number_of_runs(
     folders: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond a limit the page says how many runs there are more, and where; those in trouble stand first."""
+    """Beyond a limit the page says how many runs there are more, and where; those in trouble stand
+    first.
+    """
     results = read(suite_of(folders[16]))
     results.runs.loc[results.runs.index[-1], ["status", "reason"]] = ["failed", "lost"]
     assert page_runs.runs_section(results).count("<tr class=") == 16 * PER_SEED

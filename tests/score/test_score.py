@@ -72,7 +72,9 @@ def predictions(confidence: float, *, labelled: bool = True) -> Predictions:
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    """Return a suite with a run that is whole, one that failed after its clean data, and one that never began."""
+    """Return a suite with a run that is whole, one that failed after its clean data, and one that
+    never began.
+    """
     folder = tmp_path / "quick"
     names = ("map", "mnf", "dropout")
     store.merge_plan(folder, [planned(f"{name}-digits-s0-00000000", name, 0) for name in names])
@@ -102,7 +104,9 @@ def test_hand_worked_scores(suite: Path) -> None:
 
 
 def test_every_planned_run_is_a_row(suite: Path) -> None:
-    """A run that failed or never began is a row with its status and reason, quotes and commas intact."""
+    """A run that failed or never began is a row with its status and reason, quotes and commas
+    intact.
+    """
     score(suite)
     with (suite / "runs.csv").open() as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
@@ -116,7 +120,9 @@ def test_every_planned_run_is_a_row(suite: Path) -> None:
 
 
 def test_what_a_run_cost_and_how_it_was_made(suite: Path) -> None:
-    """Seconds are of 1,000 clean predictions; settings and command stand beside them, or nothing where unknown."""
+    """Seconds are of 1,000 clean predictions; settings and command stand beside them, or nothing
+    where unknown.
+    """
     run = store.run_folder(suite, "map-digits-s0-00000000")
     settings = {"epochs": 40, "draws": 50}
     run.update(
@@ -148,7 +154,9 @@ def test_superseded_runs_are_listed_and_not_scored(suite: Path) -> None:
 
 
 def test_kept_scores_follow_the_files(suite: Path) -> None:
-    """What was scored before is taken over while its file is unchanged, and scored again when it is not."""
+    """What was scored before is taken over while its file is unchanged, and scored again when it is
+    not.
+    """
     score(suite)
     run = store.run_folder(suite, "map-digits-s0-00000000")
     run.save_predictions("clean.npz", predictions(0.7))
@@ -161,7 +169,9 @@ def test_kept_scores_follow_the_files(suite: Path) -> None:
 def test_damaged_predictions_have_no_scores(
     suite: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Predictions that are not as they were stored give no score, not a wrong one, until they are made again."""
+    """Predictions that are not as they were stored give no score, not a wrong one, until they are
+    made again.
+    """
     (suite / "runs" / "map-digits-s0-00000000" / "clean.npz").write_bytes(b"PK")
     score(suite)
     scores = read_scores(suite)

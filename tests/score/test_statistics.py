@@ -49,7 +49,9 @@ def test_paired_p_is_scipys() -> None:
 
 
 def test_paired_p_without_spread() -> None:
-    """Seeds that all differ by one number give the sign test's answer, not certainty; seeds that do not vary none."""
+    """Seeds that all differ by one number give the sign test's answer, not certainty; seeds that do
+    not vary none.
+    """
     assert paired_p([0.3, 0.5, 0.4], [0.2, 0.4, 0.3]) == 0.25
     assert paired_p([0.3, 0.3, 0.3], [0.2, 0.2, 0.2]) == 1.0
     assert paired_p([0.1 + 0.2, 0.5], [0.3, 0.5]) == pytest.approx(1.0)
@@ -57,7 +59,9 @@ def test_paired_p_without_spread() -> None:
 
 
 def test_compare_bolds_the_best_and_its_ties() -> None:
-    """A method that is worse on every seed by far more than its spread is worse; one within the spread is tied."""
+    """A method that is worse on every seed by far more than its spread is worse; one within the
+    spread is tied.
+    """
     values = {
         "good": by_seed(0.90, 0.91, 0.92, 0.93, 0.94),
         "close": by_seed(0.91, 0.90, 0.92, 0.92, 0.94),
@@ -80,7 +84,9 @@ def test_compare_bolds_the_best_and_its_ties() -> None:
 
 
 def test_a_method_is_not_worse_for_seeds_that_others_lack() -> None:
-    """One that is better on every shared seed loses to nobody, whatever the mean over further seeds is."""
+    """One that is better on every shared seed loses to nobody, whatever the mean over further seeds
+    is.
+    """
     many = {seed: 0.80 + 0.001 * (seed % 3) for seed in range(5)} | dict.fromkeys(
         range(5, 10), 0.95
     )
@@ -92,7 +98,9 @@ def test_a_method_is_not_worse_for_seeds_that_others_lack() -> None:
 
 
 def test_the_best_has_the_best_mean_of_those_that_none_beats() -> None:
-    """A failed seed of a third method changes nothing of which of two has the better mean, as a table shows it."""
+    """A failed seed of a third method changes nothing of which of two has the better mean, as a
+    table shows it.
+    """
     values = {
         "a": by_seed(0.020, 0.011, 0.016),
         "b": by_seed(0.019, 0.017, 0.018),
@@ -104,7 +112,9 @@ def test_the_best_has_the_best_mean_of_those_that_none_beats() -> None:
 
 
 def test_whatever_is_worse_is_behind() -> None:
-    """On random seeds, some missing, nothing is called worse that is ahead, and the best is beaten by none."""
+    """On random seeds, some missing, nothing is called worse that is ahead, and the best is beaten
+    by none.
+    """
     random = np.random.default_rng(0)
     for _ in range(300):
         values = {
@@ -160,7 +170,9 @@ def test_compare_needs_two_methods_that_share_two_seeds() -> None:
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_equal_methods_are_called_worse_at_most_as_often_as_stated(seeds: int) -> None:
-    """Five equal methods, seeds that matter: in at most 5 % of tables (and 3 standard errors) one is not tied."""
+    """Five equal methods, seeds that matter: in at most 5 % of tables (and 3 standard errors) one
+    is not tied.
+    """
     random, tables, wrong = np.random.default_rng(seeds), 500, 0
     for _ in range(tables):
         noise = random.normal(size=(5, seeds)) + random.normal(size=seeds)
@@ -172,7 +184,9 @@ def test_equal_methods_are_called_worse_at_most_as_often_as_stated(seeds: int) -
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_detectable_difference_is_found_as_often_as_stated(seeds: int) -> None:
-    """Two methods that differ by it are told apart in 80 % of simulated tables, give or take 3 standard errors."""
+    """Two methods that differ by it are told apart in 80 % of simulated tables, give or take 3
+    standard errors.
+    """
     random, tables = np.random.default_rng(seeds), 2000
     shift = detectable_difference(1.0, seeds)
     differences = random.normal(shift, 1.0, size=(tables, seeds))
@@ -221,6 +235,8 @@ def test_ranks_by_hand() -> None:
 
 
 def test_cliques_overlap_and_are_not_nested() -> None:
-    """a-b-c within the critical difference, then c-d; b-c alone is inside the first and is no group."""
+    """a-b-c within the critical difference, then c-d; b-c alone is inside the first and is no
+    group.
+    """
     found = Ranks({"d": 4.0, "a": 1.0, "b": 1.5, "c": 2.5}, 10, 0.01, 1.6)
     assert cliques(found) == [("a", "b", "c"), ("c", "d")]

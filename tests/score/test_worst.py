@@ -45,7 +45,9 @@ def test_worst_by_hand() -> None:
 
 
 def test_worst_is_a_condition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scores of ``worst`` are where two attacks share a norm and level, and are no better than theirs."""
+    """Scores of ``worst`` are where two attacks share a norm and level, and are no better than
+    theirs.
+    """
     (tmp_path / "small.toml").write_text(SUITE)
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, ["run", "--suite", "small.toml", "--device", "cpu"])

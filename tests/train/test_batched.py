@@ -56,7 +56,9 @@ def whole(outcome: Outcome) -> tuple[nn.ModuleList, list]:
 @pytest.mark.parametrize("recipe", [{}, {"schedule": "cosine", "warmup": 0.1, "clip": 0.3}])
 @pytest.mark.parametrize("full", ["map", "ensemble[members=2]"])
 def test_networks_are_those_trained_alone(full: str, recipe: dict[str, Any]) -> None:
-    """Where no noise is drawn every network, of each seed and member, ends where it would alone, to rounding."""
+    """Where no noise is drawn every network, of each seed and member, ends where it would alone, to
+    rounding.
+    """
     method, seeds = Plugins().spec("method", full).value, [0, 3]
     settings = replace(SETTINGS, **recipe)
     tasks, data = runs(seeds)
@@ -98,7 +100,9 @@ def test_every_method_composes_or_says_why(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["mean-field", "mnf", "dropout"])
 def test_curves_have_the_law_of_those_alone(name: str) -> None:
-    """With noise the losses of networks trained together are those of networks trained alone, within their spread."""
+    """With noise the losses of networks trained together are those of networks trained alone,
+    within their spread.
+    """
     method, seeds = Plugins().spec("method", name).value, list(range(6))
     tasks, data = runs(seeds)
     joined = torch.tensor(

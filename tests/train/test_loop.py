@@ -84,7 +84,9 @@ def test_bfloat16_trains_every_method(name: str) -> None:
 
 
 def test_tf32_is_for_training_alone() -> None:
-    """A GPU may round products where it was asked to, while it trains; before and after the process is as it was."""
+    """A GPU may round products where it was asked to, while it trains; before and after the process
+    is as it was.
+    """
     seen = set()
 
     class Watching(type(method("map"))):  # type: ignore[misc]
@@ -176,7 +178,9 @@ class Cut(Exception):
 
 @pytest.mark.parametrize("name", [*Plugins().names("method"), "map[members=3]", "mnf[members=2]"])
 def test_interrupted_training_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
-    """A training cut off after any epoch goes on from its checkpoint to the weights and curves of an uncut one."""
+    """A training cut off after any epoch goes on from its checkpoint to the weights and curves of
+    an uncut one.
+    """
     recipe = {"learning_rate": 3e-3, "schedule": "cosine", "warmup": 0.2, "clip": 1.0}
     settings = replace(SETTINGS, epochs=3, **recipe)
     nets, rows = train(method(name), TASK, data(), settings, 0)

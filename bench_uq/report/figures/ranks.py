@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -119,10 +119,8 @@ def _diagram(analysis: Analysis, metric: str) -> Diagram | None:
     found = analysis.rankings.get(metric)
     if found is None or found.ranks is None:
         return None
-    runs = analysis.results.runs
     # The number of runs in a label counts the ranked datasets alone.
-    ranked = runs[runs["dataset"].isin(found.over)]
-    own = Analysis(replace(analysis.results, runs=ranked), analysis.cards)
+    own = analysis.with_runs_on(found.over)
 
     labels = {}
     for name, (scored, _) in clean_runs(analysis, metric, found).items():

@@ -165,7 +165,7 @@ class Beside:
         known = self.unseen.get(one.condition) if one.kind == "unseen" else self.known
         targets = known.targets(self.run.seed) if known else None
         if targets is not None:
-            # For its length alone: labels of unseen data are of other classes, and say nothing.
+            # For its length alone: labels of OOD data are of other classes, and say nothing.
             name, arrays = one.condition, {"probs": targets}
             if one.kind != "unseen":
                 name, arrays["targets"] = self.run.dataset, targets

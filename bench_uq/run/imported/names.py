@@ -61,7 +61,7 @@ class Names:
         """Out-of-distribution data: a dataset that is no condition."""
         # It would be mistaken for a condition in every table.
         if text in RESERVED or plain_name(text) in self.plugins.names("condition"):
-            raise UsageError(f"{text!r} is no name for unseen data")
+            raise UsageError(f"{text!r} is no name for out-of-distribution data")
         return self.dataset(text, "unseen")
 
     def condition(self, text: str, written: str | None) -> Named:
@@ -90,7 +90,7 @@ class Names:
         if level is None or text in RESERVED:
             raise UsageError(
                 f"--condition {text} needs a --level "
-                f"(unseen data of your own: --unseen {text}=FILE)"
+                f"(out-of-distribution data of your own: --unseen {text}=FILE)"
             )
         return Named(name, full, "condition", level)
 

@@ -231,7 +231,7 @@ def checked_targets(raw: Raw, likelihood: Likelihood, draws: np.ndarray) -> np.n
     if other in raw.arrays:
         raise UsageError(f"{raw.path} holds {other}: what belongs to its predictions are {name}")
     if name not in raw.arrays:
-        raise UsageError(f"{raw.path} holds no {name} (only unseen data need none)")
+        raise UsageError(f"{raw.path} holds no {name} (only out-of-distribution data need none)")
 
     values, (several, count, _) = raw.arrays[name], draws.shape
     if values.shape != (count,):
