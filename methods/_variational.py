@@ -22,6 +22,7 @@ class Variational(Method):
     """
 
     weight_prior: ClassVar[str] = "of the KL"
+    weight_start: ClassVar[str] = "He et al. 2015"
 
     # Not fields of a dataclass: those of a base would come first in every name.
     prior_std: PriorStd  # of the weights, "he" for sqrt(2 / inputs) in each layer

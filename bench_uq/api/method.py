@@ -25,6 +25,8 @@ class Method(ABC):
     order: ClassVar[int] = 100  # position in tables; methods of equal order are sorted by name
     weight_prior: ClassVar[str] = ""  # in the loss, in words: weight decay would add another
 
+    weight_start: ClassVar[str] = ""  # how weights start, in words; empty: as torch's layers do
+
     members: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ def about(
 
     ``remarks`` are those on the data, by dataset.
     """
-    methods, priors = dict[str, int](), dict[str, bool]()
+    methods, priors, starts = dict[str, int](), dict[str, bool](), dict[str, str]()
     conditions: dict[str, ConditionFacts] = {}
     known = {kind: plugins.names(kind) for kind in ("method", "condition")}
 
@@ -29,10 +29,11 @@ def about(
             method = plugins.spec("method", plain_name(run.method)).value
             methods[run.method] = method.order
             priors[run.method] = bool(method.weight_prior)
+            starts[run.method] = method.weight_start
         for shown in run.shown:
             own = shown.kind == "condition" and plain_name(shown.condition) in known["condition"]
             if own and shown.condition not in conditions:
                 value = plugins.spec("condition", shown.full).value
                 conditions[shown.condition] = facts_of(value)
 
-    return About(methods, conditions, remarks, priors)
+    return About(methods, conditions, remarks, priors, starts)

@@ -28,13 +28,14 @@ class About:
     """Facts of methods and conditions, and remarks on data, by names in results.
 
     ``methods`` are the positions of methods, ``priors`` those whose loss holds a prior over the
-    weights.
+    weights, ``starts`` how their weights start, empty for as torch's layers do.
     """
 
     methods: Mapping[str, int] = field(default_factory=dict)
     conditions: Mapping[str, ConditionFacts] = field(default_factory=dict)
     data: Mapping[str, list[str]] = field(default_factory=dict)  # remarks, by dataset
     priors: Mapping[str, bool] = field(default_factory=dict)
+    starts: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, condition: str) -> ConditionFacts:
         """Facts of a condition; a family of kinds has those of one of its kinds."""
@@ -52,7 +53,7 @@ class About:
         methods = {**other.methods, **self.methods}
         conditions = {**other.conditions, **self.conditions}
         data, priors = {**other.data, **self.data}, {**other.priors, **self.priors}
-        return About(methods, conditions, data, priors)
+        return About(methods, conditions, data, priors, {**other.starts, **self.starts})
 
     def remarks(self) -> list[str]:
         """Lines about the data, each with the name of its dataset."""
@@ -72,6 +73,7 @@ class About:
             {name: facts for name, facts in self.conditions.items() if name in conditions},
             data,
             {name: prior for name, prior in self.priors.items() if name in methods},
+            {name: start for name, start in self.starts.items() if name in methods},
         )
 
 

@@ -103,6 +103,7 @@ def test_derived_files(suite: Path) -> None:
     about = json.loads((suite / "about.json").read_text())
     assert about["methods"] == {"map": 0, "mnf[flows=1]": 4}
     assert about["priors"] == {"map": True, "mnf[flows=1]": True}
+    assert about["starts"] == {"map": "", "mnf[flows=1]": "He et al. 2015"}
     assert about["conditions"]["fgsm"]["level_name"] == "ε"
     assert set(about["conditions"]) == {"fgsm", "fgsm[draws=1]", "worst"}
     assert (suite / "examples.npz").stat().st_size < 500_000

@@ -365,6 +365,18 @@ def test_captions_name_the_methods_with_a_prior(by_hand: ByHand) -> None:
     assert any("prior over the weights: map, mnf" in sentence for sentence in provenance(known))
 
 
+def test_captions_say_how_weights_start(by_hand: ByHand) -> None:
+    """Only if methods differ in it; of older results nothing is known."""
+    results = by_hand({("map", "nll"): 0.1, ("ensemble", "nll"): 0.2, ("mnf", "nll"): 0.3})
+    assert not any("start of" in sentence for sentence in provenance(results))
+    for start, expected in (("He", "torch's layers (map, ensemble), He (mnf)"), ("", "")):
+        starts = {"map": "", "ensemble": "", "mnf": start}
+        known = replace(results, about=replace(results.about, starts=starts))
+        said = " ".join(provenance(known))
+        assert (f"start of the weights: {expected}" in said) == bool(expected)
+        assert ("start of" in said) == bool(expected)
+
+
 @pytest.mark.parametrize(
     ("compared", "crossed", "words"),
     [

@@ -42,6 +42,7 @@ def provenance(results: Results) -> list[str]:
         "epochs": _by_method(results, runs, _numbers("epochs")),
         "recipe": _by_method(results, runs, _recipe),
         "prior over the weights": _priors(results),
+        "start of the weights": _starts(results),
         "training examples": _by_method(results, runs, _numbers("trained_on")),
         "test examples": _by_method(results, runs, _numbers("tested_on")),
         "draws": draws,
@@ -77,6 +78,19 @@ def _priors(results: Results) -> str:
     having = [method for method in results.methods if known.get(method)]
     lacking = [method for method in results.methods if known.get(method) is False]
     return ", ".join(having) if having and lacking else ""
+
+
+def _starts(results: Results) -> str:
+    """How the weights of methods start, if that differs."""
+    known = results.about.starts
+    groups: dict[str, list[str]] = {}
+    for method in results.methods:
+        if method in known:
+            groups.setdefault(known[method] or "torch's layers", []).append(method)
+
+    if len(groups) < 2:
+        return ""
+    return ", ".join(f"{start} ({', '.join(methods)})" for start, methods in groups.items())
 
 
 def _by_method(results: Results, runs: pd.DataFrame, say: Callable[[pd.DataFrame], str]) -> str:
