@@ -26,6 +26,7 @@ from bench_uq.api.condition import GRADIENT_ATTACK, Search
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import parse
 from bench_uq.score.curves import rounded
+from bench_uq.score.stale import VERSIONS
 from bench_uq.store.about import ABOUT, About, ConditionFacts
 from bench_uq.store.derived import COLUMNS, LATER
 
@@ -249,6 +250,7 @@ def plan_run(dataset: str, method: str, seed: int) -> dict[str, Any]:
         "draws": 50,
         "seconds_per_1000": 0.2 + 0.01 * (number % 97),
         "command": "bench-uq run --suite quick",
+        "facts": json.dumps(VERSIONS),
     }
 
 

@@ -62,6 +62,11 @@ def warnings(results: Results) -> list[str]:
         facts = "; ".join(map(str, results.differences[dataset]))
         sentences.append(f"Not alike, so not compared: {named} ({facts}).")
 
+    unknown = results.runs[_unrecorded(results.runs)]["method"]
+    if len(unknown):
+        named = ", ".join(method for method in results.methods if method in set(unknown))
+        sentences.append(f"Run by an earlier version, which did not record its code: {named}.")
+
     changed: dict[tuple[str, ...], dict[str, None]] = {}
     for (place, method, _), parts in results.stale.items():
         if place == dataset and method in results.methods:
@@ -70,6 +75,12 @@ def warnings(results: Results) -> list[str]:
         which = ", ".join(parts)
         sentences.append(f"Stale, run before a change of the {which}: {', '.join(methods)}.")
     return sentences
+
+
+def _unrecorded(runs: pd.DataFrame) -> pd.Series:
+    """Whether each finished run is of a version that kept no facts of the code."""
+    own = runs["command"].str.startswith("bench-uq run") & (runs["status"] == "ok")
+    return own & (runs["facts"].fillna("") == "")
 
 
 def remedies(results: Results) -> list[str]:

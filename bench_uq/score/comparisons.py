@@ -129,7 +129,7 @@ class Ranking:
             if names:
                 parts.append(f"{noun} {', '.join(names)}")
 
-        return f"left out for missing values: {'; '.join(parts)}" if parts else ""
+        return f"left out for missing values or other settings: {'; '.join(parts)}" if parts else ""
 
 
 def ranking(results: Results, metric: Metric) -> Ranking:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from bench_uq.api.names import plain_name
 from bench_uq.plan.plugins import PACKAGES, plugin_name
 from bench_uq.plan.sources import hash_of_installed, hash_of_trees
 from bench_uq.predict import PREDICTION_VERSION
+from bench_uq.store import derived
 from bench_uq.train import TRAINING_VERSION
 
 #: Dataset, method, seed.
@@ -27,13 +30,11 @@ def stale(folder: Path, plugins: Collection[Path] = ()) -> dict[RunKey, tuple[st
     ``plugins`` are files of the user, in place of those that the runs were made with.
     """
     # Read as it stands: a damaged plan is set aside by those who are about to write it.
-    path = folder / store.PLAN
-    try:
-        plan = store.Plan.from_json(store.load_json(path))
-    except (store.Damaged, OSError):
-        return {}
-
-    files = dict(plan.files)
+    files, made = dict[str, str](), published(folder)
+    with suppress(store.Damaged, OSError):
+        plan = store.Plan.from_json(store.load_json(folder / store.PLAN))
+        files = dict(plan.files)
+        made = {(run.dataset, run.method, run.seed): run.code for run in plan.runs.values()}
     for file in plugins:
         files[plugin_name(file)] = str(file)
 
@@ -42,14 +43,35 @@ def stale(folder: Path, plugins: Collection[Path] = ()) -> dict[RunKey, tuple[st
         return _present(part, files)
 
     found = {}
-    for run in plan.runs.values():
+    for key, code in made.items():
         changed = []
-        for part, was in run.code.items():
+        for part, was in code.items():
             now = present(part)
             if now and not now.startswith(was):
                 changed.append(part)
         if changed:
-            found[run.dataset, run.method, run.seed] = tuple(changed)
+            found[key] = tuple(changed)
+    return found
+
+
+def published(folder: Path) -> dict[RunKey, Mapping[str, str]]:
+    """The code of each run by runs.csv, for results that came without their plan."""
+    path = folder / derived.RUNS
+    if (folder / store.PLAN).exists() or not path.exists():
+        return {}
+
+    runs, found = derived.table(path), dict[RunKey, Mapping[str, str]]()
+    for run in runs[runs["status"] == "ok"].to_dict("records"):
+        facts = json.loads(run["facts"] or "{}")
+        code = {}
+        for name, source in facts.items():
+            if name == "code":
+                code[f"method {plain_name(run['method'])}"] = source
+            elif name.startswith("code of "):
+                code[name.replace("code of", "condition")] = source
+            elif name in VERSIONS or name.partition(" ")[0] in PACKAGES:
+                code[name] = source
+        found[run["dataset"], run["method"], run["seed"]] = code
     return found
 
 

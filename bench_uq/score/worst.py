@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench_uq.api.condition import Search
+from bench_uq.api.names import level_key
 from bench_uq.api.task import Predictions
 from bench_uq.store import Evaluation
 from bench_uq.store.about import About, ConditionFacts
@@ -29,7 +30,8 @@ def over_attacks(
         facts, found = about.conditions.get(shown.condition), stored[shown.file]
         if facts is None or facts.search is None or not shown.level or "probs" not in found:
             continue
-        groups.setdefault((shown.level, WORST[facts.search.norm]), []).append(found)
+        # 0.15 and 0.15000000000000002 print alike, and are one level.
+        groups.setdefault((level_key(shown.level), WORST[facts.search.norm]), []).append(found)
 
     names, made = {shown.condition for shown in asked}, []
     for (level, name), attacks in sorted(groups.items(), key=lambda group: group[0]):

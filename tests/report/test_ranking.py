@@ -63,14 +63,14 @@ def test_method_without_a_value_is_left_out_and_named() -> None:
     assert found.ranks is not None
     assert found.ranks.mean == {"map": 2.0, "dropout": 1.0}
     assert found.methods == ("mnf",)
-    assert str(found) == "left out for missing values: method mnf"
+    assert str(found) == "left out for missing values or other settings: method mnf"
 
 
 def test_a_dataset_of_one_method_takes_nothing_from_the_others() -> None:
     """It ranks nothing, so it is left out and named, and all methods stay."""
     found = rank(measured({**NLL, "extra": {"map": (0.1,)}}), "nll")
     assert found.ranks == rank(measured(NLL), "nll").ranks
-    assert str(found) == "left out for missing values: dataset extra"
+    assert str(found) == "left out for missing values or other settings: dataset extra"
 
 
 def test_what_leaves_more_of_the_table_is_left_out() -> None:

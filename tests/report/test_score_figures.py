@@ -342,7 +342,7 @@ def test_ranks_tell_what_they_rest_on(ranked: Results, drawn: Drawn) -> None:
     failed = pd.concat([runs, first.assign(seed=1, status="failed")])
     (figure,) = drawn("ranks", replace(ranked, scores=scores[~missing], runs=failed)).values()
     found = [text.get_text() for text in figure.axes[0].texts]
-    assert "left out for missing values: method sgld" in found
+    assert "left out for missing values or other settings: method sgld" in found
     assert "sgld" not in found
     assert "map (30/31 runs)" in found
 

@@ -12,14 +12,17 @@ import pandas as pd
 import pytest
 
 from bench_uq.api.task import Predictions
+from bench_uq.plan.plugins import PACKAGES
+from bench_uq.plan.sources import hash_of_installed
 from bench_uq.run.suite import Choices, prepare, remember
 from bench_uq.score.banners import banner
 from bench_uq.score.likeness import differences, left_out, marked
-from bench_uq.score.results import Results
+from bench_uq.score.results import Results, read_runs
 from bench_uq.score.run_scores import hashes_of
 from bench_uq.score.stale import VERSIONS, stale
 
 COMMAND = "bench-uq run --suite quick --set epochs=250"
+PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "mnist" / "runs.csv"
 NOTHING = pd.DataFrame(columns=["dataset"])
 METHOD = """
 from dataclasses import dataclass
@@ -162,6 +165,31 @@ def test_an_edited_plugin_makes_its_runs_stale(
     assert stale(prepared.folder) == {("digits", "own", 0): ("method own",)}
     monkeypatch.setitem(VERSIONS, "training version", "later")
     assert set(stale(prepared.folder)) == {("digits", "own", 0), ("digits", "map", 0)}
+
+
+def test_published_results_are_stale_too(tmp_path: Path) -> None:
+    """Without a plan the code is that of runs.csv, if that has recorded it."""
+    folder, file = tmp_path, tmp_path / "runs.csv"
+    runs = pd.read_csv(PUBLISHED)
+    now = {name: str(version) for name, version in VERSIONS.items()}
+    code = hash_of_installed("fgsm", PACKAGES["condition"])[:8]
+
+    runs.assign(status="ok", facts=json.dumps(now | {"code of fgsm": code})).to_csv(
+        file, index=False
+    )
+    assert stale(folder) == {}
+    runs.assign(status="ok", facts=json.dumps(now | {"code of fgsm": "0000"})).to_csv(
+        file, index=False
+    )
+    assert set(stale(folder).values()) == {("condition fgsm",)}
+
+    # Of earlier versions nothing is known, which a warning says; imported predictions have no code.
+    runs.assign(status="ok", facts=None, command="bench-uq run").to_csv(file, index=False)
+    assert stale(folder) == {}
+    unknown = read_runs(folder)
+    (warning,) = banner(Results("mnist", unknown, NOTHING, NOTHING))
+    assert "did not record its code: dropout, ensemble, map, mean-field" in warning
+    assert not banner(Results("mnist", unknown.assign(command=""), NOTHING, NOTHING))
 
 
 def test_the_plan_knows_the_content_of_data(

@@ -9,9 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from bench_uq import read_scores
+from bench_uq.api.condition import Search
 from bench_uq.api.task import Predictions
 from bench_uq.cli import main
-from bench_uq.score.worst import worst
+from bench_uq.score.worst import over_attacks, worst
+from bench_uq.store import Evaluation
+from bench_uq.store.about import About, ConditionFacts
 
 SUITE = """
 extends = "quick"
@@ -42,6 +45,20 @@ def test_worst_by_hand() -> None:
     found = worst([one, two])
     assert found["probs"][:, 0].tolist() == [0.45, 0.8, 0.1]
     assert found["draw_entropy"].tolist() == [0.45, 1.45, 2.45]
+
+
+def test_levels_that_print_alike_are_one() -> None:
+    """0.1 + 0.05 of one attack and 0.15 of another have a worst case in common."""
+    images = attacked([0.4, 0.3, 0.3], [0.9, 0.1, 0.0])
+    asked = [
+        Evaluation("fgsm", "condition", 0.1 + 0.05, "a"),
+        Evaluation("pgd", "condition", 0.15, "b"),
+    ]
+    facts = ConditionFacts(search=Search("linf"))
+    ((place, _),) = over_attacks(
+        asked, {"a": images, "b": images}, About({}, {"fgsm": facts, "pgd": facts})
+    )
+    assert (place.condition, place.level) == ("worst", 0.15)
 
 
 def test_worst_is_a_condition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from bench_uq.report.tables.table import Column, Table, extent, filled
@@ -30,22 +30,30 @@ def stress_tables(analysis: Analysis) -> dict[str, Table]:
         subject = f"under {one.name}{extent(means, one.title)}, {levels}"
         table = filled(means, subject, columns, analysis.methods_shown(one.members))
         places = _places(one, columns, analysis.stress_counts)
-        bounds = _bounds(one, analysis)
+        bounds = attack_remarks(analysis, one.members)
         tables[one.name] = replace(table, remarks=(*bounds, *places, *table.remarks))
     return tables
 
 
-def _bounds(one: Family, analysis: Analysis) -> list[str]:
-    """The meaning of accuracy under an attack, and the most draws behind its gradients."""
+def attack_remarks(analysis: Analysis, conditions: Collection[str]) -> list[str]:
+    """The meaning of accuracy under an attack, and the most draws behind its gradients.
+
+    Empty for other conditions.
+    """
+    about = analysis.results.about
+    searched = any(about.of(condition).search for condition in conditions)
+
     draws = dict[str, float]()
     for (method, condition, _, metric), summary in analysis.summaries.items():
-        if metric == "attack_draws" and condition in one.members:
+        if metric == "attack_draws" and condition in conditions:
             draws[method] = max(summary.mean, draws.get(method, 0))
-    if not draws:
+    if not draws and not searched:
         return []
 
-    listed = ", ".join(f"{count:.0f} ({method})" for method, count in draws.items())
     bound = "Accuracy under an attack is an upper bound: a stronger one may leave less."
+    if not draws:
+        return [bound]
+    listed = ", ".join(f"{count:.0f} ({method})" for method, count in draws.items())
     return [bound, f"Draws behind a gradient: {listed}."]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench_uq.api.metric import Metric
+from bench_uq.report.tables.stress import attack_remarks
 from bench_uq.report.tables.table import Column, Table, extent, filled
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import ARROWS
@@ -68,12 +69,14 @@ def level_tables(analysis: Analysis) -> list[Table]:
         unit = analysis.level_unit(condition)
         where = f"{condition}{extent(analysis, condition)}, by {unit}"
         shown = analysis.methods_shown([condition])
+        remarks = attack_remarks(analysis, [condition])
         for metric in metrics:
             if (metric, condition) in analysis.measured:
                 card = analysis.cards[metric]
                 columns = [Column(card, condition, level) for level in levels]
                 subject = f"{_in_words(card)} under {where}"
-                tables.append(filled(analysis, subject, columns, shown))
+                table = filled(analysis, subject, columns, shown)
+                tables.append(replace(table, remarks=(*remarks, *table.remarks)))
     return tables
 
 
