@@ -221,7 +221,11 @@ def converted(image: Image, colour: Colour, size: int) -> Image:
 
     if image.mode in WIDE:
         # Pillow's own conversion clips 16 bits at 255, which leaves white.
-        image = images.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        levels, hidden = np.asarray(image), image.info.get("transparency")
+        image = images.fromarray((levels >> 8).astype(np.uint8))
+        # Of such a PNG one level is transparent, all 16 bits of it.
+        if isinstance(hidden, int):
+            image.putalpha(images.fromarray(np.where(levels == hidden, 0, 255).astype(np.uint8)))
     if image.has_transparency_data:
         # The colours of transparent pixels are mostly black, whatever the picture is.
         shown = images.new("RGBA", image.size, "white")

@@ -144,6 +144,8 @@ def test_images_are_read_as_they_are_shown(mine: Path) -> None:
         (np.round(255 - 0.2 * (255.0 - GREY)), half, "png", {}),
         (np.rot90(GREY, -1), Image.fromarray(GREY), "png", {"exif": turned}),
         (GREY, Image.fromarray(GREY.astype(np.uint16) * 257), "pgm", {}),
+        (black_on_white, Image.fromarray(black_on_white.astype(np.uint16) * 7), "png",
+         {"transparency": 255 * 7}),
         (255 - GREY, Image.fromarray(GREY), "png", {"save_all": True, "default_image": True,
          "append_images": [Image.fromarray(255 - GREY), Image.fromarray(GREY)]}),
     ]  # fmt: skip

@@ -129,3 +129,17 @@ def test_nearly_the_target() -> None:
     assert expected == [True, True, False, False]
     assert [line.split()[1] for line in leaking(examples)] == ["0", "1"]
     assert leaking(Examples(np.zeros((4, 1, 2, 2), np.uint8), np.arange(4))) == []
+
+
+def test_other_forms_of_a_leak() -> None:
+    """Rows counted by steps of 1.5, forwards or backwards, and a bent copy of the target."""
+    rows = np.arange(60, dtype=np.float32)
+    target = RNG.normal(size=60).astype(np.float32)
+    features = [1.5 * rows, 90 - 0.1 * rows, np.exp(target), -(target**3), np.zeros(60), target**2]
+    found = leaking(Examples(np.column_stack(features).astype(np.float32), target))
+    assert [line.split(",")[0] for line in found] == [
+        "feature 0 counts the examples",
+        "feature 1 counts the examples",
+        "feature 2 has nearly the order of the target",
+        "feature 3 has nearly the order of the target",
+    ]
