@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench_uq.api.archives import open_npz
+from bench_uq.api.archives import Bomb, open_npz
 from bench_uq.api.errors import UsageError, unknown
 
 #: Arrays of probabilities of classes, and of the spread of real targets; a file has one of them.
@@ -75,6 +75,8 @@ def npz_arrays(path: Path, content: bytes, labelled: bool) -> Raw:
                     arrays[name] = np.asarray(stored[name])
     except UsageError:
         raise
+    except Bomb as error:
+        raise UsageError(f"{path} {error}") from error
     except Exception as error:
         # A file of any kind may be damaged anywhere, and raise anything.
         reason = " ".join(str(error).split())
