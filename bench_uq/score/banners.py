@@ -11,7 +11,7 @@ import pandas as pd
 from bench_uq.score.likeness import COPY
 from bench_uq.score.reproduce import commands
 from bench_uq.score.results import Results, read_runs
-from bench_uq.score.stale import stale
+from bench_uq.score.stale import plugin_files, stale
 from bench_uq.store import say
 
 #: Scores and curves that no warning needs.
@@ -32,7 +32,18 @@ def say_of(results: Results) -> None:
     where = results.folder.parent if results.folder else Path("results")
     option = "" if where == Path("results") else f" --results {shlex.quote(str(where))}"
     for warning in banner(results, option):
-        say(f"warning: {warning}")
+        say(f"warning: {located(warning, results.folder)}")
+
+
+def located(command: str, folder: Path | None) -> str:
+    """A command with the user's plugins where they lie: stored commands have only their names."""
+    files = plugin_files(folder) if folder else {}
+    for file in map(Path, files.values()):
+        if file.is_file():
+            near = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+            found = f"--plugin {shlex.quote(str(near))}"
+            command = command.replace(f"--plugin {shlex.quote(file.name)}", found)
+    return command
 
 
 def banner(results: Results, option: str = "") -> list[str]:

@@ -29,10 +29,9 @@ def stale(folder: Path, plugins: Collection[Path] = ()) -> dict[RunKey, tuple[st
 
     ``plugins`` are files of the user, in place of those that the runs were made with.
     """
-    # Read as it stands: a damaged plan is set aside by those who are about to write it.
-    files, made = dict[str, str](), published(folder)
-    with suppress(store.Damaged, OSError):
-        plan = store.Plan.from_json(store.load_json(folder / store.PLAN))
+    made, files = published(folder), dict[str, str]()
+    plan = plan_of(folder)
+    if plan:
         files = dict(plan.files)
         made = {(run.dataset, run.method, run.seed): run.code for run in plan.runs.values()}
     for file in plugins:
@@ -52,6 +51,20 @@ def stale(folder: Path, plugins: Collection[Path] = ()) -> dict[RunKey, tuple[st
         if changed:
             found[key] = tuple(changed)
     return found
+
+
+def plan_of(folder: Path) -> store.Plan | None:
+    """The plan of a suite's folder, if it has one that can be read."""
+    # Read as it stands: a damaged plan is set aside by those who are about to write it.
+    with suppress(store.Damaged, OSError):
+        return store.Plan.from_json(store.load_json(folder / store.PLAN))
+    return None
+
+
+def plugin_files(folder: Path) -> dict[str, str]:
+    """The user's plugins that a suite was planned with, by name."""
+    plan = plan_of(folder)
+    return dict(plan.files) if plan else {}
 
 
 def published(folder: Path) -> dict[RunKey, Mapping[str, str]]:

@@ -15,7 +15,7 @@ from bench_uq.api.task import Predictions
 from bench_uq.plan.plugins import PACKAGES
 from bench_uq.plan.sources import hash_of_installed
 from bench_uq.run.suite import Choices, prepare, remember
-from bench_uq.score.banners import banner
+from bench_uq.score.banners import banner, located
 from bench_uq.score.likeness import differences, left_out, marked
 from bench_uq.score.results import Results, read_runs
 from bench_uq.score.run_scores import hashes_of
@@ -152,7 +152,8 @@ def test_an_edited_plugin_makes_its_runs_stale(
 ) -> None:
     """Code counts and comments do not; the plan remembers where the file lies."""
     monkeypatch.chdir(tmp_path)
-    file = tmp_path / "own.py"
+    file = tmp_path / "mine" / "own.py"
+    file.parent.mkdir()
     file.write_text(METHOD)
     choices = Choices(methods=("own", "map"), seeds=("0",), plugins=(file,))
     prepared = prepare(choices, lambda _: None)
@@ -163,6 +164,8 @@ def test_an_edited_plugin_makes_its_runs_stale(
     assert stale(prepared.folder) == {}
     file.write_text(METHOD + "\n    order = 3\n")
     assert stale(prepared.folder) == {("digits", "own", 0): ("method own",)}
+    command = "to mend this: bench-uq run --plugin own.py --methods own"
+    assert located(command, prepared.folder) == command.replace("own.py", "mine/own.py")
     monkeypatch.setitem(VERSIONS, "training version", "later")
     assert set(stale(prepared.folder)) == {("digits", "own", 0), ("digits", "map", 0)}
 
