@@ -71,8 +71,8 @@ def test_steps_are_recorded(
     """Steps of every method can be recorded, and replays train as launching them does."""
     made, keep = list[Replayed](), Replayed.__init__
 
-    def kept(self: Replayed, *given: Any) -> None:
-        keep(self, *given)
+    def kept(self: Replayed, *given: Any, **options: Any) -> None:
+        keep(self, *given, **options)
         made.append(self)
 
     monkeypatch.setattr(Replayed, "__init__", kept)

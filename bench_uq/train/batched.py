@@ -88,7 +88,7 @@ def train_together(
         raise NotTogether(f"{type(optimiser).__name__} may not treat every number alone")
 
     loss = of_all(Loss(method, stacked.train(), len(data[0][0])))
-    gradients = gradients_on(device, loss, stacked, settings.precision)
+    gradients = gradients_on(device, loss, stacked, settings.precision, several=True)
     batches = Batched([data[run][0] for run, _ in places])
     shuffling = []
     for run, member in places:

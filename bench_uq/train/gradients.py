@@ -40,17 +40,23 @@ Result = TypeVar("Result")
 
 
 class Gradients:
-    """The losses of a batch; their gradients are left in the parameters."""
+    """The losses of a batch; their gradients are left in the parameters.
 
-    def __init__(self, loss: Loss, net: nn.Module, precision: str) -> None:
-        self.loss, self.net, self.precision = loss, net, precision
+    With ``several`` the loss has one entry per network, (M,); otherwise it must be a scalar.
+    """
+
+    def __init__(
+        self, loss: Loss, net: nn.Module, precision: str, *, several: bool = False
+    ) -> None:
+        self.loss, self.net, self.precision, self.several = loss, net, precision, several
 
     def __call__(self, inputs: Tensor, targets: Tensor, progress: float) -> Tensor:
         """Losses without their history, a scalar or (M,), of one batch."""
         self.net.zero_grad(set_to_none=True)
         losses = self.losses(inputs, targets, progress)
         # The gradient of the sum is, for each network, the gradient of its own loss.
-        losses.sum().backward()
+        total = losses.sum() if self.several else losses
+        total.backward()
         return losses.detach()
 
     def losses(self, inputs: Tensor, targets: Tensor, progress: float) -> Tensor:
@@ -114,8 +120,16 @@ class Replayed(Gradients):
     ``refused`` says why a loss is not recorded, and is empty as long as it may be.
     """
 
-    def __init__(self, loss: Loss, net: nn.Module, precision: str, record: Record = Graph) -> None:
-        super().__init__(loss, net, precision)
+    def __init__(
+        self,
+        loss: Loss,
+        net: nn.Module,
+        precision: str,
+        *,
+        several: bool = False,
+        record: Record = Graph,
+    ) -> None:
+        super().__init__(loss, net, precision, several=several)
         self.record = record
         self.recording: Recording | None = None
         self.refused = ""
@@ -192,10 +206,12 @@ class Replayed(Gradients):
         return torch.allclose(replayed, computed, rtol=ROUNDING, atol=1e-8, equal_nan=True)
 
 
-def gradients_on(device: torch.device, loss: Loss, net: nn.Module, precision: str) -> Gradients:
+def gradients_on(
+    device: torch.device, loss: Loss, net: nn.Module, precision: str, *, several: bool = False
+) -> Gradients:
     """Gradients as this device gets them fastest."""
     kind = Replayed if device.type in DEVICES else Gradients
-    return kind(loss, net, precision)
+    return kind(loss, net, precision, several=several)
 
 
 def device_of(net: nn.Module) -> torch.device:

@@ -169,7 +169,12 @@ def test_a_surrogate_trains_with_its_own_threads(
     monkeypatch.setattr(showing, "splits_of", lambda *rest: ((), ()))
     monkeypatch.setattr(showing, "restored", lambda *rest: torch.get_num_threads())
     before = torch.get_num_threads()
-    assert showing.attacked(job, run, Plugins()) == before != 3  # type: ignore[comparison-overlap]
+    # The job's own run is another one, whose networks are at hand.
+    own = dataclasses.replace(job, run=dataclasses.replace(run, name="mnf-digits-s0-00000000"))
+    trained: Any = object()
+    assert showing.attacked(trained, job, run, Plugins()) is trained
+    found: Any = showing.attacked(trained, own, run, Plugins())
+    assert found == before != 3
     assert seen == [(RUN, 3)]
 
 

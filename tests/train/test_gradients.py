@@ -75,7 +75,7 @@ def trained(loss: LOSS, epochs: int = 4, record: Any = None) -> tuple[dict[str, 
 
     own = Gradients(partial(loss, net), net, "float32")
     if record:
-        own = Replayed(partial(loss, net), net, "float32", record)
+        own = Replayed(partial(loss, net), net, "float32", record=record)
 
     def work(epoch: int) -> None:
         for number, index in enumerate(torch.randperm(29, generator=shuffling).split(8)):

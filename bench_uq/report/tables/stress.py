@@ -36,7 +36,7 @@ def stress_tables(analysis: Analysis) -> dict[str, Table]:
 
 
 def attack_remarks(analysis: Analysis, conditions: Collection[str]) -> list[str]:
-    """The meaning of accuracy under an attack, and the most draws behind its gradients.
+    """The meaning of scores under an attack, and the most draws behind its gradients.
 
     Empty for other conditions.
     """
@@ -50,7 +50,7 @@ def attack_remarks(analysis: Analysis, conditions: Collection[str]) -> list[str]
     if not draws and not searched:
         return []
 
-    bound = "Accuracy under an attack is an upper bound: a stronger one may leave less."
+    bound = "Scores under an attack are bounds: a stronger one may do more harm."
     if not draws:
         return [bound]
     listed = ", ".join(f"{count:.0f} ({method})" for method, count in draws.items())
