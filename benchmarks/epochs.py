@@ -20,7 +20,7 @@ from torch.nn.functional import conv2d
 
 from bench_uq.api.task import Examples
 from bench_uq.plan.plugins import Plugins
-from bench_uq.train import gradients
+from bench_uq.train import recorded
 from bench_uq.train.batched import train_together
 from bench_uq.train.loop import train
 from bench_uq.train.resident import Resident, laid_out
@@ -139,7 +139,7 @@ def together(bench: Bench, name: str) -> list[Row]:
 
 def launched(bench: Bench, name: str) -> list[Row]:
     """Time epochs whose kernels Python launches one by one, against the recorded steps."""
-    with patch.object(gradients, "DEVICES", ()):
+    with patch.object(recorded, "DEVICES", ()):
         seconds = {f"{name}, not recorded": alone(bench, name, bench.epochs)}
     seconds[name] = bench.seconds[name]
     return paired("recorded", seconds, dict.fromkeys(seconds, f"{name}, not recorded"))

@@ -33,11 +33,8 @@ class MAP(Method):
         """NLL - log prior / size, without the constant of the prior."""
         likelihood = super().loss(net, inputs, targets, size, progress)
         # dot reads each weight once, and keeps no array of squares for the gradient.
-        if self.prior_std != "he":
-            squares = sum(weights.flatten().dot(weights.flatten()) for weights in net.parameters())
-            return likelihood + squares / (2 * self.prior_std**2 * size)
-
+        squares: Tensor | float = 0.0
         for weights in net.parameters():
-            std = std_of(self.prior_std, weights.shape)
-            likelihood = likelihood + weights.square().sum() / (2 * std**2 * size)
-        return likelihood
+            own = weights.flatten().dot(weights.flatten())
+            squares = squares + own / std_of(self.prior_std, weights.shape) ** 2
+        return likelihood + squares / (2 * size)

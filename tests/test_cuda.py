@@ -15,11 +15,11 @@ from bench_uq.api.task import Examples, Task
 from bench_uq.methods.map import MAP
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Change, Trained, predict, predict_changed
-from bench_uq.train import gradients
+from bench_uq.train import recorded
 from bench_uq.train.batched import train_together
 from bench_uq.train.epoch import Diverged
-from bench_uq.train.gradients import Replayed
 from bench_uq.train.loop import train
+from bench_uq.train.recorded import Replayed
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
 
@@ -88,7 +88,7 @@ def test_steps_are_recorded(
     replayed = curves()
     assert made
     assert [(own.refused, own.recording is None) for own in made] == [("", False)] * len(made)
-    monkeypatch.setattr(gradients, "DEVICES", ())
+    monkeypatch.setattr(recorded, "DEVICES", ())
     assert replayed == pytest.approx(curves(), rel=2e-3)
 
 
@@ -118,7 +118,7 @@ def test_odd_losses_are_not_replayed(
     _, history = train(method, TASK, (data, data), settings, 0)
     assert history[-1].nll < history[0].nll
     if waits:
-        monkeypatch.setattr(gradients, "DEVICES", ())
+        monkeypatch.setattr(recorded, "DEVICES", ())
         again = train(method, TASK, (data, data), settings, 0)[1]
         assert [row.loss for row in history] == pytest.approx([row.loss for row in again], rel=2e-3)
 

@@ -24,7 +24,6 @@ class Method(ABC):
     reference: ClassVar[str]  # paper and link
     order: ClassVar[int] = 100  # position in tables; methods of equal order are sorted by name
     weight_prior: ClassVar[str] = ""  # in the loss, in words: weight decay would add another
-
     weight_start: ClassVar[str] = ""  # how weights start, in words; empty: as torch's layers do
 
     members: int = field(default=1, kw_only=True)

@@ -131,7 +131,7 @@ def counts(feature: np.ndarray) -> bool:
     """Whether a feature rises or falls by equal steps from example to example."""
     steps = np.diff(feature)
     # Features are float32: steps of a tenth differ in their last digits.
-    return len(steps) > 1 and steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-3)
+    return len(steps) > 1 and steps[0] != 0 and np.allclose(steps, steps[0], 1e-3, atol=0)
 
 
 def ranks(values: np.ndarray) -> np.ndarray:

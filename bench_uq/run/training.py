@@ -166,7 +166,7 @@ def store_trained(
 
 def training_csv(history: Sequence[Epoch]) -> bytes:
     """Training curves as CSV."""
-    # By hand: pandas takes half a second to import, in every process that trains.
+    # By hand: pandas takes a quarter of a second to import, in every process that trains.
     buffer = io.StringIO()
     columns = [field.name for field in dataclasses.fields(Epoch)]
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")

@@ -31,14 +31,15 @@ def say_of(results: Results) -> None:
     # Unlike a report, which may be published, the terminal names the folder of the results.
     where = results.folder.parent if results.folder else Path("results")
     option = "" if where == Path("results") else f" --results {shlex.quote(str(where))}"
-    for warning in banner(results, option):
-        say(f"warning: {located(warning, results.folder)}")
+    lines = banner(results, option)
+    files = plugin_files(results.folder) if lines and results.folder else []
+    for line in lines:
+        say(f"warning: {located(line, files)}")
 
 
-def located(command: str, folder: Path | None) -> str:
+def located(command: str, files: Iterable[Path]) -> str:
     """A command with the user's plugins where they lie: stored commands have only their names."""
-    files = plugin_files(folder) if folder else {}
-    for file in map(Path, files.values()):
+    for file in files:
         if file.is_file():
             near = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
             found = f"--plugin {shlex.quote(str(near))}"

@@ -61,10 +61,10 @@ def plan_of(folder: Path) -> store.Plan | None:
     return None
 
 
-def plugin_files(folder: Path) -> dict[str, str]:
-    """The user's plugins that a suite was planned with, by name."""
+def plugin_files(folder: Path) -> list[Path]:
+    """The files of the user's plugins that a suite was planned with."""
     plan = plan_of(folder)
-    return dict(plan.files) if plan else {}
+    return [Path(file) for file in plan.files.values()] if plan else []
 
 
 def published(folder: Path) -> dict[RunKey, Mapping[str, str]]:

@@ -26,12 +26,14 @@ def over_attacks(
 ) -> list[tuple[Evaluation, Predictions]]:
     """The worst case at each norm and level that two attacks share, by rising level."""
     groups: dict[tuple[float, str], list[Predictions]] = {}
+    levels = dict[float, float]()
     for shown in asked:
         facts, found = about.conditions.get(shown.condition), stored[shown.file]
         if facts is None or facts.search is None or not shown.level or "probs" not in found:
             continue
-        # 0.15 and 0.15000000000000002 print alike, and are one level.
-        groups.setdefault((level_key(shown.level), WORST[facts.search.norm]), []).append(found)
+        # 0.15 and 0.15000000000000002 print alike, and are one level: that of the first attack.
+        level = levels.setdefault(level_key(shown.level), shown.level)
+        groups.setdefault((level, WORST[facts.search.norm]), []).append(found)
 
     names, made = {shown.condition for shown in asked}, []
     for (level, name), attacks in sorted(groups.items(), key=lambda group: group[0]):

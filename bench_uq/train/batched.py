@@ -14,6 +14,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,10 +24,11 @@ from torch.func import functional_call, vmap
 from bench_uq.api.method import Method
 from bench_uq.api.task import Task
 from bench_uq.train.epoch import Diverged, Epoch
-from bench_uq.train.gradients import Gradients, gradients_on
+from bench_uq.train.gradients import Gradients
 from bench_uq.train.loop import begun, finished, observed
 from bench_uq.train.precision import tensor_cores
 from bench_uq.train.recipe import begin, step
+from bench_uq.train.recorded import gradients_on
 from bench_uq.train.resident import Resident, as_floats, joined_last
 from bench_uq.train.seeds import seed_of
 from bench_uq.train.settings import Settings
@@ -102,9 +104,10 @@ def train_together(
 
     for epoch in range(settings.epochs):
         start = time.perf_counter()
+        progress = (epoch, settings.epochs)
+        work = partial(train_epoch, gradients, optimiser, batches, shuffling, progress, settings)
         with tensor_cores(tf32=settings.precision == "tf32"):
-            progress = (epoch, settings.epochs)
-            means = train_epoch(gradients, optimiser, batches, shuffling, progress, settings)
+            means = gradients.epoch(work, optimiser, shuffling)
         # Each network's share of the time that all take.
         share = (time.perf_counter() - start) / len(places)
 
@@ -239,22 +242,6 @@ def train_epoch(
 
     ``epochs`` are the epochs done and to do.
     """
-
-    def steps() -> list[float]:
-        return train_steps(gradients, optimiser, batches, shuffling, epochs, settings)
-
-    return gradients.epoch(steps, optimiser, shuffling)
-
-
-def train_steps(
-    gradients: Gradients,
-    optimiser: torch.optim.Optimizer,
-    batches: Batched,
-    shuffling: Sequence[torch.Generator],
-    epochs: tuple[int, int],
-    settings: Settings,
-) -> list[float]:
-    """Take the steps of an epoch."""
     total: Tensor | float = 0.0
     steps = math.ceil(batches.size / batches.batch)
 

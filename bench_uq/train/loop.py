@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,9 +16,10 @@ from bench_uq.api.layers import kl, task_of
 from bench_uq.api.method import Method
 from bench_uq.api.task import Task
 from bench_uq.train.epoch import Diverged, Epoch
-from bench_uq.train.gradients import Gradients, device_of, gradients_on
+from bench_uq.train.gradients import Gradients
 from bench_uq.train.precision import tensor_cores
 from bench_uq.train.recipe import begin, step
+from bench_uq.train.recorded import device_of, gradients_on
 from bench_uq.train.resident import Resident
 from bench_uq.train.seeds import seed_of
 from bench_uq.train.settings import Settings
@@ -69,8 +71,11 @@ def train(
         for epoch in range(done, settings.epochs):
             start = time.perf_counter()
             progress = (epoch, settings.epochs)
+            work = partial(
+                train_epoch, gradients, optimiser, data[0], shuffling, progress, settings
+            )
             with tensor_cores(tf32=settings.precision == "tf32"):
-                loss = train_epoch(gradients, optimiser, data[0], shuffling, progress, settings)
+                loss = gradients.epoch(work, optimiser, [shuffling])
             row = observed(method, net, data[0], loss, member, (epoch + 1, settings.epochs))
             history.append(dataclasses.replace(row, seconds=time.perf_counter() - start))
 
@@ -124,23 +129,7 @@ def train_epoch(
     settings: Settings,
 ) -> float:
     """Take one step per batch and return the mean loss; ``epochs`` are those done and to do."""
-
-    def steps() -> float:
-        return train_steps(gradients, optimiser, data, shuffling, epochs, settings)
-
     gradients.net.train()
-    return gradients.epoch(steps, optimiser, [shuffling])
-
-
-def train_steps(
-    gradients: Gradients,
-    optimiser: torch.optim.Optimizer,
-    data: Resident,
-    shuffling: torch.Generator,
-    epochs: tuple[int, int],
-    settings: Settings,
-) -> float:
-    """Take the steps of an epoch."""
     # The sum stays on the device, so that no step waits for it.
     total = torch.zeros((), device=data.inputs.device)
     done, steps = 0, math.ceil(len(data) / data.batch)

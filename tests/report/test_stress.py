@@ -234,7 +234,7 @@ def test_captions_of_attacks_name_their_draws(by_hand: ByHand) -> None:
         scores["dropout", "accuracy", "fgsm", level] = 0.5
         scores["dropout", "attack_draws", "fgsm", level] = draws
     remarks = " ".join(table_of(by_hand, scores).remarks)
-    assert "Scores under an attack are bounds" in remarks
+    assert "upper bound" in remarks
     assert "Draws behind a gradient: 80 (dropout)." in remarks
     assert "Draws" not in " ".join(
         table_of(by_hand, {("map", "accuracy", "rotate", 30.0): 0.5}).remarks

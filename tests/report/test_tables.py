@@ -365,6 +365,25 @@ def test_captions_name_the_methods_with_a_prior(by_hand: ByHand) -> None:
     assert any("prior over the weights: map, mnf" in sentence for sentence in provenance(known))
 
 
+def test_captions_by_level_say_what_an_attack_bounds(by_hand: ByHand) -> None:
+    """Accuracy from above, NLL from below, an entropy not at all; a shift bounds nothing."""
+    scores: dict[tuple[object, ...], object] = {}
+    for level in (0.1, 0.2):
+        for metric in ("accuracy", "nll", "entropy"):
+            scores["dropout", metric, "fgsm", level] = 0.5
+            scores["dropout", metric, "rotate", 300 * level] = 0.5
+        scores["dropout", "attack_draws", "fgsm", level] = 100 * level
+
+    found = {}
+    for table in level_tables(analyse(by_hand(scores))):
+        place = table.columns[0]
+        found[place.metric, place.condition] = " ".join(table.remarks)
+    assert "Accuracy under an attack is an upper bound" in found["accuracy", "fgsm"]
+    assert "NLL under an attack is a lower bound" in found["nll", "fgsm"]
+    assert "Draws behind a gradient: 20 (dropout)." in found["entropy", "fgsm"]
+    assert "bound" not in found["entropy", "fgsm"] + found["accuracy", "rotate"]
+
+
 def test_captions_say_how_weights_start(by_hand: ByHand) -> None:
     """Only if methods differ in it; of older results nothing is known."""
     results = by_hand({("map", "nll"): 0.1, ("ensemble", "nll"): 0.2, ("mnf", "nll"): 0.3})

@@ -21,10 +21,13 @@ from sklearn.metrics import accuracy_score
 
 import bench_uq
 from bench_uq import read_scores, store
+from bench_uq.api import archives
+from bench_uq.api.errors import UsageError
 from bench_uq.api.likelihoods import QUANTILE_LEVELS
 from bench_uq.cli import main
 from bench_uq.datasets.digits import Digits
 from bench_uq.plan.plugins import Plugins
+from bench_uq.run.imported.files import npz_arrays
 
 REPO = Path(__file__).resolve().parents[2]
 #: Four examples of three classes, by hand.
@@ -706,3 +709,14 @@ def test_report_of_imported_runs_alone() -> None:
     unknown = ["converged", "parameters", "train_seconds", "predict_seconds", "peak_memory"]
     assert rows[unknown].isna().all(axis=None)
     assert (rows.status == "ok").all()
+
+
+def test_a_file_that_is_too_large_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be sound: the error says what it takes, and what this machine has room for."""
+    monkeypatch.setattr(archives, "room", lambda size: 1000)
+    np.savez_compressed(tmp_path / "mine.npz", probs=np.full((400, 10), 0.1, np.float32))
+    content = (tmp_path / "mine.npz").read_bytes()
+    with pytest.raises(UsageError, match=r"mine.npz unpacks to .* has room for 1,000$"):
+        npz_arrays(tmp_path / "mine.npz", content, labelled=True)

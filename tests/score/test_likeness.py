@@ -19,7 +19,7 @@ from bench_uq.score.banners import banner, located
 from bench_uq.score.likeness import differences, left_out, marked
 from bench_uq.score.results import Results, read_runs
 from bench_uq.score.run_scores import hashes_of
-from bench_uq.score.stale import VERSIONS, stale
+from bench_uq.score.stale import VERSIONS, plugin_files, stale
 
 COMMAND = "bench-uq run --suite quick --set epochs=250"
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "mnist" / "runs.csv"
@@ -165,7 +165,9 @@ def test_an_edited_plugin_makes_its_runs_stale(
     file.write_text(METHOD + "\n    order = 3\n")
     assert stale(prepared.folder) == {("digits", "own", 0): ("method own",)}
     command = "to mend this: bench-uq run --plugin own.py --methods own"
-    assert located(command, prepared.folder) == command.replace("own.py", "mine/own.py")
+    assert located(command, plugin_files(prepared.folder)) == command.replace(
+        "own.py", "mine/own.py"
+    )
     monkeypatch.setitem(VERSIONS, "training version", "later")
     assert set(stale(prepared.folder)) == {("digits", "own", 0), ("digits", "map", 0)}
 

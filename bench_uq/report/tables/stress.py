@@ -10,6 +10,8 @@ from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import kind
 from bench_uq.score.stress import Counts, Family, over_what
 
+BOUND = "Accuracy under an attack is an upper bound: a stronger one may leave less."
+
 
 def stress_tables(analysis: Analysis) -> dict[str, Table]:
     """The tables of one dataset by family; a family whose only level is 0 has none."""
@@ -30,16 +32,13 @@ def stress_tables(analysis: Analysis) -> dict[str, Table]:
         subject = f"under {one.name}{extent(means, one.title)}, {levels}"
         table = filled(means, subject, columns, analysis.methods_shown(one.members))
         places = _places(one, columns, analysis.stress_counts)
-        bounds = attack_remarks(analysis, one.members)
+        bounds = attack_remarks(analysis, one.members, BOUND)
         tables[one.name] = replace(table, remarks=(*bounds, *places, *table.remarks))
     return tables
 
 
-def attack_remarks(analysis: Analysis, conditions: Collection[str]) -> list[str]:
-    """The meaning of scores under an attack, and the most draws behind its gradients.
-
-    Empty for other conditions.
-    """
+def attack_remarks(analysis: Analysis, conditions: Collection[str], bound: str) -> list[str]:
+    """What a score under an attack bounds, and the most draws behind a gradient; else nothing."""
     about = analysis.results.about
     searched = any(about.of(condition).search for condition in conditions)
 
@@ -47,14 +46,12 @@ def attack_remarks(analysis: Analysis, conditions: Collection[str]) -> list[str]
     for (method, condition, _, metric), summary in analysis.summaries.items():
         if metric == "attack_draws" and condition in conditions:
             draws[method] = max(summary.mean, draws.get(method, 0))
-    if not draws and not searched:
-        return []
 
-    bound = "Scores under an attack are bounds: a stronger one may do more harm."
-    if not draws:
-        return [bound]
-    listed = ", ".join(f"{count:.0f} ({method})" for method, count in draws.items())
-    return [bound, f"Draws behind a gradient: {listed}."]
+    remarks = [bound] if bound and (draws or searched) else []
+    if draws:
+        listed = ", ".join(f"{count:.0f} ({method})" for method, count in draws.items())
+        remarks.append(f"Draws behind a gradient: {listed}.")
+    return remarks
 
 
 def _places(one: Family, columns: Iterable[Column], counts: Counts) -> list[str]:

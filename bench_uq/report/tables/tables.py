@@ -69,15 +69,24 @@ def level_tables(analysis: Analysis) -> list[Table]:
         unit = analysis.level_unit(condition)
         where = f"{condition}{extent(analysis, condition)}, by {unit}"
         shown = analysis.methods_shown([condition])
-        remarks = attack_remarks(analysis, [condition])
         for metric in metrics:
             if (metric, condition) in analysis.measured:
                 card = analysis.cards[metric]
                 columns = [Column(card, condition, level) for level in levels]
                 subject = f"{_in_words(card)} under {where}"
                 table = filled(analysis, subject, columns, shown)
+                remarks = attack_remarks(analysis, [condition], _bound(card))
                 tables.append(replace(table, remarks=(*remarks, *table.remarks)))
     return tables
+
+
+def _bound(card: Metric) -> str:
+    """What a score under an attack bounds; empty if neither direction is better."""
+    kinds = {"higher": ("an upper", "less"), "lower": ("a lower", "more")}
+    if card.direction not in kinds:
+        return ""
+    kind, left = kinds[card.direction]
+    return f"{card.heading} under an attack is {kind} bound: a stronger one may leave {left}."
 
 
 def cost_table(analysis: Analysis) -> Table:
