@@ -143,3 +143,10 @@ def test_other_forms_of_a_leak() -> None:
         "feature 2 has nearly the order of the target",
         "feature 3 has nearly the order of the target",
     ]
+
+
+def test_small_numbers_are_no_count() -> None:
+    """Features of a billionth differ by less than a default tolerance, and count nothing."""
+    target = RNG.normal(size=60).astype(np.float32)
+    small = (1e-9 * RNG.normal(size=(60, 2))).astype(np.float32)
+    assert leaking(Examples(small, target)) == []
