@@ -87,6 +87,10 @@ def entropy(predictions: Predictions) -> np.ndarray:
 @once
 def epistemic(predictions: Predictions) -> np.ndarray:
     """Mutual information of label and draw in nats: entropy of the mean minus mean entropy."""
+    if "mutual_information" in predictions:
+        return predictions["mutual_information"].astype(np.float64)
+
+    # Older versions stored only the two entropies.
     gap = entropy(predictions) - predictions["draw_entropy"]
     # Differences within the rounding of what is stored count as zero, or a method of one draw,
     # whose mutual information is zero, would be ranked by its rounding errors, which differ

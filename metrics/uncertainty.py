@@ -57,7 +57,7 @@ METRICS = (
         title="epistemic uncertainty (mutual information)",
         compute=epistemic,
         direction="none",
-        formula="mean_n max(0, H[mean_s p] - mean_s H[p]), in nats; float32 noise counts as 0",
+        formula="mean_n (H[mean_s p] - mean_s H[p]) = mean_n mean_s KL(p_s || mean_s p), in nats",
         reference=_REFERENCE,
         needs=("probs", "draw_entropy"),
         short="Mutual\ninformation",

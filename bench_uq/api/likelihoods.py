@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 #: steps. The mean of twice the pinball loss over them is then the CRPS by the midpoint rule.
 QUANTILE_LEVELS = tuple((2 * k + 1) / 200 for k in range(100))
 
+#: Stands for the logarithm of a probability of zero.
+LOG_ZERO = -1e4
+#: Rounding errors of float64 in a sum of numbers near 1.
+ROUNDING = 1e-14
+
 #: Steps of float32 that a standard deviation must span, so that rounding changes no score.
 COARSE = 100
 
@@ -105,17 +110,34 @@ class Categorical(Likelihood):
         return self.normalise(outputs).gather(-1, index).squeeze(-1)
 
     def mixture(self, draws: Tensor, targets: Tensor | None) -> dict[str, Tensor]:
-        """Mean ``probs`` (B, C), mean entropy ``draw_entropy`` (B,), and ``log_density``."""
+        """Mean ``probs`` (B, C), mean entropy ``draw_entropy`` (B,), ``mutual_information`` (B,) of
+        label and draw, and ``log_density``.
+        """
+        # A probability of zero has a log-probability of -inf, and 0 * -inf is nan.
         log_probs = draws.double()
+        finite = log_probs.clamp_min(LOG_ZERO)
+        probs = log_probs.exp()
         # The mean of probabilities, not of their logarithms, is the mixture's.
         log_mean = log_probs.logsumexp(0) - math.log(len(log_probs))
-        # A probability of zero has a log-probability of -inf, and 0 * -inf is nan.
-        entropy = -(log_probs.exp() * log_probs.clamp_min(-1e4)).sum(-1).mean(0)
-        stored = {"probs": log_mean.exp(), "draw_entropy": entropy}
+        stored = {
+            "probs": log_mean.exp(),
+            "draw_entropy": -(probs * finite).sum(-1).mean(0),
+            "mutual_information": self.divergence(probs, finite - log_mean.clamp_min(LOG_ZERO)),
+        }
 
         if targets is not None:
             stored["log_density"] = log_mean.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
         return {name: value.to(draws.dtype) for name, value in stored.items()}
+
+    def divergence(self, probs: Tensor, log_ratio: Tensor) -> Tensor:
+        """Mean over the draws of KL(draw || mixture) in nats, (S, B, C) -> (B,), from the draws and
+        their log-ratio to the mixture.
+        """
+        # Not as a difference of entropies: where draws nearly agree it is lost in their rounding.
+        # Of each class the mean over draws is at least 0, as p log p is convex.
+        gaps = (probs * log_ratio).mean(0).clamp_min(0).sum(-1)
+        # Draws that are equal differ from their mean by rounding alone.
+        return gaps.where(gaps > ROUNDING * (1 + math.log(self.classes)), 0)
 
     def sample(self, draws: Tensor, generator: Generator | None = None) -> Tensor:
         """Draw class labels."""

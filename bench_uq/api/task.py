@@ -81,8 +81,9 @@ class Predictions:
     Numbers are float32, or float64 where they come from a file of the user.
 
     Arrays for classes: ``probs`` (N, C); ``draw_entropy`` (N,), the mean entropy of the draws in
-    nats; and, if the labels belong to the classes, ``targets`` (N,) and ``log_density``
-    (N,), the log of the mean probability of the true class.
+    nats; ``mutual_information`` (N,) of label and draw, in nats, which older versions did not
+    store; and, if the labels belong to the classes, ``targets`` (N,) and ``log_density`` (N,), the
+    log of the mean probability of the true class.
 
     Arrays for real targets: ``mean``, ``variance``, ``draw_variance``, ``targets`` and
     ``log_density``, (N,) each, and ``quantiles`` (N, Q) at likelihoods.QUANTILE_LEVELS. Older

@@ -4,4 +4,4 @@
 #: mixtures and the arrays stored of them. Raise it by hand whenever a change there makes the same
 #: network predict other numbers: stored predictions of the old version are then due again, the
 #: networks are not. Golden tests (tests/golden) fail where numbers changed and this one did not.
-PREDICTION_VERSION = 2
+PREDICTION_VERSION = 3

@@ -18,7 +18,7 @@ from bench_uq.store.about import About, ConditionFacts
 WORST = {"linf": "worst", "l2": "worst[norm=l2]"}
 FAMILY = "worst case over attacks"
 #: Arrays of a classifier that are chosen image by image.
-ARRAYS = ("probs", "draw_entropy", "targets", "log_density")
+ARRAYS = ("probs", "draw_entropy", "mutual_information", "targets", "log_density")
 
 
 def over_attacks(
@@ -56,6 +56,9 @@ def worst(attacks: Sequence[Predictions]) -> Predictions:
     chosen, images = np.argmin(ranks, 0), np.arange(count)
     arrays = {}
     for name in ARRAYS:
+        # Older versions stored no mutual information.
+        if any(name not in found for found in attacks):
+            continue
         arrays[name] = np.stack([found[name][:count] for found in attacks])[chosen, images]
     return Predictions(arrays)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -46,6 +47,8 @@ def test_class_mixture(seed, draws):
     assert stored["log_density"].numpy() == pytest.approx(np.log(mean[range(6), targets]), rel=1e-6)
     entropies = stats.entropy(log_probs.exp().numpy(), axis=-1).mean(0)
     assert stored["draw_entropy"].numpy() == pytest.approx(entropies, rel=1e-6)
+    gap = stats.entropy(mean, axis=-1) - entropies
+    assert stored["mutual_information"].numpy() == pytest.approx(gap, rel=1e-6, abs=1e-14)
     assert {array.dtype for array in stored.values()} == {torch.float64}
     single = Categorical(4).mixture(log_probs.float(), targets)
     assert {array.dtype for array in single.values()} == {torch.float32}
@@ -62,7 +65,8 @@ def test_mean_entropy_of_draws_is_at_most_that_of_the_mixture(seed):
 
 def test_class_mixture_without_targets():
     """Unseen data have no log-density."""
-    assert set(Categorical(4).mixture(class_draws(0), None)) == {"probs", "draw_entropy"}
+    stored = Categorical(4).mixture(class_draws(0), None)
+    assert set(stored) == {"probs", "draw_entropy", "mutual_information"}
 
 
 def test_class_mixture_of_certain_draws():
@@ -73,7 +77,33 @@ def test_class_mixture_of_certain_draws():
     stored = Categorical(3).mixture(certain, torch.tensor([0]))
     assert stored["probs"].tolist() == [[0.5, 0.5, 0]]
     assert stored["draw_entropy"].tolist() == [0]
+    assert stored["mutual_information"].tolist() == pytest.approx([math.log(2)])
     assert stored["log_density"].tolist() == pytest.approx([-math.log(2)])
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-9, 1e-6, 1e-2])
+def test_mutual_information_of_sure_draws(size):
+    """Two draws that leave little to the other class have the mutual information of 50 digits, also
+    where float32 rounds the first class to 1.
+    """
+    doubts = [size, 3 * size]
+    draws = torch.tensor([[[1 - doubt, doubt]] for doubt in doubts], dtype=torch.float64).log()
+    stored = Categorical(2).mixture(draws.float(), None)
+
+    with mpmath.workdps(50):
+        entropies = []
+        for doubt in map(mpmath.mpf, [*doubts, sum(doubts) / 2]):
+            entropies.append(-doubt * mpmath.log(doubt) - (1 - doubt) * mpmath.log(1 - doubt))
+        expected = float(entropies[2] - (entropies[0] + entropies[1]) / 2)
+    assert stored["mutual_information"].item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("copies", [1, 7])
+def test_mutual_information_of_equal_draws_is_zero(seed, copies):
+    """Draws that do not differ say nothing about the label: exactly 0, also in float32."""
+    draws = class_draws(seed, 1).float().expand(copies, -1, -1)
+    assert not Categorical(4).mixture(draws, None)["mutual_information"].any()
 
 
 def test_tiny_probabilities_keep_their_log_density():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
+from bench_uq.api.likelihoods import Categorical
 from bench_uq.api.task import Predictions
 from bench_uq.metrics import _per_example as per_example
 from bench_uq.metrics.detection import METRICS, aupr, auroc, fpr95, operating
@@ -131,6 +133,28 @@ def test_sure_predictions_are_ranked_by_what_they_leave(kind):
         doubts[200:] >= np.quantile(doubts[:200], 0.05, method="lower")
     )
     assert per_example.entropy(clean) == pytest.approx(clean["draw_entropy"], rel=1e-6)
+
+
+def test_nearly_equal_draws_are_ranked_by_their_mutual_information():
+    """Draws of float32 that leave 1e-9 to the other classes, and 1e-11 on clean data, are told apart;
+    the entropies that are stored in float32 cannot.
+    """
+    rng = np.random.default_rng(0)
+    doubts = 10.0 ** rng.uniform(-9, -8, (5, 200, 1))
+    doubts[:, 100:] *= 0.01
+
+    others = doubts * [0.5, 0.3, 0.2]
+    draws = torch.from_numpy(np.concatenate([np.log1p(-doubts), np.log(others)], -1)).float()
+    stored = {}
+    for name, array in Categorical(4).mixture(draws, None).items():
+        stored[name] = array.numpy()
+    unseen = Predictions({name: array[:100] for name, array in stored.items()})
+    clean = Predictions({name: array[100:] for name, array in stored.items()})
+    assert CARDS["auroc_epistemic"].compute(unseen, clean) == 1
+
+    older = ("probs", "draw_entropy")
+    unseen, clean = (Predictions({name: one[name] for name in older}) for one in (unseen, clean))
+    assert CARDS["auroc_epistemic"].compute(unseen, clean) == 0.5
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
