@@ -106,7 +106,7 @@ def run(
         timeout=timeout,
     )
     prepared = prepare(choices, notice)
-    run_suite(prepared, lambda name, result: notice(f"{name}  {verdict(result)}"))
+    run_suite(prepared, lambda name, result: notice(f"{name}  {verdict(result)}"), scored=True)
 
     score(prepared.folder, Plugins(choices.plugins))
     return read(prepared.folder)

@@ -136,7 +136,7 @@ def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
         foretell(prepared)
         return
 
-    failed = run_all(prepared)
+    failed = run_all(prepared, scored=not (choices.shard or no_score))
     if choices.shard:
         warn(how_to_join(choices.shard, prepared.folder))
     # A shard is not scored: its plan lists the runs of all shards, which are missing here.
@@ -165,13 +165,13 @@ def choices_of(flags: dict[str, Any]) -> Choices:
     return choices
 
 
-def run_all(prepared: Prepared) -> int:
-    """Do all runs and print how each ended; return how many failed."""
+def run_all(prepared: Prepared, *, scored: bool) -> int:
+    """Do all runs, scored if asked for, and print how each ended; return how many failed."""
     from bench_uq.run.processes import Stopped
     from bench_uq.run.suite import run_suite
 
     try:
-        return run_suite(prepared, finished)
+        return run_suite(prepared, finished, scored=scored)
     except Stopped as stop:
         warn("interrupted; finished runs are kept, the same command goes on")
         sys.exit(stop.code)

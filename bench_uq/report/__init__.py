@@ -156,15 +156,17 @@ def drawn(analysis: Analysis, formats: Collection[str] = FORMATS) -> dict[str, b
 
     files = dict[str, bytes]()
     links = list[tuple[str, PurePosixPath]]()
+    # The tables first: what they work out, the processes that draw do not work out again.
+    if "latex" in formats:
+        for name, text in latex.fragments(analysis).items():
+            files[f"tables/{name}"] = text.encode()
+
     images = [name for name in FIGURES if name in formats]
     if images:
         for (dataset, name), image in figures.draw(analysis, images).items():
             files[f"figures/{name}"] = image
             links.append((dataset, PurePosixPath("figures", name)))
 
-    if "latex" in formats:
-        for name, text in latex.fragments(analysis).items():
-            files[f"tables/{name}"] = text.encode()
     if "markdown" in formats:
         files["summary.md"] = markdown.summary(analysis, links).encode()
     if "html" in formats:

@@ -7,7 +7,7 @@ import math
 import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -136,15 +136,20 @@ def folder_name(suite: Suite, budget: float = 1.0) -> str:
     return at_budget_name(name, budget)
 
 
-def run_suite(prepared: Prepared, finished: Callable[[str, Ended], None]) -> int:
+def run_suite(
+    prepared: Prepared, finished: Callable[[str, Ended], None], *, scored: bool = False
+) -> int:
     """Do all runs that are not stored; return the number of runs that failed or lack something.
 
-    ``finished`` is called with the name and the result of each run, those stored before included.
-    Raise Stopped when interrupted, and SchedulerLost when a cluster is lost.
+    ``finished`` is called with the name and the result of each run, those stored before included;
+    ``scored`` has runs scored beside those that still train. Raise Stopped when interrupted, and
+    SchedulerLost when a cluster is lost.
     """
-    with workplace(prepared) as (device, work):
+    with ExitStack() as until_done:
+        device, work = until_done.enter_context(workplace(prepared))
         # Before the first run, so that a run that dies is known to be missing.
         remember(prepared)
+        score = until_done.enter_context(scoring(prepared)) if scored else None
         todo = due(prepared.jobs(device), finished)
         failed = 0
 
@@ -153,10 +158,19 @@ def run_suite(prepared: Prepared, finished: Callable[[str, Ended], None]) -> int
             # A run that is ok with a reason lacks an attack that had nothing to attack.
             failed += result.record.status != "ok" or bool(result.record.reason)
             finished(job.run.name, result)
+            if score:
+                score(job.run.name)
 
         work(todo, finished=ended)
 
     return failed
+
+
+def scoring(prepared: Prepared) -> AbstractContextManager[Callable[[str], object]]:
+    """A function that scores a run of the suite, by its name, beside those that still train."""
+    from bench_uq.score.beside import beside
+
+    return beside(prepared.folder, prepared.runs, Plugins(prepared.choices.plugins))
 
 
 def due(jobs: Iterable[Job], finished: Callable[[str, Ended], None]) -> list[Job]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,10 @@ from bench_uq import store
 from bench_uq.api.errors import UsageError
 from bench_uq.api.task import Predictions
 from bench_uq.plan.plugins import Plugins
+from bench_uq.score import run_scores
+from bench_uq.score.beside import beside
 from bench_uq.score.run_rows import without_folders
+from bench_uq.score.run_scores import Scoring
 from bench_uq.score.score import SCORES, read_scores, score
 from bench_uq.store import Evaluation, PlannedRun
 from bench_uq.store.csv import csv_text, sort_key, write_csv
@@ -101,6 +106,43 @@ def test_hand_worked_scores(suite: Path) -> None:
     assert values["map", "clean", "ece"] == pytest.approx(0.15, abs=1e-6)
     assert values["map", "letters", "auroc_entropy"] == 1.0
     assert ("map", "letters", "accuracy") not in values
+
+
+def test_runs_scored_beside_others_are_not_scored_again(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the thread has kept is all that the derived files need, to the byte."""
+    shutil.copytree(suite, tmp_path / "other")
+    score(tmp_path / "other")
+    runs = list(store.read_plan(suite).runs.values())
+    with beside(suite, runs, Plugins()) as scored:
+        for run in runs:
+            scored(run.name).result()
+
+    once = run_scores.computed
+
+    def no_more(run: store.RunFolder, asked: list[Evaluation], scoring: Scoring) -> dict[str, Any]:
+        assert not asked, "a run is scored again"
+        return once(run, asked, scoring)
+
+    monkeypatch.setattr(run_scores, "computed", no_more)
+    score(suite)
+    for name in ("scores.csv", "groups.csv.gz", "curves.csv.gz", "runs.csv"):
+        assert (suite / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+
+
+def test_what_fails_beside_is_left_to_the_end(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that the thread cannot score stops nothing there, and is refused when all is scored."""
+
+    def broken(*args: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(run_scores, "computed", broken)
+    runs = list(store.read_plan(suite).runs.values())
+    with beside(suite, runs, Plugins()) as scored:
+        assert scored(runs[0].name).result() is None
+    with pytest.raises(OSError, match="no space left"):
+        score(suite)
 
 
 def test_every_planned_run_is_a_row(suite: Path) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
 from bench_uq.report.figures._style import FORMATS, rendered, styled
-from bench_uq.report.looks import looks
+from bench_uq.report.looks import Look, looks
+from bench_uq.report.processes import in_processes
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import slug
 
@@ -46,20 +47,37 @@ def draw(
 ) -> dict[tuple[str, str], bytes]:
     """Draw every figure, by its dataset, empty for all, and file name."""
     formats = tuple(formats)  # an iterator would be used up by the first figure
+    # A method looks the same in all figures, even if some of them show fewer methods.
+    method_looks = looks(analysis.results)
+    drawings = list(_drawn(analysis))
+
+    def images_of(index: int) -> dict[tuple[str, str], bytes]:
+        dataset, own, kind = drawings[index]
+        return _drawing(dataset, own, kind, method_looks, formats)
+
+    images = dict[tuple[str, str], bytes]()
+    for found in in_processes(images_of, len(drawings)):
+        images |= found
+    return images
+
+
+def _drawing(
+    dataset: str,
+    analysis: Analysis,
+    kind: Kind,
+    method_looks: Mapping[str, Look],
+    formats: Iterable[str],
+) -> dict[tuple[str, str], bytes]:
+    """The figures of one kind, by their dataset and file name."""
     images = {}
+    # Saving needs the style too: fonts and ids are those of the settings at that time.
+    with styled():
+        for end, figure in kind.module.draw(analysis, method_looks).items():
+            parts = (slug(dataset), kind.name, slug(end))
+            name = "-".join(filter(None, parts))
 
-    for dataset, own, kind in _drawn(analysis):
-        # A method looks the same in all figures, even if some of them show fewer methods.
-        method_looks = looks(analysis.results)
-
-        # Saving needs the style too: fonts and ids are those of the settings at that time.
-        with styled():
-            for end, figure in kind.module.draw(own, method_looks).items():
-                parts = (slug(dataset), kind.name, slug(end))
-                name = "-".join(filter(None, parts))
-
-                for suffix, image in rendered(figure, formats).items():
-                    images[dataset, f"{name}.{suffix}"] = image
+            for suffix, image in rendered(figure, formats).items():
+                images[dataset, f"{name}.{suffix}"] = image
     return images
 
 
