@@ -28,7 +28,7 @@ WIDE = ("I;16", "I;16L", "I;16B", "I")
 COLOURED = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 MODES = (*GREY, *WIDE, *COLOURED)
 # Recognised by content, not by name. One of Pillow's other formats runs a program to read a file.
-FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 # Pixels of an image, more than cameras take.
 LARGEST = 1 << 26
 # Larger images are decoded one after the other, so that a few of them do not fill the memory.
@@ -51,6 +51,8 @@ def scanned(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
     """List the images as ``image_files`` does, and why each other file or folder is left out."""
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
+    # Of an animation the first image is read, which a viewer shows first.
+    named = (*IMG_EXTENSIONS, ".gif")
     images, left_out = list[Path](), list[tuple[str, str]]()
     # A link may lead to a folder around it, or to one that is beside it: each is read once.
     seen = {os.path.realpath(folder)}
@@ -71,7 +73,7 @@ def scanned(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
             path = Path(place, name)
             if foreign(name):
                 left_out.append((FOREIGN, name))
-            elif not present(path).suffix.lower().endswith(IMG_EXTENSIONS):
+            elif not present(path).suffix.lower().endswith(named):
                 left_out.append((UNNAMED, path.suffix or name))
             else:
                 images.append(path)

@@ -102,7 +102,7 @@ def test_what_is_left_out_is_told_by_reason(mine: Path) -> None:
     save(RGB, cat / "more" / "2.png")
     (cat / "self").symlink_to(".")
     (cat / "again").symlink_to("more")
-    (cat / "3.gif").write_bytes(b"")
+    (cat / "3.svg").write_bytes(b"")
     (mine / "train" / "stray.png").write_bytes(b"")
     (mine / "train" / "dog" / "1.png").unlink()
 
@@ -111,7 +111,7 @@ def test_what_is_left_out_is_told_by_reason(mine: Path) -> None:
     assert examples.remarks == (
         "train/: 4 left out, hidden or of other programs (.@__thumb, .ipynb_checkpoints, @eaDir, __MACOSX)",
         "train/: 2 left out, links to a folder that is read already (again, self)",
-        "train/: 1 left out, without the name of an image (.gif)",
+        "train/: 1 left out, without the name of an image (.svg)",
         "train/: 1 left out, outside of the folders of classes (stray.png)",
         "train/: more left out than read of cat",
         "train/: one image only of dog",
@@ -148,6 +148,9 @@ def test_images_are_read_as_they_are_shown(mine: Path) -> None:
          {"transparency": 255 * 7}),
         (255 - GREY, Image.fromarray(GREY), "png", {"save_all": True, "default_image": True,
          "append_images": [Image.fromarray(255 - GREY), Image.fromarray(GREY)]}),
+        (GREY, Image.fromarray(GREY), "gif", {"save_all": True,
+         "append_images": [Image.fromarray(255 - GREY)]}),
+        (black_on_white, palette, "gif", {"transparency": 0}),
     ]  # fmt: skip
     for expected, image, kind, options in shown:
         for file in (mine / "train").rglob("*.*"):
