@@ -228,3 +228,11 @@ def test_other_settings_have_no_difference(beside: Beside) -> None:
         assert [one.difference for one in table.rows] == ["" if words else "+0.38"]
         assert words in caption(table)
         assert ("No difference" in caption(table)) == bool(words)
+
+
+def test_the_caption_says_our_sizes(beside: Beside) -> None:
+    """A reader who holds our error against a published one sees how many examples ours had."""
+    runs = [{"method": "map", "seed": 0, "trained_on": "54000", "tested_on": "10000"}]
+    table = comparison(analyse(beside({("map", "accuracy"): 0.99}, ERROR, runs=runs)))
+    assert table is not None
+    assert "Ours: training and test examples: 54,000 and 10,000." in caption(table)

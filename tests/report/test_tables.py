@@ -12,7 +12,7 @@ import pytest
 from bench_uq.report.latex import table_float
 from bench_uq.report.markdown import summary
 from bench_uq.report.tables.captions import caption, heading, notes, wrap
-from bench_uq.report.tables.provenance import provenance
+from bench_uq.report.tables.provenance import provenance, sizes
 from bench_uq.report.tables.ranks import rank_table
 from bench_uq.report.tables.table import Cell, Table, decimals, fixed
 from bench_uq.report.tables.tables import (
@@ -167,6 +167,18 @@ def test_costs_by_hand(by_hand: ByHand) -> None:
     names = ("parameters", "epochs", "draws", "seconds_per_1000", "peak_memory", "train_seconds")
     unknown = {"method": "theirs", "seed": 0, **dict.fromkeys(names, "")}
     assert cost_table(analyse(by_hand(runs=[unknown]))).rows[0].cells == (Cell(),)
+
+
+def test_sizes_of_several_datasets(hand_made: Callable[..., Path]) -> None:
+    """Each dataset has its numbers; methods that differ in them are named."""
+    runs = [
+        {"method": "map", "seed": 0, "trained_on": "1293", "tested_on": "360"},
+        {"method": "map", "seed": 1, "dataset": "mnist", "trained_on": "54000"},
+        {"method": "mnf", "seed": 0, "dataset": "mnist", "trained_on": "300"},
+        {"method": "mnf", "seed": 1, "dataset": "mnist", "trained_on": "300"},
+    ]
+    said = "digits 1,293 and 360; mnist 54,000 (map), 300 (others) and unknown"
+    assert sizes(read(hand_made(runs=runs))) == f"Training and test examples: {said}."
 
 
 def test_best_and_tied_are_marked(by_hand: ByHand) -> None:

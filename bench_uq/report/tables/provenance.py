@@ -57,6 +57,20 @@ def provenance(results: Results) -> list[str]:
     return sentences
 
 
+def sizes(results: Results) -> str:
+    """Say how many training and test examples the runs on each dataset had; empty if unknown."""
+    parts = []
+    for dataset in results.datasets:
+        own = results.on(dataset)
+        runs = own.runs[own.runs["status"] == "ok"]
+        trained = _by_method(own, runs, _numbers("trained_on"))
+        tested = _by_method(own, runs, _numbers("tested_on"))
+        if trained or tested:
+            of = f"{dataset} " if len(results.datasets) > 1 else ""
+            parts.append(f"{of}{trained or 'unknown'} and {tested or 'unknown'}")
+    return f"Training and test examples: {'; '.join(parts)}." if parts else ""
+
+
 def _numbers(name: str) -> Callable[[pd.DataFrame], str]:
     """The span of a column of whole numbers."""
     return lambda runs: _whole(runs[name])

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from bench_uq.api.names import level_key
 from bench_uq.report.tables.captions import notes as marks
+from bench_uq.report.tables.provenance import sizes
 from bench_uq.report.tables.table import Cell, Column, Row, Table, cell, decimals, fixed
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import ARROWS
@@ -51,13 +52,15 @@ class Group:
 class Comparison:
     """All published values on one dataset; notes say how their protocols differ from ours.
 
-    ``changed`` are the settings that our commands changed, by method.
+    ``changed`` are the settings that our commands changed, by method; ``sizes`` is a sentence on
+    our examples.
     """
 
     dataset: str
     groups: tuple[Group, ...]
     notes: tuple[str, ...]
     changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sizes: str = ""
 
     @property
     def rows(self) -> tuple[Compared, ...]:
@@ -88,7 +91,8 @@ def comparison(analysis: Analysis) -> Comparison | None:
     groups = []
     for _, own in groupby(known, key=lambda one: _score(one, order)):
         groups.append(_group(analysis, list(own), list(notes), apart))
-    return Comparison(analysis.dataset, tuple(groups), tuple(notes), changes)
+    said = sizes(analysis.results)
+    return Comparison(analysis.dataset, tuple(groups), tuple(notes), changes, said)
 
 
 def _changed(analysis: Analysis, methods: Collection[str]) -> dict[str, tuple[str, ...]]:
@@ -125,6 +129,9 @@ def legend(table: Comparison) -> list[str]:
         said.append(
             f"No difference where our command changed the suite's settings: {', '.join(parts)}."
         )
+
+    if table.sizes:
+        said.append(f"Ours: {table.sizes[0].lower()}{table.sizes[1:]}")
 
     used = {row.certainty for row in table.rows}
     for name, sentence in CERTAINTIES.items():

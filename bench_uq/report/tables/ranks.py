@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from bench_uq.report.tables.provenance import sizes
 from bench_uq.report.tables.table import RANKS, Cell, Column, Row, Table, fixed
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.comparisons import Ranking
@@ -37,8 +38,10 @@ def rank_table(analysis: Analysis) -> Table | None:
             row.append(own.get(name, Cell()))
 
     rows = tuple(Row(name, analysis.seeds(name), tuple(row)) for name, row in cells.items())
+    remarks.append(sizes(analysis.results))
+    said = tuple(filter(None, remarks))
     subject = "mean ranks across datasets on clean data, 1 for the best"
-    return Table("", tuple(columns), rows, subject, tuple(remarks), compared)
+    return Table("", tuple(columns), rows, subject, said, compared)
 
 
 def _cells(ranks: Ranks, counts: Mapping[str, tuple[int, int]], *, marked: bool) -> dict[str, Cell]:
