@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bench_uq.api.errors import BenchUQError, UsageError
     from bench_uq.check.verdicts import Verdicts
+    from bench_uq.plan.tuned import Tuned
     from bench_uq.score.results import Results
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "report",
     "run",
     "summarise",
+    "tune",
 ]
 
 
@@ -64,6 +66,7 @@ def run(
     data_dir: str | Path = "data",
     plugins: Sequence[str | Path] = (),
     budget: float = 1.0,
+    tuned: bool | str | Path = False,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     jobs: int | None = None,
     force: bool = False,
@@ -74,8 +77,9 @@ def run(
 
     Methods, datasets and seeds replace those of the suite. ``settings`` holds settings of all
     methods and options of plugins: ``{"epochs": 100, "mnf.hidden": 50}``. ``budget`` is a share of
-    the suite's epochs; results at another than 1 lie beside those at 1. ``notice`` is called with a
-    line per run. A run that fails is a row of the results with its reason.
+    the suite's epochs; results at another than 1 lie beside those at 1. With ``tuned`` each method
+    runs as ``tune`` chose it, True for the file of the suite. ``notice`` is called with a line per
+    run. A run that fails is a row of the results with its reason.
     """
     from bench_uq.run.forkserver import start_early
 
@@ -88,18 +92,18 @@ def run(
     from bench_uq.score.results import read
     from bench_uq.score.score import score
 
-    assignments = [f"{key}={_written(value)}" for key, value in (settings or {}).items()]
     choices = Choices(
         suite=str(suite),
         methods=tuple(methods),
         datasets=tuple(datasets),
         seeds=tuple(map(str, seeds)),
         network=str(network),
-        assignments=tuple(assignments),
+        assignments=_assignments(settings),
         results=_path(results),
         data_dir=_path(data_dir),
         plugins=tuple(map(_path, plugins)),
         budget=budget,
+        tuned=Path() if tuned is True else _path(tuned) if tuned else None,
         device=device,
         jobs=jobs,
         force=force,
@@ -110,6 +114,57 @@ def run(
 
     score(prepared.folder, Plugins(choices.plugins))
     return read(prepared.folder)
+
+
+def tune(
+    suite: str | Path = "quick",
+    *,
+    trials: int,
+    methods: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    study: int = 0,
+    network: str | Path = "",
+    settings: Mapping[str, Any] | None = None,
+    results: str | Path = "results",
+    data_dir: str | Path = "data",
+    plugins: Sequence[str | Path] = (),
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    jobs: int | None = None,
+    timeout: float = float("inf"),
+    notice: Callable[[str], None] = print,
+) -> Tuned:
+    """Tune each method with the same number of trials, on held-out training data alone.
+
+    ``seeds`` train the trials, by default the three after those of the suite; ``study`` is the seed
+    of the search. What is chosen is written to tuned.toml beside the suite's results, where
+    ``run(..., tuned=True)`` reads it, and returned.
+    """
+    from bench_uq.run.forkserver import start_early
+
+    start_early()
+
+    from bench_uq.run.record import verdict
+    from bench_uq.run.suite import Choices
+    from bench_uq.run.tuning import choose, plan_study, run_study
+
+    choices = Choices(
+        suite=str(suite),
+        methods=tuple(methods),
+        datasets=tuple(datasets),
+        seeds=tuple(map(str, seeds)),
+        network=str(network),
+        assignments=_assignments(settings),
+        results=_path(results),
+        data_dir=_path(data_dir),
+        plugins=tuple(map(_path, plugins)),
+        device=device,
+        jobs=jobs,
+        timeout=timeout,
+    )
+    planned = plan_study(choices, trials, study, notice)
+    run_study(planned, lambda name, result: notice(f"{name}  {verdict(result)}"))
+    return choose(planned)
 
 
 def report(
@@ -204,6 +259,11 @@ def _folder(results: Results | str | Path) -> Path:
 def _path(name: str | Path) -> Path:
     """A path, with ~ replaced by the user's folder."""
     return Path(name).expanduser()
+
+
+def _assignments(settings: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Settings as --set takes them."""
+    return tuple(f"{key}={_written(value)}" for key, value in (settings or {}).items())
 
 
 def _written(value: Any) -> str:

@@ -27,6 +27,7 @@ class Dropout(Method):
 
     reference: ClassVar[str] = "Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142"
     order: ClassVar[int] = 1
+    search: ClassVar = {"rate": {"low": 0.02, "high": 0.6}}
 
     rate: float = 0.5
     # Before every dense layer that sees hidden units, or before the last.

@@ -17,6 +17,8 @@ class MAP(Method):
     order: ClassVar[int] = 0
     weight_prior: ClassVar[str] = "N(0, prior_std^2)"
 
+    search: ClassVar = {"prior_std": {"low": 0.1, "high": 10.0, "scale": "log"}}
+
     prior_std: PriorStd = 1.0
 
     def __post_init__(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench_uq.api.task import Batches, Task
 
@@ -25,6 +26,10 @@ class Method(ABC):
     order: ClassVar[int] = 100  # position in tables; methods of equal order are sorted by name
     weight_prior: ClassVar[str] = ""  # in the loss, in words: weight decay would add another
     weight_start: ClassVar[str] = ""  # how weights start, in words; empty: as torch's layers do
+    # What bench-uq tune tries beside the recipe, by option or setting:
+    # {"rate": {"low": 0.02, "high": 0.6}, "prior_std": {"low": 0.1, "high": 10, "scale": "log"},
+    # "masks": {"values": ["fresh", "fixed"]}}. It changes no result, and so no key.
+    search: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     members: int = field(default=1, kw_only=True)
 

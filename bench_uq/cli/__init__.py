@@ -28,6 +28,7 @@ from bench_uq.cli.run import run
 from bench_uq.cli.score import score
 from bench_uq.cli.score_predictions import score_predictions
 from bench_uq.cli.test_plugin import test_plugin
+from bench_uq.cli.tune import tune
 
 
 class Group(click.Group):
@@ -76,6 +77,7 @@ def main(debug: bool) -> None:
 
 for command in (
     run,
+    tune,
     score,
     score_predictions,
     merge,

@@ -81,6 +81,15 @@ def shard_number(
     "1, whose report says what it changes.",
 )
 @click.option(
+    "--tuned",
+    is_flag=False,
+    flag_value="",
+    type=UserPath(path_type=Path, dir_okay=False),
+    metavar="[FILE]",
+    help="Run each method as bench-uq tune chose it. [default file: tuned.toml of the suite's "
+    "results]",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Print the runs, which are stored, and an estimate of the time."
 )
 @click.option("--force", is_flag=True, help="Repeat stored runs.")

@@ -80,7 +80,9 @@ def with_likeness(
         source = run.identity["network_source"]
         code[f"network {run.identity['network']}"] = source[:SHORT]
 
-    content = {"": version(data.spec, contents, ("train", "test"))}
+    # Where the test split is not shown, as in a study that tunes, it is not even read.
+    splits = ("train",) if own.evaluate_on == "validation" else ("train", "test")
+    content = {"": version(data.spec, contents, splits)}
     for spec, _ in data.conditions:
         if spec.kind == "condition":
             code[f"condition {spec.plain}"] = spec.source_hash[:SHORT]

@@ -1,4 +1,6 @@
-"""Hashes of Python source by its syntax tree: comments, docstrings and layout do not count."""
+"""Hashes of Python source by its syntax tree: comments, docstrings and layout do not count, nor do
+search spaces of methods.
+"""
 
 from __future__ import annotations
 
@@ -101,9 +103,21 @@ def _fields(node: ast.AST) -> Iterator[tuple[str, object]]:
         # A docstring is the first statement of a body.
         if name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
             value = value[1:]
+        if name == "body" and isinstance(node, ast.ClassDef):
+            value = [statement for statement in value if not _is_search(statement)]
         # Contexts (load, store) follow from the place of a node.
         if value not in (None, []) and name not in ("ctx", "type_comment"):
             yield name, value
+
+
+def _is_search(statement: ast.stmt) -> bool:
+    """Whether a statement of a class sets ``search``, which says what is tried."""
+    targets = list[ast.expr]()
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign):
+        targets = [statement.target]
+    return any(isinstance(one, ast.Name) and one.id == "search" for one in targets)
 
 
 def _with_imports(file: Path, package: str, folder: Path) -> set[Path]:

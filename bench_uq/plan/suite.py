@@ -23,7 +23,7 @@ Conditions = Mapping[str, tuple[float, ...]]
 #: Keys of a suite file.
 KEYS = (
     *("description", "extends", "methods", "datasets", "seeds", "network"),
-    *("settings", "options", "conditions"),
+    *("settings", "options", "conditions", "search"),
 )
 
 SETTING_TYPES = get_type_hints(Settings)
@@ -46,6 +46,8 @@ class Suite:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     conditions: Conditions = field(default_factory=dict)
     dataset_conditions: Mapping[str, Conditions] = field(default_factory=dict)
+    #: What bench-uq tune tries, by plain name of a method and by option or setting.
+    search: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def settings_of(self, method: str) -> Settings:
         """Settings of a method, by its plain name."""
@@ -229,6 +231,10 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
     for plugin, part in tabled("options", table.get("options", {})).items():
         options[plugin] = dict(tabled(f"options.{plugin}", part))
 
+    spaces = {}
+    for method, part in tabled("search", table.get("search", {})).items():
+        spaces[method] = dict(tabled(f"search.{method}", part))
+
     conditions, by_dataset = split_tables(table.get("conditions", {}))
 
     return Suite(
@@ -243,6 +249,7 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
         options=options,
         conditions=with_levels(conditions),
         dataset_conditions={dataset: with_levels(part) for dataset, part in by_dataset.items()},
+        search=spaces,
     )
 
 

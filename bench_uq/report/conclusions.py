@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from bench_uq.report.tables.provenance import tuning
 from bench_uq.report.tables.table import Column
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.conclusions import Conclusion
@@ -31,6 +32,7 @@ def conclusions(analysis: Analysis) -> list[str]:
     unlike = [method for method in analysis.methods if method in apart]
     if unlike:
         sentences.append(f"Not compared, because not alike: {', '.join(unlike)}.")
+    sentences += _tuning(analysis)
     sentences += _budgets(analysis, found)
     sentences += _price(analysis)
     if found:
@@ -54,6 +56,13 @@ def _test(found: list[Conclusion]) -> str:
         share = f"{high:.0f} %" if f"{low:.0f}" == f"{high:.0f}" else f"{low:.0f} to {high:.0f} %"
         told += f" The test examples are {share} of the variance of a difference."
     return told
+
+
+def _tuning(analysis: Analysis) -> list[str]:
+    """Whether the methods were tuned, where that is known."""
+    runs = analysis.results.runs
+    said = tuning(runs[runs["status"] == "ok"])
+    return [f"Options and recipe of the methods: {said}."] if said else []
 
 
 def _budgets(analysis: Analysis, found: list[Conclusion]) -> list[str]:

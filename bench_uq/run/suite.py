@@ -21,6 +21,7 @@ from bench_uq.plan.plugins import Plugins, plugin_name
 from bench_uq.plan.resolve import Notice
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import Suite, at_budget, lineage, read_suite, suite_path
+from bench_uq.plan.tuned import read_tuned, tuned_file, tuned_suites, used_seeds
 from bench_uq.run.shards import shard_of
 from bench_uq.score.published import FILE, Reference, hand_on, read_file
 from bench_uq.store import PlannedRun, check_schema, merge_plan
@@ -60,6 +61,7 @@ class Choices:
     data_dir: Path = Path("data")
     plugins: tuple[Path, ...] = ()
     budget: float = 1.0  # share of the suite's epochs
+    tuned: Path | None = None  # file of what a study chose; an empty path: that of the suite
 
     device: str = "auto"
     jobs: int | None = None  # runs at a time
@@ -115,22 +117,56 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
         "seeds": choices.seeds,
         "network": choices.network,
     }
-    suite = at_budget(read_suite(choices.suite, changes), choices.budget)
+    suite = read_suite(choices.suite, changes)
+    parts, words = tuned_parts(suite, choices, plugins)
+    suite = at_budget(suite, choices.budget)
     references = read_references(suite_path(choices.suite), plugins)
     check_names(references, plugins)
 
-    folder = enclosed(choices.results / folder_name(suite, choices.budget))
+    name = folder_name(suite, choices.budget, tuned=bool(words))
+    folder = enclosed(choices.results / name)
     contents = Contents(choices.data_dir, choices.results / ".contents.json")
-    runs = make_plan(suite, plugins, contents, notice)
+    runs, told = list[PlannedRun](), set[str]()
+
+    def once(text: str) -> None:
+        # Each part of a tuned suite would say it again.
+        if text not in told:
+            told.add(text)
+            notice(text)
+
+    for part in parts:
+        runs += make_plan(at_budget(part, choices.budget), plugins, contents, once)
+    runs = [dataclasses.replace(run, tuned=words) for run in runs]
+
     # Before any training: results of a later version are never overwritten.
     check_schema(folder, [run.name for run in runs])
     mine = shard_of(runs, *choices.shard) if choices.shard else runs
     return Prepared(choices, suite, runs, mine, folder, contents, references)
 
 
-def folder_name(suite: Suite, budget: float = 1.0) -> str:
-    """Folder of a suite; scores on other splits, or at another budget, never mix with its own."""
+def tuned_parts(suite: Suite, choices: Choices, plugins: Plugins) -> tuple[list[Suite], str]:
+    """The suite in parts with what was chosen for each method, and how in words; else the suite."""
+    if choices.tuned is None:
+        return [suite], ""
+
+    file = choices.tuned
+    if file == Path():
+        file = tuned_file(choices.results, suite)
+    tuned = read_tuned(file)
+    shared = used_seeds(suite, tuned)
+    if shared:
+        raise UsageError(f"seed {shared[0]} has trained the trials of the study: take another")
+    return list(tuned_suites(suite, tuned, plugins)), tuned.words
+
+
+def folder_name(suite: Suite, budget: float = 1.0, *, tuned: bool = False) -> str:
+    """Folder of a suite.
+
+    Scores on other splits, of tuned methods, or at another budget, never mix with its own.
+    """
     name = suite.name
+    if tuned:
+        name = f"{name}-tuned"
     if suite.settings.evaluate_on == "validation":
         name = f"{name}-validation"
     return at_budget_name(name, budget)
@@ -298,6 +334,8 @@ def reproducing(choices: Choices, suite: Suite) -> str:
         parts += ["--device", choices.device]
     if choices.budget != 1:
         parts += ["--budget", f"{choices.budget:g}"]
+    if choices.tuned is not None:
+        parts += ["--tuned"]
 
     conditions = set[str]()
     for part in (suite.conditions, *suite.dataset_conditions.values()):

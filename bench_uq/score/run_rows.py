@@ -16,6 +16,8 @@ from bench_uq.store.derived import COLUMNS, LATER, SUPERSEDED
 from bench_uq.store.environment import fingerprint
 from bench_uq.train.settings import Settings
 
+#: Of runs that no study has tuned.
+DEFAULTS = "defaults"
 RUNS = tuple(COLUMNS["runs.csv"].split() + LATER["runs.csv"].split())
 
 
@@ -65,6 +67,9 @@ def is_clean(shown: Evaluation) -> bool:
 def further_facts(planned: PlannedRun, sizes: Mapping[str, int]) -> dict[str, str]:
     """Facts that decide about likeness beside the settings: of code, and of each condition."""
     facts = {}
+    # Of predictions made elsewhere nobody knows it.
+    if planned.shared is not None:
+        facts["tuning"] = planned.tuned or DEFAULTS
     for part, source in planned.code.items():
         kind, _, name = part.partition(" ")
         if part == f"method {plain_name(planned.method)}":

@@ -153,6 +153,7 @@ class PlannedRun:
 
     #: Settings of the suite that it sets otherwise for this method; None if nobody wrote them down.
     shared: Mapping[str, Any] | None = None
+    tuned: str = ""  # how its options and recipe were chosen; empty: the suite's defaults
     trained_on: int = 0  # examples; 0 if unknown
     held_out: int = 0
     #: Hashes of the content of the dataset, under "", and of other data, by condition.
@@ -197,7 +198,7 @@ class PlannedRun:
             "shown": [evaluation.in_plan() for evaluation in self.shown],
         }
 
-        for name in ("command", "shared", "trained_on", "held_out", "data", "code"):
+        for name in ("command", "shared", "tuned", "trained_on", "held_out", "data", "code"):
             value = getattr(self, name)
             # No setting of its own is a fact, unlike no content or no code.
             if value or (name in ("command", "shared") and value is not None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 import pandas as pd
@@ -40,6 +41,7 @@ def provenance(results: Results) -> list[str]:
     facts = {
         "network": ", ".join(sorted(set(runs["network"]) - {""})),
         "epochs": _by_method(results, runs, _numbers("epochs")),
+        "options and recipe": _by_method(results, runs, tuning),
         "recipe": _by_method(results, runs, _recipe),
         "prior over the weights": _priors(results),
         "start of the weights": _starts(results),
@@ -84,6 +86,14 @@ def _recipe(runs: pd.DataFrame) -> str:
             text = value if isinstance(value, str) else f"{value:g}"
             parts.append(RECIPES[name].format(text))
     return ", ".join(parts)
+
+
+def tuning(runs: pd.DataFrame) -> str:
+    """How options and recipe were chosen; empty if nobody wrote it down."""
+    found = set[str]()
+    for facts in runs["facts"]:
+        found.add(json.loads(facts or "{}").get("tuning", ""))
+    return "; ".join(sorted(found - {""}))
 
 
 def _priors(results: Results) -> str:

@@ -1,0 +1,121 @@
+"""bench-uq tune."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench_uq.cli.completion import plugin_names
+from bench_uq.cli.options import (
+    FAILED,
+    data_option,
+    listed,
+    plugin_option,
+    results_option,
+    suite_option,
+)
+from bench_uq.cli.run import METHODS, finished, finite, warn
+
+if TYPE_CHECKING:
+    from bench_uq.plan.tuned import Tuned
+    from bench_uq.run.tuning import Study
+
+
+@click.command()
+@suite_option
+@listed("methods", METHODS, plugin_names("method"))
+@listed("datasets", "Datasets instead of the suite's.", plugin_names("dataset"))
+@click.option("--trials", required=True, type=int, help="Trials of each method, the default first.")
+@click.option("--study", default=0, show_default=True, help="Seed of the search.")
+@listed("seeds", "Seeds that train the trials, none of the suite's. [default: the next three]")
+@click.option("--network", default="", metavar="NAME|FILE.py", help="As for bench-uq run.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time, as for bench-uq run.")
+@results_option
+@data_option
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="As for bench-uq run."
+)
+@plugin_option
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop a run that takes longer; its trial is not chosen. [default: none]",
+)
+@click.option("--dry-run", is_flag=True, help="Print the trials and which runs are stored.")
+def tune(trials: int, study: int, dry_run: bool, timeout: float | None, **flags: Any) -> None:
+    """Choose options and recipe of each method, with as many trials for each.
+
+    Trials are trained on seeds that the suite does not have, and chosen by the mean NLL of held-out
+    training examples; test data are not read. The choice is written to tuned.toml beside the
+    suite's results, which bench-uq run --tuned reads. An interrupted study continues with the same
+    command.
+    """
+    from bench_uq.run.forkserver import start_early
+
+    if not dry_run:
+        start_early()
+
+    from bench_uq.run.suite import Choices
+    from bench_uq.run.tuning import choose, plan_study
+
+    limit = math.inf if timeout is None else finite("--timeout", timeout)
+    choices = Choices(**flags, timeout=limit)
+    planned = plan_study(choices, trials, study, warn)
+    if dry_run:
+        foretell(planned)
+        return
+
+    failed = run_all(planned)
+    show(choose(planned), planned.target)
+    sys.exit(FAILED if failed else 0)
+
+
+def run_all(study: Study) -> int:
+    """Do all runs of a study and print how each ended; return how many failed."""
+    from bench_uq.run.processes import Stopped
+    from bench_uq.run.tuning import run_study
+
+    try:
+        return run_study(study, finished)
+    except Stopped as stop:
+        warn("interrupted; finished runs are kept, the same command goes on")
+        sys.exit(stop.code)
+
+
+def foretell(study: Study) -> None:
+    """Print each trial, and how many of its runs are stored."""
+    from bench_uq.run.job import complete_in
+
+    for one in study.planned:
+        stored = 0
+        for job in one.prepared.jobs("cpu"):
+            stored += complete_in(job.run_folder(keep=True), job)
+        own = ", ".join(f"{name}={value:g}" for name, value in one.trial.settings.items())
+        click.echo(
+            f"{one.method}  trial {one.trial.number}  {one.name}  {own or 'recipe of the suite'}  "
+            f"{stored} of {len(one.prepared.runs)} runs stored"
+        )
+
+
+def show(tuned: Tuned, target: Path) -> None:
+    """Print what was chosen, and what it gains on the held-out examples."""
+    for one in tuned.chosen:
+        settings = []
+        for name, value in one.settings.items():
+            settings.append(f"{name}={value}")
+        trial = f"trial {one.trial}" if one.trial else "its default"
+        click.echo(
+            f"{one.dataset}: {one.method}: {trial}, {one.name} {', '.join(settings)}; validation "
+            f"NLL {one.nll:.4f} instead of {one.default_nll:.4f}"
+        )
+    for method, seconds in tuned.seconds.items():
+        click.echo(f"cost: {method} {seconds:.0f} s of training")
+    click.echo(f"tuned: {target}")

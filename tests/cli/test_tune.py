@@ -1,0 +1,175 @@
+"""bench-uq tune and run --tuned, through the command line, on images whose test split is away."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from bench_uq.cli import main
+
+SUITE = """
+methods = ["map", "dropout"]
+datasets = ["folder[path=shapes]"]
+seeds = [0, 1]
+
+[settings]
+epochs = 2
+batch = 16
+learning_rate = 1e-4
+schedule = "cosine"
+draws = 3
+
+[conditions]
+fgsm = [0.1]
+
+[search.dropout]
+rate = { low = 0.05, high = 0.3 }
+"""
+TUNE = ("tune", "--suite", "small.toml", "--trials", "3", "--device", "cpu", "--data-dir", ".")
+RUN = ("run", "--suite", "small.toml", "--device", "cpu", "--data-dir", ".")
+
+
+def invoke(folder: Path, *arguments: str) -> Result:
+    """Run bench-uq within this process in a folder."""
+    with contextlib.chdir(folder):
+        return CliRunner().invoke(main, list(arguments))
+
+
+def done(folder: Path, *arguments: str) -> str:
+    """What a command prints that ends well."""
+    result = invoke(folder, *arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def draw(folder: Path, count: int) -> None:
+    """Write noisy images of two classes, bright above or below."""
+    rng = np.random.default_rng(0)
+    for label, rows in (("above", slice(0, 4)), ("below", slice(4, 8))):
+        (folder / label).mkdir(parents=True)
+        for number in range(count):
+            pixels = rng.integers(0, 120, (8, 8), dtype=np.uint8)
+            pixels[rows] += 80
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a suite was tuned without its test split, which then came back."""
+    folder = tmp_path_factory.mktemp("tuned")
+    (folder / "small.toml").write_text(SUITE)
+    draw(folder / "shapes" / "train", 60)
+    draw(folder / "away", 20)
+    (folder / "out").write_text(done(folder, *TUNE))
+
+    (folder / "away").rename(folder / "shapes" / "test")
+    return folder
+
+
+def test_every_method_has_as_many_trials_over_the_same_seeds(tuned: Path) -> None:
+    """Three trials of three seeds that the suite lacks, evaluated on held-out training data."""
+    with (tuned / "results/small-tuning/trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["method"], row["trial"]) for row in rows] == [
+        *(("map", "0"), ("map", "1"), ("map", "2")),
+        *(("dropout", "0"), ("dropout", "1"), ("dropout", "2")),
+    ]
+    assert {row["seeds"] for row in rows} == {"3"}
+
+    seeds = set()
+    for path in tuned.glob("results/small-tuning/*/runs/*/run.json"):
+        record = json.loads(path.read_text())
+        assert record["settings"]["evaluate_on"] == "validation"
+        assert [name for name in record["files"] if name.endswith(".npz")] == [
+            "clean-" + name[6:] for name in record["files"] if name.endswith(".npz")
+        ]
+        seeds.add(record["seed"])
+    assert seeds == {2, 3, 4}
+
+
+def test_the_best_trial_on_held_out_data_is_chosen(tuned: Path) -> None:
+    """tuned.toml names the trial of the lowest mean NLL, here never the default of 1e-4."""
+    with (tuned / "results/small-tuning/trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    chosen = tomllib.loads((tuned / "results/small/tuned.toml").read_text())["chosen"]
+    assert [one["method"] for one in chosen] == ["map", "dropout"]
+
+    for one in chosen:
+        own = [row for row in rows if row["method"] == one["method"]]
+        best = min(own, key=lambda row: float(row["nll"]))
+        assert (one["trial"], one["name"]) == (int(best["trial"]), best["name"])
+        assert one["nll"] == float(best["nll"]) < one["default_nll"] == float(own[0]["nll"])
+        assert [row["name"] for row in own if row["chosen"] == "True"] == [one["name"]]
+    assert 0.05 <= float(chosen[1]["name"].partition("rate=")[2][:-1]) <= 0.3
+    assert "tuned: results/small/tuned.toml" in (tuned / "out").read_text()
+
+
+def test_an_interrupted_study_goes_on_to_the_same_file(tuned: Path, tmp_path: Path) -> None:
+    """Stored trials are not trained again; runs that are lost are, and the file has the same bytes."""
+    folder = tmp_path / "again"
+    shutil.copytree(tuned, folder)
+    file = folder / "results/small/tuned.toml"
+    before = file.read_bytes()
+    file.unlink()
+    lost = sorted(folder.glob("results/small-tuning/*-t1-*/runs/*-s2-*"))
+    for path in lost:
+        shutil.rmtree(path)
+
+    assert "2 of 3 runs stored" in done(folder, *TUNE, "--dry-run")
+    lines = done(folder, *TUNE).splitlines()
+    assert sum("trained in" in line for line in lines) == len(lost) == 2
+    assert file.read_bytes() == before
+
+
+def test_a_tuned_suite_runs_beside_the_defaults(tuned: Path) -> None:
+    """run --tuned takes what was chosen, in a folder of its own, and reports say which it is."""
+    done(tuned, *RUN)
+    done(tuned, *RUN, "--tuned")
+    chosen = tomllib.loads((tuned / "results/small/tuned.toml").read_text())["chosen"]
+    with (tuned / "results/small-tuned/runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+
+    assert {row["method"] for row in rows} == {one["name"] for one in chosen}
+    for one in chosen:
+        rates = {row["learning_rate"] for row in rows if row["method"] == one["name"]}
+        assert rates == {str(one["settings"]["learning_rate"])}
+    words = {
+        "small": "options and recipe: defaults;",
+        "small-tuned": "options and recipe: tuned: 3 trials each, validation NLL over 3 seeds;",
+    }
+    for suite, said in words.items():
+        done(tuned, "report", "--suite", suite, "--formats", "markdown,latex")
+        for name in ("summary.md", "tables/*-cost.tex"):
+            (path,) = (tuned / "reports" / suite).glob(name)
+            assert said in " ".join(path.read_text().split()), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((*TUNE, "--seeds", "1,2"), "tuning seeds must not be the suite's, which evaluate: 1"),
+        ((*TUNE[:3], "--trials", "0", "--data-dir", "."), "trials must be at least 1, not 0"),
+        ((*TUNE, "--study", "-1"), "seed must be at least 0, not -1"),
+        ((*TUNE, "--methods", "mpa"), "'mpa'"),
+        ((*RUN, "--tuned", "--seeds", "2"), "seed 2 has trained the trials of the study"),
+        ((*RUN, "--tuned", "--methods", "ensemble"), "ensemble on folder[path=shapes] was not tuned"),
+        ((*RUN, "--tuned", "none.toml"), "no none.toml: bench-uq tune writes it"),
+    ],
+)
+def test_mistakes(tuned: Path, arguments: tuple[str, ...], told: str) -> None:
+    """One line on stderr, exit code 2, and nothing is written."""
+    before = sorted(tuned.rglob("*"))
+    result = invoke(tuned, *arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert sorted(tuned.rglob("*")) == before
