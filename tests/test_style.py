@@ -157,6 +157,21 @@ def test_enough_lines_are_comments() -> None:
     assert value >= COMMENTS
 
 
+def test_tests_and_studies_are_plain() -> None:
+    """They hold no nested comprehension, and hardly a longer function without a pause."""
+    counts, nested = Counter[str](), []
+    for folder in ("tests", "studies", "benchmarks"):
+        for path in sorted((REPO / folder).rglob("*.py")):
+            lines = path.read_text().splitlines()
+
+            for node in ast.walk(ast.parse("\n".join(lines))):
+                counts.update(function_kinds(node, lines))
+                if "nested comprehension" in node_kinds(node):
+                    nested.append(f"{path.relative_to(REPO)}:{node.lineno}")
+    assert nested == []
+    assert counts["packed function"] <= 0.12 * counts["long function"], counts
+
+
 @pytest.fixture(scope="module")
 def tracked() -> list[Path]:
     """The files that git tracks; without git, all that are in no hidden folder."""

@@ -56,6 +56,7 @@ def test_runs_that_are_not_alike_are_not_compared(make_results: MakeResults) -> 
         values = {"nll": DOUBLE if found else NLL, ("nll", None, None, "mnf"): NLL}
         values[("ece", "letters", None, "mnf")] = NLL
         found.append(make_results(values, runs=runs))
+
     cells = {(cell.method, cell.condition): cell for cell in compared(*found).cells}
     assert cells["map", "clean"].verdict == cells["mnf", "letters"].verdict == "not alike"
     assert cells["map", "clean"].rule == "data 1111 in A, 2222 in B"

@@ -42,6 +42,7 @@ def test_a_file_is_laid_over_the_defaults(tmp_path: Path) -> None:
         "[margins]\nnll = 0.5\nece = false\nmce = 0.3\n[margins.fgsm]\nnll = 1\nece = 0.4\n"
         '[margins."fgsm[draws=1]"]\nnll = 2\n[floors]\naccuracy = 0.9\n[floors.letters]\nauroc_entropy = 0.8\n',
     )
+
     margins = read_margins(path)
     assert [
         margins.margin(name, "nll") for name in ("clean", "fgsm", "fgsm[draws=1]", "fgsm[draws=2]")

@@ -149,10 +149,12 @@ def test_better_is_improved_and_an_attack_has_no_better_side(judged: Judged) -> 
         ("entropy", "clean", None): "regressed",
         ("entropy", "letters", None): "regressed",
     }
+
     half = times(NLL, 0.5, 0.51)
     found = judged(dict.fromkeys(expected, NLL), dict.fromkeys(expected, half))
     assert verdicts(found) == expected
     assert any("renew the baseline" in remark for remark in found.remarks)
+
     better = judged({"nll": NLL}, {"nll": half})
     assert (better.verdict, better.exit_code) == ("improved", 0)
 
@@ -317,6 +319,7 @@ def test_stored_scores_of_old_code_are_stale(make_results: MakeResults) -> None:
     results = make_results({"nll": NLL, FGSM: NLL, MNF: NLL})
     changed = {("digits", "map", seed): ("condition fgsm",) for seed in range(5)}
     changed |= {("digits", "mnf", 0): ("method mnf",)}
+
     found = judge(results, replace(results, stale=changed), Margins())
     assert {cell.method + " " + cell.condition: cell.verdict for cell in found.cells} == {
         "map clean": "pass",
@@ -383,6 +386,7 @@ def suite_of_noise(
     """
     shown = (("clean", None), ("letters", None), ("fgsm", 0.1), ("fgsm", 0.2))
     before, now = {}, {}
+
     for method in "abcd":
         for metric in ("nll", "ece", "brier"):
             deviation = 0.05 * 4 ** random.uniform()

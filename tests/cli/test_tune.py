@@ -161,7 +161,10 @@ def test_a_tuned_suite_runs_beside_the_defaults(tuned: Path) -> None:
         ((*TUNE, "--study", "-1"), "seed must be at least 0, not -1"),
         ((*TUNE, "--methods", "mpa"), "'mpa'"),
         ((*RUN, "--tuned", "--seeds", "2"), "seed 2 has trained the trials of the study"),
-        ((*RUN, "--tuned", "--methods", "ensemble"), "ensemble on folder[path=shapes] was not tuned"),
+        (
+            (*RUN, "--tuned", "--methods", "ensemble"),
+            "ensemble on folder[path=shapes] was not tuned",
+        ),
         ((*RUN, "--tuned", "none.toml"), "no none.toml: bench-uq tune writes it"),
     ],
 )

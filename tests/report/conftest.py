@@ -44,6 +44,7 @@ def hand_made(tmp_path: Path) -> Callable[..., Path]:
             tables[name] = [
                 {**planned[row["method"], row["seed"]], "condition": "clean", **row} for row in rows
             ]
+
         folder.mkdir()
         for name, rows in tables.items():
             synthetic.write_table(folder / name, rows)
@@ -117,6 +118,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for seed in range(3)
         },
     }
+
     methods = ("map", "dropout", "ensemble", "mean-field", "mnf", "sgld", synthetic.HOSTILE)
     folder = tmp_path_factory.mktemp("results") / "story"
     attacks = ("fgsm", f"pgd[{synthetic.HOSTILE}]", "rotate")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatch
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import matplotlib as mpl
@@ -96,10 +96,11 @@ def assert_legible(figure: Figure) -> None:
 def written(figure: Figure) -> list[Text]:
     """Return the texts of a figure, but the numbers that an axis keeps beyond its ends."""
     beyond = set()
-    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+    every = [axes.xaxis for axes in figure.axes] + [axes.yaxis for axes in figure.axes]
+    for axis in every:
         low, high = sorted(axis.get_view_interval())
         outside = [tick for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
-        beyond |= {label for tick in outside for label in (tick.label1, tick.label2)}
+        beyond |= {tick.label1 for tick in outside} | {tick.label2 for tick in outside}
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text not in beyond]
     return [text for text in texts if text.get_visible() and text.get_text().strip()]
 
@@ -138,12 +139,14 @@ def test_every_kind_is_there_in_every_format(files: dict[str, bytes], two: Resul
             pattern = f"{name}*.{suffix}" if across else f"digits-{name}*.{suffix}"
             found = [len(made) for file, made in files.items() if fnmatch(file, pattern)]
             assert min(found, default=0) > 5000
+
     assert {"digits-levels-fgsm.svg", "digits-rotation.svg", "digits-risk-coverage.pdf"} < set(
         files
     )
     others = {name for name in files if not name.startswith("digits-")}
     of_all = ("ranks", "boston-training", "boston-cost")
-    assert others == {f"{name}.{suffix}" for name in of_all for suffix in FORMATS}
+    assert others == {f"{name}.{suffix}" for name, suffix in product(of_all, FORMATS)}
+
     narrow = select(two, methods=["map"], datasets=["cubic"])
     assert {name[-4:] for _, name in draw(analyse(narrow), ["svg"])} == {".svg"}
 
@@ -191,6 +194,7 @@ def test_panels_of_any_method_have_one_size(by_hand: Callable[..., Results], dra
         curves["map", 0, f"reliability_{name}"] = points
         curves["mnf", 0, f"reliability_{name}"] = {x: points[x] for x in (0.5, 0.8)}
     failed = [{"method": "sgld", "seed": 0, "status": "failed"}]
+
     (figure,) = drawn("reliability", by_hand(curves=curves, runs=failed)).values()
     sizes = np.array([axes.get_position().size for axes in figure.axes[::2]])
     np.testing.assert_allclose(sizes, sizes[[0, 0, 0]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,10 @@ def shown(axes: Axes) -> list[Any]:
 
 def names(figure: Figure) -> list[str]:
     """Return the names of rows, panel by panel, as one line each."""
-    labels = [label.get_text() for axes in figure.axes for label in axes.get_yticklabels()]
-    return [label.replace("\n", "") for label in labels]
+    labels = []
+    for axes in figure.axes:
+        labels += [label.get_text().replace("\n", "") for label in axes.get_yticklabels()]
+    return labels
 
 
 def legend(figure: Figure) -> list[str]:
@@ -86,10 +88,11 @@ def test_examples_show_classes_confidences_and_errors(of: Of, drawn: Drawn) -> N
     shades: np.ndarray = np.ma.filled(np.ma.asarray(mesh.get_array()), np.nan).reshape(3, 3)
     np.testing.assert_allclose(shades, [[0.9, 1.0, 0.6], [0.5, 0.7, 0.6], [np.nan] * 3])
     frames = [patch.get_bbox() for patch in axes.patches]  # type: ignore[attr-defined]
-    places = [
-        text for text in axes.texts if any(one.contains(*text.get_position()) for one in frames)
-    ]
-    assert [text.get_text() for text in places] == ["1", "1", "1"]
+    framed = []
+    for text in axes.texts:
+        if any(one.contains(*text.get_position()) for one in frames):
+            framed.append(text.get_text())
+    assert framed == ["1", "1", "1"]
     assert len(frames) == 3
 
 
@@ -104,7 +107,8 @@ def test_coloured_images_have_their_channels_last(of: Of, drawn: Drawn) -> None:
 
 def test_attacked_inputs_are_those_of_the_first_method(of: Of, drawn: Drawn) -> None:
     """The strongest level is shown as it was for the first method, and the legend says so."""
-    levels = [example(method, "fgsm", level) for method in ("map", "mnf") for level in (0.1, 0.3)]
+    places = product(("map", "mnf"), (0.1, 0.3))
+    levels = [example(method, "fgsm", level) for method, level in places]
     own = [replace(one, inputs=IMAGES + 1) for one in levels[2:]]
     (figure,) = drawn("examples", of(example("mnf"), *own, *levels[:2])).values()
     clean, fgsm = figure.axes
@@ -194,14 +198,16 @@ def test_inputs_of_many_conditions_fit_a_page(
     """Images are large, nothing lies on one, and kinds go before any other condition does."""
     others = ["fgsm", "pgd[norm=l2]", "rotate"]
     names_of = [*others, *(f"corruption[kind=k{place:02}]" for place in range(kinds))]
-    places = [(name, level) for name in names_of for level in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    places = list(product(names_of, (0.1, 0.2, 0.3, 0.4, 0.5)))
     results = by_hand({("map", "accuracy", *place): 0.5 for place in places})
     examples = (example("map"), *(example("map", *place) for place in places))
+
     (figure,) = drawn("inputs", replace(results, examples=examples)).values()
     assert names(figure)[:4] == ["clean", *others]
     assert len(names(figure)) == rows
     assert figure.get_figheight() < 9.5
     assert legend(figure)[-1] == left or not left
+
     for axes in figure.axes:
         boxes = [one.get_window_extent().padded(-0.5) for one in (*axes.images, *axes.texts)]
         assert not [1 for one, other in combinations(boxes, 2) if one.overlaps(other)]
@@ -313,8 +319,9 @@ def test_images_of_rotations_do_not_lie_on_each_other(of: Of, drawn: Drawn, coun
 def test_rotations_of_as_many_methods_as_a_page_holds(by_hand: Of, drawn: Drawn) -> None:
     """Sixteen have a row, and the legend tells how many have not."""
     methods = [f"m{place}" for place in range(18)]
-    scores = {(name, "accuracy", "rotate", angle): 0.5 for name in methods for angle in ANGLES}
-    examples = tuple(one for name in methods for one in turned(name))
+    places = product(methods, ANGLES)
+    scores = {(name, "accuracy", "rotate", angle): 0.5 for name, angle in places}
+    examples = tuple(chain.from_iterable(map(turned, methods)))
     figure = drawn("rotation", replace(by_hand(scores), examples=examples))[""]
     assert len(panels(figure)) == 1 + 16
     assert "(2 more methods not shown)" in legend(figure)

@@ -177,6 +177,7 @@ def test_labels_of_the_docs_can_be_referred_to(
         *("levels-quick-digits-fgsm-ece-if-calibrated", "stress-quick-digits-fgsm"),
         *("cost-quick-digits", "ranks-quick"),
     )
+
     main = tmp_path / "r" / "tables" / "main.tex"
     shown = " ".join(rf"\ref{{{label}}}" for label in labels)
     main.write_text(main.read_text().replace(r"\end{document}", rf"{shown}\end{{document}}"))

@@ -32,7 +32,8 @@ def test_names_stay_text(text: str) -> None:
     assert "a\\_b" in text
     tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
     assert len(tables) == 3 + 3  # the last are of means under two attacks and a shift
-    assert all(len({line.count("|") for line in one.splitlines()}) == 1 for one in tables)
+    for one in tables:
+        assert len({line.count("|") for line in one.splitlines()}) == 1
 
 
 def test_what_failed_is_told_with_its_reason(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,8 @@ def test_what_is_not_there_is_not_judged(
     assert all(verdict.words.startswith("needs ") for verdict in found)
 
     scores = {("map", "accuracy"): 0.98, ("forest", "accuracy"): 0.9}
-    scores |= {("map", "accuracy", name, at): 0.9 - at for name in HONEST for at in (0.1, 0.2)}
+    places = product(HONEST, (0.1, 0.2))
+    scores |= {("map", "accuracy", name, at): 0.9 - at for name, at in places}
     found = analyse(by_hand(scores)).masking
     assert {one.status for one in found if one.method == "forest"} == {"not judged"}
 

@@ -26,6 +26,7 @@ def test_frame_holds_the_numbers_of_the_tables(
     methods, datasets = ("map", "ensemble", "mnf"), ("a", "b")
     folder = make_results(tmp_path / "s", methods, range(5), datasets=datasets)
     frame = bench_uq.summarise(folder).set_index(["dataset", "method", "condition", "metric"])
+
     for dataset in datasets:
         table = clean_table(analyse(read(folder).on(dataset)))
         for row in table.rows:
@@ -45,11 +46,13 @@ def test_scores_alone_are_enough(make_results: Callable[..., Path], tmp_path: Pa
         unlike[method, seed] = {"precision": "float32"}
     shown = {"regression": ("boston",), "runs": unlike}
     folder = make_results(tmp_path / "s", ("map", "mnf", "sgld"), range(3), **shown)
+
     scores = bench_uq.read_scores(folder)
     clean = scores[(scores.condition == "clean") & (scores.metric == "nll")]
     verdicts = bench_uq.summarise(clean).set_index("method")["verdict"]
     assert set(verdicts["sgld"]) == {""}
     assert "" not in set(verdicts["map"])
+
     for frame in (scores, scores.convert_dtypes()):
         found = bench_uq.summarise(frame)
         pd.testing.assert_frame_equal(found, bench_uq.summarise(folder), check_dtype=False)
@@ -70,11 +73,10 @@ def test_foreign_and_repeated_rows_are_refused(
 def test_verdicts_have_their_p_values() -> None:
     """Only what is worse has one, by hand: Student's t of one pair needs no correction."""
     values = {"map": [0.9, 0.91, 0.92], "mnf": [0.7, 0.72, 0.71]}
-    rows = [
-        ("d", name, seed, "clean", None, "accuracy", value)
-        for name in values
-        for seed, value in enumerate(values[name])
-    ]
+    rows = []
+    for name, own in values.items():
+        for seed, value in enumerate(own):
+            rows.append(("d", name, seed, "clean", None, "accuracy", value))
     columns = ["dataset", "method", "seed", "condition", "level", "metric", "value"]
     frame = bench_uq.summarise(pd.DataFrame(rows, columns=columns)).set_index("method")
     assert frame["verdict"].to_dict() == {"map": "best", "mnf": "worse"}

@@ -137,6 +137,7 @@ def browser(
     for name, path in paths.items():
         if path is None:
             absent(f"{name} is not installed")
+
     options = webdriver.ChromeOptions()
     options.binary_location = str(paths["chromium"])
     for flag in (
@@ -149,6 +150,7 @@ def browser(
     driver = webdriver.Chrome(
         options=options, service=Service(executable_path=str(paths["chromedriver"]))
     )
+
     yield driver
     driver.quit()
 
@@ -282,9 +284,11 @@ def test_the_address_keeps_the_filters(page: Page) -> None:
     address = page.browser.current_url
     page.browser.refresh()
     assert page.filters() == {**chosen, "method": "m&n=f #"}
+
     page.find("#filter-method").clear()
     assert "method" not in page.browser.current_url.partition("#")[2]
     assert set(page.column("level")) == {"0.3"}
+
     page.find("#reset").click()
     assert page.browser.current_url == page.address
     assert page.filters()["condition"] == "=clean"
@@ -359,6 +363,7 @@ def test_a_method_opens_its_curves(key: str | None, page: Page, told: Results) -
         button.click()
     else:
         button.send_keys(key)
+
     assert page.find("#curves-title").text == "mnf"
     text = page.find("#curves").text
     assert "2 of 3 seeds finished (1 failed)." in text
@@ -371,6 +376,7 @@ def test_a_method_opens_its_curves(key: str | None, page: Page, told: Results) -
     assert len(colors) == page.count("#curves figure")
     texts = "[...document.querySelectorAll('#curves text')].map((one) => one.textContent)"
     assert "ln C" in page.script(f"return {texts}")
+
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert not page.script("return document.getElementById('curves').open")
     assert page.browser.switch_to.active_element == button
@@ -398,11 +404,13 @@ def test_nothing_in_a_name_runs(opened: Callable[[Results], Page], hostile: Resu
     assert set(page.column("dataset")) == {HOSTILE, "all"}
     assert {FORMULA, IMAGE, "javascript:alert(1)"} < set(page.column("condition"))
     assert page.browser.title == HOSTILE
+
     for place, method in enumerate(hostile.methods):
         page.open(place)
         assert page.find("#curves-title").text == method
         assert HOSTILE in page.find("#curves").get_attribute("textContent")
         page.find("#curves .title button").click()
+
     before = len(page.column("method"))
     page.choose("dataset", "=all")
     assert len(page.column("method")) == before / 2
@@ -483,6 +491,7 @@ def test_a_score_is_seen_on_a_telephone(page: Page, told: Results) -> None:
     room, seeds = page.script(script)
     assert room > 0
     assert seeds < 90
+
     row = page.find(f'tr:has(button.method[data-method="{told.methods.index("mean-field")}"]) td')
     assert row.get_attribute("title") == "1 not converged"
     assert row.get_attribute("textContent") == "3 · 1 not converged"
@@ -505,6 +514,7 @@ def test_methods_and_titles_stay_in_sight(page: Page) -> None:
     const title = document.elementFromPoint(frame.left + 500, frame.top + 12).closest("th");
     return [seen?.getAttribute("scope"), title?.getAttribute("scope")];
     """
+
     page.script("document.querySelector('#board').scrollIntoView()")
     # Rows that were far from the window are laid out with its next frame.
     until = time.monotonic() + 5

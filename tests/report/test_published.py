@@ -116,6 +116,7 @@ def test_only_the_same_method_data_and_shift_are_compared(beside: Beside) -> Non
         attacked | {"value": "0.5", "level": "0.10"},
         attacked | {"value": "0.4", "level": "0.2"},
     ]
+
     table = comparison(analyse(beside(scores, *rows)))
     assert table is not None
     titles = [f"Accuracy ↑ (fgsm, ε = {level})" for level in ("0.10", "0.2")]
@@ -136,6 +137,7 @@ def test_sources_side_by_side_and_notes_once(beside: Beside) -> None:
         "notes": "Adam; no spread.",
     }
     other = one | {"source": "B", "value": "0.3", "notes": "no spread"}
+
     analysis = analyse(beside({("map", "nll"): 0.5}, one, other, runs=loose))
     table = comparison(analysis)
     assert table is not None
@@ -204,6 +206,7 @@ def test_table_compiles_and_fits(beside: Beside, tmp_path: Path) -> None:
     for name, text in fragments(analyse(beside(scores, *rows))).items():
         narrow = text.replace(r"\textwidth}{6.5in}", rf"\textwidth}}{{{WIDTH}pt}}")
         (tmp_path / name).write_text(narrow)
+
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     said = done.stdout.decode(errors="replace")
@@ -216,6 +219,7 @@ def test_other_settings_have_no_difference(beside: Beside) -> None:
     row = {"method": "map", "metric": "nll", "value": "1.0"}
     results = beside({("map", "nll"): [1.25, 1.5]}, row)
     runs = results.runs
+
     for command, words in {
         "bench-uq run --suite hand --set epochs=1": "map (epochs)",
         "bench-uq run --set map.x=1 --network wide.py": "map (map.x, network)",

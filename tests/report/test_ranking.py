@@ -23,12 +23,11 @@ NLL: Scores = {
 
 def measured(scores: Scores, metric: str = "nll") -> Results:
     """Return results with these values on clean data, a seed each, and none of a missing one."""
-    rows = [
-        (dataset, method, seed, "clean", metric, value)
-        for dataset, methods in scores.items()
-        for method, values in methods.items()
-        for seed, value in enumerate(values)
-    ]
+    rows = []
+    for dataset, methods in scores.items():
+        for method, values in methods.items():
+            for seed, value in enumerate(values):
+                rows.append((dataset, method, seed, "clean", metric, value))
     columns = ["dataset", "method", "seed", "condition", "metric", "value"]
     table = pd.DataFrame(rows, columns=columns)
     runs = table[columns[:3]].drop_duplicates().assign(status="ok", left_out="")
@@ -93,10 +92,8 @@ def test_no_ranks_of_one_dataset_or_no_metric() -> None:
 
 def test_a_method_that_is_not_alike_has_no_rank() -> None:
     """On a dataset where its settings differ from the others', its value counts as missing."""
-    scores = {
-        name: {method: [place + 0.1] for place, method in enumerate("abc")} for name in ("x", "y")
-    }
-    results = measured(scores)
+    values = {method: [place + 0.1] for place, method in enumerate("abc")}
+    results = measured({"x": values, "y": values})
     runs = results.runs.assign(batch=64.0, shared="{}")
     runs.loc[(runs["dataset"] == "x") & (runs["method"] == "a"), "batch"] = 32.0
     found = rank(replace(results, runs=runs), "nll")

@@ -95,12 +95,14 @@ def test_report_of_some(told: Results, story: Path, tmp_path: Path) -> None:
     formats = ["latex", "markdown", "html"]
     files = write(story, tmp_path / "report", formats=formats, title="Only <these>", **chosen)
     texts = {path.name: path.read_text() for path in files}
+
     plain = {name for name in texts if name.endswith(".tex") and "pgd" not in name}
     own = ("digits", "digits-levels-fgsm", "digits-levels-rotate", "digits-cost")
     assert plain == {"main.tex", *(f"{name}.tex" for name in own)}
     for name, text in texts.items():
         assert "boston" not in text, name
         assert "mean-field" not in text, name
+
     assert "2 methods on 1 dataset; 6 of 6 runs finished." in texts["summary.md"]
     assert texts["summary.md"].startswith("# Only &lt;these&gt;\n")
     assert r"\markright{Only \textless{}these\textgreater{}}" in texts["main.tex"]

@@ -36,6 +36,7 @@ def test_other_seeds_and_other_settings_are_other_commands(hand_made: Callable[.
         {"method": method, "seed": seed, "command": command}
         for (method, seed), command in zip(asked, commands, strict=True)
     ]
+
     assert run_commands(read(hand_made(runs=runs))) == [
         "bench-uq run --suite quick --methods map --datasets digits --seeds 0,1",
         "bench-uq run --suite quick --methods mnf --datasets digits --seeds 0",

@@ -166,6 +166,7 @@ def test_environments_and_examples_may_be_missing_but_not_damaged(
         ("letters", None),
         *(("fgsm", level) for level in (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)),
     }
+
     for name in ("environment.json", "examples.npz"):
         (suite / name).write_bytes(b"PK\x03\x04 nonsense")
         with pytest.raises(UsageError, match=f"{name} is damaged or foreign"):

@@ -145,14 +145,18 @@ def test_refusal_is_shown_at_levels_spread_over_all(
     assert drawn("rejection", by_hand({("map", "accuracy", "fgsm", 0.1): 0.5})) == {}
     attacks = ("fgsm", "rotate", "corruption", "corruption[kind=snow]")
     results = read(make_results(tmp_path / "s", attacks=attacks)).on("digits")
+
     figures = drawn("rejection", results)
-    titles = {name: [axes.get_title() for axes in one.axes] for name, one in figures.items()}
+    titles = {}
+    for name, figure in figures.items():
+        titles[name] = [axes.get_title() for axes in figure.axes]
     assert titles == {
         "corruption": ["clean", "severity = 1", "severity = 3", "severity = 5"],
         "fgsm": ["ε = 0", "ε = 0.05", "ε = 0.2", "ε = 0.5"],
         "rotate": ["angle = 0", "angle = 30", "angle = 90", "angle = 180"],
     }
     assert figures["corruption"].get_suptitle() == "corruption (mean of 2 kinds)"
+
     (family,) = (one for one in analyse(results).families if len(one.members) > 1)
     for axes, level in zip(figures["corruption"].axes[1:], (1.0, 3.0, 5.0), strict=True):
         for line, method in zip(axes.lines, results.methods, strict=True):
@@ -184,10 +188,10 @@ def test_curves_are_shown_clean_and_at_the_strongest_levels(
 def test_curves_are_means_over_seeds_with_gaps(by_hand: ByHand, drawn: Drawn) -> None:
     """Where one seed is never so sure there is no mean: not that of the others, and no bridge."""
     seeds = ((0.5, 0.6, "", 0.8), (0.7, 0.8, 0.8, 0.9))
-    curves = {
-        ("map", seed, "accuracy_confidence"): {place / 4: y for place, y in enumerate(values)}
-        for seed, values in enumerate(seeds)
-    }
+    curves = {}
+    for seed, values in enumerate(seeds):
+        points = {place / 4: y for place, y in enumerate(values)}
+        curves["map", seed, "accuracy_confidence"] = points
     (figure,) = drawn("accuracy-confidence", by_hand(curves=curves)).values()
     np.testing.assert_allclose(lines(figure.axes[0]), [[0.6, 0.7, np.nan, 0.85]])
 
@@ -211,6 +215,7 @@ def test_coverage_begins_where_errors_do(
         curves[name, 0, "risk_coverage"] = {
             (place + 1) / 100: 0.1 * (place >= right) for place in range(100)
         }
+
     (figure,) = drawn("risk-coverage", by_hand(curves=curves)).values()
     (axes,) = figure.axes
     low, high = axes.get_xlim()
@@ -228,11 +233,11 @@ NLL = {("map", "nll"): [0.4, 0.6], ("mnf", "nll"): 0.2, ("dropout", "nll"): 0.7}
 
 def costs(by_hand: ByHand, **fields: object) -> Results:
     """Return results with these costs and scores; fields of all runs may be set."""
-    runs = [
-        {"method": name, "seed": seed, "train_seconds": cost, "seconds_per_1000": 2.0, **fields}
-        for name, values in COSTS.items()
-        for seed, cost in enumerate(values)
-    ]
+    runs = []
+    for name, values in COSTS.items():
+        for seed, cost in enumerate(values):
+            run = {"method": name, "seed": seed, "train_seconds": cost, "seconds_per_1000": 2.0}
+            runs.append(run | fields)
     return by_hand(NLL, runs=runs)
 
 
@@ -321,6 +326,7 @@ def test_bars_join_exactly_what_is_not_distinguishable(ranked: Results, drawn: D
         assert ranks is not None
         assert places(axes, ranked) == pytest.approx(ranks.mean)
         assert f"CD = {ranks.critical:.2f}" in [text.get_text() for text in axes.texts]
+
         covered = []
         for bar in [line for line in axes.lines if line.get_linewidth() > 2]:
             low, high = ranks_at(axes, bar)
@@ -329,6 +335,7 @@ def test_bars_join_exactly_what_is_not_distinguishable(ranked: Results, drawn: D
         assert len(covered) > 1
         box = axes.title.get_window_extent()
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+
     (alone,) = drawn("ranks", select(ranked, metrics=["ece"])).values()
     assert [axes.get_title()[:5] for axes in alone.axes] == ["ECE ↓"]
     assert drawn("ranks", select(ranked, datasets=["data-0"])) == {}

@@ -49,6 +49,7 @@ def test_numbers_are_those_of_the_scores(make_results: Build, tmp_path: Path) ->
     rows = rows.assign(condition=rows["condition"].astype(str))
     found = summarise(analyse(results).over_levels.results)
     families = {"corruption (mean of 2 kinds)": kinds[:2], kinds[2]: kinds[2:], "fgsm": ("fgsm",)}
+
     for title, members in families.items():
         for method in results.methods:
             own = rows[rows["condition"].isin(members) & (rows["method"] == method)]["value"]
@@ -105,6 +106,7 @@ def test_kept_accuracy_of_kinds_is_their_mean(by_hand: ByHand) -> None:
     scores = {("map", "accuracy", *place): 0.5 for place in places}
     known = dict(zip((*places[:3], (SNOW, 1.0)), (0.2, 0.2, 0.2, 0.4), strict=True))
     curves = {("map", 0, "risk_coverage", *place): risks(y, y) for place, y in known.items()}
+
     results = by_hand(scores, curves)
     (one,) = analyse(results).families
     np.testing.assert_allclose(kept_accuracy(results, "map", one, 1.0).y, [0.7, 0.7])
@@ -167,11 +169,10 @@ def test_places_where_a_run_has_no_number_count_for_none(
     by_hand: ByHand, first: tuple[object], second: tuple[object], means: list[str], words: str
 ) -> None:
     """Where one method makes no errors nobody's AUROC of errors counts, and the caption says so."""
-    scores = {
-        (name, "auroc_errors_entropy", "fgsm", (place + 1) / 10): value
-        for name, values in (("map", first), ("mnf", second))
-        for place, value in enumerate(values)
-    }
+    scores = {}
+    for name, values in (("map", first), ("mnf", second)):
+        for place, value in enumerate(values):
+            scores[name, "auroc_errors_entropy", "fgsm", (place + 1) / 10] = value
     table = table_of(by_hand, scores)
     assert [row.cells[0].mean for row in table.rows] == means
     assert words in caption(table)
@@ -190,11 +191,10 @@ def test_best_and_tied_are_found_as_in_other_tables(by_hand: ByHand) -> None:
     """What is worse by far more than the seeds differ is not in bold, what is tied is."""
     means = {"map": 0.2, "dropout": 0.8, "mnf": 0.8001}
     noise = np.random.default_rng(0).normal(0, 0.01, (3, 6))
-    scores = {
-        (name, "accuracy", "fgsm", level): (mean + noise[place] - level / 10).tolist()
-        for place, (name, mean) in enumerate(means.items())
-        for level in (0.1, 0.3)
-    }
+    scores = {}
+    for (name, mean), own in zip(means.items(), noise, strict=True):
+        for level in (0.1, 0.3):
+            scores[name, "accuracy", "fgsm", level] = (mean + own - level / 10).tolist()
     best = {row.method: row.cells[0].best for row in table_of(by_hand, scores).rows}
     assert best == {"map": False, "dropout": True, "mnf": True}
 

@@ -97,9 +97,11 @@ def test_a_claim_that_turns_is_not_made() -> None:
         "three": {0: 0.60, 1: 0.61, 2: 0.63},
         "four": {0: 0.70, 1: 0.71, 2: 0.73},
     }
+
     found = compare(values, "lower")
     assert found is not None
     assert set(found.worse) == {"two", "three", "four"}
+
     there = {"one": {0: 0.4, 1: 0.5}, "two": {0: 0.3, 1: 0.4}, "three": {0: 0.8, 1: 0.9}}
     kept = settled(found, [(0.5, there)], "lower")
     assert set(kept.worse) == {"three", "four"}
@@ -134,6 +136,7 @@ def test_folders_of_other_budgets(tmp_path: Path) -> None:
         "mnist-x2",
     ):
         (tmp_path / name).mkdir()
+
     assert at_budget_name("quick", 1.0) == "quick"
     assert at_budget_name("quick", 0.5) == "quick-x0.5"
     found = other_budgets(tmp_path / "quick")

@@ -36,6 +36,7 @@ def predicted(random: np.random.Generator, count: int = 400, sharp: float = 2.0)
     logits = random.normal(size=(count, 3))
     logits[np.arange(count), targets] += sharp
     probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+
     return Predictions(
         {
             "probs": probs,
@@ -179,6 +180,7 @@ def hand(labels: list[str], groups: Callable[[str, int], np.ndarray] | None) -> 
             if groups is not None:
                 row += list(groups(method, seed))
             rows.append(row)
+
     columns = derived.COLUMNS[derived.SCORES].split()
     scores = pd.DataFrame(rows, columns=[*columns, *(GROUP_COLUMNS if groups else ())])
     runs = scores[["dataset", "method", "seed", "run"]].drop_duplicates()
@@ -213,13 +215,14 @@ def test_groups_stand_beside_their_scores(tmp_path: Path) -> None:
         "d,a,0,clean,,nll,0.5,r\nd,a,0,fgsm,0.1,nll,1.5,r\nd,a,0,clean,,mce,0.1,r\n"
     )
     groups = tmp_path / "groups.csv"
-    numbers = [",".join(str(start + group) for group in range(GROUPS)) for start in (1, 20)]
+    numbers = [",".join(map(str, range(start, start + GROUPS))) for start in (1, 20)]
     groups.write_text(
         f"dataset,method,seed,condition,level,metric,{','.join(GROUP_COLUMNS)},run\n"
         f"d,a,0,clean,,nll,{numbers[0]},r\nd,a,0,fgsm,0.1,nll,{numbers[1]},r\n"
     )
     packed = tmp_path / derived.BY_GROUP
     packed.write_bytes(gzip.compress(groups.read_bytes()))
+
     found = with_groups(derived.table(scores), packed)
     assert found["value"].tolist() == [0.5, 1.5, 0.1]
     assert found["group_9"].tolist()[:2] == [10.0, 29.0]

@@ -104,12 +104,14 @@ def test_same_values_same_bytes(tmp_path: Path) -> None:
         ROW.replace("Somebody", '"A, ""B"" & Ü"').replace("2020", ""),
     ]
     rows[2] = 'digits,map,nll,0.50,"A, ""B"" & Ü; c",recalled'
+
     one = read_references(written(tmp_path, *rows))
     hand_on(one, tmp_path / "a")
     hand_on(reversed(one), tmp_path / "b")
     content = (tmp_path / "a" / "reference.csv").read_bytes()
     assert content == (tmp_path / "b" / "reference.csv").read_bytes()
     assert sorted(read_file(tmp_path / "a" / "reference.csv"), key=str) == sorted(one, key=str)
+
     hand_on([], tmp_path / "a")
     assert not (tmp_path / "a" / "reference.csv").exists()
 
@@ -125,10 +127,12 @@ def test_run_and_score_hand_values_on(tmp_path: Path, monkeypatch: pytest.Monkey
     assert told.exit_code == 2
     assert "results call method 'mnf[hidden=50]' 'mnf'" in told.output
     assert not (tmp_path / "results").exists()
+
     written(tmp_path, ROW)
     assert CliRunner().invoke(main, ["run", *command]).exit_code == 0
     kept = tmp_path / "results" / "mine" / "reference.csv"
     assert [one.value for one in read_file(kept)] == ["0.5"]
+
     written(tmp_path, ROW.replace("0.5", "0.7"))
     assert (
         CliRunner().invoke(main, ["score", "--suite", "mine", "--results", "results"]).exit_code
@@ -164,6 +168,7 @@ def test_every_method_of_the_mnf_paper_has_its_error(name: str) -> None:
         for one in read_references(shipped()[name])
         if "Louizos" in one.source and one.dataset == dataset
     ]
+
     values = {one.method: float(one.value) for one in table}
     methods = [plugins.spec("method", text).name for text in suite.methods]
     expected = [24, 16, 21, 22, 23, 16] if dataset == "cifar5" else [0.6, 0.5, 0.7, 0.9, 0.9, 0.7]

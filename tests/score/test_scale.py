@@ -234,6 +234,7 @@ def test_scoring_holds_one_run_at_a_time(
             score.score(suite_of(folders[seeds]))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
+
     curves = gzip.decompress((suite_of(folders[16]) / derived.CURVES).read_bytes())
     size = len(curves) / (16 * PER_SEED)
     assert size > 50_000
@@ -254,10 +255,12 @@ def test_curves_are_read_into_a_few_bytes_a_row(tmp_path: Path) -> None:
                 writer.writerow(
                     [*names, repr(x), repr(x / 3), f"map-digits-s{place // POINTS}-01234567"]
                 )
+
         tracemalloc.start()
         assert len(derived.table(path)) == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
+
     assert (peaks[1] - peaks[0]) / (rows[1] - rows[0]) < 80
 
 

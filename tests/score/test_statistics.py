@@ -68,6 +68,7 @@ def test_compare_bolds_the_best_and_its_ties() -> None:
         "bad": by_seed(0.50, 0.51, 0.53, 0.53, 0.54),
         "alone": {99: 0.99},
     }
+
     found = compare(values, "higher")
     assert found is not None
     assert (found.best, found.tied, found.apart) == ("good", ("good", "close"), ("alone",))
@@ -75,9 +76,11 @@ def test_compare_bolds_the_best_and_its_ties() -> None:
     assert found.worse["bad"] < 0.001
     assert found.behind == pytest.approx({"close": 0.002, "bad": 0.398})
     assert found.seeds == 5
-    turned = compare(
-        {name: {s: -v for s, v in own.items()} for name, own in values.items()}, "lower"
-    )
+
+    negated = {}
+    for name, own in values.items():
+        negated[name] = {seed: -value for seed, value in own.items()}
+    turned = compare(negated, "lower")
     assert turned is not None
     assert turned.tied == found.tied
     assert turned.behind == pytest.approx(found.behind)
@@ -117,10 +120,11 @@ def test_whatever_is_worse_is_behind() -> None:
     """
     random = np.random.default_rng(0)
     for _ in range(300):
-        values = {
-            name: {seed: random.normal(place, 0.4) for seed in range(8) if random.random() < 0.7}
-            for place, name in enumerate("abcd")
-        }
+        values = {}
+        for place, name in enumerate("abcd"):
+            values[name] = {
+                seed: random.normal(place, 0.4) for seed in range(8) if random.random() < 0.7
+            }
         found = compare(values, random.choice(["higher", "lower"]))
         if found is not None:
             assert all(found.behind[name] > 0 for name in found.worse)
@@ -155,6 +159,7 @@ def test_detectable_difference_of_a_column() -> None:
             ([1, 2.2, 3.1], [1.3, 2.0, 3.4]),
         )
     ]
+
     found = compare(values, "lower")
     assert found is not None
     assert found.seeds == 3
@@ -219,14 +224,16 @@ def test_ranks_by_hand() -> None:
         "b": {"d1": 0.8, "d2": 0.8, "d3": 0.6, "d4": 0.9},
         "c": {"d1": 0.7, "d2": 0.1, "d3": 0.9},
     }
+
     found = ranks(means, "higher")
     assert found is not None
     assert found.mean == pytest.approx(
         {"a": (1 + 1.5 + 2) / 3, "b": (2 + 1.5 + 3) / 3, "c": (3 + 3 + 1) / 3}
     )
     assert found.datasets == 3
-    table = np.array([[-own[d] for own in means.values()] for d in ("d1", "d2", "d3")])
-    assert found.p == pytest.approx(stats.friedmanchisquare(*table.T).pvalue)
+    table = [[-own["d1"], -own["d2"], -own["d3"]] for own in means.values()]
+    assert found.p == pytest.approx(stats.friedmanchisquare(*table).pvalue)
+
     assert ranks({"a": {"d1": 1.0}, "b": {"d1": 2.0}}, "lower") is None
     two = ranks({"a": {"d1": 1.0, "d2": 1.0}, "b": {"d1": 2.0, "d2": 2.0}}, "lower")
     assert two is not None
