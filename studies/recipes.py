@@ -119,7 +119,9 @@ def predicted(
 
 def row(name: str, settings: Settings, found: Sequence[dict[str, float]]) -> str:
     """Means over seeds, and the standard error of that of the NLL."""
-    mean = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+    mean = {}
+    for key in found[0]:
+        mean[key] = float(np.mean([one[key] for one in found]))
     se = np.std([one["nll"] for one in found], ddof=1) / np.sqrt(len(found))
     rate = "0.001, constant"
     if settings.learning_rate:

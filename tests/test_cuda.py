@@ -49,10 +49,12 @@ def test_methods_learn(name: str, data: Resident) -> None:
     trained = Trained(method, TASK, nets, 0)
     clean = predict(trained, data, 300, 5, labelled=True)
     assert (clean["probs"].argmax(1) == clean["targets"]).mean() > 0.8
+
     fgsm = Plugins().spec("condition", "fgsm").value
     none, some = predict_changed(trained, Change(fgsm, "fgsm", [0.0, 0.3], trained), data, 300, 5)
     assert np.array_equal(none["probs"], clean["probs"])
     assert some["log_density"].mean() < clean["log_density"].mean()
+
     again = nn.ModuleList(method.build(TASK).cuda().eval() for _ in nets)
     again.load_state_dict(nets.state_dict())
     for net in again:
@@ -82,7 +84,10 @@ def test_steps_are_recorded(
     def curves() -> list[float]:
         if together:
             outcomes = train_together(method, [TASK] * 2, [(data, data)] * 2, settings, [0, 1])
-            return [row.loss for found in outcomes for row in found[1]]
+            losses = []
+            for found in outcomes:
+                losses += [row.loss for row in found[1]]
+            return losses
         return [row.loss for row in train(method, TASK, (data, data), settings, 0)[1]]
 
     replayed = curves()
@@ -163,6 +168,7 @@ def test_seeds_train_together(name: str, data: Resident) -> None:
     outcomes = train_together(
         method, [TASK] * 2, [(data, data)] * 2, Settings(epochs=5, batch=32), [0, 1]
     )
+
     states = []
     for outcome in outcomes:
         assert not isinstance(outcome, Diverged)
@@ -171,4 +177,5 @@ def test_seeds_train_together(name: str, data: Resident) -> None:
         found = predict(Trained(method, TASK, nets, 0), data, 300, 5, labelled=True)
         assert (found["probs"].argmax(1) == found["targets"]).mean() > 0.8
         states.append(nets.state_dict())
+
     assert any(not torch.equal(states[0][key], states[1][key]) for key in states[0])

@@ -34,6 +34,7 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
     """Return the fenced blocks of a page: the last line before each, its language, its content."""
     found: list[tuple[str, str, str]] = []
     before, language, inside = "", None, list[str]()
+
     for line in (DOCS / page).read_text().splitlines():
         if language is not None and line == "```":
             found.append((before, language, "\n".join(inside) + "\n"))
@@ -44,6 +45,7 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
             language = line[3:]
         else:
             before = line or before
+
     return found
 
 
@@ -70,6 +72,7 @@ def follow(page: str, folder: Path, *small: str) -> list[str]:
                     result = CliRunner().invoke(main, [*words[1:], *few])
                 assert result.exit_code == 0, f"{line}\n{result.output}"
                 done.append(line)
+
     return done
 
 
@@ -209,10 +212,12 @@ def test_arrays_of_jobs(tmp_path: Path, noted: str) -> None:
             array = {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_TASK_COUNT": total}
             nodes = {"CI_NODE_INDEX": str(number), "CI_NODE_TOTAL": total}
             replay(part, folder, {**array, **nodes, "PATH": noted})
+
         replay(joined, folder, {"PATH": noted})
         assert len(list((folder / "results/quick/runs").glob("map-*"))) == 5, name
         scores.append((folder / "results/quick/scores.csv").read_bytes())
         assert (folder / "reports/quick/index.html").is_file() or "report" not in joined
+
     assert len(scores) == 4
     assert len(set(scores)) == 1
 
@@ -221,6 +226,7 @@ def arrays() -> Iterator[tuple[str, list[str], str]]:
     """Yield the name, the script of each part and that which joins them, for each way of a page."""
     for _, language, text in blocks("cluster.md"):
         lines = [line for line in text.splitlines() if not line.startswith("#")]
+
         if not language and text.startswith("for K in"):
             yield "shell", lines[:1], "\n".join(lines[1:])
         elif language == "bash" and "#SBATCH --array=1-3" in text:
@@ -277,8 +283,10 @@ def test_the_reading_of_mnist_stress_has_the_numbers_of_its_scores() -> None:
     tables = re.findall(r"(?:^\|.*\n)+", (DOCS / "mnist-stress.md").read_text(), re.M)
     checked = 0
     for metric, table in zip(("accuracy", "auroc_entropy"), tables, strict=True):
-        lines = [line.strip("| ").split("|") for line in table.splitlines()]
-        header, _, *rows = ([cell.strip() for cell in line] for line in lines)
+        lines = []
+        for line in table.splitlines():
+            lines.append([cell.strip() for cell in line.strip("| ").split("|")])
+        header, _, *rows = lines
         for name, *cells in rows:
             condition, _, level = name.replace("`", "").partition(" ")
             keys = [(metric, condition, level, method) for method in header[-5:]]

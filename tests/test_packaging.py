@@ -187,9 +187,11 @@ print(*(module.__file__ for module in (bench_uq, bench_uq.methods, bench_uq.data
 specs = map(importlib.util.find_spec, ("datasets", "methods", "conditions", "metrics"))
 print([spec.origin for spec in specs if spec])
 """
+
     output = checked(from_wheel / "python", "-c", program, cwd=tmp_path)
     version, scripts, files, others = output.splitlines()
     own = str(from_wheel.parent)
+
     assert (version, scripts) == (__version__, "['bench_uq.cli:main']")
     assert all(file.startswith(f"{own}/lib/") for file in files.split())
     ours = (own, *(str(REPO / name) for name in PLUGINS))
@@ -228,12 +230,14 @@ def test_package_of_another_author(from_wheel: Path, tmp_path: Path) -> None:
             ("datasets", "two-blobs: Points around two corners"),
         ):
             assert words in checked(bench, "list", kind, cwd=tmp_path)
+
         chosen = ("--methods", "map,shrunk[strength=0.5]", "--datasets", "two-blobs")
         (tmp_path / "clean.toml").write_text(
             'methods = ["map"]\ndatasets = ["digits"]\nseeds = [0]\n[settings]\nepochs = 1\n'
         )
         checked(bench, "run", "--suite", "clean.toml", *chosen, *SMALL, cwd=tmp_path)
         checked(bench, "report", "--suite", "clean.toml", cwd=tmp_path)
+
         assert "| shrunk" in (tmp_path / "reports/clean/summary.md").read_text()
         assert (tmp_path / "reports/clean/tables/two-blobs.tex").is_file()
 
@@ -268,10 +272,8 @@ def test_oldest_versions_are_the_lower_bounds() -> None:
     """constraints-oldest.txt holds the lower bound of every dependency that has one."""
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
     lines = (REPO / "constraints-oldest.txt").read_text().splitlines()
-    oldest = {
-        one.name: one.specifier
-        for one in map(Requirement, (line for line in lines if line[:1] != "#"))
-    }
+    pins = [line for line in lines if line[:1] != "#"]
+    oldest = {one.name: one.specifier for one in map(Requirement, pins)}
     for text in (*project["dependencies"], *project["optional-dependencies"]["test"]):
         wanted = Requirement(text)
         for bound in wanted.specifier:

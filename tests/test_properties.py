@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr
 from dataclasses import astuple
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ def test_any_table_is_a_suite_or_told(table: dict[str, Any]) -> None:
     suite = suite_from("x", table)
     assert isinstance(suite.settings, Settings)
     assert len(set(suite.seeds)) == len(suite.seeds) > 0
-    assert all(0 <= level < math.inf for levels in suite.conditions.values() for level in levels)
+    assert all(0 <= level < math.inf for level in chain(*suite.conditions.values()))
 
 
 @few
@@ -232,6 +233,7 @@ def toml(value: Any) -> str:
         )
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(toml, value)) + "]"
+
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -270,11 +272,13 @@ def test_suites_keep_what_they_say(
     (tmp_path / "mine.toml").write_text(
         "".join(f"{key} = {toml(value)}\n" for key, value in table.items())
     )
+
     suite = read_suite(str(tmp_path / "mine.toml"))
     assert {name: getattr(suite.settings, name) for name in chosen} == chosen
     assert (suite.seeds, suite.conditions["fgsm"]) == (tuple(seeds), tuple(levels))
     assert suite.description == description
     assert suite.options == {"mnf": {"flows": 3}}
+
     flags = {"set": [f"{name}={option_text(value)}" for name, value in chosen.items()]}
     quick = read_suite("quick", flags).settings
     assert {name: getattr(quick, name) for name in chosen} == chosen
@@ -366,11 +370,13 @@ def test_scores_are_read_to_the_last_digit(tmp_path: Path, rows: list[tuple[Any,
     Levels that print alike are one level.
     """
     write_csv(tmp_path / "scores.csv", SCORES, [[*row, "run"] for row in rows])
+
     expected = set()
     for dataset, method, seed, condition, level, metric, value in rows:
         texts = map(written, (dataset, method, condition, metric))
         numbers = (level if level is None else level_key(level), value)
         expected.add((*texts, seed, *(math.nan if one is None else one for one in numbers)))
+
     for frame in (derived.table(tmp_path / "scores.csv"), read_scores(tmp_path)):
         columns = ["dataset", "method", "condition", "metric", "seed", "level", "value"]
         found = {
@@ -425,6 +431,7 @@ def test_runs_are_read_as_they_were_written(
         "converged": True,
     }
     row |= {"train_seconds": seconds, "command": command}
+
     write_csv(tmp_path / "runs.csv", RUNS, [[row.get(name) for name in RUNS]])
     (found,) = derived.table(tmp_path / "runs.csv").to_dict("records")
     assert (found["reason"], found["command"]) == (written(reason), written(command))
@@ -513,6 +520,7 @@ def test_predictions_are_read_as_they_were_stored(
     assert {name: (one.dtype, one.tobytes()) for name, one in stored.items()} == {
         name: (one.dtype, one.tobytes()) for name, one in arrays.items()
     }
+
     np.savez(tmp_path / "mine.npz", probs=probs, labels=arrays["targets"])
     with (tmp_path / "mine.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -521,6 +529,7 @@ def test_predictions_are_read_as_they_were_stored(
             [label, *map(repr, row.tolist())]
             for label, row in zip(arrays["targets"], probs, strict=True)
         )
+
     one, other = (read_outputs(tmp_path / f"mine.{kind}", labelled=True) for kind in ("npz", "csv"))
     assert one.draws.tobytes() == other.draws.tobytes() == np.log(probs)[None].tobytes()
     assert one.targets is not None

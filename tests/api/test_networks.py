@@ -136,11 +136,13 @@ def test_every_method_takes_every_network(method: str, file: bool, wide: Path) -
     )
     plugin, net = Plugins().spec("method", method).value, built(task, method)
     images, labels = torch.rand(6, 1, 8, 8), torch.arange(6) % 4
+
     net.train()
     plugin.loss(net, images, labels, 100, 0.0).backward()
     assert all(
         weights.grad is not None and weights.grad.isfinite().all() for weights in net.parameters()
     )
+
     with torch.inference_mode():
         draws = plugin.draws(net.eval(), images, 3)
     assert draws.shape[1:] == (6, 4)

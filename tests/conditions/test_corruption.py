@@ -7,6 +7,7 @@ from __future__ import annotations
 import colorsys
 import io
 import math
+from itertools import product
 from typing import get_args
 
 import numpy as np
@@ -36,7 +37,9 @@ from bench_uq.conditions.corruption.spatter import MUD, WATER, _distance, _equal
 from bench_uq.conditions.corruption.weather import plasma
 from bench_uq.plan.plugins import Plugins
 
-ALL = [(channels, kind) for channels, module in SETS.items() for kind in module.KINDS]
+ALL: list[tuple[int, str]] = []
+for count, table in SETS.items():
+    ALL += product([count], table.KINDS)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -92,7 +95,8 @@ def test_options_are_the_tables():
     """
     assert set(get_args(Kind)) == {kind for _, kind in ALL}
     assert {channels: len(module.KINDS) for channels, module in SETS.items()} == {1: 15, 3: 18}
-    assert {len(five) for module in SETS.values() for five in module.KINDS.values()} == {5}
+    for module in SETS.values():
+        assert {len(five) for five in module.KINDS.values()} == {5}
 
 
 @pytest.mark.parametrize("side", [8, 28, 32, 64])
@@ -276,6 +280,7 @@ def test_smear():
     found = smeared(point, 2, 1.5, torch.tensor([0.0, 45.0, 90.0]))[:, 0]
     weights = [math.exp(-(step**2) / (2 * 1.5**2)) for step in range(5)]
     expected = torch.tensor(weights) / sum(weights)
+
     torch.testing.assert_close(found[0, 7, range(7, 2, -1)], expected)
     torch.testing.assert_close(found[2, range(7, 2, -1), 7], expected)
     assert found[1].nonzero().tolist() == [
@@ -317,12 +322,14 @@ def test_glass():
     swapped = sources_of(canvas(noise(28)), 2, 3, swap=True)
     assert swapped.sort(1).values.equal(torch.arange(28 * 28).expand(3, -1))
     assert not swapped[0].equal(swapped[1])
+
     copied = sources_of(canvas(noise(28)), 1, 1, swap=False).view(3, 28, 28)
     at = torch.arange(28)
     up, left = at[:, None] - copied // 28, at - copied % 28
     assert up.unique().tolist() == left.unique().tolist() == [0, 1]
     assert not copied[:, :2].sub(torch.arange(56).view(2, 28)).any()
     assert not copied[:, :, :2].sub(torch.arange(28 * 28).view(28, 28)[:, :2]).any()
+
     for away in (up, left):
         assert (
             away[:, 2:, 2:].float().mean() - 0.5
@@ -497,10 +504,11 @@ def test_plasma():
     decay, size = 1.5, 8
     found = plasma(canvas(noise(8, batch=2)), decay, size)
     draws, heights, step, strength = generator(), {(0, 0): 0.0}, size, 1.0
+
     while step > 1:
         half, cells = step // 2, size // step
         drawn = (torch.rand(2, 3, cells, cells, generator=draws) * 2 - 1)[1] * strength
-        places = [(row, column) for row in range(0, size, step) for column in range(0, size, step)]
+        places = list(product(range(0, size, step), repeat=2))
         for which, (down, right), diagonal in (
             (0, (half, half), True),
             (1, (0, half), False),
@@ -513,9 +521,9 @@ def test_plasma():
                 mean = sum(heights[(y + dy) % size, (x + dx) % size] for dy, dx in around) / 4
                 heights[y, x] = mean + drawn[which, row // step, column // step].item()
         step, strength = half, strength / decay**2
-    expected = torch.tensor(
-        [[heights[row, column] for column in range(size)] for row in range(size)]
-    )
+
+    expected = torch.tensor([heights[place] for place in product(range(size), repeat=2)])
+    expected = expected.view(size, size)
     expected = (expected - expected.min()) / (expected.max() - expected.min())
     torch.testing.assert_close(found[1], expected, rtol=0, atol=1e-5)
 
@@ -584,6 +592,7 @@ def test_dotted_line():
     """
     found = dotted_line(canvas(torch.zeros(20, 1, 28, 28)))[:, 0]
     draws = torch.randint(0, 27, (20, 2), generator=generator()).double()
+
     for image, (first, last) in zip(found, draws.tolist(), strict=True):
         for column in range(28):
             shown = column % 4 in (2, 3) and column < 27
@@ -594,6 +603,7 @@ def test_dotted_line():
                 for d in far
             ]
             assert image[:, column].tolist() == pytest.approx(expected, abs=1e-4)
+
     bright = dotted_line(canvas(torch.full((20, 1, 28, 28), 0.9)))
     assert bright.min().item() == pytest.approx(0.9)
 
@@ -606,6 +616,7 @@ def test_zigzag():
     rise = torch.randint(-5, 5, (300,), generator=draws)
     inside = (start > 8) & (start < 19)
     rows = torch.arange(28)
+
     for column, side in ((4, 1), (8, -1), (12, 1), (16, -1), (20, 1), (24, -1)):
         line = found[inside][:, :, column]
         middle = (line * rows).sum(1) / line.sum(1)
@@ -613,6 +624,7 @@ def test_zigzag():
         away = side * (middle - straight)
         assert away.min() > 0.7
         assert away.max() < 2.5
+
     assert not found[:, :, :2].any()
     assert not found[:, :, 26:].any()
 
@@ -624,6 +636,7 @@ def textbook_canny(image: np.ndarray, low: float, high: float) -> np.ndarray:
     across, down = ndimage.sobel(smooth, axis=1), ndimage.sobel(smooth, axis=0)
     size = np.hypot(across, down)
     longest = np.maximum(np.maximum(abs(across), abs(down)), 1e-12)
+
     rows, columns = np.indices(image.shape)
     crest = size > 1e-6
     for sign in (1, -1):
@@ -632,6 +645,7 @@ def textbook_canny(image: np.ndarray, low: float, high: float) -> np.ndarray:
             size, places, order=1, mode="grid-constant"
         )
     crest[[0, -1]] = crest[:, [0, -1]] = False
+
     groups, count = ndimage.label(crest & (size >= low), structure=np.ones((3, 3)))
     strong = np.unique(groups[crest & (size >= high)])
     return np.isin(groups, strong[strong > 0]) if count else crest & False

@@ -214,9 +214,11 @@ def test_levels():
     inputs[0], inputs[1] = 0, 1
     nets = [net.float() for net in members()]
     levels = [0.0, 0.03, 0.1, 1.0]
+
     attacked = FGSM()(Predictor(nets), inputs, targets, levels, torch.Generator())
     assert len(attacked) == len(levels)
     assert attacked[0].equal(inputs)
+
     direction = predictive_gradient(Predictor(nets), inputs, targets, 10).sign()
     for level, images in zip(levels, attacked, strict=True):
         assert images.shape == inputs.shape

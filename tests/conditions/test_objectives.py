@@ -94,12 +94,14 @@ def test_gradients_against_autograd_and_differences(gradient, value):
     nets, (inputs, targets) = networks(), batch()
     shown = inputs.clone().requires_grad_()
     (expected,) = torch.autograd.grad(value(nets, shown, targets).sum(), shown)
+
     found = gradient(predictor(nets), inputs, targets, 3)
     torch.testing.assert_close(found, expected)
     other = predictive_gradient(predictor(nets), inputs, targets, 3)
     assert (found - other).abs().max() > 0.1 * found.abs().max(), (
         "the predictive gradient would pass as well"
     )
+
     for feature in range(6):
         step = torch.zeros(6, dtype=torch.float64)
         step[feature] = 1e-6

@@ -66,9 +66,11 @@ def test_moves_by_the_level():
     side, level = 40, 0.2
     at = torch.arange(side) - 19.5
     spot = (-(at[:, None] ** 2 + at**2) / 8).exp().expand(400, 1, side, side)
+
     found = Translate()(spot, level, torch.Generator().manual_seed(0))[:, 0]
     mass = found.sum((1, 2))
     x, y = (found.sum(1) * at).sum(1) / mass, (found.sum(2) * at).sum(1) / mass
+
     torch.testing.assert_close(
         torch.hypot(x, y), torch.full((400,), level * side), rtol=0, atol=0.05
     )

@@ -47,6 +47,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         write_idx(root / name / "raw", rng)
     write_images(root / "images", rng)
     write_corrupted(root, rng)
+
     arrays = {
         f"x_{split}": rng.integers(0, 256, (COUNT, 3, 9, 8), np.uint8)
         for split in ("train", "test")
@@ -54,6 +55,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     np.savez(
         root / "arrays.npz", y_train=np.arange(COUNT) % 3, y_test=np.arange(COUNT) % 3, **arrays
     )
+
     with pytest.MonkeyPatch.context() as patch:
         write_cifar(root, rng, patch)
         write_svhn(root / "SVHN", rng, patch)

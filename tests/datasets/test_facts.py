@@ -68,11 +68,10 @@ def test_digits_are_those_of_scikit_learn(digits: dict[str, Examples]) -> None:
         (row.astype(np.uint8).tobytes(), label)
         for row, label in zip(data.data, data.target, strict=True)
     )
-    rows = [
-        (row.tobytes(), label)
-        for split in digits.values()
-        for row, label in zip(sixteenths(split.inputs), split.targets, strict=True)
-    ]
+    rows = []
+    for split in digits.values():
+        images = sixteenths(split.inputs)
+        rows += [(row.tobytes(), one) for row, one in zip(images, split.targets, strict=True)]
 
     assert expected == sorted(rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import pickle
 import struct
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,8 @@ from bench_uq.datasets.notmnist import NotMnist
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
 LABELS = np.arange(20, dtype=np.uint8) % 10
-FILES = [
-    f"{stem}-{kind}-ubyte" for stem in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
-]
+KINDS = ("images-idx3", "labels-idx1")
+FILES = [f"{stem}-{kind}-ubyte" for stem, kind in product(("train", "t10k"), KINDS)]
 
 
 def idx(array: np.ndarray, *, dtype: int = 0x08) -> bytes:

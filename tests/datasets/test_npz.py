@@ -194,9 +194,11 @@ def test_damaged_anywhere(tmp_path: Path) -> None:
     """A file cut anywhere is refused; of one with a changed byte what is read is as it was."""
     whole = save(tmp_path).read_bytes()
     expected = load(tmp_path)
+
     for kept in range(0, len(whole), 37):
         (tmp_path / "mine.npz").write_bytes(whole[:kept])
         refused(tmp_path)
+
     for place in range(0, len(whole), 5):
         changed = whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :]
         (tmp_path / "mine.npz").write_bytes(changed)

@@ -33,9 +33,12 @@ def save(root: Path, text: str, name: str = "mine.txt") -> Path:
     return file
 
 
-def spelled(separator: str = " ", header: str = "") -> str:
+def spelled(separator: str = " ", header: str = "", table: np.ndarray = TABLE) -> str:
     """Return the table as text."""
-    return header + "".join(separator.join(f"{cell:g}" for cell in row) + "\n" for row in TABLE)
+    lines = [header]
+    for row in table:
+        lines.append(separator.join(f"{cell:.12g}" for cell in row) + "\n")
+    return "".join(lines)
 
 
 def rows(examples: Examples) -> np.ndarray:
@@ -331,13 +334,13 @@ def test_a_spread_below_single_precision(tmp_path: Path, column: int) -> None:
     """
     table = TABLE.copy()
     table[:, column - 1] = 1.7e9 + 3 * np.arange(25)
-    save(tmp_path, "".join(" ".join(f"{cell:.12g}" for cell in row) + "\n" for row in table))
+    save(tmp_path, spelled(table=table))
     line = refused(tmp_path)
     assert f"column {column}: a standard deviation of 21.6" in line
     assert "steps of 128: subtract an offset" in line
 
     table[:, column - 1] = 1.7e9
-    save(tmp_path, "".join(" ".join(f"{cell:.12g}" for cell in row) + "\n" for row in table))
+    save(tmp_path, spelled(table=table))
     assert len(MINE.load("train", tmp_path)) == 22
 
 

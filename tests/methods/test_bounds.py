@@ -183,6 +183,7 @@ def test_mnf_without_data_is_not_above_zero(options):
     Near the prior z is N(0, 1) and all but unseen by r, and kl() all but 0: a term that is left out shows there.
     """
     values = []
+
     for seed, scale in enumerate(np.geomspace(0.02, 1.0, 12)):
         torch.manual_seed(seed)
         layer = MNFLinear(3, 2, bias=False, max_std=math.inf, hidden=4, **options).double()
@@ -198,6 +199,7 @@ def test_mnf_without_data_is_not_above_zero(options):
         value, error = draws.mean().item(), draws.std().item() / math.sqrt(len(draws))
         assert value > -5 * error, f"scale {scale:.3g}: {value:.4f} +- {error:.4f}"
         values.append(value)
+
     assert min(values) < 0.3, "nothing near 0: a wrong term would not show"
 
 
@@ -267,12 +269,14 @@ def test_coverage_of_mean_field(correlation):
     truth = torch.randn(
         2_000, 3, generator=generator, dtype=torch.float64
     )  # as ``regression`` draws it
+
     layer = set_to_optimum(make(MeanFieldLinear, data), data)
     rows = torch.cat([torch.eye(3), torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0]])]).double()
     variance = (rows.square().numpy() / np.diag(data.precision)).sum(1)
     true_variance = np.einsum(
         "ri,ij,rj->r", rows.numpy(), np.linalg.inv(data.precision), rows.numpy()
     )
+
     torch.manual_seed(2)
     for level, (low, high) in intervals(layer, rows, 1_000).items():
         wanted = (rows @ truth.T).numpy()
@@ -301,11 +305,13 @@ def test_coverage_of_mnf():
     truth = torch.randn(
         outputs, 2, generator=generator, dtype=torch.float64
     ).numpy()  # as ``regression`` draws it
+
     layer = train(
         make(MNFLinear, data, hidden=8, z_variance=0.01), data, steps=400, count=4, rate=0.03
     )
     std = np.sqrt(np.diag(np.linalg.inv(data.precision)))
     ratio = 1 / (std * np.sqrt(np.diag(data.precision)))
+
     torch.manual_seed(2)
     for level, ends in intervals(layer, torch.eye(2).double(), 2_000).items():
         low, high = (end.T for end in ends)  # (outputs, features)

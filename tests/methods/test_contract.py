@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 import torch
@@ -154,17 +156,18 @@ def test_examples_of_a_batch_have_noise_of_their_own(method, task):
         torch.testing.assert_close(draws[:, 0], draws[:, 1])
 
 
-@pytest.mark.parametrize(
-    ("name", "option", "value"),
-    [
-        (name, option, value)
-        for name in NAMES
-        for option, kind in get_type_hints(type(Plugins().spec("method", name).value)).items()
-        if option
-        in {field.name for field in dataclasses.fields(Plugins().spec("method", name).value)}
-        for value in [*NONSENSE.get(option, []), *([math.nan] if kind is float else [])]
-    ],
-)
+def nonsense() -> Iterator[tuple[str, str, Any]]:
+    """Yield a method, an option of it and a value without meaning."""
+    for name in NAMES:
+        method = type(Plugins().spec("method", name).value)
+        options = {field.name for field in dataclasses.fields(method)}
+        for option, kind in get_type_hints(method).items():
+            if option in options:
+                values = [*NONSENSE.get(option, []), *([math.nan] if kind is float else [])]
+                yield from product([name], [option], values)
+
+
+@pytest.mark.parametrize(("name", "option", "value"), list(nonsense()))
 def test_nonsense_is_refused(name, option, value):
     """An option without meaning, nan among them, is a ValueError that names the option."""
     with pytest.raises(ValueError, match=option):

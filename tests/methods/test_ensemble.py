@@ -84,10 +84,12 @@ def test_mixture_is_the_mean_of_probabilities(images):
     inputs = torch.rand(5, 1, 8, 8)
     for net in nets:
         net.stages[-1].weight.data.mul_(30)
+
     with torch.no_grad():
         draws = Trained(method, images, nets, seed=0).draws(inputs, 100)
         expected = torch.stack([net(inputs).softmax(-1) for net in nets])
         stored = images.likelihood.mixture(draws, torch.arange(5))
+
     torch.testing.assert_close(draws.exp(), expected)
     torch.testing.assert_close(stored["probs"], expected.mean(0))
     torch.testing.assert_close(stored["log_density"], expected.mean(0)[range(5), range(5)].log())

@@ -45,10 +45,12 @@ def test_class_mixture(seed, draws):
     assert stored["probs"].numpy() == pytest.approx(mean, rel=1e-6)
     assert stored["probs"].sum(-1).numpy() == pytest.approx(np.ones(6), abs=1e-6)
     assert stored["log_density"].numpy() == pytest.approx(np.log(mean[range(6), targets]), rel=1e-6)
+
     entropies = stats.entropy(log_probs.exp().numpy(), axis=-1).mean(0)
     assert stored["draw_entropy"].numpy() == pytest.approx(entropies, rel=1e-6)
     gap = stats.entropy(mean, axis=-1) - entropies
     assert stored["mutual_information"].numpy() == pytest.approx(gap, rel=1e-6, abs=1e-14)
+
     assert {array.dtype for array in stored.values()} == {torch.float64}
     single = Categorical(4).mixture(log_probs.float(), targets)
     assert {array.dtype for array in single.values()} == {torch.float32}
@@ -218,6 +220,7 @@ def test_gaussian_density():
     outputs = torch.tensor([[0.5, -1.0]]).double()
     scaled = likelihood.scale(outputs)
     assert scaled[0].tolist() == pytest.approx([21.5, -1 + 2 * math.log(3)])
+
     total, _ = integrate.quad(
         lambda y: likelihood.log_prob(scaled, torch.tensor([y]).double()).exp().item(),
         0,
@@ -225,6 +228,7 @@ def test_gaussian_density():
         points=[21.5],
     )
     assert total == pytest.approx(1)
+
     assert likelihood.log_prob(scaled, torch.tensor([18.0])).item() == pytest.approx(
         stats.norm.logpdf(18, 21.5, 3 * math.exp(-0.5))
     )
@@ -266,6 +270,7 @@ def test_known_noise_takes_the_place_of_the_second_output():
     draws = likelihood.scale(outputs)
     assert draws[..., 0].tolist() == [[22.0, 22.0], [16.0, 16.0]]
     assert draws[..., 1].exp().flatten().tolist() == pytest.approx([9.0] * 4)
+
     targets = torch.tensor([18.0, 25.0])
     expected = stats.norm.logpdf(targets.numpy(), [[22.0], [16.0]], 3.0)
     log_prob = likelihood.log_prob(draws, targets)
@@ -273,6 +278,7 @@ def test_known_noise_takes_the_place_of_the_second_output():
     log_prob.sum().backward()
     assert outputs.grad[..., 0].all()
     assert not outputs.grad[..., 1].any(), "the second output is of no use"
+
     stored = likelihood.mixture(draws.detach(), targets)
     assert stored["draw_variance"].tolist() == pytest.approx([9.0, 9.0])
     assert stored["variance"].tolist() == pytest.approx(

@@ -19,6 +19,7 @@ def test_gradient(images, prior_std, size):
     method = MAP(prior_std=prior_std)
     net = method.build(images).double()
     inputs, targets = torch.rand(4, 1, 8, 8).double(), torch.arange(4)
+
     found = torch.autograd.grad(method.loss(net, inputs, targets, size, 0.0), net.parameters())
     nll = torch.nn.functional.cross_entropy(net(inputs), targets)
     expected = tuple(
@@ -27,6 +28,7 @@ def test_gradient(images, prior_std, size):
             torch.autograd.grad(nll, net.parameters()), net.parameters(), strict=True
         )
     )
+
     torch.testing.assert_close(found, expected)
 
 

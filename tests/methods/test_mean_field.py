@@ -176,6 +176,7 @@ def test_output_moments(kind, bias, agree):
     layer = make(kind, bias=bias)
     inputs = torch.randn(1, *INPUTS[kind], dtype=torch.float64)
     patches = inputs.T if kind == "dense" else nn.functional.unfold(inputs, 2)[0]
+
     with torch.no_grad():
         outputs = layer(inputs.expand(50_000, *INPUTS[kind]))
         weights = Normal(layer.mean, (0.5 * layer.log_variance).exp()).sample((200_000,)).flatten(2)
@@ -183,6 +184,7 @@ def test_output_moments(kind, bias, agree):
         if bias:
             biases = Normal(layer.bias_mean, (0.5 * layer.bias_log_variance).exp())
             explicit = explicit + biases.sample((200_000,)).unsqueeze(-1)
+
     if kind == "dense":
         centred = outputs - explicit.mean(0).squeeze(-1)
         agree(centred[:, 0] * centred[:, 1], 0.0)
@@ -212,12 +214,14 @@ def test_memory_format_changes_no_distribution(kind, channels_last, agree):
     if channels_last and kind == "conv":
         many = many.contiguous(memory_format=torch.channels_last)
         layer = layer.to(memory_format=torch.channels_last)
+
     with torch.no_grad():
         outputs = layer(many)
         mean = operation(inputs, layer.mean, layer.bias_mean)[0]
         variance = operation(
             inputs.square(), layer.log_variance.exp(), layer.bias_log_variance.exp()
         )[0]
+
     agree(outputs, mean)
     agree((outputs - mean).square(), variance)
     if kind == "conv":

@@ -33,6 +33,7 @@ def spread(layer: Layer, seed: int = 1) -> Layer:
     """
     torch.manual_seed(seed)
     layer = layer.double()
+
     with torch.no_grad():
         for name, values in layer.named_parameters():
             values += (0.2 if "flow" in name else 0.4) * torch.randn_like(values)
@@ -133,6 +134,7 @@ def log_r(layer: Layer, z: Tensor, weights: Tensor) -> Tensor:
                             for k in range(filters)
                         )
                     )
+
     z_b, log_det = layer.flow_r(z)
     total = log_det
     for i in range(z.shape[1]):
@@ -208,6 +210,7 @@ def test_what_r_sees(kind, agree):
     layer = make(kind)
     z = torch.randn(1, len(layer.z_mean), dtype=torch.float64)
     torch.manual_seed(3)
+
     with torch.no_grad():
         weights = draw_weights(layer, z.expand(100_000, -1))
         if kind == "dense":
@@ -216,6 +219,7 @@ def test_what_r_sees(kind, agree):
         else:
             explicit = torch.einsum("f,bfchw->bchw", layer.contraction, weights).flatten(1)
             ours = repeat(lambda: layer.contracted(z), 20_000)
+
     agree(ours, explicit.mean(0))
     centred = ours - explicit.mean(0)
     agree(torch.einsum("bi,bj->bij", centred, centred), torch.cov(explicit.T))
@@ -241,11 +245,13 @@ def test_forward_without_z_is_mean_field(kind, agree):
     layer = frozen_z(make(kind, flows=0))
     inputs = torch.randn(1, *INPUTS[kind]).double()
     operation = nn.functional.linear if kind == "dense" else nn.functional.conv2d
+
     with torch.no_grad():
         mean = operation(inputs, layer.mean, layer.bias_mean)[0]
         variance = operation(
             inputs.square(), layer.log_variance.exp(), layer.bias_log_variance.exp()
         )[0]
+
         many = inputs.expand(20_000, *inputs.shape[1:])
         for net in (layer, twin(layer)):
             outputs = net(many)
@@ -259,12 +265,14 @@ def test_dense_outputs_against_explicit_weights(agree):
     """
     layer = make("dense")
     inputs = torch.tensor([[0.5, -1.0, 2.0]]).double()
+
     torch.manual_seed(11)
     with torch.no_grad():
         outputs = layer(inputs.expand(100_000, -1))
         z, _ = draw_z(layer, 400_000)
         biases = Normal(layer.bias_mean, (0.5 * layer.bias_log_variance).exp()).sample((400_000,))
         explicit = draw_weights(layer, z) @ inputs[0] + biases
+
     agree(outputs, explicit.mean(0))
     centred = outputs - explicit.mean(0)
     covariance = torch.cov(explicit.T)
@@ -283,6 +291,7 @@ def test_conv_outputs_against_explicit_weights(memory_format, agree):
     torch.manual_seed(12)
     inputs = torch.randn(1, 2, 3, 3, dtype=torch.float64)
     patches = nn.functional.unfold(inputs, 2)[0]  # (in * k * k, positions)
+
     with torch.no_grad():
         outputs = layer(
             inputs.expand(50_000, -1, -1, -1).contiguous(memory_format=memory_format)
@@ -290,6 +299,7 @@ def test_conv_outputs_against_explicit_weights(memory_format, agree):
         z, _ = draw_z(layer, 200_000)
         biases = Normal(layer.bias_mean, (0.5 * layer.bias_log_variance).exp()).sample((200_000,))
         explicit = draw_weights(layer, z).flatten(2) @ patches + biases[:, :, None]
+
     agree(outputs, explicit.mean(0))
     agree((outputs - explicit.mean(0)).square(), explicit.var(0))
 
@@ -425,8 +435,9 @@ def test_options_reach_the_layers(masks, head, images):
     modules = MNF(masks=masks, head=head).build(images).modules()
     layers = [module for module in modules if hasattr(module, "kl")]
     assert [layer.head for layer in layers] == [head] * 4
-    for flow in (flow for layer in layers for flow in (layer.flow_q, layer.flow_r)):
-        assert (flow.masks is not None) == (masks == "fixed")
+    for layer in layers:
+        for flow in (layer.flow_q, layer.flow_r):
+            assert (flow.masks is not None) == (masks == "fixed")
 
 
 def test_kl_of_a_network_is_the_sum_of_its_layers(images):
@@ -460,7 +471,8 @@ def test_the_kl_of_a_loss_has_the_law_of_one_alone() -> None:
             return divergence
 
     with torch.no_grad():
-        alone, shared = (torch.stack([draw() for _ in range(4000)]) for draw in (layer.kl, beside))
+        alone = torch.stack([layer.kl() for _ in range(4000)])
+        shared = torch.stack([beside() for _ in range(4000)])
     error = (alone.var() / 4000 + shared.var() / 4000).sqrt()
     assert (alone.mean() - shared.mean()).abs() < 4 * error
     assert torch.allclose(alone.std(), shared.std(), rtol=0.1)

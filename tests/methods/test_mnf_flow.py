@@ -37,19 +37,16 @@ def step_by_formula(
 ) -> tuple[list[float], float]:
     """Return a step of one z, number by number, as Louizos & Welling 2017 state it (section 3.2)."""
     dims, units = range(len(z)), range(step.inner.out_features)
-    h = [
-        math.tanh(
-            step.inner.bias[k].item()
-            + sum(step.inner.weight[k, i].item() * mask[i] * z[i] for i in dims)
-        )
-        for k in units
-    ]
+    h = []
+    for k in units:
+        seen = sum(step.inner.weight[k, i].item() * mask[i] * z[i] for i in dims)
+        h.append(math.tanh(step.inner.bias[k].item() + seen))
+
     moved, log_det = [], 0.0
     for i in dims:
-        shift, gate = (
-            layer.bias[i].item() + sum(layer.weight[i, k].item() * h[k] for k in units)
-            for layer in (step.shift, step.gate)
-        )
+        shift, gate = step.shift.bias[i].item(), step.gate.bias[i].item()
+        shift += sum(step.shift.weight[i, k].item() * h[k] for k in units)
+        gate += sum(step.gate.weight[i, k].item() * h[k] for k in units)
         s = 1 / (1 + math.exp(-gate))
         moved.append(mask[i] * z[i] + (1 - mask[i]) * (z[i] * s + (1 - s) * shift))
         log_det += (1 - mask[i]) * math.log(s)

@@ -25,10 +25,12 @@ def classified() -> Draw:
         logits = sharpness * generator.normal(size=(draws, count, classes))
         each = np.exp(logits - logits.max(axis=-1, keepdims=True))
         each /= each.sum(axis=-1, keepdims=True)
+
         probs = each.mean(axis=0)
         targets = (
             (generator.random((count, 1)) > probs.cumsum(axis=1)).sum(axis=1).clip(max=classes - 1)
         )
+
         arrays = {
             "probs": probs,
             "draw_entropy": -(each * np.log(each)).sum(axis=-1).mean(axis=0),

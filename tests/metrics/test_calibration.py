@@ -63,6 +63,7 @@ def test_against_a_plain_loop(classified):
         loop_error(probs[:, k], predictions["targets"] == k, widths)[0]
         for k in range(probs.shape[1])
     ]
+
     assert (ece(predictions), mce(predictions)) == pytest.approx(loop_error(stated, hits, widths))
     assert adaptive_ece(predictions) == pytest.approx(loop_error(stated, hits, masses)[0])
     assert classwise_ece(predictions) == pytest.approx(np.mean(by_class))

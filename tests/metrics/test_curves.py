@@ -156,9 +156,11 @@ def test_accuracy_confidence(classified):
     expected = [
         right[confidence >= least].mean() if (confidence >= least).any() else np.nan for least in x
     ]
+
     np.testing.assert_array_equal(y, expected)
     assert (len(x), x[0], x[-1]) == (50, 0, 0.98)
     assert y[0] == accuracy(predictions)
+
     unsure = by_name(
         Predictions({"probs": np.array([[0.5, 0.5]], np.float32), "targets": np.array([0])})
     )

@@ -70,6 +70,7 @@ def test_each_score_against_scikit_learn(classified):
         "confidence": 1 - probs.max(axis=1),
     }
     labels = np.repeat([1, 0], [200, 300])
+
     for name, score in scores.items():
         assert CARDS[f"auroc_{name}"].compute(unseen, clean) == pytest.approx(
             roc_auc_score(labels, score)
@@ -153,7 +154,8 @@ def test_nearly_equal_draws_are_ranked_by_their_mutual_information():
     assert CARDS["auroc_epistemic"].compute(unseen, clean) == 1
 
     older = ("probs", "draw_entropy")
-    unseen, clean = (Predictions({name: one[name] for name in older}) for one in (unseen, clean))
+    unseen = Predictions({name: unseen[name] for name in older})
+    clean = Predictions({name: clean[name] for name in older})
     assert CARDS["auroc_epistemic"].compute(unseen, clean) == 0.5
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from bench_uq.testing import checks_in, checks_of, run
 from bench_uq.testing.targets import targets
 
 SCORES = ("entropy", "epistemic", "confidence")
-DETECTION = [f"{summary}_{score}" for summary in ("auroc", "aupr", "fpr95") for score in SCORES]
+SUMMARIES = ("auroc", "aupr", "fpr95")
+DETECTION = [f"{summary}_{score}" for summary, score in product(SUMMARIES, SCORES)]
 REGRESSION = ["rmse", "crps", "picp", "mpiw", "quantile_calibration_error"]
 CALIBRATION = ["ece", "ece_if_calibrated", "adaptive_ece", "classwise_ece", "mce"]
 UNCERTAINTY = ["entropy", "aleatoric", "epistemic"]

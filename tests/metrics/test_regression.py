@@ -73,6 +73,7 @@ def test_pinball_by_a_plain_loop():
     """The CRPS agrees with a loop over examples and levels."""
     generator = np.random.default_rng(0)
     quantiles, targets = np.sort(generator.normal(size=(6, len(LEVELS)))), generator.normal(size=6)
+
     total = 0.0
     for row, target in zip(quantiles, targets, strict=True):
         for quantile, level in zip(row, LEVELS, strict=True):
@@ -81,6 +82,7 @@ def test_pinball_by_a_plain_loop():
                 if target >= quantile
                 else (1 - level) * (quantile - target)
             )
+
     assert crps(Predictions({"quantiles": quantiles, "targets": targets})) == pytest.approx(
         total / quantiles.size
     )

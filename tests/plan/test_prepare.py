@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
@@ -68,12 +69,14 @@ class Handler(BaseHTTPRequestHandler):
         ranged = self.server.ranges and asked and self.headers.get("If-Range", tag) == tag
         start = int(asked[1]) if asked and ranged else 0
         status = 206 if ranged else 200
+
         if name in self.server.elsewhere:
             status, content = 302, b""
         elif name not in self.server.files:
             status = 404
         elif ranged and start >= len(content):
             status, start = 416, len(content)
+
         self.send_response(status)
         self.send_header("Location", self.server.elsewhere.get(name, ""))
         self.send_header("ETag", tag)
@@ -450,6 +453,7 @@ def test_a_full_disk(server: Server, tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (code, lines) == (1, [f"failed: {tmp_path}: File too large"])
+
     path.unlink()
     path.parent.rmdir()
     path.parent.write_text("")
@@ -560,7 +564,7 @@ def test_one_file_can_reach_the_network() -> None:
     """Only download.py imports what opens connections, and connection.py what joins clusters."""
     found = set()
     folders = ("bench_uq", "methods", "datasets", "conditions", "metrics")
-    for path in (path for folder in folders for path in (REPO / folder).rglob("*.py")):
+    for path in chain.from_iterable((REPO / folder).rglob("*.py") for folder in folders):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

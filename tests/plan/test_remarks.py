@@ -73,6 +73,7 @@ epochs = 1
 "npz[path=other.npz]" = []
 """
     )
+
     notices, contents = list[str](), Contents(here, here / "known")
     make_plan(read_suite(str(here / "mine.toml"), {}), Plugins(), contents, notices.append)
     return [line.replace("npz[path=", "").replace(".npz]", "") for line in notices]
@@ -99,6 +100,7 @@ def test_scales_of_inputs(tmp_path: Path) -> None:
     """
     dark = IMAGES // 16
     alone = "their scale alone may tell them apart"
+
     assert remarks(tmp_path, dark, x_train=dark, x_test=dark) == [
         "mine: its pixels lie in 0 to 0.0588 of [0, 1]: "
         "epsilon and other levels are in units of [0, 1], not of this range"
@@ -110,6 +112,7 @@ def test_scales_of_inputs(tmp_path: Path) -> None:
     assert remarks(tmp_path, IMAGES, x_test=dark) == [
         f"mine: the test inputs lie in 0 to 0.0588, {train}: {alone}"
     ]
+
     # Features have units of their own.
     rows = RNG.normal(size=(40, 5))
     assert remarks(tmp_path, 3 * rows, x_train=rows, x_test=rows) == []

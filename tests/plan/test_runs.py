@@ -106,6 +106,7 @@ def test_a_setting_that_is_an_option_too_is_refused(tmp_path: Path) -> None:
         "    learning_rate: float = 0.1\n"
     )
     (tmp_path / "mine.toml").write_text(SUITE)
+
     for flag, words in (
         ("own.learning_rate=0.2", r"own\.learning_rate may be .*: write own\[learning_rate=0\.2\]"),
         ("own.schedule=cosine", None),
@@ -206,6 +207,7 @@ def test_the_network_is_part_of_a_run(tmp_path: Path) -> None:
         for folder in ("here", "there")
     ]
     assert keys[0] == keys[1]
+
     (tmp_path / "there" / "wide.py").write_text(NETWORK + "width = 64\n")
     others = [
         plan(tmp_path, network=name)[0].key

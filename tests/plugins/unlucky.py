@@ -28,6 +28,7 @@ class Unlucky(Method):
             return loss
         if self.how == "raise":
             raise KeyError("out of luck")
+
         if self.how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.how == "exit":

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +174,10 @@ def test_own_predictions_score_the_same(beside: Path) -> None:
         arrays = store.RunFolder(beside).predictions(files[place]).arrays
         labels = {"labels": arrays["targets"]} if "targets" in arrays else {}
         np.savez(name, probs=arrays["probs"], **labels)
+
     score("clean.npz", "--unseen", "letters=letters.npz", dataset="digits")
     score("fgsm.npz", "--condition", "fgsm", "--level", "0.1", dataset="digits")
+
     scores = read_scores("results/quick")
     columns = ["condition", "level", "metric"]
     own, ours = (scores[scores.method == name].set_index(columns).value for name in ("map", "mine"))
@@ -187,14 +190,17 @@ def test_draws_are_averaged_as_probabilities() -> None:
     """The mixture of two draws is the mean of their probabilities; their entropies are averaged."""
     draws = np.stack([PROBS, PROBS[:, ::-1]])
     mean, entropy = draws.mean(0), -(draws * np.log(draws)).sum(-1).mean(0)
-    rows = [[row, draw, LABELS[row], *draws[draw, row]] for draw in (1, 0) for row in (2, 0, 3, 1)]
+    places = product((1, 0), (2, 0, 3, 1))
+    rows = [[row, draw, LABELS[row], *draws[draw, row]] for draw, row in places]
     pd.DataFrame(rows, columns=["example", "draw", "label", "prob_0", "prob_1", "prob_2"]).to_csv(
         "d.csv", index=False
     )
+
     logits = np.log(draws) + np.array([5.0, -700.0])[:, None, None]
     forms = [saved(probs=draws, labels=LABELS), "d.csv"]
     np.savez("logits.npz", logits=logits, labels=LABELS.astype(np.uint8))
     np.savez("log.npz", log_probs=np.log(draws).astype(np.float32), labels=LABELS)
+
     for file in (*forms, "logits.npz", "log.npz"):
         score(file)
         arrays = stored()
@@ -283,6 +289,7 @@ def test_mixture_of_gaussians() -> None:
     std, targets = np.array([[1.0, 0.5, 1.0], [2.0, 0.1, 3.0]]), np.array([*TARGETS, 0.0])
     score(saved(mean=mean, std=std, targets=targets), dataset="prices")
     arrays = stored()
+
     density = norm.pdf(targets, mean, std).mean(0)
     assert arrays["log_density"] == pytest.approx(np.log(density), abs=1e-5)
     assert arrays["mean"] == pytest.approx(mean.mean(0))
@@ -290,6 +297,7 @@ def test_mixture_of_gaussians() -> None:
     below = norm.cdf(arrays["quantiles"][..., None], mean.T[:, None], std.T[:, None]).mean(-1)
     assert below == pytest.approx(np.tile(QUANTILE_LEVELS, (3, 1)), abs=1e-5)
     assert values()["nll"] == pytest.approx(-np.log(density).mean(), abs=1e-5)
+
     pd.DataFrame({"target": targets, "mean": mean[0], "variance": std[0] ** 2}).to_csv(
         "file.csv", index=False
     )
@@ -345,6 +353,7 @@ def test_calls_add_up_and_replace() -> None:
     score("shifted.npz", "--condition", "snow", "--level", "5/2")
     np.savez("other.npz", probs=PROBS[:2])
     score("file.npz", "--unseen", "others=other.npz")
+
     before = everything(Path("results"))
     assert "clean: stored" in score("file.npz")
     assert everything(Path("results")) == before
@@ -352,6 +361,7 @@ def test_calls_add_up_and_replace() -> None:
     assert len(list(run.glob("*.npz"))) == 4
     assert set(read_scores("results/quick").level.dropna()) == {1.0, 2.5}
     kept = {path.name for path in run.glob("*.npz")}
+
     score(saved(probs=PROBS[:, ::-1], labels=LABELS))
     assert values()["accuracy"] == 0.5
     now = {path.name for path in run.glob("*.npz")}
@@ -559,6 +569,7 @@ def test_files_that_are_none() -> None:
     np.save("array.npy", PROBS)
     with zipfile.ZipFile("notes.npz", "w") as notes:
         notes.writestr("probs.npy", "no array")
+
     for name in (*contents, "none.npz", "folder.npz", "notes.npz"):
         assert name in refused(name)
     assert "ends in .npz or .csv" in refused("array.npy")

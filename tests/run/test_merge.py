@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,9 @@ def merged(*roots: str, code: int = 0, out: str = "out", score: bool = False) ->
 
 def tree(*folders: Path) -> dict[str, bytes]:
     """Return all files that lie in folders, locks aside, links by where they lead."""
-    paths = [
-        path
-        for folder in folders
-        for path in folder.rglob("*")
-        if path.is_symlink() or path.is_file()
-    ]
+    paths = []
+    for folder in folders:
+        paths += [path for path in folder.rglob("*") if path.is_symlink() or path.is_file()]
     return {
         str(path): os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
         for path in paths
@@ -107,7 +105,10 @@ def tree(*folders: Path) -> dict[str, bytes]:
 def rows(folder: Path, *without: str) -> list[dict[str, str]]:
     """Return runs.csv without some columns."""
     lines = csv.DictReader((folder / "tiny" / "runs.csv").read_text().splitlines())
-    return [{name: value for name, value in row.items() if name not in without} for row in lines]
+    found = []
+    for row in lines:
+        found.append({name: value for name, value in row.items() if name not in without})
+    return found
 
 
 def statuses(folder: Path) -> dict[str, str]:
@@ -152,6 +153,7 @@ def test_merging_again_changes_nothing(folder: Path) -> None:
         for path in (folder / "out").rglob("*.npz")
         if path.name != "examples.npz"
     }
+
     done = merged("shard-1", "shard-2", "shard-3", score=True)
     assert done.stdout == "tiny: 4 runs from 3 folders, 0 conflicts, 0 missing\n"
     Path("alias").symlink_to("out")
@@ -159,6 +161,7 @@ def test_merging_again_changes_nothing(folder: Path) -> None:
     assert again.stdout == "tiny: 4 runs from 2 folders, 0 conflicts, 0 missing\n"
     assert tree(folder / "out") == before
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+
     merged("shard-2", "shard-1", "shard-3", out="shard-1", score=True)
     assert rows(folder / "shard-1", *MEASURED) == rows(folder / "whole", *MEASURED)
 
@@ -178,7 +181,7 @@ def test_a_lost_shard_is_seen(folder: Path, part: int, status: str) -> None:
     done = merged(*(f"shard-{other}" for other in (1, 2, 3) if other != part), score=True)
     assert f"0 conflicts, {int(status == 'missing')} missing\n" in done.stdout
     assert statuses(folder / "out") == {
-        run: status if run == lost else "ok" for shard in SHARDS for run in shard
+        run: status if run == lost else "ok" for run in chain(*SHARDS)
     }
     assert f"{lost}-" not in (folder / "out" / "tiny" / "scores.csv").read_text()
 
@@ -225,6 +228,7 @@ def test_parts_of_one_run_are_united(folder: Path) -> None:
     """Two folders with a part of the conditions each make one run with all of them."""
     one, other = copies("dropout-digits-s0")
     whole = one.record()
+
     for copy, first in (one, "clean"), (other, "fgsm"):
         gone = {name for name in whole.files if name.endswith(".npz") and name.startswith(first)}
         copy.forget(gone)
@@ -232,6 +236,7 @@ def test_parts_of_one_run_are_united(folder: Path) -> None:
             name: whole.predict_seconds[name] for name in whole.predict_seconds.keys() - gone
         }
         copy.update(status="interrupted", reason="told to stop", predict_seconds=seconds)
+
     merged("a", "b")
     record = stored("out", "dropout-digits-s0").record()
     assert record == replace(whole, status="interrupted", reason="told to stop")
@@ -251,6 +256,7 @@ def test_a_contradiction_is_told(folder: Path, what: str) -> None:
         other.update(key="0" * 64)
     else:
         change(other, next(name for name in other.record().files if name.startswith(what)))
+
     for first, second in (one, other), (other, one):
         roots = [copy.path.parents[2].name for copy in (first, second)]
         shutil.rmtree("out", ignore_errors=True)
@@ -275,6 +281,7 @@ def test_plans_that_contradict_each_other(folder: Path) -> None:
     run = stored("shard-2", "dropout-digits-s1")
     run.update(run=entry["run"])
     run.path.rename(run.path.with_name(entry["run"]))
+
     done = merged("shard-1", "shard-2", "shard-3", code=1, score=True)
     assert done.stdout == "tiny: 4 runs from 3 folders, 1 conflict, 1 missing\n"
     assert (
@@ -316,6 +323,7 @@ def test_a_damaged_file_is_left_out(folder: Path, file: str, how: str) -> None:
     name = next(name for name in run.record().files if name.startswith(file))
     (run.path / name).write_bytes(DAMAGE[how]((run.path / name).read_bytes()))
     before = tree(folder / "shard-2")
+
     done = merged("shard-2", code=1)
     assert done.stderr == f"left out: {run.path / name}: damaged\n"
     record = stored("out", "dropout-digits-s1").record()
@@ -323,6 +331,7 @@ def test_a_damaged_file_is_left_out(folder: Path, file: str, how: str) -> None:
     assert not (stored("out", "dropout-digits-s1").path / name).exists()
     assert (record.status, str(record.reason)[:14]) == ("interrupted", "1 of its files")
     assert tree(folder / "shard-2") == before
+
     merged("shard-2", "whole")
     mended = stored("out", "dropout-digits-s1")
     assert mended.record() == stored("whole", "dropout-digits-s1").record()
@@ -367,11 +376,13 @@ def test_statuses(folder: Path) -> None:
         shutil.rmtree("out", ignore_errors=True)
         merged(*roots)
         assert stored("out", "dropout-digits-s0").record().status == "ok"
+
     other.update(status="interrupted", reason="told to stop")
     for roots in ("a", "b"), ("b", "a"):
         shutil.rmtree("out", ignore_errors=True)
         merged(*roots)
         assert stored("out", "dropout-digits-s0").record().reason == "no"
+
     (one.path / RECORD).unlink()
     one.update(status="oom", reason="killed")
     shutil.rmtree("out")
@@ -422,6 +433,7 @@ def test_published_values(folder: Path) -> None:
     assert (
         Path("out/tiny/reference.csv").read_bytes() == Path("whole/tiny/reference.csv").read_bytes()
     )
+
     Path("shard-2/tiny/reference.csv").write_text("nonsense")
     assert (
         "left out: shard-2/tiny/reference.csv: unknown column"
@@ -521,9 +533,8 @@ def test_a_folder_of_someone_hostile(folder: Path, name: str) -> None:
     out = folder / "out"
     assert all(path.startswith(f"{out}/tiny/") for path in {*tree(folder)} - inside)
     assert not any(path.is_symlink() or "canary" in path.name for path in out.rglob("*"))
-    assert statuses(out) == {run: "ok" for shard in SHARDS for run in shard} | {
-        "dropout-digits-s1": status
-    }
+    expected = dict.fromkeys(chain(*SHARDS), "ok")
+    assert statuses(out) == expected | {"dropout-digits-s1": status}
 
 
 def wrong_folder(kind: str, folder: Path) -> str:

@@ -43,6 +43,7 @@ def job(tmp_path: Path) -> Job:
     (tmp_path / "wide.py").write_text(
         "from bench_uq.api.networks import lenet\n\ndef network(task, layers):\n    return lenet(task, layers)\n"
     )
+
     suite = read_suite(str(tmp_path / "mine.toml"), {"network": str(tmp_path / "wide.py")})
     (run,) = make_plan(suite, Plugins(), Contents(tmp_path / "data", tmp_path / "contents.json"))
     return Job(
@@ -71,6 +72,7 @@ def test_a_network_of_the_user_travels(job: Job, tmp_path: Path) -> None:
         packed_job(job), tmp_path / "there", tmp_path / "elsewhere", tmp_path / "files"
     )
     assert (there.folder, there.root) == (tmp_path / "there", tmp_path / "elsewhere")
+
     networks = {
         there.run.network,
         *(shown.surrogate.network for shown in there.run.shown if shown.surrogate),
@@ -108,6 +110,7 @@ def test_results_that_are_not_what_was_sent(tmp_path: Path) -> None:
         packed_folder(made),
         store.RunFolder(tmp_path / "here" / "runs" / "map-digits-s0-00000000"),
     )
+
     for files in (
         {"clean.npz": b"others"},
         {"../clean.npz": b"numbers"},
@@ -116,6 +119,7 @@ def test_results_that_are_not_what_was_sent(tmp_path: Path) -> None:
         with pytest.raises(Damaged):
             unpacked_folder({**packed, "files": files}, here)
         assert not here.path.exists()
+
     assert unpacked_folder(packed, here) == here.record() == made.record()
     assert here.holds("clean.npz")
 

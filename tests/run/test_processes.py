@@ -29,7 +29,8 @@ def order(jobs: list[Any], seconds: dict[tuple[str, str], float]) -> list[int]:
     waiting.seconds.update(seconds)
     taken = [waiting.take()[0] for _ in jobs]
     assert not waiting
-    return [next(place for place, job in enumerate(jobs) if job is one) for one in taken]
+    places = {id(one): place for place, one in enumerate(jobs)}
+    return [places[id(one)] for one in taken]
 
 
 def test_longest_first() -> None:
@@ -77,6 +78,7 @@ def test_on_a_cluster_runs_wait_for_the_network_that_they_attack() -> None:
     third = job("ensemble", "map-0")
     work = Handing(None, {}, None, None)  # type: ignore[arg-type]
     work.put([first, second, third, alone])
+
     assert work.waiting.take() == (alone,)
     assert not work.waiting
     work.ended(alone)

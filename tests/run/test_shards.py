@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain, product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,9 +25,7 @@ def plan(methods: int, datasets: int, seeds: int) -> list[Any]:
         SimpleNamespace(
             method=method, dataset=f"d{dataset}", seed=seed, name=f"{method}-d{dataset}-s{seed}"
         )
-        for seed in range(seeds)
-        for dataset in range(datasets)
-        for method in NAMES[:methods]
+        for seed, dataset, method in product(range(seeds), range(datasets), NAMES[:methods])
     ]
 
 
@@ -38,11 +37,11 @@ def deal(runs: list[Any], count: int) -> list[list[Any]]:
 def spread(shards: list[list[Any]], name: Callable[[Any], object]) -> int:
     """Return by how many runs of one kind two shards differ at most."""
     counts = [Counter(map(name, shard)) for shard in shards]
-    kinds = {kind for count in counts for kind in count}
-    return max(
-        max(count[kind] for count in counts) - min(count[kind] for count in counts)
-        for kind in kinds
-    )
+    widest = []
+    for kind in set(chain(*counts)):
+        numbers = [count[kind] for count in counts]
+        widest.append(max(numbers) - min(numbers))
+    return max(widest)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 7, 10, 25, 40])
@@ -51,8 +50,9 @@ def test_every_run_is_in_one_shard(shape: tuple[int, int, int], count: int) -> N
     """Shards partition the plan in its order, as evenly as possible, overall and per method."""
     runs = plan(*shape)
     shards = deal(runs, count)
-    assert sorted(run.name for shard in shards for run in shard) == sorted(run.name for run in runs)
-    assert all(shard == [run for run in runs if run in shard] for shard in shards)
+    assert sorted(run.name for run in chain(*shards)) == sorted(run.name for run in runs)
+    for shard in shards:
+        assert shard == [run for run in runs if run in shard]
     assert spread(shards, lambda run: "any") <= 1
     assert spread(shards, lambda run: run.method) <= 1
 

@@ -44,6 +44,7 @@ def test_damage_is_set_aside(
             "replace": b"PK" * 50,
         }[damage]
     )
+
     assert not folder.holds("clean.npz")
     assert path.exists()  # a reader without the lock leaves it where it is
     assert not folder.holds("clean.npz", repair=True)

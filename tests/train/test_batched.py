@@ -34,6 +34,7 @@ def runs(
     """Return task and data of each seed."""
     one = Plugins().spec("dataset", dataset).value
     tasks, data = [], []
+
     for seed in seeds:
         examples = load(one, "train", Path(), seed)
         train, held_out = training_splits(examples, settings, seed)
@@ -44,6 +45,7 @@ def runs(
                 Resident(held_out, torch.device("cpu"), 128),
             )
         )
+
     return tasks, data
 
 
@@ -63,6 +65,7 @@ def test_networks_are_those_trained_alone(full: str, recipe: dict[str, Any]) -> 
     settings = replace(SETTINGS, **recipe)
     tasks, data = runs(seeds)
     together = train_together(method, tasks, data, settings, seeds)
+
     for seed, task, own, outcome in zip(seeds, tasks, data, together, strict=True):
         nets, history = whole(outcome)
         alone, curves = train(method, task, own, settings, seed)
@@ -86,8 +89,10 @@ def test_every_method_composes_or_says_why(name: str) -> None:
     tasks, data = runs(seeds)
     settings = Settings(epochs=10)
     together = [whole(one) for one in train_together(method, tasks, data, settings, seeds)]
+
     states = [nets.state_dict() for nets, _ in together]
     assert any(not torch.equal(states[0][key], states[1][key]) for key in states[0])
+
     for task, own, (nets, history) in zip(tasks, data, together, strict=True):
         assert history[-1].loss < history[0].loss
         assert all(row.seconds > 0 for row in history)
@@ -105,6 +110,7 @@ def test_curves_have_the_law_of_those_alone(name: str) -> None:
     """
     method, seeds = Plugins().spec("method", name).value, list(range(6))
     tasks, data = runs(seeds)
+
     joined = torch.tensor(
         [whole(one)[1][-1].loss for one in train_together(method, tasks, data, SETTINGS, seeds)]
     )
@@ -114,6 +120,7 @@ def test_curves_have_the_law_of_those_alone(name: str) -> None:
             for seed, *one in zip(seeds, tasks, data, strict=True)
         ]
     )
+
     error = (joined - alone).std() / math.sqrt(len(seeds))
     assert (joined - alone).mean().abs() < 4 * error + 0.01 * alone.mean()
 
@@ -145,6 +152,7 @@ def test_one_that_diverges_costs_its_run_alone() -> None:
     outcomes = train_together(Fragile(), tasks, data, SETTINGS, seeds)
     lost = [isinstance(one, Diverged) for one in outcomes]
     assert 0 < sum(lost) < len(seeds)
+
     kept = lost.index(False)
     (nets, _), (alone, _) = (
         whole(outcomes[kept]),
@@ -221,11 +229,13 @@ def test_bfloat16_together() -> None:
         replace(SETTINGS, precision="bfloat16"),
     )
     tasks, data = runs([0, 3])
+
     for outcome, exact in zip(
         train_together(method, tasks, data, settings, [0, 3]),
         train_together(method, tasks, data, SETTINGS, [0, 3]),
         strict=True,
     ):
-        losses, others = ([row.loss for row in whole(one)[1]] for one in (outcome, exact))
+        losses = [row.loss for row in whole(outcome)[1]]
+        others = [row.loss for row in whole(exact)[1]]
         assert losses == pytest.approx(others, rel=0.03)
         assert losses != others

@@ -226,10 +226,12 @@ def test_checkpoints_hold_what_an_optimiser_has(tmp_path: Path) -> None:
         "state": {0: {"step": shared, "same": shared}},
         "groups": [{"betas": (0.9, 1e-300), "on": True, "x": None}],
     }
+
     checkpoints.save(state)
     found = checkpoints.load()
     assert found["groups"] == state["groups"]
     assert torch.equal(found["state"][0]["same"], shared)
+
     assert checkpoints.due
     checkpoints.save({"odd": {1}})
     assert not checkpoints.due

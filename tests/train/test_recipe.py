@@ -61,8 +61,9 @@ def test_rates_are_those_of_torchs_schedules(schedule: Any) -> None:
     begin(ours, settings)
     for number in range(STEPS):
         step(ours, settings, number / STEPS, 1 / STEPS)
-        rates = [[group["lr"] for group in one.param_groups] for one in (ours, theirs)]
-        assert rates[0] == pytest.approx(rates[1], abs=1e-12)
+        rates = [group["lr"] for group in ours.param_groups]
+        expected = [group["lr"] for group in theirs.param_groups]
+        assert rates == pytest.approx(expected, abs=1e-12)
         theirs.step()
         oracle.step()
 
@@ -96,7 +97,7 @@ def test_clipping_is_torchs_for_each_network() -> None:
         for one in pair:
             one.retain_grad()
             one.grad = torch.full_like(one, 0.01 * 10**number)
-    stacked = [torch.stack([pair[place] for pair in pairs]).detach() for place in (0, 1)]
+    stacked = [torch.stack(alike).detach() for alike in zip(*pairs, strict=True)]
     for place, one in enumerate(stacked):
         one.requires_grad_()
         one.grad = torch.stack([gradient(pair[place]) for pair in pairs])
@@ -106,7 +107,7 @@ def test_clipping_is_torchs_for_each_network() -> None:
         torch.nn.utils.clip_grad_norm_(pair, 0.5)
         for place in (0, 1):
             torch.testing.assert_close(gradient(stacked[place])[number], gradient(pair[place]))
-    norms = [math.hypot(*(gradient(one).norm() for one in pair)) for pair in pairs]
+    norms = [math.hypot(gradient(one).norm(), gradient(other).norm()) for one, other in pairs]
     assert norms == pytest.approx([0.01 * math.sqrt(15), 0.1 * math.sqrt(15), 0.5], rel=1e-4)
 
 
@@ -123,6 +124,7 @@ def test_the_default_recipe_changes_nothing() -> None:
     step(optimiser, Settings(), 0.7, 0.1)
     assert optimiser.param_groups[0]["lr"] == 0.3
     assert recipe_identity(Settings()) == {}
+
     changed = {
         "learning_rate": 0.1,
         "schedule": "step",

@@ -119,6 +119,7 @@ def holder() -> Callable[[Path], int | None]:
         lock = run.parent / ".locks" / f"{run.name}.lock"
         if not lock.exists():
             return None
+
         number = lock.stat().st_ino
         for line in Path("/proc/locks").read_text().splitlines():
             fields = line.split()

@@ -102,6 +102,7 @@ def processes(
         )  # type: ignore[call-overload]
         for one in commands
     ]
+
     try:
         yield [psutil.Process(one.pid) for one in started]
     finally:
@@ -311,11 +312,13 @@ def test_other_data_on_a_worker(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         rows = "".join(f"{x},{(x * 7 + shift) % 11}\n" for x in range(120))
         (tmp_path / folder / "table.csv").write_text("x,y\n" + rows)
+
     (tmp_path / "table.py").write_text(TABLE)
     suite = 'methods = ["map"]\ndatasets = ["table"]\nseeds = [0]\n'
     (tmp_path / "table.toml").write_text(suite)
     theirs = {**os.environ, "BENCH_UQ_DATA": str(tmp_path / "theirs")}
     arguments = ("run", "--suite", "table.toml", "--plugin", "table.py", "--data-dir", "ours")
+
     with processes(tmp_path, scheduler()), processes(tmp_path, worker(), env=theirs):
         until((tmp_path / "s.json").is_file, "a scheduler")
         done = bench(tmp_path, *arguments, *SIZE, "--cluster", "s.json", code=1)

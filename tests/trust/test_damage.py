@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -124,11 +125,7 @@ def runs_of(folder: Path) -> list[Path]:
     [
         ("run.json", True),
         ("network.safetensors", True),
-        *(
-            (name, kept)
-            for name in ("training.csv", "points.csv", "clean-*.npz")
-            for kept in (1, 0)
-        ),
+        *product(("training.csv", "points.csv", "clean-*.npz"), (1, 0)),
     ],
 )
 def test_files_of_a_run(name: str, kept: bool, bench: Bench, folder: Path, whole: Path) -> None:
@@ -214,6 +211,7 @@ def test_derived_files(name: str, folder: Path, whole: Path) -> None:
     report = ("report", "--suite", "points", "--formats", "markdown")
     baseline = str(whole / "results/points/scores.csv")
     check = ("check", "--suite", "points", "--baseline", baseline)
+
     for kind in KINDS if name in ("scores.csv", "checksums.json") else FEW:
         damage(path, kind)
         for command in (report, check):

@@ -54,8 +54,9 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 
 def removed(folder: Path, *patterns: str) -> None:
     """Delete files and folders of the suite's results."""
-    for path in [path for pattern in patterns for path in (folder / "results").glob(pattern)]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for pattern in patterns:
+        for path in list((folder / "results").glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def old(folder: Path, name: str) -> None:
@@ -101,6 +102,7 @@ def test_a_file_that_may_not_grow(name: str, bench: Bench, folder: Path, whole: 
     prepare(folder)
     before = contents(folder, "")
     done = bench(folder, *command, preexec_fn=limited(size))
+
     assert done.returncode in (1, 2), done.stdout + done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert name in done.stderr
@@ -108,6 +110,7 @@ def test_a_file_that_may_not_grow(name: str, bench: Bench, folder: Path, whole: 
     (named,) = re.findall(r"(\S*): " + os.strerror(errno.EFBIG), done.stderr)
     assert contents(folder, "").get(folder / named) == before.get(folder / named)
     assert not list(folder.rglob("*.part"))
+
     again = bench(folder, *(RUN if command is TRAIN else command))
     assert (again.returncode, again.stderr) == (0, "")
     assert contents(folder, name)
@@ -184,6 +187,7 @@ def test_a_full_disk(what: str, bench: Bench, small_disk: Path, whole: Path) -> 
             old(small_disk, f"results/tiny/{name}")
     if what == "report":
         old(small_disk, "reports/tiny/index.html")
+
     named = set()
     for kept in KEPT[what]:
         fill(small_disk, kept)
@@ -199,6 +203,7 @@ def test_a_full_disk(what: str, bench: Bench, small_disk: Path, whole: Path) -> 
         if what == "report":
             page = (small_disk / "reports/tiny/index.html").read_bytes()
             assert page == b"old\n" or page.endswith(b"</html>\n")
+
     assert len(named) > 1
     (small_disk / "filler").unlink()
     done = bench(small_disk, *(RUN if command is TRAIN else command))

@@ -45,9 +45,8 @@ PATIENCE = 240
 #: Zeros; a bomb holds many such chunks.
 CHUNK = 1 << 24
 PLUGIN = Path(__file__).parents[1] / "plugins" / "fetched.py"
-SETTINGS = ("epochs=1", "train_images=200", "draws=2")
 SMALL = ("--methods", "map", "--seeds", "0", "--device", "cpu")
-SMALL += tuple(part for setting in SETTINGS for part in ("--set", setting))
+SMALL += ("--set", "epochs=1", "--set", "train_images=200", "--set", "draws=2")
 
 
 @pytest.fixture(autouse=True)
@@ -381,12 +380,14 @@ def test_archives_from_a_server(here: Path, canary: Path) -> None:
         ("127.0.0.1", 0), lambda *given: handler(*given, directory=str(here / "web"))
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
+
     address = f"http://127.0.0.1:{server.server_port}/all.tar.gz"
     dataset = f"fetched[addresses={address},path=all.tar.gz,unpack=true]"
     command = ["prepare", dataset, "--plugin", str(PLUGIN)]
     result = CliRunner(env={"no_proxy": "*"}).invoke(main, command)
     server.shutdown()
     server.server_close()
+
     assert result.exit_code == 1
     lines = result.output.splitlines()
     assert len(lines) == 2
@@ -564,6 +565,7 @@ def test_npz_bombs(code: str, names: list[str], here: Path) -> None:
         "lies": zipped(files, 128, zeros, declared=1000),
     }
     paths = [laid(here / f"{kind}.npz", content) for kind, content in contents.items()]
+
     for kind, line in zip(contents, refusals(code, *paths), strict=True):
         assert f"{kind}.npz" in line
         assert ("unpacks to" in line) == (kind in ("unpacks", "declares"))
@@ -610,9 +612,11 @@ def test_image_bombs(here: Path, canary: Path) -> None:
         "many": (png(8_000), 6, "images of"),
         "program": (program.encode(), 1, "not an image of a known format"),
     }
+
     for name, (content, count, _) in bombs.items():
         for place in range(count):
             laid(here / name / "test" / "a" / f"{place}.png", content)
+
     lines = refusals(FOLDER, *(here / name for name in bombs))
     for (_, _, words), line in zip(bombs.values(), lines, strict=True):
         assert words in line

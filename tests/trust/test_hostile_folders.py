@@ -15,9 +15,8 @@ from bench_uq.api.errors import UsageError
 from bench_uq.cli import main
 from bench_uq.store.folders import enclosed, writable
 
-SETTINGS = ("epochs=1", "train_images=200", "draws=2")
 SMALL = ("--methods", "map", "--seeds", "0", "--device", "cpu")
-SMALL += tuple(part for setting in SETTINGS for part in ("--set", setting))
+SMALL += ("--set", "epochs=1", "--set", "train_images=200", "--set", "draws=2")
 
 COMMANDS = {
     "run": ("run", *SMALL),

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -239,7 +240,7 @@ def test_no_cell_of_a_page_is_a_formula(tmp_path: Path) -> None:
     tables = [content for name, content in files.items() if name.endswith(".csv")]
     assert tables
     for content in tables:
-        cells = [cell for row in csv.reader(io.StringIO(content, newline="")) for cell in row]
+        cells = list(chain(*csv.reader(io.StringIO(content, newline=""))))
         assert any(formula in cell for cell in cells)
         for cell in cells:
             assert not cell.startswith(FORMULA) or float(cell) == float(cell), cell
@@ -282,6 +283,7 @@ def test_hostile_records_are_scored_as_text(tmp_path: Path) -> None:
         environment={"device": HOSTILE},
         identity={"network": f"@{HOSTILE}"},
     )
+
     score(folder)
     (row,) = read_rows(folder / "runs.csv")
     assert row["status"] == "failed"

@@ -152,6 +152,7 @@ def assert_whole(results: Path, uninterrupted: Path) -> None:
     assert sorted(path.name for path in (results / "runs").iterdir()) == sorted(
         [".locks", *planned]
     )
+
     for run in (results / "runs").glob("[a-z]*"):
         record = json.loads((run / "run.json").read_text())
         assert record["status"] == "ok"
@@ -161,6 +162,7 @@ def assert_whole(results: Path, uninterrupted: Path) -> None:
         named = {name: entry["sha256"] for name, entry in record["files"].items()}
         assert {name: hashes[name] for name in hashes.keys() - {"run.json", "scored.json"}} == named
         assert all(path.name.startswith(".scored.json.") for path in run.glob(".*"))
+
     assert {path.name for path in results.glob(".*")} == {".lock"}
     for name in DERIVED:
         assert (results / name).read_bytes() == (uninterrupted / name).read_bytes(), name

@@ -78,7 +78,7 @@ def test_a_killed_training_goes_on(
             other / "network.safetensors"
         ).read_bytes()
         rows, unkilled = (rows_of(path) for path in (run, other))
-        kept = [{name: str(value) for name, value in row.items()} for row in before[method]]
+        kept = as_text(before[method])
         assert kept[-1]["member"] == str(member)
         assert len(kept) - all_epochs // 2 * member >= epochs
         assert rows[: len(kept)] == kept  # with their seconds: they were not trained again
@@ -99,6 +99,14 @@ def history(run: Path) -> list[dict[str, Any]]:
     return state["history"] if state else []
 
 
+def as_text(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return rows as a file of them is read."""
+    found = []
+    for row in rows:
+        found.append({name: str(value) for name, value in row.items()})
+    return found
+
+
 def rows_of(run: Path) -> list[dict[str, str]]:
     """Return the rows of a run's training.csv."""
     return list(csv.DictReader((run / "training.csv").read_text().splitlines()))
@@ -116,14 +124,16 @@ def test_killed_between_a_checkpoint_and_its_record(
     (tmp_path / "long.toml").write_text(
         SUITE.replace('"dropout", "mnf[flows=1]", "ensemble[members=2]"', "")
     )
+
     first = bench(tmp_path, *COMMAND, code=killing_code)
     assert first.returncode == 1, first.stderr
     (run,) = tmp_path.glob("results/long/runs/map-*")
     kept = history(run)
     named = json.loads((run / "run.json").read_text())["files"]["checkpoint.safetensors"]
     assert named["bytes"] != (run / "checkpoint.safetensors").stat().st_size
+
     again = bench(tmp_path, *COMMAND)
     assert (again.returncode, again.stderr) == (0, "")
     rows = rows_of(run)
-    assert rows[: len(kept)] == [{name: str(value) for name, value in row.items()} for row in kept]
+    assert rows[: len(kept)] == as_text(kept)
     assert len(kept) == 3

@@ -88,11 +88,9 @@ def run(
 ) -> Any:
     """Run methods on a suite in a folder, with both files of plugins."""
     (folder / "trial.toml").write_text(f"methods = {json.dumps(methods)}\n{settings}")
-    plugins = [
-        part
-        for file in ("misbehaving.py", "meddling.py")
-        for part in ("--plugin", str(PLUGINS / file))
-    ]
+    plugins = []
+    for file in ("misbehaving.py", "meddling.py"):
+        plugins += ["--plugin", str(PLUGINS / file)]
     return bench(folder, "run", "--suite", "trial.toml", "--device", "cpu", *plugins, *arguments)
 
 
@@ -105,8 +103,11 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
 def scores(folder: Path, method: str) -> list[tuple[str, ...]]:
     """Return all scores of a method as they are written, without its name."""
     left_out = ("method", "run")
-    found = [row for row in rows(folder, "scores.csv") if row["method"] == method]
-    return [tuple(value for key, value in row.items() if key not in left_out) for row in found]
+    found = []
+    for row in rows(folder, "scores.csv"):
+        if row["method"] == method:
+            found.append(tuple(value for key, value in row.items() if key not in left_out))
+    return found
 
 
 def name_of(how: str) -> str:
@@ -171,6 +172,7 @@ def test_each_ends_its_own_run(
         **{name_of(how): ending for how, ending in ENDINGS.items()},
     }
     check(tmp_path, done, endings)
+
     for method in HEALTHY:
         assert scores(tmp_path, method) == scores(alone, method)
     for how in (*FORKED, "print"):

@@ -79,12 +79,14 @@ def test_a_signal_ends_the_command_in_order(
         out, err = runner.communicate(timeout=300)
     finally:
         runner.kill()
+
     assert runner.returncode == code
     assert err == "interrupted; finished runs are kept, the same command goes on\n"
     assert (first.split()[1], out) == ("ok", "")
     wait_until(lambda: not any(map(lives, below)) and not left_in(tmp_path))
     assert record(tmp_path, "map")["status"] == "ok"
     assert record(tmp_path, "dropout")["status"] == "interrupted"
+
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/*/runs/map-*/*")}
     again = bench(tmp_path, *COMMAND)
     assert (again.returncode, again.stderr) == (0, "")
@@ -147,6 +149,7 @@ def test_a_second_sigint_does_not_wait(
     (tmp_path / "stubborn.py").write_text(SLOW_TO_STOP)
     command = ("run", "--methods", "stubborn", "--seeds", "0", "--plugin", "stubborn.py")
     runner = start(tmp_path, *command, "--device", "cpu")
+
     try:
         wait_until((tmp_path / "begun").exists)
         runner.send_signal(signal.SIGINT)
@@ -157,6 +160,7 @@ def test_a_second_sigint_does_not_wait(
     finally:
         runner.kill()
         runner.communicate()
+
     wait_until(lambda: not left_in(tmp_path))
     assert (tmp_path / "ended").exists() == (signals == 1)
     found = record(tmp_path, "stubborn")

@@ -54,10 +54,10 @@ def files(folder: Path) -> dict[str, bytes]:
 def numbers(folder: Path) -> dict[tuple[str, ...], str]:
     """Return the scores by what they are of."""
     keys = ("run", "condition", "level", "metric")
-    return {
-        tuple(row[key] for key in keys): row["value"]
-        for row in rows(folder / "results/tiny/scores.csv")
-    }
+    found = {}
+    for row in rows(folder / "results/tiny/scores.csv"):
+        found[tuple(row[key] for key in keys)] = row["value"]
+    return found
 
 
 def test_results_of_an_older_version_are_read(folder: Path) -> None:
@@ -154,6 +154,7 @@ def test_two_engines_on_one_folder(
     for runner in runners:
         _, err = runner.communicate(timeout=300)
         assert runner.returncode == 0, err
+
     runs = {
         path.name: json.loads((path / "run.json").read_text())
         for path in tmp_path.glob("results/tiny/runs/map-*")
@@ -162,6 +163,7 @@ def test_two_engines_on_one_folder(
     first, second = runs.values()
     assert first["key"] != second["key"]
     assert first["identity"]["training_version"] != second["identity"]["training_version"]
+
     last = bench(tmp_path, *RUN, code=other_code)
     assert (last.returncode, last.stdout.count("  stored\n")) == (0, 1)
     theirs = last.stdout.split()[0]
