@@ -126,22 +126,28 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
     name = folder_name(suite, choices.budget, tuned=bool(words))
     folder = enclosed(choices.results / name)
     contents = Contents(choices.data_dir, choices.results / ".contents.json")
-    runs, told = list[PlannedRun](), set[str]()
-
-    def once(text: str) -> None:
-        # Each part of a tuned suite would say it again.
-        if text not in told:
-            told.add(text)
-            notice(text)
-
+    # Each part of a tuned suite would say the same of the data.
+    runs, told = list[PlannedRun](), once(notice)
     for part in parts:
-        runs += make_plan(at_budget(part, choices.budget), plugins, contents, once)
+        runs += make_plan(at_budget(part, choices.budget), plugins, contents, told)
     runs = [dataclasses.replace(run, tuned=words) for run in runs]
 
     # Before any training: results of a later version are never overwritten.
     check_schema(folder, [run.name for run in runs])
     mine = shard_of(runs, *choices.shard) if choices.shard else runs
     return Prepared(choices, suite, runs, mine, folder, contents, references)
+
+
+def once(notice: Notice) -> Notice:
+    """A notice that tells each text once."""
+    told = set[str]()
+
+    def tell(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            notice(text)
+
+    return tell
 
 
 def tuned_parts(suite: Suite, choices: Choices, plugins: Plugins) -> tuple[list[Suite], str]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench_uq.api.errors import UsageError
+from bench_uq.api.names import plain_name
 from bench_uq.plan.about import about
 from bench_uq.plan.fingerprints import SHORT, Contents, digest
 from bench_uq.plan.plugins import Plugins, Spec
@@ -24,14 +25,16 @@ from bench_uq.plan.resolve import named
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.search_space import Trial, space_of, trials, with_options
 from bench_uq.plan.suite import Suite, read_suite
+from bench_uq.plan.suite import seeds as read_seeds
 from bench_uq.plan.tuned import Chosen, Tuned, tuned_file, write_tuned
-from bench_uq.run.suite import Choices, Prepared, due, own_files, workplace
+from bench_uq.run.suite import Choices, Prepared, due, once, own_files, workplace
 from bench_uq.store import check_schema, merge_plan, write_bytes
 from bench_uq.store.folders import enclosed
 
 if TYPE_CHECKING:
     from bench_uq.run.job import Job
     from bench_uq.run.record import Ended
+    from bench_uq.score.results import Results
 
 #: Seeds of a trial, unless the user gives others.
 SEEDS = 3
@@ -52,6 +55,25 @@ class Planned:
     name: str  # with the options of the trial
     trial: Trial
     prepared: Prepared
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a trial of a method gave on a dataset."""
+
+    dataset: str
+    method: str
+    trial: int
+    name: str
+    settings: Mapping[str, Any]
+    seeds: int  # with an NLL
+    nll: float  # mean over the seeds, of held-out examples
+    train_seconds: float
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Trials of one place are chosen among."""
+        return self.dataset, self.method
 
 
 @dataclass(frozen=True)
@@ -93,13 +115,8 @@ def plan_study(choices: Choices, count: int, seed: int, notice: Callable[[str], 
     contents = Contents(choices.data_dir, choices.results / ".contents.json")
     folder = enclosed(choices.results / f"{suite.name}-tuning")
 
-    told, planned = set[str](), list[Planned]()
-
-    def once(text: str) -> None:
-        # Each trial would say it again.
-        if text not in told:
-            told.add(text)
-            notice(text)
+    # Each trial would say the same of the data.
+    told, planned = once(notice), list[Planned]()
 
     for text in suite.methods:
         method = named(plugins, suite, "method", text)
@@ -107,7 +124,7 @@ def plan_study(choices: Choices, count: int, seed: int, notice: Callable[[str], 
         for trial in trials(method, space, seed, count):
             spec = with_options(method, trial.options, plugins)
             own = trial_suite(suite, method, spec, trial, seeds, seed)
-            runs = make_plan(own, plugins, contents, once)
+            runs = make_plan(own, plugins, contents, told)
             place = folder / own.name
             check_schema(place, [run.name for run in runs])
             prepared = Prepared(choices, own, runs, runs, place, contents, [])
@@ -122,20 +139,13 @@ def tuning_seeds(suite: Suite, given: Sequence[str]) -> tuple[int, ...]:
         first = max(suite.seeds) + 1
         return tuple(range(first, first + SEEDS))
 
-    asked = read_suite_seeds(given)
+    asked = read_seeds(list(given))
     shared = sorted(set(asked) & set(suite.seeds))
     if shared:
         raise UsageError(
             f"tuning seeds must not be the suite's, which evaluate: {shared[0]} is in both"
         )
     return asked
-
-
-def read_suite_seeds(given: Sequence[str]) -> tuple[int, ...]:
-    """Seeds as a suite reads them."""
-    from bench_uq.plan.suite import seeds
-
-    return seeds(list(given))
 
 
 def trial_suite(
@@ -191,87 +201,90 @@ def choose(study: Study) -> Tuned:
     from bench_uq.score.results import read
     from bench_uq.score.score import score
 
-    rows = list[dict[str, Any]]()
-    for one in study.planned:
-        score(one.prepared.folder, Plugins(one.prepared.choices.plugins))
-        rows += rows_of(one, read(one.prepared.folder))
+    tried = list[Tried]()
+    for planned in study.planned:
+        folder = planned.prepared.folder
+        score(folder, Plugins(planned.prepared.choices.plugins))
+        tried += tried_in(planned, read(folder))
 
-    best: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in rows:
-        place = row["dataset"], row["method"]
-        # Of equals the first, which is the default or the one that was tried earlier.
-        if place not in best or row["nll"] < best[place]["nll"]:
-            best[place] = row
-    for row in best.values():
-        if not math.isfinite(row["nll"]):
+    best = best_of(tried)
+    for one in best:
+        if not math.isfinite(one.nll):
             raise UsageError(
-                f"no trial of {row['method']} on {row['dataset']} has a finite NLL over all its "
-                f"seeds: bench-uq score --results {study.folder} shows why"
+                f"no trial of {one.method} on {one.dataset} has a finite NLL over all its seeds: "
+                f"the runs below {study.folder} say why"
             )
-        row["chosen"] = True
 
+    seconds = dict.fromkeys((one.method for one in tried), 0.0)
+    for one in tried:
+        seconds[one.method] += one.train_seconds
     seeds = study.planned[0].prepared.suite.seeds
-    chosen = []
-    for row in best.values():
-        default = next(other for other in rows if is_default(other, row))
-        chosen.append(
-            Chosen(
-                row["method"], row["dataset"], row["name"], row["trial"], row["nll"],
-                default["nll"], row["settings"],
-            )
-        )  # fmt: skip
-    seconds: dict[str, float] = {}
-    for row in rows:
-        seconds[row["method"]] = seconds.get(row["method"], 0) + row["train_seconds"]
-    tuned = Tuned(study.suite.name, study.seed, study.trials, seeds, METRIC, tuple(chosen), seconds)
+    chosen = tuple(chosen_of(one, tried) for one in best)
+    tuned = Tuned(study.suite.name, study.seed, study.trials, seeds, METRIC, chosen, seconds)
 
-    write_bytes(study.folder / TRIALS, table(rows).encode())
+    write_bytes(study.folder / TRIALS, table(tried, best).encode())
     write_tuned(study.target, tuned)
     return tuned
 
 
-def is_default(row: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether a row is trial 0 of the method and dataset of another."""
-    same = (row["dataset"], row["method"]) == (other["dataset"], other["method"])
-    return same and row["trial"] == 0
-
-
-def rows_of(one: Planned, results: Any) -> list[dict[str, Any]]:
-    """A row for each dataset of a trial: its mean validation NLL, infinite if a seed lacks it."""
-    import numpy as np
-
-    suite, plain = one.prepared.suite, one.prepared.suite.methods[0].partition("[")[0]
+def tried_in(planned: Planned, results: Results) -> list[Tried]:
+    """What each dataset gave in a trial: an infinite NLL if one of the seeds lacks it."""
     scores = results.scores
     scores = scores[(scores["condition"] == "clean") & (scores["metric"] == METRIC)]
-    rows = []
-    for dataset in results.datasets:
+
+    suite, found = planned.prepared.suite, []
+    # The folder may hold datasets of other studies too.
+    for dataset in sorted({run.dataset for run in planned.prepared.runs}):
         values = scores[scores["dataset"] == dataset]["value"].dropna()
         runs = results.runs[results.runs["dataset"] == dataset]
-        whole = len(values) == len(suite.seeds) and np.isfinite(values).all()
-        rows.append(
-            {
-                "dataset": dataset,
-                "method": one.method,
-                "trial": one.trial.number,
-                "name": one.name,
-                "settings": dict(suite.method_settings[plain]),
-                "seeds": len(values),
-                "nll": float(values.mean()) if whole else math.inf,
-                "train_seconds": float(runs["train_seconds"].sum()),
-                "chosen": False,
-            }
+        found.append(
+            Tried(
+                dataset=dataset,
+                method=planned.method,
+                trial=planned.trial.number,
+                name=planned.name,
+                settings=suite.method_settings[plain_name(planned.name)],
+                seeds=len(values),
+                nll=float(values.mean()) if len(values) == len(suite.seeds) else math.inf,
+                train_seconds=float(runs["train_seconds"].sum()),
+            )
         )
-    return rows
+    return found
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
+def best_of(tried: Sequence[Tried]) -> list[Tried]:
+    """The trial of the lowest NLL of each method and dataset."""
+    best: dict[tuple[str, str], Tried] = {}
+    for one in tried:
+        # Of equals the first, which is the default or the one that was tried earlier.
+        if one.place not in best or one.nll < best[one.place].nll:
+            best[one.place] = one
+    return list(best.values())
+
+
+def chosen_of(best: Tried, tried: Sequence[Tried]) -> Chosen:
+    """A chosen trial beside the default, which is the first."""
+    default = next(one for one in tried if one.place == best.place)
+    return Chosen(
+        method=best.method,
+        dataset=best.dataset,
+        name=best.name,
+        trial=best.trial,
+        nll=best.nll,
+        default_nll=default.nll,
+        settings=best.settings,
+    )
+
+
+def table(tried: Sequence[Tried], best: Sequence[Tried]) -> str:
     """The trials as CSV, a row for each trial and dataset."""
     import pandas as pd
 
     from bench_uq.store.csv import csv_text
 
     lines = []
-    for row in rows:
-        settings = ",".join(f"{name}={value}" for name, value in row["settings"].items())
-        lines.append([{**row, "settings": settings}[name] for name in COLUMNS])
+    for one in tried:
+        settings = ",".join(f"{name}={value}" for name, value in one.settings.items())
+        row = {**vars(one), "settings": settings, "chosen": one in best}
+        lines.append([row[name] for name in COLUMNS])
     return csv_text(pd.DataFrame(lines, columns=COLUMNS, dtype=object))
