@@ -6,69 +6,89 @@ threads.
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from bench_uq import store
 from bench_uq.plan.plugins import Plugins
 from bench_uq.run.forkserver import context
-from bench_uq.run.processes import die_with_parent, without_main
-from bench_uq.store import PlannedRun
-
-if TYPE_CHECKING:
-    from bench_uq.score.run_scores import Scoring
+from bench_uq.run.processes import GRACE, die_with_parent, sweep, without_main
 
 
 @contextmanager
-def beside(
-    folder: Path, planned: Sequence[PlannedRun], files: tuple[Path, ...] = ()
-) -> Iterator[Callable[[str], Future[None]]]:
-    """A function that has a run scored, by its name, by the metrics of the user's ``files`` too.
+def beside(folder: Path, files: tuple[Path, ...] = ()) -> Iterator[Callable[[str], None]]:
+    """A function that has a planned run scored, by its name.
 
-    What is not scored at the end of the block is left to ``score``.
+    ``files`` are the user's plugins. What is not scored at the end of the block is left to
+    ``score``.
     """
-    runs = {run.name: run for run in planned}
-    pool = ProcessPoolExecutor(1, context(), initializer=begin)
+    started = list[tuple[Any, Connection]]()
 
-    def scored(name: str) -> Future[None]:
-        with without_main():
-            return pool.submit(keep, folder, runs[name], files)
+    def scored(name: str) -> None:
+        # Not before: a suite that is stored has nothing to score.
+        if not started:
+            started.append(start(folder, files))
+        # A process that died is no loss: ``score`` does its work.
+        with suppress(OSError):
+            started[0][1].send(name)
 
     try:
         yield scored
     finally:
-        pool.shutdown(cancel_futures=True)
+        for process, connection in started:
+            connection.close()
+            process.terminate()
+            process.join(GRACE)
+            sweep(process)
 
 
-def begin() -> None:
-    """Leave signals of the terminal to the parent, and end with it."""
+def start(folder: Path, files: tuple[Path, ...]) -> tuple[Any, Connection]:
+    """Start the process; the connection takes names."""
+    starter = context()
+    theirs, ours = starter.Pipe(duplex=False)
+    process = starter.Process(target=serve, args=(theirs, folder, files), daemon=True)
+    with without_main():
+        process.start()
+    # While this process holds the other end too, the end of that one would not close it.
+    theirs.close()
+    return process, ours
+
+
+def serve(connection: Connection, folder: Path, files: tuple[Path, ...]) -> None:
+    """Score the runs whose names arrive, and end with the connection."""
+    # Signals of the terminal are for the parent, which ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # An exception, so that no part of a file is left.
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
     os.setsid()
     threading.Thread(target=die_with_parent, daemon=True).start()
     # What plugins print is not for the stdout of the command.
     os.dup2(2, 1)
 
+    # On use: the process loads what scores are made with while the first runs train.
+    from bench_uq.score.run_scores import Scoring, scored
 
-def keep(folder: Path, planned: PlannedRun, files: tuple[Path, ...]) -> None:
-    """Score a run and keep its scores beside it."""
-    # What goes wrong here goes wrong again in ``score``, which says so.
-    with suppress(Exception):
-        # On use: the process loads what scores are made with while runs train.
-        from bench_uq.score.run_scores import scored
+    plan = store.read_plan(folder)
+    runs = {run.name: run for run in plan.runs.values()}
+    scoring, waiting = Scoring.by(Plugins(files), plan.about), deque[str]()
 
-        scored(store.run_folder(folder, planned.name, keep=True), planned, scoring(folder, files))
+    while True:
+        # All names that are there, so that the end is seen before the next run is scored.
+        while not waiting or connection.poll():
+            try:
+                waiting.append(connection.recv())
+            except EOFError:
+                return
 
-
-@functools.cache
-def scoring(folder: Path, files: tuple[Path, ...]) -> Scoring:
-    """How runs are scored; the same for all runs of a suite."""
-    from bench_uq.score.run_scores import Scoring
-
-    return Scoring.by(Plugins(files), store.read_plan(folder).about)
+        name = waiting.popleft()
+        # What goes wrong here goes wrong again in ``score``, which says so.
+        with suppress(Exception):
+            scored(store.run_folder(folder, name, keep=True), runs[name], scoring)

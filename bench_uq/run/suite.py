@@ -212,7 +212,7 @@ def scoring(prepared: Prepared) -> AbstractContextManager[Callable[[str], object
     """A function that scores a run of the suite, by its name, beside those that still train."""
     from bench_uq.run.beside import beside
 
-    return beside(prepared.folder, prepared.runs, prepared.choices.plugins)
+    return beside(prepared.folder, prepared.choices.plugins)
 
 
 def due(jobs: Iterable[Job], finished: Callable[[str, Ended], None]) -> list[Job]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,21 +110,31 @@ def test_hand_worked_scores(suite: Path) -> None:
     assert ("map", "letters", "accuracy") not in values
 
 
+def wait_for(file: Path) -> None:
+    """Wait until another process has written a file."""
+    end = time.monotonic() + 120
+    while not file.is_file():
+        assert time.monotonic() < end, f"{file} is not written"
+        time.sleep(0.05)
+
+
 def test_runs_scored_beside_others_are_not_scored_again(
     suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is kept beside is all that the derived files need, to the byte."""
     shutil.copytree(suite, tmp_path / "other")
     score(tmp_path / "other")
-    runs = list(store.read_plan(suite).runs.values())
-    with beside(suite, runs) as scored:
-        for run in runs:
-            assert scored(run.name).result() is None
+    whole = store.read_plan(suite).runs["map|digits|0"].name
+    kept = suite / "runs" / whole / run_scores.KEPT
+    with beside(suite) as scored:
+        for run in store.read_plan(suite).runs.values():
+            scored(run.name)
+        wait_for(kept)
 
     once = run_scores.computed
 
     def no_more(run: store.RunFolder, asked: list[Evaluation], scoring: Scoring) -> dict[str, Any]:
-        assert not asked, "a run is scored again"
+        assert run.path.name != whole, "the run is scored again"
         return once(run, asked, scoring)
 
     monkeypatch.setattr(run_scores, "computed", no_more)
@@ -139,9 +150,11 @@ def test_what_cannot_be_scored_beside_is_left_to_the_end(
     runs = store.read_plan(suite).runs
     name = runs["map|digits|0"].name
     (suite / "runs" / name / "clean.npz").write_bytes(b"lost")
-    with beside(suite, list(runs.values())) as scored:
-        assert scored(name).result() is None
-        assert capsys.readouterr().out == ""
+    later = runs["mnf|digits|0"].name
+    with beside(suite) as scored:
+        scored(name)
+        scored(later)
+        wait_for(suite / "runs" / later / run_scores.KEPT)
 
     score(suite)
     assert "clean.npz is not scored" in capsys.readouterr().err
