@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bench_uq.api.errors import BenchUQError, UsageError
     from bench_uq.check.verdicts import Verdicts
     from bench_uq.plan.tuned import Tuned
+    from bench_uq.run.suite import Choices
     from bench_uq.score.results import Results
 
 __all__ = [
@@ -88,20 +89,20 @@ def run(
 
     from bench_uq.plan.plugins import Plugins
     from bench_uq.run.record import verdict
-    from bench_uq.run.suite import Choices, prepare, run_suite
+    from bench_uq.run.suite import prepare, run_suite
     from bench_uq.score.results import read
     from bench_uq.score.score import score
 
-    choices = Choices(
-        suite=str(suite),
-        methods=tuple(methods),
-        datasets=tuple(datasets),
-        seeds=tuple(map(str, seeds)),
-        network=str(network),
-        assignments=_assignments(settings),
-        results=_path(results),
-        data_dir=_path(data_dir),
-        plugins=tuple(map(_path, plugins)),
+    choices = _choices(
+        suite=suite,
+        methods=methods,
+        datasets=datasets,
+        seeds=seeds,
+        network=network,
+        settings=settings,
+        results=results,
+        data_dir=data_dir,
+        plugins=plugins,
         budget=budget,
         tuned=Path() if tuned is True else _path(tuned) if tuned else None,
         device=device,
@@ -145,19 +146,18 @@ def tune(
     start_early()
 
     from bench_uq.run.record import verdict
-    from bench_uq.run.suite import Choices
     from bench_uq.run.tuning import choose, plan_study, run_study
 
-    choices = Choices(
-        suite=str(suite),
-        methods=tuple(methods),
-        datasets=tuple(datasets),
-        seeds=tuple(map(str, seeds)),
-        network=str(network),
-        assignments=_assignments(settings),
-        results=_path(results),
-        data_dir=_path(data_dir),
-        plugins=tuple(map(_path, plugins)),
+    choices = _choices(
+        suite=suite,
+        methods=methods,
+        datasets=datasets,
+        seeds=seeds,
+        network=network,
+        settings=settings,
+        results=results,
+        data_dir=data_dir,
+        plugins=plugins,
         device=device,
         jobs=jobs,
         timeout=timeout,
@@ -261,9 +261,35 @@ def _path(name: str | Path) -> Path:
     return Path(name).expanduser()
 
 
-def _assignments(settings: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Settings as --set takes them."""
-    return tuple(f"{key}={_written(value)}" for key, value in (settings or {}).items())
+def _choices(
+    *,
+    suite: str | Path,
+    methods: Sequence[str],
+    datasets: Sequence[str],
+    seeds: Sequence[int],
+    network: str | Path,
+    settings: Mapping[str, Any] | None,
+    results: str | Path,
+    data_dir: str | Path,
+    plugins: Sequence[str | Path],
+    **others: Any,
+) -> Choices:
+    """What Python's arguments choose, in the form that the command line gives it."""
+    from bench_uq.run.suite import Choices
+
+    assignments = [f"{key}={_written(value)}" for key, value in (settings or {}).items()]
+    return Choices(
+        suite=str(suite),
+        methods=tuple(methods),
+        datasets=tuple(datasets),
+        seeds=tuple(map(str, seeds)),
+        network=str(network),
+        assignments=tuple(assignments),
+        results=_path(results),
+        data_dir=_path(data_dir),
+        plugins=tuple(map(_path, plugins)),
+        **others,
+    )
 
 
 def _written(value: Any) -> str:

@@ -174,13 +174,12 @@ def machine() -> Findings:
     """System, the device that runs would use, and threads."""
     import torch
 
+    from bench_uq.store.environment import cores
+
     yield Finding("system", f"{platform.system()} {platform.machine()}")
     yield device()
 
-    cores = os.cpu_count()
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    threads = f"{cores}, torch uses {torch.get_num_threads()}"
+    threads = f"{cores()}, torch uses {torch.get_num_threads()}"
     if limit := os.environ.get("OMP_NUM_THREADS"):
         threads += f" (OMP_NUM_THREADS={limit})"
     yield Finding("cores", threads)

@@ -108,14 +108,13 @@ def foretell(study: Study) -> None:
 def show(tuned: Tuned, target: Path) -> None:
     """Print what was chosen, and what it gains on the held-out examples."""
     for one in tuned.chosen:
-        settings = []
+        parts = [f"{one.dataset}: {one.method}: trial {one.trial}", one.name]
+        if not one.trial:
+            parts[0] += ", its default"
         for name, value in one.settings.items():
-            settings.append(f"{name}={value}")
-        trial = f"trial {one.trial}" if one.trial else "its default"
-        click.echo(
-            f"{one.dataset}: {one.method}: {trial}, {one.name} {', '.join(settings)}; validation "
-            f"NLL {one.nll:.4f} instead of {one.default_nll:.4f}"
-        )
+            parts.append(f"{name}={value}")
+        gain = f"validation NLL {one.nll:.4f} instead of {one.default_nll:.4f}"
+        click.echo(f"{', '.join(parts)}; {gain}")
     for method, seconds in tuned.seconds.items():
         click.echo(f"cost: {method} {seconds:.0f} s of training")
     click.echo(f"tuned: {target}")

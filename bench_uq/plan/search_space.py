@@ -81,6 +81,8 @@ def space_of(method: Spec, suite: Suite, plugins: Plugins) -> tuple[Dimension, .
             dimension = read_dimension(method.plain, name, table)
             check_ends(method, dimension, plugins)
             space.append(dimension)
+    if not space:
+        raise UsageError(f"method {method.name!r} has nothing to tune: its name fixes all options")
     return tuple(space)
 
 
@@ -104,11 +106,8 @@ def read_dimension(method: str, name: str, table: Any) -> Dimension:
         raise unknown(f"scale in {where}", str(scale), SCALES)
     ends = []
     for bound in (low, high):
-        if (
-            not isinstance(bound, int | float)
-            or isinstance(bound, bool)
-            or not math.isfinite(bound)
-        ):
+        number = isinstance(bound, int | float) and not isinstance(bound, bool)
+        if bound is None or not number or not math.isfinite(bound):
             raise UsageError(f"{where}: low and high must be finite numbers, not {bound!r}")
         ends.append(float(bound))
 

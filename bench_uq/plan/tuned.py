@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from bench_uq.api.errors import UsageError
+from bench_uq.api.names import plain_name
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.resolve import named
 from bench_uq.plan.suite import Suite, check_keys, tabled, toml, typed_settings
-from bench_uq.store import write_bytes
+from bench_uq.store import Damaged, write_bytes
+from bench_uq.store.records import read
 
 FILE = "tuned.toml"
 
@@ -91,23 +93,24 @@ def read_tuned(path: Path) -> Tuned:
     if not path.is_file():
         raise UsageError(f"no {path}: bench-uq tune writes it")
     table = toml(path)
-    check_keys(path.name, table, [one.name for one in dataclasses.fields(Tuned)])
+    check_keys(path.name, table, names_of(Tuned))
 
-    chosen = []
     for part in table.get("chosen", []):
-        check_keys(
-            path.name, tabled("chosen", part), [one.name for one in dataclasses.fields(Chosen)]
-        )
-        own = dict(part)
-        try:
-            own["settings"] = typed_settings(tabled("settings", own.get("settings", {})))
-            chosen.append(Chosen(**own))
-        except TypeError as error:
-            raise UsageError(f"{path}: {error}") from None
+        check_keys(f"chosen of {path.name}", tabled("chosen", part), names_of(Chosen))
+
     try:
-        return Tuned(**{**table, "seeds": tuple(table["seeds"]), "chosen": tuple(chosen)})
-    except (TypeError, KeyError) as error:
+        tuned: Tuned = read(Tuned, table)
+    except Damaged as error:
         raise UsageError(f"{path}: {error}") from None
+    chosen = []
+    for one in tuned.chosen:
+        chosen.append(dataclasses.replace(one, settings=typed_settings(one.settings)))
+    return dataclasses.replace(tuned, chosen=tuple(chosen))
+
+
+def names_of(cls: type[Tuned] | type[Chosen]) -> list[str]:
+    """Names of the fields of a dataclass."""
+    return [one.name for one in dataclasses.fields(cls)]
 
 
 def tuned_suites(suite: Suite, tuned: Tuned, plugins: Plugins) -> Iterator[Suite]:
@@ -122,14 +125,21 @@ def tuned_suites(suite: Suite, tuned: Tuned, plugins: Plugins) -> Iterator[Suite
             if place not in known:
                 command = ["bench-uq", "tune", "--methods", place[0], "--datasets", place[1]]
                 raise UsageError(f"{place[0]} on {place[1]} was not tuned: {shlex.join(command)}")
-            yield part_of(suite, known[place], method.partition("[")[0], dataset)
+            yield part_of(suite, known[place], plain_name(method), dataset)
 
 
 def part_of(suite: Suite, chosen: Chosen, plain: str, dataset: str) -> Suite:
     """The suite of one method and dataset, as it was chosen."""
     settings = {**suite.method_settings, plain: chosen.settings}
+    # The name says all: an option that it leaves out has the plugin's default, not the suite's.
+    options = {name: part for name, part in suite.options.items() if name != plain}
+
     return dataclasses.replace(
-        suite, methods=(chosen.name,), datasets=(dataset,), method_settings=settings
+        suite,
+        methods=(chosen.name,),
+        datasets=(dataset,),
+        method_settings=settings,
+        options=options,
     )
 
 

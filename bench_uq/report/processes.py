@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
 import threading
@@ -11,6 +10,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
+
+from bench_uq.store.environment import cores
 
 Result = TypeVar("Result")
 
@@ -53,11 +54,3 @@ def may_fork() -> bool:
     # Torch's threads do not survive a fork, and those of a notebook may hold locks.
     single = threading.active_count() == 1 and threading.current_thread() is threading.main_thread()
     return sys.platform == "linux" and single and "torch" not in sys.modules
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    # In a container or a job of SLURM fewer cores are allowed than the machine has.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

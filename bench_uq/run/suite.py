@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -26,6 +25,7 @@ from bench_uq.run.shards import shard_of
 from bench_uq.score.published import FILE, Reference, hand_on, read_file
 from bench_uq.store import PlannedRun, check_schema, merge_plan
 from bench_uq.store.budgets import at_budget_name
+from bench_uq.store.environment import cores
 from bench_uq.store.folders import enclosed
 
 if TYPE_CHECKING:
@@ -71,6 +71,19 @@ class Choices:
     shard: tuple[int, int] | None = None
     cluster: Cluster | None = None
 
+    def read_suite(self) -> Suite:
+        """The suite with these choices laid over it."""
+        return read_suite(
+            self.suite,
+            {
+                "set": self.assignments,
+                "methods": self.methods,
+                "datasets": self.datasets,
+                "seeds": self.seeds,
+                "network": self.network,
+            },
+        )
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -110,14 +123,7 @@ class Prepared:
 def prepare(choices: Choices, notice: Notice) -> Prepared:
     """Plan a suite and check all of it; ``notice`` is told which conditions are left out."""
     plugins = Plugins(choices.plugins)
-    changes = {
-        "set": choices.assignments,
-        "methods": choices.methods,
-        "datasets": choices.datasets,
-        "seeds": choices.seeds,
-        "network": choices.network,
-    }
-    suite = read_suite(choices.suite, changes)
+    suite = choices.read_suite()
     parts, words = tuned_parts(suite, choices, plugins)
     suite = at_budget(suite, choices.budget)
     references = read_references(suite_path(choices.suite), plugins)
@@ -296,11 +302,7 @@ def default_jobs(runs: list[PlannedRun], device: str) -> int:
 
     # The run with the most threads decides, as it may run beside any other.
     threads = max(run.settings["threads"] for run in runs)
-    cores = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        # In a container or a job of SLURM fewer cores are allowed than the machine has.
-        cores = len(os.sched_getaffinity(0))
-    return max(1, min(len(runs), cores // threads))
+    return max(1, min(len(runs), cores() // threads))
 
 
 def remember(prepared: Prepared) -> None:
@@ -341,7 +343,7 @@ def reproducing(choices: Choices, suite: Suite) -> str:
     if choices.budget != 1:
         parts += ["--budget", f"{choices.budget:g}"]
     if choices.tuned is not None:
-        parts += ["--tuned"]
+        parts += ["--tuned", *filter(None, [choices.tuned.name])]
 
     conditions = set[str]()
     for part in (suite.conditions, *suite.dataset_conditions.values()):

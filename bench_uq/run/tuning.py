@@ -24,7 +24,7 @@ from bench_uq.plan.plugins import Plugins, Spec
 from bench_uq.plan.resolve import named
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.search_space import Trial, space_of, trials, with_options
-from bench_uq.plan.suite import Suite, read_suite
+from bench_uq.plan.suite import Suite
 from bench_uq.plan.suite import seeds as read_seeds
 from bench_uq.plan.tuned import Chosen, Tuned, tuned_file, write_tuned
 from bench_uq.run.suite import Choices, Prepared, due, once, own_files, workplace
@@ -104,13 +104,8 @@ def plan_study(choices: Choices, count: int, seed: int, notice: Callable[[str], 
         raise UsageError(f"seed must be at least 0, not {seed}")
 
     plugins = Plugins(choices.plugins)
-    changes = {
-        "set": choices.assignments,
-        "methods": choices.methods,
-        "datasets": choices.datasets,
-        "network": choices.network,
-    }
-    suite = read_suite(choices.suite, changes)
+    # The seeds chosen are those of the trials, not of the suite.
+    suite = dataclasses.replace(choices, seeds=()).read_suite()
     seeds = tuning_seeds(suite, choices.seeds)
     contents = Contents(choices.data_dir, choices.results / ".contents.json")
     folder = enclosed(choices.results / f"{suite.name}-tuning")
@@ -154,6 +149,7 @@ def trial_suite(
     """A suite of one trial: the method with its options and recipe, on held-out training data."""
     settings = {**suite.method_settings.get(method.plain, {}), **trial.settings}
     identity = digest([dataclasses.asdict(suite.settings), settings, spec.identity, seeds])
+
     return dataclasses.replace(
         suite,
         name=f"{method.plain}-s{seed}-t{trial.number}-{identity[:SHORT]}",
@@ -168,7 +164,7 @@ def trial_suite(
 
 
 def run_study(study: Study, finished: Callable[[str, Ended], None]) -> int:
-    """Do all runs of a study that are not stored; return the number of runs that failed."""
+    """Do all runs of a study that are not stored; return how many failed, the diverged left out."""
     whole = study.all_runs()
     failed = 0
     with workplace(whole) as (device, work):
@@ -180,7 +176,8 @@ def run_study(study: Study, finished: Callable[[str, Ended], None]) -> int:
 
         def ended(job: Job, result: Ended) -> None:
             nonlocal failed
-            failed += result.record.status != "ok"
+            # A trial that diverges is a trial.
+            failed += result.record.status not in ("ok", "diverged")
             finished(job.run.name, result)
 
         work(todo, finished=ended)

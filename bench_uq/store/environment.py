@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     import torch
 
 PACKAGES = ("bench-uq", "matplotlib", "numpy", "scikit-learn", "scipy", "torch", "torchvision")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    # In a container or a job of SLURM fewer cores are allowed than the machine has.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def environment(device: torch.device) -> dict[str, str]:

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from bench_uq.cli import main
+from tests.cli.commands import done, invoke
 
 RUN = ("run", "--methods", "map,dropout", "--device", "cpu", "--set", "test_images=128")
 FORMATS = ("report", "--formats", "markdown")
-
-
-def invoke(folder: Path, *arguments: str) -> Result:
-    """Run bench-uq within this process in a folder."""
-    with contextlib.chdir(folder):
-        return CliRunner().invoke(main, list(arguments))
-
-
-def done(folder: Path, *arguments: str) -> str:
-    """What a command prints that ends well."""
-    result = invoke(folder, *arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import shutil
@@ -11,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 
-from bench_uq.cli import main
+from tests.cli.commands import done, invoke
 
 SUITE = """
 methods = ["map", "dropout"]
@@ -36,19 +34,6 @@ rate = { low = 0.05, high = 0.3 }
 """
 TUNE = ("tune", "--suite", "small.toml", "--trials", "3", "--device", "cpu", "--data-dir", ".")
 RUN = ("run", "--suite", "small.toml", "--device", "cpu", "--data-dir", ".")
-
-
-def invoke(folder: Path, *arguments: str) -> Result:
-    """Run bench-uq within this process in a folder."""
-    with contextlib.chdir(folder):
-        return CliRunner().invoke(main, list(arguments))
-
-
-def done(folder: Path, *arguments: str) -> str:
-    """What a command prints that ends well."""
-    result = invoke(folder, *arguments)
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 def draw(folder: Path, count: int) -> None:
@@ -151,6 +136,40 @@ def test_a_tuned_suite_runs_beside_the_defaults(tuned: Path) -> None:
         for name in ("summary.md", "tables/*-cost.tex"):
             (path,) = (tuned / "reports" / suite).glob(name)
             assert said in " ".join(path.read_text().split()), name
+
+
+RISKY = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bench_uq.methods.map import MAP
+
+
+@dataclass(frozen=True)
+class Risky(MAP):
+    size: float = 1.0
+    search: ClassVar = {"size": {"values": [1.0, 2.0]}}
+
+    def loss(self, net, inputs, targets, size, progress):
+        loss = super().loss(net, inputs, targets, size, progress)
+        return loss * float("nan") if self.size > 1 else loss
+"""
+
+
+def test_a_trial_that_diverges_is_a_trial(tuned: Path) -> None:
+    """It counts, is not chosen, and is no failure of the study."""
+    (tuned / "risky.py").write_text(RISKY)
+    arguments = ("--plugin", "risky.py", "--methods", "risky", "--seeds", "9", "--trials", "5")
+    result = invoke(tuned, *TUNE, *arguments, "--results", "risk")
+    assert result.exit_code == 0, result.output
+    assert "diverged" in result.output
+
+    with (tuned / "risk/small-tuning/trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 5
+    lost = [row for row in rows if "size=2.0" in row["name"]]
+    assert 0 < len(lost) < 5
+    assert {(row["nll"], row["seeds"], row["chosen"]) for row in lost} == {("inf", "0", "False")}
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def attacked(*probs: list[float]) -> Predictions:
     """Return predictions of images whose label is 0."""
     mixture = np.array(probs)
     own = {"probs": mixture, "draw_entropy": np.arange(len(probs)) + mixture[0, 0]}
+    own |= {"mutual_information": mixture[:, 0] / 2}
     own |= {"targets": np.zeros(len(probs), int), "log_density": np.log(mixture[:, 0])}
     return Predictions(own)
 
@@ -45,6 +46,11 @@ def test_worst_by_hand() -> None:
     found = worst([one, two])
     assert found["probs"][:, 0].tolist() == [0.45, 0.8, 0.1]
     assert found["draw_entropy"].tolist() == [0.45, 1.45, 2.45]
+    assert found["mutual_information"].tolist() == [0.225, 0.4, 0.05]
+
+    # An older attack stored none: the worst case has none either, not that of the others.
+    older = Predictions({name: two[name] for name in two.arrays if name != "mutual_information"})
+    assert "mutual_information" not in worst([one, older])
 
 
 def test_levels_that_print_alike_are_one() -> None:
