@@ -38,9 +38,12 @@ schedule = "cosine"
 draws = 1
 """
 COPY = """
+from dataclasses import dataclass
+
 from bench_uq.methods.map import MAP
 
 
+@dataclass(frozen=True)
 class {name}(MAP):
     pass
 """
