@@ -120,11 +120,13 @@ def run(
 def tune(
     suite: str | Path = "quick",
     *,
-    trials: int,
+    trials: int | None = None,
+    seconds: float | None = None,
+    studies: int = 1,
+    seed: int = 0,
     methods: Sequence[str] = (),
     datasets: Sequence[str] = (),
     seeds: Sequence[int] = (),
-    study: int = 0,
     network: str | Path = "",
     settings: Mapping[str, Any] | None = None,
     results: str | Path = "results",
@@ -135,19 +137,23 @@ def tune(
     timeout: float = float("inf"),
     notice: Callable[[str], None] = print,
 ) -> Tuned:
-    """Tune each method with the same number of trials, on held-out training data alone.
+    """Tune each method with the same budget, on held-out training data alone.
 
-    ``seeds`` train the trials, by default the three after those of the suite; ``study`` is the seed
-    of the search. What is chosen is written to tuned.toml beside the suite's results, where
-    ``run(..., tuned=True)`` reads it, and returned.
+    The budget is a number of ``trials``, or ``seconds`` of training with at most so many trials. Of
+    several ``studies``, that of the median result is chosen; ``seed`` is that of the search.
+    ``seeds`` train the trials, by default the three after those of the suite. What is chosen is
+    written to tuned.toml beside the suite's results, where ``run(..., tuned=True)`` reads it, and
+    returned.
     """
     from bench_uq.run.forkserver import start_early
 
     start_early()
 
+    from bench_uq.run.choosing import choose, stored
     from bench_uq.run.record import verdict
-    from bench_uq.run.tuning import choose, plan_study, run_study
+    from bench_uq.run.tuning import plan_study, run_study, search_of
 
+    search = search_of(trials, seconds, studies, seed)
     choices = _choices(
         suite=suite,
         methods=methods,
@@ -162,7 +168,8 @@ def tune(
         jobs=jobs,
         timeout=timeout,
     )
-    planned = plan_study(choices, trials, study, notice)
+    planned = plan_study(choices, search, notice)
+    stored(planned)
     run_study(planned, lambda name, result: notice(f"{name}  {verdict(result)}"))
     return choose(planned)
 

@@ -81,6 +81,49 @@ plugin_option = click.option(
 )
 
 
+def shard_number(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, int] | None:
+    """K and N of --shard K/N."""
+    from bench_uq.run.shards import read_shard
+
+    del context, parameter
+    if value is None:
+        return None
+    return read_shard(value)
+
+
+shard_option = click.option(
+    "--shard",
+    callback=shard_number,
+    metavar="K/N",
+    help="Do the K-th of N parts of the runs, for arrays of jobs; bench-uq merge joins them.",
+)
+_FILE = UserPath(path_type=Path)
+#: Where runs of dask go, and how its traffic is protected.
+_OF_CLUSTERS = (
+    click.option(
+        "--cluster",
+        metavar="ADDRESS|local[:N]|FILE.json",
+        help="Run on workers of dask: a scheduler's address or file, or N workers started here.",
+    ),
+    click.option("--tls-ca", type=_FILE, metavar="FILE", help="Of a scheduler at tls://..."),
+    click.option("--tls-cert", type=_FILE, metavar="FILE", help="Your own certificate."),
+    click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key."),
+    click.option(
+        "--insecure", is_flag=True, help="Join a cluster that other machines can reach without TLS."
+    ),
+)
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --cluster and its options to a command."""
+    # Options are listed in the order in which they stand above the function.
+    for option in reversed(_OF_CLUSTERS):
+        command = option(command)
+    return command
+
+
 def suite_name(suite: str) -> str:
     """Name of a suite that is given by name or file."""
     from bench_uq.api.names import check_name

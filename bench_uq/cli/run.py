@@ -15,10 +15,12 @@ from bench_uq.cli.completion import plugin_names
 from bench_uq.cli.options import (
     FAILED,
     UserPath,
+    cluster_options,
     data_option,
     listed,
     plugin_option,
     results_option,
+    shard_option,
     suite_option,
 )
 
@@ -27,19 +29,6 @@ if TYPE_CHECKING:
     from bench_uq.run.suite import Choices, Cluster, Prepared
 
 METHODS = "Methods instead of the suite's: mnf,dropout[rate=0.2]"
-FILE = UserPath(path_type=Path)
-
-
-def shard_number(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, int] | None:
-    """K and N of --shard K/N."""
-    from bench_uq.run.shards import read_shard
-
-    del context, parameter
-    if value is None:
-        return None
-    return read_shard(value)
 
 
 @click.command()
@@ -107,24 +96,9 @@ def shard_number(
     metavar="SECONDS",
     help="Stop a run that takes longer; it has failed and continues the next time. [default: none]",
 )
-@click.option(
-    "--cluster",
-    metavar="ADDRESS|local[:N]|FILE.json",
-    help="Run on workers of dask: a scheduler's address or file, or N workers started here.",
-)
-@click.option("--tls-ca", type=FILE, metavar="FILE", help="Of a scheduler at tls://...")
-@click.option("--tls-cert", type=FILE, metavar="FILE", help="Your own certificate.")
-@click.option("--tls-key", type=FILE, metavar="FILE", help="Its key.")
-@click.option(
-    "--insecure", is_flag=True, help="Join a cluster that other machines can reach without TLS."
-)
+@cluster_options
 @click.option("--no-score", is_flag=True, help="Leave scoring to bench-uq score.")
-@click.option(
-    "--shard",
-    callback=shard_number,
-    metavar="K/N",
-    help="Do the K-th of N parts of the runs, for arrays of jobs; bench-uq merge joins them.",
-)
+@shard_option
 def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
     """Train each method on each dataset over the seeds, evaluate all conditions, score them."""
     from bench_uq.run.forkserver import start_early

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,15 @@ import click
 from bench_uq.cli.completion import plugin_names
 from bench_uq.cli.options import (
     FAILED,
+    cluster_options,
     data_option,
     listed,
     plugin_option,
     results_option,
+    shard_option,
     suite_option,
 )
-from bench_uq.cli.run import METHODS, finished, finite, warn
+from bench_uq.cli.run import METHODS, choices_of, finished, warn
 
 if TYPE_CHECKING:
     from bench_uq.plan.tuned import Tuned
@@ -29,8 +30,19 @@ if TYPE_CHECKING:
 @suite_option
 @listed("methods", METHODS, plugin_names("method"))
 @listed("datasets", "Datasets instead of the suite's.", plugin_names("dataset"))
-@click.option("--trials", required=True, type=int, help="Trials of each method, the default first.")
-@click.option("--study", default=0, show_default=True, help="Seed of the search.")
+@click.option(
+    "--trials", type=int, help="Trials of each method, the default first. [64 with --seconds]"
+)
+@click.option(
+    "--seconds",
+    type=float,
+    metavar="S",
+    help="Training time of each method: no trial begins after it, so that cheap methods have more.",
+)
+@click.option(
+    "--studies", default=1, show_default=True, help="Studies, of which the median is chosen."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the search.")
 @listed("seeds", "Seeds that train the trials, none of the suite's. [default: the next three]")
 @click.option("--network", default="", metavar="NAME|FILE.py", help="As for bench-uq run.")
 @click.option(
@@ -49,9 +61,18 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Stop a run that takes longer; its trial is not chosen. [default: none]",
 )
+@cluster_options
+@shard_option
 @click.option("--dry-run", is_flag=True, help="Print the trials and which runs are stored.")
-def tune(trials: int, study: int, dry_run: bool, timeout: float | None, **flags: Any) -> None:
-    """Choose options and recipe of each method, with as many trials for each.
+def tune(
+    trials: int | None,
+    seconds: float | None,
+    studies: int,
+    seed: int,
+    dry_run: bool,
+    **flags: Any,
+) -> None:
+    """Choose options and recipe of each method, with the same budget for each.
 
     Trials are trained on seeds that the suite does not have, and chosen by the mean NLL of held-out
     training examples; test data are not read. The choice is written to tuned.toml beside the
@@ -60,21 +81,29 @@ def tune(trials: int, study: int, dry_run: bool, timeout: float | None, **flags:
     """
     from bench_uq.run.forkserver import start_early
 
-    if not dry_run:
+    if not dry_run and not flags["cluster"]:
         start_early()
 
-    from bench_uq.run.suite import Choices
-    from bench_uq.run.tuning import choose, plan_study
+    from bench_uq.run.choosing import choose, stored
+    from bench_uq.run.tuning import plan_study, search_of
 
-    limit = math.inf if timeout is None else finite("--timeout", timeout)
-    choices = Choices(**flags, timeout=limit)
-    planned = plan_study(choices, trials, study, warn)
+    search = search_of(trials, seconds, studies, seed)
+    planned = plan_study(choices_of(flags), search, warn)
+    stored(planned)
     if dry_run:
         foretell(planned)
         return
 
     failed = run_all(planned)
-    show(choose(planned), planned.target)
+    shard = planned.planned[0].prepared.choices.shard
+    if shard:
+        warn(
+            f"shard {shard[0]}/{shard[1]} is done; after the last: the same command without "
+            "--shard, where results of other machines were joined by bench-uq merge DIR... "
+            "--results OUT"
+        )
+    else:
+        show(choose(planned), planned.target)
     sys.exit(FAILED if failed else 0)
 
 
@@ -98,23 +127,28 @@ def foretell(study: Study) -> None:
         stored = 0
         for job in one.prepared.jobs("cpu"):
             stored += complete_in(job.run_folder(keep=True), job)
-        own = ", ".join(f"{name}={value:g}" for name, value in one.trial.settings.items())
+        own = ", ".join(f"{name}={value}" for name, value in one.trial.settings.items())
+        number = f"trial {one.trial.number}"
+        if study.search.studies > 1:
+            number = f"study {one.study}  {number}"
         click.echo(
-            f"{one.method}  trial {one.trial.number}  {one.name}  {own or 'recipe of the suite'}  "
-            f"{stored} of {len(one.prepared.runs)} runs stored"
+            f"{one.method}  {number}  {one.name}  {own or 'recipe of the suite'}  "
+            f"{stored} of {len(one.prepared.mine)} runs stored"
         )
 
 
 def show(tuned: Tuned, target: Path) -> None:
     """Print what was chosen, and what it gains on the held-out examples."""
     for one in tuned.chosen:
-        parts = [f"{one.dataset}: {one.method}: trial {one.trial}", one.name]
+        parts = [f"{one.dataset}: {one.method}: trial {one.trial} of {one.trials}", one.name]
+        if tuned.studies > 1:
+            parts[0] += f" in study {one.study}"
         if not one.trial:
             parts[0] += ", its default"
         for name, value in one.settings.items():
             parts.append(f"{name}={value}")
         gain = f"validation NLL {one.nll:.4f} instead of {one.default_nll:.4f}"
         click.echo(f"{', '.join(parts)}; {gain}")
-    for method, seconds in tuned.seconds.items():
+    for method, seconds in tuned.cost.items():
         click.echo(f"cost: {method} {seconds:.0f} s of training")
     click.echo(f"tuned: {target}")

@@ -80,6 +80,8 @@ def space_of(method: Spec, suite: Suite, plugins: Plugins) -> tuple[Dimension, .
         if name not in fixed:
             dimension = read_dimension(method.plain, name, table)
             check_ends(method, dimension, plugins)
+            if name == "epochs":
+                check_epochs(method, dimension, suite.settings_of(method.plain).epochs)
             space.append(dimension)
     if not space:
         raise UsageError(f"method {method.name!r} has nothing to tune: its name fixes all options")
@@ -133,6 +135,15 @@ def check_ends(method: Spec, dimension: Dimension, plugins: Plugins) -> None:
                 Settings(**{dimension.name: value})
         except (UsageError, TypeError) as error:
             raise UsageError(f"search.{method.plain}.{dimension.name}: {error}") from None
+
+
+def check_epochs(method: Spec, dimension: Dimension, most: int) -> None:
+    """Refuse more epochs than the suite has, which would be another budget."""
+    for value in dimension.ends:
+        if value > most:
+            raise UsageError(
+                f"search.{method.plain}.epochs: {value:g} are more than the {most} of the suite"
+            )
 
 
 def with_options(method: Spec, options: Mapping[str, Any], plugins: Plugins) -> Spec:

@@ -23,7 +23,7 @@ Conditions = Mapping[str, tuple[float, ...]]
 #: Keys of a suite file.
 KEYS = (
     *("description", "extends", "methods", "datasets", "seeds", "network"),
-    *("settings", "options", "conditions", "search"),
+    *("settings", "options", "conditions", "search", "tuned"),
 )
 
 SETTING_TYPES = get_type_hints(Settings)
@@ -48,6 +48,7 @@ class Suite:
     dataset_conditions: Mapping[str, Conditions] = field(default_factory=dict)
     #: What bench-uq tune tries, by plain name of a method and by option or setting.
     search: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tuned: str = ""  # file of what bench-uq tune chose, by which the methods run
 
     def settings_of(self, method: str) -> Settings:
         """Settings of a method, by its plain name."""
@@ -113,9 +114,11 @@ def lineage(path: Path, seen: tuple[Path, ...] = ()) -> dict[Path, dict[str, Any
 
     table = toml(path)
     check_keys(path.name, table, KEYS)
-    # A file of a network is named relative to the suite, wherever the command runs.
+    # Files are named relative to the suite, wherever the command runs.
     if str(table.get("network", "")).endswith(".py"):
         table["network"] = str(path.parent / os.path.expanduser(table["network"]))
+    if "tuned" in table:
+        table["tuned"] = str(path.parent / os.path.expanduser(str(table["tuned"])))
     if "extends" not in table:
         return {path: table}
 
@@ -250,6 +253,7 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
         conditions=with_levels(conditions),
         dataset_conditions={dataset: with_levels(part) for dataset, part in by_dataset.items()},
         search=spaces,
+        tuned=str(table.get("tuned", "")),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from bench_uq.store import Damaged, write_bytes
 from bench_uq.store.records import read
 
 FILE = "tuned.toml"
+#: All trials, beside it; beside quick.tuned.toml it is quick.trials.csv.
+TRIALS = "trials.csv"
 
 
 @dataclass(frozen=True)
@@ -28,30 +31,49 @@ class Chosen:
     method: str
     dataset: str
     name: str  # with the options of the trial
+    study: int  # its seed
+    trials: int  # of the method in that study
     trial: int
     nll: float  # of held-out examples, mean over the tuning seeds
     default_nll: float  # of trial 0
+    study_nlls: tuple[float, ...]  # the lowest of each study
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What it was chosen for."""
+        return self.dataset, self.method
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a study chose, and how."""
+    """What one study or several chose, and how."""
 
     suite: str
-    study: int  # its seed
-    trials: int  # of each method
+    setup: str  # hash of what the suite and its user set for all trials
+    seed: int  # of the first study; others follow
+    studies: int
+    trials: int  # of each method, or at most
+    seconds: float  # of training of each method and study; 0 for no limit
     seeds: tuple[int, ...]  # that trained the trials
     metric: str
+    assignments: tuple[str, ...]  # KEY=VALUE that the user set
     chosen: tuple[Chosen, ...]
     #: Training seconds of all trials by method; not part of the file, which would differ each time.
-    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    cost: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def words(self) -> str:
         """How the options and recipes were chosen, for captions."""
+        budget = f"{self.trials} trials each"
+        if self.seconds:
+            budget = f"{self.seconds:g} s of training each"
+        if self.studies > 1:
+            budget += f", the median of {self.studies} studies"
+
         seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"
-        return f"tuned: {self.trials} trials each, validation {self.metric.upper()} over {seeds}"
+        told = f"tuned: {budget}, validation {self.metric.upper()} over {seeds}"
+        return ", ".join([told, *self.assignments])
 
 
 def tuned_file(results: Path, suite: Suite) -> Path:
@@ -59,28 +81,43 @@ def tuned_file(results: Path, suite: Suite) -> Path:
     return results / suite.name / FILE
 
 
+def trials_file(tuned: Path) -> Path:
+    """File of all trials, beside the file of what was chosen."""
+    return tuned.with_name(tuned.name.removesuffix(FILE) + TRIALS)
+
+
 def write_tuned(path: Path, tuned: Tuned) -> None:
     """Write the file, the same bytes for the same choice."""
-    lines = [
-        f"# Written by bench-uq tune; read by bench-uq run --suite {tuned.suite} --tuned",
-        f"suite = {_toml(tuned.suite)}",
-        f"study = {tuned.study}",
-        f"trials = {tuned.trials}",
-        f"seeds = {_toml(list(tuned.seeds))}",
-        f"metric = {_toml(tuned.metric)}",
-    ]
-    for one in tuned.chosen:
+    body = body_of(tuned)
+    head = f"# Written by bench-uq tune; read by bench-uq run --suite {tuned.suite} --tuned"
+    write_bytes(path, f'{head}\nhash = "{hash_of(body)}"\n{body}'.encode())
+
+
+def body_of(tuned: Tuned) -> str:
+    """The text of the file, without its head."""
+    table = dataclasses.asdict(tuned)
+    # Seconds differ each time.
+    del table["cost"]
+    chosen = table.pop("chosen")
+
+    lines = [f"{name} = {_toml(value)}" for name, value in table.items()]
+    for one in chosen:
         lines += ["", "[[chosen]]"]
-        for name, value in dataclasses.asdict(one).items():
+        for name, value in one.items():
             lines.append(f"{name} = {_toml(value)}")
-    write_bytes(path, ("\n".join(lines) + "\n").encode())
+    return "\n".join([*lines, ""])
+
+
+def hash_of(text: str) -> str:
+    """Hash of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _toml(value: Any) -> str:
     """A value in TOML."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name} = {_toml(part)}" for name, part in value.items()) + "}"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, float):
         return repr(value)
@@ -89,10 +126,11 @@ def _toml(value: Any) -> str:
 
 
 def read_tuned(path: Path) -> Tuned:
-    """Read a file of chosen trials."""
+    """Read a file of chosen trials; it must be as it was written."""
     if not path.is_file():
         raise UsageError(f"no {path}: bench-uq tune writes it")
     table = toml(path)
+    told = table.pop("hash", None)
     check_keys(path.name, table, names_of(Tuned))
 
     for part in table.get("chosen", []):
@@ -105,7 +143,15 @@ def read_tuned(path: Path) -> Tuned:
     chosen = []
     for one in tuned.chosen:
         chosen.append(dataclasses.replace(one, settings=typed_settings(one.settings)))
-    return dataclasses.replace(tuned, chosen=tuple(chosen))
+    tuned = dataclasses.replace(tuned, chosen=tuple(chosen))
+
+    # What nobody has tuned must not be called tuned.
+    if told != hash_of(body_of(tuned)):
+        raise UsageError(
+            f"{path} is not as bench-uq tune wrote it: its hash differs (tune again, or write "
+            "settings of your own into a suite)"
+        )
+    return tuned
 
 
 def names_of(cls: type[Tuned] | type[Chosen]) -> list[str]:

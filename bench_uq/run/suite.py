@@ -20,10 +20,17 @@ from bench_uq.plan.plugins import Plugins, plugin_name
 from bench_uq.plan.resolve import Notice
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import Suite, at_budget, lineage, read_suite, suite_path
-from bench_uq.plan.tuned import read_tuned, tuned_file, tuned_suites, used_seeds
+from bench_uq.plan.tuned import (
+    TRIALS,
+    read_tuned,
+    trials_file,
+    tuned_file,
+    tuned_suites,
+    used_seeds,
+)
 from bench_uq.run.shards import shard_of
 from bench_uq.score.published import FILE, Reference, hand_on, read_file
-from bench_uq.store import PlannedRun, check_schema, merge_plan
+from bench_uq.store import PlannedRun, check_schema, merge_plan, write_bytes
 from bench_uq.store.budgets import at_budget_name
 from bench_uq.store.environment import cores
 from bench_uq.store.folders import enclosed
@@ -129,7 +136,8 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
     references = read_references(suite_path(choices.suite), plugins)
     check_names(references, plugins)
 
-    name = folder_name(suite, choices.budget, tuned=bool(words))
+    # A suite that names a file is tuned by itself.
+    name = folder_name(suite, choices.budget, tuned=choices.tuned is not None)
     folder = enclosed(choices.results / name)
     contents = Contents(choices.data_dir, choices.results / ".contents.json")
     # Each part of a tuned suite would say the same of the data.
@@ -158,17 +166,24 @@ def once(notice: Notice) -> Notice:
 
 def tuned_parts(suite: Suite, choices: Choices, plugins: Plugins) -> tuple[list[Suite], str]:
     """The suite in parts with what was chosen for each method, and how in words; else the suite."""
-    if choices.tuned is None:
+    file = file_of_tuned(suite, choices)
+    if file is None:
         return [suite], ""
 
-    file = choices.tuned
-    if file == Path():
-        file = tuned_file(choices.results, suite)
     tuned = read_tuned(file)
     shared = used_seeds(suite, tuned)
     if shared:
         raise UsageError(f"seed {shared[0]} has trained the trials of the study: take another")
     return list(tuned_suites(suite, tuned, plugins)), tuned.words
+
+
+def file_of_tuned(suite: Suite, choices: Choices) -> Path | None:
+    """The file of what was chosen, as the user or the suite names it; None at the defaults."""
+    if choices.tuned == Path():
+        return tuned_file(choices.results, suite)
+    if choices.tuned is None and suite.tuned:
+        return Path(suite.tuned)
+    return choices.tuned
 
 
 def folder_name(suite: Suite, budget: float = 1.0, *, tuned: bool = False) -> str:
@@ -311,6 +326,11 @@ def remember(prepared: Prepared) -> None:
     # Published values are of test splits.
     if prepared.folder.name == prepared.suite.name:
         hand_on(prepared.references, prepared.folder)
+
+    # The report of a tuned suite shows the trials.
+    tuned = file_of_tuned(prepared.suite, prepared.choices)
+    if tuned and trials_file(tuned).is_file():
+        write_bytes(prepared.folder / TRIALS, trials_file(tuned).read_bytes())
 
     command = reproducing(prepared.choices, prepared.suite)
     runs = [dataclasses.replace(run, command=command) for run in prepared.runs]

@@ -10,9 +10,12 @@ from bench_uq.api.errors import UsageError
 from bench_uq.api.names import NAME
 from bench_uq.store.records import RUN
 
+#: End of the name of a folder that holds the trials of bench-uq tune.
+STUDY = "-tuning"
+
 
 def suites(root: Path) -> list[str]:
-    """Suites in a root of results; refuse a folder that is not one."""
+    """Suites in a root of results, trials of studies included; refuse a folder that is not one."""
     # Unlike Path.is_dir, os.path.isdir does not raise in a folder that cannot be searched.
     if not os.path.isdir(root):
         raise UsageError(f"{root} is no folder of results")
@@ -21,13 +24,18 @@ def suites(root: Path) -> list[str]:
 
     found = []
     for path in sorted(root.iterdir()):
-        if not NAME.fullmatch(path.name) or not is_suite(path):
-            continue
-        if path.is_symlink():
-            raise UsageError(
-                f"{path} is a link, which is not followed: name the root that it leads to"
-            )
-        found.append(path.name)
+        # A study is a folder of suites, one for each trial.
+        own = [path]
+        if path.name.endswith(STUDY) and path.is_dir() and not path.is_symlink():
+            own += sorted(path.iterdir())
+        for one in own:
+            if not NAME.fullmatch(one.name) or not is_suite(one):
+                continue
+            if one.is_symlink():
+                raise UsageError(
+                    f"{one} is a link, which is not followed: name the root that it leads to"
+                )
+            found.append(one.relative_to(root).as_posix())
 
     if not found:
         raise UsageError(

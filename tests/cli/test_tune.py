@@ -62,7 +62,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_method_has_as_many_trials_over_the_same_seeds(tuned: Path) -> None:
     """Three trials of three seeds that the suite lacks, evaluated on held-out training data."""
-    with (tuned / "results/small-tuning/trials.csv").open() as file:
+    with (tuned / "results/small/trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["method"], row["trial"]) for row in rows] == [
         *(("map", "0"), ("map", "1"), ("map", "2")),
@@ -83,7 +83,7 @@ def test_every_method_has_as_many_trials_over_the_same_seeds(tuned: Path) -> Non
 
 def test_the_best_trial_on_held_out_data_is_chosen(tuned: Path) -> None:
     """tuned.toml names the trial of the lowest mean NLL, here never the default of 1e-4."""
-    with (tuned / "results/small-tuning/trials.csv").open() as file:
+    with (tuned / "results/small/trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     chosen = tomllib.loads((tuned / "results/small/tuned.toml").read_text())["chosen"]
     assert [one["method"] for one in chosen] == ["map", "dropout"]
@@ -138,6 +138,103 @@ def test_a_tuned_suite_runs_beside_the_defaults(tuned: Path) -> None:
             assert said in " ".join(path.read_text().split()), name
 
 
+def test_two_shards_that_were_merged_choose_the_same(tuned: Path, tmp_path: Path) -> None:
+    """Each machine does a part; joined, nothing is left to train and the file has the same bytes."""
+    for name in ("small.toml", "shapes"):
+        (tmp_path / name).symlink_to(tuned / name)
+    shown = []
+    for part in ("1/2", "2/2"):
+        out = f"part{part[0]}"
+        lines = done(tmp_path, *TUNE, "--shard", part, "--results", out).splitlines()
+        shown.append(sum("trained in" in line for line in lines))
+        assert not (tmp_path / out / "small").exists()
+    # Two methods of three trials over three seeds.
+    assert sum(shown) == 18
+    assert min(shown) > 6
+
+    merged = done(tmp_path, "merge", "part1", "part2", "--results", "all")
+    assert "small-tuning/dropout-s0-t2" in merged
+    assert " 0 missing" in merged
+    lines = done(tmp_path, *TUNE, "--results", "all").splitlines()
+    assert sum("trained in" in line for line in lines) == 0
+    ours, theirs = tmp_path / "all/small/tuned.toml", tuned / "results/small/tuned.toml"
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_seconds_limit_each_method_alike(tuned: Path) -> None:
+    """No trial of a method begins once its seconds are spent; one that is stored counts again."""
+    arguments = ("tune", "--suite", "small.toml", "--data-dir", ".", "--results", "timed")
+    limits = ("--seconds", "1e-6", "--trials", "5", "--device", "cpu")
+    done(tuned, *arguments, *limits)
+    with (tuned / "timed/small/trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["method"], row["trial"]) for row in rows] == [("map", "0"), ("dropout", "0")]
+
+    (tuned / "timed/small/tuned.toml").unlink()
+    first = [float(row["train_seconds"]) for row in rows]
+    limits = ("--seconds", f"{max(first) * 1.01}", *limits[2:])
+    done(tuned, *arguments, *limits)
+    with (tuned / "timed/small/trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for method in ("map", "dropout"):
+        spent = [float(row["train_seconds"]) for row in rows if row["method"] == method]
+        assert len(spent) == 5 or sum(spent) >= max(first) * 1.01
+        # Before its last trial it had seconds left.
+        assert sum(spent[:-1]) < max(first) * 1.01
+
+    text = (tuned / "timed/small/tuned.toml").read_text()
+    assert tomllib.loads(text)["seconds"] == pytest.approx(max(first) * 1.01)
+
+
+def test_of_several_studies_the_median_is_chosen(tuned: Path) -> None:
+    """Each study has points of its own; of their lowest values the middle one is taken."""
+    arguments = ("tune", "--suite", "small.toml", "--data-dir", ".", "--results", "several")
+    done(tuned, *arguments, "--trials", "2", "--studies", "3", "--seed", "4", "--methods", "map")
+    with (tuned / "several/small/trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["study"], row["trial"]) for row in rows] == [
+        *(("4", "0"), ("4", "1"), ("5", "0"), ("5", "1"), ("6", "0"), ("6", "1")),
+    ]
+    assert len({row["settings"] for row in rows}) == 4
+
+    (chosen,) = tomllib.loads((tuned / "several/small/tuned.toml").read_text())["chosen"]
+    lowest = {}
+    for row in rows:
+        value = float(row["nll"])
+        lowest[int(row["study"])] = min(value, lowest.get(int(row["study"]), value))
+    assert chosen["study_nlls"] == list(lowest.values())
+    assert chosen["nll"] == sorted(lowest.values())[1] == lowest[chosen["study"]]
+
+
+def test_a_method_can_be_added_to_a_study(tuned: Path) -> None:
+    """What the same study chose for others stays, in both files."""
+    arguments = (*TUNE, "--results", "added", "--trials", "2")
+    done(tuned, *arguments, "--methods", "map")
+    done(tuned, *arguments, "--methods", "dropout")
+    done(tuned, *TUNE, "--results", "once", "--trials", "2")
+
+    added, once = tuned / "added/small", tuned / "once/small"
+    assert (added / "tuned.toml").read_bytes() == (once / "tuned.toml").read_bytes()
+    places = []
+    for folder in (added, once):
+        with (folder / "trials.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        places.append([(row["method"], row["trial"], row["nll"], row["chosen"]) for row in rows])
+    assert places[0] == places[1]
+
+
+def test_a_suite_can_be_tuned_by_itself(tuned: Path) -> None:
+    """A suite that names a file runs by it, in its own folder, where the trials are handed on."""
+    (tuned / "again.toml").write_text(AGAIN)
+    done(tuned, "run", "--suite", "again.toml", "--device", "cpu", "--data-dir", ".")
+    chosen = tomllib.loads((tuned / "results/small/tuned.toml").read_text())["chosen"]
+    with (tuned / "results/again/runs.csv").open() as file:
+        assert {row["method"] for row in csv.DictReader(file)} == {one["name"] for one in chosen}
+
+    trials = (tuned / "results/again/trials.csv").read_bytes()
+    assert trials == (tuned / "results/small/trials.csv").read_bytes()
+
+
 RISKY = """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -164,7 +261,7 @@ def test_a_trial_that_diverges_is_a_trial(tuned: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "diverged" in result.output
 
-    with (tuned / "risk/small-tuning/trials.csv").open() as file:
+    with (tuned / "risk/small/trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 5
     lost = [row for row in rows if "size=2.0" in row["name"]]
@@ -172,12 +269,39 @@ def test_a_trial_that_diverges_is_a_trial(tuned: Path) -> None:
     assert {(row["nll"], row["seeds"], row["chosen"]) for row in lost} == {("inf", "0", "False")}
 
 
+AGAIN = """
+extends = "small"
+tuned = "results/small/tuned.toml"
+"""
+LONG = """
+extends = "small"
+
+[search.map]
+epochs = { values = [1, 3] }
+"""
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         ((*TUNE, "--seeds", "1,2"), "tuning seeds must not be the suite's, which evaluate: 1"),
         ((*TUNE[:3], "--trials", "0", "--data-dir", "."), "trials must be at least 1, not 0"),
-        ((*TUNE, "--study", "-1"), "seed must be at least 0, not -1"),
+        ((*TUNE, "--seed", "-1"), "seed must be at least 0, not -1"),
+        ((*TUNE, "--studies", "0"), "studies must be at least 1, not 0"),
+        ((*TUNE, "--seconds", "nan"), "seconds must be above 0, not nan"),
+        ((*TUNE, "--seconds", "9", "--shard", "1/2"), "--shard and --seconds exclude each other"),
+        (TUNE[:3], "tune needs a number of trials, or seconds of training"),
+        ((*TUNE, "--seed", "1"), "is of another study, whose seed is 0, not 1"),
+        ((*TUNE, "--set", "batch=8"), "is of another study, whose setup is"),
+        (
+            ("tune", "--suite", "small.toml", "--trials", "2", "--methods", "map"),
+            "has dropout on folder[path=shapes] by 3 trials, not 2: name it too",
+        ),
+        (("tune", "--suite", "again.toml", "--trials", "2"), "suite 'again' is tuned by"),
+        (
+            ("tune", "--suite", "long.toml", "--trials", "2"),
+            "search.map.epochs: 3 are more than the 2 of the suite",
+        ),
         ((*TUNE, "--methods", "mpa"), "'mpa'"),
         ((*RUN, "--tuned", "--seeds", "2"), "seed 2 has trained the trials of the study"),
         (
@@ -185,10 +309,18 @@ def test_a_trial_that_diverges_is_a_trial(tuned: Path) -> None:
             "ensemble on folder[path=shapes] was not tuned",
         ),
         ((*RUN, "--tuned", "none.toml"), "no none.toml: bench-uq tune writes it"),
+        ((*RUN, "--tuned", "edited.toml"), "edited.toml is not as bench-uq tune wrote it"),
     ],
 )
 def test_mistakes(tuned: Path, arguments: tuple[str, ...], told: str) -> None:
     """One line on stderr, exit code 2, and nothing is written."""
+    written = (tuned / "results/small/tuned.toml").read_text()
+    (tuned / "edited.toml").write_text(
+        written.replace("learning_rate = 0.0", "learning_rate = 0.1")
+    )
+    (tuned / "again.toml").write_text(AGAIN)
+    (tuned / "long.toml").write_text(LONG)
+
     before = sorted(tuned.rglob("*"))
     result = invoke(tuned, *arguments)
     assert result.exit_code == 2

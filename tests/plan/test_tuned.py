@@ -13,15 +13,19 @@ from bench_uq.plan.sources import hash_of_trees
 from bench_uq.plan.suite import read_suite
 from bench_uq.plan.tuned import Chosen, Tuned, read_tuned, tuned_suites, write_tuned
 
-OURS = Chosen("mnf[flows=4]", "digits", "mnf", 3, 0.1, 0.25, {"learning_rate": 0.002, "epochs": 9})
-TUNED = Tuned("mine", 0, 4, (7, 8), "nll", (OURS,))
+OURS = Chosen(
+    *("mnf[flows=4]", "digits", "mnf"),
+    *(0, 4, 3, 0.1, 0.25, (0.1,)),
+    {"learning_rate": 0.002, "epochs": 9},
+)
+TUNED = Tuned("mine", "abc", 0, 1, 4, 0.0, (7, 8), "nll", ("batch=8",), (OURS,))
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     """Every field comes back, an infinite default too; seconds, which differ, are not written."""
     worst = replace(OURS, default_nll=float("inf"), settings={"schedule": "cosine"})
     tuned = replace(TUNED, chosen=(OURS, worst))
-    write_tuned(tmp_path / "tuned.toml", replace(tuned, seconds={"mnf": 3.5}))
+    write_tuned(tmp_path / "tuned.toml", replace(tuned, cost={"mnf": 3.5}))
     assert read_tuned(tmp_path / "tuned.toml") == tuned
 
 
@@ -30,10 +34,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     [
         ("trials = 4", 'trials = "4"', "trials is '4', of another type"),
         ("seeds = [7, 8]", 'seeds = "78"', "seeds is '78', of another type"),
-        ("study = 0", "", "it has no study"),
+        ("seed = 0\n", "", "it has no seed"),
         ("trial = 3", "trail = 3", "'trail'"),
         ("epochs = 9", "epohcs = 9", "'epohcs'"),
         ("trial = 3", "trial = [", "tuned.toml"),
+        ("trial = 3", "trial = 2", "its hash differs"),
+        ("nll = 0.1", "nll = 0.01", "its hash differs"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, old: str, new: str, told: str) -> None:

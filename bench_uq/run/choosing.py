@@ -1,0 +1,245 @@
+"""Choose the trial of each method and dataset by its NLL on held-out training data."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench_uq.api.errors import UsageError
+from bench_uq.api.names import plain_name
+from bench_uq.plan.fingerprints import SHORT, digest
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.tuned import Chosen, Tuned, read_tuned, trials_file, write_tuned
+from bench_uq.run.tuning import Planned, Study, tried_trials
+from bench_uq.store import write_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench_uq.score.results import Results
+
+#: The score by which trials are compared; lower is better.
+METRIC = "nll"
+COLUMNS = (
+    *("study", "dataset", "method", "trial", "name", "settings", "seeds", "nll", "train_seconds"),
+    "chosen",
+)
+#: Fields of a study that may not differ between methods of one file.
+SHARED = ("setup", "seed", "studies", "seeds", "metric", "assignments")
+BUDGET = ("trials", "seconds")
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a trial of a method gave on a dataset."""
+
+    study: int
+    dataset: str
+    method: str
+    trial: int
+    name: str
+    settings: Mapping[str, Any]
+    seeds: int  # with an NLL
+    nll: float  # mean over the seeds, of held-out examples
+    train_seconds: float
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Trials of one place are chosen among."""
+        return self.dataset, self.method
+
+
+def stored(study: Study) -> Tuned | None:
+    """What was chosen before and stays beside this study; None if nothing was.
+
+    A file of another study is refused before anything runs.
+    """
+    if not study.target.is_file():
+        return None
+
+    before, now = read_tuned(study.target), description(study)
+    for name in SHARED:
+        ours, theirs = getattr(now, name), getattr(before, name)
+        if ours != theirs:
+            raise UsageError(
+                f"{study.target} is of another study, whose {name} is {theirs!r}, not {ours!r}: "
+                "remove it, or give other --results"
+            )
+
+    kept = [one for one in before.chosen if one.place not in places(study)]
+    for name in BUDGET:
+        ours, theirs = getattr(now, name), getattr(before, name)
+        if kept and ours != theirs:
+            raise UsageError(
+                f"{study.target} has {kept[0].method} on {kept[0].dataset} by {theirs:g} {name}, "
+                f"not {ours:g}: name it too, or remove the file"
+            )
+    return dataclasses.replace(before, chosen=tuple(kept))
+
+
+def places(study: Study) -> set[tuple[str, str]]:
+    """Datasets and methods that a study tunes."""
+    found = set[tuple[str, str]]()
+    for planned in study.planned:
+        found |= {(run.dataset, planned.method) for run in planned.prepared.runs}
+    return found
+
+
+def description(study: Study) -> Tuned:
+    """How a study chooses; it has chosen nothing yet."""
+    suite, search, first = study.suite, study.search, study.planned[0].prepared
+    return Tuned(
+        suite=suite.name,
+        setup=setup(study),
+        seed=search.seed,
+        studies=search.studies,
+        trials=search.trials,
+        seconds=search.seconds,
+        seeds=first.suite.seeds,
+        metric=METRIC,
+        assignments=first.choices.assignments,
+        chosen=(),
+    )
+
+
+def setup(study: Study) -> str:
+    """Hash of what the suite and its user set for the trials of all methods."""
+    suite = study.suite
+    parts = [
+        dataclasses.asdict(suite.settings),
+        suite.method_settings,
+        suite.options,
+        suite.search,
+        suite.network,
+    ]
+    return digest(parts)[:SHORT]
+
+
+def choose(study: Study) -> Tuned:
+    """Score the trials of a study, and write which of each method is chosen; return that.
+
+    Of several studies, that of the median lowest NLL is chosen, of an even number the worse of the
+    two in the middle: more studies give a result that depends less on chance, and no better one.
+    """
+    from bench_uq.score.results import read
+    from bench_uq.score.score import score
+
+    before, tried = stored(study), list[Tried]()
+    for planned in tried_trials(study):
+        folder = planned.prepared.folder
+        score(folder, Plugins(planned.prepared.choices.plugins))
+        tried += tried_in(planned, read(folder))
+
+    best, chosen = list[Tried](), list[Chosen]()
+    for own in by_place(tried).values():
+        one = chosen_of(own)
+        if not math.isfinite(one.nll):
+            raise UsageError(
+                f"no trial of {one.method} on {one.dataset} has a finite NLL over all its seeds: "
+                f"the runs below {study.folder} say why"
+            )
+        chosen.append(one)
+        best.append(next(row for row in own if (row.study, row.trial) == (one.study, one.trial)))
+
+    cost = dict.fromkeys((one.method for one in tried), 0.0)
+    for row in tried:
+        cost[row.method] += row.train_seconds
+
+    others = before.chosen if before else ()
+    tuned = dataclasses.replace(description(study), chosen=(*others, *chosen), cost=cost)
+    rows = table(tried, best)
+    write_bytes(trials_file(study.target), with_others(rows, study.target, others).encode())
+    write_tuned(study.target, tuned)
+    return tuned
+
+
+def tried_in(planned: Planned, results: Results) -> list[Tried]:
+    """What each dataset gave in a trial: an infinite NLL if one of the seeds lacks it."""
+    scores = results.scores
+    scores = scores[(scores["condition"] == "clean") & (scores["metric"] == METRIC)]
+
+    suite, found = planned.prepared.suite, []
+    # The folder may hold datasets of other studies too.
+    for dataset in sorted({run.dataset for run in planned.prepared.runs}):
+        values = scores[scores["dataset"] == dataset]["value"].dropna()
+        runs = results.runs[results.runs["dataset"] == dataset]
+        found.append(
+            Tried(
+                study=planned.study,
+                dataset=dataset,
+                method=planned.method,
+                trial=planned.trial.number,
+                name=planned.name,
+                settings=suite.method_settings[plain_name(planned.name)],
+                seeds=len(values),
+                nll=float(values.mean()) if len(values) == len(suite.seeds) else math.inf,
+                train_seconds=float(runs["train_seconds"].sum()),
+            )
+        )
+    return found
+
+
+def by_place(tried: Iterable[Tried]) -> dict[tuple[str, str], list[Tried]]:
+    """The trials of each dataset and method."""
+    found: dict[tuple[str, str], list[Tried]] = {}
+    for one in tried:
+        found.setdefault(one.place, []).append(one)
+    return found
+
+
+def chosen_of(tried: Sequence[Tried]) -> Chosen:
+    """The chosen trial of one place."""
+    studies: dict[int, list[Tried]] = {}
+    for one in tried:
+        studies.setdefault(one.study, []).append(one)
+
+    # Of equals the first, which is the default or the one that was tried earlier.
+    winners = [min(own, key=lambda one: one.nll) for own in studies.values()]
+    ordered = sorted(winners, key=lambda one: (one.nll, one.study))
+    best = ordered[len(ordered) // 2]
+    own = studies[best.study]
+
+    return Chosen(
+        method=best.method,
+        dataset=best.dataset,
+        name=best.name,
+        study=best.study,
+        trials=len(own),
+        trial=best.trial,
+        nll=best.nll,
+        default_nll=own[0].nll,
+        study_nlls=tuple(one.nll for one in winners),
+        settings=best.settings,
+    )
+
+
+def table(tried: Sequence[Tried], best: Sequence[Tried]) -> pd.DataFrame:
+    """The trials, a row for each study, dataset, method and trial."""
+    import pandas as pd
+
+    lines = []
+    for one in tried:
+        settings = ",".join(f"{name}={value}" for name, value in one.settings.items())
+        row = {**vars(one), "settings": settings, "chosen": one in best}
+        lines.append([row[name] for name in COLUMNS])
+    return pd.DataFrame(lines, columns=COLUMNS, dtype=object)
+
+
+def with_others(rows: pd.DataFrame, target: Path, others: Sequence[Chosen]) -> str:
+    """The trials as CSV, after those of what was chosen before."""
+    import pandas as pd
+
+    from bench_uq.store.csv import csv_text
+
+    path, kept = trials_file(target), {one.place for one in others}
+    if not kept or not path.is_file():
+        return csv_text(rows)
+
+    stored = pd.read_csv(path, dtype=str, keep_default_na=False)
+    places = zip(stored["dataset"], stored["method"], strict=True)
+    stored = stored[[place in kept for place in places]]
+    return csv_text(pd.concat([stored[list(COLUMNS)], rows.astype(object)], ignore_index=True))
