@@ -191,7 +191,8 @@ SUBJECTS = {
     "report/tables/table.py": {"examples"},
     "report/tables/tables.py": {"nll"},  # the column of results without any score
     "run/imported/__init__.py": {"examples"},  # a field of a record
-    "run/tuning.py": {"nll"},  # by which trials are chosen
+    "run/choosing.py": {"nll"},  # by which trials are chosen
+    "score/trials.py": {"nll"},  # likewise
     "score/conclusions.py": {"accuracy"},  # the strongest level above chance
     "score/gradient_masking.py": {"accuracy", "examples", "unmoved"},
     "score/results.py": {"accuracy"},  # published as the test error

@@ -15,14 +15,16 @@ from bench_uq.api.metric import Axis, Direction, Metric, Places, card
 from bench_uq.api.task import Batches, Examples, Predictions, Task, single
 
 if TYPE_CHECKING:
-    from bench_uq.api.layers import Layers, Network, kl, layers_of, stochastic_passes, task_of
+    from bench_uq.api.layers import Base, Layers, Network, kl, layers_of, stochastic_passes, task_of
     from bench_uq.api.networks import network
+    from bench_uq.api.posthoc import PostHoc
 
 __all__ = [
     "GRADIENT_ATTACK",
     "QUANTILE_LEVELS",
     "Attack",
     "Axis",
+    "Base",
     "Batches",
     "Bomb",
     "Categorical",
@@ -40,6 +42,7 @@ __all__ = [
     "MissingData",
     "Network",
     "Places",
+    "PostHoc",
     "Predictions",
     "Search",
     "Shift",
@@ -62,8 +65,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load a name that needs torch on first use."""
     if name in __all__:
-        from bench_uq.api import layers as networks
-        from bench_uq.api import networks as architectures
+        from bench_uq.api import layers, networks, posthoc
 
-        return getattr(architectures if name == "network" else networks, name)
+        places = {"network": networks, "PostHoc": posthoc}
+        return getattr(places.get(name, layers), name)
     raise AttributeError(f"module 'bench_uq.api' has no attribute {name!r}")

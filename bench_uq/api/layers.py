@@ -110,6 +110,33 @@ def kl(net: nn.Module) -> Tensor | float:
     return sum(divergence() for divergence in divergences if callable(divergence))
 
 
+def shares(nets: nn.ModuleList, count: int) -> Iterator[tuple[nn.Module, int]]:
+    """Each member with its share of the draws; the first members take the remainder."""
+    each, rest = divmod(count, len(nets))
+    for index, net in enumerate(nets):
+        share = each + (index < rest)
+        if share:
+            yield net, share
+
+
+class Base(nn.Module):
+    """The trained networks of another method, one for each member, and their draws.
+
+    ``drawn`` is the ``draws`` of that method.
+    """
+
+    def __init__(self, drawn: Callable[[nn.Module, Tensor, int], Tensor], nets: nn.ModuleList):
+        super().__init__()
+        self.drawn, self.nets = drawn, nets
+
+    def draws(self, inputs: Tensor, count: int) -> Tensor:
+        """At most ``count`` draws of all members, (S, B, P)."""
+        found = []
+        for net, share in shares(self.nets, count):
+            found.append(self.drawn(net, inputs, share))
+        return torch.cat(found)
+
+
 def stochastic_passes(net: nn.Module, inputs: Tensor, count: int) -> Tensor:
     """``count`` draws (S, B, P), or one draw if nothing in the network is random.
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
+    from bench_uq.api.layers import Base
+
 
 @dataclass(frozen=True)
 class Method(ABC):
@@ -37,6 +39,11 @@ class Method(ABC):
         if self.members < 1:
             raise ValueError(f"members must be at least 1, not {self.members}")
 
+    @property
+    def base(self) -> str:
+        """The method whose trained networks this one starts from (PostHoc); empty: its own."""
+        return ""
+
     def suits(self, task: Task) -> bool:
         """Whether the method is defined for this task; by default for every task."""
         del task
@@ -49,6 +56,10 @@ class Method(ABC):
         It must allocate every parameter and buffer that will ever exist, because a strict load of
         the state dict restores a trained method.
         """
+
+    def build_on(self, task: Task, base: Base) -> nn.Module:
+        """Build on the networks of a base; for methods that have one."""
+        raise TypeError(f"{type(self).__name__} has no base")
 
     def loss(
         self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float

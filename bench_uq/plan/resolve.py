@@ -64,8 +64,11 @@ def choose(
         task = task_of(spec, suite, contents)
         conditions = conditions_of(suite, spec, plugins, contents, notice)
         surrogates = surrogates_of(conditions, suite, plugins)
-        check_methods([*methods, *surrogates.values()], spec, task)
-        check_decay([*methods, *surrogates.values()], suite)
+        trained = list[Spec]()
+        for method in (*methods, *surrogates.values()):
+            trained += chain_of(method, suite, plugins)
+        check_methods(trained, spec, task)
+        check_decay(trained, suite)
         tell_of_limits(suite, spec, conditions, contents, notice)
         remark_on_data(suite, spec, [one for one, _ in conditions], contents)
         found.append(Data(spec, task, conditions, surrogates))
@@ -84,6 +87,22 @@ def surrogates_of(
     """Methods whose networks are attacked in place of the networks that are judged."""
     names = {spec.value.surrogate() for spec, _ in conditions if spec.kind == "condition"}
     return {name: named(plugins, suite, "method", name) for name in sorted(names - {""})}
+
+
+def base_of(method: Spec, suite: Suite, plugins: Plugins) -> Spec | None:
+    """The method whose trained networks a method starts from; None for one that trains its own."""
+    text = method.value.base
+    return named(plugins, suite, "method", text) if text else None
+
+
+def chain_of(method: Spec, suite: Suite, plugins: Plugins) -> list[Spec]:
+    """A method, its base, the base of that, and so on."""
+    chain = [method]
+    while base := base_of(chain[-1], suite, plugins):
+        if base.name in [one.name for one in chain]:
+            raise UsageError(f"method {method.name!r} is its own base")
+        chain.append(base)
+    return chain
 
 
 def check_decay(methods: list[Spec], suite: Suite) -> None:

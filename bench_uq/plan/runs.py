@@ -13,7 +13,7 @@ from typing import Any
 from bench_uq.api.names import plain_name
 from bench_uq.plan.fingerprints import SHORT, Contents, digest
 from bench_uq.plan.plugins import Plugins, Spec
-from bench_uq.plan.resolve import Data, choose
+from bench_uq.plan.resolve import Data, chain_of, choose
 from bench_uq.plan.sources import hash_of_trees
 from bench_uq.plan.suite import Suite
 from bench_uq.predict import PREDICTION_VERSION
@@ -46,13 +46,16 @@ def make_plan(
         bare = dataclasses.replace(data, conditions=[])
         surrogates = {}
         for name, spec in data.surrogates.items():
-            settings = suite.settings_of(spec.plain)
-            surrogates[name] = make_run(spec, bare, seed, settings, contents)
+            chain = chain_of(spec, suite, plugins)
+            surrogates[name] = make_chain(chain, bare, seed, suite, contents)
 
         for method in methods:
-            settings = suite.settings_of(method.plain)
-            run = make_run(method, data, seed, settings, contents, surrogates)
-            plan.append(with_likeness(run, method, data, suite.settings, contents))
+            chain = chain_of(method, suite, plugins)
+            base, settings = None, suite.settings_of(chain[-1].plain)
+            if len(chain) > 1:
+                base = make_chain(chain[1:], bare, seed, suite, contents)
+            run = make_run(method, data, seed, settings, contents, surrogates, base)
+            plan.append(with_likeness(run, chain, data, suite.settings, contents))
 
     for name, remarks in contents.remarks.items():
         for remark in remarks:
@@ -60,8 +63,20 @@ def make_plan(
     return plan
 
 
+def make_chain(
+    chain: Sequence[Spec], data: Data, seed: int, suite: Suite, contents: Contents
+) -> PlannedRun:
+    """Plan the training of a method, and of its base if it has one; nothing is shown to it."""
+    base = None
+    if len(chain) > 1:
+        base = make_chain(chain[1:], data, seed, suite, contents)
+    # The recipe is that of the networks which are trained.
+    settings = suite.settings_of(chain[-1].plain)
+    return make_run(chain[0], data, seed, settings, contents, base=base)
+
+
 def with_likeness(
-    run: PlannedRun, method: Spec, data: Data, shared: Settings, contents: Contents
+    run: PlannedRun, chain: Sequence[Spec], data: Data, shared: Settings, contents: Contents
 ) -> PlannedRun:
     """A planned run with the facts that decide whether others may be compared with it."""
     own = Settings(**run.settings)
@@ -72,7 +87,7 @@ def with_likeness(
     trained_on, held_out = sizes(contents.of(data.spec, "train", run.seed).size, own)
 
     code = {
-        f"method {method.plain}": method.source_hash[:SHORT],
+        **{f"method {one.plain}": one.source_hash[:SHORT] for one in chain},
         "training version": str(TRAINING_VERSION),
         "prediction version": str(PREDICTION_VERSION),
     }
@@ -109,8 +124,12 @@ def make_run(
     settings: Settings,
     contents: Contents,
     surrogates: Mapping[str, PlannedRun] = MappingProxyType({}),
+    base: PlannedRun | None = None,
 ) -> PlannedRun:
-    """Plan one run with all its evaluations; ``surrogates`` are the runs that these attack."""
+    """Plan one run with all its evaluations; ``surrogates`` are the runs that these attack.
+
+    ``base`` is the run whose networks it starts from.
+    """
     dataset, task = data.spec, data.task
     identity = {
         "schema": SCHEMA,
@@ -126,6 +145,9 @@ def make_run(
         **{name: getattr(settings, name) for name in TRAINING_SETTINGS},
         **recipe_identity(settings),
     }
+    # Not an entry of None for all others: their keys would change.
+    if base:
+        identity["base"] = base.key
     key = digest(identity)
 
     shown = [evaluation(dataset, None, None, settings, seed, contents)]
@@ -148,6 +170,7 @@ def make_run(
         identity=identity,
         key=key,
         shown=tuple(shown),
+        base=base,
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.api.condition import Condition, LogProbs
-from bench_uq.api.layers import draws_at_once
+from bench_uq.api.layers import draws_at_once, shares
 from bench_uq.api.method import Method
 from bench_uq.api.task import Predictions, Task
 from bench_uq.predict.memory import advising
@@ -45,18 +45,10 @@ class Trained:
     seed: int
     block: int = BLOCK
 
-    def shares(self, count: int) -> Iterator[tuple[nn.Module, int]]:
-        """Each member with its share of the draws; the first members take the remainder."""
-        each, rest = divmod(count, len(self.nets))
-        for index, net in enumerate(self.nets):
-            share = each + (index < rest)
-            if share:
-                yield net, share
-
     def draws(self, inputs: Tensor, count: int) -> Tensor:
         """At most ``count`` draws of all members, (S, B, P)."""
         found = []
-        for net, share in self.shares(count):
+        for net, share in shares(self.nets, count):
             found.append(self.checked(self.method.draws(net, inputs, share), inputs))
 
         return torch.cat(found)
@@ -71,7 +63,7 @@ class Trained:
         at_once = max(2, draws_at_once(inputs, TRACED_BATCHES))
         wanted = max(count, len(self.nets)) if count > 1 else count
 
-        for net, share in self.shares(wanted):
+        for net, share in shares(self.nets, wanted):
             for start in range(0, share, at_once):
                 asked = min(at_once, share - start)
                 chunk = self.checked(self.method.draws(net, inputs, asked), inputs)

@@ -16,9 +16,10 @@ from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Trained, predict_block
 from bench_uq.run.job import Job, missing
-from bench_uq.run.training import arithmetic_of, splits_of, task_of
+from bench_uq.run.training import arithmetic_of, methods_of, splits_of, task_of
 from bench_uq.store import Evaluation, PlannedRun
 from bench_uq.train.loop import build, gradients_of, train_epoch
+from bench_uq.train.posthoc import build_all
 from bench_uq.train.recipe import begin
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK, Settings
@@ -39,11 +40,11 @@ def estimate(job: Job) -> float:
     folder = job.run_folder(keep=True)
 
     with arithmetic_of(job):
-        method = plugins.spec("method", run.method_full).value
         trained, step = timed_step(job, run, task, examples, plugins)
         seconds = 0.0
         if not folder.holds(store.NETWORK):
-            epochs = settings.epochs * method.members
+            # Of a method with a base, the time is that of the networks below.
+            epochs = settings.epochs * methods_of(run, plugins)[-1].members
             seconds = epochs * math.ceil(len(examples) / settings.batch) * step
 
         # Time grows with the examples, so one block stands for all.
@@ -77,7 +78,8 @@ def timed_step(
 ) -> tuple[Trained, float]:
     """Networks of a run after a few steps, and the seconds of a step."""
     settings, device = Settings(**run.settings), torch.device(job.device)
-    method = plugins.spec("method", run.method_full).value
+    chain = methods_of(run, plugins)
+    method = chain[-1]
     net = build(method, task, device)
     sample = Resident(examples[: settings.batch * STEPS], device, settings.batch)
     optimiser, shuffling = method.optimiser(net), torch.Generator()
@@ -92,7 +94,10 @@ def timed_step(
 
     # Members take equally long, so one network stands for all of them.
     nets = nn.ModuleList([net.eval()] * method.members)
-    return Trained(method, task, nets, run.seed), seconds
+    if len(chain) > 1:
+        # Not fitted, which takes a moment beside the networks below.
+        nets = build_all(chain, task, device).eval()
+    return Trained(chain[0], task, nets, run.seed), seconds
 
 
 def timed(trained: Trained, inputs: Tensor) -> Callable[[int], float]:

@@ -71,7 +71,8 @@ def parts(jobs: list[Job]) -> list[list[Job]]:
 
 def is_group(jobs: Sequence[Job]) -> bool:
     """Whether there may be several networks to train as a batch: of seeds, or of an ensemble."""
-    return jobs[0].device in DEVICES
+    # A method with a base trains nothing of its own.
+    return jobs[0].device in DEVICES and jobs[0].run.base is None
 
 
 def method_of(job: Job) -> Method:

@@ -76,12 +76,38 @@ def complete_in(folder: RunFolder, job: Job) -> bool:
     # Only datasets of points in a plane have them, which the record knows without the data.
     if record.has(store.POINTS) and not folder.holds(store.POINTS):
         return False
-    return is_trained(folder) and not missing(folder, job)
+    return is_trained(folder) and not base_changed(folder, job) and not missing(folder, job)
 
 
 def surrogates(job: Job) -> set[str]:
     """Names of the runs whose networks a job attacks."""
     return {one.surrogate.name for one in job.run.shown if one.surrogate}
+
+
+def bases(run: PlannedRun) -> list[PlannedRun]:
+    """The run that a run starts from, that one's base, and so on."""
+    found = []
+    while run.base:
+        run = run.base
+        found.append(run)
+    return found
+
+
+def needed(job: Job) -> set[str]:
+    """Names of the runs whose networks a job starts from or attacks."""
+    names = {one.name for one in bases(job.run)}
+    for one in job.run.shown:
+        if one.surrogate:
+            names |= {one.surrogate.name, *(base.name for base in bases(one.surrogate))}
+    return names
+
+
+def base_changed(folder: RunFolder, job: Job) -> bool:
+    """Whether the networks that a run started from were replaced since."""
+    if job.run.base is None:
+        return False
+    network = hash_of_network(folder_of(job.run.base.name, job, folder).record())
+    return network is not None and network != folder.record().base
 
 
 def folder_of(name: str, job: Job, folder: RunFolder) -> RunFolder:

@@ -23,7 +23,7 @@ from bench_uq.run.forkserver import context
 from bench_uq.run.gpu_groups import grouped, is_group, train_group
 from bench_uq.run.job import Job
 from bench_uq.run.record import UNFINISHED, Ended, facts, told
-from bench_uq.run.waiting import Waiting, attacked, kind
+from bench_uq.run.waiting import Waiting, kind, wanted
 
 #: Seconds between two looks at a run that another process is doing.
 PATIENCE = 1.0
@@ -93,7 +93,7 @@ def run_all(
     a batch have that time each.
     """
     starter = context()
-    waiting, working = Waiting(grouped(jobs), attacked(jobs)), list[Worker]()
+    waiting, working = Waiting(grouped(jobs), wanted(jobs)), list[Worker]()
 
     with stoppable(working), bar(len(jobs)) as progress:
         done = 0

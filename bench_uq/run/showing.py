@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,20 +12,11 @@ from bench_uq.api.task import Examples, Predictions
 from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Change, Trained, predict, predict_changed
-from bench_uq.run.job import Job, folder_of, hash_of_network, is_trained
-from bench_uq.run.record import recorded
-from bench_uq.run.training import arithmetic_of, restored, splits_of, train_missing
+from bench_uq.run.job import Job, folder_of, hash_of_network
+from bench_uq.run.training import NotTrained, restored, splits_of, trained_folder
 from bench_uq.store import Evaluation, PlannedRun, RunFolder, StoredFile
-from bench_uq.store.environment import peak_memory
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK
-
-#: Seconds between two looks at a run that another process trains.
-PATIENCE = 0.5
-
-
-class NoSurrogate(Exception):
-    """The run whose networks a condition attacks has none."""
 
 
 def show(
@@ -54,7 +44,7 @@ def show(
         group = [evaluation for evaluation in todo if evaluation.full == full]
         try:
             store_group(trained, group, job, folder, plugins, data)
-        except NoSurrogate as error:
+        except NotTrained as error:
             lacking.append(f"{group[0].condition} has nothing to attack: {error}")
 
         done += len(group)
@@ -127,43 +117,10 @@ def predictions_of(
 
 
 def attacked(trained: Trained, job: Job, run: PlannedRun, plugins: Plugins) -> Trained:
-    """Trained networks of the run that a condition attacks, which may be those of the job itself.
-
-    They are trained here unless another process has trained them or is doing so.
-    """
+    """Trained networks of the run that a condition attacks, perhaps those of the job itself."""
     if run.name == job.run.name:
         return trained
 
-    own = dataclasses.replace(job, run=run, force=False)
-    folder, splits = own.run_folder(), splits_of(own, plugins)
-
-    # Asked again after each wait: the other process may have died without a network.
-    while not is_trained(folder):
-        with folder.locked() as mine:
-            if mine:
-                train_to_attack(own, folder, plugins, splits)
-        if not mine:
-            time.sleep(PATIENCE)
-
-    return restored(own, folder, plugins, splits[0])
-
-
-def train_to_attack(
-    job: Job, folder: RunFolder, plugins: Plugins, splits: tuple[Examples, Examples]
-) -> None:
-    """Train a surrogate under its lock; raise NoSurrogate if that fails."""
-    # A training that diverged would diverge again.
-    if folder.record().status != "diverged":
-        quiet = warnings.catch_warnings(action="default")
-        # The surrogate's training records itself as a run of its own.
-        with recorded(folder, job.files), arithmetic_of(job), quiet:
-            train_missing(job, folder, plugins, splits, lambda share: None)
-
-    record = folder.record()
-    if record.status != "ok":
-        raise NoSurrogate(f"{record.run} {record.status}: {record.reason}")
-
-    # The memory is that of this process, with the networks of both runs.
-    memory = peak_memory(torch.device(job.device))
-    reason = "trained to be attacked, not shown"
-    folder.update(status="interrupted", reason=reason, peak_memory=memory)
+    splits = splits_of(job, plugins)
+    folder = trained_folder(job, run, plugins, splits)
+    return restored(dataclasses.replace(job, run=run), folder, plugins, splits[0])

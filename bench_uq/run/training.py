@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,12 +23,13 @@ from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Trained
 from bench_uq.run.checkpoints import Checkpoints
-from bench_uq.run.job import Job, is_trained
-from bench_uq.run.record import begun
-from bench_uq.store import RunFolder, StoredFile
-from bench_uq.store.environment import environment
+from bench_uq.run.job import Job, base_changed, bases, hash_of_network, is_trained
+from bench_uq.run.record import begun, recorded
+from bench_uq.store import PlannedRun, RunFolder, StoredFile
+from bench_uq.store.environment import environment, peak_memory
 from bench_uq.train.epoch import Epoch
-from bench_uq.train.loop import build, train
+from bench_uq.train.loop import train
+from bench_uq.train.posthoc import build_all, fit
 from bench_uq.train.precision import tensor_cores
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK
@@ -39,8 +41,17 @@ KEPT_POINTS = 200
 
 #: Fields of a record that belong to the training.
 OF_TRAINING = (
-    *("train_seconds", "diagnosis", "parameters", "environment", "git", "together", "peak_memory"),
+    *("train_seconds", "base_seconds", "base", "diagnosis", "parameters"),
+    *("environment", "git", "together", "peak_memory"),
 )
+
+
+#: Seconds between two looks at a run that another process trains.
+PATIENCE = 0.5
+
+
+class NotTrained(Exception):
+    """A run whose networks another one needs has none."""
 
 
 class ChangedState(Exception):
@@ -59,7 +70,7 @@ def train_missing(
     The caller holds the run's lock.
     """
     checkpoints = Checkpoints(folder, job.checkpoint_every)
-    if is_trained(folder, repair=True) and not job.force:
+    if is_trained(folder, repair=True) and not job.force and not base_changed(folder, job):
         folder.update(**begun(job.run))
     else:
         clear(job, folder)
@@ -71,8 +82,10 @@ def train_missing(
 
         if reuse:
             copy_training(reuse, folder)
-        else:
-            train_and_store(job, folder, plugins, splits, report, checkpoints)
+        # Also after a copy: it may have started from other networks, as trainings on a GPU are.
+        if not reuse or base_changed(folder, job):
+            make = train_and_store if job.run.base is None else fit_and_store
+            make(job, folder, plugins, splits, report, checkpoints)
 
     if are_points(splits[0]) and not folder.holds(store.POINTS, repair=True):
         folder.add_file(store.POINTS, points_csv(splits[0]))
@@ -133,6 +146,83 @@ def train_and_store(
     # A resumed training counts its epochs from before the interruption too.
     seconds = max(time.perf_counter() - start, sum(row.seconds for row in history))
     store_trained(folder, nets, history, seconds, diagnosis=diagnosed(method, nets))
+
+
+def fit_and_store(
+    job: Job,
+    folder: RunFolder,
+    plugins: Plugins,
+    splits: tuple[Examples, Examples],
+    report: Callable[[float], None],
+    checkpoints: Checkpoints,
+) -> None:
+    """Fit a method to the networks of its base, which are trained first if need be."""
+    del checkpoints
+    assert job.run.base is not None
+    below = trained_folder(job, job.run.base, plugins, splits).record()
+    report(0.5)
+
+    task, settings = task_of(job, plugins, splits[0]), job.settings
+    device = torch.device(job.device)
+    data = (Resident(splits[0], device, settings.batch), Resident(splits[1], device, BLOCK))
+    values = load_file(store.run_folder(job.folder, below.run).path / store.NETWORK, str(device))
+
+    start = time.perf_counter()
+    nets = fit(methods_of(job.run, plugins), task, data, values, job.run.seed)
+    seconds = time.perf_counter() - start
+
+    facts = {
+        "base": hash_of_network(below),
+        "base_seconds": (below.train_seconds or 0.0) + (below.base_seconds or 0.0),
+    }
+    method = methods_of(job.run, plugins)[0]
+    store_trained(folder, nets, [], seconds, diagnosis=diagnosed(method, nets), **facts)
+
+
+def methods_of(run: PlannedRun, plugins: Plugins) -> list[Method]:
+    """The method of a run, its base, the base of that, and so on."""
+    return [plugins.spec("method", one.method_full).value for one in (run, *bases(run))]
+
+
+def trained_folder(
+    job: Job, run: PlannedRun, plugins: Plugins, splits: tuple[Examples, Examples]
+) -> RunFolder:
+    """Folder of another run that a job needs, with its networks.
+
+    They are trained here unless another process has trained them or is doing so.
+    """
+    own = dataclasses.replace(job, run=run, force=False)
+    folder = own.run_folder()
+
+    # Asked again after each wait: the other process may have died without a network.
+    while not is_trained(folder) or base_changed(folder, own):
+        with folder.locked() as mine:
+            if mine:
+                train_for_others(own, folder, plugins, splits)
+        if not mine:
+            time.sleep(PATIENCE)
+    return folder
+
+
+def train_for_others(
+    job: Job, folder: RunFolder, plugins: Plugins, splits: tuple[Examples, Examples]
+) -> None:
+    """Train a run that another one needs, under its lock; raise NotTrained if that fails."""
+    # A training that diverged would diverge again.
+    if folder.record().status != "diverged":
+        quiet = warnings.catch_warnings(action="default")
+        # The training records itself as a run of its own.
+        with recorded(folder, job.files), arithmetic_of(job), quiet:
+            train_missing(job, folder, plugins, splits, lambda share: None)
+
+    record = folder.record()
+    if record.status != "ok":
+        raise NotTrained(f"{record.run} {record.status}: {record.reason}")
+
+    # The memory is that of this process, with the networks of both runs.
+    memory = peak_memory(torch.device(job.device))
+    reason = "trained for other runs, not shown"
+    folder.update(status="interrupted", reason=reason, peak_memory=memory)
 
 
 def diagnosed(method: Method, nets: nn.ModuleList) -> str:
@@ -203,9 +293,9 @@ def copy_training(source: RunFolder, folder: RunFolder) -> None:
 
 def restored(job: Job, folder: RunFolder, plugins: Plugins, training: Examples) -> Trained:
     """Build a run's networks anew and load every stored value strictly."""
-    method: Method = plugins.spec("method", job.run.method_full).value
+    chain = methods_of(job.run, plugins)
     task, device = task_of(job, plugins, training), torch.device(job.device)
-    nets = nn.ModuleList(build(method, task, device) for _ in range(method.members))
+    nets = build_all(chain, task, device)
 
     values = load_file(folder.path / store.NETWORK, device=str(device))
     try:
@@ -216,7 +306,7 @@ def restored(job: Job, folder: RunFolder, plugins: Plugins, training: Examples) 
             "after training the state has other names or shapes than after build: allocate in build"
         ) from error
 
-    return Trained(method, task, nets.eval(), job.run.seed, job.settings.block)
+    return Trained(chain[0], task, nets.eval(), job.run.seed, job.settings.block)
 
 
 @contextmanager

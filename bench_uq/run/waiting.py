@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-from bench_uq.run.job import Job, surrogates
+from bench_uq.run.job import Job, needed
 
 Kind = tuple[str, str]
 
@@ -16,20 +16,20 @@ def kind(job: Job) -> Kind:
     return job.run.method, job.run.dataset
 
 
-def attacked(jobs: Sequence[Job]) -> set[str]:
-    """Names of the runs whose networks any job attacks."""
-    return set[str]().union(*map(surrogates, jobs))
+def wanted(jobs: Sequence[Job]) -> set[str]:
+    """Names of the runs whose networks any job starts from or attacks."""
+    return set[str]().union(*map(needed, jobs))
 
 
 class Waiting:
     """Jobs to start, the longest first as far as known, so that no long one is left for last.
 
-    Runs whose networks others attack start first, then kinds of which none has ended yet. Jobs wait
+    Runs whose networks others need start first, then kinds of which none has ended yet. Jobs wait
     in one line per kind, so that the next is found without looking at all of them.
     """
 
-    def __init__(self, waiting: Sequence[tuple[Job, ...]], attacked: set[str]) -> None:
-        self.attacked = attacked  # names of runs
+    def __init__(self, waiting: Sequence[tuple[Job, ...]], wanted: set[str]) -> None:
+        self.wanted = wanted  # names of runs
         self.lines = dict[tuple[bool, Kind], deque[tuple[Job, ...]]]()
         self.seconds = dict[Kind, float]()  # of the last run of each kind
         for jobs in waiting:
@@ -40,8 +40,8 @@ class Waiting:
 
     def put(self, jobs: tuple[Job, ...]) -> None:
         """Add jobs behind others of their kind."""
-        # Runs that attack a network wait until it is trained.
-        first = any(job.run.name in self.attacked for job in jobs)
+        # Runs that need a network wait until it is trained.
+        first = any(job.run.name in self.wanted for job in jobs)
         self.lines.setdefault((first, kind(jobs[0])), deque()).append(jobs)
 
     def take(self) -> tuple[Job, ...]:

@@ -65,7 +65,9 @@ class Record:
     environment: Mapping[str, Any] | None = None
     git: str | None = None
     together: list[int] | None = None  # seeds that were trained as one batch
-    train_seconds: float | None = None
+    train_seconds: float | None = None  # own
+    base_seconds: float | None = None  # those of the base, if the method has one
+    base: str | None = None  # hash of the base's networks
     converged: bool | None = None  # of older versions, by the slope of the loss: no longer read
     diagnosis: str | None = None  # of the method: why the training did not converge; empty: it did
     parameters: int | None = None
@@ -153,6 +155,7 @@ class PlannedRun:
 
     #: Settings of the suite that it sets otherwise for this method; None if nobody wrote them down.
     shared: Mapping[str, Any] | None = None
+    base: PlannedRun | None = None  # whose networks it starts from
     tuned: str = ""  # how its options and recipe were chosen; empty: the suite's defaults
     trained_on: int = 0  # examples; 0 if unknown
     held_out: int = 0

@@ -110,6 +110,9 @@ def check_mode(trial: MethodTrial) -> None:
 
 def check_history(trial: MethodTrial) -> None:
     """Draws depend on the state alone, not on earlier use of the network."""
+    if trial.below:
+        # Its base has a loss.
+        return
     net, (inputs, targets) = trial.comparable, trial.batch()
     before, state = trial.draws(net, inputs), copied(net)
     # Losses may cache values, or move the statistics of norm layers.

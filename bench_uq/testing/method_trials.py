@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from bench_uq.api.likelihoods import Categorical, Gaussian
 from bench_uq.api.method import Method
 from bench_uq.api.task import Examples, Task
+from bench_uq.plan.plugins import Plugins
 from bench_uq.testing.contract import NotReached, Target
 from bench_uq.testing.tensors import inputs_of, same
-from bench_uq.train import loop
+from bench_uq.train import loop, posthoc
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
 from bench_uq.train.splits import fitted
@@ -35,15 +36,24 @@ CPU = torch.device("cpu")
 class MethodTrial:
     """One method on one task; networks are built and trained once, when first needed."""
 
-    def __init__(self, method: Method, task: Task, examples: Examples, where: str) -> None:
+    def __init__(
+        self,
+        method: Method,
+        task: Task,
+        examples: Examples,
+        where: str,
+        below: Sequence[Method] = (),
+    ) -> None:
         self.method, self.task, self.examples, self.where = method, task, examples, where
+        self.below = below  # its base, the base of that, and so on
         # A method may be for classes alone.
         self.optional = not isinstance(task.likelihood, Categorical)
 
     def like(self, task: Task) -> MethodTrial:
         """The method made anew, on a task."""
         # As in a process that restores a run: nothing that draws depend on may hide in the object.
-        return MethodTrial(dataclasses.replace(self.method), task, self.examples, self.where)
+        fresh = dataclasses.replace(self.method)
+        return MethodTrial(fresh, task, self.examples, self.where, self.below)
 
     @cached_property
     def suited(self) -> bool:
@@ -57,7 +67,9 @@ class MethodTrial:
     def build(self, seed: int = 0) -> nn.Module:
         """Build as the engine does."""
         torch.manual_seed(seed)
-        return loop.build(self.method, self.task, CPU)
+        if not self.below:
+            return loop.build(self.method, self.task, CPU)
+        return posthoc.build_on((self.method, *self.below), self.task, CPU)[0]
 
     def batch(self, size: int = 12) -> tuple[Tensor, Tensor]:
         """Inputs in [0, 1], the first black and the second white, and targets."""
@@ -65,7 +77,10 @@ class MethodTrial:
 
     def fault(self) -> str:
         """The fault in the outputs of an untrained network; empty if there is none."""
-        outputs, expected = self.build()(self.batch()[0]), (12, self.task.likelihood.parameters)
+        net, expected = self.build(), (12, self.task.likelihood.parameters)
+        # A method with a base is asked for draws alone.
+        inputs, _ = self.batch()
+        outputs = self.draws(net, inputs, count=1)[0] if self.below else net(inputs)
         shape = self.task.input_shape
         if outputs.shape != expected:
             return f"outputs are {tuple(outputs.shape)} for 12 inputs of {shape}, not {expected}"
@@ -138,6 +153,8 @@ class MethodTrial:
     def one_epoch(self) -> nn.Module:
         """A network after one epoch, before the engine asks it for draws."""
         net = self.needed()
+        if self.below:
+            return net.eval()
         self.needed_loss(net, *self.batch())
         data, optimiser = Resident(self.examples[:64], CPU, 32), self.method.optimiser(net)
         # A method that keeps snapshots has none before its first epoch.
@@ -153,9 +170,19 @@ class MethodTrial:
         data = Resident(self.examples[HELD_OUT:], CPU, 32), held_out
         try:
             # The exception is kept, so that a failing training is not repeated by every check.
-            return loop.train(self.method, self.task, data, SETTINGS, seed=0)[0].eval()
+            return self.trained_on(data).eval()
         except Exception as error:
             return error
+
+    def trained_on(self, data: tuple[Resident, Resident]) -> nn.ModuleList:
+        """Train the method, and first its base if it has one."""
+        *above, lowest = (self.method, *self.below)
+        nets = loop.train(lowest, self.task, data, SETTINGS, seed=0)[0]
+
+        for place in reversed(range(len(above))):
+            chain = (*above[place:], lowest)
+            nets = posthoc.fit(chain, self.task, data, nets.state_dict(), seed=0)
+        return nets
 
     @property
     def members(self) -> nn.ModuleList:
@@ -211,14 +238,25 @@ def features() -> Examples:
     return Examples(inputs, targets.astype(np.float32))
 
 
+def bases_of(method: Method, plugins: Plugins) -> list[Method]:
+    """The base of a method, the base of that, and so on."""
+    found = list[Method]()
+    while method.base:
+        method = plugins.spec("method", method.base).value
+        found.append(method)
+    return found
+
+
 # All checks share the networks that are trained here.
 @functools.lru_cache(maxsize=2)
 def subjects(target: Target) -> Sequence[MethodTrial]:
     """The method on small images of real digits, and on features with real targets."""
     images, table = digits(), features()
     image_task, table_task = Task((1, 8, 8), Categorical(10)), Task((5,), Gaussian())
+    below = bases_of(target.value, target.plugins)
+    shown = "5 features with real targets"
     trials = (
-        MethodTrial(target.value, fitted(image_task, images), images, "images of 1x8x8"),
-        MethodTrial(target.value, fitted(table_task, table), table, "5 features with real targets"),
+        MethodTrial(target.value, fitted(image_task, images), images, "images of 1x8x8", below),
+        MethodTrial(target.value, fitted(table_task, table), table, shown, below),
     )
     return [trial for trial in trials if trial.suited]

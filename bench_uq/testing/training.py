@@ -39,6 +39,9 @@ def check_build(trial: MethodTrial) -> None:
 
 def check_optimiser(trial: MethodTrial) -> None:
     """The optimiser holds every trainable parameter."""
+    if trial.below:
+        # Its base is trained, and has checks of its own.
+        return
     net, held = trial.needed(), set[int]()
     for group in trial.method.optimiser(net).param_groups:
         held |= set(map(id, group["params"]))
@@ -54,6 +57,9 @@ def trainable(net: nn.Module) -> dict[str, nn.Parameter]:
 
 def check_loss(trial: MethodTrial) -> None:
     """The loss is one finite number."""
+    if trial.below:
+        # Its base is trained, and has checks of its own.
+        return
     loss = trial.loss(trial.needed(), *trial.batch())
     shape = tuple(loss.shape)
     require(shape == (), f"the loss is of shape {shape}: return the mean over the batch")
@@ -62,6 +68,9 @@ def check_loss(trial: MethodTrial) -> None:
 
 def check_gradients(trial: MethodTrial) -> None:
     """Every trainable parameter has a finite gradient, also for black and white inputs."""
+    if trial.below:
+        # Its base is trained, and has checks of its own.
+        return
     net = trial.needed()
     loss, parameters = trial.needed_loss(net, *trial.batch()), trainable(net)
     # Unlike backward it leaves no .grad behind, which check_loss_alone looks for.
@@ -84,6 +93,9 @@ def check_gradients(trial: MethodTrial) -> None:
 
 def check_loss_alone(trial: MethodTrial) -> None:
     """The loss writes no gradient into a parameter, and leaves the inputs alone."""
+    if trial.below:
+        # Its base is trained, and has checks of its own.
+        return
     net, (inputs, targets) = trial.needed(), trial.batch()
     before = inputs.clone()
     trial.needed_loss(net, inputs, targets)

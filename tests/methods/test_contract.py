@@ -21,6 +21,8 @@ from bench_uq.testing import checks_in, checks_of, run
 from bench_uq.testing.targets import targets
 
 NAMES = Plugins().names("method")
+#: Those that train networks of their own.
+TRAINED = [name for name in NAMES if not Plugins().spec("method", name).value.base]
 COUNT = 6
 
 #: Options that make no sense, refused by every method that has them.
@@ -37,7 +39,7 @@ NONSENSE = {
 }
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=TRAINED)
 def method(request: pytest.FixtureRequest) -> Method:
     """Return each method with its defaults."""
     return Plugins().spec("method", request.param).value

@@ -137,7 +137,7 @@ def test_three_shards_are_the_suite(folder: Path) -> None:
     assert done.stdout == "tiny: 4 runs from 3 folders, 0 conflicts, 0 missing\n"
     assert done.stderr == ""
     assert_whole(folder)
-    assert stored("shard-1", "map-digits-s0").record().reason == "trained to be attacked, not shown"
+    assert stored("shard-1", "map-digits-s0").record().reason == "trained for other runs, not shown"
     for path in (folder / "whole" / "tiny" / "runs").glob("*/*.[ns]*"):
         same = folder / "out" / path.relative_to(folder / "whole")
         assert path.name == "scored.json" or same.read_bytes() == path.read_bytes()

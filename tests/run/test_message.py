@@ -135,7 +135,7 @@ def test_a_worker_that_joined_later_has_another_bench_uq(
             address="tcp://late", local_directory=tmp_path / "place", get_current_task=str
         ),
     )
-    packed = {"packed": packed_job(job), "source": {**source(), changed: "another"}}
+    packed = {"sent": packed_job(job), "source": {**source(), changed: "another"}}
     with pytest.raises(worker.Unfit, match="tcp://late has another bench-uq than the client"):
         worker.do_run(packed)
     assert not (tmp_path / "place").exists()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from bench_uq.run.cluster.client import Handing
-from bench_uq.run.waiting import Waiting, attacked, kind
+from bench_uq.run.waiting import Waiting, kind, wanted
 
 
 class Named(SimpleNamespace):
@@ -17,15 +17,16 @@ class Named(SimpleNamespace):
 
 def job(method: str, attacks: str = "") -> Any:
     """Job with the fields that the order depends on; ``attacks`` names an attacked run."""
-    shown = [SimpleNamespace(surrogate=SimpleNamespace(name=attacks) if attacks else None)]
+    shown = [SimpleNamespace(surrogate=SimpleNamespace(name=attacks, base=None) if attacks else None)]
+    name = f"{method}-0"
     return Named(
-        run=SimpleNamespace(name=f"{method}-0", method=method, dataset="digits", shown=shown)
+        run=SimpleNamespace(name=name, method=method, dataset="digits", shown=shown, base=None)
     )
 
 
 def order(jobs: list[Any], seconds: dict[tuple[str, str], float]) -> list[int]:
     """Order in which jobs start, given the seconds of each kind."""
-    waiting = Waiting([(one,) for one in jobs], attacked(jobs))
+    waiting = Waiting([(one,) for one in jobs], wanted(jobs))
     waiting.seconds.update(seconds)
     taken = [waiting.take()[0] for _ in jobs]
     assert not waiting
@@ -50,7 +51,7 @@ def test_longest_first() -> None:
 def test_lengths_are_learned_on_the_way() -> None:
     """The seconds of a run count for others of its kind; a job put back waits behind them."""
     jobs = [job("map"), job("map"), job("mnf"), job("mnf")]
-    waiting = Waiting([(one,) for one in jobs], attacked(jobs))
+    waiting = Waiting([(one,) for one in jobs], wanted(jobs))
     first = waiting.take()
     assert first[0] is jobs[0]
     waiting.seconds[kind(first[0])] = 1.0

@@ -129,7 +129,7 @@ def test_alone(finished: Path) -> None:
     assert set(read_scores(results).method) == {"dropout"}
     trained, spent = record(results, "map"), record(results, "dropout")
     ended = (trained["status"], trained["reason"])
-    assert ended == ("interrupted", "trained to be attacked, not shown")
+    assert ended == ("interrupted", "trained for other runs, not shown")
     assert trained["peak_memory"] > 0
     seconds = spent["predict_seconds"]
     (slowest,) = {seconds[file] for file in seconds if file.startswith("transfer-0.2")}
@@ -165,7 +165,7 @@ def test_a_surrogate_trains_with_its_own_threads(
         for name in (NETWORK, TRAINING):
             folder.add_file(name, b"")
 
-    monkeypatch.setattr(showing, "train_missing", train)
+    monkeypatch.setattr(training, "train_missing", train)
     monkeypatch.setattr(showing, "splits_of", lambda *rest: ((), ()))
     monkeypatch.setattr(showing, "restored", lambda *rest: torch.get_num_threads())
     before = torch.get_num_threads()

@@ -17,10 +17,10 @@ from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
 from bench_uq.run.cluster import SchedulerLost, worker
 from bench_uq.run.cluster.message import packed_folder, packed_job, source, unpacked_folder
-from bench_uq.run.job import Job, is_trained, surrogates
+from bench_uq.run.job import Job, is_trained, needed
 from bench_uq.run.processes import GRACE, PATIENCE, bar, failed, name, stoppable
 from bench_uq.run.record import Ended
-from bench_uq.run.waiting import Waiting, attacked, kind
+from bench_uq.run.waiting import Waiting, kind, wanted
 
 #: Seconds between two looks at the runs, and between two at the workers.
 LOOK, LOOK_AT_WORKERS = 0.2, 2.0
@@ -82,7 +82,7 @@ class Handing:
     shared: bool = False  # whether all workers see the folder of results
     topic: str = field(default_factory=lambda: f"bench-uq-{secrets.token_hex(8)}")
     waiting: Waiting = field(default_factory=lambda: Waiting([], set()))
-    #: Jobs that attack networks which are still to be trained.
+    #: Jobs that need networks which are still to be trained.
     blocked: list[Job] = field(default_factory=list)
     open: set[str] = field(default_factory=set)  # names of the runs that have not ended
     working: dict[Any, Job] = field(default_factory=dict)  # by their futures
@@ -91,14 +91,14 @@ class Handing:
     def put(self, jobs: Sequence[Job]) -> None:
         """Add all jobs that are to be done."""
         self.open = {job.run.name for job in jobs}
-        self.waiting, self.blocked = Waiting([], attacked(jobs)), list(jobs)
+        self.waiting, self.blocked = Waiting([], wanted(jobs)), list(jobs)
         self.let_go()
 
     def let_go(self) -> None:
-        """Let jobs wait for a worker that attack no network which is still to be trained."""
+        """Let jobs wait for a worker that need no network which is still to be trained."""
         jobs, self.blocked = self.blocked, []
         for job in jobs:
-            if self.open & (surrogates(job) - {job.run.name}):
+            if self.open & (needed(job) - {job.run.name}):
                 self.blocked.append(job)
             else:
                 self.waiting.put((job,))
@@ -110,7 +110,7 @@ class Handing:
     def ended(self, job: Job) -> None:
         """Note that a job has ended."""
         self.open.discard(job.run.name)
-        if job.run.name in self.waiting.attacked or not (self.waiting or self.working):
+        if job.run.name in self.waiting.wanted or not (self.waiting or self.working):
             self.let_go()
 
     def hand(self, job: Job) -> None:
@@ -118,13 +118,13 @@ class Handing:
         stored = {}
         # A worker that sees the folder of results reads them there.
         if not self.shared:
-            for run in (job.run.name, *surrogates(job)):
+            for run in (job.run.name, *needed(job)):
                 folder = store.run_folder(job.folder, run)
                 if folder.record().status:
                     stored[run] = packed_folder(folder)
 
         work = {
-            "packed": packed_job(job),
+            "sent": packed_job(job),
             "source": source(),
             "marker": dict(self.marker),
             "contents": expected(job, self.contents),

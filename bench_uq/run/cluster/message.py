@@ -74,14 +74,15 @@ def unpacked_job(packed: Mapping[str, Any], folder: Path, root: Path, files: Pat
 
 
 def with_network(run: PlannedRun, network: str) -> PlannedRun:
-    """A run with another file for its network, and for those of the runs that it attacks."""
+    """A run with another file for its network, and for those of the runs that it needs."""
     shown = []
     for evaluation in run.shown:
         if evaluation.surrogate:
             surrogate = with_network(evaluation.surrogate, network)
             evaluation = dataclasses.replace(evaluation, surrogate=surrogate)
         shown.append(evaluation)
-    return dataclasses.replace(run, network=network, shown=tuple(shown))
+    base = with_network(run.base, network) if run.base else None
+    return dataclasses.replace(run, network=network, shown=tuple(shown), base=base)
 
 
 def packed_folder(folder: RunFolder) -> dict[str, Any]:

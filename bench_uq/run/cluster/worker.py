@@ -15,7 +15,7 @@ from typing import Any
 
 from bench_uq import store
 from bench_uq.run.cluster.message import packed_folder, source, unpacked_folder, unpacked_job
-from bench_uq.run.job import Job, surrogates
+from bench_uq.run.job import Job, needed
 from bench_uq.run.processes import GRACE, Limit, killed, sweep
 from bench_uq.run.record import Ended
 
@@ -63,13 +63,13 @@ def do_run(work: dict[str, Any]) -> dict[str, Any]:
             f"{worker.address} has another bench-uq than the client: {version}, or changed files"
         )
 
-    shared, planned = shares(work["marker"]), work["packed"]["job"]
+    shared, planned = shares(work["marker"]), work["sent"]["job"]
     folder = Path(planned["folder"])
     if not shared:
         folder = place / "results" / folder.name
     # The data may lie elsewhere on this machine.
     root = Path(os.environ.get("BENCH_UQ_DATA") or planned["root"])
-    job = unpacked_job(work["packed"], folder, root, place / "files")
+    job = unpacked_job(work["sent"], folder, root, place / "files")
     # None are sent if the folder is shared.
     for name, stored in work["stored"].items():
         unpacked_folder(stored, store.run_folder(folder, name))
@@ -89,10 +89,10 @@ def do_run(work: dict[str, Any]) -> dict[str, Any]:
     if shared:
         return {"result": result.to_json()}
 
-    # Networks that were trained here to be attacked travel back too.
-    names = {job.run.name, *surrogates(job)}
+    # Networks of other runs that were trained here travel back too.
+    names = {job.run.name, *needed(job)}
     folders = {name: packed_folder(store.run_folder(folder, name)) for name in names}
-    # The client stores the files; those of attacked networks stay for the next run.
+    # The client stores the files; those of other runs stay for the next run.
     shutil.rmtree(folder / "runs" / job.run.name, ignore_errors=True)
     return {"result": result.to_json(), "folders": folders}
 
