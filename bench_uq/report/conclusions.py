@@ -102,12 +102,18 @@ def _budgets(analysis: Analysis, found: list[Conclusion]) -> list[str]:
 
 def _price(analysis: Analysis) -> list[str]:
     """The training time of each method that was trained here."""
-    paid = costs(analysis.results, ["train_seconds"])
+    paid = costs(analysis.results, ["train_seconds", "base_seconds"])
     prices = []
     for method in analysis.methods:
         one = paid.get((method, "cost", None, "train_seconds"))
         if one and math.isfinite(one.mean):
-            prices.append(f"{method} {one.mean:.3g} s")
+            price, base = (
+                f"{method} {one.mean:.3g} s",
+                paid.get((method, "cost", None, "base_seconds")),
+            )
+            if base:
+                price += f" ({base.mean:.3g} s of these its base)"
+            prices.append(price)
     return [f"Cost: training a seed took {', '.join(prices)}."] if prices else []
 
 

@@ -40,6 +40,7 @@ def run_row(planned: PlannedRun, record: Record, kept: Mapping[str, Any]) -> lis
         "seed": planned.seed,
         "status": record.status or "missing",
         "reason": without_folders(record.reason),
+        "train_seconds": whole_seconds(record),
         "predict_seconds": seconds or None,
         "environment": environment,
         "network": record.identity.get("network"),
@@ -57,6 +58,13 @@ def run_row(planned: PlannedRun, record: Record, kept: Mapping[str, Any]) -> lis
         "facts": json.dumps(further_facts(planned, sizes)),
     }
     return list(map(row.get, RUNS))
+
+
+def whole_seconds(record: Record) -> float | None:
+    """Seconds of the training, that of the base included."""
+    if record.train_seconds is None:
+        return None
+    return record.train_seconds + (record.base_seconds or 0.0)
 
 
 def is_clean(shown: Evaluation) -> bool:

@@ -17,6 +17,7 @@ COSTS = {
     "epochs": "Epochs",
     "draws": "Draws\n(at most)",
     "train_seconds": "Training\n(s)",
+    "base_seconds": "of the\nbase (s)",
     "seconds_per_1000": "1,000 predic-\ntions (s)",
     "peak_memory": "Peak\nmemory (MB)",
 }
