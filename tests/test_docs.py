@@ -130,10 +130,10 @@ def test_add_a_method(tmp_path: Path) -> None:
     scores and report.
     """
     assert len(follow("add-a-method.md", tmp_path)) == 3
-    assert len((tmp_path / "evidential.py").read_text().splitlines()) < 60
+    assert len((tmp_path / "edl.py").read_text().splitlines()) < 60
     scores = read_scores(tmp_path / "results" / "quick")
-    assert set(scores.method) == {"map", "evidential"}
-    assert "evidential" in (tmp_path / "reports" / "quick" / "summary.md").read_text()
+    assert set(scores.method) == {"map", "edl"}
+    assert "edl" in (tmp_path / "reports" / "quick" / "summary.md").read_text()
 
 
 def test_add_a_metric(tmp_path: Path) -> None:

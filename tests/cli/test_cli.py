@@ -233,13 +233,13 @@ def children_of(folder: Path) -> list[str]:
 def test_plugins_of_the_user(tmp_path: Path) -> None:
     """Methods in files of the user train, predict, and are saved and restored."""
     plugins = []
-    for name in ("temperature", "swag", "sgld"):
+    for name in ("my_temperature", "my_swag", "my_sgld"):
         plugins += ["--plugin", str(PLUGINS / f"{name}.py")]
-    methods = ("--methods", "temperature,swag,sgld[members=2]", "--seeds", "0")
+    methods = ("--methods", "my-temperature,my-swag,my-sgld[members=2]", "--seeds", "0")
     command = ("run", *plugins, *methods, *sizes("epochs=6", "draws=8"))
     refused = bench(*command, cwd=tmp_path)
     assert "lacks 'lr' (--set METHOD.learning_rate=0 --set METHOD.schedule=" in refused.stdout
-    own = ("--set", "sgld.learning_rate=0", "--set", "sgld.schedule=constant")
+    own = ("--set", "my-sgld.learning_rate=0", "--set", "my-sgld.schedule=constant")
     command = (*command, *own)
     done(*command, cwd=tmp_path)
 
@@ -247,8 +247,8 @@ def test_plugins_of_the_user(tmp_path: Path) -> None:
     scores = read_scores(suite).set_index(["condition", "metric", "method"]).value.sort_index()
     assert (scores["clean", "accuracy"] > 0.6).all()
     epistemic = scores["letters", "epistemic"]
-    assert epistemic["temperature"] == 0
-    assert (epistemic[["swag", "sgld[members=2]"]] > 0).all()
+    assert epistemic["my-temperature"] == 0
+    assert (epistemic[["my-swag", "my-sgld[members=2]"]] > 0).all()
 
     before = contents(suite, "*.npz", "network.safetensors")
     for path in suite.rglob("clean-*.npz"):

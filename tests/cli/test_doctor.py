@@ -71,17 +71,17 @@ def test_a_machine_that_is_well(
 def test_a_machine_with_flaws(tmp_path: Path) -> None:
     """An old package and broken plugins are marked, with one line each; bench-uq can still run."""
     distribution(tmp_path, "tqdm", "4.1")
-    entries = "[bench_uq.methods]\nswag = bench_swag\ngone = not_there\n"
+    entries = "[bench_uq.methods]\nour-swag = bench_swag\ngone = not_there\n"
     entries += "[bench_uq.datasets]\nbad = bench_bad\n"
     distribution(tmp_path, "bench-swag", "0.3", entries)
-    (tmp_path / "site" / "bench_swag.py").write_text((PLUGINS / "swag.py").read_text())
+    (tmp_path / "site" / "bench_swag.py").write_text((PLUGINS / "my_swag.py").read_text())
     (tmp_path / "site" / "bench_bad.py").write_text("raise OSError('two\\nlines')\n")
 
     before = everything(tmp_path)
     code, rows, lines = doctor(tmp_path)
     assert code == 0
     assert rows["tqdm"] == "! 4.1  older than 4.66: pip install 'tqdm>=4.66'"
-    assert rows["swag"] == "method from bench-swag 0.3"
+    assert rows["our-swag"] == "method from bench-swag 0.3"
     assert rows["gone"].startswith("! method from bench-swag 0.3: broken")
     assert "not_there" in rows["gone"]
     assert rows["bad"].endswith("bench_bad fails at import: OSError: two")

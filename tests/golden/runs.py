@@ -18,9 +18,9 @@ from tests.golden.data import write_data
 HERE = Path(__file__).resolve().parent
 SUITES = HERE / "suites"
 PLUGINS = (
-    HERE.parent / "plugins" / "sgld.py",
-    HERE.parent / "plugins" / "swag.py",
-    HERE.parent / "plugins" / "temperature.py",
+    HERE.parent / "plugins" / "my_sgld.py",
+    HERE.parent / "plugins" / "my_swag.py",
+    HERE.parent / "plugins" / "my_temperature.py",
     SUITES / "darkened.py",
 )
 

@@ -109,10 +109,10 @@ def test_errors_name_what_would_be_right(text: str, words: str) -> None:
 
 def test_plugin_file() -> None:
     """A user's file adds a method of its own name; its source is part of its identity."""
-    plugins = Plugins((PLUGINS / "swag.py",))
-    spec = plugins.spec("method", "swag[start=0.75]")
-    assert (spec.name, spec.value.start) == ("swag[start=0.75]", 0.75)
-    assert spec.source_hash == Plugins((PLUGINS / "swag.py",)).spec("method", "swag").source_hash
+    plugins = Plugins((PLUGINS / "my_swag.py",))
+    spec = plugins.spec("method", "my-swag[start=0.75]")
+    assert (spec.name, spec.value.start) == ("my-swag[start=0.75]", 0.75)
+    assert spec.source_hash == Plugins((PLUGINS / "my_swag.py",)).spec("method", "my-swag").source_hash
 
 
 FROZEN = """from __future__ import annotations
@@ -159,7 +159,7 @@ def test_options_that_cannot_be_written(tmp_path: Path) -> None:
 def test_taken_name(tmp_path: Path) -> None:
     """Two plugins of one name are refused."""
     file = tmp_path / "map.py"
-    file.write_text((PLUGINS / "swag.py").read_text())
+    file.write_text((PLUGINS / "my_swag.py").read_text())
     with pytest.raises(UsageError, match="two plugins"):
         Plugins((file,)).names("method")
 

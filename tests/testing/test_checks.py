@@ -380,7 +380,7 @@ def test_a_task_that_a_method_refuses(tmp_path: Path, sound: Sound) -> None:
 
 def test_a_method_for_classes_alone(tmp_path: Path) -> None:
     """An exception on real targets alone is a note that names suits(task), not a failure."""
-    text = (PLUGINS / "temperature.py").read_text().replace("def suits", "def suited")
+    text = (PLUGINS / "my_temperature.py").read_text().replace("def suits", "def suited")
     (note,) = remarks(target(tmp_path, text))
     assert (note.check.name, note.status) == ("trains", "note")
     assert "suits(task)" in note.reason

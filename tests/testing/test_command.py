@@ -118,7 +118,7 @@ def test_metrics_of_one_file(folder: Path, sound: Sound) -> None:
     assert [(one.kind, one.name) for one in found] == [("metric", "a"), ("metric", "b")]
 
 
-@pytest.mark.parametrize("name", ["temperature", "swag", "sgld"])
+@pytest.mark.parametrize("name", ["my_temperature", "my_swag", "my_sgld"])
 def test_plugins_that_others_might_write(name: str) -> None:
     """Post-hoc scaling, weight averages and a sampler with snapshots pass."""
     done = invoke(str(PLUGINS / f"{name}.py"))
