@@ -36,7 +36,7 @@ def offered(line: str) -> list[str]:
         ("run --datasets digits,lett", ["digits,letters"]),
         ("run --seeds ", []),
         ("run --suite qui", ["quick", "quick-tuned"]),
-        ("report --suite qui", ["quick"]),
+        ("report --suite qui", ["quick", "quick-tuned"]),
         ("run --suite ../nothing", ["<file>"]),
         ("run --plugin ", ["<file>"]),
         (f"run --plugin {PLUGINS}/my_swag.py --methods map,my", ["map,my-swag"]),

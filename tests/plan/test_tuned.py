@@ -11,7 +11,14 @@ from bench_uq.api.errors import UsageError
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.sources import hash_of_trees
 from bench_uq.plan.suite import read_suite
-from bench_uq.plan.tuned import Chosen, Tuned, read_tuned, tuned_suites, write_tuned
+from bench_uq.plan.tuned import (
+    Chosen,
+    Tuned,
+    read_tuned,
+    trials_file,
+    tuned_suites,
+    write_tuned,
+)
 
 OURS = Chosen(
     *("mnf[flows=4]", "digits", "mnf"),
@@ -72,3 +79,14 @@ def test_a_search_space_changes_no_hash(tmp_path: Path) -> None:
         (tmp_path / "mine.py").write_text(text)
         hashes.append(hash_of_trees([tmp_path / "mine.py"]))
     assert hashes[0] == hashes[1] == hashes[2] != hashes[3]
+
+
+def test_the_shipped_choice_is_the_committed_one() -> None:
+    """The suite quick-tuned runs by what results/quick holds, with all trials beside it."""
+    committed = Path(__file__).parents[2] / "results" / "quick"
+    tuned = Path(read_suite("quick-tuned").tuned)
+    assert tuned.read_bytes() == (committed / "tuned.toml").read_bytes()
+    assert trials_file(tuned).read_bytes() == (committed / "trials.csv").read_bytes()
+
+    chosen = {one.method for one in read_tuned(tuned).chosen}
+    assert chosen == set(read_suite("quick-tuned").methods)
