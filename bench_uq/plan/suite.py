@@ -62,7 +62,7 @@ class Suite:
 def shipped() -> dict[str, Path]:
     """Suites that ship with bench-uq, by name."""
     folder = Path(str(importlib.resources.files("bench_uq.plan.suites")))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda one: one.stem)}
 
 
 def read_suite(name: str, flags: Mapping[str, Any] | None = None) -> Suite:
