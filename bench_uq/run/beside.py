@@ -66,8 +66,9 @@ def serve(connection: Connection, folder: Path, files: tuple[Path, ...]) -> None
     """Score the runs whose names arrive, and end with the connection."""
     # Signals of the terminal are for the parent, which ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # An exception, so that no part of a file is left.
-    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
+    # Until something can be written it dies at once: the import of a plugin would take an exception
+    # for one of the plugin's.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setsid()
     threading.Thread(target=die_with_parent, daemon=True).start()
     # What plugins print is not for the stdout of the command.
@@ -79,6 +80,8 @@ def serve(connection: Connection, folder: Path, files: tuple[Path, ...]) -> None
     plan = store.read_plan(folder)
     runs = {run.name: run for run in plan.runs.values()}
     scoring, waiting = Scoring.by(Plugins(files), plan.about), deque[str]()
+    # From here on an exception, so that no part of a file is left.
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
 
     while True:
         # All names that are there, so that the end is seen before the next run is scored.
