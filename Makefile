@@ -1,4 +1,4 @@
-# make demo: install, run the quick suite on embedded data at its budget and at half of it, write the report.   make test: every check.   make gate: of these, the scores.
+# make demo: install, run the quick suite with tuned recipes on embedded data, at its budget and at half of it, write the report.   make test: every check.   make gate: of these, the scores.
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
@@ -6,14 +6,14 @@ BIN := .venv/bin
 .PHONY: demo test gate bench fuzz trust setup format
 
 demo: setup
-	$(BIN)/bench-uq run
-	$(BIN)/bench-uq run --budget 0.5 --seeds 0,1
-	$(BIN)/bench-uq report
+	$(BIN)/bench-uq run --suite quick-tuned
+	$(BIN)/bench-uq run --suite quick-tuned --budget 0.5 --seeds 0,1
+	$(BIN)/bench-uq report --suite quick-tuned
 	@echo
-	@echo "page:     reports/quick/index.html"
-	@echo "summary:  reports/quick/summary.md"
-	@echo "tables:   reports/quick/tables/"
-	@echo "figures:  reports/quick/figures/"
+	@echo "page:     reports/quick-tuned/index.html"
+	@echo "summary:  reports/quick-tuned/summary.md"
+	@echo "tables:   reports/quick-tuned/tables/"
+	@echo "figures:  reports/quick-tuned/figures/"
 
 test: setup
 	$(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
 """How many trials are enough, and whether a study treats equal methods equally.
 
     bench-uq tune --suite quick --methods map,dropout,ensemble,mean-field,mnf --trials 8
-    python -m studies.tuning results/quick-tuning/trials.csv
+    python -m studies.tuning results/quick/trials.csv
 
 prints the expected best validation NLL by the number of trials (Dodge et al. 2019, eq. 5, for the
 lowest of several).
@@ -10,13 +10,19 @@ lowest of several).
 
 tunes two copies of one method under two names, 20 studies of four trials on the digits at five
 epochs, runs what was chosen, and tests whether their NLL on the test split differs.
+
+    python -m studies.tuning --best 20
+
+asks whether tuning harms a method whose default is already the best of its space: it first makes
+the best of 16 points over six seeds the default of ``map``, then tunes it anew
+in 20 studies of four trials over three seeds, and tests the NLL on the test split, tuned less
+default, over the same seeds.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +30,8 @@ import pandas as pd
 from scipy import stats
 
 import bench_uq
+from bench_uq.api.names import parse
+from bench_uq.score.tuning import expected_best
 from studies.claims import table
 
 SUITE = """
@@ -48,15 +56,6 @@ class {name}(MAP):
     pass
 """
 TRIALS = 4
-
-
-def expected_best(values: Sequence[float], count: int) -> float:
-    """Expected lowest of ``count`` draws, with replacement, from some values."""
-    ordered = np.sort(np.asarray(values))
-    above = 1 - np.arange(len(ordered) + 1) / len(ordered)
-    # P(the lowest of the draws is the i-th value) = P(all >= it) - P(all > it).
-    chances = above[:-1] ** count - above[1:] ** count
-    return float((ordered * chances).sum())
 
 
 def curve(file: Path) -> None:
@@ -84,7 +83,7 @@ def copies(studies: int) -> str:
             results = folder / str(study)
             given = {"results": results, "plugins": plugins, "notice": lambda text: None}
             suite = folder / "copies.toml"
-            bench_uq.tune(suite, trials=TRIALS, seeds=[100 + study], study=study, **given)
+            bench_uq.tune(suite, trials=TRIALS, seeds=[100 + study], seed=study, **given)
             scores = bench_uq.run(suite, tuned=True, **given).scores
 
             own = scores[(scores["condition"] == "clean") & (scores["metric"] == "nll")]
@@ -100,17 +99,78 @@ def copies(studies: int) -> str:
     )
 
 
+BEST = """
+methods = ["map"]
+datasets = ["digits"]
+seeds = [0, 1]
+
+[settings]
+epochs = 5
+learning_rate = {rate!r}
+schedule = "cosine"
+draws = 1
+
+[options.map]
+prior_std = {prior!r}
+"""
+#: Trials of the first search.
+FIRST = 16
+
+
+def best_default(studies: int) -> str:
+    """Change of the test NLL of a method by tuning, where its default is the best of its space."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, differences = Path(name), list[float]()
+        suite, given = folder / "best.toml", {"notice": lambda text: None}
+        suite.write_text(BEST.format(rate=3e-3, prior=1.0))
+        found = bench_uq.tune(
+            suite, trials=FIRST, seeds=range(50, 56), results=folder / "first", **given
+        )
+        rate = found.chosen[0].settings.get("learning_rate", 3e-3)
+        prior = float(parse(found.chosen[0].name)[1].get("prior_std", 1.0))
+        suite.write_text(BEST.format(rate=rate, prior=prior))
+        kept = 0
+        for study in range(studies):
+            results = folder / str(study)
+            # Seeds of its own: each study judges by another pair.
+            pair = [1000 + 2 * study, 1001 + 2 * study]
+            trained = [100 + 3 * study + place for place in range(3)]
+            chosen = bench_uq.tune(
+                suite, trials=TRIALS, seeds=trained, seed=study + 1, results=results, **given
+            )
+            kept += chosen.chosen[0].trial == 0
+
+            means = []
+            for tuned in (True, False):
+                run = bench_uq.run(suite, seeds=pair, tuned=tuned, results=results, **given)
+                scores = run.scores
+                own = scores[(scores["condition"] == "clean") & (scores["metric"] == "nll")]
+                means.append(own["value"].mean())
+            differences.append(float(means[0] - means[1]))
+
+    mean, se = np.mean(differences), stats.sem(differences)
+    test = stats.ttest_1samp(differences, 0)
+    return (
+        f"{studies} studies around the best of {FIRST} points (learning rate {rate:g}, prior_std "
+        f"{prior:g}): the default was kept in {kept}; test "
+        f"NLL, tuned less default {mean:+.4f} ± {se:.4f} (t test: p = {test.pvalue:.2f})"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--copies", type=int, default=0, metavar="STUDIES")
+    parser.add_argument("--best", type=int, default=0, metavar="STUDIES")
     given = parser.parse_args()
     if given.file:
         curve(given.file)
     if given.copies:
         print(copies(given.copies))
+    if given.best:
+        print(best_default(given.best))
 
 
 if __name__ == "__main__":
