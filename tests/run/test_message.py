@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 import time
@@ -25,8 +26,10 @@ from bench_uq.run.cluster.message import (
     unpacked_file,
     unpacked_folder,
     unpacked_job,
+    with_network,
 )
 from bench_uq.run.job import Job
+from bench_uq.store import PlannedRun
 
 SUITE = """extends = "quick"
 methods = ["dropout"]
@@ -167,3 +170,12 @@ def test_a_run_is_given_up_after_its_last_process_has_ended(job: Job) -> None:
     assert result is not None
     assert result.record == record
     assert (record.status, "the worker died" in record.reason) == ("failed", True)
+
+
+def test_a_network_of_the_user_is_that_of_the_base_too(tmp_path: Path) -> None:
+    """The file that was sent stands for the network of a run and of those it starts from."""
+    base = PlannedRun("map-digits-s0-00000000", "map", "digits", 0, (), network="/gone/wide.py")
+    above = dataclasses.replace(base, name="temperature-digits-s0-00000000", base=base)
+    here = with_network(above, "here/wide.py")
+    assert here.base is not None
+    assert (here.network, here.base.network) == ("here/wide.py", "here/wide.py")
