@@ -115,6 +115,7 @@ def _format(name: str) -> str:
 def _shown(suite: Path, chosen: Mapping[str, Collection[str]]) -> str:
     """A line that is the same for the same results, narrowed to the same parts."""
     from bench_uq.score.published import FILE
+    from bench_uq.score.trials import of_tuned, untuned
     from bench_uq.store import derived
     from bench_uq.store.about import ABOUT
     from bench_uq.store.budgets import other_budgets
@@ -123,6 +124,13 @@ def _shown(suite: Path, chosen: Mapping[str, Collection[str]]) -> str:
     for name in (*derived.COLUMNS, "environment.json", "examples.npz", ABOUT, FILE):
         if (suite / name).is_file():
             parts[name] = sha256(suite / name)
+    trials, defaults = of_tuned(suite), untuned(suite)
+    if trials is not None:
+        parts[trials.name] = sha256(trials)
+    if trials is not None and defaults is not None:
+        for name in (derived.RUNS, derived.SCORES, derived.BY_GROUP):
+            if (defaults / name).is_file():
+                parts[f"{name} at the defaults"] = sha256(defaults / name)
     for budget, folder in other_budgets(suite).items():
         for name in (derived.RUNS, derived.SCORES):
             if (folder / name).is_file():

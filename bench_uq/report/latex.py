@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from bench_uq.report.latex_blocks import GAP, NAME_WIDTH, WIDTH, blocks_of, heading_lines
-from bench_uq.report.latex_text import cell_text, escape, name_lines, number
+from bench_uq.report.latex_text import cell_text, ended, escape, name_lines, number
+from bench_uq.report.latex_tuning import choices_tabular
 from bench_uq.report.tables.captions import caption
 from bench_uq.report.tables.published import Compared, Comparison, comparison, sources
 from bench_uq.report.tables.published import caption as published_caption
@@ -14,11 +15,12 @@ from bench_uq.report.tables.ranks import rank_table
 from bench_uq.report.tables.stress import stress_tables
 from bench_uq.report.tables.table import Row, Table
 from bench_uq.report.tables.tables import clean_table, cost_table, level_tables, ood_tables
+from bench_uq.report.tables.tuning import Tuning, tuning
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import slug
 
 #: The kinds of fragments of one dataset other than clean data, by the end of their names.
-KINDS = ("ood", "levels", "stress", "cost", "published")
+KINDS = ("ood", "levels", "stress", "cost", "published", "tuning")
 #: Letters of a method's name in one line of a table of published values.
 COMPARED_WIDTH = 20
 #: Tables after which a page is flushed: LaTeX keeps no more than 52 floats that wait for one.
@@ -100,6 +102,10 @@ def _of_dataset(analysis: Analysis, suite: str) -> dict[str, str]:
     if published:
         own = comparison_float(published, label("published", suite, dataset))
         texts[f"{name}-published.tex"] = own
+
+    tuned = tuning(analysis)
+    if tuned:
+        texts[f"{name}-tuning.tex"] = tuning_float(tuned, label("tuning", suite, dataset))
     return texts
 
 
@@ -145,18 +151,13 @@ def _tabular(table: Table, places: Sequence[int]) -> str:
         [
             rf"  \begin{{tabular}}{{@{{}}lr{'r@{}l' * len(places)}@{{}}}}",
             r"    \toprule",
-            *_ended(lines),
+            *ended(lines),
             r"    \midrule",
-            *_ended(body),
+            *ended(body),
             r"    \bottomrule",
             r"  \end{tabular}",
         ]
     )
-
-
-def _ended(lines: Iterable[str]) -> list[str]:
-    """The lines of a tabular, each with its end."""
-    return [rf"    {line} \\" for line in lines]
 
 
 def _row(row: Row, places: Sequence[int]) -> list[str]:
@@ -174,7 +175,7 @@ def comparison_float(table: Comparison, label: str) -> str:
         lines = [rf"\multicolumn{{9}}{{@{{}}l@{{}}}}{{\emph{{{escape(group.title)}}}}}"]
         for row in group.rows:
             lines += _compared(row, known)
-        groups.append("\n".join(_ended(lines)))
+        groups.append("\n".join(ended(lines)))
 
     heads = r"Method & n & \multicolumn{2}{c}{Ours} & \multicolumn{2}{c}{Published}"
     beneath = []
@@ -196,6 +197,16 @@ def comparison_float(table: Comparison, label: str) -> str:
     ]
     text = escape(published_caption(table))
     return _FLOAT.format(caption=text, label=label, gap=GAP / 2, body="\n".join(body))
+
+
+def tuning_float(table: Tuning, label: str) -> str:
+    """Chosen trials as a float, the differences that they make in further tabulars beneath."""
+    blocks = [choices_tabular(table)]
+    differences = table.differences
+    if differences is not None:
+        blocks += [_tabular(differences, places) for places in blocks_of(differences)]
+    body = "\n  \\par\\medskip\n".join(blocks)
+    return _FLOAT.format(caption=escape(table.caption), label=label, gap=GAP / 2, body=body)
 
 
 def letters(place: int) -> str:

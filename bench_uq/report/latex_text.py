@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bench_uq.report.tables.captions import wrap
 from bench_uq.report.tables.table import Cell
 from bench_uq.score.labels import printable
@@ -72,7 +74,12 @@ def cell_text(cell: Cell) -> str:
     spread = _spread(cell)
     if not spread:
         return f"{mean} & "
-    return rf"{mean} & {{\scriptsize\,{escape(spread)}}}"
+    return rf"{mean} & {{\scriptsize\,{number(spread)}}}"
+
+
+def ended(lines: Iterable[str]) -> list[str]:
+    """The lines of a tabular, each with its end."""
+    return [rf"    {line} \\" for line in lines]
 
 
 def number(text: str) -> str:

@@ -15,6 +15,7 @@ from bench_uq.report.tables.ranks import rank_table
 from bench_uq.report.tables.stress import stress_tables
 from bench_uq.report.tables.table import Cell, Row, Table
 from bench_uq.report.tables.tables import overview
+from bench_uq.report.tables.tuning import Tuning, tuning
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.banners import banner
 from bench_uq.score.gradient_masking import MEANING, needs, outcome
@@ -112,6 +113,9 @@ def _dataset(analysis: Analysis) -> list[str]:
     published = comparison(analysis)
     if published:
         lines += ["", *_published(published)]
+    tuned = tuning(analysis)
+    if tuned:
+        lines += ["", *_tuned(tuned)]
     return lines + _stress(analysis) + _masking(analysis)
 
 
@@ -195,6 +199,24 @@ def _published(table: Comparison) -> list[str]:
     for place, note in enumerate(table.notes, start=1):
         lines.append(f"{place}. {escape(note)}")
     return lines
+
+
+def _tuned(table: Tuning) -> list[str]:
+    """The chosen trials, and the differences that they make."""
+    heads = ["method", *table.heads]
+    rows = []
+    for place, one in enumerate(table.choices):
+        cells = [one.method, one.chosen, one.trials, one.seconds]
+        cells += [one.default_nll or "–", one.chosen_nll]
+        row = list(map(escape, cells))
+        if table.differences is not None:
+            own = table.differences.rows[place]
+            row += [str(own.seeds), *map(_cell, own.cells)]
+        rows.append(row)
+
+    rule = ["---", "---", *["---:"] * (len(heads) - 2)]
+    lines = _pipes(list(map(escape, heads)), rule, rows)
+    return ["### Tuning", "", *lines, "", escape(table.caption)]
 
 
 def _pipes(heads: list[str], rule: list[str], rows: list[list[str]]) -> list[str]:

@@ -12,6 +12,7 @@ from bench_uq.score.comparisons import Ranking, ranking, verdicts, zero_on_clean
 from bench_uq.score.conclusions import Conclusion, conclude, main_scores
 from bench_uq.score.convergence import Change, changes
 from bench_uq.score.results import Results, Seeds, as_level
+from bench_uq.score.shifts import Shift, shifts
 from bench_uq.score.statistics import Comparison
 from bench_uq.score.stress import Family
 from bench_uq.score.summaries import (
@@ -24,6 +25,7 @@ from bench_uq.score.summaries import (
     levels,
     summarise,
 )
+from bench_uq.score.tuning import TunedMethod, tuned_methods
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +159,16 @@ class Analysis:
     def changes(self) -> dict[str, list[Change]]:
         """What other budgets change in each method, on clean data."""
         return changes(self.results, self.cards)
+
+    @cached_property
+    def tuning(self) -> list[TunedMethod]:
+        """The trials of each method that was tuned; empty for a suite at its defaults."""
+        return tuned_methods(self.results)
+
+    @cached_property
+    def shifts(self) -> dict[tuple[str, str], Shift]:
+        """What tuning changed on clean data, by method at its default and metric."""
+        return shifts(self.results, self.tuning)
 
     @cached_property
     def unjudged(self) -> dict[str, frozenset[str]]:

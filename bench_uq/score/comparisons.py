@@ -53,7 +53,7 @@ def verdicts(
         blank = unjudged.get(metric, ())
         judged = [method for method in methods if method not in blank]
         direction = cards[metric].direction
-        groups = _groups(rows[rows["method"].isin(judged)]) if grouped else {}
+        groups = groups_by_seed(rows[rows["method"].isin(judged)]) if grouped else {}
         comparison = compare(_by_seed(rows, judged), direction, groups)
         if comparison is None:
             continue
@@ -91,7 +91,7 @@ def one_test_set(results: Results) -> bool:
     return "labels" in runs and len(set(runs["labels"]) - {""}) == 1
 
 
-def _groups(rows: pd.DataFrame) -> dict[str, dict[int, np.ndarray]]:
+def groups_by_seed(rows: pd.DataFrame) -> dict[str, dict[int, np.ndarray]]:
     """The pseudo-values of one score by method and seed; empty unless all runs have them."""
     table = rows[list(GROUP_COLUMNS)].to_numpy(float)
     if not np.isfinite(table).all():

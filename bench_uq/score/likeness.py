@@ -9,7 +9,7 @@ import itertools
 import json
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,17 @@ def at_other_budget(one: Mapping[Any, Any], other: Mapping[Any, Any], budget: fl
     epochs, there = float(ours.pop("epochs", "nan")), float(theirs.pop("epochs", "nan"))
     # Epochs are whole: half of one epoch is one, which says nothing.
     return epochs != there and abs(there - epochs * budget) <= 0.5 and ours == theirs
+
+
+def at_defaults(
+    tuned: Mapping[Any, Any], other: Mapping[Any, Any], settings: Collection[str]
+) -> bool:
+    """Whether a run differs from a tuned one of its seed in nothing but these settings."""
+    ours, theirs = facts_of(tuned), facts_of(other)
+    for name in (ours.keys() & theirs.keys()) - {"tuning", *settings}:
+        if ours[name] != theirs[name]:
+            return False
+    return True
 
 
 def changed(method: str, command: str) -> list[str]:

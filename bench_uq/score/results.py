@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,10 @@ import pandas as pd
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.method import Method
 from bench_uq.score.cards import Cards
-from bench_uq.score.likeness import Difference, at_other_budget, differences, marked
+from bench_uq.score.likeness import Difference, at_defaults, at_other_budget, differences, marked
 from bench_uq.score.published import FILE, TEST_ERROR, Reference, read_file
 from bench_uq.score.stale import RunKey, stale
+from bench_uq.score.trials import Trial, narrowed, of_tuned, read_trials, untuned
 from bench_uq.store import check_schema, derived
 from bench_uq.store.about import ABOUT, About
 from bench_uq.store.budgets import other_budgets
@@ -80,6 +81,9 @@ class Results:
     whole: pd.DataFrame | None = field(default=None, repr=False)
     #: The same runs at other budgets, a share of the epochs; with scores alone.
     others: Mapping[float, Results] = field(default_factory=dict, repr=False)
+    trials: tuple[Trial, ...] = field(default=(), repr=False)  # by which the suite was tuned
+    #: Runs of the untuned suite with their scores, if this one is tuned and that one is there.
+    defaults: Results | None = field(default=None, repr=False)
 
     @cached_property
     def datasets(self) -> list[str]:
@@ -115,6 +119,8 @@ class Results:
             examples=tuple(one for one in self.examples if one.dataset == dataset),
             whole=None if self.whole is None else self.whole[self.whole["dataset"] == dataset],
             others={budget: one.on(dataset) for budget, one in self.others.items()},
+            trials=tuple(one for one in self.trials if one.dataset == dataset),
+            defaults=None if self.defaults is None else self.defaults.on(dataset),
         )
 
     def seeds(self, method: str) -> Seeds:
@@ -182,6 +188,10 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
     if runs.empty:
         raise UsageError(f"{suite / 'runs.csv'} holds no runs (make them with: bench-uq run)")
 
+    trials: tuple[Trial, ...] = ()
+    file = of_tuned(suite)
+    if file is not None:
+        trials = read_trials(file)
     references: tuple[Reference, ...] = ()
     if (suite / FILE).is_file():
         references = tuple(read_file(suite / FILE, cards))
@@ -198,6 +208,8 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
         examples=tuple(derived.examples(suite / "examples.npz")),
         stale=stale(suite, plugins),
         others=read_others(suite, runs),
+        trials=trials,
+        defaults=read_defaults(suite, runs, trials),
     )
 
 
@@ -244,6 +256,39 @@ def read_others(suite: Path, runs: pd.DataFrame) -> dict[float, Results]:
         scores = scores[scores["run"].isin(theirs["run"])]
         found[budget] = Results(folder.name, theirs, scores, scores.iloc[:0])
     return found
+
+
+def read_defaults(suite: Path, runs: pd.DataFrame, trials: Collection[Trial]) -> Results | None:
+    """The finished runs of the untuned suite that differ from ``runs`` in the tuned things alone.
+
+    None without trials, which say which method became which, or without that suite.
+    """
+    folder = untuned(suite)
+    if folder is None or not trials:
+        return None
+
+    tuned = {}
+    for run in runs.to_dict("records"):
+        tuned[run["dataset"], run["method"], run["seed"]] = run
+    became, settings = dict[tuple[str, str], str](), dict[tuple[str, str], set[str]]()
+    for one in trials:
+        settings.setdefault(one.place, set()).update(one.settings)
+        if one.chosen:
+            became[one.place] = one.name
+
+    check_schema(folder)
+    theirs = read_runs(folder)
+    kept = []
+    for run in theirs.to_dict("records"):
+        place = run["dataset"], run["method"]
+        own = tuned.get((run["dataset"], became.get(place, ""), run["seed"]))
+        finished = run["status"] == "ok" and run["left_out"] == "" and place in became
+        kept.append(finished and (own is None or at_defaults(own, run, settings[place])))
+
+    theirs = theirs[kept]
+    scores = with_groups(derived.table(folder / derived.SCORES), folder / derived.BY_GROUP)
+    scores = scores[scores["run"].isin(theirs["run"])]
+    return Results(folder.name, theirs, scores, scores.iloc[:0])
 
 
 def read_runs(suite: Path) -> pd.DataFrame:
@@ -295,6 +340,9 @@ def select(
         references = tuple(one for one in references if one.metric in published)
 
     pairs = set(zip(runs["method"], runs["dataset"], strict=True))
+    trials = results.trials
+    if methods or datasets:
+        trials = narrowed(trials, {(dataset, method) for method, dataset in pairs})
     return replace(
         results,
         runs=runs,
@@ -303,12 +351,27 @@ def select(
         references=references,
         whole=results.scores if metrics else None,
         examples=tuple(one for one in results.examples if (one.method, one.dataset) in pairs),
+        trials=trials,
+        defaults=_defaults_of(results.defaults, trials),
         chosen={
             "methods": tuple(methods),
             "datasets": tuple(datasets),
             "metrics": tuple(metrics),
         },
     )
+
+
+def _defaults_of(defaults: Results | None, trials: Iterable[Trial]) -> Results | None:
+    """The runs at the default of the methods that have trials."""
+    if defaults is None:
+        return None
+
+    places = {one.place for one in trials}
+    runs = defaults.runs
+    kept = [place in places for place in zip(runs["dataset"], runs["method"], strict=True)]
+    runs = runs[kept]
+    scores = defaults.scores[defaults.scores["run"].isin(runs["run"])]
+    return replace(defaults, runs=runs, scores=scores)
 
 
 def _finished(table: pd.DataFrame, runs: pd.DataFrame, path: Path) -> pd.DataFrame:

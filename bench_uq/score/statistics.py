@@ -108,8 +108,7 @@ def paired_p(one: Sequence[float], other: Sequence[float], known: Spread | None 
     if len(differences) < 2:
         return 1.0
 
-    # What rounding alone can do is no difference.
-    rounding = 8 * np.finfo(float).eps * float(np.abs([one, other]).max())
+    rounding = _rounding(one, other)
     if np.abs(differences).max() <= rounding:
         return 1.0
 
@@ -119,15 +118,45 @@ def paired_p(one: Sequence[float], other: Sequence[float], known: Spread | None 
 
     # Differences that are all one number have a spread that carries no information: t would be
     # infinite, and its p-value 0 from two seeds on.
-    spread = differences.std(ddof=1)
-    if spread <= rounding:
+    if differences.std(ddof=1) <= rounding:
         return float(2.0 ** (1 - len(differences)))
 
-    error, freedom = spread / math.sqrt(len(differences)), float(len(differences) - 1)
-    if known is not None:
-        error, freedom = math.sqrt(known.variance), known.freedom
+    error, freedom = _error(differences, known)
     # stats.t.sf takes fifty times as long.
     return float(2 * special.stdtr(freedom, -abs(differences.mean() / error)))
+
+
+def paired_interval(
+    one: Sequence[float], other: Sequence[float], known: Spread | None = None
+) -> tuple[float, float]:
+    """Student's interval of the mean difference, paired by seed, at 1 - ALPHA.
+
+    NaN for fewer than two pairs, for values that are not finite, and if all differences are one
+    number, which says nothing of their spread. ``known`` is as in ``paired_p``.
+    """
+    differences = np.asarray(one, dtype=float) - np.asarray(other, dtype=float)
+    if len(differences) < 2 or not np.isfinite(differences).all():
+        return math.nan, math.nan
+    if differences.std(ddof=1) <= _rounding(one, other):
+        return math.nan, math.nan
+
+    error, freedom = _error(differences, known)
+    # Satterthwaite's freedom can fall below that of any variance, where t has no end to speak of.
+    half = stats.t.ppf(1 - ALPHA / 2, max(1.0, freedom)) * error
+    return float(differences.mean() - half), float(differences.mean() + half)
+
+
+def _rounding(one: Sequence[float], other: Sequence[float]) -> float:
+    """The largest difference of two methods that rounding alone can make."""
+    return 8 * float(np.finfo(float).eps) * float(np.abs([one, other]).max())
+
+
+def _error(differences: np.ndarray, known: Spread | None) -> tuple[float, float]:
+    """Standard error of a mean difference over seeds, or the known one, and its freedom."""
+    if known is not None:
+        return math.sqrt(known.variance), known.freedom
+    error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
+    return error, float(len(differences) - 1)
 
 
 @dataclass(frozen=True)

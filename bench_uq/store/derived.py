@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import math
 import tokenize
@@ -45,12 +46,19 @@ LATER = {
     RUNS: "network epochs draws seconds_per_1000 command method_full dataset_full batch "
     "validation train_images test_images attack_images shift_images evaluate_on precision block "
     "threads learning_rate schedule warmup weight_decay clip "
-    "diagnosis shared trained_on held_out tested_on data labels predictions facts"
+    "diagnosis shared trained_on held_out tested_on data labels predictions facts base_seconds"
 }
 #: Columns of numbers, NaN where nothing is known.
 NUMBERS = [
     *("level", "value", "x", "y", "parameters", "epochs", "draws", "peak_memory"),
-    *("train_seconds", "predict_seconds", "seconds_per_1000", "batch", "validation"),
+    *(
+        "train_seconds",
+        "base_seconds",
+        "predict_seconds",
+        "seconds_per_1000",
+        "batch",
+        "validation",
+    ),
     *("train_images", "test_images", "attack_images", "shift_images", "block", "threads"),
     *("trained_on", "held_out", "tested_on", "learning_rate", "warmup", "weight_decay", "clip"),
     *GROUP_COLUMNS,
@@ -77,6 +85,7 @@ if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):
 DAMAGE = (
     *(OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
     *(RuntimeError, TypeError, AttributeError, KeyError, OverflowError, SyntaxError, MemoryError),
+    csv.Error,
 )
 
 
@@ -110,7 +119,7 @@ def table(path: Path, kind: str = "") -> pd.DataFrame:
     kind = kind or path.name
     if not path.exists():
         raise UsageError(f"missing {path} (make it with: bench-uq score)")
-    with _checked(path, "baseline" if kind == SCORES != path.name else "score"):
+    with checked(path, "baseline" if kind == SCORES != path.name else "score"):
         _check_whole(path)
         frame = _runs(path) if kind == RUNS else _rows(path, kind)
 
@@ -124,7 +133,7 @@ def environments(path: Path) -> dict[str, dict[str, Any]]:
     """Environments of a list by fingerprint; empty without the file."""
     if not path.exists():
         return {}
-    with _checked(path):
+    with checked(path):
         listed = store.loaded(as_written(path.read_bytes()))
         return {str(one["id"]): dict(one) for one in listed}
 
@@ -133,7 +142,7 @@ def about(path: Path) -> About:
     """Facts of methods and conditions; none without the file."""
     if not path.exists():
         return About()
-    with _checked(path):
+    with checked(path):
         found: About = read(About, fields_of(store.parsed(path.read_bytes())))
         for facts in found.conditions.values():
             for text in (facts.level_name, facts.unit, facts.family):
@@ -147,7 +156,7 @@ def examples(path: Path) -> list[Example]:
     if not path.exists():
         return []
     found: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
-    with _checked(path), open_npz(path) as arrays:
+    with checked(path), open_npz(path) as arrays:
         for key in arrays.files:
             *place, name = key.split("|")
             if len(place) == 5:  # else a plugin's name holds the separator
@@ -164,7 +173,7 @@ def damaged(path: Path, error: Exception, maker: str = "score") -> UsageError:
 
 
 @contextmanager
-def _checked(path: Path, maker: str = "score") -> Iterator[None]:
+def checked(path: Path, maker: str = "score") -> Iterator[None]:
     """Refuse a file that cannot be read, or whose checksum is not the one that scoring wrote."""
     try:
         if not path.is_file():  # reading a pipe would wait for ever

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import runpy
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -17,6 +22,7 @@ from bench_uq.report.figures._style import styled
 from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
+from bench_uq.score.trials import Trial
 
 synthetic = SimpleNamespace(
     **runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "synthetic.py"))
@@ -85,6 +91,46 @@ def by_hand(hand_made: Callable[..., Path]) -> Callable[..., Results]:
 def where(place: list[Any]) -> dict[str, Any]:
     """Name the condition and the level of a place, which is else clean."""
     return dict(zip(("condition", "level"), (*place, *("clean", "")[len(place) :]), strict=True))
+
+
+@pytest.fixture(scope="session")
+def tried() -> Callable[..., tuple[Trial, ...]]:
+    """Return a function that makes trials of methods on digits, in one study or several.
+
+    Of the first method, the fourth and so on, the default is chosen, of the others trial 3. Trial 2
+    of most has diverged. All trials are named as their method.
+    """
+
+    def trials(methods: Iterable[str], studies: int = 1, count: int = 6) -> tuple[Trial, ...]:
+        found = []
+        for place, method in enumerate(methods):
+            for study, number in itertools.product(range(studies), range(count)):
+                chosen = study == 0 and number == (3 if place % 3 else 0)
+                random = np.random.default_rng(zlib.crc32(f"{method} {study} {number}".encode()))
+                one = Trial(study, "digits", method, number, method, {}, 3, 0.1, 7.5, chosen)
+                found.append(one if chosen and not number else other(one, random))
+        return tuple(found)
+
+    return trials
+
+
+def other(trial: Trial, random: np.random.Generator) -> Trial:
+    """A trial with settings, or a default that was not chosen."""
+    nll = float(0.2 * np.exp(random.normal(0, 0.8)))
+    if trial.chosen:
+        nll = 0.09
+    if trial.number == 0:
+        return replace(trial, nll=0.3)
+    if trial.number == 2 and trial.method[0] > "a":
+        nll = math.inf
+
+    settings = {
+        "learning_rate": f"{10 ** random.uniform(-3, -1.5):.3g}",
+        "weight_decay": f"{10 ** random.uniform(-5, -1):.3g}",
+        "prior_std_of_the_last_layer": f"{random.uniform(0.1, 0.6):.3g}",
+        "schedule": str(random.choice(["constant", "cosine"])),
+    }
+    return replace(trial, settings=settings, nll=nll)
 
 
 @pytest.fixture(scope="session")

@@ -21,9 +21,11 @@ from bench_uq.report.figures._style import COLUMN, FORMATS, PAGE, styled
 from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
+from bench_uq.score.trials import Trial
 from bench_uq.store.about import About
 
 Drawn = Callable[[str, Results], dict[str, Figure]]
+Tried = Callable[..., tuple[Trial, ...]]
 METHODS = (
     *("map", "dropout", "ensemble", "mean-field", "mnf", "laplace", "sgld", "swag[rank=20]"),
     *("temperature", "mean-field[prior=log-uniform]", "mnf[flows=4,hidden=50,members=5]"),
@@ -31,6 +33,7 @@ METHODS = (
 )
 ATTACKS = ("pgd[norm=l2]", "rotate", "corruption", "corruption[kind=impulse-noise]")
 KINDS = {kind.name: kind for kind in kinds()}
+TUNING = ("tuning-curves", "tuning-sensitivity")
 OF_IMAGES = ("examples", "inputs", "rotation")
 
 
@@ -59,10 +62,13 @@ def own(kind: str, results: Results) -> Results:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_figure_is_printable(
-    kind: str, two: Results, twelve: Results, told: Results, drawn: Drawn
+    kind: str, two: Results, twelve: Results, told: Results, drawn: Drawn, tried: Tried
 ) -> None:
     """Of two methods, twelve of one seed and a story of failures: all is large and lies apart."""
     for results in (two, twelve, told):
+        if kind in TUNING:
+            studies = 1 + (results is twelve)
+            results = replace(results, trials=tried(results.on("digits").methods, studies))
         figures = drawn(kind, own(kind, results))
         assert figures or (results is told and kind == "bands")
         for figure in figures.values():
@@ -133,7 +139,7 @@ def files(report: tuple[Path, list[Path]]) -> dict[str, bytes]:
 
 def test_every_kind_is_there_in_every_format(files: dict[str, bytes], two: Results) -> None:
     """Names tell dataset, kind and condition; what has no classes has no figure of them."""
-    for name in KINDS.keys() - {"bands"}:
+    for name in KINDS.keys() - {"bands", *TUNING}:
         for suffix in FORMATS:
             across = KINDS[name].across_datasets
             pattern = f"{name}*.{suffix}" if across else f"digits-{name}*.{suffix}"

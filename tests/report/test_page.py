@@ -22,6 +22,7 @@ from bench_uq.report import page as html
 from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
+from bench_uq.score.trials import Trial
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 IMAGE = "<img src=x onerror=alert(2)>"
@@ -211,6 +212,23 @@ def test_opens_without_a_word_and_asks_for_nothing(
     page.sort("nll")
     page.find("button.method").click()
     assert len(page.column("method")) == count
+    page.assert_quiet()
+
+
+def test_a_tuned_suite_shows_its_trials(
+    told: Results, tried: Callable[..., tuple[Trial, ...]], opened: Callable[[Results], Page]
+) -> None:
+    """A row for each method, a curve that rests on studies instead of seeds, and no message."""
+    digits = told.on("digits")
+    page = opened(replace(digits, trials=tried(digits.methods, studies=2)))
+    assert page.count("#tuning tbody tr") == len(digits.methods)
+    page.find('nav a[href="#tuning"]').click()
+    page.open(0)
+    script = (
+        "return [...document.querySelectorAll('#curves figcaption')].map((one) => one.textContent)"
+    )
+    assert "mean and range over 2 studies" in page.script(script)
+    assert "3 seeds" in page.script(script)
     page.assert_quiet()
 
 

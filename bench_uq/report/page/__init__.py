@@ -16,7 +16,7 @@ from bench_uq.report.page.frame import leaderboard_section, reproduce_section
 from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.report.page.masking import masking_section
 from bench_uq.report.page.runs import environments_section, runs_section
-from bench_uq.report.page.tables import stress_section
+from bench_uq.report.page.tables import stress_section, tuning_section
 from bench_uq.report.page.verdict import verdict_section
 from bench_uq.report.tables.provenance import run_counts
 from bench_uq.score.analysis import Analysis
@@ -34,13 +34,17 @@ def page(analysis: Analysis) -> str:
 
     title = escape(results.title or results.suite)
     data = leaderboard_data(analysis) | chart_data(analysis) | {"suite": results.suite}
-    stress, link = stress_section(analysis), ""
+    stress, tuned = stress_section(analysis), tuning_section(analysis)
+    links = []
     if stress:
-        link = '<a href="#stress">Stress</a>'
+        links.append('<a href="#stress">Stress</a>')
+    if tuned:
+        links.append('<a href="#tuning">Tuning</a>')
     sections = [
         verdict_section(analysis),
         leaderboard_section(analysis),
         stress,
+        tuned,
         masking_section(analysis),
         runs_section(results),
         cards_section(analysis),
@@ -67,7 +71,7 @@ def page(analysis: Analysis) -> str:
 <h1>{title}</h1>
 <p>{run_counts(results)}</p>{_warning(results)}
 <nav aria-label="Sections"><a href="#verdict">Verdict</a>
-<a href="#leaderboard">Leaderboard</a> {link}
+<a href="#leaderboard">Leaderboard</a> {" ".join(links)}
 <a href="#runs">Runs</a> <a href="#metrics">Metrics</a> <a href="#reproduce">Reproduce</a>
 <a href="#environments">Environments</a> <a href="#downloads">Downloads</a></nav>
 </header>

@@ -49,6 +49,7 @@ def _charts(analysis: Analysis, grids: Grids) -> list[Chart]:
     found += rejection(analysis, grids)
     found += _bands(analysis, grids)
     found += _training(analysis, grids)
+    found.append(_tuning(analysis, grids))
     return [chart for chart in found if chart["lines"]]
 
 
@@ -130,6 +131,33 @@ def _training(analysis: Analysis, grids: Grids) -> list[Chart]:
         }
         found.append(chart)
     return found
+
+
+def _tuning(analysis: Analysis, grids: Grids) -> Chart:
+    """The expected lowest validation NLL by the number of trials, with the range over studies."""
+    lines, most = [], 0
+    for one in analysis.tuning:
+        curve = one.best_curve()
+        most = max(most, len(one.studies))
+        # Of trials that may all have failed no expectation is given.
+        if not np.isfinite(curve.mean).any():
+            continue
+        line = {"method": one.name, "x": grids.place(curve.trials), "y": short(curve.mean)}
+        line |= {"low": short(curve.low), "high": short(curve.high)}
+        lines.append(line)
+
+    rests = "1 study"
+    if most > 1:
+        rests = f"mean and range over {most} studies"
+    return {
+        "section": "Tuning",
+        "title": "Expected lowest validation NLL",
+        "x": "trials in a study",
+        "y": "validation NLL (nats)",
+        "log": True,
+        "lines": lines,
+        "rests": rests,
+    }
 
 
 def _bands(analysis: Analysis, grids: Grids) -> list[Chart]:

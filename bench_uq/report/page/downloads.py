@@ -12,6 +12,7 @@ from html import escape
 import pandas as pd
 
 from bench_uq.report.page.elements import section
+from bench_uq.score import trials
 from bench_uq.score.results import Results
 from bench_uq.store.csv import csv_text
 from bench_uq.store.derived import COLUMNS, CURVES, LATER
@@ -70,12 +71,18 @@ def downloads(results: Results) -> list[Download]:
     """The files that the results were read from, as far as they hold these results."""
     facts = [dict(facts) for _, facts in sorted(results.environments.items())]
     environments = json.dumps(facts, indent=1, sort_keys=True) + "\n"
-    return [
+    found = [
         _table("scores.csv", results.scores),
         _table("runs.csv", results.runs),
         _table(CURVES, results.curves),
         _download("environment.json", environments.encode(), "application/json"),
     ]
+    if results.trials:
+        rows = pd.DataFrame(
+            [one.cells for one in results.trials], columns=trials.COLUMNS, dtype=object
+        )
+        found.append(_download(trials.FILE, csv_text(rows).encode(), "text/csv;charset=utf-8"))
+    return found
 
 
 def _table(name: str, frame: pd.DataFrame) -> Download:

@@ -349,7 +349,7 @@
     const own = chart.lines.find((line) => line.method === method);
     const planned = data.seeds[dataset][method]?.planned ?? 0;
     const seeds = own && (own.seeds === planned ? `${own.seeds}` : `${own.seeds} of ${planned}`);
-    const rests = !own ? `no values of ${data.methods[method].name}` : chart.one ? "one seed" : `${seeds} ${planned === 1 ? "seed" : "seeds"}`;
+    const rests = !own ? `no values of ${data.methods[method].name}` : chart.rests ?? (chart.one ? "one seed" : `${seeds} ${planned === 1 ? "seed" : "seeds"}`);
     const note = chart.note ? `; ${chart.note}` : "";
     const image = plot(chart, method, other);
     image.setAttribute("role", "img");

@@ -8,6 +8,7 @@ from bench_uq.report.page.elements import ROW, each, section, table
 from bench_uq.report.tables.captions import caption, headings, parted
 from bench_uq.report.tables.stress import stress_tables
 from bench_uq.report.tables.table import Cell, Row, Table
+from bench_uq.report.tables.tuning import Tuning, tuning
 from bench_uq.score.analysis import Analysis
 
 
@@ -41,6 +42,32 @@ a method's curves show them.</p>
 {"".join(map(static, tables, captions))}
 <ul class="notes">{each("li", map(escape, shared))}</ul>"""
     return section("stress", "Quality of the uncertainty under attack and shift", body)
+
+
+def tuning_section(analysis: Analysis) -> str:
+    """The section of the trials by which methods were tuned; empty for a suite at its defaults."""
+    tables = [tuning(analysis.on(dataset)) for dataset in analysis.datasets]
+    body = "".join(_tuned(one) for one in tables if one is not None)
+    if not body:
+        return ""
+
+    hint = '<p class="hint">A method\'s curves show how the best improves with more trials.</p>'
+    return section("tuning", "How the methods were tuned", f"{hint}\n{body}")
+
+
+def _tuned(shown: Tuning) -> str:
+    """The chosen trials on one dataset, and the differences that they make."""
+    rows = ""
+    for place, one in enumerate(shown.choices):
+        numbers = [one.trials, one.seconds, one.default_nll or "–", one.chosen_nll]
+        cells = each(ROW, [escape(one.method)]) + each('td class="reason"', [escape(one.chosen)])
+        cells += each("td", map(escape, numbers))
+        if shown.differences is not None:
+            own = shown.differences.rows[place]
+            cells += each("td", [str(own.seeds), *map(_cell, own.cells)])
+        rows += f"<tr>{cells}</tr>"
+    heads = [head[:1].upper() + head[1:] for head in ["method", *shown.heads]]
+    return table(shown.caption, heads, rows)
 
 
 def _cell(cell: Cell) -> str:

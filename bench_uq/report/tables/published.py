@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -10,7 +9,7 @@ from itertools import groupby
 from bench_uq.api.names import level_key
 from bench_uq.report.tables.captions import notes as marks
 from bench_uq.report.tables.provenance import sizes
-from bench_uq.report.tables.table import Cell, Column, Row, Table, cell, decimals, fixed
+from bench_uq.report.tables.table import Cell, Column, Row, Table, cell, decimals, signed
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import ARROWS
 from bench_uq.score.likeness import changed
@@ -194,7 +193,7 @@ def _group(
         difference = ""
         # Published values are of the suite's own settings and data.
         if summary and not summary.lacking and one.method not in apart:
-            difference = _signed(summary.mean - float(one.value), digits)
+            difference = signed(summary.mean - float(one.value), digits)
         row = Compared(
             method=one.method,
             seeds=seeds,
@@ -225,11 +224,3 @@ def _ours(one: Reference, summaries: Mapping[Place, Summary]) -> Summary | None:
     # An error falls where accuracy rises, so that both ends change places.
     low, high = 100 * (1 - found.high), 100 * (1 - found.low)
     return replace(found, mean=100 * (1 - found.mean), sd=100 * found.sd, low=low, high=high)
-
-
-def _signed(value: float, digits: int) -> str:
-    """Write a difference with its sign; zero, as rounded, has none."""
-    text = fixed(value, digits)
-    if value > 0 and text.strip("0.") and math.isfinite(value):
-        return f"+{text}"
-    return text

@@ -68,6 +68,8 @@ class Column:
 class Cell:
     """A rounded mean, its spread (empty for one seed), and how many seeds it is of if not of all.
 
+    A difference has an ``interval`` in place of a spread, such as "-0.3, 0.1".
+
     ``values`` is "n=k" if k seeds have the score. If it is infinite or undefined for k of m seeds,
     there is no mean: ``mean`` is ∞ or empty, and ``values`` "k of m".
 
@@ -78,13 +80,16 @@ class Cell:
     spread: str = ""
     values: str = ""
     best: bool = False
+    interval: str = ""
 
     @property
     def beside(self) -> str:
-        """The spread, and the number of values if some seeds lack the score."""
+        """The spread or interval, and the number of values if some seeds lack the score."""
         text = ""
         if self.spread:
             text = f" ± {self.spread}"
+        if self.interval:
+            text = f" [{self.interval}]"
         if self.values:
             text += f" ({self.values})"
         return text
@@ -235,4 +240,12 @@ def fixed(value: float, digits: int) -> str:
     # A small negative number rounds to "-0.00".
     if not text.strip("-0."):
         return text.removeprefix("-")
+    return text
+
+
+def signed(value: float, digits: int) -> str:
+    """Write a difference with its sign; zero, as rounded, has none."""
+    text = fixed(value, digits)
+    if value > 0 and text.strip("0.") and math.isfinite(value):
+        return f"+{text}"
     return text
