@@ -15,6 +15,7 @@ from bench_uq.api.names import parse, parse_full
 from bench_uq.store import derived
 
 FILE = "trials.csv"
+CHOSEN = "tuned.toml"
 COLUMNS = (
     *("study", "dataset", "method", "trial", "name", "settings", "seeds", "nll"),
     *("train_seconds", "chosen"),
@@ -149,9 +150,12 @@ def _check(trials: Iterable[Trial]) -> None:
 
 
 def of_tuned(suite: Path) -> Path | None:
-    """The trials of a tuned suite; None for other suites, whose folders may hold the file too."""
+    """The trials of a tuned suite; None for other suites.
+
+    Where the suite was tuned, the file lies beside what was chosen.
+    """
     path = suite / FILE
-    if suite.name.endswith(END) and path.exists():
+    if path.exists() and not (suite / CHOSEN).exists():
         return path
     return None
 

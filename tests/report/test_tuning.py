@@ -146,6 +146,8 @@ def test_other_reports_are_unchanged(both: Path, tmp_path: Path, where: str) -> 
         shutil.copytree(both / "quick", tmp_path / folder / "quick", dirs_exist_ok=True)
         if not there:
             (suite / FILE).unlink()
+        if where == "untuned":
+            (suite / "tuned.toml").touch()
         write(suite, tmp_path / folder / "report", formats=[*TEXTS, "svg"])
 
     files = {}

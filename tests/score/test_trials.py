@@ -113,6 +113,7 @@ def test_only_a_tuned_suite_has_trials(tmp_path: Path) -> None:
     for name in ("quick", "quick-tuned", "-tuned"):
         (tmp_path / name).mkdir()
         written(tmp_path / name, TEXT)
+    (tmp_path / "quick" / "tuned.toml").touch()
     tuned = tmp_path / "quick-tuned"
     assert of_tuned(tuned) == tuned / FILE
     assert of_tuned(tmp_path / "quick") is None
