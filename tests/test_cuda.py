@@ -15,13 +15,16 @@ from bench_uq.api.task import Examples, Task
 from bench_uq.methods.map import MAP
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Change, Trained, predict, predict_changed
+from bench_uq.testing.method_trials import bases_of
 from bench_uq.train import recorded
 from bench_uq.train.batched import train_together
 from bench_uq.train.epoch import Diverged
 from bench_uq.train.loop import train
+from bench_uq.train.posthoc import build_all, fit
 from bench_uq.train.recorded import Replayed
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
+from tests.of_classes import of_classes
 
 pytestmark = pytest.mark.cuda
 TASK = Task((1, 28, 28), Categorical(3), (0.5,), (0.3,), "lenet")
@@ -40,7 +43,7 @@ def data() -> Resident:
     return Resident(Examples(inputs, targets), torch.device("cuda"), 32)
 
 
-@pytest.mark.parametrize("name", Plugins().names("method"))
+@pytest.mark.parametrize("name", of_classes())
 def test_methods_learn(name: str, data: Resident) -> None:
     """Every method trains on the GPU and restores bit for bit; epsilon 0 is clean."""
     method = Plugins().spec("method", name).value
@@ -66,7 +69,23 @@ def test_methods_learn(name: str, data: Resident) -> None:
 
 
 @pytest.mark.parametrize("together", [False, True])
-@pytest.mark.parametrize("name", Plugins().names("method"))
+@pytest.mark.parametrize("name", of_classes(based=True))
+def test_methods_fit_to_their_base(name: str, data: Resident) -> None:
+    """Every post-hoc method is fitted on the GPU to a base that was trained there, and restores."""
+    method = Plugins().spec("method", name).value
+    chain = [method, *bases_of(method, Plugins())]
+    below, _ = train(chain[-1], TASK, (data, data), Settings(epochs=5, batch=32), 0)
+    nets = fit(chain, TASK, (data, data), below.state_dict(), 0)
+    clean = predict(Trained(method, TASK, nets, 0), data, 300, 5, labelled=True)
+    assert (clean["probs"].argmax(1) == clean["targets"]).mean() > 0.8
+
+    again = build_all(chain, TASK, torch.device("cuda")).eval()
+    again.load_state_dict(nets.state_dict())
+    restored = predict(Trained(method, TASK, again, 0), data, 300, 5, labelled=True)
+    assert np.array_equal(restored["probs"], clean["probs"])
+
+
+@pytest.mark.parametrize("name", of_classes())
 def test_steps_are_recorded(
     name: str, together: bool, data: Resident, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +180,7 @@ def test_shifts_are_those_of_the_cpu(data: Resident) -> None:
         torch.testing.assert_close(here.cpu(), there, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", Plugins().names("method"))
+@pytest.mark.parametrize("name", of_classes())
 def test_seeds_train_together(name: str, data: Resident) -> None:
     """Seeds of every method, and members of an ensemble, learn as one batch of networks."""
     method = Plugins().spec("method", name).value

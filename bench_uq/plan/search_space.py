@@ -68,8 +68,9 @@ def space_of(method: Spec, suite: Suite, plugins: Plugins) -> tuple[Dimension, .
 
     Options that stand in the method's name are fixed.
     """
-    tables: dict[str, Mapping[str, Any]] = dict(RECIPE_SPACE)
-    if not method.value.weight_prior:
+    # The recipe of a method with a base is that of its base.
+    tables: dict[str, Mapping[str, Any]] = {} if method.value.base else dict(RECIPE_SPACE)
+    if not method.value.weight_prior and not method.value.base:
         tables |= DECAY_SPACE
     tables |= method.value.search
     tables |= suite.search.get(method.plain, {})
@@ -84,7 +85,8 @@ def space_of(method: Spec, suite: Suite, plugins: Plugins) -> tuple[Dimension, .
                 check_epochs(method, dimension, suite.settings_of(method.plain).epochs)
             space.append(dimension)
     if not space:
-        raise UsageError(f"method {method.name!r} has nothing to tune: its name fixes all options")
+        reason = "its name fixes all options" if fixed else "it declares no search"
+        raise UsageError(f"method {method.name!r} has nothing to tune: {reason}")
     return tuple(space)
 
 

@@ -13,6 +13,7 @@ from bench_uq.api.method import Method
 from bench_uq.api.task import Task
 from bench_uq.train.loop import build, finished
 from bench_uq.train.resident import Resident
+from bench_uq.train.seeds import seed_of
 
 #: A method, its base, the base of that, and so on.
 Chain = Sequence[Method]
@@ -43,6 +44,8 @@ def fit(
     seed: int,
 ) -> nn.ModuleList:
     """Build a method on its trained base, whose state is ``values``, and let it finish."""
+    # Values that are drawn in build are those of the seed, as of networks that are trained.
+    torch.manual_seed(seed_of(seed, "build", 0))
     net, base = build_on(chain, task, data[0].inputs.device)
     base.nets.load_state_dict(dict(values), strict=True)
     return nn.ModuleList([finished(chain[0], net, data, seed, 0)])

@@ -11,13 +11,17 @@ import torch
 from torch import nn
 
 from bench_uq.api.condition import Shift
+from bench_uq.api.layers import shares
 from bench_uq.api.likelihoods import Categorical, Gaussian
 from bench_uq.api.method import Method
 from bench_uq.api.task import Examples, Task
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import BadDraws, Change, Trained, predict, predict_changed
+from bench_uq.testing.method_trials import bases_of
 from bench_uq.train.loop import build
+from bench_uq.train.posthoc import build_all
 from bench_uq.train.resident import Resident
+from tests.of_classes import of_classes
 
 TASK = Task((1, 8, 8), Categorical(10), (0.3,), (0.4,), "lenet")
 CPU = torch.device("cpu")
@@ -49,7 +53,7 @@ def trained(text: str) -> Trained:
     """Return an untrained method as if trained."""
     torch.manual_seed(0)
     method = Plugins().spec("method", text).value
-    nets = nn.ModuleList(build(method, TASK, CPU) for _ in range(method.members)).eval()
+    nets = build_all([method, *bases_of(method, Plugins())], TASK, CPU).eval()
     return Trained(method, TASK, nets, seed=3)
 
 
@@ -63,7 +67,7 @@ def test_fewer_examples_are_a_prefix() -> None:
     assert len(part) == 130
 
 
-@pytest.mark.parametrize("name", Plugins().names("method"))
+@pytest.mark.parametrize("name", [*of_classes(), *of_classes(based=True)])
 def test_epsilon_zero_is_clean(name: str) -> None:
     """FGSM at epsilon 0 gives the clean predictions, bit for bit."""
     model, data = trained(name), resident()
@@ -101,8 +105,8 @@ def test_unseen_data_have_no_targets() -> None:
 def test_members_share_the_draws() -> None:
     """At most as many draws as asked for are made, shared out over the members."""
     model = trained("mnf[members=3]")
-    assert [share for _, share in model.shares(7)] == [3, 2, 2]
-    assert [share for _, share in model.shares(2)] == [1, 1]
+    assert [share for _, share in shares(model.nets, 7)] == [3, 2, 2]
+    assert [share for _, share in shares(model.nets, 2)] == [1, 1]
     assert model.draws(resident().take(slice(0, 4))[0], 7).shape == (7, 4, 10)
     assert trained("ensemble").draws(resident().take(slice(0, 4))[0], 100).shape == (5, 4, 10)
 

@@ -23,10 +23,9 @@ from bench_uq.train.loop import train
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
 from bench_uq.train.splits import fitted, training_splits
+from tests.of_classes import of_classes
 
 SETTINGS = Settings(epochs=2, train_images=600)
-#: Those that train networks of their own.
-TRAINED = [name for name in Plugins().names("method") if not Plugins().spec("method", name).value.base]
 
 
 def runs(
@@ -83,7 +82,7 @@ def test_networks_are_those_trained_alone(full: str, recipe: dict[str, Any]) -> 
                 )
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", of_classes())
 def test_every_method_composes_or_says_why(name: str) -> None:
     """Each method's seeds differ from one another, learn, and are restored by a strict load."""
     method, seeds = Plugins().spec("method", name).value, [0, 1]
