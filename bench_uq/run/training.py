@@ -159,11 +159,13 @@ def fit_and_store(
     """Fit a method to the networks of its base, which are trained first if need be."""
     del checkpoints
     assert job.run.base is not None
-    below = trained_folder(job, job.run.base, plugins, splits).record()
-    report(0.5)
-
     task, settings = task_of(job, plugins, splits[0]), job.settings
     device = torch.device(job.device)
+    # A base that the method cannot stand on is refused before it is trained.
+    build_all(methods_of(job.run, plugins), task, device)
+
+    below = trained_folder(job, job.run.base, plugins, splits).record()
+    report(0.5)
     data = (Resident(splits[0], device, settings.batch), Resident(splits[1], device, BLOCK))
     values = load_file(store.run_folder(job.folder, below.run).path / store.NETWORK, str(device))
 

@@ -29,13 +29,16 @@ def study(method: str, count: int, seed: int = 0) -> list[Trial]:
 @pytest.mark.parametrize("method", PLUGINS.names("method"))
 def test_every_method_has_a_space_that_it_takes(method: str) -> None:
     """Each trial of each method is a method with these options, and a recipe without weight decay
-    beside a prior.
+    beside a prior; the recipe of a method with a base is that of its base.
     """
     spec = PLUGINS.spec("method", method)
     found = study(method, 9)
     assert found[0] == Trial(0, {}, {})
     for trial in found[1:]:
         assert with_options(spec, trial.options, PLUGINS).plain == method
+        if spec.value.base:
+            assert not trial.settings
+            continue
         assert 1e-3 <= trial.settings["learning_rate"] <= 3e-2
         assert ("weight_decay" in trial.settings) == (not spec.value.weight_prior)
 
