@@ -1,5 +1,7 @@
 """Temperature scaling of the predictions of any method."""
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,15 +13,26 @@ from bench_uq.methods._scaling import Scaling
 
 @dataclass(frozen=True)
 class Temperature(Scaling):
-    """Divide log-probabilities by one number, fitted to held-out examples."""
+    """Divide log-probabilities by one number, fitted to held-out examples.
+
+    Unlike the paper, the logarithm of the temperature has the prior N(0, spread^2): held-out
+    examples of which none is misclassified would drive it to 0.
+    """
 
     reference: ClassVar[str] = (
         "Guo et al. 2017, https://arxiv.org/abs/1706.04599; after averaging: "
         "Rahaman & Thiery 2021, https://arxiv.org/abs/2007.08792"
     )
     order: ClassVar[int] = 50
+    search: ClassVar = {"spread": {"low": 0.1, "high": 10.0, "scale": "log"}}
 
     base: str = "map"
+    spread: float = 1.0  # of the logarithm of the temperature; inf for no prior
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.spread > 0:
+            raise ValueError(f"spread must be above 0, not {self.spread}")
 
     def start(self, classes: int) -> dict[str, Tensor]:
         """A temperature of 1, as its logarithm."""
@@ -29,3 +42,14 @@ class Temperature(Scaling):
         """The log-probabilities, divided by the temperature."""
         (log_temperature,) = values
         return log_probs * torch.exp(-log_temperature)
+
+    def penalty(self, values: list[Tensor]) -> Tensor | float:
+        """-log prior in nats, without its constant."""
+        (log_temperature,) = values
+        return log_temperature.square() / (2 * self.spread**2)
+
+    def fitted(self, log_probs: Tensor, targets: Tensor, start: list[Tensor]) -> list[Tensor]:
+        """The temperature of the highest posterior."""
+        # The loss is a mean over the examples, for all of which the prior counts once.
+        spread = self.spread * math.sqrt(len(targets))
+        return Scaling.fitted(dataclasses.replace(self, spread=spread), log_probs, targets, start)
