@@ -22,6 +22,7 @@ from bench_uq.train.loop import train
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
 from bench_uq.train.splits import training_splits
+from tests.of_classes import of_classes
 
 SETTINGS = Settings(epochs=2, batch=16)
 TASK = Task((4,), Categorical(3), (0.5,) * 4, (0.3,) * 4)
@@ -63,14 +64,14 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("name", Plugins().names("method"))
+@pytest.mark.parametrize("name", of_classes())
 def test_same_seed_same_bits(name: str) -> None:
     """A run repeated with its seed ends with the same bits, with another seed with others."""
     assert equal(state(name), state(name))
     assert not equal(state(name), state(name, seed=1))
 
 
-@pytest.mark.parametrize("name", Plugins().names("method"))
+@pytest.mark.parametrize("name", of_classes())
 def test_bfloat16_trains_every_method(name: str) -> None:
     """In mixed precision products are rounded, and the losses of a training are those of float32 within a few per cent.
 
@@ -176,7 +177,7 @@ class Cut(Exception):
     """The machine died."""
 
 
-@pytest.mark.parametrize("name", [*Plugins().names("method"), "map[members=3]", "mnf[members=2]"])
+@pytest.mark.parametrize("name", [*of_classes(), "map[members=3]", "mnf[members=2]"])
 def test_interrupted_training_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
     """A training cut off after any epoch goes on from its checkpoint to the weights and curves of
     an uncut one.
