@@ -63,9 +63,15 @@ class NetworkTrial:
         """The network with the layers of each method that suits the task."""
         self.needed()
         for name, method in methods().items():
-            if method.suits(self.task):
-                torch.manual_seed(0)
-                yield name, method, build(method, self.task, torch.device("cpu"))
+            if not method.suits(self.task):
+                continue
+            torch.manual_seed(0)
+            # A method may refuse a network, for its size or for its layers.
+            try:
+                net = build(method, self.task, torch.device("cpu"))
+            except UsageError:
+                continue
+            yield name, method, net
 
 
 @lru_cache(maxsize=1)
@@ -85,11 +91,14 @@ def subjects(target: Target) -> Sequence[NetworkTrial]:
 
 @lru_cache(maxsize=1)
 def methods() -> dict[str, Method]:
-    """All sound methods, without those in files of the user."""
-    known, found = Plugins(), {}
+    """All sound methods that train networks, without those in files of the user."""
+    known, found = Plugins(), dict[str, Method]()
     for name in known.names("method"):
         with contextlib.suppress(UsageError):
-            found[name] = known.spec("method", name).value
+            method = known.spec("method", name).value
+            # One with a base has the networks of that.
+            if not method.base:
+                found[name] = method
     return found
 
 
