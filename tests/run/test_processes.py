@@ -17,7 +17,9 @@ class Named(SimpleNamespace):
 
 def job(method: str, attacks: str = "") -> Any:
     """Job with the fields that the order depends on; ``attacks`` names an attacked run."""
-    shown = [SimpleNamespace(surrogate=SimpleNamespace(name=attacks, base=None) if attacks else None)]
+    shown = [
+        SimpleNamespace(surrogate=SimpleNamespace(name=attacks, base=None) if attacks else None)
+    ]
     name = f"{method}-0"
     return Named(
         run=SimpleNamespace(name=name, method=method, dataset="digits", shown=shown, base=None)
