@@ -30,7 +30,8 @@ class HMC(Method):
     """Samples of the posterior of a small network, along several chains of full-batch trajectories.
 
     The posterior is that of map, whose training comes first. All chains start around its weights,
-    and make one transition for each epoch of the recipe: a few hundred epochs are few.
+    and make one transition for each epoch of the recipe, of which they need a few hundred. They mix
+    best if ``steps`` lead about as far as the prior is wide.
     """
 
     reference: ClassVar[str] = (
@@ -43,7 +44,7 @@ class HMC(Method):
     search: ClassVar = {"prior_std": {"low": 0.1, "high": 3.0, "scale": "log"}}
 
     chains: int = 4
-    steps: int = 50  # leapfrog steps of a transition: a gradient of all examples each
+    steps: int = 30  # leapfrog steps of a transition: a gradient of all examples each
     warmup: float = 0.3  # share of the transitions in which the step size adapts
     samples: int = 10  # of each chain that are kept to predict, 4 bytes a weight each
     spread: float = 0.1  # of the starts around the weights of map, in prior standard deviations
@@ -109,7 +110,7 @@ class HMC(Method):
         potential = potential_of(net, stds, train)
         place = (row_of(net) / stds).expand(self.chains, -1)
 
-        # Further apart than under the posterior, so that their agreement says something.
+        # With predictions further apart than under the posterior, so that their agreement tells.
         start = place + self.spread * torch.randn_like(place)
         warm = math.ceil(self.warmup * transitions)
         chains, step_size = warmed(potential, start, warm, self.steps, self.accept)
