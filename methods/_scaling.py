@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,8 @@ class Scaling(PostHoc):
     are calibrated each have an average that is not. There is one draw, which says nothing about
     epistemic uncertainty.
     """
+
+    averages: ClassVar[bool] = True
 
     def suits(self, task: Task) -> bool:
         """Whether the task has classes."""

@@ -130,9 +130,15 @@ class Base(nn.Module):
         self.drawn, self.nets = drawn, nets
 
     def draws(self, inputs: Tensor, count: int) -> Tensor:
-        """At most ``count`` draws of all members, (S, B, P)."""
+        """At most ``count`` draws, (S, B, P), of all members, or of as many at random."""
+        nets = self.nets
+        if count < len(nets):
+            # Always the first ones would make calls that add up to more leave out the others.
+            picked = torch.randperm(len(nets))[:count]
+            nets = nn.ModuleList(nets[index] for index in picked.tolist())
+
         found = []
-        for net, share in shares(self.nets, count):
+        for net, share in shares(nets, count):
             found.append(self.drawn(net, inputs, share))
         return torch.cat(found)
 

@@ -33,6 +33,9 @@ class Method(ABC):
     # "masks": {"values": ["fresh", "fixed"]}}. It changes no result, and so no key.
     search: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
+    # Whether ``draws`` averages over its ``count``, which is then never split into parts.
+    averages: ClassVar[bool] = False
+
     members: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.api.condition import Condition, LogProbs
-from bench_uq.api.layers import draws_at_once, shares
+from bench_uq.api.layers import Base, draws_at_once, layers_of, shares
 from bench_uq.api.method import Method
 from bench_uq.api.task import Predictions, Task
 from bench_uq.predict.memory import advising
@@ -57,13 +57,16 @@ class Trained:
         """Draws in chunks (s, B, P) that fit the memory, differentiable in the inputs (LogProbs).
 
         Where more than one draw is asked for, each of several members gives at least one, so that
-        the gradient of an ensemble is exact.
+        the gradient of an ensemble is exact; also of one that a method stands on, in every chunk.
         """
+        members = self.members()
         # A deterministic network asked for two draws shows that it has one.
-        at_once = max(2, draws_at_once(inputs, TRACED_BATCHES))
-        wanted = max(count, len(self.nets)) if count > 1 else count
+        at_once = max(2, members // len(self.nets), draws_at_once(inputs, TRACED_BATCHES))
+        wanted = max(count, members) if count > 1 else count
 
         for net, share in shares(self.nets, wanted):
+            if self.method.averages:
+                at_once = share
             for start in range(0, share, at_once):
                 asked = min(at_once, share - start)
                 chunk = self.checked(self.method.draws(net, inputs, asked), inputs)
@@ -72,6 +75,11 @@ class Trained:
                 if len(chunk) < asked:
                     # A deterministic network, or all stored snapshots, has no more.
                     break
+
+    def members(self) -> int:
+        """Networks that give draws: those of the base, if the method stands on one."""
+        bases = [layer for layer in layers_of(self.nets) if isinstance(layer, Base)]
+        return max([len(self.nets), *(len(base.nets) for base in bases)])
 
     def checked(self, draws: Tensor, inputs: Tensor) -> Tensor:
         """Raise BadDraws for draws that are not finite, normalised and (S, B, P)."""

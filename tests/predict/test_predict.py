@@ -10,12 +10,14 @@ import pytest
 import torch
 from torch import nn
 
+from bench_uq.api import layers
 from bench_uq.api.condition import Shift
 from bench_uq.api.layers import shares
 from bench_uq.api.likelihoods import Categorical, Gaussian
 from bench_uq.api.method import Method
 from bench_uq.api.task import Examples, Task
 from bench_uq.plan.plugins import Plugins
+from bench_uq.predict import predict as predict_module
 from bench_uq.predict.predict import BadDraws, Change, Trained, predict, predict_changed
 from bench_uq.testing.method_trials import bases_of
 from bench_uq.train.loop import build
@@ -125,6 +127,24 @@ def test_chunks_hold_every_member(asked: int, given: int) -> None:
     """
     inputs = resident(4).take(slice(0, 4))[0]
     assert len(torch.cat(list(trained("ensemble[members=7]").chunks(inputs, asked)))) == given
+
+
+@pytest.mark.parametrize(
+    "name", ["temperature[base=ensemble]", "laplace[base=ensemble,predictive=mc]"]
+)
+@pytest.mark.parametrize("batches", [1, 10])
+def test_every_member_below(name: str, batches: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient of a method that stands on an ensemble is that of all members, however few draws
+    the memory allows at once.
+    """
+    monkeypatch.setattr(layers, "NUMBERS_AT_ONCE", {"cpu": 1})
+    monkeypatch.setattr(predict_module, "TRACED_BATCHES", batches)
+    model = trained(name)
+    inputs = resident(4).take(slice(0, 4))[0]
+
+    torch.cat(list(model.chunks(inputs, 2))).sum().backward()
+    reached = [bool(net.stages[-1].weight.grad.abs().sum()) for net in model.nets[0].base.nets]
+    assert reached == [True] * 5
 
 
 @pytest.mark.parametrize(
