@@ -20,6 +20,7 @@ class Download:
     md5: str = ""  # of the file as it is fetched
     sha256: str = ""  # of its content: for a .gz file, of the unpacked content
     unpack: bool = False  # a tar archive, which is kept beside its unpacked members
+    installed: str = ""  # where the package of a distribution puts it: copied, not fetched
 
 
 @dataclass(frozen=True)

@@ -315,6 +315,42 @@ def test_checksums_of_content(server: Server, tmp_path: Path) -> None:
     assert len(server.sent) == 2
 
 
+def test_a_file_of_the_system_is_copied(server: Server, tmp_path: Path) -> None:
+    """Where a package has installed the right content, nothing is fetched; a wrong one is left."""
+    installed = tmp_path / "system" / "images.bin.gz"
+    installed.parent.mkdir()
+    installed.write_bytes(gzip.compress(IMAGES, 9))
+    sha256 = hashlib.sha256(IMAGES).hexdigest()
+    options = {"path": "fetched/images.bin.gz", "md5": "none", "installed": str(installed)}
+    dataset = fetched(server.url("images.bin.gz"), sha256=sha256, **options)
+    data = tmp_path / "data"
+
+    copied = f"would copy {installed} into {data}/fetched"
+    assert prepare(data, "--dry-run", dataset) == (0, [copied])
+    lines = prepare(data, dataset)[1]
+    assert lines[0].startswith(f"images.bin.gz  copied from {installed.parent}, ")
+    assert (data / "fetched" / "images.bin.gz").read_bytes() == installed.read_bytes()
+    assert server.sent == []
+
+    installed.write_bytes(gzip.compress(IMAGES[:-1], 9))
+    server.files["images.bin.gz"] = gzip.compress(IMAGES, 1)
+    assert prepare(tmp_path / "other", dataset)[1][0].startswith("images.bin.gz  fetched")
+
+
+def test_fashion_mnist_of_the_system(tmp_path: Path, absent: Callable[[str], NoReturn]) -> None:
+    """Debian's package holds the originals: the md5 of the unpacked images, and the numbers."""
+    if not Path("/usr/share/datasets/fashion-mnist").is_dir():
+        absent("Debian's dataset-fashion-mnist is not installed")
+    code, lines = prepare(tmp_path, "fashion-mnist", *NOWHERE)
+    assert (code, lines[-1].split(" examples")[0]) == (0, "60,000 + 10,000")
+
+    raw = tmp_path / "FashionMNIST" / "raw"
+    images = gzip.decompress((raw / "train-images-idx3-ubyte.gz").read_bytes())
+    assert hashlib.md5(images).hexdigest() == "f4a8712d7a061bf5bd6d2ca38dc4d50a"
+    images = gzip.decompress((raw / "t10k-images-idx3-ubyte.gz").read_bytes())
+    assert hashlib.md5(images).hexdigest() == "8181f5470baa50b63fa0f6fddb340f0a"
+
+
 def test_a_damaged_file_is_set_aside(server: Server, tmp_path: Path) -> None:
     """A wrong file stays until the right one is there, and is kept beside it."""
     part(tmp_path, b"").unlink()

@@ -20,6 +20,7 @@ class Fetched(Dataset):
     md5: str = "none"
     sha256: str = "none"
     unpack: bool = False
+    installed: str = "none"
 
     def task(self, root):
         """Return a task of two classes."""
@@ -41,5 +42,7 @@ class Fetched(Dataset):
         """Return the one download, or none where there is no address."""
         if self.addresses == "none":
             return ()
-        md5, sha256 = (value.replace("none", "") for value in (self.md5, self.sha256))
-        return [Download(self.path, tuple(self.addresses.split("|")), md5, sha256, self.unpack)]
+        given = (self.md5, self.sha256, self.installed)
+        md5, sha256, installed = (value.replace("none", "") for value in given)
+        urls = tuple(self.addresses.split("|"))
+        return [Download(self.path, urls, md5, sha256, self.unpack, installed)]

@@ -36,10 +36,12 @@ LONG = ("run", "--methods", "mean-field", "--seeds", "0,1", *CPU, "epochs=25")
 LONG = (*LONG, "--set", "train_images=600", "--checkpoint-every", "0")
 
 
-#: Each of the two runs attacks the network of the other.
+#: Two runs attack the network of each other, one stands on them, and one on a run that only it needs.
 TRANSFER = """extends = "quick"
-methods = ["map", "dropout"]
+methods = ["map", "dropout", "temperature", "temperature[base=ensemble]"]
 seeds = [0]
+[options.ensemble]
+members = 2
 [conditions]
 "transfer[from=map]" = [0.1]
 "transfer[from=dropout]" = [0.1]
@@ -173,6 +175,19 @@ def same(one: Path, other: Path) -> None:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
+def one_training_of_each_base(folder: Path) -> None:
+    """Assert that methods with a base started from the networks that are stored of it."""
+    networks, started = set[str](), set[str]()
+    for record in records(folder):
+        if "base" in record:
+            started.add(record["base"])
+        else:
+            networks.add(record["files"]["network.safetensors"]["sha256"])
+
+    assert len(networks) == 3
+    assert len(started & networks) == 2
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return results of the suites as one machine makes them."""
@@ -186,16 +201,17 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_a_local_cluster_makes_the_same_numbers(tmp_path: Path, alone: dict[str, Path]) -> None:
-    """Two workers give the scores of one machine, of runs that attack each other; once."""
+    """Two workers give the scores of one machine, of runs that need each other; once."""
     (tmp_path / "transfer.toml").write_text(TRANSFER)
     arguments = ("run", "--suite", "transfer.toml", *SIZE, "--cluster", "local:2")
     done = bench(tmp_path, *arguments)
     assert done.stderr == ""
     scores = "results/transfer/scores.csv"
-    assert [line.split()[1] for line in done.stdout.splitlines()] == ["ok", "ok", scores]
+    assert [line.split()[1] for line in done.stdout.splitlines()] == [*["ok"] * 4, scores]
     same(tmp_path / "results/transfer", alone["transfer"])
+    one_training_of_each_base(tmp_path / "results")
     assert not list((tmp_path / "results/transfer").glob(".cluster-*"))
-    assert bench(tmp_path, *arguments).stdout.count("stored") == 2
+    assert bench(tmp_path, *arguments).stdout.count("stored") == 4
 
 
 def test_a_worker_and_its_nanny_are_killed(tmp_path: Path, alone: dict[str, Path]) -> None:
@@ -282,6 +298,7 @@ def test_workers_that_do_not_see_the_results(tmp_path: Path, alone: dict[str, Pa
         bench(tmp_path, *arguments)
     same(results / "transfer", alone["transfer"])
     assert curves() == before
+    one_training_of_each_base(results)
 
 
 def test_a_run_that_takes_too_long(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,8 +65,10 @@ def foresee(spec: Spec, root: Path, mirror: str, say: Say) -> int:
         pending = lacking(spec, root) if found.state != "ready" else []
 
         for one in pending:
-            address = next(iter(addresses(one, mirror)), "what has no address")
-            say(f"would fetch {address} into {target(one, root).parent}")
+            how = f"copy {one.installed}"
+            if not is_installed(one):
+                how = f"fetch {next(iter(addresses(one, mirror)), 'what has no address')}"
+            say(f"would {how} into {target(one, root).parent}")
 
         if found.state == "ready":
             say(f"there already, {found.remark}")
@@ -173,7 +176,13 @@ def obtain(download: Download, root: Path, mirror: str, say: Say) -> None:
 
     # The file may be right and only its unpacked content damaged.
     fetched = not path.is_file() or not right(path, download)
-    if fetched:
+    how = "fetched"
+    if fetched and is_installed(download):
+        how = f"copied from {Path(download.installed).parent}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(download.installed, unlinked(partial(path)))
+        sync(partial(path))
+    elif fetched:
         try:
             fetch(download, addresses(download, mirror), partial(path))
         except Failed as error:
@@ -190,11 +199,17 @@ def obtain(download: Download, root: Path, mirror: str, say: Say) -> None:
         # Renamed only when complete and synced, so that no dataset reads half a file.
         partial(path).replace(path)
         sync(path.parent)
-        say(f"{path.name}  fetched, {megabytes(path)}")
+        say(f"{path.name}  {how}, {megabytes(path)}")
 
     if download.unpack:
         unpack(path)
         say(f"{path.name}  unpacked")
+
+
+def is_installed(download: Download) -> bool:
+    """Whether a package of the system has installed the right file."""
+    file = Path(download.installed)
+    return bool(download.installed) and file.is_file() and right(file, download)
 
 
 def addresses(download: Download, mirror: str) -> Sequence[str]:
