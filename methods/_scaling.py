@@ -48,6 +48,11 @@ class Scaling(PostHoc):
 
     averages: ClassVar[bool] = True
 
+    @property
+    def fits_held_out(self) -> bool:
+        """The map is fitted to them."""
+        return True
+
     def suits(self, task: Task) -> bool:
         """Whether the task has classes."""
         return isinstance(task.likelihood, Categorical)

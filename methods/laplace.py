@@ -63,6 +63,11 @@ class Laplace(PostHoc):
         if not isinstance(prior, str) and not 1e-6 <= prior <= 1e6:
             raise ValueError(f"prior_std must be in [1e-6, 1e6], marginal or held-out, not {prior}")
 
+    @property
+    def fits_held_out(self) -> bool:
+        """Whether they choose the prior."""
+        return self.prior_std == "held-out"
+
     def suits(self, task: Task) -> bool:
         """Whether the likelihood has a curvature here."""
         return isinstance(task.likelihood, Categorical | Gaussian)

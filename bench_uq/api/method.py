@@ -47,6 +47,16 @@ class Method(ABC):
         """The method whose trained networks this one starts from (PostHoc); empty: its own."""
         return ""
 
+    @property
+    def fits_held_out(self) -> bool:
+        """Whether ``finish`` fits anything to the targets of the held-out examples.
+
+        It then gets every second one of them, and scores that are calibrated on held-out
+        predictions (conformal sets, calibrated NLL) rest on the others: on examples that something
+        was fitted to, predictions look better than on new ones.
+        """
+        return False
+
     def suits(self, task: Task) -> bool:
         """Whether the method is defined for this task; by default for every task."""
         del task
@@ -96,7 +106,8 @@ class Method(ABC):
         """Adjust values after training (a temperature, a Laplace fit); by default nothing.
 
         The structure must not change. ``train`` and ``held_out`` give (inputs, targets) on the
-        network's device, any number of times.
+        network's device, any number of times. A method that fits anything to the targets of
+        ``held_out`` says so by ``fits_held_out``, and is given one half of them.
         """
 
     def diagnosis(self, net: nn.Module) -> str:

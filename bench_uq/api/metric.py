@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from bench_uq.api.task import Predictions
 
 Direction = Literal["lower", "higher", "none"]
 Scale = Literal["odds", "log", "plain"]
+T = TypeVar("T")
 
 _DIRECTIONS = {
     "lower": "lower is better",
@@ -52,8 +53,10 @@ class Places:
 class Metric:
     """One number per condition, with its card. NaN in an array that the metric needs gives NaN.
 
-    ``compute`` takes the predictions and the clean predictions, or None. Only metrics that are
-    ``against_clean`` look at the clean predictions, of which they need the same arrays.
+    ``compute`` takes the predictions and others, or None. The others are the clean predictions for
+    a metric that is ``against_clean``, and those of held-out examples, with their targets, for one
+    that is ``against_held_out``; it needs the same arrays of them. For all other metrics they are
+    the clean ones too, and not looked at.
     """
 
     id: str
@@ -64,6 +67,7 @@ class Metric:
     reference: str
     needs: tuple[str, ...]  # names of arrays of Predictions
     against_clean: bool = False
+    against_held_out: bool = False  # such as a threshold that is calibrated on them
     bins: str | None = None
     positive: str | None = None  # which examples a detection metric calls positive
     bounds: tuple[float, float] = (0.0, math.inf)
@@ -90,6 +94,8 @@ class Metric:
         if self.direction not in get_args(Direction):
             allowed = ", ".join(get_args(Direction))
             raise ValueError(f"direction of {self.id} is {self.direction!r}, not one of {allowed}")
+        if self.against_clean and self.against_held_out:
+            raise ValueError(f"{self.id} is against clean or held-out predictions, not both")
 
     @property
     def is_real(self) -> bool:
@@ -101,19 +107,31 @@ class Metric:
         """Heading of a column, perhaps on two lines."""
         return self.short or self.id
 
-    def applies(self, predictions: Predictions, clean: Predictions | None) -> bool:
+    def others(self, clean: T, held_out: T) -> T:
+        """Of clean and held-out predictions those that the metric is computed against."""
+        return held_out if self.against_held_out else clean
+
+    def applies(
+        self,
+        predictions: Predictions,
+        clean: Predictions | None,
+        held_out: Predictions | None = None,
+    ) -> bool:
         """Whether every array that the metric needs exists."""
         sources = [predictions]
-        if self.against_clean:
-            if clean is None:
+        if self.against_clean or self.against_held_out:
+            others = self.others(clean, held_out)
+            if others is None:
                 return False
-            sources.append(clean)
+            sources.append(others)
         return all(set(self.needs) <= source.arrays.keys() for source in sources)
 
 
 def card(metric: Metric) -> str:
     """Definition of a metric as a few aligned lines of text."""
     beside = " (and of the clean data)" if metric.against_clean else ""
+    if metric.against_held_out:
+        beside = " (and of held-out examples, with their targets)"
     parts = {
         "formula": metric.formula,
         "bins": metric.bins,

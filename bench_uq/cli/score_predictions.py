@@ -48,6 +48,12 @@ if TYPE_CHECKING:
     help="Predictions for out-of-distribution data; may be repeated.",
 )
 @click.option(
+    "--held-out",
+    type=UserPath(path_type=Path),
+    metavar="FILE",
+    help="Predictions for examples held out of its training, to calibrate scores on.",
+)
+@click.option(
     "--new-dataset",
     is_flag=True,
     help="A name that looks like a known one misspelt is meant as it is.",
@@ -84,15 +90,17 @@ def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list
     from bench_uq.plan.plugins import Plugins
     from bench_uq.run.imported import Import, make_run, refuse_taken
     from bench_uq.run.imported.alignment import Beside, Known
-    from bench_uq.run.imported.names import Names, named_file
+    from bench_uq.run.imported.names import Named, Names, named_file
     from bench_uq.run.imported.values import read
-    from bench_uq.store import read_plan
+    from bench_uq.store import HELD_OUT, read_plan
 
     names = Names(Plugins(tuple(flags["plugins"])), new=flags["new_dataset"])
     method, dataset = names.method(flags["name"]), names.dataset(flags["dataset"])
     refuse_taken(method, read_plan(folder).runs)
     files = [(file, names.condition(flags["condition"], flags["level"]))]
     files += [(path, names.unseen(text)) for text, path in map(named_file, flags["unseen"])]
+    if flags["held_out"] is not None:
+        files.append((flags["held_out"], Named(HELD_OUT, HELD_OUT, HELD_OUT)))
 
     imports = list[Import]()
     for path, named in files:

@@ -17,7 +17,7 @@ from bench_uq.plan.resolve import Data, chain_of, choose
 from bench_uq.plan.sources import hash_of_trees
 from bench_uq.plan.suite import Suite
 from bench_uq.predict import PREDICTION_VERSION
-from bench_uq.store import SCHEMA, Evaluation, PlannedRun
+from bench_uq.store import HELD_OUT, SCHEMA, Evaluation, PlannedRun
 from bench_uq.train import TRAINING_VERSION
 from bench_uq.train.settings import RECIPE, Settings
 from bench_uq.train.splits import sizes
@@ -55,6 +55,7 @@ def make_plan(
             if len(chain) > 1:
                 base = make_chain(chain[1:], bare, seed, suite, contents)
             run = make_run(method, data, seed, settings, contents, surrogates, base)
+            run = with_held_out(run, chain, data, contents)
             plan.append(with_likeness(run, chain, data, suite.settings, contents))
 
     for name, remarks in contents.remarks.items():
@@ -109,6 +110,35 @@ def with_likeness(
     return dataclasses.replace(
         run, shared=differing, trained_on=trained_on, held_out=held_out, data=content, code=code
     )
+
+
+def with_held_out(
+    run: PlannedRun, chain: Sequence[Spec], data: Data, contents: Contents
+) -> PlannedRun:
+    """Plan predictions for held-out examples too, after all others, if any are left for that.
+
+    A study that tunes is itself evaluated on them.
+    """
+    settings, content = Settings(**run.settings), contents.of(data.spec, "train", run.seed)
+    _, count = sizes(content.size, settings)
+    if any(spec.value.fits_held_out for spec in chain):
+        count //= 2
+    if settings.evaluate_on == "validation" or not count:
+        return run
+
+    facts = {
+        "schema": SCHEMA,
+        "kind": HELD_OUT,
+        "count": count,
+        "sources": [content.hash],
+        "draws": settings.draws,
+        "block": settings.block,
+        "prediction_version": PREDICTION_VERSION,
+    }
+    key = digest(facts)
+    file = file_name(HELD_OUT, None, key)
+    own = Evaluation(HELD_OUT, HELD_OUT, None, file, HELD_OUT, 0, key)
+    return dataclasses.replace(run, shown=(*run.shown, own))
 
 
 def version(dataset: Spec, contents: Contents, splits: Sequence[str]) -> str:

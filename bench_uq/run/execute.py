@@ -80,4 +80,4 @@ def work(job: Job, folder: RunFolder, report: Callable[[float], None]) -> list[s
         def shown(share: float) -> None:
             report(0.8 + 0.2 * share)
 
-        return show(trained, todo, job, folder, plugins, splits[1], shown)
+        return show(trained, todo, job, folder, plugins, splits, shown)

@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-import torch
-
 from bench_uq import store
 from bench_uq.api.errors import one_line
 from bench_uq.api.method import Method
@@ -21,6 +19,7 @@ from bench_uq.run.job import Job, is_trained
 from bench_uq.run.record import Ended, told
 from bench_uq.run.training import (
     arithmetic_of,
+    batches_of,
     clear,
     diagnosed,
     splits_of,
@@ -30,8 +29,6 @@ from bench_uq.run.training import (
 from bench_uq.store import RunFolder
 from bench_uq.train.batched import Outcome, train_together
 from bench_uq.train.epoch import Diverged
-from bench_uq.train.resident import Resident
-from bench_uq.train.settings import BLOCK
 
 #: Devices on which networks train as a batch. A CPU has nothing idle, and its results must not
 #: depend on the runs beside them.
@@ -142,15 +139,14 @@ def outcomes_of(due: Sequence[tuple[Job, RunFolder]], report: Report) -> list[Ou
     """Outcomes of training all runs as a batch; empty if that is not possible."""
     jobs = [job for job, _ in due]
     first = jobs[0]
-    plugins, device = Plugins(first.files, lazy=True), torch.device(first.device)
+    plugins = Plugins(first.files, lazy=True)
 
     try:
         tasks, data = [], []
         for job in jobs:
-            own, held_out = splits_of(job, plugins)
-            tasks.append(task_of(job, plugins, own))
-            training = Resident(own, device, first.settings.batch)
-            data.append((training, Resident(held_out, device, BLOCK)))
+            splits = splits_of(job, plugins)
+            tasks.append(task_of(job, plugins, splits[0]))
+            data.append(batches_of(job, plugins, splits))
 
         # Only now, when all data are loaded: what is stored stays if that fails.
         for job, folder in due:

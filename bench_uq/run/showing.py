@@ -13,8 +13,14 @@ from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Change, Trained, predict, predict_changed
 from bench_uq.run.job import Job, folder_of, hash_of_network
-from bench_uq.run.training import NotTrained, restored, splits_of, trained_folder
-from bench_uq.store import Evaluation, PlannedRun, RunFolder, StoredFile
+from bench_uq.run.training import (
+    NotTrained,
+    calibrating,
+    restored,
+    splits_of,
+    trained_folder,
+)
+from bench_uq.store import HELD_OUT, Evaluation, PlannedRun, RunFolder, StoredFile
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK
 
@@ -25,25 +31,28 @@ def show(
     job: Job,
     folder: RunFolder,
     plugins: Plugins,
-    held_out: Examples,
+    splits: tuple[Examples, Examples],
     report: Callable[[float], None],
 ) -> list[str]:
     """Store predictions for every missing evaluation, all levels of a condition together.
 
     Return the reasons why some could not be made: the run that they attack has no networks.
     """
-    own = held_out
+    own = splits[1]
     if job.settings.evaluate_on == "test":
         dataset = plugins.spec("dataset", job.run.dataset_full).value
         own = load(dataset, "test", job.root, job.run.seed)
-    data = Resident(own, torch.device(job.device), BLOCK)
+    device = torch.device(job.device)
+    data = Resident(own, device, BLOCK)
+    held_out = Resident(calibrating(job, plugins, splits), device, BLOCK)
 
     lacking, done = list[str](), 0
     # All levels at once, because one gradient of an attack can serve several.
     for full in dict.fromkeys(evaluation.full for evaluation in todo):
         group = [evaluation for evaluation in todo if evaluation.full == full]
         try:
-            store_group(trained, group, job, folder, plugins, data)
+            shown = held_out if group[0].kind == HELD_OUT else data
+            store_group(trained, group, job, folder, plugins, shown)
         except NotTrained as error:
             lacking.append(f"{group[0].condition} has nothing to attack: {error}")
 

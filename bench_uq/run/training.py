@@ -33,7 +33,7 @@ from bench_uq.train.posthoc import build_all, fit
 from bench_uq.train.precision import tensor_cores
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK
-from bench_uq.train.splits import fitted, training_splits
+from bench_uq.train.splits import fitted, halves, training_splits
 from bench_uq.train.state import stored
 
 #: Training examples that are stored for figures, if they are points in a plane.
@@ -124,6 +124,28 @@ def task_of(job: Job, plugins: Plugins, training: Examples) -> Task:
     return dataclasses.replace(fitted(dataset.task(job.root), training), network=job.run.network)
 
 
+def fits_held_out(run: PlannedRun, plugins: Plugins) -> bool:
+    """Whether a method, or one that it starts from, fits something to held-out examples."""
+    return any(method.fits_held_out for method in methods_of(run, plugins))
+
+
+def batches_of(
+    job: Job, plugins: Plugins, splits: tuple[Examples, Examples]
+) -> tuple[Resident, Resident]:
+    """Training examples on the device, and the held-out ones that the method may look at."""
+    training, held_out = splits
+    if fits_held_out(job.run, plugins):
+        held_out, _ = halves(held_out)
+    device = torch.device(job.device)
+    return Resident(training, device, job.settings.batch), Resident(held_out, device, BLOCK)
+
+
+def calibrating(job: Job, plugins: Plugins, splits: tuple[Examples, Examples]) -> Examples:
+    """Held-out examples that nothing of the run was fitted to."""
+    _, held_out = splits
+    return halves(held_out)[1] if fits_held_out(job.run, plugins) else held_out
+
+
 def train_and_store(
     job: Job,
     folder: RunFolder,
@@ -135,8 +157,7 @@ def train_and_store(
     """Train a run's networks, from their checkpoint if there is one, and store them."""
     method: Method = plugins.spec("method", job.run.method_full).value
     task, settings = task_of(job, plugins, splits[0]), job.settings
-    device = torch.device(job.device)
-    data = (Resident(splits[0], device, settings.batch), Resident(splits[1], device, BLOCK))
+    data = batches_of(job, plugins, splits)
 
     start = time.perf_counter()
     nets, history = train(
@@ -159,14 +180,13 @@ def fit_and_store(
     """Fit a method to the networks of its base, which are trained first if need be."""
     del checkpoints
     assert job.run.base is not None
-    task, settings = task_of(job, plugins, splits[0]), job.settings
-    device = torch.device(job.device)
+    task, device = task_of(job, plugins, splits[0]), torch.device(job.device)
     # A base that the method cannot stand on is refused before it is trained.
     build_all(methods_of(job.run, plugins), task, device)
 
     below = trained_folder(job, job.run.base, plugins, splits).record()
     report(0.5)
-    data = (Resident(splits[0], device, settings.batch), Resident(splits[1], device, BLOCK))
+    data = batches_of(job, plugins, splits)
     values = load_file(store.run_folder(job.folder, below.run).path / store.NETWORK, str(device))
 
     start = time.perf_counter()

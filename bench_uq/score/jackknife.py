@@ -53,12 +53,17 @@ def parts(predictions: Predictions) -> list[Predictions]:
 
 
 def pseudo_values(
-    metric: Metric, score: float, shown: Sequence[Predictions], clean: Sequence[Predictions]
+    metric: Metric,
+    score: float,
+    shown: Sequence[Predictions],
+    clean: Sequence[Predictions],
+    held_out: Predictions | None = None,
 ) -> list[float]:
     """The pseudo-values of a metric's score by group, in seven digits.
 
     ``shown`` and ``clean`` are the ``parts`` of the two sets of predictions that the metric takes.
-    Nothing is given for a metric by which no table compares, and where a number is not finite.
+    Held-out predictions are whole: the examples that are drawn are those of the test. Nothing is
+    given for a metric by which no table compares, and where a number is not finite.
     """
     lacking = not shown or (metric.against_clean and not clean)
     if lacking or not is_grouped(metric) or not math.isfinite(score):
@@ -66,7 +71,8 @@ def pseudo_values(
 
     found = []
     for group, part in enumerate(shown):
-        against = clean[group] if metric.against_clean else None
+        own = clean[group] if metric.against_clean else None
+        against = metric.others(own, held_out)
         left = float(metric.compute(part, against))
         found.append(float(f"{GROUPS * score - (GROUPS - 1) * left:.7g}"))
     return found if np.isfinite(found).all() else []

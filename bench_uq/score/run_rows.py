@@ -53,7 +53,9 @@ def run_row(planned: PlannedRun, record: Record, kept: Mapping[str, Any]) -> lis
         "shared": None if planned.shared is None else json.dumps(dict(planned.shared)),
         "trained_on": planned.trained_on or None,
         "held_out": planned.held_out or None,
-        "tested_on": next((sizes.get(one.file) for one in planned.shown if is_clean(one)), None),
+        "tested_on": next(
+            (sizes.get(one.file) for one in planned.conditions if is_clean(one)), None
+        ),
         "data": planned.data.get(""),
         "facts": json.dumps(further_facts(planned, sizes)),
     }
@@ -86,7 +88,7 @@ def further_facts(planned: PlannedRun, sizes: Mapping[str, int]) -> dict[str, st
             facts[f"code of {name}" if kind == "condition" else part] = source
 
     examples: dict[str, set[int]] = {}
-    for shown in planned.shown:
+    for shown in planned.conditions:
         if shown.file in sizes:
             examples.setdefault(shown.condition, set()).add(sizes[shown.file])
     for condition, counts in examples.items():
@@ -108,7 +110,7 @@ def most_draws(record: Record, files: list[str]) -> int | None:
 def clean_seconds(planned: PlannedRun, record: Record, sizes: Mapping[str, int]) -> float | None:
     """Seconds per 1,000 clean predictions, all draws together."""
     # Not predict_seconds, which is the sum over all conditions, attacks included.
-    for shown in planned.shown:
+    for shown in planned.conditions:
         seconds, size = record.predict_seconds.get(shown.file), sizes.get(shown.file)
         if shown.kind == "clean" and seconds and size:
             return 1000 * float(seconds) / size

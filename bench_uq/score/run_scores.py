@@ -56,13 +56,18 @@ class Scoring:
 def scored(run: store.RunFolder, planned: PlannedRun, scoring: Scoring) -> dict[str, Any]:
     """Scores, curves and numbers of examples of a run, kept from before where nothing changed."""
     files = run.record().files
-    asked = [shown for shown in planned.shown if shown.file in files]
+    asked = [shown for shown in planned.conditions if shown.file in files]
+    beside = planned.on_held_out
+    if beside and beside.file not in files:
+        beside = None
     trained = [name for name in (TRAINING, POINTS) if name in files]
     hashes: list[list[Any]] = []
     for shown in asked:
         hashes.append([shown.condition, shown.level, files[shown.file].sha256])
     for name in trained:
         hashes.append([name, files[name].sha256])
+    if beside:
+        hashes.append([beside.condition, files[beside.file].sha256])
     key = json.dumps([scoring.source, names_of(planned), hashes])
 
     kept = store.read_json(run.path / KEPT)
@@ -80,8 +85,13 @@ def scored(run: store.RunFolder, planned: PlannedRun, scoring: Scoring) -> dict[
         if not run.holds(name):
             lacking = True
             say_damaged(run.path / name, "has no curve (bench-uq run")
+    if beside and not run.holds(beside.file):
+        lacking = True
+        say_damaged(run.path / beside.file, f"calibrates no score (bench-uq {maker}")
+        beside = None
 
-    kept = {"key": key, **as_csv(computed(run, whole, scoring), planned)}
+    held_out = run.predictions(beside.file) if beside else None
+    kept = {"key": key, **as_csv(computed(run, whole, scoring, held_out), planned)}
     # A damaged file is made again with the same hash; kept, its run would stay without scores.
     if whole and len(whole) == len(asked) and not lacking:
         store.write_json(run.path / KEPT, kept)
@@ -110,7 +120,12 @@ def as_csv(found: Mapping[str, Any], planned: PlannedRun) -> dict[str, Any]:
     return parts
 
 
-def computed(run: store.RunFolder, asked: Sequence[Evaluation], scoring: Scoring) -> dict[str, Any]:
+def computed(
+    run: store.RunFolder,
+    asked: Sequence[Evaluation],
+    scoring: Scoring,
+    held_out: Predictions | None,
+) -> dict[str, Any]:
     """Scores and curves of a run, without the columns that name it, and numbers of examples."""
     stored, clean = dict[str, Predictions](), None
     strongest = dict[str, float | None]()
@@ -141,7 +156,7 @@ def computed(run: store.RunFolder, asked: Sequence[Evaluation], scoring: Scoring
             against = of_clean(len(predictions if shown.kind == "condition" else clean))
 
         sides = predictions, jackknife.parts(predictions)
-        for metric, value, pseudo in of_metrics(scoring.metrics, sides, against):
+        for metric, value, pseudo in of_metrics(scoring.metrics, sides, against, held_out):
             scores.append([condition, level, metric, None if math.isnan(value) else value])
             if pseudo:
                 groups.append([condition, level, metric, *pseudo])
@@ -155,15 +170,16 @@ def computed(run: store.RunFolder, asked: Sequence[Evaluation], scoring: Scoring
 
 
 def of_metrics(
-    metrics: Sequence[Metric], shown: Sides, clean: Sides
+    metrics: Sequence[Metric], shown: Sides, clean: Sides, held_out: Predictions | None
 ) -> Iterator[tuple[str, float, list[float]]]:
     """Yield each metric that applies, its score, and the pseudo-values of that by group."""
     predictions, parts = shown
     assert predictions is not None
     for metric in metrics:
-        if metric.applies(predictions, clean[0]):
-            value = float(metric.compute(predictions, clean[0]))
-            yield metric.id, value, jackknife.pseudo_values(metric, value, parts, clean[1])
+        if metric.applies(predictions, clean[0], held_out):
+            value = float(metric.compute(predictions, metric.others(clean[0], held_out)))
+            pseudo = jackknife.pseudo_values(metric, value, parts, clean[1], held_out)
+            yield metric.id, value, pseudo
 
 
 def hashes_of(clean: Predictions) -> dict[str, str]:

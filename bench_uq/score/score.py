@@ -110,7 +110,7 @@ def about_planned(plan: Plan) -> About:
     for planned in plan.runs.values():
         methods.add(planned.method)
         datasets.add(planned.dataset)
-        conditions.update(shown.condition for shown in planned.shown)
+        conditions.update(shown.condition for shown in planned.conditions)
     known = plan.about.only(methods, conditions, datasets | conditions)
     return known.laid_over(About(conditions=worst.facts(known.conditions)))
 
@@ -139,7 +139,7 @@ def first_seeds(plan: Mapping[str, PlannedRun]) -> dict[tuple[str, str], str]:
 def examples_of(run: store.RunFolder, planned: PlannedRun) -> dict[str, np.ndarray]:
     """First inputs of a run in each condition, with their predictions."""
     found: dict[str, np.ndarray] = {}
-    for shown in planned.shown:
+    for shown in planned.conditions:
         if not run.holds(shown.file):
             continue
         arrays = run.predictions(shown.file).arrays

@@ -29,6 +29,7 @@ from bench_uq.store.files import (
 )
 from bench_uq.store.plans import check_schema, merge_plan, read_plan, suite_lock
 from bench_uq.store.records import (
+    HELD_OUT,
     NETWORK,
     POINTS,
     TRAINING,
@@ -43,6 +44,7 @@ from bench_uq.store.runs import RunFolder, elsewhere, run_folder
 __all__ = [
     "CHECKSUM",
     "CHECKSUMS",
+    "HELD_OUT",
     "NETWORK",
     "PLAN",
     "POINTS",

@@ -29,6 +29,9 @@ NETWORK = "network.safetensors"
 TRAINING = "training.csv"
 POINTS = "points.csv"
 
+#: Kind and name of the evaluation on the held-out examples, which scores may be calibrated on.
+HELD_OUT = "held-out"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -108,8 +111,9 @@ class Record:
 class Evaluation:
     """A run's condition at a level, and the file of its predictions.
 
-    ``kind`` is "clean", "condition" (an attack or shift), "unseen" (out-of-distribution data) or
-    "shifted" (labelled data in files of their own). ``surrogate`` is the run whose networks are
+    ``kind`` is "clean", "condition" (an attack or shift), "unseen" (out-of-distribution data),
+    "shifted" (labelled data in files of their own) or "held-out" (examples held out of the
+    training, which have no scores of their own). ``surrogate`` is the run whose networks are
     attacked, if it is another one.
     """
 
@@ -163,6 +167,16 @@ class PlannedRun:
     data: Mapping[str, str] = field(default_factory=dict)
     #: Hashes of plugins and versions of the engine, by kind and name.
     code: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def conditions(self) -> tuple[Evaluation, ...]:
+        """Evaluations with scores of their own: all but that on held-out examples."""
+        return tuple(one for one in self.shown if one.kind != HELD_OUT)
+
+    @property
+    def on_held_out(self) -> Evaluation | None:
+        """The evaluation on held-out examples; runs of older versions have none."""
+        return next((one for one in self.shown if one.kind == HELD_OUT), None)
 
     @property
     def place(self) -> str:

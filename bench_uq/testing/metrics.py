@@ -24,7 +24,7 @@ ARRAYS = (
 
 @dataclass(frozen=True)
 class MetricTrial:
-    """One metric with predictions under a shift, and those on clean data."""
+    """One metric with predictions under a shift, and those on clean data or held-out examples."""
 
     metric: Metric
     where: str
@@ -48,7 +48,7 @@ def subjects(target: Target) -> Sequence[MetricTrial]:
     known = frozenset(target.plugins.metrics())
     trials = []
     for where, shown, clean in _predictions():
-        if target.value.applies(shown, clean):
+        if target.value.applies(shown, clean, clean):
             trials.append(MetricTrial(target.value, where, known, shown, clean))
     return trials or [MetricTrial(target.value, "", known)]
 
@@ -108,9 +108,10 @@ def check_nan(trial: MetricTrial) -> None:
             continue
         value = trial.value(shown=_damaged(trial.shown, name))
         require(math.isnan(value), f"NaN in {name} gives {value}")
-        if trial.metric.against_clean:
+        if trial.metric.against_clean or trial.metric.against_held_out:
+            others = trial.metric.others("clean data", "held-out examples")
             value = trial.value(clean=_damaged(trial.clean, name))
-            require(math.isnan(value), f"NaN in {name} of the clean data gives {value}")
+            require(math.isnan(value), f"NaN in {name} of the {others} gives {value}")
 
 
 def check_alone(trial: MetricTrial) -> None:

@@ -42,6 +42,12 @@ def sizes(examples: int, settings: Settings) -> tuple[int, int]:
     return min(kept, settings.train_images or kept), held_out
 
 
+def halves(held_out: Examples) -> tuple[Examples, Examples]:
+    """Held-out examples that a method may fit something to, and those that calibrate its scores."""
+    # They are in random order, so every second one is a random half.
+    return held_out[::2], held_out[1::2]
+
+
 def training_splits(examples: Examples, settings: Settings, seed: int) -> tuple[Examples, Examples]:
     """Split examples into those to train on and a random share, by seed, that is held out."""
     # The split depends on the seed alone, so that all methods of a seed train on the same examples.

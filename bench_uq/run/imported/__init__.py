@@ -36,7 +36,7 @@ class Import:
     outputs: Outputs
     condition: str  # canonical name
     full: str
-    kind: str  # "clean", "condition" or "unseen"
+    kind: str  # "clean", "condition", "unseen" or "held-out"
     level: float | None
 
     def evaluation(self) -> Evaluation:

@@ -76,6 +76,9 @@ class Beside:
         for one in imports:
             self.check_likelihood(one, imports[0], peers)
             self.check_axes(one, imports, peers)
+            # Nobody else has held out the same examples.
+            if one.kind == store.HELD_OUT:
+                continue
             alike = [peer for peer in peers if peer.shown.condition == one.condition]
             for peer in alike:
                 if peer.shown.kind != one.kind:

@@ -11,12 +11,13 @@ from typing import Any
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import NAME, check_name, convert, plain_name
 from bench_uq.plan.plugins import Plugins
+from bench_uq.store import HELD_OUT
 
 #: Likeness from which on a name counts as a known name misspelt.
 LIKE = 0.75
 
 #: Conditions with another meaning in the results.
-RESERVED = ("clean", "train")
+RESERVED = ("clean", "train", HELD_OUT)
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Named:
 
     name: str
     full: str
-    kind: str  # of a condition "clean", "condition" or "unseen"
+    kind: str  # of a condition "clean", "condition", "unseen" or "held-out"
     level: float | None = None
     value: Any = None
 
