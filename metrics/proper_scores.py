@@ -8,6 +8,7 @@ import numpy as np
 
 from bench_uq.api import Axis, Metric, Places, Predictions
 from bench_uq.metrics import _per_example as per_example
+from bench_uq.metrics import _temperature as temperature
 
 
 def accuracy(predictions: Predictions, _clean: Predictions | None = None) -> float:
@@ -19,6 +20,14 @@ def nll(predictions: Predictions, _clean: Predictions | None = None) -> float:
     """Mean negative log predictive density of the targets, in nats."""
     # A sum in float32 would lose digits with the number of examples.
     return float(-predictions["log_density"].mean(dtype=np.float64))
+
+
+def calibrated_nll(predictions: Predictions, held_out: Predictions | None) -> float:
+    """Mean NLL in nats after one temperature, fitted to held-out predictions (Ashukha 2020)."""
+    assert held_out is not None
+    chosen = temperature.log_temperature(held_out)
+    log_probs = temperature.log_probs(predictions)
+    return temperature.scaled_nll(log_probs, predictions["targets"], chosen)
 
 
 def brier(predictions: Predictions, _clean: Predictions | None = None) -> float:
@@ -75,6 +84,22 @@ METRICS = (
         tolerance=0.02,
         # The density of real targets has no natural zero: its margin is in nats.
         real_scale="plain",
+    ),
+    Metric(
+        id="calibrated_nll",
+        title="negative log-likelihood after temperature scaling",
+        compute=calibrated_nll,
+        direction="lower",
+        formula="-mean_n log softmax(log p(.|x_n) / T)[y_n], in nats, p the mean over draws; T of "
+        "the lowest NLL of held-out examples, which unlike in the paper are none of the test, and "
+        f"with the prior log T ~ N(0, {temperature.SPREAD:g})",
+        reference="Ashukha et al. 2020, arXiv:2002.06470",
+        needs=("probs", "targets", "log_density"),
+        against_held_out=True,
+        bounds=(0, math.inf),
+        short="Calibrated\nNLL",
+        order=1,
+        shown=Places(page=1),
     ),
     Metric(
         # As Brier 1950 defined it; the score of two classes is often halved to [0, 1].

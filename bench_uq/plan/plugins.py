@@ -93,7 +93,7 @@ class Plugins:
         plain, written = parse(text)
         locations = self._locations(kind, plain if self.lazy else "")
         if plain not in locations:
-            raise unknown(kind, plain, locations, "; --plugin FILE brings one of your own")
+            raise unknown(kind, plain, locations, self._advice(plain))
 
         module = locations[plain]()
         cls = only_class(kind, plain, module)
@@ -140,6 +140,12 @@ class Plugins:
                     file = Path(module.__file__ or "")
                     return Spec("metric", id, id, id, id, source, metric, file)
         raise unknown("metric", id, self.metrics(), "; --plugin FILE brings one of your own")
+
+    def _advice(self, name: str) -> str:
+        """What to do about the name of no plugin, which may be that of a file of metrics."""
+        if name in self._locations("metric"):
+            return f"; {name} stands for metrics, which every run has (bench-uq list metrics)"
+        return "; --plugin FILE brings one of your own"
 
     def _locations(self, kind: str, wanted: str = "") -> Locations:
         """Files with plugins of a kind; with ``wanted`` only user files of that name."""

@@ -6,10 +6,14 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from scipy.special import log_softmax
 from sklearn.metrics import brier_score_loss, log_loss
 
 from bench_uq.api.task import Predictions
-from bench_uq.metrics.proper_scores import accuracy, brier, nll
+from bench_uq.methods.temperature import Temperature
+from bench_uq.metrics import _temperature as temperature
+from bench_uq.metrics.proper_scores import accuracy, brier, calibrated_nll, nll
 
 
 def test_three_examples_by_hand():
@@ -58,3 +62,69 @@ def test_scores_are_summed_in_double_precision():
     assert nll(Predictions({"log_density": log_density})) == pytest.approx(
         float(-log_density[0]), rel=1e-12
     )
+
+
+def sharpened(predictions: Predictions, factor: float) -> Predictions:
+    """Predictions whose log-probabilities are multiplied by a factor."""
+    log_probs = log_softmax(factor * np.log(predictions["probs"].astype(np.float64)), axis=1)
+    targets = predictions["targets"]
+    density = log_probs[np.arange(len(targets)), targets]
+    arrays = {"probs": np.exp(log_probs), "log_density": density, "targets": targets}
+    return Predictions(arrays)
+
+
+def test_calibrated_nll_against_a_grid(classified):
+    """It is the NLL at the best of many temperatures for the held-out examples, by scipy's softmax;
+    the temperature is found again by which calibrated predictions were divided.
+    """
+    held_out, shown = classified(seed=1), classified(seed=2)
+    for factor in (0.3, 1.0, 3.0):
+        first, second = sharpened(held_out, factor), sharpened(shown, factor)
+        grid = np.linspace(-2, 2, 8001)
+        found = []
+        for log_t in grid:
+            scaled = log_softmax(np.log(first["probs"]) / np.exp(log_t), axis=1)
+            rows = np.arange(len(scaled))
+            found.append(-scaled[rows, first["targets"]].mean() + log_t**2 / (2 * len(scaled)))
+        best = np.exp(grid[np.argmin(found)])
+
+        scaled = log_softmax(np.log(second["probs"]) / best, axis=1)
+        oracle = -scaled[np.arange(len(scaled)), second["targets"]].mean()
+        assert calibrated_nll(second, first) == pytest.approx(oracle, abs=1e-4)
+        # Labels are drawn from the probabilities before they were sharpened.
+        assert best == pytest.approx(factor, rel=0.25)
+
+
+def test_calibrated_nll_is_the_nll_of_temperature_scaling(classified):
+    """The temperature is that of the method of this name, where both see the same examples."""
+    held_out = sharpened(classified(seed=1), 3.0)
+    log_probs = torch.from_numpy(temperature.log_probs(held_out))
+    targets = torch.from_numpy(held_out["targets"])
+    (fitted,) = Temperature().fitted(log_probs, targets, [torch.zeros(())])
+    assert temperature.log_temperature(held_out) == pytest.approx(float(fitted), abs=1e-5)
+
+
+def test_calibrated_nll_at_the_ends():
+    """Held-out examples that are all right do not make it infinite; a density that underflows
+    counts; where no temperature helps, it is 1.
+    """
+    right = Predictions(
+        {
+            "probs": np.array([[0.99, 0.01]] * 20),
+            "targets": np.zeros(20, int),
+            "log_density": np.log(np.full(20, 0.99)),
+        }
+    )
+    wrong = Predictions(
+        {
+            "probs": np.array([[1.0, 0.0]], np.float32),
+            "targets": np.array([1]),
+            "log_density": np.array([-200.0]),
+        }
+    )
+    chosen = temperature.log_temperature(right)
+    assert -3 < chosen < 0
+    assert calibrated_nll(wrong, right) == pytest.approx(200 / math.exp(chosen), rel=1e-6)
+
+    impossible = Predictions({**wrong.arrays, "log_density": np.array([-np.inf])})
+    assert calibrated_nll(right, impossible) == pytest.approx(-math.log(0.99), rel=1e-9)

@@ -18,6 +18,11 @@ class Temperature(Method):
 
     steps: int = 50
 
+    @property
+    def fits_held_out(self):
+        """Return that something is fitted to the held-out examples, half of which are given."""
+        return True
+
     def suits(self, task):
         """Return whether there are logits to divide."""
         return isinstance(task.likelihood, Categorical)
