@@ -62,6 +62,12 @@ class Chain(Method):
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"temperature must be finite and above 0, not {self.temperature}")
 
+    @property
+    def posterior(self) -> str:
+        """The prior, and the temperature where the likelihood counts otherwise."""
+        prior = f"N(0, {self.prior_std}^2)"
+        return prior if self.temperature == 1 else f"{prior}, temperature {self.temperature:g}"
+
     def build(self, task: Task) -> nn.Module:
         """Build the plain network, with room for samples."""
         net = network(task)

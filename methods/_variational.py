@@ -48,6 +48,12 @@ class Variational(Method):
         if not 0 <= self.kl_warmup <= 1:
             raise ValueError(f"kl_warmup must be in [0, 1], not {self.kl_warmup}")
 
+    @property
+    def posterior(self) -> str:
+        """The normal prior, and the weight of the KL where the likelihood counts otherwise."""
+        prior = f"N(0, {self.prior_std}^2)"
+        return prior if self.kl_weight == 1 else f"{prior}, KL times {self.kl_weight:g}"
+
     def loss(
         self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
     ) -> Tensor:

@@ -68,6 +68,11 @@ class Laplace(PostHoc):
         """Whether they choose the prior."""
         return self.prior_std == "held-out"
 
+    @property
+    def posterior(self) -> str:
+        """The prior of the chosen layers; one that the data choose is no other method's."""
+        return f"N(0, {self.prior_std}^2)"
+
     def suits(self, task: Task) -> bool:
         """Whether the likelihood has a curvature here."""
         return isinstance(task.likelihood, Categorical | Gaussian)

@@ -69,6 +69,12 @@ class MDN(Method):
     components: int = 5
     prior_std: PriorStd = 1.0
 
+    @property
+    def posterior(self) -> str:
+        """The prior, under a likelihood of several Gaussians unless there is one."""
+        prior = f"N(0, {self.prior_std}^2)"
+        return prior if self.components == 1 else f"{prior}, {self.components} Gaussians an example"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_prior(self.prior_std)

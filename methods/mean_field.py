@@ -103,6 +103,11 @@ class MeanField(Variational):
     kl_weight: float = 1.0
     kl_warmup: float = 0.0
 
+    @property
+    def posterior(self) -> str:
+        """The prior, normal or log-uniform."""
+        return super().posterior if self.prior == "normal" else self.prior
+
     def build(self, task: Task) -> nn.Module:
         """Build the network with Gaussian weights."""
         options: dict[str, Any] = {

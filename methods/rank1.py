@@ -105,6 +105,11 @@ class Rank1(Variational):
     # No field: factors have no cap.
     max_std = math.inf
 
+    @property
+    def posterior(self) -> str:
+        """The prior of the shared weights and of the factors, which no other method has."""
+        return f"{super().posterior} of shared weights, N(1, {self.factor_std}^2) of factors"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.components < 1:

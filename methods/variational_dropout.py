@@ -45,6 +45,11 @@ class VariationalDropout(Variational):
         if math.isnan(self.max_log_alpha):
             raise ValueError(f"max_log_alpha must be a number, not {self.max_log_alpha}")
 
+    @property
+    def posterior(self) -> str:
+        """The log-uniform prior."""
+        return "log-uniform"
+
     def build(self, task: Task) -> nn.Module:
         """Build the network with Gaussian weights."""
         options: dict[str, Any] = {

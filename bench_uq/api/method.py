@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench_uq.api.task import Batches, Task
@@ -41,6 +42,28 @@ class Method(ABC):
     def __post_init__(self) -> None:
         if self.members < 1:
             raise ValueError(f"members must be at least 1, not {self.members}")
+
+    @property
+    def posterior(self) -> str:
+        """The prior of the posterior that is approximated, in words; empty if there is none.
+
+        By default the ``weight_prior`` with the values of the options that it names. Methods of one
+        network with equal words approximate one posterior, and are compared by how close they come
+        to it. A likelihood that counts for more or less than once belongs to the words.
+        """
+        words = self.weight_prior
+        for option in fields(self):
+            words = re.sub(rf"\b{option.name}\b", str(getattr(self, option.name)), words)
+        return words
+
+    @property
+    def replicas(self) -> int:
+        """Independent estimates of one posterior that ``beside`` gives, such as by several chains.
+
+        At least two make a reference: how far they lie apart says how much of a distance to their
+        mean is noise. By default 1, the mixture itself.
+        """
+        return 1
 
     @property
     def base(self) -> str:
@@ -119,6 +142,19 @@ class Method(ABC):
         del net
         return ""
 
+    def failure(self, net: nn.Module) -> str:
+        """Why a trained network is no result at all, in a few words; by default empty.
+
+        The run has then diverged with this reason, and nothing is predicted.
+        """
+        del net
+        return ""
+
+    def measured(self, net: nn.Module) -> Mapping[str, float]:
+        """Numbers about a trained network that its record holds, by name; by default none."""
+        del net
+        return {}
+
     def draws(self, net: nn.Module, inputs: Tensor, count: int) -> Tensor:
         """At most ``count`` draws of the likelihood parameters, (S, B, P).
 
@@ -129,3 +165,14 @@ class Method(ABC):
         from bench_uq.api.layers import stochastic_passes
 
         return stochastic_passes(net, inputs, count)
+
+    def beside(self, net: nn.Module, inputs: Tensor, draws: Tensor) -> dict[str, Tensor]:
+        """Arrays (B, ...) that are stored beside the mixture of a batch; by default none.
+
+        ``draws`` are those of this network for the inputs. Names are of small letters, digits and
+        underscores, and none of the names of ``Predictions``; numbers are finite. The arrays of
+        several members are averaged. Under an attack they belong to the attacked inputs. Metrics
+        ask for them by ``needs``.
+        """
+        del net, inputs, draws
+        return {}

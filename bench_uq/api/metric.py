@@ -54,9 +54,10 @@ class Metric:
     """One number per condition, with its card. NaN in an array that the metric needs gives NaN.
 
     ``compute`` takes the predictions and others, or None. The others are the clean predictions for
-    a metric that is ``against_clean``, and those of held-out examples, with their targets, for one
-    that is ``against_held_out``; it needs the same arrays of them. For all other metrics they are
-    the clean ones too, and not looked at.
+    a metric that is ``against_clean``; those of held-out examples, with their targets, for one that
+    is ``against_held_out``; those of the suite's reference for the same inputs for one with
+    ``needs_of_reference``. It needs the same arrays of them, but of the reference those that it
+    names. For all other metrics they are the clean ones too, and not looked at.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Metric:
     needs: tuple[str, ...]  # names of arrays of Predictions
     against_clean: bool = False
     against_held_out: bool = False  # such as a threshold that is calibrated on them
+    needs_of_reference: tuple[str, ...] = ()  # names of arrays of the reference's predictions
     bins: str | None = None
     positive: str | None = None  # which examples a detection metric calls positive
     bounds: tuple[float, float] = (0.0, math.inf)
@@ -100,31 +102,39 @@ class Metric:
     @property
     def is_real(self) -> bool:
         """Whether the metric is of real targets only."""
-        return not {"mean", "quantiles"}.isdisjoint(self.needs)
+        arrays = {*self.needs, *self.needs_of_reference}
+        return not {
+            "mean",
+            "variance",
+            "quantiles",
+            "chain_variance",
+            "chain_quantiles",
+        }.isdisjoint(arrays)
 
     @property
     def heading(self) -> str:
         """Heading of a column, perhaps on two lines."""
         return self.short or self.id
 
-    def others(self, clean: T, held_out: T) -> T:
-        """Of clean and held-out predictions those that the metric is computed against."""
-        return held_out if self.against_held_out else clean
+    def others(self, clean: T, held_out: T, reference: T) -> T:
+        """Of clean, held-out and the reference's predictions those it is computed against."""
+        if self.against_held_out:
+            return held_out
+        return reference if self.needs_of_reference else clean
 
-    def applies(
-        self,
-        predictions: Predictions,
-        clean: Predictions | None,
-        held_out: Predictions | None = None,
-    ) -> bool:
-        """Whether every array that the metric needs exists."""
-        sources = [predictions]
-        if self.against_clean or self.against_held_out:
-            others = self.others(clean, held_out)
+    @property
+    def is_paired(self) -> bool:
+        """Whether ``compute`` looks at the others."""
+        return self.against_clean or self.against_held_out or bool(self.needs_of_reference)
+
+    def applies(self, predictions: Predictions, others: Predictions | None) -> bool:
+        """Whether every array that the metric needs exists, of its ``others`` too."""
+        needed = [(predictions, self.needs)]
+        if self.is_paired:
             if others is None:
                 return False
-            sources.append(others)
-        return all(set(self.needs) <= source.arrays.keys() for source in sources)
+            needed.append((others, self.needs_of_reference or self.needs))
+        return all(set(names) <= source.arrays.keys() for source, names in needed)
 
 
 def card(metric: Metric) -> str:
@@ -132,6 +142,9 @@ def card(metric: Metric) -> str:
     beside = " (and of the clean data)" if metric.against_clean else ""
     if metric.against_held_out:
         beside = " (and of held-out examples, with their targets)"
+    if metric.needs_of_reference:
+        names = ", ".join(metric.needs_of_reference)
+        beside = f"{' and ' if metric.needs else ''}{names} of the suite's reference"
     parts = {
         "formula": metric.formula,
         "bins": metric.bins,

@@ -6,6 +6,7 @@ Methods therefore never differ in architecture.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -124,6 +125,8 @@ NETWORKS: dict[str, Callable[[Task, Layers], nn.Module]] = {
     "lenet": lenet,
     "lenet-wide": lenet_wide,
     "mlp": mlp,
+    # Of Hernández-Lobato & Adams 2015; small enough for Hamiltonian Monte Carlo.
+    "mlp-50": functools.partial(mlp, hidden=(50,)),
     "resnet18": resnet18,
 }
 

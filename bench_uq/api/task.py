@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+#: Names of the arrays of predictions that the engine itself stores.
+ARRAYS = (
+    *("probs", "draw_entropy", "mutual_information"),
+    *("mean", "variance", "draw_variance", "quantiles", "ranked_score"),
+    *("targets", "log_density", "inputs", "distance", "attack_draws"),
+)
+
+
 @dataclass(frozen=True)
 class Examples:
     """Inputs with their targets, as arrays in memory."""
@@ -92,7 +100,8 @@ class Predictions:
     Networks that bench-uq trained add ``inputs`` as they were shown: the first few, or all of a
     single feature. Attacks and shifts add ``distance`` (N,) float32, the largest change of any
     number of an input from the clean one; attacks add ``attack_draws`` (N,), the draws behind one
-    gradient.
+    gradient. Methods may add arrays of their own (``Method.beside``), such as ``chain_probs``
+    (N, M, C), the mean probabilities of each of M chains.
     """
 
     arrays: Mapping[str, np.ndarray]

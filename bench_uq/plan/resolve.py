@@ -49,6 +49,10 @@ def choose(
     not shown them, and of limits that leave out classes.
     """
     methods = [named(plugins, suite, "method", text) for text in suite.methods]
+    reference = reference_of(suite, plugins)
+    # First, so that the others are soon compared; also where --methods leaves it out.
+    if reference is not None:
+        methods = [reference, *(one for one in methods if one.name != reference.name)]
     datasets = [named(plugins, suite, "dataset", text) for text in suite.datasets]
     # Results go by the canonical name, in which options at their defaults are left out.
     refuse_repeated("methods", methods)
@@ -79,6 +83,30 @@ def choose(
 def named(plugins: Plugins, suite: Suite, kind: str, text: str) -> Spec:
     """Plugin of a name in a suite, with the options that the suite sets for it."""
     return plugins.spec(kind, text, suite.options.get(plain_name(text)))
+
+
+def reference_of(suite: Suite, plugins: Plugins) -> Spec | None:
+    """The method that the others are compared with, if the suite names one that can be it."""
+    if not suite.reference:
+        return None
+
+    found = named(plugins, suite, "method", suite.reference)
+    if not found.value.posterior:
+        raise UsageError(f"reference {found.name!r} has no prior, and so no posterior")
+    if found.value.replicas < 2:
+        raise UsageError(
+            f"reference {found.name!r} gives {found.value.replicas} estimate of the posterior: at "
+            "least 2 chains are needed, which show how much of a distance is noise"
+        )
+    return found
+
+
+def other_model(method: Spec, reference: Spec) -> str:
+    """Why a method approximates another posterior than the reference; empty if it is the same."""
+    ours, theirs = method.value.posterior, reference.value.posterior
+    if ours == theirs:
+        return ""
+    return f"other model: {f'prior {ours}' if ours else 'no prior'}, not {theirs}"
 
 
 def surrogates_of(

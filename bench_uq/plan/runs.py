@@ -13,7 +13,7 @@ from typing import Any
 from bench_uq.api.names import plain_name
 from bench_uq.plan.fingerprints import SHORT, Contents, digest
 from bench_uq.plan.plugins import Plugins, Spec
-from bench_uq.plan.resolve import Data, chain_of, choose
+from bench_uq.plan.resolve import Data, chain_of, choose, other_model, reference_of
 from bench_uq.plan.sources import hash_of_trees
 from bench_uq.plan.suite import Suite
 from bench_uq.predict import PREDICTION_VERSION
@@ -38,7 +38,8 @@ def make_plan(
     ``notice`` is told which conditions are left out, and why, and of remarks on the data.
     """
     methods, datasets = choose(suite, plugins, contents, notice)
-    plan = []
+    reference = reference_of(suite, plugins)
+    plan = list[PlannedRun]()
 
     for seed, data in itertools.product(suite.seeds, datasets):
         # A surrogate is trained to be attacked, and evaluated only if the suite lists it as a
@@ -49,6 +50,7 @@ def make_plan(
             chain = chain_of(spec, suite, plugins)
             surrogates[name] = make_chain(chain, bare, seed, suite, contents)
 
+        truth = ""
         for method in methods:
             chain = chain_of(method, suite, plugins)
             base, settings = None, suite.settings_of(chain[-1].plain)
@@ -56,6 +58,11 @@ def make_plan(
                 base = make_chain(chain[1:], bare, seed, suite, contents)
             run = make_run(method, data, seed, settings, contents, surrogates, base)
             run = with_held_out(run, chain, data, contents)
+            if reference is not None:
+                # The reference is the first of the methods.
+                truth = truth or run.name
+                other = other_model(method, reference)
+                run = dataclasses.replace(run, reference=truth, other_model=other)
             plan.append(with_likeness(run, chain, data, suite.settings, contents))
 
     for name, remarks in contents.remarks.items():

@@ -23,7 +23,7 @@ Conditions = Mapping[str, tuple[float, ...]]
 #: Keys of a suite file.
 KEYS = (
     *("description", "extends", "methods", "datasets", "seeds", "network"),
-    *("settings", "options", "conditions", "search", "tuned"),
+    *("settings", "options", "conditions", "search", "tuned", "reference"),
 )
 
 SETTING_TYPES = get_type_hints(Settings)
@@ -48,6 +48,8 @@ class Suite:
     dataset_conditions: Mapping[str, Conditions] = field(default_factory=dict)
     #: What bench-uq tune tries, by plain name of a method and by option or setting.
     search: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: Method whose posterior predictive the others are compared with; it is run with them.
+    reference: str = ""
     tuned: str = ""  # file of what bench-uq tune chose, by which the methods run
 
     def settings_of(self, method: str) -> Settings:
@@ -253,8 +255,18 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
         conditions=with_levels(conditions),
         dataset_conditions={dataset: with_levels(part) for dataset, part in by_dataset.items()},
         search=spaces,
+        reference=reference(table.get("reference", "")),
         tuned=str(table.get("tuned", "")),
     )
+
+
+def reference(value: Any) -> str:
+    """Require the name of a method."""
+    if not isinstance(value, str):
+        raise UsageError(f"reference must be the name of a method, not {value!r}")
+    if value:
+        parse(value)
+    return value
 
 
 def at_budget(suite: Suite, share: float) -> Suite:

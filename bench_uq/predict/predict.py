@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from bench_uq.api.condition import Condition, LogProbs
 from bench_uq.api.layers import Base, draws_at_once, layers_of, shares
 from bench_uq.api.method import Method
-from bench_uq.api.task import Predictions, Task
+from bench_uq.api.task import ARRAYS, Predictions, Task
 from bench_uq.predict.memory import advising
 from bench_uq.train.resident import Resident, laid_out
 from bench_uq.train.seeds import seed_of
@@ -22,6 +23,9 @@ from bench_uq.train.settings import BLOCK
 #: are walked back, once for all of them. More would need more memory and, from ten draws of 128
 #: images of 28x28 on, gain nothing.
 TRACED_BATCHES = 10
+
+#: Names that arrays beside the mixture may have.
+NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 #: Inputs kept beside the predictions, for figures.
 KEPT_INPUTS = 8
@@ -47,11 +51,20 @@ class Trained:
 
     def draws(self, inputs: Tensor, count: int) -> Tensor:
         """At most ``count`` draws of all members, (S, B, P)."""
-        found = []
-        for net, share in shares(self.nets, count):
-            found.append(self.checked(self.method.draws(net, inputs, share), inputs))
+        return self.drawn(inputs, count)[0]
 
-        return torch.cat(found)
+    def drawn(self, inputs: Tensor, count: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Draws of all members, (S, B, P), and the mean of the arrays that these give beside."""
+        found, extras = [], list[dict[str, Tensor]]()
+        for net, share in shares(self.nets, count):
+            draws = self.checked(self.method.draws(net, inputs, share), inputs)
+            found.append(draws)
+            extras.append(checked_beside(self.method.beside(net, inputs, draws), inputs))
+
+        beside = {}
+        for name in extras[0]:
+            beside[name] = torch.stack([extra[name] for extra in extras]).mean(0)
+        return torch.cat(found), beside
 
     def chunks(self, inputs: Tensor, count: int) -> Iterator[Tensor]:
         """Draws in chunks (s, B, P) that fit the memory, differentiable in the inputs (LogProbs).
@@ -93,6 +106,22 @@ class Trained:
             raise BadDraws("draws are not normalised: log-probabilities over classes must sum to 1")
 
         return draws
+
+
+def checked_beside(arrays: dict[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
+    """Arrays of ``Method.beside`` in float32; raise BadDraws for those that break the contract."""
+    for name, values in arrays.items():
+        if not NAME.fullmatch(name) or name in ARRAYS:
+            allowed = "a-z, 0-9 and _, and none of the names of Predictions"
+            raise BadDraws(f"an array beside the draws is called {name!r}, not by {allowed}")
+        if values.dim() == 0 or len(values) != len(inputs):
+            shape = tuple(values.shape)
+            raise BadDraws(
+                f"the array {name!r} beside the draws is {shape}, not ({len(inputs)}, ...)"
+            )
+        if not torch.isfinite(values).all():
+            raise BadDraws(f"the array {name!r} beside the draws is not finite")
+    return {name: values.float() for name, values in arrays.items()}
 
 
 @dataclass(frozen=True)
@@ -191,7 +220,8 @@ def predict_block(
     torch.manual_seed(seed_of(trained.seed, "predict", index))
 
     with torch.inference_mode():
-        stored = trained.task.likelihood.mixture(trained.draws(inputs, draws), targets)
+        drawn, beside = trained.drawn(inputs, draws)
+        stored = trained.task.likelihood.mixture(drawn, targets) | beside
 
     if targets is not None:
         stored["targets"] = targets

@@ -21,10 +21,10 @@ from bench_uq.run.training import (
     arithmetic_of,
     batches_of,
     clear,
-    diagnosed,
     splits_of,
     store_trained,
     task_of,
+    told_by,
 )
 from bench_uq.store import RunFolder
 from bench_uq.train.batched import Outcome, train_together
@@ -125,12 +125,14 @@ def train_due(
     seeds = [job.run.seed for job, _ in due]
     # Without outcomes the runs are left to be trained alone.
     for (job, folder), outcome in zip(due, outcomes, strict=False):
-        if isinstance(outcome, Diverged):
-            record = folder.update(status="diverged", reason=str(outcome))
+        try:
+            if isinstance(outcome, Diverged):
+                raise outcome
+            told = told_by(method_of(job), outcome[0])
+            store_trained(folder, *outcome, seconds, **told, together=seeds)
+        except Diverged as error:
+            record = folder.update(status="diverged", reason=str(error))
             results[job.run.name] = Ended(record)
-        else:
-            diagnosis = diagnosed(method_of(job), outcome[0])
-            store_trained(folder, *outcome, seconds, diagnosis=diagnosis, together=seeds)
         trained.add(job.run.name)
     return results
 

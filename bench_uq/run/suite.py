@@ -144,7 +144,9 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
     runs, told = list[PlannedRun](), once(notice)
     for part in parts:
         runs += make_plan(at_budget(part, choices.budget), plugins, contents, told)
-    runs = [dataclasses.replace(run, tuned=words) for run in runs]
+    # Each part of a tuned suite has planned the reference too.
+    planned = {run.name: run for run in runs}.values()
+    runs = [dataclasses.replace(run, tuned=words) for run in planned]
 
     # Before any training: results of a later version are never overwritten.
     check_schema(folder, [run.name for run in runs])

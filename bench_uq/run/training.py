@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +28,7 @@ from bench_uq.run.job import Job, base_changed, bases, hash_of_network, is_train
 from bench_uq.run.record import begun, recorded
 from bench_uq.store import PlannedRun, RunFolder, StoredFile
 from bench_uq.store.environment import environment, peak_memory
-from bench_uq.train.epoch import Epoch
+from bench_uq.train.epoch import Diverged, Epoch
 from bench_uq.train.loop import train
 from bench_uq.train.posthoc import build_all, fit
 from bench_uq.train.precision import tensor_cores
@@ -41,7 +42,7 @@ KEPT_POINTS = 200
 
 #: Fields of a record that belong to the training.
 OF_TRAINING = (
-    *("train_seconds", "base_seconds", "base", "diagnosis", "parameters"),
+    *("train_seconds", "base_seconds", "base", "diagnosis", "measured", "parameters"),
     *("environment", "git", "together", "peak_memory"),
 )
 
@@ -166,7 +167,7 @@ def train_and_store(
 
     # A resumed training counts its epochs from before the interruption too.
     seconds = max(time.perf_counter() - start, sum(row.seconds for row in history))
-    store_trained(folder, nets, history, seconds, diagnosis=diagnosed(method, nets))
+    store_trained(folder, nets, history, seconds, **told_by(method, nets))
 
 
 def fit_and_store(
@@ -198,7 +199,7 @@ def fit_and_store(
         "base_seconds": (below.train_seconds or 0.0) + (below.base_seconds or 0.0),
     }
     method = methods_of(job.run, plugins)[0]
-    store_trained(folder, nets, [], seconds, diagnosis=diagnosed(method, nets), **facts)
+    store_trained(folder, nets, [], seconds, **told_by(method, nets), **facts)
 
 
 def methods_of(run: PlannedRun, plugins: Plugins) -> list[Method]:
@@ -247,10 +248,26 @@ def train_for_others(
     folder.update(status="interrupted", reason=reason, peak_memory=memory)
 
 
-def diagnosed(method: Method, nets: nn.ModuleList) -> str:
-    """What a method says of its trained networks, in one line; empty if all is well."""
-    told = [method.diagnosis(net) for net in nets]
-    return "; ".join(dict.fromkeys(filter(None, told)))
+def told_by(method: Method, nets: nn.ModuleList) -> dict[str, Any]:
+    """What a method says of its trained networks: a diagnosis, and what it measured of each.
+
+    Raise Diverged if it says that they are no result.
+    """
+    if failure := in_one_line(map(method.failure, nets)):
+        raise Diverged(failure)
+
+    measured = dict[str, list[float]]()
+    for net in nets:
+        for name, value in method.measured(net).items():
+            # JSON has no numbers that are not finite: they are left out.
+            if math.isfinite(value):
+                measured.setdefault(name, []).append(value)
+    return {"diagnosis": in_one_line(map(method.diagnosis, nets)), "measured": measured}
+
+
+def in_one_line(texts: Iterable[str]) -> str:
+    """Different texts in one line; empty if all are."""
+    return "; ".join(dict.fromkeys(filter(None, texts)))
 
 
 def store_trained(
@@ -258,11 +275,9 @@ def store_trained(
     nets: nn.ModuleList,
     history: Sequence[Epoch],
     seconds: float,
-    *,
-    diagnosis: str,
     **facts: Any,
 ) -> None:
-    """Store a run's networks and training curves, and its method's own diagnosis."""
+    """Store a run's networks and training curves, and facts about them."""
     curves = folder.write_file(store.TRAINING, training_csv(history))
     network = folder.write_file(store.NETWORK, stored(nets))
 
@@ -270,7 +285,6 @@ def store_trained(
     folder.update(
         files={**folder.record().files, **curves, **network},
         train_seconds=seconds,
-        diagnosis=diagnosis,
         parameters=sum(weights.numel() for weights in nets.parameters()),
         **facts,
     )

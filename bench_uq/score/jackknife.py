@@ -56,23 +56,22 @@ def pseudo_values(
     metric: Metric,
     score: float,
     shown: Sequence[Predictions],
-    clean: Sequence[Predictions],
-    held_out: Predictions | None = None,
+    others: Sequence[Predictions],
 ) -> list[float]:
     """The pseudo-values of a metric's score by group, in seven digits.
 
-    ``shown`` and ``clean`` are the ``parts`` of the two sets of predictions that the metric takes.
-    Held-out predictions are whole: the examples that are drawn are those of the test. Nothing is
-    given for a metric by which no table compares, and where a number is not finite.
+    ``shown`` and ``others`` are the ``parts`` of the two sets of predictions that the metric takes.
+    Held-out predictions are the same in each part: the examples that are drawn are those of the
+    test. Nothing is given for a metric by which no table compares, and where a number is not
+    finite.
     """
-    lacking = not shown or (metric.against_clean and not clean)
+    lacking = not shown or (metric.is_paired and not others)
     if lacking or not is_grouped(metric) or not math.isfinite(score):
         return []
 
     found = []
     for group, part in enumerate(shown):
-        own = clean[group] if metric.against_clean else None
-        against = metric.others(own, held_out)
+        against = others[group] if metric.is_paired else None
         left = float(metric.compute(part, against))
         found.append(float(f"{GROUPS * score - (GROUPS - 1) * left:.7g}"))
     return found if np.isfinite(found).all() else []

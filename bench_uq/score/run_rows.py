@@ -58,6 +58,9 @@ def run_row(planned: PlannedRun, record: Record, kept: Mapping[str, Any]) -> lis
         ),
         "data": planned.data.get(""),
         "facts": json.dumps(further_facts(planned, sizes)),
+        "reference": planned.reference or None,
+        "lacking": without_folders(kept.get("lacking")) or None,
+        "measured": json.dumps(dict(record.measured)) if record.measured else None,
     }
     return list(map(row.get, RUNS))
 

@@ -24,7 +24,8 @@ from bench_uq.api.task import Predictions
 from bench_uq.plan.fingerprints import SHORT, digest
 from bench_uq.plan.plugins import PACKAGES, Plugins
 from bench_uq.plan.sources import hash_of_plugin, hash_of_trees
-from bench_uq.score import curves, jackknife, worst
+from bench_uq.score import curves, jackknife, reference, worst
+from bench_uq.score.reference import Truth, truth_of
 from bench_uq.store import POINTS, TRAINING, Evaluation, PlannedRun, csv
 from bench_uq.store.about import About
 from bench_uq.store.csv import csv_text, sort_key
@@ -48,7 +49,7 @@ class Scoring:
     def by(cls, plugins: Plugins, about: About) -> Scoring:
         """Scoring by the metrics of some plugins; comments in the code do not count."""
         own = [hash_of_plugin(module, PACKAGES["metric"]) for module in plugins.metric_modules()]
-        modules = [Path(str(one.__file__)) for one in (curves, csv, jackknife, worst)]
+        modules = [Path(str(one.__file__)) for one in (curves, csv, jackknife, reference, worst)]
         engine = hash_of_trees([*modules, Path(__file__)])
         return cls(tuple(plugins.metrics().values()), digest([engine, *own]), about)
 
@@ -68,7 +69,10 @@ def scored(run: store.RunFolder, planned: PlannedRun, scoring: Scoring) -> dict[
         hashes.append([name, files[name].sha256])
     if beside:
         hashes.append([beside.condition, files[beside.file].sha256])
-    key = json.dumps([scoring.source, names_of(planned), hashes])
+    truth = truth_of(run, planned)
+    for name, sha256 in sorted(truth.hashes.items()):
+        hashes.append(["reference", name, sha256])
+    key = json.dumps([scoring.source, names_of(planned), hashes, truth.lacking])
 
     kept = store.read_json(run.path / KEPT)
     if isinstance(kept, dict) and kept.get("key") == key:
@@ -91,7 +95,8 @@ def scored(run: store.RunFolder, planned: PlannedRun, scoring: Scoring) -> dict[
         beside = None
 
     held_out = run.predictions(beside.file) if beside else None
-    kept = {"key": key, **as_csv(computed(run, whole, scoring, held_out), planned)}
+    found = computed(run, whole, scoring, held_out, truth)
+    kept = {"key": key, "lacking": truth.lacking, **as_csv(found, planned)}
     # A damaged file is made again with the same hash; kept, its run would stay without scores.
     if whole and len(whole) == len(asked) and not lacking:
         store.write_json(run.path / KEPT, kept)
@@ -125,6 +130,7 @@ def computed(
     asked: Sequence[Evaluation],
     scoring: Scoring,
     held_out: Predictions | None,
+    truth: Truth,
 ) -> dict[str, Any]:
     """Scores and curves of a run, without the columns that name it, and numbers of examples."""
     stored, clean = dict[str, Predictions](), None
@@ -146,6 +152,8 @@ def computed(
         first = clean.first(count) if clean is not None else None
         return first, jackknife.parts(first) if first else []
 
+    # Whole in each part: the examples that are drawn are those of the test.
+    calibrating: Sides = held_out, [held_out] * jackknife.GROUPS if held_out else []
     scores, groups = list[list[Any]](), list[list[Any]]()
     lines = curves.rows("train", None, curves.of_training(run))
     for shown in [*asked, *(shown for shown, _ in extra)]:
@@ -156,7 +164,14 @@ def computed(
             against = of_clean(len(predictions if shown.kind == "condition" else clean))
 
         sides = predictions, jackknife.parts(predictions)
-        for metric, value, pseudo in of_metrics(scoring.metrics, sides, against, held_out):
+        theirs = truth.beside(shown, predictions)
+        posterior: Sides = theirs, jackknife.parts(theirs) if theirs else []
+        # The reference is not compared with itself: of it there are the floors alone.
+        metrics = scoring.metrics
+        if truth.own:
+            metrics = tuple(one for one in metrics if not (one.needs and one.needs_of_reference))
+        others = against, calibrating, posterior
+        for metric, value, pseudo in of_metrics(metrics, sides, others):
             scores.append([condition, level, metric, None if math.isnan(value) else value])
             if pseudo:
                 groups.append([condition, level, metric, *pseudo])
@@ -170,16 +185,16 @@ def computed(
 
 
 def of_metrics(
-    metrics: Sequence[Metric], shown: Sides, clean: Sides, held_out: Predictions | None
+    metrics: Sequence[Metric], shown: Sides, others: tuple[Sides, Sides, Sides]
 ) -> Iterator[tuple[str, float, list[float]]]:
     """Yield each metric that applies, its score, and the pseudo-values of that by group."""
     predictions, parts = shown
     assert predictions is not None
     for metric in metrics:
-        if metric.applies(predictions, clean[0], held_out):
-            value = float(metric.compute(predictions, metric.others(clean[0], held_out)))
-            pseudo = jackknife.pseudo_values(metric, value, parts, clean[1], held_out)
-            yield metric.id, value, pseudo
+        against = metric.others(*others)
+        if metric.applies(predictions, against[0]):
+            value = float(metric.compute(predictions, against[0]))
+            yield metric.id, value, jackknife.pseudo_values(metric, value, parts, against[1])
 
 
 def hashes_of(clean: Predictions) -> dict[str, str]:

@@ -62,6 +62,7 @@ def write_derived(folder: Path, plan: Plan, plugins: Plugins) -> None:
     scores = [compressed(csv_text(pd.DataFrame(columns=SCORES)))]
     curves = [compressed(csv_text(pd.DataFrame(columns=CURVES)))]
     groups = [compressed(csv_text(pd.DataFrame(columns=BY_GROUP)))]
+    uncompared = list[tuple[str, int, str]]()
     runs, environments, examples = list[list[Any]](), dict[str, Any](), dict[str, np.ndarray]()
     shown = set(first_seeds(plan.runs).values())
     for planned, run, kept in scored_runs(folder, plan, plugins):
@@ -70,6 +71,9 @@ def write_derived(folder: Path, plan: Plan, plugins: Plugins) -> None:
         groups.append(base64.b64decode(kept["groups"]))
         record = run.record()
         runs.append(run_row(planned, record, kept))
+        # Of another model nothing is missing.
+        if planned.reference and not planned.other_model and kept["lacking"]:
+            uncompared.append((planned.dataset, planned.seed, kept["lacking"]))
         if record.environment:
             environments[fingerprint(record.environment)] = record.environment
         if planned.name in shown:
@@ -85,6 +89,8 @@ def write_derived(folder: Path, plan: Plan, plugins: Plugins) -> None:
     store.write_json(folder / ABOUT, asdict(about_planned(plan)))
     write_examples(folder / "examples.npz", examples)
     write_checksums(folder)
+    for dataset, seed, reason in dict.fromkeys(uncompared):
+        store.say(f"{dataset}, seed {seed}: not compared with a reference: {reason}")
 
 
 def write_examples(path: Path, examples: Mapping[str, np.ndarray]) -> None:

@@ -46,7 +46,8 @@ LATER = {
     RUNS: "network epochs draws seconds_per_1000 command method_full dataset_full batch "
     "validation train_images test_images attack_images shift_images evaluate_on precision block "
     "threads learning_rate schedule warmup weight_decay clip "
-    "diagnosis shared trained_on held_out tested_on data labels predictions facts base_seconds"
+    "diagnosis shared trained_on held_out tested_on data labels predictions facts base_seconds "
+    "reference lacking measured"
 }
 #: Columns of numbers, NaN where nothing is known.
 NUMBERS = [

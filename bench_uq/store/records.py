@@ -73,6 +73,8 @@ class Record:
     base: str | None = None  # hash of the base's networks
     converged: bool | None = None  # of older versions, by the slope of the loss: no longer read
     diagnosis: str | None = None  # of the method: why the training did not converge; empty: it did
+    #: Numbers that the method measured of its trained networks, by name, one for each network.
+    measured: Mapping[str, list[float]] = field(default_factory=dict)
     parameters: int | None = None
     peak_memory: float | None = None  # bytes
     predict_seconds: Mapping[str, float] = field(default_factory=dict)  # by file
@@ -160,6 +162,9 @@ class PlannedRun:
     #: Settings of the suite that it sets otherwise for this method; None if nobody wrote them down.
     shared: Mapping[str, Any] | None = None
     base: PlannedRun | None = None  # whose networks it starts from
+    reference: str = ""  # name of the run whose predictions its own are compared with
+    #: Why they are not, though the suite has a reference; empty if they are.
+    other_model: str = ""
     tuned: str = ""  # how its options and recipe were chosen; empty: the suite's defaults
     trained_on: int = 0  # examples; 0 if unknown
     held_out: int = 0
@@ -191,7 +196,8 @@ class PlannedRun:
             fields = {**fields, "name": fields["run"]}
         planned: PlannedRun = read(cls, fields)
 
-        require(RUN.fullmatch(planned.name), f"{quoted(planned.name)} is not the name of a run")
+        for name in (planned.name, planned.reference or planned.name):
+            require(RUN.fullmatch(name), f"{quoted(name)} is not the name of a run")
         names = [planned.method, planned.dataset]
         for one in planned.shown:
             check_file(one.file)
@@ -215,7 +221,8 @@ class PlannedRun:
             "shown": [evaluation.in_plan() for evaluation in self.shown],
         }
 
-        for name in ("command", "shared", "tuned", "trained_on", "held_out", "data", "code"):
+        kept = ("command", "shared", "tuned", "trained_on", "held_out", "data", "code")
+        for name in (*kept, "reference", "other_model"):
             value = getattr(self, name)
             # No setting of its own is a fact, unlike no content or no code.
             if value or (name in ("command", "shared") and value is not None):

@@ -19,6 +19,8 @@ ARRAYS = (
     *("probs", "draw_entropy", "targets", "log_density", "inputs", "distance"),
     "attack_draws",
     *("mean", "variance", "draw_variance", "quantiles"),
+    # Of methods with several chains.
+    *("chain_probs", "chain_mean", "chain_variance", "chain_quantiles"),
 )
 
 
@@ -48,7 +50,7 @@ def subjects(target: Target) -> Sequence[MetricTrial]:
     known = frozenset(target.plugins.metrics())
     trials = []
     for where, shown, clean in _predictions():
-        if target.value.applies(shown, clean, clean):
+        if target.value.applies(shown, clean):
             trials.append(MetricTrial(target.value, where, known, shown, clean))
     return trials or [MetricTrial(target.value, "", known)]
 
@@ -73,9 +75,9 @@ def check_places(trial: MetricTrial) -> None:
 
 def check_needs(trial: MetricTrial) -> None:
     """It needs arrays that predictions have."""
-    for name in trial.metric.needs:
+    for name in (*trial.metric.needs, *trial.metric.needs_of_reference):
         require(name in ARRAYS, f"no array {name!r} (known: {', '.join(ARRAYS)})")
-    needs = ", ".join(trial.metric.needs)
+    needs = ", ".join((*trial.metric.needs, *trial.metric.needs_of_reference))
     require(trial.shown is not None, f"no predictions have all of {needs}")
 
 
@@ -102,6 +104,10 @@ def check_repeats(trial: MetricTrial) -> None:
 def check_nan(trial: MetricTrial) -> None:
     """NaN in an array that it needs gives NaN: nothing is dropped silently."""
     trial.value()
+    for name in trial.metric.needs_of_reference:
+        value = trial.value(clean=_damaged(trial.clean, name))
+        require(math.isnan(value), f"NaN in {name} of the reference gives {value}")
+
     for name in trial.metric.needs:
         # Labels are whole numbers, which have no NaN.
         if name == "targets":
@@ -109,7 +115,7 @@ def check_nan(trial: MetricTrial) -> None:
         value = trial.value(shown=_damaged(trial.shown, name))
         require(math.isnan(value), f"NaN in {name} gives {value}")
         if trial.metric.against_clean or trial.metric.against_held_out:
-            others = trial.metric.others("clean data", "held-out examples")
+            others = trial.metric.others("clean data", "held-out examples", "reference")
             value = trial.value(clean=_damaged(trial.clean, name))
             require(math.isnan(value), f"NaN in {name} of the {others} gives {value}")
 
@@ -159,9 +165,11 @@ def _labelled(rng: np.random.Generator, sharpness: float) -> Predictions:
     # At least 1e-30: a probability of 0 would give 0 * -inf, which is NaN.
     entropy = -(each * np.log(np.maximum(each, 1e-30))).sum(axis=-1).mean(axis=0)
     density = np.log(np.maximum(probs[np.arange(200), targets], 1e-30))
+    chains = np.stack([each[:2].mean(axis=0), each[2:4].mean(axis=0)], axis=1)
     return Predictions(
         {
             "probs": probs.astype(np.float32),
+            "chain_probs": chains.astype(np.float32),
             "draw_entropy": entropy.astype(np.float32),
             "targets": targets,
             "log_density": density.astype(np.float32),
@@ -178,6 +186,7 @@ def _real(rng: np.random.Generator) -> Predictions:
     names = ("mean", "targets", "log_density")
     arrays = {name: rng.normal(size=200).astype(np.float32) for name in names}
     spread = rng.random(200, np.float32)
+    chains = np.sort(rng.normal(size=(200, 2, len(QUANTILE_LEVELS))))
 
     return Predictions(
         {
@@ -185,6 +194,9 @@ def _real(rng: np.random.Generator) -> Predictions:
             "variance": 1 + spread,
             "draw_variance": 1 - spread / 2,
             "quantiles": quantiles.astype(np.float32),
+            "chain_mean": rng.normal(size=(200, 2)).astype(np.float32),
+            "chain_variance": 1 + rng.random((200, 2), np.float32),
+            "chain_quantiles": chains.astype(np.float32),
             "inputs": rng.random((200, 1), np.float32),
             "distance": spread,
             "attack_draws": spread,

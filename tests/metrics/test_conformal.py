@@ -36,7 +36,7 @@ def drawn(generator: np.random.Generator, count: int, classes: int = 4) -> Predi
 
 def value(id: str, shown: Predictions, held_out: Predictions) -> float:
     """Score of a metric."""
-    assert CARDS[id].applies(shown, None, held_out)
+    assert CARDS[id].applies(shown, held_out)
     return CARDS[id].compute(shown, held_out)
 
 
@@ -223,7 +223,7 @@ def test_random_shares_are_fixed() -> None:
 def test_they_need_held_out_predictions() -> None:
     """Without them, as of results of older versions, there is no score."""
     shown = drawn(np.random.default_rng(0), 20)
-    assert not CARDS["coverage"].applies(shown, shown)
+    assert not CARDS["coverage"].applies(shown, None)
     unlabelled = Predictions({"probs": shown["probs"]})
-    assert CARDS["set_size"].applies(unlabelled, None, shown)
-    assert not CARDS["coverage"].applies(unlabelled, None, shown)
+    assert CARDS["set_size"].applies(unlabelled, shown)
+    assert not CARDS["coverage"].applies(unlabelled, shown)
