@@ -1,12 +1,15 @@
 """Gaussian weights by local reparametrisation (Kingma et al. 2015), for the variational methods.
 
-Noise is drawn per example, from torch's global generator.
+Noise is drawn per example, from torch's global generator. On request all examples share a draw of
+the weights themselves.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, cast
 
 import torch
@@ -14,9 +17,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, linear, pad
 
+from bench_uq.api import layers_of, task_of
 from bench_uq.methods._priors import PriorStd, check_prior, std_of
 
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+
+#: What predictions draw: the outputs of a layer, for each example and position alone, or its
+#: weights, which all examples and positions share.
+Sampling = Literal["outputs", "weights"]
 
 
 class GaussianWeights(nn.Module):
@@ -39,6 +47,8 @@ class GaussianWeights(nn.Module):
         max_std: float = 0.5,
     ) -> None:
         super().__init__()
+        # Not a buffer: it lives only while ``draws_of_weights`` draws.
+        self.whole = False
         self.prior_std = std_of(prior_std, shape)
         self.bias_prior_std = std_of(prior_std, shape[:1])
         self.max_log_variance = 2 * math.log(max_std)
@@ -82,6 +92,17 @@ class GaussianWeights(nn.Module):
             return self.mean.new_full(self.mean.shape[:1], 1e-16)
         return self.bias_log_variance.exp()
 
+    def drawn(self) -> tuple[Tensor, Tensor | None]:
+        """One draw of the weights, in their shape, and of the biases, (out,)."""
+        weights = perturb(self.drawn_mean(), self.log_variance.exp())
+        if self.bias_mean is None:
+            return weights, None
+        return weights, perturb(self.bias_mean, self.bias_variance)
+
+    def drawn_mean(self) -> Tensor:
+        """Means of the weights of one draw."""
+        return self.mean
+
     def bias_kl(self) -> Tensor | float:
         """KL of the biases to the normal prior, in nats."""
         if self.bias_mean is None:
@@ -105,6 +126,10 @@ class GaussianDense(GaussianWeights):
         super().__init__((out_features, in_features), bias, **options)
         self.in_features, self.out_features = in_features, out_features
         self.to(device=device, dtype=dtype)
+
+    def with_drawn(self, inputs: Tensor) -> Tensor:
+        """Outputs (B, ..., out) under one draw of the weights for all inputs."""
+        return linear(inputs, *self.drawn())
 
     def extra_repr(self) -> str:
         """Sizes, as torch prints those of its own layer."""
@@ -154,6 +179,10 @@ class GaussianConvolution(GaussianWeights):
         if self.padding_mode != "zeros":
             inputs, padding = pad(inputs, self.borders(), mode=self.padding_mode), (0, 0)
         return conv2d(inputs, weights, biases, self.stride, padding, self.dilation, self.groups)
+
+    def with_drawn(self, inputs: Tensor) -> Tensor:
+        """Outputs (B, out, H', W') under one draw of the weights for all inputs."""
+        return self.convolved(inputs, *self.drawn())
 
     def variance(self, inputs: Tensor) -> Tensor:
         """Variance of the outputs over the weights, per position: (B, in, H, W)."""
@@ -253,6 +282,27 @@ def perturbed(mean: Tensor, std: Tensor, count: int) -> Tensor:
     noise = noise_like(std, count).unflatten(0, (count, len(std)))
     mean = mean.unflatten(0, (count, len(std))) if len(mean) != len(std) else mean
     return torch.addcmul(mean, std, noise).flatten(0, 1)
+
+
+@contextmanager
+def whole_weights(net: nn.Module) -> Iterator[None]:
+    """Let each pass through the network draw the weights once, for all its inputs."""
+    layers = [layer for layer in layers_of(net) if isinstance(layer, GaussianWeights)]
+    for layer in layers:
+        layer.whole = True
+
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.whole = False
+
+
+def draws_of_weights(net: nn.Module, inputs: Tensor, count: int) -> Tensor:
+    """``count`` draws (S, B, P), each under one draw of all weights."""
+    normalise = task_of(net).likelihood.normalise
+    with whole_weights(net):
+        return torch.stack([normalise(net(inputs)) for _ in range(count)])
 
 
 def variational_optimiser(net: nn.Module, variance_rate: float) -> torch.optim.Optimizer:

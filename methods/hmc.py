@@ -48,9 +48,9 @@ class HMC(Method):
     search: ClassVar = {"prior_std": {"low": 0.1, "high": 3.0, "scale": "log"}}
 
     chains: int = 4
-    steps: int = 30  # leapfrog steps of a transition: a gradient of all examples each
+    steps: int = 150  # leapfrog steps of a transition: a gradient of all examples each
     warmup: float = 0.3  # share of the transitions in which the step size adapts
-    samples: int = 10  # of each chain that are kept to predict, 4 bytes a weight each
+    samples: int = 25  # of each chain that are kept to predict, 4 bytes a weight each
     spread: float = 0.1  # of the starts around the weights of map, in prior standard deviations
     accept: float = 0.8  # acceptance at which the step size aims
     prior_std: PriorStd = 1.0
@@ -179,11 +179,12 @@ class HMC(Method):
     def beside(self, net: nn.Module, inputs: Tensor, draws: Tensor) -> dict[str, Tensor]:
         """The mixture of each chain, as ``chain_probs`` (B, M, C) and so on for M chains."""
         kept = int(net.get_buffer("kept"))
-        if len(draws) != kept:
+        if kept and len(draws) != kept:
             draws = draws_of(net, inputs, kept)
 
-        # The samples of all chains were kept transition by transition.
-        own = [draws[chain :: self.chains] for chain in range(self.chains)]
+        # The samples of all chains were kept transition by transition. Before there are any, all
+        # chains are at the weights of the network.
+        own = [draws[chain :: self.chains] if kept else draws for chain in range(self.chains)]
         parts = [task_of(net).likelihood.mixture(part, None) for part in own]
         found = {}
         for name in parts[0]:

@@ -14,7 +14,9 @@ from bench_uq.methods._gaussian import (
     GaussianConvolution,
     GaussianDense,
     GaussianWeights,
+    Sampling,
     dense_variance,
+    draws_of_weights,
     normal_kl,
     perturb,
     perturbed,
@@ -60,6 +62,8 @@ class MeanFieldLinear(GaussianDense, MeanFieldWeights):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under fresh weights for each example."""
+        if self.whole:
+            return self.with_drawn(inputs)
         return perturb(linear(inputs, self.mean, self.bias_mean), dense_variance(inputs, self))
 
     def repeated(self, inputs: Tensor) -> Callable[[int], Tensor]:
@@ -73,6 +77,8 @@ class MeanFieldConv2d(GaussianConvolution, MeanFieldWeights):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under fresh noise for each example and position, the usual approximation."""
+        if self.whole:
+            return self.with_drawn(inputs)
         mean = self.convolved(inputs, self.mean, self.bias_mean)
         return perturb(mean, self.variance(inputs))
 
@@ -102,6 +108,8 @@ class MeanField(Variational):
     variance_rate: float = 0.0  # Adam's rate for the log-variances; 0: three times that of the rest
     kl_weight: float = 1.0
     kl_warmup: float = 0.0
+    # What predictions draw; training always draws outputs.
+    sampling: Sampling = "outputs"
 
     @property
     def posterior(self) -> str:
@@ -119,3 +127,9 @@ class MeanField(Variational):
         linear = functools.partial(MeanFieldLinear, **options)
         conv = functools.partial(MeanFieldConv2d, **options)
         return network(task, Layers(linear=linear, conv=conv))
+
+    def draws(self, net: nn.Module, inputs: Tensor, count: int) -> Tensor:
+        """``count`` draws (S, B, P), of outputs or of whole weights."""
+        if self.sampling == "weights":
+            return draws_of_weights(net, inputs, count)
+        return super().draws(net, inputs, count)

@@ -125,7 +125,8 @@ NETWORKS: dict[str, Callable[[Task, Layers], nn.Module]] = {
     "lenet": lenet,
     "lenet-wide": lenet_wide,
     "mlp": mlp,
-    # Of Hernández-Lobato & Adams 2015; small enough for Hamiltonian Monte Carlo.
+    # Small enough for Hamiltonian Monte Carlo; that of 50 is of Hernández-Lobato & Adams 2015.
+    "mlp-32": functools.partial(mlp, hidden=(32,)),
     "mlp-50": functools.partial(mlp, hidden=(50,)),
     "resnet18": resnet18,
 }

@@ -35,6 +35,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from bench_uq.api import Layers, Task, network
+from bench_uq.methods._gaussian import Sampling, draws_of_weights
 from bench_uq.methods._priors import PriorStd
 from bench_uq.methods._variational import Variational
 from bench_uq.methods.mnf.flow import MaskedFlow
@@ -65,6 +66,8 @@ class MNF(Variational):
     variance_rate: float = 0.0  # Adam's rate for the log-variances; 0: three times that of the rest
     kl_weight: float = 1.0
     kl_warmup: float = 0.0
+    # What predictions draw; training always draws outputs.
+    sampling: Sampling = "outputs"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,3 +100,9 @@ class MNF(Variational):
         """Mean NLL + weight * KL / size, with outputs and KL from one pass through each flow."""
         with one_flow(net):
             return super().loss(net, inputs, targets, size, progress)
+
+    def draws(self, net: nn.Module, inputs: Tensor, count: int) -> Tensor:
+        """``count`` draws (S, B, P), of outputs or of whole weights."""
+        if self.sampling == "weights":
+            return draws_of_weights(net, inputs, count)
+        return super().draws(net, inputs, count)

@@ -89,6 +89,12 @@ class MNFWeights(GaussianWeights):
         spare, self.spare = self.spare, None
         return spare or self.flow_q(self.start_z(1))
 
+    def drawn_mean(self) -> Tensor:
+        """Means of the weights under one z."""
+        shape = [1] * self.mean.dim()
+        shape[self.z_axis] = -1
+        return self.mean * self.sample_z(1).reshape(shape)
+
     def kl(self) -> Tensor:
         """One-sample unbiased estimate, in nats, of the bound on KL(q(W) || p(W)) (eqs 6-7).
 
@@ -161,6 +167,8 @@ class MNFLinear(GaussianDense, MNFWeights):
         """Outputs under a fresh z and fresh weights for each example (Algorithm 1)."""
         if inputs.dim() == 1:
             return cast(Tensor, self(inputs.unsqueeze(0)).squeeze(0))
+        if self.whole:
+            return self.with_drawn(inputs)
 
         z = self.sample_z(len(inputs)).unflatten(0, (len(inputs), *(1,) * (inputs.dim() - 2)))
         return perturb(linear(inputs * z, self.mean, self.bias_mean), dense_variance(inputs, self))
@@ -197,6 +205,8 @@ class MNFConv2d(GaussianConvolution, MNFWeights):
         """Outputs under a fresh z per example and fresh noise per position (Algorithm 2)."""
         if inputs.dim() == 3:
             return cast(Tensor, self(inputs.unsqueeze(0)).squeeze(0))
+        if self.whole:
+            return self.with_drawn(inputs)
 
         mean = self.convolved(inputs, self.mean, None)
         return perturb(self.scaled(mean, self.sample_z(len(inputs))), self.variance(inputs))
