@@ -1,7 +1,7 @@
 """How well an uncertainty score separates stressed or OOD examples from clean ones.
 
-Three scores (entropy, mutual information, confidence) and three summaries of each (AUROC, AUPR,
-FPR95) make nine metrics (Hendrycks & Gimpel 2017).
+Scores are entropy, mutual information, confidence, and the method's own where it has one; AUROC,
+AUPR and FPR95 summarise each (Hendrycks & Gimpel 2017).
 """
 
 from __future__ import annotations
@@ -116,6 +116,11 @@ def _operating(
     return points
 
 
+def _own(predictions: Predictions) -> np.ndarray:
+    """The method's own OOD score, (N,)."""
+    return np.asarray(predictions["ood_score"], np.float64)
+
+
 _SCORES = (
     _Score("entropy", per_example.entropy, "predictive entropy", ("probs",), "entropy"),
     _Score(
@@ -134,6 +139,14 @@ _SCORES = (
         ("probs",),
         by="1 – max p",
         by_note="1 – max p: of the mean probabilities.",
+    ),
+    _Score(
+        "own",
+        _own,
+        "the method's own OOD score",
+        ("ood_score",),
+        by="own",
+        by_note="own: the method's own OOD score, such as a density; few methods have one.",
     ),
 )
 
@@ -169,7 +182,7 @@ _SUMMARIES = (
 
 
 def _metric(summary: _Summary, score: _Score, **card: Any) -> Metric:
-    """One of the nine metrics; ``card`` holds the fields that only this one has."""
+    """One of the metrics; ``card`` holds the fields that only this one has."""
     formula = f"{summary.formula}; score = {score.formula}"
 
     return Metric(
@@ -196,7 +209,7 @@ def _metric(summary: _Summary, score: _Score, **card: Any) -> Metric:
 _MAIN, *_OTHERS = product(_SUMMARIES, _SCORES)
 
 METRICS = (
-    # In overviews the first stands for all nine.
+    # In overviews the first stands for all.
     _metric(
         *_MAIN,
         note="AUROC: for separating this data from clean test data by predictive entropy.",

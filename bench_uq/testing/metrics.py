@@ -21,6 +21,7 @@ ARRAYS = (
     *("mean", "variance", "draw_variance", "quantiles"),
     # Of methods with several chains.
     *("chain_probs", "chain_mean", "chain_variance", "chain_quantiles"),
+    "ood_score",  # of methods that have one
 )
 
 
@@ -171,6 +172,7 @@ def _labelled(rng: np.random.Generator, sharpness: float) -> Predictions:
             "probs": probs.astype(np.float32),
             "chain_probs": chains.astype(np.float32),
             "draw_entropy": entropy.astype(np.float32),
+            "ood_score": rng.normal(size=200).astype(np.float32),
             "targets": targets,
             "log_density": density.astype(np.float32),
             "inputs": rng.random((8, 1, 4, 4), np.float32),

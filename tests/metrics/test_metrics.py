@@ -18,6 +18,7 @@ from bench_uq.testing import checks_in, checks_of, run
 from bench_uq.testing.targets import targets
 
 SCORES = ("entropy", "epistemic", "confidence")
+OWN = ["auroc_own", "aupr_own", "fpr95_own"]  # of methods with an OOD score of their own
 SUMMARIES = ("auroc", "aupr", "fpr95")
 DETECTION = [f"{summary}_{score}" for summary, score in product(SUMMARIES, SCORES)]
 REGRESSION = ["rmse", "crps", "picp", "mpiw", "quantile_calibration_error"]
@@ -65,12 +66,13 @@ def test_all_are_there_in_order():
 @each_metric
 def test_cards_are_complete(metric):
     """Every card says what is computed from what, and who defined it, where each of these is due."""
-    assert metric.needs or metric.id == "examples"  # a count needs no array
+    # A count needs no array, a floor none but those of the reference.
+    assert metric.needs or metric.needs_of_reference or metric.id == "examples"
     years = map(str, range(1950, 2030))
     assert metric.id == "examples" or any(year in metric.reference for year in years)
-    told_apart = metric.id in DETECTION or metric.id == "auroc_errors_entropy"
+    told_apart = metric.id in (*DETECTION, *OWN, "auroc_errors_entropy")
     assert (metric.positive is not None) == told_apart
-    assert metric.against_clean == (metric.id in DETECTION)
+    assert metric.against_clean == (metric.id in (*DETECTION, *OWN))
     assert (metric.bins is not None) == (metric.id in CALIBRATION)
 
 
