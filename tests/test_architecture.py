@@ -184,6 +184,7 @@ SUBJECTS = {
     "check/pairing.py": {"examples"},
     "predict/predict.py": {"attack_draws"},  # the array behind it
     "report/figures/reliability.py": {"accuracy", "ece", "ece_if_calibrated"},
+    "report/figures/risk_coverage.py": {"coverage"},  # the axis of curves
     "report/page/charts.py": {"accuracy"},  # the axis of curves
     "report/page/leaderboard.py": {"nll"},  # the column of results without any score
     "report/tables/published.py": {"accuracy"},  # published as the test error
@@ -194,6 +195,8 @@ SUBJECTS = {
     "run/choosing.py": {"nll"},  # by which trials are chosen
     "score/trials.py": {"nll"},  # likewise
     "score/conclusions.py": {"accuracy"},  # the strongest level above chance
+    "score/equivalent.py": {"nll", "calibrated_nll"},  # that of an ensemble is equalled
+    "score/members.py": {"nll", "calibrated_nll"},  # of some members of an ensemble
     "score/gradient_masking.py": {"accuracy", "examples", "unmoved"},
     "score/results.py": {"accuracy"},  # published as the test error
     "score/stress.py": {"examples"},

@@ -17,7 +17,7 @@ from bench_uq.plan.resolve import Data, chain_of, choose, other_model, reference
 from bench_uq.plan.sources import hash_of_trees
 from bench_uq.plan.suite import Suite
 from bench_uq.predict import PREDICTION_VERSION
-from bench_uq.store import HELD_OUT, SCHEMA, Evaluation, PlannedRun
+from bench_uq.store import HELD_OUT, MEMBERS, SCHEMA, Evaluation, PlannedRun
 from bench_uq.train import TRAINING_VERSION
 from bench_uq.train.settings import RECIPE, Settings
 from bench_uq.train.splits import sizes
@@ -57,7 +57,7 @@ def make_plan(
             if len(chain) > 1:
                 base = make_chain(chain[1:], bare, seed, suite, contents)
             run = make_run(method, data, seed, settings, contents, surrogates, base)
-            run = with_held_out(run, chain, data, contents)
+            run = with_beside(run, chain, data, contents)
             if reference is not None:
                 # The reference is the first of the methods.
                 truth = truth or run.name
@@ -119,12 +119,13 @@ def with_likeness(
     )
 
 
-def with_held_out(
+def with_beside(
     run: PlannedRun, chain: Sequence[Spec], data: Data, contents: Contents
 ) -> PlannedRun:
-    """Plan predictions for held-out examples too, after all others, if any are left for that.
+    """Plan predictions beside those of conditions: for held-out examples, and of each member.
 
-    A study that tunes is itself evaluated on them.
+    Not where no held-out examples are left, nor in a study that tunes, which is itself evaluated on
+    them.
     """
     settings, content = Settings(**run.settings), contents.of(data.spec, "train", run.seed)
     _, count = sizes(content.size, settings)
@@ -135,17 +136,23 @@ def with_held_out(
 
     facts = {
         "schema": SCHEMA,
-        "kind": HELD_OUT,
         "count": count,
         "sources": [content.hash],
-        "draws": settings.draws,
         "block": settings.block,
         "prediction_version": PREDICTION_VERSION,
     }
-    key = digest(facts)
-    file = file_name(HELD_OUT, None, key)
-    own = Evaluation(HELD_OUT, HELD_OUT, None, file, HELD_OUT, 0, key)
-    return dataclasses.replace(run, shown=(*run.shown, own))
+    found = [beside(HELD_OUT, {**facts, "draws": settings.draws})]
+    if chain[0].value.members > 1:
+        tested = contents.of(data.spec, "test", run.seed).hash
+        asked = {**facts, "tested": [tested, settings.test_images]}
+        found.append(dataclasses.replace(beside(MEMBERS, asked), count=settings.test_images))
+    return dataclasses.replace(run, shown=(*run.shown, *found))
+
+
+def beside(kind: str, facts: Mapping[str, Any]) -> Evaluation:
+    """Plan an evaluation without scores of its own; ``facts`` determine its predictions."""
+    key = digest({**facts, "kind": kind})
+    return Evaluation(kind, kind, None, file_name(kind, None, key), kind, 0, key)
 
 
 def version(dataset: Spec, contents: Contents, splits: Sequence[str]) -> str:

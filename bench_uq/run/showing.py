@@ -11,6 +11,7 @@ import torch
 from bench_uq.api.task import Examples, Predictions
 from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
+from bench_uq.predict.members import predict_members
 from bench_uq.predict.predict import Change, Trained, predict, predict_changed
 from bench_uq.run.job import Job, folder_of, hash_of_network
 from bench_uq.run.training import (
@@ -20,7 +21,7 @@ from bench_uq.run.training import (
     splits_of,
     trained_folder,
 )
-from bench_uq.store import HELD_OUT, Evaluation, PlannedRun, RunFolder, StoredFile
+from bench_uq.store import HELD_OUT, MEMBERS, Evaluation, PlannedRun, RunFolder, StoredFile
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK
 
@@ -51,8 +52,7 @@ def show(
     for full in dict.fromkeys(evaluation.full for evaluation in todo):
         group = [evaluation for evaluation in todo if evaluation.full == full]
         try:
-            shown = held_out if group[0].kind == HELD_OUT else data
-            store_group(trained, group, job, folder, plugins, shown)
+            store_group(trained, group, job, folder, plugins, (data, held_out))
         except NotTrained as error:
             lacking.append(f"{group[0].condition} has nothing to attack: {error}")
 
@@ -68,9 +68,12 @@ def store_group(
     job: Job,
     folder: RunFolder,
     plugins: Plugins,
-    data: Resident,
+    data: tuple[Resident, Resident],
 ) -> None:
-    """Predict one condition at several levels; the record is written once for all of them."""
+    """Predict one condition at several levels; the record is written once for all of them.
+
+    ``data`` are the examples to show and those that are held out.
+    """
     seen, surrogate = trained, group[0].surrogate
     names = [evaluation.file for evaluation in group]
     attacked_now = None
@@ -103,13 +106,17 @@ def predictions_of(
     trained: Trained,
     seen: Trained,
     group: Sequence[Evaluation],
-    data: Resident,
+    both: tuple[Resident, Resident],
     job: Job,
     plugins: Plugins,
 ) -> list[Predictions]:
     """Predict one condition at several levels; ``seen`` are the networks that are attacked."""
-    first, draws = group[0], job.settings.draws
-    if first.kind in ("unseen", "shifted"):
+    first, draws, data = group[0], job.settings.draws, both[0]
+    if first.kind == MEMBERS:
+        return [predict_members(trained, both, first.count)]
+    if first.kind == HELD_OUT:
+        data = both[1]
+    elif first.kind in ("unseen", "shifted"):
         other = plugins.spec("dataset", first.full).value
         examples = load(other, "test", job.root, job.run.seed)
         data = Resident(examples, data.inputs.device, BLOCK)

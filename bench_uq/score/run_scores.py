@@ -24,7 +24,7 @@ from bench_uq.api.task import Predictions
 from bench_uq.plan.fingerprints import SHORT, digest
 from bench_uq.plan.plugins import PACKAGES, Plugins
 from bench_uq.plan.sources import hash_of_plugin, hash_of_trees
-from bench_uq.score import curves, jackknife, reference, worst
+from bench_uq.score import curves, jackknife, members, reference, worst
 from bench_uq.score.reference import Truth, truth_of
 from bench_uq.store import POINTS, TRAINING, Evaluation, PlannedRun, csv
 from bench_uq.store.about import About
@@ -49,7 +49,8 @@ class Scoring:
     def by(cls, plugins: Plugins, about: About) -> Scoring:
         """Scoring by the metrics of some plugins; comments in the code do not count."""
         own = [hash_of_plugin(module, PACKAGES["metric"]) for module in plugins.metric_modules()]
-        modules = [Path(str(one.__file__)) for one in (curves, csv, jackknife, reference, worst)]
+        parts = (curves, csv, jackknife, members, reference, worst)
+        modules = [Path(str(one.__file__)) for one in parts]
         engine = hash_of_trees([*modules, Path(__file__)])
         return cls(tuple(plugins.metrics().values()), digest([engine, *own]), about)
 
@@ -58,17 +59,18 @@ def scored(run: store.RunFolder, planned: PlannedRun, scoring: Scoring) -> dict[
     """Scores, curves and numbers of examples of a run, kept from before where nothing changed."""
     files = run.record().files
     asked = [shown for shown in planned.conditions if shown.file in files]
-    beside = planned.on_held_out
-    if beside and beside.file not in files:
-        beside = None
+    beside = dict[str, Evaluation]()
+    for one in (planned.on_held_out, planned.of_members):
+        if one is not None and one.file in files:
+            beside[one.kind] = one
     trained = [name for name in (TRAINING, POINTS) if name in files]
     hashes: list[list[Any]] = []
     for shown in asked:
         hashes.append([shown.condition, shown.level, files[shown.file].sha256])
     for name in trained:
         hashes.append([name, files[name].sha256])
-    if beside:
-        hashes.append([beside.condition, files[beside.file].sha256])
+    for name, one in beside.items():
+        hashes.append([name, files[one.file].sha256])
     truth = truth_of(run, planned)
     for name, sha256 in sorted(truth.hashes.items()):
         hashes.append(["reference", name, sha256])
@@ -89,13 +91,15 @@ def scored(run: store.RunFolder, planned: PlannedRun, scoring: Scoring) -> dict[
         if not run.holds(name):
             lacking = True
             say_damaged(run.path / name, "has no curve (bench-uq run")
-    if beside and not run.holds(beside.file):
-        lacking = True
-        say_damaged(run.path / beside.file, f"calibrates no score (bench-uq {maker}")
-        beside = None
+    read = dict[str, Predictions]()
+    for name, one in beside.items():
+        if run.holds(one.file):
+            read[name] = run.predictions(one.file)
+        else:
+            lacking = True
+            say_damaged(run.path / one.file, f"is not used (bench-uq {maker}")
 
-    held_out = run.predictions(beside.file) if beside else None
-    found = computed(run, whole, scoring, held_out, truth)
+    found = computed(run, whole, scoring, read, truth)
     kept = {"key": key, "lacking": truth.lacking, **as_csv(found, planned)}
     # A damaged file is made again with the same hash; kept, its run would stay without scores.
     if whole and len(whole) == len(asked) and not lacking:
@@ -129,10 +133,13 @@ def computed(
     run: store.RunFolder,
     asked: Sequence[Evaluation],
     scoring: Scoring,
-    held_out: Predictions | None,
+    beside: Mapping[str, Predictions],
     truth: Truth,
 ) -> dict[str, Any]:
-    """Scores and curves of a run, without the columns that name it, and numbers of examples."""
+    """Scores and curves of a run, without the columns that name it, and numbers of examples.
+
+    ``beside`` are predictions without scores of their own, by kind.
+    """
     stored, clean = dict[str, Predictions](), None
     strongest = dict[str, float | None]()
     for shown in sorted(asked, key=lambda shown: shown.level or 0):
@@ -152,10 +159,13 @@ def computed(
         first = clean.first(count) if clean is not None else None
         return first, jackknife.parts(first) if first else []
 
+    held_out = beside.get(store.HELD_OUT)
     # Whole in each part: the examples that are drawn are those of the test.
     calibrating: Sides = held_out, [held_out] * jackknife.GROUPS if held_out else []
     scores, groups = list[list[Any]](), list[list[Any]]()
     lines = curves.rows("train", None, curves.of_training(run))
+    if store.MEMBERS in beside:
+        lines += curves.rows("clean", None, members.curves(beside[store.MEMBERS]))
     for shown in [*asked, *(shown for shown, _ in extra)]:
         condition, level, predictions = shown.condition, shown.level, stored[shown.file]
         against: Sides = None, []

@@ -30,6 +30,7 @@ from bench_uq.store.files import (
 from bench_uq.store.plans import check_schema, merge_plan, read_plan, suite_lock
 from bench_uq.store.records import (
     HELD_OUT,
+    MEMBERS,
     NETWORK,
     POINTS,
     TRAINING,
@@ -45,6 +46,7 @@ __all__ = [
     "CHECKSUM",
     "CHECKSUMS",
     "HELD_OUT",
+    "MEMBERS",
     "NETWORK",
     "PLAN",
     "POINTS",

@@ -31,6 +31,8 @@ POINTS = "points.csv"
 
 #: Kind and name of the evaluation on the held-out examples, which scores may be calibrated on.
 HELD_OUT = "held-out"
+#: The same of the members of an ensemble, one by one, on clean and on held-out examples.
+MEMBERS = "members"
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,9 @@ class Evaluation:
     """A run's condition at a level, and the file of its predictions.
 
     ``kind`` is "clean", "condition" (an attack or shift), "unseen" (out-of-distribution data),
-    "shifted" (labelled data in files of their own) or "held-out" (examples held out of the
-    training, which have no scores of their own). ``surrogate`` is the run whose networks are
-    attacked, if it is another one.
+    "shifted" (labelled data in files of their own), or one without scores of its own: "held-out"
+    (examples held out of the training) or "members" (each network of an ensemble alone).
+    ``surrogate`` is the run whose networks are attacked, if it is another one.
     """
 
     condition: str  # canonical name
@@ -175,13 +177,18 @@ class PlannedRun:
 
     @property
     def conditions(self) -> tuple[Evaluation, ...]:
-        """Evaluations with scores of their own: all but that on held-out examples."""
-        return tuple(one for one in self.shown if one.kind != HELD_OUT)
+        """Evaluations with scores of their own."""
+        return tuple(one for one in self.shown if one.kind not in (HELD_OUT, MEMBERS))
 
     @property
     def on_held_out(self) -> Evaluation | None:
         """The evaluation on held-out examples; runs of older versions have none."""
         return next((one for one in self.shown if one.kind == HELD_OUT), None)
+
+    @property
+    def of_members(self) -> Evaluation | None:
+        """The evaluation of each member alone; only runs of several networks have one."""
+        return next((one for one in self.shown if one.kind == MEMBERS), None)
 
     @property
     def place(self) -> str:

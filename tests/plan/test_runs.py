@@ -42,7 +42,7 @@ def test_names(tmp_path: Path) -> None:
     runs = plan(tmp_path)
     assert len({run.key for run in runs}) == len(runs) == 4
     assert runs[1].name == f"mnf-digits-s0-{runs[1].key[:8]}"
-    shown = [(shown.condition, shown.level) for shown in runs[1].shown]
+    shown = [(shown.condition, shown.level) for shown in runs[1].conditions]
     assert shown == [("clean", None), ("fgsm", 0.0), ("fgsm", 0.1)]
 
 
@@ -283,7 +283,7 @@ def test_unsuited_conditions_are_left_out_and_told(tmp_path: Path) -> None:
     told: list[str] = []
     contents = Contents(tmp_path, tmp_path / "known")
     runs = make_plan(read_suite(str(tmp_path / "mine.toml")), Plugins(), contents, told.append)
-    assert [shown.condition for shown in runs[0].shown] == ["clean"]
+    assert [shown.condition for shown in runs[0].conditions] == ["clean"]
     assert told == ["fgsm does not suit the task of uci[name=mine]: not shown"]
     with pytest.raises(UsageError, match="fgsm does not suit"):
         plan(tmp_path, suite.replace("[conditions]", "[conditions.uci]"))

@@ -75,7 +75,7 @@ def test_reads_and_writes_of_one_run(job: Job, monkeypatch: pytest.MonkeyPatch) 
     ended = execute(todo, lambda share: None)
     assert ended is not None
     assert (ended.record.status, ended.record.reason) == ("ok", None)
-    assert len(ended.record.predict_seconds) == len(job.run.shown) == 8
+    assert len(ended.record.predict_seconds) == len(job.run.shown) == 8 + 1  # held-out
     assert counts["read"] <= 2
     assert counts["write"] <= CONDITIONS + 3
 

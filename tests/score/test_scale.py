@@ -119,7 +119,9 @@ def jobs(folder: Path, seeds: int) -> list[Job]:
     ]
 
 
-def simulated(run: store.RunFolder, asked: Sequence[Evaluation], metrics: object) -> dict[str, Any]:
+def simulated(
+    run: store.RunFolder, asked: Sequence[Evaluation], metrics: object, beside: object
+) -> dict[str, Any]:
     """Return scores and curves of a run that take no time to compute."""
     random = np.random.default_rng(run.record().seed)
     scores = []

@@ -20,7 +20,6 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.run.beside import beside
 from bench_uq.score import run_scores
 from bench_uq.score.run_rows import without_folders
-from bench_uq.score.run_scores import Scoring
 from bench_uq.score.score import SCORES, read_scores, score
 from bench_uq.store import Evaluation, PlannedRun
 from bench_uq.store.csv import csv_text, sort_key, write_csv
@@ -133,9 +132,9 @@ def test_runs_scored_beside_others_are_not_scored_again(
 
     once = run_scores.computed
 
-    def no_more(run: store.RunFolder, asked: list[Evaluation], scoring: Scoring) -> dict[str, Any]:
+    def no_more(run: store.RunFolder, *rest: Any) -> dict[str, Any]:
         assert run.path.name != whole, "the run is scored again"
-        return once(run, asked, scoring)
+        return once(run, *rest)
 
     monkeypatch.setattr(run_scores, "computed", no_more)
     score(suite)
