@@ -9,6 +9,7 @@ from bench_uq.report.latex_blocks import GAP, NAME_WIDTH, WIDTH, blocks_of, head
 from bench_uq.report.latex_text import cell_text, ended, escape, name_lines, number
 from bench_uq.report.latex_tuning import choices_tabular
 from bench_uq.report.tables.captions import caption
+from bench_uq.report.tables.equivalent import equivalent_table
 from bench_uq.report.tables.published import Compared, Comparison, comparison, sources
 from bench_uq.report.tables.published import caption as published_caption
 from bench_uq.report.tables.ranks import rank_table
@@ -20,7 +21,7 @@ from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import slug
 
 #: The kinds of fragments of one dataset other than clean data, by the end of their names.
-KINDS = ("ood", "levels", "stress", "cost", "published", "tuning")
+KINDS = ("ood", "levels", "stress", "cost", "equivalent", "published", "tuning")
 #: Letters of a method's name in one line of a table of published values.
 COMPARED_WIDTH = 20
 #: Tables after which a page is flushed: LaTeX keeps no more than 52 floats that wait for one.
@@ -88,6 +89,9 @@ def _of_dataset(analysis: Analysis, suite: str) -> dict[str, str]:
     for family, table in stress_tables(analysis).items():
         tables.append((table, "stress", [family]))
     tables.append((cost_table(analysis), "cost", []))
+    equalled = equivalent_table(analysis)
+    if equalled:
+        tables.append((equalled, "equivalent", []))
 
     clean = table_float(clean_table(analysis), label("table", suite, dataset))
     floats = {f"{name}.tex": [clean]}

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from bench_uq.report.conclusions import conclusions
 from bench_uq.report.tables.captions import caption, headings, notes, parted, seeds_phrase
+from bench_uq.report.tables.equivalent import equivalent_table
 from bench_uq.report.tables.provenance import run_counts
 from bench_uq.report.tables.published import Compared, Comparison, comparison, legend
 from bench_uq.report.tables.ranks import rank_table
@@ -110,6 +111,10 @@ def _dataset(analysis: Analysis) -> list[str]:
     lines = [f"## {escape(table.dataset)}", "", *_table(table), "", escape(" ".join(marks)), ""]
     lines += _calibration(analysis)
 
+    equalled = equivalent_table(analysis)
+    if equalled:
+        lines += ["", "### Deep ensemble equivalent", "", *_table(equalled)]
+        lines += ["", escape(caption(equalled))]
     published = comparison(analysis)
     if published:
         lines += ["", *_published(published)]

@@ -11,6 +11,7 @@ from bench_uq.score.cards import Cards
 from bench_uq.score.comparisons import Ranking, ranking, verdicts, zero_on_clean
 from bench_uq.score.conclusions import Conclusion, conclude, main_scores
 from bench_uq.score.convergence import Change, changes
+from bench_uq.score.equivalent import Equivalents, equivalents
 from bench_uq.score.results import Results, Seeds, as_level
 from bench_uq.score.shifts import Shift, shifts
 from bench_uq.score.statistics import Comparison
@@ -159,6 +160,11 @@ class Analysis:
     def changes(self) -> dict[str, list[Change]]:
         """What other budgets change in each method, on clean data."""
         return changes(self.results, self.cards)
+
+    @cached_property
+    def equivalents(self) -> Equivalents | None:
+        """The number of networks whose ensemble equals each method; None without an ensemble."""
+        return equivalents(self.results, self.comparable)
 
     @cached_property
     def tuning(self) -> list[TunedMethod]:

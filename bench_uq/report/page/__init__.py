@@ -16,7 +16,7 @@ from bench_uq.report.page.frame import leaderboard_section, reproduce_section
 from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.report.page.masking import masking_section
 from bench_uq.report.page.runs import environments_section, runs_section
-from bench_uq.report.page.tables import stress_section, tuning_section
+from bench_uq.report.page.tables import equivalent_section, stress_section, tuning_section
 from bench_uq.report.page.verdict import verdict_section
 from bench_uq.report.tables.provenance import run_counts
 from bench_uq.score.analysis import Analysis
@@ -35,15 +35,19 @@ def page(analysis: Analysis) -> str:
     title = escape(results.title or results.suite)
     data = leaderboard_data(analysis) | chart_data(analysis) | {"suite": results.suite}
     stress, tuned = stress_section(analysis), tuning_section(analysis)
+    equalled = equivalent_section(analysis)
     links = []
     if stress:
         links.append('<a href="#stress">Stress</a>')
+    if equalled:
+        links.append('<a href="#equivalent">Equivalents</a>')
     if tuned:
         links.append('<a href="#tuning">Tuning</a>')
     sections = [
         verdict_section(analysis),
         leaderboard_section(analysis),
         stress,
+        equalled,
         tuned,
         masking_section(analysis),
         runs_section(results),

@@ -6,6 +6,7 @@ from html import escape
 
 from bench_uq.report.page.elements import ROW, each, section, table
 from bench_uq.report.tables.captions import caption, headings, parted
+from bench_uq.report.tables.equivalent import equivalent_table
 from bench_uq.report.tables.stress import stress_tables
 from bench_uq.report.tables.table import Cell, Row, Table
 from bench_uq.report.tables.tuning import Tuning, tuning
@@ -42,6 +43,13 @@ a method's curves show them.</p>
 {"".join(map(static, tables, captions))}
 <ul class="notes">{each("li", map(escape, shared))}</ul>"""
     return section("stress", "Quality of the uncertainty under attack and shift", body)
+
+
+def equivalent_section(analysis: Analysis) -> str:
+    """The section of deep ensemble equivalents; empty without an ensemble."""
+    tables = [equivalent_table(analysis.on(dataset)) for dataset in analysis.datasets]
+    body = "".join(static(one) for one in tables if one is not None)
+    return section("equivalent", "Deep ensemble equivalent", body) if body else ""
 
 
 def tuning_section(analysis: Analysis) -> str:
