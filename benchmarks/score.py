@@ -1,8 +1,7 @@
 """Scoring a million predictions of ten classes: all our metrics, against single ones of others.
 
 ``all`` is every metric and curve of clean data, ``all, against clean`` those of stressed data with
-the scores that separate the two; netcal's and torchmetrics' ECE take the same arrays as ours, which
-netcal computes.
+the scores that separate the two; netcal's and torchmetrics' ECE take the same arrays as ours.
 """
 
 from __future__ import annotations

@@ -1,41 +1,28 @@
-"""Adapter of netcal: binned calibration errors of confidences (N,) against hits (N,), float64.
+"""netcal's binned calibration errors of confidences (N,) against hits (N,), float64, by NumPy.
 
-netcal takes seconds to import (it brings torch), prints to stdout, drops NaN rows silently and
-reads two-dimensional input in several ways. It is therefore loaded on first use, silenced, and
-handed one-dimensional float64 arrays without NaN only.
+netcal itself brings torch and takes seconds to import, which whoever scores arrays should not pay
+for, and it drops NaN rows silently. Its steps are therefore taken here, in its order: the tests
+hold every number to netcal's own, digit for digit (docs/decisions/032-binned-errors.md).
 """
 
 from __future__ import annotations
-
-import contextlib
-import io
-import warnings
-from functools import cache
-from types import ModuleType
 
 import numpy as np
 
 _EPSILON = np.finfo(np.float64).eps  # netcal keeps confidences this far from 0 and 1
 
 
-@cache
-def _measures() -> ModuleType:
-    """Import netcal's measures on first use."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        # Deprecations and bad escapes in netcal and its dependencies are not ours to mend.
-        warnings.simplefilter("ignore")
-        from netcal.metrics import confidence
-    return confidence
-
-
 def expected_error(confidence: np.ndarray, hits: np.ndarray, bins: int) -> float:
     """Expected calibration error, bins of equal width."""
-    return _measure("ECE", confidence, hits, bins)
+    return _mean_gap(confidence, hits, np.linspace(0, 1, bins + 1))
 
 
 def maximum_error(confidence: np.ndarray, hits: np.ndarray, bins: int) -> float:
     """Largest calibration error of a bin of equal width."""
-    return _measure("MCE", confidence, hits, bins)
+    if np.isnan(confidence + hits).any():
+        return float("nan")
+    gaps, _ = _gaps(confidence, hits, np.linspace(0, 1, bins + 1))
+    return float(np.max(gaps))
 
 
 def equal_mass_error(confidence: np.ndarray, hits: np.ndarray, bins: int) -> float:
@@ -44,33 +31,43 @@ def equal_mass_error(confidence: np.ndarray, hits: np.ndarray, bins: int) -> flo
         return float("nan")
 
     # Unlike netcal's measure(equal_intervals=False), which fails if two quantiles coincide, as they
-    # do for every network that gives many examples the same confidence: its steps are taken one by
-    # one, with distinct edges.
-    samples = np.clip(confidence, _EPSILON, 1 - _EPSILON)
-    quantiles = np.quantile(samples, np.linspace(0, 1, bins + 1))
-    edges = np.unique([0.0, *quantiles[1:-1], 1.0])
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        measure = _measures().ECE(bins)
-        nothing = np.zeros_like(samples)
-        means, counts, _, _ = measure.binning([edges], samples[:, None], hits, samples, nothing)
-        return float(measure.process("ece", *means, num_samples_hist=counts)[0])
+    # do for every network that gives many examples the same confidence, the edges are distinct.
+    quantiles = np.quantile(_inside(confidence), np.linspace(0, 1, bins + 1))
+    return _mean_gap(confidence, hits, np.unique([0.0, *quantiles[1:-1], 1.0]))
 
 
 def equal_width_bins(confidence: np.ndarray, bins: int) -> np.ndarray:
-    """Number of the bin, from 0, in which netcal counts each confidence.
-
-    The ECE floor and the reliability curve bin with it. ECE itself is binned by netcal; a test
-    holds both to the same bins.
-    """
-    inside = np.clip(confidence, _EPSILON, 1 - _EPSILON)
-    return np.searchsorted(np.linspace(0, 1, bins + 1), inside, side="right") - 1
+    """Number of the bin, from 0, in which each confidence counts."""
+    return _bins(confidence, np.linspace(0, 1, bins + 1))
 
 
-def _measure(name: str, confidence: np.ndarray, hits: np.ndarray, bins: int) -> float:
-    """Value of a measure of netcal in its default, equal-width binning."""
+def _inside(confidence: np.ndarray) -> np.ndarray:
+    """Confidences that fall into a bin."""
+    return np.clip(confidence, _EPSILON, 1 - _EPSILON)
+
+
+def _bins(confidence: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Number of the bin between two edges in which each confidence counts."""
+    return np.searchsorted(edges, _inside(confidence), side="right") - 1
+
+
+def _mean_gap(confidence: np.ndarray, hits: np.ndarray, edges: np.ndarray) -> float:
+    """Mean over the examples of the gap of their bin; NaN if any number is."""
     if np.isnan(confidence + hits).any():
         return float("nan")
-    with contextlib.redirect_stdout(io.StringIO()):
-        measure = getattr(_measures(), name)(bins)
-        return float(measure.measure(confidence, hits))
+    gaps, counts = _gaps(confidence, hits, edges)
+    return float(np.sum(gaps * (counts / counts.sum())))
+
+
+def _gaps(
+    confidence: np.ndarray, hits: np.ndarray, edges: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of mean confidence and share of hits in each bin, and the examples in it."""
+    places, size = _bins(confidence, edges), len(edges) - 1
+    counts = np.bincount(places, minlength=size).astype(np.float64)
+    # An empty bin has a gap of 0 and no weight.
+    filled = np.maximum(counts, 1)
+
+    stated = np.bincount(places, weights=_inside(confidence), minlength=size) / filled
+    found = np.bincount(places, weights=hits, minlength=size) / filled
+    return np.abs(found - stated), counts

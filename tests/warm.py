@@ -32,7 +32,7 @@ spawned = util.spawnv_passfds
 LIBRARIES = (
     *("numpy", "pandas", "scipy.stats", "torch", "torch._dynamo", "torch.func"),
     *("sklearn.datasets", "sklearn.model_selection", "matplotlib.textpath", "matplotlib.figure"),
-    *("click", "filelock", "tqdm", "safetensors.torch", "PIL.Image", "netcal.metrics"),
+    *("click", "filelock", "tqdm", "safetensors.torch", "PIL.Image"),
 )
 #: Makes a process the parent of its orphaned descendants (prctl.h of Linux).
 PR_SET_CHILD_SUBREAPER = 36

@@ -1,7 +1,6 @@
 """Runs scored while others still train: the scores of a suite are then soon complete.
 
-In a process of their own, because netcal is silenced by taking its stdout, which is that of all
-threads.
+In a process of their own, because scores take a core's time that trainings would wait for.
 """
 
 from __future__ import annotations

@@ -14,9 +14,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.api.names import plain_name
 from bench_uq.api.task import Predictions
 from bench_uq.plan.fingerprints import digest
-from bench_uq.plan.runs import file_name
 from bench_uq.run.imported.values import Outputs
-from bench_uq.run.record import facts
 from bench_uq.store import SCHEMA, Evaluation, PlannedRun, RunFolder, Source, StoredFile
 from bench_uq.store.about import About
 
@@ -41,6 +39,9 @@ class Import:
 
     def evaluation(self) -> Evaluation:
         """The evaluation as a plan lists it; other bytes give another file name."""
+        # Here, because plans load torch, which reading and checking files do without.
+        from bench_uq.plan.runs import file_name
+
         identity = {
             "schema": SCHEMA,
             "condition": self.full,
@@ -107,6 +108,9 @@ def add(
     Return the predictions, and whether they were stored before. ``made`` are facts of this machine
     for the record.
     """
+    # Here, because it loads torch too.
+    from bench_uq.run.record import facts
+
     found = []
     with writing(folder, run) as target:
         before, files = target.record(), dict[str, StoredFile]()
