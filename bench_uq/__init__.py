@@ -5,6 +5,9 @@ cost.
     bench_uq.report(results)
     bench_uq.summarise(results)
 
+    bench_uq.evaluate(probs, labels, unseen={"letters": other_probs})
+    bench_uq.evaluate(model, "digits", conditions={"fgsm": [0.1], "letters": []})
+
 Errors that a user can cause are ``bench_uq.UsageError``, with the one line that the command line
 prints. Heavy packages are imported inside the functions, so that ``import bench_uq`` is quick.
 """
@@ -12,7 +15,7 @@ prints. Heavy packages are imported inside the functions, so that ``import bench
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
     from bench_uq.api.errors import BenchUQError, UsageError
     from bench_uq.check.verdicts import Verdicts
+    from bench_uq.evaluate.compare import Comparison
+    from bench_uq.evaluate.scores import Scores
     from bench_uq.plan.tuned import Tuned
     from bench_uq.run.suite import Choices
     from bench_uq.score.results import Results
@@ -33,6 +38,8 @@ __all__ = [
     "UsageError",
     "__version__",
     "check",
+    "compare",
+    "evaluate",
     "read_scores",
     "report",
     "run",
@@ -231,6 +238,123 @@ def check(
         datasets=datasets,
         plugins=tuple(map(_path, plugins)),
     )
+
+
+def evaluate(
+    predicted: Any,
+    truth: Any = None,
+    /,
+    draws: Any = None,
+    *,
+    unseen: Mapping[str, Any] | None = None,
+    conditions: Mapping[str, Any] | Iterable[str] = (),
+    binary: bool = False,
+    variance: Any = None,
+    std: Any = None,
+    mean: Any = None,
+    outputs: Literal["auto", "logits", "probs"] = "auto",
+    output: str | int | None = None,
+    mc_dropout: bool = False,
+    device: str = "auto",
+    data_dir: str | Path = "data",
+    plugins: Sequence[str | Path] = (),
+    test_images: int = 0,
+    attack_images: int = 1000,
+    shift_images: int = 0,
+    name: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Scores:
+    """Score predictions, or a trained model on a dataset, with intervals by bootstrap over examples.
+
+    **Predictions**: ``evaluate(probs, labels)``. ``probs`` are (N, C), or draws (S, N, C) whose mean
+    is the prediction, as an array, a tensor, a data frame or lists; ``labels`` (N,) are 0 to C - 1.
+    ``draws`` (S, N, C) may stand beside their mean. With ``binary`` probabilities are those of
+    class 1, (N,). Real targets: ``evaluate(mean, targets, variance=...)`` or ``std=...``, (N,) or
+    (S, N). ``unseen`` holds predictions for out-of-distribution data by name. No torch is loaded.
+
+    **A model**: ``evaluate(model, dataset)``. The model is an ``nn.Module`` that gives logits or
+    probabilities (B, C), a list of them (an ensemble), or a function (inputs, draws) -> (S, B, C).
+    The dataset is the name of one of bench-uq, a torch ``Dataset`` or ``DataLoader``, or
+    ``(inputs, labels)``, with inputs in [0, 1] or uint8. ``conditions`` are attacks and shifts with
+    their levels and names of out-of-distribution data, as in a suite: ``{"fgsm": [0.1],
+    "letters": []}``; ``unseen`` brings such data of your own. ``mean`` and ``std`` are those by which
+    the model expects its inputs normalised; attacks then act on pixels. ``mc_dropout`` leaves
+    dropout on, for ``draws`` passes. ``output`` picks the scores of a model that returns a tuple or
+    dict, ``outputs`` says whether they are logits or probabilities, ``seed`` that of the draws.
+    Numbers of images are those of a suite's settings; 0 means all.
+
+    Of what is returned, ``scores["ece"]`` is a value, ``to_frame()`` all scores, ``plot`` figures
+    and ``save("results/quick", name="mine")`` a run beside those of a suite. A wrong argument is a
+    ValueError of one line.
+    """
+    from bench_uq.api.errors import BadValue
+
+    many = isinstance(predicted, list | tuple) and len(predicted) > 0
+    models = list(predicted) if many else [predicted]
+    if not all(map(callable, models)):
+        for one in models:
+            if hasattr(one, "predict_proba"):
+                raise BadValue(
+                    "this model predicts by predict_proba: evaluate(model.predict_proba(inputs), "
+                    "labels)"
+                )
+        if conditions or mean is not None or mc_dropout or output is not None:
+            raise BadValue(
+                "conditions, mean, mc_dropout and output are of models, which are called: these "
+                "are predictions"
+            )
+        from bench_uq.evaluate.arrays import evaluate_arrays
+
+        return evaluate_arrays(
+            predicted,
+            truth,
+            draws=draws,
+            unseen=unseen,
+            binary=binary,
+            variance=variance,
+            std=std,
+            name=name or "model",
+            resamples=resamples,
+            seed=seed,
+        )
+
+    if truth is None:
+        raise BadValue("a model needs a dataset: evaluate(model, 'digits')")
+    if variance is not None:
+        raise BadValue("variance is of predictions: evaluate(mean, targets, variance=variance)")
+    from bench_uq.evaluate.models import Limits, evaluate_model
+    from bench_uq.evaluate.networks import Reading
+    from bench_uq.plan.plugins import Plugins
+
+    return evaluate_model(
+        models,
+        truth,
+        conditions=conditions,
+        unseen=unseen or {},
+        limits=Limits(20 if draws is None else draws, test_images, attack_images, shift_images),
+        reading=Reading(outputs, output, binary),
+        mean=mean,
+        std=std,
+        mc_dropout=mc_dropout,
+        device=device,
+        data_dir=_path(data_dir),
+        plugins=Plugins(tuple(map(_path, plugins))),
+        name=name or getattr(models[0], "__name__", type(models[0]).__name__),
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def compare(first: Scores, second: Scores, *, metrics: Sequence[str] = ()) -> Comparison:
+    """Compare two models that ``evaluate`` scored on the same labels, in pairs of examples.
+
+    Differences have intervals by bootstrap over pairs, and p-values corrected after Holm. By
+    default metrics are those that ``bench-uq check`` judges.
+    """
+    from bench_uq.evaluate.compare import compare as paired
+
+    return paired(first, second, metrics=metrics)
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:

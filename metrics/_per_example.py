@@ -35,6 +35,34 @@ def once(compute: Callable[[Predictions], T]) -> Callable[[Predictions], T]:
     return kept
 
 
+#: Functions whose value for one example depends on no other example.
+_EACH = list[Callable[[Predictions], np.ndarray]]()
+
+
+def each(compute: Callable[[Predictions], np.ndarray]) -> Callable[[Predictions], np.ndarray]:
+    """Compute once, and take the values along where examples are drawn again (``resampled``)."""
+    kept = once(compute)
+    _EACH.append(compute)
+    return kept
+
+
+def resampled(predictions: Predictions, index: np.ndarray) -> Predictions:
+    """Predictions of the examples of an index (M,), with repeats; inputs are left out.
+
+    What was computed of each example is taken along, as it would be computed again.
+    """
+    count, arrays = len(predictions), {}
+    for name, array in predictions.arrays.items():
+        # Inputs are stored of a few examples; no metric needs them.
+        if name != "inputs" and len(array) == count:
+            arrays[name] = array[index]
+
+    drawn = Predictions(arrays)
+    known = vars(predictions).get("_known", {})
+    vars(drawn)["_known"] = {one: known[one][index] for one in _EACH if one in known}
+    return drawn
+
+
 def rounding(predictions: Predictions) -> float:
     """Error that storing has left in a number near 1: float32 of own runs, float64 of files."""
     # Float64 comes through logarithms, whose last digits say nothing.
@@ -42,7 +70,7 @@ def rounding(predictions: Predictions) -> float:
     return float(np.finfo(np.float32).eps) if single else 1e-14
 
 
-@once
+@each
 def confidence(predictions: Predictions) -> np.ndarray:
     """Largest mean probability, for bins and thresholds; what ranks takes the doubt."""
     top = predictions["probs"].max(axis=1)
@@ -53,7 +81,7 @@ def confidence(predictions: Predictions) -> np.ndarray:
     return np.minimum(top.astype(np.float64), 1.0)
 
 
-@once
+@each
 def doubt(predictions: Predictions) -> np.ndarray:
     """Probability of all classes but the most probable one, 1 - max_k p(k|x)."""
     found = 1 - confidence(predictions)
@@ -64,7 +92,7 @@ def doubt(predictions: Predictions) -> np.ndarray:
     return found
 
 
-@once
+@each
 def correct(predictions: Predictions) -> np.ndarray:
     """1 if the most probable class, the first of equals, is the target, else 0."""
     # argmax takes NaN for the largest, and would call the example right or wrong.
@@ -73,7 +101,7 @@ def correct(predictions: Predictions) -> np.ndarray:
     return np.where(np.isnan(probs).any(axis=1), np.nan, hits)
 
 
-@once
+@each
 def entropy(predictions: Predictions) -> np.ndarray:
     """Entropy of the mean probabilities in nats, with 0 log 0 = 0."""
     probs = predictions["probs"].astype(np.float64)
@@ -84,7 +112,7 @@ def entropy(predictions: Predictions) -> np.ndarray:
     return np.asarray((probs * surprise).sum(axis=1))
 
 
-@once
+@each
 def epistemic(predictions: Predictions) -> np.ndarray:
     """Mutual information of label and draw in nats: entropy of the mean minus mean entropy."""
     if "mutual_information" in predictions:

@@ -19,7 +19,7 @@ FOLDERS = {"bench_uq": "bench_uq", **{f"bench_uq.{name}": name for name in PLUGI
 
 #: The rooms from the command line down to the contract: an import points to a room further down.
 FLOORS = (
-    *("cli", "testing", "check", "report", "run", "score", "plan", "predict", "store", "train"),
+    *("cli", "evaluate", "testing", "check", "report", "run", "score", "plan", "predict", "store", "train"),
     *("plugin", "api"),
 )
 
@@ -55,6 +55,11 @@ def loaded(code: str) -> set[str]:
             {"torch", "netcal", "sklearn", "pandas"},
         ),
         ("import bench_uq.datasets.digits, bench_uq.datasets.mnist", {"torch"}),
+        (
+            "import bench_uq; one = bench_uq.evaluate([[0.9, 0.1]] * 9, [0] * 9, resamples=2); "
+            "str(one), one.to_frame(), one.plot.reliability()",
+            {"torch", "netcal", "sklearn"},
+        ),
     ],
 )
 def test_heavy_packages_are_loaded_where_needed(code: str, forbidden: set[str]) -> None:
@@ -181,6 +186,7 @@ def test_engine_spells_no_plugin() -> None:
 
 #: Metrics by the files of the engine that are about them; some words are also names of curves.
 SUBJECTS = {
+    "evaluate/plots.py": {"ece", "ece_if_calibrated"},  # the title of reliability
     "check/pairing.py": {"examples"},
     "predict/predict.py": {"attack_draws"},  # the array behind it
     "report/figures/reliability.py": {"accuracy", "ece", "ece_if_calibrated"},

@@ -19,6 +19,10 @@ class UsageError(BenchUQError):
     """A mistake that the user can mend; the command line prints it in one line and exits with 2."""
 
 
+class BadValue(UsageError, ValueError):
+    """An argument of a Python function that holds a value that is not allowed."""
+
+
 class MissingData(UsageError):
     """Files of a dataset are missing."""
 

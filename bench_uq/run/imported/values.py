@@ -256,8 +256,10 @@ def checked_targets(raw: Raw, likelihood: Likelihood, draws: np.ndarray) -> np.n
     if values.dtype.kind not in "iu":
         raise UsageError(f"{raw.path}: labels must be whole numbers (int64), not {values.dtype}")
     outside = (values < 0) | (values >= likelihood.classes)
-    last = likelihood.classes - 1
-    refuse(raw, outside[None], lambda at: f"label {values[at[1]]} is not 0 to {last}")
+    last, hint = likelihood.classes - 1, ""
+    if values.min() == 1 and values.max() == likelihood.classes:
+        hint = ": these labels begin at 1, subtract 1"
+    refuse(raw, outside[None], lambda at: f"label {values[at[1]]} is not 0 to {last}{hint}")
     return values.astype(np.int64)
 
 

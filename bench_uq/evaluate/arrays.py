@@ -1,0 +1,79 @@
+"""Evaluate predictions that are there as arrays; torch is not loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench_uq.api.errors import BadValue
+from bench_uq.api.names import check_name
+from bench_uq.evaluate import inputs
+from bench_uq.evaluate.inputs import Given
+from bench_uq.evaluate.mixture import mixture
+from bench_uq.evaluate.scores import Scores
+from bench_uq.evaluate.shown import CLEAN, Shown
+from bench_uq.plan.fingerprints import digest
+
+
+def evaluate_arrays(
+    predicted: Any,
+    targets: Any,
+    *,
+    draws: Any = None,
+    unseen: Mapping[str, Any] | None = None,
+    binary: bool = False,
+    variance: Any = None,
+    std: Any = None,
+    name: str,
+    resamples: int,
+    seed: int,
+) -> Scores:
+    """Score probabilities and labels, or means and variances and real targets."""
+    if resamples < 2:
+        raise BadValue(f"resamples must be at least 2, not {resamples}")
+    if variance is not None or std is not None:
+        spread = {"variance": variance, "std": std}
+        given = inputs.reals(
+            predicted, {key: one for key, one in spread.items() if one is not None}, targets
+        )
+        if unseen or binary or draws is not None:
+            raise BadValue("unseen, binary and draws are of classes: leave them out")
+        parts = {CLEAN: given}
+    else:
+        if targets is None:
+            raise BadValue("labels are missing: evaluate(probs, labels)")
+        clean = inputs.classes(predicted, targets, "probs", binary=binary, draws=draws)
+        parts = {CLEAN: clean, **others(unseen or {}, clean, binary=binary)}
+
+    shown, notes = [], []
+    for condition, part in parts.items():
+        kind = "clean" if condition == CLEAN else "unseen"
+        predictions = mixture(part.likelihood, part.draws, part.targets)
+        shown.append(Shown(condition, kind, None, predictions, len(part.draws), condition))
+        notes += [part.note] * bool(part.note)
+    source = digest([[key, inputs.hash_of(part)] for key, part in parts.items()])
+    return Scores(name, tuple(shown), resamples, seed, tuple(notes), source)
+
+
+def others(unseen: Mapping[str, Any], clean: Given, *, binary: bool) -> dict[str, Given]:
+    """Predictions of out-of-distribution data by name, for the classes of the clean ones."""
+    found = {}
+    for name, probs in unseen.items():
+        if name == CLEAN:
+            raise BadValue(f"unseen data cannot be called {CLEAN!r}")
+        with inputs.as_bad_values():
+            check_name("unseen data", name)
+        one = inputs.classes(probs, None, f"unseen {name!r}", binary=binary)
+
+        if one.likelihood != clean.likelihood:
+            raise BadValue(
+                f"unseen {name!r} has {one.draws.shape[2]} classes, probs has "
+                f"{clean.draws.shape[2]}: both are predictions of one model"
+            )
+        if len(one.draws) != len(clean.draws):
+            raise BadValue(
+                f"unseen {name!r} has {len(one.draws)} draws, probs has {len(clean.draws)}: give "
+                "all draws of both, (S, N, C), or the mean of both, (N, C)"
+            )
+        found[name] = one
+    return found

@@ -1,0 +1,218 @@
+"""Arrays, tensors, data frames, Series and lists to draws and targets, every value checked.
+
+The checks are those of files of predictions (run/imported/values.py). Shapes as in api/task.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench_uq.api.errors import BadValue, UsageError
+from bench_uq.api.likelihoods import Likelihood
+from bench_uq.run.imported.files import Raw
+from bench_uq.run.imported.values import (
+    TOLERANCE,
+    checked_targets,
+    class_draws,
+    fitting,
+    real_draws,
+    rounded,
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Draws (S, N, P) of a caller, not yet normalised, with targets (N,) if they count."""
+
+    likelihood: Likelihood
+    draws: np.ndarray
+    targets: np.ndarray | None
+    note: str = ""  # what was done to the numbers
+
+
+@contextmanager
+def as_bad_values() -> Iterator[None]:
+    """Raise the errors of files as errors of arguments, which are ValueErrors too."""
+    try:
+        yield
+    except BadValue:
+        raise
+    except UsageError as error:
+        raise BadValue(str(error)) from error
+
+
+def array_of(value: Any, name: str) -> np.ndarray:
+    """An array of an array, a tensor, a frame, a Series or a list."""
+    # A tensor is known by what it can do: torch is not loaded to ask.
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        value = value.detach().cpu()
+        if "bfloat16" in str(value.dtype):
+            # NumPy has no such type.
+            value = value.float()
+        value = value.numpy()
+
+    try:
+        found = np.asarray(value)
+    except ValueError as error:
+        raise BadValue(f"{name}: its rows differ in length: {error}") from error
+    if found.dtype == object:
+        try:
+            found = found.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise BadValue(f"{name} holds {type(found.flat[0]).__name__}, not numbers") from error
+    return found
+
+
+def class_probs(
+    probs: Any, name: str, *, binary: bool = False, draws: Any = None
+) -> tuple[Raw, str]:
+    """Probabilities (N, C) or (S, N, C) under the name that errors have for them."""
+    values = array_of(probs, name)
+    if draws is not None:
+        values, name = array_with_draws(values, draws, name, binary=binary), "draws"
+    if binary:
+        values = two_classes(values, name, stacked=draws is not None)
+
+    if values.ndim == 1:
+        raise BadValue(
+            f"{name} has the shape {values.shape}, one number per example: give binary=True if it "
+            "is the probability of class 1, or variance= (or std=) if it is a mean"
+        )
+    refuse_logits(values, name)
+    return raw_of(name, {"probs": values}), name
+
+
+def array_with_draws(
+    probs: np.ndarray, draws: Any, name: str, *, binary: bool = False
+) -> np.ndarray:
+    """The draws behind probabilities, whose mean these must be."""
+    if isinstance(draws, int):
+        raise BadValue(
+            "draws is a number, which models take: of arrays it holds the draws, (S, N, C)"
+        )
+    values = array_of(draws, "draws")
+    expected = probs.ndim + 1
+    if values.ndim != expected or values.shape[1:] != probs.shape:
+        shape = ("S", *map(str, probs.shape))
+        raise BadValue(f"draws has the shape {values.shape}, not ({', '.join(shape)})")
+
+    off = float(np.abs(values.mean(0) - probs).max(initial=0))
+    if off > TOLERANCE:
+        raise BadValue(
+            f"{name} is not the mean of draws (off by up to {off:.3g}): give the draws alone, in "
+            f"place of {name}"
+        )
+    return values
+
+
+def two_classes(values: np.ndarray, name: str, *, stacked: bool) -> np.ndarray:
+    """Probabilities of class 1, (N,) or with draws (S, N), to those of both classes."""
+    if not stacked and values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1 + stacked:
+        raise BadValue(
+            f"{name} has the shape {values.shape}: with binary=True it is the probability of "
+            "class 1, (N,); leave binary out where every class has a column"
+        )
+    if values.dtype.kind in "iuf" and bool(((values < 0) | (values > 1)).any()):
+        raise BadValue(
+            f"{name} holds {values.min():g} to {values.max():g}, not probabilities of class 1 in "
+            "[0, 1]: if these are logits, apply the sigmoid"
+        )
+    return np.stack([1 - values, values], axis=-1)
+
+
+def refuse_logits(values: np.ndarray, name: str) -> None:
+    """Say what to do with rows of logits or of log-probabilities in place of probabilities."""
+    sound = values.ndim in (2, 3) and values.dtype.kind in "iuf" and values.size
+    if not sound or not np.isfinite(values).all():
+        # What is wrong there is said by the checks of all predictions.
+        return
+
+    shares = fitting(values.astype(np.float64))
+    if shares["probs"] > 0.5:
+        return
+    sums = values.sum(-1)
+    at = tuple(int(index) for index in np.argwhere(abs(sums - 1) > TOLERANCE)[0])
+    found, advice = "logits", "apply softmax (scipy.special.softmax(logits, axis=-1))"
+    if shares["log_probs"] > 0.5:
+        found, advice = "log-probabilities", "apply exp"
+    raise BadValue(
+        f"{name}: row {at[-1]} sums to {sums[at]:.6g}, not 1: these look like {found}: {advice}"
+    )
+
+
+def labels_of(labels: Any, probs: Any = None) -> np.ndarray:
+    """Whole numbers of labels, also where a frame holds them as floats or in a column."""
+    # Rows of pandas have names, by which a reader would expect them to be matched.
+    if hasattr(labels, "index") and hasattr(probs, "index") and hasattr(probs, "iloc"):
+        if len(labels) == len(probs) and not labels.index.equals(probs.index):
+            raise BadValue(
+                "the index of the labels is not that of the predictions: bring both into one "
+                "order (labels.loc[probs.index])"
+            )
+
+    values = np.asarray(labels) if not hasattr(labels, "detach") else array_of(labels, "labels")
+    if values.dtype.kind in "OUS":
+        raise BadValue(
+            f"labels are {type(values.flat[0]).__name__}, such as {values.flat[0]!r}: give the "
+            "place of each among the columns, 0 to C - 1 (np.searchsorted(model.classes_, labels))"
+        )
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.dtype.kind == "b":
+        values = values.astype(np.int64)
+    if values.dtype.kind == "f":
+        if np.isnan(values).any():
+            raise BadValue(f"labels: row {int(np.isnan(values).argmax())} is NaN")
+        if (values == values.round()).all():
+            values = values.astype(np.int64)
+    return values
+
+
+def raw_of(name: str, arrays: Mapping[str, np.ndarray]) -> Raw:
+    """Arrays as the checks of files take them; errors name a row of ``name``."""
+    return Raw(Path(name), arrays, lambda draw, row: f"row {row}" + f" of draw {draw}" * (draw > 0))
+
+
+def classes(
+    probs: Any, labels: Any, name: str, *, binary: bool = False, draws: Any = None
+) -> Given:
+    """Check probabilities, and their labels unless ``labels`` is None."""
+    with as_bad_values():
+        raw, name = class_probs(probs, name, binary=binary, draws=draws)
+        likelihood, found = class_draws(raw)
+        targets = None
+        if labels is not None:
+            whole = raw_of(name, {**raw.arrays, "labels": labels_of(labels, probs)})
+            targets = checked_targets(whole, likelihood, found)
+        return Given(likelihood, found, targets, rounded(raw))
+
+
+def reals(mean: Any, spread: Mapping[str, Any], targets: Any) -> Given:
+    """Check means with a variance or standard deviation, and the targets."""
+    arrays = {"mean": array_of(mean, "mean"), "targets": array_of(targets, "targets")}
+    for name, value in spread.items():
+        arrays[name] = array_of(value, name)
+
+    raw = raw_of("predictions", arrays)
+    with as_bad_values():
+        likelihood, found = real_draws(raw)
+        return Given(likelihood, found, checked_targets(raw, likelihood, found))
+
+
+def hash_of(given: Given) -> str:
+    """SHA-256 of everything that was given, in place of that of a file."""
+    digest = hashlib.sha256()
+    for array in (given.draws, given.targets):
+        if array is not None:
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,261 @@
+"""Trained models of others as networks that bench-uq predicts with and attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from bench_uq.api.errors import BadValue, one_line
+from bench_uq.api.method import Method
+from bench_uq.api.task import Task
+from bench_uq.run.imported.values import TOLERANCE
+
+#: What a model's numbers are; ``auto`` looks at the first examples.
+Outputs = Literal["auto", "logits", "probs"]
+
+#: Examples by which a model's outputs are looked at.
+PROBE = 16
+
+
+@dataclass(frozen=True)
+class Foreign(Method):
+    """A model that was trained elsewhere: its network knows how to draw."""
+
+    reference = ""
+
+    def build(self, task: Task) -> nn.Module:
+        """Nothing is built: the model is there."""
+        raise TypeError("a model that was trained elsewhere is not built")
+
+    def draws(self, net: nn.Module, inputs: Tensor, count: int) -> Tensor:
+        """At most ``count`` draws (S, B, C)."""
+        assert isinstance(net, Given | Called)
+        return net.draws(inputs, count)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a model's outputs become log-probabilities."""
+
+    outputs: Outputs = "auto"
+    output: str | int | None = None  # the part of a tuple or dict
+    binary: bool = False
+
+    def tensor(self, found: Any) -> Tensor:
+        """The one tensor of what a model returned."""
+        if self.output is not None and not isinstance(found, Tensor):
+            try:
+                found = found[self.output]
+            except (KeyError, IndexError, TypeError) as error:
+                raise BadValue(f"the model's output has no part {self.output!r}") from error
+        if isinstance(found, np.ndarray):
+            found = torch.from_numpy(found)
+        if isinstance(found, Tensor):
+            return found
+
+        kind, parts = type(found).__name__, ""
+        if isinstance(found, Mapping):
+            parts = f" with {', '.join(map(repr, found))}"
+        raise BadValue(
+            f"the model returns a {kind}{parts}, not one tensor of class scores: say which part "
+            "they are (output='logits' of a dict, output=0 of a tuple)"
+        )
+
+    def columns(self, found: Tensor, kind: Outputs) -> Tensor:
+        """Log-probabilities (..., B, C) of logits or probabilities, in single precision."""
+        found = found.float()
+        if self.binary:
+            found = found.squeeze(-1)
+            if kind == "probs":
+                return torch.stack((1 - found, found), -1).clamp_min(TINY).log()
+            return torch.stack((logsigmoid(-found), logsigmoid(found)), -1)
+        if kind == "probs":
+            return found.clamp_min(TINY).log()
+        return found.log_softmax(-1)
+
+    def kind(self, found: Tensor) -> Outputs:
+        """What the numbers are, as they were called or as they look."""
+        if self.outputs != "auto":
+            return self.outputs
+        within = bool(((found >= 0) & (found <= 1 + TOLERANCE)).all())
+        if self.binary:
+            return "probs" if within else "logits"
+        sums = (found.float().sum(-1) - 1).abs() <= TOLERANCE
+        return "probs" if within and bool(sums.all()) else "logits"
+
+
+#: A probability of 0 in single precision, whose logarithm must be finite.
+TINY = float(np.finfo(np.float32).tiny)
+
+
+class Given(nn.Module):
+    """A network of others, with the normalisation that it expects of pixels in [0, 1]."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        reading: Reading,
+        scales: tuple[Tensor, Tensor] | None,
+        *,
+        random: bool,
+    ) -> None:
+        super().__init__()
+        self.net, self.reading, self.random = net, reading, random
+        self.kind: Outputs = reading.outputs
+        mean, std = scales or (torch.zeros(1), torch.ones(1))
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+        self.scaled = scales is not None
+
+    def raw(self, inputs: Tensor) -> Tensor:
+        """The tensor that the network returns for inputs in [0, 1]."""
+        if self.scaled:
+            inputs = (inputs - self.mean) / self.std
+        return self.reading.tensor(self.net(inputs))
+
+    def draws(self, inputs: Tensor, count: int) -> Tensor:
+        """Log-probabilities (S, B, C): a pass per draw, or one if nothing in it is random."""
+        passes = []
+        for _ in range(count if self.random else 1):
+            passes.append(self.reading.columns(self.raw(inputs), self.kind))
+        return torch.stack(passes)
+
+
+class Called(nn.Module):
+    """A function (inputs, draws) -> (S, B, C) of others."""
+
+    def __init__(self, function: Callable[[Tensor, int], Any], reading: Reading) -> None:
+        super().__init__()
+        self.function, self.reading = function, reading
+        self.kind: Outputs = reading.outputs
+
+    def raw(self, inputs: Tensor, count: int = 2) -> Tensor:
+        """The tensor that the function returns."""
+        found = self.reading.tensor(self.function(inputs, count))
+        if inputs.requires_grad and torch.is_grad_enabled() and not found.requires_grad:
+            raise BadValue(
+                "the function's outputs have no gradient in its inputs, which attacks follow: "
+                "compute them by torch, without no_grad and numpy()"
+            )
+        return found.to(inputs.device)
+
+    def draws(self, inputs: Tensor, count: int) -> Tensor:
+        """Log-probabilities (S, B, C)."""
+        return self.reading.columns(self.raw(inputs, count), self.kind)
+
+
+def networks(
+    models: Sequence[Any],
+    reading: Reading,
+    scales: tuple[Tensor, Tensor] | None,
+    *,
+    mc_dropout: bool,
+) -> nn.ModuleList:
+    """Wrap each model; all of them are networks, or there is one function."""
+    found = list[nn.Module]()
+    for model in models:
+        if isinstance(model, nn.Module):
+            found.append(Given(model, reading, scales, random=mc_dropout))
+        elif callable(model) and len(models) == 1:
+            if scales is not None or mc_dropout:
+                raise BadValue("mean, std and mc_dropout are of networks: a function has its own")
+            found.append(Called(model, reading))
+        else:
+            raise BadValue(
+                f"a {type(model).__name__} is no model: give an nn.Module, a list of them, or one "
+                "function (inputs, draws) -> (S, B, C)"
+            )
+    return nn.ModuleList(found)
+
+
+@contextmanager
+def lent(nets: nn.ModuleList, device: torch.device, *, mc_dropout: bool) -> Iterator[list[str]]:
+    """Hold the networks on a device in evaluation, and give them back as they were.
+
+    With ``mc_dropout`` dropout layers stay on, and all others, such as batch norm, still.
+    """
+    before = [(layer, layer.training) for layer in nets.modules()]
+    places = {name: weights.device for name, weights in nets.named_parameters()}
+    notes = list[str]()
+    inner = [net.net for net in nets if isinstance(net, Given)]
+    if any(net.training for net in inner):
+        notes.append("The model was in training mode; it was evaluated in evaluation mode.")
+
+    try:
+        nets.to(device).eval()
+        if mc_dropout:
+            switch_on(nets)
+        yield notes
+    finally:
+        for layer, training in before:
+            layer.training = training
+        moved = {name: place for name, place in places.items() if place != device}
+        if moved:
+            nets.to(next(iter(moved.values())))
+
+
+def switch_on(nets: nn.ModuleList) -> None:
+    """Put all dropout layers into training mode."""
+    layers = [one for one in nets.modules() if isinstance(one, nn.modules.dropout._DropoutNd)]
+    if not layers:
+        raise BadValue(
+            "mc_dropout=True, but the model has no dropout layer (nn.Dropout and its like; a call "
+            "of F.dropout cannot be switched on)"
+        )
+    for layer in layers:
+        layer.train()
+
+
+def probe(net: nn.Module, inputs: Tensor) -> int:
+    """Try a model on a few examples, settle what its outputs are, and count the classes."""
+    assert isinstance(net, Given | Called)
+    try:
+        with torch.no_grad():
+            found = net.raw(inputs)
+    except BadValue:
+        raise
+    except Exception as error:
+        # A model of others may raise anything.
+        shape = tuple(inputs.shape)
+        raise BadValue(
+            f"the model fails on inputs of shape {shape} in [0, 1]: {one_line(error)}"
+        ) from error
+
+    leading = 1 if isinstance(net, Given) else 2
+    check_shape(net.reading, found, inputs, leading)
+    if not torch.isfinite(found).all():
+        raise BadValue("the model's outputs are not finite: NaN or infinity")
+    net.kind = net.reading.kind(found)
+    return 2 if net.reading.binary else int(found.shape[-1])
+
+
+def check_shape(reading: Reading, found: Tensor, inputs: Tensor, leading: int) -> None:
+    """Require (B, C) of a network and (S, B, C) of a function, without C for two classes."""
+    axes, wanted = ("B",), leading
+    if leading == 2:
+        axes = ("S", "B")
+    shape = tuple(found.shape)
+    single = len(shape) == wanted or (len(shape) == wanted + 1 and shape[-1] == 1)
+    if single and not reading.binary:
+        raise BadValue(
+            f"the model returns one number per example, {shape}: give binary=True if it is the "
+            "logit or the probability of class 1"
+        )
+    if reading.binary and not single:
+        raise BadValue(
+            f"the model returns {shape}: leave binary out where every class has a column"
+        )
+
+    good = len(shape) == wanted + (0 if reading.binary and len(shape) == wanted else 1)
+    if not good or shape[leading - 1] != len(inputs):
+        expected = ", ".join((*axes, "C"))
+        raise BadValue(
+            f"the model returns {shape} for {len(inputs)} examples, not ({expected}): class scores"
+        )

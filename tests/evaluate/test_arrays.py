@@ -1,0 +1,321 @@
+"""Scores of arrays are those of files and of scikit-learn; a wrong argument is told in one line."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import norm
+from sklearn.metrics import log_loss, roc_auc_score
+
+import bench_uq
+from bench_uq.api.errors import UsageError
+from bench_uq.api.likelihoods import Categorical, Gaussian, Likelihood
+from bench_uq.evaluate.arrays import others
+from bench_uq.evaluate.bootstrap import interval
+from bench_uq.evaluate.inputs import classes
+from bench_uq.evaluate.mixture import mixture
+from bench_uq.metrics._per_example import resampled
+from bench_uq.plan.plugins import Plugins
+
+mpl.use("agg")
+
+#: Four examples of three classes, by hand.
+PROBS = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.25, 0.25, 0.5], [0.3, 0.3, 0.4]])
+LABELS = np.array([0, 1, 2, 0])
+
+
+def made(count: int = 200, draws: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Draws (S, N, 3) and labels that follow their mean."""
+    random = np.random.default_rng(seed)
+    logits = 2 * random.normal(size=(count, 3)) + random.normal(size=(draws, count, 3))
+    probs = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    cumulated = probs.mean(0).cumsum(1)
+    return probs, (random.random((count, 1)) > cumulated[:, :-1]).sum(1)
+
+
+def test_scores_by_hand() -> None:
+    """Accuracy and NLL of four examples are those of pencil and paper."""
+    scores = bench_uq.evaluate(PROBS, LABELS, resamples=10)
+    assert scores["accuracy"] == 0.75
+    assert scores["nll"] == pytest.approx(-np.log([0.7, 0.8, 0.5, 0.3]).mean())
+    assert scores.at("examples").value == 4
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        np.asarray,
+        torch.tensor,
+        lambda probs: torch.tensor(probs, requires_grad=True),
+        pd.DataFrame,
+        lambda probs: probs.tolist(),
+        lambda probs: [row for row in probs],
+    ],
+)
+def test_every_form_of_array_is_taken(form) -> None:
+    """Arrays, tensors, frames and lists give the same scores."""
+    expected = bench_uq.evaluate(PROBS, LABELS, resamples=10).to_frame()
+    found = bench_uq.evaluate(form(PROBS), LABELS, resamples=10).to_frame()
+    pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        LABELS.tolist(),
+        pd.Series(LABELS),
+        pd.Series(LABELS.astype(float)),
+        pd.DataFrame(LABELS),
+        torch.tensor(LABELS),
+    ],
+)
+def test_every_form_of_labels_is_taken(labels) -> None:
+    """Labels may be whole floats, as frames make of whole numbers, and stand in a column."""
+    assert bench_uq.evaluate(PROBS, labels, resamples=2)["accuracy"] == 0.75
+
+
+def test_against_scikit_learn() -> None:
+    """NLL and the AUROC of other data agree with scikit-learn."""
+    (draws, labels), (other, _) = made(), made(seed=1)
+    mean, flat = draws.mean(0), (other.mean(0) + 1 / 3) / 2
+    scores = bench_uq.evaluate(mean, labels, unseen={"other": flat}, resamples=2)
+    assert scores["nll"] == pytest.approx(log_loss(labels, mean))
+
+    entropy = [-(one * np.log(one)).sum(1) for one in (flat, mean)]
+    truth = np.repeat([1, 0], [len(flat), len(mean)])
+    expected = roc_auc_score(truth, np.concatenate(entropy))
+    assert scores.at("auroc_entropy", "other").value == pytest.approx(expected)
+
+
+def test_two_classes() -> None:
+    """Probabilities of class 1 alone give the scores of both columns."""
+    ones, labels = np.array([0.2, 0.9, 0.6, 0.4]), [0, 1, 0, 1]
+    expected = bench_uq.evaluate(np.stack([1 - ones, ones], 1), labels, resamples=5).to_frame()
+    for form in (ones, ones[:, None]):
+        found = bench_uq.evaluate(form, labels, binary=True, resamples=5)
+        pd.testing.assert_frame_equal(found.to_frame(), expected)
+
+    several = np.stack([ones - 0.1, ones + 0.1])
+    draws = bench_uq.evaluate(ones, labels, several, binary=True, resamples=5)
+    assert draws["accuracy"] == found["accuracy"]
+    assert draws["epistemic"] > found["epistemic"] == 0
+
+
+def test_draws_beside_their_mean() -> None:
+    """Draws may be given alone or with their mean, and bring epistemic uncertainty."""
+    draws, labels = made()
+    alone = bench_uq.evaluate(draws, labels, resamples=2)
+    beside = bench_uq.evaluate(draws.mean(0), labels, draws, resamples=2)
+    pd.testing.assert_frame_equal(alone.to_frame(), beside.to_frame())
+    assert alone["epistemic"] > 0.01
+    with pytest.raises(ValueError, match="probs is not the mean of draws"):
+        bench_uq.evaluate(draws[0], labels, draws)
+
+
+def test_real_targets() -> None:
+    """The NLL of a Gaussian is SciPy's, by variance and by standard deviation."""
+    mean, std, targets = np.array([0.0, 2.0, 1.0]), np.array([1.0, 0.5, 2.0]), np.array([0.5, 1, 3])
+    scores = bench_uq.evaluate(mean, targets, variance=std**2, resamples=5)
+    assert scores["nll"] == pytest.approx(-norm.logpdf(targets, mean, std).mean())
+    assert scores["rmse"] == pytest.approx(np.sqrt(((targets - mean) ** 2).mean()))
+    other = bench_uq.evaluate(mean, targets, std=std, resamples=5)
+    assert other["crps"] == pytest.approx(scores["crps"])
+
+
+def gaussians() -> np.ndarray:
+    """Draws (S, N, 2) of Gaussians."""
+    return np.random.default_rng(3).normal(size=(3, 50, 2))
+
+
+def log_probs() -> np.ndarray:
+    """Draws (S, N, 3) of log-probabilities, some of which are of 0."""
+    draws = made(50)[0]
+    draws[:, :5] = [0, 0.25, 0.75]
+    with np.errstate(divide="ignore"):
+        return np.log(draws)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "draws", "targets"),
+    [
+        (Categorical(3), log_probs(), np.arange(50) % 3),
+        (Gaussian(), gaussians(), np.linspace(-2, 2, 50)),
+    ],
+)
+def test_mixtures_are_those_of_suites(
+    likelihood: Likelihood, draws: np.ndarray, targets: np.ndarray
+) -> None:
+    """NumPy averages draws as torch does for the runs of a suite, with and without targets."""
+    expected = likelihood.mixture(torch.tensor(draws), torch.tensor(targets))
+    found = mixture(likelihood, draws, targets)
+    assert found.arrays.keys() == {*expected, "targets"}
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value.numpy(), rtol=1e-9, atol=1e-12)
+    assert "log_density" not in mixture(likelihood, draws, None)
+
+
+def test_interval_of_a_mean_is_normal() -> None:
+    """The interval of an accuracy has the width of its normal approximation, and holds it."""
+    draws, labels = made(2000)
+    score = bench_uq.evaluate(draws, labels).at("accuracy")
+    width = 2 * 1.96 * np.sqrt(score.value * (1 - score.value) / 2000)
+    assert score.high - score.low == pytest.approx(width, rel=0.1)
+    assert score.low < score.value < score.high
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    """Of 200 samples of a skewed law, about 95 % have an interval with the law's mean."""
+    held = 0
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        sample = random.exponential(size=100)
+        drawn = sample[random.integers(100, size=(500, 100))].mean(1)
+        low, high = interval(sample.mean(), drawn)
+        held += low < 1 < high
+    assert 180 <= held <= 198
+
+
+def test_no_interval_where_resampling_only_raises() -> None:
+    """Replicates that all lie above a score say nothing of it; nor do those of which many are NaN."""
+    drawn = np.linspace(0.2, 0.3, 100)
+    assert np.isnan(interval(0.1, drawn)).all()
+    assert np.isnan(interval(0.25, np.where(drawn < 0.21, np.nan, drawn))).all()
+    low, high = interval(0.25, drawn)
+    assert (low, high) == pytest.approx((0.2025, 0.2975), abs=0.001)
+
+
+def test_resampled_predictions_score_as_if_they_were_new() -> None:
+    """What is taken along of each example is what would be computed of it again."""
+    draws, labels = made()
+    given = classes(draws, labels, "probs")
+    predictions = mixture(given.likelihood, given.draws, given.targets)
+    index = np.random.default_rng(0).integers(200, size=200)
+    metrics = [one for one in Plugins().metrics().values() if one.applies(predictions, None)]
+    for metric in metrics:
+        metric.compute(predictions, None)
+
+    anew = type(predictions)({name: array[index] for name, array in predictions.arrays.items()})
+    for metric in metrics:
+        again = metric.compute(resampled(predictions, index), None)
+        np.testing.assert_equal(again, metric.compute(anew, None), err_msg=metric.id)
+
+
+def test_the_same_call_gives_the_same_intervals() -> None:
+    """The seed decides the resamples."""
+    draws, labels = made()
+    one, two, three = (
+        bench_uq.evaluate(draws, labels, resamples=20, seed=seed).to_frame() for seed in (0, 0, 1)
+    )
+    pd.testing.assert_frame_equal(one, two)
+    assert not one.equals(three)
+
+
+def test_tables() -> None:
+    """A notebook, LaTeX and the terminal show the score with its interval, and how it was made."""
+    draws, labels = made()
+    scores = bench_uq.evaluate(draws, labels, unseen={"a_b": draws}, resamples=20, name="<mine>")
+    accuracy = scores.at("accuracy")
+    cell = f"{accuracy.value:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}]"
+    for text in (scores._repr_html_(), str(scores), scores.to_latex(["accuracy"])):
+        assert cell in text
+    assert "&lt;mine&gt;" in scores._repr_html_()
+    assert "bootstrap over examples (20 resamples)" in str(scores)
+    assert r"a\_b" in scores.to_latex()
+    assert scores.to_latex(["accuracy"]).splitlines()[2] == r"condition & Accuracy $\uparrow$ \\"
+    with pytest.raises(UsageError, match="did you mean 'accuracy'"):
+        scores.to_latex(["acuracy"])
+
+
+def test_figures_hold_the_numbers() -> None:
+    """The curves on the axes are the scores: the whole accuracy, and all examples at the end."""
+    draws, labels = made()
+    scores = bench_uq.evaluate(draws, labels, unseen={"other": draws[:, :50]}, resamples=2)
+    rejection = scores.plot.rejection()
+    assert rejection.lines[0].get_ydata()[-1] == pytest.approx(scores["accuracy"])
+    entropy = scores.plot.entropy()
+    assert [line.get_label() for line in entropy.lines] == ["clean", "other"]
+    assert entropy.lines[1].get_ydata()[-1] == 1
+    reliability = scores.plot.reliability()
+    assert f"ECE {scores['ece']:.3f}" in reliability.get_title()
+    assert scores.plot.entropy(reliability) is reliability
+    mpl.pyplot.close("all")
+
+
+MISTAKES = [
+    ((PROBS, LABELS[:3]), {}, "labels has the shape .3,., the predictions are of 4 examples"),
+    ((PROBS, [0, 1, 2, 3]), {}, "row 3: label 3 is not 0 to 2"),
+    ((PROBS, [1, 2, 3, 1]), {}, "label 3 is not 0 to 2: these labels begin at 1, subtract 1"),
+    ((PROBS, [0, 1, 2, -1]), {}, "row 3: label -1"),
+    ((PROBS, [0, 1, 2, np.nan]), {}, "labels: row 3 is NaN"),
+    ((PROBS, [0, 1, 2, 0.5]), {}, "labels must be whole numbers"),
+    ((PROBS, ["a", "b", "c", "a"]), {}, "np.searchsorted"),
+    ((PROBS, None), {}, "labels are missing"),
+    ((np.where(PROBS > 0.7, np.nan, PROBS), LABELS), {}, "row 1: probs are not finite"),
+    ((PROBS * 9 - 3, LABELS), {}, "these look like logits: apply softmax"),
+    ((np.log(PROBS), LABELS), {}, "these look like log-probabilities: apply exp"),
+    ((PROBS[:, 0], LABELS % 2), {}, "give binary=True"),
+    ((PROBS, LABELS), {"binary": True}, "leave binary out"),
+    (([-3.0, 2.0], [0, 1]), {"binary": True}, "apply the sigmoid"),
+    ((PROBS[0, 0], LABELS), {}, "not .N, C."),
+    (([[0.5, 0.5], [1.0]], [0, 1]), {}, "differ in length"),
+    ((PROBS[:, :1], LABELS * 0), {}, "sums to|give every class a column"),
+    ((np.array([["a", "b"]], object), [0]), {}, "holds str, not numbers"),
+    ((PROBS[:0], LABELS[:0]), {}, "empty"),
+    ((PROBS, LABELS), {"draws": 20}, "draws is a number, which models take"),
+    ((PROBS, LABELS), {"draws": PROBS}, "draws has the shape .4, 3., not .S, 4, 3."),
+    ((PROBS, LABELS), {"unseen": {"o": PROBS[:, :2] / PROBS[:, :2].sum(1)[:, None]}}, "2 classes"),
+    ((PROBS, LABELS), {"unseen": {"o": np.stack([PROBS, PROBS])}}, "has 2 draws, probs has 1"),
+    ((PROBS, LABELS), {"unseen": {"o": PROBS * 9 - 3}}, "unseen 'o': row 0 sums to .*softmax"),
+    ((PROBS, LABELS), {"unseen": {"clean": PROBS}}, "cannot be called 'clean'"),
+    ((PROBS, LABELS), {"unseen": {"O o": PROBS}}, "O o"),
+    ((PROBS, LABELS), {"conditions": {"fgsm": [0.1]}}, "are of models"),
+    ((PROBS, LABELS), {"resamples": 1}, "at least 2"),
+    (([1.0, 2.0], [1.0, 2.0]), {"variance": [1.0, 0.0]}, "variance 0 is not positive"),
+    (([1.0, 2.0], [1.0]), {"std": [1.0, 1.0]}, "targets has the shape"),
+    (([1.0], [1.0]), {"std": [1.0], "unseen": {"o": [1.0]}}, "are of classes"),
+    ((pd.DataFrame(PROBS), pd.Series(LABELS, index=[3, 2, 1, 0])), {}, "index of the labels"),
+]
+
+
+@pytest.mark.parametrize(("given", "options", "told"), MISTAKES)
+def test_a_wrong_argument_is_told_in_one_line(given, options, told) -> None:
+    """Bad input is a ValueError, also a UsageError, of one line that says what to do."""
+    with pytest.raises(ValueError, match=told) as caught:
+        bench_uq.evaluate(*given, **options)
+    assert isinstance(caught.value, UsageError)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_forest_is_asked_for_its_probabilities() -> None:
+    """A model of scikit-learn is answered with the call that works."""
+
+    class Forest:
+        predict_proba = None
+
+    with pytest.raises(ValueError, match=r"evaluate\(model\.predict_proba\(inputs\), labels\)"):
+        bench_uq.evaluate(Forest(), "digits")
+
+
+def test_rounded_probabilities_are_noted() -> None:
+    """Probabilities of three digits are normalised, and the table says so."""
+    scores = bench_uq.evaluate([[0.333, 0.333, 0.333]], [0], resamples=2)
+    assert "they were normalised" in str(scores)
+    assert scores["nll"] == pytest.approx(np.log(3))
+
+
+def test_unseen_data_need_the_classes_of_the_others() -> None:
+    """Predictions of other data are checked like those of the test data."""
+    clean = classes(PROBS, LABELS, "probs")
+    assert others({"one": PROBS[:2]}, clean, binary=False)["one"].targets is None
+
+
+def test_unknown_places_of_a_score() -> None:
+    """A metric, condition or level without a score is answered with the known ones."""
+    scores = bench_uq.evaluate(PROBS, LABELS, resamples=2)
+    with pytest.raises(UsageError, match="unknown condition 'fgsm'"):
+        scores.at("accuracy", "fgsm", 0.1)
+    with pytest.raises(UsageError, match="did you mean 'brier'"):
+        scores["briar"]
