@@ -265,85 +265,54 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Scores:
-    """Score predictions, or a trained model on a dataset, with intervals by bootstrap over examples.
+    """Score predictions, or a trained model on a dataset, with intervals by bootstrap over
+    examples.
 
-    **Predictions**: ``evaluate(probs, labels)``. ``probs`` are (N, C), or draws (S, N, C) whose mean
-    is the prediction, as an array, a tensor, a data frame or lists; ``labels`` (N,) are 0 to C - 1.
-    ``draws`` (S, N, C) may stand beside their mean. With ``binary`` probabilities are those of
-    class 1, (N,). Real targets: ``evaluate(mean, targets, variance=...)`` or ``std=...``, (N,) or
-    (S, N). ``unseen`` holds predictions for out-of-distribution data by name. No torch is loaded.
+    **Predictions**: ``evaluate(probs, labels)``. ``probs`` are (N, C), or draws (S, N, C) whose
+    mean is the prediction, as an array, a tensor, a data frame or lists; ``labels`` (N,) are 0 to
+    C - 1. ``draws`` (S, N, C) may stand beside their mean. With ``binary`` probabilities are those
+    of class 1, (N,). Real targets: ``evaluate(mean, targets, variance=...)`` or ``std=...``, (N,)
+    or (S, N). ``unseen`` holds predictions for out-of-distribution data by name. No torch is
+    loaded.
 
     **A model**: ``evaluate(model, dataset)``. The model is an ``nn.Module`` that gives logits or
     probabilities (B, C), a list of them (an ensemble), or a function (inputs, draws) -> (S, B, C).
     The dataset is the name of one of bench-uq, a torch ``Dataset`` or ``DataLoader``, or
-    ``(inputs, labels)``, with inputs in [0, 1] or uint8. ``conditions`` are attacks and shifts with
-    their levels and names of out-of-distribution data, as in a suite: ``{"fgsm": [0.1],
-    "letters": []}``; ``unseen`` brings such data of your own. ``mean`` and ``std`` are those by which
-    the model expects its inputs normalised; attacks then act on pixels. ``mc_dropout`` leaves
-    dropout on, for ``draws`` passes. ``output`` picks the scores of a model that returns a tuple or
-    dict, ``outputs`` says whether they are logits or probabilities, ``seed`` that of the draws.
-    Numbers of images are those of a suite's settings; 0 means all.
+    ``(inputs, labels)``, with inputs in [0, 1] or uint8. ``conditions`` are attacks and shifts
+    with their levels and names of out-of-distribution data, as in a suite: ``{"fgsm": [0.1],
+    "letters": []}``; ``unseen`` brings such data of your own. ``mean`` and ``std`` are those by
+    which the model expects its inputs normalised; attacks then act on pixels. ``mc_dropout``
+    leaves dropout on, for ``draws`` passes. ``output`` picks the scores of a model that returns a
+    tuple or dict, ``outputs`` says whether they are logits or probabilities, ``seed`` is that of
+    the draws. Numbers of images are those of a suite's settings; 0 means all.
 
     Of what is returned, ``scores["ece"]`` is a value, ``to_frame()`` all scores, ``plot`` figures
     and ``save("results/quick", name="mine")`` a run beside those of a suite. A wrong argument is a
     ValueError of one line.
     """
-    from bench_uq.api.errors import BadValue
+    from bench_uq.evaluate.choice import Choice, Limits
+    from bench_uq.evaluate.evaluate import evaluate_any
 
-    many = isinstance(predicted, list | tuple) and len(predicted) > 0
-    models = list(predicted) if many else [predicted]
-    if not all(map(callable, models)):
-        for one in models:
-            if hasattr(one, "predict_proba"):
-                raise BadValue(
-                    "this model predicts by predict_proba: evaluate(model.predict_proba(inputs), "
-                    "labels)"
-                )
-        if conditions or mean is not None or mc_dropout or output is not None:
-            raise BadValue(
-                "conditions, mean, mc_dropout and output are of models, which are called: these "
-                "are predictions"
-            )
-        from bench_uq.evaluate.arrays import evaluate_arrays
-
-        return evaluate_arrays(
-            predicted,
-            truth,
-            draws=draws,
-            unseen=unseen,
-            binary=binary,
-            variance=variance,
-            std=std,
-            name=name or "model",
-            resamples=resamples,
-            seed=seed,
-        )
-
-    if truth is None:
-        raise BadValue("a model needs a dataset: evaluate(model, 'digits')")
-    if variance is not None:
-        raise BadValue("variance is of predictions: evaluate(mean, targets, variance=variance)")
-    from bench_uq.evaluate.models import Limits, evaluate_model
-    from bench_uq.evaluate.networks import Reading
-    from bench_uq.plan.plugins import Plugins
-
-    return evaluate_model(
-        models,
-        truth,
-        conditions=conditions,
+    choice = Choice(
+        draws=draws,
         unseen=unseen or {},
-        limits=Limits(20 if draws is None else draws, test_images, attack_images, shift_images),
-        reading=Reading(outputs, output, binary),
-        mean=mean,
+        conditions=conditions,
+        binary=binary,
+        variance=variance,
         std=std,
+        mean=mean,
+        outputs=outputs,
+        output=output,
         mc_dropout=mc_dropout,
         device=device,
         data_dir=_path(data_dir),
-        plugins=Plugins(tuple(map(_path, plugins))),
-        name=name or getattr(models[0], "__name__", type(models[0]).__name__),
+        plugins=tuple(map(_path, plugins)),
+        limits=Limits(test_images, attack_images, shift_images),
+        name=name,
         resamples=resamples,
         seed=seed,
     )
+    return evaluate_any(predicted, truth, choice)
 
 
 def compare(first: Scores, second: Scores, *, metrics: Sequence[str] = ()) -> Comparison:

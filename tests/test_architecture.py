@@ -19,7 +19,19 @@ FOLDERS = {"bench_uq": "bench_uq", **{f"bench_uq.{name}": name for name in PLUGI
 
 #: The rooms from the command line down to the contract: an import points to a room further down.
 FLOORS = (
-    *("cli", "evaluate", "testing", "check", "report", "run", "score", "plan", "predict", "store", "train"),
+    *(
+        "cli",
+        "evaluate",
+        "testing",
+        "check",
+        "report",
+        "run",
+        "score",
+        "plan",
+        "predict",
+        "store",
+        "train",
+    ),
     *("plugin", "api"),
 )
 
@@ -186,7 +198,7 @@ def test_engine_spells_no_plugin() -> None:
 
 #: Metrics by the files of the engine that are about them; some words are also names of curves.
 SUBJECTS = {
-    "evaluate/plots.py": {"ece", "ece_if_calibrated"},  # the title of reliability
+    "evaluate/plots.py": {"accuracy", "ece", "ece_if_calibrated"},  # as in figures/reliability.py
     "check/pairing.py": {"examples"},
     "predict/predict.py": {"attack_draws"},  # the array behind it
     "report/figures/reliability.py": {"accuracy", "ece", "ece_if_calibrated"},

@@ -11,7 +11,7 @@ from bench_uq.evaluate import inputs
 from bench_uq.evaluate.inputs import Given
 from bench_uq.evaluate.mixture import mixture
 from bench_uq.evaluate.scores import Scores
-from bench_uq.evaluate.shown import CLEAN, Shown
+from bench_uq.evaluate.shown import CLEAN, Kind, Shown
 from bench_uq.plan.fingerprints import digest
 
 
@@ -29,8 +29,6 @@ def evaluate_arrays(
     seed: int,
 ) -> Scores:
     """Score probabilities and labels, or means and variances and real targets."""
-    if resamples < 2:
-        raise BadValue(f"resamples must be at least 2, not {resamples}")
     if variance is not None or std is not None:
         spread = {"variance": variance, "std": std}
         given = inputs.reals(
@@ -47,12 +45,12 @@ def evaluate_arrays(
 
     shown, notes = [], []
     for condition, part in parts.items():
-        kind = "clean" if condition == CLEAN else "unseen"
+        kind: Kind = "clean" if condition == CLEAN else "unseen"
         predictions = mixture(part.likelihood, part.draws, part.targets)
         shown.append(Shown(condition, kind, None, predictions, len(part.draws), condition))
         notes += [part.note] * bool(part.note)
     source = digest([[key, inputs.hash_of(part)] for key, part in parts.items()])
-    return Scores(name, tuple(shown), resamples, seed, tuple(notes), source)
+    return Scores(name, tuple(shown), tuple(notes), source, resamples=resamples, seed=seed)
 
 
 def others(unseen: Mapping[str, Any], clean: Given, *, binary: bool) -> dict[str, Given]:

@@ -14,6 +14,7 @@ from bench_uq.api.errors import BadValue, unknown
 from bench_uq.api.metric import Metric
 from bench_uq.evaluate import tables
 from bench_uq.evaluate.bootstrap import interval, replicates, sides
+from bench_uq.evaluate.inputs import as_bad_values
 from bench_uq.evaluate.shown import Shown
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Comparison:
         return f"{self.first} minus {self.second}"
 
     def _remarks(self) -> list[str]:
-        """What a reader of the table must know, and what differs."""
+        """Remarks below the table, and the significant differences."""
         how = (
             "In brackets: 95 % intervals by bootstrap over pairs of examples "
             f"({self.resamples:,} resamples), of these test examples and these two trained models."
@@ -99,8 +100,14 @@ def compare(first: Scores, second: Scores, *, metrics: Sequence[str] = ()) -> Co
     """Compare two models on the same labels in pairs of examples.
 
     Conditions that both were shown are compared, by default in the metrics that ``bench-uq check``
-    judges. The same examples are drawn for both, so that what is hard for both cancels out.
+    judges. The same examples are drawn for both, so that noise that both share cancels out.
     """
+    with as_bad_values():
+        return compared(first, second, metrics)
+
+
+def compared(first: Scores, second: Scores, metrics: Sequence[str]) -> Comparison:
+    """Compare the conditions that both were shown."""
     if first.name == second.name:
         raise BadValue(f"both models are called {first.name!r}: give them names (name=...)")
     cards = first.cards
@@ -184,7 +191,7 @@ def differences(
 
 
 def blind(metric: Metric, scores: Scores) -> bool:
-    """Whether a metric cannot judge a model, as one by epistemic uncertainty where there is none."""
+    """Whether a metric cannot judge a model, as one by mutual information where there is none."""
     if not metric.rests_on or scores.clean is None:
         return False
     basis = scores.cards[metric.rests_on]

@@ -23,18 +23,15 @@ LABELS = ("label", "labels", "target", "targets", "fine_label", "y")
 
 
 @dataclass(frozen=True)
-class TestData:
+class Data:
     """Test examples, and the name of the dataset if bench-uq knows it."""
-
-    # Its name begins with Test, and pytest would take it for tests.
-    __test__ = False
 
     examples: Examples
     name: str = ""
     full: str = ""
 
 
-def test_data(dataset: Any, root: Path, plugins: Plugins, *, labelled: bool = True) -> TestData:
+def examples_of(dataset: Any, root: Path, plugins: Plugins, *, labelled: bool = True) -> Data:
     """Test examples of a dataset in any form; without ``labelled`` labels may be left out."""
     if isinstance(dataset, str):
         spec = plugins.spec("dataset", dataset)
@@ -43,7 +40,7 @@ def test_data(dataset: Any, root: Path, plugins: Plugins, *, labelled: bool = Tr
                 f"{dataset} has real targets: give what the model predicts, "
                 "evaluate(mean, targets, variance=variance)"
             )
-        return TestData(load(spec.value, "test", root, 0), spec.name, spec.full)
+        return Data(load(spec.value, "test", root, 0), spec.name, spec.full)
 
     inputs, labels = columns(dataset, labelled=labelled)
     if inputs.dtype != np.uint8:
@@ -59,11 +56,7 @@ def test_data(dataset: Any, root: Path, plugins: Plugins, *, labelled: bool = Tr
     targets = np.zeros(len(inputs), np.int64) if labels is None else labels
     if len(targets) != len(inputs):
         raise BadValue(f"{len(inputs)} inputs and {len(targets)} labels: every input needs one")
-    return TestData(Examples(inputs, targets))
-
-
-# Nor is this a test.
-test_data.__test__ = False  # type: ignore[attr-defined]
+    return Data(Examples(inputs, targets))
 
 
 def columns(dataset: Any, *, labelled: bool) -> tuple[np.ndarray, np.ndarray | None]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bench_uq.api.errors import BadValue, UsageError
+from bench_uq.api.errors import BadValue, MissingData, UsageError
 from bench_uq.api.likelihoods import Likelihood
 from bench_uq.run.imported.files import Raw
 from bench_uq.run.imported.values import (
@@ -42,7 +42,7 @@ def as_bad_values() -> Iterator[None]:
     """Raise the errors of files as errors of arguments, which are ValueErrors too."""
     try:
         yield
-    except BadValue:
+    except (BadValue, MissingData):
         raise
     except UsageError as error:
         raise BadValue(str(error)) from error
@@ -152,12 +152,12 @@ def refuse_logits(values: np.ndarray, name: str) -> None:
 def labels_of(labels: Any, probs: Any = None) -> np.ndarray:
     """Whole numbers of labels, also where a frame holds them as floats or in a column."""
     # Rows of pandas have names, by which a reader would expect them to be matched.
-    if hasattr(labels, "index") and hasattr(probs, "index") and hasattr(probs, "iloc"):
-        if len(labels) == len(probs) and not labels.index.equals(probs.index):
-            raise BadValue(
-                "the index of the labels is not that of the predictions: bring both into one "
-                "order (labels.loc[probs.index])"
-            )
+    named = hasattr(labels, "iloc") and hasattr(probs, "iloc") and len(labels) == len(probs)
+    if named and not labels.index.equals(probs.index):
+        raise BadValue(
+            "the index of the labels is not that of the predictions: bring both into one order "
+            "(labels.loc[probs.index])"
+        )
 
     values = np.asarray(labels) if not hasattr(labels, "detach") else array_of(labels, "labels")
     if values.dtype.kind in "OUS":

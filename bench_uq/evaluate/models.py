@@ -5,7 +5,6 @@ The code that predicts is that of the methods of a suite (predict/predict.py).
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench_uq.api.errors import BadValue, unknown
 from bench_uq.api.likelihoods import Categorical
 from bench_uq.api.names import plain_name
 from bench_uq.api.task import Examples, Predictions, Task
 from bench_uq.evaluate import networks
-from bench_uq.evaluate.data import TestData, test_data
+from bench_uq.evaluate.choice import Choice, Limits
+from bench_uq.evaluate.data import Data, examples_of
 from bench_uq.evaluate.scores import Scores
 from bench_uq.evaluate.shown import CLEAN, Shown
 from bench_uq.plan.fingerprints import digest
@@ -29,21 +29,7 @@ from bench_uq.plan.plugins import Plugins, Spec
 from bench_uq.plan.resolve import check_levels
 from bench_uq.predict.predict import BadDraws, Change, Trained, predict, predict_changed
 from bench_uq.train.resident import Resident
-from bench_uq.train.settings import BLOCK, Settings
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Draws of a prediction and numbers of test images; 0 images are all (train/settings.py)."""
-
-    draws: int = Settings.draws
-    test_images: int = Settings.test_images
-    attack_images: int = Settings.attack_images
-    shift_images: int = Settings.shift_images
-
-    def of(self, setting: str, examples: int) -> int:
-        """Number of images that a condition is shown."""
-        return min(examples, getattr(self, setting) or examples)
+from bench_uq.train.settings import BLOCK
 
 
 @dataclass(frozen=True)
@@ -51,50 +37,29 @@ class Asked:
     """Conditions to show: attacks and shifts with their levels, and unseen data by name."""
 
     changes: tuple[tuple[Spec, tuple[float, ...]], ...]
-    unseen: tuple[TestData, ...]
+    unseen: tuple[Data, ...]
 
 
 def evaluate_model(
-    models: Sequence[Any],
-    dataset: Any,
-    *,
-    conditions: Mapping[str, Any] | Iterable[str],
-    unseen: Mapping[str, Any],
-    limits: Limits,
-    reading: networks.Reading,
-    mean: Any,
-    std: Any,
-    mc_dropout: bool,
-    device: str,
-    data_dir: Path,
-    plugins: Plugins,
-    name: str,
-    resamples: int,
-    seed: int,
+    models: Sequence[Any], dataset: Any, choice: Choice, draws: int, name: str
 ) -> Scores:
     """Predict with a model under every condition, and score it."""
-    data = test_data(dataset, data_dir, plugins)
-    asked = conditions_of(conditions, unseen, data_dir, plugins)
-    count = limits.of("test_images", len(data.examples))
-    scales = scales_of(mean, std, data.examples.inputs.ndim)
+    plugins = Plugins(choice.plugins)
+    data = examples_of(dataset, choice.data_dir, plugins)
+    asked = conditions_of(choice.conditions, choice.unseen, choice.data_dir, plugins)
+    scales = scales_of(choice.mean, choice.std, data.examples.inputs.ndim)
     refuse_other_ranges(data.examples, stressed=bool(asked.changes), scaled=scales is not None)
 
-    nets = networks.networks(models, reading, scales, mc_dropout=mc_dropout)
-    place = device_of(device)
-    with networks.lent(nets, place, mc_dropout=mc_dropout) as notes:
-        inputs, _ = Resident(data.examples[: networks.PROBE], place, BLOCK).take(slice(None))
-        classes = {networks.probe(net, inputs) for net in nets}
-        if len(classes) > 1:
-            numbers = ", ".join(map(str, sorted(classes)))
-            raise BadValue(f"members of the ensemble differ in their number of classes: {numbers}")
-        task = Task(data.examples.inputs.shape[1:], Categorical(*classes))
-        check_labels(data.examples.targets, *classes)
-
+    reading = networks.Reading(choice.outputs, choice.output, choice.binary)
+    nets = networks.networks(models, reading, scales, mc_dropout=choice.mc_dropout)
+    place = device_of(choice.device)
+    with networks.lent(nets, place, mc_dropout=choice.mc_dropout) as notes:
+        task = task_of(nets, data.examples, place)
+        trained = Trained(networks.Foreign(), task, nets, choice.seed)
         # Each member of an ensemble gives at least one draw.
-        limits = dataclasses.replace(limits, draws=max(limits.draws, len(nets)))
-        trained = Trained(networks.Foreign(), task, nets, seed)
+        draws = max(draws, len(nets))
         try:
-            shown = predicted(trained, data, asked, limits, count, place)
+            shown = predicted(trained, data, asked, choice.limits, draws)
         except BadDraws as error:
             raise BadValue(f"the model's {error}") from error
 
@@ -105,8 +70,22 @@ def evaluate_model(
         )
     source = digest([[one.title, hash_of(one.predictions)] for one in shown])
     return Scores(
-        name, tuple(shown), resamples, seed, tuple(notes), source, data.name, plugins=plugins
+        *(name, tuple(shown), tuple(notes), source, data.name, plugins),
+        resamples=choice.resamples,
+        seed=choice.seed,
     )
+
+
+def task_of(nets: nn.ModuleList, examples: Examples, place: torch.device) -> Task:
+    """Task of the models, by their outputs for the first examples."""
+    inputs, _ = Resident(examples[: networks.PROBE], place, BLOCK).take(slice(None))
+    classes = {networks.probe(net, inputs) for net in nets}
+    if len(classes) > 1:
+        numbers = ", ".join(map(str, sorted(classes)))
+        raise BadValue(f"members of the ensemble differ in their number of classes: {numbers}")
+
+    check_labels(examples.targets, *classes)
+    return Task(examples.inputs.shape[1:], Categorical(*classes))
 
 
 def conditions_of(
@@ -127,14 +106,14 @@ def conditions_of(
         if plain_name(text) in plugins.names("condition"):
             changes.append((change(text, levels, plugins), levels))
         elif plain_name(text) in plugins.names("dataset"):
-            data.append(test_data(text, root, plugins, labelled=False))
+            data.append(examples_of(text, root, plugins, labelled=False))
         elif text != CLEAN:
             known = [*plugins.names("condition"), *plugins.names("dataset")]
             raise unknown("condition", text, known, "; unseen={...} brings data of your own")
 
     for name, value in unseen.items():
-        own = test_data(value, root, plugins, labelled=False)
-        data.append(TestData(own.examples, name, name))
+        own = examples_of(value, root, plugins, labelled=False)
+        data.append(Data(own.examples, name, name))
     return Asked(tuple(changes), tuple(data))
 
 
@@ -209,17 +188,13 @@ def device_of(device: str) -> torch.device:
 
 
 def predicted(
-    trained: Trained,
-    data: TestData,
-    asked: Asked,
-    limits: Limits,
-    count: int,
-    device: torch.device,
+    trained: Trained, data: Data, asked: Asked, limits: Limits, draws: int
 ) -> list[Shown]:
     """Predictions under every condition, clean data first."""
-    resident = Resident(Examples(data.examples.inputs, data.examples.targets), device, BLOCK)
-    number = drawn(trained, resident, limits.draws)
-    clean = predict(trained, resident, count, limits.draws, labelled=True)
+    device = next(trained.nets.buffers(), torch.zeros(())).device
+    resident = Resident(data.examples, device, BLOCK)
+    count, number = limits.of("test_images", len(resident)), drawn(trained, resident, draws)
+    clean = predict(trained, resident, count, draws, labelled=True)
     found = [Shown(CLEAN, "clean", None, clean, number, CLEAN)]
 
     for spec, levels in asked.changes:
@@ -228,7 +203,7 @@ def predicted(
         images = min(count, limits.of(spec.value.size, len(resident)))
         # Named in full: the random stream of the condition depends on every option.
         applied = Change(spec.value, spec.full, levels, trained)
-        every = predict_changed(trained, applied, resident, images, limits.draws)
+        every = predict_changed(trained, applied, resident, images, draws)
         for level, predictions in zip(levels, every, strict=True):
             found.append(Shown(spec.name, "condition", level, predictions, number, spec.full))
 
@@ -240,7 +215,7 @@ def predicted(
             )
         images = limits.of("test_images", len(other.examples))
         part = Resident(other.examples, device, BLOCK)
-        predictions = predict(trained, part, images, limits.draws, labelled=False)
+        predictions = predict(trained, part, images, draws, labelled=False)
         found.append(Shown(other.name, "unseen", None, predictions, number, other.full))
     return found
 

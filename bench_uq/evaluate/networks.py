@@ -81,7 +81,7 @@ class Reading:
         return found.log_softmax(-1)
 
     def kind(self, found: Tensor) -> Outputs:
-        """What the numbers are, as they were called or as they look."""
+        """The kind of the numbers, as they were called or as they look."""
         if self.outputs != "auto":
             return self.outputs
         within = bool(((found >= 0) & (found <= 1 + TOLERANCE)).all())
@@ -97,6 +97,9 @@ TINY = float(np.finfo(np.float32).tiny)
 
 class Given(nn.Module):
     """A network of others, with the normalisation that it expects of pixels in [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -214,7 +217,7 @@ def switch_on(nets: nn.ModuleList) -> None:
 
 
 def probe(net: nn.Module, inputs: Tensor) -> int:
-    """Try a model on a few examples, settle what its outputs are, and count the classes."""
+    """Try a model on a few examples, settle the kind of its outputs, and count the classes."""
     assert isinstance(net, Given | Called)
     try:
         with torch.no_grad():
@@ -238,24 +241,22 @@ def probe(net: nn.Module, inputs: Tensor) -> int:
 
 def check_shape(reading: Reading, found: Tensor, inputs: Tensor, leading: int) -> None:
     """Require (B, C) of a network and (S, B, C) of a function, without C for two classes."""
-    axes, wanted = ("B",), leading
-    if leading == 2:
-        axes = ("S", "B")
+    axes, wanted = ("S", "B")[-leading:], leading
     shape = tuple(found.shape)
-    single = len(shape) == wanted or (len(shape) == wanted + 1 and shape[-1] == 1)
+    whole = len(shape) >= wanted and shape[leading - 1] == len(inputs)
+    single = whole and (len(shape) == wanted or (len(shape) == wanted + 1 and shape[-1] == 1))
     if single and not reading.binary:
         raise BadValue(
             f"the model returns one number per example, {shape}: give binary=True if it is the "
             "logit or the probability of class 1"
         )
-    if reading.binary and not single:
+    if reading.binary and whole and not single:
         raise BadValue(
             f"the model returns {shape}: leave binary out where every class has a column"
         )
 
-    good = len(shape) == wanted + (0 if reading.binary and len(shape) == wanted else 1)
-    if not good or shape[leading - 1] != len(inputs):
-        expected = ", ".join((*axes, "C"))
+    if not single and not (whole and len(shape) == wanted + 1):
+        expected = ", ".join([*axes, "C"])
         raise BadValue(
             f"the model returns {shape} for {len(inputs)} examples, not ({expected}): class scores"
         )

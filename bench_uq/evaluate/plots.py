@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from bench_uq.api.errors import BadValue
 from bench_uq.api.task import Predictions
-from bench_uq.evaluate.shown import CLEAN, Shown
+from bench_uq.evaluate.shown import CLEAN, Evaluated, Shown
 from bench_uq.metrics.selective import accepted_errors_by_entropy
-from bench_uq.report.figures._style import styled, text, tidy
+from bench_uq.report.figures._style import Options, styled, text, tidy
 from bench_uq.score import curves
-
-if TYPE_CHECKING:
-    from bench_uq.evaluate.scores import Scores
 
 #: Okabe and Ito's colours, which colour-blind readers can distinguish.
 _COLORS = ("#000000", "#e69f00", "#0072b2", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
@@ -32,7 +28,7 @@ _FEW = 0.01
 class Plots:
     """Each draws on the given axes, or on new ones, and returns them."""
 
-    scores: Scores
+    scores: Evaluated
 
     def reliability(self, axes: Axes | None = None) -> Axes:
         """Accuracy by confidence on clean data, 15 bins, with the share of examples as bars."""
@@ -46,13 +42,13 @@ class Plots:
             panel.bar(centres, shares, width=0.9 / len(centres), color="#cccccc", label="share")
             panel.plot(confidence, accuracy, marker="o", color=_COLORS[2], label="accuracy")
             few = shares[shares > 0] < _FEW
-            hollow = {"linestyle": "none", "marker": "o", "markerfacecolor": "white"}
+            hollow: Options = {"linestyle": "none", "marker": "o", "markerfacecolor": "white"}
             panel.plot(confidence[few], accuracy[few], color=_COLORS[2], **hollow)
             panel.set(xlabel="confidence", ylabel="accuracy, share", xlim=(0, 1), ylim=(0, 1.02))
-            error, floor = self.scores["ece"], self.scores["ece_if_calibrated"]
-            panel.set_title(
-                f"{text(self.scores.name)}: ECE {error:.3f}, {floor:.3f} if calibrated"
-            )
+            cards = self.scores.cards
+            error = cards["ece"].compute(predictions, None)
+            floor = cards["ece_if_calibrated"].compute(predictions, None)
+            panel.set_title(f"{text(self.scores.name)}: ECE {error:.3f}, {floor:.3f} if calibrated")
             panel.legend(loc="upper left")
         return panel
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench_uq.api.errors import BadValue, UsageError
 from bench_uq.api.task import Predictions
-from bench_uq.evaluate.shown import Shown
+from bench_uq.evaluate.shown import Evaluated, Shown
 from bench_uq.run.imported import Import, add, make_run, refuse_taken
 from bench_uq.run.imported.alignment import Beside, Known
 from bench_uq.run.imported.names import Named, Names
 from bench_uq.run.imported.values import Outputs
 from bench_uq.store import read_plan
 from bench_uq.store.folders import enclosed
-
-if TYPE_CHECKING:
-    from bench_uq.evaluate.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class Averaged(Outputs):
 
 
 def save(
-    scores: Scores,
+    scores: Evaluated,
     folder: Path,
     *,
     name: str,
@@ -87,12 +83,12 @@ def name_of(names: Names, shown: Shown) -> Named:
     return Named(shown.condition, shown.full, "clean")
 
 
-def averaged(scores: Scores, shown: Shown) -> Averaged:
+def averaged(scores: Evaluated, shown: Shown) -> Averaged:
     """Predictions of a condition as an import takes them; its draws are a shape alone."""
     predictions, likelihood = shown.predictions, scores.likelihood
     # Only the shape counts: the draws were averaged.
     draws = np.broadcast_to(0.0, (shown.draws, len(predictions), likelihood.parameters))
-    targets = predictions["targets"] if "targets" in predictions else None
+    targets = predictions.arrays.get("targets")
     return Averaged(
         Path(f"{scores.name} ({shown.title})"),
         scores.source,

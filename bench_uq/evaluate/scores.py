@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench_uq.api.errors import unknown
-from bench_uq.api.likelihoods import Categorical, Gaussian, Likelihood
 from bench_uq.api.metric import Metric
-from bench_uq.api.task import Predictions
 from bench_uq.evaluate import tables
 from bench_uq.evaluate.bootstrap import Pair, interval, replicates, sides
-from bench_uq.evaluate.shown import CLEAN, Shown
-from bench_uq.plan.plugins import Plugins
+from bench_uq.evaluate.shown import CLEAN, Evaluated, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +38,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Scores:
+class Scores(Evaluated):
     """Every metric that applies to the predictions of one model, condition by condition.
 
     In a notebook it is shown as a table. ``scores["ece"]`` is the value on clean data,
@@ -49,32 +46,8 @@ class Scores:
     probability of 95 % and are of the test examples alone: another training would differ too.
     """
 
-    name: str
-    shown: tuple[Shown, ...]
     resamples: int = RESAMPLES
     seed: int = 0
-    notes: tuple[str, ...] = ()
-    source: str = ""  # hash of what was given, or of the model and data
-    dataset: str = ""
-    plugins: Plugins = field(default_factory=Plugins, repr=False)
-
-    @cached_property
-    def cards(self) -> dict[str, Metric]:
-        """All metrics by id."""
-        return self.plugins.metrics()
-
-    @cached_property
-    def clean(self) -> Predictions | None:
-        """Predictions of clean data."""
-        return next((one.predictions for one in self.shown if one.kind == CLEAN), None)
-
-    @cached_property
-    def likelihood(self) -> Likelihood:
-        """Likelihood of the targets."""
-        predictions = self.shown[0].predictions
-        if "probs" in predictions:
-            return Categorical(predictions["probs"].shape[1])
-        return Gaussian()
 
     @cached_property
     def scores(self) -> tuple[Score, ...]:
@@ -203,7 +176,7 @@ class Scores:
         return f"{self.name}: {len(self.shown[0].predictions):,} examples"
 
     def _remarks(self) -> list[str]:
-        """What a reader of the table must know."""
+        """Remarks below the table."""
         how = (
             f"In brackets: 95 % intervals by bootstrap over examples ({self.resamples:,} "
             "resamples). All scores: to_frame()."

@@ -1,14 +1,20 @@
-"""Predictions under one condition, as they are scored."""
+"""Predictions of one model under its conditions, as they are scored."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
+from bench_uq.api.likelihoods import Categorical, Gaussian, Likelihood
+from bench_uq.api.metric import Metric
 from bench_uq.api.task import Predictions
+from bench_uq.plan.plugins import Plugins
 
 #: Name of data as they are.
 CLEAN = "clean"
+
+Kind = Literal["clean", "condition", "unseen"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,7 @@ class Shown:
     """
 
     condition: str
-    kind: Literal["clean", "condition", "unseen"]
+    kind: Kind
     level: float | None
     predictions: Predictions
     draws: int
@@ -30,3 +36,37 @@ class Shown:
     def title(self) -> str:
         """Name for people: ``fgsm 0.1``."""
         return self.condition if self.level is None else f"{self.condition} {self.level:g}"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Everything that a model predicted, the conditions as they were given.
+
+    ``source`` is the hash of the predictions, ``dataset`` the name of the test data if bench-uq
+    knows them.
+    """
+
+    name: str
+    shown: tuple[Shown, ...]
+    notes: tuple[str, ...] = ()
+    source: str = ""
+    dataset: str = ""
+    plugins: Plugins = field(default_factory=Plugins, repr=False)
+
+    @cached_property
+    def cards(self) -> dict[str, Metric]:
+        """All metrics by id."""
+        return self.plugins.metrics()
+
+    @cached_property
+    def clean(self) -> Predictions | None:
+        """Predictions of clean data."""
+        return next((one.predictions for one in self.shown if one.kind == CLEAN), None)
+
+    @cached_property
+    def likelihood(self) -> Likelihood:
+        """Likelihood of the targets."""
+        predictions = self.shown[0].predictions
+        if "probs" in predictions:
+            return Categorical(predictions["probs"].shape[1])
+        return Gaussian()

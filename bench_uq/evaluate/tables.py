@@ -59,11 +59,12 @@ def grid(
             raise unknown("metric", metric, known)
     chosen = [one for one in metrics or main(cards) if one in known]
 
-    rows = {}
+    rows = dict[str, dict[str, str]]()
     for score in scores:
-        place = "condition" if score.level is None else f"{score.level:g}"
-        key = score.condition if score.level is None else f"{score.condition} {place}"
-        rows.setdefault(key, dict[str, str]())[score.metric] = cell(score)
+        key = score.condition
+        if score.level is not None:
+            key = f"{key} {score.level:g}"
+        rows.setdefault(key, {})[score.metric] = cell(score)
 
     cells = []
     for key, row in rows.items():

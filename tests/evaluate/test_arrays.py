@@ -52,7 +52,7 @@ def test_scores_by_hand() -> None:
         lambda probs: torch.tensor(probs, requires_grad=True),
         pd.DataFrame,
         lambda probs: probs.tolist(),
-        lambda probs: [row for row in probs],
+        list,
     ],
 )
 def test_every_form_of_array_is_taken(form) -> None:
@@ -74,7 +74,8 @@ def test_every_form_of_array_is_taken(form) -> None:
 )
 def test_every_form_of_labels_is_taken(labels) -> None:
     """Labels may be whole floats, as frames make of whole numbers, and stand in a column."""
-    assert bench_uq.evaluate(PROBS, labels, resamples=2)["accuracy"] == 0.75
+    for probs in (PROBS, pd.DataFrame(PROBS)):
+        assert bench_uq.evaluate(probs, labels, resamples=2)["accuracy"] == 0.75
 
 
 def test_against_scikit_learn() -> None:

@@ -1,0 +1,68 @@
+"""Predictions or a model? The way of each to its scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench_uq.api.errors import BadValue
+from bench_uq.evaluate.choice import Choice
+from bench_uq.evaluate.inputs import as_bad_values
+from bench_uq.evaluate.scores import Scores
+from bench_uq.train.settings import Settings
+
+
+def evaluate_any(predicted: Any, truth: Any, choice: Choice) -> Scores:
+    """Score predictions with their labels, or a model on a dataset."""
+    if choice.resamples < 2:
+        raise BadValue(f"resamples must be at least 2, not {choice.resamples}")
+    several = isinstance(predicted, list | tuple) and len(predicted) > 0
+    models = list(predicted) if several else [predicted]
+
+    with as_bad_values():
+        if all(map(callable, models)):
+            return of_models(models, truth, choice)
+        refuse_models(models, choice)
+        from bench_uq.evaluate.arrays import evaluate_arrays
+
+        return evaluate_arrays(
+            predicted,
+            truth,
+            draws=choice.draws,
+            unseen=choice.unseen,
+            binary=choice.binary,
+            variance=choice.variance,
+            std=choice.std,
+            name=choice.name or "model",
+            resamples=choice.resamples,
+            seed=choice.seed,
+        )
+
+
+def refuse_models(models: list[Any], choice: Choice) -> None:
+    """Refuse a model that cannot be called, and arguments of models for predictions."""
+    if any(hasattr(one, "predict_proba") for one in models):
+        raise BadValue(
+            "this model predicts by predict_proba: evaluate(model.predict_proba(inputs), labels)"
+        )
+    of_models = [choice.conditions, choice.mc_dropout, choice.output is not None]
+    if any(of_models) or choice.mean is not None:
+        raise BadValue(
+            "conditions, mean, mc_dropout and output are of models, which are called: these are "
+            "predictions"
+        )
+
+
+def of_models(models: list[Any], dataset: Any, choice: Choice) -> Scores:
+    """Scores of a model, or of an ensemble, on a dataset."""
+    if dataset is None:
+        raise BadValue("a model needs a dataset: evaluate(model, 'digits')")
+    if choice.variance is not None:
+        raise BadValue("variance is of predictions: evaluate(mean, targets, variance=variance)")
+    draws = Settings.draws if choice.draws is None else choice.draws
+    if not isinstance(draws, int) or draws < 1:
+        raise BadValue(f"draws of a model is their number, at least 1, not {draws!r}")
+    # Here, because it loads torch, which arrays do without.
+    from bench_uq.evaluate.models import evaluate_model
+
+    name = choice.name or getattr(models[0], "__name__", type(models[0]).__name__)
+    return evaluate_model(models, dataset, choice, draws, name)

@@ -1,0 +1,357 @@
+"""Trained models are evaluated as methods are, and given back as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import bench_uq
+from bench_uq.api.errors import UsageError
+from bench_uq.datasets.digits import Digits
+
+MEAN, STD = 0.3, 0.4
+
+
+class Net(nn.Module):
+    """Two layers with dropout and batch norm, on 8x8 digits."""
+
+    def __init__(self, outputs: int = 10) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.3)
+        )
+        self.last = nn.Linear(32, outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits (B, outputs)."""
+        return self.last(self.layers(inputs))
+
+
+def arrays(split: str) -> tuple[Tensor, Tensor]:
+    """Digits as tensors in [0, 1]."""
+    examples = Digits().load(split, Path("data"))
+    inputs = torch.tensor(examples.inputs).float()
+    return inputs / 255 if examples.inputs.dtype == np.uint8 else inputs, torch.tensor(
+        examples.targets
+    )
+
+
+def trained(inputs: Tensor, labels: Tensor, seed: int = 0) -> Net:
+    """A network after 40 steps."""
+    torch.manual_seed(seed)
+    net = Net()
+    adam = torch.optim.Adam(net.parameters(), 1e-2)
+    for _ in range(40):
+        adam.zero_grad()
+        nn.functional.cross_entropy(net(inputs), labels).backward()
+        adam.step()
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def net() -> Net:
+    """A network on pixels."""
+    return trained(*arrays("train"))
+
+
+@pytest.fixture(scope="module")
+def normalised() -> Net:
+    """A network on normalised pixels."""
+    inputs, labels = arrays("train")
+    return trained((inputs - MEAN) / STD, labels)
+
+
+def evaluate(model, dataset="digits", **options):
+    """Scores with few resamples, on the CPU."""
+    return bench_uq.evaluate(model, dataset, resamples=2, **{"device": "cpu", **options})
+
+
+class Softmax(nn.Module):
+    """A network that returns probabilities."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Probabilities (B, C)."""
+        return self.net(inputs).softmax(-1)
+
+
+def test_clean_scores_are_those_of_its_probabilities(net: Net) -> None:
+    """A model scores as its own probabilities do; logits, log-probabilities and softmax agree."""
+    inputs, labels = arrays("test")
+    with torch.no_grad():
+        probs = net(inputs).softmax(-1)
+    expected = bench_uq.evaluate(probs, labels, resamples=2)
+    log_softmax = nn.Sequential(net, nn.LogSoftmax(-1))
+    for model in (net, Softmax(net), log_softmax):
+        found = evaluate(model)
+        for metric in ("accuracy", "nll", "ece", "brier", "entropy"):
+            assert found[metric] == pytest.approx(expected[metric], abs=1e-5), metric
+
+
+def test_fgsm_by_hand(net: Net) -> None:
+    """FGSM moves each pixel by epsilon along the sign of the gradient; epsilon 0 is clean."""
+    scores = evaluate(net, conditions={"fgsm": [0, 0.1]})
+    inputs, labels = arrays("test")
+    inputs = inputs.requires_grad_()
+    nn.functional.cross_entropy(net(inputs), labels).backward()
+    assert inputs.grad is not None
+    attacked = (inputs + 0.1 * inputs.grad.sign()).clamp(0, 1)
+    expected = float((net(attacked).argmax(-1) == labels).float().mean())
+    assert scores.at("accuracy", "fgsm", 0.1).value == pytest.approx(expected, abs=0.006)
+    assert scores.at("nll", "fgsm", 0.0).value == scores["nll"]
+    assert expected < scores["accuracy"] - 0.2
+
+
+def test_attacks_act_on_pixels(normalised: Net) -> None:
+    """With mean and std the attack is that of a network that normalises its pixels itself."""
+
+    class Whole(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = normalised
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.net((inputs - MEAN) / STD)
+
+    asked = {"conditions": {"fgsm": [0.1], "rotate": [30]}, "draws": 2}
+    expected = evaluate(Whole(), **asked)
+    found = evaluate(normalised, mean=[MEAN], std=[STD], **asked)
+    for place in (("fgsm", 0.1), ("rotate", 30)):
+        assert found.at("nll", *place).value == pytest.approx(
+            expected.at("nll", *place).value, rel=1e-3
+        )
+    largest = next(one.predictions["distance"] for one in found.shown if one.level == 0.1)
+    assert largest.max() == pytest.approx(0.1, abs=1e-6)
+
+
+def test_attacks_on_normalised_inputs_are_refused(normalised: Net) -> None:
+    """Inputs outside [0, 1] are no pixels: the error says where the normalisation belongs."""
+    inputs, labels = arrays("test")
+    data = ((inputs - MEAN) / STD, labels)
+    assert evaluate(normalised, data)["accuracy"] > 0.9
+    with pytest.raises(ValueError, match="Leave Normalize out of the dataset, and give its mean="):
+        evaluate(normalised, data, conditions={"fgsm": [0.1]})
+    with pytest.raises(ValueError, match="would be normalised twice"):
+        evaluate(normalised, data, mean=MEAN, std=STD)
+    with pytest.raises(ValueError, match="divide them by 255"):
+        evaluate(normalised, (255 * inputs, labels), conditions={"fgsm": [0.1]})
+
+
+def test_mc_dropout_leaves_batch_norm_still(net: Net) -> None:
+    """Only dropout layers draw; the model, its modes and its buffers come back as they were."""
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    net.layers[2].train()
+    scores = evaluate(net, mc_dropout=True, draws=10)
+    assert net.layers[2].training
+    assert not net.layers[4].training
+    net.eval()
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+    assert scores.shown[0].draws == 10
+    assert scores["epistemic"] > 0.005
+    assert evaluate(net, draws=10)["epistemic"] == 0
+    assert evaluate(net, mc_dropout=True, draws=10)["nll"] == scores["nll"]
+
+
+def test_a_model_in_training_mode(net: Net) -> None:
+    """It is evaluated in evaluation mode, which the table says, and stays in training mode."""
+    expected = evaluate(net)["nll"]
+    net.train()
+    scores = evaluate(net)
+    assert net.training
+    net.eval()
+    assert scores["nll"] == expected
+    assert "was in training mode" in str(scores)
+
+
+def test_an_ensemble_averages_probabilities(net: Net) -> None:
+    """A list is an ensemble: the mean of its members' probabilities, one draw each."""
+    other = trained(*arrays("train"), seed=1)
+    scores = evaluate([net, other], conditions={"fgsm": [0.1]}, attack_images=50)
+    inputs, labels = arrays("test")
+    with torch.no_grad():
+        draws = torch.stack([one(inputs).softmax(-1) for one in (net, other)])
+    assert scores["nll"] == pytest.approx(bench_uq.evaluate(draws, labels)["nll"], rel=1e-4)
+    assert scores.shown[0].draws == 2
+    assert scores.at("accuracy", "fgsm", 0.1).examples == 50
+
+
+def test_a_function_of_draws(net: Net) -> None:
+    """Anything else is a function (inputs, draws) -> (S, B, C), attacked through its gradient."""
+
+    def several(inputs: Tensor, draws: int) -> Tensor:
+        return torch.stack([net(inputs + 0.01 * index) for index in range(draws)])
+
+    scores = evaluate(several, conditions={"fgsm": [0.1]}, draws=3, attack_images=50)
+    assert scores.shown[0].draws == 3
+    assert scores.name == "several"
+    assert scores.at("accuracy", "fgsm", 0.1).value < scores["accuracy"]
+
+    def numbers(inputs: Tensor, draws: int) -> np.ndarray:
+        return several(inputs, draws).detach().numpy()
+
+    assert evaluate(numbers, draws=3)["nll"] == pytest.approx(scores["nll"], rel=1e-5)
+    with pytest.raises(ValueError, match="have no gradient in its inputs"):
+        evaluate(numbers, conditions={"fgsm": [0.1]})
+    with pytest.raises(ValueError, match=r"not \(S, B, C\)"):
+        evaluate(lambda inputs, draws: net(inputs))
+
+
+class Items(torch.utils.data.Dataset):
+    """Items of any form."""
+
+    def __init__(self, items: list) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int):
+        return self.items[index]
+
+
+def test_every_form_of_dataset(net: Net) -> None:
+    """A dataset by name, a tuple, a torch Dataset, a loader and rows with columns agree."""
+    inputs, labels = arrays("test")
+    pairs = list(zip(inputs, labels.tolist(), strict=True))
+    rows = [{"image": one, "label": label} for one, label in pairs]
+    forms = [
+        (inputs, labels),
+        (inputs.numpy(), labels.numpy()),
+        TensorDataset(inputs, labels),
+        DataLoader(TensorDataset(inputs, labels), batch_size=100),
+        DataLoader(Items(rows), batch_size=50),
+        Items(pairs),
+        Items(rows),
+    ]
+    expected = evaluate(net)
+    for form in forms:
+        assert evaluate(net, form)["nll"] == pytest.approx(expected["nll"], rel=1e-6)
+
+
+def test_pictures_are_read() -> None:
+    """Pictures of Pillow become bytes in [0, 1], channels first."""
+    from PIL import Image
+
+    pictures = [Image.new("RGB", (8, 8), (255, 0, 51)), Image.new("RGB", (8, 8), (0, 255, 102))]
+
+    class Mean(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            assert inputs.shape[1:] == (3, 8, 8)
+            return 9 * inputs.mean((2, 3))
+
+    scores = evaluate(Mean(), Items(list(zip(pictures, [0, 1], strict=True))))
+    assert scores["accuracy"] == 1
+    expected = np.exp([9, 0, 1.8]) / np.exp([9, 0, 1.8]).sum()
+    np.testing.assert_allclose(scores.clean["probs"][0], expected, rtol=1e-4)
+
+
+def test_unseen_data(net: Net) -> None:
+    """Unseen data go by name, or as data of the caller's own, with or without labels."""
+    letters, _ = arrays("test")
+    flipped = letters.flip(-1)
+    scores = evaluate(
+        net, conditions=["letters"], unseen={"flipped": flipped, "same": (flipped, [0] * 360)}
+    )
+    assert scores.at("auroc_entropy", "letters").value > 0.6
+    assert scores.at("auroc_entropy", "flipped").value == scores.at("auroc_entropy", "same").value
+    with pytest.raises(ValueError, match="resize them"):
+        evaluate(net, unseen={"small": flipped[..., :4]})
+
+
+def test_two_classes() -> None:
+    """One logit or probability per example is class 1 where binary is said."""
+    inputs, labels = arrays("test")
+    binary = (labels > 4).long()
+    scores = {}
+    torch.manual_seed(0)
+    net = Net(1).eval()
+    for name, model in {
+        "column": net,
+        "none": nn.Sequential(net, nn.Flatten(0)),
+        "probs": nn.Sequential(net, nn.Sigmoid()),
+    }.items():
+        scores[name] = evaluate(model, (inputs, binary), binary=True)["nll"]
+    with torch.no_grad():
+        expected = nn.functional.binary_cross_entropy_with_logits(net(inputs)[:, 0], binary.float())
+    assert scores == pytest.approx(dict.fromkeys(scores, float(expected)), rel=1e-4)
+    with pytest.raises(ValueError, match="give binary=True"):
+        evaluate(net, (inputs, binary))
+
+
+class Returns(nn.Module):
+    """A network whose output is wrapped."""
+
+    def __init__(self, net: nn.Module, wrap) -> None:
+        super().__init__()
+        self.net, self.wrap = net, wrap
+
+    def forward(self, inputs: Tensor):
+        """Outputs in their wrapping."""
+        return self.wrap(self.net(inputs))
+
+
+def test_outputs_in_parts(net: Net) -> None:
+    """A tuple or dict is refused with what it holds, and read where the part is said."""
+    of_dict = Returns(net, lambda found: {"logits": found, "features": None})
+    of_tuple = Returns(net, lambda found: (found, None))
+    with pytest.raises(ValueError, match=r"returns a dict with 'logits', 'features'.*output="):
+        evaluate(of_dict)
+    with pytest.raises(ValueError, match="returns a tuple, not one tensor"):
+        evaluate(of_tuple)
+    with pytest.raises(ValueError, match="no part 'scores'"):
+        evaluate(of_dict, output="scores")
+    expected = evaluate(net)["nll"]
+    assert evaluate(of_dict, output="logits")["nll"] == expected
+    assert evaluate(of_tuple, output=0)["nll"] == expected
+
+
+def test_wrong_models_and_data(net: Net) -> None:
+    """Each mistake is one ValueError of one line that says what to do."""
+    inputs, labels = arrays("test")
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    three = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    nan = Returns(net, lambda found: found * torch.nan)
+    mistakes = [
+        ((plain, "digits"), {"mc_dropout": True}, "no dropout layer"),
+        ((net, None), {}, "a model needs a dataset"),
+        ((net, (inputs[:, :, :4], labels)), {}, "the model fails on inputs of shape"),
+        ((net, (inputs, labels[:9])), {}, "360 inputs and 9 labels"),
+        ((three, "digits"), {}, "labels: row .* the model has the classes 0 to 2"),
+        ((nan, "digits"), {}, "not finite"),
+        (([net, three], "digits"), {}, "differ in their number of classes: 3, 10"),
+        ((net, (inputs * torch.nan, labels)), {}, "row 0 holds a number that is not finite"),
+        ((net, "digits"), {"conditions": {"fgsm": []}}, "needs levels"),
+        ((net, "digits"), {"conditions": {"fgms": [0.1]}}, "did you mean 'fgsm'"),
+        ((net, "digits"), {"conditions": {"transfer": [0.1]}}, "which a suite trains"),
+        ((net, "digits"), {"mean": 0.1}, "give both"),
+        ((net, "digits"), {"mean": 0.1, "std": 0}, "not above 0"),
+        ((net, "digits"), {"device": "gpu9"}, "unknown device"),
+        ((net, "digts"), {}, "did you mean 'digits'"),
+        ((net, "cubic"), {}, "real targets"),
+        ((net, inputs), {}, "is no dataset"),
+        ((net, Items([(inputs[0],)])), {}, "no pairs"),
+        ((net, Items([])), {}, "no examples"),
+        ((nn.Identity(), "digits"), {}, "class scores"),
+    ]
+    for given, options, told in mistakes:
+        with pytest.raises(UsageError, match=told) as caught:
+            evaluate(*given, **options)
+        assert "\n" not in str(caught.value)
+        assert isinstance(caught.value, ValueError)
+
+
+def test_probabilities_under_attack_are_noted(net: Net) -> None:
+    """Probabilities round to 0 and 1, where gradients vanish: the table says so."""
+    scores = evaluate(Softmax(net), conditions={"fgsm": [0.1]}, attack_images=20)
+    assert "logits are safer" in str(scores)
+    assert "safer" not in str(evaluate(net, conditions={"fgsm": [0.1]}, attack_images=20))
