@@ -190,13 +190,15 @@ def report(
     datasets: Sequence[str] = (),
     metrics: Sequence[str] = (),
     title: str = "",
+    labels: Mapping[str, str] | None = None,
     plugins: Sequence[str | Path] = (),
 ) -> list[Path]:
     """Write tables, figures, a page and a summary; return the files.
 
     ``results`` is what ``run`` returns, or the folder of a suite. The report goes to ``target``, by
     default reports/<suite>. Formats are latex, markdown, html, pdf, png and svg, by default all.
-    ``plugins`` are files with metrics.
+    ``labels`` are how methods, datasets and conditions are called, by name, and ``plugins`` files
+    with metrics.
     """
     from bench_uq.report import FORMATS, write
     from bench_uq.store.folders import enclosed
@@ -210,6 +212,7 @@ def report(
         datasets=datasets,
         metrics=metrics,
         title=title,
+        labels=labels or {},
         plugins=tuple(map(_path, plugins)),
     )
 

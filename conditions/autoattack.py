@@ -29,6 +29,7 @@ class AutoAttack(Attack):
     """
 
     reference: ClassVar[str] = "Croce & Hein 2020, https://arxiv.org/abs/2003.01690"
+    title: ClassVar[str] = "AutoAttack"
 
     family: ClassVar[str] = "ensemble of attacks"
 

@@ -20,6 +20,7 @@ class FGSM(GradientAttack):
     """
 
     reference: ClassVar[str] = "Goodfellow et al. 2015, https://arxiv.org/abs/1412.6572"
+    title: ClassVar[str] = "FGSM"
 
     def __call__(
         self,

@@ -15,3 +15,5 @@ class PGD(ProjectedGradient):
     point. ``draws=0`` are as many as the direction needs. ``pgd-strong`` takes more steps and
     restarts.
     """
+
+    title = "PGD"

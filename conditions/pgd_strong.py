@@ -12,5 +12,7 @@ class StrongPGD(ProjectedGradient):
     Where no image falls it costs nine times the gradients of ``pgd``.
     """
 
+    title = "Strong PGD"
+
     steps: int = 100
     restarts: int = 10

@@ -15,6 +15,7 @@ class Rotate(Shift):
     reference: ClassVar[str] = (
         "Gal and Ghahramani 2016, section 5.2, https://arxiv.org/abs/1506.02142"
     )
+    title: ClassVar[str] = "Rotation"
     level_name: ClassVar[str] = "angle"
     unit: ClassVar[str] = "degrees"
     family: ClassVar[str] = "rotation"

@@ -14,6 +14,7 @@ class Transfer(ProjectedGradient):
     """
 
     reference: ClassVar[str] = "Papernot et al. 2016, https://arxiv.org/abs/1605.07277"
+    title: ClassVar[str] = "Transfer attack"
 
     family: ClassVar[str] = "transferred attack"
 

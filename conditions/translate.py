@@ -19,6 +19,7 @@ class Translate(Shift):
     """
 
     reference: ClassVar[str] = "Ovadia et al. 2019, section 4.1, https://arxiv.org/abs/1906.02530"
+    title: ClassVar[str] = "Translation"
     level_name: ClassVar[str] = "shift"
     unit: ClassVar[str] = "share of the side"
     family: ClassVar[str] = "translation"

@@ -10,4 +10,5 @@ from bench_uq.datasets._cifar import Cifar10Classes
 class Cifar10(Cifar10Classes):
     """50,000 photographs for training and 10,000 for testing, in ROOT/cifar-10-batches-py/."""
 
+    title: ClassVar[str] = "CIFAR-10"
     name: ClassVar[str] = "cifar10"

@@ -14,6 +14,7 @@ class Cifar100(Dataset):
     """50,000 photographs for training and 10,000 for testing, in ROOT/cifar-100-python/."""
 
     reference: ClassVar[str] = REFERENCE
+    title: ClassVar[str] = "CIFAR-100"
 
     def task(self, root: Path) -> Task:
         """Classify the hundred fine classes."""

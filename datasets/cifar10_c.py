@@ -13,6 +13,7 @@ class Cifar10C(CorruptedDataset):
     """10,000 photographs at a severity of 1 to 5, in ROOT/CIFAR-10-C/<corruption>.npy."""
 
     reference: ClassVar[str] = "Hendrycks & Dietterich 2019, https://arxiv.org/abs/1903.12261"
+    title: ClassVar[str] = "CIFAR-10-C"
     shift_of: ClassVar[tuple[str, ...]] = ("cifar10",)
     name: ClassVar[str] = "cifar10-c"
     shape: ClassVar[tuple[int, int, int]] = (3, 32, 32)

@@ -10,5 +10,6 @@ from bench_uq.datasets._cifar import Cifar10Classes
 class Cifar5(Cifar10Classes):
     """25,000 photographs for training, 5,000 for testing; cifar5-hidden has the other classes."""
 
+    title: ClassVar[str] = "CIFAR-5"
     name: ClassVar[str] = "cifar5"
     classes: ClassVar[slice] = slice(0, 5)

@@ -10,6 +10,7 @@ from bench_uq.datasets._cifar import Cifar10Classes
 class Cifar5Hidden(Cifar10Classes):
     """5,000 photographs of dogs, frogs, horses, ships and trucks, as labels 0 to 4."""
 
+    title: ClassVar[str] = "CIFAR-5 hidden classes"
     splits: ClassVar[tuple[str, ...]] = ("test",)
     name: ClassVar[str] = "cifar5-hidden"
     classes: ClassVar[slice] = slice(5, 10)

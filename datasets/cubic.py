@@ -22,6 +22,7 @@ class Cubic(Dataset):
     """20 examples of y = x^3 + N(0, 9), x in [-4, 4], one held out; tested on a grid in [-6, 6]."""
 
     reference: ClassVar[str] = "Hernández-Lobato and Adams 2015, https://arxiv.org/abs/1502.05336"
+    title: ClassVar[str] = "Cubic"
 
     def task(self, root: Path) -> Task:
         """Regression with known noise; the scales are those of the training examples."""

@@ -21,6 +21,7 @@ class Digits(Dataset):
         "Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, 1998, "
         "https://doi.org/10.24432/C50P49"
     )
+    title: ClassVar[str] = "Digits"
 
     def task(self, root: Path) -> Task:
         """Ten classes; mean and std are those of the training split."""

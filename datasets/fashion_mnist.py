@@ -14,6 +14,7 @@ class FashionMnist(IdxDataset):
     """
 
     reference: ClassVar[str] = "Xiao, Rasul and Vollgraf 2017, https://arxiv.org/abs/1708.07747"
+    title: ClassVar[str] = "Fashion-MNIST"
     name: ClassVar[str] = "fashion-mnist"
     folder: ClassVar[str] = "FashionMNIST"
     installed: ClassVar[str] = "/usr/share/datasets/fashion-mnist"

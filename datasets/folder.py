@@ -34,6 +34,7 @@ class Folder(Dataset):
         "torchvision's ImageFolder, "
         "https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html"
     )
+    title: ClassVar[str] = "Folder"
 
     path: Path = UNSET  # below the root of the data, else in the working folder
     size: int = 0  # of the squares that they are resized to; 0 keeps their sizes

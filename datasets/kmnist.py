@@ -11,5 +11,6 @@ class KMnist(IdxDataset):
     """60,000 characters for training and 10,000 for testing, in ROOT/KMNIST/raw/."""
 
     reference: ClassVar[str] = "Clanuwat et al. 2018, https://arxiv.org/abs/1812.01718"
+    title: ClassVar[str] = "KMNIST"
     name: ClassVar[str] = "kmnist"
     folder: ClassVar[str] = "KMNIST"

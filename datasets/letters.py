@@ -35,6 +35,7 @@ class Letters(Dataset):
     reference: ClassVar[str] = (
         "outlines of the typefaces that come with matplotlib, https://matplotlib.org"
     )
+    title: ClassVar[str] = "Letters"
     splits: ClassVar[tuple[str, ...]] = ("test",)
 
     def task(self, root: Path) -> Task:

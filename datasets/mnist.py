@@ -13,6 +13,7 @@ class Mnist(IdxDataset):
     reference: ClassVar[str] = (
         "LeCun, Bottou, Bengio and Haffner 1998, https://doi.org/10.1109/5.726791"
     )
+    title: ClassVar[str] = "MNIST"
     name: ClassVar[str] = "mnist"
     folder: ClassVar[str] = "MNIST"
     mean: ClassVar[tuple[float, ...]] = (0.1307,)  # of the training split

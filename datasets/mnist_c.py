@@ -13,6 +13,7 @@ class MnistC(CorruptedDataset):
     """10,000 digits at the published severity, in ROOT/mnist_c/<corruption>/test_images.npy."""
 
     reference: ClassVar[str] = "Mu & Gilmer 2019, https://arxiv.org/abs/1906.02337"
+    title: ClassVar[str] = "MNIST-C"
     shift_of: ClassVar[tuple[str, ...]] = ("mnist",)
     name: ClassVar[str] = "mnist-c"
     shape: ClassVar[tuple[int, int, int]] = (1, 28, 28)

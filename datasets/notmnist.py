@@ -24,6 +24,7 @@ class NotMnist(IdxDataset):
     reference: ClassVar[str] = (
         "Bulatov 2011, https://yaroslavvb.blogspot.com/2011/09/notmnist-dataset.html"
     )
+    title: ClassVar[str] = "notMNIST"
     splits: ClassVar[tuple[str, ...]] = ("test",)
     name: ClassVar[str] = "notmnist"
     folder: ClassVar[str] = "notMNIST"

@@ -22,6 +22,7 @@ class Npz(Dataset):
     reference: ClassVar[str] = (
         "numpy.savez, https://numpy.org/doc/stable/reference/generated/numpy.savez.html"
     )
+    title: ClassVar[str] = "Arrays"
 
     path: Path = UNSET  # below the root of the data, else in the working folder
     scale: float = 0.0  # number that stands for 1; 0 is 255 for bytes and 1 for floats

@@ -18,6 +18,7 @@ class Svhn(Dataset):
     """73,257 digits for training and 26,032 for testing, in ROOT/SVHN/{train,test}_32x32.mat."""
 
     reference: ClassVar[str] = "Netzer et al. 2011, https://research.google/pubs/pub37648/"
+    title: ClassVar[str] = "SVHN"
 
     def task(self, root: Path) -> Task:
         """Ten classes, the digit 0 as label 0."""

@@ -61,6 +61,7 @@ class Uci(Dataset):
     """
 
     reference: ClassVar[str] = "Hernández-Lobato and Adams 2015, https://arxiv.org/abs/1502.05336"
+    title: ClassVar[str] = "UCI"
 
     name: str = UNSET
     target: str = LAST  # the column of it in a table of your own, by name or by number from 0

@@ -60,6 +60,7 @@ class BatchEnsemble(Method):
     """Members in one network that differ by factors of inputs and outputs in each layer."""
 
     reference: ClassVar[str] = "Wen et al. 2020, https://arxiv.org/abs/2002.06715"
+    title: ClassVar[str] = "BatchEnsemble"
     order: ClassVar[int] = 20
     search: ClassVar = {"spread": {"low": 0.05, "high": 1.0, "scale": "log"}}
 

@@ -42,6 +42,7 @@ class ConcreteDropout(Method):
     """Dropout before the dense layers, each at a rate of its own that is learned."""
 
     reference: ClassVar[str] = "Gal et al. 2017, https://arxiv.org/abs/1705.07832"
+    title: ClassVar[str] = "Concrete dropout"
     order: ClassVar[int] = 16
     weight_prior: ClassVar[str] = "N(0, prior_std^2)"
     search: ClassVar = {"prior_std": {"low": 0.1, "high": 10.0, "scale": "log"}}

@@ -24,6 +24,7 @@ class CyclicalSGMCMC(Chain):
     """
 
     reference: ClassVar[str] = "Zhang et al. 2020, https://arxiv.org/abs/1902.03932"
+    title: ClassVar[str] = "cSG-MCMC"
     order: ClassVar[int] = 12
     search: ClassVar = Chain.search | {"step_size": {"low": 0.01, "high": 0.2, "scale": "log"}}
 

@@ -38,6 +38,7 @@ class Dirichlet(Scaling):
     """
 
     reference: ClassVar[str] = "Kull et al. 2019, https://arxiv.org/abs/1910.12656"
+    title: ClassVar[str] = "Dirichlet calibration"
     order: ClassVar[int] = 52
     search: ClassVar = {"spread": {"low": 0.1, "high": 10.0, "scale": "log"}}
 

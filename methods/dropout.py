@@ -26,6 +26,7 @@ class Dropout(Method):
     """Dropout before the dense layers, on in training and prediction alike."""
 
     reference: ClassVar[str] = "Gal & Ghahramani 2016, https://arxiv.org/abs/1506.02142"
+    title: ClassVar[str] = "MC dropout"
     order: ClassVar[int] = 1
     search: ClassVar = {"rate": {"low": 0.02, "high": 0.6}}
 

@@ -14,6 +14,7 @@ class Ensemble(Method):
     """Five plain networks, on request trained on adversarial examples too."""
 
     reference: ClassVar[str] = "Lakshminarayanan et al. 2017, https://arxiv.org/abs/1612.01474"
+    title: ClassVar[str] = "Deep ensemble"
     order: ClassVar[int] = 2
 
     members: int = field(default=5, kw_only=True)

@@ -105,6 +105,7 @@ class Evidential(Method):
         "Sensoy et al. 2018, https://arxiv.org/abs/1806.01768; "
         "regression: Amini et al. 2020, https://arxiv.org/abs/1910.02600"
     )
+    title: ClassVar[str] = "Evidential"
     order: ClassVar[int] = 22
     search: ClassVar = {
         "kl_weight": {"low": 0.01, "high": 1.0, "scale": "log"},

@@ -18,6 +18,7 @@ class FGE(Cyclic):
     """
 
     reference: ClassVar[str] = "Garipov et al. 2018, https://arxiv.org/abs/1802.10026"
+    title: ClassVar[str] = "FGE"
     order: ClassVar[int] = 25
     search: ClassVar = {"high": {"low": 0.05, "high": 1.0, "scale": "log"}}
 

@@ -25,6 +25,7 @@ class Het(Method):
         "Nix & Weigend 1994, https://doi.org/10.1109/ICNN.1994.374138; "
         "beta: Seitzer et al. 2022, https://arxiv.org/abs/2203.09168"
     )
+    title: ClassVar[str] = "Heteroscedastic"
     order: ClassVar[int] = 23
     search: ClassVar = {"beta": {"low": 0.0, "high": 1.0}}
 

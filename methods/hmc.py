@@ -43,6 +43,7 @@ class HMC(Method):
         "step size: Hoffman & Gelman 2014, https://arxiv.org/abs/1111.4246; "
         "R-hat: Vehtari et al. 2021, https://arxiv.org/abs/1903.08008"
     )
+    title: ClassVar[str] = "HMC"
     order: ClassVar[int] = 13
     weight_prior: ClassVar[str] = "N(0, prior_std^2)"
     search: ClassVar = {"prior_std": {"low": 0.1, "high": 3.0, "scale": "log"}}

@@ -89,6 +89,7 @@ class IVON(Variational):
     """
 
     reference: ClassVar[str] = "Shen et al. 2024, https://arxiv.org/abs/2402.17641"
+    title: ClassVar[str] = "IVON"
     order: ClassVar[int] = 12
 
     prior_std: PriorStd = 1.0

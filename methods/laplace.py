@@ -43,6 +43,7 @@ class Laplace(PostHoc):
     """
 
     reference: ClassVar[str] = "Daxberger et al. 2021, https://arxiv.org/abs/2106.14806"
+    title: ClassVar[str] = "Laplace"
     order: ClassVar[int] = 53
     search: ClassVar = {"predictive": {"values": ["glm", "mc", "probit"]}}
 

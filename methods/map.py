@@ -14,6 +14,7 @@ class MAP(Method):
     """A single network with a Gaussian prior N(0, prior_std^2) on its weights: weight decay."""
 
     reference: ClassVar[str] = "MacKay 1992, https://doi.org/10.1162/neco.1992.4.3.448"
+    title: ClassVar[str] = "MAP"
     order: ClassVar[int] = 0
     weight_prior: ClassVar[str] = "N(0, prior_std^2)"
 

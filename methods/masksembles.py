@@ -69,6 +69,7 @@ class Masksembles(Method):
     """Members that each see a fixed part of the hidden units."""
 
     reference: ClassVar[str] = "Durasov et al. 2021, https://arxiv.org/abs/2012.08334"
+    title: ClassVar[str] = "Masksembles"
     order: ClassVar[int] = 23
     search: ClassVar = {"scale": {"low": 1.1, "high": 6.0, "scale": "log"}}
 

@@ -142,6 +142,7 @@ class MatrixGaussian(Variational):
     """Weights whose covariance is a Kronecker product of inputs' and outputs' covariances."""
 
     reference: ClassVar[str] = "Louizos & Welling 2016, https://arxiv.org/abs/1603.04733"
+    title: ClassVar[str] = "Matrix Gaussian"
     order: ClassVar[int] = 14
 
     rank: int = 2  # of U and of V beside their diagonals; 0 for diagonals

@@ -59,6 +59,7 @@ class MDN(Method):
     """
 
     reference: ClassVar[str] = "Bishop 1994, https://publications.aston.ac.uk/id/eprint/373/"
+    title: ClassVar[str] = "MDN"
     order: ClassVar[int] = 24
     weight_prior: ClassVar[str] = "N(0, prior_std^2)"
     search: ClassVar = {

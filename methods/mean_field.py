@@ -99,6 +99,7 @@ class MeanField(Variational):
         "Molchanov et al. 2017, https://arxiv.org/abs/1701.05369; "
         "kl_weight: Wenzel et al. 2020, https://arxiv.org/abs/2002.02405"
     )
+    title: ClassVar[str] = "Mean field"
     order: ClassVar[int] = 3
 
     prior: Prior = "normal"

@@ -44,6 +44,7 @@ class MIMO(Method):
     """One network trained on several examples at once, which at prediction are the same."""
 
     reference: ClassVar[str] = "Havasi et al. 2021, https://arxiv.org/abs/2010.06610"
+    title: ClassVar[str] = "MIMO"
     order: ClassVar[int] = 22
     search: ClassVar = {"input_repetition": {"low": 0.0, "high": 0.9}}
 

@@ -11,6 +11,7 @@ class MultiSWAG(SWAG):
     """A mixture of Gaussians over the weights, one around each network of an ensemble."""
 
     reference: ClassVar[str] = "Wilson & Izmailov 2020, https://arxiv.org/abs/2002.08791"
+    title: ClassVar[str] = "MultiSWAG"
     order: ClassVar[int] = 56
 
     base: str = "ensemble"

@@ -55,6 +55,7 @@ class Packed(Method):
     """Narrow networks that are trained and predict as groups of one network."""
 
     reference: ClassVar[str] = "Laurent et al. 2023, https://arxiv.org/abs/2210.09184"
+    title: ClassVar[str] = "Packed ensemble"
     order: ClassVar[int] = 21
     search: ClassVar = {"alpha": {"low": 1.0, "high": 4.0}}
 

@@ -71,6 +71,7 @@ class Quantile(Method):
     """
 
     reference: ClassVar[str] = "Koenker & Bassett 1978, https://doi.org/10.2307/1913643"
+    title: ClassVar[str] = "Quantile regression"
     order: ClassVar[int] = 25
     search: ClassVar = {"levels": {"values": [10, 20, 40]}}
 

@@ -94,6 +94,7 @@ class Radial(Variational):
     """Mean-field's Gaussian with a radius whose size does not depend on the number of weights."""
 
     reference: ClassVar[str] = "Farquhar et al. 2020, https://arxiv.org/abs/1907.00865"
+    title: ClassVar[str] = "Radial"
     order: ClassVar[int] = 13
 
     prior_std: PriorStd = 1.0

@@ -86,6 +86,7 @@ class Rank1(Variational):
     """
 
     reference: ClassVar[str] = "Dusenberry et al. 2020, https://arxiv.org/abs/2005.07186"
+    title: ClassVar[str] = "Rank-1 BNN"
     order: ClassVar[int] = 15
     weight_prior: ClassVar[str] = "N(0, prior_std^2)"
     weight_start: ClassVar[str] = ""

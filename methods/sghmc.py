@@ -22,6 +22,7 @@ class SGHMC(Chain):
     """
 
     reference: ClassVar[str] = "Chen et al. 2014, https://arxiv.org/abs/1402.4102"
+    title: ClassVar[str] = "SGHMC"
     order: ClassVar[int] = 11
     search: ClassVar = Chain.search | {"step_size": {"low": 0.001, "high": 0.03, "scale": "log"}}
 

@@ -25,6 +25,7 @@ class SGLD(Chain):
     reference: ClassVar[str] = (
         "Welling & Teh 2011, https://www.stats.ox.ac.uk/~teh/research/compstats/WelTeh2011a.pdf"
     )
+    title: ClassVar[str] = "SGLD"
     order: ClassVar[int] = 10
     search: ClassVar = Chain.search | {"step_size": {"low": 0.01, "high": 0.3, "scale": "log"}}
 

@@ -14,6 +14,7 @@ class Snapshot(Cyclic):
     """One training that comes to rest several times, each time at a member of the ensemble."""
 
     reference: ClassVar[str] = "Huang et al. 2017, https://arxiv.org/abs/1704.00109"
+    title: ClassVar[str] = "Snapshot ensemble"
     order: ClassVar[int] = 24
     search: ClassVar = {"cycles": {"values": [3, 5, 8]}}
 

@@ -94,6 +94,7 @@ class SNGP(Method):
     """
 
     reference: ClassVar[str] = "Liu et al. 2020, https://arxiv.org/abs/2006.10108"
+    title: ClassVar[str] = "SNGP"
     order: ClassVar[int] = 20
     weight_prior: ClassVar[str] = "N(0, prior_std^2) of the last layer"
 

@@ -19,6 +19,7 @@ class SWA(Walking):
     """
 
     reference: ClassVar[str] = "Izmailov et al. 2018, https://arxiv.org/abs/1803.05407"
+    title: ClassVar[str] = "SWA"
     order: ClassVar[int] = 54
 
     base: str = "map"

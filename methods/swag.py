@@ -75,6 +75,7 @@ class SWAG(Walking):
     """
 
     reference: ClassVar[str] = "Maddox et al. 2019, https://arxiv.org/abs/1902.02476"
+    title: ClassVar[str] = "SWAG"
     order: ClassVar[int] = 55
 
     base: str = "map"

@@ -23,6 +23,7 @@ class Temperature(Scaling):
         "Guo et al. 2017, https://arxiv.org/abs/1706.04599; after averaging: "
         "Rahaman & Thiery 2021, https://arxiv.org/abs/2007.08792"
     )
+    title: ClassVar[str] = "Temperature scaling"
     order: ClassVar[int] = 50
     search: ClassVar = {"spread": {"low": 0.1, "high": 10.0, "scale": "log"}}
 

@@ -26,6 +26,7 @@ class VariationalDropout(Variational):
         "Kingma et al. 2015, https://arxiv.org/abs/1506.02557; "
         "Molchanov et al. 2017, https://arxiv.org/abs/1701.05369"
     )
+    title: ClassVar[str] = "Variational dropout"
     order: ClassVar[int] = 17
     # The KL does not depend on the scale of the weights.
     search: ClassVar = {"kl_weight": {"low": 1e-3, "high": 1.0, "scale": "log"}}

@@ -23,6 +23,7 @@ class VectorScaling(Scaling):
     """
 
     reference: ClassVar[str] = "Guo et al. 2017, section 4.2, https://arxiv.org/abs/1706.04599"
+    title: ClassVar[str] = "Vector scaling"
     order: ClassVar[int] = 51
     search: ClassVar = {"spread": {"low": 0.1, "high": 10.0, "scale": "log"}}
 

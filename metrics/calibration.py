@@ -73,9 +73,12 @@ METRICS = (
         bounds=(0, 1),
         # The ECE of few examples is positive even if the model is calibrated.
         companion="ece_if_calibrated",
+        question="calibration",
         short="ECE",
         order=2,
-        shown=Places(clean=6, levels=4, level_tables=3, stress=7, ranks=6, rank_figure=4),
+        shown=Places(
+            clean=6, levels=4, level_tables=3, stress=7, ranks=6, rank_figure=4, overview=3
+        ),
         axis=Axis("ECE", form="from zero"),
         margin=0.25,
     ),

@@ -213,7 +213,8 @@ METRICS = (
     _metric(
         *_MAIN,
         note="AUROC: for separating this data from clean test data by predictive entropy.",
-        shown=Places(unseen=1, levels=8, level_tables=6, stress=4),
+        question="OOD detection",
+        shown=Places(unseen=1, levels=8, level_tables=6, stress=4, overview=5),
         axis=Axis("AUROC against clean", chance="1/2"),
     ),
     *(_metric(summary, score) for summary, score in _OTHERS),

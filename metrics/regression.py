@@ -73,9 +73,12 @@ METRICS = (
         formula="sqrt(mean_n (m_n - y_n)^2), m_n the mean of the mixture, in units of the targets",
         reference="Hernández-Lobato & Adams 2015, arXiv:1502.05336",
         needs=("mean", "targets"),
+        question="accuracy",
         short="RMSE",
         order=7,
-        shown=Places(clean=2, levels=2, stress=5, ranks=2, rank_figure=3, cost_figure=3),
+        shown=Places(
+            clean=2, levels=2, stress=5, ranks=2, rank_figure=3, cost_figure=3, overview=1
+        ),
         axis=Axis("RMSE"),
         margin=0.1,
     ),
@@ -131,6 +134,9 @@ METRICS = (
         reference="Kuleshov et al. 2018, arXiv:1807.00263",
         needs=("quantiles", "targets"),
         bounds=(0, 1),
+        question="calibration",
+        short="Quantile\nerror",
         order=7,
+        shown=Places(overview=3),
     ),
 )

@@ -162,7 +162,10 @@ METRICS = (
         "2019, arXiv:1805.08206",
         needs=("probs", "targets"),
         bounds=(0, 1),
+        question="rejection",
+        short="AURC",
         order=6,
+        shown=Places(overview=4),
     ),
     Metric(
         id="augrc",

@@ -44,6 +44,7 @@ class Condition(ABC):
     """
 
     reference: ClassVar[str]
+    title: ClassVar[str] = ""  # in figures and tables; empty: its name. It changes no key
     size: ClassVar[str] = "test_images"  # the setting with the number of images that it is shown
 
     level_name: ClassVar[str] = "level"  # on axes

@@ -28,6 +28,7 @@ class Dataset(ABC):
     """Examples to train and test on; the options are the fields of the subclass."""
 
     reference: ClassVar[str]
+    title: ClassVar[str] = ""  # in figures and tables; empty: its name. It changes no key
 
     #: Out-of-distribution data may have "test" alone.
     splits: ClassVar[tuple[str, ...]] = ("train", "test")

@@ -26,6 +26,7 @@ class Method(ABC):
     """
 
     reference: ClassVar[str]  # paper and link
+    title: ClassVar[str] = ""  # in figures and tables; empty: its name. It changes no key
     order: ClassVar[int] = 100  # position in tables; methods of equal order are sorted by name
     weight_prior: ClassVar[str] = ""  # in the loss, in words: weight decay would add another
     weight_start: ClassVar[str] = ""  # how weights start, in words; empty: as torch's layers do

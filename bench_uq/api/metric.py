@@ -47,6 +47,7 @@ class Places:
     cost_figure: int | None = None  # figure of quality against cost; the metric needs an axis
     strongest: int | None = None  # sentences on an attack or shift at its strongest level
     kinds: int | None = None  # sentences on the mean over the kinds of a corruption
+    overview: int | None = None  # overview and verdict; the metric needs a question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,7 @@ class Metric:
     companion: str = ""  # metric that always stands beside this one, such as the floor of the ECE
     rests_on: str = ""  # metric that is 0 on clean data for methods that this one cannot judge
 
+    question: str = ""  # what it answers in the verdict, in a word or two: "calibration"
     short: str = ""  # heading of a column, on one or two lines; by default the id
     by: str = ""  # second heading, if metrics of one heading stand side by side
     note: str = ""  # sentence below tables with the metric

@@ -34,17 +34,26 @@ from bench_uq.store.folders import enclosed
 @listed("datasets", "Datasets instead of all.")
 @listed("metrics", "Metrics instead of all: accuracy,nll (bench-uq list metrics).")
 @plugin_option
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=TEXT",
+    help="How to call a method, dataset or condition: mean-field=FFG.",
+)
 @click.option("--title", default="", help="Title instead of the suite's name.")
 def report(
     suite: str,
     results: Path,
     reports: Path,
     formats: tuple[str, ...],
+    labels: tuple[str, ...],
     **chosen: Any,
 ) -> None:
     """Write tables, figures, a page and a summary from the scores."""
     from bench_uq.report import FORMATS, earlier, write
     from bench_uq.score.labels import counted
+    from bench_uq.score.naming import read_labels
 
     target = enclosed(reports / suite_name(suite))
     before = earlier(target)
@@ -52,6 +61,7 @@ def report(
     files = write(
         *(results / suite_name(suite), target),
         formats=formats or FORMATS,
+        labels=read_labels(labels),
         notice=said.append,
         **chosen,
     )

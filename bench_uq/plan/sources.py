@@ -1,5 +1,5 @@
 """Hashes of Python source by its syntax tree: comments, docstrings and layout do not count, nor do
-search spaces of methods.
+search spaces of methods and titles.
 """
 
 from __future__ import annotations
@@ -56,6 +56,21 @@ def hash_of_installed(name: str, package: str) -> str:
     return ""
 
 
+def title_of_installed(name: str, package: str) -> str:
+    """Title of a plugin in one of the packages of shipped plugins, without an import of it."""
+    stem = name.replace("-", "_")
+    found = importlib.util.find_spec(f"{package}.{stem}") if stem.isidentifier() else None
+    if found is None or not found.origin:
+        return ""
+
+    for node in ast.parse(Path(found.origin).read_bytes()).body:
+        for statement in node.body if isinstance(node, ast.ClassDef) else ():
+            title = title_set(statement)
+            if title is not None:
+                return title
+    return ""
+
+
 def _hash_of_shipped(file: Path, package: str) -> str:
     """Hash of a plugin in one of the packages of shipped plugins."""
     folder = Path(importlib.import_module(package).__file__ or "").parent
@@ -104,20 +119,37 @@ def _fields(node: ast.AST) -> Iterator[tuple[str, object]]:
         if name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
             value = value[1:]
         if name == "body" and isinstance(node, ast.ClassDef):
-            value = [statement for statement in value if not _is_search(statement)]
+            value = [statement for statement in value if not _is_beside(statement)]
         # Contexts (load, store) follow from the place of a node.
         if value not in (None, []) and name not in ("ctx", "type_comment"):
             yield name, value
 
 
-def _is_search(statement: ast.stmt) -> bool:
-    """Whether a statement of a class sets ``search``, which says what is tried."""
+def _is_beside(statement: ast.stmt) -> bool:
+    """Whether a statement of a class sets ``search`` or a title, which change no result."""
     targets = list[ast.expr]()
     if isinstance(statement, ast.Assign):
         targets = statement.targets
     elif isinstance(statement, ast.AnnAssign):
         targets = [statement.target]
-    return any(isinstance(one, ast.Name) and one.id == "search" for one in targets)
+    names = {one.id for one in targets if isinstance(one, ast.Name)}
+    return "search" in names or title_set(statement) is not None
+
+
+def title_set(statement: ast.stmt) -> str | None:
+    """The title that a statement of a class sets; None for every other statement."""
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign) and "ClassVar" in ast.dump(statement.annotation):
+        targets = [statement.target]
+    else:
+        # A field with that name would be an option, on which results depend.
+        return None
+
+    named = any(isinstance(one, ast.Name) and one.id == "title" for one in targets)
+    if named and isinstance(statement.value, ast.Constant):
+        return str(statement.value.value)
+    return None
 
 
 def _with_imports(file: Path, package: str, folder: Path) -> set[Path]:

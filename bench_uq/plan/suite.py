@@ -23,7 +23,7 @@ Conditions = Mapping[str, tuple[float, ...]]
 #: Keys of a suite file.
 KEYS = (
     *("description", "extends", "methods", "datasets", "seeds", "network"),
-    *("settings", "options", "conditions", "search", "tuned", "reference"),
+    *("settings", "options", "conditions", "search", "tuned", "reference", "labels"),
 )
 
 SETTING_TYPES = get_type_hints(Settings)
@@ -50,6 +50,8 @@ class Suite:
     search: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     #: Method whose posterior predictive the others are compared with; it is run with them.
     reference: str = ""
+    #: How figures and tables call methods, datasets and conditions, by plain or whole name.
+    labels: Mapping[str, str] = field(default_factory=dict)
     tuned: str = ""  # file of what bench-uq tune chose, by which the methods run
 
     def settings_of(self, method: str) -> Settings:
@@ -240,6 +242,10 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
     for method, part in tabled("search", table.get("search", {})).items():
         spaces[method] = dict(tabled(f"search.{method}", part))
 
+    labels = tabled("labels", table.get("labels", {}))
+    for labelled, text in labels.items():
+        check_label(labelled, text)
+
     conditions, by_dataset = split_tables(table.get("conditions", {}))
 
     return Suite(
@@ -256,6 +262,7 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
         dataset_conditions={dataset: with_levels(part) for dataset, part in by_dataset.items()},
         search=spaces,
         reference=reference(table.get("reference", "")),
+        labels=dict(labels),
         tuned=str(table.get("tuned", "")),
     )
 
@@ -267,6 +274,14 @@ def reference(value: Any) -> str:
     if value:
         parse(value)
     return value
+
+
+def check_label(name: str, text: Any) -> None:
+    """Require a label that fits in a row: a short text that can be printed."""
+    if not isinstance(text, str) or not text.strip() or not text.isprintable() or len(text) > 40:
+        raise UsageError(
+            f"label of {name!r} is {text!r}: it must be a text of 1 to 40 printable letters"
+        )
 
 
 def at_budget(suite: Suite, share: float) -> Suite:

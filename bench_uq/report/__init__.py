@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench_uq.api.errors import UsageError, unknown
@@ -42,12 +43,14 @@ def write(
     metrics: Collection[str] = (),
     title: str = "",
     plugins: Collection[Path] = (),
+    labels: Mapping[str, str] = MappingProxyType({}),
     notice: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
     """Write the report of the results in ``suite`` to ``target``; return its files.
 
     ``methods``, ``datasets`` and ``metrics`` limit it, ``title`` replaces the suite's name, and
-    ``plugins`` are files with metrics. Files of an earlier report are deleted if this one lacks
+    ``plugins`` are files with metrics; ``labels`` are how methods, datasets and conditions are
+    called, by name. Files of an earlier report are deleted if this one lacks
     them in the same formats, or if it shows other results or other parts of them, so that no paper
     goes on with them. A mistake leaves nothing behind. ``notice`` is told the verdict in sentences.
     """
@@ -55,11 +58,11 @@ def write(
     from dataclasses import replace
 
     from bench_uq.plan.plugins import Plugins
-    from bench_uq.report.conclusions import conclusions
     from bench_uq.score.analysis import analyse
     from bench_uq.score.banners import say_of
     from bench_uq.score.cards import Cards
-    from bench_uq.score.results import read, select
+    from bench_uq.score.results import named, read, select
+    from bench_uq.score.verdict import verdict
 
     for name in formats:
         if name not in FORMATS:
@@ -70,15 +73,19 @@ def write(
     cards = Cards(Plugins(tuple(plugins)).metrics())
     chosen = {"methods": methods, "datasets": datasets, "metrics": metrics}
     results = select(read(suite, cards, plugins), cards=cards, **chosen)
-    results = replace(results, title=title)
+    results = named(replace(results, title=title), labels)
     analysis = analyse(results, cards)
     files = drawn(analysis, formats)
     say_of(results)
 
-    written = _replace(target, files, formats, _shown(suite, {**chosen, "title": [title]}))
-    for dataset in analysis.datasets:
-        for sentence in conclusions(analysis.on(dataset)):
-            notice(f"{dataset}: {sentence}")
+    written = _replace(
+        target,
+        files,
+        formats,
+        _shown(suite, {**chosen, "title": [title], "labels": list(map(str, labels.items()))}),
+    )
+    for sentence in verdict(analysis).all:
+        notice(sentence)
     return written
 
 

@@ -29,7 +29,7 @@ def conclusions(analysis: Analysis) -> list[str]:
         )
 
     apart = analysis.results.apart(analysis.dataset)
-    unlike = [method for method in analysis.methods if method in apart]
+    unlike = [analysis.label(method) for method in analysis.methods if method in apart]
     if unlike:
         sentences.append(f"Not compared, because not alike: {', '.join(unlike)}.")
     sentences += _tuning(analysis)
@@ -72,7 +72,7 @@ def _budgets(analysis: Analysis, found: list[Conclusion]) -> list[str]:
     for method in analysis.methods:
         told = analysis.seeds(method).improving
         if told:
-            improving.append(f"{method} ({told})")
+            improving.append(f"{analysis.label(method)} ({told})")
     if improving:
         sentences.append(f"Compared at this budget, but not converged: {', '.join(improving)}.")
 
@@ -108,7 +108,7 @@ def _price(analysis: Analysis) -> list[str]:
         one = paid.get((method, "cost", None, "train_seconds"))
         if one and math.isfinite(one.mean):
             price, base = (
-                f"{method} {one.mean:.3g} s",
+                f"{analysis.label(method)} {one.mean:.3g} s",
                 paid.get((method, "cost", None, "base_seconds")),
             )
             if base:
@@ -119,9 +119,9 @@ def _price(analysis: Analysis) -> list[str]:
 
 def _sentence(analysis: Analysis, one: Conclusion) -> str:
     """Name the best method at a score, those not significantly worse, and those that are."""
-    found = one.comparison
-    best = f"{found.best} is best ({one.mean:.3g})"
-    others = [name for name in found.tied if name not in (found.best, *found.turned)]
+    found, label = one.comparison, analysis.label
+    best = f"{label(found.best)} is best ({one.mean:.3g})"
+    others = [label(name) for name in found.tied if name not in (found.best, *found.turned)]
     if others:
         best += f", not significantly better than {_listed(others)}"
 
@@ -129,13 +129,13 @@ def _sentence(analysis: Analysis, one: Conclusion) -> str:
     if found.worse:
         worse = []
         for name in sorted(found.worse, key=lambda name: found.behind[name]):
-            worse.append(f"{name} by {found.behind[name]:.2g}")
+            worse.append(f"{label(name)} by {found.behind[name]:.2g}")
         parts.append(f"significantly better than {', '.join(worse)}")
     for name, budget in found.turned.items():
-        ahead = f"{name} is behind by {found.behind[name]:.2g}, but not at {words(budget)}"
+        ahead = f"{label(name)} is behind by {found.behind[name]:.2g}, but not at {words(budget)}"
         parts.append(f"{ahead}: not claimed")
     if found.apart:
-        parts.append(f"not compared with {_listed(found.apart)}")
+        parts.append(f"not compared with {_listed(list(map(label, found.apart)))}")
     # Unknown if the median pair has no spread.
     if math.isfinite(found.detectable):
         power = f"{POWER * 100:.0f} % power"
@@ -158,7 +158,7 @@ def _name(analysis: Analysis, one: Conclusion) -> str:
     if condition == "clean":
         return title
 
-    name = f"{title}, {condition}"
+    name = f"{title}, {analysis.label(condition)}"
     if level is not None:
         name += f" at {analysis.level_name(condition)} = {level:g}"
     return name

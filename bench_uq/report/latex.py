@@ -166,7 +166,7 @@ def _tabular(table: Table, places: Sequence[int]) -> str:
 
 def _row(row: Row, places: Sequence[int]) -> list[str]:
     """The lines of a method: its numbers beside the first line of its name."""
-    first, *more = name_lines(row.method, NAME_WIDTH, row.seeds)
+    first, *more = name_lines(row.name, NAME_WIDTH, row.seeds)
     cells = " & ".join(cell_text(row.cells[place]) for place in places)
     return [f"{first} & {row.seeds} & {cells}", *more]
 
@@ -223,7 +223,7 @@ def letters(place: int) -> str:
 
 def _compared(row: Compared, known: Sequence[str]) -> list[str]:
     """The lines of one value: its method takes as many as it needs."""
-    first, *more = name_lines(row.method, COMPARED_WIDTH, row.seeds)
+    first, *more = name_lines(row.name, COMPARED_WIDTH, row.seeds)
     difference = number(row.difference) or "--"
     cells = [
         first,

@@ -21,7 +21,7 @@ def blocks_of(table: Table) -> list[list[int]]:
     """Deal the columns of a table out to blocks; columns of one title stay together."""
     names, seeds = 0.0, 0.0
     for row in table.rows:
-        names = max(names, *map(measure, wrap(row.method, NAME_WIDTH)))
+        names = max(names, *map(measure, wrap(row.name, NAME_WIDTH)))
         seeds = max(seeds, measure(str(row.seeds)))
     room = WIDTH - names - _DAGGER
     room -= seeds + 2 * GAP

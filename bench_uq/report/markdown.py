@@ -25,6 +25,7 @@ from bench_uq.score.markdown_text import escape
 from bench_uq.score.reproduce import report_command, run_commands
 from bench_uq.score.results import Results
 from bench_uq.score.summaries import underconfidence
+from bench_uq.score.verdict import verdict
 
 #: From here on, at three decimals, accuracy and mean confidence differ enough to be reported.
 MISCALIBRATED = 0.02
@@ -59,15 +60,21 @@ def summary(analysis: Analysis, figures: Iterable[tuple[str, PurePosixPath]]) ->
 
 
 def _verdicts(analysis: Analysis) -> list[str]:
-    """The verdict on each dataset, as a list of sentences."""
-    lines = ["", "## Verdict"]
+    """The verdict in a few sentences, what is unsure, and, folded, every comparison."""
+    said = verdict(analysis)
+    lines = ["", "## Verdict", ""]
+    lines += [f"- {escape(sentence)}" for sentence in said.sentences]
+    if said.remarks:
+        lines += ["", "What is unsure:", ""]
+        lines += [f"- {escape(sentence)}" for sentence in said.remarks]
+    lines += ["", "<details><summary>Every comparison</summary>"]
     for dataset in analysis.datasets:
         if len(analysis.datasets) > 1:
-            lines += ["", f"### {escape(dataset)}"]
+            lines += ["", f"### {escape(analysis.label(dataset))}"]
         lines.append("")
         for sentence in conclusions(analysis.on(dataset)):
             lines.append(f"- {escape(sentence)}")
-    return lines
+    return [*lines, "", "</details>"]
 
 
 def _figures(results: Results, figures: Sequence[tuple[str, PurePosixPath]]) -> list[str]:
@@ -140,7 +147,7 @@ def _calibration(analysis: Analysis) -> list[str]:
         planned = analysis.seeds(method).planned
         if seeds != planned:
             confidence += f" ({seeds} of {planned} seeds)"
-        sentences.append(f"- {escape(method)} is {kind}: {confidence}.")
+        sentences.append(f"- {escape(analysis.label(method))} is {kind}: {confidence}.")
     return sentences
 
 
@@ -166,7 +173,7 @@ def _masking(analysis: Analysis) -> list[str]:
     for one in verdicts:
         if one.status == "flagged":
             meaning = f"{escape(one.words)}; {escape(MEANING[one.check])}"
-            lines.append(f"- ⚠ {escape(one.method)}: {meaning}.")
+            lines.append(f"- ⚠ {escape(analysis.label(one.method))}: {meaning}.")
     # Only the checks that could be made clear a method.
     lines.append(f"- {outcome(verdicts)}.")
     for text in needs(verdicts):
@@ -231,7 +238,7 @@ def _pipes(heads: list[str], rule: list[str], rows: list[list[str]]) -> list[str
 
 def _method(row: Row | Compared) -> str:
     """The method of a row, with a dagger if some runs had not converged."""
-    name = escape(row.method)
+    name = escape(row.name)
     if row.seeds.marked:
         name += " †"
     return name

@@ -336,7 +336,8 @@ def remember(prepared: Prepared) -> None:
 
     command = reproducing(prepared.choices, prepared.suite)
     runs = [dataclasses.replace(run, command=command) for run in prepared.runs]
-    facts = about(runs, Plugins(prepared.choices.plugins), prepared.contents.remarks)
+    plugins, remarks = Plugins(prepared.choices.plugins), prepared.contents.remarks
+    facts = about(runs, plugins, remarks, prepared.suite.labels)
     merge_plan(prepared.folder, runs, prepared.suite.description, facts, own_files(prepared))
 
 

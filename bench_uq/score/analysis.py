@@ -78,6 +78,10 @@ class Analysis:
     def _parts(self) -> dict[str, Analysis]:
         return {name: replace(self, results=self.results.on(name)) for name in self.datasets}
 
+    def label(self, name: str) -> str:
+        """A method, dataset or condition as readers see it."""
+        return self.results.label(name)
+
     def level_name(self, condition: str) -> str:
         """Name of a condition's level on an axis."""
         return labels.level_name(condition, self.results.about)

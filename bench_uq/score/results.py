@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ import pandas as pd
 
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.method import Method
+from bench_uq.api.names import plain_name
+from bench_uq.score import worst
 from bench_uq.score.cards import Cards
 from bench_uq.score.likeness import Difference, at_defaults, at_other_budget, differences, marked
+from bench_uq.score.naming import Names, names_of, shipped_titles
 from bench_uq.score.published import FILE, TEST_ERROR, Reference, read_file
 from bench_uq.score.stale import RunKey, stale
 from bench_uq.score.trials import Trial, narrowed, of_tuned, read_trials, untuned
@@ -75,6 +79,7 @@ class Results:
     title: str = ""  # of the report; empty: the name of the suite
     siblings: tuple[str, ...] = ()  # all methods of the suite, even if results are narrowed
     chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # narrowed to these
+    names: Names = field(default_factory=Names, repr=False)  # as readers see them
     #: Code that has changed since a run, by dataset, method and seed.
     stale: Mapping[RunKey, tuple[str, ...]] = field(default_factory=dict, repr=False)
     #: Scores before they were narrowed to some metrics; None: those of ``scores``.
@@ -103,6 +108,10 @@ class Results:
         """The facts in which the methods on each dataset differ."""
         kept = self.runs[self.runs["left_out"] == ""]
         return {name: differences(kept[kept["dataset"] == name]) for name in self.datasets}
+
+    def label(self, name: str) -> str:
+        """A method, dataset or condition as readers see it."""
+        return self.names.of(name)
 
     def apart(self, dataset: str) -> frozenset[str]:
         """The methods that are not compared on a dataset, because they are not alike."""
@@ -211,6 +220,27 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
         trials=trials,
         defaults=read_defaults(suite, runs, trials),
     )
+
+
+def named(results: Results, labels: Mapping[str, str] = MappingProxyType({})) -> Results:
+    """The results with the titles of plugins, and ``labels`` by name before these.
+
+    A label of something that is not in the results raises UsageError with the known names.
+    """
+    conditions = list(map(str, results.scores["condition"].unique()))
+    kinds = {
+        "method": results.siblings or results.methods,
+        "condition": conditions,
+        "dataset": [*results.datasets, *conditions],
+    }
+    names = dict.fromkeys([*kinds["method"], *results.datasets, *conditions])
+    known = {*names, *map(plain_name, names)}
+    for name in labels:
+        if name not in known:
+            raise unknown(f"name to label in {results.suite}", name, known)
+
+    titles = {**shipped_titles(kinds), **worst.TITLES, **results.about.titles, **labels}
+    return replace(results, names=names_of(names, titles))
 
 
 def with_groups(scores: pd.DataFrame, path: Path) -> pd.DataFrame:

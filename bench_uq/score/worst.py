@@ -16,6 +16,7 @@ from bench_uq.store import Evaluation
 from bench_uq.store.about import About, ConditionFacts
 
 WORST = {"linf": "worst", "l2": "worst[norm=l2]"}
+TITLES = {WORST["linf"]: "Worst attack"}
 FAMILY = "worst case over attacks"
 #: Arrays of a classifier that are chosen image by image.
 ARRAYS = ("probs", "draw_entropy", "mutual_information", "targets", "log_density")

@@ -28,7 +28,9 @@ class About:
     """Facts of methods and conditions, and remarks on data, by names in results.
 
     ``methods`` are the positions of methods, ``priors`` those whose loss holds a prior over the
-    weights, ``starts`` how their weights start, empty for as torch's layers do.
+    weights, ``starts`` how their weights start, empty for as torch's layers do. ``titles`` are how
+    figures and tables call methods, datasets and conditions, by plain name, or by whole name where
+    a suite says so.
     """
 
     methods: Mapping[str, int] = field(default_factory=dict)
@@ -36,6 +38,7 @@ class About:
     data: Mapping[str, list[str]] = field(default_factory=dict)  # remarks, by dataset
     priors: Mapping[str, bool] = field(default_factory=dict)
     starts: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, condition: str) -> ConditionFacts:
         """Facts of a condition; a family of kinds has those of one of its kinds."""
@@ -53,7 +56,8 @@ class About:
         methods = {**other.methods, **self.methods}
         conditions = {**other.conditions, **self.conditions}
         data, priors = {**other.data, **self.data}, {**other.priors, **self.priors}
-        return About(methods, conditions, data, priors, {**other.starts, **self.starts})
+        starts, titles = {**other.starts, **self.starts}, {**other.titles, **self.titles}
+        return About(methods, conditions, data, priors, starts, titles)
 
     def remarks(self) -> list[str]:
         """Lines about the data, each with the name of its dataset."""
@@ -68,12 +72,15 @@ class About:
         """The facts of some methods and conditions, and the remarks on some datasets."""
         # An empty list says that the data have no remarks any more.
         data = {name: told for name, told in self.data.items() if name in datasets and told}
+        kept = {*methods, *conditions, *datasets}
+        kept |= {_plain(name) for name in kept}
         return About(
             {name: order for name, order in self.methods.items() if name in methods},
             {name: facts for name, facts in self.conditions.items() if name in conditions},
             data,
             {name: prior for name, prior in self.priors.items() if name in methods},
             {name: start for name, start in self.starts.items() if name in methods},
+            {name: title for name, title in self.titles.items() if name in kept},
         )
 
 

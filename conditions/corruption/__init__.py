@@ -49,6 +49,7 @@ class Corruption(Shift):
         "Mu and Gilmer 2019, https://arxiv.org/abs/1906.02337;"
         " Hendrycks and Dietterich 2019, https://arxiv.org/abs/1903.12261"
     )
+    title: ClassVar[str] = "Corruption"
     level_name: ClassVar[str] = "severity"
     family: ClassVar[str] = "corruption"
 

@@ -52,6 +52,7 @@ class MNF(Variational):
         "Louizos & Welling 2017, https://arxiv.org/abs/1703.01961; "
         "kl_weight: Wenzel et al. 2020, https://arxiv.org/abs/2002.02405"
     )
+    title: ClassVar[str] = "MNF"
     order: ClassVar[int] = 4
 
     flows: int = 2  # steps of the flow of q and of the flow of r, each

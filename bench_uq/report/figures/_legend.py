@@ -29,7 +29,7 @@ def label(
     dagger = " †" if own.marked else ""
 
     # The dagger must not be broken off the name, hence room is kept for it on every line.
-    *lines, last = wrap(text(method), width - len(dagger))
+    *lines, last = wrap(text(analysis.label(method)), width - len(dagger))
     last += dagger
     if len(last + missing) <= width:
         return "\n".join([*lines, last + missing])
@@ -110,7 +110,7 @@ def every(count: int, place: int, marks: int = 7) -> tuple[int, int]:
 def shown_title(analysis: Analysis, where: Shown, width: int, joint: str = "\n") -> str:
     """A condition and its level as the title of a panel."""
     condition, level = where
-    name = "\n".join(wrap(text(condition), width))
+    name = "\n".join(wrap(text(analysis.label(condition)), width))
     if level is None:
         return name
     return f"{name}{joint}{analysis.level_name(condition)} = {level:g}"

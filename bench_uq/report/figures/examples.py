@@ -187,6 +187,8 @@ def _handles(analysis: Analysis, blocks: Sequence[Block], left_out: int) -> list
 
     own = dict.fromkeys(block.shown.method for block in blocks if block.own_inputs)
     if own:
-        whose = wrap(f"attacked inputs: those of {' or '.join(map(text, own))}", 32)
+        whose = wrap(
+            f"attacked inputs: those of {' or '.join(map(text, map(analysis.label, own)))}", 32
+        )
         handles.append(_legend.words("\n".join([*whose, "(each method saw its own)"])))
     return [*handles, *_legend.left_out(left_out), *_legend.dagger_handle(analysis)]

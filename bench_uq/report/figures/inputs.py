@@ -103,7 +103,9 @@ def _strips(analysis: Analysis) -> list[Strip]:
     clean.sort(key=lambda one: (methods.index(one.method), one.seed))
     strips = []
     for first in clean[:1]:
-        strips.append(Strip("clean", "", {None: first.inputs[0]}, False, first.method))
+        strips.append(
+            Strip("clean", "", {None: first.inputs[0]}, False, analysis.label(first.method))
+        )
 
     # Single attacks and shifts first: a corruption of many kinds is cut where room ends.
     changed = []
@@ -118,7 +120,9 @@ def _strips(analysis: Analysis) -> list[Strip]:
             for level, one in own.items():
                 images[level] = one.inputs[0]
             differ = not all(alike(own, others) for others in found.values())
-            changed.append(Strip(name, analysis.level_name(name), images, differ, method))
+            shown = analysis.label(name)
+            whose = analysis.label(method)
+            changed.append(Strip(shown, analysis.level_name(name), images, differ, whose))
 
     return [*strips, *changed] if changed else []
 

@@ -100,7 +100,9 @@ def _figure(
     rows, columns = math.ceil(len(panels) / _COLUMNS), min(len(panels), _COLUMNS)
     handles = _handles(analysis, looks, panels)
     figure = _layout.sheet(PAGE, 1.85 * rows + 0.3, handles)
-    x = "\n".join(wrap(f"{analysis.level_name(condition)} of {text(condition)}", 32))
+    x = "\n".join(
+        wrap(f"{analysis.level_name(condition)} of {text(analysis.label(condition))}", 32)
+    )
 
     # The layout depends on the order in which panels are made, so that all are made before one is
     # drawn.

@@ -28,7 +28,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
     several = any(len(one.studies) > 1 for one in analysis.tuning)
     width = _layout.width(fits=len(own) <= 6)
-    figure = _layout.sheet(width, 2.3, _handles(curves, own, several=several))
+    figure = _layout.sheet(width, 2.3, _handles(analysis, curves, own, several=several))
     axes = figure.subplots()
 
     values, most = list[float](), 1
@@ -54,12 +54,16 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
 
 def _handles(
-    curves: Mapping[str, BestCurve], looks: Mapping[str, Look], *, several: bool
+    analysis: Analysis,
+    curves: Mapping[str, BestCurve],
+    looks: Mapping[str, Look],
+    *,
+    several: bool,
 ) -> list[Artist]:
     """The methods, the band, and why a line begins later."""
     handles: list[Artist] = []
     for method, look in looks.items():
-        name = "\n".join(wrap(text(method), 24))
+        name = "\n".join(wrap(text(analysis.label(method)), 24))
         handles.append(Line2D([], [], label=name, **_legend.line(look)))
 
     if several:

@@ -56,7 +56,7 @@ def _charts(analysis: Analysis, grids: Grids) -> list[Chart]:
 def _entropy(analysis: Analysis, grids: Grids, where: Shown) -> Chart:
     """The share of examples of at most an entropy."""
     condition, level = where
-    name = condition
+    name = analysis.label(condition)
     if condition == "clean":
         name = "clean data"
     if level is not None:

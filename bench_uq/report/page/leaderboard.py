@@ -105,7 +105,7 @@ def _methods(analysis: Analysis) -> list[dict[str, str]]:
     methods = []
     for name in analysis.methods:
         look = found[name]
-        methods.append({"name": name, "color": look.color, "dash": _dash(look)})
+        methods.append({"name": analysis.label(name), "color": look.color, "dash": _dash(look)})
     return methods
 
 
@@ -130,6 +130,7 @@ def _group(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str
     return {
         "dataset": analysis.dataset,
         "condition": condition,
+        "conditionName": analysis.label(condition),
         "level": level,
         "levelName": analysis.level_name(condition),
         "verdicts": verdicts,

@@ -18,7 +18,7 @@ def masking_section(analysis: Analysis) -> str:
     for dataset in analysis.datasets:
         verdicts = analysis.on(dataset).masking
         if verdicts:
-            tables += _table(dataset, verdicts)
+            tables += _table(analysis.on(dataset), verdicts)
             everywhere += verdicts
     if not tables:
         return ""
@@ -44,14 +44,18 @@ def _notes(verdicts: Sequence[Verdict]) -> list[str]:
     return [*notes, *map(escape, needs(verdicts))]
 
 
-def _table(dataset: str, verdicts: Sequence[Verdict]) -> str:
+def _table(analysis: Analysis, verdicts: Sequence[Verdict]) -> str:
     """The table of one dataset."""
     cells: dict[str, str] = {}
     for verdict in verdicts:
         cells[verdict.method] = cells.get(verdict.method, "") + _cell(verdict)
 
-    rows = [each(ROW, [escape(method)]) + own for method, own in cells.items()]
-    return table(f"{dataset}: {outcome(verdicts)}", ["Method", *CHECKS], each("tr", rows))
+    rows = [each(ROW, [escape(analysis.label(method))]) + own for method, own in cells.items()]
+    return table(
+        f"{analysis.label(analysis.dataset)}: {outcome(verdicts)}",
+        ["Method", *CHECKS],
+        each("tr", rows),
+    )
 
 
 def _cell(verdict: Verdict) -> str:

@@ -34,7 +34,7 @@
   const placeColumns = [
     { key: "method", label: "Method", value: (row) => row.name.toLowerCase(), fill: fillMethod },
     { key: "dataset", label: "Dataset", value: (row) => row.dataset, fill: (cell, row) => cell.append(row.dataset) },
-    { key: "condition", label: "Condition", value: (row) => row.condition, fill: (cell, row) => cell.append(row.condition) },
+    { key: "condition", label: "Condition", value: (row) => row.condition, fill: (cell, row) => cell.append(row.conditionName) },
     { key: "level", label: "Level", number: true, value: (row) => row.level, fill: fillLevel },
     { key: "seeds", label: "Seeds", value: (row) => row.seeds.finished, fill: fillSeeds },
   ];
@@ -91,12 +91,12 @@
 
   // Values are prefixed, so that a name that is "all" is not taken for all.
   const chosen = (select, value) => select.value === ALL || select.value === `=${value}`;
-  const options = (values, all) => [[ALL, all], ...values.map((value) => [`=${value}`, String(value ?? "none")])];
+  const options = (values, all, label = (value) => String(value ?? "none")) => [[ALL, all], ...values.map((value) => [`=${value}`, label(value)])];
 
   function offerAll() {
     offer(controls.dataset, options(datasets, "all datasets"));
     const there = data.groups.filter((group) => chosen(controls.dataset, group.dataset));
-    offer(controls.condition, options([...new Set(there.map((group) => group.condition))], "all conditions"));
+    offer(controls.condition, options([...new Set(there.map((group) => group.condition))], "all conditions", (name) => data.groups.find((group) => group.condition === name).conditionName));
     const left = there.filter((group) => chosen(controls.condition, group.condition));
     const levels = [...new Set(left.map((group) => group.level))].sort((one, other) => (one ?? -1) - (other ?? -1));
     offer(controls.level, options(levels, "all levels"));

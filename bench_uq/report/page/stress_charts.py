@@ -30,9 +30,9 @@ def by_level(analysis: Analysis, grids: Grids) -> list[Chart]:
         if card.companion:
             note = "dashed: ECE floor"
         chart: Chart = {
-            "section": f"Scores under {condition}",
+            "section": f"Scores under {analysis.label(condition)}",
             "title": " ".join(card.heading.split()) + ARROWS[card.direction],
-            "x": f"{analysis.level_name(condition)} of {condition}",
+            "x": f"{analysis.level_name(condition)} of {analysis.label(condition)}",
             "y": card.axis.label,
             "lines": _level_lines(analysis, grids, condition, card),
             "marks": _chance(card.axis.chance, analysis.highest_entropy),
@@ -113,7 +113,7 @@ def rejection(analysis: Analysis, grids: Grids) -> list[Chart]:
 
         chart = {
             "section": "Rejection of the least confident, at middle levels",
-            "title": f"{one.title}, {analysis.level_name(one.name)} = {level:g}",
+            "title": f"{analysis.label(one.title)}, {analysis.level_name(one.name)} = {level:g}",
             "x": "share rejected, the least confident first",
             "y": "accuracy of accepted",
             "range": UNIT,

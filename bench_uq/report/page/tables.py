@@ -22,7 +22,7 @@ def static(shown: Table, text: str = "") -> str:
 
 def _row(row: Row) -> str:
     """The cells of a method."""
-    name = escape(row.method)
+    name = escape(row.name)
     if row.seeds.marked:
         name += " †"
     return each(ROW, [name]) + each("td", [str(row.seeds), *map(_cell, row.cells)])

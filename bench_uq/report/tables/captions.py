@@ -129,7 +129,7 @@ def _on_rows(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
         said += _undefined(columns, rows)
 
     said += _daggers(rows)
-    unknown = [row.method for row in rows if row.seeds.unknown]
+    unknown = [row.name for row in rows if row.seeds.unknown]
     if unknown:
         said.append(f"Trained elsewhere, convergence unknown: {', '.join(unknown)}.")
     return said
@@ -154,7 +154,7 @@ def _daggers(rows: Sequence[Row]) -> list[str]:
         if seeds.improving:
             reasons.append(seeds.improving)
         if reasons:
-            marked.append(f"{row.method} ({'; '.join(reasons)})")
+            marked.append(f"{row.name} ({'; '.join(reasons)})")
 
     return [f"† Not converged: {', '.join(marked)}."] if marked else []
 

@@ -99,7 +99,7 @@ def tuning(runs: pd.DataFrame) -> str:
 def _priors(results: Results) -> str:
     """The methods with a prior over the weights in their loss, if others have none."""
     known = results.about.priors
-    having = [method for method in results.methods if known.get(method)]
+    having = [results.label(method) for method in results.methods if known.get(method)]
     lacking = [method for method in results.methods if known.get(method) is False]
     return ", ".join(having) if having and lacking else ""
 
@@ -110,7 +110,7 @@ def _starts(results: Results) -> str:
     groups: dict[str, list[str]] = {}
     for method in results.methods:
         if method in known:
-            groups.setdefault(known[method] or "torch's layers", []).append(method)
+            groups.setdefault(known[method] or "torch's layers", []).append(results.label(method))
 
     if len(groups) < 2:
         return ""
@@ -123,7 +123,7 @@ def _by_method(results: Results, runs: pd.DataFrame, say: Callable[[pd.DataFrame
     for method in results.methods:
         value = say(runs[runs["method"] == method])
         if value:
-            groups.setdefault(value, []).append(method)
+            groups.setdefault(value, []).append(results.label(method))
 
     if len(groups) < 2:
         return next(iter(groups), "")

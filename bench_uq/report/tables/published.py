@@ -36,6 +36,12 @@ class Compared:
     source: str
     certainty: str
     notes: tuple[int, ...]  # places in the notes of the table, from 1
+    label: str = ""  # of the method, as readers see it; empty: its name
+
+    @property
+    def name(self) -> str:
+        """The method as readers see it."""
+        return self.label or self.method
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def comparison(analysis: Analysis) -> Comparison | None:
     for _, own in groupby(known, key=lambda one: _score(one, order)):
         groups.append(_group(analysis, list(own), list(notes), apart))
     said = sizes(analysis.results)
-    return Comparison(analysis.dataset, tuple(groups), tuple(notes), changes, said)
+    return Comparison(analysis.label(analysis.dataset), tuple(groups), tuple(notes), changes, said)
 
 
 def _changed(analysis: Analysis, methods: Collection[str]) -> dict[str, tuple[str, ...]]:
@@ -143,7 +149,7 @@ def _plain(table: Comparison) -> Table:
     """Our side of a comparison as a table, whose marks need the same words."""
     rows: dict[str, Row] = {}
     for row in table.rows:
-        own = rows.get(row.method, Row(row.method, row.seeds, ()))
+        own = rows.get(row.method, Row(row.method, row.seeds, (), row.label))
         rows[row.method] = replace(own, cells=(*own.cells, row.ours))
 
     columns = tuple(group.column for group in table.groups)
@@ -167,7 +173,7 @@ def _title(analysis: Analysis, one: Reference, column: Column) -> str:
     if one.condition == "clean":
         return title
 
-    where = one.condition
+    where = analysis.label(one.condition)
     if one.level:
         where += f", {analysis.level_name(one.condition)} = {one.level}"
     return f"{title} ({where})"
@@ -203,6 +209,7 @@ def _group(
             source=one.source,
             certainty=one.certainty,
             notes=tuple(sorted(notes.index(note) + 1 for note in _notes(one))),
+            label=analysis.label(one.method),
         )
         rows.append(row)
 

@@ -37,11 +37,13 @@ def rank_table(analysis: Analysis) -> Table | None:
         for name, row in cells.items():
             row.append(own.get(name, Cell()))
 
-    rows = tuple(Row(name, analysis.seeds(name), tuple(row)) for name, row in cells.items())
+    rows = list[Row]()
+    for name, row in cells.items():
+        rows.append(Row(name, analysis.seeds(name), tuple(row), analysis.label(name)))
     remarks.append(sizes(analysis.results))
     said = tuple(filter(None, remarks))
     subject = "mean ranks across datasets on clean data, 1 for the best"
-    return Table("", tuple(columns), rows, subject, said, compared)
+    return Table("", tuple(columns), tuple(rows), subject, said, compared)
 
 
 def _cells(ranks: Ranks, counts: Mapping[str, tuple[int, int]], *, marked: bool) -> dict[str, Cell]:

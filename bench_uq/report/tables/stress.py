@@ -29,7 +29,7 @@ def stress_tables(analysis: Analysis) -> dict[str, Table]:
 
         columns = [Column(cards[name], one.title) for name in names]
         levels = over_what(one, analysis.level_unit(one.name))
-        subject = f"under {one.name}{extent(means, one.title)}, {levels}"
+        subject = f"under {analysis.label(one.name)}{extent(means, one.title)}, {levels}"
         table = filled(means, subject, columns, analysis.methods_shown(one.members))
         places = _places(one, columns, analysis.stress_counts)
         bounds = attack_remarks(analysis, one.members, BOUND)
@@ -49,7 +49,9 @@ def attack_remarks(analysis: Analysis, conditions: Collection[str], bound: str) 
 
     remarks = [bound] if bound and (draws or searched) else []
     if draws:
-        listed = ", ".join(f"{count:.0f} ({method})" for method, count in draws.items())
+        listed = ", ".join(
+            f"{count:.0f} ({analysis.label(method)})" for method, count in draws.items()
+        )
         remarks.append(f"Draws behind a gradient: {listed}.")
     return remarks
 

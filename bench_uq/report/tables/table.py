@@ -102,6 +102,12 @@ class Row:
     method: str
     seeds: Seeds
     cells: tuple[Cell, ...]
+    label: str = ""  # as readers see it; empty: its name
+
+    @property
+    def name(self) -> str:
+        """The method as readers see it."""
+        return self.label or self.method
 
 
 @dataclass(frozen=True)
@@ -154,11 +160,14 @@ def filled(
             finished = analysis.seeds(name).finished
             cells[name].append(cell(own.get(name), finished, digits, best=name in best))
 
-    rows = tuple(Row(name, analysis.seeds(name), tuple(cells[name])) for name in methods)
+    rows = list[Row]()
+    for name in methods:
+        rows.append(Row(name, analysis.seeds(name), tuple(cells[name]), analysis.label(name)))
     remarks = provenance(analysis.results)
     if odd:
         remarks.insert(0, ODD)
-    return Table(analysis.dataset, columns, rows, subject, tuple(remarks), compared, crossed)
+    dataset = analysis.label(analysis.dataset)
+    return Table(dataset, columns, tuple(rows), subject, tuple(remarks), compared, crossed)
 
 
 def tied(analysis: Analysis, scored: Scored) -> tuple[str, ...]:

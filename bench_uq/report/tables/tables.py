@@ -36,7 +36,7 @@ def overview(analysis: Analysis) -> Table:
     for metric in analysis.cards.shown("unseen"):
         for name in analysis.unseen:
             if (metric, name) in analysis.measured:
-                columns.append(Column(analysis.cards[metric], name, under=name))
+                columns.append(Column(analysis.cards[metric], name, under=analysis.label(name)))
     subject = "clean and out-of-distribution (OOD) data"
     return filled(analysis, subject, columns, analysis.methods)
 
@@ -53,7 +53,7 @@ def ood_tables(analysis: Analysis) -> list[Table]:
                 columns.append(Column(card, name, under=card.by))
 
         if columns:
-            data = f"out-of-distribution (OOD) data {name}{extent(analysis, name)}"
+            data = f"out-of-distribution (OOD) data {analysis.label(name)}{extent(analysis, name)}"
             subject = f"{data}, separated from clean test data"
             table = filled(analysis, subject, columns, analysis.methods_shown([name]))
             tables.append(replace(table, remarks=(POSITIVE, *table.remarks)))
@@ -68,7 +68,7 @@ def level_tables(analysis: Analysis) -> list[Table]:
     tables = []
     for condition, levels in analysis.levels.items():
         unit = analysis.level_unit(condition)
-        where = f"{condition}{extent(analysis, condition)}, by {unit}"
+        where = f"{analysis.label(condition)}{extent(analysis, condition)}, by {unit}"
         shown = analysis.methods_shown([condition])
         for metric in metrics:
             if (metric, condition) in analysis.measured:

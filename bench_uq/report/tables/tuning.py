@@ -72,8 +72,10 @@ def tuning(analysis: Analysis) -> Tuning | None:
     differences = _differences(analysis, methods)
     if differences is not None:
         legend += [_on_differences(analysis, differences), *marks(differences)]
-    choices = _choices(methods)
-    return Tuning(analysis.dataset, choices, differences, words(methods), tuple(legend))
+    choices = _choices(analysis, methods)
+    return Tuning(
+        analysis.label(analysis.dataset), choices, differences, words(methods), tuple(legend)
+    )
 
 
 def words(methods: Sequence[TunedMethod]) -> str:
@@ -91,7 +93,7 @@ def words(methods: Sequence[TunedMethod]) -> str:
     return f"{said}, validation NLL over {span(seeds)} tuning {noun}"
 
 
-def _choices(methods: Sequence[TunedMethod]) -> tuple[Choice, ...]:
+def _choices(analysis: Analysis, methods: Sequence[TunedMethod]) -> tuple[Choice, ...]:
     """The chosen trial of each method."""
     values = []
     for one in methods:
@@ -111,7 +113,9 @@ def _choices(methods: Sequence[TunedMethod]) -> tuple[Choice, ...]:
 
         chosen = ", ".join(f"{name}={value}" for name, value in one.changes.items())
         seconds, nll = _seconds(one.seconds), fixed(one.chosen.nll, digits)
-        found.append(Choice(one.method, chosen or DEFAULT, trials, seconds, default, nll))
+        found.append(
+            Choice(analysis.label(one.method), chosen or DEFAULT, trials, seconds, default, nll)
+        )
     return tuple(found)
 
 
@@ -143,7 +147,7 @@ def _differences(analysis: Analysis, methods: Sequence[TunedMethod]) -> Table | 
     for place, one in enumerate(methods):
         seeds = seeds_of.get(one.method, 0)
         shown = tuple(column[place] for column in cells)
-        rows.append(Row(one.method, Seeds(seeds, seeds, 0), shown))
+        rows.append(Row(one.method, Seeds(seeds, seeds, 0), shown, analysis.label(one.method)))
     return Table(analysis.dataset, tuple(columns), tuple(rows), "tuned less default")
 
 
