@@ -33,6 +33,7 @@ from bench_uq.store.folders import enclosed
 @listed("methods", "Methods instead of all.")
 @listed("datasets", "Datasets instead of all.")
 @listed("metrics", "Metrics instead of all: accuracy,nll (bench-uq list metrics).")
+@listed("conditions", "Attacks, shifts and OOD data instead of all: fgsm,rotate.")
 @plugin_option
 @click.option(
     "--label",

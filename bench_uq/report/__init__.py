@@ -41,6 +41,7 @@ def write(
     methods: Collection[str] = (),
     datasets: Collection[str] = (),
     metrics: Collection[str] = (),
+    conditions: Collection[str] = (),
     title: str = "",
     plugins: Collection[Path] = (),
     labels: Mapping[str, str] = MappingProxyType({}),
@@ -48,8 +49,8 @@ def write(
 ) -> list[Path]:
     """Write the report of the results in ``suite`` to ``target``; return its files.
 
-    ``methods``, ``datasets`` and ``metrics`` limit it, ``title`` replaces the suite's name, and
-    ``plugins`` are files with metrics; ``labels`` are how methods, datasets and conditions are
+    ``methods``, ``datasets``, ``metrics`` and ``conditions`` limit it, ``title`` replaces the
+    suite's name, and ``plugins`` are files with metrics; ``labels`` are how methods, datasets and conditions are
     called, by name. Files of an earlier report are deleted if this one lacks
     them in the same formats, or if it shows other results or other parts of them, so that no paper
     goes on with them. A mistake leaves nothing behind. ``notice`` is told the verdict in sentences.
@@ -71,7 +72,12 @@ def write(
     # Everything is worked out before the first file is touched, so that a mistake leaves an earlier
     # report as it was.
     cards = Cards(Plugins(tuple(plugins)).metrics())
-    chosen = {"methods": methods, "datasets": datasets, "metrics": metrics}
+    chosen = {
+        "methods": methods,
+        "datasets": datasets,
+        "metrics": metrics,
+        "conditions": conditions,
+    }
     results = select(read(suite, cards, plugins), cards=cards, **chosen)
     results = named(replace(results, title=title), labels)
     analysis = analyse(results, cards)
@@ -167,7 +173,7 @@ def contents(
 
 def drawn(analysis: Analysis, formats: Collection[str] = FORMATS) -> dict[str, bytes]:
     """The files of a report on an analysis by their path in it."""
-    from bench_uq.report import figures, latex, markdown
+    from bench_uq.report import latex, markdown
 
     files = dict[str, bytes]()
     links = list[tuple[str, PurePosixPath]]()
@@ -177,8 +183,13 @@ def drawn(analysis: Analysis, formats: Collection[str] = FORMATS) -> dict[str, b
             files[f"tables/{name}"] = text.encode()
 
     images = [name for name in FIGURES if name in formats]
+    shown = dict[tuple[str, str], bytes]()
     if images:
-        for (dataset, name), image in figures.draw(analysis, images).items():
+        # seaborn takes seconds to load, and text needs none of it.
+        from bench_uq.report import figures
+
+        shown = figures.draw(analysis, images)
+        for (dataset, name), image in shown.items():
             files[f"figures/{name}"] = image
             links.append((dataset, PurePosixPath("figures", name)))
 
@@ -187,5 +198,5 @@ def drawn(analysis: Analysis, formats: Collection[str] = FORMATS) -> dict[str, b
     if "html" in formats:
         from bench_uq.report import page as html
 
-        files["index.html"] = html.page(analysis).encode()
+        files["index.html"] = html.page(analysis, shown).encode()
     return files

@@ -10,6 +10,7 @@ from bench_uq.report.latex_text import cell_text, ended, escape, name_lines, num
 from bench_uq.report.latex_tuning import choices_tabular
 from bench_uq.report.tables.captions import caption
 from bench_uq.report.tables.equivalent import equivalent_table
+from bench_uq.report.tables.overview import by_questions, condition_tables
 from bench_uq.report.tables.published import Compared, Comparison, comparison, sources
 from bench_uq.report.tables.published import caption as published_caption
 from bench_uq.report.tables.ranks import rank_table
@@ -21,9 +22,11 @@ from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import slug
 
 #: The kinds of fragments of one dataset other than clean data, by the end of their names.
-KINDS = ("ood", "levels", "stress", "cost", "equivalent", "published", "tuning")
+KINDS = ("overview", "ood", "levels", "stress", "cost", "equivalent", "published", "tuning")
 #: Letters of a method's name in one line of a table of published values.
 COMPARED_WIDTH = 20
+#: Tables by level that are written; of more none, until --conditions or --metrics asks for some.
+MOST_BY_LEVEL = 40
 #: Tables after which a page is flushed: LaTeX keeps no more than 52 floats that wait for one.
 FLUSH = 4
 
@@ -81,9 +84,16 @@ def _of_dataset(analysis: Analysis, suite: str) -> dict[str, str]:
     name = slug(dataset, reserved=taken)
 
     tables = list[tuple[Table, str, list[str]]]()
+    answered = by_questions(analysis)
+    if answered is not None:
+        tables.append((answered, "overview", []))
+    for metric, table in condition_tables(analysis).items():
+        tables.append((table, "overview", [metric.replace("_", "-")]))
     for table in ood_tables(analysis):
         tables.append((table, "ood", [table.columns[0].condition]))
-    for table in level_tables(analysis):
+    by_level = level_tables(analysis)
+    # Nobody prints hundreds: the overview and the means tell which ones to ask for.
+    for table in by_level if len(by_level) <= MOST_BY_LEVEL else ():
         column = table.columns[0]
         tables.append((table, "levels", [column.condition, column.metric.replace("_", "-")]))
     for family, table in stress_tables(analysis).items():
@@ -97,7 +107,9 @@ def _of_dataset(analysis: Analysis, suite: str) -> dict[str, str]:
     floats = {f"{name}.tex": [clean]}
     for table, kind, parts in tables:
         # All metrics of a condition share a file: a file has the tables of one condition.
-        file = "-".join([name, kind, *map(slug, parts[:1])])
+        # Overviews of all scores are one file.
+        own_parts = parts[:1] if kind != "overview" else []
+        file = "-".join([name, kind, *map(slug, own_parts)])
         own = table_float(table, label(kind, suite, dataset, *parts))
         floats.setdefault(f"{file}.tex", []).append(own)
     texts = {file: "\n".join(own) for file, own in floats.items()}
@@ -141,7 +153,7 @@ def _tabular(table: Table, places: Sequence[int]) -> str:
     """Some columns of a table with its rows."""
     # Headings stand at the bottom, so that their lines are filled up from there.
     heads = [reversed(heading_lines(table.columns[place])) for place in places]
-    lines, left = list[str](), ["Method", "n"]
+    lines, left = list[str](), [table.noun.capitalize(), "n"]
     for texts in zip_longest(*heads, fillvalue=""):
         cells = [rf"\multicolumn{{2}}{{c}}{{{escape(text)}}}" for text in texts]
         lines.insert(0, " & ".join([*left, *cells]))

@@ -184,7 +184,7 @@ def _masking(analysis: Analysis) -> list[str]:
 
 def _table(table: Table) -> list[str]:
     """A table of pipes."""
-    heads = ["method", *headings(table)]
+    heads = [table.noun, *headings(table)]
     rows = []
     for row in table.rows:
         rows.append([_method(row), str(row.seeds), *map(_cell, row.cells)])

@@ -48,7 +48,7 @@ class Names:
         return title + rest
 
     def _option(self, name: str, option: str, value: str) -> str:
-        """An option in brackets: a word tells by itself which option it is of, a number does not."""
+        """An option in brackets: a word tells by itself which it is, a number does not."""
         if name in self.spelled or not value[:1].isalpha():
             return f"{option}={value}"
         return self.of(value)

@@ -332,9 +332,12 @@ def select(
     methods: Collection[str] = (),
     datasets: Collection[str] = (),
     metrics: Collection[str] = (),
+    conditions: Collection[str] = (),
     cards: Cards | None = None,
 ) -> Results:
-    """The results of some methods, datasets and metrics, empty for all.
+    """The results of some methods, datasets, metrics and conditions, empty for all.
+
+    A condition without options stands for all that have this plain name; clean data stay.
 
     An unknown name raises UsageError with the known ones.
     """
@@ -348,6 +351,18 @@ def select(
                 raise unknown(f"{kind} in {results.suite}", name, known)
 
     runs, scores, curves = results.runs, results.scores, results.curves
+    kept_conditions = set[str]()
+    if conditions:
+        known = set(map(str, scores["condition"].unique()))
+        kept_conditions |= {"clean", "train"}
+        for asked_for in conditions:
+            found = {name for name in known if asked_for in (name, plain_name(name))}
+            if not found:
+                offered = known | set(map(plain_name, known))
+                raise unknown(f"condition in {results.suite}", asked_for, offered)
+            kept_conditions |= found
+        scores = scores[scores["condition"].isin(kept_conditions)]
+        curves = curves[curves["condition"].isin(kept_conditions)]
     for column, names in (("method", methods), ("dataset", datasets)):
         if names:
             runs = runs[runs[column].isin(names)]
@@ -380,15 +395,24 @@ def select(
         curves=curves,
         references=references,
         whole=results.scores if metrics else None,
-        examples=tuple(one for one in results.examples if (one.method, one.dataset) in pairs),
+        examples=_shown_examples(results.examples, pairs, kept_conditions),
         trials=trials,
         defaults=_defaults_of(results.defaults, trials),
         chosen={
             "methods": tuple(methods),
             "datasets": tuple(datasets),
             "metrics": tuple(metrics),
+            "conditions": tuple(conditions),
         },
     )
+
+
+def _shown_examples(
+    examples: Iterable[Example], pairs: Collection[tuple[str, str]], conditions: Collection[str]
+) -> tuple[Example, ...]:
+    """The examples of some methods on some datasets, and of some conditions, empty for all."""
+    kept = [one for one in examples if (one.method, one.dataset) in pairs]
+    return tuple(one for one in kept if not conditions or one.condition in conditions)
 
 
 def _defaults_of(defaults: Results | None, trials: Iterable[Trial]) -> Results | None:

@@ -113,9 +113,9 @@ def _behind(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
         found = _comparison(one)
         worse = sorted(found.worse, key=lambda name: found.behind[name])
         if worse:
-            named = [f"{analysis.label(name)} {plain(found.behind[name], 2)}" for name in worse]
-            parts.append(f"{_asked(analysis, one)} {_listed(named, 'and', _NAMED)}")
-    return [f"Significantly worse than the best, by: {'; '.join(parts)}."] if parts else []
+            named = [f"{analysis.label(name)} by {plain(found.behind[name], 2)}" for name in worse]
+            parts.append(f"in {_asked(analysis, one)} {_listed(named, 'and', _NAMED)}")
+    return [f"Significantly worse than the best are {'; '.join(parts)}."] if parts else []
 
 
 def _exceptions(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:

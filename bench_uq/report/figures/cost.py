@@ -15,6 +15,7 @@ from bench_uq.report.figures import _layout, _legend
 from bench_uq.report.figures._style import Options, tidy
 from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
+from bench_uq.score.front import front
 from bench_uq.score.summaries import Summary, costs
 
 #: The costs that have panels, by columns of runs.csv, and the names of their axes.
@@ -63,16 +64,6 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         alike = {name: points[name] for name in analysis.comparable if name in points}
         _front(axes, alike, analysis.cards[score].direction)
     return {"": figure}
-
-
-def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The Pareto front of (cost, loss): the points that no other beats in both, cheapest first."""
-    kept: list[str] = []
-    for name in sorted(points, key=lambda name: points[name]):
-        # Equal points do not beat each other: all of them stay.
-        if not kept or points[name][1] < points[kept[-1]][1] or points[name] == points[kept[-1]]:
-            kept.append(name)
-    return kept
 
 
 def _points(analysis: Analysis) -> dict[tuple[str, str], Points]:

@@ -7,16 +7,24 @@ import hashlib
 import json
 from html import escape
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 from bench_uq.report.page.cards import cards_section
 from bench_uq.report.page.charts import chart_data
 from bench_uq.report.page.downloads import downloads_section
-from bench_uq.report.page.frame import leaderboard_section, reproduce_section
+from bench_uq.report.page.figures import Images, figures_section
+from bench_uq.report.page.frame import charts_section, leaderboard_section, reproduce_section
 from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.report.page.masking import masking_section
+from bench_uq.report.page.overview import overview_section
 from bench_uq.report.page.runs import environments_section, runs_section
-from bench_uq.report.page.tables import equivalent_section, stress_section, tuning_section
+from bench_uq.report.page.tables import (
+    conditions_section,
+    equivalent_section,
+    stress_section,
+    tuning_section,
+)
 from bench_uq.report.page.verdict import verdict_section
 from bench_uq.report.tables.provenance import run_counts
 from bench_uq.score.analysis import Analysis
@@ -25,8 +33,8 @@ from bench_uq.score.labels import counted
 from bench_uq.score.results import Results
 
 
-def page(analysis: Analysis) -> str:
-    """The page; the same results give the same bytes."""
+def page(analysis: Analysis, images: Images = MappingProxyType({})) -> str:
+    """The page, with the figures of the report; the same results give the same bytes."""
     results = analysis.results
     folder = files("bench_uq.report.page")
     style = folder.joinpath("page.css").read_text("utf-8")
@@ -34,9 +42,12 @@ def page(analysis: Analysis) -> str:
 
     title = escape(results.title or results.suite)
     data = leaderboard_data(analysis) | chart_data(analysis) | {"suite": results.suite}
+    figures = figures_section(images)
     stress, tuned = stress_section(analysis), tuning_section(analysis)
     equalled = equivalent_section(analysis)
     links = []
+    if figures:
+        links.append('<a href="#figures">Figures</a>')
     if stress:
         links.append('<a href="#stress">Stress</a>')
     if equalled:
@@ -45,7 +56,11 @@ def page(analysis: Analysis) -> str:
         links.append('<a href="#tuning">Tuning</a>')
     sections = [
         verdict_section(analysis),
+        overview_section(analysis),
         leaderboard_section(analysis),
+        charts_section(data["charts"]),
+        figures,
+        conditions_section(analysis),
         stress,
         equalled,
         tuned,
@@ -75,12 +90,14 @@ def page(analysis: Analysis) -> str:
 <h1>{title}</h1>
 <p>{run_counts(results)}</p>{_warning(results)}
 <nav aria-label="Sections"><a href="#verdict">Verdict</a>
-<a href="#leaderboard">Leaderboard</a> {" ".join(links)}
+<a href="#overview">Overview</a>
+<a href="#leaderboard">Leaderboard</a> <a href="#charts">Charts</a> {" ".join(links)}
 <a href="#runs">Runs</a> <a href="#metrics">Metrics</a> <a href="#reproduce">Reproduce</a>
 <a href="#environments">Environments</a> <a href="#downloads">Downloads</a></nav>
 </header>
 <main>
 {"".join(sections)}</main>
+<dialog id="figure" aria-label="Figure"></dialog>
 <dialog id="curves" aria-labelledby="curves-title"></dialog>
 <script type="application/json" id="data">{_json(data)}</script>
 <script>{script}</script>

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 from bench_uq.report.page.downloads import other_files
 from bench_uq.report.page.elements import each, section
@@ -69,6 +71,24 @@ columns →</p>
 </div>
 </section>
 """
+
+
+def charts_section(charts: Iterable[Iterable[Any]]) -> str:
+    """The frame of the charts of all methods, which a script fills; empty if there are none."""
+    if not any(charts):
+        return ""
+    body = """<p class="hint" id="charts-hint">Point at a chart, or use ← and → on it, to read its
+values.</p>
+<div class="controls" role="group" aria-label="Choice of charts">
+<label for="charts-dataset">Dataset of the charts <select id="charts-dataset"></select></label>
+<label for="charts-section">Charts <select id="charts-section"></select></label></div>
+<div id="charts-methods" class="legend" role="group" aria-label="Methods shown"></div>
+<div id="charts-shown" class="charts"></div>"""
+    return section(
+        "charts",
+        "Charts of all methods",
+        f"<noscript><p>Without JavaScript there are no charts.</p></noscript>{body}",
+    )
 
 
 def reproduce_section(results: Results) -> str:

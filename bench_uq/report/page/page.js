@@ -173,6 +173,7 @@
     if (order.column && !columns.some((column) => column.key === order.column.key)) order.column = null;
     head.replaceChildren(element("tr", { role: "row" }, ...columns.map(header)));
     entries = found.map((row) => ({ row, line: line(row, columns) }));
+    table.classList.toggle("many", found.length > 400);
     showDetectable(found, columns);
     setWidths(columns);
     arrange();
@@ -239,6 +240,7 @@
     order.column = column;
     arrange();
     say();
+    keepAddress();
   }
 
   // One score has one detectable difference: it is shown if all rows are of one place.
@@ -367,6 +369,11 @@
   const short = (value) => String(Number(value.toPrecision(3)));
 
   function plot(chart, method, other) {
+    return plotOf(chart, [other, method].filter((one) => one !== null));
+  }
+
+  // Lines of the named methods in their colours, the last on top; others stay grey.
+  function plotOf(chart, named) {
     const values = chart.lines.flatMap((line) => [line.y, line.low ?? [], line.high ?? [], line.beside ?? []].flat()).filter((y) => y !== null);
     const places = chart.lines.flatMap((line) => data.grids[line.x]);
     const marks = chart.marks ?? [];
@@ -376,12 +383,12 @@
     const image = drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}` });
     image.append(...axes(chart, x, y), ...marks.flatMap((mark) => drawMark(mark, x, y)));
     if (chart.diagonal) image.append(drawn("path", { d: `M${x(0)} ${y(0)}L${x(1)} ${y(1)}`, stroke: "#70777f", "stroke-width": 0.8, "stroke-dasharray": "3 3" }));
-    const named = [other, method].filter((one) => one !== null);
     for (const line of chart.lines.filter((one) => !named.includes(one.method))) image.append(greyLine(line, x, y));
     for (const one of named) {
       const line = chart.lines.find((found) => found.method === one);
       if (line) image.append(...methodLine(chart, line, x, y));
     }
+    image.scales = { x, y };
     return image;
   }
 
@@ -500,6 +507,135 @@
     return parts;
   }
 
+  // ---- Charts of all methods: those of a section at a time, methods switched on and off.
+
+  const choices = { dataset: byId("charts-dataset"), section: byId("charts-section") };
+  const off = new Set();
+
+  function offerCharts() {
+    offer(choices.dataset, datasets.map((name, place) => [String(place), name]));
+    choices.dataset.parentElement.hidden = datasets.length < 2;
+    const sections = [...new Set(data.charts[Number(choices.dataset.value)].map((chart) => chart.section))];
+    offer(choices.section, (sections.length ? sections : [""]).map((name) => [name, name || "none"]));
+  }
+
+  function showCharts() {
+    offerCharts();
+    const dataset = Number(choices.dataset.value);
+    const shown = data.methods.map((one, place) => place).filter((place) => !off.has(place));
+    const charts = data.charts[dataset].filter((chart) => chart.section === choices.section.value);
+    byId("charts-shown").replaceChildren(...charts.map((chart) => chartOfAll({ ...chart, lines: chart.lines.filter((line) => !off.has(line.method)) }, shown, dataset)));
+  }
+
+  function showSwitches() {
+    const entries = data.methods.map((method, place) => {
+      const box = element("input", { type: "checkbox" });
+      box.checked = !off.has(place);
+      box.addEventListener("change", () => {
+        if (box.checked) off.delete(place);
+        else off.add(place);
+        showCharts();
+        keepAddress();
+      });
+      const sample = drawn("svg", { viewBox: "0 0 42 16", "aria-hidden": "true" }, drawn("path", { d: "M4 8H38", ...stroke(place) }));
+      return element("label", {}, box, sample, method.name);
+    });
+    byId("charts-methods").replaceChildren(...entries);
+  }
+
+  function chartOfAll(chart, shown, dataset) {
+    const title = element("h4", {}, chart.title);
+    if (!chart.lines.length) return element("figure", {}, title, element("p", { class: "hint" }, "No method is switched on that has values here."));
+    const image = plotOf(chart, shown);
+    const spokenOf = (line) => `${data.methods[line.method].name}: ${spoken(chart, line)}`;
+    image.setAttribute("role", "img");
+    image.setAttribute("tabindex", "0");
+    image.setAttribute("aria-label", `${chart.title}: ${chart.y}, by ${chart.x}. ${chart.lines.map(spokenOf).join(" ")}`);
+    const out = element("p", { class: "readout", "aria-live": "polite" }, chart.note ?? "");
+    readValues(chart, image, out);
+    return element("figure", {}, title, image, out, saves(chart, image, dataset));
+  }
+
+  // All places x of a chart: the pointer picks the nearest, the arrow keys go from one to the next.
+  function readValues(chart, image, out) {
+    const places = [...new Set(chart.lines.flatMap((line) => data.grids[line.x]))].sort((one, other) => one - other);
+    const rule = drawn("path", { stroke: "#70777f", "stroke-width": 0.8, d: "" });
+    image.append(rule);
+    let at = -1;
+    const tell = () => {
+      const x = places[at];
+      rule.setAttribute("d", `M${image.scales.x(x)} ${BOX.top}V${BOX.bottom}`);
+      const values = chart.lines.map((line) => [line, data.grids[line.x].indexOf(x)]).filter(([line, place]) => place >= 0 && line.y[place] !== null);
+      out.textContent = `${short(x)}: ${values.map(([line, place]) => `${data.methods[line.method].name} ${short(line.y[place])}`).join(", ")}`;
+    };
+    image.addEventListener("pointermove", (event) => {
+      const box = image.getBoundingClientRect();
+      const pixel = ((event.clientX - box.left) / box.width) * WIDTH;
+      const far = (x) => Math.abs(image.scales.x(x) - pixel);
+      at = places.reduce((best, x, place) => (far(x) < far(places[best]) ? place : best), 0);
+      tell();
+    });
+    image.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      at = Math.max(0, Math.min(places.length - 1, at + step));
+      tell();
+    });
+  }
+
+  function saves(chart, image, dataset) {
+    const stem = `${datasets[dataset]} ${chart.section} ${chart.title}`.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 80);
+    const save = (end, address) => element("a", { href: address, download: `${stem}.${end}` }).click();
+    const offered = { SVG: () => save("svg", svgAddress(image)), PNG: () => savePng(svgAddress(image), (address) => save("png", address)), CSV: () => save("csv", csvAddress(chart)) };
+    const buttons = Object.entries(offered).map(([name, work]) => {
+      const button = element("button", { type: "button", class: "method", "aria-label": `${name} of ${chart.title}` }, name);
+      button.addEventListener("click", work);
+      return button;
+    });
+    return element("div", { class: "saves" }, ...buttons);
+  }
+
+  // Outside of the page a drawing has no style sheet: what it needs stands in it.
+  function svgAddress(image) {
+    const copy = image.cloneNode(true);
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    copy.setAttribute("width", 2 * WIDTH);
+    copy.setAttribute("height", 2 * HEIGHT);
+    copy.setAttribute("font-family", "sans-serif");
+    copy.setAttribute("font-size", "11");
+    copy.prepend(drawn("rect", { width: WIDTH, height: HEIGHT, fill: "#ffffff" }));
+    return `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(copy))}`;
+  }
+
+  function savePng(address, done) {
+    const picture = new Image();
+    picture.addEventListener("load", () => {
+      const canvas = element("canvas", { width: 3 * WIDTH, height: 3 * HEIGHT });
+      canvas.getContext("2d").drawImage(picture, 0, 0, 3 * WIDTH, 3 * HEIGHT);
+      done(canvas.toDataURL("image/png"));
+    });
+    picture.src = address;
+  }
+
+  function csvAddress(chart) {
+    const quoted = (text) => `"${String(text).replaceAll('"', '""')}"`;
+    const lines = chart.lines.flatMap((line) => line.y.map((y, place) => [quoted(data.methods[line.method].name), data.grids[line.x][place], y ?? "", line.low?.[place] ?? "", line.high?.[place] ?? ""].join(",")));
+    return `data:text/csv;charset=utf-8,${encodeURIComponent(["method,x,y,low,high", ...lines, ""].join("\n"))}`;
+  }
+
+  // ---- Figures of the report, opened in full.
+
+  const opened = byId("figure");
+
+  function openFigure(button) {
+    const close = element("button", { type: "button" }, "Close");
+    close.addEventListener("click", () => opened.close());
+    const picture = button.querySelector("img").cloneNode();
+    opened.replaceChildren(element("div", { class: "title" }, element("h2", {}, button.dataset.name), close), picture);
+    opened.showModal();
+  }
+
   // ---- Tables that are wider than the page: a shadow where columns are out of sight.
 
   function watchEdges() {
@@ -553,18 +689,28 @@
   }
 
   // What the address says of the filters: those that are not as they were at first.
-  const inAddress = () => String(new URLSearchParams(Object.entries(controls).map(([name, control]) => [name, control.value]).filter(([name, value]) => value !== initial[name])));
+  const filtersSet = () => Object.entries(controls).map(([name, control]) => [name, control.value]).filter(([name, value]) => value !== initial[name]);
+  const inAddress = () => String(new URLSearchParams(filtersSet()));
+
+  // The order of the rows and the methods that are switched off stand in it as well.
+  function keepAddress() {
+    const more = [];
+    if (order.column) more.push(["sort", `${order.down ? "-" : ""}${order.column.key}`]);
+    if (off.size) more.push(["off", [...off].sort((one, other) => one - other).join(" ")]);
+    const said = String(new URLSearchParams([...filtersSet(), ...more]));
+    try {
+      history.replaceState(null, "", said ? `#${said}` : location.href.split("#")[0]);
+    } catch {
+      // A browser may refuse, in a frame or after too many changes: the page works without.
+    }
+  }
 
   function filter() {
     offerAll();
     if (inAddress() === shown) return;
     shown = inAddress();
     show();
-    try {
-      history.replaceState(null, "", shown ? `#${shown}` : location.href.split("#")[0]);
-    } catch {
-      // A browser may refuse, in a frame or after too many changes: the page works without.
-    }
+    keepAddress();
   }
 
   function reset() {
@@ -576,7 +722,7 @@
   // Values that are not offered are ignored, and so is an address that says nothing of filters.
   function restore() {
     const found = new URLSearchParams(location.hash.slice(1));
-    if (!Object.keys(controls).some((name) => found.has(name))) return false;
+    if (![...Object.keys(controls), "sort", "off"].some((name) => found.has(name))) return false;
     setInitial();
     for (const [name, control] of Object.entries(controls)) {
       const value = found.get(name);
@@ -584,6 +730,10 @@
       offerAll();
     }
     shown = inAddress();
+    order.down = found.get("sort")?.startsWith("-") ?? false;
+    order.column = [...placeColumns, ...metricColumns].find((column) => column.key === found.get("sort")?.replace(/^-/, "")) ?? null;
+    off.clear();
+    for (const place of (found.get("off") ?? "").split(" ")) if (place in data.methods && place !== "") off.add(Number(place));
     show();
     return true;
   }
@@ -607,5 +757,11 @@
     show();
   }
   byId("board").hidden = false;
+  if (choices.section) {
+    for (const control of Object.values(choices)) control.addEventListener("change", showCharts);
+    showSwitches();
+    showCharts();
+  }
+  for (const button of document.querySelectorAll("button.thumb")) button.addEventListener("click", () => openFigure(button));
   watchEdges();
 })();

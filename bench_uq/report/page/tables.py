@@ -7,6 +7,7 @@ from html import escape
 from bench_uq.report.page.elements import ROW, each, section, table
 from bench_uq.report.tables.captions import caption, headings, parted
 from bench_uq.report.tables.equivalent import equivalent_table
+from bench_uq.report.tables.overview import condition_tables
 from bench_uq.report.tables.stress import stress_tables
 from bench_uq.report.tables.table import Cell, Row, Table
 from bench_uq.report.tables.tuning import Tuning, tuning
@@ -16,7 +17,9 @@ from bench_uq.score.analysis import Analysis
 def static(shown: Table, text: str = "") -> str:
     """A table with a text above it, by default its caption."""
     return table(
-        text or caption(shown), ["Method", *headings(shown)], each("tr", map(_row, shown.rows))
+        text or caption(shown),
+        [shown.noun.capitalize(), *headings(shown)],
+        each("tr", map(_row, shown.rows)),
     )
 
 
@@ -50,6 +53,20 @@ def equivalent_section(analysis: Analysis) -> str:
     tables = [equivalent_table(analysis.on(dataset)) for dataset in analysis.datasets]
     body = "".join(static(one) for one in tables if one is not None)
     return section("equivalent", "Deep ensemble equivalent", body) if body else ""
+
+
+def conditions_section(analysis: Analysis) -> str:
+    """The section of conditions by methods; empty if there is one condition alone."""
+    tables = list[Table]()
+    for dataset in analysis.datasets:
+        tables += condition_tables(analysis.on(dataset)).values()
+    if not tables:
+        return ""
+
+    captions, shared = parted(tables)
+    body = f"""{"".join(map(static, tables, captions))}
+<ul class="notes">{each("li", map(escape, shared))}</ul>"""
+    return section("conditions", "Conditions by methods", body)
 
 
 def tuning_section(analysis: Analysis) -> str:

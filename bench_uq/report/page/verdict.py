@@ -6,6 +6,7 @@ from html import escape
 
 from bench_uq.report.conclusions import conclusions
 from bench_uq.report.page.elements import each, section
+from bench_uq.report.page.overview import cost_chart
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.verdict import verdict
 
@@ -16,6 +17,10 @@ def verdict_section(analysis: Analysis) -> str:
     body = f'<ul class="said">{each("li", map(escape, said.sentences))}</ul>'
     if said.remarks:
         body += f'<ul class="unsure">{each("li", map(escape, said.remarks))}</ul>'
+    # Beside the answers, so that both are seen at once; of several datasets each has its own.
+    if len(analysis.datasets) == 1:
+        own = analysis.on(analysis.datasets[0])
+        body = f'<div class="overview"><div>{body}</div>{cost_chart(own)}</div>'
     body += f"<details><summary>Every comparison</summary>{_details(analysis)}</details>"
     return section("verdict", "Verdict", body)
 

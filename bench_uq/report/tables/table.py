@@ -125,6 +125,7 @@ class Table:
     remarks: tuple[str, ...] = ()
     compared: int = 0
     crossed: int = 0
+    noun: str = "method"  # what a row is
 
 
 def filled(

@@ -1,0 +1,223 @@
+"""The overview of a page: methods by questions, and quality against cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+
+from bench_uq.report.looks import Look, looks
+from bench_uq.report.page.elements import COLUMN, ROW, each, section
+from bench_uq.report.tables.captions import heading, notes
+from bench_uq.report.tables.overview import by_questions
+from bench_uq.report.tables.table import Table
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.front import front
+from bench_uq.score.questions import answers
+from bench_uq.score.summaries import Summary, costs
+from bench_uq.score.verdict import TRAINING, plain
+
+#: Size of the chart of costs in its own units, and the room around its axes.
+_WIDTH, _HEIGHT = 520, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 118, 14, 44
+#: Units between the names beside marks.
+_LINE = 13
+
+#: Cost and score of each method.
+Points = dict[str, tuple[Summary, Summary]]
+
+
+def overview_section(analysis: Analysis) -> str:
+    """A matrix and a chart for each dataset; empty if nothing was measured."""
+    body = ""
+    for dataset in analysis.datasets:
+        own = analysis.on(dataset)
+        shown = by_questions(own)
+        if shown is None:
+            continue
+        if len(analysis.datasets) > 1:
+            body += f"<h3>{escape(analysis.label(dataset))}</h3>"
+        chart = cost_chart(own) if len(analysis.datasets) > 1 else ""
+        matrix = _matrix(own, shown)
+        body += f'<div class="overview">{matrix}{chart}</div>' if chart else matrix
+    return section("overview", "Overview", body) if body else ""
+
+
+def _matrix(analysis: Analysis, shown: Table) -> str:
+    """The table, each cell in the colour of its group: best, or worse by rank."""
+    heads = "".join(
+        f"<{COLUMN}>{'<br>'.join(map(escape, heading(one)))}</th>" for one in shown.columns
+    )
+    groups = _groups(analysis, shown)
+    rows = ""
+    for row in shown.rows:
+        cells = each(ROW, [escape(row.name) + (" †" if row.seeds.marked else "")])
+        for place, cell in enumerate(row.cells):
+            group = groups[place].get(row.method, "")
+            text = escape(cell.mean or "–")
+            text = f"<strong>{text}</strong>" if cell.best else text
+            told = escape(cell.mean + cell.beside)
+            cells += f'<td class="{group}"><span title="{told}">{text}</span></td>'
+        rows += f"<tr>{cells}</tr>"
+
+    key = (
+        '<p class="key"><span class="g1">best, or not significantly worse</span> '
+        '<span class="g2">worse</span> <span class="g3">among the worse half of these</span></p>'
+    )
+    head = f"<thead><tr><{COLUMN}>Method</th>{heads}</tr></thead>"
+    said = each("li", map(escape, [*notes(shown), *shown.remarks[:1]]))
+    return (
+        f'<div class="matrix"><div class="scroll" role="region" aria-label="Overview" tabindex="0">'
+        f"<table>{head}<tbody>{rows}</tbody></table></div>{key}"
+        f'<details><summary>Notes</summary><ul class="notes">{said}</ul></details></div>'
+    )
+
+
+def _groups(analysis: Analysis, shown: Table) -> list[dict[str, str]]:
+    """The rank group of each method in each column; none where methods are not compared."""
+    found = {one.question.scored: one for one in answers(analysis)}
+    groups = []
+    for column in shown.columns:
+        own, answer = dict[str, str](), found.get(column.scored)
+        if answer is not None and answer.comparison is not None:
+            one = answer.comparison
+            own = dict.fromkeys(one.tied, "g1")
+            worse = sorted(one.worse, key=lambda name: one.behind[name])
+            for place, name in enumerate(worse):
+                own[name] = "g2" if place < (len(worse) + 1) // 2 else "g3"
+        groups.append(own)
+    return groups
+
+
+def cost_chart(analysis: Analysis) -> str:
+    """Quality against the cost of training as an image, its front drawn; empty without costs."""
+    card, points = _points(analysis)
+    if len(points) < 2:
+        return ""
+
+    sign = 1 if analysis.cards[card].direction == "lower" else -1
+    means = {name: (cost.mean, sign * score.mean) for name, (cost, score) in points.items()}
+    alike = {name: own for name, own in means.items() if name in analysis.comparable}
+    best = front(alike)
+
+    title = analysis.cards[card].heading.replace("\n", " ")
+    better = "lower is better" if sign > 0 else "higher is better"
+    named = ", ".join(analysis.label(name) for name in best)
+    spoken = f"{title} against seconds of training. On the Pareto front: {named}."
+    drawing = _drawing(analysis, points, best, f"{title} ({better})")
+    caption = (
+        f"{title} on clean data against the cost of training a seed. Line: the Pareto front, "
+        f"{escape(named)}."
+    )
+    return (
+        f'<figure class="cost"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'aria-label="{escape(spoken)}">{drawing}</svg><figcaption>{caption}</figcaption></figure>'
+    )
+
+
+def _points(analysis: Analysis) -> tuple[str, Points]:
+    """The first score of the figure of costs that was measured, and both numbers of each method."""
+    paid = costs(analysis.results, [TRAINING])
+    for metric in analysis.cards.shown("cost_figure"):
+        points = {}
+        for method in analysis.methods:
+            price = paid.get((method, "cost", None, TRAINING))
+            score = analysis.drawn(method, "clean", None, metric)
+            # A logarithmic axis has no zero.
+            if price and score and price.mean > 0 and math.isfinite(price.mean):
+                points[method] = (price, score)
+        if points:
+            return metric, points
+    return "", {}
+
+
+def _drawing(
+    analysis: Analysis, points: Mapping[str, tuple[Summary, Summary]], best: Sequence[str], y: str
+) -> str:
+    """Axes, front, marks and names."""
+    prices = [cost.mean for cost, _ in points.values()]
+    scores = [end for _, score in points.values() for end in (score.low, score.high)]
+    log = min(scores) > 0 and max(scores) > 3 * min(scores)
+    across = _scale(min(prices), max(prices), _LEFT, _WIDTH - _RIGHT, log=True)
+    up = _scale(min(scores), max(scores), _HEIGHT - _BOTTOM, _TOP, log=log)
+
+    floor, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+    parts = [f'<path class="axis" d="M{_LEFT} {_TOP}V{floor}H{right}"/>']
+    for tick in _ticks(min(scores), max(scores), log=log):
+        height = up(tick)
+        parts.append(f'<path class="grid" d="M{_LEFT} {height:.1f}H{right}"/>')
+        parts.append(_text(_LEFT - 6, height + 4, "end", plain(tick, 3)))
+    for tick in _ticks(min(prices), max(prices), log=True):
+        parts.append(_text(across(tick), floor + 16, "middle", plain(tick, 3)))
+    parts.append(_text((_LEFT + right) / 2, _HEIGHT - 8, "middle", "training a seed (s)"))
+    middle = (_TOP + floor) / 2
+    turned = f'transform="translate(12 {middle:.0f}) rotate(-90)" text-anchor="middle"'
+    parts.append(f"<text {turned}>{escape(y)}</text>")
+
+    corners = [(across(points[name][0].mean), up(points[name][1].mean)) for name in best]
+    if len(corners) > 1:
+        path = f"M{corners[0][0]:.1f} {corners[0][1]:.1f}"
+        for x, height in corners[1:]:
+            path += f"H{x:.1f}V{height:.1f}"
+        parts.append(f'<path class="front" d="{path}"/>')
+
+    found = looks(analysis.results)
+    placed = list[tuple[float, str]]()
+    for name, (cost, score) in points.items():
+        parts.append(
+            _mark(across(cost.mean), up(score.mean), up(score.low), up(score.high), found[name])
+        )
+        placed.append((up(score.mean), name))
+    # Names stand right of their marks, and move down where they would overlap.
+    last = -math.inf
+    for height, name in sorted(placed):
+        last = max(height + 4, last + _LINE)
+        parts.append(_text(across(points[name][0].mean) + 8, last, "start", analysis.label(name)))
+    return "".join(parts)
+
+
+def _mark(x: float, y: float, low: float, high: float, look: Look) -> str:
+    """A mark at both means, with the range of the score over seeds."""
+    return (
+        f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{look.color}" class="mark"/>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{look.color}" class="mark"/>'
+    )
+
+
+def _text(x: float, y: float, anchor: str, text: str) -> str:
+    """A text of the chart."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _scale(
+    low: float, high: float, start: float, end: float, *, log: bool
+) -> Callable[[float], float]:
+    """Where a number stands on an axis, with a little room at both ends."""
+    place = math.log10 if log else float
+    first, last = place(low), place(high)
+    room = 0.06 * (last - first) or 0.5
+
+    def at(value: float) -> float:
+        return start + (place(value) - first + room) / (last - first + 2 * room) * (end - start)
+
+    return at
+
+
+def _ticks(low: float, high: float, *, log: bool) -> list[float]:
+    """A few round numbers between the ends, the lower end if there are none."""
+    step = 10.0 ** math.floor(math.log10(high - low)) if high > low else 0.0
+    if log:
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        fine = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+        found = [tick for tick in fine if low <= tick <= high]
+        if len(found) >= 2:
+            return found if len(found) <= 6 else found[::2]
+        step /= 2
+    if not step:
+        return [low]
+    if (high - low) / step > 5:
+        step *= 2
+    if (high - low) / step < 2:
+        step /= 4
+    first = math.ceil(low / step)
+    return [step * (first + place) for place in range(7) if step * (first + place) <= high] or [low]

@@ -1,0 +1,149 @@
+"""Overviews of one dataset: methods by questions, and conditions by methods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bench_uq.report.tables.table import Cell, Column, Row, Table, cell, decimals, filled, tied
+from bench_uq.report.tables.tables import COSTS
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.labels import ARROWS
+from bench_uq.score.questions import Question, questions
+from bench_uq.score.results import Seeds
+from bench_uq.score.summaries import Shown, Summary, costs
+
+#: Costs beside the answers.
+_PAID = ("train_seconds", "seconds_per_1000")
+_MEANS = "Under attacks and shifts: means over their levels other than 0."
+_TELLING = "Of several levels that at which the methods differ most."
+
+
+def by_questions(analysis: Analysis) -> Table | None:
+    """A row per method, those that are best or tied most often first, a column per question.
+
+    None if nothing that has a question was measured.
+    """
+    found = questions(analysis)
+    if not found:
+        return None
+
+    plain = [_column(analysis, one) for one in found if not one.over_levels]
+    means = [_column(analysis, one) for one in found if one.over_levels]
+    subject = "overview"
+    parts = [filled(analysis, subject, plain, analysis.methods)]
+    parts.append(filled(analysis.over_levels, subject, means, analysis.methods))
+    paid = costs(analysis.results, _PAID)
+    known = [name for name in _PAID if any(metric == name for *_, metric in paid)]
+    priced = [Column(replace(analysis.cards[name], short=COSTS[name]), "cost") for name in known]
+    if priced:
+        parts.append(filled(analysis, subject, priced, analysis.methods, paid))
+
+    rows = list[Row]()
+    for same in zip(*(part.rows for part in parts), strict=True):
+        rows.append(replace(same[0], cells=sum((row.cells for row in same), ())))
+    rows.sort(key=lambda row: -sum(one.best for one in row.cells))
+
+    columns = sum((part.columns for part in parts), ())
+    remarks = (_MEANS, *parts[0].remarks) if means else parts[0].remarks
+    compared = sum(part.compared for part in parts)
+    crossed = sum(part.crossed for part in parts)
+    return Table(parts[0].dataset, columns, tuple(rows), subject, remarks, compared, crossed)
+
+
+def _column(analysis: Analysis, one: Question) -> Column:
+    """The column of a question, its condition beneath the title."""
+    condition, level, metric = one.scored
+    under = "" if condition == "clean" else analysis.label(condition)
+    return Column(analysis.cards[metric], condition, level, under)
+
+
+def by_conditions(analysis: Analysis, metric: str) -> Table | None:
+    """A row per condition, a column per method, of one score; None if it has fewer than two rows.
+
+    The kinds of a corruption are one condition.
+    """
+    source, card = analysis.over_kinds, analysis.cards[metric]
+    places = list(_places(source, metric))
+    if len(places) < 2:
+        return None
+
+    summaries = source.summaries
+    there = [one for (_, *place, name), one in summaries.items() if name == metric and place]
+    # One precision for a whole table of one score.
+    digits = decimals(there)
+    columns, rows = list[Column](), list[Row]()
+    for method in analysis.methods:
+        # Of the card only the heading counts here: every column is the same score.
+        named = replace(card, short=analysis.label(method), note="", companion="", undefined="")
+        columns.append(Column(replace(named, direction="none"), "clean"))
+
+    compared = crossed = 0
+    for condition, level in places:
+        scored = (condition, level, metric)
+        best = tied(source, scored)
+        compared += scored in source.comparisons
+        crossed += scored in source.comparisons and source.comparisons[scored].crossed
+        cells, seeds = list[Cell](), list[int]()
+        for method in analysis.methods:
+            own = summaries.get((method, *scored))
+            finished = analysis.seeds(method).finished
+            cells.append(cell(own, finished, digits, best=method in best))
+            seeds.append(finished)
+        label = analysis.label(condition)
+        if level is not None:
+            label += f", {source.level_name(condition)} = {level:g}"
+        fewest, most = min(seeds), max(seeds)
+        rows.append(Row(condition, Seeds(most, fewest, 0), tuple(cells), label))
+
+    heading = " ".join(card.heading.split())
+    subject = f"{heading}{ARROWS[card.direction]} by condition"
+    remarks = (_TELLING,) if any(level is not None for _, level in places) else ()
+    dataset = analysis.label(analysis.dataset)
+    return Table(
+        dataset, tuple(columns), tuple(rows), subject, remarks, compared, crossed, "condition"
+    )
+
+
+def condition_tables(analysis: Analysis) -> dict[str, Table]:
+    """Conditions by methods, of the first scores on clean data and those asked for, by metric."""
+    asked = analysis.results.chosen.get("metrics", ())
+    main = [name for name in analysis.cards.shown("overview") if _on_clean(analysis, name)]
+    tables = {}
+    for metric in dict.fromkeys([*main[:2], *asked]):
+        table = by_conditions(analysis, metric)
+        if table is not None:
+            tables[metric] = table
+    return tables
+
+
+def _on_clean(analysis: Analysis, metric: str) -> bool:
+    """Whether a metric was measured on clean data."""
+    return (metric, "clean") in analysis.measured
+
+
+def _places(analysis: Analysis, metric: str) -> Iterable[Shown]:
+    """Where a score was measured: without levels, and of each condition at its telling level."""
+    for condition in ("clean", *analysis.unseen):
+        if (metric, condition) in analysis.measured:
+            yield condition, None
+    for condition in analysis.levels:
+        if (metric, condition) in analysis.measured:
+            yield condition, telling_level(analysis, condition, metric)
+
+
+def telling_level(analysis: Analysis, condition: str, metric: str) -> float:
+    """The level of a condition at which the means of the methods differ most; of equals the first.
+
+    Where all methods fail, or none does, a comparison says little.
+    """
+    levels, widest = analysis.levels[condition], dict[float, float]()
+    for level in levels:
+        means = list[float]()
+        for method in analysis.methods:
+            one: Summary | None = analysis.drawn(method, condition, level, metric)
+            if one is not None and math.isfinite(one.mean):
+                means.append(one.mean)
+        widest[level] = max(means) - min(means) if len(means) > 1 else -1.0
+    return max(levels, key=lambda level: widest[level])
