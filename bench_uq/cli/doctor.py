@@ -31,6 +31,9 @@ MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}
 #: Bytes that a suite of images takes, roughly.
 ROOM = 2e9
 
+#: Examples and bins by which the arithmetic is held against netcal.
+EXAMPLES, BINS = 1000, 15
+
 TOOLS = {
     "git": "records the commit of the source in results",
     "nvidia-smi": "shows whether a GPU and its driver are there",
@@ -67,6 +70,7 @@ def examine(results: Path, reports: Path, data: Path) -> dict[str, list[Finding]
     sections: dict[str, Callable[[], Findings]] = {
         "packages": packages,
         "machine": machine,
+        "arithmetic": arithmetic,
         "folders": lambda: folders(results, reports, data),
         "data": lambda: datasets(data),
         "tools, none of which is needed": tools,
@@ -203,6 +207,30 @@ def device() -> Finding:
         return Finding("device", f"CPU, although nvidia-smi is here: {missing}", problem=True)
 
     return Finding("device", f"CPU: {processor(torch.device('cpu'))}")
+
+
+def arithmetic() -> Findings:
+    """Whether the binned calibration errors of this machine are those of netcal, to the digit."""
+    import netcal
+    import numpy as np
+    from netcal.metrics.confidence import ECE, MCE
+
+    from bench_uq.metrics import _netcal
+
+    rng = np.random.default_rng(0)
+    confidence = rng.random(EXAMPLES)
+    hits = (rng.random(EXAMPLES) < confidence).astype(np.float64)
+    pairs = {
+        "ECE": (_netcal.expected_error(confidence, hits, BINS), ECE(BINS)),
+        "MCE": (_netcal.maximum_error(confidence, hits, BINS), MCE(BINS)),
+    }
+
+    for name, (own, measure) in pairs.items():
+        theirs = float(measure.measure(confidence, hits))
+        if own == theirs:
+            yield Finding(name, f"that of netcal {netcal.__version__}, to the last digit")
+        else:
+            yield Finding(name, f"{own!r}, where netcal has {theirs!r}", problem=True)
 
 
 def folders(results: Path, reports: Path, data: Path) -> Findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import torch
 
 from bench_uq import __version__
 from bench_uq.api.errors import UsageError
-from bench_uq.cli.doctor import folders, release
+from bench_uq.cli.doctor import arithmetic, folders, release
+from bench_uq.metrics import _netcal
 from bench_uq.store.folders import writable
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
@@ -45,6 +47,21 @@ def distribution(folder: Path, name: str, version: str, entries: str = "") -> No
 def everything(folder: Path) -> list[Path]:
     """Everything in a folder except compiled modules."""
     return [path for path in sorted(folder.rglob("*")) if "__pycache__" not in path.parts]
+
+
+def test_arithmetic_that_differs_from_netcal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One digit of difference is a problem, and both numbers are told."""
+    assert [one.problem for one in arithmetic()] == [False, False]
+    exact = _netcal.expected_error
+
+    def off(*arguments: object) -> float:
+        """Return the next number."""
+        return math.nextafter(exact(*arguments), 1)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_netcal, "expected_error", off)
+    ece, mce = arithmetic()
+    assert (ece.problem, mce.problem) == (True, False)
+    assert "where netcal has" in ece.text
 
 
 def test_a_machine_that_is_well(
