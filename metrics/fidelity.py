@@ -157,7 +157,7 @@ def _pair(
             needs=(),
             needs_of_reference=of_chains,
             bounds=bounds,
-            undefined="the reference has one chain",
+            undefined="there is no reference of several chains",
             order=9,
             short=f"{short}\nfloor" if "\n" not in short else f"{short} floor",
             shown=floor_shown or Places(),

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.api.likelihoods import Categorical
+from bench_uq.predict.predict import BadDraws, checked_beside
 from bench_uq.testing.contract import Broken, NotReached, require
 from bench_uq.testing.method_trials import COUNT, MethodTrial, subjects
 from bench_uq.testing.tensors import same
@@ -123,6 +124,24 @@ def check_history(trial: MethodTrial) -> None:
     advice = "keep nothing on the network but parameters and buffers"
     after = trial.draws(net.eval(), inputs)
     require(same(before, after), f"a loss in training mode changes later draws: {advice}")
+
+
+def check_beside(trial: MethodTrial) -> None:
+    """Arrays beside the draws have names of their own, a row for each example, and finite numbers;
+    to ask for them changes neither draws nor state.
+    """
+    net, (inputs, _) = trial.comparable, trial.batch()
+    before, state = finite(trial.draws(net, inputs)), copied(net)
+    with torch.inference_mode():
+        arrays = trial.method.beside(net, inputs, before)
+    try:
+        checked_beside(arrays, inputs)
+    except BadDraws as error:
+        raise Broken(str(error)) from None
+
+    changed = [name for name, value in net.state_dict().items() if not same(value, state[name])]
+    require(not changed, f"beside changed {', '.join(changed)}")
+    require(same(before, trial.draws(net, inputs)), "draws differ after a call of beside")
 
 
 def check_draws_alone(trial: MethodTrial) -> None:

@@ -152,6 +152,10 @@ METHODS = {
             net.calls += 1
             return super().draws(net, inputs, count)
         """,
+    "beside": """
+        def beside(self, net, inputs, draws):
+            return {"score": draws[0].amax(-1), "probs": draws.exp().mean(0)}
+        """,
     "nonsense": "rate: float = 0.5",
     "spelling": """
         rate: float = 0.5
@@ -177,6 +181,22 @@ METHOD_TEXTS = {
 def with_body(text: str, lines: str) -> str:
     """The text of a plugin whose class, at its end, has more lines."""
     return f"{IMPORTS}{text}\n{textwrap.indent(textwrap.dedent(lines), '    ')}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"Score": draws[0, :, 0]}', "is called 'Score'"),
+        ('{"score": draws[0, :3, 0]}', "the array 'score' beside the draws is (3,)"),
+        ('{"score": draws[0, :, 0] / 0}', "the array 'score' beside the draws is not finite"),
+    ],
+)
+def test_arrays_beside_the_draws(line: str, words: str, tmp_path: Path, sound: Sound) -> None:
+    """Names, shapes and numbers are those of the contract."""
+    text = with_body(sound("method"), f"def beside(self, net, inputs, draws): return {line}")
+    (only,) = remarks(target(tmp_path, text))
+    assert (only.check.name, words in only.reason) == ("beside", True), only.reason
+
 
 
 @pytest.mark.parametrize("check", check_names("method"))

@@ -56,7 +56,35 @@ def provenance(results: Results) -> list[str]:
     if said:
         # The method capitalize() would put device names into small letters.
         sentences.insert(0, f"{said[0].upper()}{said[1:]}.")
-    return sentences
+    return [*sentences, *reference(results)]
+
+
+def reference(results: Results) -> list[str]:
+    """Sentences on the reference of a suite, if it has one, and on who is not compared with it."""
+    named = results.runs[results.runs["reference"] != ""]
+    own = named[named["run"] == named["reference"]]
+    if own.empty:
+        return []
+
+    measured = dict[str, list[float]]()
+    for text in own["measured"]:
+        for name, values in json.loads(text or "{}").items():
+            measured.setdefault(name, []).extend(values)
+    facts = []
+    for name, values in measured.items():
+        ends = dict.fromkeys(f"{end:.3g}" for end in (min(values), max(values)))
+        facts.append(f"{name} {'–'.join(ends)}")
+
+    methods = ", ".join(sorted(set(own["method"])))
+    words = f" ({', '.join(facts)})" if facts else ""
+    said = [f"Reference: {methods}{words}."]
+    reasons = dict[str, list[str]]()
+    for method in results.methods:
+        for reason in sorted(set(named.loc[named["method"] == method, "lacking"]) - {""}):
+            reasons.setdefault(reason, []).append(method)
+    for reason, without in reasons.items():
+        said.append(f"Not compared with the reference: {', '.join(without)} ({reason}).")
+    return said
 
 
 def sizes(results: Results) -> str:

@@ -1,0 +1,132 @@
+"""Distance of each method to the reference of the suite, beside what is noise of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from bench_uq.report.figures import _layout, _legend
+from bench_uq.report.figures._style import PAGE, tidy
+from bench_uq.report.looks import Look
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.summaries import Shown, Summary
+
+#: The distances that are drawn, and the names of their axes; a dataset has one of them.
+_DISTANCES = {
+    "total_variation": "TV to reference",
+    "wasserstein_2": "W2 to reference",
+}
+#: Panels that fit beside each other.
+_MOST = 4
+_NOISE = "#dddddd"
+
+#: Distance of each method in a panel.
+Points = dict[str, Summary]
+
+
+def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
+    """Draw a panel for clean data, unseen data and shifts, with a row for each method."""
+    for metric, name in _DISTANCES.items():
+        panels = _panels(analysis, metric)
+        if panels:
+            return {"": _figure(analysis, metric, name, panels, looks)}
+    return {}
+
+
+def _panels(analysis: Analysis, metric: str) -> dict[Shown, Points]:
+    """The distances of the methods by condition, attacks and shifts at their strongest."""
+    places: list[Shown] = [("clean", None), *((name, None) for name in analysis.unseen)]
+    places += [(condition, max(levels)) for condition, levels in analysis.levels.items()]
+
+    found = dict[Shown, Points]()
+    for place in places:
+        own = Points()
+        for method in analysis.methods:
+            summary = analysis.drawn(method, *place, metric)
+            if summary:
+                own[method] = summary
+        if own:
+            found[place] = own
+    return dict(list(found.items())[:_MOST])
+
+
+def _figure(
+    analysis: Analysis,
+    metric: str,
+    name: str,
+    panels: Mapping[Shown, Points],
+    looks: Mapping[str, Look],
+) -> Figure:
+    """A sheet of panels that share their rows; the closest on average stand on top."""
+    methods = _closest_first(panels)
+    drawn = list[Summary]()
+    for points in panels.values():
+        drawn += points.values()
+    floors = {place: _floor(analysis, metric, place) for place in panels}
+
+    handles = [_legend.words("further left: closer to the reference")]
+    if any(floors.values()):
+        handles.append(Patch(color=_NOISE, label="noise: one chain of the reference to its others"))
+    handles += [*_legend.range_handle("whiskers", drawn), *_legend.dagger_handle(analysis)]
+    figure = _layout.sheet(PAGE, 0.17 * len(methods) + 0.7, handles)
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+
+    for place, (shown, points) in enumerate(panels.items()):
+        axes = grid[place]
+        axes.set_title(_legend.shown_title(analysis, shown, 24, joint=", "))
+        _rows(axes, methods, points, looks)
+        ends = [one.low for one in points.values()] + [one.high for one in points.values()]
+        if floor := floors[shown]:
+            ends.append(floor.mean)
+        _layout.logarithmic(axes, ends, of="x")
+        if floor:
+            axes.axvspan(axes.get_xlim()[0], floor.mean, color=_NOISE, zorder=0)
+            axes.set_xlim(axes.get_xlim())
+        axes.set_xlabel(name)
+        tidy(axes)
+
+    seeds = {method: _seeds(panels, method) for method in methods}
+    labels = [_legend.label(analysis, method, seeds[method], 40) for method in methods]
+    grid[0].set_yticks(range(len(methods)), labels)
+    grid[0].set_ylim(len(methods) - 0.4, -0.6)
+    return figure
+
+
+def _rows(
+    axes: Axes, methods: Sequence[str], points: Points, looks: Mapping[str, Look]
+) -> None:
+    """Draw the mark of each method in its row, with whiskers over its seeds."""
+    for row, method in enumerate(methods):
+        if method not in points:
+            continue
+        style = _legend.line(looks[method]) | {"linestyle": "none"}
+        one = points[method]
+        axes.hlines(row, one.low, one.high, color=style["color"], linewidth=0.8)
+        axes.plot(one.mean, row, **style)
+    axes.grid(axis="y", color="#eeeeee", linewidth=0.6)
+
+
+def _closest_first(panels: Mapping[Shown, Points]) -> list[str]:
+    """The methods of all panels by their distance in the first that has them."""
+    distances = dict[str, float]()
+    for points in panels.values():
+        for method, one in points.items():
+            distances.setdefault(method, one.mean)
+    return sorted(distances, key=distances.__getitem__)
+
+
+def _floor(analysis: Analysis, metric: str, place: Shown) -> Summary | None:
+    """The floor of a panel, which is that of any method: all have one reference."""
+    for method in analysis.methods:
+        found = analysis.drawn(method, *place, f"{metric}_floor")
+        if found:
+            return found
+    return None
+
+
+def _seeds(panels: Mapping[Shown, Points], method: str) -> int:
+    """The fewest seeds of a method in a panel."""
+    return min(points[method].seeds for points in panels.values() if method in points)
