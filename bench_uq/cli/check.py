@@ -10,6 +10,7 @@ import click
 
 from bench_uq.cli.options import (
     UserPath,
+    json_option,
     listed,
     plugin_option,
     results_option,
@@ -40,12 +41,14 @@ FORMATS = ("text", "markdown", "junit", "json")
 )
 @plugin_option
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@json_option
 def check(
     baseline: Path,
     suite: str,
     results: Path,
     margins: Path | None,
     form: str,
+    as_json: bool,
     **chosen: tuple[Any, ...],
 ) -> None:
     """Compare a suite's scores with a baseline, and fail if they got worse.
@@ -56,6 +59,7 @@ def check(
     from bench_uq.check import check as gate
 
     folder = results / suite_name(suite)
+    form = "json" if as_json else form
     verdicts = gate.check(folder, baseline, margins, suite=suite, form=form, **chosen)
     click.echo(verdicts.text, nl=False)
     sys.exit(verdicts.exit_code)

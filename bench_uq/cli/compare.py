@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench_uq.cli.options import UserPath, listed, plugin_option
+from bench_uq.cli.options import UserPath, json_option, listed, plugin_option
 
 FORMATS = ("text", "markdown", "json")
 
@@ -23,8 +23,14 @@ FORMATS = ("text", "markdown", "json")
 )
 @plugin_option
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@json_option
 def compare(
-    first: Path, second: Path, everything: bool, form: str, **chosen: tuple[Any, ...]
+    first: Path,
+    second: Path,
+    everything: bool,
+    form: str,
+    as_json: bool,
+    **chosen: tuple[Any, ...],
 ) -> None:
     """Compare two results side by side, paired by seed.
 
@@ -32,5 +38,6 @@ def compare(
     """
     from bench_uq.check import compare as comparison
 
+    form = "json" if as_json else form
     found = comparison.compare(first, second, everything=everything, form=form, **chosen)
     click.echo(found.text, nl=False)

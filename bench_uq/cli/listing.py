@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.metric import card
 from bench_uq.api.names import option_name
 from bench_uq.plan.plugins import Plugins
-from bench_uq.plan.suite import read_suite, shipped
+from bench_uq.plan.suite import Suite, read_suite, shipped
+from bench_uq.train.settings import MEANINGS, Settings
 
 
-def listing(
+def entries(
     what: str, wanted: Sequence[str], files: tuple[Path, ...] = (), *, notice: Callable[[str], None]
-) -> str:
-    """Text on all of a kind, or on the ``wanted`` names; ``notice`` is told of broken plugins."""
+) -> dict[str, str]:
+    """Text on each of a kind, or on the ``wanted`` names; ``notice`` is told of broken plugins."""
     kind, plugins = what.removesuffix("s"), Plugins(files)
     known = names(kind, plugins)
     for name in wanted:
         if name not in known:
             raise unknown(kind, name, known)
 
-    parts = []
+    found = {}
     for name in wanted or known:
         try:
-            parts.append(described(kind, name, plugins))
+            found[name] = described(kind, name, plugins, full=bool(wanted))
         except UsageError as error:
             notice(f"broken  {name}: {error}")
+    return found
 
+
+def joined(
+    what: str, wanted: Sequence[str], files: tuple[Path, ...], found: Mapping[str, str]
+) -> str:
+    """All texts of a kind as one."""
+    parts = list(found.values())
+    if what == "settings":
+        return "\n".join(parts)
     if what == "conditions" and not wanted:
-        parts.append(
-            f"out-of-distribution data: any dataset ({', '.join(plugins.names('dataset'))})"
-        )
+        datasets = ", ".join(Plugins(files).names("dataset"))
+        parts.append(f"out-of-distribution data: any dataset ({datasets})")
     return "\n\n".join(parts)
 
 
@@ -45,11 +54,15 @@ def names(kind: str, plugins: Plugins) -> list[str]:
         return list(NETWORKS)
     if kind == "suite":
         return list(shipped())
+    if kind == "setting":
+        return list(MEANINGS)
     return plugins.names(kind)
 
 
-def described(kind: str, name: str, plugins: Plugins) -> str:
-    """Paragraph on one name."""
+def described(kind: str, name: str, plugins: Plugins, *, full: bool = False) -> str:
+    """Paragraph on one name; ``full`` says all of a suite."""
+    if kind == "setting":
+        return f"{name:<14} {getattr(Settings, name)!s:<9} {MEANINGS[name]}"
     if kind == "metric":
         return card(plugins.metrics()[name])
     if kind == "network":
@@ -57,8 +70,40 @@ def described(kind: str, name: str, plugins: Plugins) -> str:
 
         return f"{name}: {' '.join((NETWORKS[name].__doc__ or '').split())}"
     if kind == "suite":
-        return f"{name}: {read_suite(name).description}"
+        suite = read_suite(name)
+        return "\n".join([f"{name}: {suite.description}", *contents(suite, full=full)])
     return describe(plugins, kind, name)
+
+
+def contents(suite: Suite, *, full: bool) -> list[str]:
+    """Everything that a suite holds, a line each; nothing unless ``full``."""
+    if not full:
+        return []
+    lines = [
+        f"    methods     {', '.join(suite.methods)}",
+        f"    datasets    {', '.join(suite.datasets)}",
+        f"    seeds       {', '.join(map(str, suite.seeds))}",
+    ]
+    for name in MEANINGS:
+        value = getattr(suite.settings, name)
+        if value != getattr(Settings, name):
+            lines.append(f"    setting     {name} = {value}")
+    for kind, table in (("setting", suite.method_settings), ("option", suite.options)):
+        for name, values in table.items():
+            lines += [f"    {kind:<11} {name}.{key} = {value}" for key, value in values.items()]
+
+    lines += levels("", suite.conditions)
+    for dataset, conditions in suite.dataset_conditions.items():
+        lines += levels(f" of {dataset}", conditions)
+    return lines
+
+
+def levels(whose: str, conditions: Mapping[str, Sequence[float]]) -> list[str]:
+    """A line for each condition with its levels."""
+    lines = []
+    for name, values in conditions.items():
+        lines.append(f"    condition   {name}{whose}  {', '.join(map(str, values))}".rstrip())
+    return lines
 
 
 def describe(plugins: Plugins, kind: str, name: str) -> str:

@@ -81,6 +81,11 @@ plugin_option = click.option(
 )
 
 
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON alone, for programs."
+)
+
+
 def shard_number(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import click
 
 from bench_uq.cli.options import (
     UserPath,
+    json_option,
     listed,
     plugin_option,
     results_option,
@@ -43,12 +45,14 @@ from bench_uq.store.folders import enclosed
     help="How to call a method, dataset or condition: mean-field=FFG.",
 )
 @click.option("--title", default="", help="Title instead of the suite's name.")
+@json_option
 def report(
     suite: str,
     results: Path,
     reports: Path,
     formats: tuple[str, ...],
     labels: tuple[str, ...],
+    as_json: bool,
     **chosen: Any,
 ) -> None:
     """Write tables, figures, a page and a summary from the scores."""
@@ -66,6 +70,12 @@ def report(
         notice=said.append,
         **chosen,
     )
+    gone = [name for name in before if not (target / name).exists()]
+    if as_json:
+        found = {"verdict": said, "files": list(map(str, files)), "removed": gone}
+        click.echo(json.dumps(found, indent=1))
+        return
+
     # A report has hundreds of figures, so folders are told by their number of files.
     kinds = Counter(path.relative_to(target).parts[0] for path in files)
     for name, count in kinds.items():
@@ -76,7 +86,6 @@ def report(
     for sentence in said:
         click.echo(sentence)
 
-    gone = [name for name in before if not (target / name).exists()]
     if gone:
         told = "of an earlier report that showed something else (--reports DIR keeps both)"
         click.echo(f"removed from {target}: {counted(len(gone), 'file')} {told}", err=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.cli.options import (
     UserPath,
     data_option,
+    json_option,
     plugin_option,
     results_option,
     suite_name,
@@ -58,11 +61,15 @@ if TYPE_CHECKING:
     is_flag=True,
     help="A name that looks like a known one misspelt is meant as it is.",
 )
+@click.option(
+    "--binary", is_flag=True, help="Probabilities are those of class 1 of two classes, (N,)."
+)
+@json_option
 @suite_option
 @results_option
 @data_option
 @plugin_option
-def score_predictions(file: Path, suite: str, results: Path, **flags: Any) -> None:
+def score_predictions(file: Path, suite: str, results: Path, as_json: bool, **flags: Any) -> None:
     """Score the predictions of a model trained anywhere beside bench-uq's own runs."""
     from bench_uq.plan.plugins import Plugins
     from bench_uq.score.score import score
@@ -78,10 +85,14 @@ def score_predictions(file: Path, suite: str, results: Path, **flags: Any) -> No
     run, imports = prepared(file, folder, flags)
     try:
         plugins = Plugins(tuple(flags["plugins"]))
-        store(folder, run, imports, plugins)
+        store(folder, run, imports, plugins, quiet=as_json)
         score(folder, plugins)
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror or error}") from error
+    if as_json:
+        click.echo(scores_json(folder, run))
+        return
+    click.echo(table(folder, run, plugins))
     click.echo(f"scores: {folder / 'scores.csv'}")
 
 
@@ -106,7 +117,8 @@ def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list
     for path, named in files:
         if named.name in [one.condition for one in imports]:
             raise UsageError(f"{named.name} is given twice")
-        outputs = read(path, labelled=named.kind != "unseen")
+        labelled = named.kind != "unseen"
+        outputs = read(path, labelled=labelled, binary=flags["binary"])
         imports.append(Import(outputs, named.name, named.full, named.kind, named.level))
 
     evaluations = [one.evaluation() for one in imports]
@@ -119,8 +131,10 @@ def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list
     return run, imports
 
 
-def store(folder: Path, run: Any, imports: list[Any], plugins: Plugins) -> None:
-    """Store the imports and print a line for each; warnings go to stderr."""
+def store(
+    folder: Path, run: Any, imports: list[Any], plugins: Plugins, *, quiet: bool = False
+) -> None:
+    """Store the imports and print a line for each unless ``quiet``; warnings go to stderr."""
     import torch
 
     from bench_uq.plan.about import about
@@ -136,6 +150,49 @@ def store(folder: Path, run: Any, imports: list[Any], plugins: Plugins) -> None:
         if stored:
             ending = "stored"
 
-        click.echo(f"{run.name}  {place}: {ending}")
+        if not quiet:
+            click.echo(f"{run.name}  {place}: {ending}")
         for warning in filter(None, (one.outputs.note, zeros(one, predictions), few(one))):
             click.echo(warning, err=True)
+
+
+def scores_of(folder: Path, run: Any) -> list[Any]:
+    """Scores of a run, as they were stored, without intervals."""
+    from bench_uq.evaluate.scores import Score
+    from bench_uq.score.score import read_scores
+
+    scores = read_scores(folder)
+    own = scores[scores["run"] == run.name]
+    found = []
+    for condition, level, metric, value in own[
+        ["condition", "level", "metric", "value"]
+    ].itertuples(index=False):
+        place = None if math.isnan(level) else float(level)
+        found.append(Score(condition, place, metric, float(value), math.nan, math.nan, 0))
+    return found
+
+
+def table(folder: Path, run: Any, plugins: Plugins) -> str:
+    """The main scores of a run, a column per condition."""
+    from bench_uq.evaluate import tables
+
+    scores = scores_of(folder, run)
+    grid = tables.grid(scores, plugins.metrics())
+    return tables.text(grid, f"{run.method} on {run.dataset}, seed {run.seed}", [])
+
+
+def scores_json(folder: Path, run: Any) -> str:
+    """All scores of a run, null where one has no finite value."""
+    rows = []
+    for one in scores_of(folder, run):
+        value = one.value if math.isfinite(one.value) else None
+        rows.append(
+            {
+                "condition": one.condition,
+                "level": one.level,
+                "metric": one.metric,
+                "value": value,
+            }
+        )
+    found = {"run": run.name, "method": run.method, "dataset": run.dataset, "seed": run.seed}
+    return json.dumps({**found, "scores": rows}, indent=1, allow_nan=False)

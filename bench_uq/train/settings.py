@@ -23,27 +23,49 @@ RECIPE = ("learning_rate", "schedule", "warmup", "weight_decay", "clip")
 OF_METHODS = ("epochs", "batch", *RECIPE)
 
 
+#: The meaning of each setting; ``bench-uq list settings`` prints it.
+MEANINGS = {
+    "epochs": "passes over the training examples",
+    "batch": "examples of a training step",
+    "draws": "posterior samples per reported prediction",
+    "validation": "share of the training split that is held out, by seed",
+    "train_images": "the first of the training images",
+    "test_images": "the first of the test images, which are predicted",
+    "attack_images": "the first of the test images, which are attacked",
+    "shift_images": "the first of the test images, which are rotated, corrupted, ...",
+    "evaluate_on": "validation: for choosing settings",
+    "threads": "of a run on the CPU",
+    "block": "examples predicted together",
+    "precision": "of training",
+    "learning_rate": "of all parameters but those with a rate of their own; 0: the method's",
+    "schedule": "of every rate, after the warm-up",
+    "warmup": "share of the training over which the rates rise",
+    "weight_decay": "apart from the gradient, for methods without a prior",
+    "clip": "largest norm of a network's gradient; 0: none",
+}
+
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of a run; a number of images of 0 means all of them."""
 
     epochs: int = 10
     batch: int = 128
-    draws: int = 20  # posterior samples per reported prediction
-    validation: float = 0.1  # share of the training split that is held out, by seed
+    draws: int = 20
+    validation: float = 0.1
     train_images: int = 0
     test_images: int = 0
-    attack_images: int = 1000  # the first of the test images, which are attacked
-    shift_images: int = 0  # the first of the test images, which are rotated, corrupted, ...
-    evaluate_on: Literal["test", "validation"] = "test"  # validation: for choosing settings
-    threads: int = 1  # of a run on the CPU
-    block: int = BLOCK  # examples predicted together
-    precision: Precision = "float32"  # of training
-    learning_rate: float = 0.0  # of all parameters but those with a rate of their own; 0: method's
-    schedule: Schedule = "constant"  # of every rate, after the warm-up
-    warmup: float = 0.0  # share of the training over which the rates rise
-    weight_decay: float = 0.0  # apart from the gradient, for methods without a prior
-    clip: float = 0.0  # largest norm of a network's gradient; 0: none
+    attack_images: int = 1000
+    shift_images: int = 0
+    evaluate_on: Literal["test", "validation"] = "test"
+    threads: int = 1
+    block: int = BLOCK
+    precision: Precision = "float32"
+    learning_rate: float = 0.0
+    schedule: Schedule = "constant"
+    warmup: float = 0.0
+    weight_decay: float = 0.0
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "draws", "threads", "block"):

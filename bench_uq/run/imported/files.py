@@ -26,6 +26,7 @@ ARRAYS = (*CLASSES, "mean", *SPREADS, *TARGETS)
 COLUMNS = {
     "label": "labels",
     "target": "targets",
+    "prob": "probs",  # of class 1 of two
     "mean": "mean",
     "variance": "variance",
     "std": "std",

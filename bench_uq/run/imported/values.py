@@ -5,6 +5,7 @@ Shapes as in api/task.py: N examples, C classes, S draws.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,8 +61,11 @@ class Outputs:
         return Predictions(arrays)
 
 
-def read(path: Path, *, labelled: bool) -> Outputs:
-    """Read a file of predictions; with ``labelled`` its targets count."""
+def read(path: Path, *, labelled: bool, binary: bool = False) -> Outputs:
+    """Read a file of predictions; with ``labelled`` its targets count.
+
+    With ``binary`` probabilities are those of class 1 of two classes, (N,).
+    """
     try:
         if not path.is_file():
             raise UsageError(f"no file {str(path)!r}")
@@ -70,6 +74,8 @@ def read(path: Path, *, labelled: bool) -> Outputs:
         raise UsageError(f"{str(path)!r} cannot be read: {error}") from error
 
     raw = read_arrays(path, content, labelled=labelled)
+    if binary:
+        raw = both_classes(raw)
     likelihood, draws = real_draws(raw) if is_regression(raw) else class_draws(raw)
     targets = checked_targets(raw, likelihood, draws) if labelled else None
 
@@ -80,6 +86,19 @@ def read(path: Path, *, labelled: bool) -> Outputs:
         not isinstance(likelihood, Categorical)
     )
     return Outputs(path, digest, likelihood, draws, targets, raw.place, stacked, rounded(raw))
+
+
+def both_classes(raw: Raw) -> Raw:
+    """Probabilities of class 1, (N,) or (N, 1), as those of both classes, (N, 2)."""
+    values = floats(raw, "probs") if "probs" in raw.arrays else np.empty((0, 0))
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise UsageError(
+            f"{raw.path}: --binary is for probs of class 1, (N,), in a CSV file the column prob"
+        )
+    probs = np.stack([1 - values, values], axis=-1)
+    return dataclasses.replace(raw, arrays={**raw.arrays, "probs": probs})
 
 
 def is_regression(raw: Raw) -> bool:
@@ -109,8 +128,12 @@ def class_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
     name = next(name for name in CLASSES if name in raw.arrays)
     values = floats(raw, name)
     if values.ndim not in (2, 3):
+        hint = ""
+        if values.ndim == 1 and name == "probs":
+            hint = "; --binary if these are the probabilities of class 1 of two"
         raise UsageError(
-            f"{raw.path}: {name} has the shape {values.shape}, not (N, C), or (S, N, C) for S draws"
+            f"{raw.path}: {name} has the shape {values.shape}, not (N, C), or (S, N, C) for S "
+            f"draws{hint}"
         )
     if values.ndim == 2:
         values = values[None]
