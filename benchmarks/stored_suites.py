@@ -136,6 +136,10 @@ def training(random: np.random.Generator) -> bytes:
 
 def predictions(run: PlannedRun, shown: Evaluation, random: np.random.Generator) -> bytes:
     """Predictions of a run: methods differ, seeds vary, and accuracy falls with the level."""
+    if shown.kind == store.MEMBERS:
+        # As of members that draw, of which nothing else is stored.
+        return packed({"draws": np.full(2, 2)})
+
     skill = 2 + 2 * (zlib.crc32(run.method.encode()) % 97) / 97
     targets = np.arange(EXAMPLES) % CLASSES
     logits = random.normal(0, 1, (EXAMPLES, CLASSES))

@@ -269,7 +269,10 @@ def _classification(
 ) -> None:
     caution, surplus = _character(run["method"])
     clean, correct = _entropies(run, 0.13, surplus, "clean")
-    _add(tables, run, ("clean", ""), *_measured(clean, correct, clean))
+    scores, curves = _measured(clean, correct, clean)
+    if run["method"] == "ensemble":
+        curves += _members(scores["nll"])
+    _add(tables, run, ("clean", ""), scores, curves)
 
     for number, name in enumerate(unseen):
         entropy, _ = _entropies(run, 0.4 + caution + 0.2 * number, surplus, name)
@@ -285,6 +288,12 @@ def _classification(
             scores, curves = _measured(entropy, correct, clean)
             _add(tables, run, (name, level), scores | {"unmoved": float(level == 0)}, curves)
     _add(tables, run, ("train", ""), {}, _training(run))
+
+
+def _members(nll: float) -> Rows:
+    """NLL of one to five networks, that of all at the end."""
+    networks = np.arange(1, 6)
+    return _points("members_nll", networks, nll + 0.1 * (1 / networks - 1 / 5))
 
 
 def _entropies(

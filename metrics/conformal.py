@@ -183,7 +183,7 @@ METRICS = (
         _COVERED,
         short="Coverage",
         note=f"Coverage, set size: of conformal sets, calibrated to {_LEVEL} on held-out examples.",
-        shown=Places(clean=11, levels=6, level_tables=5),
+        shown=Places(clean=11, levels=20, level_tables=5),
         axis=Axis(f"coverage of {_LEVEL} sets"),
     ),
     replace(_SIZE, short="Set\nsize", shown=Places(clean=12, level_tables=6)),
@@ -203,7 +203,7 @@ METRICS = (
         bounds=(0, 1),
         short="Conformal\ncoverage",
         order=8,
-        shown=Places(clean=11, levels=6),
+        shown=Places(clean=11, levels=20),
         axis=Axis(f"coverage of {_LEVEL} intervals"),
     ),
     Metric(

@@ -77,7 +77,7 @@ def test_reads_and_writes_of_one_run(job: Job, monkeypatch: pytest.MonkeyPatch) 
     assert (ended.record.status, ended.record.reason) == ("ok", None)
     assert len(ended.record.predict_seconds) == len(job.run.shown) == 8 + 1  # held-out
     assert counts["read"] <= 2
-    assert counts["write"] <= CONDITIONS + 3
+    assert counts["write"] <= CONDITIONS + 1 + 3
 
     stored = list[str]()
     before = dict(counts)

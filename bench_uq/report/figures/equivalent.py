@@ -14,6 +14,7 @@ from bench_uq.report.figures import _layout, _legend
 from bench_uq.report.figures._style import Options, text, tidy
 from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
+from bench_uq.report.tables.equivalent import in_words
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.equivalent import METRICS, Equivalent, Equivalents
 from bench_uq.score.summaries import Summary, costs
@@ -37,7 +38,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     if not panels or own is None or own.low <= 0:
         return {}
 
-    titles = [f"by {analysis.cards[name].heading.replace(chr(10), ' ')}" for name in panels]
+    titles = [f"by {in_words(analysis.cards[name])}" for name in panels]
     names = ("training (s)", "networks of an ensemble")
     handles = _handles(analysis, found, panels, looks)
     figure, drawn = _layout.panels_of(titles, 2.2, handles, names)
@@ -111,4 +112,5 @@ def _handles(
     handles.append(Line2D([], [], label=label, **_line(looks, found)))
     every = [one for points in panels.values() for one, _ in points.values()]
     handles += _legend.range_handle("whiskers", every)
-    return [*handles, _legend.words(f"seeds below 1 stand at 1,\nbeyond {found.networks} there")]
+    bounds = f"at 1: or worse than one;\nat {found.networks}: or better than all"
+    return [*handles, _legend.words(bounds)]
