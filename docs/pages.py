@@ -1,0 +1,138 @@
+"""Pages of the site that are made from the code, and links that lead out of docs/.
+
+mkdocs calls ``on_files`` and ``on_page_markdown`` (mkdocs.yml).
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+import bench_uq
+from bench_uq.cli.listing import entries
+from bench_uq.train.settings import MEANINGS, Settings
+
+REPO = Path(__file__).resolve().parents[1]
+
+#: Pages of the repository's root, by their name on the site.
+ROOT = {"security.md": "SECURITY.md", "contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
+#: Where the functions of bench_uq stand. Its packages have the names of some of them, which
+#: documentation made from the files alone would take for these.
+FUNCTIONS = "<!-- the functions of bench_uq, by docs/pages.py -->"
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages of the root, and those of settings, suites, metrics and notebooks."""
+    made = {name: (REPO / path).read_text() for name, path in ROOT.items()}
+    made["settings.md"] = settings()
+    made["suites.md"] = fenced("Suites", "suites", "bench-uq list suites NAME")
+    made["metrics.md"] = fenced("Metrics", "metrics", "bench-uq list metrics")
+    made["notebooks.md"] = notebooks()
+    for name, content in made.items():
+        files.append(File.generated(config, name, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Turn links that lead out of docs/ into the name of the file; the root's own are pages."""
+    markdown = markdown.replace(FUNCTIONS, functions())
+    folder = REPO / "docs"
+    if page.file.src_uri in ROOT:
+        folder = REPO
+    elif "/" in page.file.src_uri:
+        folder = folder / page.file.src_uri.rpartition("/")[0]
+
+    def inside(match: re.Match[str]) -> str:
+        image, text, target, anchor = match.groups()
+        if "://" in target or target.startswith("mailto:"):
+            return match[0]
+        path = (folder / target).resolve()
+        # Where the page of a file is on the site, seen from this one.
+        up = "../" * page.file.src_uri.count("/")
+        for name, root in ROOT.items():
+            if path == REPO / root:
+                return f"{image}[{text}]({up}{name}{anchor or ''})"
+        if path == REPO / "README.md":
+            return f"[{text}]({up}index.md)"
+        if path.is_relative_to(REPO / "docs") and path.is_file() and path.suffix != ".ipynb":
+            return f"{image}[{text}]({up}{path.relative_to(REPO / 'docs').as_posix()}{anchor or ''})"
+        if path.exists():
+            name = path.relative_to(REPO).as_posix()
+            return text if image or text.strip("`") == name else f"{text} (`{name}`)"
+        # A link to nothing stays, and fails the strict build.
+        return match[0]
+
+    return LINK.sub(inside, markdown)
+
+
+def functions() -> str:
+    """Signature and docstring of each function of bench_uq."""
+    lines = []
+    for name in bench_uq.__all__:
+        value = getattr(bench_uq, name)
+        if not inspect.isfunction(value):
+            continue
+        parameters = inspect.signature(value)
+        written = [f"    {one}," for one in map(str, parameters.parameters.values())]
+        for marker, kind in (("/", "POSITIONAL_ONLY"), ("*", "KEYWORD_ONLY")):
+            kinds = [one.kind.name for one in parameters.parameters.values()]
+            if kind in kinds:
+                place = kinds.index(kind) if marker == "*" else kinds.count(kind)
+                # The other marker may stand before.
+                written.insert(place + ("    /," in written), f"    {marker},")
+        lines += [f"### bench_uq.{name}", "", "```python", f"{name}(", *written]
+        lines += [f") -> {parameters.return_annotation}", "```", "", inspect.getdoc(value) or "", ""]
+    return "\n".join(lines)
+
+
+def settings() -> str:
+    """Every setting with its default and meaning."""
+    lines = [
+        "# Settings",
+        "",
+        "Settings are shared by all methods of a suite: `--set epochs=100`, or `[settings]` in its file. Those of "
+        "training may be set for one method alone, `--set mnf.epochs=120`. `bench-uq list settings` prints them. "
+        "Options belong to one plugin: `bench-uq list methods`.",
+        "",
+        "| setting | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, meaning in MEANINGS.items():
+        lines.append(f"| `{name}` | `{getattr(Settings, name)}` | {meaning} |")
+    return "\n".join([*lines, ""])
+
+
+def fenced(title: str, what: str, command: str) -> str:
+    """Everything of a kind as a command lists it."""
+    names = tuple(entries(what, (), notice=print))
+    lines = [f"# {title}", "", f"As `{command}` prints them."]
+    for name, text in entries(what, names, notice=print).items():
+        lines += ["", f"## {name}", "", "```text", text, "```"]
+    return "\n".join([*lines, ""])
+
+
+def notebooks() -> str:
+    """The notebooks in docs/notebooks/ one after another, with their outputs of text."""
+    lines = [
+        "# Notebooks",
+        "",
+        "They lie in `docs/notebooks/` and run on data that ship with the packages, on a CPU in seconds.",
+    ]
+    for path in sorted((REPO / "docs" / "notebooks").glob("*.ipynb")):
+        for cell in json.loads(path.read_text())["cells"]:
+            text = "".join(cell["source"])
+            if cell["cell_type"] == "markdown":
+                # The title of a notebook is a section of the page.
+                lines += ["", re.sub(r"^#", "##", text, flags=re.M)]
+                continue
+            lines += ["", "```python", text, "```"]
+            for output in cell.get("outputs", []):
+                shown = output.get("text") or output.get("data", {}).get("text/plain", [])
+                lines += ["", "```text", "".join(shown).rstrip(), "```"]
+    return "\n".join([*lines, ""])
