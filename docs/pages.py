@@ -20,7 +20,11 @@ from bench_uq.train.settings import MEANINGS, Settings
 REPO = Path(__file__).resolve().parents[1]
 
 #: Pages of the repository's root, by their name on the site.
-ROOT = {"security.md": "SECURITY.md", "contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
+ROOT = {
+    "security.md": "SECURITY.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+}
 #: Where the functions of bench_uq stand. Its packages have the names of some of them, which
 #: documentation made from the files alone would take for these.
 FUNCTIONS = "<!-- the functions of bench_uq, by docs/pages.py -->"
@@ -61,7 +65,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         if path == REPO / "README.md":
             return f"[{text}]({up}index.md)"
         if path.is_relative_to(REPO / "docs") and path.is_file() and path.suffix != ".ipynb":
-            return f"{image}[{text}]({up}{path.relative_to(REPO / 'docs').as_posix()}{anchor or ''})"
+            return (
+                f"{image}[{text}]({up}{path.relative_to(REPO / 'docs').as_posix()}{anchor or ''})"
+            )
         if path.exists():
             name = path.relative_to(REPO).as_posix()
             return text if image or text.strip("`") == name else f"{text} (`{name}`)"
@@ -87,7 +93,13 @@ def functions() -> str:
                 # The other marker may stand before.
                 written.insert(place + ("    /," in written), f"    {marker},")
         lines += [f"### bench_uq.{name}", "", "```python", f"{name}(", *written]
-        lines += [f") -> {parameters.return_annotation}", "```", "", inspect.getdoc(value) or "", ""]
+        lines += [
+            f") -> {parameters.return_annotation}",
+            "```",
+            "",
+            inspect.getdoc(value) or "",
+            "",
+        ]
     return "\n".join(lines)
 
 

@@ -168,6 +168,21 @@ def test_reports(tmp_path: Path) -> None:
     assert not (report / "index.html").exists()
 
 
+def test_start(tmp_path: Path) -> None:
+    """The two commands of the first page leave a report, and its array is scored."""
+    assert len(follow("index.md", tmp_path)) == 2
+    assert (tmp_path / "reports" / "quick" / "index.html").is_file()
+
+
+def test_bring_your_own(tmp_path: Path) -> None:
+    """The forest and the network of the page are scored; the network stands in a suite."""
+    follow("bring-your-own.md", tmp_path)
+    assert (tmp_path / "reliability.png").stat().st_size > 10_000
+    assert r"Accuracy $\uparrow$" in (tmp_path / "forest.tex").read_text()
+    scores = read_scores(tmp_path / "results" / "quick")
+    assert set(scores.condition) == {"clean", "fgsm", "rotate", "letters"}
+
+
 def test_stress(tmp_path: Path) -> None:
     """The suite of the page is run and reported, and its shift keeps the contract."""
     for name, kind in (("mine.toml", "toml"), ("dim.py", "python")):
