@@ -9,11 +9,12 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load as load_tensors
 from safetensors.torch import load_file
 from torch import nn
 
@@ -26,7 +27,7 @@ from bench_uq.predict.predict import Trained
 from bench_uq.run.checkpoints import Checkpoints
 from bench_uq.run.job import Job, base_changed, bases, hash_of_network, is_trained
 from bench_uq.run.record import begun, recorded
-from bench_uq.store import PlannedRun, RunFolder, StoredFile
+from bench_uq.store import PlannedRun, Record, RunFolder, StoredFile
 from bench_uq.store.environment import environment, peak_memory
 from bench_uq.train.epoch import Diverged, Epoch
 from bench_uq.train.loop import train
@@ -185,10 +186,9 @@ def fit_and_store(
     # A base that the method cannot stand on is refused before it is trained.
     build_all(methods_of(job.run, plugins), task, device)
 
-    below = trained_folder(job, job.run.base, plugins, splits).record()
+    below, values = trained_networks(job, job.run.base, plugins, splits)
     report(0.5)
     data = batches_of(job, plugins, splits)
-    values = load_file(store.run_folder(job.folder, below.run).path / store.NETWORK, str(device))
 
     start = time.perf_counter()
     nets = fit(methods_of(job.run, plugins), task, data, values, job.run.seed)
@@ -205,6 +205,19 @@ def fit_and_store(
 def methods_of(run: PlannedRun, plugins: Plugins) -> list[Method]:
     """The method of a run, its base, the base of that, and so on."""
     return [plugins.spec("method", one.method_full).value for one in (run, *bases(run))]
+
+
+def trained_networks(
+    job: Job, run: PlannedRun, plugins: Plugins, splits: tuple[Examples, Examples]
+) -> tuple[Record, dict[str, torch.Tensor]]:
+    """Record and state of the networks of another run that a job needs, of one training."""
+    while True:
+        folder = trained_folder(job, run, plugins, splits)
+        # Another process may have replaced the networks since the record was read.
+        with suppress(store.Damaged, OSError):
+            record = folder.record()
+            content = store.parts(folder.path / store.NETWORK, record.files[store.NETWORK])
+            return record, load_tensors(b"".join(content))
 
 
 def trained_folder(

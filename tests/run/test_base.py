@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load
 
+from bench_uq import store
+from bench_uq.run import training
 from tests.cli.commands import done, invoke
 
 SUITE = """
@@ -165,6 +169,29 @@ def test_another_base_is_another_fit(suite: Path, tmp_path: Path) -> None:
     ended = {line.split()[1] for line in lines if line.startswith("shifted")}
     assert ended == {"ok", "stored"}
     assert record(tmp_path / "results", "shifted")["base"] == before
+
+
+def test_a_base_that_is_replaced_meanwhile(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is fitted, and the hash in its record, are of one training of the base."""
+    shutil.copytree(suite / "results", tmp_path / "results")
+    one = record(tmp_path / "results", "map")
+    stored = store.run_folder(tmp_path / "results/small", one["folder"].name)
+    file = stored.path / "network.safetensors"
+    content, asked = file.read_bytes(), []
+
+    def replaced(*arguments: object) -> store.RunFolder:
+        """Return the base, which another process writes at that moment the first time."""
+        asked.append(arguments)
+        file.write_bytes(content if len(asked) > 1 else content[:-1] + bytes([content[-1] ^ 1]))
+        return stored
+
+    monkeypatch.setattr(training, "trained_folder", replaced)
+    found, values = training.trained_networks(*[None] * 4)  # type: ignore[list-item]
+    assert len(asked) == 2
+    assert found.files["network.safetensors"].sha256 == hashlib.sha256(content).hexdigest()
+    assert values.keys() == load(content).keys()
 
 
 def test_a_base_of_a_base(suite: Path) -> None:
