@@ -49,8 +49,10 @@ def each_member(trained: Trained, data: Resident, count: int) -> dict[str, Tenso
         names = [name for name in KEPT if name in blocks[0]]
         members.append({name: joined(blocks, name, count) for name in names})
 
-    found = {name: torch.stack([own[name] for own in members]) for name in members[0]}
-    return {**found, "targets": data.targets[:count]}
+    found = {"targets": data.targets[:count]}
+    for name in members[0]:
+        found[name] = torch.stack([own[name] for own in members])
+    return found
 
 
 def blocks_of(

@@ -99,18 +99,19 @@ def _handles(
     looks: Mapping[str, Look],
 ) -> list[Artist]:
     """The marks of the methods, the ensemble's line, whiskers, and what the bounds are."""
-    seeds = {}
+    seeds, every = dict[str, int](), list[Summary]()
     for method in analysis.methods:
-        counts = [len(own[method][1].values) for own in panels.values() if method in own]
-        if counts:
-            seeds[method] = min(counts)
+        for points in panels.values():
+            if method in points:
+                cost, one = points[method]
+                seeds[method] = min(len(one.values), seeds.get(method, len(one.values)))
+                every.append(cost)
     handles = _legend.method_handles(analysis, seeds, looks)
     for handle in handles:
         handle.set(linestyle="none")
 
     label = "\n".join(wrap(text(f"{found.ensemble}, fewer networks"), 24))
     handles.append(Line2D([], [], label=label, **_line(looks, found)))
-    every = [one for points in panels.values() for one, _ in points.values()]
     handles += _legend.range_handle("whiskers", every)
     bounds = f"at 1: or worse than one;\nat {found.networks}: or better than all"
     return [*handles, _legend.words(bounds)]
