@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bench_uq.api import Batches, Categorical, Gaussian, Task, UsageError
 from bench_uq.methods._hamiltonian import Chains, StepSize, transition
 from bench_uq.methods._log_joint import potential_of, prior_stds
+from bench_uq.methods._samples import keep, outputs_of
 from bench_uq.methods.hmc import HMC
 
 NOISE, PRIOR_STD = 0.8, 0.5
@@ -320,3 +321,48 @@ def test_options(option, value):
     """Options out of their range are refused by name."""
     with pytest.raises(ValueError, match=option):
         HMC(**{option: value})
+
+
+def test_mixtures_of_the_chains(images):
+    """Each chain's mixture is that of its own samples, also where fewer draws were asked for; their
+    mean is the whole.
+    """
+    torch.manual_seed(0)
+    method = HMC(chains=2, samples=3)
+    net = method.build(images)
+    net.task = images
+    inputs = torch.rand(4, 1, 8, 8)
+    # As long as no sample is kept, both chains are at the weights of the network.
+    start = method.beside(net, inputs, method.draws(net, inputs, 6))
+    assert start["chain_probs"][:, 0].equal(start["chain_probs"][:, 1])
+
+    rows = 0.3 * torch.randn(6, net.get_buffer("samples").shape[1])
+    for number in range(3):
+        keep(net, rows[2 * number : 2 * number + 2])
+    with torch.no_grad():
+        draws = method.draws(net, inputs, 6)
+        found = method.beside(net, inputs, draws)
+        few = method.beside(net, inputs, method.draws(net, inputs, 2))
+
+    assert found["chain_probs"].shape == (4, 2, 10)
+    torch.testing.assert_close(found["chain_probs"].mean(1), draws.exp().mean(0))
+    for chain in range(2):
+        with torch.no_grad():
+            own = [outputs_of(net, row, inputs).softmax(-1) for row in rows[chain::2]]
+        torch.testing.assert_close(found["chain_probs"][:, chain], torch.stack(own).mean(0))
+    for name, values in few.items():
+        torch.testing.assert_close(values, found[name])
+
+
+@pytest.mark.parametrize(("rhat", "fails"), [(1.0, False), (1.09, False), (1.2, True)])
+def test_chains_that_disagree_are_no_result(images, rhat, fails):
+    """Beyond an R-hat of 1.1 the run fails with it, also where it is no number."""
+    net = HMC().build(images)
+    for value, wanted in ((rhat, fails), (math.nan, True)):
+        net.rhat.fill_(value)
+        assert bool(HMC().failure(net)) == wanted
+    net.rhat.fill_(1.2)
+    assert "R-hat 1.20: the chains disagree" in HMC().failure(net)
+    assert HMC().measured(net)["rhat"] == pytest.approx(1.2)
+    assert HMC(chains=3).replicas == 3
+

@@ -9,11 +9,16 @@ from torch.distributions import Normal
 
 from bench_uq.api import Method, Task
 from bench_uq.methods.csgmcmc import CyclicalSGMCMC
+from bench_uq.methods.dropout import Dropout
 from bench_uq.methods.hmc import HMC
+from bench_uq.methods.laplace import Laplace
 from bench_uq.methods.map import MAP
 from bench_uq.methods.mean_field import MeanField
+from bench_uq.methods.mnf import MNF
+from bench_uq.methods.rank1 import Rank1
 from bench_uq.methods.sghmc import SGHMC
 from bench_uq.methods.sgld import SGLD
+from bench_uq.methods.swag import SWAG
 
 SIZE = 9
 KINDS = [MAP, SGLD, SGHMC, CyclicalSGMCMC, HMC]
@@ -32,6 +37,12 @@ def examples(task: Task) -> tuple[Tensor, Tensor]:
     inputs = torch.rand(SIZE, *task.input_shape, dtype=torch.float64)
     targets = 20 + 3 * torch.randn(SIZE, dtype=torch.float64)
     return inputs, torch.arange(SIZE) if len(task.input_shape) == 3 else targets
+
+
+def flat_gradient(value: Tensor, net: nn.Module) -> Tensor:
+    """Gradient of a value in all weights and biases, (D,)."""
+    gradients = torch.autograd.grad(value, list(net.parameters()))
+    return torch.cat([gradient.flatten() for gradient in gradients])
 
 
 def with_weights(method: Method, task: Task, seed: int) -> nn.Module:
@@ -114,3 +125,73 @@ def test_mean_field_has_the_same_joint(task, prior_std):
 
     difference = SIZE * (losses[0] - losses[1])
     torch.testing.assert_close(difference, joints[1] - joints[0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("prior_std", [1.0, 0.3])
+def test_mnf_has_the_same_joint(task, prior_std):
+    """With weights of no variance, a z that is 1, and an r that sees no weights, the losses of mnf
+    at two sets of means differ as the log joint does.
+    """
+    method = MNF(prior_std=prior_std, start_log_variance=-60.0, flows=0)
+    inputs, targets = examples(task)
+    losses, joints = [], []
+    for seed in range(2):
+        net = method.build(task).double().eval()
+        net.task = task
+        own = dict(net.named_parameters())
+        # The names of the means are those of torch's weights, in the same order.
+        means = [values for name, values in own.items() if name.endswith((".mean", "bias_mean"))]
+        plain = list(with_weights(MAP(), task, seed).parameters())
+        with torch.no_grad():
+            for name, values in own.items():
+                if "log_variance" in name:
+                    values.fill_(-60.0)
+                if name.endswith((".contraction", ".r_mean", ".r_log_precision")):
+                    values.zero_()
+            for mean, weights in zip(means, plain, strict=True):
+                mean.copy_(weights)
+
+        torch.manual_seed(0)
+        losses.append(method.loss(net, inputs, targets, SIZE, 0.0))
+        joints.append(log_joint(task, prior_std, seed))
+
+    difference = SIZE * (losses[0] - losses[1])
+    torch.testing.assert_close(difference, joints[1] - joints[0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("prior_std", [1.0, 0.3])
+def test_swag_descends_the_same_joint(task, prior_std):
+    """A first step of the walk is along the gradient of the log joint / N."""
+    inputs, targets = examples(task)
+    net = with_weights(MAP(), task, 0)
+    before = torch.cat([values.detach().flatten() for values in net.parameters()])
+    optimiser = SWAG(prior_std=prior_std, rate=1e-3).sgd(net, SIZE)
+    (-task.likelihood.log_prob(net(inputs), targets).mean()).backward()
+    optimiser.step()
+    after = torch.cat([values.detach().flatten() for values in net.parameters()])
+
+    again = with_weights(MAP(), task, 0)
+    outputs = again(inputs)
+    value = task.likelihood.log_prob(outputs, targets).sum()
+    prior = normal(prior_std)
+    value = value + sum(prior.log_prob(values).sum() for values in again.parameters())
+    torch.testing.assert_close((after - before) / 1e-3, flat_gradient(value, again) / SIZE)
+
+
+def test_methods_say_that_they_share_it():
+    """Methods of one prior and likelihood have equal words for it, and others have not."""
+    alike = [MAP(), SGLD(), SGHMC(), CyclicalSGMCMC(), HMC(), MeanField(), MNF(), SWAG()]
+    alike += [Laplace(prior_std=1.0), MAP(members=3), MeanField(sampling="weights")]
+    assert {method.posterior for method in alike} == {"N(0, 1.0^2)"}
+
+    others = [
+        MAP(prior_std=0.5),
+        SGLD(temperature=0.1),
+        MeanField(kl_weight=0.1),
+        MeanField(prior="log-uniform"),
+        Laplace(),
+        Rank1(),
+        Dropout(),
+    ]
+    words = [method.posterior for method in others]
+    assert len({*words, "N(0, 1.0^2)"}) == 8
