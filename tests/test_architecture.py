@@ -199,6 +199,7 @@ def test_engine_spells_no_plugin() -> None:
 #: Metrics by the files of the engine that are about them; some words are also names of curves.
 SUBJECTS = {
     "evaluate/plots.py": {"accuracy", "ece", "ece_if_calibrated"},  # as in figures/reliability.py
+    "api/task.py": {"attack_draws"},  # the array behind it
     "check/pairing.py": {"examples"},
     "predict/predict.py": {"attack_draws"},  # the array behind it
     "report/figures/reliability.py": {"accuracy", "ece", "ece_if_calibrated"},

@@ -45,6 +45,7 @@ class Places:
     ranks: int | None = None  # table of mean ranks across datasets, and sentences on clean data
     rank_figure: int | None = None  # critical-difference diagrams
     cost_figure: int | None = None  # figure of quality against cost; the metric needs an axis
+    reference_figure: int | None = None  # distances to a reference; the metric needs an axis
     strongest: int | None = None  # sentences on an attack or shift at its strongest level
     kinds: int | None = None  # sentences on the mean over the kinds of a corruption
     overview: int | None = None  # overview and verdict; the metric needs a question

@@ -365,4 +365,3 @@ def test_chains_that_disagree_are_no_result(images, rhat, fails):
     assert "R-hat 1.20: the chains disagree" in HMC().failure(net)
     assert HMC().measured(net)["rhat"] == pytest.approx(1.2)
     assert HMC(chains=3).replicas == 3
-

@@ -23,24 +23,31 @@ class Chains(Method):
 
     @property
     def replicas(self) -> int:
+        """The chains."""
         return self.count
 
     def build(self, task):
+        """The plain network."""
         return network(task)
 
     def draws(self, net, inputs, count):
+        """Outputs over whole numbers."""
         outputs = net(inputs)
         scales = 1 + torch.arange(self.count, device=outputs.device)
         return task_of(net).likelihood.normalise(outputs / scales[:, None, None])
 
     def diagnosis(self, net) -> str:
+        """That R-hat is large."""
         return f"R-hat {self.rhat}" if self.rhat > 1.05 else ""
 
     def failure(self, net) -> str:
+        """What the option says."""
         return "the chains disagree" if self.disagree else ""
 
     def measured(self, net) -> Mapping[str, float]:
+        """R-hat, and a number that is none."""
         return {"rhat": self.rhat, "never": float("nan")}
 
     def beside(self, net, inputs, draws):
+        """The probabilities of each chain."""
         return {"chain_probs": draws.exp().transpose(0, 1)}

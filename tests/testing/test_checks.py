@@ -198,7 +198,6 @@ def test_arrays_beside_the_draws(line: str, words: str, tmp_path: Path, sound: S
     assert (only.check.name, words in only.reason) == ("beside", True), only.reason
 
 
-
 @pytest.mark.parametrize("check", check_names("method"))
 def test_a_broken_method(check: str, tmp_path: Path, sound: Sound) -> None:
     """A method that breaks one requirement fails its check alone."""

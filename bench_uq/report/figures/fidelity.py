@@ -8,17 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from bench_uq.api.metric import Metric
 from bench_uq.report.figures import _layout, _legend
 from bench_uq.report.figures._style import PAGE, tidy
 from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import Shown, Summary
 
-#: The distances that are drawn, and the names of their axes; a dataset has one of them.
-_DISTANCES = {
-    "total_variation": "TV to reference",
-    "wasserstein_2": "W2 to reference",
-}
 #: Panels that fit beside each other.
 _MOST = 4
 _NOISE = "#dddddd"
@@ -29,10 +25,11 @@ Points = dict[str, Summary]
 
 def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     """Draw a panel for clean data, unseen data and shifts, with a row for each method."""
-    for metric, name in _DISTANCES.items():
+    # Of classes there is one distance, of real targets another.
+    for metric in analysis.cards.shown("reference_figure"):
         panels = _panels(analysis, metric)
         if panels:
-            return {"": _figure(analysis, metric, name, panels, looks)}
+            return {"": _figure(analysis, analysis.cards[metric], panels, looks)}
     return {}
 
 
@@ -55,8 +52,7 @@ def _panels(analysis: Analysis, metric: str) -> dict[Shown, Points]:
 
 def _figure(
     analysis: Analysis,
-    metric: str,
-    name: str,
+    card: Metric,
     panels: Mapping[Shown, Points],
     looks: Mapping[str, Look],
 ) -> Figure:
@@ -65,7 +61,7 @@ def _figure(
     drawn = list[Summary]()
     for points in panels.values():
         drawn += points.values()
-    floors = {place: _floor(analysis, metric, place) for place in panels}
+    floors = {place: _floor(analysis, card.companion, place) for place in panels}
 
     handles = [_legend.words("further left: closer to the reference")]
     if any(floors.values()):
@@ -85,7 +81,7 @@ def _figure(
         if floor:
             axes.axvspan(axes.get_xlim()[0], floor.mean, color=_NOISE, zorder=0)
             axes.set_xlim(axes.get_xlim())
-        axes.set_xlabel(name)
+        axes.set_xlabel(card.axis.label if card.axis else card.id)
         tidy(axes)
 
     seeds = {method: _seeds(panels, method) for method in methods}
@@ -95,9 +91,7 @@ def _figure(
     return figure
 
 
-def _rows(
-    axes: Axes, methods: Sequence[str], points: Points, looks: Mapping[str, Look]
-) -> None:
+def _rows(axes: Axes, methods: Sequence[str], points: Points, looks: Mapping[str, Look]) -> None:
     """Draw the mark of each method in its row, with whiskers over its seeds."""
     for row, method in enumerate(methods):
         if method not in points:
@@ -119,9 +113,9 @@ def _closest_first(panels: Mapping[Shown, Points]) -> list[str]:
 
 
 def _floor(analysis: Analysis, metric: str, place: Shown) -> Summary | None:
-    """The floor of a panel, which is that of any method: all have one reference."""
+    """The floor in a panel, which is that of any method: all have one reference."""
     for method in analysis.methods:
-        found = analysis.drawn(method, *place, f"{metric}_floor")
+        found = analysis.drawn(method, *place, metric)
         if found:
             return found
     return None
