@@ -8,11 +8,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench_uq.api.errors import UsageError, unknown
+from bench_uq.report import reuse
 from bench_uq.store import sha256, write_bytes
 
 if TYPE_CHECKING:
@@ -50,53 +52,93 @@ def write(
     """Write the report of the results in ``suite`` to ``target``; return its files.
 
     ``methods``, ``datasets``, ``metrics`` and ``conditions`` limit it, ``title`` replaces the
-    suite's name, and ``plugins`` are files with metrics; ``labels`` are how methods, datasets and conditions are
-    called, by name. Files of an earlier report are deleted if this one lacks
+    suite's name, and ``plugins`` are files with metrics; ``labels`` are how methods, datasets and
+    conditions are called, by name. Files of an earlier report are deleted if this one lacks
     them in the same formats, or if it shows other results or other parts of them, so that no paper
     goes on with them. A mistake leaves nothing behind. ``notice`` is told the verdict in sentences.
     """
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown("format", name, FORMATS)
+
+    chosen = {"methods": methods, "datasets": datasets, "metrics": metrics}
+    chosen["conditions"] = conditions
+    spelled = {**chosen, "title": [title], "labels": list(map(str, labels.items()))}
+    code = reuse.code_key(file for file in plugins if file.is_file())
+    shown = _shown(suite, spelled) if suite.is_dir() else ""
+    key = hashlib.sha256(f"{shown} {code}".encode()).hexdigest()
+    made = reuse.read(_list(target))
+    same = made is not None and (made.key, made.formats) == (key, tuple(sorted(formats)))
+    if made is not None and same and reuse.whole(target, made, made.sums):
+        return _as_before(suite, target, made, plugins, notice)
+
     # Formats can be listed without the seconds that pandas and matplotlib take to load.
     from dataclasses import replace
 
     from bench_uq.plan.plugins import Plugins
     from bench_uq.score.analysis import analyse
-    from bench_uq.score.banners import say_of
+    from bench_uq.score.banners import banner, say_of
     from bench_uq.score.cards import Cards
     from bench_uq.score.results import named, read, select
     from bench_uq.score.verdict import verdict
 
-    for name in formats:
-        if name not in FORMATS:
-            raise unknown("format", name, FORMATS)
-
     # Everything is worked out before the first file is touched, so that a mistake leaves an earlier
     # report as it was.
     cards = Cards(Plugins(tuple(plugins)).metrics())
-    chosen = {
-        "methods": methods,
-        "datasets": datasets,
-        "metrics": metrics,
-        "conditions": conditions,
-    }
     results = select(read(suite, cards, plugins), cards=cards, **chosen)
     results = named(replace(results, title=title), labels)
     analysis = analyse(results, cards)
-    files = drawn(analysis, formats)
+    old = _Old(target, made, code)
+    files = drawn(analysis, formats, old)
     say_of(results)
 
-    written = _replace(
-        target,
-        files,
-        formats,
-        _shown(suite, {**chosen, "title": [title], "labels": list(map(str, labels.items()))}),
-    )
-    for sentence in verdict(analysis).all:
+    told = verdict(analysis).all
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    warned = bool(banner(results))
+    new = reuse.Made(key, tuple(sorted(formats)), sums, old.drawings, told, warned)
+    written = _replace(target, files, formats, shown, new)
+    for sentence in told:
         notice(sentence)
     return written
 
 
+@dataclass
+class _Old:
+    """The drawings of an earlier report, and the names of the files of each drawing of this one."""
+
+    folder: Path
+    made: reuse.Made | None
+    code: str
+    drawings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def _as_before(
+    suite: Path,
+    target: Path,
+    made: reuse.Made,
+    plugins: Collection[Path],
+    notice: Callable[[str], None],
+) -> list[Path]:
+    """Say what was said of a report that lies there as it would be made again; its files."""
+    from bench_uq.score.banners import tell
+
+    if made.warned:
+        tell(suite, plugins)
+    for sentence in made.told:
+        notice(sentence)
+    return [target / name for name in sorted({*made.sums, LIST})]
+
+
+def _list(target: Path) -> list[str]:
+    """The lines of the list of a report; empty without one."""
+    if not (target / LIST).is_file():
+        return []
+    # The list may be damaged or made by others.
+    return (target / LIST).read_bytes().decode("utf-8", errors="replace").splitlines()
+
+
 def _replace(
-    target: Path, files: dict[str, bytes], formats: Collection[str], shown: str
+    target: Path, files: dict[str, bytes], formats: Collection[str], shown: str, made: reuse.Made
 ) -> list[Path]:
     """Write the files of a report, and delete those of an earlier one that are no longer true."""
     try:
@@ -104,7 +146,8 @@ def _replace(
         # A page of all methods beside the summary of one would be read as one report.
         if stale and (target / LIST).read_bytes().startswith(shown.encode()):
             kept = {name for name in stale if _format(name) not in formats}
-        files[LIST] = "\n".join([shown, *sorted(kept | files.keys()), ""]).encode()
+        names = sorted(kept | files.keys())
+        files[LIST] = "\n".join([shown, *names, "", *made.lines(), ""]).encode()
 
         written = []
         for name, content in sorted(files.items()):
@@ -155,11 +198,32 @@ def earlier(target: Path) -> set[str]:
     """Return the files of the report that lies in a folder, as it lists them; none but those that a
     report writes.
     """
-    if not (target / LIST).is_file():
-        return set()
-    # The list may be damaged or made by others, and files that it names are deleted.
-    names = (target / LIST).read_bytes().decode("utf-8", errors="replace").splitlines()
-    return set(filter(OURS.fullmatch, names))
+    # Files that it names are deleted.
+    return set(filter(OURS.fullmatch, _list(target)))
+
+
+def _drawn_once(
+    analysis: Analysis, formats: Collection[str], old: _Old | None
+) -> dict[tuple[str, str], bytes]:
+    """The figures; those that an earlier report shows the same are taken from there."""
+    # seaborn takes seconds to load, and text needs none of it.
+    from bench_uq.report import figures
+
+    drawings, known = figures.drawings_of(analysis), dict[str, figures.Known]()
+    keys = reuse.drawing_keys(drawings, old.code, formats) if old else {}
+    for one in drawings:
+        if old and old.made and keys[one.name] in old.made.drawings:
+            names = old.made.drawings[keys[one.name]]
+            images = reuse.images_of(old.folder, old.made, names, one.dataset)
+            if images is not None:
+                known[one.name] = images
+
+    found = dict[tuple[str, str], bytes]()
+    for name, images in figures.draw_each(analysis, drawings, formats, known).items():
+        found |= images
+        if old:
+            old.drawings[keys[name]] = tuple(f"figures/{file}" for _, file in images)
+    return found
 
 
 def contents(
@@ -171,8 +235,13 @@ def contents(
     return drawn(analyse(results, cards), formats)
 
 
-def drawn(analysis: Analysis, formats: Collection[str] = FORMATS) -> dict[str, bytes]:
-    """The files of a report on an analysis by their path in it."""
+def drawn(
+    analysis: Analysis, formats: Collection[str] = FORMATS, old: _Old | None = None
+) -> dict[str, bytes]:
+    """The files of a report on an analysis by their path in it.
+
+    Drawings of an earlier report that show the same are taken from there.
+    """
     from bench_uq.report import latex, markdown
 
     files = dict[str, bytes]()
@@ -185,10 +254,7 @@ def drawn(analysis: Analysis, formats: Collection[str] = FORMATS) -> dict[str, b
     images = [name for name in FIGURES if name in formats]
     shown = dict[tuple[str, str], bytes]()
     if images:
-        # seaborn takes seconds to load, and text needs none of it.
-        from bench_uq.report import figures
-
-        shown = figures.draw(analysis, images)
+        shown = _drawn_once(analysis, images, old)
         for (dataset, name), image in shown.items():
             files[f"figures/{name}"] = image
             links.append((dataset, PurePosixPath("figures", name)))

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
+from types import MappingProxyType, ModuleType
+
+from tqdm import tqdm
 
 from bench_uq.report.figures._style import FORMATS, rendered, styled
 from bench_uq.report.looks import Look, looks
 from bench_uq.report.processes import in_processes
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import slug
+
+#: Images by dataset and file name.
+Known = dict[tuple[str, str], bytes]
+
+
+class _Bar(tqdm):
+    """A bar without the thread that watches over bars: a process with threads cannot be forked."""
+
+    monitor_interval = 0
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,26 @@ class Kind:
         """Whether it shows a whole suite, not one dataset."""
         return getattr(self.module, "ACROSS_DATASETS", False)
 
+    def ends(self, analysis: Analysis) -> list[str]:
+        """The ends of its figures' names, if it draws them one by one; else one that is empty."""
+        own = getattr(self.module, "ends", None)
+        return [""] if own is None else list(own(analysis))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A kind of figures of a dataset, empty for all, or a single one of them by its end."""
+
+    dataset: str
+    analysis: Analysis
+    kind: Kind
+    end: str = ""
+
+    @property
+    def name(self) -> str:
+        """A name that no other drawing of a report has."""
+        return "|".join((self.dataset, self.kind.name, self.end))
+
 
 def kinds() -> list[Kind]:
     """All kinds of figures, by name."""
@@ -42,53 +74,66 @@ def kinds() -> list[Kind]:
     return found
 
 
-def draw(
-    analysis: Analysis, formats: Iterable[str] = tuple(FORMATS)
-) -> dict[tuple[str, str], bytes]:
+def draw(analysis: Analysis, formats: Iterable[str] = tuple(FORMATS)) -> Known:
     """Draw every figure, by its dataset, empty for all, and file name."""
+    images = Known()
+    for own in draw_each(analysis, drawings_of(analysis), formats).values():
+        images |= own
+    return images
+
+
+def draw_each(
+    analysis: Analysis,
+    drawings: Sequence[Drawing],
+    formats: Iterable[str],
+    known: Mapping[str, Known] = MappingProxyType({}),
+) -> dict[str, Known]:
+    """The images of each drawing by its name; ``known`` ones are not drawn again."""
     formats = tuple(formats)  # an iterator would be used up by the first figure
     # A method looks the same in all figures, even if some of them show fewer methods.
     method_looks = looks(analysis.results)
-    drawings = list(_drawn(analysis))
+    due = [one for one in drawings if one.name not in known]
 
-    def images_of(index: int) -> dict[tuple[str, str], bytes]:
-        dataset, own, kind = drawings[index]
-        return _drawing(dataset, own, kind, method_looks, formats)
+    def images_of(index: int) -> Known:
+        return _images_of(due[index], method_looks, formats)
 
-    images = dict[tuple[str, str], bytes]()
-    for found in in_processes(images_of, len(drawings)):
-        images |= found
-    return images
-
-
-def _drawing(
-    dataset: str,
-    analysis: Analysis,
-    kind: Kind,
-    method_looks: Mapping[str, Look],
-    formats: Iterable[str],
-) -> dict[tuple[str, str], bytes]:
-    """The figures of one kind, by their dataset and file name."""
-    images = {}
-    # Saving needs the style too: fonts and ids are those of the settings at that time.
-    with styled():
-        for end, figure in kind.module.draw(analysis, method_looks).items():
-            parts = (slug(dataset), kind.name, slug(end))
-            name = "-".join(filter(None, parts))
-
-            for suffix, image in rendered(figure, formats).items():
-                images[dataset, f"{name}.{suffix}"] = image
-    return images
+    # A log would hold a line for each step of the bar.
+    quiet = not sys.stderr.isatty()
+    work = in_processes(images_of, len(due))
+    bar = _Bar(
+        work, "figures", len(due), disable=quiet, file=sys.stderr, dynamic_ncols=True, delay=1
+    )
+    found = dict(known)
+    for one, images in zip(due, bar, strict=True):
+        found[one.name] = images
+    return {one.name: found[one.name] for one in drawings}
 
 
-def _drawn(analysis: Analysis) -> Iterator[tuple[str, Analysis, Kind]]:
-    """Each dataset, empty for all, its analysis, and a kind of figures to draw of it."""
-    every = kinds()
+def drawings_of(analysis: Analysis) -> list[Drawing]:
+    """All that is to be drawn of a suite, in the order in which figures are listed."""
+    every, found = kinds(), list[Drawing]()
     for dataset in analysis.datasets:
+        own = analysis.on(dataset)
         for kind in every:
             if not kind.across_datasets:
-                yield dataset, analysis.on(dataset), kind
+                found += [Drawing(dataset, own, kind, end) for end in kind.ends(own)]
 
     for kind in every:
         if kind.across_datasets:
-            yield "", analysis, kind
+            found.append(Drawing("", analysis, kind))
+    return found
+
+
+def _images_of(one: Drawing, method_looks: Mapping[str, Look], formats: Iterable[str]) -> Known:
+    """The figures of a drawing, by their dataset and file name."""
+    images = {}
+    # Saving needs the style too: fonts and ids are those of the settings at that time.
+    with styled():
+        only = {"only": one.end} if one.end else {}
+        for end, figure in one.kind.module.draw(one.analysis, method_looks, **only).items():
+            parts = (slug(one.dataset), one.kind.name, slug(end))
+            name = "-".join(filter(None, parts))
+
+            for suffix, image in rendered(figure, formats).items():
+                images[one.dataset, f"{name}.{suffix}"] = image
+    return images

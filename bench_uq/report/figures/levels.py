@@ -14,10 +14,12 @@ from matplotlib.lines import Line2D
 
 from bench_uq.api.metric import Axis
 from bench_uq.report.figures import _layout, _legend
+from bench_uq.report.figures._kinds import kinds_figure
 from bench_uq.report.figures._style import PAGE, Options, text, tidy
 from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
 from bench_uq.score.analysis import Analysis
+from bench_uq.score.stress import Family
 from bench_uq.score.summaries import Summary
 
 _FLOOR: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7, "zorder": 1}
@@ -45,23 +47,48 @@ class Panel:
         return found
 
 
-def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
-    """Draw a figure per condition with levels, a panel per score; of several kinds also a mean."""
-    figures = {}
-    for condition in analysis.levels:
-        panels = _panels(analysis, condition)
-        if panels:
-            figures[condition] = _figure(analysis, looks, condition, panels)
-
+def ends(analysis: Analysis) -> list[str]:
+    """The ends of the names of all figures there may be."""
+    found = list[str]()
     for one in analysis.families:
-        # The mean of a single kind is the figure above.
         if len(one.members) == 1:
+            found.append(one.members[0])
             continue
-        averaged = analysis.over_kinds
-        panels = _panels(averaged, one.title)
-        if panels:
-            figures[f"{one.name}-mean"] = _figure(averaged, looks, one.title, panels)
+        # Of many kinds at a single strength, bars side by side show more than a figure for each.
+        found += [f"{one.name}-kinds"] if _at_one_strength(analysis, one) else one.members
+        found.append(f"{one.name}-mean")
+    return found
+
+
+def draw(analysis: Analysis, looks: Mapping[str, Look], only: str = "") -> dict[str, Figure]:
+    """Draw a figure per condition with levels, a panel per score; of several kinds also a mean.
+
+    ``only`` is the end of the name of a single figure, empty for all.
+    """
+    figures = {}
+    for end in [only] if only else ends(analysis):
+        figure = _of(analysis, looks, end)
+        if figure is not None:
+            figures[end] = figure
     return figures
+
+
+def _of(analysis: Analysis, looks: Mapping[str, Look], end: str) -> Figure | None:
+    """The figure of that end, if there is something to see."""
+    for one in analysis.families:
+        if end == f"{one.name}-mean" and len(one.members) > 1:
+            averaged = analysis.over_kinds
+            panels = _panels(averaged, one.title)
+            return _figure(averaged, looks, one.title, panels) if panels else None
+        if end == f"{one.name}-kinds" and len(one.members) > 1:
+            return kinds_figure(analysis, looks, one)
+    panels = _panels(analysis, end)
+    return _figure(analysis, looks, end, panels) if panels else None
+
+
+def _at_one_strength(analysis: Analysis, one: Family) -> bool:
+    """Whether every kind of a family has a single level."""
+    return all(len(analysis.levels[name]) == 1 for name in one.members)
 
 
 def _panels(analysis: Analysis, condition: str) -> list[Panel]:

@@ -19,10 +19,20 @@ from bench_uq.score.summaries import Curve
 _MOST = 4
 
 
-def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
-    """Draw a figure per family of attacks or shifts, a panel per level."""
+def ends(analysis: Analysis) -> list[str]:
+    """The ends of the names of all figures there may be."""
+    return [one.name for one in analysis.families]
+
+
+def draw(analysis: Analysis, looks: Mapping[str, Look], only: str = "") -> dict[str, Figure]:
+    """Draw a figure per family of attacks or shifts, a panel per level.
+
+    ``only`` is the end of the name of a single figure, empty for all.
+    """
     figures = {}
     for one in analysis.families:
+        if only not in ("", one.name):
+            continue
         others = [level for level in one.levels if level != 0]
         # Without a level 0, clean data.
         where = [0.0 if 0 in one.levels else None, *spread(others, _MOST - 1)]
@@ -53,7 +63,7 @@ def _figure(
         seeds[name] = _legend.fewest(curves[name, level] for level in where)
 
     _, _, width = _layout.shape(len(where))
-    lines = wrap(text(one.title), int(width * 13))
+    lines = wrap(text(analysis.label(one.title)), int(width * 13))
     handles = _legend.method_handles(analysis, seeds, looks)
     figure = _layout.sheet(width, 2.0 + 0.14 * len(lines), handles)
     figure.suptitle("\n".join(lines), fontsize=8)

@@ -33,7 +33,8 @@ def figures_section(images: Images) -> str:
             continue
         left -= len(data)
         picture = f'<img src="data:image/png;base64,{data}" alt="{title}">'
-        body += f'<li><button type="button" class="thumb" data-name="{title}">{picture}{title}</button></li>'
+        button = f'<button type="button" class="thumb" data-name="{title}">'
+        body += f"<li>{button}{picture}{title}</button></li>"
     if not body:
         return ""
 

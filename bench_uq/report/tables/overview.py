@@ -70,9 +70,6 @@ def by_conditions(analysis: Analysis, metric: str) -> Table | None:
         return None
 
     summaries = source.summaries
-    there = [one for (_, *place, name), one in summaries.items() if name == metric and place]
-    # One precision for a whole table of one score.
-    digits = decimals(there)
     columns, rows = list[Column](), list[Row]()
     for method in analysis.methods:
         # Of the card only the heading counts here: every column is the same score.
@@ -86,6 +83,9 @@ def by_conditions(analysis: Analysis, metric: str) -> Table | None:
         compared += scored in source.comparisons
         crossed += scored in source.comparisons and source.comparisons[scored].crossed
         cells, seeds = list[Cell](), list[int]()
+        there = [summaries.get((method, *scored)) for method in analysis.methods]
+        # A precision for each condition: seeds differ far more under stress.
+        digits = decimals(filter(None, there))
         for method in analysis.methods:
             own = summaries.get((method, *scored))
             finished = analysis.seeds(method).finished
