@@ -447,3 +447,10 @@ def test_nonsense_is_refused(options) -> None:
     """Priors without width, and the whole curvature of all layers, are no options."""
     with pytest.raises(ValueError, match=r"prior_std|structure"):
         Laplace(**options)
+
+
+def test_it_says_whether_held_out_examples_choose_its_prior() -> None:
+    """Only then is it given half of them, and the other half calibrates scores."""
+    assert Laplace(prior_std="held-out").fits_held_out
+    assert not Laplace().fits_held_out
+    assert not Laplace(prior_std=0.5).fits_held_out

@@ -10,6 +10,8 @@ import pytest
 from scipy.stats import betabinom, chisquare, dirichlet
 
 from bench_uq.api import QUANTILE_LEVELS
+from bench_uq.api.errors import UsageError
+from bench_uq.api.metric import Metric
 from bench_uq.api.task import Predictions
 from bench_uq.metrics import _conformal as conformal
 from bench_uq.plan.plugins import Plugins
@@ -227,3 +229,22 @@ def test_they_need_held_out_predictions() -> None:
     unlabelled = Predictions({"probs": shown["probs"]})
     assert CARDS["set_size"].applies(unlabelled, shown)
     assert not CARDS["coverage"].applies(unlabelled, shown)
+
+
+def test_who_asks_for_a_method_is_told() -> None:
+    """The one line of the error says that conformal sets are scores of every run."""
+    with pytest.raises(UsageError, match="conformal stands for metrics, which every run has"):
+        Plugins().spec("method", "conformal")
+
+
+def test_a_metric_is_against_one_thing() -> None:
+    """A card that names clean and held-out predictions is refused."""
+    card = {"id": "both", "title": "", "formula": "", "reference": "", "needs": ()}
+    with pytest.raises(ValueError, match="not both"):
+        Metric(
+            **card,
+            compute=lambda shown, others: 0.0,
+            direction="none",
+            against_clean=True,
+            against_held_out=True,
+        )
