@@ -17,8 +17,8 @@ from bench_uq.metrics import _conformal as conformal
 from bench_uq.plan.plugins import Plugins
 
 CARDS = Plugins().metrics()
-#: Sets of 90 % that 49 examples calibrate, shown 30 more; 5 of 50 ranks lie above the threshold.
-CALIBRATING, SHOWN, ABOVE = 49, 30, 5
+#: Sets of 90 % that 50 examples calibrate, shown 30 more; 5 of 51 ranks lie above the threshold.
+CALIBRATING, SHOWN, ABOVE = 50, 30, 5
 REPETITIONS = 2000
 
 
