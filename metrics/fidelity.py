@@ -236,8 +236,8 @@ METRICS = (
         direction="none",
         formula="exp mean_n log(s_n / r_n), s and r the standard deviations of the mixtures; best "
         "at 1",
-        reference="after Izmailov et al. 2021, arXiv:2104.14421, who compare predictive "
-        "distributions; the geometric mean, so that a ratio and its inverse are equally far from 1",
+        reference="standard deviations against those of HMC: Foong et al. 2020, arXiv:1909.00719; "
+        "here the geometric mean, so that a ratio and its inverse are equally far from 1",
         floor=std_factor,
         floor_arrays=("variance", "mean"),
         short="SD over\nreference's",

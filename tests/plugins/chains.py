@@ -49,5 +49,6 @@ class Chains(Method):
         return {"rhat": self.rhat, "never": float("nan")}
 
     def beside(self, net, inputs, draws):
-        """The probabilities of each chain."""
-        return {"chain_probs": draws.exp().transpose(0, 1)}
+        """The mixture of each chain, which is of one draw."""
+        found = [task_of(net).likelihood.mixture(draw.unsqueeze(0), None) for draw in draws]
+        return {f"chain_{name}": torch.stack([one[name] for one in found], 1) for name in found[0]}

@@ -69,6 +69,27 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_real_targets(tmp_path: Path) -> None:
+    """The distance of quantiles and the ratio of standard deviations are those of the stored
+    predictions, each beside its floor; there is none of classes.
+    """
+    text = SUITE.replace('"digits"', '"cubic"').partition("[conditions]")[0]
+    (tmp_path / "near.toml").write_text(text.replace('"dropout", ', ""))
+    done(tmp_path, *RUN, "--methods", "map")
+    own, reference = (predictions(tmp_path, name, "clean") for name in ("map", "chains"))
+
+    gaps = own["quantiles"].astype(float) - reference["quantiles"]
+    expected = np.sqrt((gaps**2).mean(1)).mean()
+    assert scores(tmp_path, "wasserstein_2")["clean", ""] == pytest.approx(expected, rel=1e-5)
+    gaps = reference["chain_quantiles"][:, 0].astype(float) - reference["chain_quantiles"][:, 1]
+    floor = np.sqrt((gaps**2).mean(1)).mean()
+    assert scores(tmp_path, "wasserstein_2_floor")["clean", ""] == pytest.approx(floor, rel=1e-5)
+    ratio = np.exp(np.log(own["variance"].astype(float) / reference["variance"]).mean() / 2)
+    assert scores(tmp_path, "std_ratio")["clean", ""] == pytest.approx(ratio, rel=1e-5)
+    assert scores(tmp_path, "std_ratio_floor")["clean", ""] >= 1
+    assert scores(tmp_path, "total_variation") == {}
+
+
 def row_of(folder: Path, method: str) -> dict[str, str]:
     """The row of a method in runs.csv."""
     (found,) = [row for row in table(folder, "runs.csv") if row["method"] == method]
