@@ -8,20 +8,25 @@ from collections.abc import Callable, Mapping
 from xml.etree import ElementTree
 
 from bench_uq.check.verdicts import FATAL, VERDICTS, Cell, Verdicts
-from bench_uq.score.labels import printable
+from bench_uq.score.labels import counted, printable
 from bench_uq.score.markdown_text import escape
 from bench_uq.store.about import About
 
 #: Rows of a table: a comment on a pull request holds 65,536 characters.
 MOST_ROWS = 100
+#: Methods that have a line of news.
+MOST_NEWS = 6
 SIGNS = dict(zip(VERDICTS, ("✗ ",) * 4 + ("? ", "~ ", "+ ", "✓ "), strict=True))
 
 
 def text(verdicts: Verdicts, title: str) -> str:
-    """A table of the cells that need attention, remarks, commands to run, and a summary line."""
+    """The news, a table of the cells that need attention, remarks, commands, and a summary line."""
     rows = [list(map(_plain, row)) for row in _rows(verdicts)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lines = [_plain(line) for line in news(verdicts)]
+    if lines:
+        lines.append("")
+    lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
     lines += _more(verdicts)
     for remark in verdicts.remarks:
@@ -37,6 +42,9 @@ def markdown(verdicts: Verdicts, title: str) -> str:
     sign = SIGNS.get(verdicts.verdict, "")
     lines = [f"## {sign}{escape(title)}: {summary(verdicts)}", ""]
 
+    told = news(verdicts)
+    if told:
+        lines += [*(f"- {escape(line)}" for line in told), ""]
     rows = _rows(verdicts)
     for place, row in enumerate(rows):
         lines.append(f"| {' | '.join(map(escape, row))} |")
@@ -123,9 +131,52 @@ def summary(verdicts: Verdicts) -> str:
     return f"{verdicts.verdict} ({counts})"
 
 
+def news(verdicts: Verdicts) -> list[str]:
+    """What happened, a line for each method that changed, and the methods that did not."""
+    loud, calm = dict[tuple[str, str], list[Cell]](), dict[str, None]()
+    for cell in _loud(verdicts):
+        loud.setdefault((cell.method, cell.dataset), []).append(cell)
+    for cell in verdicts.cells:
+        if (cell.method, cell.dataset) not in loud:
+            calm[f"{cell.method} on {cell.dataset}"] = None
+    if not loud:
+        return []
+
+    lines = []
+    for (method, dataset), cells in list(loud.items())[:MOST_NEWS]:
+        # Clean data first: what is new there explains most of the rest.
+        first = sorted(cells, key=lambda cell: (cell.condition != "clean", _without(cell)))
+        told = [_told(cell, verdicts.about) for cell in first[:2]]
+        more = f"; {counted(len(cells) - 2, 'more cell')}" if len(cells) > 2 else ""
+        lines.append(f"{method} on {dataset}: {', '.join(told)}{more}")
+    if len(loud) > MOST_NEWS:
+        lines.append(f"and {len(loud) - MOST_NEWS:,} more methods with news")
+    if calm:
+        lines.append(f"unchanged: {', '.join(list(calm)[:MOST_NEWS])}")
+    return lines
+
+
+def _without(cell: Cell) -> bool:
+    """Whether one of the two values of a cell is unknown."""
+    return cell.baseline is None or cell.now is None
+
+
+def _told(cell: Cell, about: About) -> str:
+    """A score before and after, with its condition where that is not clean data."""
+    if cell.baseline is None and cell.now is None:
+        return f"{cell.metric} {cell.verdict}"
+    where = "" if cell.condition == "clean" else f" under {_condition(cell, about)}"
+    return f"{cell.metric}{where} {_brief(cell.baseline)} -> {_brief(cell.now)}"
+
+
+def _brief(value: float | None) -> str:
+    """A mean with three digits."""
+    return "–" if value is None else f"{value:.3g}"
+
+
 def _rows(verdicts: Verdicts) -> list[list[str]]:
     """Header and rows of the cells that need attention, as far as there is room."""
-    rows = [_row(cell, verdicts.about) for cell in _loud(verdicts)[:MOST_ROWS]]
+    rows = [_row(cell, verdicts.about) for cell in _told_cells(verdicts)]
     if not rows:
         return []
     names = ["verdict", "dataset", "method", "condition", "score", *verdicts.names]
@@ -138,9 +189,20 @@ def _loud(verdicts: Verdicts) -> list[Cell]:
     return sorted(loud, key=lambda cell: verdicts.order.index(cell.verdict))
 
 
+def _told_cells(verdicts: Verdicts) -> list[Cell]:
+    """The cells that have a row: of several levels of a score the one that changed most."""
+    found = dict[tuple[str, ...], Cell]()
+    for cell in _loud(verdicts):
+        key = (cell.verdict, cell.dataset, cell.method, cell.condition, cell.metric)
+        kept = found.get(key)
+        if kept is None or abs(cell.difference or 0) > abs(kept.difference or 0):
+            found[key] = cell
+    return list(found.values())[:MOST_ROWS]
+
+
 def _more(verdicts: Verdicts) -> list[str]:
     """A line on the rows that found no room."""
-    left = len(_loud(verdicts)) - MOST_ROWS
+    left = len(_loud(verdicts)) - len(_told_cells(verdicts))
     return [f"... and {left:,} more (--format json holds them all)"] if left > 0 else []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,8 @@ def drawing_keys(
     contents, keys = dict[str, str](), dict[str, str]()
     for one in drawings:
         if one.dataset not in contents:
-            contents[one.dataset] = content_key(one.analysis.results)
+            # No figure shows the title of a report.
+            contents[one.dataset] = content_key(replace(one.analysis.results, title=""))
         parts = [one.name, contents[one.dataset], code, *sorted(formats)]
         keys[one.name] = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return keys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bench_uq.api.errors import UsageError
@@ -54,8 +54,8 @@ class Names:
         return self.of(value)
 
 
-def names_of(names: Iterable[str], titles: Mapping[str, str]) -> Names:
-    """How some names are shown, each in another way."""
+def names_of(names: Iterable[str], titles: Mapping[str, str], given: Collection[str] = ()) -> Names:
+    """How some names are shown, each in another way, but for titles that a user has ``given``."""
     names = list(names)
     short = Names(titles)
     counts = Counter(map(short.of, names))
@@ -64,7 +64,7 @@ def names_of(names: Iterable[str], titles: Mapping[str, str]) -> Names:
 
     # Two plugins may have the same title: then the names tell them apart.
     counts = Counter(map(long.of, names))
-    kept = {name: name for name in names if counts[long.of(name)] > 1 and name not in titles}
+    kept = {name: name for name in names if counts[long.of(name)] > 1 and name not in given}
     return Names({**titles, **kept}, alike)
 
 

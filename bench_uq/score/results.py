@@ -240,7 +240,7 @@ def named(results: Results, labels: Mapping[str, str] = MappingProxyType({})) ->
             raise unknown(f"name to label in {results.suite}", name, known)
 
     titles = {**shipped_titles(kinds), **worst.TITLES, **results.about.titles, **labels}
-    return replace(results, names=names_of(names, titles))
+    return replace(results, names=names_of(names, titles, labels))
 
 
 def with_groups(scores: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -92,12 +92,13 @@ def test_metrics_of_choice(make_results: MakeResults) -> None:
 
 
 def test_formats(make_results: MakeResults) -> None:
-    """The columns are A and B, and only differences have a row."""
+    """The news, then a table with the columns A and B, in which only differences have a row."""
     after = {"nll": [9 * value for value in NLL], "ece": NLL}
     found = compared(make_results({"nll": NLL, "ece": NLL}), make_results(after))
     lines = FORMATS["text"](found, "A x, B y").splitlines()
-    assert lines[0].split()[5:7] == ["A", "B"]
-    assert len(lines) == 3
+    assert lines[0].endswith("-> 0.911")
+    assert lines[2].split()[5:7] == ["A", "B"]
+    assert len(lines) == 5
     assert lines[-1] == "A x, B y: 1 better in A, 1 equal"
 
     written = json.loads(FORMATS["json"](found, "A x, B y"))

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench_uq.check.formats import FORMATS, MOST_ROWS
+from bench_uq.check.formats import FORMATS, MOST_ROWS, news
 from bench_uq.check.margins import Margins
 from bench_uq.check.results import SuiteResults
 from bench_uq.check.rule import judge
@@ -44,8 +44,11 @@ def test_every_verdict_is_there(found: Verdicts) -> None:
 
 
 def test_text(found: Verdicts) -> None:
-    """One row per cell, the worst first; the command to run; the verdict in the last line."""
+    """The news, one row per cell, the worst first; the command; the verdict in the last line."""
     lines = FORMATS["text"](found, "quick").splitlines()
+    table = lines.index("") + 1
+    assert len(news(found)) == table - 1
+    lines = lines[table:]
     shown = [line.split()[1] for line in lines[1:5]]
     assert shown == ["missing", "regressed", "inconclusive", "improved"]
     assert lines[-1].startswith("quick: missing (1 missing, 1 regressed, 1 inconclusive, ")
@@ -97,3 +100,24 @@ def test_the_number_of_rows_is_limited(make_results: MakeResults, form: str) -> 
     assert written.count("score missing") == MOST_ROWS
     assert "19 more" in written
     assert len(written) < 65_536 or form == "text"
+
+
+def test_news_come_first(make_results: MakeResults) -> None:
+    """Clean scores before and after, how many more cells, and the methods that did not change."""
+    fall = [0.3, 0.31, 0.29, 0.3, 0.32]
+    now = {(name, "fgsm", level, "same"): fall for name in ("nll",) for level in (0.1, 0.2)}
+    now |= {("nll", None, None, "same"): times(4, 4.1, 4, 4.1, 4), ("nll", None, None, "calm"): NLL}
+    before = dict.fromkeys(now, NLL)
+    found = judge(make_results(before), make_results(now), Margins())
+    first, *others = news(found)
+    assert first.startswith("same on digits: nll 0.")
+    assert " -> " in first
+    assert first.endswith("; 1 more cell")
+    assert others == ["unchanged: calm on digits"]
+    # Of two levels of one score the one that changed most has a row.
+    rows = [
+        line
+        for line in FORMATS["markdown"](found, "quick").splitlines()
+        if "fgsm" in line and line.startswith("|")
+    ]
+    assert len(rows) <= 1

@@ -32,7 +32,7 @@ def run_counts(results: Results) -> str:
 
 
 def provenance(results: Results) -> list[str]:
-    """Settings, sizes and devices of the runs on one dataset, and warnings about them."""
+    """Settings and sizes of the runs on one dataset, and warnings about them."""
     runs = results.runs[(results.runs["status"] == "ok") & (results.runs["left_out"] == "")]
     draws = _whole(runs["draws"])
     if draws:
@@ -48,7 +48,6 @@ def provenance(results: Results) -> list[str]:
         "training examples": _by_method(results, runs, _numbers("trained_on")),
         "test examples": _by_method(results, runs, _numbers("tested_on")),
         "draws": draws,
-        "device": ", ".join(_devices(results, runs)),
     }
 
     sentences = warnings(results)
@@ -176,8 +175,12 @@ def span(numbers: Sequence[int]) -> str:
     return f"{min(numbers):,}–{max(numbers):,}"
 
 
-def _devices(results: Results, runs: pd.DataFrame) -> list[str]:
-    """The devices of runs, each with its version of torch if it used one."""
+def devices(results: Results) -> list[str]:
+    """A sentence on the devices of the runs, each with its version of torch if it used one.
+
+    Times depend on them; scores hardly do, so that other captions do without.
+    """
+    runs = results.runs[results.runs["status"] == "ok"]
     found = set()
     for name in set(runs["environment"]):
         facts = results.environments.get(name, {})
@@ -188,4 +191,4 @@ def _devices(results: Results, runs: pd.DataFrame) -> list[str]:
             parts.append(f"torch {facts['torch']}")
         if parts:
             found.add(" with ".join(parts))
-    return sorted(found)
+    return [f"Device: {', '.join(sorted(found))}."] if found else []

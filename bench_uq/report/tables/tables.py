@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench_uq.api.metric import Metric
+from bench_uq.report.tables.provenance import devices
 from bench_uq.report.tables.stress import attack_remarks
 from bench_uq.report.tables.table import Column, Table, extent, filled
 from bench_uq.score.analysis import Analysis
@@ -99,7 +100,8 @@ def cost_table(analysis: Analysis) -> Table:
         # Without any cost, a column of dashes says so.
         if name in known or (not known and not columns):
             columns.append(Column(replace(analysis.cards[name], short=heading), "cost"))
-    return filled(analysis, "cost of training and prediction", columns, analysis.methods, found)
+    table = filled(analysis, "cost of training and prediction", columns, analysis.methods, found)
+    return replace(table, remarks=(*devices(analysis.results), *table.remarks))
 
 
 def _clean_columns(analysis: Analysis) -> list[Column]:

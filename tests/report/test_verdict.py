@@ -1,0 +1,148 @@
+"""The verdict in a few sentences and the overview beside it, of results by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bench_uq.report.page.overview import cost_chart, overview_section
+from bench_uq.report.tables.overview import by_conditions, by_questions, telling_level
+from bench_uq.score.analysis import analyse
+from bench_uq.score.front import front
+from bench_uq.score.results import Results
+from bench_uq.score.verdict import plain, verdict
+
+ByHand = Callable[..., Results]
+GOOD, CLOSE, BAD = [0.90, 0.91, 0.92, 0.93], [0.91, 0.90, 0.92, 0.92], [0.50, 0.51, 0.53, 0.53]
+SCORES = {
+    ("map", "accuracy"): CLOSE,
+    ("mnf", "accuracy"): GOOD,
+    ("sgld", "accuracy"): BAD,
+    ("map", "nll"): [1.0, 1.1, 1.2, 1.1],
+    ("mnf", "nll"): [0.1, 0.2, 0.1, 0.2],
+    ("sgld", "nll"): [1.3, 1.2, 1.4, 1.3],
+}
+SECONDS = {"map": 2, "mnf": 20, "sgld": 200}
+
+
+def runs(**changed: dict[str, str]) -> list[dict[str, object]]:
+    """Four runs of each method with its seconds."""
+    found = []
+    for method, seconds in SECONDS.items():
+        for seed in range(4):
+            run = {"method": method, "seed": seed, "train_seconds": seconds}
+            found.append(run | (changed.get(method, {}) if seed == 3 else {}))
+    return found
+
+
+def test_the_best_by_how_much_and_at_what_cost(by_hand: ByHand) -> None:
+    """The leader with its scores, the losers with their distance, and the trade of cost."""
+    said = verdict(analyse(by_hand(SCORES, runs=runs()))).sentences
+    leading = (
+        "mnf is best, or not significantly worse than the best, in all 2 scores (4 shared seeds"
+    )
+    assert said[0].startswith(leading)
+    assert said[0].endswith(": accuracy 0.915, NLL 0.15.")
+    assert said[1] == (
+        "Significantly worse than the best are in accuracy sgld by 0.4; "
+        "in NLL map by 0.95 and sgld by 1.2."
+    )
+    assert said[2] == (
+        "No cheaper method is as good in all of these: the cheapest, map, trains a seed in 2 s "
+        "instead of 20 s, and is worse in NLL."
+    )
+
+
+def test_a_cheaper_equal_is_named(by_hand: ByHand) -> None:
+    """Of methods that are not significantly different, the cheapest is recommended."""
+    both = {key: value for key, value in SCORES.items() if key[1] == "accuracy"}
+    costly = {"map": 20, "mnf": 2, "sgld": 200}
+    paid = [
+        {"method": method, "seed": seed, "train_seconds": seconds}
+        for method, seconds in costly.items()
+        for seed in range(4)
+    ]
+    said = verdict(
+        analyse(by_hand(both | {("map", "accuracy"): GOOD, ("mnf", "accuracy"): CLOSE}, runs=paid))
+    ).sentences
+    assert said[0].startswith("map is best")
+    assert (
+        "mnf is not significantly worse in any of these and trains a seed in 2 s instead of 20 s"
+        in said[-1]
+    )
+
+
+def test_what_is_unsure_comes_with_a_remedy(by_hand: ByHand) -> None:
+    """Failed runs by their status, and about how many seeds would decide."""
+    failed = {"status": "oom", "reason": "too large"}
+    scores = {key: value[:3] if key[0] == "sgld" else value for key, value in SCORES.items()}
+    told = verdict(analyse(by_hand(scores, runs=runs(sgld=failed)))).remarks
+    (finished,) = [text for text in told if text.startswith("Not finished")]
+    assert finished.startswith("Not finished: 1 of 12 runs (1 oom), of sgld (")
+    (more,) = [text for text in told if "seeds would tell" in text]
+    assert "map from mnf in accuracy" in more
+    assert "bench-uq run --seeds 0-" in more
+
+
+def test_nothing_is_claimed_of_one_method(by_hand: ByHand) -> None:
+    """One method has nothing to be better than."""
+    (said,) = verdict(analyse(by_hand({("map", "accuracy"): GOOD}))).sentences
+    assert said.startswith("No comparison is made")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.000089, "0.000089"),
+        (0.99423, "0.994"),
+        (1234.5, "1,234"),
+        (12.0, "12"),
+        (float("inf"), "∞"),
+    ],
+)
+def test_numbers_are_never_powers_of_ten(value: float, text: str) -> None:
+    """Three digits in plain figures."""
+    assert plain(value, 3) == text
+
+
+def test_methods_by_questions_the_best_first(by_hand: ByHand) -> None:
+    """Rows by the number of bold cells; the costs stand last."""
+    shown = by_questions(analyse(by_hand(SCORES, runs=runs())))
+    assert shown is not None
+    assert [row.method for row in shown.rows] == ["mnf", "map", "sgld"]
+    assert [column.metric for column in shown.columns] == ["accuracy", "nll", "train_seconds"]
+    assert [[cell.best for cell in row.cells] for row in shown.rows] == [
+        [True, True, False],
+        [True, False, False],
+        [False, False, False],
+    ]
+
+
+def test_conditions_by_methods_at_the_level_that_tells_most(by_hand: ByHand) -> None:
+    """Of two levels that at which the means differ most, with the best in bold."""
+    scores = {key: value for key, value in SCORES.items() if key[1] == "accuracy"}
+    for method, weak, strong in (("map", BAD, BAD), ("mnf", GOOD, BAD), ("sgld", BAD, BAD)):
+        scores[method, "accuracy", "fgsm", 0.1] = weak
+        scores[method, "accuracy", "fgsm", 0.3] = strong
+    analysis = analyse(by_hand(scores))
+    assert telling_level(analysis, "fgsm", "accuracy") == 0.1
+    shown = by_conditions(analysis, "accuracy")
+    assert shown is not None
+    assert [row.name for row in shown.rows] == ["clean", "fgsm, ε = 0.1"]
+    assert [cell.best for cell in shown.rows[1].cells] == [False, True, False]
+
+
+def test_the_page_shows_groups_and_the_front(by_hand: ByHand) -> None:
+    """A class for each rank group; the dearer and worse method is not on the front."""
+    analysis = analyse(by_hand(SCORES, runs=runs()))
+    text = overview_section(analysis)
+    assert text.count('<td class="g1">') == 3
+    assert text.count('<td class="g2">') + text.count('<td class="g3">') == 3
+    assert "On the Pareto front: map, mnf." in cost_chart(analysis)
+
+
+def test_the_front_by_hand() -> None:
+    """A point that costs more and is no better is beaten; equal points stay."""
+    points = {"a": (1.0, 3.0), "b": (2.0, 3.0), "c": (2.0, 1.0), "d": (2.0, 1.0), "e": (9.0, 2.0)}
+    assert front(points) == ["a", "c", "d"]
