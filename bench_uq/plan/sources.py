@@ -58,6 +58,16 @@ def hash_of_installed(name: str, package: str) -> str:
 
 def title_of_installed(name: str, package: str) -> str:
     """Title of a plugin in one of the packages of shipped plugins, without an import of it."""
+    return _text_of_installed(name, package, "title")
+
+
+def reference_of_installed(name: str, package: str) -> str:
+    """Reference of such a plugin, its paper and link; empty if it is not written out there."""
+    return _text_of_installed(name, package, "reference")
+
+
+def _text_of_installed(name: str, package: str, attribute: str) -> str:
+    """The text that a class of a plugin's file sets an attribute to; empty without any."""
     stem = name.replace("-", "_")
     found = importlib.util.find_spec(f"{package}.{stem}") if stem.isidentifier() else None
     if found is None or not found.origin:
@@ -65,9 +75,9 @@ def title_of_installed(name: str, package: str) -> str:
 
     for node in ast.parse(Path(found.origin).read_bytes()).body:
         for statement in node.body if isinstance(node, ast.ClassDef) else ():
-            title = title_set(statement)
-            if title is not None:
-                return title
+            text = text_set(statement, attribute)
+            if text is not None:
+                return text
     return ""
 
 
@@ -133,11 +143,11 @@ def _is_beside(statement: ast.stmt) -> bool:
     elif isinstance(statement, ast.AnnAssign):
         targets = [statement.target]
     names = {one.id for one in targets if isinstance(one, ast.Name)}
-    return "search" in names or title_set(statement) is not None
+    return "search" in names or text_set(statement, "title") is not None
 
 
-def title_set(statement: ast.stmt) -> str | None:
-    """The title that a statement of a class sets; None for every other statement."""
+def text_set(statement: ast.stmt, attribute: str) -> str | None:
+    """The text that a statement of a class sets an attribute to; None for other statements."""
     if isinstance(statement, ast.Assign):
         targets = statement.targets
     elif isinstance(statement, ast.AnnAssign) and "ClassVar" in ast.dump(statement.annotation):
@@ -146,7 +156,7 @@ def title_set(statement: ast.stmt) -> str | None:
         # A field with that name would be an option, on which results depend.
         return None
 
-    named = any(isinstance(one, ast.Name) and one.id == "title" for one in targets)
+    named = any(isinstance(one, ast.Name) and one.id == attribute for one in targets)
     if named and isinstance(statement.value, ast.Constant):
         return str(statement.value.value)
     return None

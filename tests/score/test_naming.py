@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from bench_uq.api.errors import UsageError
-from bench_uq.plan.sources import title_set
+from bench_uq.plan.sources import text_set
 from bench_uq.score.naming import Names, names_of, read_labels, shipped_titles
 
 TITLES = {"map": "MAP", "mnf": "MNF", "temperature": "Temperature", "fgsm": "FGSM"}
@@ -56,5 +56,5 @@ def test_titles_are_read_without_an_import() -> None:
     )
     assert found == {"map": "MAP", "mean-field": "Mean field", "mnist": "MNIST"}
     kept = [ast.parse(text).body[0] for text in ("title: ClassVar[str] = 'A'", "title = 'B'")]
-    assert list(map(title_set, kept)) == ["A", "B"]
-    assert title_set(ast.parse("title: str = 'C'").body[0]) is None
+    assert [text_set(one, "title") for one in kept] == ["A", "B"]
+    assert text_set(ast.parse("title: str = 'C'").body[0], "title") is None

@@ -10,7 +10,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-from bench_uq.report.page.cards import cards_section
+from bench_uq.report.page.cards import cards_section, methods_section
 from bench_uq.report.page.charts import chart_data
 from bench_uq.report.page.downloads import downloads_section
 from bench_uq.report.page.figures import Images, figures_section
@@ -66,6 +66,7 @@ def page(analysis: Analysis, images: Images = MappingProxyType({})) -> str:
         tuned,
         masking_section(analysis),
         runs_section(results),
+        methods_section(analysis),
         cards_section(analysis),
         reproduce_section(results),
         environments_section(results),

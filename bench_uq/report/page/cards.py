@@ -6,7 +6,10 @@ import re
 from html import escape
 
 from bench_uq.api.metric import Metric
-from bench_uq.report.page.elements import section
+from bench_uq.api.names import plain_name
+from bench_uq.plan.plugins import PACKAGES
+from bench_uq.plan.sources import reference_of_installed
+from bench_uq.report.page.elements import ROW, each, section, table
 from bench_uq.report.page.leaderboard import measured
 from bench_uq.score.analysis import Analysis
 
@@ -36,6 +39,19 @@ def cards_section(analysis: Analysis) -> str:
         attributes = f'class="card" id="metric-{len(found)}"'
         found.append(f"<article {attributes}>{heading}<dl>{lines}</dl></article>")
     return section("metrics", "Metrics", f'<div class="cards">{"".join(found)}</div>')
+
+
+def methods_section(analysis: Analysis) -> str:
+    """The methods with their names in commands and their papers; empty if none is known."""
+    rows = ""
+    for method in analysis.methods:
+        paper = reference_of_installed(plain_name(method), PACKAGES["method"])
+        name = f"<code>{escape(method)}</code>"
+        cells = each(ROW, [escape(analysis.label(method))]) + each("td", [name, linked(paper)])
+        rows += f"<tr>{cells}</tr>" if paper else ""
+    if not rows:
+        return ""
+    return section("methods", "Methods", table("", ["Method", "Name in commands", "Paper"], rows))
 
 
 def _card(metric: Metric) -> str:

@@ -8,6 +8,7 @@ from html import escape
 
 from bench_uq.report.looks import Look, looks
 from bench_uq.report.page.elements import COLUMN, ROW, each, section
+from bench_uq.report.page.leaderboard import measured
 from bench_uq.report.tables.captions import heading, notes
 from bench_uq.report.tables.overview import by_questions
 from bench_uq.report.tables.table import Table
@@ -38,16 +39,23 @@ def overview_section(analysis: Analysis) -> str:
         if len(analysis.datasets) > 1:
             body += f"<h3>{escape(analysis.label(dataset))}</h3>"
         chart = cost_chart(own) if len(analysis.datasets) > 1 else ""
-        matrix = _matrix(own, shown)
+        matrix = _matrix(own, shown, measured(analysis))
         body += f'<div class="overview">{matrix}{chart}</div>' if chart else matrix
     return section("overview", "Overview", body) if body else ""
 
 
-def _matrix(analysis: Analysis, shown: Table) -> str:
-    """The table, each cell in the colour of its group: best, or worse by rank."""
-    heads = "".join(
-        f"<{COLUMN}>{'<br>'.join(map(escape, heading(one)))}</th>" for one in shown.columns
-    )
+def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
+    """The table, each cell in the colour of its group: best, or worse by rank.
+
+    ``cards`` are the metrics in the order of their cards.
+    """
+    heads = ""
+    for one in shown.columns:
+        first, *others = map(escape, heading(one))
+        # Each score leads to its card.
+        if one.metric in cards:
+            first = f'<a href="#metric-{cards.index(one.metric)}">{first}</a>'
+        heads += each(COLUMN, ["<br>".join([first, *others])])
     groups = _groups(analysis, shown)
     rows = ""
     for row in shown.rows:
