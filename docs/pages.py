@@ -108,9 +108,10 @@ def settings() -> str:
     lines = [
         "# Settings",
         "",
-        "Settings are shared by all methods of a suite: `--set epochs=100`, or `[settings]` in its file. Those of "
-        "training may be set for one method alone, `--set mnf.epochs=120`. `bench-uq list settings` prints them. "
-        "Options belong to one plugin: `bench-uq list methods`.",
+        "Settings are shared by all methods of a suite: `--set epochs=100`, or `[settings]` in its "
+        "file. Those of training may be set for one method alone, `--set mnf.epochs=120`. "
+        "`bench-uq list settings` prints them. Options belong to one plugin: "
+        "`bench-uq list methods`.",
         "",
         "| setting | default | meaning |",
         "|---|---|---|",
@@ -134,7 +135,8 @@ def notebooks() -> str:
     lines = [
         "# Notebooks",
         "",
-        "They lie in `docs/notebooks/` and run on data that ship with the packages, on a CPU in seconds.",
+        "They lie in `docs/notebooks/` and run on data that ship with the packages, on a CPU in "
+        "seconds.",
     ]
     for path in sorted((REPO / "docs" / "notebooks").glob("*.ipynb")):
         for cell in json.loads(path.read_text())["cells"]:
