@@ -19,6 +19,7 @@ from bench_uq.cli.check import check
 from bench_uq.cli.compare import compare
 from bench_uq.cli.completion import completion
 from bench_uq.cli.doctor import doctor
+from bench_uq.cli.evaluate import evaluate
 from bench_uq.cli.list import list_
 from bench_uq.cli.merge import merge
 from bench_uq.cli.options import FAILED, INTERRUPTED, USAGE
@@ -80,6 +81,7 @@ for command in (
     tune,
     score,
     score_predictions,
+    evaluate,
     merge,
     report,
     check,

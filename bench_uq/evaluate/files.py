@@ -1,0 +1,54 @@
+"""A model of the user's own: a factory in a file, and weights in another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import nn
+
+from bench_uq.api.errors import BadValue, UsageError, one_line
+from bench_uq.api.user_files import load_module
+
+
+def model_of(text: str, weights: Path) -> nn.Module:
+    """The model that ``FILE.py:factory`` makes, with every weight of a safetensors file.
+
+    Nothing is unpickled: weights are saved by ``safetensors.torch.save_file(model.state_dict(),
+    "weights.safetensors")``.
+    """
+    file, _, name = text.rpartition(":")
+    if not file or not name.isidentifier():
+        raise BadValue(f"--model takes FILE.py:factory, not {text!r}")
+    module = load_module(Path(file).expanduser())
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        known = [one for one, value in vars(module).items() if callable(value) and one[0] != "_"]
+        raise BadValue(f"{file} holds no function {name!r} (it holds {', '.join(known) or 'none'})")
+
+    try:
+        model = factory()
+    except Exception as error:
+        # Code of the user may raise anything.
+        raise UsageError(f"{text} fails: {one_line(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise BadValue(f"{text} makes a {type(model).__name__}, not an nn.Module")
+    load(model, weights)
+    return model.eval()
+
+
+def load(model: nn.Module, weights: Path) -> None:
+    """Load weights; every parameter and buffer must be there, and no other."""
+    if weights.suffix != ".safetensors":
+        raise BadValue(
+            f"{weights}: weights are a .safetensors file, which runs no code when it is read "
+            "(safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'))"
+        )
+    if not weights.is_file():
+        raise BadValue(f"no file {str(weights)!r}")
+    try:
+        model.load_state_dict(load_file(weights), strict=True)
+    except Exception as error:
+        # A damaged file raises errors of safetensors, another network a RuntimeError of many lines.
+        told = " ".join(str(error).split())[:300]
+        raise BadValue(f"{weights} does not fit the model: {told}") from error

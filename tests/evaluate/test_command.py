@@ -1,0 +1,96 @@
+"""bench-uq evaluate makes a model of a file and its weights, and stores it into a suite."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import save_file
+
+import bench_uq
+from bench_uq.api.user_files import load_module
+from bench_uq.cli import main
+
+FILE = """
+from torch import nn
+
+
+def build():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+
+def small():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+
+
+def text():
+    return "none"
+
+
+def fails():
+    raise KeyError("no config")
+"""
+NAMED = ("--name", "mine", "--dataset", "digits", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder of its own, with a file of models and weights of one."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(FILE)
+    torch.manual_seed(0)
+    save_file(load_module(Path("mine.py")).build().state_dict(), "net.safetensors")
+
+
+def invoke(*arguments: str, model: str = "mine.py:build", code: int = 0) -> str:
+    """Run the command in this process and return what it prints."""
+    given = ["evaluate", "--model", model, *arguments, *NAMED]
+    if "--weights" not in arguments:
+        given += ["--weights", "net.safetensors"]
+    result = CliRunner().invoke(main, given)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_a_model_of_a_file_scores_as_in_python() -> None:
+    """The scores are those of the model with these weights; saved, they are those of the suite."""
+    few = ("--condition", "fgsm[draws=1]=0,0.1", "--condition", "letters", "--attack-images", "20")
+    rows = json.loads(invoke(*few, "--json", "--save"))
+    found = {(row["condition"], row["level"], row["metric"]): row["value"] for row in rows}
+
+    torch.manual_seed(0)
+    model = load_module(Path("mine.py")).build()
+    expected = bench_uq.evaluate(model, "digits", device="cpu", resamples=2)
+    assert found["clean", None, "nll"] == pytest.approx(expected["nll"])
+    assert found["fgsm[draws=1]", 0.1, "nll"] > found["fgsm[draws=1]", 0.0, "nll"]
+    assert ("letters", None, "auroc_entropy") in found
+
+    scores = bench_uq.read_scores("results/quick")
+    stored = scores[(scores.condition == "clean") & (scores.metric == "nll")].value
+    assert stored.tolist() == [found["clean", None, "nll"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "told"),
+    [
+        ((), "mine.py", "--model takes FILE.py:factory"),
+        ((), "mine.py:builds", "holds no function 'builds' (it holds build, small, text, fails)"),
+        ((), "mine.py:text", "makes a str, not an nn.Module"),
+        ((), "mine.py:fails", "fails: KeyError: 'no config'"),
+        ((), "mine.py:small", "net.safetensors does not fit the model"),
+        (("--weights", "net.pt"), "mine.py:build", "weights are a .safetensors file"),
+        (("--weights", "no.safetensors"), "mine.py:build", "no file 'no.safetensors'"),
+        (("--condition", "fgsm=x"), "mine.py:build", "--condition takes NAME=LEVEL"),
+        (("--condition", "fgsm"), "mine.py:build", "needs levels"),
+        (("--condition", "fgsm=0.1", "--mean", "0.5"), "mine.py:build", "give both"),
+    ],
+)
+def test_mistakes(arguments: tuple[str, ...], model: str, told: str) -> None:
+    """Each mistake is one line, exit code 2, and nothing is written."""
+    output = invoke(*arguments, "--save", model=model, code=2)
+    assert told in output
+    assert len(output.splitlines()) == 1
+    assert not Path("results").exists()
