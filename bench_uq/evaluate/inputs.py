@@ -151,14 +151,15 @@ def refuse_logits(values: np.ndarray, name: str) -> None:
 
 def labels_of(labels: Any, probs: Any = None) -> np.ndarray:
     """Whole numbers of labels, also where a frame holds them as floats or in a column."""
-    # Rows of pandas have names, by which a reader would expect them to be matched.
+    # Rows of pandas have names. The same names in another order are rows that were mixed up; names
+    # that differ are those of another frame, such as of the inputs, and rows go by their place.
     named = hasattr(labels, "iloc") and hasattr(probs, "iloc") and len(labels) == len(probs)
     if named and not labels.index.equals(probs.index):
-        raise BadValue(
-            "the index of the labels is not that of the predictions: bring both into one order "
-            "(labels.loc[probs.index])"
-        )
-
+        if labels.index.sort_values().equals(probs.index.sort_values()):
+            raise BadValue(
+                "labels have the index of the predictions in another order: labels.loc[probs.index] "
+                "brings them into one, or labels.to_numpy() if the rows do belong together"
+            )
     values = np.asarray(labels) if not hasattr(labels, "detach") else array_of(labels, "labels")
     if values.dtype.kind in "OUS":
         raise BadValue(

@@ -78,6 +78,16 @@ def test_every_form_of_labels_is_taken(labels) -> None:
         assert bench_uq.evaluate(probs, labels, resamples=2)["accuracy"] == 0.75
 
 
+def test_rows_of_pandas_go_by_their_place_unless_they_were_mixed_up() -> None:
+    """A frame of probabilities and the labels of a split, whose index is another, belong together."""
+    labels = pd.Series(LABELS, index=[17, 4, 99, 3])
+    assert bench_uq.evaluate(pd.DataFrame(PROBS), labels, resamples=2)["accuracy"] == 0.75
+    mixed = pd.Series(LABELS, index=[3, 2, 1, 0])
+    with pytest.raises(ValueError, match=r"labels\.to_numpy\(\) if the rows do belong together"):
+        bench_uq.evaluate(pd.DataFrame(PROBS), mixed)
+    assert bench_uq.evaluate(pd.DataFrame(PROBS), mixed.to_numpy(), resamples=2)["accuracy"] == 0.75
+
+
 def test_against_scikit_learn() -> None:
     """NLL and the AUROC of other data agree with scikit-learn."""
     (draws, labels), (other, _) = made(), made(seed=1)
@@ -277,7 +287,11 @@ MISTAKES = [
     (([1.0, 2.0], [1.0, 2.0]), {"variance": [1.0, 0.0]}, "variance 0 is not positive"),
     (([1.0, 2.0], [1.0]), {"std": [1.0, 1.0]}, "targets has the shape"),
     (([1.0], [1.0]), {"std": [1.0], "unseen": {"o": [1.0]}}, "are of classes"),
-    ((pd.DataFrame(PROBS), pd.Series(LABELS, index=[3, 2, 1, 0])), {}, "index of the labels"),
+    (
+        (pd.DataFrame(PROBS), pd.Series(LABELS, index=[3, 2, 1, 0])),
+        {},
+        "index of the predictions in",
+    ),
 ]
 
 
