@@ -154,12 +154,11 @@ def labels_of(labels: Any, probs: Any = None) -> np.ndarray:
     # Rows of pandas have names. The same names in another order are rows that were mixed up; names
     # that differ are those of another frame, such as of the inputs, and rows go by their place.
     named = hasattr(labels, "iloc") and hasattr(probs, "iloc") and len(labels) == len(probs)
-    if named and not labels.index.equals(probs.index):
-        if labels.index.sort_values().equals(probs.index.sort_values()):
-            raise BadValue(
-                "labels have the index of the predictions in another order: labels.loc[probs.index] "
-                "brings them into one, or labels.to_numpy() if the rows do belong together"
-            )
+    if named and mixed_up(labels.index, probs.index):
+        raise BadValue(
+            "labels have the index of the predictions in another order: labels.loc[probs.index] "
+            "brings them into one, or labels.to_numpy() if the rows do belong together"
+        )
     values = np.asarray(labels) if not hasattr(labels, "detach") else array_of(labels, "labels")
     if values.dtype.kind in "OUS":
         raise BadValue(
@@ -176,6 +175,11 @@ def labels_of(labels: Any, probs: Any = None) -> np.ndarray:
         if (values == values.round()).all():
             values = values.astype(np.int64)
     return values
+
+
+def mixed_up(one: Any, other: Any) -> bool:
+    """Whether two indexes of pandas hold the same names in another order."""
+    return not one.equals(other) and bool(one.sort_values().equals(other.sort_values()))
 
 
 def raw_of(name: str, arrays: Mapping[str, np.ndarray]) -> Raw:
