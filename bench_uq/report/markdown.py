@@ -246,7 +246,8 @@ def _method(row: Row | Compared) -> str:
 
 def _cell(cell: Cell) -> str:
     """A mean, its spread, and its number of values if some seeds lack it."""
-    text = (cell.mean or "–") + cell.beside
+    # A bound is written "< 1.0".
+    text = (escape(cell.mean) or "–") + cell.beside
     if cell.best:
         text = f"**{text}**"
     return text
