@@ -308,3 +308,35 @@ def test_the_reading_of_mnist_stress_has_the_numbers_of_its_scores() -> None:
             assert cells == [known[key] for key in keys], (metric, name)
             checked += len(cells)
     assert checked == 70
+
+
+def test_the_reading_of_fidelity_has_the_numbers_of_its_scores() -> None:
+    """Every cell of the table is mean and standard deviation over seeds in the committed scores."""
+    scores = read_scores(REPO / "results" / "fidelity")
+    places = [
+        ("nll", "clean", None),
+        ("total_variation", "clean", None),
+        ("total_variation", "letters", None),
+        ("total_variation", "rotate", 60.0),
+        ("total_variation", "transfer", 0.1),
+        ("auroc_entropy", "letters", None),
+    ]
+    page = (DOCS / "fidelity.md").read_text()
+    (table,) = re.findall(r"^\| method \| NLL .*\n\|-.*\n((?:^\|.*\n)+)", page, re.M)
+    checked = 0
+    for line in table.splitlines():
+        name, *cells = [cell.strip() for cell in line.strip("| \n").split(" | ")]
+        for (metric, condition, level), cell in zip(places, cells, strict=True):
+            method = name.strip("`")
+            if name == "floor":
+                metric, method = f"{metric}_floor", "map"
+            rows = scores[(scores.metric == metric) & (scores.condition == condition)]
+            rows = rows[rows.method == method]
+            if level is not None:
+                rows = rows[rows.level == level]
+            if rows.empty:
+                assert cell in ("–", "")
+                continue
+            assert cell == f"{rows['value'].mean():.3f} ± {rows['value'].std():.3f}", (name, metric)
+            checked += 1
+    assert checked > 70

@@ -175,6 +175,8 @@ def trial_suite(
         methods=(spec.full,),
         seeds=seeds,
         settings=dataclasses.replace(suite.settings, evaluate_on="validation"),
+        # It would be sampled once for each trial.
+        reference="",
         method_settings={**suite.method_settings, method.plain: settings},
         conditions={},
         dataset_conditions={},

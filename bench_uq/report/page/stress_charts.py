@@ -28,7 +28,8 @@ def by_level(analysis: Analysis, grids: Grids) -> list[Chart]:
 
         note = ""
         if card.companion:
-            note = "dashed: ECE floor"
+            beside = analysis.cards[card.companion].heading.split()
+            note = f"dashed: {' '.join(beside)}"
         chart: Chart = {
             "section": f"Scores under {analysis.label(condition)}",
             "title": " ".join(card.heading.split()) + ARROWS[card.direction],
