@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from bench_uq.api.metric import Metric
 from bench_uq.report.figures import _layout, _legend
@@ -74,13 +75,13 @@ def _figure(
         axes = grid[place]
         axes.set_title(_legend.shown_title(analysis, shown, 24, joint=", "))
         _rows(axes, methods, points, looks)
-        ends = [one.low for one in points.values()] + [one.high for one in points.values()]
+        ends = [one.high for one in points.values()]
         if floor := floors[shown]:
             ends.append(floor.mean)
-        _layout.logarithmic(axes, ends, of="x")
-        if floor:
-            axes.axvspan(axes.get_xlim()[0], floor.mean, color=_NOISE, zorder=0)
-            axes.set_xlim(axes.get_xlim())
+            axes.axvspan(0, floor.mean, color=_NOISE, zorder=0)
+        # From 0, where a method would be the reference.
+        axes.set_xlim(0, 1.06 * max(ends) or 1)
+        axes.xaxis.set_major_locator(MaxNLocator(3))
         axes.set_xlabel(card.axis.label if card.axis else card.id)
         tidy(axes)
 
