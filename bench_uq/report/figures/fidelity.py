@@ -18,6 +18,8 @@ from bench_uq.score.summaries import Shown, Summary
 
 #: Panels that fit beside each other.
 _MOST = 4
+#: Letters of a line of a title, and of a method.
+_TITLE, _NAME = 14, 26
 _NOISE = "#dddddd"
 
 #: Distance of each method in a panel.
@@ -68,12 +70,19 @@ def _figure(
     if any(floors.values()):
         handles.append(Patch(color=_NOISE, label="noise: one chain of the reference to its others"))
     handles += [*_legend.range_handle("whiskers", drawn), *_legend.dagger_handle(analysis)]
-    figure = _layout.sheet(PAGE, 0.17 * len(methods) + 0.7, handles)
+    seeds = {method: _seeds(panels, method) for method in methods}
+    labels = [_legend.label(analysis, method, seeds[method], _NAME) for method in methods]
+    titles = [_legend.shown_title(analysis, shown, _TITLE) for shown in panels]
+
+    # All rows are as high as the name of most lines.
+    height = 0.05 + 0.13 * _layout.most_lines(labels)
+    height = height * len(methods) + 0.14 * _layout.most_lines(titles) + 0.6
+    figure = _layout.sheet(PAGE, height, handles)
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
 
     for place, (shown, points) in enumerate(panels.items()):
         axes = grid[place]
-        axes.set_title(_legend.shown_title(analysis, shown, 24, joint=", "))
+        axes.set_title(titles[place])
         _rows(axes, methods, points, looks)
         ends = [one.high for one in points.values()]
         if floor := floors[shown]:
@@ -85,8 +94,6 @@ def _figure(
         axes.set_xlabel(card.axis.label if card.axis else card.id)
         tidy(axes)
 
-    seeds = {method: _seeds(panels, method) for method in methods}
-    labels = [_legend.label(analysis, method, seeds[method], 40) for method in methods]
     grid[0].set_yticks(range(len(methods)), labels)
     grid[0].set_ylim(len(methods) - 0.4, -0.6)
     return figure
