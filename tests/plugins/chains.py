@@ -51,4 +51,7 @@ class Chains(Method):
     def beside(self, net, inputs, draws):
         """The mixture of each chain, which is of one draw."""
         found = [task_of(net).likelihood.mixture(draw.unsqueeze(0), None) for draw in draws]
-        return {f"chain_{name}": torch.stack([one[name] for one in found], 1) for name in found[0]}
+        arrays = {}
+        for name in found[0]:
+            arrays[f"chain_{name}"] = torch.stack([one[name] for one in found], 1)
+        return arrays
