@@ -80,7 +80,8 @@ def code_key(plugins: Iterable[Path] = ()) -> str:
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     found = list(package.rglob("*.py"))
-    found += [path for end in ("css", "js") for path in package.rglob(f"*.{end}")]
+    for end in ("css", "js"):
+        found += package.rglob(f"*.{end}")
     for kind in _PLUGINS:
         module = importlib.import_module(f"bench_uq.{kind}")
         for folder in module.__path__:

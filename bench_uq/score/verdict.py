@@ -89,7 +89,9 @@ def _leader(compared: Sequence[Answer], paid: Mapping[str, float]) -> str:
         best = sum(_comparison(one).best == method for one in compared)
         return tied, best, -paid.get(method, math.inf)
 
-    methods = dict.fromkeys(name for one in compared for name in _comparison(one).tied)
+    methods = dict[str, None]()
+    for one in compared:
+        methods |= dict.fromkeys(_comparison(one).tied)
     return max(methods, key=wins)
 
 
@@ -159,8 +161,10 @@ def _trade(
         return []
 
     held = [one for one in compared if leader in _comparison(one).tied]
-    equal = [name for name in paid if all(name in _comparison(one).tied for one in held)]
-    cheapest = min(equal, key=lambda name: paid[name])
+    equal = set(paid)
+    for one in held:
+        equal &= {*_comparison(one).tied}
+    cheapest = min(sorted(equal), key=lambda name: paid[name])
     if cheapest != leader:
         gained = _also_gained(analysis, compared, cheapest, leader)
         return [

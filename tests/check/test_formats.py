@@ -105,7 +105,7 @@ def test_the_number_of_rows_is_limited(make_results: MakeResults, form: str) -> 
 def test_news_come_first(make_results: MakeResults) -> None:
     """Clean scores before and after, how many more cells, and the methods that did not change."""
     fall = [0.3, 0.31, 0.29, 0.3, 0.32]
-    now = {(name, "fgsm", level, "same"): fall for name in ("nll",) for level in (0.1, 0.2)}
+    now = {("nll", "fgsm", level, "same"): fall for level in (0.1, 0.2)}
     now |= {("nll", None, None, "same"): times(4, 4.1, 4, 4.1, 4), ("nll", None, None, "calm"): NLL}
     before = dict.fromkeys(now, NLL)
     found = judge(make_results(before), make_results(now), Margins())

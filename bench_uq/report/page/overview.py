@@ -144,7 +144,9 @@ def _drawing(
 ) -> str:
     """Axes, front, marks and names."""
     prices = [cost.mean for cost, _ in points.values()]
-    scores = [end for _, score in points.values() for end in (score.low, score.high)]
+    scores = list[float]()
+    for _, score in points.values():
+        scores += score.low, score.high
     log = min(scores) > 0 and max(scores) > 3 * min(scores)
     across = _scale(min(prices), max(prices), _LEFT, _WIDTH - _RIGHT, log=True)
     up = _scale(min(scores), max(scores), _HEIGHT - _BOTTOM, _TOP, log=log)
@@ -216,7 +218,9 @@ def _ticks(low: float, high: float, *, log: bool) -> list[float]:
     step = 10.0 ** math.floor(math.log10(high - low)) if high > low else 0.0
     if log:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        fine = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+        fine = list[float]()
+        for power in powers:
+            fine += (10.0**power, 2 * 10.0**power, 5 * 10.0**power)
         found = [tick for tick in fine if low <= tick <= high]
         if len(found) >= 2:
             return found if len(found) <= 6 else found[::2]

@@ -35,7 +35,8 @@ def by_questions(analysis: Analysis) -> Table | None:
     parts = [filled(analysis, subject, plain, analysis.methods)]
     parts.append(filled(analysis.over_levels, subject, means, analysis.methods))
     paid = costs(analysis.results, _PAID)
-    known = [name for name in _PAID if any(metric == name for *_, metric in paid)]
+    there = {metric for *_, metric in paid}
+    known = [name for name in _PAID if name in there]
     priced = [Column(replace(analysis.cards[name], short=COSTS[name]), "cost") for name in known]
     if priced:
         parts.append(filled(analysis, subject, priced, analysis.methods, paid))
