@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from bench_uq.report.conclusions import conclusions
 from bench_uq.report.tables.captions import caption, headings, notes, parted, seeds_phrase
 from bench_uq.report.tables.equivalent import equivalent_table
+from bench_uq.report.tables.overview import by_questions
 from bench_uq.report.tables.provenance import run_counts
 from bench_uq.report.tables.published import Compared, Comparison, comparison, legend
 from bench_uq.report.tables.ranks import rank_table
@@ -115,7 +116,12 @@ def _dataset(analysis: Analysis) -> list[str]:
     table = overview(analysis)
     phrase = seeds_phrase(table)
     marks = [f"{phrase[0].upper()}{phrase[1:]}.", *notes(table), *table.remarks]
-    lines = [f"## {escape(table.dataset)}", "", *_table(table), "", escape(" ".join(marks)), ""]
+    lines = [f"## {escape(table.dataset)}", ""]
+    answered = by_questions(analysis)
+    if answered is not None:
+        said = " ".join([*answered.remarks[:1], "The notes beneath the next table hold here too."])
+        lines += [*_table(answered), "", escape(said), ""]
+    lines += [*_table(table), "", escape(" ".join(marks)), ""]
     lines += _calibration(analysis)
 
     equalled = equivalent_table(analysis)

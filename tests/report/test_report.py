@@ -68,7 +68,7 @@ def test_old_report_is_replaced_and_the_rest_kept(small: Path, tmp_path: Path) -
     assert (tmp_path / "summary.md").read_text().startswith("# quick")
     assert (tmp_path / "mine.txt").read_text() == "mine.txt"
     tables = {path.name for path in files if path.suffix == ".tex"}
-    assert tables == {"digits.tex", "digits-cost.tex", "main.tex"}
+    assert tables == {"digits.tex", "digits-overview.tex", "digits-cost.tex", "main.tex"}
     assert not list((tmp_path / "figures").glob("digits-levels*"))
 
 
@@ -97,7 +97,7 @@ def test_report_of_some(told: Results, story: Path, tmp_path: Path) -> None:
     texts = {path.name: path.read_text() for path in files}
 
     plain = {name for name in texts if name.endswith(".tex") and "pgd" not in name}
-    own = ("digits", "digits-levels-fgsm", "digits-levels-rotate", "digits-cost")
+    own = ("digits", "digits-overview", "digits-levels-fgsm", "digits-levels-rotate", "digits-cost")
     assert plain == {"main.tex", *(f"{name}.tex" for name in own)}
     for name, text in texts.items():
         assert "boston" not in text, name
@@ -108,6 +108,10 @@ def test_report_of_some(told: Results, story: Path, tmp_path: Path) -> None:
     assert r"\markright{Only \textless{}these\textgreater{}}" in texts["main.tex"]
     assert "Accuracy" not in texts["digits.tex"] + texts["digits-levels-fgsm.tex"]
     assert "mean-field" in told.methods
+
+
+#: Tables of one dataset of nothing but clean data.
+OWN = ("a", "a-overview", "a-cost", "main")
 
 
 def test_stale_files_go(make_results: Callable[..., Path], tmp_path: Path) -> None:
@@ -123,9 +127,9 @@ def test_stale_files_go(make_results: Callable[..., Path], tmp_path: Path) -> No
         file.write("../canary\ntables/../../canary\ntables/b-mine.tex.txt\n")
     write(suite, target, formats=["latex"], datasets=["a"])
     there = {path.name for path in target.rglob("*") if path.is_file()}
-    assert there == {"a.tex", "a-cost.tex", "main.tex", "b-mine.tex", "files.txt"}
+    assert there == {f"{name}.tex" for name in (*OWN, "b-mine")} | {"files.txt"}
     assert (tmp_path / "canary").read_text() == "here"
-    assert earlier(target) == {"tables/a.tex", "tables/a-cost.tex", "tables/main.tex"}
+    assert earlier(target) == {f"tables/{name}.tex" for name in OWN}
 
     # The same of results that changed, whatever the formats.
     scores = suite / "scores.csv"
