@@ -206,8 +206,11 @@ def _unsure(analysis: Analysis, compared: Sequence[Answer], leader: str) -> Iter
     """What is unsure, and what to do about it: a sentence each."""
     improving = [name for name in analysis.methods if analysis.seeds(name).improving]
     if improving:
-        named = _listed([analysis.label(name) for name in improving], "and", _NAMED)
-        yield f"Still improving with more epochs: {named} (bench-uq run --budget 2 trains longer)."
+        told = list[str]()
+        for name in improving:
+            told.append(f"{analysis.label(name)} ({analysis.seeds(name).improving})")
+        named = _listed(told, "and", _NAMED)
+        yield f"Still improving with more epochs: {named}; bench-uq run --budget 2 trains longer."
     elif compared and not analysis.results.others:
         yield (
             "Whether the claims hold at other epochs is not known "

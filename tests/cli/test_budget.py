@@ -41,8 +41,8 @@ def test_a_report_says_what_the_other_budget_changes(both: Path) -> None:
     assert "half the epochs: NLL +" in said
     assert "(2 seeds)" in said
     text = (both / "reports/quick/summary.md").read_text()
-    assert "| dropout † |" in text
-    assert text.index("## Verdict") < text.index("## digits")
+    assert "| MC dropout † |" in text
+    assert text.index("## Verdict") < text.index("## Digits")
 
 
 def test_a_report_with_another_budget_is_another_report(both: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_method_states_its_own_diagnosis(tmp_path: Path) -> None:
     done(tmp_path, *FORMATS)
     text = (tmp_path / "reports/quick/summary.md").read_text()
     assert "| own † |" in text
-    assert "| map |" in text
+    assert "| MAP |" in text
     own = "- digits, own, seed 0: R-hat 1.3 over "
     assert own in text.split("## Not converged, as the method says")[1]
 
