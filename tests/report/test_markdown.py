@@ -56,9 +56,9 @@ def test_what_failed_is_told_with_its_reason(text: str) -> None:
 def test_confidence_is_held_against_accuracy(text: str, by_hand: Callable[..., Results]) -> None:
     """Of the ensemble it is too low, of the plain network too high; seeds are counted."""
     gap = r"its confidence is on average 0\.0\d\d"
-    assert re.search(rf"^- ensemble is underconfident: {gap} below its accuracy\.$", text, re.M)
-    assert re.search(rf"^- map is overconfident: {gap} above its accuracy\.$", text, re.M)
-    assert "map is underconfident" not in text
+    assert re.search(rf"^- Deep ensemble is underconfident: {gap} below its accuracy\.$", text, re.M)
+    assert re.search(rf"^- MAP is overconfident: {gap} above its accuracy\.$", text, re.M)
+    assert "MAP is underconfident" not in text
 
     names = {"share": 1.0, "accuracy": 0.9, "confidence": 0.8}
     curves = {("map", 0, f"reliability_{name}"): {0.8: y} for name, y in names.items()}
@@ -95,7 +95,7 @@ def test_means_under_stress_say_once_what_they_share(
     """A table for each attack and shift, if any; what all of them say stands beneath the last."""
     section = text.partition("### Under stress")[2].partition("\n### Can the attacks")[0]
     shared = ("AUROC of errors: for separating", "80 % kept: after rejecting the 20 %")
-    for words in (*(f"digits: under {name}, mean over " for name in ("fgsm", "rotate")), *shared):
+    for words in (*(f"Digits: under {name}, mean over " for name in ("FGSM", "Rotation")), *shared):
         assert section.count(words) == 1
     assert section.rstrip().rpartition("\n")[2].startswith("Bold: ")
     assert "Under stress" not in summary(analyse(by_hand({("map", "nll"): 1})), [])
