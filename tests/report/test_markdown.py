@@ -56,7 +56,9 @@ def test_what_failed_is_told_with_its_reason(text: str) -> None:
 def test_confidence_is_held_against_accuracy(text: str, by_hand: Callable[..., Results]) -> None:
     """Of the ensemble it is too low, of the plain network too high; seeds are counted."""
     gap = r"its confidence is on average 0\.0\d\d"
-    assert re.search(rf"^- Deep ensemble is underconfident: {gap} below its accuracy\.$", text, re.M)
+    assert re.search(
+        rf"^- Deep ensemble is underconfident: {gap} below its accuracy\.$", text, re.M
+    )
     assert re.search(rf"^- MAP is overconfident: {gap} above its accuracy\.$", text, re.M)
     assert "MAP is underconfident" not in text
 
