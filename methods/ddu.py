@@ -106,6 +106,7 @@ class DDU(Method):
     """
 
     reference: ClassVar[str] = "Mukhoti et al. 2023, https://arxiv.org/abs/2102.11582"
+    title: ClassVar[str] = "DDU"
     order: ClassVar[int] = 20
 
     search: ClassVar = {"norm_bound": {"low": 0.5, "high": 10.0, "scale": "log"}}

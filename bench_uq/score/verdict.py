@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.comparisons import Ranking
@@ -70,6 +71,7 @@ def _on_one(analysis: Analysis) -> Verdict:
         *_behind(analysis, compared),
         *_exceptions(analysis, compared, leader),
         *_undecided(analysis, compared),
+        *_peers(analysis, compared, leader),
         *_trade(analysis, compared, leader, paid),
     ]
     return Verdict(tuple(sentences), tuple(_unsure(analysis, compared, leader)))
@@ -82,17 +84,28 @@ def _comparison(one: Answer) -> Comparison:
 
 
 def _leader(compared: Sequence[Answer], paid: Mapping[str, float]) -> str:
-    """The method that is best or tied most often, then best most often, then cheapest."""
+    """The method that is best or tied most often, then of the best mean rank, then cheapest."""
+    # By the times it is best a method could lead that is the last in all other scores.
+    ranks = [_ranks(_comparison(one)) for one in compared]
 
-    def wins(method: str) -> tuple[int, int, float]:
+    def wins(method: str) -> tuple[int, float, float]:
         tied = sum(method in _comparison(one).tied for one in compared)
-        best = sum(_comparison(one).best == method for one in compared)
-        return tied, best, -paid.get(method, math.inf)
+        places = [one[method] for one in ranks if method in one]
+        return tied, -sum(places) / len(places), -paid.get(method, math.inf)
 
     methods = dict[str, None]()
     for one in compared:
         methods |= dict.fromkeys(_comparison(one).tied)
     return max(methods, key=wins)
+
+
+def _ranks(comparison: Comparison) -> dict[str, float]:
+    """Ranks of the methods of a comparison by their means, from 1; ties have their mean rank."""
+    names = [*comparison.tied, *comparison.worse]
+    behind = [abs(comparison.behind.get(name, 0.0)) for name in names]
+    # The best comes first whatever rounding has made of the others.
+    behind[names.index(comparison.best)] = -1.0
+    return dict(zip(names, rankdata(behind).tolist(), strict=True))
 
 
 def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str:
@@ -106,6 +119,23 @@ def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str
         f"{analysis.label(leader)} is best, or not significantly worse than the best, in {count} "
         f"({_basis(analysis, compared)}): {', '.join(scores)}."
     )
+
+
+def _peers(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
+    """The methods that nothing tells from the leader where it leads."""
+    held = [one for one in compared if leader in _comparison(one).tied]
+    equal = [
+        analysis.label(name)
+        for name in analysis.methods
+        if name != leader and all(name in _comparison(one).tied for one in held)
+    ]
+    if not equal:
+        return []
+    verb = "is" if len(equal) == 1 else "are"
+    return [
+        f"{_listed(equal, 'and', _NAMED)} {verb} not significantly worse than "
+        f"{analysis.label(leader)} where it leads; {analysis.label(leader)} has the best mean rank."
+    ]
 
 
 def _behind(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
@@ -168,14 +198,16 @@ def _trade(
     if cheapest != leader:
         gained = _also_gained(analysis, compared, cheapest, leader)
         return [
-            f"{analysis.label(cheapest)} is not significantly worse in any of these and trains a "
-            f"seed in {_seconds(paid[cheapest])} instead of {_seconds(paid[leader])}"
+            f"The cheapest of these, {analysis.label(cheapest)}, trains a seed in "
+            f"{_seconds(paid[cheapest])} instead of {_seconds(paid[leader])}"
             f"{_predicting(analysis, cheapest, leader)}{gained}."
         ]
 
     least = min(paid, key=lambda name: paid[name])
     if least == leader:
-        return [f"It is also the cheapest to train: {_seconds(paid[leader])} a seed."]
+        return [
+            f"{analysis.label(leader)} is also the cheapest to train: {_seconds(paid[leader])} a seed."
+        ]
     behind = [_asked(analysis, one) for one in held if least not in _comparison(one).tied]
     return [
         f"No cheaper method is as good in all of these: the cheapest, {analysis.label(least)}, "
