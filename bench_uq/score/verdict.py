@@ -205,9 +205,8 @@ def _trade(
 
     least = min(paid, key=lambda name: paid[name])
     if least == leader:
-        return [
-            f"{analysis.label(leader)} is also the cheapest to train: {_seconds(paid[leader])} a seed."
-        ]
+        price = _seconds(paid[leader])
+        return [f"{analysis.label(leader)} is also the cheapest to train: {price} a seed."]
     behind = [_asked(analysis, one) for one in held if least not in _comparison(one).tied]
     return [
         f"No cheaper method is as good in all of these: the cheapest, {analysis.label(least)}, "

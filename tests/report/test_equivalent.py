@@ -29,6 +29,7 @@ def suite(by_hand: Callable[..., Results]) -> Results:
         ("dropout", "nll"): [0.9, 0.8],
         ("mnf", "nll"): [0.75, 0.5],
         ("broken", "nll"): [0.75, math.inf],
+        ("wild", "nll"): [1.2, 0.5],
     }
     return by_hand(scores, curves)
 
@@ -39,7 +40,7 @@ def test_methods_lie_on_the_mean_curve_of_the_largest(suite: Results) -> None:
     assert found is not None
     assert (found.ensemble, found.networks) == ("ensemble[members=3]", 3)
     assert found.found.keys() == {
-        (name, "nll") for name in ("ensemble[members=2]", "map", "dropout", "mnf")
+        (name, "nll") for name in ("ensemble[members=2]", "map", "dropout", "mnf", "wild")
     }
     assert found.of("dropout")["nll"].values == pytest.approx((1.5, 2.0))
     assert found.of("map")["nll"].below == 2
@@ -59,6 +60,7 @@ def test_the_table(suite: Results) -> None:
     assert cells["dropout"].mean + cells["dropout"].beside == "1.8 ± 0.4"
     assert cells["map"].mean + cells["map"].beside == "< 1.0"
     assert cells["mnf"].mean + cells["mnf"].beside == "> 2.8"
+    assert cells["wild"].mean + cells["wild"].beside == "1.0 to 3.0"
     assert "ensemble[members=3]" not in cells
     assert BOUNDS in table.remarks
     assert "3 of ensemble[members=3]" in table.subject

@@ -110,7 +110,7 @@ def _handles(
     for handle in handles:
         handle.set(linestyle="none")
 
-    label = "\n".join(wrap(text(f"{found.ensemble}, fewer networks"), 24))
+    label = "\n".join(wrap(text(f"{analysis.label(found.ensemble)}, fewer networks"), 24))
     handles.append(Line2D([], [], label=label, **_line(looks, found)))
     handles += _legend.range_handle("whiskers", every)
     bounds = f"at 1: or worse than one;\nat {found.networks}: or better than all"

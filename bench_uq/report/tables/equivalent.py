@@ -13,7 +13,8 @@ from bench_uq.score.summaries import costs
 
 #: What a seed beyond the curve means.
 BOUNDS = (
-    "<, >: some seeds are worse than one network, or better than all, and count as the nearer end."
+    "<, >: some seeds are worse than one network, or better than all, and count as the nearer end; "
+    "a range: some seeds are the one and some the other."
 )
 
 
@@ -42,11 +43,11 @@ def equivalent_table(analysis: Analysis) -> Table | None:
         cells = [equivalent_cell(own_cells.get(metric)) for metric, _ in columns]
         finished = analysis.seeds(method).finished
         cells.append(cell(paid.get(method), finished, decimals(paid.values())))
-        rows.append(Row(method, analysis.seeds(method), tuple(cells)))
+        rows.append(Row(method, analysis.seeds(method), tuple(cells), analysis.label(method)))
 
     subject = (
-        f"networks, of the {found.networks} of {found.ensemble}, whose ensemble has the same NLL "
-        "(deep ensemble equivalent)"
+        f"networks, of the {found.networks} of {analysis.label(found.ensemble)}, whose ensemble "
+        "has the same NLL (deep ensemble equivalent)"
     )
     line = "The NLL of fewer networks is a mean over subsets and seeds, and lines between them."
     remarks = [line]
@@ -67,8 +68,7 @@ def equivalent_cell(one: Equivalent | None) -> Cell:
     if one is None:
         return Cell()
     if one.below and one.above:
-        outside = one.below + one.above
-        return Cell(values=f"{outside} of {len(one.values)}")
+        return Cell(f"{fixed(min(one.values), 1)} to {fixed(max(one.values), 1)}")
 
     mean, spread = fixed(one.mean, 1), ""
     if one.below:
