@@ -15,6 +15,8 @@ from bench_uq.report.figures._style import COLUMN, PAGE, Options
 
 #: Inches that a line of a legend takes, and that a letter of it takes on average.
 _LINE, _LETTER = 0.15, 0.064
+#: Rows of a legend from which on a figure takes the width of a page.
+_MOST_ROWS = 14
 _GREY = "#666666"
 
 
@@ -39,9 +41,11 @@ def sheet(width: float, height: float, handles: Sequence[Artist]) -> Figure:
     labels = [str(handle.get_label()) for handle in handles]
 
     # The height must be known before anything is drawn, hence letters are counted, not measured.
-    columns = int((width - 0.1) / (longest_line(labels) * _LETTER + 0.5))
-    columns = max(1, min(len(labels), columns))
-    rows = math.ceil(len(labels) / columns)
+    columns, rows = _shape_of_legend(labels, width)
+    if rows > _MOST_ROWS:
+        # Many methods: in a column of text the legend would be taller than the panels.
+        width = PAGE
+        columns, rows = _shape_of_legend(labels, width)
 
     lines = 0
     for first in range(0, len(labels), rows):  # a legend is filled column by column
@@ -55,6 +59,13 @@ def sheet(width: float, height: float, handles: Sequence[Artist]) -> Figure:
         handles=list(handles), loc="outside lower center", ncols=columns, handlelength=2.4
     )
     return figure
+
+
+def _shape_of_legend(labels: Sequence[str], width: float) -> tuple[int, int]:
+    """Columns and rows of a legend beneath a figure of some width in inches."""
+    columns = int((width - 0.1) / (longest_line(labels) * _LETTER + 0.5))
+    columns = max(1, min(len(labels), columns))
+    return columns, math.ceil(len(labels) / columns)
 
 
 def grid(

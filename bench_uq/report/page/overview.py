@@ -23,6 +23,8 @@ _WIDTH, _HEIGHT = 520, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 118, 14, 44
 #: Units between the names beside marks.
 _LINE = 13
+#: Methods of which each has its name at its mark; of more only those on the front.
+_MOST_NAMED = 12
 
 #: Cost and score of each method.
 Points = dict[str, tuple[Summary, Summary]]
@@ -117,6 +119,8 @@ def cost_chart(analysis: Analysis) -> str:
         f"{title} on clean data against the cost of training a seed. Line: the Pareto front, "
         f"{escape(named)}."
     )
+    if len(points) > _MOST_NAMED:
+        caption += " Point at another mark for its name."
     return (
         f'<figure class="cost"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{escape(spoken)}">{drawing}</svg><figcaption>{caption}</figcaption></figure>'
@@ -174,10 +178,11 @@ def _drawing(
     found = looks(analysis.results)
     placed = list[tuple[float, str]]()
     for name, (cost, score) in points.items():
-        parts.append(
-            _mark(across(cost.mean), up(score.mean), up(score.low), up(score.high), found[name])
-        )
-        placed.append((up(score.mean), name))
+        ends = up(score.mean), up(score.low), up(score.high)
+        parts.append(_mark(across(cost.mean), *ends, found[name], analysis.label(name)))
+        # Of many names most would stand far from their marks.
+        if len(points) <= _MOST_NAMED or name in best:
+            placed.append((up(score.mean), name))
     # Names stand right of their marks, and move down where they would overlap.
     last = -math.inf
     for height, name in sorted(placed):
@@ -186,11 +191,12 @@ def _drawing(
     return "".join(parts)
 
 
-def _mark(x: float, y: float, low: float, high: float, look: Look) -> str:
-    """A mark at both means, with the range of the score over seeds."""
+def _mark(x: float, y: float, low: float, high: float, look: Look, name: str) -> str:
+    """A mark at both means, with the range of the score over seeds; it tells its name."""
     return (
         f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{look.color}" class="mark"/>'
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{look.color}" class="mark"/>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{look.color}" class="mark">'
+        f"<title>{escape(name)}</title></circle>"
     )
 
 
