@@ -3,6 +3,7 @@ cost.
 
     results = bench_uq.run("quick", methods=["map", "dropout"], seeds=[0, 1, 2])
     bench_uq.report(results)
+    print(bench_uq.verdict(results))
     bench_uq.summarise(results)
 
     bench_uq.evaluate(probs, labels, unseen={"letters": other_probs})
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from bench_uq.plan.tuned import Tuned
     from bench_uq.run.suite import Choices
     from bench_uq.score.results import Results
+    from bench_uq.score.verdict import Verdict
 
 __all__ = [
     "BenchUQError",
@@ -45,6 +47,7 @@ __all__ = [
     "run",
     "summarise",
     "tune",
+    "verdict",
 ]
 
 
@@ -95,7 +98,7 @@ def run(
     start_early()
 
     from bench_uq.plan.plugins import Plugins
-    from bench_uq.run.record import verdict
+    from bench_uq.run.record import verdict as ending
     from bench_uq.run.suite import prepare, run_suite
     from bench_uq.score.results import read
     from bench_uq.score.score import score
@@ -118,7 +121,7 @@ def run(
         timeout=timeout,
     )
     prepared = prepare(choices, notice)
-    run_suite(prepared, lambda name, result: notice(f"{name}  {verdict(result)}"), scored=True)
+    run_suite(prepared, lambda name, result: notice(f"{name}  {ending(result)}"), scored=True)
 
     score(prepared.folder, Plugins(choices.plugins))
     return read(prepared.folder)
@@ -157,7 +160,7 @@ def tune(
     start_early()
 
     from bench_uq.run.choosing import choose, stored
-    from bench_uq.run.record import verdict
+    from bench_uq.run.record import verdict as ending
     from bench_uq.run.tuning import plan_study, run_study, search_of
 
     search = search_of(trials, seconds, studies, seed)
@@ -177,7 +180,7 @@ def tune(
     )
     planned = plan_study(choices, search, notice)
     stored(planned)
-    run_study(planned, lambda name, result: notice(f"{name}  {verdict(result)}"))
+    run_study(planned, lambda name, result: notice(f"{name}  {ending(result)}"))
     return choose(planned)
 
 
@@ -348,6 +351,19 @@ def summarise(scores: Results | pd.DataFrame | str | Path) -> pd.DataFrame:
     from bench_uq.score.summarise import summary
 
     return summary(_folder(scores) if isinstance(scores, Results) else scores)
+
+
+def verdict(results: Results | str | Path) -> Verdict:
+    """The sentences with which a report begins, of results or of the folder of a suite.
+
+    ``sentences`` answer which method is best, by how much and at what cost; ``remarks`` say what is
+    unsure and what to do about it. Printed, they stand line by line.
+    """
+    from bench_uq.score.analysis import analyse
+    from bench_uq.score.results import named, read
+    from bench_uq.score.verdict import verdict as said
+
+    return said(analyse(named(read(_folder(results)))))
 
 
 def _folder(results: Results | str | Path) -> Path:

@@ -62,6 +62,14 @@ def test_read_scores_and_check(folder: Path) -> None:
     assert verdicts.exit_code == 0, verdicts.text
 
 
+def test_the_verdict_is_that_of_the_report() -> None:
+    """The sentences that the command prints, of a suite whose results are in the repository."""
+    folder = Path(__file__).parents[1] / "results" / "methods"
+    said = bench_uq.verdict(folder)
+    assert said.sentences[0].startswith("Deep ensemble is best, or not significantly worse than")
+    assert str(said).splitlines() == [*said.sentences, *said.remarks]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -80,7 +88,7 @@ def test_mistakes_are_usage_errors(
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("name", ["run", "report", "check", "read_scores", "summarise"])
+@pytest.mark.parametrize("name", ["run", "report", "check", "read_scores", "summarise", "verdict"])
 def test_functions_keep_their_names(name: str) -> None:
     """A room of the same name does not replace a function; dir() lists it, with types and a text."""
     import bench_uq.check.compare

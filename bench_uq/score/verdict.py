@@ -34,6 +34,9 @@ class Verdict:
         """All sentences, the answers first."""
         return self.sentences + self.remarks
 
+    def __str__(self) -> str:
+        return "\n".join(self.all)
+
 
 def verdict(analysis: Analysis) -> Verdict:
     """The verdict on one dataset, or on all of a suite, which are ranked across them."""
