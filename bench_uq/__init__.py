@@ -356,8 +356,8 @@ def summarise(scores: Results | pd.DataFrame | str | Path) -> pd.DataFrame:
 def verdict(results: Results | str | Path) -> Verdict:
     """The sentences with which a report begins, of results or of the folder of a suite.
 
-    ``sentences`` answer which method is best, by how much and at what cost; ``remarks`` say what is
-    unsure and what to do about it. Printed, they stand line by line.
+    ``sentences`` answer which method is best, by how much and at what cost; ``remarks`` are doubts,
+    each with its remedy. Printed, they stand line by line.
     """
     from bench_uq.score.analysis import analyse
     from bench_uq.score.results import named, read

@@ -104,7 +104,9 @@ def main() -> None:
     trainer.fit(routine, loader(train, BATCH, shuffled=True))
     shown = [loader(test, SHOWN), loader(unseen, SHOWN)]
     (scores, *rest) = trainer.test(routine, shown, verbose=False)
-    print(json.dumps(dict(scores, **{key: value for one in rest for key, value in one.items()})))
+    for one in rest:
+        scores |= one
+    print(json.dumps(scores))
 
 
 main()

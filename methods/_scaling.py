@@ -1,4 +1,4 @@
-"""Calibration maps of held-out predictions: what a class's averaged log-probabilities become."""
+"""Calibration maps of averaged log-probabilities, fitted to held-out predictions."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -63,10 +63,10 @@ class Scaling(PostHoc):
 
     @abstractmethod
     def scaled(self, log_probs: Tensor, values: list[Tensor]) -> Tensor:
-        """What the map makes of log-probabilities (B, C), up to a constant of each row."""
+        """Mapped log-probabilities (B, C), up to a constant of each row."""
 
     def penalty(self, values: list[Tensor]) -> Tensor | float:
-        """What is added to the NLL of the held-out examples; by default nothing."""
+        """Addition to the NLL of the held-out examples; by default nothing."""
         del values
         return 0.0
 

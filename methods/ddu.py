@@ -1,4 +1,4 @@
-"""DDU: one deterministic network, and a density of its hidden units that tells what is far away."""
+"""DDU: one deterministic network, and a density of its hidden units for unseen data."""
 
 import math
 from dataclasses import dataclass
@@ -96,8 +96,8 @@ def covariance(examples: np.ndarray) -> np.ndarray:
 class DDU(Method):
     """A deterministic network with hidden layers of bounded norm, and a density of its last one.
 
-    The softmax says what is ambiguous; the negative log-density of the hidden units, fitted to the
-    training data after training, says what is unseen. It enters the ``*_density`` scores alone:
+    The entropy of the softmax is for ambiguous inputs. The negative log-density of the hidden
+    units, fitted to the training data after training, is for unseen ones, in the ``*_own`` scores:
     the predicted probabilities are those of the softmax, as confident far away as those of ``map``.
 
     Unlike the paper, which adds to the covariance of a class until it has a factor, it is shrunk by
@@ -146,6 +146,7 @@ class DDU(Method):
         hidden, labels = [], []
         with torch.no_grad():
             for inputs, targets in train:
+                # On the CPU in float64: a covariance of hundreds of units loses digits in float32.
                 hidden.append(numbers_of(net, inputs).double().cpu())
                 labels.append(targets.cpu())
 

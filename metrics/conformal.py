@@ -54,6 +54,7 @@ def set_size(sets: Sets) -> Callable[[Predictions, Predictions | None], float]:
 
     def compute(predictions: Predictions, held_out: Predictions | None) -> float:
         assert held_out is not None
+        # Empty sets count as 0: where a method is sure of nothing, that shows.
         return float(sets(predictions, held_out).sum(axis=1).mean())
 
     return compute
@@ -79,6 +80,7 @@ def _hits(sets: Sets, predictions: Predictions, held_out: Predictions | None) ->
 def interval_coverage(predictions: Predictions, held_out: Predictions | None) -> float:
     """Share of the targets in the widened intervals."""
     assert held_out is not None
+    # An example is inside where its excess is at most the widening.
     inside = conformal.included(conformal.excess(predictions), conformal.widening(held_out))
     return float(inside.mean())
 
@@ -126,6 +128,7 @@ def _cards(
     )
     worst = Metric(
         id=f"coverage_worst_class{ending}",
+        # A marginal guarantee may hide a class that is hardly ever covered.
         title=f"coverage of {what} in the worst class, {name}",
         compute=worst_coverage(sets),
         direction="higher",

@@ -126,6 +126,11 @@ class Metric:
         return reference if self.needs_of_reference else clean
 
     @property
+    def is_of_these_alone(self) -> bool:
+        """Whether it needs neither held-out predictions nor those of a reference."""
+        return not self.against_held_out and not self.needs_of_reference
+
+    @property
     def is_paired(self) -> bool:
         """Whether ``compute`` looks at the others."""
         return self.against_clean or self.against_held_out or bool(self.needs_of_reference)

@@ -139,7 +139,8 @@ def news(verdicts: Verdicts) -> list[str]:
     for cell in verdicts.cells:
         if (cell.method, cell.dataset) not in loud:
             calm[f"{cell.method} on {cell.dataset}"] = None
-    if not loud:
+    # Where cells without a difference are shown too, not all of them are news.
+    if not loud or not verdicts.quiet:
         return []
 
     lines = []
@@ -191,6 +192,10 @@ def _loud(verdicts: Verdicts) -> list[Cell]:
 
 def _told_cells(verdicts: Verdicts) -> list[Cell]:
     """The cells that have a row: of several levels of a score the one that changed most."""
+    # Who asks for everything gets every level.
+    if not verdicts.quiet:
+        return _loud(verdicts)[:MOST_ROWS]
+
     found = dict[tuple[str, ...], Cell]()
     for cell in _loud(verdicts):
         key = (cell.verdict, cell.dataset, cell.method, cell.condition, cell.metric)

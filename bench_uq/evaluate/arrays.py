@@ -34,6 +34,7 @@ def evaluate_arrays(
         given = inputs.reals(
             predicted, {key: one for key, one in spread.items() if one is not None}, targets
         )
+        # Means and variances have no classes that these could be about.
         if unseen or binary or draws is not None:
             raise BadValue("unseen, binary and draws are of classes: leave them out")
         parts = {CLEAN: given}
@@ -49,6 +50,7 @@ def evaluate_arrays(
         predictions = mixture(part.likelihood, part.draws, part.targets)
         shown.append(Shown(condition, kind, None, predictions, len(part.draws), condition))
         notes += [part.note] * bool(part.note)
+    # The same predictions have the same source, whatever array they came in.
     source = digest([[key, inputs.hash_of(part)] for key, part in parts.items()])
     return Scores(name, tuple(shown), tuple(notes), source, resamples=resamples, seed=seed)
 
@@ -63,11 +65,13 @@ def others(unseen: Mapping[str, Any], clean: Given, *, binary: bool) -> dict[str
             check_name("unseen data", name)
         one = inputs.classes(probs, None, f"unseen {name!r}", binary=binary)
 
+        # Scores of two models side by side would be read as those of one.
         if one.likelihood != clean.likelihood:
             raise BadValue(
                 f"unseen {name!r} has {one.draws.shape[2]} classes, probs has "
                 f"{clean.draws.shape[2]}: both are predictions of one model"
             )
+        # Mutual information depends on the number of draws, and so does its AUROC.
         if len(one.draws) != len(clean.draws):
             raise BadValue(
                 f"unseen {name!r} has {len(one.draws)} draws, probs has {len(clean.draws)}: give "

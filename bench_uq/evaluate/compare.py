@@ -108,6 +108,7 @@ def compare(first: Scores, second: Scores, *, metrics: Sequence[str] = ()) -> Co
 
 def compared(first: Scores, second: Scores, metrics: Sequence[str]) -> Comparison:
     """Compare the conditions that both were shown."""
+    # A sentence on which is better would be of no use.
     if first.name == second.name:
         raise BadValue(f"both models are called {first.name!r}: give them names (name=...)")
     cards = first.cards
@@ -117,9 +118,11 @@ def compared(first: Scores, second: Scores, metrics: Sequence[str]) -> Compariso
 
     chosen = []
     for card in cards.values():
+        # Where neither way is better, nobody is.
         judged_by = card.margin is not None and card.direction != "none"
         if card.id in metrics or (judged_by and not metrics):
             chosen.append(card)
+    # Pairs are drawn once for both, so the fewer of the two count.
     resamples = min(first.resamples, second.resamples)
     found = list[Difference]()
     for ours, theirs in shared(first, second):
@@ -146,6 +149,7 @@ def shared(first: Scores, second: Scores) -> list[tuple[Shown, Shown]]:
                 f"{second.name} {len(other.predictions)}: pairs need the same examples"
             )
         if "targets" in ours.predictions and "targets" in other.predictions:
+            # Rows in another order have the same number of labels, and no pairs.
             same = ours.predictions["targets"] == other.predictions["targets"]
             if not same.all():
                 raise BadValue(
@@ -168,6 +172,7 @@ def differences(
     chosen, values = list[Metric](), list[tuple[float, float]]()
     for metric in metrics:
         scorable = metric.applies(*ours) and metric.applies(*theirs)
+        scorable = scorable and metric.is_of_these_alone
         if not scorable or blind(metric, first) or blind(metric, second):
             continue
         both = float(metric.compute(*ours)), float(metric.compute(*theirs))

@@ -43,6 +43,7 @@ def examples_of(dataset: Any, root: Path, plugins: Plugins, *, labelled: bool = 
         return Data(load(spec.value, "test", root, 0), spec.name, spec.full)
 
     inputs, labels = columns(dataset, labelled=labelled)
+    # Bytes stay bytes, which the engine scales to [0, 1] on the device.
     if inputs.dtype != np.uint8:
         if inputs.dtype.kind not in "iuf":
             raise BadValue(f"inputs must be numbers, not {inputs.dtype}")
@@ -53,6 +54,7 @@ def examples_of(dataset: Any, root: Path, plugins: Plugins, *, labelled: bool = 
     if len(inputs) == 0:
         raise BadValue("the dataset holds no examples")
 
+    # Unseen data have labels of no class of the model.
     targets = np.zeros(len(inputs), np.int64) if labels is None else labels
     if len(targets) != len(inputs):
         raise BadValue(f"{len(inputs)} inputs and {len(targets)} labels: every input needs one")
@@ -65,6 +67,7 @@ def columns(dataset: Any, *, labelled: bool) -> tuple[np.ndarray, np.ndarray | N
         parts = [pair(batch, labelled) for batch in dataset]
         inputs = [array_of(part[0], "inputs") for part in parts]
         labels = [labels_of(part[1]) for part in parts if part[1] is not None]
+        # A loader gives batches, a dataset single examples.
         return joined(inputs, np.concatenate), np.concatenate(labels) if labels else None
 
     rows = isinstance(dataset, Dataset) or hasattr(dataset, "column_names")

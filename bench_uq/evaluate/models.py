@@ -63,6 +63,7 @@ def evaluate_model(
         except BadDraws as error:
             raise BadValue(f"the model's {error}") from error
 
+    # Shown with the scores, because an attack that fails looks like robustness.
     if asked.changes and any(net.kind == "probs" for net in nets):
         notes.append(
             "The model returns probabilities. Where they round to 0 or 1 they have no gradient, "
@@ -79,6 +80,7 @@ def evaluate_model(
 def task_of(nets: nn.ModuleList, examples: Examples, place: torch.device) -> Task:
     """Task of the models, by their outputs for the first examples."""
     inputs, _ = Resident(examples[: networks.PROBE], place, BLOCK).take(slice(None))
+    # The first examples tell the number of classes, which a model does not declare.
     classes = {networks.probe(net, inputs) for net in nets}
     if len(classes) > 1:
         numbers = ", ".join(map(str, sorted(classes)))
@@ -95,6 +97,7 @@ def conditions_of(
     plugins: Plugins,
 ) -> Asked:
     """Resolve names of conditions as in a suite, and load unseen data."""
+    # A text is a sequence of letters too.
     if isinstance(conditions, str):
         conditions = [conditions]
     if not isinstance(conditions, Mapping):
@@ -123,6 +126,7 @@ def change(text: str, levels: tuple[float, ...], plugins: Plugins) -> Spec:
     if not levels:
         raise BadValue(f"condition {text!r} needs levels: conditions={{{text!r}: [0.1]}}")
     check_levels(spec, levels)
+    # There is no other network here that could be attacked.
     if spec.value.surrogate():
         raise BadValue(
             f"condition {text!r} attacks networks of {spec.value.surrogate()!r}, which a suite "
@@ -200,6 +204,7 @@ def predicted(
     for spec, levels in asked.changes:
         if not spec.value.suits(trained.task):
             raise BadValue(f"condition {spec.name!r} does not suit inputs {trained.task}")
+        # Attacks cost many passes, so they are shown fewer images, as in a suite.
         images = min(count, limits.of(spec.value.size, len(resident)))
         # Named in full: the random stream of the condition depends on every option.
         applied = Change(spec.value, spec.full, levels, trained)
@@ -222,6 +227,7 @@ def predicted(
 
 def drawn(trained: Trained, data: Resident, draws: int) -> int:
     """How many draws a model has when so many are asked for."""
+    # Two examples suffice: the number of draws does not depend on them.
     inputs, _ = data.take(slice(0, 2))
     with torch.inference_mode():
         return len(trained.draws(inputs, draws))
@@ -232,6 +238,7 @@ def hash_of(predictions: Predictions) -> str:
     found = hashlib.sha256()
     for name in sorted(predictions.arrays):
         array = np.ascontiguousarray(predictions[name])
+        # Type and shape too: the same bytes may be another array.
         found.update(f"{name}{array.dtype}{array.shape}".encode())
         found.update(array.data)
     return found.hexdigest()

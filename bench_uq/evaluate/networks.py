@@ -49,7 +49,7 @@ class Reading:
     binary: bool = False
 
     def tensor(self, found: Any) -> Tensor:
-        """The one tensor of what a model returned."""
+        """The one tensor among the outputs of a model."""
         if self.output is not None and not isinstance(found, Tensor):
             try:
                 found = found[self.output]

@@ -48,12 +48,14 @@ def save(
 
     if not dataset:
         raise BadValue("save needs the dataset that the labels are of: save(..., dataset='digits')")
+    # Results on held-out examples are chosen by, and never compared on the test.
     if folder.name.endswith("-validation"):
         raise UsageError(f"{folder.name}: predictions are stored for the test split alone")
     enclosed(folder)
 
     names = Names(scores.plugins, new=new_dataset)
     method, data = names.method(name), names.dataset(dataset)
+    # A model under the name of a method would be averaged with its seeds.
     refuse_taken(method, read_plan(folder).runs)
     imports, known = list[Import](), dict[str, Known]()
     for shown in scores.shown:
@@ -66,6 +68,7 @@ def save(
     run = make_run(method, (data.name, data.full), seed, [one.evaluation() for one in imports])
     own = Known(data.value, data_dir) if data.value else None
     unseen = {one.condition: known[one.condition] for one in imports if one.condition in known}
+    # Labels that are not those of the dataset are refused here, as those of a file are.
     Beside(folder, run, own, unseen).check(imports)
 
     made = {"environment": environment(torch.device("cpu")), "git": git_state()}

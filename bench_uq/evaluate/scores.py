@@ -60,7 +60,8 @@ class Scores(Evaluated):
     def _of(self, shown: Shown) -> list[Score]:
         """Scores of one condition."""
         pair = sides(shown, self.clean)
-        metrics = [one for one in self.cards.values() if one.applies(*pair)]
+        known = [one for one in self.cards.values() if one.is_of_these_alone]
+        metrics = [one for one in known if one.applies(*pair)]
         values = {one.id: float(one.compute(*pair)) for one in metrics}
 
         limits = self._intervals(shown, pair, metrics, values)

@@ -91,6 +91,7 @@ class Trained:
 
     def members(self) -> int:
         """Networks that give draws: those of the base, if the method stands on one."""
+        # A base may stand on a base: the one with the most networks counts.
         bases = [layer for layer in layers_of(self.nets) if isinstance(layer, Base)]
         return max([len(self.nets), *(len(base.nets) for base in bases)])
 

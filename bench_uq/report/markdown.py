@@ -61,7 +61,7 @@ def summary(analysis: Analysis, figures: Iterable[tuple[str, PurePosixPath]]) ->
 
 
 def _verdicts(analysis: Analysis) -> list[str]:
-    """The verdict in a few sentences, what is unsure, and, folded, every comparison."""
+    """The verdict in a few sentences, its doubts, and, folded, every comparison."""
     said = verdict(analysis)
     lines = ["", "## Verdict", ""]
     lines += [f"- {escape(sentence)}" for sentence in said.sentences]

@@ -216,6 +216,7 @@ def trained_networks(
         # Another process may have replaced the networks since the record was read.
         with suppress(store.Damaged, OSError):
             record = folder.record()
+            # Bytes first and hash after: what is loaded is then what the record names.
             content = store.parts(folder.path / store.NETWORK, record.files[store.NETWORK])
             return record, load_tensors(b"".join(content))
 
@@ -262,7 +263,7 @@ def train_for_others(
 
 
 def told_by(method: Method, nets: nn.ModuleList) -> dict[str, Any]:
-    """What a method says of its trained networks: a diagnosis, and what it measured of each.
+    """Words of a method on its trained networks: a diagnosis, and its measurements of each.
 
     Raise Diverged if it says that they are no result.
     """

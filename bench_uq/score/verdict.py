@@ -1,4 +1,4 @@
-"""The verdict on a suite: a few plain sentences, and what they leave unsure."""
+"""The verdict on a suite: a few plain sentences, and remarks on doubts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAMED, _MOST_SEEDS = 3, 200
 
 @dataclass(frozen=True)
 class Verdict:
-    """Sentences that answer, and remarks on what is unsure, each with what to do about it."""
+    """Sentences that answer, and remarks on doubts, each with its remedy."""
 
     sentences: tuple[str, ...]
     remarks: tuple[str, ...] = ()
@@ -93,6 +93,7 @@ def _leader(compared: Sequence[Answer], paid: Mapping[str, float]) -> str:
 
     def wins(method: str) -> tuple[int, float, float]:
         tied = sum(method in _comparison(one).tied for one in compared)
+        # A method may lack a score, and then has no rank in it.
         places = [one[method] for one in ranks if method in one]
         return tied, -sum(places) / len(places), -paid.get(method, math.inf)
 
@@ -115,6 +116,7 @@ def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str
     """How often the leader is not significantly worse than the best, with its scores."""
     held = [one for one in compared if leader in _comparison(one).tied]
     scores = [f"{_asked(analysis, one)} {_mean(one, leader)}" for one in held]
+    # In how many scores it holds tells a broad lead from a narrow one.
     count = f"{len(held)} of {counted(len(compared), 'score')}"
     if len(held) == len(compared) > 1:
         count = f"all {len(held)} scores"
@@ -127,13 +129,14 @@ def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str
 def _peers(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
     """The methods that nothing tells from the leader where it leads."""
     held = [one for one in compared if leader in _comparison(one).tied]
-    equal = [
-        analysis.label(name)
-        for name in analysis.methods
-        if name != leader and all(name in _comparison(one).tied for one in held)
-    ]
+    shared = set(analysis.methods)
+    for one in held:
+        shared &= {*_comparison(one).tied}
+    # In the order of the methods, which is that of all tables.
+    equal = [analysis.label(name) for name in analysis.methods if name in shared - {leader}]
     if not equal:
         return []
+
     verb = "is" if len(equal) == 1 else "are"
     return [
         f"{_listed(equal, 'and', _NAMED)} {verb} not significantly worse than "
@@ -189,7 +192,7 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
 def _trade(
     analysis: Analysis, compared: Sequence[Answer], leader: str, paid: Mapping[str, float]
 ) -> list[str]:
-    """What the leader costs against the cheapest that is not significantly worse where it leads."""
+    """Costs of the leader and of the cheapest that is not significantly worse where it leads."""
     if leader not in paid or len(paid) < 2:
         return []
 
@@ -197,6 +200,7 @@ def _trade(
     equal = set(paid)
     for one in held:
         equal &= {*_comparison(one).tied}
+    # Sorted, so that of equal prices the choice does not depend on a set's order.
     cheapest = min(sorted(equal), key=lambda name: paid[name])
     if cheapest != leader:
         gained = _also_gained(analysis, compared, cheapest, leader)
@@ -237,7 +241,7 @@ def _predicting(analysis: Analysis, one: str, other: str) -> str:
 
 
 def _unsure(analysis: Analysis, compared: Sequence[Answer], leader: str) -> Iterable[str]:
-    """What is unsure, and what to do about it: a sentence each."""
+    """Doubts, each with its remedy, a sentence each."""
     improving = [name for name in analysis.methods if analysis.seeds(name).improving]
     if improving:
         told = list[str]()

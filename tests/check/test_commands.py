@@ -83,7 +83,9 @@ def test_a_regression_fails_the_build(quick: Path) -> None:
     code, out, _ = bench("check", "--baseline", "b.csv")
     assert code == 1
     shown = ["✗", "regressed", "digits", "map", "fgsm", "ε=0.3"]
-    assert [line.split()[:6] for line in out.splitlines()[1:2]] == [shown]
+    assert out.splitlines()[0].startswith("map on digits: nll under fgsm ε=0.3 ")
+    assert out.splitlines()[1] == "unchanged: dropout on digits"
+    assert shown in [line.split()[:6] for line in out.splitlines()]
     assert bench("check", "--baseline", "b.csv", "--methods", "dropout")[0] == 0
     assert bench("check", "--baseline", "b.csv", "--results", "before")[0] == 0
 

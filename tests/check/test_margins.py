@@ -26,6 +26,7 @@ def written(folder: Path, text: str) -> Path:
 def test_defaults() -> None:
     """Every score of the design is gated, and no other; there are no floors."""
     named = {"accuracy", "nll", "brier", "ece", "rmse", "crps", "entropy", "epistemic"}
+    named |= {"agreement", "predictive_kl", "total_variation", "wasserstein_2"}
     assert {name for name in gated() if not name.startswith("auroc_")} == named
     assert Margins().margin("clean", "nll") == gated()["nll"]
     assert Margins().margin("clean", "mce") is None

@@ -341,7 +341,7 @@ def test_recipes(tmp_path: Path) -> None:
     done("report", "--formats", "markdown,html", cwd=tmp_path)
     summary = (tmp_path / "reports/quick/summary.md").read_text()
     words = "learning rate 0.003, cosine schedule, warm-up 0.1"
-    assert f"recipe: {words} (map), {words}, gradients clipped at 1 (others)" in summary
+    assert f"recipe: {words} (MAP), {words}, gradients clipped at 1 (others)" in summary
     assert "Not alike" not in summary
     assert "Learning rate" in (tmp_path / "reports/quick/index.html").read_text()
 

@@ -84,7 +84,11 @@ def test_each_score_against_scikit_learn(classified):
 def test_equal_scores_are_chance(metric, classified):
     """Data against itself is chance: AUROC and AUPR one half where all scores are equal, FPR95 one."""
     flat = Predictions(
-        {"probs": np.full((10, 4), 0.25, np.float32), "draw_entropy": np.zeros(10, np.float32)}
+        {
+            "probs": np.full((10, 4), 0.25, np.float32),
+            "draw_entropy": np.zeros(10, np.float32),
+            "ood_score": np.ones(10, np.float32),
+        }
     )
     assert metric.compute(flat, flat) == (1.0 if metric.id.startswith("fpr95") else 0.5)
     one = flat.first(1)

@@ -18,7 +18,7 @@ METRICS = {metric.id: metric for metric in fidelity.METRICS}
 
 def value(name: str, own: Predictions, reference: Predictions) -> float:
     """A metric of predictions against a reference, as the engine asks for it."""
-    found = of_metrics([METRICS[name]], (own, []), (None, []), (reference, []))
+    found = of_metrics([METRICS[name]], (own, []), ((None, []), (None, []), (reference, [])))
     ((_, score, _),) = found
     return score
 

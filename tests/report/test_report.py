@@ -98,6 +98,7 @@ def test_report_of_some(told: Results, story: Path, tmp_path: Path) -> None:
 
     plain = {name for name in texts if name.endswith(".tex") and "pgd" not in name}
     own = ("digits", "digits-overview", "digits-levels-fgsm", "digits-levels-rotate", "digits-cost")
+    own = (*own, "digits-equivalent")
     assert plain == {"main.tex", *(f"{name}.tex" for name in own)}
     for name, text in texts.items():
         assert "boston" not in text, name

@@ -689,6 +689,9 @@ def test_beside_own_runs_in_the_report(beside: Path) -> None:
     assert code is not None
     subprocess.run([sys.executable, "-c", code[1]], check=True)
     for command in re.findall(r"^bench-uq (.*)$", page, re.M):
+        # Predictions of others, which the page says where to get.
+        if "cifar10" in command:
+            continue
         status, output = invoke(*command.split())
         assert status == 0, output
 

@@ -119,9 +119,7 @@ def jobs(folder: Path, seeds: int) -> list[Job]:
     ]
 
 
-def simulated(
-    run: store.RunFolder, asked: Sequence[Evaluation], metrics: object, beside: object
-) -> dict[str, Any]:
+def simulated(run: store.RunFolder, asked: Sequence[Evaluation], *rest: object) -> dict[str, Any]:
     """Return scores and curves of a run that take no time to compute."""
     random = np.random.default_rng(run.record().seed)
     scores = []

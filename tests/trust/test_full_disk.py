@@ -88,7 +88,7 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int]] = {
     "summary.md": (
         lambda folder: old(folder, "reports/tiny/summary.md"),
         (*REPORT, "markdown"),
-        100,
+        2_000,
     ),
     ".tex": (lambda folder: None, (*REPORT, "latex"), 2_000),
     ".pdf": (lambda folder: None, (*REPORT, "pdf"), 4_000),

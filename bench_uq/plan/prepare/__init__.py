@@ -180,6 +180,7 @@ def obtain(download: Download, root: Path, mirror: str, say: Say) -> None:
     if fetched and is_installed(download):
         how = f"copied from {Path(download.installed).parent}"
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Copied and not linked: the package may be removed.
         shutil.copyfile(download.installed, unlinked(partial(path)))
         sync(partial(path))
     elif fetched:

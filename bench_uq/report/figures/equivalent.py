@@ -98,7 +98,7 @@ def _handles(
     panels: Mapping[str, Points],
     looks: Mapping[str, Look],
 ) -> list[Artist]:
-    """The marks of the methods, the ensemble's line, whiskers, and what the bounds are."""
+    """The marks of the methods, the ensemble's line, whiskers, and the bounds in words."""
     seeds, every = dict[str, int](), list[Summary]()
     for method in analysis.methods:
         for points in panels.values():

@@ -1,4 +1,4 @@
-"""Distance of each method to the reference of the suite, beside what is noise of the reference."""
+"""Distance of each method to the reference of the suite, beside the noise of the reference."""
 
 from __future__ import annotations
 

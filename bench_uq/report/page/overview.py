@@ -151,6 +151,7 @@ def _drawing(
     scores = list[float]()
     for _, score in points.values():
         scores += score.low, score.high
+    # Scores of one size are easier read on a linear axis.
     log = min(scores) > 0 and max(scores) > 3 * min(scores)
     across = _scale(min(prices), max(prices), _LEFT, _WIDTH - _RIGHT, log=True)
     up = _scale(min(scores), max(scores), _HEIGHT - _BOTTOM, _TOP, log=log)
@@ -179,6 +180,7 @@ def _drawing(
     placed = list[tuple[float, str]]()
     for name, (cost, score) in points.items():
         ends = up(score.mean), up(score.low), up(score.high)
+        # The mark tells its name where the pointer rests on it.
         parts.append(_mark(across(cost.mean), *ends, found[name], analysis.label(name)))
         # Of many names most would stand far from their marks.
         if len(points) <= _MOST_NAMED or name in best:

@@ -12,7 +12,7 @@ from bench_uq.score.verdict import verdict
 
 
 def verdict_section(analysis: Analysis) -> str:
-    """The verdict in a few sentences, what is unsure, and beneath, folded, every comparison."""
+    """The verdict in a few sentences, its doubts, and beneath, folded, every comparison."""
     said = verdict(analysis)
     body = f'<ul class="said">{each("li", map(escape, said.sentences))}</ul>'
     if said.remarks:

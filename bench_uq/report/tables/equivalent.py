@@ -38,6 +38,7 @@ def equivalent_table(analysis: Analysis) -> Table | None:
     rows = []
     for method in analysis.methods:
         own_cells = found.of(method)
+        # The ensemble itself, and methods without a finite NLL, have none.
         if not own_cells:
             continue
         cells = [equivalent_cell(own_cells.get(metric)) for metric, _ in columns]

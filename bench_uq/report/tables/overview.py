@@ -44,9 +44,11 @@ def by_questions(analysis: Analysis) -> Table | None:
     rows = list[Row]()
     for same in zip(*(part.rows for part in parts), strict=True):
         rows.append(replace(same[0], cells=sum((row.cells for row in same), ())))
+    # Stable: methods with as many keep their order of all other tables.
     rows.sort(key=lambda row: -sum(one.best for one in row.cells))
 
     columns = sum((part.columns for part in parts), ())
+    # Means over levels stand beside plain scores, which a reader must be told.
     remarks = (_MEANS, *parts[0].remarks) if means else parts[0].remarks
     compared = sum(part.compared for part in parts)
     crossed = sum(part.crossed for part in parts)
@@ -67,6 +69,7 @@ def by_conditions(analysis: Analysis, metric: str) -> Table | None:
     """
     source, card = analysis.over_kinds, analysis.cards[metric]
     places = list(_places(source, metric))
+    # One condition alone is the table of clean data.
     if len(places) < 2:
         return None
 
@@ -94,6 +97,7 @@ def by_conditions(analysis: Analysis, metric: str) -> Table | None:
             seeds.append(finished)
         label = analysis.label(condition)
         if level is not None:
+            # One level stands for all of an attack; which one must be seen.
             label += f", {source.level_name(condition)} = {level:g}"
         fewest, most = min(seeds), max(seeds)
         rows.append(Row(condition, Seeds(most, fewest, 0), tuple(cells), label))
