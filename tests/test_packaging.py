@@ -217,7 +217,7 @@ def test_run_and_report(from_wheel: Path, tmp_path: Path) -> None:
     checked(from_wheel / "bench-uq", "report", cwd=tmp_path)
     summary = (tmp_path / "reports/quick/summary.md").read_text()
     assert "| MAP" in summary
-    assert "| mnf" in summary
+    assert "| MNF" in summary
     assert list((tmp_path / "reports/quick/tables").glob("*.tex"))
 
 

@@ -211,7 +211,8 @@ def _trade(
         ]
 
     least = min(paid, key=lambda name: paid[name])
-    if least == leader:
+    # Others may cost the same.
+    if paid[least] == paid[leader]:
         price = _seconds(paid[leader])
         return [f"{analysis.label(leader)} is also the cheapest to train: {price} a seed."]
     behind = [_asked(analysis, one) for one in held if least not in _comparison(one).tied]

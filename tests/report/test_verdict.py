@@ -92,6 +92,15 @@ def test_the_leader_is_no_method_that_is_last_elsewhere(by_hand: ByHand) -> None
     assert any(text.endswith("mnf has the best mean rank.") for text in said)
 
 
+def test_methods_of_one_price(by_hand: ByHand) -> None:
+    """A leader that costs as much as another is among the cheapest."""
+    same = list[dict[str, object]]()
+    for name in SECONDS:
+        same += [{"method": name, "seed": seed, "train_seconds": 2} for seed in range(4)]
+    said = verdict(analyse(by_hand(SCORES, runs=same))).sentences
+    assert said[-1] == "mnf is also the cheapest to train: 2 s a seed."
+
+
 def test_what_is_unsure_comes_with_a_remedy(by_hand: ByHand) -> None:
     """Failed runs by their status, and about how many seeds would decide."""
     failed = {"status": "oom", "reason": "too large"}

@@ -701,13 +701,14 @@ def test_beside_own_runs_in_the_report(beside: Path) -> None:
     assert found.set_index("method").value["forest"] == accuracy > 0.95
     summary = Path("reports/quick/summary.md").read_text()
     clean, _, stressed = summary.partition("### Under stress")
-    assert re.findall(r"^\| (\S+)", clean, re.M) == ["method", "---", "map", "forest"]
-    alone = ["method", "---", "map"]  # under FGSM of many draws and of one, and the worst of both
+    # The table by questions, then that of all clean scores.
+    assert re.findall(r"^\| (\S+)", clean, re.M) == 2 * ["method", "---", "MAP", "forest"]
+    alone = ["method", "---", "MAP"]  # under FGSM of many draws and of one, and the worst of both
     assert re.findall(r"^\| (\S+)", stressed, re.M) == 3 * alone
     assert "Trained elsewhere, convergence unknown: forest." in summary
     assert "digits, forest" not in summary  # not among those that did not converge
     levels = Path("reports/quick/tables/digits-levels-fgsm.tex").read_text()
-    assert ("    map" in levels, "    forest" in levels) == (True, False)
+    assert ("    MAP" in levels, "    forest" in levels) == (True, False)
     figures = {path.stem for path in Path("reports/quick/figures").glob("*.png")}
     assert {"digits-entropy-ecdf", "digits-levels-fgsm", "digits-training"} <= figures
 
