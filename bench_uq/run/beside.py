@@ -61,6 +61,14 @@ def start(folder: Path, files: tuple[Path, ...]) -> tuple[Any, Connection]:
     return process, ours
 
 
+def leave(signum: int, frame: Any) -> None:
+    """End on a signal by an exception, without a word."""
+    del signum, frame
+    # It may come while an object is half made, such as an archive, whose end then complains.
+    sys.unraisablehook = lambda unraisable: None
+    sys.exit(0)
+
+
 def serve(connection: Connection, folder: Path, files: tuple[Path, ...]) -> None:
     """Score the runs whose names arrive, and end with the connection."""
     # Signals of the terminal are for the parent, which ends this process.
@@ -80,7 +88,7 @@ def serve(connection: Connection, folder: Path, files: tuple[Path, ...]) -> None
     runs = {run.name: run for run in plan.runs.values()}
     scoring, waiting = Scoring.by(Plugins(files), plan.about), deque[str]()
     # From here on an exception, so that no part of a file is left.
-    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
+    signal.signal(signal.SIGTERM, leave)
 
     while True:
         # All names that are there, so that the end is seen before the next run is scored.

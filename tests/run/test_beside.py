@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +19,34 @@ import time
 pathlib.Path({mark!r}).touch()
 time.sleep(60)
 """
+
+
+HALF = """
+import os
+import signal
+
+from bench_uq.run import beside
+
+signal.signal(signal.SIGTERM, beside.leave)
+
+
+class Archive:
+    def __init__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        self.writing = False
+
+    def __del__(self):
+        self.writing
+
+
+Archive()
+"""
+
+
+def test_told_to_stop_while_it_opens_an_archive_it_is_silent() -> None:
+    """An object that is half made when the signal comes ends without a traceback."""
+    done = subprocess.run([sys.executable, "-c", HALF], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_told_to_stop_while_it_loads_plugins_it_is_silent(
