@@ -13,6 +13,8 @@ Direction = Literal["lower", "higher", "none"]
 Scale = Literal["odds", "log", "plain"]
 T = TypeVar("T")
 
+#: Arrays that predictions of real targets have alone.
+_REAL = {"mean", "variance", "quantiles", "chain_mean", "chain_variance", "chain_quantiles"}
 _DIRECTIONS = {
     "lower": "lower is better",
     "higher": "higher is better",
@@ -99,20 +101,17 @@ class Metric:
         if self.direction not in get_args(Direction):
             allowed = ", ".join(get_args(Direction))
             raise ValueError(f"direction of {self.id} is {self.direction!r}, not one of {allowed}")
-        if self.against_clean and self.against_held_out:
-            raise ValueError(f"{self.id} is against clean or held-out predictions, not both")
+        against = [self.against_clean, self.against_held_out, bool(self.needs_of_reference)]
+        if sum(against) > 1:
+            raise ValueError(
+                f"{self.id} is against one of clean predictions, held-out ones and a reference's, "
+                "not several"
+            )
 
     @property
     def is_real(self) -> bool:
         """Whether the metric is of real targets only."""
-        arrays = {*self.needs, *self.needs_of_reference}
-        return not {
-            "mean",
-            "variance",
-            "quantiles",
-            "chain_variance",
-            "chain_quantiles",
-        }.isdisjoint(arrays)
+        return not _REAL.isdisjoint({*self.needs, *self.needs_of_reference})
 
     @property
     def heading(self) -> str:
@@ -124,11 +123,6 @@ class Metric:
         if self.against_held_out:
             return held_out
         return reference if self.needs_of_reference else clean
-
-    @property
-    def is_of_these_alone(self) -> bool:
-        """Whether it needs neither held-out predictions nor those of a reference."""
-        return not self.against_held_out and not self.needs_of_reference
 
     @property
     def is_paired(self) -> bool:

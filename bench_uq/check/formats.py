@@ -153,7 +153,8 @@ def news(verdicts: Verdicts) -> list[str]:
     if len(loud) > MOST_NEWS:
         lines.append(f"and {len(loud) - MOST_NEWS:,} more methods with news")
     if calm:
-        lines.append(f"unchanged: {', '.join(list(calm)[:MOST_NEWS])}")
+        more = f" and {len(calm) - MOST_NEWS:,} more" if len(calm) > MOST_NEWS else ""
+        lines.append(f"unchanged: {', '.join(list(calm)[:MOST_NEWS])}{more}")
     return lines
 
 

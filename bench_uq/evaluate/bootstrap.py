@@ -33,6 +33,11 @@ def sides(shown: Shown, clean: Predictions | None) -> Pair:
     return shown.predictions, clean.first(len(shown.predictions))
 
 
+def scorable(metric: Metric, pair: Pair) -> bool:
+    """Whether a metric applies to predictions of which none are held out or a reference's."""
+    return metric.applies(pair[0], metric.others(pair[1], None, None))
+
+
 def indices(shown: Shown, pair: Pair, count: int, seed: int) -> Iterator[tuple[np.ndarray, ...]]:
     """Examples of ``count`` resamples: of the condition, and of the clean predictions.
 

@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from bench_uq.api.errors import BadValue, unknown
 from bench_uq.api.metric import Metric
 from bench_uq.evaluate import tables
-from bench_uq.evaluate.bootstrap import interval, replicates, sides
+from bench_uq.evaluate.bootstrap import interval, replicates, scorable, sides
 from bench_uq.evaluate.inputs import as_bad_values
 from bench_uq.evaluate.shown import Shown
 
@@ -171,15 +171,14 @@ def differences(
     ours, theirs = sides(pair[0], first.clean), sides(pair[1], second.clean)
     chosen, values = list[Metric](), list[tuple[float, float]]()
     for metric in metrics:
-        scorable = metric.applies(*ours) and metric.applies(*theirs)
-        scorable = scorable and metric.is_of_these_alone
-        if not scorable or blind(metric, first) or blind(metric, second):
+        both = scorable(metric, ours) and scorable(metric, theirs)
+        if not both or blind(metric, first) or blind(metric, second):
             continue
-        both = float(metric.compute(*ours)), float(metric.compute(*theirs))
+        scores = float(metric.compute(*ours)), float(metric.compute(*theirs))
         # Two infinite scores, as an NLL of impossible labels, have no difference.
-        if all(map(math.isfinite, both)):
+        if all(map(math.isfinite, scores)):
             chosen.append(metric)
-            values.append(both)
+            values.append(scores)
 
     drawn = replicates(chosen, pair[0], ours, resamples, first.seed)
     drawn = drawn - replicates(chosen, pair[1], theirs, resamples, first.seed)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bench_uq.api.errors import unknown
 from bench_uq.api.metric import Metric
 from bench_uq.evaluate import tables
-from bench_uq.evaluate.bootstrap import Pair, interval, replicates, sides
+from bench_uq.evaluate.bootstrap import Pair, interval, replicates, scorable, sides
 from bench_uq.evaluate.shown import CLEAN, Evaluated, Shown
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ class Scores(Evaluated):
     def _of(self, shown: Shown) -> list[Score]:
         """Scores of one condition."""
         pair = sides(shown, self.clean)
-        known = [one for one in self.cards.values() if one.is_of_these_alone]
-        metrics = [one for one in known if one.applies(*pair)]
+        metrics = [one for one in self.cards.values() if scorable(one, pair)]
         values = {one.id: float(one.compute(*pair)) for one in metrics}
 
         limits = self._intervals(shown, pair, metrics, values)

@@ -120,4 +120,14 @@ def test_news_come_first(make_results: MakeResults) -> None:
         for line in FORMATS["markdown"](found, "quick").splitlines()
         if "fgsm" in line and line.startswith("|")
     ]
-    assert len(rows) <= 1
+    assert len(rows) == 1
+
+
+def test_news_count_the_methods_that_they_do_not_name(make_results: MakeResults) -> None:
+    """Of many unchanged methods some are named, and the others counted."""
+    calm = {("nll", None, None, f"calm{place}"): NLL for place in range(9)}
+    before = calm | {("nll", None, None, "loud"): NLL}
+    now = calm | {("nll", None, None, "loud"): times(4, 4.1, 4, 4.1, 4)}
+    *_, last = news(judge(make_results(before), make_results(now), Margins()))
+    assert last.startswith("unchanged: calm0 on digits, calm1 on digits, ")
+    assert last.endswith("calm5 on digits and 3 more")

@@ -237,14 +237,16 @@ def test_who_asks_for_a_method_is_told() -> None:
         Plugins().spec("method", "conformal")
 
 
-def test_a_metric_is_against_one_thing() -> None:
-    """A card that names clean and held-out predictions is refused."""
+@pytest.mark.parametrize(
+    "against",
+    [
+        {"against_clean": True, "against_held_out": True},
+        {"against_clean": True, "needs_of_reference": ("probs",)},
+        {"against_held_out": True, "needs_of_reference": ("probs",)},
+    ],
+)
+def test_a_metric_is_against_one_thing(against: dict[str, object]) -> None:
+    """A card that names two of clean, held-out and a reference's predictions is refused."""
     card = {"id": "both", "title": "", "formula": "", "reference": "", "needs": ()}
-    with pytest.raises(ValueError, match="not both"):
-        Metric(
-            **card,
-            compute=lambda shown, others: 0.0,
-            direction="none",
-            against_clean=True,
-            against_held_out=True,
-        )
+    with pytest.raises(ValueError, match="not several"):
+        Metric(**card, **against, compute=lambda shown, others: 0.0, direction="none")
