@@ -66,7 +66,7 @@ def test_the_verdict_is_that_of_the_report() -> None:
     """The sentences that the command prints, of a suite whose results are in the repository."""
     folder = Path(__file__).parents[1] / "results" / "methods"
     said = bench_uq.verdict(folder)
-    assert said.sentences[0].startswith("Deep ensemble is best, or not significantly worse than")
+    assert said.sentences[0].startswith("Deep ensemble ranks best on average, and is best, or not")
     assert str(said).splitlines() == [*said.sentences, *said.remarks]
 
 

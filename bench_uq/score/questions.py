@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from bench_uq.api.metric import Metric
 from bench_uq.score.analysis import Analysis
+from bench_uq.score.results import select
 from bench_uq.score.statistics import Comparison
 from bench_uq.score.stress import Family
 from bench_uq.score.summaries import Place, Scored, Summary
@@ -47,14 +48,34 @@ class Answer:
 
 def answers(analysis: Analysis) -> list[Answer]:
     """The answer to each question that two methods were asked."""
-    found = []
+    found, flagged = [], masked(analysis)
     for question in questions(analysis):
-        source = analysis.over_levels if question.over_levels else analysis
-        summaries = _of_methods(analysis, source.summaries, question.scored)
+        asked = analysis
+        if question.name == ATTACKS and flagged:
+            # A score that says nothing of a method must not make it the best.
+            asked = _without(analysis, flagged)
+        if not asked.methods:
+            continue
+        source = asked.over_levels if question.over_levels else asked
+        summaries = _of_methods(asked, source.summaries, question.scored)
         comparison = source.comparisons.get(question.scored)
         card = analysis.cards[question.metric]
         found.append(Answer(question, card, summaries, comparison))
     return found
+
+
+def masked(analysis: Analysis) -> frozenset[str]:
+    """The methods whose gradients look masked, so that attacks tell nothing of them."""
+    return frozenset(one.method for one in analysis.masking if one.status == "flagged")
+
+
+def _without(analysis: Analysis, methods: Collection[str]) -> Analysis:
+    """The analysis of the other methods."""
+    kept = [name for name in analysis.methods if name not in methods]
+    results = analysis.results
+    if not kept:
+        return replace(analysis, results=replace(results, runs=results.runs[:0]))
+    return replace(analysis, results=select(results, methods=kept, cards=analysis.cards))
 
 
 def questions(analysis: Analysis) -> list[Question]:

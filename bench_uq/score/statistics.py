@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -39,8 +40,9 @@ class Comparison:
     Of the tied, ``turned`` would be worse, but are not behind at another budget, which is given; of
     the worse, ``checked`` are behind at every other budget of both too (convergence.py).
 
-    ``examples`` is the share of the test examples in the variance of a difference, of the median
-    pair; NaN if pairs were tested over seeds alone.
+    ``error`` is the standard error of a difference, of the median of ``pairs``, known with so many
+    degrees of ``freedom``. ``examples`` is the share of the test examples in its variance; NaN if
+    pairs were tested over seeds alone.
     """
 
     best: str
@@ -53,6 +55,14 @@ class Comparison:
     turned: Mapping[str, float] = field(default_factory=dict)
     checked: frozenset[str] = frozenset()
     examples: float = math.nan
+    error: float = math.nan
+    freedom: int = 1
+    pairs: int = 1
+
+    @property
+    def equal(self) -> tuple[str, ...]:
+        """The best and the methods that no claim is made against, turned ones left out."""
+        return tuple(name for name in self.tied if name not in self.turned)
 
     @property
     def crossed(self) -> bool:
@@ -243,6 +253,9 @@ def compare(
             error * math.sqrt(fewest), fewest, len(pairs), freedom=max(1, freedom)
         ),
         examples=float(np.median([pair.spread.examples for pair in pairs.values()])),
+        error=error,
+        freedom=max(1, freedom),
+        pairs=len(pairs),
     )
 
 
@@ -322,6 +335,28 @@ def detectable_difference(
     if freedom is None:
         freedom = seeds - 1
     return _detectable_spreads(seeds, comparisons, freedom, sides) * spread
+
+
+def seeds_for(comparison: Comparison, difference: float, most: int) -> int | None:
+    """About the fewest seeds with which two methods of the median error would be told apart.
+
+    The part of the seeds in the variance falls with their number, that of the test examples does
+    not: None if so many as ``most`` are not enough.
+    """
+    # Without groups of examples all of the variance is of the seeds.
+    fixed = comparison.examples if comparison.crossed else 0.0
+
+    def enough(seeds: int) -> bool:
+        share = fixed + (1 - fixed) * comparison.seeds / seeds
+        spread = comparison.error * math.sqrt(share * seeds)
+        # Degrees of freedom grow as those of the seeds do.
+        freedom = comparison.freedom * (seeds - 1) // (comparison.seeds - 1)
+        found = detectable_difference(spread, seeds, comparison.pairs, freedom=freedom)
+        return found <= difference
+
+    numbers = range(comparison.seeds + 1, most + 1)
+    place = bisect_left(numbers, True, key=enough)
+    return numbers[place] if place < len(numbers) else None
 
 
 @cache

@@ -12,14 +12,14 @@ from scipy.stats import rankdata
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.comparisons import Ranking
 from bench_uq.score.labels import counted
-from bench_uq.score.questions import ATTACKS, Answer, answers
-from bench_uq.score.statistics import Comparison
+from bench_uq.score.questions import Answer, answers, masked
+from bench_uq.score.statistics import Comparison, seeds_for
 from bench_uq.score.summaries import costs
 
 #: Costs that a method is chosen by: seconds of training a seed, and of 1,000 predictions.
 TRAINING, PREDICTION = "train_seconds", "seconds_per_1000"
 #: Methods that a sentence names before it counts the others, and seeds that nobody will run.
-_NAMED, _MOST_SEEDS = 3, 200
+_NAMED, _MOST_SEEDS = 3, 100
 
 
 @dataclass(frozen=True)
@@ -51,33 +51,35 @@ def verdict(analysis: Analysis) -> Verdict:
     if not sentences:
         sentences.append("Nothing is ranked across datasets: no two methods share two of them.")
 
-    remarks = list[str]()
+    remarks = dict[str, list[str]]()
     for dataset in analysis.datasets:
         part = _on_one(analysis.on(dataset))
         sentences.append(f"{analysis.label(dataset)}: {part.sentences[0]}")
-        remarks += [f"{analysis.label(dataset)}: {text}" for text in part.remarks]
-    return Verdict(tuple(sentences), tuple(remarks))
+        for text in part.remarks:
+            remarks.setdefault(text, []).append(analysis.label(dataset))
+
+    # A remark on all datasets is said once.
+    told = [f"{_listed(names, 'and', _NAMED)}: {text}" for text, names in remarks.items()]
+    return Verdict(tuple(sentences), tuple(told))
 
 
 def _on_one(analysis: Analysis) -> Verdict:
     """The verdict on one dataset."""
-    found = answers(analysis)
-    compared = [one for one in found if one.comparison is not None]
+    compared = [one for one in answers(analysis) if one.comparison is not None]
     if not compared:
         alone = "No comparison is made: it needs two methods that are alike, with two shared seeds."
-        return Verdict((alone,), tuple(_unsure(analysis, [], "")))
+        return Verdict((alone,), tuple(_unsure(analysis, [])))
 
     paid = _costs(analysis, TRAINING)
     leader = _leader(compared, paid)
     sentences = [
-        _leading(analysis, compared, leader),
+        " ".join([_leading(analysis, compared, leader), *_exceptions(analysis, compared, leader)]),
         *_behind(analysis, compared),
-        *_exceptions(analysis, compared, leader),
         *_undecided(analysis, compared),
         *_peers(analysis, compared, leader),
         *_trade(analysis, compared, leader, paid),
     ]
-    return Verdict(tuple(sentences), tuple(_unsure(analysis, compared, leader)))
+    return Verdict(tuple(sentences), tuple(_unsure(analysis, compared)))
 
 
 def _comparison(one: Answer) -> Comparison:
@@ -86,62 +88,72 @@ def _comparison(one: Answer) -> Comparison:
     return one.comparison
 
 
+def _ranks(one: Answer) -> dict[str, float]:
+    """Ranks of the compared methods by their means, 1 for the best; ties share their mean rank."""
+    found = _comparison(one)
+    names = [name for name in (*found.tied, *found.worse) if name in one.summaries]
+    sign = -1 if one.card.direction == "higher" else 1
+    places = rankdata([sign * one.summaries[name].mean for name in names])
+    return dict(zip(names, places.tolist(), strict=True))
+
+
 def _leader(compared: Sequence[Answer], paid: Mapping[str, float]) -> str:
-    """The method that is best or tied most often, then of the best mean rank, then cheapest."""
-    # By the times it is best a method could lead that is the last in all other scores.
-    ranks = [_ranks(_comparison(one)) for one in compared]
+    """The method of the best mean rank, then the most scores without a better one, then cheapest.
 
-    def wins(method: str) -> tuple[int, float, float]:
-        tied = sum(method in _comparison(one).tied for one in compared)
-        # A method may lack a score, and then has no rank in it.
-        places = [one[method] for one in ranks if method in one]
-        return tied, -sum(places) / len(places), -paid.get(method, math.inf)
+    Methods that lack a score lead only where all do.
+    """
+    ranks = [_ranks(one) for one in compared]
+    places = dict[str, list[float]]()
+    for own in ranks:
+        for method, place in own.items():
+            places.setdefault(method, []).append(place)
 
-    methods = dict[str, None]()
-    for one in compared:
-        methods |= dict.fromkeys(_comparison(one).tied)
-    return max(methods, key=wins)
+    def worth(method: str) -> tuple[int, float, int, float]:
+        own = places[method]
+        # Not first: a method whose scores vary most over seeds is tied most often.
+        equal = sum(method in _comparison(one).equal for one in compared)
+        return len(own), -sum(own) / len(own), equal, -paid.get(method, math.inf)
+
+    return max(places, key=worth)
 
 
-def _ranks(comparison: Comparison) -> dict[str, float]:
-    """Ranks of the methods of a comparison by their means, from 1; ties have their mean rank."""
-    names = [*comparison.tied, *comparison.worse]
-    behind = [abs(comparison.behind.get(name, 0.0)) for name in names]
-    # The best comes first whatever rounding has made of the others.
-    behind[names.index(comparison.best)] = -1.0
-    return dict(zip(names, rankdata(behind).tolist(), strict=True))
+def held(compared: Sequence[Answer], leader: str) -> list[Answer]:
+    """The answers in which the leader is the best, or no claim is made against it."""
+    return [one for one in compared if leader in _comparison(one).equal]
 
 
 def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str:
-    """How often the leader is not significantly worse than the best, with its scores."""
-    held = [one for one in compared if leader in _comparison(one).tied]
-    scores = [f"{_asked(analysis, one)} {_mean(one, leader)}" for one in held]
-    # In how many scores it holds tells a broad lead from a narrow one.
-    count = f"{len(held)} of {counted(len(compared), 'score')}"
-    if len(held) == len(compared) > 1:
-        count = f"all {len(held)} scores"
+    """The leader with its scores, and how often it is not significantly worse than the best."""
+    scores = []
+    for one in compared:
+        if leader in one.summaries:
+            scores.append(f"{_asked(analysis, one)} {_mean(one, leader)}")
+
+    where = held(compared, leader)
+    count = f"{len(where)} of {counted(len(compared), 'score')}"
+    if len(where) == len(compared) > 1:
+        count = f"all {len(where)} scores"
     return (
-        f"{analysis.label(leader)} is best, or not significantly worse than the best, in {count} "
-        f"({_basis(analysis, compared)}): {', '.join(scores)}."
+        f"{analysis.label(leader)} ranks best on average, and is best, or not significantly worse "
+        f"than the best, in {count} ({_basis(analysis, compared)}): {', '.join(scores)}."
     )
 
 
-def _peers(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
-    """The methods that nothing tells from the leader where it leads."""
-    held = [one for one in compared if leader in _comparison(one).tied]
-    shared = set(analysis.methods)
-    for one in held:
-        shared &= {*_comparison(one).tied}
-    # In the order of the methods, which is that of all tables.
-    equal = [analysis.label(name) for name in analysis.methods if name in shared - {leader}]
-    if not equal:
-        return []
+def _exceptions(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
+    """Where the leader is significantly worse, with the best there, and where it has no score."""
+    parts, lacking = [], []
+    for one in compared:
+        found = _comparison(one)
+        if leader in found.worse:
+            best = f"{analysis.label(found.best)} ({_mean(one, found.best)})"
+            parts.append(f"in {_asked(analysis, one)} {best} is significantly better")
+        elif leader not in (*found.tied, *found.worse):
+            lacking.append(_asked(analysis, one))
 
-    verb = "is" if len(equal) == 1 else "are"
-    return [
-        f"{_listed(equal, 'and', _NAMED)} {verb} not significantly worse than "
-        f"{analysis.label(leader)} where it leads; {analysis.label(leader)} has the best mean rank."
-    ]
+    said = [f"But {'; '.join(parts)}."] if parts else []
+    if lacking:
+        said.append(f"It is not compared in {_listed(lacking, 'and', 9)}.")
+    return said
 
 
 def _behind(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
@@ -156,81 +168,99 @@ def _behind(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
     return [f"Significantly worse than the best are {'; '.join(parts)}."] if parts else []
 
 
-def _exceptions(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
-    """Where the leader is significantly worse, the best there."""
-    parts = []
-    for one in compared:
-        found = _comparison(one)
-        if leader in found.tied:
-            continue
-        others = [analysis.label(name) for name in found.tied if name != found.best]
-        best = f"{analysis.label(found.best)} ({_mean(one, found.best)})"
-        if others:
-            best += f", with {_listed(others, 'and', _NAMED)} not significantly worse"
-        parts.append(f"in {_asked(analysis, one)} the best is {best}")
-    return [f"But {'; '.join(parts)}."] if parts else []
+def open_answers(compared: Sequence[Answer]) -> list[Answer]:
+    """The answers in which nobody is found to be worse, at this budget or at another."""
+    return [one for one in compared if not (_comparison(one).worse or _comparison(one).turned)]
 
 
 def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
     """The scores at which nobody is significantly worse, and what these seeds could have found."""
-    open_ = [one for one in compared if not _comparison(one).worse]
-    if not open_:
+    undecided = open_answers(compared)
+    if not undecided:
         return []
 
     parts = []
-    for one in open_:
+    for one in undecided:
         found = _comparison(one)
         name = _asked(analysis, one)
-        if math.isfinite(found.detectable):
+        low, high = one.card.bounds
+        # With few seeds and many methods it may be more than a score can differ by.
+        if found.detectable >= high - low:
+            name += " (none)"
+        elif math.isfinite(found.detectable):
             name += f" (from {plain(found.detectable, 2)} on)"
         parts.append(name)
-    seeds = counted(min(_comparison(one).seeds for one in open_), "seed")
+    seeds = counted(min(_comparison(one).seeds for one in undecided), "seed")
     what = "so many seeds find differences of the size in brackets with 80 % power"
     return [f"Undecided with {seeds}: {', '.join(parts)}; {what}."]
+
+
+def _peers(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
+    """The other methods that no claim is made against where the leader holds."""
+    shared = set(analysis.methods)
+    for one in held(compared, leader):
+        shared &= {*_comparison(one).equal}
+    # In the order of the methods, which is that of all tables.
+    equal = [analysis.label(name) for name in analysis.methods if name in shared - {leader}]
+    if not equal:
+        return []
+
+    verb = "is" if len(equal) == 1 else "are"
+    return [
+        f"{_listed(equal, 'and', _NAMED)} {verb} not significantly worse than the best in these "
+        "scores either."
+    ]
 
 
 def _trade(
     analysis: Analysis, compared: Sequence[Answer], leader: str, paid: Mapping[str, float]
 ) -> list[str]:
-    """Costs of the leader and of the cheapest that is not significantly worse where it leads."""
-    if leader not in paid or len(paid) < 2:
+    """Costs of the leader and of the cheapest that no claim is made against where it holds.
+
+    Methods that are not compared in one of these scores are left out.
+    """
+    where, equal = held(compared, leader), set(paid)
+    known = set(paid)
+    for one in where:
+        found = _comparison(one)
+        equal &= {*found.equal}
+        known &= {*found.tied, *found.worse}
+    if leader not in known or len(known) < 2:
         return []
 
-    held = [one for one in compared if leader in _comparison(one).tied]
-    equal = set(paid)
-    for one in held:
-        equal &= {*_comparison(one).tied}
     # Sorted, so that of equal prices the choice does not depend on a set's order.
     cheapest = min(sorted(equal), key=lambda name: paid[name])
-    if cheapest != leader:
-        gained = _also_gained(analysis, compared, cheapest, leader)
+    if paid[cheapest] < paid[leader]:
         return [
             f"The cheapest of these, {analysis.label(cheapest)}, trains a seed in "
             f"{_seconds(paid[cheapest])} instead of {_seconds(paid[leader])}"
-            f"{_predicting(analysis, cheapest, leader)}{gained}."
+            f"{_predicting(analysis, cheapest, leader)}"
+            f"{_also_gained(analysis, compared, cheapest, leader)}."
         ]
 
-    least = min(paid, key=lambda name: paid[name])
-    # Others may cost the same.
+    least = min(sorted(known), key=lambda name: paid[name])
     if paid[least] == paid[leader]:
         price = _seconds(paid[leader])
         return [f"{analysis.label(leader)} is also the cheapest to train: {price} a seed."]
-    behind = [_asked(analysis, one) for one in held if least not in _comparison(one).tied]
+    behind = [_asked(analysis, one) for one in where if least in _comparison(one).worse]
+    worse = f", and is worse in {_listed(behind, 'and', 9)}" if behind else ""
     return [
         f"No cheaper method is as good in all of these: the cheapest, {analysis.label(least)}, "
         f"trains a seed in {_seconds(paid[least])} instead of {_seconds(paid[leader])}"
-        f"{_predicting(analysis, least, leader)}, and is worse in {_listed(behind, 'and', 9)}."
+        f"{_predicting(analysis, least, leader)}{worse}."
     ]
 
 
 def _also_gained(analysis: Analysis, compared: Sequence[Answer], cheapest: str, leader: str) -> str:
-    """Where the leader is behind, whether the cheapest is not."""
+    """Where the leader is significantly worse than the best, whether the cheapest is not."""
     gained = []
     for one in compared:
-        tied = _comparison(one).tied
-        if cheapest in tied and leader not in tied:
+        found = _comparison(one)
+        if cheapest in found.equal and leader in found.worse:
             gained.append(_asked(analysis, one))
-    return f"; it is better in {_listed(gained, 'and', 9)}" if gained else ""
+    if not gained:
+        return ""
+    return f"; it is not significantly worse than the best in {_listed(gained, 'and', 9)} either"
 
 
 def _predicting(analysis: Analysis, one: str, other: str) -> str:
@@ -241,7 +271,7 @@ def _predicting(analysis: Analysis, one: str, other: str) -> str:
     return f", and predicts at {plain(paid[one] / paid[other], 2)} times its time"
 
 
-def _unsure(analysis: Analysis, compared: Sequence[Answer], leader: str) -> Iterable[str]:
+def _unsure(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
     """Doubts, each with its remedy, a sentence each."""
     improving = [name for name in analysis.methods if analysis.seeds(name).improving]
     if improving:
@@ -256,9 +286,7 @@ def _unsure(analysis: Analysis, compared: Sequence[Answer], leader: str) -> Iter
             "(bench-uq run --budget 0.5, or 2, tells)."
         )
 
-    turned = sum(len(_comparison(one).turned) for one in compared)
-    if turned:
-        yield f"{counted(turned, 'claim')} turned at another budget and is not made."
+    yield from turned_claims(analysis, compared)
     yield from _failed(analysis)
 
     apart = analysis.results.apart(analysis.dataset)
@@ -267,12 +295,28 @@ def _unsure(analysis: Analysis, compared: Sequence[Answer], leader: str) -> Iter
         named = _listed(unlike, "and", _NAMED)
         yield f"Not compared, because not run alike: {named} (the warnings say how to mend it)."
 
-    if any(one.question.name == ATTACKS for one in compared):
-        flagged = {one.method for one in analysis.masking if one.status == "flagged"}
-        if flagged:
-            named = _listed(sorted(map(analysis.label, flagged)), "and", _NAMED)
-            yield f"Accuracy under attack says nothing of {named}: gradients look masked."
-    yield from _more_seeds(analysis, compared, leader)
+    flagged = masked(analysis)
+    if flagged:
+        named = _listed(sorted(map(analysis.label, flagged)), "and", _NAMED)
+        yield (
+            f"Accuracy under attack says nothing of {named}, whose gradients look masked: left out "
+            "there (the table of masking says why)."
+        )
+    yield from _more_seeds(analysis, open_answers(compared))
+
+
+def turned_claims(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
+    """The claims that are not made, because they turn at another budget."""
+    parts = []
+    for one in compared:
+        names = [analysis.label(name) for name in _comparison(one).turned]
+        if names:
+            parts.append(f"{_asked(analysis, one)} of {_listed(names, 'and', _NAMED)}")
+    if parts:
+        yield (
+            f"Not claimed, because it turns at another budget: {'; '.join(parts)}; "
+            "bench-uq run --budget 2 trains longer."
+        )
 
 
 def _failed(analysis: Analysis) -> Iterable[str]:
@@ -291,25 +335,25 @@ def _failed(analysis: Analysis) -> Iterable[str]:
     )
 
 
-def _more_seeds(analysis: Analysis, compared: Sequence[Answer], leader: str) -> Iterable[str]:
-    """About how many seeds would decide between the leader and its closest rival."""
-    best = (math.inf, "")
-    for one in compared:
-        found = _comparison(one)
-        for name in found.tied:
-            ahead = abs(found.behind.get(name, 0.0))
-            if found.best != leader or name == leader or not ahead or not found.detectable > ahead:
-                continue
-            # The detectable difference falls with the root of the number of seeds.
-            seeds = math.ceil(found.seeds * (found.detectable / ahead) ** 2)
+def _more_seeds(analysis: Analysis, undecided: Sequence[Answer]) -> Iterable[str]:
+    """About how many seeds would decide an undecided score, by the largest difference in it."""
+    found = list[tuple[int, str]]()
+    for one in undecided:
+        own = _comparison(one)
+        gap, last = max((own.behind.get(name, 0.0), name) for name in own.tied)
+        seeds = seeds_for(own, gap, _MOST_SEEDS) if gap > 0 else None
+        if seeds is not None:
             told = (
-                f"About {seeds} seeds would tell {analysis.label(name)} from "
-                f"{analysis.label(leader)} in {_asked(analysis, one)}, if the difference is the "
-                f"{plain(ahead, 2)} measured (bench-uq run --seeds 0-{seeds - 1})."
+                f"With about {seeds} seeds {_asked(analysis, one)} would be decided, if "
+                f"{analysis.label(last)} is behind {analysis.label(own.best)} by the "
+                f"{plain(gap, 2)} measured (bench-uq run --seeds 0-{seeds - 1})."
             )
-            best = min(best, (seeds, told))
-    if best[0] <= _MOST_SEEDS:
-        yield best[1]
+            found.append((seeds, told))
+
+    if found:
+        yield min(found)[1]
+    elif undecided and all(_comparison(one).crossed for one in undecided):
+        yield f"Not even {_MOST_SEEDS} seeds would decide these: it takes more test examples."
 
 
 def _ranked(analysis: Analysis, metric: str, found: Ranking) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from bench_uq.score.statistics import (
     interval,
     paired_p,
     ranks,
+    seeds_for,
 )
 
 
@@ -247,3 +249,23 @@ def test_cliques_overlap_and_are_not_nested() -> None:
     """
     found = Ranks({"d": 4.0, "a": 1.0, "b": 1.5, "c": 2.5}, 10, 0.01, 1.6)
     assert cliques(found) == [("a", "b", "c"), ("c", "d")]
+
+
+def test_seeds_do_not_shrink_the_part_of_the_examples() -> None:
+    """About as many seeds as the law of the test asks for; none where the examples alone hide it."""
+    by_seed = {"a": [0.1, 0.3, 0.2, 0.4], "b": [0.3, 0.2, 0.5, 0.3]}
+    values = {name: dict(enumerate(own)) for name, own in by_seed.items()}
+    found = compare(values, "lower")
+    assert found is not None
+    alone = seeds_for(found, 0.075, 500)
+    assert alone is not None
+    spread = found.error * 2
+    assert detectable_difference(spread, alone) <= 0.075
+    assert detectable_difference(spread, alone - 1) > 0.075
+
+    # Of this variance only a tenth falls with the seeds.
+    fixed = replace(found, examples=0.9)
+    assert seeds_for(fixed, 0.075, 500) is None
+    most = seeds_for(fixed, 0.25, 500)
+    assert most is None or most > alone
+    assert seeds_for(replace(found, examples=0.0), 0.075, 500) == alone
