@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr
 
 from bench_uq.api.errors import BadValue, unknown
 from bench_uq.api.metric import Metric
 from bench_uq.evaluate import tables
-from bench_uq.evaluate.bootstrap import interval, replicates, scorable, sides
+from bench_uq.evaluate.bootstrap import interval, p_value, replicates, scorable, sides
 from bench_uq.evaluate.inputs import as_bad_values
 from bench_uq.evaluate.shown import Shown
 
@@ -185,10 +184,8 @@ def differences(
     found = []
     for metric, (one, other), column in zip(chosen, values, drawn.T, strict=True):
         low, high = interval(one - other, column)
-        finite = column[np.isfinite(column)]
-        spread = float(finite.std(ddof=1)) if len(finite) > 1 else math.nan
-        # The normal law with the bootstrap's spread: a share of replicates could not be below 1/R.
-        p = float(2 * ndtr(-abs(one - other) / spread)) if spread > 0 else float(one == other)
+        # Not a share of replicates, which could not be below 1/R.
+        p = p_value(one - other, column)
         place = (pair[0].condition, pair[0].level, metric.id)
         found.append(Difference(*place, one, other, one - other, low, high, p, ""))
     return found

@@ -87,9 +87,7 @@ class Scores(Evaluated):
         drawn = replicates(wanted, shown, pair, self.resamples, self.seed)
         found = {}
         for metric, column in zip(wanted, drawn.T, strict=True):
-            low, high = interval(values[metric.id], column)
-            bounds = metric.bounds
-            found[metric.id] = (max(low, bounds[0]), min(high, bounds[1]))
+            found[metric.id] = interval(values[metric.id], column, metric.bounds)
         return found
 
     def __getitem__(self, metric: str) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -14,9 +16,10 @@ import bench_uq
 from bench_uq.api.errors import UsageError
 from bench_uq.api.likelihoods import Categorical, Gaussian, Likelihood
 from bench_uq.evaluate.arrays import others
-from bench_uq.evaluate.bootstrap import interval
+from bench_uq.evaluate.bootstrap import interval, p_value
 from bench_uq.evaluate.inputs import classes
 from bench_uq.evaluate.mixture import mixture
+from bench_uq.metrics._netcal import expected_error
 from bench_uq.metrics._per_example import resampled
 from bench_uq.plan.plugins import Plugins
 
@@ -189,13 +192,39 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     assert 180 <= held <= 198
 
 
-def test_no_interval_where_resampling_only_raises() -> None:
-    """Replicates that all lie above a score say nothing of it; nor do those of which many are NaN."""
+def test_intervals_by_hand() -> None:
+    """1.96 standard deviations of the replicates around the score, within its bounds."""
+    drawn = np.array([0.2, 0.4] * 50)
+    reach = 1.959964 * drawn.std(ddof=1)
+    # Resampling raises binned errors: the mean of the replicates is not the score.
+    assert interval(0.25, drawn) == pytest.approx((0.25 - reach, 0.25 + reach), rel=1e-6)
+    assert interval(0.9, drawn, (0, 1)) == pytest.approx((0.9 - reach, 1), rel=1e-6)
+
+
+def test_no_interval_where_replicates_tell_nothing() -> None:
+    """None of which many are NaN, none that are all one number, none of a score that is not finite."""
     drawn = np.linspace(0.2, 0.3, 100)
-    assert np.isnan(interval(0.1, drawn)).all()
     assert np.isnan(interval(0.25, np.where(drawn < 0.21, np.nan, drawn))).all()
-    low, high = interval(0.25, drawn)
-    assert (low, high) == pytest.approx((0.2025, 0.2975), abs=0.001)
+    assert np.isnan(interval(0.25, np.full(100, 0.25))).all()
+    assert np.isnan(interval(math.inf, drawn)).all()
+    assert p_value(0.1, np.full(100, 0.1)) == 1
+
+
+def test_intervals_of_binned_errors_hold_as_often_as_they_say() -> None:
+    """About 95 % of them hold the median ECE of as many examples, which percentiles miss."""
+    random, ends, values = np.random.default_rng(0), [], []
+    for _ in range(100):
+        confidence = random.uniform(0.4, 1, 500)
+        hits = (random.random(500) < confidence).astype(float)
+        drawn = []
+        for _ in range(100):
+            chosen = random.integers(500, size=500)
+            drawn.append(expected_error(confidence[chosen], hits[chosen], 15))
+        values.append(expected_error(confidence, hits, 15))
+        ends.append(interval(values[-1], np.array(drawn)))
+
+    middle = np.median(values)
+    assert sum(low < middle < high for low, high in ends) >= 90
 
 
 def test_resampled_predictions_score_as_if_they_were_new() -> None:

@@ -42,6 +42,26 @@ def test_difference_by_hand() -> None:
     assert r"Accuracy $\uparrow$" in found.to_latex()
 
 
+def test_lower_is_better_where_the_card_says_so() -> None:
+    """The model of the lower NLL is the better one, on whichever side it stands."""
+    first, second = pairs()
+    for one, other in ((first, second), (second, first)):
+        found = bench_uq.compare(
+            scores(one, "one"), scores(other, "two"), metrics=["nll", "accuracy"]
+        )
+        better = "one" if one is first else "two"
+        assert {row.better for row in found.differences} == {better}
+
+
+def test_nothing_is_claimed_without_a_spread() -> None:
+    """One example, or two models that differ alike in all: no interval, and no better model."""
+    one = bench_uq.evaluate([[0.9, 0.1]], [0], name="one", resamples=20)
+    two = bench_uq.evaluate([[0.8, 0.2]], [0], name="two", resamples=20)
+    for row in bench_uq.compare(one, two).differences:
+        assert (row.better, row.p) == ("", 1)
+        assert np.isnan([row.low, row.high]).all()
+
+
 def test_pairs_tell_more_than_two_intervals() -> None:
     """What is hard for both models cancels out: the interval is narrower than each model's own."""
     first, second = pairs()
