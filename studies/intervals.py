@@ -73,7 +73,8 @@ def row(score: Score, size: int, gap: float) -> list[float]:
         corrected.append(percentiles(found, np.array(replicates)))
 
     middle, whole = float(np.median(values)), value(score, *drawn(random, MANY, gap))
-    return [share(ends, truth) for ends in (normal, corrected) for truth in (middle, whole)]
+    asked = itertools.product((normal, corrected), (middle, whole))
+    return [share(ends, truth) for ends, truth in asked]
 
 
 def main() -> None:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench_uq.api.errors import BadValue
-from bench_uq.api.names import check_name
 from bench_uq.evaluate import inputs
 from bench_uq.evaluate.inputs import Given
 from bench_uq.evaluate.mixture import mixture
 from bench_uq.evaluate.scores import Scores
-from bench_uq.evaluate.shown import CLEAN, Kind, Shown
+from bench_uq.evaluate.shown import CLEAN, Kind, Shown, check_unseen_name
 from bench_uq.plan.fingerprints import digest
+from bench_uq.plan.plugins import Plugins
 
 
 def evaluate_arrays(
@@ -27,6 +27,7 @@ def evaluate_arrays(
     name: str,
     resamples: int,
     seed: int,
+    plugins: Plugins,
 ) -> Scores:
     """Score probabilities and labels, or means and variances and real targets."""
     if variance is not None or std is not None:
@@ -52,17 +53,19 @@ def evaluate_arrays(
         notes += [part.note] * bool(part.note)
     # The same predictions have the same source, whatever array they came in.
     source = digest([[key, inputs.hash_of(part)] for key, part in parts.items()])
-    return Scores(name, tuple(shown), tuple(notes), source, resamples=resamples, seed=seed)
+    return Scores(
+        *(name, tuple(shown), tuple(notes), source),
+        plugins=plugins,
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 def others(unseen: Mapping[str, Any], clean: Given, *, binary: bool) -> dict[str, Given]:
     """Predictions of out-of-distribution data by name, for the classes of the clean ones."""
     found = {}
     for name, probs in unseen.items():
-        if name == CLEAN:
-            raise BadValue(f"unseen data cannot be called {CLEAN!r}")
-        with inputs.as_bad_values():
-            check_name("unseen data", name)
+        check_unseen_name(name)
         one = inputs.classes(probs, None, f"unseen {name!r}", binary=binary)
 
         # Scores of two models side by side would be read as those of one.

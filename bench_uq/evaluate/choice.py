@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,20 +27,38 @@ class Limits:
 class Choice:
     """How to evaluate; each field is an argument of ``bench_uq.evaluate``."""
 
-    draws: Any
-    unseen: Mapping[str, Any]
-    conditions: Mapping[str, Any] | Iterable[str]
-    binary: bool
-    variance: Any
-    std: Any
-    mean: Any
-    outputs: Literal["auto", "logits", "probs"]
-    output: str | int | None
-    mc_dropout: bool
-    device: str
-    data_dir: Path
-    plugins: tuple[Path, ...]
-    limits: Limits
-    name: str
-    resamples: int
-    seed: int
+    draws: Any = None
+    unseen: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, Any] | Iterable[str] = ()
+    binary: bool = False
+    variance: Any = None
+    std: Any = None
+    mean: Any = None
+    outputs: Literal["auto", "logits", "probs"] = "auto"
+    output: str | int | None = None
+    mc_dropout: bool = False
+    device: str = "auto"
+    data_dir: Path = Path("data")
+    plugins: tuple[Path, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    name: str = ""
+    resamples: int = 1000
+    seed: int = 0
+
+    def given(self, names: Iterable[str]) -> list[str]:
+        """Those of some arguments that are not at their default, as the caller spells them."""
+        plain, found = Choice(), []
+        for name in names:
+            value, default = getattr(self, name), getattr(plain, name)
+            # An array has no truth, and an empty mapping is no other choice than an empty tuple.
+            differs = value is not None if default is None else value != default
+            if differs and not (default == () and not value):
+                found.append(SPELLED.get(name, name))
+        return found
+
+
+#: Arguments that are of models alone, of which predictions have no use.
+OF_MODELS = ("conditions", "mean", "outputs", "output", "mc_dropout", "device", "limits")
+
+#: Arguments under other names than their field.
+SPELLED = {"limits": "test_images, attack_images, shift_images"}

@@ -14,7 +14,7 @@ from bench_uq.api.metric import Metric
 from bench_uq.evaluate import tables
 from bench_uq.evaluate.bootstrap import interval, p_value, replicates, scorable, sides
 from bench_uq.evaluate.inputs import as_bad_values
-from bench_uq.evaluate.shown import Shown
+from bench_uq.evaluate.shown import Shown, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +43,8 @@ class Difference:
 
     @property
     def where(self) -> str:
-        """Condition and level for people: ``fgsm 0.1``."""
-        return self.condition if self.level is None else f"{self.condition} {self.level:g}"
+        """Condition and level for people."""
+        return place_of(self.condition, self.level)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,10 @@ def examples_of(dataset: Any, root: Path, plugins: Plugins, *, labelled: bool = 
 
     # Unseen data have labels of no class of the model.
     targets = np.zeros(len(inputs), np.int64) if labels is None else labels
+    if targets.ndim != 1:
+        raise BadValue(
+            f"labels have the shape {targets.shape}, not (N,): of one-hot rows give argmax(axis=1)"
+        )
     if len(targets) != len(inputs):
         raise BadValue(f"{len(inputs)} inputs and {len(targets)} labels: every input needs one")
     return Data(Examples(inputs, targets))

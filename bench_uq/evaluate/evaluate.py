@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from bench_uq.api.errors import BadValue
-from bench_uq.evaluate.choice import Choice
+from bench_uq.evaluate.choice import OF_MODELS, Choice
 from bench_uq.evaluate.inputs import as_bad_values
 from bench_uq.evaluate.scores import Scores
+from bench_uq.plan.plugins import Plugins
 from bench_uq.train.settings import Settings
 
 
@@ -35,6 +36,7 @@ def evaluate_any(predicted: Any, truth: Any, choice: Choice) -> Scores:
             name=choice.name or "model",
             resamples=choice.resamples,
             seed=choice.seed,
+            plugins=Plugins(choice.plugins),
         )
 
 
@@ -44,11 +46,12 @@ def refuse_models(models: list[Any], choice: Choice) -> None:
         raise BadValue(
             "this model predicts by predict_proba: evaluate(model.predict_proba(inputs), labels)"
         )
-    of_models = [choice.conditions, choice.mc_dropout, choice.output is not None]
-    if any(of_models) or choice.mean is not None:
+    # An argument that is silently left out would be taken for one that was followed.
+    given = choice.given(OF_MODELS)
+    if given:
         raise BadValue(
-            "conditions, mean, mc_dropout and output are of models, which are called: these are "
-            "predictions"
+            f"{', '.join(given)}: only for models, which can be called; these are predictions, "
+            "so leave it out"
         )
 
 

@@ -159,16 +159,21 @@ def labels_of(labels: Any, probs: Any = None) -> np.ndarray:
             "labels have the index of the predictions in another order: labels.loc[probs.index] "
             "brings them into one, or labels.to_numpy() if the rows do belong together"
         )
+
     values = np.asarray(labels) if not hasattr(labels, "detach") else array_of(labels, "labels")
+    if values.dtype == object and all(isinstance(one, int | np.integer) for one in values.flat):
+        values = values.astype(np.int64)
     if values.dtype.kind in "OUS":
         raise BadValue(
             f"labels are {type(values.flat[0]).__name__}, such as {values.flat[0]!r}: give the "
             "place of each among the columns, 0 to C - 1 (np.searchsorted(model.classes_, labels))"
         )
+
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.dtype.kind == "b":
         values = values.astype(np.int64)
+
     if values.dtype.kind == "f":
         if np.isnan(values).any():
             raise BadValue(f"labels: row {int(np.isnan(values).argmax())} is NaN")

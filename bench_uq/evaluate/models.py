@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench_uq.api.errors import BadValue, unknown
+from bench_uq.api.errors import BadValue, one_line, unknown
 from bench_uq.api.likelihoods import Categorical
 from bench_uq.api.names import plain_name
 from bench_uq.api.task import Examples, Predictions, Task
@@ -23,11 +23,12 @@ from bench_uq.evaluate import networks
 from bench_uq.evaluate.choice import Choice, Limits
 from bench_uq.evaluate.data import Data, examples_of
 from bench_uq.evaluate.scores import Scores
-from bench_uq.evaluate.shown import CLEAN, Shown
+from bench_uq.evaluate.shown import CLEAN, Shown, check_unseen_name
 from bench_uq.plan.fingerprints import digest
 from bench_uq.plan.plugins import Plugins, Spec
 from bench_uq.plan.resolve import check_levels
 from bench_uq.predict.predict import BadDraws, Change, Trained, predict, predict_changed
+from bench_uq.run.suite import choose_device
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import BLOCK
 
@@ -48,7 +49,8 @@ def evaluate_model(
     data = examples_of(dataset, choice.data_dir, plugins)
     asked = conditions_of(choice.conditions, choice.unseen, choice.data_dir, plugins)
     scales = scales_of(choice.mean, choice.std, data.examples.inputs.ndim)
-    refuse_other_ranges(data.examples, stressed=bool(asked.changes), scaled=scales is not None)
+    for one in (data, *asked.unseen):
+        refuse_other_ranges(one, stressed=bool(asked.changes), scaled=scales is not None)
 
     reading = networks.Reading(choice.outputs, choice.output, choice.binary)
     nets = networks.networks(models, reading, scales, mc_dropout=choice.mc_dropout)
@@ -59,7 +61,7 @@ def evaluate_model(
         # Each member of an ensemble gives at least one draw.
         draws = max(draws, len(nets))
         try:
-            shown = predicted(trained, data, asked, choice.limits, draws)
+            shown = predicted(trained, place, data, asked, choice.limits, draws)
         except BadDraws as error:
             raise BadValue(f"the model's {error}") from error
 
@@ -103,21 +105,32 @@ def conditions_of(
     if not isinstance(conditions, Mapping):
         conditions = dict.fromkeys(conditions, ())
 
-    changes, data = [], []
+    changes, data = list[tuple[Spec, tuple[float, ...]]](), list[Data]()
     for text, given in conditions.items():
-        levels = (given,) if isinstance(given, int | float) else tuple(map(float, given or ()))
+        # A level, several of them in any form, or none.
+        levels = tuple(np.atleast_1d(np.asarray(() if given is None else given, float)).tolist())
         if plain_name(text) in plugins.names("condition"):
             changes.append((change(text, levels, plugins), levels))
         elif plain_name(text) in plugins.names("dataset"):
-            data.append(examples_of(text, root, plugins, labelled=False))
+            known = examples_of(text, root, plugins, labelled=False)
+            check_unseen(known.name, data)
+            data.append(known)
         elif text != CLEAN:
-            known = [*plugins.names("condition"), *plugins.names("dataset")]
-            raise unknown("condition", text, known, "; unseen={...} brings data of your own")
+            names = [*plugins.names("condition"), *plugins.names("dataset")]
+            raise unknown("condition", text, names, "; unseen={...} brings data of your own")
 
     for name, value in unseen.items():
+        check_unseen(name, data)
         own = examples_of(value, root, plugins, labelled=False)
         data.append(Data(own.examples, name, name))
     return Asked(tuple(changes), tuple(data))
+
+
+def check_unseen(name: str, before: Sequence[Data]) -> None:
+    """Refuse a name of out-of-distribution data that is none, or that is given twice."""
+    check_unseen_name(name)
+    if name in [one.name for one in before]:
+        raise BadValue(f"unseen data {name!r} are given twice")
 
 
 def change(text: str, levels: tuple[float, ...], plugins: Plugins) -> Spec:
@@ -150,9 +163,9 @@ def scales_of(mean: Any, std: Any, axes: int) -> tuple[Tensor, Tensor] | None:
     return parts[0], parts[1]
 
 
-def refuse_other_ranges(examples: Examples, *, stressed: bool, scaled: bool) -> None:
+def refuse_other_ranges(data: Data, *, stressed: bool, scaled: bool) -> None:
     """Refuse inputs outside of [0, 1] where an attack, a shift or a normalisation needs pixels."""
-    inputs = examples.inputs
+    inputs = data.examples.inputs
     if inputs.dtype == np.uint8 or not (stressed or scaled):
         return
     low, high = float(inputs.min()), float(inputs.max())
@@ -182,20 +195,22 @@ def check_labels(targets: np.ndarray, classes: int) -> None:
 
 
 def device_of(device: str) -> torch.device:
-    """The device of a name; ``auto`` is a GPU if there is one."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The device of a name of torch, or of ``auto``; it must be there."""
     try:
-        return torch.device(device)
+        place = torch.device(choose_device(device))
     except RuntimeError as error:
         raise unknown("device", device, ["auto", "cpu", "cuda"]) from error
+    try:
+        torch.zeros(1, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise BadValue(f"device {device!r} cannot be used: {one_line(error)}") from error
+    return place
 
 
 def predicted(
-    trained: Trained, data: Data, asked: Asked, limits: Limits, draws: int
+    trained: Trained, device: torch.device, data: Data, asked: Asked, limits: Limits, draws: int
 ) -> list[Shown]:
     """Predictions under every condition, clean data first."""
-    device = next(trained.nets.buffers(), torch.zeros(())).device
     resident = Resident(data.examples, device, BLOCK)
     count, number = limits.of("test_images", len(resident)), drawn(trained, resident, draws)
     clean = predict(trained, resident, count, draws, labelled=True)

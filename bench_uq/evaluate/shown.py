@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from bench_uq.api.errors import BadValue, UsageError
 from bench_uq.api.likelihoods import Categorical, Gaussian, Likelihood
 from bench_uq.api.metric import Metric
+from bench_uq.api.names import check_name
 from bench_uq.api.task import Predictions
 from bench_uq.plan.plugins import Plugins
 
@@ -15,6 +17,21 @@ from bench_uq.plan.plugins import Plugins
 CLEAN = "clean"
 
 Kind = Literal["clean", "condition", "unseen"]
+
+
+def place_of(condition: str, level: float | None) -> str:
+    """A condition and its level for people: ``fgsm 0.1``."""
+    return condition if level is None else f"{condition} {level:g}"
+
+
+def check_unseen_name(name: str) -> None:
+    """Require a name that out-of-distribution data may have in results."""
+    if name == CLEAN:
+        raise BadValue(f"unseen data cannot be called {CLEAN!r}")
+    try:
+        check_name("unseen data", name)
+    except UsageError as error:
+        raise BadValue(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -34,8 +51,8 @@ class Shown:
 
     @property
     def title(self) -> str:
-        """Name for people: ``fgsm 0.1``."""
-        return self.condition if self.level is None else f"{self.condition} {self.level:g}"
+        """Name for people."""
+        return place_of(self.condition, self.level)
 
 
 @dataclass(frozen=True)

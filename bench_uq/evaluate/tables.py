@@ -10,6 +10,7 @@ from typing import Protocol
 
 from bench_uq.api.errors import unknown
 from bench_uq.api.metric import Metric
+from bench_uq.evaluate.shown import place_of
 from bench_uq.score.labels import ARROWS
 
 
@@ -61,10 +62,7 @@ def grid(
 
     rows = dict[str, dict[str, str]]()
     for score in scores:
-        key = score.condition
-        if score.level is not None:
-            key = f"{key} {score.level:g}"
-        rows.setdefault(key, {})[score.metric] = cell(score)
+        rows.setdefault(place_of(score.condition, score.level), {})[score.metric] = cell(score)
 
     cells = []
     for key, row in rows.items():

@@ -311,7 +311,7 @@ MISTAKES = [
     ((PROBS, LABELS), {"unseen": {"o": PROBS * 9 - 3}}, "unseen 'o': row 0 sums to .*softmax"),
     ((PROBS, LABELS), {"unseen": {"clean": PROBS}}, "cannot be called 'clean'"),
     ((PROBS, LABELS), {"unseen": {"O o": PROBS}}, "O o"),
-    ((PROBS, LABELS), {"conditions": {"fgsm": [0.1]}}, "are of models"),
+    ((PROBS, LABELS), {"conditions": {"fgsm": [0.1]}}, "conditions: only for models"),
     ((PROBS, LABELS), {"resamples": 1}, "at least 2"),
     (([1.0, 2.0], [1.0, 2.0]), {"variance": [1.0, 0.0]}, "variance 0 is not positive"),
     (([1.0, 2.0], [1.0]), {"std": [1.0, 1.0]}, "targets has the shape"),

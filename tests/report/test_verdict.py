@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -123,10 +124,9 @@ def test_equal_means_share_a_rank(by_hand: ByHand) -> None:
     """Of two equal methods the cheaper leads, whatever their names."""
     for names in (("map", "mnf"), ("zmap", "mnf"), ("mnf", "map")):
         cheap, dear = names
-        scores = {(name, metric): GOOD for name in names for metric in ("accuracy", "nll")}
-        paid = list[dict[str, object]]()
-        for name, seconds in ((cheap, 1), (dear, 9)):
-            paid += [{"method": name, "seed": s, "train_seconds": seconds} for s in range(4)]
+        scores = dict.fromkeys(itertools.product(names, ("accuracy", "nll")), GOOD)
+        prices = itertools.product(((cheap, 1), (dear, 9)), range(4))
+        paid = [{"method": m, "seed": s, "train_seconds": seconds} for (m, seconds), s in prices]
         said = verdict(analyse(by_hand(scores, runs=paid))).sentences
         assert said[0].startswith(f"{cheap} ranks best"), names
 
