@@ -1,4 +1,4 @@
-# make demo: install, run the quick suite with tuned recipes on embedded data, at its budget and at half of it, write the report.   make test: every check.   make gate: of these, the scores.
+# make demo: install, run the quick suite with tuned recipes on embedded data, at its budget and at half of it, and two methods at their defaults, write the report.   make test: every check.   make gate: of these, the scores.
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
@@ -8,6 +8,7 @@ BIN := .venv/bin
 demo: setup
 	$(BIN)/bench-uq run --suite quick-tuned
 	$(BIN)/bench-uq run --suite quick-tuned --budget 0.5 --seeds 0,1
+	$(BIN)/bench-uq run --suite quick --methods mean-field,mnf
 	$(BIN)/bench-uq report --suite quick-tuned
 	@echo
 	@echo "page:     reports/quick-tuned/index.html"

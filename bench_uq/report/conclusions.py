@@ -29,7 +29,7 @@ def conclusions(analysis: Analysis) -> list[str]:
         )
 
     apart = analysis.results.apart(analysis.dataset)
-    unlike = [analysis.label(method) for method in analysis.methods if method in apart]
+    unlike = [analysis.spoken(method) for method in analysis.methods if method in apart]
     if unlike:
         sentences.append(f"Not compared, because not alike: {', '.join(unlike)}.")
     sentences += _tuning(analysis)
@@ -72,7 +72,7 @@ def _budgets(analysis: Analysis, found: list[Conclusion]) -> list[str]:
     for method in analysis.methods:
         told = analysis.seeds(method).improving
         if told:
-            improving.append(f"{analysis.label(method)} ({told})")
+            improving.append(f"{analysis.spoken(method)} ({told})")
     if improving:
         sentences.append(f"Compared at this budget, but not converged: {', '.join(improving)}.")
 
@@ -108,7 +108,7 @@ def _price(analysis: Analysis) -> list[str]:
         one = paid.get((method, "cost", None, "train_seconds"))
         if one and math.isfinite(one.mean):
             price, base = (
-                f"{analysis.label(method)} {one.mean:.3g} s",
+                f"{analysis.spoken(method)} {one.mean:.3g} s",
                 paid.get((method, "cost", None, "base_seconds")),
             )
             if base:
@@ -119,7 +119,7 @@ def _price(analysis: Analysis) -> list[str]:
 
 def _sentence(analysis: Analysis, one: Conclusion) -> str:
     """Name the best method at a score, those not significantly worse, and those that are."""
-    found, label = one.comparison, analysis.label
+    found, label = one.comparison, analysis.spoken
     best = f"{label(found.best)} is best ({one.mean:.3g})"
     others = [label(name) for name in found.tied if name not in (found.best, *found.turned)]
     if others:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -81,6 +82,21 @@ class Analysis:
     def label(self, name: str) -> str:
         """A method, dataset or condition as readers see it."""
         return self.results.label(name)
+
+    def spoken(self, method: str) -> str:
+        """A method in a sentence: a tuned one without its options, if nothing else is called so.
+
+        The sentence on tuning and all tables have them.
+        """
+        return self._spoken.get(method, self.label(method))
+
+    @cached_property
+    def _spoken(self) -> dict[str, str]:
+        """The titles of the tuned methods that no other method shares."""
+        short = {one.name: self.label(one.method) for one in self.tuning}
+        names = {method: short.get(method, self.label(method)) for method in self.methods}
+        counts = Counter(names.values())
+        return {method: name for method, name in names.items() if counts[name] == 1}
 
     def level_name(self, condition: str) -> str:
         """Name of a condition's level on an axis."""

@@ -78,6 +78,7 @@ def _on_one(analysis: Analysis) -> Verdict:
         *_undecided(analysis, compared),
         *_peers(analysis, compared, leader),
         *_trade(analysis, compared, leader, paid),
+        *_tuned(analysis),
     ]
     return Verdict(tuple(sentences), tuple(_unsure(analysis, compared)))
 
@@ -134,7 +135,7 @@ def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str
     if len(where) == len(compared) > 1:
         count = f"all {len(where)} scores"
     return (
-        f"{analysis.label(leader)} ranks best on average, and is best, or not significantly worse "
+        f"{analysis.spoken(leader)} ranks best on average, and is best, or not significantly worse "
         f"than the best, in {count} ({_basis(analysis, compared)}): {', '.join(scores)}."
     )
 
@@ -145,7 +146,7 @@ def _exceptions(analysis: Analysis, compared: Sequence[Answer], leader: str) -> 
     for one in compared:
         found = _comparison(one)
         if leader in found.worse:
-            best = f"{analysis.label(found.best)} ({_mean(one, found.best)})"
+            best = f"{analysis.spoken(found.best)} ({_mean(one, found.best)})"
             parts.append(f"in {_asked(analysis, one)} {best} is significantly better")
         elif leader not in (*found.tied, *found.worse):
             lacking.append(_asked(analysis, one))
@@ -163,9 +164,9 @@ def _behind(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
         found = _comparison(one)
         worse = sorted(found.worse, key=lambda name: found.behind[name])
         if worse:
-            named = [f"{analysis.label(name)} by {plain(found.behind[name], 2)}" for name in worse]
-            parts.append(f"in {_asked(analysis, one)} {_listed(named, 'and', _NAMED)}")
-    return [f"Significantly worse than the best are {'; '.join(parts)}."] if parts else []
+            named = [f"{analysis.spoken(name)} by {plain(found.behind[name], 2)}" for name in worse]
+            parts.append(f"in {_asked(analysis, one)}, {_listed(named, 'and', _NAMED)}")
+    return [f"Significantly worse than the best: {'; '.join(parts)}."] if parts else []
 
 
 def open_answers(compared: Sequence[Answer]) -> list[Answer]:
@@ -179,20 +180,21 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
     if not undecided:
         return []
 
-    parts = []
+    parts, told = [], False
     for one in undecided:
         found = _comparison(one)
         name = _asked(analysis, one)
         low, high = one.card.bounds
         # With few seeds and many methods it may be more than a score can differ by.
         if found.detectable >= high - low:
-            name += " (none)"
+            name += " (no difference would show)"
         elif math.isfinite(found.detectable):
-            name += f" (from {plain(found.detectable, 2)} on)"
+            size = plain(found.detectable, 2)
+            name += f" ({size})" if told else f" (a difference of {size} shows with 80 % power)"
+            told = True
         parts.append(name)
     seeds = counted(min(_comparison(one).seeds for one in undecided), "seed")
-    what = "so many seeds find differences of the size in brackets with 80 % power"
-    return [f"Undecided with {seeds}: {', '.join(parts)}; {what}."]
+    return [f"Undecided with {seeds}: {', '.join(parts)}."]
 
 
 def _peers(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
@@ -201,7 +203,7 @@ def _peers(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[
     for one in held(compared, leader):
         shared &= {*_comparison(one).equal}
     # In the order of the methods, which is that of all tables.
-    equal = [analysis.label(name) for name in analysis.methods if name in shared - {leader}]
+    equal = [analysis.spoken(name) for name in analysis.methods if name in shared - {leader}]
     if not equal:
         return []
 
@@ -232,7 +234,7 @@ def _trade(
     cheapest = min(sorted(equal), key=lambda name: paid[name])
     if paid[cheapest] < paid[leader]:
         return [
-            f"The cheapest of these, {analysis.label(cheapest)}, trains a seed in "
+            f"The cheapest of these, {analysis.spoken(cheapest)}, trains a seed in "
             f"{_seconds(paid[cheapest])} instead of {_seconds(paid[leader])}"
             f"{_predicting(analysis, cheapest, leader)}"
             f"{_also_gained(analysis, compared, cheapest, leader)}."
@@ -241,11 +243,11 @@ def _trade(
     least = min(sorted(known), key=lambda name: paid[name])
     if paid[least] == paid[leader]:
         price = _seconds(paid[leader])
-        return [f"{analysis.label(leader)} is also the cheapest to train: {price} a seed."]
+        return [f"{analysis.spoken(leader)} is also the cheapest to train: {price} a seed."]
     behind = [_asked(analysis, one) for one in where if least in _comparison(one).worse]
     worse = f", and is worse in {_listed(behind, 'and', 9)}" if behind else ""
     return [
-        f"No cheaper method is as good in all of these: the cheapest, {analysis.label(least)}, "
+        f"No cheaper method is as good in all of these: the cheapest, {analysis.spoken(least)}, "
         f"trains a seed in {_seconds(paid[least])} instead of {_seconds(paid[leader])}"
         f"{_predicting(analysis, least, leader)}{worse}."
     ]
@@ -271,13 +273,42 @@ def _predicting(analysis: Analysis, one: str, other: str) -> str:
     return f", and predicts at {plain(paid[one] / paid[other], 2)} times its time"
 
 
+def _tuned(analysis: Analysis) -> list[str]:
+    """What tuning chose for each method, and what that changed on the test split."""
+    changed, kept = [], []
+    for one in analysis.tuning:
+        if one.kept:
+            kept.append(analysis.spoken(one.name))
+        else:
+            changed.append(f"{analysis.label(one.name)}{_gained(analysis, one.method)}")
+
+    said = []
+    if changed:
+        said.append(f"Tuning chose {_listed(changed, 'and', 9, between='; ')}.")
+    if kept:
+        whose = "its default" if len(kept) == 1 else "their defaults"
+        said.append(f"It left {_listed(kept, 'and', 9)} at {whose}.")
+    return [" ".join(said)] if changed else []
+
+
+def _gained(analysis: Analysis, method: str) -> str:
+    """By how much tuning changed the NLL of a method; empty if its default was not run."""
+    shift = analysis.shifts.get((method, "nll"))
+    if shift is None:
+        return ""
+    if math.isnan(shift.low) or shift.low <= 0 <= shift.high:
+        return ", whose NLL is not significantly different from its default's"
+    than = "lower" if shift.mean < 0 else "higher"
+    return f", whose NLL is {plain(abs(shift.mean), 2)} {than} than its default's"
+
+
 def _unsure(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
     """Doubts, each with its remedy, a sentence each."""
     improving = [name for name in analysis.methods if analysis.seeds(name).improving]
     if improving:
         told = list[str]()
         for name in improving:
-            told.append(f"{analysis.label(name)} ({analysis.seeds(name).improving})")
+            told.append(f"{analysis.spoken(name)} ({analysis.seeds(name).improving})")
         named = _listed(told, "and", _NAMED)
         yield f"Still improving with more epochs: {named}; bench-uq run --budget 2 trains longer."
     elif compared and not analysis.results.others:
@@ -290,14 +321,14 @@ def _unsure(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
     yield from _failed(analysis)
 
     apart = analysis.results.apart(analysis.dataset)
-    unlike = [analysis.label(name) for name in analysis.methods if name in apart]
+    unlike = [analysis.spoken(name) for name in analysis.methods if name in apart]
     if unlike:
         named = _listed(unlike, "and", _NAMED)
         yield f"Not compared, because not run alike: {named} (the warnings say how to mend it)."
 
     flagged = masked(analysis)
     if flagged:
-        named = _listed(sorted(map(analysis.label, flagged)), "and", _NAMED)
+        named = _listed(sorted(map(analysis.spoken, flagged)), "and", _NAMED)
         yield (
             f"Accuracy under attack says nothing of {named}, whose gradients look masked: left out "
             "there (the table of masking says why)."
@@ -309,7 +340,7 @@ def turned_claims(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[st
     """The claims that are not made, because they turn at another budget."""
     parts = []
     for one in compared:
-        names = [analysis.label(name) for name in _comparison(one).turned]
+        names = [analysis.spoken(name) for name in _comparison(one).turned]
         if names:
             parts.append(f"{_asked(analysis, one)} of {_listed(names, 'and', _NAMED)}")
     if parts:
@@ -327,7 +358,7 @@ def _failed(analysis: Analysis) -> Iterable[str]:
         return
 
     reasons = [f"{count} {status}" for status, count in failed["status"].value_counts().items()]
-    named = [analysis.label(name) for name in analysis.methods if name in set(failed["method"])]
+    named = [analysis.spoken(name) for name in analysis.methods if name in set(failed["method"])]
     yield (
         f"Not finished: {len(failed)} of {counted(len(runs), 'run')} ({', '.join(reasons)}), "
         f"of {_listed(named, 'and', _NAMED)} (the table of runs says why; bench-uq run repeats "
@@ -345,7 +376,7 @@ def _more_seeds(analysis: Analysis, undecided: Sequence[Answer]) -> Iterable[str
         if seeds is not None:
             told = (
                 f"With about {seeds} seeds {_asked(analysis, one)} would be decided, if "
-                f"{analysis.label(last)} is behind {analysis.label(own.best)} by the "
+                f"{analysis.spoken(last)} is behind {analysis.spoken(own.best)} by the "
                 f"{plain(gap, 2)} measured (bench-uq run --seeds 0-{seeds - 1})."
             )
             found.append((seeds, told))
@@ -429,14 +460,15 @@ def _seconds(value: float) -> str:
     return f"{plain(value, 2)} s"
 
 
-def _listed(names: Sequence[str], joint: str, most: int) -> str:
+def _listed(names: Sequence[str], joint: str, most: int, between: str = ", ") -> str:
     """Names in a sentence; those beyond ``most`` are counted."""
     if len(names) > most + 1:
-        return f"{', '.join(names[:most])} {joint} {len(names) - most} more"
+        return f"{between.join(names[:most])} {joint} {len(names) - most} more"
     *others, last = names
     if not others:
         return last
-    return f"{', '.join(others)} {joint} {last}"
+    comma = "" if between == ", " else between.strip()
+    return f"{between.join(others)}{comma} {joint} {last}"
 
 
 def plain(value: float, digits: int) -> str:

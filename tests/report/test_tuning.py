@@ -18,6 +18,7 @@ from bench_uq.report.tables.tuning import tuning, words
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 from bench_uq.score.trials import COLUMNS, FILE, Trial
+from bench_uq.score.verdict import verdict
 
 Drawn = Callable[[str, Results], dict[str, Figure]]
 Tried = Callable[..., tuple[Trial, ...]]
@@ -85,6 +86,34 @@ def test_summary_has_a_row_for_each_method(tuned: Results) -> None:
     assert "2–3 trials each, validation NLL over 3 tuning seeds." in section
     assert "on the test split, over n seeds of both" in section
     assert "95 % interval (for new seeds;" in section
+
+
+def test_the_verdict_says_what_tuning_chose(both: Path, tuned: Results, tmp_path: Path) -> None:
+    """Sentences name a tuned method without its options, but for the one that has them."""
+    said = "\n".join(verdict(analyse(tuned)).all)
+    (chosen,) = [line for line in said.splitlines() if line.startswith("Tuning chose ")]
+    assert chosen.startswith("Tuning chose dropout[rate=0.2], whose NLL is ")
+    assert chosen.endswith(" It left map at its default.")
+    assert said.count("rate=0.2") == 1
+    assert "dropout " in said
+
+    shift = analyse(tuned).shifts["dropout", "nll"]
+    differs = shift.low > 0 or shift.high < 0
+    assert ("not significantly different from its default's" in chosen) != differs
+
+    # Without results of the default there is nothing to hold it against.
+    alone = read(shutil.copytree(both / "quick-tuned", tmp_path / "quick-tuned"))
+    assert "Tuning chose dropout[rate=0.2]." in "\n".join(verdict(analyse(alone)).all)
+
+
+def test_a_title_that_two_methods_share_keeps_its_options(tuned: Results) -> None:
+    """Beside a dropout that was not tuned, the tuned one is told with its rate."""
+    changed = {"method": {"map": "dropout"}}
+    runs = tuned.runs.astype({"method": str}).replace(changed)
+    scores = tuned.scores.astype({"method": str}).replace(changed)
+    mixed = analyse(replace(tuned, runs=runs, scores=scores, trials=tuned.trials[2:]))
+    assert mixed.spoken("dropout[rate=0.2]") == "dropout[rate=0.2]"
+    assert analyse(tuned).spoken("dropout[rate=0.2]") == "dropout"
 
 
 def test_every_format_shows_the_same(tuned: Results) -> None:

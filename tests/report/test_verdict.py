@@ -52,8 +52,8 @@ def test_the_best_by_how_much_and_at_what_cost(by_hand: ByHand) -> None:
     assert said[0].startswith(leading)
     assert said[0].endswith(": accuracy 0.915, NLL 0.15.")
     assert said[1] == (
-        "Significantly worse than the best are in accuracy sgld by 0.4; "
-        "in NLL map by 0.95 and sgld by 1.3."
+        "Significantly worse than the best: in accuracy, sgld by 0.4; "
+        "in NLL, map by 0.95 and sgld by 1.3."
     )
     assert said[2] == (
         "No cheaper method is as good in all of these: the cheapest, map, trains a seed in 2 s "
@@ -211,6 +211,9 @@ def test_how_many_seeds_would_decide(by_hand: ByHand) -> None:
     found = answer.comparison
     assert found is not None
     assert not found.worse
+    size = plain(found.detectable, 2)
+    shown = f"accuracy (a difference of {size} shows with 80 % power)"
+    assert f"Undecided with 4 seeds: {shown}." in verdict(analysis).sentences
 
     (told,) = [text for text in verdict(analysis).remarks if text.startswith("With about ")]
     seeds = int(told.split()[2])
