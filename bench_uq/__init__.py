@@ -134,6 +134,7 @@ def tune(
     seconds: float | None = None,
     studies: int = 1,
     seed: int = 0,
+    sampler: Literal["sobol", "tpe"] = "sobol",
     methods: Sequence[str] = (),
     datasets: Sequence[str] = (),
     seeds: Sequence[int] = (),
@@ -151,6 +152,7 @@ def tune(
 
     The budget is a number of ``trials``, or ``seconds`` of training with at most so many trials. Of
     several ``studies``, that of the median result is chosen; ``seed`` is that of the search.
+    Points are those of a Sobol sequence, or follow the scores of those before (``tpe``, by Optuna).
     ``seeds`` train the trials, by default the three after those of the suite. What is chosen is
     written to tuned.toml beside the suite's results, where ``run(..., tuned=True)`` reads it, and
     returned.
@@ -163,7 +165,7 @@ def tune(
     from bench_uq.run.record import verdict as ending
     from bench_uq.run.tuning import plan_study, run_study, search_of
 
-    search = search_of(trials, seconds, studies, seed)
+    search = search_of(trials, seconds, studies, seed, sampler)
     choices = _choices(
         suite=suite,
         methods=methods,

@@ -1,6 +1,6 @@
 """False alarms of the gate: disjoint sets of seeds of one unchanged suite, relabelled as shared.
 
-    bench-uq run --seeds $(seq -s, 0 99) --device cpu --results pool   # two hours on two cores
+    bench-uq run --seeds 0-99 --device cpu --results pool   # two hours on two cores
     python -m studies.alarms pool/quick             # and with --spreads
 
 Two sets of seeds differ as a suite differs from itself if only its random streams change. The pool

@@ -1,7 +1,7 @@
 """How often the dagger of "not converged" is wrong: sets of seeds against all seeds of a pool.
 
-    bench-uq run --seeds $(seq -s, 0 19) --device cpu --results pool                  # 20 minutes
-    bench-uq run --seeds $(seq -s, 0 19) --device cpu --results pool --budget 0.5     # 10 minutes
+    bench-uq run --seeds 0-19 --device cpu --results pool                  # 20 minutes
+    bench-uq run --seeds 0-19 --device cpu --results pool --budget 0.5     # 10 minutes
     python -m studies.marks pool/quick
 
 A method deserves the mark if the larger budget gains more than the tolerance in the mean over all

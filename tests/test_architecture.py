@@ -212,6 +212,8 @@ SUBJECTS = {
     "report/tables/tables.py": {"nll"},  # the column of results without any score
     "run/imported/__init__.py": {"examples"},  # a field of a record
     "run/choosing.py": {"nll"},  # by which trials are chosen
+    "run/tried.py": {"nll"},  # likewise
+    "score/verdict.py": {"nll"},  # that tuning changes
     "score/trials.py": {"nll"},  # likewise
     "score/conclusions.py": {"accuracy"},  # the strongest level above chance
     "score/equivalent.py": {"nll", "calibrated_nll"},  # that of an ensemble is equalled

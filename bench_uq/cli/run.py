@@ -35,7 +35,7 @@ METHODS = "Methods instead of the suite's: mnf,dropout[rate=0.2]"
 @suite_option
 @listed("methods", METHODS, plugin_names("method"))
 @listed("datasets", "Datasets instead of the suite's.", plugin_names("dataset"))
-@listed("seeds", "Seeds instead of the suite's.")
+@listed("seeds", "Seeds instead of the suite's: 0,1,2 or 0-9.")
 @click.option(
     "--network",
     default="",

@@ -43,6 +43,14 @@ if TYPE_CHECKING:
     "--studies", default=1, show_default=True, help="Studies, of which the median is chosen."
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the search.")
+@click.option(
+    "--sampler",
+    default="sobol",
+    show_default=True,
+    metavar="sobol|tpe",
+    help="Points of the trials: quasi-random, or each by the scores of those before it (Optuna, an "
+    "extra; slower, and not the same on every machine).",
+)
 @listed("seeds", "Seeds that train the trials, none of the suite's. [default: the next three]")
 @click.option("--network", default="", metavar="NAME|FILE.py", help="As for bench-uq run.")
 @click.option(
@@ -69,6 +77,7 @@ def tune(
     seconds: float | None,
     studies: int,
     seed: int,
+    sampler: str,
     dry_run: bool,
     **flags: Any,
 ) -> None:
@@ -87,7 +96,7 @@ def tune(
     from bench_uq.run.choosing import choose, stored
     from bench_uq.run.tuning import plan_study, search_of
 
-    search = search_of(trials, seconds, studies, seed)
+    search = search_of(trials, seconds, studies, seed, sampler)
     planned = plan_study(choices_of(flags), search, warn)
     stored(planned)
     if dry_run:
@@ -121,6 +130,7 @@ def run_all(study: Study) -> int:
 
 def foretell(study: Study) -> None:
     """Print each trial, and how many of its runs are stored."""
+    from bench_uq.plan.search_space import TPE
     from bench_uq.run.job import complete_in
 
     for one in study.planned:
@@ -135,6 +145,8 @@ def foretell(study: Study) -> None:
             f"{one.method}  {number}  {one.name}  {own or 'recipe of the suite'}  "
             f"{stored} of {len(one.prepared.mine)} runs stored"
         )
+    if study.search.sampler == TPE:
+        click.echo(f"{study.search.trials - 1} more of each follow, by the scores of these")
 
 
 def show(tuned: Tuned, target: Path) -> None:

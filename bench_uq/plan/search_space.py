@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,6 +20,10 @@ from bench_uq.train.settings import OF_METHODS, Settings
 RECIPE_SPACE = {"learning_rate": {"low": 1e-3, "high": 3e-2, "scale": "log"}}
 #: Tuned too for methods whose loss has no prior over the weights.
 DECAY_SPACE = {"weight_decay": {"low": 1e-5, "high": 1e-1, "scale": "log"}}
+
+#: Samplers of points: quasi-random, or by the trials before (run/adaptive.py).
+SOBOL, TPE = "sobol", "tpe"
+SAMPLERS = (SOBOL, TPE)
 
 KEYS = ("low", "high", "scale", "values")
 SCALES = ("linear", "log")
@@ -166,15 +170,26 @@ def trials(method: Spec, space: tuple[Dimension, ...], seed: int, count: int) ->
     """
     from scipy.stats import qmc
 
-    options = {field.name for field in fields(method.value)}
-    text = f"{seed} {method.name}".encode()
-    scramble = int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
+    scramble = seed_of(method, seed)
     sequence = qmc.Sobol(len(space), scramble=True, seed=np.random.default_rng(scramble))
 
     yield Trial(0, {}, {})
     for number in range(1, count):
-        shares = sequence.random(1)[0]
-        chosen = {one.name: one.at(share) for one, share in zip(space, shares, strict=True)}
-        own = {name: value for name, value in chosen.items() if name in options}
-        rest = {name: value for name, value in chosen.items() if name not in options}
-        yield Trial(number, own, rest)
+        yield trial_at(method, space, number, sequence.random(1)[0])
+
+
+def seed_of(method: Spec, study: int) -> int:
+    """Seed of the points of a method in a study."""
+    text = f"{study} {method.name}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
+
+
+def trial_at(
+    method: Spec, space: tuple[Dimension, ...], number: int, shares: Iterable[float]
+) -> Trial:
+    """The trial at a point of the unit cube."""
+    options = {field.name for field in fields(method.value)}
+    chosen = {one.name: one.at(share) for one, share in zip(space, shares, strict=True)}
+    own = {name: value for name, value in chosen.items() if name in options}
+    rest = {name: value for name, value in chosen.items() if name not in options}
+    return Trial(number, own, rest)

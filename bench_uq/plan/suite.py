@@ -7,6 +7,7 @@ import functools
 import importlib.resources
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ KEYS = (
 )
 
 SETTING_TYPES = get_type_hints(Settings)
+
+#: Seeds from the first to the last, and how many are more likely a slip of the hand.
+_RANGE, MOST_SEEDS = re.compile(r"(\d{1,18})-(\d{1,18})"), 10_000
 
 
 @dataclass(frozen=True)
@@ -336,15 +340,31 @@ def names(key: str, value: Any) -> tuple[str, ...]:
 
 
 def seeds(value: Any) -> tuple[int, ...]:
-    """Require a list of seeds: whole numbers from 0, none of them repeated."""
+    """Require a list of seeds: whole numbers from 0, or ranges such as "0-9"; none is repeated."""
     if not isinstance(value, list | tuple) or not value:
         raise UsageError(f"seeds must be a list of whole numbers, not {value!r}")
 
-    found = [convert("seeds", int, seed) for seed in value]
+    found = list[int]()
+    for one in value:
+        found += _seed_range(one)
     for seed in found:
         if not 0 <= seed < 2**63:
             raise UsageError(f"seeds must be at least 0, not {seed}")
     return unrepeated("seeds", found)
+
+
+def _seed_range(value: Any) -> Sequence[int]:
+    """One seed, or those from the first to the last of a range."""
+    ends = _RANGE.fullmatch(value) if isinstance(value, str) else None
+    if ends is None:
+        return [convert("seeds", int, value)]
+
+    first, last = map(int, ends.groups())
+    if not first <= last < first + MOST_SEEDS:
+        raise UsageError(
+            f"seeds {value} must run from the lower to the higher, at most {MOST_SEEDS:,} of them"
+        )
+    return range(first, last + 1)
 
 
 def with_levels(conditions: Mapping[str, Any]) -> Conditions:

@@ -15,6 +15,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.api.names import plain_name
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.resolve import named
+from bench_uq.plan.search_space import SOBOL
 from bench_uq.plan.suite import Suite, check_keys, tabled, toml, typed_settings
 from bench_uq.store import Damaged, write_bytes
 from bench_uq.store.records import read
@@ -59,6 +60,7 @@ class Tuned:
     metric: str
     assignments: tuple[str, ...]  # KEY=VALUE that the user set
     chosen: tuple[Chosen, ...]
+    sampler: str = SOBOL  # that chose the points
     #: Training seconds of all trials by method; not part of the file, which would differ each time.
     cost: Mapping[str, float] = field(default_factory=dict, compare=False)
 
@@ -68,6 +70,8 @@ class Tuned:
         budget = f"{self.trials} trials each"
         if self.seconds:
             budget = f"{self.seconds:g} s of training each"
+        if self.sampler != SOBOL:
+            budget += f" by {self.sampler.upper()}"
         if self.studies > 1:
             budget += f", the median of {self.studies} studies"
 
@@ -98,6 +102,9 @@ def body_of(tuned: Tuned) -> str:
     table = dataclasses.asdict(tuned)
     # Seconds differ each time.
     del table["cost"]
+    # As files are that know of one sampler alone.
+    if tuned.sampler == SOBOL:
+        del table["sampler"]
     chosen = table.pop("chosen")
 
     lines = [f"{name} = {_toml(value)}" for name, value in table.items()]

@@ -4,53 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench_uq.api.errors import UsageError
-from bench_uq.api.names import plain_name
 from bench_uq.plan.fingerprints import SHORT, digest
-from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.tuned import Chosen, Tuned, read_tuned, trials_file, write_tuned
-from bench_uq.run.tuning import Planned, Study, tried_trials
+from bench_uq.run.tried import METRIC, Tried, tried_in
+from bench_uq.run.tuning import Study, tried_trials
 from bench_uq.store import write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench_uq.score.results import Results
 
-#: The score by which trials are compared; lower is better.
-METRIC = "nll"
 COLUMNS = (
     *("study", "dataset", "method", "trial", "name", "settings", "seeds", "nll", "train_seconds"),
     "chosen",
 )
 #: Fields of a study that may not differ between methods of one file.
-SHARED = ("setup", "seed", "studies", "seeds", "metric", "assignments")
+SHARED = ("setup", "seed", "studies", "seeds", "metric", "assignments", "sampler")
 BUDGET = ("trials", "seconds")
-
-
-@dataclass(frozen=True)
-class Tried:
-    """What a trial of a method gave on a dataset."""
-
-    study: int
-    dataset: str
-    method: str
-    trial: int
-    name: str
-    settings: Mapping[str, Any]
-    seeds: int  # with an NLL
-    nll: float  # mean over the seeds, of held-out examples
-    train_seconds: float
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """Trials of one place are chosen among."""
-        return self.dataset, self.method
 
 
 def stored(study: Study) -> Tuned | None:
@@ -102,6 +77,7 @@ def description(study: Study) -> Tuned:
         seeds=first.suite.seeds,
         metric=METRIC,
         assignments=first.choices.assignments,
+        sampler=search.sampler,
         chosen=(),
     )
 
@@ -125,14 +101,9 @@ def choose(study: Study) -> Tuned:
     Of several studies, that of the median lowest NLL is chosen, of an even number the worse of the
     two in the middle: more studies give a result that depends less on chance, and no better one.
     """
-    from bench_uq.score.results import read
-    from bench_uq.score.score import score
-
     before, tried = stored(study), list[Tried]()
     for planned in tried_trials(study):
-        folder = planned.prepared.folder
-        score(folder, Plugins(planned.prepared.choices.plugins))
-        tried += tried_in(planned, read(folder))
+        tried += tried_in(planned)
 
     best, chosen = list[Tried](), list[Chosen]()
     for own in by_place(tried).values():
@@ -155,32 +126,6 @@ def choose(study: Study) -> Tuned:
     write_bytes(trials_file(study.target), with_others(rows, study.target, others).encode())
     write_tuned(study.target, tuned)
     return tuned
-
-
-def tried_in(planned: Planned, results: Results) -> list[Tried]:
-    """What each dataset gave in a trial: an infinite NLL if one of the seeds lacks it."""
-    scores = results.scores
-    scores = scores[(scores["condition"] == "clean") & (scores["metric"] == METRIC)]
-
-    suite, found = planned.prepared.suite, []
-    # The folder may hold datasets of other studies too.
-    for dataset in sorted({run.dataset for run in planned.prepared.runs}):
-        values = scores[scores["dataset"] == dataset]["value"].dropna()
-        runs = results.runs[results.runs["dataset"] == dataset]
-        found.append(
-            Tried(
-                study=planned.study,
-                dataset=dataset,
-                method=planned.method,
-                trial=planned.trial.number,
-                name=planned.name,
-                settings=suite.method_settings[plain_name(planned.name)],
-                seeds=len(values),
-                nll=float(values.mean()) if len(values) == len(suite.seeds) else math.inf,
-                train_seconds=float(runs["train_seconds"].sum()),
-            )
-        )
-    return found
 
 
 def by_place(tried: Iterable[Tried]) -> dict[tuple[str, str], list[Tried]]:

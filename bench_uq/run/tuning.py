@@ -5,7 +5,8 @@ and settings of trial k, evaluated on the validation split, over seeds that the 
 Its runs are stored like all others, so that an interrupted study goes on where it was, and parts of
 it can run on several machines. What a study chooses (choosing.py) is written to
 ``results/<suite>/tuned.toml``, by which ``bench-uq run --tuned`` runs the suite. As in AlgoPerf
-(Dahl et al. 2023), points are quasi-random, and one space of a method is for all datasets.
+(Dahl et al. 2023), points are quasi-random, and one space of a method is for all datasets. Optuna
+may choose them instead (adaptive.py); then each trial waits for those before it.
 """
 
 from __future__ import annotations
@@ -17,18 +18,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench_uq.api.errors import UsageError
+from bench_uq.api.errors import UsageError, unknown
 from bench_uq.plan.about import about
 from bench_uq.plan.fingerprints import SHORT, Contents, digest
 from bench_uq.plan.plugins import Plugins, Spec
 from bench_uq.plan.resolve import named
 from bench_uq.plan.runs import make_plan
-from bench_uq.plan.search_space import Trial, space_of, trials, with_options
+from bench_uq.plan.search_space import (
+    SAMPLERS,
+    SOBOL,
+    TPE,
+    Dimension,
+    Trial,
+    space_of,
+    trials,
+    with_options,
+)
 from bench_uq.plan.suite import Suite
 from bench_uq.plan.suite import seeds as read_seeds
 from bench_uq.plan.tuned import tuned_file
+from bench_uq.run.adaptive import adaptive_trials, loaded
 from bench_uq.run.shards import shard_of
 from bench_uq.run.suite import Choices, Prepared, due, once, own_files, workplace
+from bench_uq.run.tried import Planned, tried_in
 from bench_uq.store import PlannedRun, check_schema, merge_plan, run_folder
 from bench_uq.store.folders import enclosed
 from bench_uq.store.untrusted import STUDY
@@ -51,8 +63,11 @@ class Search:
     seconds: float = 0.0  # of training; 0 for no limit
     studies: int = 1
     seed: int = 0  # of the first study; the next has the next
+    sampler: str = SOBOL
 
     def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise unknown("sampler", self.sampler, SAMPLERS)
         for name, least in (("trials", 1), ("studies", 1), ("seed", 0), ("seconds", 0)):
             value = getattr(self, name)
             if not least <= value < math.inf:
@@ -64,37 +79,38 @@ class Search:
         return range(self.seed, self.seed + self.studies)
 
 
-def search_of(trials: int | None, seconds: float | None, studies: int, seed: int) -> Search:
+def search_of(
+    trials: int | None, seconds: float | None, studies: int, seed: int, sampler: str = SOBOL
+) -> Search:
     """How much is tried; the trials or the seconds must say it."""
     if trials is None and seconds is None:
         raise UsageError("tune needs a number of trials, or seconds of training")
     if seconds is not None and not seconds > 0:
         raise UsageError(f"seconds must be above 0, not {seconds:g}")
-    return Search(TRIALS if trials is None else trials, seconds or 0.0, studies, seed)
+    return Search(TRIALS if trials is None else trials, seconds or 0.0, studies, seed, sampler)
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A trial of a method as a suite of its own, and its planned runs."""
+class Rival:
+    """Who has a budget: a method in a study, with its space; on one dataset if points follow it."""
 
     study: int  # its seed
-    method: str  # as the suite has it
-    name: str  # with the options of the trial
-    trial: Trial
-    prepared: Prepared
-
-    @property
-    def rival(self) -> tuple[int, str]:
-        """Who has a budget: a method in a study."""
-        return self.study, self.method
+    method: Spec  # as the suite has it
+    space: tuple[Dimension, ...]
+    datasets: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Study:
-    """All trials of all studies, planned; nothing is written yet."""
+    """All trials of all studies, planned; nothing is written yet.
+
+    Of trials that follow those before them, only the defaults are planned.
+    """
 
     suite: Suite
     search: Search
+    rivals: tuple[Rival, ...]
+    plan: Callable[[Rival, Trial], Planned]
     planned: tuple[Planned, ...]
     target: Path  # the file of what is chosen
     folder: Path  # of the trials
@@ -116,6 +132,12 @@ def plan_study(choices: Choices, search: Search, notice: Callable[[str], None]) 
             "--shard and --seconds exclude each other: no shard knows the seconds of the others"
         )
 
+    if choices.shard and search.sampler != SOBOL:
+        raise UsageError(
+            f"--shard and --sampler {search.sampler} exclude each other: each trial depends on "
+            "those before it"
+        )
+
     plugins = Plugins(choices.plugins)
     # The seeds chosen are those of the trials, not of the suite.
     suite = dataclasses.replace(choices, seeds=()).read_suite()
@@ -127,23 +149,44 @@ def plan_study(choices: Choices, search: Search, notice: Callable[[str], None]) 
     folder = enclosed(choices.results / f"{suite.name}{STUDY}")
 
     # Each trial would say the same of the data.
-    told, planned = once(notice), list[Planned]()
+    told = once(notice)
 
+    def plan(rival: Rival, trial: Trial) -> Planned:
+        spec = with_options(rival.method, trial.options, plugins)
+        own = trial_suite(suite, rival, spec, trial, seeds)
+        runs = make_plan(own, plugins, contents, told)
+        place = folder / own.name
+        check_schema(place, [run.name for run in runs])
+        prepared = Prepared(choices, own, runs, runs, place, contents, [])
+        return Planned(rival.study, rival.method.name, spec.name, trial, prepared)
+
+    rivals = rivals_of(suite, search, plugins)
+    planned = list[Planned]()
+    for rival in rivals:
+        count = 1 if search.sampler == TPE else search.trials
+        planned += [
+            plan(rival, one) for one in trials(rival.method, rival.space, rival.study, count)
+        ]
+
+    target = tuned_file(choices.results, suite)
+    own = tuple(sharded(planned, choices.shard))
+    return Study(suite, search, rivals, plan, own, target, folder)
+
+
+def rivals_of(suite: Suite, search: Search, plugins: Plugins) -> tuple[Rival, ...]:
+    """Every method in every study; for each dataset apart if points follow scores."""
+    together = [suite.datasets]
+    if search.sampler == TPE:
+        loaded()
+        together = [(dataset,) for dataset in suite.datasets]
+
+    found = []
     for text in suite.methods:
         method = named(plugins, suite, "method", text)
         space = space_of(method, suite, plugins)
         for study in search.seeds:
-            for trial in trials(method, space, study, search.trials):
-                spec = with_options(method, trial.options, plugins)
-                own = trial_suite(suite, method, spec, trial, seeds, study)
-                runs = make_plan(own, plugins, contents, told)
-                place = folder / own.name
-                check_schema(place, [run.name for run in runs])
-                prepared = Prepared(choices, own, runs, runs, place, contents, [])
-                planned.append(Planned(study, method.name, spec.name, trial, prepared))
-
-    target = tuned_file(choices.results, suite)
-    return Study(suite, search, tuple(sharded(planned, choices.shard)), target, folder)
+            found += [Rival(study, method, space, datasets) for datasets in together]
+    return tuple(found)
 
 
 def tuning_seeds(suite: Suite, given: Sequence[str]) -> tuple[int, ...]:
@@ -162,9 +205,10 @@ def tuning_seeds(suite: Suite, given: Sequence[str]) -> tuple[int, ...]:
 
 
 def trial_suite(
-    suite: Suite, method: Spec, spec: Spec, trial: Trial, seeds: tuple[int, ...], study: int
+    suite: Suite, rival: Rival, spec: Spec, trial: Trial, seeds: tuple[int, ...]
 ) -> Suite:
     """A suite of one trial: the method with its options and recipe, on held-out training data."""
+    method, study = rival.method, rival.study
     settings = {**suite.method_settings.get(method.plain, {}), **trial.settings}
     identity = digest([dataclasses.asdict(suite.settings), settings, spec.identity, seeds])
 
@@ -173,6 +217,7 @@ def trial_suite(
         name=f"{method.plain}-s{study}-t{trial.number}-{identity[:SHORT]}",
         description=f"trial {trial.number} of {method.name}, study {study}",
         methods=(spec.full,),
+        datasets=rival.datasets,
         seeds=seeds,
         settings=dataclasses.replace(suite.settings, evaluate_on="validation"),
         # It would be sampled once for each trial.
@@ -229,25 +274,42 @@ def run_study(study: Study, finished: Callable[[str, Ended], None]) -> int:
 
 def waves(study: Study) -> Iterator[list[Planned]]:
     """The trials to do side by side: all of them, or the next of each method with seconds left."""
-    if not study.search.seconds:
+    search = study.search
+    if search.sampler == SOBOL and not search.seconds:
         yield list(study.planned)
         return
 
-    waiting = dict[tuple[int, str], list[Planned]]()
-    for one in study.planned:
-        waiting.setdefault(one.rival, []).append(one)
-    spent = dict.fromkeys(waiting, 0.0)
+    going = {place: following(study, rival) for place, rival in enumerate(study.rivals)}
+    spent = dict.fromkeys(going, 0.0)
+    while going:
+        wave = dict[int, Planned]()
+        for place, left in list(going.items()):
+            one = next(left, None)
+            if one is None or (search.seconds and spent[place] >= search.seconds):
+                del going[place]
+            else:
+                wave[place] = one
+        if wave:
+            yield list(wave.values())
+        for place, one in wave.items():
+            spent[place] += seconds_of(one)
 
-    while True:
-        wave = []
-        for rival, left in waiting.items():
-            if left and spent[rival] < study.search.seconds:
-                wave.append(left.pop(0))
-        if not wave:
-            return
-        yield wave
-        for one in wave:
-            spent[one.rival] += seconds_of(one)
+
+def following(study: Study, rival: Rival) -> Iterator[Planned]:
+    """The trials of a method one after another; each is over when the next is asked for."""
+    search = study.search
+    if search.sampler == SOBOL:
+        own = (rival.study, rival.method.name)
+        yield from (one for one in study.planned if (one.study, one.method) == own)
+        return
+
+    def nll(trial: Trial) -> float:
+        (found,) = tried_in(study.plan(rival, trial))
+        return found.nll
+
+    asked = adaptive_trials(rival.method, rival.space, rival.study, search.trials, nll)
+    for trial in asked:
+        yield study.plan(rival, trial)
 
 
 def seconds_of(planned: Planned) -> float:
@@ -264,8 +326,11 @@ def tried_trials(study: Study) -> list[Planned]:
     counted = list[Planned]()
     for wave in waves(study):
         counted += wave
-    order = {id(one): place for place, one in enumerate(study.planned)}
-    return sorted(counted, key=lambda one: order[id(one)])
+
+    # Method by method, as they were planned.
+    methods = dict.fromkeys((one.method, one.study) for one in study.planned)
+    order = {own: place for place, own in enumerate(methods)}
+    return sorted(counted, key=lambda one: (order[one.method, one.study], one.trial.number))
 
 
 def remember(prepared: Prepared, study: Study) -> None:

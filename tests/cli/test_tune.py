@@ -327,3 +327,47 @@ def test_mistakes(tuned: Path, arguments: tuple[str, ...], told: str) -> None:
     assert told in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert sorted(tuned.rglob("*")) == before
+
+
+TPE = (*TUNE, "--sampler", "tpe", "--results", "tpe")
+
+
+def test_trials_may_follow_those_before(tuned: Path, tmp_path: Path) -> None:
+    """As many trials for each; told in the file and in words; repeated it trains nothing."""
+    for name in ("small.toml", "shapes"):
+        (tmp_path / name).symlink_to(tuned / name)
+    assert "2 more of each follow" in done(tmp_path, *TPE, "--dry-run")
+    done(tmp_path, *TPE)
+
+    file = tmp_path / "tpe/small/tuned.toml"
+    before = file.read_bytes()
+    assert 'sampler = "tpe"' in before.decode()
+    with (tmp_path / "tpe/small/trials.csv").open() as text:
+        rows = list(csv.DictReader(text))
+    assert [(row["method"], row["trial"]) for row in rows] == [
+        *(("map", "0"), ("map", "1"), ("map", "2")),
+        *(("dropout", "0"), ("dropout", "1"), ("dropout", "2")),
+    ]
+    best = min((row for row in rows if row["method"] == "map"), key=lambda row: float(row["nll"]))
+    assert best["chosen"] == "True"
+
+    assert "trained in" not in done(tmp_path, *TPE)
+    assert file.read_bytes() == before
+    done(tmp_path, *RUN, "--results", "tpe", "--tuned", "--methods", "map")
+    done(tmp_path, "report", "--suite", "small-tuned", "--results", "tpe", "--formats", "markdown")
+    said = (tmp_path / "reports/small-tuned/summary.md").read_text()
+    assert "tuned: 3 trials each by TPE, validation NLL over 3 seeds" in said
+
+
+def test_samplers_do_not_mix(tuned: Path, tmp_path: Path) -> None:
+    """Another sampler is another study; a shard cannot know the scores of the others."""
+    refused = (
+        ((*TUNE, "--sampler", "tpe"), "whose sampler is 'sobol', not 'tpe'"),
+        ((*TPE, "--shard", "1/2"), "--shard and --sampler tpe exclude each other"),
+        ((*TUNE, "--sampler", "tpa"), "unknown sampler 'tpa'"),
+    )
+    for command, told in refused:
+        result = invoke(tuned, *command)
+        assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+        assert told in result.output
+    assert not (tuned / "tpe").exists()

@@ -101,8 +101,27 @@ def test_extends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (("0-3",), (0, 1, 2, 3)),
+        (("7", "2-2", "4-5"), (7, 2, 4, 5)),
+        (("100000-100001",), (100000, 100001)),
+    ],
+)
+def test_ranges_of_seeds(tmp_path: Path, given: tuple[str, ...], found: tuple[int, ...]) -> None:
+    """Both ends are of a range, in a flag as in a file."""
+    assert suite(tmp_path, MINIMAL, seeds=given).seeds == found
+    written = ", ".join(f'"{one}"' for one in given)
+    assert suite(tmp_path, MINIMAL.replace("[0]", f"[{written}]")).seeds == found
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
+        (MINIMAL.replace("[0]", '["3-1"]'), "from the lower to the higher"),
+        (MINIMAL.replace("[0]", '["0-99999"]'), "at most 10,000"),
+        (MINIMAL.replace("[0]", '["0-3", 2]'), "twice"),
+        (MINIMAL.replace("[0]", '["0--3"]'), "int"),
         ("methds = []" + MINIMAL, "'methods'"),
         (MINIMAL + "epoch = 3", "'epochs'"),
         (MINIMAL + "[settings.mnf]\nepochs = 0", "at least 1"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from bench_uq.plan.suite import read_suite
 from bench_uq.report.page.overview import cost_chart, overview_section
 from bench_uq.report.tables.overview import by_conditions, by_questions, telling_level
 from bench_uq.score import questions
@@ -219,7 +221,8 @@ def test_how_many_seeds_would_decide(by_hand: ByHand) -> None:
     seeds = int(told.split()[2])
     gap, spread = found.behind["map"], found.error * 2  # four seeds
     assert detectable_difference(spread, seeds) <= gap < detectable_difference(spread, seeds - 1)
-    assert f"bench-uq run --seeds 0-{seeds - 1})" in told
+    (asked,) = re.findall(r"\(bench-uq run --seeds (\S+)\)", told)
+    assert read_suite("quick", {"seeds": [asked]}).seeds == tuple(range(seeds))
 
 
 def test_nothing_is_claimed_of_one_method(by_hand: ByHand) -> None:
