@@ -6,7 +6,6 @@ Methods therefore never differ in architecture.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from bench_uq.api.user_files import load_network
 
 
 def mlp(task: Task, layers: Layers, hidden: tuple[int, ...] = (100,)) -> Network:
-    """Dense layers with ReLU."""
+    """Dense layers with ReLU, by default one hidden layer of 100 units."""
     sizes = (math.prod(task.input_shape), *hidden)
     stages: list[nn.Module] = [nn.Flatten()]
 
@@ -34,6 +33,16 @@ def mlp(task: Task, layers: Layers, hidden: tuple[int, ...] = (100,)) -> Network
         stages += [layers.linear(before, after), nn.ReLU()]
 
     return Network(task, [*stages, *last(task, layers, sizes[-1])])
+
+
+def mlp_32(task: Task, layers: Layers) -> Network:
+    """One hidden layer of 32 units with ReLU, small enough for Hamiltonian Monte Carlo."""
+    return mlp(task, layers, (32,))
+
+
+def mlp_50(task: Task, layers: Layers) -> Network:
+    """One hidden layer of 50 units with ReLU, for tables (Hernández-Lobato & Adams 2015)."""
+    return mlp(task, layers, (50,))
 
 
 def lenet(task: Task, layers: Layers, widths: tuple[int, int, int] = (20, 50, 500)) -> Network:
@@ -125,9 +134,8 @@ NETWORKS: dict[str, Callable[[Task, Layers], nn.Module]] = {
     "lenet": lenet,
     "lenet-wide": lenet_wide,
     "mlp": mlp,
-    # Small enough for Hamiltonian Monte Carlo; that of 50 is of Hernández-Lobato & Adams 2015.
-    "mlp-32": functools.partial(mlp, hidden=(32,)),
-    "mlp-50": functools.partial(mlp, hidden=(50,)),
+    "mlp-32": mlp_32,
+    "mlp-50": mlp_50,
     "resnet18": resnet18,
 }
 

@@ -13,7 +13,7 @@ from torch import nn
 from bench_uq.api import Categorical, Gaussian, Layers, Network, Task
 from bench_uq.api.errors import UsageError, one_line
 from bench_uq.api.layers import split
-from bench_uq.api.networks import check_network, lenet_wide, network, resnet18
+from bench_uq.api.networks import NETWORKS, check_network, lenet_wide, network, resnet18
 from bench_uq.plan.plugins import Plugins
 from bench_uq.train.state import stored
 from tests.of_classes import of_classes
@@ -52,6 +52,22 @@ class Tied(nn.Module):
 def network(task, layers):
     return Tied(task, layers)
 """
+
+
+def test_every_network_describes_itself() -> None:
+    """No two networks have one description, and none has that of functools.partial."""
+    texts = [build.__doc__ or "" for build in NETWORKS.values()]
+    assert all(texts)
+    assert len(set(texts)) == len(texts)
+    assert not [text for text in texts if "partial(" in text]
+
+
+@pytest.mark.parametrize(("name", "width"), [("mlp-32", 32), ("mlp-50", 50)])
+def test_small_dense_networks(name: str, width: int) -> None:
+    """The number in the name is the width of the one hidden layer."""
+    built = network(Task((3,), Gaussian(), (0.0,), (1.0,), name))
+    dense = [module for module in built.modules() if isinstance(module, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in dense] == [(3, width), (width, 2)]
 
 
 @pytest.fixture
