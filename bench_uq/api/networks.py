@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bench_uq.api.architecture_names import is_architecture
+from bench_uq.api.architectures import architecture
 from bench_uq.api.errors import UsageError, one_line, unknown
 from bench_uq.api.layers import Layers, Network
 from bench_uq.api.likelihoods import Categorical
@@ -148,11 +150,13 @@ def chosen(task: Task) -> str:
 
 
 def builder(name: str) -> Callable[[Task, Layers], nn.Module]:
-    """Function that builds a network: one of NETWORKS, or ``network`` in a Python file."""
+    """Function that builds a network: of NETWORKS, of another package, or in a Python file."""
     if name.endswith(".py"):
         return load_network(Path(name))
+    if is_architecture(name):
+        return architecture(name)
     if name not in NETWORKS:
-        raise unknown("network", name, NETWORKS)
+        raise unknown("network", name, NETWORKS, "; also torchvision:NAME and timm:NAME")
     return NETWORKS[name]
 
 

@@ -40,6 +40,11 @@ def joined(
     parts = list(found.values())
     if what == "settings":
         return "\n".join(parts)
+    if what == "networks" and not wanted:
+        parts.append(
+            "torchvision:NAME, timm:NAME: an architecture of these packages, such as "
+            "torchvision:resnet18[size=64,weights=FILE,frozen=true]"
+        )
     if what == "conditions" and not wanted:
         datasets = ", ".join(Plugins(files).names("dataset"))
         parts.append(f"out-of-distribution data: any dataset ({datasets})")

@@ -40,7 +40,7 @@ METHODS = "Methods instead of the suite's: mnf,dropout[rate=0.2]"
     "--network",
     default="",
     metavar="NAME|FILE.py",
-    help="Network instead of the task's: a name or your own file.",
+    help="Network instead of the task's: a name, torchvision:NAME, timm:NAME, or your own file.",
 )
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench_uq.api.architecture_names import weights_of, with_weights
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import plain_name
 from bench_uq.api.networks import check_network, chosen
@@ -159,6 +160,8 @@ def task_of(dataset: Spec, suite: Suite, contents: Contents) -> Task:
     if name.endswith(".py"):
         # Runs have processes of their own, which may work in another folder.
         name = str(Path(os.path.expanduser(name)).absolute())
+    elif weights := weights_of(name):
+        name = with_weights(name, Path(os.path.expanduser(weights)).absolute())
 
     task = dataclasses.replace(task, network=name)
     # Before any training: a network that does not fit would fail in every run.

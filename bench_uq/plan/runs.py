@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from bench_uq.api.architecture_names import weights_of, with_weights
 from bench_uq.api.names import plain_name
 from bench_uq.plan.fingerprints import SHORT, Contents, digest
 from bench_uq.plan.plugins import Plugins, Spec
@@ -230,7 +231,11 @@ def recipe_identity(settings: Settings) -> dict[str, Any]:
 
 
 def network_identity(name: str) -> dict[str, str | None]:
-    """Identity of a network: its name, and for a user's file its source too."""
+    """Identity of a network: its name, and for a user's file, or weights, what is in it."""
+    if weights := weights_of(name):
+        # By its name alone: results are published, and the file may lie elsewhere.
+        named = with_weights(name, Path(weights.name))
+        return {"network": named, "network_source": hash_of_trees([weights])}
     if not name.endswith(".py"):
         return {"network": name, "network_source": None}
     file = Path(name)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from bench_uq.api.architecture_names import weights_of, with_weights
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import check_name, convert, level_key, parse
 from bench_uq.train.settings import OF_METHODS, Settings
@@ -123,8 +124,11 @@ def lineage(path: Path, seen: tuple[Path, ...] = ()) -> dict[Path, dict[str, Any
     table = toml(path)
     check_keys(path.name, table, KEYS)
     # Files are named relative to the suite, wherever the command runs.
-    if str(table.get("network", "")).endswith(".py"):
-        table["network"] = str(path.parent / os.path.expanduser(table["network"]))
+    network = str(table.get("network", ""))
+    if network.endswith(".py"):
+        table["network"] = str(path.parent / os.path.expanduser(network))
+    elif weights := weights_of(network):
+        table["network"] = with_weights(network, path.parent / os.path.expanduser(weights))
     if "tuned" in table:
         table["tuned"] = str(path.parent / os.path.expanduser(str(table["tuned"])))
     if "extends" not in table:

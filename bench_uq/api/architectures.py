@@ -1,0 +1,236 @@
+"""Networks of torchvision and timm, built from the layers of a method."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from bench_uq.api.architecture_names import PACKAGES, Architecture, read
+from bench_uq.api.errors import UsageError, one_line
+from bench_uq.api.layers import Layers, Network
+from bench_uq.api.task import Task
+
+#: The number of channels that torchvision's networks see.
+CHANNELS = 3
+
+
+def architecture(name: str) -> Callable[[Task, Layers], Network]:
+    """Function that builds an architecture of another package for a task."""
+    package, plain, options = read(name)
+    made = {"torchvision": of_torchvision, "timm": of_timm}[package]
+
+    def build(task: Task, layers: Layers) -> Network:
+        if len(task.input_shape) != 3:
+            raise UsageError(f"{name} is for images, not for inputs of {task.input_shape}")
+        outputs = task.likelihood.parameters
+        model = made(plain, outputs)
+        if options.weights:
+            load(model, Path(options.weights))
+        return assembled(f"{package}:{plain}", task, layers, model, options)
+
+    return build
+
+
+def of_torchvision(name: str, outputs: int) -> nn.Module:
+    """A classifier of torchvision, which takes three channels."""
+    import torchvision
+
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise not_there("torchvision", name, known)
+    return torchvision.models.get_model(name, weights=None, num_classes=outputs)
+
+
+def of_timm(name: str, outputs: int) -> nn.Module:
+    """A classifier of timm, an extra; nothing is downloaded."""
+    try:
+        import timm
+    except ImportError:
+        raise UsageError("networks of timm need it: pip install 'bench-uq[timm]'") from None
+    known = timm.list_models()
+    if name not in known:
+        raise not_there("timm", name, known)
+    return timm.create_model(name, pretrained=False, num_classes=outputs)
+
+
+def not_there(package: str, name: str, known: Sequence[str]) -> UsageError:
+    """Error for an unknown architecture, with the nearest of the many names."""
+    near = difflib.get_close_matches(name, known, n=5, cutoff=0.4)
+    hint = f"near it: {', '.join(near)}" if near else f"{len(known):,} are known"
+    return UsageError(f"unknown network {name!r} of {package} ({hint})")
+
+
+def assembled(
+    name: str, task: Task, layers: Layers, model: nn.Module, options: Architecture
+) -> Network:
+    """The model as stages: images as it takes them, its features, and its last dense layer."""
+    place, last = last_dense(name, model)
+    set_module(model, place, nn.Identity())
+    if not options.frozen:
+        exchange(name, model, layers, started=bool(options.weights))
+    features = Features(model, frozen=options.frozen)
+
+    head = layers.linear(last.in_features, last.out_features)
+    if options.weights:
+        carry(last, head)
+    return Network(task, [Resized(options.size), features, layers.before_last(), head])
+
+
+class Resized(nn.Module):
+    """Images (B, C, H, W) as (B, 3, size, size); grey is repeated, and a size of 0 changes none.
+
+    It is a layer of the network, so that attacks act on the pixels of the dataset.
+    """
+
+    random = False
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images of three channels, resized bilinearly."""
+        if self.size:
+            side = (self.size, self.size)
+            images = nn.functional.interpolate(images, side, mode="bilinear", antialias=False)
+        if images.shape[1] == 1:
+            images = images.expand(-1, CHANNELS, -1, -1)
+        return images
+
+
+class Features(nn.Module):
+    """A model without its last dense layer; frozen, nothing in it is trained.
+
+    Values of a frozen model are buffers, so that a method counts and changes the last layer alone,
+    and its batch normalisation keeps the statistics that it came with.
+    """
+
+    random = False
+
+    def __init__(self, model: nn.Module, *, frozen: bool) -> None:
+        super().__init__()
+        self.model, self.frozen = model, frozen
+        for part in model.modules():
+            # Known not to draw noise once it is trained; a layer of a method says so itself.
+            if type(part).__module__.partition(".")[0] in PACKAGES:
+                part.random = False  # type: ignore[assignment]
+            if frozen:
+                as_buffers(part)
+
+    def train(self, mode: bool = True) -> Features:
+        """Training mode, but never of a frozen model."""
+        super().train(mode and not self.frozen)
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (B, D)."""
+        found = cast(Tensor, self.model(images))
+        return found.flatten(1)
+
+
+def as_buffers(part: nn.Module) -> None:
+    """Turn the parameters of a layer into buffers of the same names."""
+    for name, value in list(part.named_parameters(recurse=False)):
+        delattr(part, name)
+        part.register_buffer(name, value.detach())
+
+
+def last_dense(name: str, model: nn.Module) -> tuple[str, nn.Linear]:
+    """Place and layer of the last dense layer, which gives the outputs."""
+    dense = [(place, part) for place, part in model.named_modules() if isinstance(part, nn.Linear)]
+    if not dense:
+        raise UsageError(f"{name} ends in no dense layer, which methods need; take another network")
+    return dense[-1]
+
+
+def exchange(name: str, model: nn.Module, layers: Layers, *, started: bool) -> None:
+    """Put a method's layers in place of dense layers and convolutions, with their own start.
+
+    If the weights were ``started``, they start from these.
+    """
+    for place, part in list(model.named_modules()):
+        # It takes the weights of its layers and never calls them: noise would be lost in silence.
+        if isinstance(part, nn.MultiheadAttention) and layers.linear is not nn.Linear:
+            raise UsageError(
+                f"{name} has torch's own attention ({place}), whose layers this method cannot "
+                "exchange; take another network, such as one of timm"
+            )
+
+        made: nn.Module | None = None
+        if isinstance(part, nn.Linear) and layers.linear is not nn.Linear:
+            made = layers.linear(part.in_features, part.out_features)
+        elif isinstance(part, nn.Conv2d) and layers.conv is not nn.Conv2d:
+            made = convolution(name, place, part, layers)
+        if made is not None:
+            if started:
+                carry(part, made)
+            set_module(model, place, made)
+
+
+def convolution(name: str, place: str, part: nn.Conv2d, layers: Layers) -> nn.Module:
+    """A method's convolution for one of torch, which must be square and of one group."""
+    kernel, stride, padding = part.kernel_size, part.stride, part.padding
+    square = not isinstance(padding, str) and all(
+        len(set(pair)) == 1 for pair in (kernel, stride, padding)
+    )
+    plain = part.groups == 1 and set(part.dilation) == {1} and part.padding_mode == "zeros"
+    if not (square and plain):
+        raise UsageError(
+            f"{name} has a convolution in groups, dilated or not square ({place}), which this "
+            "method has no layer for; take another network"
+        )
+    given: dict[str, Any] = {"stride": stride[0], "padding": int(padding[0])}
+    return layers.conv(
+        *(part.in_channels, part.out_channels, kernel[0]), **given, bias=part.bias is not None
+    )
+
+
+def carry(old: nn.Module, new: nn.Module) -> None:
+    """Start a layer of a method at the weights of the layer in whose place it stands."""
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            theirs, ours = getattr(old, name, None), getattr(new, name, None)
+            if isinstance(theirs, Tensor) and isinstance(ours, nn.Parameter):
+                ours.copy_(theirs)
+
+
+def set_module(model: nn.Module, place: str, part: nn.Module) -> None:
+    """Put a layer at a place such as ``layer1.0.conv1``."""
+    parent, _, name = place.rpartition(".")
+    setattr(model.get_submodule(parent), name, part)
+
+
+def load(model: nn.Module, file: Path) -> None:
+    """Load a state dict; a last layer for other classes is left at its start."""
+    # Pickles may run code.
+    if file.suffix != ".safetensors":
+        raise UsageError(
+            f"{file}: weights are a .safetensors file "
+            "(safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'))"
+        )
+    if not file.is_file():
+        raise UsageError(f"no file {str(file)!r}")
+    try:
+        found = load_file(file)
+        own = model.state_dict()
+        *_, head = [name.rpartition(".")[0] for name in own]
+        fitting = {
+            name: value
+            for name, value in found.items()
+            if name.rpartition(".")[0] != head or value.shape == own[name].shape
+        }
+        left = model.load_state_dict(fitting, strict=False)
+    except Exception as error:
+        # A damaged file raises errors of its format, another network one of many lines.
+        raise UsageError(f"{file} does not fit the network: {one_line(error)}") from error
+
+    missing = [name for name in left.missing_keys if name.rpartition(".")[0] != head]
+    for told, names in (("lacks", missing), ("has besides", left.unexpected_keys)):
+        if names:
+            raise UsageError(f"{file} does not fit the network: it {told} {names[0]}")
