@@ -1,5 +1,6 @@
 """Calibration maps of averaged log-probabilities, fitted to held-out predictions."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,6 +29,12 @@ class Scaled(nn.Module):
     def values(self) -> list[Tensor]:
         """The parameters of the map."""
         return [self.get_buffer(name) for name in self.names]
+
+
+def check_spread(spread: float) -> None:
+    """Require a standard deviation of a prior whose squares are finite, or inf for no prior."""
+    if not (1e-6 <= spread <= 1e6 or spread == math.inf):
+        raise ValueError(f"spread must be in [1e-6, 1e6] or inf, not {spread}")
 
 
 def averaged(base: Base, inputs: Tensor, count: int) -> Tensor:
@@ -65,8 +72,13 @@ class Scaling(PostHoc):
     def scaled(self, log_probs: Tensor, values: list[Tensor]) -> Tensor:
         """Mapped log-probabilities (B, C), up to a constant of each row."""
 
+    def minus_log_prior(self, values: list[Tensor]) -> Tensor | float:
+        """-log prior of the parameters in nats, without its constant; by default there is none."""
+        del values
+        return 0.0
+
     def penalty(self, values: list[Tensor]) -> Tensor | float:
-        """Addition to the NLL of the held-out examples; by default nothing."""
+        """Addition to the mean NLL in nats per example, however many; by default nothing."""
         del values
         return 0.0
 
@@ -83,7 +95,7 @@ class Scaling(PostHoc):
             kept.copy_(value)
 
     def fitted(self, log_probs: Tensor, targets: Tensor, start: list[Tensor]) -> list[Tensor]:
-        """The parameters of the lowest penalised NLL."""
+        """The parameters of the lowest mean NLL + -log prior / N + penalty, of N examples."""
         values = [value.double().clone().requires_grad_() for value in start]
         optimiser = torch.optim.LBFGS(
             values, max_iter=STEPS, line_search_fn="strong_wolfe", tolerance_grad=1e-9
@@ -93,6 +105,8 @@ class Scaling(PostHoc):
             optimiser.zero_grad()
             scaled = self.scaled(log_probs, values)
             loss = nn.functional.cross_entropy(scaled, targets) + self.penalty(values)
+            # The prior counts once for all examples, of which the NLL is the mean.
+            loss = loss + self.minus_log_prior(values) / len(targets)
             loss.backward()
             return loss
 

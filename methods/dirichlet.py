@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bench_uq.methods._scaling import Scaling
+from bench_uq.methods._scaling import Scaling, check_spread
 
 #: Strengths that cross-validation tries.
 GRID = tuple(10.0**power for power in range(-3, 4))
@@ -54,8 +54,7 @@ class Dirichlet(Scaling):
             value = getattr(self, name)
             if value != word and not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be finite and at least 0, or {word}, not {value}")
-        if not self.spread > 0:
-            raise ValueError(f"spread must be above 0, not {self.spread}")
+        check_spread(self.spread)
 
     def start(self, classes: int) -> dict[str, Tensor]:
         """The identity, and offsets of 0."""
@@ -66,24 +65,24 @@ class Dirichlet(Scaling):
         matrix, offsets = values
         return log_probs @ matrix.T + offsets
 
+    def minus_log_prior(self, values: list[Tensor]) -> Tensor | float:
+        """-log N(1, spread^2) of the diagonal in nats, without its constant."""
+        matrix, _ = values
+        return (matrix.diag() - 1).square().sum() / (2 * self.spread**2)
+
     def penalty(self, values: list[Tensor]) -> Tensor | float:
-        """ODIR, and -log prior of the diagonal without its constant, in nats."""
+        """ODIR, in nats per example."""
         assert self.off_diagonal != "cross-validated"
         matrix, offsets = values
         of_offsets = self.off_diagonal if self.offset == "same" else self.offset
         odir = self.off_diagonal * off_diagonal_squares(matrix)
-        odir = odir + of_offsets * offsets.square().mean()
-        return odir + (matrix.diag() - 1).square().sum() / (2 * self.spread**2)
+        return odir + of_offsets * offsets.square().mean()
 
     def fitted(self, log_probs: Tensor, targets: Tensor, start: list[Tensor]) -> list[Tensor]:
         """The parameters of the lowest penalised NLL, after the choice of the strengths."""
         if self.off_diagonal == "cross-validated":
-            best = self.validated(log_probs, targets, start)
-            return best.fitted(log_probs, targets, start)
-
-        # The loss is a mean over the examples, for all of which the prior counts once.
-        spread = self.spread * math.sqrt(len(targets))
-        return Scaling.fitted(dataclasses.replace(self, spread=spread), log_probs, targets, start)
+            return self.validated(log_probs, targets, start).fitted(log_probs, targets, start)
+        return super().fitted(log_probs, targets, start)
 
     def validated(self, log_probs: Tensor, targets: Tensor, start: list[Tensor]) -> Dirichlet:
         """The method with the strengths of the lowest NLL, over folds that are each predicted by a

@@ -1,14 +1,12 @@
 """Temperature scaling of the predictions of any method."""
 
-import dataclasses
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from bench_uq.methods._scaling import Scaling
+from bench_uq.methods._scaling import Scaling, check_spread
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,7 @@ class Temperature(Scaling):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.spread > 0:
-            raise ValueError(f"spread must be above 0, not {self.spread}")
+        check_spread(self.spread)
 
     def start(self, classes: int) -> dict[str, Tensor]:
         """A temperature of 1, as its logarithm."""
@@ -44,13 +41,7 @@ class Temperature(Scaling):
         (log_temperature,) = values
         return log_probs * torch.exp(-log_temperature)
 
-    def penalty(self, values: list[Tensor]) -> Tensor | float:
+    def minus_log_prior(self, values: list[Tensor]) -> Tensor | float:
         """-log prior in nats, without its constant."""
         (log_temperature,) = values
         return log_temperature.square() / (2 * self.spread**2)
-
-    def fitted(self, log_probs: Tensor, targets: Tensor, start: list[Tensor]) -> list[Tensor]:
-        """The temperature of the highest posterior."""
-        # The loss is a mean over the examples, for all of which the prior counts once.
-        spread = self.spread * math.sqrt(len(targets))
-        return Scaling.fitted(dataclasses.replace(self, spread=spread), log_probs, targets, start)

@@ -1,14 +1,12 @@
 """Vector scaling of the predictions of any method."""
 
-import dataclasses
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from bench_uq.methods._scaling import Scaling
+from bench_uq.methods._scaling import Scaling, check_spread
 
 
 @dataclass(frozen=True)
@@ -18,8 +16,9 @@ class VectorScaling(Scaling):
     Unlike the paper, of log-probabilities instead of logits: an average over draws has no logits.
     The two differ by a number for each example, which matters where the factors of classes differ.
 
-    Unlike the paper, with a prior around factors of 1 and offsets of 0. Where all held-out examples
-    are classified correctly, as the 144 of digits may be, the lowest NLL lies at infinite factors.
+    Unlike the paper, with a prior around factors of 1 and offsets of 0. Where all examples of the
+    fit are classified correctly, as the 72 of digits may be (every second of 144 that are held
+    out), the lowest NLL lies at infinite factors.
     """
 
     reference: ClassVar[str] = "Guo et al. 2017, section 4.2, https://arxiv.org/abs/1706.04599"
@@ -32,8 +31,7 @@ class VectorScaling(Scaling):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.spread > 0:
-            raise ValueError(f"spread must be above 0, not {self.spread}")
+        check_spread(self.spread)
 
     def start(self, classes: int) -> dict[str, Tensor]:
         """Factors of 1 and offsets of 0."""
@@ -44,14 +42,8 @@ class VectorScaling(Scaling):
         factors, offsets = values
         return log_probs * factors + offsets
 
-    def penalty(self, values: list[Tensor]) -> Tensor | float:
+    def minus_log_prior(self, values: list[Tensor]) -> Tensor | float:
         """-log prior in nats, without its constant."""
         factors, offsets = values
         squares = (factors - 1).square().sum() + offsets.square().sum()
         return squares / (2 * self.spread**2)
-
-    def fitted(self, log_probs: Tensor, targets: Tensor, start: list[Tensor]) -> list[Tensor]:
-        """The parameters of the highest posterior."""
-        # The loss is a mean over the examples, for all of which the prior counts once.
-        spread = self.spread * math.sqrt(len(targets))
-        return Scaling.fitted(dataclasses.replace(self, spread=spread), log_probs, targets, start)

@@ -23,7 +23,7 @@ def test_penalty_by_hand() -> None:
     none = float("inf")
     odir = Dirichlet(off_diagonal=0.6, offset=0.3, spread=none).penalty(values)
     same = Dirichlet(off_diagonal=0.6, spread=none).penalty(values)
-    prior = Dirichlet(off_diagonal=0.0, offset=0.0, spread=2.0).penalty(values)
+    prior = Dirichlet(off_diagonal=0.6, spread=2.0).minus_log_prior(values)
 
     assert float(odir) == pytest.approx(0.6 * 5.25 / 6 + 0.3 * 5 / 3)
     assert float(same) == pytest.approx(0.6 * 5.25 / 6 + 0.6 * 5 / 3)

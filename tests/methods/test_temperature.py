@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, logsumexp
 from torch import Tensor, nn
 
@@ -131,6 +131,52 @@ def test_optimum_is_that_of_scipy(name: str) -> None:
     expected = log_softmax(scale(log_probs, best.x), axis=1)
     np.testing.assert_allclose(found, expected, atol=0.05)
     assert nll(log_probs, targets) > best.fun + 0.01, "nothing was to be gained"
+
+
+@pytest.mark.parametrize("spread", [0.05, 1.0])
+def test_temperature_is_the_mode_of_its_posterior(spread: float) -> None:
+    """The prior counts once for all examples: the sum of the NLL and of -log N(log T; 0, spread^2)
+    is lowest.
+    """
+    base = base_of(MAP(), factor=3)
+    held_out = sampled(base, 80, 3)
+    log_probs, targets = log_average(base.draws(held_out.inputs, 1)), held_out.targets.numpy()
+
+    def loss(log_temperature: float) -> float:
+        total = 80 * nll(log_probs / np.exp(log_temperature), targets)
+        return total + log_temperature**2 / (2 * spread**2)
+
+    best = minimize_scalar(loss, bounds=(-3, 3), method="bounded", options={"xatol": 1e-9})
+    found = fitted(Temperature(spread=spread), base, held_out).log_temperature.item()
+    assert found == pytest.approx(best.x, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", [Temperature, VectorScaling, Dirichlet])
+@pytest.mark.parametrize("spread", [0.0, -1.0, 1e-7, 1e7, float("nan")])
+def test_spread_has_bounds(kind: type[PostHoc], spread: float) -> None:
+    """A standard deviation whose square is 0, or that is no number, is refused in one line."""
+    with pytest.raises(ValueError, match=r"^spread must be in \[1e-6, 1e6\] or inf, not .*$"):
+        kind(spread=spread)
+
+
+@pytest.mark.parametrize("kind", [Temperature, VectorScaling, Dirichlet])
+def test_spread_at_its_bounds(kind: type[PostHoc]) -> None:
+    """The narrowest prior leaves the predictions as they are, and the widest is as good as none."""
+    base = base_of(MAP(), factor=2)
+    held_out = sampled(base, 300, 2)
+    strengths = {"off_diagonal": 0.01} if kind is Dirichlet else {}
+
+    found = {}
+    for spread in (1e-6, 1e6, float("inf")):
+        method = kind(spread=spread, **strengths)
+        found[spread] = fitted(method, base, held_out).values()
+    for start, values in zip(kind().start(CLASSES).values(), found[1e-6], strict=True):
+        # Dirichlet has no prior off the diagonal.
+        kept = values.diag().diag() if values.dim() == 2 else values
+        if kind is not Dirichlet or values.dim() == 2:
+            torch.testing.assert_close(kept, start, atol=1e-4, rtol=0)
+    for widest, without in zip(found[1e6], found[float("inf")], strict=True):
+        torch.testing.assert_close(widest, without, atol=1e-2, rtol=0)
 
 
 def test_temperature_finds_the_factor_and_lowers_the_ece() -> None:
