@@ -99,6 +99,8 @@ class Evidential(Method):
     Unlike in the paper, where the KL counts in full after ten epochs, its weight is 0.1 and is
     reached at the end of the training. Counted in full after a fifth of the quick suite's training
     on digits, it leaves no class with evidence.
+
+    It is not defined where the noise is known: the distribution is over a variance that is learned.
     """
 
     reference: ClassVar[str] = (
@@ -125,8 +127,10 @@ class Evidential(Method):
             raise ValueError(f"kl_warmup must be in [0, 1], not {self.kl_warmup}")
 
     def suits(self, task: Task) -> bool:
-        """Whether there is a conjugate distribution over the likelihood's parameters here."""
-        return isinstance(task.likelihood, Categorical | Gaussian)
+        """Whether the task has classes, or real targets whose noise is to be learned."""
+        if isinstance(task.likelihood, Gaussian):
+            return math.isnan(task.likelihood.noise)
+        return isinstance(task.likelihood, Categorical)
 
     def build(self, task: Task) -> nn.Module:
         """Build the network with the parameters of the distribution as its outputs."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Dirichlet, StudentT, kl_divergence
 from torch.nn.functional import one_hot
 
-from bench_uq.api import Task
+from bench_uq.api import Gaussian, Task
 from bench_uq.methods._heads import numbers_of
 from bench_uq.methods.evidential import (
     Evidential,
@@ -173,6 +173,14 @@ def test_draws_of_real_targets(features, agree):
     agree(scattered, 1 / nu)
     # The inverse of the variance is a Gamma with mean alpha / beta.
     agree((-draws[..., 1]).exp() * 9, alpha / beta)
+
+
+def test_suits(features, images):
+    """The method is for classes, and for real targets whose noise is not known: a known one would
+    take the place of the variances that the loss has trained.
+    """
+    known = Task((5,), Gaussian(20.0, 3.0, 0.5), (0.5,) * 5, (0.3,) * 5)
+    assert [Evidential().suits(task) for task in (features, known, images)] == [True, False, True]
 
 
 @pytest.mark.parametrize(
