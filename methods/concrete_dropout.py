@@ -54,8 +54,9 @@ class ConcreteDropout(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_prior(self.prior_std)
-        if not 0 < self.start_rate < 1:
-            raise ValueError(f"start_rate must be in (0, 1), not {self.start_rate}")
+        # A rate nearer to 1 is 1 in float32, which has no logit.
+        if not 1e-6 <= self.start_rate <= 1 - 1e-6:
+            raise ValueError(f"start_rate must be in [1e-6, 1 - 1e-6], not {self.start_rate}")
         if not 0.01 <= self.temperature <= 10:
             raise ValueError(f"temperature must be in [0.01, 10], not {self.temperature}")
 

@@ -43,8 +43,10 @@ class VariationalDropout(Variational):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if math.isnan(self.max_log_alpha):
-            raise ValueError(f"max_log_alpha must be a number, not {self.max_log_alpha}")
+        # Below, hardly a weight would be left.
+        if not (-20 <= self.max_log_alpha <= 20 or self.max_log_alpha == math.inf):
+            allowed = "[-20, 20] or inf"
+            raise ValueError(f"max_log_alpha must be in {allowed}, not {self.max_log_alpha}")
 
     @property
     def posterior(self) -> str:

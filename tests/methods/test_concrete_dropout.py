@@ -150,7 +150,30 @@ def test_learned_rate_is_the_best(size: int, about: float) -> None:
     assert wanted == pytest.approx(about, abs=0.03)
 
 
-@pytest.mark.parametrize("option", [{"start_rate": 0.0}, {"start_rate": 1.0}, {"temperature": 0.0}])
+@pytest.mark.parametrize("rate", [1e-6, 1 - 1e-6])
+def test_rates_at_their_bounds(rate: float, images) -> None:
+    """Loss and gradients are finite at the least and the largest rate."""
+    method = ConcreteDropout(start_rate=rate)
+    torch.manual_seed(0)
+    net = method.build(images)
+    net.task = images
+    loss = method.loss(net, torch.rand(8, 1, 8, 8), torch.arange(8), 8, 0.0)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(values.grad.isfinite().all() for values in net.parameters())
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"start_rate": 0.0},
+        {"start_rate": 1e-9},
+        {"start_rate": 1 - 1e-9},
+        {"start_rate": 1.0},
+        {"start_rate": math.nan},
+        {"temperature": 0.0},
+    ],
+)
 def test_nonsense_is_refused(option) -> None:
     """A rate that is learned is neither 0 nor 1, and a temperature above 0."""
     with pytest.raises(ValueError, match=next(iter(option))):

@@ -307,6 +307,7 @@ def test_diagnosis_of_cut_gradients(images):
     ("option", "value"),
     [
         ("samples", 0),
+        ("samples", 10_001),
         ("step_size", 0.0),
         ("step_size", math.inf),
         ("temperature", 0.0),

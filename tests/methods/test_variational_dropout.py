@@ -117,7 +117,9 @@ def test_inputs_without_use_are_noise() -> None:
     assert (log_alpha[0, 3:] > 0).all()
 
 
-def test_nonsense_is_refused() -> None:
-    """A threshold is a number or inf."""
-    with pytest.raises(ValueError, match="max_log_alpha"):
-        VariationalDropout(max_log_alpha=math.nan)
+@pytest.mark.parametrize("threshold", [math.nan, -math.inf, -21.0, 21.0])
+def test_nonsense_is_refused(threshold: float) -> None:
+    """A threshold that removes all weights, or that is no number, is refused in one line."""
+    words = r"^max_log_alpha must be in \[-20, 20\] or inf, not .*$"
+    with pytest.raises(ValueError, match=words):
+        VariationalDropout(max_log_alpha=threshold)
