@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.api import Batches, Method, Task, network
-from bench_uq.methods._log_joint import negative_log_prior
+from bench_uq.methods._decay import minus_log_prior
 from bench_uq.methods._priors import PriorStd, check_prior
 from bench_uq.methods._samples import draws_of, keep, make_room, row_of
 
@@ -55,8 +55,8 @@ class Chain(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_prior(self.prior_std)
-        if self.samples < 1:
-            raise ValueError(f"samples must be at least 1, not {self.samples}")
+        if not 1 <= self.samples <= 10_000:
+            raise ValueError(f"samples must be in [1, 10000], not {self.samples}")
         if not 0 < self.step_size < math.inf:
             raise ValueError(f"step_size must be finite and above 0, not {self.step_size}")
         if not 0 < self.temperature < math.inf:
@@ -84,7 +84,7 @@ class Chain(Method):
         # The noise of the optimiser depends on it.
         net.get_buffer("size").fill_(size)
         likelihood = super().loss(net, inputs, targets, size, progress)
-        return likelihood + negative_log_prior(net, self.prior_std) / size
+        return likelihood + minus_log_prior(net.parameters(), self.prior_std) / size
 
     @abstractmethod
     def due(self, progress: float) -> float:

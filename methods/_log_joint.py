@@ -20,6 +20,7 @@ AT_ONCE = 2048
 
 def negative_log_prior(net: nn.Module, prior_std: PriorStd) -> Tensor:
     """-log N(0, prior_std^2) of all weights and biases in nats, without its constant."""
+    # As minus_log_prior of _decay: apart from it as long as stored runs of hmc have this code.
     squares = []
     for weights in net.parameters():
         # dot reads each weight once, and keeps no array of squares for the gradient.

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.api import Method, Network, Task, network
+from bench_uq.methods._decay import minus_log_prior
 from bench_uq.methods._members import in_units, picked
-from bench_uq.methods._priors import PriorStd, check_prior, std_of
+from bench_uq.methods._priors import PriorStd, check_prior
 
 
 class Snapshots(Network):
@@ -80,11 +81,7 @@ class Cyclic(Method):
     ) -> Tensor:
         """NLL - log prior / size, without the constant of the prior."""
         likelihood = super().loss(net, inputs, targets, size, progress)
-        squares: Tensor | float = 0.0
-        for weights in net.parameters():
-            own = weights.flatten().dot(weights.flatten())
-            squares = squares + own / std_of(self.prior_std, weights.shape) ** 2
-        return likelihood + squares / (2 * size)
+        return likelihood + minus_log_prior(net.parameters(), self.prior_std) / size
 
     def optimiser(self, net: Any) -> torch.optim.Optimizer:
         """Adam; a hook before each step puts the rate of the cycle in place of the recipe's."""

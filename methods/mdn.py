@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.api import Gaussian, Method, Task, network, task_of
+from bench_uq.methods._decay import minus_log_prior
 from bench_uq.methods._heads import DenseHead, draws_of, head_of, numbers_of, with_head
-from bench_uq.methods._log_joint import negative_log_prior
 from bench_uq.methods._priors import PriorStd, check_prior
 
 
@@ -100,7 +100,7 @@ class MDN(Method):
 
         log_probs = likelihood.log_prob(likelihood.scale(components), targets.unsqueeze(-1))
         nll: Tensor = -(log_weights + log_probs).logsumexp(-1).mean()
-        return nll + negative_log_prior(net, self.prior_std) / size
+        return nll + minus_log_prior(net.parameters(), self.prior_std) / size
 
     def draws(self, net: nn.Module, inputs: Tensor, count: int) -> Tensor:
         """Components in proportion to their weights."""

@@ -10,6 +10,7 @@ from torch.distributions import Normal
 from bench_uq.api import Method, Task
 from bench_uq.methods.csgmcmc import CyclicalSGMCMC
 from bench_uq.methods.dropout import Dropout
+from bench_uq.methods.fge import FGE
 from bench_uq.methods.hmc import HMC
 from bench_uq.methods.laplace import Laplace
 from bench_uq.methods.map import MAP
@@ -18,10 +19,11 @@ from bench_uq.methods.mnf import MNF
 from bench_uq.methods.rank1 import Rank1
 from bench_uq.methods.sghmc import SGHMC
 from bench_uq.methods.sgld import SGLD
+from bench_uq.methods.snapshot import Snapshot
 from bench_uq.methods.swag import SWAG
 
 SIZE = 9
-KINDS = [MAP, SGLD, SGHMC, CyclicalSGMCMC, HMC]
+KINDS = [MAP, SGLD, SGHMC, CyclicalSGMCMC, HMC, Snapshot, FGE]
 
 
 @pytest.fixture(params=["images", "features"])
