@@ -3,68 +3,26 @@
 import functools
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from bench_uq.api import Layers, Task, layers_of, network
 from bench_uq.methods._flipped import FlippedConvolution, one_by_one
-from bench_uq.methods._gaussian import GaussianWeights
+from bench_uq.methods._gaussian import GaussianWeights, whole_weights
 from bench_uq.methods._priors import PriorStd
 from bench_uq.methods._variational import Variational
 from bench_uq.methods.mean_field import MeanFieldLinear, MeanFieldWeights
 
 
-class SampledWeights(MeanFieldWeights):
-    """Gaussian weights that one draw may give to a whole batch."""
-
-    sampling = False
-
-    def sample(self) -> tuple[Tensor, Tensor | None]:
-        """Draw weights and biases, θ = m + σ ε."""
-        weights, biases = drawn(self.mean, self.log_variance), None
-        if self.bias_mean is not None:
-            biases = drawn(self.bias_mean, self.bias_log_variance)
-        return weights, biases
-
-
-def drawn(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Draw from N(mean, exp(log_variance)), elementwise."""
-    return torch.addcmul(mean, (0.5 * log_variance).exp(), torch.randn_like(mean))
-
-
-class IVONLinear(MeanFieldLinear, SampledWeights):
-    """A dense layer: (B, in) -> (B, out)."""
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs under one draw for the batch while training, else under one for each example."""
-        return linear(inputs, *self.sample()) if self.sampling else super().forward(inputs)
-
-
-class IVONConv2d(FlippedConvolution, SampledWeights):
+class IVONConv2d(FlippedConvolution, MeanFieldWeights):
     """A convolution: (B, in, H, W) -> (B, out, H', W')."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs under one draw for the batch while training, else under one for each example."""
-        return self.convolved(inputs, *self.sample()) if self.sampling else super().forward(inputs)
-
-
-@contextmanager
-def one_sample(net: nn.Module) -> Iterator[None]:
-    """Let each layer draw its weights once for the whole batch, at the cost of a plain network."""
-    layers = [layer for layer in layers_of(net) if isinstance(layer, SampledWeights)]
-    for layer in layers:
-        layer.sampling = True
-
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.sampling = False
+        return self.with_drawn(inputs) if self.whole else super().forward(inputs)
 
 
 def pairs(net: nn.Module) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
@@ -119,7 +77,7 @@ class IVON(Variational):
             "start_log_variance": self.start_log_variance,
             "max_std": self.max_std,
         }
-        linear = functools.partial(IVONLinear, **options)
+        linear = functools.partial(MeanFieldLinear, **options)
         conv = functools.partial(IVONConv2d, **options)
 
         net = network(task, Layers(linear=linear, conv=conv))
@@ -132,7 +90,7 @@ class IVON(Variational):
     ) -> Tensor:
         """Mean NLL + kl_weight * KL / size, under one draw of the weights for the batch."""
         net.get_buffer("examples").fill_(size)
-        with one_sample(net):
+        with whole_weights(net):
             return super().loss(net, inputs, targets, size, progress)
 
     def optimiser(self, net: nn.Module) -> torch.optim.Optimizer:

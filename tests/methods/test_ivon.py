@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev, vmap
 
 from bench_uq.api import Categorical, Gaussian, Network, Task, network
-from bench_uq.methods.ivon import IVON, IVONLinear, one_sample, pairs
+from bench_uq.methods._gaussian import whole_weights
+from bench_uq.methods.ivon import IVON, IVONConv2d, pairs
+from bench_uq.methods.mean_field import MeanFieldLinear
 
 MLP = Task((3,), Categorical(4), (0.5,) * 3, (0.3,) * 3, network="mlp")
 
@@ -107,7 +109,7 @@ def test_linear_regression_has_the_posterior_in_closed_form() -> None:
 
     torch.manual_seed(0)
     net = Network(
-        task, [IVONLinear(3, 2, prior_std=2.0, start_log_variance=-3.0, max_std=math.inf)]
+        task, [MeanFieldLinear(3, 2, prior_std=2.0, start_log_variance=-3.0, max_std=math.inf)]
     ).double()
     net.register_buffer("examples", torch.zeros(()))
     optimiser = method.optimiser(net)
@@ -140,9 +142,9 @@ def test_hessian_estimate_is_that_of_autograd(agree) -> None:
     """Over draws, the gradient in log σ² is σ² / 2 times the mean diagonal of the Hessian."""
     torch.manual_seed(0)
     net = nn.Sequential(
-        IVONLinear(2, 3, start_log_variance=-1.5),
+        MeanFieldLinear(2, 3, start_log_variance=-1.5),
         nn.Tanh(),
-        IVONLinear(3, 1, start_log_variance=-1.5),
+        MeanFieldLinear(3, 1, start_log_variance=-1.5),
     )
     net = net.double()
     inputs, targets = torch.randn(5, 2).double(), torch.randn(5, 1).double()
@@ -165,7 +167,7 @@ def test_hessian_estimate_is_that_of_autograd(agree) -> None:
     guesses = []
     for _ in range(1500):
         net.zero_grad()
-        with one_sample(net):
+        with whole_weights(net):
             (net(inputs) - targets).square().mean().backward()
         gradients = [log_variance.grad.flatten() for _, log_variance in pairs(net)]
         guesses.append(2 * torch.cat(gradients) / variances)
@@ -178,10 +180,60 @@ def test_training_draws_once_for_a_batch() -> None:
     net = built(method, Task((1, 8, 8), Categorical(10), (0.3,), (0.4,), network="lenet"))
     same = torch.rand(1, 1, 8, 8).double().expand(6, -1, -1, -1)
 
-    with one_sample(net):
+    with whole_weights(net):
         outputs = net(same)
     torch.testing.assert_close(outputs, outputs[:1].expand(6, -1))
     assert torch.pdist(net(same)).min() > 1e-3
+
+
+@pytest.mark.parametrize("geometry", [{}, {"stride": 2, "padding": 1}, {"groups": 2}])
+def test_convolution_in_training_is_that_of_torch(geometry: dict[str, int]) -> None:
+    """A batch goes through torch's convolution with one kernel m + σ ε and one bias, drawn in this
+    order, and gradients are those through these.
+    """
+    torch.manual_seed(0)
+    layer = IVONConv2d(4, 6, 3, start_log_variance=-2.0, max_std=math.inf, **geometry).double()
+    inputs = torch.randn(5, 4, 8, 8).double()
+    leaves = dict(layer.named_parameters())
+    with torch.no_grad():
+        layer.bias_mean.normal_()
+        layer.bias_log_variance.normal_()
+
+    torch.manual_seed(1)
+    with whole_weights(layer):
+        found = layer(inputs)
+    torch.manual_seed(1)
+    noise = torch.randn_like(layer.mean), torch.randn_like(layer.bias_mean)
+    kernel = layer.mean + (0.5 * layer.weight_log_variance).exp() * noise[0]
+    bias = layer.bias_mean + (0.5 * layer.bias_log_variance).exp() * noise[1]
+    expected = nn.functional.conv2d(inputs, kernel, bias, **geometry)
+
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(found)
+    own = torch.autograd.grad((weights * found).sum(), list(leaves.values()))
+    explicit = torch.autograd.grad((weights * expected).sum(), list(leaves.values()))
+    torch.testing.assert_close(own, explicit)
+
+
+def test_convolution_in_predictions_has_a_kernel_for_each_example(agree) -> None:
+    """Outputs of one example have the mean and the covariance of its kernels' law, m and σ², at all
+    positions: with the patches X of its pixels the covariance is X diag(σ²) X' + σ² of the bias.
+    """
+    torch.manual_seed(0)
+    layer = IVONConv2d(2, 1, 2, start_log_variance=-1.0, max_std=math.inf).double()
+    inputs = torch.randn(1, 2, 3, 3).double()
+    with torch.no_grad():
+        layer.weight_log_variance += torch.rand_like(layer.mean)
+        found = torch.cat([layer(inputs) for _ in range(20_000)]).flatten(1)
+
+        patches = nn.functional.unfold(inputs, 2)[0].T
+        mean = patches @ layer.mean.flatten() + layer.bias_mean
+        variance = layer.weight_log_variance.exp().flatten()
+        covariance = patches * variance @ patches.T + layer.bias_log_variance.exp()
+
+    agree(found, mean)
+    centred = found - mean
+    agree(centred.unsqueeze(1) * centred.unsqueeze(2), covariance)
 
 
 def test_an_interrupted_training_goes_on_to_the_same_bits() -> None:
