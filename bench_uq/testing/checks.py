@@ -21,7 +21,7 @@ from bench_uq.testing.contract import Broken, Note, NotReached, Target
 
 #: Kind -> its modules of checks, each with a function ``subjects`` that prepares a target for them.
 CHECKS = {
-    "method": ("options", "training", "draws"),
+    "method": ("options", "training", "held_out", "draws"),
     "dataset": ("options", "datasets"),
     "condition": ("options", "conditions"),
     "metric": ("metrics",),

@@ -104,6 +104,12 @@ METHODS = {
             size = int(np.prod(task.input_shape))
             return Network(task, [nn.Flatten(), nn.Linear(size, 40), nn.ReLU(), nn.Linear(40, outputs)])
         """,
+    "held-out": """
+        def finish(self, net, train, held_out):
+            targets = torch.cat([targets for _, targets in held_out])
+            with torch.no_grad():
+                list(net.parameters())[-1].add_(1e-6 * targets.double().mean())
+        """,
     "draws": "def draws(self, net, inputs, count): return super().draws(net, inputs, count).transpose(0, 1)",
     "finite": "def draws(self, net, inputs, count): return super().draws(net, inputs, count).clamp_min(-1e9) / 0",
     "normalised": "def draws(self, net, inputs, count): return super().draws(net, inputs, count) + 0.1",
