@@ -12,7 +12,7 @@ from scipy import integrate
 from torch import Tensor, nn
 
 from bench_uq.api import Batches, Categorical, Gaussian, Task, UsageError
-from bench_uq.methods._hamiltonian import Chains, StepSize, transition
+from bench_uq.methods._hamiltonian import Chains, StepSize, transition, warmed
 from bench_uq.methods._log_joint import potential_of, prior_stds
 from bench_uq.methods._samples import keep, outputs_of
 from bench_uq.methods.hmc import HMC
@@ -171,20 +171,47 @@ def test_two_modes_are_found_out(tmp_path):
     assert words == ""
 
 
-def test_samples_are_spread_over_the_chains(images):
-    """The first and the last sample of each chain are kept, others evenly between; with fewer
-    transitions all of them.
+@pytest.mark.parametrize(
+    ("transitions", "warm", "kept"),
+    [
+        # 14 follow the warm-up of six: the first and the last, and others evenly between.
+        (20, 6, [0, 3, 6, 10, 13]),
+        # Four at least, of which all are kept.
+        (1, 1, [0, 1, 2, 3]),
+    ],
+)
+def test_samples_are_spread_over_the_chains(images, monkeypatch, transitions, warm, kept):
+    """Samples are the positions of all chains after some transitions, transition by transition, in
+    the units of the weights; those of the warm-up are none.
     """
+    positions, warmups = [], []
+
+    def recorded(*arguments):
+        trajectory = transition(*arguments)
+        positions.append(trajectory.chains.positions)
+        return trajectory
+
+    def counted(potential, start, length, *rest):
+        warmups.append(length)
+        return warmed(potential, start, length, *rest)
+
+    monkeypatch.setattr("bench_uq.methods.hmc.transition", recorded)
+    monkeypatch.setattr("bench_uq.methods.hmc.warmed", counted)
     data = Data(torch.rand(20, 1, 8, 8), torch.arange(20) % 10)
-    for transitions, kept in ((1, 2 * 4), (20, 2 * 5)):
-        method = HMC(chains=2, steps=1, samples=5)
-        torch.manual_seed(0)
-        net = method.build(images)
-        net.task = images
-        net.epochs.fill_(transitions)
-        method.finish(net, data, data)
-        assert int(net.kept) == kept
-        assert (net.samples[:kept] != 0).any(1).all()
+    method = HMC(chains=2, steps=2, samples=5, prior_std="he")
+    torch.manual_seed(0)
+    net = method.build(images)
+    net.task = images
+    net.epochs.fill_(transitions)
+    method.finish(net, data, data)
+
+    assert warmups == [warm]
+    assert len(positions) == max(4, transitions - warm)
+    stds = prior_stds(net, "he")
+    expected = torch.cat([positions[number] * stds for number in kept])
+    assert int(net.kept) == 2 * len(kept)
+    torch.testing.assert_close(net.samples[: len(expected)], expected, rtol=0, atol=0)
+    assert len(expected.unique(dim=0)) > 2, "the chains never moved"
 
 
 def test_potential_is_the_negative_log_joint(images):

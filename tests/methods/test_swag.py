@@ -192,13 +192,35 @@ def test_draws_are_passes_under_stored_samples() -> None:
     assert len(seen) >= 10
 
 
-def test_members_walk_by_themselves() -> None:
-    """Means of the members are those of walks from their own weights."""
-    net = fitted(SWA(snapshots=2, rate=0.1), [made(0), made(1)])
-    alone = fitted(SWA(snapshots=2, rate=0.1), [made(0)])
-    first, second = map(weights_of, net.base.nets)
-    torch.testing.assert_close(first, weights_of(alone.base.nets[0]))
-    assert (second - weights_of(made(1))).norm() < (second - first).norm() / 2
+def test_members_walk_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mean and variance of each member's stored samples are NumPy's of its own snapshots, from its
+    own weights on.
+    """
+    starts, walk = [], MultiSWAG.walk
+
+    def noted(self: MultiSWAG, net: nn.Module, data: Data) -> Iterator[Tensor]:
+        starts.append(torch.get_rng_state())
+        return walk(self, net, data)
+
+    monkeypatch.setattr(MultiSWAG, "walk", noted)
+    method = MultiSWAG(snapshots=6, rank=3, samples=400, rate=0.1)
+    net = fitted(method, [made(0), made(1)])
+    assert len(starts) == 2
+
+    for number, start in enumerate(starts):
+        before = made(number)
+        torch.set_rng_state(start)
+        snapshots = torch.stack(walked(before, 6, 0.1, 1.0)).double().numpy()
+        mean = snapshots.mean(0)
+        np.testing.assert_allclose(weights_of(net.base.nets[number]), mean, atol=1e-5)
+
+        running = [snapshots[: count + 1].mean(0) for count in range(7)]
+        low_rank = ((snapshots - running)[-3:] ** 2).sum(0) / 2
+        variance = (snapshots.var(0) + low_rank) / 2
+        samples = net.samples[number, :, : len(mean)].double().numpy()
+        scaled = (samples - mean) / np.sqrt(variance)
+        assert np.abs(scaled.mean(0)).max() < 5 / 400**0.5
+        assert np.abs(scaled.var(0) - 1).max() < 5 * (2 / 400) ** 0.5
 
 
 def test_each_epoch_shows_all_examples_once() -> None:
