@@ -14,10 +14,10 @@ from bench_uq.methods._decay import minus_log_prior
 from bench_uq.methods._priors import PriorStd, check_prior
 from bench_uq.methods._samples import draws_of, keep, make_room, row_of
 
-#: Relative error of the temperature of the weights beyond which a chain is not at its law, besides
-#: three standard deviations.
+#: Relative error of the measured temperature that a chain may have, beside three standard
+#: deviations of chance. Beyond, its weights are not distributed as the posterior.
 TOLERANCE = 0.2
-#: Share of cut gradients beyond which a chain is not at its law.
+#: Share of gradients cut to a length from which on a chain does not follow the posterior.
 CUT = 0.05
 
 
@@ -28,7 +28,7 @@ def check_friction(friction: float) -> None:
 
 
 def check_share(name: str, share: float) -> None:
-    """Require a share of the time that leaves some for samples."""
+    """Require a share of the training that leaves time for samples."""
     if not 0 <= share < 1:
         raise ValueError(f"{name} must be in [0, 1), not {share}")
 
@@ -40,14 +40,15 @@ class Chain(Method):
     """
 
     weight_prior: ClassVar[str] = "N(0, prior_std^2)"
-    # With the temperature: at 1 alone the lowest NLL would be that of a chain that hardly moves.
+    # The temperature is searched too: at 1 alone, the lowest NLL would be that of a chain which
+    # hardly moves.
     search: ClassVar = {
         "prior_std": {"low": 0.1, "high": 3.0, "scale": "log"},
         "temperature": {"low": 1e-3, "high": 1.0, "scale": "log"},
     }
 
     # Not fields of a dataclass: those of a base would come first in every name.
-    step_size: float  # learning rate of nats per example, whatever that of the recipe
+    step_size: float  # learning rate for a loss in nats per example, in place of the recipe's
     samples: int  # kept at most, 4 bytes a weight each
     prior_std: PriorStd
     temperature: float  # below 1 the posterior is cold, and no longer that of the prior
@@ -81,7 +82,7 @@ class Chain(Method):
         self, net: nn.Module, inputs: Tensor, targets: Tensor, size: int, progress: float
     ) -> Tensor:
         """U / size: NLL - log prior / size, without the constant of the prior."""
-        # The noise of the optimiser depends on it.
+        # The optimiser's noise depends on the number of examples.
         net.get_buffer("size").fill_(size)
         likelihood = super().loss(net, inputs, targets, size, progress)
         return likelihood + minus_log_prior(net.parameters(), self.prior_std) / size
@@ -115,7 +116,9 @@ class Chain(Method):
         net.get_buffer("heat").copy_(total / sum(weights.numel() for weights in parameters))
 
     def diagnosis(self, net: nn.Module) -> str:
-        """Whether the weights have the spread that they have under the law, by steps of the law."""
+        """Why the samples are not from the posterior: the temperature of the weights is another, or
+        many gradients were cut; empty if neither is so.
+        """
         heat, cut = float(net.get_buffer("heat")), float(net.get_buffer("cut"))
         found = []
         count = sum(weights.numel() for weights in net.parameters())

@@ -19,7 +19,8 @@ from bench_uq.methods._gaussian import GaussianConvolution, GaussianWeights
 def flipped(outputs: Tensor) -> Tensor:
     """Outputs (B, C, H, W) under an independent random sign for each example and channel."""
     shape = (*outputs.shape[:2], 1, 1)
-    # Unlike the paper, no signs on the inputs: those of the outputs are enough for independence.
+    # Unlike the paper, no signs on the inputs: with those of the outputs alone, the deviations of
+    # two examples are uncorrelated already. They are not independent, as their sizes are shared.
     coins = torch.randint(0, 2, shape, dtype=outputs.dtype, device=outputs.device)
     return outputs * (2 * coins - 1)
 

@@ -1,8 +1,8 @@
 """The optimiser whose steps are those of a chain of stochastic gradients.
 
-The potential is U = size * (mean NLL) - log prior, in nats. A chain at temperature T has the law
-exp(-U / T), up to the errors of its steps, whatever the batch. The engine hands over gradients of
-U / size, in nats per example.
+The potential is U = size * (mean NLL) - log prior, in nats. A chain at temperature T samples
+weights from exp(-U / T), up to the errors of steps of finite length and of gradients of batches.
+The engine hands over gradients of U / size, in nats per example.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-#: Distance in the space of all weights by which one gradient moves them at most, its momentum
-#: included. Longer gradients are cut: they come from where the noise led the weights, and would
-#: lead them further. The shorter the steps, the fewer.
+#: Largest distance by which one gradient may move the vector of all weights, over all steps in
+#: which its momentum lasts. Longer gradients are cut to it: they arise where noise has led the
+#: weights to a steep place, and a whole step from there would lead further away.
 FURTHEST = 1.0
-#: Memory of the running mean of the share of cut gradients, in steps.
+#: Steps over which the running mean of the share of cut gradients is taken.
 MEMORY = 100
 
-#: Function from the optimiser's group of parameters to the share of the step size that a step has,
-#: and the share of the variance of its noise.
+#: Function of the optimiser's parameter group that gives two factors for the next step: of the step
+#: size, and of the variance of the noise.
 Pace = Callable[[dict[str, Any]], tuple[Tensor | float, Tensor | float]]
 
 
 def steady(group: dict[str, Any]) -> tuple[float, float]:
-    """Whole steps with all of their noise."""
+    """The full step size and the full noise, at every step."""
     del group
     return 1.0, 1.0
 
@@ -48,12 +48,13 @@ def langevin(
     so that h is size * eta of Chen et al., and size * epsilon / 2 of Welling & Teh. Unlike theirs,
     h g / friction is at most FURTHEST long, as in tamed chains (Brosse et al. 2019).
 
-    It is SGD whose gradients get their noise right before the step: of SGD itself the engine knows
-    that it treats every number alone, and may train networks as one batch.
+    The optimiser is torch's SGD, and a hook adds the noise to the gradients before each step. So
+    the engine can train several networks as one batch, which it does with optimisers that are known
+    to update every number by itself.
     """
     group = {"params": list(net.parameters()), "lr": step_size, "own_rate": True}
     optimiser = SGD([group], momentum=1 - friction)
-    # Of networks that train as one batch (M,), one entry each.
+    # Shape (), or (M,) where M networks train as one batch.
     size, cut = net.get_buffer("size"), net.get_buffer("cut")
 
     @torch.no_grad()

@@ -36,6 +36,9 @@ class HMC(Method):
     The posterior is that of map, whose training comes first. All chains start around its weights,
     and make one transition for each epoch of the recipe, of which they need a few hundred. They mix
     best if ``steps`` lead about as far as the prior is wide.
+
+    Unlike in Vehtari et al. 2021, whose chains start far apart, all chains start around one mode:
+    R-hat does not see other modes, which no chain visits.
     """
 
     reference: ClassVar[str] = (
