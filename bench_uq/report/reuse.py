@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench_uq.store import sha256
+from bench_uq.plan.plugins import entries
+from bench_uq.plan.sources import hash_of_installed
+from bench_uq.store import check_schema, sha256
 
 if TYPE_CHECKING:
     from bench_uq.report.figures import Drawing, Known
@@ -88,9 +91,24 @@ def code_key(plugins: Iterable[Path] = ()) -> str:
             found += Path(folder).rglob("*.py")
     for path in [*sorted(found), *plugins]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    # Packages beside this one may bring metrics, and with them titles and headings.
+    for kind in _PLUGINS:
+        for entry in entries(f"bench_uq.{kind}", tuple(sys.path)):
+            source = hash_of_installed(entry.name, entry.group)
+            digest.update(f"{entry.group} {entry.name} {source}\0".encode())
     for name in _PACKAGES:
         digest.update(f"{name} {importlib.metadata.version(name)}\0".encode())
     return digest.hexdigest()
+
+
+def stale_key(suite: Path, plugins: Collection[Path]) -> str:
+    """Hash of the runs whose code has changed since, wherever that lies: a report says so."""
+    # Formats can be listed without the seconds that pandas takes to load.
+    from bench_uq.score.stale import stale
+
+    check_schema(suite)
+    changed = sorted(stale(suite, plugins).items())
+    return hashlib.sha256(repr(changed).encode()).hexdigest()
 
 
 def drawing_keys(

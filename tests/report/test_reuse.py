@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench_uq import store
+from bench_uq.plan.sources import hash_of_trees
 from bench_uq.report import figures, reuse, write
 from bench_uq.report.reuse import content_key
 
@@ -54,6 +56,51 @@ def test_the_same_is_not_drawn_again(
     write(suite, tmp_path / "report", formats=("svg", "markdown"), title="Another")
     assert counted
     assert drawing.read_bytes() == before[drawing]
+
+
+def test_an_edited_plugin_makes_the_report_anew(
+    make_results: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its runs are called stale in the report and on the terminal, until the edit is undone; a
+    comment changes nothing.
+    """
+    suite = make_results(tmp_path / "quick", methods=("own", "map"), seeds=(0,))
+    plugin = tmp_path / "own.py"
+    plugin.write_text("steps = 1\n")
+    code = {"method own": hash_of_trees([plugin])}
+    planned = store.PlannedRun("own-0", "own", "digits", 0, (), code=code)
+    store.merge_plan(suite, [planned], files={"own": str(plugin)})
+
+    def reported() -> tuple[bool, bool]:
+        """Whether the summary, and the terminal, call runs stale."""
+        write(suite, tmp_path / "report", formats=["markdown"])
+        text = (tmp_path / "report" / "summary.md").read_text()
+        return "Stale, run before a change" in text, "Stale, run before" in capsys.readouterr().err
+
+    assert reported() == (False, False)
+    plugin.write_text("steps = 1  # as before\n")
+    assert reported() == (False, False)
+    plugin.write_text("steps = 2\n")
+    # The second time the report lies there already.
+    assert reported() == reported() == (True, True)
+    plugin.write_text("steps = 1\n")
+    assert reported() == (False, False)
+
+
+def test_code_of_other_packages_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report is made anew after an edit of a metric that another package brings."""
+    package, info = tmp_path / "theirs", tmp_path / "theirs-1.dist-info"
+    for folder in (package, info):
+        folder.mkdir()
+    (package / "__init__.py").write_text("heading = 'Depth'\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n")
+    without = reuse.code_key()
+    (info / "entry_points.txt").write_text("[bench_uq.metrics]\ndepth = theirs\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    first = reuse.code_key()
+    (package / "__init__.py").write_text("heading = 'Depth in m'\n")
+    assert len({without, first, reuse.code_key()}) == 3
 
 
 def test_content_keys_see_every_part() -> None:
