@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -69,48 +69,64 @@ def write(
     old_runs = reuse.stale_key(suite, plugins) if suite.is_dir() else ""
     key = hashlib.sha256(f"{shown} {code} {old_runs}".encode()).hexdigest()
     made = reuse.read(_list(target))
-    same = made is not None and (made.key, made.formats) == (key, tuple(sorted(formats)))
-    if made is not None and same and reuse.whole(target, made, made.sums):
+    if made is not None and made.fits(key, formats) and reuse.whole(target, made, made.sums):
         return _as_before(suite, target, made, plugins, notice)
-
-    # Formats can be listed without the seconds that pandas and matplotlib take to load.
-    from dataclasses import replace
-
-    from bench_uq.plan.plugins import Plugins
-    from bench_uq.score.analysis import analyse
-    from bench_uq.score.banners import banner, say_of
-    from bench_uq.score.cards import Cards
-    from bench_uq.score.results import named, read, select
-    from bench_uq.score.verdict import verdict
 
     # Everything is worked out before the first file is touched, so that a mistake leaves an earlier
     # report as it was.
-    cards = Cards(Plugins(tuple(plugins)).metrics())
-    results = select(read(suite, cards, plugins), cards=cards, **chosen)
-    results = named(replace(results, title=title), labels)
-    analysis = analyse(results, cards)
-    old = _Old(target, made, code)
-    files = drawn(analysis, formats, old)
-    say_of(results)
-
-    told = verdict(analysis).all
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    warned = bool(banner(results))
-    new = reuse.Made(key, tuple(sorted(formats)), sums, old.drawings, told, warned)
-    written = _replace(target, files, formats, shown, new)
-    for sentence in told:
+    analysis = _analysed(suite, chosen, title, labels, plugins)
+    found = _assembled(analysis, formats, _Earlier(target, made, code))
+    new = replace(_told(analysis), key=key, formats=tuple(sorted(formats)))
+    new = replace(new, sums=reuse.sums_of(found.files), drawings=found.drawings)
+    written = _replace(target, found.files, formats, shown, new)
+    for sentence in new.told:
         notice(sentence)
     return written
 
 
-@dataclass
-class _Old:
-    """The drawings of an earlier report, and the names of the files of each drawing of this one."""
+@dataclass(frozen=True)
+class _Earlier:
+    """The report that lies in a folder, and the hash of the code of the one to be made."""
 
     folder: Path
     made: reuse.Made | None
     code: str
-    drawings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Assembled:
+    """The files of a report by their path in it, and the files of each drawing by its key."""
+
+    files: dict[str, bytes]
+    drawings: dict[str, tuple[str, ...]]
+
+
+def _analysed(
+    suite: Path,
+    chosen: Mapping[str, Collection[str]],
+    title: str,
+    labels: Mapping[str, str],
+    plugins: Collection[Path],
+) -> Analysis:
+    """The analysis of the chosen results, with the names that readers see."""
+    # Formats can be listed without the seconds that pandas and matplotlib take to load.
+    from bench_uq.plan.plugins import Plugins
+    from bench_uq.score.analysis import analyse
+    from bench_uq.score.cards import Cards
+    from bench_uq.score.results import named, read, select
+
+    cards = Cards(Plugins(tuple(plugins)).metrics())
+    results = select(read(suite, cards, plugins), cards=cards, **chosen)
+    return analyse(named(replace(results, title=title), labels), cards)
+
+
+def _told(analysis: Analysis) -> reuse.Made:
+    """Print the warnings about results; the verdict in sentences, and whether there were any."""
+    from bench_uq.score.banners import banner, say_of
+    from bench_uq.score.verdict import verdict
+
+    say_of(analysis.results)
+    return reuse.Made(told=verdict(analysis).all, warned=bool(banner(analysis.results)))
 
 
 def _as_before(
@@ -203,49 +219,25 @@ def earlier(target: Path) -> set[str]:
     return set(filter(OURS.fullmatch, _list(target)))
 
 
-def _drawn_once(
-    analysis: Analysis, formats: Collection[str], old: _Old | None
-) -> dict[tuple[str, str], bytes]:
-    """The figures; those that an earlier report shows the same are taken from there."""
-    # seaborn takes seconds to load, and text needs none of it.
-    from bench_uq.report import figures
-
-    drawings, known = figures.drawings_of(analysis), dict[str, figures.Known]()
-    keys = reuse.drawing_keys(drawings, old.code, formats) if old else {}
-    for one in drawings:
-        if old and old.made and keys[one.name] in old.made.drawings:
-            names = old.made.drawings[keys[one.name]]
-            images = reuse.images_of(old.folder, old.made, names, one.dataset)
-            if images is not None:
-                known[one.name] = images
-
-    found = dict[tuple[str, str], bytes]()
-    for name, images in figures.draw_each(analysis, drawings, formats, known).items():
-        found |= images
-        if old:
-            old.drawings[keys[name]] = tuple(f"figures/{file}" for _, file in images)
-    return found
-
-
 def contents(
     results: Results, formats: Collection[str] = FORMATS, cards: Cards | None = None
 ) -> dict[str, bytes]:
     """The files of a report by their path in it."""
     from bench_uq.score.analysis import analyse
 
-    return drawn(analyse(results, cards), formats)
+    return _assembled(analyse(results, cards), formats, None).files
 
 
-def drawn(
-    analysis: Analysis, formats: Collection[str] = FORMATS, old: _Old | None = None
-) -> dict[str, bytes]:
-    """The files of a report on an analysis by their path in it.
+def _assembled(
+    analysis: Analysis, formats: Collection[str], earlier: _Earlier | None
+) -> _Assembled:
+    """The files of a report on an analysis.
 
     Drawings of an earlier report that show the same are taken from there.
     """
     from bench_uq.report import latex, markdown
 
-    files = dict[str, bytes]()
+    files, drawings = dict[str, bytes](), dict[str, tuple[str, ...]]()
     links = list[tuple[str, PurePosixPath]]()
     # The tables first: what they work out, the processes that draw do not work out again.
     if "latex" in formats:
@@ -255,7 +247,7 @@ def drawn(
     images = [name for name in FIGURES if name in formats]
     shown = dict[tuple[str, str], bytes]()
     if images:
-        shown = _drawn_once(analysis, images, old)
+        shown, drawings = _drawn_once(analysis, images, earlier)
         for (dataset, name), image in shown.items():
             files[f"figures/{name}"] = image
             links.append((dataset, PurePosixPath("figures", name)))
@@ -266,4 +258,42 @@ def drawn(
         from bench_uq.report import page as html
 
         files["index.html"] = html.page(analysis, shown).encode()
-    return files
+    return _Assembled(files, drawings)
+
+
+def _drawn_once(
+    analysis: Analysis, formats: Collection[str], earlier: _Earlier | None
+) -> tuple[dict[tuple[str, str], bytes], dict[str, tuple[str, ...]]]:
+    """The images of all figures, and the files of each drawing by its key.
+
+    Those that an earlier report shows the same are taken from there.
+    """
+    # seaborn takes seconds to load, and text needs none of it.
+    from bench_uq.report import figures
+
+    drawings = figures.drawings_of(analysis)
+    if earlier is None:
+        each = figures.draw_each(analysis, drawings, formats)
+        return _joined(each), {}
+
+    keys = reuse.drawing_keys(drawings, earlier.code, formats)
+    known = dict[str, figures.Known]()
+    for one in drawings:
+        images = None
+        if earlier.made is not None:
+            images = reuse.images_of(earlier.folder, earlier.made, keys[one.name], one.dataset)
+        if images is not None:
+            known[one.name] = images
+
+    each, files = figures.draw_each(analysis, drawings, formats, known), {}
+    for name, images in each.items():
+        files[keys[name]] = tuple(f"figures/{file}" for _, file in images)
+    return _joined(each), files
+
+
+def _joined(each: Mapping[str, Mapping[tuple[str, str], bytes]]) -> dict[tuple[str, str], bytes]:
+    """The images of all drawings together."""
+    found = dict[tuple[str, str], bytes]()
+    for images in each.values():
+        found |= images
+    return found

@@ -31,12 +31,16 @@ class Made:
     name, ``drawings`` the key and the files of each drawing; ``told`` are the sentences.
     """
 
-    key: str
-    formats: tuple[str, ...]
-    sums: Mapping[str, str]
+    key: str = ""
+    formats: tuple[str, ...] = ()
+    sums: Mapping[str, str] = field(default_factory=dict)
     drawings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     told: tuple[str, ...] = ()
     warned: bool = False
+
+    def fits(self, key: str, formats: Collection[str]) -> bool:
+        """Whether a report with this key in these formats would be the same."""
+        return (self.key, self.formats) == (key, tuple(sorted(formats)))
 
     def lines(self) -> list[str]:
         """The lines that ``read`` understands."""
@@ -67,6 +71,11 @@ def read(lines: Iterable[str]) -> Made | None:
         elif kind == "drawn":
             drawings[first] = tuple(others.split())
     return Made(key, formats, sums, drawings, tuple(told), warned) if key else None
+
+
+def sums_of(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Hashes of files by name."""
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
 def whole(folder: Path, made: Made, names: Collection[str]) -> bool:
@@ -125,9 +134,10 @@ def drawing_keys(
     return keys
 
 
-def images_of(folder: Path, made: Made, names: Collection[str], dataset: str) -> Known | None:
-    """The images of a drawing that lie in a report; None if one is missing or was changed."""
-    if not whole(folder, made, names):
+def images_of(folder: Path, made: Made, key: str, dataset: str) -> Known | None:
+    """The images of a drawing that lie in a report; None if one lacks or was changed."""
+    names = made.drawings.get(key)
+    if names is None or not whole(folder, made, names):
         return None
     return {(dataset, Path(name).name): (folder / name).read_bytes() for name in names}
 
