@@ -11,6 +11,7 @@ import pytest
 
 from bench_uq.plan.suite import read_suite
 from bench_uq.report.page.overview import cost_chart, overview_section
+from bench_uq.report.tables.captions import caption
 from bench_uq.report.tables.overview import by_conditions, by_questions, telling_level
 from bench_uq.score import questions
 from bench_uq.score import verdict as said_by
@@ -271,6 +272,24 @@ def test_conditions_by_methods_at_the_level_that_tells_most(by_hand: ByHand) -> 
     assert shown is not None
     assert [row.name for row in shown.rows] == ["clean", "fgsm, ε = 0.1"]
     assert [cell.best for cell in shown.rows[1].cells] == [False, True, False]
+
+
+def test_a_failed_method_takes_no_seed_from_a_condition(by_hand: ByHand) -> None:
+    """n is that of the method with most seeds; one with fewer says so, a failed one has a dash."""
+    scores = {
+        ("map", "accuracy"): GOOD[:3],
+        ("map", "accuracy", "fgsm", 0.1): BAD[:3],
+        ("mnf", "accuracy"): GOOD[:2],
+        ("mnf", "accuracy", "fgsm", 0.1): BAD[:2],
+    }
+    failed = [{"method": "sgld", "seed": 0, "status": "failed", "reason": "no memory"}]
+    shown = by_conditions(analyse(by_hand(scores, runs=failed)), "accuracy")
+    assert shown is not None
+    for row in shown.rows:
+        assert str(row.seeds) == "3"
+        assert [cell.values for cell in row.cells] == ["", "n=2", ""]
+        assert not row.cells[2].mean
+    assert "over 3 seeds (n)" in caption(shown)
 
 
 def test_the_page_shows_groups_and_the_front(by_hand: ByHand) -> None:

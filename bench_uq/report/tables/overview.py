@@ -86,21 +86,19 @@ def by_conditions(analysis: Analysis, metric: str) -> Table | None:
         best = tied(source, scored)
         compared += scored in source.comparisons
         crossed += scored in source.comparisons and source.comparisons[scored].crossed
-        cells, seeds = list[Cell](), list[int]()
         there = [summaries.get((method, *scored)) for method in analysis.methods]
         # A precision for each condition: seeds differ far more under stress.
         digits = decimals(filter(None, there))
-        for method in analysis.methods:
-            own = summaries.get((method, *scored))
-            finished = analysis.seeds(method).finished
-            cells.append(cell(own, finished, digits, best=method in best))
-            seeds.append(finished)
+        # A cell of fewer seeds than the row says so; a failed method has no number to say it of.
+        most = max((one.seeds + one.lacking for one in filter(None, there)), default=0)
+        cells = list[Cell]()
+        for method, own in zip(analysis.methods, there, strict=True):
+            cells.append(cell(own, most, digits, best=method in best))
         label = analysis.label(condition)
         if level is not None:
             # One level stands for all of an attack; which one must be seen.
             label += f", {source.level_name(condition)} = {level:g}"
-        fewest, most = min(seeds), max(seeds)
-        rows.append(Row(condition, Seeds(most, fewest, 0), tuple(cells), label))
+        rows.append(Row(condition, Seeds(most, most, 0), tuple(cells), label))
 
     heading = " ".join(card.heading.split())
     subject = f"{heading}{ARROWS[card.direction]} by condition"
