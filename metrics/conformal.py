@@ -119,8 +119,10 @@ def _cards(
         id=f"set_size{ending}",
         title=f"mean size of {what}, {name}",
         compute=set_size(sets),
-        direction="lower",
-        formula=f"mean number of classes in S; {formula}; read it beside coverage{ending}",
+        # A small set is worth something only if it covers as much: under an attack it does not.
+        direction="none",
+        formula=f"mean number of classes in S; {formula}; smaller is better at equal "
+        f"coverage{ending} alone",
         reference=reference,
         needs=("probs",),
         against_held_out=True,
@@ -131,9 +133,11 @@ def _cards(
         # A marginal guarantee may hide a class that is hardly ever covered.
         title=f"coverage of {what} in the worst class, {name}",
         compute=worst_coverage(sets),
-        direction="higher",
+        # Larger sets cover more of every class.
+        direction="none",
         formula=f"min over classes k of the share of the examples of k with k in S; {formula}; "
-        "of few examples a class the minimum is low by chance",
+        f"higher is better at equal set_size{ending} alone; of few examples a class the minimum "
+        "is low by chance",
         reference=reference,
         needs=("probs", "targets"),
         against_held_out=True,
@@ -185,11 +189,16 @@ METRICS = (
     replace(
         _COVERED,
         short="Coverage",
-        note=f"Coverage, set size: of conformal sets, calibrated to {_LEVEL} on held-out examples.",
+        note=f"Coverage: of conformal sets, calibrated to {_LEVEL} on held-out examples.",
         shown=Places(clean=11, levels=20, level_tables=5),
         axis=Axis(f"coverage of {_LEVEL} sets"),
     ),
-    replace(_SIZE, short="Set\nsize", shown=Places(clean=12, level_tables=6)),
+    replace(
+        _SIZE,
+        short="Set\nsize",
+        note="Set size: classes in a conformal set; smaller is better at equal coverage alone.",
+        shown=Places(clean=12, level_tables=6),
+    ),
     _WORST,
     *_APS,
     *_RAPS,
@@ -213,9 +222,9 @@ METRICS = (
         id="conformal_width",
         title=f"mean width of {_LEVEL} conformal intervals, CQR",
         compute=interval_width,
-        direction="lower",
-        formula=f"mean width of I in units of the targets; {_WIDENED}; read it beside "
-        "conformal_coverage",
+        direction="none",
+        formula=f"mean width of I in units of the targets; {_WIDENED}; narrower is better at equal "
+        "conformal_coverage alone",
         reference=_CQR,
         needs=("quantiles",),
         against_held_out=True,

@@ -117,8 +117,10 @@ METRICS = (
         id="mpiw",
         title="mean prediction interval width",
         compute=mpiw,
-        direction="lower",
-        formula=f"mean width of the {_INTERVAL}, in units of the targets; read it beside picp",
+        # A narrow interval is worth something only if it covers as much.
+        direction="none",
+        formula=f"mean width of the {_INTERVAL}, in units of the targets; narrower is better at "
+        "equal picp alone",
         reference="Pearce et al. 2018, arXiv:1802.07167",
         needs=("quantiles",),
         short="MPIW",

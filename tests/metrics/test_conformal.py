@@ -88,6 +88,66 @@ def test_aps_and_raps_by_hand() -> None:
     np.testing.assert_allclose(added, [[0, 0, 0, 0, 0, 0.5, 1.0]], atol=1e-12)
 
 
+def scores_by_loop(
+    probs: np.ndarray, shares: np.ndarray, penalty: float, free: int
+) -> list[dict[int, float]]:
+    """The score of each class of each example, class by class from the most probable one on."""
+    found = []
+    for row, share in zip(probs, shares, strict=True):
+        scores, before = dict[int, float](), 0.0
+        for rank, k in enumerate(sorted(range(len(row)), key=lambda k: -row[k]), start=1):
+            scores[k] = before + share * row[k] + penalty * max(0, rank - free)
+            before += row[k]
+        found.append(scores)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ending", "penalty", "found"),
+    [("_aps", 0.0, conformal.aps_threshold), ("_raps", 0.01, conformal.raps_threshold)],
+)
+def test_adaptive_sets_by_a_loop(
+    ending: str, penalty: float, found: Callable[[Predictions], float]
+) -> None:
+    """Threshold, size and coverage of predictions are those of the formula, written out."""
+    generator = np.random.default_rng(1)
+    held_out, shown = drawn(generator, 57, classes=30), drawn(generator, 400, classes=30)
+    seeds = conformal.calibrating_seed(held_out), conformal.SHOWN
+    scores = []
+    for one, seed in zip((held_out, shown), seeds, strict=True):
+        shares = np.random.default_rng(seed).random(len(one["probs"]))
+        scores.append(scores_by_loop(one["probs"], shares, penalty, free=5))
+
+    of_targets = []
+    for own, target in zip(scores[0], held_out["targets"], strict=True):
+        of_targets.append(own[target])
+    # 0.9 times 58 is 52.2.
+    threshold = sorted(of_targets)[53 - 1]
+    assert found(held_out) == pytest.approx(threshold, rel=1e-12)
+    sizes, covered = 0, 0
+    for own, target in zip(scores[1], shown["targets"], strict=True):
+        sizes += sum(score <= threshold for score in own.values())
+        covered += own[target] <= threshold
+    assert value(f"set_size{ending}", shown, held_out) == pytest.approx(sizes / 400)
+    assert value(f"coverage{ending}", shown, held_out) == pytest.approx(covered / 400)
+
+
+def test_the_penalty_makes_other_sets() -> None:
+    """With 30 classes the sets of RAPS are not those of APS, so that each has a test of its own."""
+    generator = np.random.default_rng(1)
+    held_out, shown = drawn(generator, 57, classes=30), drawn(generator, 43, classes=30)
+    assert value("set_size_aps", shown, held_out) != value("set_size_raps", shown, held_out)
+
+
+def test_no_size_is_better_by_itself() -> None:
+    """Sizes and worst classes are comparable at equal coverage alone, so no method is the best."""
+    sized = [id for id in CARDS if id.startswith(("set_size", "coverage_worst_class"))]
+    assert len(sized) == 8
+    for id in [*sized, "conformal_width", "mpiw"]:
+        assert CARDS[id].direction == "none"
+        assert "better at equal" in CARDS[id].formula
+
+
 def test_raps_without_a_penalty_is_aps() -> None:
     """All scores are equal with a factor of 0, and not with another."""
     shown = drawn(np.random.default_rng(0), 50, classes=12)

@@ -97,7 +97,7 @@ def test_directions():
         *ranked,
     }
     entropies = {*UNCERTAINTY, "entropy_right", "entropy_wrong"}
-    assert neither & set(IDS) == {"ece_if_calibrated", *entropies, "picp", *IDS[-3:]}
+    assert neither & set(IDS) == {"ece_if_calibrated", *entropies, "picp", "mpiw", *IDS[-3:]}
 
 
 def test_find_answers_with_the_known_ones():

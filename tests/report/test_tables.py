@@ -183,6 +183,22 @@ def test_sizes_of_several_datasets(hand_made: Callable[..., Path]) -> None:
     assert sizes(read(hand_made(runs=runs))) == f"Training and test examples: {said}."
 
 
+def test_a_small_set_is_not_the_best(by_hand: ByHand) -> None:
+    """Under an attack the smallest sets cover least: no size is in bold, on clean data neither."""
+    scores = {}
+    for place in ((), ("fgsm", 0.1)):
+        scores["map", "set_size", *place] = [1.1, 1.2, 1.1, 1.2]
+        scores["mnf", "set_size", *place] = [4.1, 4.2, 4.1, 4.2]
+    analysis = analyse(by_hand(scores))
+    under_attack = level_tables(analysis)
+    assert len(under_attack) == 1
+    for table in (clean_table(analysis), *under_attack):
+        assert metrics(table) == ["set_size"]
+        assert best(table) == [False, False]
+        assert "Bold" not in caption(table)
+        assert "smaller is better at equal coverage alone" in caption(table)
+
+
 def test_best_and_tied_are_marked(by_hand: ByHand) -> None:
     """One loses on every seed by far more than its spread; two cannot be told apart."""
     scores = {("map", "accuracy"): GOOD, ("mnf", "accuracy"): CLOSE, ("sgld", "accuracy"): BAD}
