@@ -78,6 +78,53 @@ def test_levels_have_a_panel_for_each_score(
     assert [axes.get_ylabel() for axes in narrow.axes] == ["accuracy", "ECE"]
 
 
+def of_kinds(by_hand: ByHand, levels: dict[str, float]) -> Results:
+    """Results of two methods and seeds on kinds of a corruption, each at a single level."""
+    scores = {}
+    for kind, level in levels.items():
+        place = f"corruption[kind={kind}]", level
+        scores["map", "accuracy", *place] = [0.5 + level / 10, 0.6 + level / 10]
+        scores["mnf", "accuracy", *place] = [0.4, 0.4]
+    return by_hand(scores)
+
+
+def test_kinds_at_one_level_are_bars_side_by_side(by_hand: ByHand, drawn: Drawn) -> None:
+    """A group of bars for each kind, the level in the title, and whiskers over the seeds."""
+    figures = drawn("levels", of_kinds(by_hand, {"fog": 2, "snow": 2}))
+    assert sorted(figures) == ["corruption-kinds", "corruption-mean"]
+    (axes,) = figures["corruption-kinds"].axes
+    assert axes.get_title() == "corruption, severity = 2"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["fog", "snow"]
+
+    heights = [bar.get_height() for bar in axes.patches]
+    np.testing.assert_allclose(heights, [0.75, 0.75, 0.4, 0.4])
+    places = [bar.get_x() + bar.get_width() / 2 for bar in axes.patches]
+    np.testing.assert_allclose(places, [-0.2, 0.8, 0.2, 1.2])
+    np.testing.assert_allclose(whiskers(axes)[0], [(-0.2, 0.7), (-0.2, 0.8)])
+    said = legend(figures["corruption-kinds"])
+    assert said == ["map", "mnf", "whiskers: range over seeds"]
+
+
+def test_kinds_at_levels_of_their_own_are_not_side_by_side(by_hand: ByHand, drawn: Drawn) -> None:
+    """A severity of 2 beside one of 3, under one title, would be a comparison of neither."""
+    figures = drawn("levels", of_kinds(by_hand, {"fog": 2, "snow": 3}))
+    assert sorted(figures) == ["corruption[kind=fog]", "corruption[kind=snow]"]
+    for name, level in (("fog", 2), ("snow", 3)):
+        (axes,) = figures[f"corruption[kind={name}]"].axes
+        assert axes.get_xticks().tolist() == [level]
+        assert lines(axes)[0].tolist() == pytest.approx([0.55 + level / 10])
+
+
+def test_distances_that_have_no_room_are_counted(by_hand: ByHand, drawn: Drawn) -> None:
+    """Four conditions fit beside each other; the legend tells how many more there are."""
+    places = [(), ("letters",), ("fgsm", 0.1), ("pgd", 0.1), ("rotate", 30.0), ("blur", 1.0)]
+    for count, said in ((6, ["(2 more conditions not shown)"]), (4, [])):
+        scores = {("map", "total_variation", *place): 0.1 for place in places[:count]}
+        (figure,) = drawn("fidelity", by_hand(scores)).values()
+        assert len(figure.axes) == 4
+        assert [text for text in legend(figure) if "not shown" in text] == said
+
+
 def test_levels_are_means_and_ranges_over_seeds(by_hand: ByHand, drawn: Drawn) -> None:
     """Bands, or whiskers at a single level, reach from lowest to highest; one seed has neither."""
     rows = {("map", "entropy", level): [level, level + 1, level + 2] for level in (0.0, 0.5)}

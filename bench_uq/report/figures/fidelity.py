@@ -38,11 +38,8 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
 def _panels(analysis: Analysis, metric: str) -> dict[Shown, Points]:
     """The distances of the methods by condition, attacks and shifts at their strongest."""
-    places: list[Shown] = [("clean", None), *((name, None) for name in analysis.unseen)]
-    places += [(condition, max(levels)) for condition, levels in analysis.levels.items()]
-
     found = dict[Shown, Points]()
-    for place in places:
+    for place in analysis.shown:
         own = Points()
         for method in analysis.methods:
             summary = analysis.drawn(method, *place, metric)
@@ -50,7 +47,7 @@ def _panels(analysis: Analysis, metric: str) -> dict[Shown, Points]:
                 own[method] = summary
         if own:
             found[place] = own
-    return dict(list(found.items())[:_MOST])
+    return found
 
 
 def _figure(
@@ -59,7 +56,8 @@ def _figure(
     panels: Mapping[Shown, Points],
     looks: Mapping[str, Look],
 ) -> Figure:
-    """A sheet of panels that share their rows; the closest on average stand on top."""
+    """A sheet of panels that share their rows; the closest in the first stand on top."""
+    left, panels = len(panels) - _MOST, dict(list(panels.items())[:_MOST])
     methods = _closest_first(panels)
     drawn = list[Summary]()
     for points in panels.values():
@@ -70,6 +68,7 @@ def _figure(
     if any(floors.values()):
         handles.append(Patch(color=_NOISE, label="noise: one chain of the reference to its others"))
     handles += [*_legend.range_handle("whiskers", drawn), *_legend.dagger_handle(analysis)]
+    handles += _legend.left_out(max(0, left), "conditions ")
     seeds = {method: _seeds(panels, method) for method in methods}
     labels = [_legend.label(analysis, method, seeds[method], _NAME) for method in methods]
     titles = [_legend.shown_title(analysis, shown, _TITLE) for shown in panels]

@@ -55,7 +55,7 @@ def ends(analysis: Analysis) -> list[str]:
             found.append(one.members[0])
             continue
         # Of many kinds at a single strength, bars side by side show more than a figure for each.
-        found += [f"{one.name}-kinds"] if _at_one_strength(analysis, one) else one.members
+        found += [f"{one.name}-kinds"] if _at_one_strength(one) else one.members
         found.append(f"{one.name}-mean")
     return found
 
@@ -86,9 +86,9 @@ def _of(analysis: Analysis, looks: Mapping[str, Look], end: str) -> Figure | Non
     return _figure(analysis, looks, end, panels) if panels else None
 
 
-def _at_one_strength(analysis: Analysis, one: Family) -> bool:
-    """Whether every kind of a family has a single level."""
-    return all(len(analysis.levels[name]) == 1 for name in one.members)
+def _at_one_strength(one: Family) -> bool:
+    """Whether all kinds of a family have one level, the same for all."""
+    return len(one.levels) == 1
 
 
 def _panels(analysis: Analysis, condition: str) -> list[Panel]:
