@@ -7,8 +7,9 @@ that is no larger is noise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -121,16 +122,24 @@ def _pair(
     formula: str,
     floor: Callable[[Arrays, Arrays], float] | None = None,
     floor_arrays: tuple[str, ...] = (),
+    floor_card: Mapping[str, Any] = MappingProxyType({}),
     shown: Places | None = None,
     floor_shown: Places | None = None,
     **card: Any,
 ) -> tuple[Metric, Metric]:
-    """A distance and its floor."""
+    """A distance and its floor; ``floor_card`` are fields of the card of one of its own kind."""
     of_chains = tuple(f"chain_{name}" for name in floor_arrays or arrays)
     where = "where both are shown the same inputs: not under attacks on the evaluated networks"
     bounds = card.pop("bounds", (0.0, float("inf")))
     short = card.pop("short")
     axis = Axis(short.replace("\n", " ")) if shown is not None else None
+    beside = {
+        "title": f"floor of {id}: one chain of the reference against its others",
+        "formula": f"mean over the chains of {id} between one chain and the mixture of the others",
+        "bounds": bounds,
+        "short": f"{short}\nfloor" if "\n" not in short else f"{short} floor",
+        **floor_card,
+    }
     return (
         Metric(
             id=id,
@@ -149,18 +158,15 @@ def _pair(
         ),
         Metric(
             id=f"{id}_floor",
-            title=f"floor of {id}: one chain of the reference against its others",
             compute=partial(_floor, floor or distance, of_chains),
             direction="none",
-            formula=f"mean over the chains of {id} between one chain and the mixture of the others",
             reference="Izmailov et al. 2021, arXiv:2104.14421 (chain against chain)",
             needs=(),
             needs_of_reference=of_chains,
-            bounds=bounds,
             undefined="there is no reference of several chains",
             order=9,
-            short=f"{short}\nfloor" if "\n" not in short else f"{short} floor",
             shown=floor_shown or Places(),
+            **beside,
         ),
     )
 
@@ -240,7 +246,18 @@ METRICS = (
         "here the geometric mean, so that a ratio and its inverse are equally far from 1",
         floor=std_factor,
         floor_arrays=("variance", "mean"),
+        # A mean of ratios above and below 1 would hide both.
+        floor_card={
+            "title": "floor of std_ratio: factor between the standard deviations of one chain of "
+            "the reference and of its others",
+            "formula": "mean over the chains of max(r, 1 / r), r the std_ratio of one chain to the "
+            "mixture of the others; at least 1",
+            "bounds": (1.0, float("inf")),
+            "short": "SD factor\nof a chain",
+        },
         short="SD over\nreference's",
+        note="SD over reference's: geometric mean over examples, best at 1; beside it the factor, "
+        "up or down, between one chain of the reference and its others.",
         shown=Places(clean=23),
         floor_shown=Places(clean=24),
     ),

@@ -104,6 +104,9 @@ def test_floors_of_real_targets():
     expected = [(2.5 + 1) / 1, (2.5 + 4) / 1, 4 / (1 + 1)]
     floor = value("std_ratio_floor", normals([9.0], [1.0]), reference)
     assert floor == pytest.approx(np.sqrt(expected).mean())
+    # A factor, unlike the ratio that it is the floor of, and its card says so.
+    assert METRICS["std_ratio_floor"].bounds == (1, math.inf)
+    assert "max(r, 1 / r)" in METRICS["std_ratio_floor"].formula
 
     pooled = fidelity.pooled({"chain_quantiles": chains["chain_quantiles"][:, 1:]})["quantiles"]
 
