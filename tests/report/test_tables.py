@@ -24,7 +24,7 @@ from bench_uq.report.tables.tables import (
     overview,
 )
 from bench_uq.score.analysis import analyse
-from bench_uq.score.results import Results, read, select
+from bench_uq.score.results import Results, named, read, select
 from bench_uq.score.summaries import Summary
 
 Build = Callable[..., Path]
@@ -180,7 +180,9 @@ def test_sizes_of_several_datasets(hand_made: Callable[..., Path]) -> None:
         {"method": "mnf", "seed": 1, "dataset": "mnist", "trained_on": "300"},
     ]
     said = "digits 1,293 and 360; mnist 54,000 (map), 300 (others) and unknown"
-    assert sizes(read(hand_made(runs=runs))) == f"Training and test examples: {said}."
+    results = read(hand_made(runs=runs))
+    assert sizes(results) == f"Training and test examples: {said}."
+    assert "; Digits of 1998 54,000 (MAP)" in sizes(named(results, {"mnist": "Digits of 1998"}))
 
 
 def test_a_small_set_is_not_the_best(by_hand: ByHand) -> None:
@@ -197,6 +199,18 @@ def test_a_small_set_is_not_the_best(by_hand: ByHand) -> None:
         assert best(table) == [False, False]
         assert "Bold" not in caption(table)
         assert "smaller is better at equal coverage alone" in caption(table)
+
+
+def test_sentences_beneath_tables_have_the_names_of_readers(by_hand: ByHand) -> None:
+    """The reference, those without a comparison to it, and datasets are called by their labels."""
+    runs = [
+        {"method": "hmc", "seed": 0, "run": "hmc-0", "reference": "hmc-0"},
+        {"method": "ensemble", "seed": 0, "reference": "hmc-0", "lacking": "another model"},
+    ]
+    labels = {"hmc": "Long sampling", "ensemble": "Many networks"}
+    said = " ".join(provenance(named(by_hand(runs=runs), labels)))
+    assert "Reference: Long sampling." in said
+    assert "Not compared with the reference: Many networks (another model)." in said
 
 
 def test_best_and_tied_are_marked(by_hand: ByHand) -> None:

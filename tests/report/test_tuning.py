@@ -16,7 +16,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.report import contents, write
 from bench_uq.report.tables.tuning import tuning, words
 from bench_uq.score.analysis import analyse
-from bench_uq.score.results import Results, read, select
+from bench_uq.score.results import Results, named, read, select
 from bench_uq.score.trials import COLUMNS, FILE, Trial
 from bench_uq.score.verdict import verdict
 
@@ -114,6 +114,20 @@ def test_a_title_that_two_methods_share_keeps_its_options(tuned: Results) -> Non
     mixed = analyse(replace(tuned, runs=runs, scores=scores, trials=tuned.trials[2:]))
     assert mixed.spoken("dropout[rate=0.2]") == "dropout[rate=0.2]"
     assert analyse(tuned).spoken("dropout[rate=0.2]") == "dropout"
+
+
+def test_labels_stand_in_tables_and_figures(tuned: Results, drawn: Drawn) -> None:
+    """Methods and the dataset are called as readers know them, not as suites spell them."""
+    labels = {"map": "One network", "dropout": "Our dropout", "digits": "Small digits"}
+    results = named(tuned, labels)
+    shown = tuning(analyse(results))
+    assert shown is not None
+    assert shown.differences is not None
+    assert [row.name for row in shown.differences.rows] == ["One network", "Our dropout"]
+    assert (shown.dataset, shown.differences.dataset) == ("Small digits", "Small digits")
+    (figure,) = drawn("tuning-sensitivity", results).values()
+    titles = {axes.get_title(loc="left") for axes in figure.axes} - {""}
+    assert titles == {"Our dropout"}  # nothing is known of two values of the other
 
 
 def test_every_format_shows_the_same(tuned: Results) -> None:

@@ -47,9 +47,13 @@ _DIVERGED: Options = {"linestyle": "none", "marker": "x", "markersize": 4.5, "ma
 
 @dataclass(frozen=True)
 class Panel:
-    """One option or setting of a method: its name, and the trials with a known value of it."""
+    """One option or setting of a method: its name, and the trials with a known value of it.
+
+    ``label`` is the method as readers see it.
+    """
 
     method: TunedMethod
+    label: str
     setting: str
     trials: tuple[Trial, ...]
     texts: tuple[str, ...]  # the values as they are written
@@ -86,7 +90,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     for one in analysis.tuning:
         # The recipe first: methods share its settings, which then stand beneath one another.
         settings = sorted(one.settings, key=lambda name: name not in OF_METHODS)
-        panels += [_panel(one, name) for name in settings]
+        panels += [_panel(one, analysis.label(one.method), name) for name in settings]
     rows = _rows(panels)
 
     figures = {}
@@ -98,7 +102,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     return figures
 
 
-def _panel(method: TunedMethod, setting: str) -> Panel:
+def _panel(method: TunedMethod, label: str, setting: str) -> Panel:
     """The trials of a method whose value of a setting is known."""
     trials, texts = [], []
     for one in method.trials:
@@ -106,7 +110,7 @@ def _panel(method: TunedMethod, setting: str) -> Panel:
         if value is not None:
             trials.append(one)
             texts.append(value)
-    return Panel(method, setting, tuple(trials), tuple(texts))
+    return Panel(method, label, setting, tuple(trials), tuple(texts))
 
 
 def _rows(panels: Sequence[Panel]) -> list[list[Panel]]:
@@ -159,7 +163,7 @@ def _height(row: Sequence[Panel], letters: int) -> float:
 
 def _title(panel: Panel, letters: int) -> str:
     """The method of a row; a default that is chosen is told here, as its values may be unknown."""
-    name = text(panel.method.method)
+    name = text(panel.label)
     if panel.method.kept:
         name += ": the default is chosen"
     return "\n".join(wrap(name, letters))

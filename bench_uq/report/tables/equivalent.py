@@ -55,7 +55,8 @@ def equivalent_table(analysis: Analysis) -> Table | None:
     if any(one.below or one.above for one in found.found.values()):
         remarks.append(BOUNDS)
     every = (*(column for _, column in columns), Column(spent, "cost"))
-    return Table(analysis.dataset, every, tuple(rows), subject, tuple(remarks))
+    dataset = analysis.label(analysis.dataset)
+    return Table(dataset, every, tuple(rows), subject, tuple(remarks))
 
 
 def in_words(card: Metric) -> str:

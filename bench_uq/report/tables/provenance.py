@@ -74,13 +74,13 @@ def reference(results: Results) -> list[str]:
         ends = dict.fromkeys(f"{end:.3g}" for end in (min(values), max(values)))
         facts.append(f"{name} {'–'.join(ends)}")
 
-    methods = ", ".join(sorted(set(own["method"])))
+    methods = ", ".join(map(results.label, sorted(set(own["method"]))))
     words = f" ({', '.join(facts)})" if facts else ""
     said = [f"Reference: {methods}{words}."]
     reasons = dict[str, list[str]]()
     for method in results.methods:
         for reason in sorted(set(named.loc[named["method"] == method, "lacking"]) - {""}):
-            reasons.setdefault(reason, []).append(method)
+            reasons.setdefault(reason, []).append(results.label(method))
     for reason, without in reasons.items():
         said.append(f"Not compared with the reference: {', '.join(without)} ({reason}).")
     return said
@@ -95,7 +95,7 @@ def sizes(results: Results) -> str:
         trained = _by_method(own, runs, _numbers("trained_on"))
         tested = _by_method(own, runs, _numbers("tested_on"))
         if trained or tested:
-            of = f"{dataset} " if len(results.datasets) > 1 else ""
+            of = f"{results.label(dataset)} " if len(results.datasets) > 1 else ""
             parts.append(f"{of}{trained or 'unknown'} and {tested or 'unknown'}")
     return f"Training and test examples: {'; '.join(parts)}." if parts else ""
 

@@ -97,7 +97,8 @@ def comparison(analysis: Analysis) -> Comparison | None:
     for _, own in groupby(known, key=lambda one: _score(one, order)):
         groups.append(_group(analysis, list(own), list(notes), apart))
     said = sizes(analysis.results)
-    return Comparison(analysis.label(analysis.dataset), tuple(groups), tuple(notes), changes, said)
+    named = {analysis.label(method): names for method, names in changes.items()}
+    return Comparison(analysis.label(analysis.dataset), tuple(groups), tuple(notes), named, said)
 
 
 def _changed(analysis: Analysis, methods: Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -148,7 +148,8 @@ def _differences(analysis: Analysis, methods: Sequence[TunedMethod]) -> Table | 
         seeds = seeds_of.get(one.method, 0)
         shown = tuple(column[place] for column in cells)
         rows.append(Row(one.method, Seeds(seeds, seeds, 0), shown, analysis.label(one.method)))
-    return Table(analysis.dataset, tuple(columns), tuple(rows), "tuned less default")
+    dataset = analysis.label(analysis.dataset)
+    return Table(dataset, tuple(columns), tuple(rows), "tuned less default")
 
 
 def _cells(analysis: Analysis, methods: Sequence[TunedMethod], metric: str) -> list[Cell]:
