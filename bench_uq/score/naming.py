@@ -49,7 +49,7 @@ class Names:
 
     def _option(self, name: str, option: str, value: str) -> str:
         """An option in brackets: a word tells by itself which it is, a number does not."""
-        if name in self.spelled or not value[:1].isalpha():
+        if name in self.spelled or not value[:1].isalpha() or value == "inf":
             return f"{option}={value}"
         return self.of(value)
 

@@ -18,6 +18,7 @@ TITLES = {"map": "MAP", "mnf": "MNF", "temperature": "Temperature", "fgsm": "FGS
     [
         ("map", "MAP"),
         ("mnf[flows=4,prior=wide]", "MNF (flows=4, wide)"),
+        ("mnf[max_std=inf,prior=wide]", "MNF (max_std=inf, wide)"),
         ("temperature[base=map]", "Temperature (MAP)"),
         ("fgsm (mean of 3 kinds)", "FGSM (mean of 3 kinds)"),
         ("unknown[rate=1]", "unknown[rate=1]"),
