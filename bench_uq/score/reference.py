@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench_uq import store
+from bench_uq.api.metric import Metric
 from bench_uq.api.task import Predictions
 from bench_uq.store import Evaluation, PlannedRun, Record
 
@@ -41,6 +42,11 @@ class Truth:
         if self.folder is None:
             return {}
         return {name: file.sha256 for name, file in self.folder.record().files.items()}
+
+    def judged_by(self, metric: Metric) -> bool:
+        """Whether a metric says something of the run: the reference has no distance to itself."""
+        # Floors need nothing but the chains of the reference, and are scores of it too.
+        return not (self.own and metric.needs and metric.needs_of_reference)
 
     def beside(self, shown: Evaluation, predictions: Predictions) -> Predictions | None:
         """The reference's predictions for the same inputs; None if it was not shown them."""

@@ -162,6 +162,7 @@ def computed(
     held_out = beside.get(store.HELD_OUT)
     # Whole in each part: the examples that are drawn are those of the test.
     calibrating: Sides = held_out, [held_out] * jackknife.GROUPS if held_out else []
+    metrics = [one for one in scoring.metrics if truth.judged_by(one)]
     scores, groups = list[list[Any]](), list[list[Any]]()
     lines = curves.rows("train", None, curves.of_training(run))
     if store.MEMBERS in beside:
@@ -176,10 +177,6 @@ def computed(
         sides = predictions, jackknife.parts(predictions)
         theirs = truth.beside(shown, predictions)
         posterior: Sides = theirs, jackknife.parts(theirs) if theirs else []
-        # The reference is not compared with itself: of it there are the floors alone.
-        metrics = scoring.metrics
-        if truth.own:
-            metrics = tuple(one for one in metrics if not (one.needs and one.needs_of_reference))
         others = against, calibrating, posterior
         for metric, value, pseudo in of_metrics(metrics, sides, others):
             scores.append([condition, level, metric, None if math.isnan(value) else value])
