@@ -21,6 +21,15 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def in_words(heading: str) -> str:
+    """The heading of a score within a sentence."""
+    words = []
+    for word in heading.split():
+        # An abbreviation, such as NLL, keeps its capitals.
+        words.append(word if word.isupper() else word.lower())
+    return " ".join(words)
+
+
 def family(condition: str) -> str:
     """Name that all kinds of a condition share: its own, without the option ``kind``."""
     plain, options = _parsed(condition)

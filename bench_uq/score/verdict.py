@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.comparisons import Ranking
-from bench_uq.score.labels import counted
+from bench_uq.score.labels import counted, in_words
 from bench_uq.score.questions import Answer, answers, masked
 from bench_uq.score.statistics import Comparison, seeds_for
 from bench_uq.score.summaries import costs
@@ -423,11 +423,7 @@ def _basis(analysis: Analysis, compared: Sequence[Answer]) -> str:
 
 def _asked(analysis: Analysis, one: Answer) -> str:
     """A question in a sentence: the score, and the condition where it is not clean data."""
-    title = one.card.heading.replace("\n", " ")
-    # An abbreviation keeps its capitals.
-    if not title.isupper():
-        title = title[:1].lower() + title[1:]
-    condition = one.question.condition
+    title, condition = in_words(one.card.heading), one.question.condition
     if condition == "clean":
         return title
     if one.question.over_levels:

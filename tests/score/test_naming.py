@@ -8,6 +8,7 @@ import pytest
 
 from bench_uq.api.errors import UsageError
 from bench_uq.plan.sources import text_set
+from bench_uq.score.labels import in_words
 from bench_uq.score.naming import Names, names_of, read_labels, shipped_titles
 
 TITLES = {"map": "MAP", "mnf": "MNF", "temperature": "Temperature", "fgsm": "FGSM"}
@@ -39,6 +40,20 @@ def test_no_two_names_look_alike() -> None:
     assert [same.of("map"), same.of("ours")] == ["map", "ours"]
     given = names_of(["map", "ours"], TITLES | {"ours": "MAP"}, ["map", "ours"])
     assert given.of("ours") == "MAP"
+
+
+@pytest.mark.parametrize(
+    ("heading", "words"),
+    [
+        ("ECE\nfloor", "ECE floor"),
+        ("Adaptive\nECE", "adaptive ECE"),
+        ("Mean entropy\nof errors", "mean entropy of errors"),
+        ("FPR95", "FPR95"),
+    ],
+)
+def test_abbreviations_keep_their_capitals(heading: str, words: str) -> None:
+    """Within a sentence a heading has small letters, but for abbreviations, wherever they stand."""
+    assert in_words(heading) == words
 
 
 def test_labels_are_read_behind_the_options() -> None:

@@ -14,9 +14,9 @@ from bench_uq.report.figures import _layout, _legend
 from bench_uq.report.figures._style import Options, text, tidy
 from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
-from bench_uq.report.tables.equivalent import in_words
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.equivalent import METRICS, Equivalent, Equivalents
+from bench_uq.score.labels import in_words
 from bench_uq.score.summaries import Summary, costs
 
 #: Room beyond 1 and the last network for the marks at these bounds.
@@ -38,7 +38,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     if not panels or own is None or own.low <= 0:
         return {}
 
-    titles = [f"by {in_words(analysis.cards[name])}" for name in panels]
+    titles = [f"by {in_words(analysis.cards[name].heading)}" for name in panels]
     names = ("training (s)", "networks of an ensemble")
     handles = _handles(analysis, found, panels, looks)
     figure, drawn = _layout.panels_of(titles, 2.2, handles, names)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from bench_uq.api.metric import Metric
 from bench_uq.report.tables.table import Cell, Column, Row, Table, cell, decimals, fixed
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.equivalent import METRICS, Equivalent
+from bench_uq.score.labels import in_words
 from bench_uq.score.summaries import costs
 
 #: What a seed beyond the curve means.
@@ -28,7 +28,7 @@ def equivalent_table(analysis: Analysis) -> Table | None:
     for metric in METRICS:
         if any(name == metric for _, name in found.found):
             card = analysis.cards[metric]
-            heading = f"Networks, by\n{in_words(card)}"
+            heading = f"Networks, by\n{in_words(card.heading)}"
             own = replace(card, id=f"equivalent_{metric}", short=heading, direction="higher")
             columns.append((metric, Column(own, "equivalent")))
 
@@ -57,12 +57,6 @@ def equivalent_table(analysis: Analysis) -> Table | None:
     every = (*(column for _, column in columns), Column(spent, "cost"))
     dataset = analysis.label(analysis.dataset)
     return Table(dataset, every, tuple(rows), subject, tuple(remarks))
-
-
-def in_words(card: Metric) -> str:
-    """The heading of a metric in a sentence."""
-    # An abbreviation, such as NLL, keeps its capitals.
-    return " ".join(word if word.isupper() else word.lower() for word in card.heading.split())
 
 
 def equivalent_cell(one: Equivalent | None) -> Cell:

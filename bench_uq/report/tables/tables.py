@@ -9,7 +9,7 @@ from bench_uq.report.tables.provenance import devices
 from bench_uq.report.tables.stress import attack_remarks
 from bench_uq.report.tables.table import Column, Table, extent, filled
 from bench_uq.score.analysis import Analysis
-from bench_uq.score.labels import ARROWS
+from bench_uq.score.labels import ARROWS, in_words
 from bench_uq.score.summaries import costs
 
 #: The metrics of runs that tell a method's costs, and their headings.
@@ -75,7 +75,7 @@ def level_tables(analysis: Analysis) -> list[Table]:
             if (metric, condition) in analysis.measured:
                 card = analysis.cards[metric]
                 columns = [Column(card, condition, level) for level in levels]
-                subject = f"{_in_words(card)} under {where}"
+                subject = f"{in_words(card.heading)}{ARROWS[card.direction]} under {where}"
                 table = filled(analysis, subject, columns, shown)
                 remarks = attack_remarks(analysis, [condition], _bound(card))
                 tables.append(replace(table, remarks=(*remarks, *table.remarks)))
@@ -120,14 +120,3 @@ def _clean_columns(analysis: Analysis) -> list[Column]:
             names.append(metric)
     # Where nothing was measured, a column of dashes still says so; every task has an NLL.
     return [Column(cards[metric], "clean") for metric in names or asked or ["nll"]]
-
-
-def _in_words(card: Metric) -> str:
-    """The name of a metric in a sentence, with its direction."""
-    words = []
-    for word in card.heading.split():
-        # An abbreviation, such as NLL, keeps its capitals.
-        if not word.isupper():
-            word = word.lower()
-        words.append(word)
-    return " ".join(words) + ARROWS[card.direction]
