@@ -5,18 +5,23 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import io
 import json
 import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from bench_uq.plan.plugins import PACKAGES, Plugins
+from bench_uq.plan.sources import reference_of_installed
 from bench_uq.report import page as html
 from bench_uq.report.page import downloads
 from bench_uq.report.page.cards import linked
@@ -105,6 +110,22 @@ def test_policy_lets_in_its_own_script_and_style_alone(
     assert "unsafe" not in policy
 
 
+@cache
+def of_papers() -> frozenset[str]:
+    """The addresses in the references of the shipped methods and metrics."""
+    plugins, texts = Plugins(), list[str]()
+    for name in plugins.names("method"):
+        texts.append(reference_of_installed(name, PACKAGES["method"]))
+    texts += [metric.reference for metric in plugins.metrics().values()]
+
+    found = set[str]()
+    for text in texts:
+        found |= {f"https://arxiv.org/abs/{id}" for id in re.findall(r"arXiv:([\d.]*\d)", text)}
+        found |= {f"https://doi.org/{id}" for id in re.findall(r"doi:([^\s,;]+)", text)}
+        found |= {one.rstrip(".,;)") for one in re.findall(r"https://[^\s,;]+", text)}
+    return frozenset(found)
+
+
 @pytest.mark.parametrize("name", ["told_page", "hostile_page"])
 def test_page_loads_nothing_and_names_open_no_element(
     name: str, request: pytest.FixtureRequest
@@ -125,7 +146,35 @@ def test_page_loads_nothing_and_names_open_no_element(
         if tag == "link":
             assert address == "data:,"
         elif tag == "a" and "download" not in attributes and address not in own:
-            assert address.startswith(("#", "https://"))
+            assert address.startswith("#") or address in of_papers()
+
+
+def test_pictures_are_in_the_page(told: Results) -> None:
+    """A figure is a PNG within the page, smaller than its file; its name is text, and beyond the
+    room for pictures it is a link.
+    """
+    shape = (1200, 600)
+    with io.BytesIO() as written:
+        Image.effect_noise(shape, 50).save(written, "PNG")
+        image = written.getvalue()
+    names = ["a.png", '"><img src=x onerror=alert(1)>.png', "b.svg"]
+    page = html.page(analyse(told), {("digits", name): image for name in names})
+    pictures = Elements(page).attributes("img")
+    assert [one["alt"] for one in pictures] == [name.removesuffix(".png") for name in names[:2]]
+    for one in pictures:
+        assert one.keys() == {"src", "alt"}
+        kind, _, data = str(one["src"]).partition(",")
+        assert kind == "data:image/png;base64"
+        with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as shown:
+            assert (shown.format, shown.size) == ("PNG", (1000, 500))
+
+    many = {("digits", f"{place}.png"): image for place in range(12)}
+    page = html.page(analyse(told), many)
+    shown = Elements(page).attributes("img")
+    linked_to = [one["href"] for one in Elements(page).attributes("a") if "href" in one]
+    assert 0 < len(shown) < 12
+    assert sum(len(str(one["src"])) for one in shown) < 1.3e6
+    assert f"figures/{len(shown)}.png" in linked_to
 
 
 def test_a_title_replaces_the_name_of_the_suite(told: Results) -> None:

@@ -56,6 +56,22 @@ const found = [...document.querySelectorAll(arguments[0])].filter((one) => one.c
 return found.sort((one, other) => one[0] - other[0])[0];
 """
 
+#: The colour of the open method's lines, and its contrast to the ground as their filter shows it.
+LINE = """
+const light = (parts) => parts.slice(0, 3)
+  .map((one) => one / 255).map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, one, place) => sum + one * [0.2126, 0.7152, 0.0722][place], 0);
+const line = getComputedStyle(document.querySelector("#curves path.own"));
+const ground = getComputedStyle(document.querySelector("#curves figure")).backgroundColor;
+const canvas = document.createElement("canvas").getContext("2d");
+canvas.filter = line.filter;
+canvas.fillStyle = line.stroke;
+canvas.fillRect(0, 0, 9, 9);
+const shown = light([...canvas.getImageData(4, 4, 1, 1).data]);
+const [low, high] = [shown, light(ground.match(/[\\d.]+/g).map(Number))].sort((one, other) => one - other);
+return [line.stroke, (high + 0.05) / (low + 0.05)];
+"""
+
 
 class Page:
     """One page in the browser."""
@@ -455,6 +471,27 @@ def test_texts_are_readable_in_light_and_dark(scheme: str, page: Page, told: Res
     else:
         assert ground == "rgb(27, 31, 36)"
         assert "invert(0.9)" in turned
+
+
+@pytest.mark.parametrize(("scheme", "least"), [("light", 2.2), ("dark", 3)])
+def test_lines_are_seen_in_light_and_dark(
+    scheme: str, least: float, page: Page, told: Results
+) -> None:
+    """The lines of no method are hard to see in the dark, those of ``map`` nowhere.
+
+    Two colours, chosen for the colour-blind, are light on white.
+    """
+    page.emulate(scheme=scheme)
+    found = dict[str, float]()
+    for place, method in enumerate(told.methods):
+        if told.seeds(method).finished:
+            page.open(place)
+            color, contrast = page.script(LINE)
+            found[color] = contrast
+            page.find("#curves .title button").click()
+    assert len(found) >= 6
+    assert found["rgb(0, 0, 0)"] > 10
+    assert min(found.values()) > least, found
 
 
 #: How much of an element is out of sight to the right.
