@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from bench_uq.score.labels import family
 from bench_uq.score.results import Results, as_level
@@ -162,6 +163,30 @@ def reliability(results: Results, method: str) -> tuple[pd.DataFrame, int]:
         weighted = filled * values.reindex_like(filled)
         pooled[name] = weighted.where(filled.notna(), 0).sum(axis=1, skipna=False) / weight
     return pooled[pooled["share"] > 0], share.shape[1]
+
+
+def consistency(bins: pd.DataFrame, examples: int) -> pd.DataFrame:
+    """The accuracies between which 90 % of each bin's would lie, were every confidence right.
+
+    ``bins`` are those of ``reliability``, of that many examples. Between the 5 % and the 95 %
+    quantile of a binomial distribution, over its number of examples (Bröcker & Smith 2007,
+    doi:10.1175/WAF993.1). Unlike theirs, all examples of a bin have its mean confidence, which
+    makes the bars a little wider.
+    """
+    # Seeds are shown the same examples: more of them do not make a bin's accuracy surer.
+    counts = (bins["share"] * examples).round().clip(lower=1)
+    confidence = bins["confidence"].clip(0, 1)
+    ends = {"low": 0.05, "high": 0.95}
+    found = {name: stats.binom.ppf(end, counts, confidence) / counts for name, end in ends.items()}
+    return pd.DataFrame(found, index=bins.index)
+
+
+def clean_examples(results: Results, method: str) -> int | None:
+    """The clean examples that a method was shown, the fewest of its seeds; None if unknown."""
+    scores = results.scores if results.whole is None else results.whole
+    kept = (scores["method"] == method) & (scores["condition"] == "clean")
+    counts = scores.loc[kept & (scores["metric"] == "examples"), "value"].dropna()
+    return int(counts.min()) if len(counts) else None
 
 
 def underconfidence(results: Results, method: str) -> tuple[float, int]:

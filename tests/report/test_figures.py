@@ -12,8 +12,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from scipy import stats
 
 from bench_uq.report.figures import draw, kinds
 from bench_uq.report.figures._layout import logarithmic
@@ -219,6 +221,31 @@ def test_panels_of_any_method_have_one_size(by_hand: Callable[..., Results], dra
     sizes = np.array([axes.get_position().size for axes in figure.axes[::2]])
     np.testing.assert_allclose(sizes, sizes[[0, 0, 0]])
     assert (sizes > (0.2, 0.3)).all()
+
+
+def test_reliability_has_bars_of_what_is_chance(
+    by_hand: Callable[..., Results], drawn: Drawn
+) -> None:
+    """Where the number of examples is known, at each bin's confidence; else nothing claims it."""
+    of_bins = {"share": (0.2, 0.8), "accuracy": (0.6, 0.7), "confidence": (0.5, 0.9)}
+    curves = {}
+    for name, values in of_bins.items():
+        points = dict(zip((0.5, 0.9), values, strict=True))
+        curves["map", 0, f"reliability_{name}"] = points
+
+    said = "90 % of outcomes if calibrated"
+    (figure,) = drawn("reliability", by_hand({("map", "examples"): 50}, curves)).values()
+    (bars,) = [one for one in figure.axes[0].collections if isinstance(one, LineCollection)]
+    expected = []
+    for confidence, count in ((0.5, 10), (0.9, 40)):
+        low, high = stats.binom.ppf([0.05, 0.95], count, confidence) / count
+        expected.append([(confidence, low), (confidence, high)])
+    np.testing.assert_allclose(bars.get_segments(), expected)
+    assert said in [text.get_text() for text in figure.legends[0].get_texts()]
+
+    (figure,) = drawn("reliability", by_hand(curves=curves)).values()
+    assert not figure.axes[0].collections
+    assert said not in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_histograms_tell_that_their_scale_is_no_common_one(twelve: Results, drawn: Drawn) -> None:

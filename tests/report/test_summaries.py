@@ -6,11 +6,20 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
 from bench_uq.score.analysis import analyse
-from bench_uq.score.results import Results
-from bench_uq.score.summaries import mean_curve, reliability, summarise, underconfidence
+from bench_uq.score.results import Results, select
+from bench_uq.score.summaries import (
+    clean_examples,
+    consistency,
+    mean_curve,
+    reliability,
+    summarise,
+    underconfidence,
+)
 from bench_uq.score.summarise import summary
 
 ByHand = Callable[..., Results]
@@ -117,3 +126,43 @@ def test_reliability_pools_the_examples(by_hand: ByHand) -> None:
     }
     gap, _ = underconfidence(by_hand(curves=curves), "map")
     assert math.isnan(gap)
+
+
+def test_consistency_bars_are_quantiles_of_a_binomial() -> None:
+    """Bins of 300, 20 and 1 of 321 examples: the least counts that 5 and 95 % do not exceed."""
+    counts, confidences = [300, 20, 1], [0.9, 0.55, 0.3]
+    bins = pd.DataFrame({"share": np.array(counts) / 321, "confidence": confidences})
+    found = consistency(bins, 321)
+    for place, (count, confidence) in enumerate(zip(counts, confidences, strict=True)):
+        law = stats.binom(count, confidence)
+        for name, share in (("low", 0.05), ("high", 0.95)):
+            least = next(k for k in range(count + 1) if law.cdf(k) >= share)
+            assert found[name][place] == pytest.approx(least / count)
+    # No accuracy of a single example speaks against a confidence of 0.3.
+    assert found.loc[2].tolist() == [0, 1]
+
+
+def test_calibrated_bins_lie_within_their_bars() -> None:
+    """Of forecasts that come true as often as they say, at least 90 % of the bins, and not all."""
+    generator = np.random.default_rng(0)
+    inside = list[bool]()
+    for _ in range(400):
+        confidence = generator.uniform(0.5, 1, 600)
+        right = generator.random(600) < confidence
+        place = np.minimum(((confidence - 0.5) * 10).astype(int), 4)
+        rows = []
+        for number in range(5):
+            own = place == number
+            rows.append((own.mean(), right[own].mean(), confidence[own].mean()))
+        bins = pd.DataFrame(rows, columns=["share", "accuracy", "confidence"])
+        bars = consistency(bins, 600)
+        inside += bins["accuracy"].between(bars["low"] - 1e-9, bars["high"] + 1e-9).tolist()
+    assert 0.90 < np.mean(inside) < 0.95
+
+
+def test_examples_are_known_in_a_report_of_other_scores(by_hand: ByHand) -> None:
+    """The fewest of the seeds, though a report shows the accuracy alone; unknown without any."""
+    scores = {("map", "examples"): [360, 350], ("map", "accuracy"): [0.5, 0.6]}
+    narrow = select(by_hand({**scores, ("mnf", "accuracy"): 0.5}), metrics=["accuracy"])
+    assert clean_examples(narrow, "map") == 350
+    assert clean_examples(narrow, "mnf") is None

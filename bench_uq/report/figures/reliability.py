@@ -16,7 +16,7 @@ from bench_uq.report.figures import _layout, _legend
 from bench_uq.report.figures._style import Options, tidy
 from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
-from bench_uq.score.summaries import reliability
+from bench_uq.score.summaries import clean_examples, consistency, reliability
 
 #: Bins with a smaller share of the examples are drawn hollow, because they are mostly chance.
 _FEW = 0.01
@@ -24,6 +24,7 @@ _TICKS = (0, 0.5, 1)
 #: Height of the upper panel of a method over that of the lower, and inches of the highest sheet.
 _UPPER, _PAGE_HEIGHT = 4, 9.4
 _DIAGONAL: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7}
+_BAR: Options = {"color": "#cccccc", "linewidth": 3, "zorder": 1}
 
 
 def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
@@ -33,19 +34,17 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
     rows, columns, width = _layout.shape(len(analysis.methods))
     letters = _layout.letters_in_title(len(analysis.methods))
-    found, titles, highest = {}, [], 0.0
+    found, titles, highest = dict[str, pd.DataFrame](), [], 0.0
     for method in analysis.methods:
-        bins, seeds = reliability(analysis.results, method)
-        found[method] = bins
+        found[method], seeds = _bins_of(analysis, method)
         title = _legend.label(analysis, method, seeds, letters)
         titles.append("\n".join([title, *_ece(analysis, method)]))
-        if len(bins):
-            highest = max(highest, bins["share"].max())
+        highest = max(highest, found[method]["share"].max() if len(found[method]) else 0)
 
     top = math.ceil(10 * (highest or 1)) / 10
-
+    bars = any("low" in bins for bins in found.values())
     height = rows * (1.75 + 0.14 * _layout.most_lines(titles)) + 0.1
-    handles = [*_handles(), *_legend.dagger_handle(analysis)]
+    handles = [*_handles(bars=bars), *_legend.dagger_handle(analysis)]
     figure = _layout.sheet(width, height, handles)
     grid = figure.add_gridspec(2 * rows, columns, height_ratios=[_UPPER, 1] * rows)
     for place, (method, bins) in enumerate(found.items()):
@@ -63,6 +62,15 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         _layout.edge(lower, free, ("confidence", "share"))
     _square(figure, rows)
     return {"": figure}
+
+
+def _bins_of(analysis: Analysis, method: str) -> tuple[pd.DataFrame, int]:
+    """The bins of a method with their bars, if its examples are known, and its seeds."""
+    bins, seeds = reliability(analysis.results, method)
+    examples = clean_examples(analysis.results, method)
+    if examples is None or bins.empty:
+        return bins, seeds
+    return bins.join(consistency(bins, examples)), seeds
 
 
 def _square(figure: Figure, rows: int) -> None:
@@ -87,6 +95,8 @@ def _bins(axes: Axes, bins: pd.DataFrame, look: Look) -> None:
         _layout.nothing(axes)
         return
 
+    if "low" in bins:
+        axes.vlines(bins["confidence"], bins["low"], bins["high"], **_BAR)
     axes.plot([0, 1], [0, 1], **_DIAGONAL)
     line = _legend.line(look)
     # A mark at a confidence of one is seen whole.
@@ -109,11 +119,13 @@ def _shares(axes: Axes, bins: pd.DataFrame, look: Look) -> None:
     axes.bar(centres, bins["share"], width=0.9 * width, color=look.color, alpha=0.7)
 
 
-def _handles() -> list[Artist]:
+def _handles(*, bars: bool) -> list[Artist]:
     """Samples of everything in the panels, in no method's colour."""
     point: Options = {"linestyle": "none", "marker": "o", "color": "#666666"}
+    bar = [Line2D([], [], **_BAR, label="90 % of outcomes if calibrated")] if bars else []
     return [
         Line2D([], [], **_DIAGONAL, label="perfect calibration"),
+        *bar,
         Line2D([], [], **point, label="bin of confidence"),
         Line2D([], [], **point, markerfacecolor="white", label=f"under {_FEW:.0%} of examples"),
         _legend.words("floor: expected ECE if calibrated"),
