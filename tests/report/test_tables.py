@@ -213,6 +213,21 @@ def test_sentences_beneath_tables_have_the_names_of_readers(by_hand: ByHand) -> 
     assert "Not compared with the reference: Many networks (another model)." in said
 
 
+def test_a_column_has_one_precision(told: Results) -> None:
+    """All means and spreads of a column have the same number of decimals."""
+    for dataset in ("digits", "boston"):
+        analysis = analyse(told.on(dataset))
+        tables = [clean_table(analysis), cost_table(analysis)]
+        tables += [*ood_tables(analysis), *level_tables(analysis)]
+        for table in tables:
+            for place, column in enumerate(table.columns):
+                found = set[int]()
+                for row in table.rows:
+                    for text in (row.cells[place].mean, row.cells[place].spread):
+                        found |= {len(text.partition(".")[2])} if text else set()
+                assert len(found) <= 1, column.name
+
+
 def test_best_and_tied_are_marked(by_hand: ByHand) -> None:
     """One loses on every seed by far more than its spread; two cannot be told apart."""
     scores = {("map", "accuracy"): GOOD, ("mnf", "accuracy"): CLOSE, ("sgld", "accuracy"): BAD}

@@ -77,9 +77,11 @@ def test_summary_has_a_row_for_each_method(tuned: Results) -> None:
         "| validation NLL, chosen | n | NLL ↓ difference | Accuracy ↑ difference "
         "| ECE ↓ difference |"
     )
-    assert plain == "| map | the default | 2 | 1.94 | 0.199 | 0.199 | 3 | 0 | 0 | 0 |"
+    assert plain == "| map | the default | 2 | 1.9 | 0.199 | 0.199 | 3 | 0 | 0 | 0 |"
     chosen = r"rate=0.2, learning\_rate=0.01, weight\_decay=1e-05"
-    assert dropout.startswith(f"| dropout | {chosen} | 3 (1 diverged) | 102 | 0.448 | 0.300 | 3 | ")
+    assert dropout.startswith(
+        f"| dropout | {chosen} | 3 (1 diverged) | 102.5 | 0.448 | 0.300 | 3 | "
+    )
 
     difference = r"[+-]0\.\d+ \[-?0\.\d+, -?0\.\d+\]"
     assert len(re.findall(difference, dropout)) == 3
@@ -135,15 +137,15 @@ def test_every_format_shows_the_same(tuned: Results) -> None:
     files = contents(tuned, ["latex", "html", "svg"])
     fragment = files["tables/digits-tuning.tex"].decode()
     assert r"\label{tuning-quick-tuned-digits}" in fragment
-    assert "    map & 2 & 1.94 & 0.199 & 0.199 & the default" in fragment
-    assert r"    dropout & 3 (1 diverged) & 102 & 0.448 & 0.300 & rate=0.2, " in fragment
+    assert "    map & 2 & 1.9 & 0.199 & 0.199 & the default" in fragment
+    assert r"    dropout & 3 (1 diverged) & 102.5 & 0.448 & 0.300 & rate=0.2, " in fragment
     assert r"NLL $\downarrow$" in fragment
     assert r"\input{digits-tuning.tex}" in files["tables/main.tex"].decode()
 
     page = files["index.html"].decode()
     assert '<a href="#tuning">Tuning</a>' in page
     section = page.partition('<section id="tuning"')[2].partition("</section>")[0]
-    assert "<td>3 (1 diverged)</td><td>102</td>" in section
+    assert "<td>3 (1 diverged)</td><td>102.5</td>" in section
     assert '"title":"Expected lowest validation NLL"' in page
     assert f'download="{FILE}"' in page
 

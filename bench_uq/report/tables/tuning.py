@@ -100,7 +100,7 @@ def _choices(analysis: Analysis, methods: Sequence[TunedMethod]) -> tuple[Choice
         values.append(one.chosen.nll)
         if one.default is not None:
             values.append(one.default.nll)
-    digits = decimals(Summary(value, math.nan, value, value, 1) for value in values)
+    digits, of_seconds = _decimals(values), _decimals([one.seconds for one in methods])
 
     found = []
     for one in methods:
@@ -112,18 +112,16 @@ def _choices(analysis: Analysis, methods: Sequence[TunedMethod]) -> tuple[Choice
             trials += f" ({one.diverged} diverged)"
 
         chosen = ", ".join(f"{name}={value}" for name, value in one.changes.items())
-        seconds, nll = _seconds(one.seconds), fixed(one.chosen.nll, digits)
+        seconds, nll = fixed(one.seconds, of_seconds), fixed(one.chosen.nll, digits)
         found.append(
             Choice(analysis.label(one.method), chosen or DEFAULT, trials, seconds, default, nll)
         )
     return tuple(found)
 
 
-def _seconds(value: float) -> str:
-    """Seconds with three digits, or all before the point."""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+def _decimals(values: Sequence[float]) -> int:
+    """The decimals of a column of numbers that have no spread."""
+    return decimals(Summary(value, math.nan, value, value, 1) for value in values)
 
 
 def _differences(analysis: Analysis, methods: Sequence[TunedMethod]) -> Table | None:
