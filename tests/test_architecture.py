@@ -221,7 +221,7 @@ SUBJECTS = {
     "score/gradient_masking.py": {"accuracy", "examples", "unmoved"},
     "score/results.py": {"accuracy"},  # published as the test error
     "score/stress.py": {"examples"},
-    "score/summaries.py": {"accuracy"},  # part of the names of curves
+    "score/summaries.py": {"accuracy", "examples"},  # part of the names of curves; those of a bin
     "testing/metrics.py": {"attack_draws"},  # the array behind it
 }
 

@@ -160,7 +160,7 @@ def test_without_the_untuned_suite_there_are_no_differences(both: Path, tmp_path
     assert results.defaults is None
     text = contents(results, ["markdown"])["summary.md"].decode()
     section = text.partition("### Tuning\n")[2]
-    assert "| 102 | 0.448 | 0.300 |\n" in section
+    assert "| 102.5 | 0.448 | 0.300 |\n" in section
     assert "difference" not in section
     assert "tuning" in "".join(contents(results, ["latex"]))
 
