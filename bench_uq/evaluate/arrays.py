@@ -10,7 +10,7 @@ from bench_uq.evaluate import inputs
 from bench_uq.evaluate.inputs import Given
 from bench_uq.evaluate.mixture import mixture
 from bench_uq.evaluate.scores import Scores
-from bench_uq.evaluate.shown import CLEAN, Kind, Shown, check_unseen_name
+from bench_uq.evaluate.shown import CLEAN, Kind, Shown, check_unseen_name, hash_of
 from bench_uq.plan.fingerprints import digest
 from bench_uq.plan.plugins import Plugins
 
@@ -52,7 +52,7 @@ def evaluate_arrays(
         shown.append(Shown(condition, kind, None, predictions, len(part.draws), condition))
         notes += [part.note] * bool(part.note)
     # The same predictions have the same source, whatever array they came in.
-    source = digest([[key, inputs.hash_of(part)] for key, part in parts.items()])
+    source = digest([[key, hash_of(part.arrays)] for key, part in parts.items()])
     return Scores(
         *(name, tuple(shown), tuple(notes), source),
         plugins=plugins,

@@ -5,7 +5,6 @@ The checks are those of files of predictions (run/imported/values.py). Shapes as
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +34,14 @@ class Given:
     draws: np.ndarray
     targets: np.ndarray | None
     note: str = ""  # what was done to the numbers
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything that was given, by name."""
+        found = {"draws": self.draws}
+        if self.targets is not None:
+            found["targets"] = self.targets
+        return found
 
 
 @contextmanager
@@ -216,13 +223,3 @@ def reals(mean: Any, spread: Mapping[str, Any], targets: Any) -> Given:
     with as_bad_values():
         likelihood, found = real_draws(raw)
         return Given(likelihood, found, checked_targets(raw, likelihood, found))
-
-
-def hash_of(given: Given) -> str:
-    """SHA-256 of everything that was given, in place of that of a file."""
-    digest = hashlib.sha256()
-    for array in (given.draws, given.targets):
-        if array is not None:
-            digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

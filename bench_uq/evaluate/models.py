@@ -5,7 +5,6 @@ The code that predicts is that of the methods of a suite (predict/predict.py).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,12 @@ from torch import Tensor, nn
 from bench_uq.api.errors import BadValue, one_line, unknown
 from bench_uq.api.likelihoods import Categorical
 from bench_uq.api.names import plain_name
-from bench_uq.api.task import Examples, Predictions, Task
+from bench_uq.api.task import Examples, Task
 from bench_uq.evaluate import networks
 from bench_uq.evaluate.choice import Choice, Limits
 from bench_uq.evaluate.data import Data, examples_of
 from bench_uq.evaluate.scores import Scores
-from bench_uq.evaluate.shown import CLEAN, Shown, check_unseen_name
+from bench_uq.evaluate.shown import CLEAN, Shown, check_unseen_name, hash_of
 from bench_uq.plan.fingerprints import digest
 from bench_uq.plan.plugins import Plugins, Spec
 from bench_uq.plan.resolve import check_levels
@@ -71,7 +70,7 @@ def evaluate_model(
             "The model returns probabilities. Where they round to 0 or 1 they have no gradient, "
             "and attacks look weaker than they are: logits are safer."
         )
-    source = digest([[one.title, hash_of(one.predictions)] for one in shown])
+    source = digest([[one.title, hash_of(one.predictions.arrays)] for one in shown])
     return Scores(
         *(name, tuple(shown), tuple(notes), source, data.name, plugins),
         resamples=choice.resamples,
@@ -246,14 +245,3 @@ def drawn(trained: Trained, data: Resident, draws: int) -> int:
     inputs, _ = data.take(slice(0, 2))
     with torch.inference_mode():
         return len(trained.draws(inputs, draws))
-
-
-def hash_of(predictions: Predictions) -> str:
-    """Hash of everything that was predicted."""
-    found = hashlib.sha256()
-    for name in sorted(predictions.arrays):
-        array = np.ascontiguousarray(predictions[name])
-        # Type and shape too: the same bytes may be another array.
-        found.update(f"{name}{array.dtype}{array.shape}".encode())
-        found.update(array.data)
-    return found.hexdigest()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
+
+import numpy as np
 
 from bench_uq.api.errors import BadValue, UsageError
 from bench_uq.api.likelihoods import Categorical, Gaussian, Likelihood
@@ -32,6 +36,17 @@ def check_unseen_name(name: str) -> None:
         check_name("unseen data", name)
     except UsageError as error:
         raise BadValue(str(error)) from error
+
+
+def hash_of(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of arrays with their names, in place of that of a file."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        # Type and shape too: the same bytes may be another array.
+        found.update(f"{name}{array.dtype}{array.shape}".encode())
+        found.update(array.data)
+    return found.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from bench_uq.evaluate.arrays import others
 from bench_uq.evaluate.bootstrap import interval, p_value
 from bench_uq.evaluate.inputs import classes
 from bench_uq.evaluate.mixture import mixture
+from bench_uq.evaluate.shown import hash_of
 from bench_uq.metrics._netcal import expected_error
 from bench_uq.metrics._per_example import resampled
 from bench_uq.plan.plugins import Plugins
@@ -363,3 +364,22 @@ def test_unknown_places_of_a_score() -> None:
         scores.at("accuracy", "fgsm", 0.1)
     with pytest.raises(UsageError, match="did you mean 'brier'"):
         scores["briar"]
+
+
+def test_the_source_is_of_every_name_type_shape_and_byte() -> None:
+    """Equal arrays have one hash in any order of the names; another name, type or shape has its own."""
+    ones = np.ones((2, 3))
+    expected = hash_of({"a": ones, "b": LABELS})
+    assert hash_of({"b": LABELS, "a": np.asfortranarray(ones)}) == expected
+    others = [
+        {"a": ones},
+        {"aa": ones, "b": LABELS},
+        {"a": ones.T, "b": LABELS},
+        {"a": ones.view(np.int64), "b": LABELS},
+        {"a": ones + 1, "b": LABELS},
+    ]
+    assert len({expected, *map(hash_of, others)}) == 6
+
+    frame = bench_uq.evaluate(pd.DataFrame(PROBS), LABELS, resamples=2)
+    assert frame.source == bench_uq.evaluate(PROBS.tolist(), LABELS.tolist(), resamples=2).source
+    assert frame.source != bench_uq.evaluate(PROBS, LABELS[::-1], resamples=2).source
