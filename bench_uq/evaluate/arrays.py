@@ -43,7 +43,8 @@ def evaluate_arrays(
         if targets is None:
             raise BadValue("labels are missing: evaluate(probs, labels)")
         clean = inputs.classes(predicted, targets, "probs", binary=binary, draws=draws)
-        parts = {CLEAN: clean, **others(unseen or {}, clean, binary=binary)}
+        stacked = draws is not None
+        parts = {CLEAN: clean, **others(unseen or {}, clean, binary=binary, stacked=stacked)}
 
     shown, notes = [], []
     for condition, part in parts.items():
@@ -61,12 +62,17 @@ def evaluate_arrays(
     )
 
 
-def others(unseen: Mapping[str, Any], clean: Given, *, binary: bool) -> dict[str, Given]:
-    """Predictions of out-of-distribution data by name, for the classes of the clean ones."""
+def others(
+    unseen: Mapping[str, Any], clean: Given, *, binary: bool, stacked: bool = False
+) -> dict[str, Given]:
+    """Predictions of out-of-distribution data by name, for the classes of the clean ones.
+
+    With ``stacked`` probabilities of class 1 are draws, (S, N), as the clean ones are.
+    """
     found = {}
     for name, probs in unseen.items():
         check_unseen_name(name)
-        one = inputs.classes(probs, None, f"unseen {name!r}", binary=binary)
+        one = inputs.classes(probs, None, f"unseen {name!r}", binary=binary, stacked=stacked)
 
         # Scores of two models side by side would be read as those of one.
         if one.likelihood != clean.likelihood:

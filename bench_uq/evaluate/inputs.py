@@ -78,14 +78,14 @@ def array_of(value: Any, name: str) -> np.ndarray:
 
 
 def class_probs(
-    probs: Any, name: str, *, binary: bool = False, draws: Any = None
+    probs: Any, name: str, *, binary: bool = False, draws: Any = None, stacked: bool = False
 ) -> tuple[Raw, str]:
     """Probabilities (N, C) or (S, N, C) under the name that errors have for them."""
     values = array_of(probs, name)
     if draws is not None:
-        values, name = array_with_draws(values, draws, name, binary=binary), "draws"
+        values, name = array_with_draws(values, draws, name), "draws"
     if binary:
-        values = two_classes(values, name, stacked=draws is not None)
+        values = two_classes(values, name, stacked=stacked or draws is not None)
 
     if values.ndim == 1:
         raise BadValue(
@@ -96,9 +96,7 @@ def class_probs(
     return raw_of(name, {"probs": values}), name
 
 
-def array_with_draws(
-    probs: np.ndarray, draws: Any, name: str, *, binary: bool = False
-) -> np.ndarray:
+def array_with_draws(probs: np.ndarray, draws: Any, name: str) -> np.ndarray:
     """The draws behind probabilities, whose mean these must be."""
     if isinstance(draws, int):
         raise BadValue(
@@ -124,10 +122,12 @@ def two_classes(values: np.ndarray, name: str, *, stacked: bool) -> np.ndarray:
     if not stacked and values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1 + stacked:
+        expected = "(S, N) for S draws" if stacked else "(N,)"
         raise BadValue(
             f"{name} has the shape {values.shape}: with binary=True it is the probability of "
-            "class 1, (N,); leave binary out where every class has a column"
+            f"class 1, {expected}; leave binary out where every class has a column"
         )
+
     if values.dtype.kind in "iuf" and bool(((values < 0) | (values > 1)).any()):
         raise BadValue(
             f"{name} holds {values.min():g} to {values.max():g}, not probabilities of class 1 in "
@@ -200,12 +200,22 @@ def raw_of(name: str, arrays: Mapping[str, np.ndarray]) -> Raw:
 
 
 def classes(
-    probs: Any, labels: Any, name: str, *, binary: bool = False, draws: Any = None
+    probs: Any,
+    labels: Any,
+    name: str,
+    *,
+    binary: bool = False,
+    draws: Any = None,
+    stacked: bool = False,
 ) -> Given:
-    """Check probabilities, and their labels unless ``labels`` is None."""
+    """Check probabilities, and their labels unless ``labels`` is None.
+
+    With ``stacked`` those of class 1 of two classes are draws, (S, N), themselves.
+    """
     with as_bad_values():
-        raw, name = class_probs(probs, name, binary=binary, draws=draws)
+        raw, name = class_probs(probs, name, binary=binary, draws=draws, stacked=stacked)
         likelihood, found = class_draws(raw)
+
         targets = None
         if labels is not None:
             whole = raw_of(name, {**raw.arrays, "labels": labels_of(labels, probs)})

@@ -119,6 +119,27 @@ def test_two_classes() -> None:
     assert draws["epistemic"] > found["epistemic"] == 0
 
 
+def test_two_classes_with_draws_of_unseen_data() -> None:
+    """Draws of class 1, (S, N), of both clean and unseen data score as both columns do."""
+    ones, labels = np.array([0.2, 0.9, 0.6, 0.4]), [0, 1, 0, 1]
+    several = np.stack([ones - 0.1, ones + 0.1])
+    other = np.array([[0.5, 0.4, 0.7], [0.3, 0.2, 0.9]])
+    found = bench_uq.evaluate(
+        ones, labels, several, unseen={"other": other}, binary=True, resamples=5
+    )
+
+    columns = {"other": np.stack([1 - other, other], -1)}
+    both = np.stack([1 - several, several], -1)
+    expected = bench_uq.evaluate(both, labels, unseen=columns, resamples=5)
+    pd.testing.assert_frame_equal(found.to_frame(), expected.to_frame())
+    assert not math.isnan(found.at("auroc_epistemic", "other").value)
+
+    with pytest.raises(ValueError, match=r"shape \(3,\).* class 1, \(S, N\) for S draws"):
+        bench_uq.evaluate(ones, labels, several, unseen={"other": other[0]}, binary=True)
+    with pytest.raises(ValueError, match="has 1 draws, probs has 2"):
+        bench_uq.evaluate(ones, labels, several, unseen={"other": other[:1]}, binary=True)
+
+
 def test_draws_beside_their_mean() -> None:
     """Draws may be given alone or with their mean, and bring epistemic uncertainty."""
     draws, labels = made()
