@@ -62,8 +62,12 @@ def of_models(models: list[Any], dataset: Any, choice: Choice) -> Scores:
     if choice.variance is not None:
         raise BadValue("variance is of predictions: evaluate(mean, targets, variance=variance)")
     draws = Settings.draws if choice.draws is None else choice.draws
-    if not isinstance(draws, int) or draws < 1:
-        raise BadValue(f"draws of a model is their number, at least 1, not {draws!r}")
+    if not isinstance(draws, int):
+        # Not the value itself: an array takes many lines.
+        raise BadValue(f"draws of a model is their number, not a {type(draws).__name__}")
+    if draws < 1:
+        raise BadValue(f"draws of a model is their number, at least 1, not {draws}")
+
     # Here, because it loads torch, which arrays do without.
     from bench_uq.evaluate.models import evaluate_model
 

@@ -355,3 +355,6 @@ def test_probabilities_under_attack_are_noted(net: Net) -> None:
     scores = evaluate(Softmax(net), conditions={"fgsm": [0.1]}, attack_images=20)
     assert "logits are safer" in str(scores)
     assert "safer" not in str(evaluate(net, conditions={"fgsm": [0.1]}, attack_images=20))
+        ((net, "digits"), {"variance": [0.1]}, "variance is of predictions"),
+        ((net, "digits"), {"draws": 0}, "their number, at least 1, not 0"),
+        ((net, "digits"), {"draws": inputs}, "their number, not a Tensor"),
