@@ -17,6 +17,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.api.likelihoods import Categorical, Gaussian, Likelihood
 from bench_uq.evaluate.arrays import others
 from bench_uq.evaluate.bootstrap import interval, p_value
+from bench_uq.evaluate.choice import Choice
 from bench_uq.evaluate.inputs import classes
 from bench_uq.evaluate.mixture import mixture
 from bench_uq.evaluate.shown import hash_of
@@ -353,6 +354,35 @@ def test_a_wrong_argument_is_told_in_one_line(given, options, told) -> None:
         bench_uq.evaluate(*given, **options)
     assert isinstance(caught.value, UsageError)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"conditions": ["fgsm"]}, "conditions"),
+        ({"mean": np.zeros(3)}, "mean"),
+        ({"outputs": "logits"}, "outputs"),
+        ({"output": 0}, "output"),
+        ({"mc_dropout": True}, "mc_dropout"),
+        ({"device": "cpu"}, "device"),
+        ({"test_images": 5}, "test_images, attack_images, shift_images"),
+        ({"attack_images": 5}, "test_images, attack_images, shift_images"),
+        ({"mc_dropout": True, "device": "cpu"}, "mc_dropout, device"),
+    ],
+)
+def test_arguments_of_models_are_refused_for_arrays(options, told: str) -> None:
+    """An argument without use is named as the caller spells it, also where its value is false."""
+    with pytest.raises(ValueError, match=f"^{told}: only for models"):
+        bench_uq.evaluate(PROBS, LABELS, **options)
+
+
+def test_arguments_at_their_default_are_not_refused() -> None:
+    """The default, written out, is no other choice; an empty mapping of conditions is none."""
+    plain = {"conditions": {}, "outputs": "auto", "device": "auto", "mc_dropout": False}
+    scores = bench_uq.evaluate(PROBS, LABELS, resamples=2, mean=None, output=None, **plain)
+    assert scores["accuracy"] == 0.75
+    assert Choice().given(vars(Choice())) == []
+    assert Choice(std=PROBS, output=0).given(["std", "output", "mean"]) == ["std", "output"]
 
 
 def test_a_forest_is_asked_for_its_probabilities() -> None:

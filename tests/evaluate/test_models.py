@@ -255,6 +255,47 @@ def test_pictures_are_read() -> None:
     np.testing.assert_allclose(scores.clean["probs"][0], expected, rtol=1e-4)
 
 
+class Rows:
+    """Rows with columns, as a Dataset of Hugging Face: no class of torch, known by its columns."""
+
+    def __init__(self, columns: dict[str, list]) -> None:
+        self.columns = columns
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns."""
+        return list(self.columns)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, index: int) -> dict:
+        return {name: column[index] for name, column in self.columns.items()}
+
+
+def test_rows_of_hugging_face() -> None:
+    """A dataset with columns of pictures and labels scores as its bytes do, whatever their names."""
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    grey = random.integers(256, size=(12, 8, 8), dtype=np.uint8)
+    labels = random.integers(10, size=12)
+    pictures = [Image.fromarray(one) for one in grey]
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    expected = evaluate(net, (grey[:, None], labels))
+
+    for names in (("image", "label"), ("img", "fine_label")):
+        rows = Rows(dict(zip(names, (pictures, labels.tolist()), strict=True)))
+        assert evaluate(net, rows)["nll"] == expected["nll"]
+    unseen = evaluate(net, rows, unseen={"bare": Rows({"image": pictures})})
+    assert unseen.at("auroc_entropy", "bare").value == 0.5
+
+    with pytest.raises(ValueError, match="unknown columns 'image, class'"):
+        evaluate(net, Rows({"image": pictures, "class": labels.tolist()}))
+    with pytest.raises(ValueError, match="unknown columns 'file, label'"):
+        evaluate(net, Rows({"file": ["a"] * 12, "label": labels.tolist()}))
+
+
 def test_unseen_data(net: Net) -> None:
     """Unseen data go by name, or as data of the caller's own, with or without labels."""
     letters, _ = arrays("test")
@@ -266,6 +307,46 @@ def test_unseen_data(net: Net) -> None:
     assert scores.at("auroc_entropy", "flipped").value == scores.at("auroc_entropy", "same").value
     with pytest.raises(ValueError, match="resize them"):
         evaluate(net, unseen={"small": flipped[..., :4]})
+
+
+def test_wrong_unseen_data(net: Net) -> None:
+    """Unseen data have a name of their own, are given once, and are pixels where data are stressed."""
+    inputs, _ = arrays("test")
+    for name, told in (("clean", "cannot be called 'clean'"), ("O o", "O o"), ("", "unseen data")):
+        with pytest.raises(ValueError, match=told):
+            evaluate(net, unseen={name: inputs})
+    with pytest.raises(ValueError, match="'letters' are given twice"):
+        evaluate(net, conditions=["letters"], unseen={"letters": inputs})
+
+    other = {"other": 2 * inputs - 1}
+    assert evaluate(net, unseen=other).at("auroc_entropy", "other").examples == 360
+    with pytest.raises(ValueError, match=r"lie in \[-1, 1\].* no distance of pixels"):
+        evaluate(net, unseen=other, conditions={"fgsm": [0.1]})
+    with pytest.raises(ValueError, match="would be normalised twice"):
+        evaluate(net, unseen=other, mean=MEAN, std=STD)
+
+
+def test_inputs_are_on_the_chosen_device() -> None:
+    """A function gets its inputs on the device that was asked for."""
+    found = []
+
+    def stops(inputs: Tensor, draws: int) -> Tensor:
+        found.append(inputs.device.type)
+        raise RuntimeError("seen")
+
+    # No machine lacks the device "meta": it holds shapes alone, so that nothing can be computed.
+    for device in ("cpu", "meta"):
+        with pytest.raises(ValueError, match=r"the model fails on inputs .*: seen"):
+            evaluate(stops, device=device)
+    assert found == ["cpu", "meta"]
+
+
+def test_a_missing_gpu_is_told_in_one_line(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no GPU, cuda is refused, and auto is the CPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=r"^no CUDA device here \(--device auto .*\)$"):
+        evaluate(net, device="cuda")
+    assert evaluate(net, device="auto")["nll"] == evaluate(net)["nll"]
 
 
 def test_two_classes() -> None:
@@ -336,6 +417,9 @@ def test_wrong_models_and_data(net: Net) -> None:
         ((net, "digits"), {"mean": 0.1}, "give both"),
         ((net, "digits"), {"mean": 0.1, "std": 0}, "not above 0"),
         ((net, "digits"), {"device": "gpu9"}, "unknown device"),
+        ((net, "digits"), {"variance": [0.1]}, "variance is of predictions"),
+        ((net, "digits"), {"draws": 0}, "their number, at least 1, not 0"),
+        ((net, "digits"), {"draws": inputs}, "their number, not a Tensor"),
         ((net, "digts"), {}, "did you mean 'digits'"),
         ((net, "cubic"), {}, "real targets"),
         ((net, inputs), {}, "is no dataset"),
@@ -355,6 +439,3 @@ def test_probabilities_under_attack_are_noted(net: Net) -> None:
     scores = evaluate(Softmax(net), conditions={"fgsm": [0.1]}, attack_images=20)
     assert "logits are safer" in str(scores)
     assert "safer" not in str(evaluate(net, conditions={"fgsm": [0.1]}, attack_images=20))
-        ((net, "digits"), {"variance": [0.1]}, "variance is of predictions"),
-        ((net, "digits"), {"draws": 0}, "their number, at least 1, not 0"),
-        ((net, "digits"), {"draws": inputs}, "their number, not a Tensor"),
