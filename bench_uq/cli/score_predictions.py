@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ from bench_uq.cli.options import (
     suite_name,
     suite_option,
 )
-from bench_uq.store.folders import enclosed
 
 if TYPE_CHECKING:
     from bench_uq.plan.plugins import Plugins
@@ -72,23 +72,18 @@ if TYPE_CHECKING:
 def score_predictions(file: Path, suite: str, results: Path, as_json: bool, **flags: Any) -> None:
     """Score the predictions of a model trained anywhere beside bench-uq's own runs."""
     from bench_uq.plan.plugins import Plugins
+    from bench_uq.run.imported.storing import store
     from bench_uq.score.score import score
 
-    # Held-out examples depend on the seed, and no user's file can be in their order.
-    if suite_name(suite).endswith("-validation"):
-        raise UsageError(
-            f"{suite}: predictions are scored on the test split; examples held out differ by seed"
-        )
     folder = results / suite_name(suite)
-    # The name of a suite may be a link that leads out of the results.
-    enclosed(folder)
     run, imports = prepared(file, folder, flags)
     try:
         plugins = Plugins(tuple(flags["plugins"]))
-        store(folder, run, imports, plugins, quiet=as_json)
+        tell(run, store(folder, run, imports, plugins), quiet=as_json)
         score(folder, plugins)
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror or error}") from error
+
     if as_json:
         click.echo(scores_json(folder, run))
         return
@@ -99,55 +94,40 @@ def score_predictions(file: Path, suite: str, results: Path, as_json: bool, **fl
 def prepared(file: Path, folder: Path, flags: dict[str, Any]) -> tuple[Any, list[Any]]:
     """Read and check all files; return the run and its imports. Nothing is written."""
     from bench_uq.plan.plugins import Plugins
-    from bench_uq.run.imported import Import, make_run, refuse_taken
-    from bench_uq.run.imported.alignment import Beside, Known
     from bench_uq.run.imported.names import Named, Names, named_file
+    from bench_uq.run.imported.storing import checked, make_entry
     from bench_uq.run.imported.values import read
-    from bench_uq.store import HELD_OUT, read_plan
+    from bench_uq.store import HELD_OUT
 
     names = Names(Plugins(tuple(flags["plugins"])), new=flags["new_dataset"])
-    method, dataset = names.method(flags["name"]), names.dataset(flags["dataset"])
-    refuse_taken(method, read_plan(folder).runs)
+    asked = {name: flags[name] for name in ("name", "dataset", "seed", "data_dir")}
+    entry = make_entry(folder, names, **asked)
+
     files = [(file, names.condition(flags["condition"], flags["level"]))]
     files += [(path, names.unseen(text)) for text, path in map(named_file, flags["unseen"])]
     if flags["held_out"] is not None:
         files.append((flags["held_out"], Named(HELD_OUT, HELD_OUT, HELD_OUT)))
 
-    imports = list[Import]()
+    given, before = [], set[str]()
     for path, named in files:
-        if named.name in [one.condition for one in imports]:
+        if named.name in before:
             raise UsageError(f"{named.name} is given twice")
+        before.add(named.name)
         labelled = named.kind != "unseen"
-        outputs = read(path, labelled=labelled, binary=flags["binary"])
-        imports.append(Import(outputs, named.name, named.full, named.kind, named.level))
-
-    evaluations = [one.evaluation() for one in imports]
-    run = make_run(method, (dataset.name, dataset.full), flags["seed"], evaluations)
-    root = flags["data_dir"]
-    known = {named.name: Known(named.value, root) for _, named in files if named.value}
-    own = Known(dataset.value, root) if dataset.value else None
-    # Everything is checked before anything is stored: several files are one run.
-    Beside(folder, run, own, known).check(imports)
-    return run, imports
+        given.append((read(path, labelled=labelled, binary=flags["binary"]), named))
+    return checked(entry, given)
 
 
-def store(
-    folder: Path, run: Any, imports: list[Any], plugins: Plugins, *, quiet: bool = False
-) -> None:
-    """Store the imports and print a line for each unless ``quiet``; warnings go to stderr."""
-    import torch
+def tell(run: Any, stored: Iterable[tuple[Any, Any, bool]], *, quiet: bool) -> None:
+    """Print a line for each import unless ``quiet``; warnings go to stderr."""
+    from bench_uq.run.imported import few, zeros
 
-    from bench_uq.plan.about import about
-    from bench_uq.run.imported import add, few, zeros
-    from bench_uq.store.environment import environment, git_state
-
-    made = {"environment": environment(torch.device("cpu")), "git": git_state()}
-    for one, predictions, stored in add(folder, run, imports, made, about([run], plugins)):
+    for one, predictions, before in stored:
         draws, examples = one.outputs.draws.shape[:2]
         place, ending = one.condition, f"ok  {examples} examples, draws: {draws}"
         if one.level is not None:
             place = f"{one.condition} {one.level:g}"
-        if stored:
+        if before:
             ending = "stored"
 
         if not quiet:

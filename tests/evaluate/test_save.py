@@ -82,7 +82,7 @@ def test_wrong_saves_write_nothing(place: Path) -> None:
         scores.save("results/quick", name="map", dataset="digits")
     with pytest.raises(UsageError, match="did you mean 'digits'"):
         scores.save("results/quick", dataset="digitz")
-    with pytest.raises(UsageError, match="test split alone"):
+    with pytest.raises(UsageError, match="scored on the test split"):
         scores.save("results/quick-validation", dataset="digits")
     turned = bench_uq.evaluate(given, labels[::-1], name="mine", resamples=2)
     with pytest.raises(UsageError, match="must be in the order of the dataset's test split"):

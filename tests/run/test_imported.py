@@ -609,7 +609,7 @@ def test_files_that_are_none() -> None:
         ),
         (
             ["--suite", "mine-validation.toml"],
-            "mine-validation.toml: predictions are scored on the test split",
+            "mine-validation: predictions are scored on the test split",
         ),
         (["--results", "file.npz"], "'file.npz' is a file"),
         (["--results", "/proc/none"], "cannot write to /proc/none"),
