@@ -72,7 +72,7 @@ def evaluate_model(
         )
     source = digest([[one.title, hash_of(one.predictions.arrays)] for one in shown])
     return Scores(
-        *(name, tuple(shown), tuple(notes), source, data.name, plugins),
+        *(name, tuple(shown), tuple(notes), source, data.name, plugins, str(place)),
         resamples=choice.resamples,
         seed=choice.seed,
     )

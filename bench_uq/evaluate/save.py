@@ -50,7 +50,7 @@ def save(
     # Labels that are not those of the dataset are refused here, as those of a file are.
     run, imports = checked(entry, list(zip(outputs, named, strict=True)))
 
-    store(folder, run, imports, scores.plugins)
+    store(folder, run, imports, scores.plugins, device=scores.device)
     score(folder, scores.plugins)
     return folder
 

@@ -75,7 +75,7 @@ class Evaluated:
     """Everything that a model predicted, the conditions as they were given.
 
     ``source`` is the hash of the predictions, ``dataset`` the name of the test data if bench-uq
-    knows them.
+    knows them, ``device`` where the model predicted.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Evaluated:
     source: str = ""
     dataset: str = ""
     plugins: Plugins = field(default_factory=Plugins, repr=False)
+    device: str = "cpu"
 
     @cached_property
     def cards(self) -> dict[str, Metric]:

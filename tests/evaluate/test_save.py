@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from torch import nn
 
@@ -69,6 +72,28 @@ def test_a_saved_model_stands_in_the_report() -> None:
     assert set(table.seed) == {3}
     bench_uq.report("results/quick", formats=["markdown"])
     assert "| mine" in Path("reports/quick/summary.md").read_text()
+
+
+def test_the_record_names_the_device_that_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model is recorded where it was evaluated, arrays on the CPU."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    placed = bench_uq.evaluate(net, "digits", device="cpu:0", resamples=2)
+    assert placed.device == "cpu:0"
+
+    labels = Digits().load("test", Path("data")).targets
+    given = bench_uq.evaluate(probs(len(labels)), labels, name="given", resamples=2)
+    given.save("results/quick", dataset="digits")
+    # Stands for a GPU, which this machine may lack.
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
+    on_gpu = dataclasses.replace(placed, device="cuda:1")
+    on_gpu.save("results/quick", name="placed")
+
+    found = {}
+    for path in Path("results/quick").rglob("run.json"):
+        record = json.loads(path.read_text())
+        found[record["method"]] = record["environment"]
+    assert found["given"]["device"] == "cpu"
+    assert (found["placed"]["device"], found["placed"]["processor"]) == ("cuda", "GPU 1")
 
 
 def test_wrong_saves_write_nothing(place: Path) -> None:
