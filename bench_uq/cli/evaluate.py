@@ -67,8 +67,12 @@ def evaluate(
     import bench_uq
     from bench_uq.evaluate.files import model_of
 
-    levels = dict(levels_of(text) for text in conditions)
     folder = results / suite_name(suite)
+    if save:
+        # Before the model predicts, which may take minutes.
+        check_names(folder, chosen)
+
+    levels = dict(levels_of(text) for text in conditions)
     for name in ("mean", "std"):
         chosen[name] = [float(one) for one in chosen[name]] or None
     scores = bench_uq.evaluate(
@@ -83,6 +87,17 @@ def evaluate(
     click.echo(str(scores))
     if save:
         click.echo(f"scores: {folder / 'scores.csv'}")
+
+
+def check_names(folder: Path, chosen: dict[str, Any]) -> None:
+    """Refuse names under which nothing can be stored in a suite's folder."""
+    from bench_uq.plan.plugins import Plugins
+    from bench_uq.run.imported.names import Names
+    from bench_uq.run.imported.storing import make_entry
+
+    names = Names(Plugins(tuple(chosen["plugins"])), new=False)
+    asked = {name: chosen[name] for name in ("name", "dataset", "seed", "data_dir")}
+    make_entry(folder, names, **asked)
 
 
 def levels_of(text: str) -> tuple[str, tuple[float, ...]]:

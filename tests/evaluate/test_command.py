@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from safetensors.torch import save_file
 import bench_uq
 from bench_uq.api.user_files import load_module
 from bench_uq.cli import main
+from bench_uq.run.imported import make_run, storing
+from bench_uq.store import Plan
 
 FILE = """
 from torch import nn
@@ -47,7 +50,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def invoke(*arguments: str, model: str = "mine.py:build", code: int = 0) -> str:
     """Run the command in this process and return what it prints."""
-    given = ["evaluate", "--model", model, *arguments, *NAMED]
+    # The last of several counts, so that arguments may replace the names.
+    given = ["evaluate", "--model", model, *NAMED, *arguments]
     if "--weights" not in arguments:
         given += ["--weights", "net.safetensors"]
     result = CliRunner().invoke(main, given)
@@ -94,3 +98,28 @@ def test_mistakes(arguments: tuple[str, ...], model: str, told: str) -> None:
     assert told in output
     assert len(output.splitlines()) == 1
     assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--name", "map"), "'map' is a method of bench-uq: choose another --name"),
+        (("--name", "o o"), "o o"),
+        (("--name", "taken"), "'taken' is a method that bench-uq ran itself"),
+        (("--dataset", "digitz"), "did you mean 'digits'"),
+        (("--suite", "quick-validation"), "scored on the test split"),
+    ],
+)
+def test_names_are_checked_before_the_model_is_made(
+    arguments: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that nothing can be stored under is told first: the missing weights are never read."""
+    run = make_run("taken", ("digits", "digits"), 0, ())
+    monkeypatch.setattr(
+        storing, "read_plan", lambda _: Plan({run.name: replace(run, name="taken-digits-s0")})
+    )
+    output = invoke(*arguments, "--weights", "no.safetensors", "--save", code=2)
+    assert told in output
+    assert len(output.splitlines()) == 1
+    assert not Path("results").exists()
+    assert "no.safetensors" in invoke(*arguments, "--weights", "no.safetensors", code=2)
