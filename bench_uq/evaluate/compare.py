@@ -110,6 +110,7 @@ def compared(first: Scores, second: Scores, metrics: Sequence[str]) -> Compariso
     # A sentence on which is better would be of no use.
     if first.name == second.name:
         raise BadValue(f"both models are called {first.name!r}: give them names (name=...)")
+
     cards = first.cards
     for metric in metrics:
         if metric not in cards:
@@ -121,6 +122,7 @@ def compared(first: Scores, second: Scores, metrics: Sequence[str]) -> Compariso
         judged_by = card.margin is not None and card.direction != "none"
         if card.id in metrics or (judged_by and not metrics):
             chosen.append(card)
+
     # Pairs are drawn once for both, so the fewer of the two count.
     resamples = min(first.resamples, second.resamples)
     found = list[Difference]()
@@ -140,23 +142,31 @@ def shared(first: Scores, second: Scores) -> list[tuple[Shown, Shown]]:
     found = []
     for ours in first.shown:
         other = theirs.get((ours.condition, ours.level))
-        if other is None:
-            continue
-        if len(ours.predictions) != len(other.predictions):
-            raise BadValue(
-                f"{ours.title}: {first.name} predicts {len(ours.predictions)} examples, "
-                f"{second.name} {len(other.predictions)}: pairs need the same examples"
-            )
-        if "targets" in ours.predictions and "targets" in other.predictions:
-            # Rows in another order have the same number of labels, and no pairs.
-            same = ours.predictions["targets"] == other.predictions["targets"]
-            if not same.all():
-                raise BadValue(
-                    f"{ours.title}: row {int(np.argmin(same))} has another label in {second.name} "
-                    f"than in {first.name}: pairs need the same examples in the same order"
-                )
-        found.append((ours, other))
+        if other is not None:
+            require_pairs(ours, other, (first.name, second.name))
+            found.append((ours, other))
     return found
+
+
+def require_pairs(ours: Shown, theirs: Shown, names: tuple[str, str]) -> None:
+    """Refuse predictions of two models that are not of the same examples."""
+    first, second = names
+    one, other = ours.predictions, theirs.predictions
+    if len(one) != len(other):
+        raise BadValue(
+            f"{ours.title}: {first} predicts {len(one)} examples, {second} {len(other)}: pairs "
+            "need the same examples"
+        )
+    if "targets" not in one or "targets" not in other:
+        return
+
+    # Rows in another order have the same number of labels, and no pairs.
+    same = one["targets"] == other["targets"]
+    if not same.all():
+        raise BadValue(
+            f"{ours.title}: row {int(np.argmin(same))} has another label in {second} than in "
+            f"{first}: pairs need the same examples in the same order"
+        )
 
 
 def differences(
@@ -168,6 +178,7 @@ def differences(
 ) -> list[Difference]:
     """Differences under one condition, not yet corrected for their number."""
     ours, theirs = sides(pair[0], first.clean), sides(pair[1], second.clean)
+
     chosen, values = list[Metric](), list[tuple[float, float]]()
     for metric in metrics:
         both = scorable(metric, ours) and scorable(metric, theirs)
@@ -179,8 +190,10 @@ def differences(
             chosen.append(metric)
             values.append(scores)
 
-    drawn = replicates(chosen, pair[0], ours, resamples, first.seed)
-    drawn = drawn - replicates(chosen, pair[1], theirs, resamples, first.seed)
+    one_drawn = replicates(chosen, pair[0], ours, resamples, first.seed)
+    other_drawn = replicates(chosen, pair[1], theirs, resamples, first.seed)
+    drawn = one_drawn - other_drawn
+
     found = []
     for metric, (one, other), column in zip(chosen, values, drawn.T, strict=True):
         low, high = interval(one - other, column)

@@ -55,6 +55,7 @@ class Reading:
                 found = found[self.output]
             except (KeyError, IndexError, TypeError) as error:
                 raise BadValue(f"the model's output has no part {self.output!r}") from error
+
         if isinstance(found, np.ndarray):
             found = torch.from_numpy(found)
         if isinstance(found, Tensor):
@@ -76,6 +77,7 @@ class Reading:
             if kind == "probs":
                 return torch.stack((1 - found, found), -1).clamp_min(TINY).log()
             return torch.stack((logsigmoid(-found), logsigmoid(found)), -1)
+
         if kind == "probs":
             return found.clamp_min(TINY).log()
         return found.log_softmax(-1)
@@ -84,6 +86,7 @@ class Reading:
         """The kind of the numbers, as they were called or as they look."""
         if self.outputs != "auto":
             return self.outputs
+
         within = bool(((found >= 0) & (found <= 1 + TOLERANCE)).all())
         if self.binary:
             return "probs" if within else "logits"
@@ -112,6 +115,8 @@ class Given(nn.Module):
         super().__init__()
         self.net, self.reading, self.random = net, reading, random
         self.kind: Outputs = reading.outputs
+
+        # Buffers, so that they move to the device together with the network.
         mean, std = scales or (torch.zeros(1), torch.ones(1))
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
@@ -166,15 +171,17 @@ def networks(
     for model in models:
         if isinstance(model, nn.Module):
             found.append(Given(model, reading, scales, random=mc_dropout))
-        elif callable(model) and len(models) == 1:
-            if scales is not None or mc_dropout:
-                raise BadValue("mean, std and mc_dropout are of networks: a function has its own")
-            found.append(Called(model, reading))
-        else:
+            continue
+
+        if not callable(model) or len(models) > 1:
             raise BadValue(
                 f"a {type(model).__name__} is no model: give an nn.Module, a list of them, or one "
                 "function (inputs, draws) -> (S, B, C)"
             )
+        if scales is not None or mc_dropout:
+            raise BadValue("mean, std and mc_dropout are of networks: a function has its own")
+        found.append(Called(model, reading))
+
     return nn.ModuleList(found)
 
 

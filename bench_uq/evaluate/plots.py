@@ -41,9 +41,11 @@ class Plots:
             panel.plot([0, 1], [0, 1], color="#666666", linestyle="--", linewidth=0.7)
             panel.bar(centres, shares, width=0.9 / len(centres), color="#cccccc", label="share")
             panel.plot(confidence, accuracy, marker="o", color=_COLORS[2], label="accuracy")
+
             few = shares[shares > 0] < _FEW
             hollow: Options = {"linestyle": "none", "marker": "o", "markerfacecolor": "white"}
             panel.plot(confidence[few], accuracy[few], color=_COLORS[2], **hollow)
+
             panel.set(xlabel="confidence", ylabel="accuracy, share", xlim=(0, 1), ylim=(0, 1.02))
             cards = self.scores.cards
             error = cards["ece"].compute(predictions, None)
@@ -57,14 +59,11 @@ class Plots:
         self._clean()
         with drawn(axes) as panel:
             for shown, color in self._colored():
-                if "targets" not in shown.predictions:
-                    continue
-                errors = accepted_errors_by_entropy(shown.predictions)
-                kept = np.arange(1, len(errors) + 1)
-                rejected = 1 - kept / len(errors)
-                inside = rejected <= _MOST
-                accuracy = 1 - errors / kept
-                panel.plot(rejected[inside], accuracy[inside], color=color, label=text(shown.title))
+                # Unseen data have no right answer.
+                if "targets" in shown.predictions:
+                    rejected, accuracy = accepted(shown.predictions)
+                    panel.plot(rejected, accuracy, color=color, label=text(shown.title))
+
             panel.set(xlabel="share rejected", ylabel="accuracy of accepted", ylim=(None, 1.005))
             panel.set_title(text(self.scores.name))
             panel.legend()
@@ -77,6 +76,7 @@ class Plots:
             for shown, color in self._colored():
                 _, x, y = curves.entropy_ecdf(shown.predictions)
                 panel.plot(x, y, color=color, label=text(shown.title))
+
             panel.set(xlabel="entropy x (nats)", ylabel="share ≤ x", ylim=(-0.02, 1.02))
             panel.set_title(text(self.scores.name))
             panel.legend()
@@ -97,6 +97,16 @@ class Plots:
                 yield one, _COLORS[0]
         for place, one in enumerate(others):
             yield one, _COLORS[1 + place % (len(_COLORS) - 1)]
+
+
+def accepted(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of the examples that are rejected, and the accuracy of the others."""
+    errors = accepted_errors_by_entropy(predictions)
+    kept = np.arange(1, len(errors) + 1)
+    rejected, accuracy = 1 - kept / len(errors), 1 - errors / kept
+
+    inside = rejected <= _MOST
+    return rejected[inside], accuracy[inside]
 
 
 @contextmanager
