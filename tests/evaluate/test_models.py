@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import bench_uq
 from bench_uq.api.errors import UsageError
 from bench_uq.datasets.digits import Digits
+from bench_uq.evaluate import networks
 
 MEAN, STD = 0.3, 0.4
 
@@ -326,8 +327,8 @@ def test_wrong_unseen_data(net: Net) -> None:
         evaluate(net, unseen=other, mean=MEAN, std=STD)
 
 
-def test_inputs_are_on_the_chosen_device() -> None:
-    """A function gets its inputs on the device that was asked for."""
+def test_inputs_are_on_the_chosen_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function gets its inputs on the device that was asked for, at first and to predict."""
     found = []
 
     def stops(inputs: Tensor, draws: int) -> Tensor:
@@ -339,6 +340,12 @@ def test_inputs_are_on_the_chosen_device() -> None:
         with pytest.raises(ValueError, match=r"the model fails on inputs .*: seen"):
             evaluate(stops, device=device)
     assert found == ["cpu", "meta"]
+
+    # Without the look at the first outputs, the next call is one that predicts.
+    monkeypatch.setattr(networks, "probe", lambda net, inputs: 10)
+    with pytest.raises(RuntimeError, match="seen"):
+        evaluate(stops, device="meta")
+    assert found == ["cpu", "meta", "meta"]
 
 
 def test_a_missing_gpu_is_told_in_one_line(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
