@@ -11,6 +11,7 @@ from bench_uq.score.conclusions import Conclusion
 from bench_uq.score.convergence import words
 from bench_uq.score.statistics import ALPHA, POWER
 from bench_uq.score.summaries import costs
+from bench_uq.score.verdict import repeating
 
 _SMALLEST = (
     "The smallest difference is that of two methods with the median spread of all pairs: less "
@@ -85,7 +86,7 @@ def _budgets(analysis: Analysis, found: list[Conclusion]) -> list[str]:
     if not analysis.results.others:
         sentences.append(
             "Not known is whether these claims hold at another budget "
-            "(bench-uq run --budget 0.5, or 2)."
+            f"({repeating(analysis)} --budget 0.5, or 2)."
         )
         return sentences
 

@@ -83,6 +83,14 @@ def _on_one(analysis: Analysis) -> Verdict:
     return Verdict(tuple(sentences), tuple(_unsure(analysis, compared)))
 
 
+def repeating(analysis: Analysis) -> str:
+    """The command that made the runs, for others like them."""
+    runs = analysis.results.runs
+    made = set(runs["command"].dropna()) if "command" in runs else set()
+    made = {one for one in made if str(one).startswith("bench-uq run")}
+    return str(made.pop()) if len(made) == 1 else "bench-uq run"
+
+
 def _comparison(one: Answer) -> Comparison:
     """The comparison of an answer that has one."""
     assert one.comparison is not None
@@ -304,17 +312,18 @@ def _gained(analysis: Analysis, method: str) -> str:
 
 def _unsure(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
     """Doubts, each with its remedy, a sentence each."""
+    again = repeating(analysis)
     improving = [name for name in analysis.methods if analysis.seeds(name).improving]
     if improving:
         told = list[str]()
         for name in improving:
             told.append(f"{analysis.spoken(name)} ({analysis.seeds(name).improving})")
         named = _listed(told, "and", _NAMED)
-        yield f"Still improving with more epochs: {named}; bench-uq run --budget 2 trains longer."
+        yield f"Still improving with more epochs: {named}; {again} --budget 2 trains longer."
     elif compared and not analysis.results.others:
         yield (
             "Whether the claims hold at other epochs is not known "
-            "(bench-uq run --budget 0.5, or 2, tells)."
+            f"({again} --budget 0.5, or 2, tells)."
         )
 
     yield from turned_claims(analysis, compared)
@@ -346,7 +355,7 @@ def turned_claims(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[st
     if parts:
         yield (
             f"Not claimed, because it turns at another budget: {'; '.join(parts)}; "
-            "bench-uq run --budget 2 trains longer."
+            f"{repeating(analysis)} --budget 2 trains longer."
         )
 
 
@@ -361,8 +370,8 @@ def _failed(analysis: Analysis) -> Iterable[str]:
     named = [analysis.spoken(name) for name in analysis.methods if name in set(failed["method"])]
     yield (
         f"Not finished: {len(failed)} of {counted(len(runs), 'run')} ({', '.join(reasons)}), "
-        f"of {_listed(named, 'and', _NAMED)} (the table of runs says why; bench-uq run repeats "
-        "them)."
+        f"of {_listed(named, 'and', _NAMED)} (the table of runs says why; "
+        f"{repeating(analysis)} repeats them)."
     )
 
 
@@ -377,7 +386,8 @@ def _more_seeds(analysis: Analysis, undecided: Sequence[Answer]) -> Iterable[str
             told = (
                 f"With about {seeds} seeds {_asked(analysis, one)} would be decided, if "
                 f"{analysis.spoken(last)} is behind {analysis.spoken(own.best)} by the "
-                f"{plain(gap, 2)} measured (bench-uq run --seeds 0-{seeds - 1})."
+                f"{plain(gap, 2)} measured ({repeating(analysis)} --seeds "
+                f"0-{seeds - 1})."
             )
             found.append((seeds, told))
 

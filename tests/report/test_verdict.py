@@ -222,8 +222,24 @@ def test_how_many_seeds_would_decide(by_hand: ByHand) -> None:
     seeds = int(told.split()[2])
     gap, spread = found.behind["map"], found.error * 2  # four seeds
     assert detectable_difference(spread, seeds) <= gap < detectable_difference(spread, seeds - 1)
-    (asked,) = re.findall(r"\(bench-uq run --seeds (\S+)\)", told)
+    (asked,) = re.findall(r"\(bench-uq run .*--seeds (\S+)\)", told)
     assert read_suite("quick", {"seeds": [asked]}).seeds == tuple(range(seeds))
+
+
+def test_the_command_of_a_remedy_is_that_of_the_runs(by_hand: ByHand) -> None:
+    """Of another suite than the default one; where runs were made by several, of none."""
+    made = "bench-uq run --suite mine --device cpu"
+    analysis = analyse(by_hand(SCORES, runs=[{**one, "command": made} for one in runs()]))
+    (told,) = [text for text in verdict(analysis).remarks if "other epochs" in text]
+    assert told.endswith(f"({made} --budget 0.5, or 2, tells).")
+
+    several = [{**one, "command": f"{made} --set epochs={one['seed']}"} for one in runs()]
+    (told,) = [
+        text
+        for text in verdict(analyse(by_hand(SCORES, runs=several))).remarks
+        if "other epochs" in text
+    ]
+    assert "(bench-uq run --budget" in told
 
 
 def test_nothing_is_claimed_of_one_method(by_hand: ByHand) -> None:

@@ -23,6 +23,8 @@ _WIDTH, _HEIGHT = 520, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 118, 14, 44
 #: Units between the names beside marks.
 _LINE = 13
+#: Width of a letter, more than most have.
+_LETTER = 6
 #: Methods of which each has its name at its mark; of more only those on the front.
 _MOST_NAMED = 12
 
@@ -189,7 +191,12 @@ def _drawing(
     last = -math.inf
     for height, name in sorted(placed):
         last = max(height + 4, last + _LINE)
-        parts.append(_text(across(points[name][0].mean) + 8, last, "start", analysis.label(name)))
+        x, title = across(points[name][0].mean), analysis.spoken(name)
+        # A long name right of its mark would leave the chart.
+        if x + 8 + _LETTER * len(title) > _WIDTH:
+            parts.append(_text(x - 8, last, "end", title))
+        else:
+            parts.append(_text(x + 8, last, "start", title))
     return "".join(parts)
 
 
