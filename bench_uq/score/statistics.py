@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import combinations
 from operator import itemgetter
@@ -28,6 +28,33 @@ Groups = Mapping[int, np.ndarray]
 
 
 @dataclass(frozen=True)
+class Lead:
+    """By how much the first of two methods is better, in the mean over the seeds of both.
+
+    It is negative if the other is. ``error`` is its standard error, known with so many degrees of
+    ``freedom``, and ``p`` is corrected after Holm for all pairs of the score.
+    """
+
+    ahead: float
+    error: float
+    freedom: float
+    p: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Student's interval at 1 - ALPHA, of this pair alone; NaN without a spread."""
+        if not self.error > 0:
+            return math.nan, math.nan
+        half = float(stats.t.ppf(1 - ALPHA / 2, self.freedom)) * self.error
+        return self.ahead - half, self.ahead + half
+
+    @property
+    def turned(self) -> Lead:
+        """The same, seen from the other method."""
+        return replace(self, ahead=-self.ahead)
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Which methods are best at one score, and how sure that is.
 
@@ -42,7 +69,7 @@ class Comparison:
 
     ``error`` is the standard error of a difference, of the median of ``pairs``, known with so many
     degrees of ``freedom``. ``examples`` is the share of the test examples in its variance; NaN if
-    pairs were tested over seeds alone.
+    pairs were tested over seeds alone. ``leads`` has every pair once.
     """
 
     best: str
@@ -58,6 +85,14 @@ class Comparison:
     error: float = math.nan
     freedom: int = 1
     pairs: int = 1
+    leads: Mapping[tuple[str, str], Lead] = field(default_factory=dict)
+
+    def lead(self, one: str, other: str) -> Lead | None:
+        """How far one method is ahead of another; None if they were not compared."""
+        if (one, other) in self.leads:
+            return self.leads[one, other]
+        found = self.leads.get((other, one))
+        return found.turned if found else None
 
     @property
     def equal(self) -> tuple[str, ...]:
@@ -256,6 +291,7 @@ def compare(
         error=error,
         freedom=max(1, freedom),
         pairs=len(pairs),
+        leads={names: pair.lead(adjusted[names]) for names, pair in pairs.items()},
     )
 
 
@@ -272,6 +308,10 @@ class _Pair:
     spread: Spread
     p: float
     seeds: int
+
+    def lead(self, adjusted: float) -> Lead:
+        """The same with its corrected p-value."""
+        return Lead(self.ahead, math.sqrt(self.spread.variance), self.spread.freedom, adjusted)
 
 
 def _pairs(

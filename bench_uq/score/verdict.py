@@ -136,7 +136,7 @@ def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str
     scores = []
     for one in compared:
         if leader in one.summaries:
-            scores.append(f"{_asked(analysis, one)} {_mean(one, leader)}")
+            scores.append(f"{asked(analysis, one)} {_mean(one, leader)}")
 
     where = held(compared, leader)
     count = f"{len(where)} of {counted(len(compared), 'score')}"
@@ -155,9 +155,9 @@ def _exceptions(analysis: Analysis, compared: Sequence[Answer], leader: str) -> 
         found = _comparison(one)
         if leader in found.worse:
             best = f"{analysis.spoken(found.best)} ({_mean(one, found.best)})"
-            parts.append(f"in {_asked(analysis, one)} {best} is significantly better")
+            parts.append(f"in {asked(analysis, one)} {best} is significantly better")
         elif leader not in (*found.tied, *found.worse):
-            lacking.append(_asked(analysis, one))
+            lacking.append(asked(analysis, one))
 
     said = [f"But {'; '.join(parts)}."] if parts else []
     if lacking:
@@ -173,7 +173,7 @@ def _behind(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
         worse = sorted(found.worse, key=lambda name: found.behind[name])
         if worse:
             named = [f"{analysis.spoken(name)} by {plain(found.behind[name], 2)}" for name in worse]
-            parts.append(f"in {_asked(analysis, one)}, {_listed(named, 'and', _NAMED)}")
+            parts.append(f"in {asked(analysis, one)}, {_listed(named, 'and', _NAMED)}")
     return [f"Significantly worse than the best: {'; '.join(parts)}."] if parts else []
 
 
@@ -191,7 +191,7 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
     parts, told = [], False
     for one in undecided:
         found = _comparison(one)
-        name = _asked(analysis, one)
+        name = asked(analysis, one)
         low, high = one.card.bounds
         # With few seeds and many methods it may be more than a score can differ by.
         if found.detectable >= high - low:
@@ -252,7 +252,7 @@ def _trade(
     if paid[least] == paid[leader]:
         price = _seconds(paid[leader])
         return [f"{analysis.spoken(leader)} is also the cheapest to train: {price} a seed."]
-    behind = [_asked(analysis, one) for one in where if least in _comparison(one).worse]
+    behind = [asked(analysis, one) for one in where if least in _comparison(one).worse]
     worse = f", and is worse in {_listed(behind, 'and', 9)}" if behind else ""
     return [
         f"No cheaper method is as good in all of these: the cheapest, {analysis.spoken(least)}, "
@@ -267,7 +267,7 @@ def _also_gained(analysis: Analysis, compared: Sequence[Answer], cheapest: str, 
     for one in compared:
         found = _comparison(one)
         if cheapest in found.equal and leader in found.worse:
-            gained.append(_asked(analysis, one))
+            gained.append(asked(analysis, one))
     if not gained:
         return ""
     return f"; it is not significantly worse than the best in {_listed(gained, 'and', 9)} either"
@@ -351,7 +351,7 @@ def turned_claims(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[st
     for one in compared:
         names = [analysis.spoken(name) for name in _comparison(one).turned]
         if names:
-            parts.append(f"{_asked(analysis, one)} of {_listed(names, 'and', _NAMED)}")
+            parts.append(f"{asked(analysis, one)} of {_listed(names, 'and', _NAMED)}")
     if parts:
         yield (
             f"Not claimed, because it turns at another budget: {'; '.join(parts)}; "
@@ -384,7 +384,7 @@ def _more_seeds(analysis: Analysis, undecided: Sequence[Answer]) -> Iterable[str
         seeds = seeds_for(own, gap, _MOST_SEEDS) if gap > 0 else None
         if seeds is not None:
             told = (
-                f"With about {seeds} seeds {_asked(analysis, one)} would be decided, if "
+                f"With about {seeds} seeds {asked(analysis, one)} would be decided, if "
                 f"{analysis.spoken(last)} is behind {analysis.spoken(own.best)} by the "
                 f"{plain(gap, 2)} measured ({repeating(analysis)} --seeds "
                 f"0-{seeds - 1})."
@@ -431,7 +431,7 @@ def _basis(analysis: Analysis, compared: Sequence[Answer]) -> str:
     return f"{seeds}, {span} epochs"
 
 
-def _asked(analysis: Analysis, one: Answer) -> str:
+def asked(analysis: Analysis, one: Answer) -> str:
     """A question in a sentence: the score, and the condition where it is not clean data."""
     title, condition = in_words(one.card.heading), one.question.condition
     if condition == "clean":

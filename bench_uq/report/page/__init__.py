@@ -18,6 +18,7 @@ from bench_uq.report.page.frame import charts_section, leaderboard_section, repr
 from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.report.page.masking import masking_section
 from bench_uq.report.page.overview import overview_section
+from bench_uq.report.page.pairs import pairs_section
 from bench_uq.report.page.runs import environments_section, runs_section
 from bench_uq.report.page.tables import (
     conditions_section,
@@ -44,8 +45,10 @@ def page(analysis: Analysis, images: Images = MappingProxyType({})) -> str:
     data = leaderboard_data(analysis) | chart_data(analysis) | {"suite": results.suite}
     figures = figures_section(images)
     stress, tuned = stress_section(analysis), tuning_section(analysis)
-    equalled = equivalent_section(analysis)
+    equalled, pairs = equivalent_section(analysis), pairs_section(analysis)
     links = []
+    if pairs:
+        links.append('<a href="#pairs">Pairs</a>')
     if figures:
         links.append('<a href="#figures">Figures</a>')
     if stress:
@@ -59,6 +62,7 @@ def page(analysis: Analysis, images: Images = MappingProxyType({})) -> str:
         overview_section(analysis),
         leaderboard_section(analysis),
         charts_section(data["charts"]),
+        pairs,
         figures,
         conditions_section(analysis),
         stress,
