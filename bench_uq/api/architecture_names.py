@@ -45,6 +45,8 @@ def weights_of(name: str) -> Path | None:
 
 def with_weights(name: str, file: Path) -> str:
     """The name of an architecture with its weights at another path."""
+    if set(str(file)) & set(",[]"):
+        raise UsageError(f"weights cannot lie at a path with a comma or brackets: {str(file)!r}")
     plain, options = parse(name.partition(":")[2])
     text = ",".join(f"{key}={value}" for key, value in {**options, "weights": str(file)}.items())
     return f"{name.partition(':')[0]}:{plain}[{text}]"
@@ -55,3 +57,10 @@ def read(name: str) -> tuple[str, str, Architecture]:
     package, _, rest = name.partition(":")
     plain, options = parse(rest)
     return package, plain, Architecture(**convert_options(name, Architecture, options))
+
+
+def shown_network(name: str) -> str:
+    """A network as results name it: files by their last part, because results are published."""
+    if weights := weights_of(name):
+        return with_weights(name, Path(weights.name))
+    return Path(name).name

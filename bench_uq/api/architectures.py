@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -44,7 +45,10 @@ def of_torchvision(name: str, outputs: int) -> nn.Module:
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         raise not_there("torchvision", name, known)
-    return torchvision.models.get_model(name, weights=None, num_classes=outputs)
+    with warnings.catch_warnings():
+        # Some tell of starts that a later version will have.
+        warnings.simplefilter("ignore", FutureWarning)
+        return torchvision.models.get_model(name, weights=None, num_classes=outputs)
 
 
 def of_timm(name: str, outputs: int) -> nn.Module:
@@ -70,11 +74,19 @@ def assembled(
     name: str, task: Task, layers: Layers, model: nn.Module, options: Architecture
 ) -> Network:
     """The model as stages: images as it takes them, its features, and its last dense layer."""
+    # Networks with outputs beside the last give a tuple in training.
+    if getattr(model, "aux_logits", False):
+        raise UsageError(f"{name} has outputs beside its last; take another network")
     place, last = last_dense(name, model)
+    if last.out_features != task.likelihood.parameters:
+        raise UsageError(f"{name} does not end in its last dense layer, {place}; take another one")
+
     set_module(model, place, nn.Identity())
+    exchanged = list[nn.Module]()
     if not options.frozen:
-        exchange(name, model, layers, started=bool(options.weights))
+        exchanged = exchange(name, model, layers, started=bool(options.weights))
     features = Features(model, frozen=options.frozen)
+    require_calls(name, task, nn.Sequential(Resized(options.size), features), exchanged)
 
     head = layers.linear(last.in_features, last.out_features)
     if options.weights:
@@ -122,6 +134,9 @@ class Features(nn.Module):
                 part.random = False  # type: ignore[assignment]
             if frozen:
                 as_buffers(part)
+            if frozen and hasattr(part, "reset_running_stats"):
+                # Methods that average weights start these statistics anew (swa, swag).
+                part.reset_running_stats = keep  # type: ignore[assignment]
 
     def train(self, mode: bool = True) -> Features:
         """Training mode, but never of a frozen model."""
@@ -132,6 +147,10 @@ class Features(nn.Module):
         """Features (B, D)."""
         found = cast(Tensor, self.model(images))
         return found.flatten(1)
+
+
+def keep() -> None:
+    """Leave the statistics of a frozen layer as they are."""
 
 
 def as_buffers(part: nn.Module) -> None:
@@ -149,28 +168,58 @@ def last_dense(name: str, model: nn.Module) -> tuple[str, nn.Linear]:
     return dense[-1]
 
 
-def exchange(name: str, model: nn.Module, layers: Layers, *, started: bool) -> None:
+def exchange(name: str, model: nn.Module, layers: Layers, *, started: bool) -> list[nn.Module]:
     """Put a method's layers in place of dense layers and convolutions, with their own start.
 
-    If the weights were ``started``, they start from these.
+    If the weights were ``started``, they start from these. The new layers are returned.
     """
+    found = list[nn.Module]()
     for place, part in list(model.named_modules()):
-        # It takes the weights of its layers and never calls them: noise would be lost in silence.
-        if isinstance(part, nn.MultiheadAttention) and layers.linear is not nn.Linear:
-            raise UsageError(
-                f"{name} has torch's own attention ({place}), whose layers this method cannot "
-                "exchange; take another network, such as one of timm"
-            )
-
         made: nn.Module | None = None
         if isinstance(part, nn.Linear) and layers.linear is not nn.Linear:
+            require_plain(name, place, part, nn.Linear)
             made = layers.linear(part.in_features, part.out_features)
         elif isinstance(part, nn.Conv2d) and layers.conv is not nn.Conv2d:
+            require_plain(name, place, part, nn.Conv2d)
             made = convolution(name, place, part, layers)
         if made is not None:
             if started:
                 carry(part, made)
             set_module(model, place, made)
+            found.append(made)
+    return found
+
+
+def require_plain(name: str, place: str, part: nn.Module, kind: type[nn.Module]) -> None:
+    """Refuse a layer that computes something else than torch's own of its kind."""
+    if type(part) is not kind:
+        raise UsageError(
+            f"{name} has a {type(part).__name__} ({place}), which this method has no layer for; "
+            "take another network"
+        )
+
+
+def require_calls(
+    name: str, task: Task, features: nn.Module, exchanged: Sequence[nn.Module]
+) -> None:
+    """Refuse a model that takes the weights of a layer and never calls it: noise would be lost."""
+    if not exchanged:
+        return
+    called = set[nn.Module]()
+    hooks = [one.register_forward_hook(lambda one, *_: called.add(one)) for one in exchanged]
+    training = features.training
+    # Noise is drawn; the caller's random state must not move.
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        features.eval()(torch.zeros(2, *task.input_shape))
+    features.train(training)
+
+    for hook in hooks:
+        hook.remove()
+    if len(called) < len(set(exchanged)):
+        raise UsageError(
+            f"{name} uses the weights of layers without calling them, as some attention does, so "
+            "that this method cannot exchange them; take another network"
+        )
 
 
 def convolution(name: str, place: str, part: nn.Conv2d, layers: Layers) -> nn.Module:
@@ -219,13 +268,15 @@ def load(model: nn.Module, file: Path) -> None:
     try:
         found = load_file(file)
         own = model.state_dict()
-        *_, head = [name.rpartition(".")[0] for name in own]
+        head, _ = last_dense(str(file), model)
         fitting = {
             name: value
             for name, value in found.items()
             if name.rpartition(".")[0] != head or value.shape == own[name].shape
         }
         left = model.load_state_dict(fitting, strict=False)
+    except UsageError:
+        raise
     except Exception as error:
         # A damaged file raises errors of its format, another network one of many lines.
         raise UsageError(f"{file} does not fit the network: {one_line(error)}") from error
@@ -234,3 +285,22 @@ def load(model: nn.Module, file: Path) -> None:
     for told, names in (("lacks", missing), ("has besides", left.unexpected_keys)):
         if names:
             raise UsageError(f"{file} does not fit the network: it {told} {names[0]}")
+
+
+def require_weights(method: str, net: nn.Module, task: Task) -> None:
+    """Refuse a method that builds layers of its own in place of those whose weights were loaded."""
+    package, plain, options = read(task.network)
+    if not options.weights:
+        return
+
+    known = [value for value in net.state_dict().values() if value.dim() > 1]
+    lost = 0
+    for value in load_file(options.weights).values():
+        kept = any(one.shape == value.shape and torch.equal(one, value) for one in known)
+        lost += value.dim() > 1 and not kept
+    # The last layer may be the method's own.
+    if lost > 1:
+        raise UsageError(
+            f"method {method!r} builds layers of its own, so that the weights of "
+            f"{package}:{plain} would be lost: leave them out"
+        )

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench_uq.api.architecture_names import is_architecture
+from bench_uq.api.architecture_names import is_architecture, shown_network
 from bench_uq.api.architectures import architecture
 from bench_uq.api.errors import UsageError, one_line, unknown
 from bench_uq.api.layers import Layers, Network
@@ -174,7 +174,7 @@ def check_network(task: Task, *, logits: bool = True) -> None:
 
     With ``logits``, it must not end in a softmax.
     """
-    name, expected = Path(chosen(task)).name, (2, task.likelihood.parameters)
+    name, expected = shown_network(chosen(task)), (2, task.likelihood.parameters)
     # Scales that the training examples decide are not known yet.
     task = dataclasses.replace(task, mean=task.mean or (0.0,), std=task.std or (1.0,))
 

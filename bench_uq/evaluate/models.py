@@ -106,8 +106,7 @@ def conditions_of(
 
     changes, data = list[tuple[Spec, tuple[float, ...]]](), list[Data]()
     for text, given in conditions.items():
-        # A level, several of them in any form, or none.
-        levels = tuple(np.atleast_1d(np.asarray(() if given is None else given, float)).tolist())
+        levels = levels_of(text, given)
         if plain_name(text) in plugins.names("condition"):
             changes.append((change(text, levels, plugins), levels))
         elif plain_name(text) in plugins.names("dataset"):
@@ -123,6 +122,16 @@ def conditions_of(
         own = examples_of(value, root, plugins, labelled=False)
         data.append(Data(own.examples, name, name))
     return Asked(tuple(changes), tuple(data))
+
+
+def levels_of(condition: str, given: Any) -> tuple[float, ...]:
+    """One level, several of them in any form, or none."""
+    one = np.ndim(given) == 0 and not isinstance(given, Iterable)
+    several = () if given is None else [given] if one or isinstance(given, str) else given
+    try:
+        return tuple(map(float, several))
+    except (TypeError, ValueError) as error:
+        raise BadValue(f"levels of {condition!r} are numbers, not {given!r}") from error
 
 
 def check_unseen(name: str, before: Sequence[Data]) -> None:

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bench_uq.api.architecture_names import weights_of, with_weights
+from bench_uq.api.architectures import require_weights
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import plain_name
 from bench_uq.api.networks import check_network, chosen
@@ -151,6 +154,10 @@ def check_methods(methods: list[Spec], dataset: Spec, task: Task) -> None:
     for method in methods:
         if not method.value.suits(task):
             raise UsageError(f"method {method.name!r} does not suit the task of {dataset.name}")
+        # A method with a base has its networks.
+        if weights_of(task.network) and not method.value.base:
+            with torch.random.fork_rng(devices=[]):
+                require_weights(method.name, method.value.build(task), task)
 
 
 def task_of(dataset: Spec, suite: Suite, contents: Contents) -> Task:

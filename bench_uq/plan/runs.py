@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
+import importlib.metadata
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bench_uq.api.architecture_names import weights_of, with_weights
+from bench_uq.api.architecture_names import is_architecture, shown_network, weights_of
 from bench_uq.api.names import plain_name
 from bench_uq.plan.fingerprints import SHORT, Contents, digest
 from bench_uq.plan.plugins import Plugins, Spec
@@ -232,14 +235,31 @@ def recipe_identity(settings: Settings) -> dict[str, Any]:
 
 def network_identity(name: str) -> dict[str, str | None]:
     """Identity of a network: its name, and for a user's file, or weights, what is in it."""
-    if weights := weights_of(name):
-        # By its name alone: results are published, and the file may lie elsewhere.
-        named = with_weights(name, Path(weights.name))
-        return {"network": named, "network_source": hash_of_trees([weights])}
+    if is_architecture(name):
+        return {"network": shown_network(name), "network_source": architecture_source(name)}
     if not name.endswith(".py"):
         return {"network": name, "network_source": None}
     file = Path(name)
     return {"network": file.stem, "network_source": hash_of_trees([file])}
+
+
+def architecture_source(name: str) -> str | None:
+    """What else decides a network of another package: its weights, and the version of timm."""
+    parts = list[str]()
+    # That of torchvision is part of the environment.
+    if name.startswith("timm:"):
+        parts.append(f"timm {importlib.metadata.version('timm')}")
+    if weights := weights_of(name):
+        parts.append(hash_of_file(weights, weights.stat().st_mtime_ns))
+    return " ".join(parts) or None
+
+
+@functools.cache
+def hash_of_file(path: Path, changed: int) -> str:
+    """Hash of a file as it was at a time, which a change of it has another of."""
+    del changed
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def evaluation(

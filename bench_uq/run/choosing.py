@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench_uq.api.errors import UsageError
 from bench_uq.plan.fingerprints import SHORT, digest
+from bench_uq.plan.runs import network_identity
 from bench_uq.plan.tuned import Chosen, Tuned, read_tuned, trials_file, write_tuned
 from bench_uq.run.tried import METRIC, Tried, tried_in
 from bench_uq.run.tuning import Study, tried_trials
@@ -90,7 +91,7 @@ def setup(study: Study) -> str:
         suite.method_settings,
         suite.options,
         suite.search,
-        suite.network,
+        network_identity(suite.network) if suite.network else "",
     ]
     return digest(parts)[:SHORT]
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench_uq.api.architecture_names import weights_of, with_weights
+from bench_uq.api.architecture_names import shown_network
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import parse, plain_name
 from bench_uq.plan.about import about
@@ -359,10 +359,7 @@ def reproducing(choices: Choices, suite: Suite) -> str:
     """
     parts = ["bench-uq", "run", "--suite", Path(choices.suite).name]
     if choices.network:
-        network = choices.network
-        weights = weights_of(network)
-        named = with_weights(network, Path(weights.name)) if weights else Path(network).name
-        parts += ["--network", named]
+        parts += ["--network", shown_network(choices.network)]
     for plugin in choices.plugins:
         parts += ["--plugin", plugin.name]
     if choices.device != "auto":

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench_uq.api.architecture_names import shown_network
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.plan.about import about
 from bench_uq.plan.fingerprints import SHORT, Contents, digest
@@ -280,19 +282,21 @@ def waves(study: Study) -> Iterator[list[Planned]]:
         return
 
     going = {place: following(study, rival) for place, rival in enumerate(study.rivals)}
-    spent = dict.fromkeys(going, 0.0)
+    # Of the datasets of a method together.
+    payers = [(one.study, one.method.name) for one in study.rivals]
+    spent = dict.fromkeys(payers, 0.0)
     while going:
         wave = dict[int, Planned]()
         for place, left in list(going.items()):
             one = next(left, None)
-            if one is None or (search.seconds and spent[place] >= search.seconds):
+            if one is None or (search.seconds and spent[payers[place]] >= search.seconds):
                 del going[place]
             else:
                 wave[place] = one
         if wave:
             yield list(wave.values())
         for place, one in wave.items():
-            spent[place] += seconds_of(one)
+            spent[payers[place]] += seconds_of(one)
 
 
 def following(study: Study, rival: Rival) -> Iterator[Planned]:
@@ -336,7 +340,16 @@ def tried_trials(study: Study) -> list[Planned]:
 def remember(prepared: Prepared, study: Study) -> None:
     """Write the plan of a trial."""
     choices = prepared.choices
-    command = f"bench-uq tune --suite {Path(choices.suite).name} --trials {study.search.trials}"
+    search = study.search
+    command = f"bench-uq tune --suite {Path(choices.suite).name} --trials {search.trials}"
+    for name, default in (("studies", 1), ("seed", 0), ("sampler", SOBOL)):
+        value = getattr(search, name)
+        if value != default:
+            command += f" --{name} {value}"
+    if choices.network:
+        command += f" --network {shlex.quote(shown_network(choices.network))}"
+    for assignment in choices.assignments:
+        command += f" --set {shlex.quote(assignment)}"
     runs = [dataclasses.replace(run, command=command) for run in prepared.runs]
     facts = about(runs, Plugins(choices.plugins), prepared.contents.remarks)
     merge_plan(prepared.folder, runs, prepared.suite.description, facts, own_files(prepared))

@@ -25,8 +25,8 @@ def in_words(heading: str) -> str:
     """The heading of a score within a sentence."""
     words = []
     for word in heading.split():
-        # An abbreviation, such as NLL, keeps its capitals.
-        words.append(word if word.isupper() else word.lower())
+        # An abbreviation, such as NLL, keeps its capitals, and so does a person.
+        words.append(word if word.isupper() or word == "Brier" else word.lower())
     return " ".join(words)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -84,11 +85,16 @@ def _on_one(analysis: Analysis) -> Verdict:
 
 
 def repeating(analysis: Analysis) -> str:
-    """The command that made the runs, for others like them."""
+    """The command for more runs like these, of the same suite and settings.
+
+    Its methods are those of the suite: ``--methods`` narrows it, as it did before.
+    """
     runs = analysis.results.runs
-    made = set(runs["command"].dropna()) if "command" in runs else set()
-    made = {one for one in made if str(one).startswith("bench-uq run")}
-    return str(made.pop()) if len(made) == 1 else "bench-uq run"
+    made = set[str]()
+    for command in runs["command"].dropna().unique() if "command" in runs else ():
+        if str(command).startswith("bench-uq run"):
+            made.add(re.sub(r" --budget \S+", "", str(command)))
+    return made.pop() if len(made) == 1 else "bench-uq run"
 
 
 def _comparison(one: Answer) -> Comparison:

@@ -13,10 +13,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from bench_uq.api import Categorical, Gaussian, Task
+from bench_uq.api.architecture_names import shown_network, with_weights
+from bench_uq.api.architectures import require_weights
 from bench_uq.api.errors import UsageError
 from bench_uq.api.layers import Network, split
 from bench_uq.plan.plugins import Plugins
+from bench_uq.run.cluster.message import packed_file, unpacked_file
 from tests.cli.commands import done, invoke
+from tests.of_classes import of_classes
 
 NAME = "torchvision:resnet18"
 
@@ -135,7 +139,11 @@ def test_a_last_layer_for_other_classes_is_left(theirs: nn.Module, tmp_path: Pat
         ("timm:rsnet18", "map", "near it: resnet18"),
         ("torchvision:squeezenet1_0", "map", "ends in no dense layer"),
         ("torchvision:mobilenet_v2", "mean-field", "convolution in groups"),
-        ("torchvision:vit_b_16[size=224]", "mean-field", "torch's own attention"),
+        ("torchvision:vit_b_16[size=224]", "mean-field", "a NonDynamicallyQuantizableLinear"),
+        ("torchvision:swin_t[size=64]", "mean-field", "without calling them"),
+        ("timm:nf_resnet26", "mean-field", "a ScaledStdConv2d"),
+        ("torchvision:googlenet", "map", "has outputs beside its last"),
+        (f"{NAME}[weights=a,b.safetensors]", "map", "not of the form option=value"),
         (f"{NAME}[size=-1]", "map", "size must be at least 0"),
         (f"{NAME}[sise=8]", "map", "did you mean 'size'"),
         (f"{NAME}[frozen=true]", "map", "frozen needs weights"),
@@ -201,3 +209,57 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert refused.exit_code == 2
     assert "no file" in refused.output
     assert refused.output.count("\n") == 1
+
+
+SMALL = "timm:test_resnet"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
+    """The smallest network of timm, whose statistics are not those of the start, and its file."""
+    torch.manual_seed(2)
+    model = moved(timm.create_model("test_resnet", num_classes=4))
+    file = tmp_path_factory.mktemp("small") / "small.safetensors"
+    save_file(model.state_dict(), file)
+    return model, file
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("method", of_classes())
+def test_every_method_has_the_weights_or_refuses(
+    method: str, frozen: bool, small: tuple[nn.Module, Path]
+) -> None:
+    """Frozen, it trains the last layer alone; and statistics that are averaged anew stay."""
+    model, file = small
+    one = task(f"{SMALL}[size=32,weights={file},frozen={frozen}]".lower())
+    plugin = Plugins().spec("method", method).value
+    torch.manual_seed(0)
+    net, refusal = None, ""
+    try:
+        net = plugin.build(one)
+        require_weights(method, net, one)
+    except UsageError as error:
+        refusal = str(error)
+    if refusal:
+        assert method in {"packed", "mimo", "hmc"}, refusal
+
+    if net is None or refusal or not frozen:
+        return
+    assert {name.partition(".")[2][:2] for name, _ in net.named_parameters()} <= {"3.", "4."}
+    statistics = {name: value for name, value in model.state_dict().items() if "running" in name}
+    torch.optim.swa_utils.update_bn([torch.rand(4, 3, 32, 32)], net)
+    after = net.state_dict()
+    for name, value in statistics.items():
+        assert torch.equal(after[f"stages.2.model.{name}"], value)
+
+
+def test_weights_go_to_workers(weights: Path, tmp_path: Path) -> None:
+    """A file of weights is sent with a job, and the job names it where it was written."""
+    name = f"{NAME}[size=40,weights={weights}]"
+    sent = packed_file(weights)
+    path = unpacked_file(sent, tmp_path)
+    assert path.read_bytes() == weights.read_bytes()
+    assert with_weights(name, path) == f"{NAME}[size=40,weights={path}]"
+    assert shown_network(name) == f"{NAME}[size=40,weights=mine.safetensors]"
+    with pytest.raises(UsageError, match="a path with a comma"):
+        with_weights(name, tmp_path / "a,b" / "mine.safetensors")

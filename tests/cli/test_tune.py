@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.search_space import space_of
+from bench_uq.plan.suite import read_suite
+from bench_uq.run.adaptive import adaptive_trials
 from tests.cli.commands import done, invoke
 
 SUITE = """
@@ -333,30 +337,46 @@ TPE = (*TUNE, "--sampler", "tpe", "--results", "tpe")
 
 
 def test_trials_may_follow_those_before(tuned: Path, tmp_path: Path) -> None:
-    """As many trials for each; told in the file and in words; repeated it trains nothing."""
+    """Each point is the estimator's for the scores before it; what was lost is done again."""
     for name in ("small.toml", "shapes"):
         (tmp_path / name).symlink_to(tuned / name)
-    assert "2 more of each follow" in done(tmp_path, *TPE, "--dry-run")
-    done(tmp_path, *TPE)
+    few = ("--methods", "map", "--seeds", "7", "--trials", "8", "--studies", "2")
+    assert "7 more of each follow" in done(tmp_path, *TPE, *few, "--dry-run")
+    done(tmp_path, *TPE, *few)
 
     file = tmp_path / "tpe/small/tuned.toml"
     before = file.read_bytes()
     assert 'sampler = "tpe"' in before.decode()
     with (tmp_path / "tpe/small/trials.csv").open() as text:
         rows = list(csv.DictReader(text))
-    assert [(row["method"], row["trial"]) for row in rows] == [
-        *(("map", "0"), ("map", "1"), ("map", "2")),
-        *(("dropout", "0"), ("dropout", "1"), ("dropout", "2")),
-    ]
-    best = min((row for row in rows if row["method"] == "map"), key=lambda row: float(row["nll"]))
-    assert best["chosen"] == "True"
+    assert [row["trial"] for row in rows] == [str(number) for number in range(8)] * 2
 
-    assert "trained in" not in done(tmp_path, *TPE)
+    plugins, suite = Plugins(), read_suite(str(tmp_path / "small.toml"))
+    method = plugins.spec("method", "map")
+    space = space_of(method, suite, plugins)
+    for study in (0, 1):
+        own = [row for row in rows if row["study"] == str(study)]
+        scores = [float(row["nll"]) for row in own]
+        asked = adaptive_trials(method, space, study, 8, lambda one: scores[one.number])  # noqa: B023
+        for row, trial in zip(own, asked, strict=True):
+            assert all(
+                f"{name}={value}" in row["settings"] for name, value in trial.settings.items()
+            )
+
+    # A machine died after the fifth trial.
+    for path in tmp_path.glob("tpe/small-tuning/map-s0-t[567]-*"):
+        shutil.rmtree(path)
+    file.unlink()
+    lines = done(tmp_path, *TPE, *few).splitlines()
+    assert sum("trained in" in line for line in lines) == 3
     assert file.read_bytes() == before
+
     done(tmp_path, *RUN, "--results", "tpe", "--tuned", "--methods", "map")
     done(tmp_path, "report", "--suite", "small-tuned", "--results", "tpe", "--formats", "markdown")
     said = (tmp_path / "reports/small-tuned/summary.md").read_text()
-    assert "tuned: 3 trials each by TPE, validation NLL over 3 seeds" in said
+    assert (
+        "tuned: 8 trials each by TPE, the median of 2 studies, validation NLL over 1 seed" in said
+    )
 
 
 def test_samplers_do_not_mix(tuned: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench_uq import store
 from bench_uq._version import __version__
+from bench_uq.api.architecture_names import is_architecture, weights_of, with_weights
 from bench_uq.plan.plugins import PACKAGES
 from bench_uq.plan.sources import hash_of_trees
 from bench_uq.run.job import Job
@@ -59,6 +60,8 @@ def packed_job(job: Job) -> dict[str, Any]:
     network = None
     if job.run.network.endswith(".py"):
         network = packed_file(Path(job.run.network))
+    elif weights := weights_of(job.run.network):
+        network = packed_file(weights)
     files = [packed_file(path) for path in job.files]
     return {"job": job.to_json(), "files": files, "network": network}
 
@@ -69,7 +72,9 @@ def unpacked_job(packed: Mapping[str, Any], folder: Path, root: Path, files: Pat
     own = tuple(unpacked_file(one, files) for one in packed["files"])
     run = job.run
     if packed["network"]:
-        run = with_network(run, str(unpacked_file(packed["network"], files)))
+        path = unpacked_file(packed["network"], files)
+        named = with_weights(run.network, path) if is_architecture(run.network) else str(path)
+        run = with_network(run, named)
     return dataclasses.replace(job, run=run, folder=folder, root=root, files=own)
 
 
