@@ -81,6 +81,7 @@ def assembled(
     if last.out_features != task.likelihood.parameters:
         raise UsageError(f"{name} does not end in its last dense layer, {place}; take another one")
 
+    # Methods have stages of their own before the last layer, so it stands apart from the rest.
     set_module(model, place, nn.Identity())
     exchanged = list[nn.Module]()
     if not options.frozen:
@@ -89,6 +90,7 @@ def assembled(
     require_calls(name, task, nn.Sequential(Resized(options.size), features), exchanged)
 
     head = layers.linear(last.in_features, last.out_features)
+    # Without weights of a file, a method starts its layers as it does in every network.
     if options.weights:
         carry(last, head)
     return Network(task, [Resized(options.size), features, layers.before_last(), head])
@@ -112,6 +114,7 @@ class Resized(nn.Module):
             side = (self.size, self.size)
             images = nn.functional.interpolate(images, side, mode="bilinear", antialias=False)
         if images.shape[1] == 1:
+            # Views alone: nothing is copied.
             images = images.expand(-1, CHANNELS, -1, -1)
         return images
 
@@ -140,6 +143,7 @@ class Features(nn.Module):
 
     def train(self, mode: bool = True) -> Features:
         """Training mode, but never of a frozen model."""
+        # In training, batch normalisation would mix the examples of a batch.
         super().train(mode and not self.frozen)
         return self
 

@@ -245,6 +245,7 @@ def network_identity(name: str) -> dict[str, str | None]:
 
 def architecture_source(name: str) -> str | None:
     """What else decides a network of another package: its weights, and the version of timm."""
+    # A hash alone would not tell two versions apart that build other layers for the same weights.
     parts = list[str]()
     # That of torchvision is part of the environment.
     if name.startswith("timm:"):

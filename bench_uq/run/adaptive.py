@@ -39,6 +39,7 @@ def adaptive_trials(
     yield Trial(0, {}, {})
     for number in range(1, count):
         asked = study.ask(shares)
+        # Rounded as those of Sobol points are, so that people can repeat them.
         trial = trial_at(method, space, number, [asked.params[one.name] for one in space])
         yield trial
         study.tell(asked, nll(trial))

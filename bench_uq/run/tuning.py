@@ -165,6 +165,7 @@ def plan_study(choices: Choices, search: Search, notice: Callable[[str], None]) 
     rivals = rivals_of(suite, search, plugins)
     planned = list[Planned]()
     for rival in rivals:
+        # What follows the default depends on its score, which nobody knows yet.
         count = 1 if search.sampler == TPE else search.trials
         planned += [
             plan(rival, one) for one in trials(rival.method, rival.space, rival.study, count)

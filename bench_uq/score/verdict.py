@@ -93,6 +93,7 @@ def repeating(analysis: Analysis) -> str:
     made = set[str]()
     for command in runs["command"].dropna().unique() if "command" in runs else ():
         if str(command).startswith("bench-uq run"):
+            # A remedy has a budget of its own.
             made.add(re.sub(r" --budget \S+", "", str(command)))
     return made.pop() if len(made) == 1 else "bench-uq run"
 

@@ -27,6 +27,7 @@ def pairs_section(analysis: Analysis) -> str:
     body = ""
     for dataset in analysis.datasets:
         part = analysis.on(dataset)
+        # Two methods are one pair, which the verdict tells.
         if not 3 <= len(part.comparable) <= MOST:
             continue
 
@@ -53,6 +54,7 @@ def _matrix(analysis: Analysis, one: Answer) -> str:
     comparison = one.comparison
     assert comparison is not None
     ranked = (*comparison.tied, *comparison.worse)
+    # In the order of all tables, and not by rank: a reader looks for a name.
     methods = [name for name in analysis.methods if name in ranked]
     digits = _digits(comparison)
 
