@@ -6,16 +6,17 @@ import difflib
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench_uq.api.architecture_names import PACKAGES, Architecture, read
-from bench_uq.api.errors import UsageError, one_line
+from bench_uq.api.errors import BadValue, UsageError, one_line
+from bench_uq.api.exchange import carry, exchange, require_calls, set_module
 from bench_uq.api.layers import Layers, Network
 from bench_uq.api.task import Task
+from bench_uq.api.weights import weights_in
 
 #: The number of channels that torchvision's networks see.
 CHANNELS = 3
@@ -172,123 +173,25 @@ def last_dense(name: str, model: nn.Module) -> tuple[str, nn.Linear]:
     return dense[-1]
 
 
-def exchange(name: str, model: nn.Module, layers: Layers, *, started: bool) -> list[nn.Module]:
-    """Put a method's layers in place of dense layers and convolutions, with their own start.
-
-    If the weights were ``started``, they start from these. The new layers are returned.
-    """
-    found = list[nn.Module]()
-    for place, part in list(model.named_modules()):
-        made: nn.Module | None = None
-        if isinstance(part, nn.Linear) and layers.linear is not nn.Linear:
-            require_plain(name, place, part, nn.Linear)
-            made = layers.linear(part.in_features, part.out_features)
-        elif isinstance(part, nn.Conv2d) and layers.conv is not nn.Conv2d:
-            require_plain(name, place, part, nn.Conv2d)
-            made = convolution(name, place, part, layers)
-        if made is not None:
-            if started:
-                carry(part, made)
-            set_module(model, place, made)
-            found.append(made)
-    return found
-
-
-def require_plain(name: str, place: str, part: nn.Module, kind: type[nn.Module]) -> None:
-    """Refuse a layer that computes something else than torch's own of its kind."""
-    if type(part) is not kind:
-        raise UsageError(
-            f"{name} has a {type(part).__name__} ({place}), which this method has no layer for; "
-            "take another network"
-        )
-
-
-def require_calls(
-    name: str, task: Task, features: nn.Module, exchanged: Sequence[nn.Module]
-) -> None:
-    """Refuse a model that takes the weights of a layer and never calls it: noise would be lost."""
-    if not exchanged:
-        return
-    called = set[nn.Module]()
-    hooks = [one.register_forward_hook(lambda one, *_: called.add(one)) for one in exchanged]
-    training = features.training
-    # Noise is drawn; the caller's random state must not move.
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        features.eval()(torch.zeros(2, *task.input_shape))
-    features.train(training)
-
-    for hook in hooks:
-        hook.remove()
-    if len(called) < len(set(exchanged)):
-        raise UsageError(
-            f"{name} uses the weights of layers without calling them, as some attention does, so "
-            "that this method cannot exchange them; take another network"
-        )
-
-
-def convolution(name: str, place: str, part: nn.Conv2d, layers: Layers) -> nn.Module:
-    """A method's convolution for one of torch, which must be square and of one group."""
-    kernel, stride, padding = part.kernel_size, part.stride, part.padding
-    square = not isinstance(padding, str) and all(
-        len(set(pair)) == 1 for pair in (kernel, stride, padding)
-    )
-    plain = part.groups == 1 and set(part.dilation) == {1} and part.padding_mode == "zeros"
-    if not (square and plain):
-        raise UsageError(
-            f"{name} has a convolution in groups, dilated or not square ({place}), which this "
-            "method has no layer for; take another network"
-        )
-    given: dict[str, Any] = {"stride": stride[0], "padding": int(padding[0])}
-    return layers.conv(
-        *(part.in_channels, part.out_channels, kernel[0]), **given, bias=part.bias is not None
-    )
-
-
-def carry(old: nn.Module, new: nn.Module) -> None:
-    """Start a layer of a method at the weights of the layer in whose place it stands."""
-    with torch.no_grad():
-        for name in ("weight", "bias"):
-            theirs, ours = getattr(old, name, None), getattr(new, name, None)
-            if isinstance(theirs, Tensor) and isinstance(ours, nn.Parameter):
-                ours.copy_(theirs)
-
-
-def set_module(model: nn.Module, place: str, part: nn.Module) -> None:
-    """Put a layer at a place such as ``layer1.0.conv1``."""
-    parent, _, name = place.rpartition(".")
-    setattr(model.get_submodule(parent), name, part)
-
-
 def load(model: nn.Module, file: Path) -> None:
     """Load a state dict; a last layer for other classes is left at its start."""
-    # Pickles may run code.
-    if file.suffix != ".safetensors":
-        raise UsageError(
-            f"{file}: weights are a .safetensors file "
-            "(safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'))"
-        )
-    if not file.is_file():
-        raise UsageError(f"no file {str(file)!r}")
+    found, own = weights_in(file), model.state_dict()
+    head, _ = last_dense(str(file), model)
+
+    fitting = dict[str, Tensor]()
+    for name, value in found.items():
+        of_head = name.rpartition(".")[0] == head
+        if not of_head or (name in own and value.shape == own[name].shape):
+            fitting[name] = value
     try:
-        found = load_file(file)
-        own = model.state_dict()
-        head, _ = last_dense(str(file), model)
-        fitting = {
-            name: value
-            for name, value in found.items()
-            if name.rpartition(".")[0] != head or value.shape == own[name].shape
-        }
         left = model.load_state_dict(fitting, strict=False)
-    except UsageError:
-        raise
-    except Exception as error:
-        # A damaged file raises errors of its format, another network one of many lines.
-        raise UsageError(f"{file} does not fit the network: {one_line(error)}") from error
+    except RuntimeError as error:
+        raise BadValue(f"{file} does not fit the network: {one_line(error)}") from error
 
     missing = [name for name in left.missing_keys if name.rpartition(".")[0] != head]
     for told, names in (("lacks", missing), ("has besides", left.unexpected_keys)):
         if names:
-            raise UsageError(f"{file} does not fit the network: it {told} {names[0]}")
+            raise BadValue(f"{file} does not fit the network: it {told} {names[0]}")
 
 
 def require_weights(method: str, net: nn.Module, task: Task) -> None:
@@ -299,7 +202,7 @@ def require_weights(method: str, net: nn.Module, task: Task) -> None:
 
     known = [value for value in net.state_dict().values() if value.dim() > 1]
     lost = 0
-    for value in load_file(options.weights).values():
+    for value in weights_in(Path(options.weights)).values():
         kept = any(one.shape == value.shape and torch.equal(one, value) for one in known)
         lost += value.dim() > 1 and not kept
     # The last layer may be the method's own.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import load_file
 from torch import nn
 
 from bench_uq.api.errors import BadValue, UsageError, one_line
 from bench_uq.api.user_files import load_module
+from bench_uq.api.weights import weights_in
 
 
 def model_of(text: str, weights: Path) -> nn.Module:
@@ -39,16 +39,10 @@ def model_of(text: str, weights: Path) -> nn.Module:
 
 def load(model: nn.Module, weights: Path) -> None:
     """Load weights; every parameter and buffer must be there, and no other."""
-    if weights.suffix != ".safetensors":
-        raise BadValue(
-            f"{weights}: weights are a .safetensors file, which runs no code when it is read "
-            "(safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'))"
-        )
-    if not weights.is_file():
-        raise BadValue(f"no file {str(weights)!r}")
+    found = weights_in(weights)
     try:
-        model.load_state_dict(load_file(weights), strict=True)
-    except Exception as error:
-        # A damaged file raises errors of safetensors, another network a RuntimeError of many lines.
+        model.load_state_dict(found, strict=True)
+    except RuntimeError as error:
+        # Of another network, in many lines.
         told = " ".join(str(error).split())[:300]
         raise BadValue(f"{weights} does not fit the model: {told}") from error

@@ -126,10 +126,13 @@ def conditions_of(
 
 def levels_of(condition: str, given: Any) -> tuple[float, ...]:
     """One level, several of them in any form, or none."""
-    one = np.ndim(given) == 0 and not isinstance(given, Iterable)
-    several = () if given is None else [given] if one or isinstance(given, str) else given
+    if given is None:
+        return ()
+    if isinstance(given, np.ndarray):
+        given = given.tolist()
+    single = isinstance(given, str) or not isinstance(given, Iterable)
     try:
-        return tuple(map(float, several))
+        return tuple(map(float, [given] if single else given))
     except (TypeError, ValueError) as error:
         raise BadValue(f"levels of {condition!r} are numbers, not {given!r}") from error
 

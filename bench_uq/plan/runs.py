@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import importlib.metadata
 import itertools
 import re
@@ -22,6 +21,7 @@ from bench_uq.plan.sources import hash_of_trees
 from bench_uq.plan.suite import Suite
 from bench_uq.predict import PREDICTION_VERSION
 from bench_uq.store import HELD_OUT, MEMBERS, SCHEMA, Evaluation, PlannedRun
+from bench_uq.store.files import sha256
 from bench_uq.train import TRAINING_VERSION
 from bench_uq.train.settings import RECIPE, Settings
 from bench_uq.train.splits import sizes
@@ -251,16 +251,15 @@ def architecture_source(name: str) -> str | None:
     if name.startswith("timm:"):
         parts.append(f"timm {importlib.metadata.version('timm')}")
     if weights := weights_of(name):
-        parts.append(hash_of_file(weights, weights.stat().st_mtime_ns))
+        parts.append(hash_at(weights, weights.stat().st_mtime_ns))
     return " ".join(parts) or None
 
 
 @functools.cache
-def hash_of_file(path: Path, changed: int) -> str:
-    """Hash of a file as it was at a time, which a change of it has another of."""
+def hash_at(path: Path, changed: int) -> str:
+    """Hash of a file that was last changed at a time; many runs share one of hundreds of MB."""
     del changed
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(path)
 
 
 def evaluation(

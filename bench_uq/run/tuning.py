@@ -289,11 +289,13 @@ def waves(study: Study) -> Iterator[list[Planned]]:
     while going:
         wave = dict[int, Planned]()
         for place, left in list(going.items()):
-            one = next(left, None)
-            if one is None or (search.seconds and spent[payers[place]] >= search.seconds):
+            over = search.seconds and spent[payers[place]] >= search.seconds
+            one = None if over else next(left, None)
+            if one is None:
                 del going[place]
             else:
                 wave[place] = one
+
         if wave:
             yield list(wave.values())
         for place, one in wave.items():

@@ -85,9 +85,9 @@ def _on_one(analysis: Analysis) -> Verdict:
 
 
 def repeating(analysis: Analysis) -> str:
-    """The command for more runs like these, of the same suite and settings.
+    """The command for more runs of the same suite and settings.
 
-    Its methods are those of the suite: ``--methods`` narrows it, as it did before.
+    Stored commands leave out ``--methods``: who narrowed the suite adds it again.
     """
     runs = analysis.results.runs
     made = set[str]()

@@ -164,9 +164,9 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
     """Of another network, or damaged."""
     save_file(torchvision.models.resnet34().state_dict(), tmp_path / "other.safetensors")
     (tmp_path / "damaged.safetensors").write_bytes(b"12345678")
-    for name in ("other.safetensors", "damaged.safetensors"):
-        with pytest.raises(UsageError, match="does not fit the network") as caught:
-            built(f"{NAME}[weights={tmp_path / name}]")
+    for name, told in (("other", "does not fit the network"), ("damaged", "is damaged")):
+        with pytest.raises(UsageError, match=told) as caught:
+            built(f"{NAME}[weights={tmp_path / name}.safetensors]")
         assert "\n" not in str(caught.value)
 
 

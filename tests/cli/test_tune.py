@@ -363,6 +363,9 @@ def test_trials_may_follow_those_before(tuned: Path, tmp_path: Path) -> None:
                 f"{name}={value}" in row["settings"] for name, value in trial.settings.items()
             )
 
+    (plan,) = tmp_path.glob("tpe/small-tuning/map-s0-t0-*/plan.json")
+    assert "--trials 8 --studies 2 --sampler tpe" in plan.read_text()
+
     # A machine died after the fifth trial.
     for path in tmp_path.glob("tpe/small-tuning/map-s0-t[567]-*"):
         shutil.rmtree(path)

@@ -14,6 +14,7 @@ import bench_uq
 from bench_uq.api.errors import UsageError
 from bench_uq.datasets.digits import Digits
 from bench_uq.evaluate import networks
+from bench_uq.evaluate.models import levels_of
 
 MEAN, STD = 0.3, 0.4
 
@@ -446,3 +447,30 @@ def test_probabilities_under_attack_are_noted(net: Net) -> None:
     scores = evaluate(Softmax(net), conditions={"fgsm": [0.1]}, attack_images=20)
     assert "logits are safer" in str(scores)
     assert "safer" not in str(evaluate(net, conditions={"fgsm": [0.1]}, attack_images=20))
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (None, ()),
+        (0.1, (0.1,)),
+        (1, (1.0,)),
+        ([0.1, 0.2], (0.1, 0.2)),
+        ((0.1,), (0.1,)),
+        ({0.1}, (0.1,)),
+        ((level for level in (0.1, 0.2)), (0.1, 0.2)),
+        (np.array([0.1, 0.2]), (0.1, 0.2)),
+        (np.float64(0.1), (0.1,)),
+        (np.array(0.1), (0.1,)),
+    ],
+)
+def test_levels_in_any_form(given, found) -> None:
+    """One level or several, as people have them."""
+    assert levels_of("fgsm", given) == found
+
+
+@pytest.mark.parametrize("given", ["abc", ["a"], [[0.1], [0.2]], [None]])
+def test_levels_are_numbers(given) -> None:
+    """Anything else is one line."""
+    with pytest.raises(ValueError, match="levels of 'fgsm' are numbers"):
+        levels_of("fgsm", given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -13,9 +13,10 @@ from scipy.stats import multivariate_normal
 from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
-from bench_uq.api import Batches, Categorical, Task
+from bench_uq.api import Categorical, Task
 from bench_uq.methods._heads import head_of
 from bench_uq.methods.ddu import DDU, FLOOR, Density
+from tests.batches import Known, Untouchable
 
 D, C = 5, 3
 
@@ -105,29 +106,6 @@ def test_far_away_is_unseen(examples: tuple[np.ndarray, np.ndarray]) -> None:
     assert (densities.diff() < 0).all()
 
 
-class Few(Batches):
-    """Examples in batches of 16."""
-
-    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
-        self.inputs, self.targets = inputs, targets
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return zip(self.inputs.split(16), self.targets.split(16), strict=True)
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-
-class Untouchable(Batches):
-    """Examples that nobody may look at."""
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        raise AssertionError("the held-out examples were looked at")
-
-    def __len__(self) -> int:
-        raise AssertionError("the held-out examples were counted")
-
-
 TASK = Task((4,), Categorical(C), (0.0,) * 4, (1.0,) * 4, network="mlp-32")
 
 
@@ -139,11 +117,11 @@ def built(method: DDU) -> nn.Module:
     return net
 
 
-def clusters(size: int = 60) -> Few:
+def clusters(size: int = 60) -> Known:
     """Inputs around three corners, and the corners' numbers."""
     torch.manual_seed(1)
     targets = torch.arange(size) % C
-    return Few(2 * torch.eye(4)[targets] + 0.3 * torch.randn(size, 4), targets)
+    return Known(2 * torch.eye(4)[targets] + 0.3 * torch.randn(size, 4), targets)
 
 
 def hidden_of(net: nn.Module, inputs: Tensor) -> np.ndarray:
@@ -181,17 +159,23 @@ def test_score_is_the_negative_density_of_the_training_examples() -> None:
     np.testing.assert_allclose(found["ood_score"].detach(), expected, rtol=1e-3, atol=1e-2)
 
 
-def test_unseen_data_have_the_higher_score() -> None:
-    """A trained network scores new examples of its classes below those of a corner that it has
-    never seen, nearly always.
-    """
-    method, train = DDU(), clusters()
+def trained(method: DDU, train: Known) -> nn.Module:
+    """The network of a method after 60 steps."""
     net = built(method)
     optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
     for _ in range(60):
         optimiser.zero_grad()
         method.loss(net, train.inputs, train.targets, 60, 0.0).backward()
         optimiser.step()
+    return net
+
+
+def test_unseen_data_have_the_higher_score() -> None:
+    """A trained network scores new examples of its classes below those of a corner that it has
+    never seen, nearly always.
+    """
+    method, train = DDU(), clusters()
+    net = trained(method, train)
     method.finish(net.eval(), train, Untouchable())
 
     torch.manual_seed(2)
@@ -208,13 +192,7 @@ def test_unseen_data_have_the_higher_score() -> None:
 def test_hidden_layers_are_bounded(bound: float) -> None:
     """The loss keeps their norms near the bound while weights grow; the last layer has none."""
     method, train = DDU(norm_bound=bound), clusters()
-    net = built(method)
-    optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
-    for _ in range(60):
-        optimiser.zero_grad()
-        method.loss(net, train.inputs, train.targets, 60, 0.0).backward()
-        optimiser.step()
-
+    net = trained(method, train)
     method.loss(net, train.inputs, train.targets, 60, 0.0)
     assert largest_norm(net) == pytest.approx(bound, rel=0.05)
     assert torch.linalg.svdvals(head_of(net).dense.weight)[0] > bound

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,12 @@ import torch
 from scipy import integrate
 from torch import Tensor, nn
 
-from bench_uq.api import Batches, Categorical, Gaussian, Task, UsageError
+from bench_uq.api import Categorical, Gaussian, Task, UsageError
 from bench_uq.methods._hamiltonian import Chains, StepSize, transition, warmed
 from bench_uq.methods._log_joint import potential_of, prior_stds
 from bench_uq.methods._samples import keep, outputs_of
 from bench_uq.methods.hmc import HMC
+from tests.batches import Known
 
 NOISE, PRIOR_STD = 0.8, 0.5
 
@@ -44,19 +44,6 @@ def network(task, layers):
 """
 
 
-class Data(Batches):
-    """Examples in batches of 16."""
-
-    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
-        self.inputs, self.targets = inputs, targets
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return zip(self.inputs.split(16), self.targets.split(16), strict=True)
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-
 def task_with(folder: Path, name: str, features: int = 1) -> Task:
     """A task with one of the networks: regression with known noise, or two classes."""
     file = folder / f"{name}.py"
@@ -66,7 +53,7 @@ def task_with(folder: Path, name: str, features: int = 1) -> Task:
     return Task((features,), likelihood, (0.0,) * features, (1.0,) * features, str(file))
 
 
-def sampled(method: HMC, task: Task, data: Data, transitions: int) -> nn.Module:
+def sampled(method: HMC, task: Task, data: Known, transitions: int) -> nn.Module:
     """A network in float64 after sampling, from weights that were never trained."""
     torch.manual_seed(0)
     net = method.build(task).double()
@@ -90,7 +77,7 @@ def test_linear_regression(tmp_path, agree):
     targets = inputs @ torch.tensor([1.0, -0.5]).double() + 0.3 + NOISE * noise
 
     method = HMC(chains=100, steps=12, samples=60, prior_std=PRIOR_STD, spread=2.0)
-    net = sampled(method, task_with(tmp_path, "linear", 2), Data(inputs, targets), 90)
+    net = sampled(method, task_with(tmp_path, "linear", 2), Known(inputs, targets), 90)
     samples = along(net, 100)
 
     design = torch.cat([inputs, torch.ones(40, 1).double()], 1)
@@ -119,7 +106,7 @@ def test_logistic_regression(tmp_path, agree):
 
     method = HMC(chains=100, steps=6, samples=60, prior_std=2.0)
     task = task_with(tmp_path, "logistic")
-    net = sampled(method, task, Data(inputs, targets), 90)
+    net = sampled(method, task, Known(inputs, targets), 90)
     weights = along(net, 100)[..., 0]
 
     signed = ((2 * targets - 1) * inputs[:, 0]).tolist()
@@ -150,7 +137,7 @@ def test_two_modes_are_found_out(tmp_path):
     """
     task = task_with(tmp_path, "modes")
     inputs = torch.full((200, 1), 0.9).double()
-    held_out = Data(torch.full((4, 1), 0.1).double(), torch.ones(4).double())
+    held_out = Known(torch.full((4, 1), 0.1).double(), torch.ones(4).double())
     found = {}
 
     for name, spread in (("two", 1.0), ("one", 0.05)):
@@ -159,7 +146,7 @@ def test_two_modes_are_found_out(tmp_path):
         net = method.build(task).double()
         net.task = task
         net.epochs.fill_(100)
-        method.finish(net, Data(inputs, torch.ones(200).double()), held_out)
+        method.finish(net, Known(inputs, torch.ones(200).double()), held_out)
         found[name] = (net.rhat.item(), method.diagnosis(net), along(net, 6).mean(1))
 
     rhat, words, means = found["two"]
@@ -197,7 +184,7 @@ def test_samples_are_spread_over_the_chains(images, monkeypatch, transitions, wa
 
     monkeypatch.setattr("bench_uq.methods.hmc.transition", recorded)
     monkeypatch.setattr("bench_uq.methods.hmc.warmed", counted)
-    data = Data(torch.rand(20, 1, 8, 8), torch.arange(20) % 10)
+    data = Known(torch.rand(20, 1, 8, 8), torch.arange(20) % 10)
     method = HMC(chains=2, steps=2, samples=5, prior_std="he")
     torch.manual_seed(0)
     net = method.build(images)
@@ -224,7 +211,7 @@ def test_potential_is_the_negative_log_joint(images):
     net.task = images
     inputs, targets = torch.rand(40, 1, 8, 8).double(), torch.arange(40) % 10
     scale = prior_stds(net, "he")
-    potential = potential_of(net, scale, Data(inputs, targets))
+    potential = potential_of(net, scale, Known(inputs, targets))
 
     loss = 40 * method.loss(net, inputs, targets, 40, 0.0)
     gradients = torch.autograd.grad(loss, list(net.parameters()))

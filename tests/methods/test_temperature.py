@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from bench_uq.methods.dropout import Dropout
 from bench_uq.methods.map import MAP
 from bench_uq.methods.temperature import Temperature
 from bench_uq.methods.vector_scaling import VectorScaling
+from tests.batches import Known, Untouchable
 
 CLASSES = 4
 TASK = Task((4,), Categorical(CLASSES), mean=(0.5,) * 4, std=(0.2,) * 4, network="mlp")
@@ -38,29 +39,6 @@ MAPS: dict[str, tuple[PostHoc, Callable, np.ndarray]] = {
 }
 
 
-class Known(Batches):
-    """Examples in batches of 200."""
-
-    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
-        self.inputs, self.targets = inputs, targets
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return zip(self.inputs.split(200), self.targets.split(200), strict=True)
-
-
-class Untouchable(Batches):
-    """Examples that nobody may look at."""
-
-    def __len__(self) -> int:
-        raise AssertionError("the training examples were counted")
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        raise AssertionError("the training examples were looked at")
-
-
 def base_of(method: Method, members: int = 1, factor: float = 1.0) -> Base:
     """A base of random networks whose outputs are ``factor`` times those that are calibrated."""
     nets = []
@@ -80,7 +58,7 @@ def sampled(base: Base, size: int, factor: float, seed: int = 1) -> Known:
     torch.manual_seed(seed)
     inputs = torch.rand(size, 4)
     draws = (base.draws(inputs, 20) / factor).softmax(-1).mean(0)
-    return Known(inputs, draws.multinomial(1).squeeze(1))
+    return Known(inputs, draws.multinomial(1).squeeze(1), size=200)
 
 
 def fitted(method: PostHoc, base: Base, held_out: Batches) -> nn.Module:

@@ -18,7 +18,7 @@ from bench_uq.score import verdict as said_by
 from bench_uq.score.analysis import analyse
 from bench_uq.score.front import front
 from bench_uq.score.questions import answers
-from bench_uq.score.results import Results
+from bench_uq.score.results import Results, named
 from bench_uq.score.statistics import detectable_difference
 from bench_uq.score.verdict import plain, verdict
 
@@ -233,6 +233,10 @@ def test_the_command_of_a_remedy_is_that_of_the_runs(by_hand: ByHand) -> None:
     (told,) = [text for text in verdict(analysis).remarks if "other epochs" in text]
     assert told.endswith(f"({made} --budget 0.5, or 2, tells).")
 
+    half = [{**one, "command": f"{made} --budget 0.5 --set epochs=9"} for one in runs()]
+    said = "\n".join(verdict(analyse(by_hand(SCORES, runs=half))).all)
+    assert f"{made} --set epochs=9 --budget 0.5, or 2" in said
+
     several = [{**one, "command": f"{made} --set epochs={one['seed']}"} for one in runs()]
     (told,) = [
         text
@@ -315,6 +319,18 @@ def test_the_page_shows_groups_and_the_front(by_hand: ByHand) -> None:
     assert text.count('<td class="g1">') == 3
     assert text.count('<td class="g2">') + text.count('<td class="g3">') == 3
     assert "On the Pareto front: map, mnf." in cost_chart(analysis)
+
+
+def test_a_long_name_stays_in_the_chart(by_hand: ByHand) -> None:
+    """It stands left of its mark where it has no room on the right."""
+    scores = {key: value for key, value in SCORES.items() if key[0] != "sgld"}
+    analysis = analyse(by_hand(scores, runs=[one for one in runs() if one["method"] != "sgld"]))
+    assert 'text-anchor="end">mnf<' not in cost_chart(analysis)
+
+    titled = named(
+        analysis.results, {"mnf": "A method with a very long name, which is the dearest"}
+    )
+    assert 'text-anchor="end">A method with a very long name' in cost_chart(analyse(titled))
 
 
 def test_the_front_by_hand() -> None:
