@@ -18,7 +18,6 @@ from bench_uq.api.architectures import require_weights
 from bench_uq.api.errors import UsageError
 from bench_uq.api.layers import Network, split
 from bench_uq.plan.plugins import Plugins
-from bench_uq.run.cluster.message import packed_file, unpacked_file
 from tests.cli.commands import done, invoke
 from tests.of_classes import of_classes
 
@@ -253,13 +252,9 @@ def test_every_method_has_the_weights_or_refuses(
         assert torch.equal(after[f"stages.2.model.{name}"], value)
 
 
-def test_weights_go_to_workers(weights: Path, tmp_path: Path) -> None:
-    """A file of weights is sent with a job, and the job names it where it was written."""
+def test_names_of_weights(weights: Path, tmp_path: Path) -> None:
+    """Results name the file alone; a path that the name cannot hold is refused."""
     name = f"{NAME}[size=40,weights={weights}]"
-    sent = packed_file(weights)
-    path = unpacked_file(sent, tmp_path)
-    assert path.read_bytes() == weights.read_bytes()
-    assert with_weights(name, path) == f"{NAME}[size=40,weights={path}]"
     assert shown_network(name) == f"{NAME}[size=40,weights=mine.safetensors]"
     with pytest.raises(UsageError, match="a path with a comma"):
         with_weights(name, tmp_path / "a,b" / "mine.safetensors")

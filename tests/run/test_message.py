@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench_uq import store
+from bench_uq.api.architecture_names import weights_of
 from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import make_plan
@@ -85,6 +86,21 @@ def test_a_network_of_the_user_travels(job: Job, tmp_path: Path) -> None:
     assert path.is_relative_to(tmp_path / "files")
     assert path.read_bytes() == Path(job.run.network).read_bytes()
     assert there.run.key == job.run.key
+
+
+def test_weights_of_a_network_travel(job: Job, tmp_path: Path) -> None:
+    """On another machine the network is that of another package with the file that was sent."""
+    weights = tmp_path / "mine.safetensors"
+    weights.write_bytes(b"weights")
+    name = f"torchvision:resnet18[size=40,weights={weights}]"
+    sent = packed_job(dataclasses.replace(job, run=with_network(job.run, name)))
+    there = unpacked_job(sent, tmp_path / "there", tmp_path / "elsewhere", tmp_path / "files")
+
+    path = weights_of(there.run.network)
+    assert path is not None
+    assert there.run.network == f"torchvision:resnet18[size=40,weights={path}]"
+    assert path.is_relative_to(tmp_path / "files")
+    assert path.read_bytes() == b"weights"
 
 
 @pytest.mark.parametrize(
