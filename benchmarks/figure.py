@@ -35,7 +35,7 @@ SCORED = {
 def draw(axes: Axes, table: pd.DataFrame, limits: Limits, title: str) -> None:
     """Draw each subject's median ratio, its range over the rounds, and its limit."""
     table = table.iloc[::-1].reset_index(drop=True)
-    for place, row in table.iterrows():
+    for place, (_, row) in enumerate(table.iterrows()):
         ours = row["subject"].split("[")[0] in steps.METHODS
         colour = OURS if ours else THEIRS
         axes.plot([row["lowest"], row["highest"]], [place, place], color=colour, linewidth=1.5)
@@ -76,7 +76,7 @@ def grow(axes: Axes, table: pd.DataFrame, title: str) -> None:
     for ((what, method), part), height in zip(series, heights, strict=True):
         size, time = part["size"].to_numpy(), part["milliseconds"].to_numpy()
         colour, style, kind = OURS, "-", ""
-        if what.endswith("together"):
+        if str(what).endswith("together"):
             colour, style, kind = TOGETHER, "--", " together"
 
         exponent = np.polyfit(np.log(size), np.log(time), 1)[0]

@@ -128,8 +128,8 @@ def write_images(file: Path, root: Path, images: int) -> None:
     """Write the images for the peer: as many of the training split, all others."""
     plugins = Plugins()
     digits = plugins.spec("dataset", "mnist").value
-    train, test = load(digits, "train", root), load(digits, "test", root)
-    unseen = load(plugins.spec("dataset", "notmnist").value, "test", root)
+    train, test = load(digits, "train", root, 0), load(digits, "test", root, 0)
+    unseen = load(plugins.spec("dataset", "notmnist").value, "test", root, 0)
 
     chosen = np.random.default_rng(0).permutation(len(train.targets))[:images]
     np.savez(

@@ -17,13 +17,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 Make = Callable[..., nn.Module]
 Step = Callable[[], None]
+Shape = tuple[int, int, int]  # channels, height, width
 Widths = tuple[int, int, int]
 
 #: Number of training examples, which divides the KL.
 SIZE = 60_000
 
 
-def lenet(conv: Make, linear: Make, shape: tuple[int, int, int], widths: Widths) -> nn.Module:
+def lenet(conv: Make, linear: Make, shape: Shape, widths: Widths) -> nn.Module:
     """LeNet as in tutorials, from any layers: twice convolution, ReLU, pooling; then two dense."""
     channels, side = shape[0], shape[1]
     flat = widths[1] * (((side - 4) // 2 - 4) // 2) ** 2
@@ -34,7 +35,13 @@ def lenet(conv: Make, linear: Make, shape: tuple[int, int, int], widths: Widths)
     )
 
 
-def plain(shape: tuple[int, int, int], widths: Widths) -> nn.Module:
+def shape_of(images: Tensor) -> Shape:
+    """Shape of one image of (N, channels, height, width)."""
+    channels, height, width = images.shape[1:]
+    return channels, height, width
+
+
+def plain(shape: Shape, widths: Widths) -> nn.Module:
     """The network of plain layers, contiguous."""
     return lenet(nn.Conv2d, nn.Linear, shape, widths)
 
@@ -56,13 +63,13 @@ def stepping(
 
 def plain_step(inputs: Tensor, targets: Tensor, widths: Widths) -> Step:
     """A step of plain layers on a batch in memory."""
-    net = plain(tuple(inputs.shape[1:]), widths)
+    net = plain(shape_of(inputs), widths)
     return stepping(net, lambda x, y: cross_entropy(net(x), y), inputs, targets)
 
 
 def loop_step(images: Tensor, targets: Tensor, batch: int, widths: Widths, device: str) -> Step:
     """A step of a tutorial's loop: a shuffling DataLoader over images scaled to [0, 1]."""
-    net = plain(tuple(images.shape[1:]), widths).to(device)
+    net = plain(shape_of(images), widths).to(device)
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
     batches = endless(DataLoader(TensorDataset(images.float() / 255, targets), batch, shuffle=True))
 
@@ -91,7 +98,7 @@ class WithKL(nn.Module):
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs and the sum of the KLs."""
         total = torch.zeros((), device=inputs.device)
-        for stage in self.stages:  # type: ignore[attr-defined]
+        for stage in self.stages.children():
             inputs = stage(inputs)
             if isinstance(inputs, tuple):
                 inputs, divergence = inputs
@@ -104,7 +111,7 @@ def bayesian_torch_step(kind: str, inputs: Tensor, targets: Tensor, widths: Widt
     from bayesian_torch import layers
 
     conv, linear = getattr(layers, f"Conv2d{kind}"), getattr(layers, f"Linear{kind}")
-    net = WithKL(lenet(conv, linear, tuple(inputs.shape[1:]), widths))
+    net = WithKL(lenet(conv, linear, shape_of(inputs), widths))
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
         outputs, divergence = net(x)
@@ -122,7 +129,7 @@ def blitz_step(inputs: Tensor, targets: Tensor, widths: Widths) -> Step:
     def conv(before: int, after: int, kernel: int) -> nn.Module:
         return BayesianConv2d(before, after, (kernel, kernel))
 
-    stages = lenet(conv, BayesianLinear, tuple(inputs.shape[1:]), widths)
+    stages = lenet(conv, BayesianLinear, shape_of(inputs), widths)
 
     @variational_estimator
     class Net(nn.Module):
@@ -131,12 +138,13 @@ def blitz_step(inputs: Tensor, targets: Tensor, widths: Widths) -> Step:
             self.stages = stages
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.stages(x)  # type: ignore[no-any-return]
+            outputs: Tensor = self.stages(x)
+            return outputs
 
     net, criterion = Net(), nn.CrossEntropyLoss()
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
-        return net.sample_elbo(  # type: ignore[no-any-return, operator]
+        return net.sample_elbo(  # type: ignore[operator]
             inputs=x, labels=y, criterion=criterion, sample_nbr=1, complexity_cost_weight=1 / SIZE
         )
 

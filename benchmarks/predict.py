@@ -61,7 +61,7 @@ def one_by_one(
 
 def with_dropout(device: torch.device) -> nn.Module:
     """Plain LeNet with nn.Dropout before both dense layers, switched on as in training."""
-    stages = list(peers.plain((1, 28, 28), WIDTHS["lenet"]))  # type: ignore[arg-type]
+    stages = list(peers.plain((1, 28, 28), WIDTHS["lenet"]).children())
     stages.insert(9, nn.Dropout(0.5))
     stages.insert(7, nn.Dropout(0.5))
     return nn.Sequential(*stages).to(device).train()
@@ -82,7 +82,9 @@ def main() -> None:
     if device.type == "cpu":
         own = torch.channels_last  # as our networks have their images on a CPU
 
-    subjects = {"plain passes": one_by_one(with_dropout(device), data, draws, plain)}
+    subjects: dict[str, rounds.Work] = {
+        "plain passes": one_by_one(with_dropout(device), data, draws, plain)
+    }
     for full, other in LIMITS:
         net, subjects[full] = ours(full, data, draws)
         if other not in subjects:

@@ -21,8 +21,9 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Trained, predict
 from bench_uq.train.batched import train_together
 from bench_uq.train.loop import build, train
-from bench_uq.train.resident import Resident, fitted
+from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
+from bench_uq.train.splits import fitted
 from benchmarks import rounds
 
 FACTORS = (1, 2, 4, 8)

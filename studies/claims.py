@@ -53,7 +53,7 @@ def covered(seeds: int) -> float:
     """Share of intervals of one method that hold its true mean."""
 
     def trial(random: np.random.Generator) -> bool:
-        low, high = interval(random.normal(size=seeds))
+        low, high = interval(random.normal(size=seeds).tolist())
         return low <= 0 <= high
 
     return often(trial, seeds)
@@ -63,7 +63,8 @@ def pair_found(seeds: int, shift: float) -> float:
     """Share of significant pairs; ``shift`` is in standard deviations of the difference."""
 
     def trial(random: np.random.Generator) -> bool:
-        return paired_p(random.normal(shift, size=seeds), np.zeros(seeds)) <= ALPHA
+        one = random.normal(shift, size=seeds).tolist()
+        return paired_p(one, [0.0] * seeds) <= ALPHA
 
     return often(trial, seeds)
 

@@ -162,8 +162,8 @@ def draw_panel(panel: Axes, problem: Problem, drawn: torch.Tensor) -> None:
 
     levels = [0.01, 0.05, 0.15, 0.4, 0.7, 1.01]
     panel.contourf(*lines, height, levels=levels, cmap="Greys", alpha=0.7)
-    points = {"s": 3, "color": "tab:red", "alpha": 0.6, "linewidths": 0}
-    panel.scatter(drawn[:, 0, 0], drawn[:, 0, 1], **points)
+    across, up = drawn[:, 0, 0], drawn[:, 0, 1]
+    panel.scatter(across, up, s=3, color="tab:red", alpha=0.6, linewidths=0)
     panel.set(xlim=lines[0][[0, -1]].tolist(), ylim=lines[1][[0, -1]].tolist())
     panel.set_xlabel("$w_1$", labelpad=-2)
 

@@ -69,6 +69,11 @@ def curve(file: Path) -> None:
     table(["method", *map(str, counts), "seconds"], rows)
 
 
+def silent(text: str) -> None:
+    """Print nothing of what a command tells."""
+    del text
+
+
 def copies(studies: int) -> str:
     """Difference of the tuned test NLL of two copies of ``map``, over studies."""
     with tempfile.TemporaryDirectory() as name:
@@ -81,10 +86,18 @@ def copies(studies: int) -> str:
 
         for study in range(studies):
             results = folder / str(study)
-            given = {"results": results, "plugins": plugins, "notice": lambda text: None}
             suite = folder / "copies.toml"
-            bench_uq.tune(suite, trials=TRIALS, seeds=[100 + study], seed=study, **given)
-            scores = bench_uq.run(suite, tuned=True, **given).scores
+            bench_uq.tune(
+                suite,
+                trials=TRIALS,
+                seeds=[100 + study],
+                seed=study,
+                results=results,
+                plugins=plugins,
+                notice=silent,
+            )
+            done = bench_uq.run(suite, tuned=True, results=results, plugins=plugins, notice=silent)
+            scores = done.scores
 
             own = scores[(scores["condition"] == "clean") & (scores["metric"] == "nll")]
             plain = own["method"].str.partition("[")[0]
@@ -121,10 +134,10 @@ def best_default(studies: int) -> str:
     """Change of the test NLL of a method by tuning, where its default is the best of its space."""
     with tempfile.TemporaryDirectory() as name:
         folder, differences = Path(name), list[float]()
-        suite, given = folder / "best.toml", {"notice": lambda text: None}
+        suite = folder / "best.toml"
         suite.write_text(BEST.format(rate=3e-3, prior=1.0))
         found = bench_uq.tune(
-            suite, trials=FIRST, seeds=range(50, 56), results=folder / "first", **given
+            suite, trials=FIRST, seeds=range(50, 56), results=folder / "first", notice=silent
         )
         rate = found.chosen[0].settings.get("learning_rate", 3e-3)
         prior = float(parse(found.chosen[0].name)[1].get("prior_std", 1.0))
@@ -136,13 +149,13 @@ def best_default(studies: int) -> str:
             pair = [1000 + 2 * study, 1001 + 2 * study]
             trained = [100 + 3 * study + place for place in range(3)]
             chosen = bench_uq.tune(
-                suite, trials=TRIALS, seeds=trained, seed=study + 1, results=results, **given
+                suite, trials=TRIALS, seeds=trained, seed=study + 1, results=results, notice=silent
             )
             kept += chosen.chosen[0].trial == 0
 
             means = []
             for tuned in (True, False):
-                run = bench_uq.run(suite, seeds=pair, tuned=tuned, results=results, **given)
+                run = bench_uq.run(suite, seeds=pair, tuned=tuned, results=results, notice=silent)
                 scores = run.scores
                 own = scores[(scores["condition"] == "clean") & (scores["metric"] == "nll")]
                 means.append(own["value"].mean())
