@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -340,3 +341,44 @@ def test_the_reading_of_fidelity_has_the_numbers_of_its_scores() -> None:
             assert cell == f"{rows['value'].mean():.3f} ± {rows['value'].std():.3f}", (name, metric)
             checked += 1
     assert checked > 70
+
+
+#: A table whose numbers are in committed scores, and the scores of its columns after the name.
+CHECKED = re.compile(r"<!-- (results/[\w-]+): (.+) -->\n\|.*\n\|-.*\n((?:\|.*\n)+)")
+
+
+def tables_of_scores() -> Iterator[Any]:
+    """Folder, columns and rows of each such table."""
+    for page in sorted(DOCS.glob("*.md")):
+        for folder, columns, rows in CHECKED.findall(page.read_text()):
+            yield pytest.param(folder, columns.split("; "), rows, id=f"{page.stem} {folder}")
+
+
+@pytest.mark.parametrize(("folder", "columns", "rows"), list(tables_of_scores()))
+def test_tables_have_the_numbers_of_their_scores(
+    folder: str, columns: list[str], rows: str
+) -> None:
+    """A cell is mean and standard deviation over seeds; – where there is no score."""
+    scores = read_scores(REPO / folder)
+    for line in rows.splitlines():
+        name, *cells = [cell.strip("*` ") for cell in line.strip("|").split("|")]
+
+        for column, cell in zip(columns, cells, strict=False):
+            values = values_of(scores, name, column)
+            if values.empty:
+                assert cell == "–", (name, column)
+                continue
+            # As many decimals as the page shows.
+            digits = len(cell.partition(" ")[0].partition(".")[2])
+            expected = f"{values.mean():.{digits}f} ± {values.std():.{digits}f}"
+            assert cell == expected, (name, column)
+
+
+def values_of(scores: pd.DataFrame, method: str, column: str) -> pd.Series:
+    """Scores of a method by seed; a column is metric, condition and perhaps its level."""
+    metric, condition, *level = column.split()
+    own = scores[(scores.method == method) & (scores.metric == metric)]
+    own = own[own.condition == condition]
+    if level:
+        own = own[own.level == float(level[0])]
+    return own["value"]
