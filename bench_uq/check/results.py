@@ -128,7 +128,7 @@ def read_folder(folder: Path, plugins: Sequence[Path] = ()) -> SuiteResults:
         )
 
     # A run may have failed after some of its evaluations.
-    scores = _scores(derived.table(folder / "scores.csv"))
+    scores = _scores(derived.table(derived.scores_file(folder)))
     finished = {run.name for run in runs.values() if run.status == "ok"}
     scores = scores[scores["run"].isin(finished)].drop(columns="run").reset_index(drop=True)
     environments = derived.environments(folder / "environment.json")

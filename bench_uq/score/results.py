@@ -191,7 +191,8 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
     # First, because in files of a later schema the same words may mean something else.
     check_schema(suite)
     runs = read_runs(suite)
-    scores = with_groups(derived.table(suite / derived.SCORES), suite / derived.BY_GROUP)
+    scores_file = derived.scores_file(suite)
+    scores = with_groups(derived.table(scores_file), suite / derived.BY_GROUP)
     curves_file = derived.curves_file(suite)
     curves = derived.table(curves_file, derived.CURVES)
     if runs.empty:
@@ -209,7 +210,7 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
         folder=suite,
         siblings=tuple(sorted(set(runs["method"]))),
         runs=runs,
-        scores=_finished(scores, runs, suite / "scores.csv"),
+        scores=_finished(scores, runs, scores_file),
         curves=_finished(curves, runs, curves_file),
         references=references,
         environments=derived.environments(suite / "environment.json"),
@@ -269,7 +270,8 @@ def read_others(suite: Path, runs: pd.DataFrame) -> dict[float, Results]:
 
     found = {}
     for budget, folder in other_budgets(suite).items():
-        if not (folder / derived.SCORES).is_file() or not (folder / derived.RUNS).is_file():
+        scores_file = derived.scores_file(folder)
+        if not scores_file.is_file() or not (folder / derived.RUNS).is_file():
             continue
         check_schema(folder)
         theirs = read_runs(folder)
@@ -282,7 +284,7 @@ def read_others(suite: Path, runs: pd.DataFrame) -> dict[float, Results]:
         theirs = theirs[alike]
         if theirs.empty:
             continue
-        scores = derived.table(folder / derived.SCORES)
+        scores = derived.table(scores_file)
         scores = scores[scores["run"].isin(theirs["run"])]
         found[budget] = Results(folder.name, theirs, scores, scores.iloc[:0])
     return found
@@ -316,7 +318,8 @@ def read_defaults(suite: Path, runs: pd.DataFrame, trials: Collection[Trial]) ->
         kept.append(finished and (own is None or at_defaults(own, run, settings[place])))
 
     theirs = theirs[kept]
-    scores = with_groups(derived.table(folder / derived.SCORES), folder / derived.BY_GROUP)
+    scores = derived.table(derived.scores_file(folder))
+    scores = with_groups(scores, folder / derived.BY_GROUP)
     scores = scores[scores["run"].isin(theirs["run"])]
     return Results(folder.name, theirs, scores, scores.iloc[:0])
 

@@ -106,8 +106,9 @@ def write_checksums(folder: Path) -> None:
     written = (*derived.COLUMNS, "environment.json", "examples.npz", ABOUT)
     sums = {name: store.sha256(folder / name) for name in written}
     store.write_json(folder / store.CHECKSUMS, sums)
-    # Older versions wrote the curves uncompressed.
-    (folder / "curves.csv").unlink(missing_ok=True)
+    # Older versions wrote the curves uncompressed; compressed scores are of earlier runs.
+    for name in ("curves.csv", derived.PACKED):
+        (folder / name).unlink(missing_ok=True)
 
 
 def about_planned(plan: Plan) -> About:
@@ -174,7 +175,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     """
     file = Path(path)
     if file.is_dir():
-        file = file / derived.SCORES
+        file = derived.scores_file(file)
     if not file.is_file():
         raise UsageError(f"no {file} (bench-uq run or bench-uq score makes it)")
 

@@ -22,9 +22,8 @@ COLUMNS = (
 )
 #: Older files hold a single study, without its seed.
 LATER = {"study": "0"}
-#: How the name of a tuned suite's folder ends, and which of its files hold the defaults.
+#: How the name of a tuned suite's folder ends.
 END = "-tuned"
-NEEDED = (derived.RUNS, derived.SCORES)
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ def untuned(suite: Path) -> Path | None:
         return None
 
     folder = suite.with_name(name)
-    if all((folder / file).is_file() for file in NEEDED):
+    if (folder / derived.RUNS).is_file() and derived.scores_file(folder).is_file():
         return folder
     return None
 

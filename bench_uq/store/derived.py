@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import math
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from bench_uq.store.about import About
 from bench_uq.store.records import fields_of, read
 
 RUNS, SCORES, CURVES = "runs.csv", "scores.csv", "curves.csv.gz"
+#: Scores that their owner compressed by gzip; bench-uq writes plain ones.
+PACKED = f"{SCORES}.gz"
 #: Scores by groups of test examples; results of older versions lack the file.
 BY_GROUP = "groups.csv.gz"
 #: Number of these groups.
@@ -112,15 +115,24 @@ def curves_file(suite: Path) -> Path:
     return suite / CURVES
 
 
+def scores_file(suite: Path) -> Path:
+    """Path of the scores of a suite, which may have been compressed to be published."""
+    packed = suite / PACKED
+    if packed.exists() and not (suite / SCORES).exists():
+        return packed
+    return suite / SCORES
+
+
 def table(path: Path, kind: str = "") -> pd.DataFrame:
     """Rows of a CSV file: text as it stands, exact floats, NaN where no number is written.
 
     ``kind`` is the derived file with the same columns, where the file has another name.
     """
-    kind = kind or path.name
+    kind = kind or path.name.replace(PACKED, SCORES)
     if not path.exists():
         raise UsageError(f"missing {path} (make it with: bench-uq score)")
-    with checked(path, "baseline" if kind == SCORES != path.name else "score"):
+    named = path.name in (SCORES, PACKED)
+    with checked(path, "baseline" if kind == SCORES and not named else "score"):
         _check_whole(path)
         frame = _runs(path) if kind == RUNS else _rows(path, kind)
 
@@ -181,11 +193,21 @@ def checked(path: Path, maker: str = "score") -> Iterator[None]:
             raise ValueError("it is no file")
         yield
         # Nothing else shows that a digit has changed.
-        written = _sums(path.with_name(store.CHECKSUMS))
-        if path.name in written and not store.unchanged(path, written[path.name]):
+        if not _as_scored(path, _sums(path.with_name(store.CHECKSUMS))):
             raise ValueError(f"its checksum is not that in {store.CHECKSUMS}")
     except DAMAGE as error:
         raise damaged(path, error, maker) from None
+
+
+def _as_scored(path: Path, written: Mapping[str, str]) -> bool:
+    """Whether a file has its checksum, if there is one."""
+    if path.name in written:
+        return store.unchanged(path, written[path.name])
+    if path.name == PACKED and SCORES in written:
+        # That of the plain file, which scoring wrote.
+        with gzip.open(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == written[SCORES]
+    return True
 
 
 def _sums(path: Path) -> dict[str, str]:
