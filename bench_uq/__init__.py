@@ -195,6 +195,9 @@ def report(
     datasets: Sequence[str] = (),
     metrics: Sequence[str] = (),
     conditions: Sequence[str] = (),
+    levels: Mapping[str, float] | None = None,
+    width: float | Literal["", "column", "page"] = "",
+    panels: bool = False,
     title: str = "",
     labels: Mapping[str, str] | None = None,
     plugins: Sequence[str | Path] = (),
@@ -203,10 +206,13 @@ def report(
 
     ``results`` is what ``run`` returns, or the folder of a suite. The report goes to ``target``, by
     default reports/<suite>. Formats are latex, markdown, html, pdf, png and svg, by default all.
-    ``labels`` are how methods, datasets and conditions are called, by name, and ``plugins`` files
-    with metrics.
+    ``levels`` stand for conditions where figures and verdict have room for one: {"fgsm": 0.1}.
+    Figures have a ``width`` that suits them, or that of a column or page, or so many centimetres;
+    with ``panels`` each panel has a file of its own. ``labels`` are how methods, datasets and
+    conditions are called, by name, and ``plugins`` files with metrics.
     """
     from bench_uq.report import FORMATS, write
+    from bench_uq.report.paper import read_paper
     from bench_uq.store.folders import enclosed
 
     folder = _folder(results)
@@ -218,6 +224,8 @@ def report(
         datasets=datasets,
         metrics=metrics,
         conditions=conditions,
+        levels=levels or {},
+        paper=read_paper(width, panels=panels),
         title=title,
         labels=labels or {},
         plugins=tuple(map(_path, plugins)),

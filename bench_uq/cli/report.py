@@ -11,6 +11,7 @@ import click
 
 from bench_uq.cli.options import (
     UserPath,
+    commas,
     json_option,
     listed,
     plugin_option,
@@ -36,6 +37,21 @@ from bench_uq.store.folders import enclosed
 @listed("datasets", "Datasets instead of all.")
 @listed("metrics", "Metrics instead of all: accuracy,nll (bench-uq list metrics).")
 @listed("conditions", "Attacks, shifts and OOD data instead of all: fgsm,rotate.")
+@click.option(
+    "--levels",
+    multiple=True,
+    callback=commas,
+    metavar="A=LEVEL,...",
+    help="Levels where figures and verdict have room for one: fgsm=0.1,rotate=30. [default: the "
+    "strongest at which a method is better than chance]",
+)
+@click.option(
+    "--width",
+    default="",
+    metavar="column|page|CM",
+    help="Width of all figures: 3.4 or 7 inches, or in centimetres. [default: what suits each]",
+)
+@click.option("--panel", "panels", is_flag=True, help="Draw one panel a file, and the legend.")
 @plugin_option
 @click.option(
     "--label",
@@ -52,13 +68,17 @@ def report(
     reports: Path,
     formats: tuple[str, ...],
     labels: tuple[str, ...],
+    levels: tuple[str, ...],
+    width: str,
+    panels: bool,
     as_json: bool,
     **chosen: Any,
 ) -> None:
     """Write tables, figures, a page and a summary from the scores."""
     from bench_uq.report import FORMATS, earlier, write
+    from bench_uq.report.paper import read_paper
     from bench_uq.score.labels import counted
-    from bench_uq.score.naming import read_labels
+    from bench_uq.score.naming import read_labels, read_levels
 
     target = enclosed(reports / suite_name(suite))
     before = earlier(target)
@@ -67,6 +87,8 @@ def report(
         *(results / suite_name(suite), target),
         formats=formats or FORMATS,
         labels=read_labels(labels),
+        levels=read_levels(levels),
+        paper=read_paper(width, panels=panels),
         notice=said.append,
         **chosen,
     )

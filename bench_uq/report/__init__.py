@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.report import reuse
+from bench_uq.report.paper import PAPER, Paper
 from bench_uq.store import sha256, write_bytes
 
 if TYPE_CHECKING:
@@ -47,13 +48,16 @@ def write(
     title: str = "",
     plugins: Collection[Path] = (),
     labels: Mapping[str, str] = MappingProxyType({}),
+    levels: Mapping[str, float] = MappingProxyType({}),
+    paper: Paper = PAPER,
     notice: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
     """Write the report of the results in ``suite`` to ``target``; return its files.
 
     ``methods``, ``datasets``, ``metrics`` and ``conditions`` limit it, ``title`` replaces the
     suite's name, and ``plugins`` are files with metrics; ``labels`` are how methods, datasets and
-    conditions are called, by name. Files of an earlier report are deleted if this one lacks
+    conditions are called, by name. ``levels`` stand for conditions where there is room for one, and
+    figures are drawn for ``paper``. Files of an earlier report are deleted if this one lacks
     them in the same formats, or if it shows other results or other parts of them, so that no paper
     goes on with them. A mistake leaves nothing behind. ``notice`` is told the verdict in sentences.
     """
@@ -64,6 +68,7 @@ def write(
     chosen = {"methods": methods, "datasets": datasets, "metrics": metrics}
     chosen["conditions"] = conditions
     spelled = {**chosen, "title": [title], "labels": list(map(str, labels.items()))}
+    spelled |= {"levels": list(map(str, levels.items())), "paper": [str(paper)]}
     code = reuse.code_key(file for file in plugins if file.is_file())
     shown = _shown(suite, spelled) if suite.is_dir() else ""
     old_runs = reuse.stale_key(suite, plugins) if suite.is_dir() else ""
@@ -74,8 +79,8 @@ def write(
 
     # Everything is worked out before the first file is touched, so that a mistake leaves an earlier
     # report as it was.
-    analysis = _analysed(suite, chosen, title, labels, plugins)
-    found = _assembled(analysis, formats, _Earlier(target, made, code))
+    analysis = _analysed(suite, chosen, title, labels, levels, plugins)
+    found = _assembled(analysis, formats, _Earlier(target, made, code), paper)
     new = replace(_told(analysis), key=key, formats=tuple(sorted(formats)))
     new = replace(new, sums=reuse.sums_of(found.files), drawings=found.drawings)
     written = _replace(target, found.files, formats, shown, new)
@@ -106,18 +111,21 @@ def _analysed(
     chosen: Mapping[str, Collection[str]],
     title: str,
     labels: Mapping[str, str],
+    levels: Mapping[str, float],
     plugins: Collection[Path],
 ) -> Analysis:
     """The analysis of the chosen results, with the names that readers see."""
     # Formats can be listed without the seconds that pandas and matplotlib take to load.
     from bench_uq.plan.plugins import Plugins
     from bench_uq.score.analysis import analyse
+    from bench_uq.score.asked_levels import levels_at
     from bench_uq.score.cards import Cards
     from bench_uq.score.results import named, read, select
 
     cards = Cards(Plugins(tuple(plugins)).metrics())
     results = select(read(suite, cards, plugins), cards=cards, **chosen)
-    return analyse(named(replace(results, title=title), labels), cards)
+    results = named(replace(results, title=title), labels)
+    return analyse(results, cards, levels_at(results, levels))
 
 
 def _told(analysis: Analysis) -> reuse.Made:
@@ -225,11 +233,11 @@ def contents(
     """The files of a report by their path in it."""
     from bench_uq.score.analysis import analyse
 
-    return _assembled(analyse(results, cards), formats, None).files
+    return _assembled(analyse(results, cards), formats, None, PAPER).files
 
 
 def _assembled(
-    analysis: Analysis, formats: Collection[str], earlier: _Earlier | None
+    analysis: Analysis, formats: Collection[str], earlier: _Earlier | None, paper: Paper
 ) -> _Assembled:
     """The files of a report on an analysis.
 
@@ -247,7 +255,7 @@ def _assembled(
     images = [name for name in FIGURES if name in formats]
     shown = dict[tuple[str, str], bytes]()
     if images:
-        shown, drawings = _drawn_once(analysis, images, earlier)
+        shown, drawings = _drawn_once(analysis, images, earlier, paper)
         for (dataset, name), image in shown.items():
             files[f"figures/{name}"] = image
             links.append((dataset, PurePosixPath("figures", name)))
@@ -262,7 +270,7 @@ def _assembled(
 
 
 def _drawn_once(
-    analysis: Analysis, formats: Collection[str], earlier: _Earlier | None
+    analysis: Analysis, formats: Collection[str], earlier: _Earlier | None, paper: Paper
 ) -> tuple[dict[tuple[str, str], bytes], dict[str, tuple[str, ...]]]:
     """The images of all figures, and the files of each drawing by its key.
 
@@ -273,10 +281,10 @@ def _drawn_once(
 
     drawings = figures.drawings_of(analysis)
     if earlier is None:
-        each = figures.draw_each(analysis, drawings, formats)
+        each = figures.draw_each(analysis, drawings, formats, paper)
         return _joined(each), {}
 
-    keys = reuse.drawing_keys(drawings, earlier.code, formats)
+    keys = reuse.drawing_keys(drawings, earlier.code, formats, paper)
     known = dict[str, figures.Known]()
     for one in drawings:
         images = None
@@ -285,7 +293,7 @@ def _drawn_once(
         if images is not None:
             known[one.name] = images
 
-    each, files = figures.draw_each(analysis, drawings, formats, known), {}
+    each, files = figures.draw_each(analysis, drawings, formats, paper, known), {}
     for name, images in each.items():
         files[keys[name]] = tuple(f"figures/{file}" for _, file in images)
     return _joined(each), files

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench_uq.plan.plugins import entries
 from bench_uq.plan.sources import hash_of_installed
+from bench_uq.report.paper import Paper
 from bench_uq.store import check_schema, sha256
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def stale_key(suite: Path, plugins: Collection[Path]) -> str:
 
 
 def drawing_keys(
-    drawings: Iterable[Drawing], code: str, formats: Collection[str]
+    drawings: Iterable[Drawing], code: str, formats: Collection[str], paper: Paper
 ) -> dict[str, str]:
     """A key for each drawing, by its name: the same for the same results, code and formats."""
     contents, keys = dict[str, str](), dict[str, str]()
@@ -129,7 +130,8 @@ def drawing_keys(
         if one.dataset not in contents:
             # No figure shows the title of a report.
             contents[one.dataset] = content_key(replace(one.analysis.results, title=""))
-        parts = [one.name, contents[one.dataset], code, *sorted(formats)]
+        asked = repr(sorted(one.analysis.asked.items()))
+        parts = [one.name, contents[one.dataset], code, asked, repr(paper), *sorted(formats)]
         keys[one.name] = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return keys
 

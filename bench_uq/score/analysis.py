@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from bench_uq.score import gradient_masking, labels, stress
 from bench_uq.score.cards import Cards
 from bench_uq.score.comparisons import Ranking, ranking, verdicts, zero_on_clean
-from bench_uq.score.conclusions import Conclusion, conclude, main_scores
+from bench_uq.score.conclusions import Conclusion, conclude, main_scores, strongest
 from bench_uq.score.convergence import Change, changes
 from bench_uq.score.equivalent import Equivalents, equivalents
 from bench_uq.score.results import Results, Seeds, as_level
@@ -42,6 +42,8 @@ class Analysis:
 
     results: Results
     cards: Cards = field(default_factory=Cards)
+    #: Levels that stand for conditions, where the reader asked for some.
+    asked: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[str]:
@@ -160,14 +162,37 @@ class Analysis:
         measured = {method for condition, _, method in self._stored if condition in asked}
         return [name for name in self.methods if name in measured or not self.seeds(name).unknown]
 
+    def level_of(self, condition: str) -> float:
+        """The level that stands for a condition: the one asked for, else where methods differ."""
+        highest = max(self.levels[condition])
+        if condition in self.asked:
+            return self.asked[condition]
+        return strongest(self.summaries, condition, highest, self.highest_entropy)
+
     @cached_property
     def shown(self) -> list[Shown]:
-        """Clean data, out-of-distribution data, and each attack or shift at its strongest."""
+        """Clean data, out-of-distribution data, and each attack or shift at one level."""
         found: list[Shown] = [("clean", None)]
         for name in self.unseen:
             found.append((name, None))
         for name in kinds_last(self.levels):
-            found.append((name, max(self.levels[name])))
+            found.append((name, self.level_of(name)))
+        return found
+
+    def shown_with(self, curve: str) -> list[Shown]:
+        """``shown``, but at the strongest level with a curve where that level has none."""
+        own = self.results.curves
+        places = own.loc[own["curve"] == curve, ["condition", "level"]].drop_duplicates()
+        stored: dict[str, list[float | None]] = {}
+        for condition, level in places.itertuples(index=False, name=None):
+            stored.setdefault(condition, []).append(as_level(level))
+
+        found = []
+        for condition, level in self.shown:
+            there = stored.get(condition, [])
+            if there and level not in there:
+                level = max(one for one in there if one is not None)
+            found.append((condition, level))
         return found
 
     @cached_property
@@ -247,9 +272,7 @@ class Analysis:
     def conclusions(self) -> list[Conclusion]:
         """The comparison at each main score."""
         means = self.over_levels
-        main = main_scores(
-            self.cards, self.families, self.unseen, self.summaries, self.highest_entropy
-        )
+        main = main_scores(self.cards, self.families, self.unseen, self.level_of)
         comparisons = self.comparisons | means.comparisons
         return conclude(main, self.summaries | means.summaries, comparisons)
 
@@ -270,6 +293,11 @@ class Analysis:
         return stress.stressed(self.results, self.families, self.cards)
 
 
-def analyse(results: Results, cards: Cards | None = None) -> Analysis:
-    """Analyse the results of a suite, or on one of its datasets."""
-    return Analysis(results, cards or Cards())
+def analyse(
+    results: Results, cards: Cards | None = None, levels: Mapping[str, float] | None = None
+) -> Analysis:
+    """Analyse the results of a suite, or on one of its datasets.
+
+    ``levels`` stand for conditions where there is room for one alone.
+    """
+    return Analysis(results, cards or Cards(), levels or {})

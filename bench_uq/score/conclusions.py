@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench_uq.score.cards import Cards
@@ -40,10 +40,12 @@ def main_scores(
     cards: Cards,
     families: Sequence[Family],
     unseen: Iterable[str],
-    summaries: Mapping[Place, Summary],
-    highest_entropy: float | None,
+    level_of: Callable[[str], float],
 ) -> list[Scored]:
-    """The main scores of one dataset; a family of several kinds counts by its mean."""
+    """The main scores of one dataset; a family of several kinds counts by its mean.
+
+    ``level_of`` gives the level of a condition.
+    """
     found: list[Scored] = [("clean", None, metric) for metric in cards.shown("ranks")]
     for name in unseen:
         found += [(name, None, metric) for metric in cards.shown("unseen")]
@@ -55,12 +57,11 @@ def main_scores(
             continue
 
         (name,) = one.members
-        level = _strongest(summaries, name, max(one.levels), highest_entropy)
-        found += [(name, level, metric) for metric in cards.shown("strongest")]
+        found += [(name, level_of(name), metric) for metric in cards.shown("strongest")]
     return found + several
 
 
-def _strongest(
+def strongest(
     summaries: Mapping[Place, Summary],
     condition: str,
     highest: float,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -78,6 +79,22 @@ def read_labels(texts: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"{quoted(text)} is not of the form NAME=TEXT, such as my-method=Mine")
         check_label(match[1], match[2])
         found[match[1]] = match[2]
+    return found
+
+
+def read_levels(texts: Iterable[str]) -> dict[str, float]:
+    """Levels by condition, from texts of the form CONDITION=LEVEL."""
+    found = {}
+    for text in texts:
+        # The options of a name hold equals signs too.
+        match = re.fullmatch(r"([^=\[\]]+(?:\[.*\])?)=([^=]+)", text)
+        try:
+            level = float(match[2]) if match else math.nan
+        except ValueError:
+            level = math.nan
+        if not match or not math.isfinite(level):
+            raise UsageError(f"{text!r} is not of the form CONDITION=LEVEL, such as fgsm=0.1")
+        found[match[1]] = level
     return found
 
 

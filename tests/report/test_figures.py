@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -20,8 +21,10 @@ from scipy import stats
 from bench_uq.report.figures import draw, kinds
 from bench_uq.report.figures._layout import logarithmic
 from bench_uq.report.figures._legend import label
-from bench_uq.report.figures._style import COLUMN, FORMATS, PAGE, styled
+from bench_uq.report.figures._panels import each_panel
+from bench_uq.report.figures._style import FORMATS, styled
 from bench_uq.report.looks import looks
+from bench_uq.report.paper import COLUMN, PAGE, read_paper
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read, select
 from bench_uq.score.trials import Trial
@@ -92,6 +95,60 @@ def test_every_figure_is_printable(
             assert figure.get_figheight() < 9.5
             with styled():
                 assert_legible(figure)
+
+
+@pytest.mark.parametrize("width", ["column", 8.3, "page", "panels"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_figure_has_the_width_asked_for(
+    kind: str, width: str | float, two: Results, twelve: Results, tried: Tried
+) -> None:
+    """Legible at the size that it is printed at, with type of seven to nine points."""
+    panels = width == "panels"
+    paper = read_paper("" if panels else width, panels=panels)
+    for results in (two, twelve):
+        if kind in TUNING:
+            results = replace(results, trials=tried(results.on("digits").methods, 1))
+        analysis = analyse(own(kind, results))
+        with styled(paper):
+            figures = KINDS[kind].module.draw(analysis, looks(results))
+            assert figures or (kind, id(results)) == ("equivalent", id(two))
+            for figure in figures.values():
+                laid_out(figure)
+                assert figure.get_figwidth() == paper.page == paper.column
+                assert_legible(figure)
+                sizes = {float(text.get_fontsize()) for text in written(figure)}
+                assert 7 <= min(sizes) <= max(sizes) <= 9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_panel_has_a_file_of_its_own(kind: str, two: Results, tried: Tried) -> None:
+    """No panel is wider than asked for, all of its text is in its file, and no other panel."""
+    results = replace(two, trials=tried(two.on("digits").methods, 1))
+    paper = read_paper(9, panels=True)
+    with styled(paper):
+        for figure in KINDS[kind].module.draw(analyse(own(kind, results)), looks(two)).values():
+            laid_out(figure)
+            ends, held = [], list[Axes]()
+            for end, box in each_panel(figure):
+                ends.append(end)
+                assert box.width <= paper.page + 0.07
+                shown = [axes for axes in figure.axes if axes.get_visible()]
+                held += shown
+                inches = figure.dpi_scale_trans.inverted()
+                for axes in shown:
+                    inside = axes.get_tightbbox().transformed(inches)
+                    assert box.padded(0.02).contains(inside.x0, inside.y0)
+                    assert box.padded(0.02).contains(inside.x1, inside.y1)
+            assert held == figure.axes
+            assert len(set(ends)) == len(ends)
+            assert ends[-1] == "legend"
+            assert all(axes.get_visible() for axes in figure.axes)
+
+
+def laid_out(figure: Figure) -> None:
+    """Place the panels and the legend of a figure, as they are printed."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
 
 
 def assert_legible(figure: Figure) -> None:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from bench_uq.report.figures._style import FORMATS, rendered, styled
 from bench_uq.report.looks import Look, looks
+from bench_uq.report.paper import PAPER, Paper
 from bench_uq.report.processes import in_processes
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import slug
@@ -74,10 +75,12 @@ def kinds() -> list[Kind]:
     return found
 
 
-def draw(analysis: Analysis, formats: Iterable[str] = tuple(FORMATS)) -> Known:
+def draw(
+    analysis: Analysis, formats: Iterable[str] = tuple(FORMATS), paper: Paper = PAPER
+) -> Known:
     """Draw every figure, by its dataset, empty for all, and file name."""
     images = Known()
-    for own in draw_each(analysis, drawings_of(analysis), formats).values():
+    for own in draw_each(analysis, drawings_of(analysis), formats, paper).values():
         images |= own
     return images
 
@@ -86,6 +89,7 @@ def draw_each(
     analysis: Analysis,
     drawings: Sequence[Drawing],
     formats: Iterable[str],
+    paper: Paper = PAPER,
     known: Mapping[str, Known] = MappingProxyType({}),
 ) -> dict[str, Known]:
     """The images of each drawing by its name; ``known`` ones are not drawn again."""
@@ -95,7 +99,7 @@ def draw_each(
     due = [one for one in drawings if one.name not in known]
 
     def images_of(index: int) -> Known:
-        return _images_of(due[index], method_looks, formats)
+        return _images_of(due[index], method_looks, formats, paper)
 
     # A log would hold a line for each step of the bar.
     quiet = not sys.stderr.isatty()
@@ -124,16 +128,19 @@ def drawings_of(analysis: Analysis) -> list[Drawing]:
     return found
 
 
-def _images_of(one: Drawing, method_looks: Mapping[str, Look], formats: Iterable[str]) -> Known:
+def _images_of(
+    one: Drawing, method_looks: Mapping[str, Look], formats: Iterable[str], paper: Paper
+) -> Known:
     """The figures of a drawing, by their dataset and file name."""
     images = {}
     # Saving needs the style too: fonts and ids are those of the settings at that time.
-    with styled():
+    with styled(paper):
         only = {"only": one.end} if one.end else {}
         for end, figure in one.kind.module.draw(one.analysis, method_looks, **only).items():
             parts = (slug(one.dataset), one.kind.name, slug(end))
             name = "-".join(filter(None, parts))
 
-            for suffix, image in rendered(figure, formats).items():
-                images[one.dataset, f"{name}.{suffix}"] = image
+            for (panel, suffix), image in rendered(figure, formats).items():
+                file = "-".join(filter(None, (name, panel)))
+                images[one.dataset, f"{file}.{suffix}"] = image
     return images

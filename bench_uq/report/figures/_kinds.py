@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bench_uq.api.metric import Metric
 from bench_uq.report.figures import _layout, _legend
-from bench_uq.report.figures._style import PAGE, text, tidy
+from bench_uq.report.figures._style import paper, text, tidy
 from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import kind
@@ -34,7 +34,7 @@ def kinds_figure(analysis: Analysis, looks: Mapping[str, Look], one: Family) -> 
     (level,) = one.levels
     methods = analysis.methods_shown(one.members)
     bars = {metric: _bars(analysis, one, methods, metric) for metric in scores}
-    figure = _layout.sheet(PAGE, 1.35 * len(scores) + 0.8, _handles(analysis, looks, bars))
+    figure = _layout.sheet(paper().page, 1.35 * len(scores) + 0.8, _handles(analysis, looks, bars))
     grid = figure.subplots(len(scores), 1, sharex=True, squeeze=False)[:, 0]
     for axes, metric in zip(grid, scores, strict=True):
         _row(axes, analysis.cards[metric], bars[metric], looks)

@@ -11,12 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from bench_uq.report.figures._style import COLUMN, PAGE, Options
+from bench_uq.report.figures._style import Options, paper
 
 #: Inches that a line of a legend takes, and that a letter of it takes on average.
-_LINE, _LETTER = 0.15, 0.064
+_LINE, LETTER = 0.15, 0.064
 #: Rows of a legend from which on a figure takes the width of a page.
 _MOST_ROWS = 14
+#: Inches of a panel that stands beside others, at least.
+_NARROWEST = 1.5
+#: Inches that the numbers of an axis take, and of a panel that loses little by them.
+_BESIDE, _WIDE = 0.6, 1.69
 _GREY = "#666666"
 
 
@@ -28,12 +32,23 @@ def shape(count: int) -> tuple[int, int, float]:
     elif count > 4:
         # A fourth column would leave two or three holes in the second row.
         columns = 3
+    columns = side_by_side(columns)
     return math.ceil(count / columns), columns, width(fits=count <= 2)
 
 
 def width(*, fits: bool) -> float:
     """The width in inches of a column if the figure fits it, else that of a page."""
-    return COLUMN if fits else PAGE
+    return paper().column if fits else paper().page
+
+
+def side_by_side(most: int, beside: float = 0.0) -> int:
+    """How many panels stand side by side on a page, at most so many.
+
+    ``beside`` are the inches of a page that names take.
+    """
+    if paper().panels:
+        return 1
+    return max(1, min(most, int((paper().page - beside) / _NARROWEST)))
 
 
 def sheet(width: float, height: float, handles: Sequence[Artist]) -> Figure:
@@ -44,7 +59,7 @@ def sheet(width: float, height: float, handles: Sequence[Artist]) -> Figure:
     columns, rows = _shape_of_legend(labels, width)
     if rows > _MOST_ROWS:
         # Many methods: in a column of text the legend would be taller than the panels.
-        width = PAGE
+        width = paper().page
         columns, rows = _shape_of_legend(labels, width)
 
     lines = 0
@@ -63,7 +78,7 @@ def sheet(width: float, height: float, handles: Sequence[Artist]) -> Figure:
 
 def _shape_of_legend(labels: Sequence[str], width: float) -> tuple[int, int]:
     """Columns and rows of a legend beneath a figure of some width in inches."""
-    columns = int((width - 0.1) / (longest_line(labels) * _LETTER + 0.5))
+    columns = int((width - 0.1) / (longest_line(labels) * LETTER + 0.5))
     columns = max(1, min(len(labels), columns))
     return columns, math.ceil(len(labels) / columns)
 
@@ -91,7 +106,12 @@ def grid(
 
 
 def sides(place: int, count: int, columns: int) -> tuple[bool, bool]:
-    """Whether a panel is the lowest of its column, and the leftmost of its row."""
+    """Whether a panel is the lowest of its column, and the leftmost of its row.
+
+    A panel that has a file of its own is both.
+    """
+    if paper().panels:
+        return True, True
     return place + columns >= count, place % columns == 0
 
 
@@ -113,7 +133,8 @@ def panels_of(
 ) -> tuple[Figure, list[Axes]]:
     """A sheet with a panel of that height in inches for each title."""
     rows, columns, wide = shape(len(titles))
-    figure = sheet(wide, rows * (height + 0.14 * most_lines(titles)) + 0.3, handles)
+    row = height + named_below(lines_in(names[0])) + 0.14 * most_lines(titles)
+    figure = sheet(wide, rows * row + 0.3, handles)
 
     panels = grid(figure, len(titles), columns, names, common=common)
     for axes, title in zip(panels, titles, strict=True):
@@ -121,10 +142,24 @@ def panels_of(
     return figure, panels
 
 
+def named_below(lines: int) -> float:
+    """Inches that each row needs for numbers and name of the x axis, if every panel has them."""
+    return 0.2 + 0.14 * lines if paper().panels else 0.0
+
+
 def letters_in_title(count: int) -> int:
     """Letters that fit above one of that many panels."""
     _, columns, wide = shape(count)
-    return int(wide / columns * 13)
+    return letters_above(wide, columns)
+
+
+def letters_above(wide: float, columns: int) -> int:
+    """Letters that fit above one of so many panels side by side in some inches."""
+    # A title is centred on its axes, which alone in a row lie to the right of their numbers.
+    if columns == 1:
+        return int((wide - _BESIDE) * 13)
+    room = wide / columns
+    return int(room * (13 if room >= _WIDE else 12))
 
 
 def lines_in(text: str) -> int:
@@ -193,6 +228,7 @@ def _ticks(low: float, high: float) -> list[float]:
         for power in powers:
             ticks += [step * 10.0**power for step in steps if low <= step * 10.0**power <= high]
         if len(ticks) >= 3:
-            return ticks
+            # More would lie on one another in a narrow panel.
+            return ticks if len(ticks) <= 5 else ticks[::2]
 
     return [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bench_uq.report.figures._style import Options, text
+from bench_uq.report.figures._layout import LETTER
+from bench_uq.report.figures._style import Options, paper, text
 from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
 from bench_uq.score.analysis import Analysis
@@ -38,7 +39,16 @@ def label(
 
 def words(sentence: str) -> Artist:
     """An entry of words alone."""
-    return Line2D([], [], linestyle="none", label=sentence)
+    return Line2D([], [], linestyle="none", label=fitted(sentence))
+
+
+def fitted(entry: str) -> str:
+    """The text of an entry in lines that fit the page."""
+    most = int((paper().page - 0.6) / LETTER)
+    lines = list[str]()
+    for line in entry.split("\n"):
+        lines += wrap(line, most)
+    return "\n".join(lines)
 
 
 def method_handles(

@@ -33,7 +33,7 @@ def draw(
     curves = analysis.results.curves
     measured = set(curves.loc[curves["curve"] == curve, "condition"])
     # The order of ``shown`` keeps one condition of each family when there is no room for all.
-    conditions = [where for where in analysis.shown if where[0] in measured]
+    conditions = [where for where in analysis.shown_with(curve) if where[0] in measured]
     drawn = conditions[:_MOST]
     if not drawn:
         return {}

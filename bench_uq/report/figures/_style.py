@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import matplotlib as mpl
@@ -13,10 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from bench_uq.report.figures._panels import each_panel
+from bench_uq.report.paper import PAPER, Paper
 from bench_uq.score.labels import printable
-
-#: Widths in inches: one column of a paper, and its whole page.
-COLUMN, PAGE = 3.4, 7.0
 
 _SETTINGS: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -62,25 +62,51 @@ FORMATS: dict[str, dict[str, Any]] = {
 Options = dict[str, Any]
 
 
+_CHOSEN = ContextVar("_CHOSEN", default=PAPER)
+
+
+def paper() -> Paper:
+    """The paper that is drawn for."""
+    return _CHOSEN.get()
+
+
 @contextmanager
-def styled() -> Iterator[None]:
-    """Draw in this style, and leave the settings of the process as they were."""
-    with mpl.rc_context():
-        # A user's matplotlibrc must not change a figure.
-        mpl.rcdefaults()
-        sns.set_theme(context="paper", style="ticks", palette=None, rc=_SETTINGS)
-        yield
+def styled(chosen: Paper = PAPER) -> Iterator[None]:
+    """Draw in this style for a paper, and leave the settings of the process as they were."""
+    before = _CHOSEN.set(chosen)
+    try:
+        with mpl.rc_context():
+            # A user's matplotlibrc must not change a figure.
+            mpl.rcdefaults()
+            sns.set_theme(context="paper", style="ticks", palette=None, rc=_SETTINGS)
+            yield
+    finally:
+        _CHOSEN.reset(before)
 
 
-def rendered(figure: Figure, formats: Iterable[str]) -> dict[str, bytes]:
-    """A figure in some formats by suffix, without dates or versions: equal figures, equal bytes."""
+def rendered(figure: Figure, formats: Iterable[str]) -> dict[tuple[str, str], bytes]:
+    """A figure in some formats, by the end of the file's name and suffix.
+
+    The end is empty but for panels with a file of their own. Files hold no dates or versions: equal
+    figures, equal bytes.
+    """
     _lay_out(figure)
+    formats = tuple(formats)
+    if not paper().panels:
+        return {("", suffix): _saved(figure, suffix) for suffix in formats}
+
     images = {}
-    for suffix in formats:
-        with io.BytesIO() as image:
-            figure.savefig(image, format=suffix, metadata=FORMATS[suffix])
-            images[suffix] = image.getvalue()
+    for end, box in each_panel(figure):
+        for suffix in formats:
+            images[end, suffix] = _saved(figure, suffix, box)
     return images
+
+
+def _saved(figure: Figure, suffix: str, box: Bbox | None = None) -> bytes:
+    """A figure in a format, or the part of it in a box in inches."""
+    with io.BytesIO() as image:
+        figure.savefig(image, format=suffix, metadata=FORMATS[suffix], bbox_inches=box)
+        return image.getvalue()
 
 
 def _lay_out(figure: Figure) -> None:

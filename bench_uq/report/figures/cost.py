@@ -37,8 +37,13 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     scores = [score for score in analysis.cards.shown("cost_figure") if score in scored]
 
     width = _layout.width(fits=len(priced) == 1 and len(analysis.methods) <= 6)
-    figure = _layout.sheet(width, 1.8 * len(scores) + 0.4, _handles(analysis, found, looks))
-    grid = figure.subplots(len(scores), len(priced), sharex="col", sharey="row", squeeze=False)
+    # Where not all costs fit side by side, each panel has a row and axes of its own.
+    apart = _layout.side_by_side(len(priced)) < len(priced)
+    rows = len(scores) * (len(priced) if apart else 1)
+    share: Options = {} if apart else {"sharex": "col", "sharey": "row"}
+    figure = _layout.sheet(width, 1.8 * rows + 0.4, _handles(analysis, found, looks))
+    grid = figure.subplots(rows, 1 if apart else len(priced), squeeze=False, **share)
+    grid = grid.reshape(len(scores), len(priced))
     panels: dict[tuple[str, str], Axes] = {}
 
     for row, score in enumerate(scores):
@@ -46,7 +51,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         for column, cost in enumerate(priced):
             axes = panels[cost, score] = grid[row, column]
             _marks(axes, found.get((cost, score), {}), looks)
-            free = (score == scores[-1], cost == priced[0])
+            free = (apart or score == scores[-1], apart or cost == priced[0])
             _layout.edge(axes, free, (_COSTS[cost], axis.label if axis else score))
             tidy(axes)
 
@@ -55,7 +60,8 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         for score in scores:
             for one, _ in found.get((cost, score), {}).values():
                 ends += one.low, one.high
-        _layout.logarithmic(grid[-1, column], ends, of="x")
+        for axes in grid[:, column] if apart else grid[-1:, column]:
+            _layout.logarithmic(axes, ends, of="x")
 
     # A front runs on to the edges of its panel, which are known once all marks are drawn.
     for (cost, score), axes in panels.items():

@@ -33,7 +33,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     if highest is None:
         return {}
 
-    conditions = analysis.shown[: len(_LINES) + 1]
+    conditions = analysis.shown_with("entropy_histogram")[: len(_LINES) + 1]
     letters = _layout.letters_in_title(len(analysis.methods))
     curves, titles = {}, []
     for method in analysis.methods:

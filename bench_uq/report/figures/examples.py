@@ -15,7 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from bench_uq.report.figures import _layout, _legend
 from bench_uq.report.figures._images import board, draw_image, equal, is_image, pixels_of
-from bench_uq.report.figures._style import PAGE, Options, text
+from bench_uq.report.figures._style import Options, paper, text
 from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
 from bench_uq.score.analysis import Analysis
@@ -26,6 +26,8 @@ from bench_uq.store.derived import Example
 _MOST, _COLUMNS, _INPUTS = 6, 3, 12
 #: Inches: the methods' names, the gap between things, a line of text.
 _NAMES, _GAP, _LINE = 1.6, 0.03, 0.125
+#: Inches of an image, at least.
+_SMALLEST = 0.3
 #: The darkest cell is that of a confidence of one, and light enough for black numbers.
 _SHADES: Options = {"cmap": "Greys", "vmin": 0, "vmax": 2.0}
 _UNKNOWN = "–"
@@ -55,8 +57,12 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
     # Four in two rows of two leave no holes.
     columns = 2 if len(drawn) == 4 else min(len(drawn), _COLUMNS)
-    count = min(_INPUTS // columns, *(len(block.shown.inputs) for block in drawn))
-    side = (PAGE - _NAMES) / columns / (count + 0.3)
+    columns = _layout.side_by_side(columns, beside=_NAMES)
+    room = (paper().page - _NAMES) / columns
+    most = min(_INPUTS // columns, int(room / _SMALLEST))
+    count = min(most, *(len(block.shown.inputs) for block in drawn))
+    # A block alone in its row lies to the right of the whole of the names.
+    side = room / (count + (0.3 if columns > 1 else 1.0))
     letters = int(side * count * 13)
     titles = [_legend.shown_title(analysis, block.where, letters) for block in drawn]
 
@@ -70,9 +76,10 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
     handles = _handles(analysis, drawn, len(blocks) - len(drawn))
     total = sheets * (height + 0.2 + 0.14 * _layout.most_lines(titles))
-    figure = _layout.sheet(PAGE, total, handles)
+    figure = _layout.sheet(paper().page, total, handles)
+    anchor = "N" if columns > 1 else "NE"
     for place, (block, title) in enumerate(zip(drawn, titles, strict=True)):
-        axes = board(figure, (sheets, columns, place + 1), (side * count, height), "N")
+        axes = board(figure, (sheets, columns, place + 1), (side * count, height), anchor)
         axes.set_title(title)
         axes.set_yticks((edges[:-1] + edges[1:]) / 2, labels=names)
         axes.tick_params(labelleft=place % columns == 0)
@@ -85,25 +92,32 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
 
 def _blocks(analysis: Analysis) -> list[Block]:
-    """Clean data, out-of-distribution data, and each attack or shift at its strongest."""
+    """Clean data, out-of-distribution data, and each attack or shift at one level."""
     images = []
-    strongest: dict[str, float | None] = {}
+    stored: dict[str, list[float]] = {}
     for one in analysis.results.examples:
         if is_image(one) and one.method in analysis.methods:
             images.append(one)
-            known = strongest.get(one.condition)
-            if known is None or one.level is None or one.level > known:
-                strongest[one.condition] = one.level
+            levels = stored.setdefault(one.condition, [])
+            levels += [] if one.level is None else [one.level]
 
     def order(name: str) -> tuple[bool, bool, str]:
-        return name != "clean", strongest[name] is not None, name
+        return name != "clean", bool(stored[name]), name
 
     blocks = []
-    for condition in kinds_last(sorted(strongest, key=order)):
-        where = (condition, strongest[condition])
+    for condition in kinds_last(sorted(stored, key=order)):
+        where = (condition, _level(analysis, condition, stored[condition]))
         own = [one for one in images if (one.condition, one.level) == where]
         blocks.append(_block(analysis.methods, where, own))
     return blocks
+
+
+def _level(analysis: Analysis, condition: str, stored: Sequence[float]) -> float | None:
+    """The level that is drawn of a condition; None if it has none."""
+    if not stored:
+        return None
+    level = analysis.level_of(condition) if condition in analysis.levels else None
+    return level if level in stored else max(stored)
 
 
 def _block(methods: Sequence[str], where: Shown, examples: Sequence[Example]) -> Block:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -11,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench_uq.api.metric import Metric
 from bench_uq.report.figures import _layout, _legend
-from bench_uq.report.figures._style import PAGE, tidy
+from bench_uq.report.figures._style import paper, tidy
 from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import Shown, Summary
@@ -21,6 +22,8 @@ _MOST = 4
 #: Letters of a line of a title, and of a method.
 _TITLE, _NAME = 14, 26
 _NOISE = "#dddddd"
+#: Inches of a page for the names, less what the first panel can spare.
+_BESIDE = 1.0
 
 #: Distance of each method in a panel.
 Points = dict[str, Summary]
@@ -65,8 +68,9 @@ def _figure(
     floors = {place: _floor(analysis, card.companion, place) for place in panels}
 
     handles = [_legend.words("further left: closer to the reference")]
+    noise = "noise: one chain of the reference to its others"
     if any(floors.values()):
-        handles.append(Patch(color=_NOISE, label="noise: one chain of the reference to its others"))
+        handles.append(Patch(color=_NOISE, label=_legend.fitted(noise)))
     handles += [*_legend.range_handle("whiskers", drawn), *_legend.dagger_handle(analysis)]
     handles += _legend.left_out(max(0, left), "conditions ")
     seeds = {method: _seeds(panels, method) for method in methods}
@@ -76,8 +80,12 @@ def _figure(
     # All rows are as high as the name of most lines.
     height = 0.05 + 0.13 * _layout.most_lines(labels)
     height = height * len(methods) + 0.14 * _layout.most_lines(titles) + 0.6
-    figure = _layout.sheet(PAGE, height, handles)
-    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    columns = _layout.side_by_side(len(panels), beside=_BESIDE)
+    rows = math.ceil(len(panels) / columns)
+    figure = _layout.sheet(paper().page, rows * height, handles)
+    grid = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
+    for axes in grid[len(panels) :]:
+        axes.remove()
 
     for place, (shown, points) in enumerate(panels.items()):
         axes = grid[place]

@@ -22,7 +22,7 @@ from bench_uq.report.figures._images import (
     pixels_of,
     spread,
 )
-from bench_uq.report.figures._style import PAGE, Options, text
+from bench_uq.report.figures._style import Options, paper, text
 from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
 from bench_uq.score.analysis import Analysis
@@ -66,15 +66,16 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     """Draw the first stored input, clean and under each attack and shift, a row each."""
     del looks  # no method has a line here
     strips = _strips(analysis)
-    kept = kinds_last(strip.name for strip in strips)[: _ROWS * _COLUMNS]
+    most_columns = _layout.side_by_side(_COLUMNS, beside=_COLUMNS * _NAMES)
+    kept = kinds_last(strip.name for strip in strips)[: _ROWS * most_columns]
     drawn = [strip for strip in strips if strip.name in kept]
     if not drawn:
         return {}
 
     columns, smallest = 1, _LARGEST
     if len(drawn) > _ALONE:
-        columns, smallest = _COLUMNS, _SMALL
-    room = PAGE / columns - _NAMES
+        columns, smallest = most_columns, _SMALL
+    room = paper().page / columns - _NAMES
     most = int(room / smallest)
     side = min(_LARGEST, room / most)
 
@@ -87,7 +88,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
     height = max(ends)
     handles = _handles(drawn, len(strips) - len(drawn))
-    figure = _layout.sheet(PAGE, height + 0.1, handles)
+    figure = _layout.sheet(paper().page, height + 0.1, handles)
     for place, rows in enumerate(blocks):
         axes = board(figure, (1, len(blocks), place + 1), (side * most, height), "NW")
         names = ["\n".join(wrap(text(row.strip.name), 20)) for row in rows]
@@ -146,7 +147,7 @@ def _laid_out(block: Sequence[Strip], side: float, most: int) -> list[Row]:
 
 def _block(axes: Axes, rows: Sequence[Row], side: float) -> None:
     """Draw the images of each row, and its header above them."""
-    small: Options = {"va": "center", "fontsize": 6.5}
+    small: Options = {"va": "center", "fontsize": 7}
     for row in rows:
         for place, level in enumerate(row.levels or [None]):
             _image(axes, pixels_of(row.strip.images[level]), (place * side, row.top), side)

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from bench_uq.api.metric import Axis
 from bench_uq.report.figures import _layout, _legend
 from bench_uq.report.figures._kinds import kinds_figure
-from bench_uq.report.figures._style import PAGE, Options, text, tidy
+from bench_uq.report.figures._style import Options, paper, text, tidy
 from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
 from bench_uq.score.analysis import Analysis
@@ -124,12 +124,15 @@ def _figure(
     analysis: Analysis, looks: Mapping[str, Look], condition: str, panels: Sequence[Panel]
 ) -> Figure:
     """Draw one condition: means as lines, and the range over the seeds as bands."""
-    rows, columns = math.ceil(len(panels) / _COLUMNS), min(len(panels), _COLUMNS)
+    columns = _layout.side_by_side(min(len(panels), _COLUMNS))
+    rows = math.ceil(len(panels) / columns)
     handles = _handles(analysis, looks, panels)
-    figure = _layout.sheet(PAGE, 1.85 * rows + 0.3, handles)
+    letters = min(32, int(14 * paper().page / columns))
     x = "\n".join(
-        wrap(f"{analysis.level_name(condition)} of {text(analysis.label(condition))}", 32)
+        wrap(f"{analysis.level_name(condition)} of {text(analysis.label(condition))}", letters)
     )
+    row = 1.85 + _layout.named_below(_layout.lines_in(x))
+    figure = _layout.sheet(paper().page, row * rows + 0.3, handles)
 
     # The layout depends on the order in which panels are made, so that all are made before one is
     # drawn.
@@ -142,7 +145,7 @@ def _figure(
         tidy(axes)
         _bounds(axes, panel.axis, analysis.highest_entropy)
 
-        lowest, _ = _layout.sides(place, len(panels), _COLUMNS)
+        lowest, _ = _layout.sides(place, len(panels), columns)
         axes.tick_params(labelbottom=lowest)
         axes.set_ylabel(panel.axis.label)
         if lowest:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench_uq.report.figures import _layout, _legend
-from bench_uq.report.figures._style import COLUMN, Options, text
+from bench_uq.report.figures._style import Options, paper, text
 from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
 from bench_uq.report.tables.ranks import clean_runs
@@ -25,6 +25,10 @@ ACROSS_DATASETS = True
 
 #: Inches of a line of text, a letter and the bar of a group, and from the top to the axis.
 _LINE, _LETTER, _BAR, _AXIS = 0.125, 0.062, 0.075, 0.42
+#: Inches of the number of a rank, with a gap.
+_NUMBER = 0.15
+#: Letters of a label in a line, at most, and inches of half an axis and of its gaps, at least.
+_LETTERS, _MIDDLE = 30, 0.57
 #: Inches between the marks of equal ranks.
 _ASIDE = 0.06
 _GROUP: Options = {"color": "#333333", "linewidth": 2.6, "solid_capstyle": "butt"}
@@ -94,7 +98,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     longest = _layout.longest_line(labels)
     most = max(len(one.labels) for one in diagrams)
     title = _layout.longest_line(one.title for one in diagrams)
-    width = _layout.width(fits=longest <= 14 and most <= 6 and title * _LETTER <= COLUMN)
+    width = _layout.width(fits=longest <= 14 and most <= 6 and title * _LETTER <= paper().column)
 
     notes, heights = [], []
     for one in diagrams:
@@ -102,13 +106,14 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         notes.append("\n".join(note))
         heights.append(one.labels_top + sum(one.rows) + _LINE * len(note))
 
-    total = sum(heights) + 0.27 * len(heights)
+    titles = [wrap(one.title, int(width / _LETTER)) for one in diagrams]
+    total = sum(heights) + 0.27 * len(heights) + 0.14 * (sum(map(len, titles)) - len(titles))
     figure = _layout.sheet(width, total, _handles(analysis, diagrams))
     grid = figure.add_gridspec(len(diagrams), 1, height_ratios=heights)
     for place, (one, height) in enumerate(zip(diagrams, heights, strict=True)):
         axes = figure.add_subplot(grid[place], xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
-        axes.set_title(one.title)
+        axes.set_title("\n".join(titles[place]))
         _draw(axes, one, looks, longest * _LETTER + 0.12)
         axes.text(0, height, notes[place], va="bottom", color="#666666", fontsize=7)
     return {"": figure}
@@ -122,9 +127,10 @@ def _diagram(analysis: Analysis, metric: str) -> Diagram | None:
     # The number of runs in a label counts the ranked datasets alone.
     own = analysis.with_runs_on(found.over)
 
+    letters = min(_LETTERS, int((paper().page / 2 - _MIDDLE) / _LETTER))
     labels = {}
     for name, (scored, _) in clean_runs(analysis, metric, found).items():
-        labels[name] = _legend.label(own, name, scored, 30, unit="runs")
+        labels[name] = _legend.label(own, name, scored, letters, unit="runs")
     card = analysis.cards[metric]
     return Diagram(card.heading + ARROWS[card.direction], found.ranks, labels, str(found))
 
@@ -142,8 +148,12 @@ def _draw(axes: Axes, one: Diagram, looks: Mapping[str, Look], side: float) -> N
     x = {name: place(rank) + aside for name, rank, aside in _asides(one.ranks.mean)}
     ticks = list(map(place, range(1, count + 1)))
     axes.plot([ticks[0], ticks[-1]], [_AXIS, _AXIS], **_THIN)
+    apart = (ticks[-1] - ticks[0]) / max(1, count - 1)
+    step = math.ceil(_NUMBER / apart)
     for rank, tick in enumerate(ticks, start=1):
         axes.plot([tick, tick], [_AXIS - 0.04, _AXIS], **_THIN)
+        if (rank - 1) % step:
+            continue
         axes.text(tick, _AXIS - 0.05, str(rank), ha="center", va="bottom", fontsize=7)
     _critical(axes, ticks[0], place(1 + one.ranks.critical), one.ranks.critical)
 

@@ -62,14 +62,15 @@ def _figure(
     for name in analysis.methods:
         seeds[name] = _legend.fewest(curves[name, level] for level in where)
 
-    _, _, width = _layout.shape(len(where))
+    rows, columns, width = _layout.shape(len(where))
     lines = wrap(text(analysis.label(one.title)), int(width * 13))
     handles = _legend.method_handles(analysis, seeds, looks)
-    figure = _layout.sheet(width, 2.0 + 0.14 * len(lines), handles)
+    row = 1.7 + _layout.named_below(1)
+    figure = _layout.sheet(width, 0.3 + row * rows + 0.14 * len(lines), handles)
     figure.suptitle("\n".join(lines), fontsize=8)
 
     names = ("share rejected", "accuracy of accepted")
-    panels = _layout.grid(figure, len(where), len(where), names)
+    panels = _layout.grid(figure, len(where), columns, names)
     for axes, level in zip(panels, where, strict=True):
         level_name = analysis.level_name(one.name)
         axes.set_title("clean" if level is None else f"{level_name} = {level:g}")

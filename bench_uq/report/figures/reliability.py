@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench_uq.report.figures import _layout, _legend
+from bench_uq.report.figures._panels import together
 from bench_uq.report.figures._style import Options, tidy
 from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
@@ -56,6 +57,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         _bins(upper, bins, looks[method])
         _shares(lower, bins, looks[method])
 
+        together((upper, lower), titles[place].partition("\n")[0])
         free = _layout.sides(place, len(found), columns)
         _layout.edge(upper, free, ("", "accuracy"))
         upper.tick_params(labelbottom=False)

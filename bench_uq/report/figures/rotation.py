@@ -18,7 +18,8 @@ from matplotlib.ticker import MultipleLocator
 from bench_uq.report.figures import _layout, _legend
 from bench_uq.report.figures._images import ByLevel, alike, by_level, pixels_of
 from bench_uq.report.figures._inline_labels import write_beside
-from bench_uq.report.figures._style import PAGE, Options
+from bench_uq.report.figures._panels import together
+from bench_uq.report.figures._style import Options, paper
 from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
 
@@ -69,15 +70,16 @@ def _figure(
     """Draw one rotation of the methods that were shown the same images as the first."""
     same = {method: own for method, own in shown.items() if alike(own, first)}
     drawn = analysis.methods[:_MOST]
-    digits = _chosen(first)
+    digits = _chosen(first)[: _layout.side_by_side(_DIGITS, beside=_NAMES)]
     row = min(0.95, max(0.4, _ROOM / len(drawn)))
     handles = _handles(analysis, same, len(analysis.methods) - len(drawn))
-    figure = _layout.sheet(PAGE, 0.95 + row * len(drawn), handles)
+    figure = _layout.sheet(paper().page, 0.95 + row * len(drawn), handles)
     ratios = {"height_ratios": [1.3 * _SIDE, *[row] * len(drawn)]}
     grid = figure.subplots(
         1 + len(drawn), len(digits), sharex=True, squeeze=False, gridspec_kw=ratios
     )
-    width = (PAGE - _NAMES) / len(digits)
+    together(list(grid.flat), "panels")
+    width = (paper().page - _NAMES) / len(digits)
 
     for digit, column in zip(digits, grid.T, strict=True):
         _images(column[0], digit, width)
@@ -184,7 +186,12 @@ def _handles(analysis: Analysis, shown: Mapping[str, ByLevel], left_out: int) ->
 
     handles: list[Artist] = [
         Line2D([], [], color="black", linewidth=1.8, label="probability of the true class"),
-        Line2D([], [], **_OTHERS, label=f"of other classes that reach {_SEEN:g}, by number"),
+        Line2D(
+            [],
+            [],
+            **_OTHERS,
+            label=_legend.fitted(f"of other classes that reach {_SEEN:g}, by number"),
+        ),
         Patch(**_DOUBT, label="predictive entropy / ln C"),
         _legend.words(f"runs of seed {listed}"),
     ]

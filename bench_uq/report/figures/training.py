@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -36,8 +37,10 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
     seeds = {method: curve.seeds for method, curve in curves["training_loss"].items()}
     width = _layout.width(fits=len(drawn) == 1 and len(methods) <= 6)
-    figure = _layout.sheet(width, 2.3, _legend.method_handles(analysis, seeds, looks))
-    panels = figure.subplots(1, len(drawn), squeeze=False)[0]
+    columns = _layout.side_by_side(len(drawn))
+    rows = math.ceil(len(drawn) / columns)
+    figure = _layout.sheet(width, 2.3 * rows, _legend.method_handles(analysis, seeds, looks))
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
 
     for axes, name in zip(panels, drawn, strict=True):
         values: list[float] = []

@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from bench_uq.report.figures import _layout, _legend
+from bench_uq.report.figures._panels import together
 from bench_uq.report.figures._style import Options, text, tidy
 from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
@@ -29,6 +30,8 @@ _COLUMNS, _ROWS = 4, 5
 _HEIGHT = 1.3
 #: Share of the height of a panel that a number on its axis takes.
 _LINE = 0.2
+#: Below it, numbers on an axis would share a power of ten.
+_TINY = 1e-3
 #: Values that span more than this factor stand on a logarithmic axis.
 _DECADE = 10
 _GREY = "#666666"
@@ -115,10 +118,10 @@ def _panel(method: TunedMethod, label: str, setting: str) -> Panel:
 
 def _rows(panels: Sequence[Panel]) -> list[list[Panel]]:
     """The panels of each method in rows of a few."""
-    rows = []
+    rows, columns = [], _layout.side_by_side(_COLUMNS)
     for _, group in groupby(panels, key=lambda panel: panel.method.method):
         own = list(group)
-        rows += [own[first : first + _COLUMNS] for first in range(0, len(own), _COLUMNS)]
+        rows += [own[first : first + columns] for first in range(0, len(own), columns)]
     return rows
 
 
@@ -126,13 +129,14 @@ def _figure(rows: Sequence[Sequence[Panel]], looks: Mapping[str, Look]) -> Figur
     """Draw some rows; all panels have one axis of the NLL."""
     columns = max(map(len, rows))
     width = _layout.width(fits=columns < 3)
-    letters = int(width / columns * 13)
+    letters = _layout.letters_above(width, columns)
     height = sum(_height(row, letters) for row in rows)
 
     figure = _layout.sheet(width, height + 0.2, _handles(rows))
     grid = figure.subplots(len(rows), columns, sharey=True, squeeze=False)
     drawn, values = dict[Axes, Panel](), list[float]()
     for row, line in zip(rows, grid, strict=True):
+        together(line, row[0].label)
         for axes in line[len(row) :]:
             axes.remove()
         for place, panel in enumerate(row):
@@ -147,6 +151,10 @@ def _figure(rows: Sequence[Sequence[Panel]], looks: Mapping[str, Look]) -> Figur
         _thin(grid[0, 0].yaxis, _LINE)
     for axes, panel in drawn.items():
         _points(axes, panel, looks[panel.method.name])
+        if not panel.words and not panel.logarithmic and max(panel.numbers, default=1) < _TINY:
+            # The power of ten that matplotlib writes below would lie on the name of the setting.
+            axes.xaxis.set_major_locator(MaxNLocator(2))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         tidy(axes)
         if panel.logarithmic:
             longest = _layout.longest_line(f"{tick:g}" for tick in axes.get_xticks())

@@ -42,7 +42,7 @@ def chart_data(analysis: Analysis) -> dict[str, Any]:
 def _charts(analysis: Analysis, grids: Grids) -> list[Chart]:
     """The charts of one dataset that have a line."""
     found = by_level(analysis, grids)
-    for where in analysis.shown:
+    for where in analysis.shown_with("entropy_ecdf"):
         found.append(_entropy(analysis, grids, where))
     found.append(_reliability(analysis, grids))
     found += _selective(analysis, grids)
