@@ -7,8 +7,6 @@ the run that has their key, so that network, data, prior, likelihood, recipe and
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from bench_uq import store
-from bench_uq.api.archives import Bomb, open_npz
-from bench_uq.api.errors import UsageError
+from bench_uq.api.archives import open_npz
+from bench_uq.api.errors import UsageError, one_line
 from bench_uq.api.task import Predictions
 from bench_uq.plan.suite import lineage
 from bench_uq.run.job import Job, is_trained
@@ -149,18 +147,41 @@ def read_file(path: Path) -> Posteriors:
         with open_npz(path) as archive:
             table = store.parsed(archive[RECORDS].tobytes())
             records = {run: Record.from_json(one, run) for run, one in table.items()}
-            for member in archive.files:
-                if member == RECORDS:
-                    continue
+            for member in set(archive.files) - {RECORDS}:
                 run, file, name = member.split("|")
                 store.check_file(file)
                 arrays.setdefault(run, {}).setdefault(file, {})[name] = archive[member]
-    # NumPy and zipfile raise errors of many kinds for damaged files.
-    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error, Bomb):
-        raise UsageError(f"{path.name} is no file of published predictions, or damaged") from None
-    if arrays.keys() != records.keys():
-        raise UsageError(f"{path.name} lacks the predictions of a run, or its record")
+        if arrays.keys() != records.keys():
+            raise ValueError("it lacks the predictions of a run, or its record")
+        for run, files in arrays.items():
+            for file, found in files.items():
+                check_arrays(found, f"{file} of {run}")
+
+    # Reading a damaged array can raise any error.
+    except Exception as error:
+        raise UsageError(f"{path.name}: no published predictions: {one_line(error)}") from error
     return Posteriors(records, arrays)
+
+
+def check_arrays(arrays: Mapping[str, np.ndarray], place: str) -> None:
+    """Require finite numbers, probabilities as codes, and as many examples in each array."""
+    lengths = set[int]()
+    for name, one in arrays.items():
+        if not isinstance(one, np.ndarray) or one.dtype.kind not in "fiu" or not one.ndim:
+            raise ValueError(f"{name} in {place} are no numbers")
+        if not np.isfinite(one).all():
+            raise ValueError(f"{name} in {place} are not finite")
+        # Of the inputs only the first are stored.
+        if name != "inputs":
+            lengths.add(len(one))
+    if len(lengths) != 1:
+        raise ValueError(f"the arrays in {place} differ in length")
+
+    codes = arrays.get(CHAINS)
+    if codes is not None and codes.dtype.kind == "u" and codes.ndim == 3 and codes.size:
+        return
+    if codes is not None or "mean" not in arrays:
+        raise ValueError(f"{place} holds no chains")
 
 
 def write_file(folder: Path, path: Path) -> dict[str, dict[str, float]]:

@@ -156,17 +156,27 @@ def test_a_damaged_file(fresh: Path, content: bytes) -> None:
     (fresh / FILE).write_bytes(content)
     ran = invoke(fresh, *RUN, "--methods", "map")
     assert ran.exit_code == 2
-    assert f"{FILE} is no file of published predictions, or damaged" in ran.stderr
+    (line,) = ran.stderr.strip().splitlines()
+    assert f"{FILE}: no published predictions: " in line
     assert not (fresh / "results" / "near").exists()
 
 
-def test_names_that_lead_outside_are_refused(fresh: Path) -> None:
-    """A file of a run is named as stored files are."""
+@pytest.mark.parametrize(
+    ("member", "array", "words"),
+    [
+        ("{run}|../out.npz|probs", np.ones(1), "not the name of a stored file"),
+        ("{run}|clean-1.npz|chain_probs", np.ones((1, 2, 3)), "holds no chains"),
+        ("{run}|clean-1.npz|mean", np.array([np.nan]), "are not finite"),
+        ("other-digits-s0-12345678|clean-1.npz|mean", np.ones(1), "lacks the predictions"),
+    ],
+)
+def test_members_that_are_none(fresh: Path, member: str, array: np.ndarray, words: str) -> None:
+    """Names cannot lead outside, and arrays are what they should be."""
     with np.load(fresh / FILE) as archive:
         members = dict(archive)
     run = next(iter(members)).split("|")[0]
-    np.savez(fresh / FILE, **members, **{f"{run}|../out.npz|probs": np.ones(1)})
-    with pytest.raises(UsageError, match="no file of published predictions"):
+    np.savez(fresh / FILE, **members, **{member.format(run=run): array})
+    with pytest.raises(UsageError, match=words):
         read_file(fresh / FILE)
 
 
