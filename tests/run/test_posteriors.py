@@ -94,6 +94,15 @@ def test_asked_for_by_name_it_is_sampled(fresh: Path) -> None:
     assert ("transfer", "0.1") in scores(fresh, "total_variation")
 
 
+def test_of_merged_results_the_sampled_run_stays(published: Path, fresh: Path) -> None:
+    """Whichever folder comes first."""
+    done(fresh, *RUN, "--methods", "map")
+    done(fresh, "merge", "results", str(published / "results"), "--results", "all")
+    (path,) = fresh.glob("all/near/runs/chains-*/run.json")
+    assert "kind" not in json.loads(path.read_text())
+    assert (path.parent / "network.safetensors").is_file()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
