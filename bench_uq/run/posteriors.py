@@ -38,7 +38,7 @@ _LAST, _LEAST = 255, 0.1
 _ROUNDING = 1e-4
 
 #: Fields of a record that are of the folder in which it was made, or say what its files hold.
-_OWN = ("files", "traceback", "surrogates", "kind", "sources", "together", "peak_memory")
+_OWN = ("files", "traceback", "surrogates", "kind", "sources", "together", "peak_memory", "git")
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,23 @@ class Posteriors:
         # A name holds a part of the key.
         if record is None or record.key != job.run.key:
             return {}
-        published = self.arrays[job.run.name]
-        asked = [one.file for one in job.run.conditions if one.surrogate is None]
-        found = {file: published[file] for file in asked if file in published}
+        published, found = self.arrays[job.run.name], dict[str, Mapping[str, np.ndarray]]()
+        kinds = set[str]()
+        for one in job.run.conditions:
+            if one.surrogate is None and one.file in published:
+                found[one.file] = published[one.file]
+                kinds.add(one.kind)
         # Without clean predictions they are of other settings: draws, block, or test images.
-        return (
-            found if any(one.kind == "clean" and one.file in found for one in job.run.shown) else {}
-        )
+        return found if "clean" in kinds else {}
 
     def different(self, job: Job) -> str:
         """In what a published run of the same method, dataset and seed is another; may be empty."""
-        for record in self.records.values():
-            theirs, ours = record.to_json(), vars(job.run)
-            if any(theirs[name] != ours[name] for name in ("method", "dataset", "seed")):
+        run = job.run
+        for one in self.records.values():
+            if (one.method, one.dataset, one.seed) != (run.method, run.dataset, run.seed):
                 continue
-            names = sorted({*record.identity, *job.run.identity})
-            for name in names:
-                if record.identity.get(name) != job.run.identity.get(name):
+            for name in sorted({*one.identity, *run.identity}):
+                if one.identity.get(name) != run.identity.get(name):
                     return f"of another {name.replace('_', ' ')}"
             return "of other data or settings of prediction"
         return ""
@@ -200,9 +200,8 @@ def write_file(folder: Path, path: Path) -> dict[str, dict[str, float]]:
             reason = record.diagnosis or record.reason or record.kind or "not stored"
             raise UsageError(f"{planned.name} cannot be published: {reason}")
 
-        fields = {name: one for name, one in record.to_json().items() if name not in _OWN}
-        # Of this machine alone.
-        table[planned.name] = {**fields, "git": None, "peak_memory": None}
+        fields = record.to_json().items()
+        table[planned.name] = {name: one for name, one in fields if name not in _OWN}
         errors[planned.name] = {}
         for shown in planned.conditions:
             # Attacked networks are not repeated to the last bit elsewhere, so their inputs are not.

@@ -147,9 +147,12 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
     runs, told = list[PlannedRun](), once(notice)
     for part in parts:
         runs += make_plan(at_budget(part, choices.budget), plugins, contents, told)
-    # Each part of a tuned suite has planned the reference too.
-    planned = {run.name: run for run in runs}.values()
-    runs = [dataclasses.replace(run, tuned=words) for run in planned]
+    # Each part of a tuned suite has planned the reference too; one may ask for it by name.
+    planned = dict[str, PlannedRun]()
+    for run in runs:
+        if run.name not in planned or planned[run.name].to_compare:
+            planned[run.name] = run
+    runs = [dataclasses.replace(run, tuned=words) for run in planned.values()]
 
     # Before any training: results of a later version are never overwritten.
     check_schema(folder, [run.name for run in runs])
