@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 
 from bench_uq.api.errors import UsageError
+from bench_uq.plan.suite import Suite
+from bench_uq.run import suite as run_suite
 from bench_uq.run.posteriors import coded, decoded, read_file, suffices, write_file
 from bench_uq.run.suite import Choices, prepare
 from tests.cli.commands import done, invoke
-from tests.run.test_reference import RUN, SUITE
+from tests.run.test_reference import PLUGIN, RUN, SUITE
 
 FILE = "near.posterior.npz"
 
@@ -91,6 +94,23 @@ def test_asked_for_by_name_it_is_sampled(fresh: Path) -> None:
     assert "kind" not in record(fresh)
     assert list(fresh.glob("results/near/runs/chains-*/network.safetensors"))
     assert ("transfer", "0.1") in scores(fresh, "total_variation")
+
+
+@pytest.mark.parametrize("parts", [["chains", "map"], ["map", "chains"]])
+def test_a_part_of_a_tuned_suite_may_ask_for_it(
+    fresh: Path, parts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part plans the reference; where one names it, it is asked for by name."""
+
+    def split(suite: Suite, *_: object) -> tuple[list[Suite], str]:
+        return [dataclasses.replace(suite, methods=(name,)) for name in parts], "tuned"
+
+    monkeypatch.setattr(run_suite, "tuned_parts", split)
+    choices = Choices(str(fresh / "near.toml"), plugins=(PLUGIN,), results=fresh / "results")
+    found = {run.method: run.to_compare for run in prepare(choices, print).runs}
+    assert found == {"chains": False, "map": False}
+    parts = ["map"]
+    assert {run.method: run.to_compare for run in prepare(choices, print).runs}["chains"]
 
 
 def test_of_merged_results_the_sampled_run_stays(published: Path, fresh: Path) -> None:
