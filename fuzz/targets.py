@@ -24,6 +24,7 @@ from bench_uq.plan.prepare.archive import unpack, unpacked
 from bench_uq.plan.prepare.download import Failed
 from bench_uq.run.checkpoints import NAME, Checkpoints
 from bench_uq.run.imported.values import read as read_predictions
+from bench_uq.run.posteriors import decoded, read_file
 from bench_uq.score import published as references
 from bench_uq.score import score
 from bench_uq.store import derived
@@ -197,6 +198,15 @@ def published(content: bytes) -> None:
             assert len(references.read_file(place / "reference.csv")) == len(found)
 
 
+def posteriors(content: bytes) -> None:
+    """Published predictions of references, which are unpacked as they are stored."""
+    with folder() as place:
+        (place / "mine.posterior.npz").write_bytes(content)
+        for files in read_file(place / "mine.posterior.npz").arrays.values():
+            for arrays in files.values():
+                decoded(arrays)
+
+
 def archives(content: bytes) -> None:
     """Archives: nothing is unpacked beside the folder, and nothing but files and folders in it."""
     with folder() as place:
@@ -229,6 +239,7 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], tuple[type[Exception], ...]]] 
     "environments": (environments, (UsageError,)),
     "examples": (examples, (UsageError,)),
     "published": (published, (UsageError,)),
+    "posteriors": (posteriors, (UsageError,)),
     "archives": (archives, (Failed, OSError)),  # the latter of names that the system does not take
 }
 

@@ -118,7 +118,7 @@ def installed(commands: Path, name: str, folder: Path) -> Iterator[None]:
 
 def in_the_tree() -> set[str]:
     """Return the files that an installation must hold, by their path in it."""
-    data = ("py.typed", "plan/suites/**/*.toml", "plan/suites/**/*.csv")
+    data = ("py.typed", "plan/suites/**/*.toml", "plan/suites/**/*.csv", "plan/suites/*.npz")
     pages = ("report/page/*.css", "report/page/*.js")
     found = set()
     for package, folder in FOLDERS.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,11 @@ def choose(
     ``notice`` is told of conditions of the whole suite that do not suit a dataset, which is then
     not shown them, and of limits that leave out classes.
     """
-    methods = [named(plugins, suite, "method", text) for text in suite.methods]
-    reference = reference_of(suite, plugins)
-    # First, so that the others are soon compared; also where --methods leaves it out.
-    if reference is not None:
-        methods = [reference, *(one for one in methods if one.name != reference.name)]
+    methods = asked_of(suite, plugins)
+    references = references_of(methods, suite, plugins)
+    # First, so that the others are soon compared; also where --methods leaves them out.
+    first = {one.name for one in references}
+    methods = [*references, *(one for one in methods if one.name not in first)]
     datasets = [named(plugins, suite, "dataset", text) for text in suite.datasets]
     # Results go by the canonical name, in which options at their defaults are left out.
     refuse_repeated("methods", methods)
@@ -89,28 +89,51 @@ def named(plugins: Plugins, suite: Suite, kind: str, text: str) -> Spec:
     return plugins.spec(kind, text, suite.options.get(plain_name(text)))
 
 
-def reference_of(suite: Suite, plugins: Plugins) -> Spec | None:
-    """The method that the others are compared with, if the suite names one that can be it."""
-    if not suite.reference:
-        return None
-
-    found = named(plugins, suite, "method", suite.reference)
-    if not found.value.posterior:
-        raise UsageError(f"reference {found.name!r} has no prior, and so no posterior")
-    if found.value.replicas < 2:
-        raise UsageError(
-            f"reference {found.name!r} gives {found.value.replicas} estimate of the posterior: at "
-            "least 2 chains are needed, which show how much of a distance is noise"
-        )
-    return found
+def asked_of(suite: Suite, plugins: Plugins) -> list[Spec]:
+    """The methods that a suite, or --methods, asks for by name."""
+    return [named(plugins, suite, "method", text) for text in suite.methods]
 
 
-def other_model(method: Spec, reference: Spec) -> str:
-    """Why a method approximates another posterior than the reference; empty if it is the same."""
-    ours, theirs = method.value.posterior, reference.value.posterior
-    if ours == theirs:
-        return ""
-    return f"other model: {f'prior {ours}' if ours else 'no prior'}, not {theirs}"
+def references_of(methods: Sequence[Spec], suite: Suite, plugins: Plugins) -> list[Spec]:
+    """The references that methods are compared with, each of a posterior of its own."""
+    found = list[Spec]()
+    for text in suite.references:
+        one = named(plugins, suite, "method", text)
+        if not one.value.posterior:
+            raise UsageError(f"reference {one.name!r} has no prior, and so no posterior")
+        if one.value.replicas < 2:
+            raise UsageError(
+                f"reference {one.name!r} gives {one.value.replicas} estimate of the posterior: at "
+                "least 2 chains are needed, which show how much of a distance is noise"
+            )
+        for other in found:
+            if other.value.posterior == one.value.posterior:
+                raise UsageError(
+                    f"references {other.name!r} and {one.name!r} are of one posterior, "
+                    f"{one.value.posterior}: a method would have two"
+                )
+        found.append(one)
+
+    # One that no method can be compared with would be sampled for nothing.
+    used = set[str]()
+    for method in methods if found else ():
+        used.add(compared_with(method, found)[0].name)
+    return [one for one in found if one.name in used]
+
+
+def compared_with(method: Spec, references: Sequence[Spec]) -> tuple[Spec, str]:
+    """The reference of a method's posterior.
+
+    Of another posterior than all of them it is the first, with the reason why both are not
+    compared.
+    """
+    ours = method.value.posterior
+    for reference in references:
+        if reference.value.posterior == ours:
+            return reference, ""
+
+    theirs = " or ".join(reference.value.posterior for reference in references)
+    return references[0], f"other model: {f'prior {ours}' if ours else 'no prior'}, not {theirs}"
 
 
 def surrogates_of(

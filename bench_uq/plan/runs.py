@@ -16,7 +16,7 @@ from bench_uq.api.architecture_names import is_architecture, shown_network, weig
 from bench_uq.api.names import plain_name
 from bench_uq.plan.fingerprints import SHORT, Contents, digest
 from bench_uq.plan.plugins import Plugins, Spec
-from bench_uq.plan.resolve import Data, chain_of, choose, other_model, reference_of
+from bench_uq.plan.resolve import Data, asked_of, chain_of, choose, compared_with, references_of
 from bench_uq.plan.sources import hash_of_trees
 from bench_uq.plan.suite import Suite
 from bench_uq.predict import PREDICTION_VERSION
@@ -42,7 +42,9 @@ def make_plan(
     ``notice`` is told which conditions are left out, and why, and of remarks on the data.
     """
     methods, datasets = choose(suite, plugins, contents, notice)
-    reference = reference_of(suite, plugins)
+    asked = asked_of(suite, plugins)
+    references = references_of(asked, suite, plugins)
+    names = {method.name for method in asked}
     plan = list[PlannedRun]()
 
     for seed, data in itertools.product(suite.seeds, datasets):
@@ -54,7 +56,7 @@ def make_plan(
             chain = chain_of(spec, suite, plugins)
             surrogates[name] = make_chain(chain, bare, seed, suite, contents)
 
-        truth = ""
+        truths = dict[str, str]()
         for method in methods:
             chain = chain_of(method, suite, plugins)
             base, settings = None, suite.settings_of(chain[-1].plain)
@@ -62,11 +64,13 @@ def make_plan(
                 base = make_chain(chain[1:], bare, seed, suite, contents)
             run = make_run(method, data, seed, settings, contents, surrogates, base)
             run = with_beside(run, chain, data, contents)
-            if reference is not None:
-                # The reference is the first of the methods.
-                truth = truth or run.name
-                other = other_model(method, reference)
-                run = dataclasses.replace(run, reference=truth, other_model=other)
+            if references:
+                reference, other = compared_with(method, references)
+                # The references are the first of the methods.
+                truth = truths.setdefault(reference.name, run.name)
+                run = dataclasses.replace(
+                    run, reference=truth, other_model=other, to_compare=method.name not in names
+                )
             plan.append(with_likeness(run, chain, data, suite.settings, contents))
 
     for name, remarks in contents.remarks.items():

@@ -53,8 +53,9 @@ class Suite:
     dataset_conditions: Mapping[str, Conditions] = field(default_factory=dict)
     #: What bench-uq tune tries, by plain name of a method and by option or setting.
     search: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    #: Method whose posterior predictive the others are compared with; it is run with them.
-    reference: str = ""
+    #: Methods whose posterior predictive the others of the same posterior are compared with; they
+    #: are run with them.
+    references: tuple[str, ...] = ()
     #: How figures and tables call methods, datasets and conditions, by plain or whole name.
     labels: Mapping[str, str] = field(default_factory=dict)
     tuned: str = ""  # file of what bench-uq tune chose, by which the methods run
@@ -269,19 +270,23 @@ def suite_from(name: str, table: Mapping[str, Any]) -> Suite:
         conditions=with_levels(conditions),
         dataset_conditions={dataset: with_levels(part) for dataset, part in by_dataset.items()},
         search=spaces,
-        reference=reference(table.get("reference", "")),
+        references=references(table.get("reference", "")),
         labels=dict(labels),
         tuned=str(table.get("tuned", "")),
     )
 
 
-def reference(value: Any) -> str:
-    """Require the name of a method."""
-    if not isinstance(value, str):
-        raise UsageError(f"reference must be the name of a method, not {value!r}")
-    if value:
-        parse(value)
-    return value
+def references(value: Any) -> tuple[str, ...]:
+    """Require the name of a method, or a list of them; an empty text is none."""
+    if value == "":
+        return ()
+    if isinstance(value, str):
+        return names("reference", [value])
+    if not isinstance(value, list):
+        raise UsageError(
+            f"reference must be the name of a method, or a list of them, not {value!r}"
+        )
+    return names("reference", value)
 
 
 def check_label(name: str, text: Any) -> None:

@@ -73,6 +73,9 @@ def complete_in(folder: RunFolder, job: Job) -> bool:
     record = folder.record()
     if record.key != job.run.key or record.status != "ok":
         return False
+    # Without networks they can be compared with, and no more.
+    if record.kind == store.PUBLISHED:
+        return job.run.to_compare and all(map(folder.holds, record.files))
     # Only datasets of points in a plane have them, which the record knows without the data.
     if record.has(store.POINTS) and not folder.holds(store.POINTS):
         return False

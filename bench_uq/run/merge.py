@@ -82,11 +82,13 @@ class Version:
         return {name: self.record.files[name] for name in self.whole}
 
     @property
-    def standing(self) -> tuple[int, bool, bool]:
+    def standing(self) -> tuple[int, bool, bool, bool]:
         """Key to sort versions by; the one to keep comes first."""
         rank = RANKS.get(self.record.status, 2)
+        # Networks can be shown more than what was published of them.
+        published = self.record.kind == store.PUBLISHED
         incomplete = not self.record.files.keys() <= self.whole
-        return rank, incomplete, rank == 0 and bool(self.record.reason)
+        return rank, published, incomplete, rank == 0 and bool(self.record.reason)
 
 
 def sources(roots: Sequence[Path], out: Path) -> dict[str, list[Path]]:

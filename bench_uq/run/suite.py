@@ -7,7 +7,7 @@ import math
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from bench_uq.plan.tuned import (
     tuned_suites,
     used_seeds,
 )
+from bench_uq.run.posteriors import Posteriors, read_posteriors, suffices, take
 from bench_uq.run.shards import shard_of
 from bench_uq.score.published import FILE, Reference, hand_on, read_file
 from bench_uq.store import PlannedRun, check_schema, merge_plan, write_bytes
@@ -104,6 +105,7 @@ class Prepared:
     folder: Path
     contents: Contents
     references: list[Reference]
+    posteriors: Posteriors = field(default_factory=Posteriors)
 
     def jobs(self, device: str) -> list[Job]:
         """One job per run of this shard."""
@@ -145,14 +147,21 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
     runs, told = list[PlannedRun](), once(notice)
     for part in parts:
         runs += make_plan(at_budget(part, choices.budget), plugins, contents, told)
-    # Each part of a tuned suite has planned the reference too.
-    planned = {run.name: run for run in runs}.values()
-    runs = [dataclasses.replace(run, tuned=words) for run in planned]
+    # Each part of a tuned suite has planned the reference too; one may ask for it by name.
+    planned = dict[str, PlannedRun]()
+    for run in runs:
+        if run.name not in planned or planned[run.name].to_compare:
+            planned[run.name] = run
+    runs = [dataclasses.replace(run, tuned=words) for run in planned.values()]
 
     # Before any training: results of a later version are never overwritten.
     check_schema(folder, [run.name for run in runs])
     mine = shard_of(runs, *choices.shard) if choices.shard else runs
-    return Prepared(choices, suite, runs, mine, folder, contents, references)
+    # They take a moment to read.
+    posteriors = Posteriors()
+    if any(run.to_compare for run in mine):
+        posteriors = read_posteriors(suite_path(choices.suite))
+    return Prepared(choices, suite, runs, mine, folder, contents, references, posteriors)
 
 
 def once(notice: Notice) -> Notice:
@@ -216,7 +225,9 @@ def run_suite(
         # Before the first run, so that a run that dies is known to be missing.
         remember(prepared)
         score = until_done.enter_context(scoring(prepared)) if scored else None
-        todo = due(prepared.jobs(device), finished)
+        jobs = prepared.jobs(device)
+        take(jobs, prepared.posteriors)
+        todo = due(jobs, finished)
         failed = 0
 
         def ended(job: Job, result: Ended) -> None:
@@ -261,7 +272,8 @@ def estimates(prepared: Prepared) -> Iterator[tuple[str, float | None]]:
 
     for job in prepared.jobs(choose_device(prepared.choices.device)):
         seconds = None
-        if job.force or not complete_in(job.run_folder(keep=True), job):
+        stored = complete_in(job.run_folder(keep=True), job)
+        if job.force or not (stored or suffices(job, prepared.posteriors)):
             seconds = estimate(job)
         yield job.run.name, seconds
 

@@ -106,6 +106,7 @@ def clear(job: Job, folder: RunFolder) -> None:
         **begun(job.run),
         environment=environment(torch.device(job.device)),
         git=job.git,
+        kind=None,  # of published predictions, which go
         together=None,
         predict_seconds={},
         surrogates={},

@@ -224,7 +224,7 @@ def trial_suite(
         seeds=seeds,
         settings=dataclasses.replace(suite.settings, evaluate_on="validation"),
         # It would be sampled once for each trial.
-        reference="",
+        references=(),
         method_settings={**suite.method_settings, method.plain: settings},
         conditions={},
         dataset_conditions={},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import io
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -87,17 +86,10 @@ def write_derived(folder: Path, plan: Plan, plugins: Plugins) -> None:
     listed = [{"id": key, **facts} for key, facts in sorted(environments.items())]
     store.write_json(folder / "environment.json", listed)
     store.write_json(folder / ABOUT, asdict(about_planned(plan)))
-    write_examples(folder / "examples.npz", examples)
+    store.write_npz(folder / "examples.npz", examples)
     write_checksums(folder)
     for dataset, seed, reason in dict.fromkeys(uncompared):
         store.say(f"{dataset}, seed {seed}: not compared with a reference: {reason}")
-
-
-def write_examples(path: Path, examples: Mapping[str, np.ndarray]) -> None:
-    """Write arrays in the order of their names, so that the same ones give the same bytes."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **dict(sorted(examples.items())))  # type: ignore[arg-type]
-    store.write_bytes(path, buffer.getvalue())
 
 
 def write_checksums(folder: Path) -> None:

@@ -26,6 +26,7 @@ from bench_uq.store.files import (
     unchanged,
     write_bytes,
     write_json,
+    write_npz,
 )
 from bench_uq.store.plans import check_schema, merge_plan, read_plan, suite_lock
 from bench_uq.store.records import (
@@ -33,12 +34,14 @@ from bench_uq.store.records import (
     MEMBERS,
     NETWORK,
     POINTS,
+    PUBLISHED,
     TRAINING,
     Evaluation,
     Plan,
     PlannedRun,
     Record,
     Source,
+    check_file,
 )
 from bench_uq.store.runs import RunFolder, elsewhere, run_folder
 
@@ -50,6 +53,7 @@ __all__ = [
     "NETWORK",
     "PLAN",
     "POINTS",
+    "PUBLISHED",
     "RECORD",
     "SCHEMA",
     "TRAINING",
@@ -62,6 +66,7 @@ __all__ = [
     "RunFolder",
     "Source",
     "StoredFile",
+    "check_file",
     "check_schema",
     "discard_partial",
     "elsewhere",
@@ -82,4 +87,5 @@ __all__ = [
     "unchanged",
     "write_bytes",
     "write_json",
+    "write_npz",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -14,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import as_written
@@ -145,6 +148,13 @@ def write_json(path: Path, value: Any) -> None:
     rest = text[1:].encode()
     seal = hashlib.sha256(rest).hexdigest()
     write_bytes(path, f'{{\n "{CHECKSUM}": "{seal}",'.encode() + rest)
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays in the order of their names, so that the same ones give the same bytes."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **dict(sorted(arrays.items())))  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
 
 
 @contextmanager

@@ -35,6 +35,10 @@ HELD_OUT = "held-out"
 MEMBERS = "members"
 
 
+#: Kind of the record of a run whose predictions were published with its suite.
+PUBLISHED = "published"
+
+
 @dataclass(frozen=True)
 class Source:
     """A user's file of predictions that a run was imported from."""
@@ -84,7 +88,8 @@ class Record:
     #: Hash of the attacked network, by file of predictions under a transfer attack.
     surrogates: Mapping[str, str | None] = field(default_factory=dict)
 
-    kind: str | None = None  # "imported" for predictions of others
+    #: "imported" for predictions of others, "published" for those that came with a suite.
+    kind: str | None = None
     sources: Mapping[str, Source] = field(default_factory=dict)  # by file
 
     @classmethod
@@ -167,6 +172,7 @@ class PlannedRun:
     reference: str = ""  # name of the run whose predictions its own are compared with
     #: Why they are not, though the suite has a reference; empty if they are.
     other_model: str = ""
+    to_compare: bool = False  # a reference that the suite, or --methods, does not ask for by name
     tuned: str = ""  # how its options and recipe were chosen; empty: the suite's defaults
     trained_on: int = 0  # examples; 0 if unknown
     held_out: int = 0

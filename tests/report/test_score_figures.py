@@ -125,6 +125,19 @@ def test_distances_that_have_no_room_are_counted(by_hand: ByHand, drawn: Drawn) 
         assert [text for text in legend(figure) if "not shown" in text] == said
 
 
+def test_each_method_has_its_own_floor(by_hand: ByHand, drawn: Drawn) -> None:
+    """Methods of two priors have two references; the closest method stands in the first row."""
+    scores = {}
+    for method, distance, floor in (("map", 0.4, 0.1), ("mnf", 0.2, 0.3)):
+        scores[method, "total_variation"] = distance
+        scores[method, "total_variation_floor"] = floor
+    (figure,) = drawn("fidelity", by_hand(scores)).values()
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["mnf", "map"]
+    bars = [(bar.get_y() + bar.get_height() / 2, bar.get_width()) for bar in axes.patches]
+    np.testing.assert_allclose(bars, [(0, 0.3), (1, 0.1)])
+
+
 def test_levels_are_means_and_ranges_over_seeds(by_hand: ByHand, drawn: Drawn) -> None:
     """Bands, or whiskers at a single level, reach from lowest to highest; one seed has neither."""
     rows = {("map", "entropy", level): [level, level + 1, level + 2] for level in (0.0, 0.5)}

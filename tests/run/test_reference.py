@@ -145,6 +145,30 @@ def test_another_model_is_not_compared(suite: Path) -> None:
         assert bool(scores(suite, "total_variation", method)) == (not reason)
 
 
+def test_several_references(tmp_path: Path) -> None:
+    """Each method is compared with the reference of its own prior; one that nobody needs is not
+    run.
+    """
+    several = 'reference = ["chains", "chains[prior_std=0.5]", "chains[prior_std=2]"]'
+    text = SUITE.replace('reference = "chains"', several).partition("[conditions]")[0]
+    (tmp_path / "near.toml").write_text(text)
+    done(tmp_path, *RUN)
+
+    names = {row["method"] for row in table(tmp_path, "runs.csv")}
+    assert {"chains", "chains[prior_std=0.5]"} <= names
+    assert "chains[prior_std=2.0]" not in names
+    of = {"map": "chains", "map[prior_std=0.5]": "chains[prior_std=0.5]"}
+    for method, reference in of.items():
+        assert row_of(tmp_path, method)["reference"] == row_of(tmp_path, reference)["run"]
+        own, other = (predictions(tmp_path, name, "clean") for name in (method, reference))
+        expected = np.abs(own["probs"] - other["probs"]).sum(1).mean() / 2
+        found = scores(tmp_path, "total_variation", method)["clean", ""]
+        assert found == pytest.approx(expected, rel=1e-5)
+
+    lacking = "other model: no prior, not N(0, 1.0^2) or N(0, 0.5^2)"
+    assert row_of(tmp_path, "dropout")["lacking"] == lacking
+
+
 def test_the_record_holds_what_the_method_measured(suite: Path) -> None:
     """Numbers that are not finite are left out."""
     assert json.loads(row_of(suite, "chains")["measured"]) == {"rhat": [1.01]}
@@ -195,11 +219,16 @@ def test_chains_that_disagree_diverge(tmp_path: Path) -> None:
         ("dropout", "reference 'dropout' has no prior"),
         ("map", "reference 'map' gives 1 estimate of the posterior"),
         ("hmc[max_parameters=10]", "does not suit the task of digits"),
+        (
+            'chains", "chains[rhat=1.02]',
+            "references 'chains' and 'chains[rhat=1.02]' are of one posterior, N(0, 1.0^2)",
+        ),
+        ('chains", "chains', "reference: chains is given twice"),
     ],
 )
 def test_references_that_cannot_be(tmp_path: Path, reference: str, words: str) -> None:
     """One line, exit 2, and nothing is written."""
-    text = SUITE.replace('reference = "chains"', f'reference = "{reference}"')
+    text = SUITE.replace('reference = "chains"', f'reference = ["{reference}"]')
     (tmp_path / "near.toml").write_text(text)
     ran = invoke(tmp_path, *RUN)
     assert ran.exit_code == 2

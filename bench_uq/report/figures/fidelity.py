@@ -65,7 +65,7 @@ def _figure(
     drawn = list[Summary]()
     for points in panels.values():
         drawn += points.values()
-    floors = {place: _floor(analysis, card.companion, place) for place in panels}
+    floors = {place: _floors(analysis, card.companion, place, methods) for place in panels}
 
     handles = [_legend.words("further left: closer to the reference")]
     noise = "noise: one chain of the reference to its others"
@@ -92,9 +92,9 @@ def _figure(
         axes.set_title(titles[place])
         _rows(axes, methods, points, looks)
         ends = [one.high for one in points.values()]
-        if floor := floors[shown]:
-            ends.append(floor.mean)
-            axes.axvspan(0, floor.mean, color=_NOISE, zorder=0)
+        for row, floor in floors[shown].items():
+            ends.append(floor)
+            axes.barh(row, floor, height=1, color=_NOISE, linewidth=0, zorder=0)
         # From 0, where a method would be the reference.
         axes.set_xlim(0, 1.06 * max(ends) or 1)
         axes.xaxis.set_major_locator(MaxNLocator(3))
@@ -127,13 +127,15 @@ def _closest_first(panels: Mapping[Shown, Points]) -> list[str]:
     return sorted(distances, key=distances.__getitem__)
 
 
-def _floor(analysis: Analysis, metric: str, place: Shown) -> Summary | None:
-    """The floor in a panel, which is that of any method: all have one reference."""
-    for method in analysis.methods:
-        found = analysis.drawn(method, *place, metric)
-        if found:
-            return found
-    return None
+def _floors(
+    analysis: Analysis, metric: str, place: Shown, methods: Sequence[str]
+) -> dict[int, float]:
+    """The floor in each row of a panel: methods of another prior have another reference."""
+    found = dict[int, float]()
+    for row, method in enumerate(methods):
+        if summary := analysis.drawn(method, *place, metric):
+            found[row] = summary.mean
+    return found
 
 
 def _seeds(panels: Mapping[Shown, Points], method: str) -> int:
