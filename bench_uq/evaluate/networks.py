@@ -195,11 +195,12 @@ def lent(nets: nn.ModuleList, device: torch.device, *, mc_dropout: bool) -> Iter
     places = {name: weights.device for name, weights in nets.named_parameters()}
     notes = list[str]()
     inner = [net.net for net in nets if isinstance(net, Given)]
-    if any(net.training for net in inner):
-        notes.append("The model was in training mode; it was evaluated in evaluation mode.")
+    training = [net for net in inner if net.training]
 
     try:
-        nets.to(device).eval()
+        still(nets.to(device))
+        if not all(net.training for net in training):
+            notes.append("The model was in training mode; it was evaluated in evaluation mode.")
         if mc_dropout:
             switch_on(nets)
         yield notes
@@ -209,6 +210,16 @@ def lent(nets: nn.ModuleList, device: torch.device, *, mc_dropout: bool) -> Iter
         moved = {name: place for name, place in places.items() if place != device}
         if moved:
             nets.to(next(iter(moved.values())))
+
+
+def still(nets: nn.ModuleList) -> None:
+    """Put networks into evaluation mode; an exported program is in the mode of its export."""
+    for net in nets:
+        try:
+            net.eval()
+        except NotImplementedError:
+            # torch.export forbids it in its modules, whatever their mode.
+            continue
 
 
 def switch_on(nets: nn.ModuleList) -> None:
