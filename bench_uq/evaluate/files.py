@@ -10,7 +10,6 @@ from bench_uq.api.errors import BadValue, UsageError, one_line
 from bench_uq.api.user_files import load_module
 from bench_uq.api.weights import weights_in
 
-
 #: Endings of files of whole models, which torch unpickles: torch.export, TorchScript, torch.save.
 PICKLED = (".pt2", ".pt", ".pth", ".ts", ".ptl", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
 
@@ -18,8 +17,8 @@ PICKLED = (".pt2", ".pt", ".pth", ".ts", ".ptl", ".bin", ".ckpt", ".pkl", ".pick
 def model_of(text: str, weights: Path | None) -> nn.Module:
     """The model that ``FILE.py:factory`` makes, with every weight of a safetensors file if given.
 
-    Nothing is unpickled here: weights are saved by ``safetensors.torch.save_file(model.state_dict(),
-    "weights.safetensors")``. A factory is code of the user, and may load what it likes.
+    Weights are saved by ``safetensors.torch.save_file(model.state_dict(), "weights.safetensors")``,
+    and nothing is unpickled here. A factory is code of the user, and may load what it likes.
     """
     if Path(text).suffix in PICKLED:
         raise BadValue(

@@ -195,11 +195,11 @@ def lent(nets: nn.ModuleList, device: torch.device, *, mc_dropout: bool) -> Iter
     places = {name: weights.device for name, weights in nets.named_parameters()}
     notes = list[str]()
     inner = [net.net for net in nets if isinstance(net, Given)]
-    training = [net for net in inner if net.training]
+    trained = [net for net in inner if net.training]
 
     try:
         still(nets.to(device))
-        if not all(net.training for net in training):
+        if not all(net.training for net in trained):
             notes.append("The model was in training mode; it was evaluated in evaluation mode.")
         if mc_dropout:
             switch_on(nets)
