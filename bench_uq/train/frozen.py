@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
@@ -41,7 +42,9 @@ class Frozen:
         anything else with inputs than to pass them through the network, such as to attack them, is
         shown the inputs.
         """
-        stages = [stage for own in nets for net in own for stage in frozen_stages(net)]
+        stages = list[nn.Module]()
+        for net in itertools.chain.from_iterable(nets):
+            stages += frozen_stages(net)
         if not stages:
             yield list(self.data)
             return

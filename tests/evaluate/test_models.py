@@ -429,7 +429,7 @@ def test_numbers_that_are_not_as_called(net: Net) -> None:
 def test_dropout_that_cannot_be_switched_off(net: Net) -> None:
     """Noise in evaluation is refused, and is draws where a function says so."""
     noisy = Returns(net, lambda found: nn.functional.dropout(found, 0.5))
-    with pytest.raises(ValueError, match="gives other outputs each time.*give a function"):
+    with pytest.raises(ValueError, match=r"gives other outputs each time.*give a function"):
         evaluate(noisy)
 
     def draws(inputs: Tensor, count: int) -> Tensor:
