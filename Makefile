@@ -44,12 +44,12 @@ trust: setup
 # Exports, against the packages themselves and a local MLflow server. They have an environment of their own, which borrows
 # from the other one, because MLflow's server asks for older versions of some packages.
 exports: setup
-	$(PYTHON) -m venv .exports
+	$(PYTHON) -m venv --without-pip .exports
 	borrowed=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
 	  own=$$(.exports/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
 	  realpath "$$borrowed" > "$$own/borrowed.pth"
-	.exports/bin/python -m pip install --quiet --constraint constraints-exports.txt mlflow pyarrow wandb
-	.exports/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip --python .exports/bin/python install --quiet --constraint constraints-exports.txt mlflow pyarrow wandb
+	$(BIN)/python -m pip --python .exports/bin/python install --quiet --no-deps --no-build-isolation --editable .
 	.exports/bin/python -m pytest -m exports tests/report/test_exports.py
 
 # Every reader of files and names of others, for SECONDS in all; what is found new is kept in fuzz/corpus/, which tests replay.
