@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-.PHONY: demo test gate bench fuzz trust setup format
+.PHONY: demo test gate bench fuzz trust exports setup format
 
 demo: setup
 	$(BIN)/bench-uq run --suite quick-tuned
@@ -40,6 +40,17 @@ bench: setup
 # Of all tests those of what is promised when processes are killed, disks full, files damaged or hostile.
 trust: setup
 	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/trust
+
+# Exports, against the packages themselves and a local MLflow server. They have an environment of their own, which borrows
+# from the other one, because MLflow's server asks for older versions of some packages.
+exports: setup
+	$(PYTHON) -m venv --without-pip .exports
+	borrowed=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
+	  own=$$(.exports/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
+	  realpath "$$borrowed" > "$$own/borrowed.pth"
+	$(BIN)/python -m pip --python .exports/bin/python install --quiet --constraint constraints-exports.txt mlflow pyarrow wandb
+	$(BIN)/python -m pip --python .exports/bin/python install --quiet --no-deps --no-build-isolation --editable .
+	.exports/bin/python -m pytest -m exports tests/report/test_exports.py
 
 # Every reader of files and names of others, for SECONDS in all; what is found new is kept in fuzz/corpus/, which tests replay.
 SECONDS ?= 600

@@ -313,7 +313,7 @@ def evaluate(
 
     choice = Choice(
         draws=draws,
-        unseen=unseen or {},
+        unseen={} if unseen is None else unseen,
         conditions=conditions,
         binary=binary,
         variance=variance,

@@ -141,6 +141,8 @@ class Features(nn.Module):
             if frozen and hasattr(part, "reset_running_stats"):
                 # Methods that average weights start these statistics anew (swa, swag).
                 part.reset_running_stats = keep  # type: ignore[assignment]
+        if frozen:
+            model.eval()
 
     def train(self, mode: bool = True) -> Features:
         """Training mode, but never of a frozen model."""
@@ -154,12 +156,30 @@ class Features(nn.Module):
         return found.flatten(1)
 
 
+class FixedLinear(nn.Linear):
+    """A dense layer of a frozen model, which is none that a method puts a posterior on."""
+
+    random = False
+
+
+class FixedConv2d(nn.Conv2d):
+    """A convolution of a frozen model."""
+
+    random = False
+
+
+#: Torch's own layers, as they are called in a frozen model.
+FIXED = {nn.Linear: FixedLinear, nn.Conv2d: FixedConv2d}
+
+
 def keep() -> None:
     """Leave the statistics of a frozen layer as they are."""
 
 
 def as_buffers(part: nn.Module) -> None:
-    """Turn the parameters of a layer into buffers of the same names."""
+    """Turn the parameters of a layer into buffers of the same names, and name it a fixed one."""
+    # Methods that look for torch's layers, to train or to perturb them, pass over these.
+    part.__class__ = FIXED.get(type(part), type(part))
     for name, value in list(part.named_parameters(recurse=False)):
         delattr(part, name)
         part.register_buffer(name, value.detach())

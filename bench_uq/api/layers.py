@@ -178,6 +178,27 @@ def split(net: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
     return nn.Sequential(*stages[:first]), nn.Sequential(*stages[first:])
 
 
+def frozen_stages(net: nn.Module) -> list[nn.Module]:
+    """The stages up to the last frozen one of every sequence in a network.
+
+    A stage that says ``frozen = True`` is never trained, draws no noise, and gives the same outputs
+    in training as in evaluation; so must the stages before it. Sequences of one network, such as
+    copies from earlier in its training, share their values.
+    """
+    found = list[nn.Module]()
+    for part in net.modules():
+        if isinstance(part, nn.Sequential):
+            stages = list(part)
+            frozen = [index for index, one in enumerate(stages) if is_frozen(one)]
+            found += stages[: max(frozen, default=-1) + 1]
+    return found
+
+
+def is_frozen(stage: nn.Module) -> bool:
+    """Whether a stage says that it is never trained."""
+    return bool(getattr(stage, "frozen", False))
+
+
 def is_random(stage: nn.Module) -> bool:
     """Whether a stage may draw noise in evaluation.
 

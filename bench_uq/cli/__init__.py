@@ -20,6 +20,7 @@ from bench_uq.cli.compare import compare
 from bench_uq.cli.completion import completion
 from bench_uq.cli.doctor import doctor
 from bench_uq.cli.evaluate import evaluate
+from bench_uq.cli.export import export
 from bench_uq.cli.list import list_
 from bench_uq.cli.merge import merge
 from bench_uq.cli.options import FAILED, INTERRUPTED, USAGE
@@ -84,6 +85,7 @@ for command in (
     evaluate,
     merge,
     report,
+    export,
     check,
     compare,
     baseline,

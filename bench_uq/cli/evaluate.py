@@ -26,10 +26,9 @@ from bench_uq.cli.options import (
 @click.option("--model", required=True, metavar="FILE.py:FACTORY", help="Makes the model.")
 @click.option(
     "--weights",
-    required=True,
     type=UserPath(path_type=Path),
     metavar="FILE.safetensors",
-    help="Its state dict.",
+    help="Its state dict; left out, the model is taken as the factory makes it.",
 )
 @click.option("--name", required=True, help="What to call the model.")
 @click.option("--dataset", required=True, help="A dataset of bench-uq, whose test split it is for.")
@@ -55,7 +54,7 @@ from bench_uq.cli.options import (
 @plugin_option
 def evaluate(
     model: str,
-    weights: Path,
+    weights: Path | None,
     conditions: tuple[str, ...],
     suite: str,
     results: Path,
@@ -75,6 +74,9 @@ def evaluate(
     levels = dict(levels_of(text) for text in conditions)
     for name in ("mean", "std"):
         chosen[name] = [float(one) for one in chosen[name]] or None
+    if weights is None:
+        # A network that was not trained has scores, too.
+        click.echo(f"weights: as {model} makes them (no --weights)", err=True)
     scores = bench_uq.evaluate(
         model_of(model, weights), chosen.pop("dataset"), conditions=levels, **chosen
     )

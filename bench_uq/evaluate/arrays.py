@@ -31,6 +31,8 @@ def evaluate_arrays(
 ) -> Scores:
     """Score probabilities and labels, or means and variances and real targets."""
     if variance is not None or std is not None:
+        if variance is not None and std is not None:
+            raise BadValue("give variance or std, not both: one is the square of the other")
         spread = {"variance": variance, "std": std}
         given = inputs.reals(
             predicted, {key: one for key, one in spread.items() if one is not None}, targets

@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from bench_uq.train.settings import Settings
 
+#: What a model's numbers are; ``auto`` looks at the first examples.
+Outputs = Literal["auto", "logits", "probs"]
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -34,7 +37,7 @@ class Choice:
     variance: Any = None
     std: Any = None
     mean: Any = None
-    outputs: Literal["auto", "logits", "probs"] = "auto"
+    outputs: Outputs = "auto"
     output: str | int | None = None
     mc_dropout: bool = False
     device: str = "auto"

@@ -14,12 +14,11 @@ from bench_uq.api.metric import Metric
 from bench_uq.evaluate import tables
 from bench_uq.evaluate.bootstrap import interval, p_value, replicates, scorable, sides
 from bench_uq.evaluate.inputs import as_bad_values
+from bench_uq.evaluate.scores import Scores
 from bench_uq.evaluate.shown import Shown, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from bench_uq.evaluate.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,9 @@ def compare(first: Scores, second: Scores, *, metrics: Sequence[str] = ()) -> Co
 
 def compared(first: Scores, second: Scores, metrics: Sequence[str]) -> Comparison:
     """Compare the conditions that both were shown."""
+    for one in (first, second):
+        if not isinstance(one, Scores):
+            raise BadValue(f"compare takes what evaluate returns, not a {type(one).__name__}")
     # A sentence on which is better would be of no use.
     if first.name == second.name:
         raise BadValue(f"both models are called {first.name!r}: give them names (name=...)")

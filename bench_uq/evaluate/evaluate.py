@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args
 
-from bench_uq.api.errors import BadValue
-from bench_uq.evaluate.choice import OF_MODELS, Choice
+from bench_uq.api.errors import BadValue, unknown
+from bench_uq.evaluate.choice import OF_MODELS, Choice, Outputs
 from bench_uq.evaluate.inputs import as_bad_values
 from bench_uq.evaluate.scores import Scores
 from bench_uq.plan.plugins import Plugins
@@ -16,7 +17,13 @@ def evaluate_any(predicted: Any, truth: Any, choice: Choice) -> Scores:
     """Score predictions with their labels, or a model on a dataset."""
     if choice.resamples < 2:
         raise BadValue(f"resamples must be at least 2, not {choice.resamples}")
+    if not isinstance(choice.unseen, Mapping):
+        raise BadValue("unseen takes data by name: unseen={'mine': ...}")
+    if choice.outputs not in get_args(Outputs):
+        raise BadValue(str(unknown("outputs", str(choice.outputs), get_args(Outputs))))
     several = isinstance(predicted, list | tuple) and len(predicted) > 0
+    if isinstance(predicted, list | tuple) and not several:
+        raise BadValue("nothing is given: an empty list is neither predictions nor an ensemble")
     models = list(predicted) if several else [predicted]
 
     with as_bad_values():
@@ -61,6 +68,9 @@ def of_models(models: list[Any], dataset: Any, choice: Choice) -> Scores:
         raise BadValue("a model needs a dataset: evaluate(model, 'digits')")
     if choice.variance is not None:
         raise BadValue("variance is of predictions: evaluate(mean, targets, variance=variance)")
+    for one in models:
+        if isinstance(one, type):
+            raise BadValue(f"{one.__name__} is a class, not a model: make one, {one.__name__}(...)")
     draws = Settings.draws if choice.draws is None else choice.draws
     if not isinstance(draws, int):
         # Not the value itself: an array takes many lines.

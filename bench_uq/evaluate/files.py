@@ -10,13 +10,22 @@ from bench_uq.api.errors import BadValue, UsageError, one_line
 from bench_uq.api.user_files import load_module
 from bench_uq.api.weights import weights_in
 
+#: Endings of files of whole models, which torch unpickles: torch.export, TorchScript, torch.save.
+PICKLED = (".pt2", ".pt", ".pth", ".ts", ".ptl", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
 
-def model_of(text: str, weights: Path) -> nn.Module:
-    """The model that ``FILE.py:factory`` makes, with every weight of a safetensors file.
 
-    Nothing is unpickled: weights are saved by ``safetensors.torch.save_file(model.state_dict(),
-    "weights.safetensors")``.
+def model_of(text: str, weights: Path | None) -> nn.Module:
+    """The model that ``FILE.py:factory`` makes, with every weight of a safetensors file if given.
+
+    Weights are saved by ``safetensors.torch.save_file(model.state_dict(), "weights.safetensors")``,
+    and nothing is unpickled here. A factory is code of the user, and may load what it likes.
     """
+    if Path(text).suffix in PICKLED:
+        raise BadValue(
+            f"{text}: a whole model is pickled, and such a file can run code when it is read. Give "
+            "--model FILE.py:factory, where the factory builds the model, and --weights "
+            "FILE.safetensors; or a factory that loads your own file itself"
+        )
     file, _, name = text.rpartition(":")
     if not file or not name.isidentifier():
         raise BadValue(f"--model takes FILE.py:factory, not {text!r}")
@@ -33,8 +42,9 @@ def model_of(text: str, weights: Path) -> nn.Module:
         raise UsageError(f"{text} fails: {one_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise BadValue(f"{text} makes a {type(model).__name__}, not an nn.Module")
-    load(model, weights)
-    return model.eval()
+    if weights is not None:
+        load(model, weights)
+    return model
 
 
 def load(model: nn.Module, weights: Path) -> None:

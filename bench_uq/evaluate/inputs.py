@@ -57,6 +57,16 @@ def as_bad_values() -> Iterator[None]:
 
 def array_of(value: Any, name: str) -> np.ndarray:
     """An array of an array, a tensor, a frame, a Series or a list."""
+    if isinstance(value, Mapping):
+        raise BadValue(
+            f"{name} is a dict: give one of its entries, or, if it is the state dict of a model, "
+            "load it by load_state_dict and give the model"
+        )
+    if isinstance(value, str | Path):
+        raise BadValue(
+            f"{name} is the text {str(value)!r}: give the numbers (np.load, pd.read_csv), or score "
+            "a file by bench-uq score-predictions"
+        )
     # A tensor is known by what it can do: torch is not loaded to ask.
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         value = value.detach().cpu()
@@ -143,17 +153,22 @@ def refuse_logits(values: np.ndarray, name: str) -> None:
         # What is wrong there is said by the checks of all predictions.
         return
 
-    shares = fitting(values.astype(np.float64))
+    values = values.astype(np.float64)
+    shares = fitting(values)
     if shares["probs"] > 0.5:
         return
     sums = values.sum(-1)
     at = tuple(int(index) for index in np.argwhere(abs(sums - 1) > TOLERANCE)[0])
-    found, advice = "logits", "apply softmax (scipy.special.softmax(logits, axis=-1))"
+    advice = "these look like logits: apply softmax (scipy.special.softmax(logits, axis=-1))"
     if shares["log_probs"] > 0.5:
-        found, advice = "log-probabilities", "apply exp"
-    raise BadValue(
-        f"{name}: row {at[-1]} sums to {sums[at]:.6g}, not 1: these look like {found}: {advice}"
-    )
+        advice = "these look like log-probabilities: apply exp"
+    elif fitting(values / 100)["probs"] > 0.5:
+        advice = "these look like percentages: divide by 100"
+    elif fitting(np.swapaxes(values, -1, -2))["probs"] > 0.5:
+        advice = "the columns do: transpose it, classes are the last axis"
+    elif values.min() >= 0 and values.max() <= 1:
+        advice = "give every class a column, or divide each row by its sum"
+    raise BadValue(f"{name}: row {at[-1]} sums to {sums[at]:.6g}, not 1: {advice}")
 
 
 def labels_of(labels: Any, probs: Any = None) -> np.ndarray:
@@ -178,6 +193,8 @@ def labels_of(labels: Any, probs: Any = None) -> np.ndarray:
 
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
+    if values.ndim == 2 and ((values == 0) | (values == 1)).all() and (values.sum(1) == 1).all():
+        raise BadValue(f"labels are one-hot, {values.shape}: give labels.argmax(1)")
     if values.dtype.kind == "b":
         values = values.astype(np.int64)
 

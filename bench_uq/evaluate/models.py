@@ -47,7 +47,7 @@ def evaluate_model(
     plugins = Plugins(choice.plugins)
     data = examples_of(dataset, choice.data_dir, plugins)
     asked = conditions_of(choice.conditions, choice.unseen, choice.data_dir, plugins)
-    scales = scales_of(choice.mean, choice.std, data.examples.inputs.ndim)
+    scales = scales_of(choice.mean, choice.std, data.examples.inputs.shape)
     for one in (data, *asked.unseen):
         refuse_other_ranges(one, stressed=bool(asked.changes), scaled=scales is not None)
 
@@ -159,16 +159,21 @@ def change(text: str, levels: tuple[float, ...], plugins: Plugins) -> Spec:
     return spec
 
 
-def scales_of(mean: Any, std: Any, axes: int) -> tuple[Tensor, Tensor] | None:
-    """Mean and standard deviation per channel or feature, shaped for inputs of so many axes."""
+def scales_of(mean: Any, std: Any, shape: tuple[int, ...]) -> tuple[Tensor, Tensor] | None:
+    """Mean and standard deviation per channel or feature, shaped for inputs (N, ...)."""
     if mean is None and std is None:
         return None
     if mean is None or std is None:
         raise BadValue("mean and std belong together: give both")
     parts = []
-    for value in (mean, std):
+    for name, value in (("mean", mean), ("std", std)):
         numbers = torch.as_tensor(np.asarray(value, np.float32)).reshape(-1)
-        parts.append(numbers.reshape(-1, *[1] * (axes - 2)))
+        if len(numbers) not in (1, shape[1]):
+            raise BadValue(
+                f"{name} has {len(numbers)} numbers, one for each channel, and the inputs have "
+                f"{shape[1]}"
+            )
+        parts.append(numbers.reshape(-1, *[1] * (len(shape) - 2)))
     if not bool((parts[1] > 0).all()):
         raise BadValue("std holds a number that is not above 0")
     return parts[0], parts[1]

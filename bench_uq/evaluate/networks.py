@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +16,8 @@ from torch.nn.functional import logsigmoid
 from bench_uq.api.errors import BadValue, one_line
 from bench_uq.api.method import Method
 from bench_uq.api.task import Task
+from bench_uq.evaluate.choice import Outputs
 from bench_uq.run.imported.values import TOLERANCE
-
-#: What a model's numbers are; ``auto`` looks at the first examples.
-Outputs = Literal["auto", "logits", "probs"]
 
 #: Examples by which a model's outputs are looked at.
 PROBE = 16
@@ -51,21 +50,15 @@ class Reading:
     def tensor(self, found: Any) -> Tensor:
         """The one tensor among the outputs of a model."""
         if self.output is not None and not isinstance(found, Tensor):
-            try:
-                found = found[self.output]
-            except (KeyError, IndexError, TypeError) as error:
-                raise BadValue(f"the model's output has no part {self.output!r}") from error
+            found = part_of(found, self.output)
 
         if isinstance(found, np.ndarray):
             found = torch.from_numpy(found)
         if isinstance(found, Tensor):
             return found
 
-        kind, parts = type(found).__name__, ""
-        if isinstance(found, Mapping):
-            parts = f" with {', '.join(map(repr, found))}"
         raise BadValue(
-            f"the model returns a {kind}{parts}, not one tensor of class scores: say which part "
+            f"the model returns a {named(found)}, not one tensor of class scores: say which part "
             "they are (output='logits' of a dict, output=0 of a tuple)"
         )
 
@@ -92,6 +85,23 @@ class Reading:
             return "probs" if within else "logits"
         sums = (found.float().sum(-1) - 1).abs() <= TOLERANCE
         return "probs" if within and bool(sums.all()) else "logits"
+
+
+def part_of(found: Any, output: str | int) -> Any:
+    """A part of what a model returns: an entry of a tuple or a dict, or an attribute."""
+    try:
+        return found[output]
+    except (KeyError, IndexError, TypeError) as error:
+        if isinstance(output, str) and hasattr(found, output):
+            return getattr(found, output)
+        raise BadValue(f"the model returns a {named(found)}, without {output!r}") from error
+
+
+def named(found: Any) -> str:
+    """Type of what a model returns, and the names of its parts where it has some."""
+    parts = list(found) if isinstance(found, Mapping) else list(getattr(found, "__dict__", ()))
+    named = f" with {', '.join(map(repr, parts))}" if parts else ""
+    return type(found).__name__ + named
 
 
 #: A probability of 0 in single precision, whose logarithm must be finite.
@@ -195,11 +205,12 @@ def lent(nets: nn.ModuleList, device: torch.device, *, mc_dropout: bool) -> Iter
     places = {name: weights.device for name, weights in nets.named_parameters()}
     notes = list[str]()
     inner = [net.net for net in nets if isinstance(net, Given)]
-    if any(net.training for net in inner):
-        notes.append("The model was in training mode; it was evaluated in evaluation mode.")
+    trained = [net for net in inner if net.training]
 
     try:
-        nets.to(device).eval()
+        still(nets.to(device))
+        if not all(net.training for net in trained):
+            notes.append("The model was in training mode; it was evaluated in evaluation mode.")
         if mc_dropout:
             switch_on(nets)
         yield notes
@@ -209,6 +220,16 @@ def lent(nets: nn.ModuleList, device: torch.device, *, mc_dropout: bool) -> Iter
         moved = {name: place for name, place in places.items() if place != device}
         if moved:
             nets.to(next(iter(moved.values())))
+
+
+def still(nets: nn.ModuleList) -> None:
+    """Put networks into evaluation mode; an exported program is in the mode of its export."""
+    for net in nets:
+        try:
+            net.eval()
+        except NotImplementedError:
+            # torch.export forbids it in its modules, whatever their mode.
+            continue
 
 
 def switch_on(nets: nn.ModuleList) -> None:
@@ -243,7 +264,39 @@ def probe(net: nn.Module, inputs: Tensor) -> int:
     if not torch.isfinite(found).all():
         raise BadValue("the model's outputs are not finite: NaN or infinity")
     net.kind = net.reading.kind(found)
+    check_kind(net.reading, found)
+    if isinstance(net, Given) and not net.random:
+        check_steady(net, inputs, found)
     return 2 if net.reading.binary else int(found.shape[-1])
+
+
+def check_kind(reading: Reading, found: Tensor) -> None:
+    """Refuse outputs that are not those which the caller says they are."""
+    looks = dataclasses.replace(reading, outputs="auto").kind(found)
+    if reading.outputs == "probs" and looks == "logits":
+        raise BadValue(
+            "outputs='probs', but the model's numbers are no probabilities of classes: if they are "
+            "logits, leave outputs out"
+        )
+    # The logits of two classes as one number may lie in [0, 1] by chance.
+    if reading.outputs == "logits" and looks == "probs" and not reading.binary:
+        raise BadValue(
+            "outputs='logits', but every row of the model's numbers is non-negative and sums to 1: "
+            "these are probabilities, which a second softmax would flatten; leave outputs out"
+        )
+
+
+def check_steady(net: Given, inputs: Tensor, found: Tensor) -> None:
+    """Refuse a network that gives other outputs the second time: its noise would be no draws."""
+    with torch.no_grad():
+        again = net.raw(inputs)
+    # Some operations on a GPU sum in another order each time.
+    if not torch.allclose(found.float(), again.float(), rtol=1e-2, atol=1e-2):
+        raise BadValue(
+            "the model gives other outputs each time, also in evaluation mode, as F.dropout does "
+            "without training=self.training: mend that, or give a function (inputs, draws) -> "
+            "(S, B, C) whose draws these are"
+        )
 
 
 def check_shape(reading: Reading, found: Tensor, inputs: Tensor, leading: int) -> None:

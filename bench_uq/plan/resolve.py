@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from bench_uq.api.architecture_names import weights_of, with_weights
+from bench_uq.api.architecture_names import shown_network, weights_of, with_weights
 from bench_uq.api.architectures import require_weights
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import plain_name
@@ -176,7 +176,10 @@ def check_methods(methods: list[Spec], dataset: Spec, task: Task) -> None:
     """Refuse methods that are not defined for a task."""
     for method in methods:
         if not method.value.suits(task):
-            raise UsageError(f"method {method.name!r} does not suit the task of {dataset.name}")
+            raise UsageError(
+                f"method {method.name!r} does not suit the task of {dataset.name} with the network "
+                f"{shown_network(task.network)}"
+            )
         # A method with a base has its networks.
         if weights_of(task.network) and not method.value.base:
             with torch.random.fork_rng(devices=[]):

@@ -181,13 +181,7 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
     ``cards`` are those of the known metrics, by default of the installed ones; ``plugins`` are
     files of the user, whose present code counts.
     """
-    if not suite.is_dir():
-        there = [path.name for path in suite.parent.glob("*") if path.is_dir()]
-        hint = ""
-        for near in difflib.get_close_matches(suite.name, there, n=1):
-            hint = f"; did you mean {near!r}?"
-        raise UsageError(f"missing folder {suite}{hint} (make it with: bench-uq run)")
-
+    require_folder(suite)
     # First, because in files of a later schema the same words may mean something else.
     check_schema(suite)
     runs = read_runs(suite)
@@ -221,6 +215,16 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
         trials=trials,
         defaults=read_defaults(suite, runs, trials),
     )
+
+
+def require_folder(suite: Path) -> None:
+    """Refuse a folder of results that is not there, with the name of the nearest."""
+    if not suite.is_dir():
+        there = [path.name for path in suite.parent.glob("*") if path.is_dir()]
+        hint = ""
+        for near in difflib.get_close_matches(suite.name, there, n=1):
+            hint = f"; did you mean {near!r}?"
+        raise UsageError(f"missing folder {suite}{hint} (make it with: bench-uq run)")
 
 
 def named(results: Results, labels: Mapping[str, str] = MappingProxyType({})) -> Results:

@@ -122,7 +122,10 @@ def check_layers(trial: NetworkTrial) -> None:
         return made[-1]
 
     layers = Layers(linear=partial(recorded, nn.Linear), conv=partial(recorded, nn.Conv2d))
-    net = builder(trial.task.network)(trial.task, layers)
+    try:
+        net = builder(trial.task.network)(trial.task, layers)
+    except UsageError as error:
+        raise Note(f"methods with layers of their own refuse it: {error}") from None
     injected = set(map(id, made))
     held = [layer for layer in net.modules() if isinstance(layer, LAYERS)]
     own = [type(layer).__name__ for layer in held if id(layer) not in injected]
@@ -130,7 +133,7 @@ def check_layers(trial: NetworkTrial) -> None:
     require(len(own) < len(held), "none of its layers comes from 'layers': layers.linear(...)")
     if own:
         advice = "it is deterministic for every method"
-        raise Note(f"{', '.join(own)} does not come from 'layers': {advice}")
+        raise Note(f"{', '.join(dict.fromkeys(own))} does not come from 'layers': {advice}")
 
 
 def check_still(trial: NetworkTrial) -> None:

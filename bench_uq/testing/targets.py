@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 
+from bench_uq.api import architectures
+from bench_uq.api.architecture_names import is_architecture, read
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import parse
 from bench_uq.api.user_files import load_module, load_network
@@ -29,6 +31,9 @@ def targets(
     for text in dict.fromkeys(what):
         if text in modules:
             some = in_file(Path(text), modules[text], plugins, root)
+        elif is_architecture(text):
+            read(text)  # a mistake in its options is no broken requirement
+            some = [Target("network", text, Path(architectures.__file__), plugins, root)]
         else:
             some = by_name(text, plugins, kind, root)
 

@@ -24,6 +24,7 @@ from torch.func import functional_call, vmap
 from bench_uq.api.method import Method
 from bench_uq.api.task import Task
 from bench_uq.train.epoch import Diverged, Epoch
+from bench_uq.train.frozen import Frozen
 from bench_uq.train.gradients import Gradients
 from bench_uq.train.loop import begun, finished, observed
 from bench_uq.train.precision import tensor_cores
@@ -83,6 +84,22 @@ def train_together(
     device = data[0][0].inputs.device
     nets = [begun(method, tasks[run], device, seeds[run], member) for run, member in places]
 
+    own = [nets[start : start + method.members] for start in range(0, len(nets), method.members)]
+    with Frozen(data, settings).shown(method, own) as shown:
+        return trained(method, nets, places, shown, settings, seeds, report)
+
+
+def trained(
+    method: Method,
+    nets: Sequence[nn.Module],
+    places: Sequence[tuple[int, int]],
+    data: Sequence[tuple[Resident, Resident]],
+    settings: Settings,
+    seeds: Sequence[int],
+    report: Callable[[float], None],
+) -> list[Outcome]:
+    """Train networks as one batch; ``places`` hold the run and the member of each."""
+    device = data[0][0].inputs.device
     stacked = stack(nets)
     optimiser = method.optimiser(stacked)
     begin(optimiser, settings)

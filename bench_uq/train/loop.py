@@ -16,6 +16,7 @@ from bench_uq.api.layers import kl, task_of
 from bench_uq.api.method import Method
 from bench_uq.api.task import Task
 from bench_uq.train.epoch import Diverged, Epoch
+from bench_uq.train.frozen import Frozen
 from bench_uq.train.gradients import Gradients
 from bench_uq.train.precision import tensor_cores
 from bench_uq.train.recipe import begin, step
@@ -47,7 +48,7 @@ def train(
     device = data[0].inputs.device
     state = stored_state(checkpoints, device)
     history = [Epoch(**row) for row in state["history"]] if state else []
-    nets = nn.ModuleList()
+    nets, frozen = nn.ModuleList(), Frozen([data], settings)
 
     for values in state["finished"] if state else ():
         net = build(method, task, device)
@@ -68,22 +69,23 @@ def train(
         if done:
             put_back(state, net, optimiser, shuffling)
 
-        for epoch in range(done, settings.epochs):
-            start = time.perf_counter()
-            progress = (epoch, settings.epochs)
-            work = partial(
-                train_epoch, gradients, optimiser, data[0], shuffling, progress, settings
-            )
-            with tensor_cores(tf32=settings.precision == "tf32"):
-                loss = gradients.epoch(work, optimiser, [shuffling])
-            row = observed(method, net, data[0], loss, member, (epoch + 1, settings.epochs))
-            history.append(dataclasses.replace(row, seconds=time.perf_counter() - start))
+        with frozen.shown(method, [[net]]) as [shown]:
+            for epoch in range(done, settings.epochs):
+                start = time.perf_counter()
+                progress = (epoch, settings.epochs)
+                work = partial(
+                    train_epoch, gradients, optimiser, shown[0], shuffling, progress, settings
+                )
+                with tensor_cores(tf32=settings.precision == "tf32"):
+                    loss = gradients.epoch(work, optimiser, [shuffling])
+                row = observed(method, net, shown[0], loss, member, (epoch + 1, settings.epochs))
+                history.append(dataclasses.replace(row, seconds=time.perf_counter() - start))
 
-            report((member + (epoch + 1) / settings.epochs) / method.members)
-            if checkpoints and checkpoints.due:
-                checkpoints.save(state_of(nets, net, optimiser, shuffling, history))
+                report((member + (epoch + 1) / settings.epochs) / method.members)
+                if checkpoints and checkpoints.due:
+                    checkpoints.save(state_of(nets, net, optimiser, shuffling, history))
 
-        nets.append(finished(method, net, data, seed, member))
+            nets.append(finished(method, net, shown, seed, member))
 
     return nets, history
 

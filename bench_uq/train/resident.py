@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -33,6 +34,12 @@ class Resident(Batches):
 
         for index in joined_last(order.split(self.batch)):
             yield self.take(index)
+
+    def replaced(self, inputs: Tensor) -> Resident:
+        """The same examples with other inputs (N, ...), on the same device."""
+        other = copy.copy(self)
+        other.inputs = inputs
+        return other
 
     def take(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Inputs (B, *input_shape) in [0, 1] and targets (B,)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import timm
@@ -17,7 +18,10 @@ from bench_uq.api.architecture_names import shown_network, with_weights
 from bench_uq.api.architectures import require_weights
 from bench_uq.api.errors import UsageError
 from bench_uq.api.layers import Network, split
+from bench_uq.api.task import Examples
 from bench_uq.plan.plugins import Plugins
+from bench_uq.train.posthoc import fit
+from bench_uq.train.resident import Resident
 from tests.cli.commands import done, invoke
 from tests.of_classes import of_classes
 
@@ -119,6 +123,29 @@ def test_a_frozen_network_trains_its_last_layer(theirs: nn.Module, weights: Path
     # The features are computed once for all draws.
     shared, drawn = split(built(name, "mean-field"))
     assert (len(shared), len(drawn)) == (4, 1)
+
+
+@pytest.mark.parametrize("structure", ["kron", "diag"])
+def test_laplace_of_all_layers_is_of_those_that_are_trained(
+    structure: str, small: tuple[nn.Module, Path]
+) -> None:
+    """Of a frozen network that is the last one; nothing frozen has a posterior."""
+    frozen = task(f"{SMALL}[size=32,weights={small[1]},frozen=true]")
+    base = Plugins().spec("method", "map").value
+    examples = Examples(np.random.default_rng(0).random((24, 3, 32, 32), "f"), np.arange(24) % 4)
+    data = Resident(examples, torch.device("cpu"), 8)
+    torch.manual_seed(0)
+    values = nn.ModuleList([base.build(frozen)]).state_dict()
+
+    drawn = []
+    for layers in ("all", "last"):
+        name = f"laplace[layers={layers},structure={structure},predictive=mc]"
+        chain = [Plugins().spec("method", name).value, base]
+        (net,) = fit(chain, frozen, (data, data), values, 0)
+        torch.manual_seed(1)
+        drawn.append(chain[0].draws(net, data.take(slice(0, 4))[0], 3))
+    assert torch.equal(*drawn)
+    assert drawn[0].std(0).min() > 0
 
 
 def test_a_last_layer_for_other_classes_is_left(theirs: nn.Module, tmp_path: Path) -> None:

@@ -318,6 +318,15 @@ MISTAKES = [
     ((PROBS, None), {}, "labels are missing"),
     ((np.where(PROBS > 0.7, np.nan, PROBS), LABELS), {}, "row 1: probs are not finite"),
     ((PROBS * 9 - 3, LABELS), {}, "these look like logits: apply softmax"),
+    ((PROBS * 100, LABELS), {}, "look like percentages: divide by 100"),
+    ((PROBS * 0.9, LABELS), {}, "divide each row by its sum"),
+    ((np.full((3, 5), 1 / 3), [0, 1, 2]), {}, "the columns do: transpose it"),
+    ((PROBS, np.eye(3)[LABELS]), {}, "one-hot, .4, 3.: give labels.argmax"),
+    (({"probs": PROBS}, LABELS), {}, "probs is a dict: give one of its entries"),
+    (("probs.csv", LABELS), {}, "is the text 'probs.csv'.*bench-uq score-predictions"),
+    (([], LABELS), {}, "an empty list is neither predictions nor an ensemble"),
+    ((PROBS, LABELS), {"unseen": PROBS}, "unseen takes data by name"),
+    (([1.0], [1.0]), {"std": [1.0], "variance": [1.0]}, "variance or std, not both"),
     ((np.log(PROBS), LABELS), {}, "these look like log-probabilities: apply exp"),
     ((PROBS[:, 0], LABELS % 2), {}, "give binary=True"),
     ((PROBS, LABELS), {"binary": True}, "leave binary out"),
@@ -345,6 +354,14 @@ MISTAKES = [
         "index of the predictions in",
     ),
 ]
+
+
+def test_only_scores_are_compared() -> None:
+    """Arrays are refused with what compare takes."""
+    scores = bench_uq.evaluate(PROBS, LABELS, resamples=2)
+    for both in ((scores, PROBS), (PROBS, scores)):
+        with pytest.raises(ValueError, match="compare takes what evaluate returns, not a ndarray"):
+            bench_uq.compare(*both)
 
 
 @pytest.mark.parametrize(("given", "options", "told"), MISTAKES)

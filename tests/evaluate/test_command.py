@@ -123,3 +123,48 @@ def test_names_are_checked_before_the_model_is_made(
     assert len(output.splitlines()) == 1
     assert not Path("results").exists()
     assert "no.safetensors" in invoke(*arguments, "--weights", "no.safetensors", code=2)
+
+
+EXPORTED = """
+import torch
+
+
+def build():
+    return torch.export.load("net.pt2").module()
+"""
+
+
+def test_a_factory_may_load_an_exported_program() -> None:
+    """Its scores, under attack too, are those of the network; no other file is read as a program."""
+    net = load_module(Path("mine.py")).build().eval()
+    sizes = ({0: torch.export.Dim("batch")},)
+    exported = torch.export.export(net, (torch.rand(4, 1, 8, 8),), dynamic_shapes=sizes)
+    torch.export.save(exported, "net.pt2")
+    Path("exported.py").write_text(EXPORTED)
+
+    command = ["evaluate", "--model", "exported.py:build", *NAMED, "--condition", "fgsm=0.1"]
+    result = CliRunner().invoke(main, [*command, "--json"])
+    assert result.exit_code == 0, result.output
+    assert "weights: as exported.py:build makes them" in result.stderr
+    assert "training mode" not in result.output
+    found = {}
+    for one in json.loads(result.stdout):
+        if one["metric"] in ("nll", "accuracy"):
+            found[one["condition"], one["metric"]] = one["value"]
+
+    expected = bench_uq.evaluate(net, "digits", conditions={"fgsm": [0.1]}, resamples=2)
+    assert len(found) == 4
+    for (condition, metric), value in found.items():
+        level = None if condition == "clean" else 0.1
+        assert value == pytest.approx(expected.at(metric, condition, level).value, rel=1e-5)
+
+
+@pytest.mark.parametrize("file", ["net.pt2", "net.pt", "net.pth", "here/net.ts"])
+def test_files_of_whole_models_are_refused(file: str) -> None:
+    """Torch unpickles them, so they are not opened; the line says how to give the model."""
+    Path("here").mkdir()
+    Path(file).write_bytes(b"")
+    said = invoke(model=file, code=2)
+    assert said.startswith(f"Error: {file}: a whole model is pickled")
+    assert "--model FILE.py:factory" in said
+    assert said.count("\n") == 1

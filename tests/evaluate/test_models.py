@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -397,11 +398,44 @@ def test_outputs_in_parts(net: Net) -> None:
         evaluate(of_dict)
     with pytest.raises(ValueError, match="returns a tuple, not one tensor"):
         evaluate(of_tuple)
-    with pytest.raises(ValueError, match="no part 'scores'"):
+    with pytest.raises(ValueError, match="a dict with 'logits', 'features', without 'scores'"):
         evaluate(of_dict, output="scores")
     expected = evaluate(net)["nll"]
     assert evaluate(of_dict, output="logits")["nll"] == expected
     assert evaluate(of_tuple, output=0)["nll"] == expected
+
+
+def test_outputs_as_attributes(net: Net) -> None:
+    """An object of a model's own is refused with what it holds, and its attribute is read."""
+    of_object = Returns(net, lambda found: SimpleNamespace(logits=found))
+    with pytest.raises(ValueError, match=r"returns a SimpleNamespace with 'logits', not one"):
+        evaluate(of_object)
+    assert evaluate(of_object, output="logits")["nll"] == evaluate(net)["nll"]
+
+
+def test_numbers_that_are_not_as_called(net: Net) -> None:
+    """Logits called probabilities, and the other way round, are refused; so are other words."""
+    soft = Returns(net, lambda found: found.softmax(-1))
+    for model, outputs, told in (
+        (net, "probs", "the model's numbers are no probabilities"),
+        (soft, "logits", "these are probabilities, which a second softmax would flatten"),
+        (net, "logit", "unknown outputs 'logit'; did you mean 'logits'"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            evaluate(model, outputs=outputs)
+    assert evaluate(soft, outputs="probs")["nll"] == pytest.approx(evaluate(net)["nll"], rel=1e-4)
+
+
+def test_dropout_that_cannot_be_switched_off(net: Net) -> None:
+    """Noise in evaluation is refused, and is draws where a function says so."""
+    noisy = Returns(net, lambda found: nn.functional.dropout(found, 0.5))
+    with pytest.raises(ValueError, match=r"gives other outputs each time.*give a function"):
+        evaluate(noisy)
+
+    def draws(inputs: Tensor, count: int) -> Tensor:
+        return torch.stack([noisy(inputs) for _ in range(count)])
+
+    assert evaluate(draws, draws=3)["epistemic"] > 0
 
 
 def test_wrong_models_and_data(net: Net) -> None:
@@ -423,6 +457,8 @@ def test_wrong_models_and_data(net: Net) -> None:
         ((net, "digits"), {"conditions": {"fgms": [0.1]}}, "did you mean 'fgsm'"),
         ((net, "digits"), {"conditions": {"transfer": [0.1]}}, "which a suite trains"),
         ((net, "digits"), {"mean": 0.1}, "give both"),
+        ((net, "digits"), {"mean": [0.1] * 3, "std": [1] * 3}, "mean has 3 numbers.*inputs have 1"),
+        ((Net, "digits"), {}, "Net is a class, not a model: make one, Net"),
         ((net, "digits"), {"mean": 0.1, "std": 0}, "not above 0"),
         ((net, "digits"), {"device": "gpu9"}, "unknown device"),
         ((net, "digits"), {"variance": [0.1]}, "variance is of predictions"),

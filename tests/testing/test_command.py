@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from bench_uq.api.errors import UsageError
 from bench_uq.cli import main
-from bench_uq.testing import check_names, check_plugin
+from bench_uq.testing import check_names, check_plugin, checks_of, run
 from bench_uq.testing.targets import targets
 
 Sound = Callable[..., str]
@@ -126,6 +126,24 @@ def test_plugins_that_others_might_write(name: str) -> None:
     assert "skipped" not in done.stdout
 
 
+def test_an_architecture_of_a_package() -> None:
+    """It is tested as a network; one that some methods refuse has a note."""
+    target, *others = targets(["timm:test_resnet"], None, (), Path())
+    assert (target.kind, target.name, others) == ("network", "timm:test_resnet", [])
+    for name in ("builds", "layers", "still"):
+        check_plugin("timm:test_resnet", name)
+
+    grouped = "torchvision:mobilenet_v3_small"
+    check_plugin(grouped, "builds")
+    (target,) = targets([grouped], "network", (), Path())
+    (layers,) = [both for both in checks_of(target) if both[0].name == "layers"]
+    verdict = run(*layers, target)
+    assert verdict.status == "note"
+    assert "methods with layers of their own refuse it" in verdict.reason
+    with pytest.raises(AssertionError, match="near it: resnet18"):
+        check_plugin("torchvision:rsnet18", "builds")
+
+
 def test_from_pytest(folder: Path, sound: Sound) -> None:
     """A sound plugin passes, a broken one raises its reasons, and a check that cannot run skips."""
     (folder / "mine.py").write_text(sound("shift", UNCLAMPED))
@@ -148,6 +166,8 @@ def test_from_pytest(folder: Path, sound: Sound) -> None:
         (["mnff"], "did you mean 'mnf'?"),
         (["fgsm", "--kind", "method"], "unknown method 'fgsm'"),
         (["mnf[flow=1]"], "did you mean 'flows'?"),
+        (["torchvision:resnet18[siz=3]"], "did you mean 'size'"),
+        (["torchvision:resnet18", "--kind", "method"], "holds no method, it holds a network"),
         (["nope.py"], "no plugin file 'nope.py'"),
         (["npz"], "say which"),
         ([], "NAME|FILE"),
