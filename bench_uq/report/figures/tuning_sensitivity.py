@@ -129,7 +129,8 @@ def _figure(rows: Sequence[Sequence[Panel]], looks: Mapping[str, Look]) -> Figur
     """Draw some rows; all panels have one axis of the NLL."""
     columns = max(map(len, rows))
     width = _layout.width(fits=columns < 3)
-    letters = _layout.letters_above(width, columns)
+    # The title of a row stands at the left of its first panel, which has names beside it.
+    letters = _layout.letters_above(width, columns) - 1
     height = sum(_height(row, letters) for row in rows)
 
     figure = _layout.sheet(width, height + 0.2, _handles(rows))
