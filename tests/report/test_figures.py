@@ -97,7 +97,7 @@ def test_every_figure_is_printable(
                 assert_legible(figure)
 
 
-@pytest.mark.parametrize("width", ["column", 8.3, "page", "panels"])
+@pytest.mark.parametrize("width", [8.3, "panels"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_figure_has_the_width_asked_for(
     kind: str, width: str | float, two: Results, twelve: Results, tried: Tried

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,8 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
-
-from bench_uq.score.labels import slug
 
 #: The end of the name of a legend.
 LEGEND = "legend"
@@ -63,9 +62,10 @@ def _name(group: Sequence[Axes]) -> str:
     """What a panel is called in the name of its file."""
     first = group[0]
     names = [str(first.get_label()), first.get_title(), first.get_title("left")]
-    for name in (*names, first.get_ylabel(), "panel"):
-        if slug(name.replace("\n", " ")):
-            return slug(name.replace("\n", " "))
+    for name in (*names, first.get_ylabel()):
+        plain = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")
+        if plain:
+            return plain
     return "panel"
 
 
