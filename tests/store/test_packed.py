@@ -12,6 +12,7 @@ import pytest
 from bench_uq import read_scores
 from bench_uq.api.errors import UsageError
 from bench_uq.report import write
+from bench_uq.report.exports import exported
 from bench_uq.score.results import read
 
 REPO = Path(__file__).resolve().parents[2]
@@ -38,7 +39,7 @@ def plain_scores(suite: Path) -> Path:
 
 def test_compressed_scores_are_the_same(packed: Path, tmp_path: Path) -> None:
     """Everything reads them; the report is that of the plain ones."""
-    scores, results = read_scores(packed), read(packed)
+    scores, results, runs = read_scores(packed), read(packed), exported(packed)
     assert len(scores) > 1000
     pd.testing.assert_frame_equal(read_scores(packed / "scores.csv.gz"), scores)
     write(packed, tmp_path / "packed", formats=["markdown"])
@@ -46,6 +47,7 @@ def test_compressed_scores_are_the_same(packed: Path, tmp_path: Path) -> None:
     plain_scores(packed)
     pd.testing.assert_frame_equal(read_scores(packed), scores)
     pd.testing.assert_frame_equal(read(packed).scores, results.scores)
+    assert exported(packed) == runs
 
     write(packed, tmp_path / "plain", formats=["markdown"])
     told = [(tmp_path / name / "summary.md").read_bytes() for name in ("packed", "plain")]

@@ -64,7 +64,7 @@ def tables(suite: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The runs of a suite and their scores, as its derived files hold them."""
     require_folder(suite)
     check_schema(suite)
-    return read_runs(suite), derived.table(suite / derived.SCORES)
+    return read_runs(suite), derived.table(derived.scores_file(suite))
 
 
 def exported(suite: Path) -> list[ExportedRun]:
