@@ -21,9 +21,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the drawings that are drawn."""
     drawn, whole = list[str](), figures.draw_each
 
-    def noted(analysis, drawings, formats, known=()):  # type: ignore[no-untyped-def]
+    def noted(analysis, drawings, formats, paper, known=()):  # type: ignore[no-untyped-def]
         drawn.extend(one.name for one in drawings if one.name not in known)
-        return whole(analysis, drawings, formats, dict(known))
+        return whole(analysis, drawings, formats, paper, dict(known))
 
     monkeypatch.setattr(figures, "draw_each", noted)
     return drawn
