@@ -113,16 +113,21 @@ def _ranks(one: Answer) -> dict[str, float]:
     return dict(zip(names, places.tolist(), strict=True))
 
 
+def placed(compared: Sequence[Answer]) -> dict[str, list[float]]:
+    """The ranks of each method in the answers that compare it."""
+    places = dict[str, list[float]]()
+    for one in compared:
+        for method, place in _ranks(one).items():
+            places.setdefault(method, []).append(place)
+    return places
+
+
 def _leader(compared: Sequence[Answer], paid: Mapping[str, float]) -> str:
     """The method of the best mean rank, then the most scores without a better one, then cheapest.
 
     Methods that lack a score lead only where all do.
     """
-    ranks = [_ranks(one) for one in compared]
-    places = dict[str, list[float]]()
-    for own in ranks:
-        for method, place in own.items():
-            places.setdefault(method, []).append(place)
+    places = placed(compared)
 
     def worth(method: str) -> tuple[int, float, int, float]:
         own = places[method]
@@ -205,7 +210,7 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
             name += " (no difference would show)"
         elif math.isfinite(found.detectable):
             size = plain(found.detectable, 2)
-            name += f" ({size})" if told else f" (a difference of {size} shows with 80 % power)"
+            name += f" ({size})" if told else f" (only differences above {size} would show)"
             told = True
         parts.append(name)
     seeds = counted(min(_comparison(one).seeds for one in undecided), "seed")

@@ -343,7 +343,9 @@ def test_recipes(tmp_path: Path) -> None:
     words = "learning rate 0.003, cosine schedule, warm-up 0.1"
     assert f"recipe: {words} (MAP), {words}, gradients clipped at 1 (others)" in summary
     assert "Not alike" not in summary
-    assert "Learning rate" in (tmp_path / "reports/quick/index.html").read_text()
+    html = (tmp_path / "reports/quick/index.html").read_text()
+    assert "learning rate 0.003, schedule cosine, warm-up 0.1" in html
+    assert ">Clipped at<" in html
 
     done(*short[:2], "map", *short[3:], cwd=tmp_path)
     done("report", "--formats", "markdown", cwd=tmp_path)

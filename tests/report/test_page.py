@@ -593,6 +593,58 @@ def test_prints_all_rows_without_controls(page: Page) -> None:
     assert page.count("#runs tbody tr") == 42
 
 
+@pytest.fixture(scope="module")
+def crowded() -> Results:
+    """Return the published results of many methods, under an attack of one level."""
+    return read(Path(__file__).parents[2] / "results" / "methods")
+
+
+def test_many_methods_fit_the_paper(crowded: Results, opened: Callable[[Results], Page]) -> None:
+    """On A4 in landscape no table is wider than the page, and verdict and chart share one."""
+    page = opened(crowded)
+    page.emulate(media="print", width=1032)  # 273 mm
+    assert page.script("return document.documentElement.scrollWidth") <= 1032
+    tall = page.script("return document.querySelector('figure.cost').offsetHeight")
+    assert tall < 400
+
+
+def test_scores_at_one_level_are_rows(crowded: Results, opened: Callable[[Results], Page]) -> None:
+    """A curve of one point says nothing: each method has a row, the best first, and its number."""
+    analysis = analyse(crowded)
+    scores = {}
+    for method in analysis.methods:
+        own = analysis.drawn(method, "fgsm", 0.1, "accuracy")
+        assert own is not None
+        scores[analysis.label(method)] = own.mean
+
+    page = opened(crowded)
+    first = "document.querySelector('#charts-shown figure')"
+    assert page.script(f"return {first}.querySelector('h4').textContent") == "Accuracy ↑"
+    texts = f"[...{first}.querySelectorAll('text')].map((one) => one.textContent)"
+    said = page.script(f"return {texts}")
+    best = max(scores, key=lambda name: scores[name])
+    named = [place for place, text in enumerate(said) if best.startswith(text.rstrip("…"))]
+    numbers = [float(text) for text in said[named[0] + 1 :: 2]]
+    assert numbers == pytest.approx(sorted(scores.values(), reverse=True), rel=5e-3)
+    assert page.count("#charts-shown figure:first-child circle") == len(scores)
+    page.assert_quiet()
+
+
+def test_settings_that_all_runs_share_are_a_sentence(
+    crowded: Results, opened: Callable[[Results], Page]
+) -> None:
+    """The table has no column for them; a rate is not rounded to a whole number."""
+    page = opened(crowded)
+    same = page.find("#runs .notes").text
+    assert same.startswith("All runs: network lenet, draws 20, batch 128")
+    assert "learning rate 0.02, schedule cosine" in same
+    heads = page.script(
+        "return [...document.querySelectorAll('#runs thead th')].map((one) => one.textContent)"
+    )
+    assert "Learning rate" not in heads
+    assert {"Method", "Seed", "Epochs"} <= set(heads)
+
+
 def test_downloads_are_saved_whole(page: Page, story: Path, tmp_path: Path) -> None:
     """A click on a link saves the stored file, though nothing may be loaded."""
     behaviour = {"behavior": "allow", "downloadPath": str(tmp_path), "eventsEnabled": True}

@@ -9,6 +9,7 @@ from html import escape
 from bench_uq.report.looks import Look, looks
 from bench_uq.report.page.elements import COLUMN, ROW, each, section
 from bench_uq.report.page.leaderboard import measured
+from bench_uq.report.page.names import Box, Placed, place_names
 from bench_uq.report.tables.captions import heading, notes
 from bench_uq.report.tables.overview import by_questions
 from bench_uq.report.tables.table import Table
@@ -21,10 +22,6 @@ from bench_uq.score.verdict import TRAINING, plain
 #: Size of the chart of costs in its own units, and the room around its axes.
 _WIDTH, _HEIGHT = 520, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 118, 14, 44
-#: Units between the names beside marks.
-_LINE = 13
-#: Width of a letter, more than most have.
-_LETTER = 6
 #: Methods of which each has its name at its mark; of more only those on the front.
 _MOST_NAMED = 12
 
@@ -74,7 +71,8 @@ def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
 
     key = (
         '<p class="key"><span class="g1">best, or not significantly worse</span> '
-        '<span class="g2">worse</span> <span class="g3">among the worse half of these</span></p>'
+        '<span class="g2">worse</span> <span class="g3">among the worse half of these</span> '
+        "Order: most such scores first, then mean rank.</p>"
     )
     head = f"<thead><tr><{COLUMN}>Method</th>{heads}</tr></thead>"
     said = each("li", map(escape, [*notes(shown), *shown.remarks[:1]]))
@@ -158,46 +156,68 @@ def _drawing(
     across = _scale(min(prices), max(prices), _LEFT, _WIDTH - _RIGHT, log=True)
     up = _scale(min(scores), max(scores), _HEIGHT - _BOTTOM, _TOP, log=log)
 
+    heights = [(up(tick), plain(tick, 3)) for tick in _ticks(min(scores), max(scores), log=log)]
+    widths = [(across(tick), plain(tick, 3)) for tick in _ticks(min(prices), max(prices), log=True)]
+    parts = _axes(widths, heights, y)
+
+    centres = dict[str, tuple[float, float]]()
+    for name, (cost, score) in points.items():
+        centres[name] = across(cost.mean), up(score.mean)
+    parts += _front([centres[name] for name in best])
+
+    found = looks(analysis.results)
+    for name, (_, score) in points.items():
+        ends = up(score.low), up(score.high)
+        # The mark tells its name where the pointer rests on it.
+        parts.append(_mark(*centres[name], *ends, found[name], analysis.label(name)))
+
+    # Of many names most would stand far from their marks.
+    named = [name for name in points if len(points) <= _MOST_NAMED or name in best]
+    named.sort(key=lambda name: centres[name][1])
+    titles = [(analysis.spoken(name), *centres[name]) for name in named]
+    chart = Box(_LEFT, 0, _WIDTH, _HEIGHT - _BOTTOM)
+    for one in place_names(titles, list(centres.values()), chart):
+        parts.append(_named(one))
+    return "".join(parts)
+
+
+def _axes(
+    widths: Sequence[tuple[float, str]], heights: Sequence[tuple[float, str]], y: str
+) -> list[str]:
+    """The axes with their ticks, each a place and a number, and their titles."""
     floor, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     parts = [f'<path class="axis" d="M{_LEFT} {_TOP}V{floor}H{right}"/>']
-    for tick in _ticks(min(scores), max(scores), log=log):
-        height = up(tick)
+    for height, number in heights:
         parts.append(f'<path class="grid" d="M{_LEFT} {height:.1f}H{right}"/>')
-        parts.append(_text(_LEFT - 6, height + 4, "end", plain(tick, 3)))
-    for tick in _ticks(min(prices), max(prices), log=True):
-        parts.append(_text(across(tick), floor + 16, "middle", plain(tick, 3)))
+        parts.append(_text(_LEFT - 6, height + 4, "end", number))
+    for x, number in widths:
+        parts.append(_text(x, floor + 16, "middle", number))
+
     parts.append(_text((_LEFT + right) / 2, _HEIGHT - 8, "middle", "training a seed (s)"))
     middle = (_TOP + floor) / 2
     turned = f'transform="translate(12 {middle:.0f}) rotate(-90)" text-anchor="middle"'
     parts.append(f"<text {turned}>{escape(y)}</text>")
+    return parts
 
-    corners = [(across(points[name][0].mean), up(points[name][1].mean)) for name in best]
-    if len(corners) > 1:
-        path = f"M{corners[0][0]:.1f} {corners[0][1]:.1f}"
-        for x, height in corners[1:]:
-            path += f"H{x:.1f}V{height:.1f}"
-        parts.append(f'<path class="front" d="{path}"/>')
 
-    found = looks(analysis.results)
-    placed = list[tuple[float, str]]()
-    for name, (cost, score) in points.items():
-        ends = up(score.mean), up(score.low), up(score.high)
-        # The mark tells its name where the pointer rests on it.
-        parts.append(_mark(across(cost.mean), *ends, found[name], analysis.label(name)))
-        # Of many names most would stand far from their marks.
-        if len(points) <= _MOST_NAMED or name in best:
-            placed.append((up(score.mean), name))
-    # Names stand right of their marks, and move down where they would overlap.
-    last = -math.inf
-    for height, name in sorted(placed):
-        last = max(height + 4, last + _LINE)
-        x, title = across(points[name][0].mean), analysis.spoken(name)
-        # A long name right of its mark would leave the chart.
-        if x + 8 + _LETTER * len(title) > _WIDTH:
-            parts.append(_text(x - 8, last, "end", title))
-        else:
-            parts.append(_text(x + 8, last, "start", title))
-    return "".join(parts)
+def _front(corners: Sequence[tuple[float, float]]) -> list[str]:
+    """The Pareto front as steps, from the cheapest to the best."""
+    if len(corners) < 2:
+        return []
+    path = f"M{corners[0][0]:.1f} {corners[0][1]:.1f}"
+    for x, height in corners[1:]:
+        path += f"H{x:.1f}V{height:.1f}"
+    return [f'<path class="front" d="{path}"/>']
+
+
+def _named(one: Placed) -> str:
+    """A name in its place, with a line to its mark where it stands far from it."""
+    x = {"start": one.box.left, "end": one.box.right}.get(one.anchor, one.x)
+    text = _text(x, one.box.bottom - 2, one.anchor, one.name)
+    if not one.led:
+        return text
+    end, height = one.line()
+    return f'<path class="lead" d="M{one.x:.1f} {one.y:.1f}L{end:.1f} {height:.1f}"/>{text}'
 
 
 def _mark(x: float, y: float, low: float, high: float, look: Look, name: str) -> str:

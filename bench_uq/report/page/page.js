@@ -283,6 +283,8 @@
   const dialog = byId("curves");
   const WIDTH = 360;
   const HEIGHT = 230;
+  // Height of a row of a chart that has a row for each method.
+  const ROW = 14;
   const BOX = { left: 52, right: 348, top: 16, bottom: 186 };
   const GREY = "#b4bac2";
 
@@ -369,7 +371,47 @@
   const short = (value) => String(Number(value.toPrecision(3)));
 
   function plot(chart, method, other) {
-    return plotOf(chart, [other, method].filter((one) => one !== null));
+    return draw(chart, [other, method].filter((one) => one !== null));
+  }
+
+  // A curve needs two places: of one place alone there is a row for each method.
+  function draw(chart, named) {
+    const places = new Set(chart.lines.flatMap((line) => data.grids[line.x]));
+    return places.size === 1 ? rowsOf(chart, named) : plotOf(chart, named);
+  }
+
+  // A row for each method, the best first: its name, its mean with the range over seeds, its number.
+  function rowsOf(chart, named) {
+    const lines = chart.lines.filter((line) => line.y[0] !== null);
+    const sign = chart.title.endsWith("↓") ? 1 : -1;
+    lines.sort((one, other) => sign * (one.y[0] - other.y[0]));
+    // Names have the room that the longest needs, up to half the picture.
+    const longest = Math.max(...lines.map((line) => data.methods[line.method].name.length));
+    const box = { left: Math.min(WIDTH / 2, 6.4 * longest + 12), right: WIDTH - 60, top: 16, bottom: 16 + ROW * lines.length };
+    const marks = (chart.marks ?? []).filter((mark) => mark.axis === "y");
+    const values = lines.flatMap((line) => [...line.y, ...(line.low ?? []), ...(line.high ?? [])]).filter((value) => value !== null);
+    const x = scale(padded([...values, ...marks.map((mark) => mark.at)], false), box.left, box.right, false);
+    const text = (content, attributes) => drawn("text", attributes, content);
+    const image = drawn("svg", { viewBox: `0 0 ${WIDTH} ${box.bottom + 38}` });
+    for (const tick of x.ticks) {
+      image.append(drawn("path", { d: `M${x(tick)} ${box.top}V${box.bottom}`, stroke: "#e3e6ea", "stroke-width": 0.8 }));
+      image.append(text(tickText(tick), { x: x(tick), y: box.bottom + 15, "text-anchor": "middle" }));
+    }
+    image.append(text(cut(chart.y, 40), { x: (box.left + box.right) / 2, y: box.bottom + 32, "text-anchor": "middle" }));
+    for (const mark of marks) {
+      image.append(drawn("path", { d: `M${x(mark.at)} ${box.top}V${box.bottom}`, stroke: "#70777f", "stroke-width": 0.8, "stroke-dasharray": "3 3" }));
+      image.append(text(mark.name, { x: x(mark.at), y: box.top - 4, "text-anchor": "middle" }));
+    }
+    lines.forEach((line, place) => {
+      const y = box.top + ROW * (place + 0.5);
+      const color = named.includes(line.method) ? data.methods[line.method].color : GREY;
+      const name = data.methods[line.method].name;
+      image.append(text(cut(name, 26), { x: box.left - 8, y: y + 4, "text-anchor": "end" }));
+      if (line.low && line.low[0] !== null && line.high[0] !== null) image.append(drawn("path", { d: `M${x(line.low[0])} ${y}H${x(line.high[0])}`, stroke: color, "stroke-width": 2 }));
+      image.append(drawn("circle", { cx: x(line.y[0]), cy: y, r: 3.5, fill: color }, drawn("title", {}, name)));
+      image.append(text(line.y[0] < 0.001 ? short(line.y[0]) : line.y[0].toPrecision(3), { x: WIDTH - 6, y: y + 4, "text-anchor": "end" }));
+    });
+    return image;
   }
 
   // Lines of the named methods in their colours, the last on top; others stay grey.
@@ -546,13 +588,14 @@
   function chartOfAll(chart, shown, dataset) {
     const title = element("h4", {}, chart.title);
     if (!chart.lines.length) return element("figure", {}, title, element("p", { class: "hint" }, "No method is switched on that has values here."));
-    const image = plotOf(chart, shown);
+    const image = draw(chart, shown);
     const spokenOf = (line) => `${data.methods[line.method].name}: ${spoken(chart, line)}`;
     image.setAttribute("role", "img");
     image.setAttribute("tabindex", "0");
     image.setAttribute("aria-label", `${chart.title}: ${chart.y}, by ${chart.x}. ${chart.lines.map(spokenOf).join(" ")}`);
-    const out = element("p", { class: "readout", "aria-live": "polite" }, chart.note ?? "");
-    readValues(chart, image, out);
+    const out = element("p", { class: "readout", "aria-live": "polite" }, image.scales ? chart.note ?? "" : `At ${chart.x} ${short(data.grids[chart.lines[0].x][0])} alone; bars: range over seeds.`);
+    // Rows have their numbers beside them.
+    if (image.scales) readValues(chart, image, out);
     return element("figure", {}, title, image, out, saves(chart, image, dataset));
   }
 
@@ -601,18 +644,20 @@
     const copy = image.cloneNode(true);
     copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
     copy.setAttribute("width", 2 * WIDTH);
-    copy.setAttribute("height", 2 * HEIGHT);
+    copy.setAttribute("height", 2 * heightOf(image));
     copy.setAttribute("font-family", "sans-serif");
     copy.setAttribute("font-size", "11");
-    copy.prepend(drawn("rect", { width: WIDTH, height: HEIGHT, fill: "#ffffff" }));
+    copy.prepend(drawn("rect", { width: WIDTH, height: heightOf(image), fill: "#ffffff" }));
     return `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(copy))}`;
   }
+
+  const heightOf = (image) => image.viewBox.baseVal.height;
 
   function savePng(address, done) {
     const picture = new Image();
     picture.addEventListener("load", () => {
-      const canvas = element("canvas", { width: 3 * WIDTH, height: 3 * HEIGHT });
-      canvas.getContext("2d").drawImage(picture, 0, 0, 3 * WIDTH, 3 * HEIGHT);
+      const canvas = element("canvas", { width: 1.5 * picture.width, height: 1.5 * picture.height });
+      canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
       done(canvas.toDataURL("image/png"));
     });
     picture.src = address;

@@ -70,7 +70,33 @@ _NUMBERS = [
     "seconds_per_1000",
     "peak_memory",
 ]
-_CLASSES = dict.fromkeys(_NUMBERS, ' class="number"') | {"reason": ' class="reason"'}
+_CLASSES = dict.fromkeys(_NUMBERS, ' class="number"')
+_CLASSES |= dict.fromkeys(["reason", "diagnosis"], ' class="reason"')
+#: Columns of numbers that are no counts.
+_FRACTIONS = {"validation", "learning_rate", "warmup", "weight_decay", "clip"}
+#: Columns that are a sentence where all runs have the same.
+_SETTINGS = {
+    "network",
+    "epochs",
+    "draws",
+    "batch",
+    "precision",
+    "learning_rate",
+    "schedule",
+    "warmup",
+    "weight_decay",
+    "clip",
+    "validation",
+    "evaluate_on",
+    "trained_on",
+    "tested_on",
+    "train_images",
+    "test_images",
+    "attack_images",
+    "shift_images",
+    "data",
+    "environment",
+}
 #: Signs from which the name of a run is broken however wide the screen is.
 _LONG = 60
 #: Rows of the table of runs: a browser lays out no more at once, and nobody reads them.
@@ -83,23 +109,33 @@ def runs_section(results: Results) -> str:
     table: list[Mapping[str, Any]] = results.runs.to_dict("records")  # type: ignore[assignment]
     table.sort(key=lambda run: (_trouble(run), run["dataset"], order(run["method"]), run["seed"]))
 
-    left, table = len(table) - MOST_RUNS, table[:MOST_RUNS]
+    every, table = table, table[:MOST_RUNS]
+    left = len(every) - len(table)
     more = ""
     if left > 0:
         link = '<a href="#downloads">downloads</a>'
         more = f'\n<p class="notes">and {left:,} more, all in runs.csv ({link})</p>'
 
-    columns, head = [], ""
+    columns, shared, head = [], list[str](), ""
     for name, text in _HEADS.items():
-        # A column without any fact is left out.
-        if any(_text(name, run[name]) != "–" for run in table):
-            columns.append(name)
-            head += each(COLUMN + _CLASSES.get(name, ""), [text])
+        found = {_text(name, run[name]) for run in every}
+        # A column without any fact is left out, one with a single fact is a sentence.
+        if found == {"–"}:
+            continue
+        if name in _SETTINGS and len(found) == 1 and len(every) > 1:
+            # A setting of 0 is off, or stands for all.
+            if found != {"0"}:
+                shared.append(f"{text[:1].lower()}{text[1:]} {found.pop()}")
+            continue
+        columns.append(name)
+        head += each(COLUMN + _CLASSES.get(name, ""), [text])
+    same = f'<p class="notes">All runs: {escape(", ".join(shared))}.</p>\n' if shared else ""
 
     rows = ""
     for run in table:
         rows += _row(run, columns)
-    body = f"""<div class="edge"><div class="scroll" role="region" aria-label="Runs" tabindex="0">
+    scroll = '<div class="scroll" role="region" aria-label="Runs" tabindex="0">'
+    body = f"""{same}<div class="edge">{scroll}
 <table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>{more}
 <p class="notes">✗ did not finish: such a run has no scores, and means are over the others. Not
 converged: what its method says of it.</p>"""
@@ -171,7 +207,7 @@ def _text(name: str, value: Any) -> str:
 
     if math.isnan(value):
         return "–"
-    if name == "validation":
+    if name in _FRACTIONS:
         return f"{value:g}"
     if name == "peak_memory":
         return f"{value / 1e6:,.0f}"

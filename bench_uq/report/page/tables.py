@@ -13,6 +13,9 @@ from bench_uq.report.tables.table import Cell, Row, Table
 from bench_uq.report.tables.tuning import Tuning, tuning
 from bench_uq.score.analysis import Analysis
 
+#: Methods that stand beside one another; more have a row each.
+_MOST_BESIDE = 10
+
 
 def static(shown: Table, text: str = "") -> str:
     """A table with a text above it, by default its caption."""
@@ -64,9 +67,24 @@ def conditions_section(analysis: Analysis) -> str:
         return ""
 
     captions, shared = parted(tables)
-    body = f"""{"".join(map(static, tables, captions))}
+    # A page has more room below than beside.
+    many = len(tables[0].columns) > _MOST_BESIDE
+    body = f"""{"".join(map(_turned if many else static, tables, captions))}
 <ul class="notes">{each("li", map(escape, shared))}</ul>"""
-    return section("conditions", "Conditions by methods", body)
+    title = "Methods by conditions" if many else "Conditions by methods"
+    return section("conditions", title, body)
+
+
+def _turned(shown: Table, text: str) -> str:
+    """A table of conditions by methods with a row for each method."""
+    rows = ""
+    for place, method in enumerate(headings(shown)[1:]):
+        own = [_cell(row.cells[place]) for row in shown.rows]
+        rows += f"<tr>{each(ROW, [escape(method)])}{each('td', own)}</tr>"
+    heads = ["Method"]
+    for row in shown.rows:
+        heads.append(f"{row.name} (n = {row.seeds})")
+    return table(text, heads, rows)
 
 
 def tuning_section(analysis: Analysis) -> str:

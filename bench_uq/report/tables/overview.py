@@ -10,9 +10,10 @@ from bench_uq.report.tables.table import Cell, Column, Row, Table, cell, decimal
 from bench_uq.report.tables.tables import COSTS
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import ARROWS
-from bench_uq.score.questions import Question, questions
+from bench_uq.score.questions import Question, answers, questions
 from bench_uq.score.results import Seeds
 from bench_uq.score.summaries import Shown, Summary, costs
+from bench_uq.score.verdict import placed
 
 #: Costs beside the answers.
 _PAID = ("train_seconds", "seconds_per_1000")
@@ -21,9 +22,9 @@ _TELLING = "Of several levels that at which the methods differ most."
 
 
 def by_questions(analysis: Analysis) -> Table | None:
-    """A row per method, those that are best or tied most often first, a column per question.
+    """A row per method, a column per question; None if nothing that has a question was measured.
 
-    None if nothing that has a question was measured.
+    First are those that are best or tied most often, of these the best by mean rank.
     """
     found = questions(analysis)
     if not found:
@@ -44,8 +45,13 @@ def by_questions(analysis: Analysis) -> Table | None:
     rows = list[Row]()
     for same in zip(*(part.rows for part in parts), strict=True):
         rows.append(replace(same[0], cells=sum((row.cells for row in same), ())))
-    # Stable: methods with as many keep their order of all other tables.
-    rows.sort(key=lambda row: -sum(one.best for one in row.cells))
+    places = placed([one for one in answers(analysis) if one.comparison is not None])
+
+    def order(row: Row) -> tuple[int, float]:
+        own = places.get(row.method)
+        return -sum(one.best for one in row.cells), sum(own) / len(own) if own else math.inf
+
+    rows.sort(key=order)
 
     columns = sum((part.columns for part in parts), ())
     # Means over levels stand beside plain scores, which a reader must be told.
