@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from scipy import stats
 
 from bench_uq.report.figures import draw, kinds
-from bench_uq.report.figures._layout import logarithmic
+from bench_uq.report.figures._layout import PAGE_HEIGHT, logarithmic
 from bench_uq.report.figures._legend import label
 from bench_uq.report.figures._panels import each_panel
 from bench_uq.report.figures._style import FORMATS, styled
@@ -120,6 +120,32 @@ def test_every_figure_has_the_width_asked_for(
                 assert 7 <= min(sizes) <= max(sizes) <= 9
 
 
+@pytest.mark.parametrize("width", ["column", "page"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_figures_of_many_methods_are_parted(kind: str, width: str) -> None:
+    """Of the methods that are published, every sheet fits a page and is legible."""
+    results = read(Path(__file__).parents[2] / "results" / "methods")
+    analysis, paper = analyse(own(kind, results)), read_paper(width)
+    with styled(paper):
+        figures = KINDS[kind].module.draw(analysis, looks(results))
+        for figure in figures.values():
+            laid_out(figure)
+            assert figure.get_figheight() <= PAGE_HEIGHT + 0.15
+            assert_legible(figure)
+
+    several = {"reliability", "entropy-histogram", "levels"}
+    if width == "column":
+        several |= {"examples", "fidelity"}
+    assert (len(figures) > 1) == (kind in several)
+    assert sorted(figures) == list(figures)
+    if kind == "reliability":
+        titles = [axes.get_title() for one in figures.values() for axes in one.axes[::2]]
+        names = ["".join(title.partition("\nECE")[0].split()) for title in titles]
+        assert [name.removesuffix("†") for name in names] == [
+            analysis.label(method).replace(" ", "") for method in analysis.methods
+        ]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_panel_has_a_file_of_its_own(kind: str, two: Results, tried: Tried) -> None:
     """No panel is wider than asked for, all of its text is in its file, and no other panel."""
@@ -152,9 +178,9 @@ def laid_out(figure: Figure) -> None:
 
 
 def assert_legible(figure: Figure) -> None:
-    """No text is smaller than six points, or on another; panels and legend meet nowhere."""
+    """No text is smaller than seven points, or on another; panels and legend meet nowhere."""
     texts = written(figure)
-    assert min(float(text.get_fontsize()) for text in texts) >= 6
+    assert min(float(text.get_fontsize()) for text in texts) >= 7
     boxes = [(text.get_text(), text.get_window_extent().padded(-1)) for text in texts]
     lying = [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
     assert lying == []

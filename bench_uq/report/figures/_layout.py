@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from matplotlib.artist import Artist
@@ -14,13 +15,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from bench_uq.report.figures._style import Options, paper
 
 #: Inches that a line of a legend takes, and that a letter of it takes on average.
-_LINE, LETTER = 0.15, 0.064
+_LINE, LETTER = 0.157, 0.064
 #: Rows of a legend from which on a figure takes the width of a page.
 _MOST_ROWS = 14
 #: Inches of a panel that stands beside others, at least.
 _NARROWEST = 1.5
 #: Inches that the numbers of an axis take, and of a panel that loses little by them.
 _BESIDE, _WIDE = 0.6, 1.69
+#: Inches of the highest sheet, and those of them that its legend may take.
+PAGE_HEIGHT, _LEGEND = 9.4, 1.0
 _GREY = "#666666"
 
 
@@ -34,6 +37,27 @@ def shape(count: int) -> tuple[int, int, float]:
         columns = 3
     columns = side_by_side(columns)
     return math.ceil(count / columns), columns, width(fits=count <= 2)
+
+
+def parts(count: int, columns: int, row: float) -> list[slice]:
+    """The panels of each sheet, where rows of that height in inches are too many for a page."""
+    rows = math.ceil(count / columns)
+    fit = max(1, int((PAGE_HEIGHT - _LEGEND) / row))
+    # A panel that has a file of its own needs no page.
+    sheets = 1 if paper().panels else math.ceil(rows / fit)
+    ends = [columns * round(rows * sheet / sheets) for sheet in range(sheets + 1)]
+    return [slice(first, min(last, count)) for first, last in pairwise(ends)]
+
+
+def numbered(figures: Sequence[Figure], end: str = "") -> dict[str, Figure]:
+    """Sheets by the ends of their names: numbers, if there are several."""
+    if len(figures) == 1:
+        return {end: figures[0]}
+    digits, found = len(str(len(figures))), dict[str, Figure]()
+    for place, figure in enumerate(figures, 1):
+        # Sorted names are in the order of the sheets.
+        found["-".join(filter(None, (end, f"{place:0{digits}}")))] = figure
+    return found
 
 
 def width(*, fits: bool) -> float:

@@ -17,6 +17,8 @@ from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import Curve, Shown, mean_curve
 
+#: Inches of a panel.
+_HEIGHT = 1.3
 #: Colour always means a method; only the dashes and the grey tell the conditions apart.
 _LINES: tuple[Options, ...] = (
     {"color": "#222222", "linestyle": "-"},
@@ -44,10 +46,15 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         titles.append(_legend.label(analysis, method, _legend.fewest(own), letters))
 
     names = ("entropy (nats)", "share of examples\n(square-root scale)")
-    figure, panels = _layout.panels_of(titles, 1.3, _handles(analysis, conditions), names)
-    for axes, (method, own) in zip(panels, curves.items(), strict=True):
-        _overlay(axes, own, looks[method], highest)
-    return {"": figure}
+    _, columns, _ = _layout.shape(len(titles))
+    sheets = []
+    for part in _layout.parts(len(titles), columns, _HEIGHT + 0.14 * _layout.most_lines(titles)):
+        handles = _handles(analysis, conditions)
+        figure, panels = _layout.panels_of(titles[part], _HEIGHT, handles, names)
+        for axes, method in zip(panels, analysis.methods[part], strict=True):
+            _overlay(axes, curves[method], looks[method], highest)
+        sheets.append(figure)
+    return _layout.numbered(sheets)
 
 
 def _overlay(axes: Axes, curves: Sequence[Curve], look: Look, highest: float) -> None:

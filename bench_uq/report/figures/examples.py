@@ -72,23 +72,28 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         names.append(name)
         rows.append(_LINE * _layout.lines_in(name) + 0.05)
     edges = side + np.cumsum([0.0, *rows])
-    height, sheets = side + sum(rows), math.ceil(len(drawn) / columns)
-
+    height = edges[-1] + 0.2 + 0.14 * _layout.most_lines(titles)
     handles = _handles(analysis, drawn, len(blocks) - len(drawn))
-    total = sheets * (height + 0.2 + 0.14 * _layout.most_lines(titles))
-    figure = _layout.sheet(paper().page, total, handles)
-    anchor = "N" if columns > 1 else "NE"
-    for place, (block, title) in enumerate(zip(drawn, titles, strict=True)):
-        axes = board(figure, (sheets, columns, place + 1), (side * count, height), anchor)
-        axes.set_title(title)
-        axes.set_yticks((edges[:-1] + edges[1:]) / 2, labels=names)
-        axes.tick_params(labelleft=place % columns == 0)
 
-        for column, image in enumerate(block.shown.inputs[:count]):
-            draw_image(axes, pixels_of(image), (column * side, 0), side, 2 * _GAP)
-        # Last, because it sets the limits that images change.
-        _cells(axes, block, analysis.methods, side * np.arange(count + 1), edges)
-    return {"": figure}
+    figures = []
+    for part in _layout.parts(len(drawn), columns, height):
+        own = drawn[part]
+        sheets = math.ceil(len(own) / columns)
+        figure = _layout.sheet(paper().page, sheets * height, handles)
+        anchor = "N" if columns > 1 else "NE"
+        for place, (block, title) in enumerate(zip(own, titles[part], strict=True)):
+            shape = (sheets, columns, place + 1)
+            axes = board(figure, shape, (side * count, edges[-1]), anchor)
+            axes.set_title(title)
+            axes.set_yticks((edges[:-1] + edges[1:]) / 2, labels=names)
+            axes.tick_params(labelleft=place % columns == 0)
+
+            for column, image in enumerate(block.shown.inputs[:count]):
+                draw_image(axes, pixels_of(image), (column * side, 0), side, 2 * _GAP)
+            # Last, because it sets the limits that images change.
+            _cells(axes, block, analysis.methods, side * np.arange(count + 1), edges)
+        figures.append(figure)
+    return _layout.numbered(figures)
 
 
 def _blocks(analysis: Analysis) -> list[Block]:

@@ -35,7 +35,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     for metric in analysis.cards.shown("reference_figure"):
         panels = _panels(analysis, metric)
         if panels:
-            return {"": _figure(analysis, analysis.cards[metric], panels, looks)}
+            return _layout.numbered(_sheets(analysis, analysis.cards[metric], panels, looks))
     return {}
 
 
@@ -53,13 +53,13 @@ def _panels(analysis: Analysis, metric: str) -> dict[Shown, Points]:
     return found
 
 
-def _figure(
+def _sheets(
     analysis: Analysis,
     card: Metric,
     panels: Mapping[Shown, Points],
     looks: Mapping[str, Look],
-) -> Figure:
-    """A sheet of panels that share their rows; the closest in the first stand on top."""
+) -> list[Figure]:
+    """Panels that share their rows; the closest in the first stand on top."""
     left, panels = len(panels) - _MOST, dict(list(panels.items())[:_MOST])
     methods = _closest_first(panels)
     drawn = list[Summary]()
@@ -81,29 +81,35 @@ def _figure(
     height = 0.05 + 0.13 * _layout.most_lines(labels)
     height = height * len(methods) + 0.14 * _layout.most_lines(titles) + 0.6
     columns = _layout.side_by_side(len(panels), beside=_BESIDE)
-    rows = math.ceil(len(panels) / columns)
-    figure = _layout.sheet(paper().page, rows * height, handles)
-    grid = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
-    for axes in grid[len(panels) :]:
-        axes.remove()
+    sheets, places = [], list(panels)
+    for part in _layout.parts(len(places), columns, height):
+        rows = math.ceil(len(places[part]) / columns)
+        figure = _layout.sheet(paper().page, rows * height, handles)
+        grid = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
+        for axes in grid[len(places[part]) :]:
+            axes.remove()
 
-    for place, (shown, points) in enumerate(panels.items()):
-        axes = grid[place]
-        axes.set_title(titles[place])
-        _rows(axes, methods, points, looks)
-        ends = [one.high for one in points.values()]
-        for row, floor in floors[shown].items():
-            ends.append(floor)
-            axes.barh(row, floor, height=1, color=_NOISE, linewidth=0, zorder=0)
-        # From 0, where a method would be the reference.
-        axes.set_xlim(0, 1.06 * max(ends) or 1)
-        axes.xaxis.set_major_locator(MaxNLocator(3))
-        axes.set_xlabel(card.axis.label if card.axis else card.id)
-        tidy(axes)
+        for axes, shown, title in zip(grid, places[part], titles[part], strict=False):
+            axes.set_title(title)
+            _rows(axes, methods, panels[shown], looks)
+            _to_scale(axes, panels[shown], floors[shown])
+            axes.set_xlabel(card.axis.label if card.axis else card.id)
+            tidy(axes)
 
-    grid[0].set_yticks(range(len(methods)), labels)
-    grid[0].set_ylim(len(methods) - 0.4, -0.6)
-    return figure
+        grid[0].set_yticks(range(len(methods)), labels)
+        grid[0].set_ylim(len(methods) - 0.4, -0.6)
+        sheets.append(figure)
+    return sheets
+
+
+def _to_scale(axes: Axes, points: Points, floors: Mapping[int, float]) -> None:
+    """Draw the noise of each row, and begin at 0, where a method would be the reference."""
+    ends = [one.high for one in points.values()]
+    for row, floor in floors.items():
+        ends.append(floor)
+        axes.barh(row, floor, height=1, color=_NOISE, linewidth=0, zorder=0)
+    axes.set_xlim(0, 1.06 * max(ends) or 1)
+    axes.xaxis.set_major_locator(MaxNLocator(3))
 
 
 def _rows(axes: Axes, methods: Sequence[str], points: Points, looks: Mapping[str, Look]) -> None:

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from bench_uq.api.metric import Axis
 from bench_uq.report.figures import _layout, _legend
 from bench_uq.report.figures._kinds import kinds_figure
+from bench_uq.report.figures._rows import Score, row_sheets
 from bench_uq.report.figures._style import Options, paper, text, tidy
 from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
@@ -24,6 +25,8 @@ from bench_uq.score.summaries import Summary
 
 _FLOOR: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7, "zorder": 1}
 _COLUMNS = 3
+#: Methods that can be told apart side by side at one level.
+_MOST_BESIDE = 8
 
 
 @dataclass(frozen=True)
@@ -65,25 +68,42 @@ def draw(analysis: Analysis, looks: Mapping[str, Look], only: str = "") -> dict[
 
     ``only`` is the end of the name of a single figure, empty for all.
     """
-    figures = {}
+    figures = dict[str, Figure]()
     for end in [only] if only else ends(analysis):
-        figure = _of(analysis, looks, end)
-        if figure is not None:
-            figures[end] = figure
+        sheets = _of(analysis, looks, end)
+        if sheets:
+            figures |= _layout.numbered(sheets, end)
     return figures
 
 
-def _of(analysis: Analysis, looks: Mapping[str, Look], end: str) -> Figure | None:
-    """The figure of that end, if there is something to see."""
+def _of(analysis: Analysis, looks: Mapping[str, Look], end: str) -> list[Figure]:
+    """The sheets of the figure of that end, if there is something to see."""
     for one in analysis.families:
         if end == f"{one.name}-mean" and len(one.members) > 1:
             averaged = analysis.over_kinds
-            panels = _panels(averaged, one.title)
-            return _figure(averaged, looks, one.title, panels) if panels else None
+            return _sheets(averaged, looks, one.title, _panels(averaged, one.title))
         if end == f"{one.name}-kinds" and len(one.members) > 1:
-            return kinds_figure(analysis, looks, one)
-    panels = _panels(analysis, end)
-    return _figure(analysis, looks, end, panels) if panels else None
+            figure = kinds_figure(analysis, looks, one)
+            return [figure] if figure is not None else []
+    return _sheets(analysis, looks, end, _panels(analysis, end))
+
+
+def _sheets(
+    analysis: Analysis, looks: Mapping[str, Look], condition: str, panels: Sequence[Panel]
+) -> list[Figure]:
+    """Lines by level; of many methods at one level a row for each."""
+    if not panels:
+        return []
+    if len(panels[0].levels) == 1 and len(panels[0].lines) > _MOST_BESIDE:
+        scores = [Score(one.axis, _alone(one)) for one in panels]
+        (level,) = panels[0].levels
+        return row_sheets(analysis, looks, scores, (condition, level))
+    return [_figure(analysis, looks, condition, panels)]
+
+
+def _alone(panel: Panel) -> dict[str, Summary | None]:
+    """The score of each method at the only level."""
+    return {method: summaries[0] for method, summaries in panel.lines.items()}
 
 
 def _at_one_strength(one: Family) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,8 @@ from bench_uq.score.summaries import clean_examples, consistency, reliability
 #: Bins with a smaller share of the examples are drawn hollow, because they are mostly chance.
 _FEW = 0.01
 _TICKS = (0, 0.5, 1)
-#: Height of the upper panel of a method over that of the lower, and inches of the highest sheet.
-_UPPER, _PAGE_HEIGHT = 4, 9.4
+#: Height of the upper panel of a method over that of the lower.
+_UPPER = 4
 _DIAGONAL: Options = {"color": "#666666", "linestyle": (0, (2, 2)), "linewidth": 0.7}
 _BAR: Options = {"color": "#cccccc", "linewidth": 3, "zorder": 1}
 
@@ -33,9 +33,8 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     if not analysis.results.curves["curve"].eq("reliability_share").any():
         return {}
 
-    rows, columns, width = _layout.shape(len(analysis.methods))
     letters = _layout.letters_in_title(len(analysis.methods))
-    found, titles, highest = dict[str, pd.DataFrame](), [], 0.0
+    found, titles, highest = dict[str, pd.DataFrame](), list[str](), 0.0
     for method in analysis.methods:
         found[method], seeds = _bins_of(analysis, method)
         title = _legend.label(analysis, method, seeds, letters)
@@ -44,9 +43,27 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
 
     top = math.ceil(10 * (highest or 1)) / 10
     bars = any("low" in bins for bins in found.values())
-    height = rows * (1.75 + 0.14 * _layout.most_lines(titles)) + 0.1
     handles = [*_handles(bars=bars), *_legend.dagger_handle(analysis)]
-    figure = _layout.sheet(width, height, handles)
+    row = 1.75 + 0.14 * _layout.most_lines(titles)
+    _, columns, _ = _layout.shape(len(titles))
+    sheets = []
+    for part in _layout.parts(len(titles), columns, row):
+        own = dict(list(found.items())[part])
+        sheets.append(_sheet(own, titles[part], handles, looks, (row, top)))
+    return _layout.numbered(sheets)
+
+
+def _sheet(
+    found: Mapping[str, pd.DataFrame],
+    titles: Sequence[str],
+    handles: Sequence[Artist],
+    looks: Mapping[str, Look],
+    heights: tuple[float, float],
+) -> Figure:
+    """The panels of some methods; ``heights`` are a row's in inches and the highest share."""
+    row_height, top = heights
+    rows, columns, width = _layout.shape(len(found))
+    figure = _layout.sheet(width, rows * row_height + 0.1, handles)
     grid = figure.add_gridspec(2 * rows, columns, height_ratios=[_UPPER, 1] * rows)
     for place, (method, bins) in enumerate(found.items()):
         row, column = divmod(place, columns)
@@ -63,7 +80,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         upper.tick_params(labelbottom=False)
         _layout.edge(lower, free, ("confidence", "share"))
     _square(figure, rows)
-    return {"": figure}
+    return figure
 
 
 def _bins_of(analysis: Analysis, method: str) -> tuple[pd.DataFrame, int]:
@@ -86,7 +103,7 @@ def _square(figure: Figure, rows: int) -> None:
     missing = panel.width * figure.get_figwidth() - panel.height * figure.get_figheight()
     height = figure.get_figheight() + missing * rows * (1 + 1 / _UPPER)
     # Rounded: the solver's last digits differ from run to run.
-    figure.set_figheight(round(min(height, max(_PAGE_HEIGHT, figure.get_figheight())), 2))
+    figure.set_figheight(round(min(height, max(_layout.PAGE_HEIGHT, figure.get_figheight())), 2))
 
 
 def _bins(axes: Axes, bins: pd.DataFrame, look: Look) -> None:
