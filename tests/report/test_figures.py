@@ -130,7 +130,7 @@ def test_figures_of_many_methods_are_parted(kind: str, width: str) -> None:
         figures = KINDS[kind].module.draw(analysis, looks(results))
         for figure in figures.values():
             laid_out(figure)
-            assert figure.get_figheight() <= PAGE_HEIGHT + 0.15
+            assert figure.get_figheight() <= PAGE_HEIGHT + 0.2  # with a legend of 31 methods
             assert_legible(figure)
 
     several = {"reliability", "entropy-histogram", "levels"}

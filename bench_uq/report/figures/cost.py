@@ -41,8 +41,7 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     apart = _layout.side_by_side(len(priced)) < len(priced)
     rows = len(scores) * (len(priced) if apart else 1)
     share: Options = {} if apart else {"sharex": "col", "sharey": "row"}
-    height = (1.7 if apart else 1.8) * rows + 0.4
-    figure = _layout.sheet(width, height, _handles(analysis, found, looks))
+    figure = _layout.sheet(width, 1.8 * rows + 0.4, _handles(analysis, found, looks))
     grid = figure.subplots(rows, 1 if apart else len(priced), squeeze=False, **share)
     grid = grid.reshape(len(scores), len(priced))
     panels: dict[tuple[str, str], Axes] = {}
