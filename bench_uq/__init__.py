@@ -206,7 +206,7 @@ def report(
 
     ``results`` is what ``run`` returns, or the folder of a suite. The report goes to ``target``, by
     default reports/<suite>. Formats are latex, markdown, html, pdf, png and svg, by default all.
-    ``levels`` stand for conditions where figures and verdict have room for one: {"fgsm": 0.1}.
+    ``levels`` stand for conditions where figures and comparisons have room for one: {"fgsm": 0.1}.
     Figures have a ``width`` that suits them, or that of a column or page, or so many centimetres;
     with ``panels`` each panel has a file of its own. ``labels`` are how methods, datasets and
     conditions are called, by name, and ``plugins`` files with metrics.

@@ -42,8 +42,8 @@ from bench_uq.store.folders import enclosed
     multiple=True,
     callback=commas,
     metavar="A=LEVEL,...",
-    help="Levels where figures and verdict have room for one: fgsm=0.1,rotate=30. [default: the "
-    "strongest at which a method is better than chance]",
+    help="Levels where figures and comparisons have room for one: fgsm=0.1,rotate=30. [default: "
+    "the strongest at which a method is better than chance]",
 )
 @click.option(
     "--width",

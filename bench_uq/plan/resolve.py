@@ -53,7 +53,7 @@ def choose(
     not shown them, and of limits that leave out classes.
     """
     methods = asked_of(suite, plugins)
-    references = references_of(methods, suite, plugins)
+    references = needed_references(methods, references_of(suite, plugins))
     # First, so that the others are soon compared; also where --methods leaves them out.
     first = {one.name for one in references}
     methods = [*references, *(one for one in methods if one.name not in first)]
@@ -94,8 +94,8 @@ def asked_of(suite: Suite, plugins: Plugins) -> list[Spec]:
     return [named(plugins, suite, "method", text) for text in suite.methods]
 
 
-def references_of(methods: Sequence[Spec], suite: Suite, plugins: Plugins) -> list[Spec]:
-    """The references that methods are compared with, each of a posterior of its own."""
+def references_of(suite: Suite, plugins: Plugins) -> list[Spec]:
+    """The references of a suite, each of a posterior of its own."""
     found = list[Spec]()
     for text in suite.references:
         one = named(plugins, suite, "method", text)
@@ -113,12 +113,13 @@ def references_of(methods: Sequence[Spec], suite: Suite, plugins: Plugins) -> li
                     f"{one.value.posterior}: a method would have two"
                 )
         found.append(one)
+    return found
 
-    # One that no method can be compared with would be sampled for nothing.
-    used = set[str]()
-    for method in methods if found else ():
-        used.add(compared_with(method, found)[0].name)
-    return [one for one in found if one.name in used]
+
+def needed_references(methods: Sequence[Spec], references: Sequence[Spec]) -> list[Spec]:
+    """The references that some method is compared with; others would be sampled for nothing."""
+    posteriors = {method.value.posterior for method in methods}
+    return [one for one in references if one.value.posterior in posteriors]
 
 
 def compared_with(method: Spec, references: Sequence[Spec]) -> tuple[Spec, str]:

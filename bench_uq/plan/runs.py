@@ -43,7 +43,7 @@ def make_plan(
     """
     methods, datasets = choose(suite, plugins, contents, notice)
     asked = asked_of(suite, plugins)
-    references = references_of(asked, suite, plugins)
+    references = references_of(suite, plugins)
     names = {method.name for method in asked}
     plan = list[PlannedRun]()
 
@@ -66,8 +66,10 @@ def make_plan(
             run = with_beside(run, chain, data, contents)
             if references:
                 reference, other = compared_with(method, references)
-                # The references are the first of the methods.
-                truth = truths.setdefault(reference.name, run.name)
+                # The references are the first of the methods, as far as one is compared with them.
+                truth = truths.get(reference.name, "")
+                if not other:
+                    truth = truths.setdefault(reference.name, run.name)
                 run = dataclasses.replace(
                     run, reference=truth, other_model=other, to_compare=method.name not in names
                 )

@@ -75,7 +75,10 @@ def complete_in(folder: RunFolder, job: Job) -> bool:
         return False
     # Without networks they can be compared with, and no more.
     if record.kind == store.PUBLISHED:
-        return job.run.to_compare and all(map(folder.holds, record.files))
+        clean = {one.file for one in job.run.conditions if one.kind == "clean"}
+        # Others were published at other draws or test images.
+        asked = job.run.to_compare and clean <= set(record.files)
+        return asked and all(map(folder.holds, record.files))
     # Only datasets of points in a plane have them, which the record knows without the data.
     if record.has(store.POINTS) and not folder.holds(store.POINTS):
         return False

@@ -165,7 +165,8 @@ class Analysis:
     def level_of(self, condition: str) -> float:
         """The level that stands for a condition: the one asked for, else where methods differ."""
         highest = max(self.levels[condition])
-        if condition in self.asked:
+        # Datasets may have levels of their own.
+        if self.asked.get(condition) in self.levels[condition]:
             return self.asked[condition]
         return strongest(self.summaries, condition, highest, self.highest_entropy)
 

@@ -210,7 +210,7 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
             name += " (no difference would show)"
         elif math.isfinite(found.detectable):
             size = plain(found.detectable, 2)
-            name += f" ({size})" if told else f" (only differences above {size} would show)"
+            name += f" ({size})" if told else f" (differences of {size} would show 4 times in 5)"
             told = True
         parts.append(name)
     seeds = counted(min(_comparison(one).seeds for one in undecided), "seed")

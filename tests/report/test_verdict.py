@@ -215,7 +215,7 @@ def test_how_many_seeds_would_decide(by_hand: ByHand) -> None:
     assert found is not None
     assert not found.worse
     size = plain(found.detectable, 2)
-    shown = f"accuracy (only differences above {size} would show)"
+    shown = f"accuracy (differences of {size} would show 4 times in 5)"
     assert f"Undecided with 4 seeds: {shown}." in verdict(analysis).sentences
 
     (told,) = [text for text in verdict(analysis).remarks if text.startswith("With about ")]

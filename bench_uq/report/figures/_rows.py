@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from bench_uq.api.metric import Axis
 from bench_uq.report.figures import _layout, _legend
+from bench_uq.report.figures._panels import together
 from bench_uq.report.figures._style import Options, paper, tidy
 from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
@@ -68,6 +69,7 @@ def row_sheets(
             axes.set_yticks((edges[:-1] + edges[1:]) / 2, labels=names)
             axes.tick_params(labelleft=leftmost)
             axes.set_xlabel(score.axis.label)
+            together([axes], score.axis.label)
         sheets.append(figure)
     return sheets
 

@@ -74,7 +74,7 @@ def _sheet(
         _bins(upper, bins, looks[method])
         _shares(lower, bins, looks[method])
 
-        together((upper, lower), titles[place].partition("\n")[0])
+        together((upper, lower), titles[place].partition("\nECE")[0])
         free = _layout.sides(place, len(found), columns)
         _layout.edge(upper, free, ("", "accuracy"))
         upper.tick_params(labelbottom=False)
