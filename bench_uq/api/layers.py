@@ -179,19 +179,31 @@ def split(net: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
 
 
 def frozen_stages(net: nn.Module) -> list[nn.Module]:
-    """The stages up to the last frozen one of every sequence in a network.
+    """The stages up to the last frozen one of every outermost sequence in a network.
 
     A stage that says ``frozen = True`` is never trained, draws no noise, and gives the same outputs
-    in training as in evaluation; so must the stages before it. Sequences of one network, such as
-    copies from earlier in its training, share their values.
+    in training as in evaluation; so must the stages before it. If one of these has weights to
+    train, there are none. Sequences of one network, such as copies from earlier in its training,
+    share their values.
     """
     found = list[nn.Module]()
-    for part in net.modules():
-        if isinstance(part, nn.Sequential):
-            stages = list(part)
-            frozen = [index for index, one in enumerate(stages) if is_frozen(one)]
-            found += stages[: max(frozen, default=-1) + 1]
+    for part in _outermost(net):
+        stages = list(part)
+        frozen = [index for index, one in enumerate(stages) if is_frozen(one)]
+        first = nn.ModuleList(stages[: max(frozen, default=-1) + 1])
+        # Passed over, weights would stay as they were built.
+        if not any(weight.requires_grad for weight in first.parameters()):
+            found += first
     return found
+
+
+def _outermost(net: nn.Module) -> Iterator[nn.Sequential]:
+    """The sequences of a network that lie in no other sequence."""
+    if isinstance(net, nn.Sequential):
+        yield net
+        return
+    for part in net.children():
+        yield from _outermost(part)
 
 
 def is_frozen(stage: nn.Module) -> bool:

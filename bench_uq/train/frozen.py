@@ -32,7 +32,9 @@ class Frozen:
 
     def __init__(self, data: Sequence[Data], settings: Settings) -> None:
         self.data, self.settings = data, settings
-        self.features: list[Data] | None = None
+        self.features = list[Data]()
+        #: The values of the stages by which features were computed, for each run.
+        self.by: list[list[Tensor]] = []
 
     @contextmanager
     def shown(self, method: Method, nets: Sequence[Sequence[nn.Module]]) -> Iterator[list[Data]]:
@@ -50,12 +52,16 @@ class Frozen:
             return
 
         pairs = list(zip(nets, self.data, strict=True))
-        if not all(self.alike(method, own[0], data[0]) for own, data in pairs):
+        # Networks may have drawn stages of their own, such as random features.
+        shared = all(map(one_backbone, nets))
+        if not shared or not all(self.alike(method, own[0], data[0]) for own, data in pairs):
             yield list(self.data)
             return
 
-        if self.features is None:
+        by = [values_of(own[0]) for own in nets]
+        if not self.features or not all(map(equal, by, self.by)):
             self.features = [self.computed(own[0], data) for own, data in pairs]
+            self.by = by
         with passing(stages):
             yield self.features
 
@@ -124,16 +130,52 @@ class Frozen:
 @contextmanager
 def passing(stages: Sequence[nn.Module]) -> Iterator[None]:
     """Let stages hand on what they are given, as if they were not there."""
+    passed = [True]
     for stage in stages:
         # Modules call what the instance has before the method of their class.
-        vars(stage)["forward"] = handed_on
+        vars(stage)["forward"] = HandedOn(stage, passed)
     try:
         yield
     finally:
+        passed[0] = False
         for stage in stages:
             vars(stage).pop("forward", None)
 
 
-def handed_on(inputs: Tensor) -> Tensor:
-    """The inputs themselves."""
-    return inputs
+class HandedOn:
+    """A call of a stage that gives the inputs themselves while ``passed`` holds True.
+
+    A copy of the stage that was made meanwhile has it for ever, and is itself again afterwards.
+    """
+
+    def __init__(self, stage: nn.Module, passed: list[bool]) -> None:
+        self.stage, self.passed = stage, passed
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """The inputs, or what the stage makes of them."""
+        if self.passed[0]:
+            return inputs
+        return cast(Tensor, type(self.stage).forward(self.stage, inputs))
+
+    def __deepcopy__(self, memo: dict[int, object]) -> HandedOn:
+        """The call of the copied stage, which ends with that of the stage."""
+        return HandedOn(copy.deepcopy(self.stage, memo), self.passed)
+
+
+def one_backbone(nets: Sequence[nn.Module]) -> bool:
+    """Whether the frozen stages of some networks have the same values."""
+    first, *others = map(values_of, nets)
+    return all(equal(first, own) for own in others)
+
+
+def values_of(net: nn.Module) -> list[Tensor]:
+    """All numbers of the frozen stages of a network."""
+    found = list[Tensor]()
+    for stage in frozen_stages(net):
+        found += [*stage.parameters(), *stage.buffers()]
+    return found
+
+
+def equal(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+    """Whether two lists of tensors hold the same numbers."""
+    return len(one) == len(other) and all(map(torch.equal, one, other))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_uq.api.layers import Layers, Network
+from bench_uq.api.layers import Layers, Network, frozen_stages
 from bench_uq.api.likelihoods import Categorical
 from bench_uq.api.method import Method
 from bench_uq.api.networks import NETWORKS
@@ -22,7 +23,7 @@ from bench_uq.run.checkpoints import Checkpoints
 from bench_uq.store import RunFolder
 from bench_uq.train.batched import train_together
 from bench_uq.train.epoch import Diverged
-from bench_uq.train.frozen import CHECKED
+from bench_uq.train.frozen import CHECKED, passing
 from bench_uq.train.loop import train
 from bench_uq.train.resident import Resident
 from bench_uq.train.settings import Settings
@@ -248,3 +249,74 @@ def test_networks_trained_as_one_batch_share_features(
         close(outcome[0], alone)
         for net in outcome[0]:
             assert not [part for part in net.modules() if "forward" in vars(part)]
+
+
+class RandomFeatures(nn.Module):
+    """Random features (B, 6), drawn with each network and never trained."""
+
+    random = False
+    weight: Tensor
+
+    def __init__(self, *, frozen: bool) -> None:
+        super().__init__()
+        self.frozen = frozen
+        self.register_buffer("weight", torch.randn(4, 6))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The sine of a product."""
+        return torch.sin(3 * inputs @ self.weight)
+
+
+def first_random(task: Task, layers: Layers, *, frozen: bool) -> Network:
+    """Random features, then a dense layer."""
+    outputs = task.likelihood.parameters
+    return Network(task, [RandomFeatures(frozen=frozen), layers.linear(6, outputs)])
+
+
+def behind_weights(task: Task, layers: Layers, *, frozen: bool) -> Network:
+    """A layer to be trained, then random features."""
+    stages = [layers.linear(4, 4), RandomFeatures(frozen=frozen), layers.linear(6, 3)]
+    return Network(task, stages)
+
+
+def nested(task: Task, layers: Layers, *, frozen: bool) -> Network:
+    """Random features in a sequence of their own, behind a layer of another shape."""
+    inner = nn.Sequential(RandomFeatures(frozen=frozen), layers.linear(6, 3))
+    return Network(task, [layers.linear(4, 4), nn.ReLU(), inner])
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("build", [first_random, behind_weights, nested])
+def test_networks_with_stages_of_their_own(
+    build: Callable[..., Network], together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Members whose frozen stages differ, lie behind weights or are nested train as ever."""
+    results = []
+    for frozen in (True, False):
+
+        def own(task: Task, layers: Layers, frozen: bool = frozen) -> Network:
+            return build(task, layers, frozen=frozen)
+
+        monkeypatch.setitem(NETWORKS, "fixed", own)
+        one = method("map[members=3]")
+        if together:
+            (outcome,) = train_together(one, [TASK], [data()], SETTINGS, [0])
+            assert not isinstance(outcome, Diverged)
+            results.append(outcome[0])
+        else:
+            results.append(train(one, TASK, data(), SETTINGS, 0)[0])
+    close(*results)
+
+
+def test_a_copy_made_meanwhile_is_whole_afterwards(backbone: Callable[[bool], list[int]]) -> None:
+    """A plugin may keep a copy of its network from within the training."""
+    backbone(True)
+    net = NETWORKS["fixed"](TASK, Layers())
+    inputs = torch.rand(5, 4)
+    expected = net(inputs)
+    with passing(frozen_stages(net)):
+        kept = copy.deepcopy(net)
+        again = copy.deepcopy(kept)
+    assert torch.equal(kept(inputs), expected)
+    assert torch.equal(again(inputs), expected)
+    assert torch.equal(net(inputs), expected)
