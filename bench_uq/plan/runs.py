@@ -16,7 +16,15 @@ from bench_uq.api.architecture_names import is_architecture, shown_network, weig
 from bench_uq.api.names import plain_name
 from bench_uq.plan.fingerprints import SHORT, Contents, digest
 from bench_uq.plan.plugins import Plugins, Spec
-from bench_uq.plan.resolve import Data, asked_of, chain_of, choose, compared_with, references_of
+from bench_uq.plan.resolve import (
+    Data,
+    asked_of,
+    chain_of,
+    choose,
+    compared_with,
+    needed_references,
+    references_of,
+)
 from bench_uq.plan.sources import hash_of_trees
 from bench_uq.plan.suite import Suite
 from bench_uq.predict import PREDICTION_VERSION
@@ -44,6 +52,8 @@ def make_plan(
     methods, datasets = choose(suite, plugins, contents, notice)
     asked = asked_of(suite, plugins)
     references = references_of(suite, plugins)
+    # Those that are not run are named only where none is.
+    references = needed_references(asked, references) or references
     names = {method.name for method in asked}
     plan = list[PlannedRun]()
 

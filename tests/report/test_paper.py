@@ -121,6 +121,20 @@ def test_a_level_stands_for_its_condition(results: Results) -> None:
     assert level == max(above)
 
 
+def test_a_level_that_one_dataset_lacks(make_results: Callable[..., Path], tmp_path: Path) -> None:
+    """There another stands for the condition, as without the option."""
+    both = {"datasets": ("digits", "mnist"), "attacks": ("fgsm",)}
+    results = read(make_results(tmp_path / "two", ("map", "dropout"), (0, 1), **both))
+    scores, curves = results.scores, results.curves
+    lacking = [(one["dataset"] == "mnist") & (one["level"] == 0.5) for one in (scores, curves)]
+    results = replace(results, scores=scores[~lacking[0]], curves=curves[~lacking[1]])
+    asked = levels_at(results, {"fgsm": 0.5})
+    assert analyse(results, levels=asked).on("digits").level_of("fgsm") == 0.5
+    there = analyse(results, levels=asked).on("mnist")
+    assert there.level_of("fgsm") == analyse(results).on("mnist").level_of("fgsm") != 0.5
+    assert [one for one in there.conclusions if one.scored[0] == "fgsm"]
+
+
 def test_a_plain_name_stands_for_all_that_have_the_level(
     make_results: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -135,13 +135,24 @@ def test_another_run_is_sampled(fresh: Path, change: str, words: str) -> None:
     """One line says in what it is another; another prior is another method, of which none is
     published.
     """
-    ran = invoke(fresh, *RUN, "--methods", "map", "--set", change)
+    # A reference is run only for a method of its prior.
+    compared = "map[prior_std=0.5]" if "prior" in change else "map"
+    ran = invoke(fresh, *RUN, "--methods", compared, "--set", change)
     assert "kind" not in record(fresh)
     told = [line for line in ran.stderr.splitlines() if "the published predictions are" in line]
     assert len(told) == bool(words)
     assert all(
         line.endswith(f"the published predictions are {words}; it is sampled") for line in told
     )
+
+
+def test_published_predictions_do_not_stand_for_others(fresh: Path) -> None:
+    """Where they were stored before, other draws are sampled all the same."""
+    done(fresh, *RUN, "--methods", "map")
+    assert record(fresh)["kind"] == "published"
+    done(fresh, *RUN, "--methods", "map", "--set", "draws=3")
+    assert "kind" not in record(fresh)
+    assert ("clean", "") in scores(fresh, "total_variation")
 
 
 def test_codes_of_probabilities() -> None:

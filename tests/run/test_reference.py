@@ -168,6 +168,12 @@ def test_several_references(tmp_path: Path) -> None:
     lacking = "other model: no prior, not N(0, 1.0^2) or N(0, 0.5^2)"
     assert row_of(tmp_path, "dropout")["lacking"] == lacking
 
+    done(tmp_path, *RUN, "--methods", "dropout", "--results", "alone")
+    with (tmp_path / "alone/near/runs.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["method"], row["reference"]) == ("dropout", "")
+    assert row["lacking"] == f"{lacking} or N(0, 2.0^2)"
+
 
 def test_the_record_holds_what_the_method_measured(suite: Path) -> None:
     """Numbers that are not finite are left out."""
