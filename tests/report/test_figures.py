@@ -139,7 +139,9 @@ def test_figures_of_many_methods_are_parted(kind: str, width: str) -> None:
     assert (len(figures) > 1) == (kind in several)
     assert sorted(figures) == list(figures)
     if kind == "reliability":
-        titles = [axes.get_title() for one in figures.values() for axes in one.axes[::2]]
+        titles = list[str]()
+        for one in figures.values():
+            titles += [axes.get_title() for axes in one.axes[::2]]
         names = ["".join(title.partition("\nECE")[0].split()) for title in titles]
         assert [name.removesuffix("†") for name in names] == [
             analysis.label(method).replace(" ", "") for method in analysis.methods

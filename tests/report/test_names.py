@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_a_name_makes_room_for_the_mark_of_another() -> None:
 
 
 def test_a_name_far_from_its_mark_has_a_line_to_it() -> None:
-    crowd = [(100 + dx, 100 + dy) for dx in (-14, 0, 14) for dy in (-14, 0, 14)]
+    crowd = list(product((86, 100, 114), repeat=2))
     (one,) = place_names([("a long name", 100, 100)], crowd, CHART)
     assert one.led
     x, y = one.line()

@@ -39,7 +39,9 @@ def row_sheets(
 ) -> list[Figure]:
     """Means with the range over seeds as whiskers, the methods in the order of the first score."""
     methods = _ordered(scores[0])
-    drawn = [one for score in scores for one in score.means.values() if one]
+    drawn = list[Summary]()
+    for score in scores:
+        drawn += filter(None, score.means.values())
     names, heights = list[str](), list[float]()
     for method in methods:
         seeds = [one.seeds for score in scores if (one := score.means[method])]
