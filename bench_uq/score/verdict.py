@@ -21,6 +21,8 @@ from bench_uq.score.summaries import costs
 TRAINING, PREDICTION = "train_seconds", "seconds_per_1000"
 #: Methods that a sentence names before it counts the others, and seeds that nobody will run.
 _NAMED, _MOST_SEEDS = 3, 100
+#: Methods of which it is said what tuning chose; of more only what that changed.
+_MOST_CHOSEN = 5
 
 
 @dataclass(frozen=True)
@@ -302,6 +304,8 @@ def _tuned(analysis: Analysis) -> list[str]:
         else:
             changed.append(f"{analysis.label(one.name)}{_gained(analysis, one.method)}")
 
+    if len(changed) > _MOST_CHOSEN:
+        return [_tuned_many(analysis, len(changed), len(kept))]
     said = []
     if changed:
         said.append(f"Tuning chose {_listed(changed, 'and', 9, between='; ')}.")
@@ -309,6 +313,26 @@ def _tuned(analysis: Analysis) -> list[str]:
         whose = "its default" if len(kept) == 1 else "their defaults"
         said.append(f"It left {_listed(kept, 'and', 9)} at {whose}.")
     return [" ".join(said)] if changed else []
+
+
+def _tuned_many(analysis: Analysis, changed: int, kept: int) -> str:
+    """The same in short: the methods whose NLL changed significantly, and how many others."""
+    lower, higher = list[str](), list[str]()
+    for one in analysis.tuning:
+        shift = None if one.kept else analysis.shifts.get((one.method, "nll"))
+        if shift is None or math.isnan(shift.low) or shift.low <= 0 <= shift.high:
+            continue
+        own = lower if shift.mean < 0 else higher
+        own.append(f"{analysis.spoken(one.name)} by {plain(abs(shift.mean), 2)}")
+
+    parts = list[str]()
+    if lower:
+        parts.append(f"lowers the NLL of {_listed(lower, 'and', 9)}")
+    if higher:
+        parts.append(f"raises that of {_listed(higher, 'and', 9)}")
+    others = changed - len(lower) - len(higher)
+    parts.append(f"chose other settings for {others} more, and left {kept} at their defaults")
+    return f"Tuning {', '.join(parts)} (the section on tuning has each)."
 
 
 def _gained(analysis: Analysis, method: str) -> str:

@@ -18,7 +18,7 @@ from bench_uq.report.tables.tuning import tuning, words
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, named, read, select
 from bench_uq.score.trials import COLUMNS, FILE, Trial
-from bench_uq.score.verdict import verdict
+from bench_uq.score.verdict import plain, verdict
 
 Drawn = Callable[[str, Results], dict[str, Figure]]
 Tried = Callable[..., tuple[Trial, ...]]
@@ -88,6 +88,27 @@ def test_summary_has_a_row_for_each_method(tuned: Results) -> None:
     assert "2–3 trials each, validation NLL over 3 tuning seeds." in section
     assert "on the test split, over n seeds of both" in section
     assert "95 % interval (for new seeds;" in section
+
+
+def test_of_many_tuned_methods_the_verdict_names_those_that_gained() -> None:
+    """With the difference to their defaults where its interval has one sign; others are counted."""
+    analysis = analyse(read(Path(__file__).parents[2] / "results" / "methods-tuned"))
+    chosen = {one.method: one for one in analysis.tuning if not one.kept}
+    gained = set[str]()
+    for method in chosen:
+        shift = analysis.shifts[method, "nll"]
+        assert shift.mean < 0 or shift.low < 0 < shift.high  # none is worse
+        if shift.high < 0:
+            gained.add(method)
+    assert {"mean-field", "mnf"} <= gained < chosen.keys()
+
+    (said,) = [one for one in verdict(analysis).all if one.startswith("Tuning lowers the NLL of ")]
+    left = len(analysis.methods) - len(chosen)
+    others = f"chose other settings for {len(chosen) - len(gained)} more, and left {left} at"
+    assert others in said
+    loss = -analysis.shifts["mnf", "nll"].mean
+    assert f"mnf by {plain(loss, 2)}" in said
+    assert "dropout by" not in said
 
 
 def test_the_verdict_says_what_tuning_chose(both: Path, tuned: Results, tmp_path: Path) -> None:
