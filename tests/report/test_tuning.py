@@ -108,7 +108,8 @@ def test_of_many_tuned_methods_the_verdict_names_those_that_gained() -> None:
     assert others in said
     loss = -analysis.shifts["mnf", "nll"].mean
     assert f"mnf by {plain(loss, 2)}" in said
-    assert "dropout by" not in said
+    assert "dropout" not in gained
+    assert " dropout by" not in said
 
 
 def test_the_verdict_says_what_tuning_chose(both: Path, tuned: Results, tmp_path: Path) -> None:
