@@ -21,6 +21,10 @@ from bench_uq.score.summaries import costs
 TRAINING, PREDICTION = "train_seconds", "seconds_per_1000"
 #: Methods that a sentence names before it counts the others, and seeds that nobody will run.
 _NAMED, _MOST_SEEDS = 3, 100
+#: Methods beside the leader that are none of them worse, from which on there is no winner.
+_CROWD = 8
+#: How far above the lowest a price counts as the same.
+_NEAR = 1.03
 #: Methods of which it is said what tuning chose; of more only what that changed.
 _MOST_CHOSEN = 5
 
@@ -75,12 +79,16 @@ def _on_one(analysis: Analysis) -> Verdict:
 
     paid = _costs(analysis, TRAINING)
     leader = _leader(compared, paid)
+    peers = _equal(analysis, compared, leader)
+    # A leader among many is none.
+    crowd = len(peers) >= _CROWD and len(held(compared, leader)) == len(compared)
+    leading = [_leading(analysis, compared, leader), *_exceptions(analysis, compared, leader)]
     sentences = [
-        " ".join([_leading(analysis, compared, leader), *_exceptions(analysis, compared, leader)]),
+        " ".join([*([_no_winner(analysis, compared, peers)] if crowd else []), *leading]),
         *_behind(analysis, compared),
         *_undecided(analysis, compared),
-        *_peers(analysis, compared, leader),
-        *_trade(analysis, compared, leader, paid),
+        *([] if crowd else _peers(analysis, peers)),
+        *_trade(analysis, compared, leader, paid, f"the {len(peers) + 1}" if crowd else "these"),
         *_tuned(analysis),
     ]
     return Verdict(tuple(sentences), tuple(_unsure(analysis, compared)))
@@ -208,27 +216,41 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
         name = asked(analysis, one)
         low, high = one.card.bounds
         # With few seeds and many methods it may be more than a score can differ by.
-        if found.detectable >= high - low:
+        if found.detectable >= (high - low) / 2:
             name += " (no difference would show)"
         elif math.isfinite(found.detectable):
             size = plain(found.detectable, 2)
-            name += f" ({size})" if told else f" (differences of {size} would show 4 times in 5)"
+            name += f" (of {size})" if told else f" (differences of {size} would show 4 times in 5)"
             told = True
         parts.append(name)
     seeds = counted(min(_comparison(one).seeds for one in undecided), "seed")
     return [f"Undecided with {seeds}: {', '.join(parts)}."]
 
 
-def _peers(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
+def _equal(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
     """The other methods that no claim is made against where the leader holds."""
     shared = set(analysis.methods)
     for one in held(compared, leader):
         shared &= {*_comparison(one).equal}
     # In the order of the methods, which is that of all tables.
-    equal = [analysis.spoken(name) for name in analysis.methods if name in shared - {leader}]
-    if not equal:
+    return [name for name in analysis.methods if name in shared - {leader}]
+
+
+def _no_winner(analysis: Analysis, compared: Sequence[Answer], peers: Sequence[str]) -> str:
+    """That a leader is one of many."""
+    count = f"{len(peers) + 1} of {len(analysis.methods)} methods"
+    return (
+        f"No clear winner: {count} are in none of {counted(len(compared), 'score')} significantly "
+        "worse than the best."
+    )
+
+
+def _peers(analysis: Analysis, peers: Sequence[str]) -> list[str]:
+    """The names of these methods."""
+    if not peers:
         return []
 
+    equal = [analysis.spoken(name) for name in peers]
     verb = "is" if len(equal) == 1 else "are"
     return [
         f"{_listed(equal, 'and', _NAMED)} {verb} not significantly worse than the best in these "
@@ -237,11 +259,15 @@ def _peers(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[
 
 
 def _trade(
-    analysis: Analysis, compared: Sequence[Answer], leader: str, paid: Mapping[str, float]
+    analysis: Analysis,
+    compared: Sequence[Answer],
+    leader: str,
+    paid: Mapping[str, float],
+    equals: str,
 ) -> list[str]:
     """Costs of the leader and of the cheapest that no claim is made against where it holds.
 
-    Methods that are not compared in one of these scores are left out.
+    ``equals`` is what a sentence calls all of these. Methods that are not compared in one of these scores are left out.
     """
     where, equal = held(compared, leader), set(paid)
     known = set(paid)
@@ -254,9 +280,13 @@ def _trade(
 
     # Sorted, so that of equal prices the choice does not depend on a set's order.
     cheapest = min(sorted(equal), key=lambda name: paid[name])
+    near = [name for name in sorted(equal) if paid[name] <= _NEAR * paid[cheapest]]
+    asking = _costs(analysis, PREDICTION)
+    # Of nearly the same price the one that predicts fastest.
+    cheapest = min(near, key=lambda name: asking.get(name, math.inf))
     if paid[cheapest] < paid[leader]:
         return [
-            f"The cheapest of these, {analysis.spoken(cheapest)}, trains a seed in "
+            f"The cheapest of {equals}, {analysis.spoken(cheapest)}, trains a seed in "
             f"{_seconds(paid[cheapest])} instead of {_seconds(paid[leader])}"
             f"{_predicting(analysis, cheapest, leader)}"
             f"{_also_gained(analysis, compared, cheapest, leader)}."
@@ -292,7 +322,9 @@ def _predicting(analysis: Analysis, one: str, other: str) -> str:
     paid = _costs(analysis, PREDICTION)
     if one not in paid or other not in paid or paid[other] <= 0:
         return ""
-    return f", and predicts at {plain(paid[one] / paid[other], 2)} times its time"
+    if paid[one] < paid[other]:
+        return f", and predicts {plain(paid[other] / paid[one], 2)} times as fast"
+    return f", and takes {plain(paid[one] / paid[other], 2)} times as long to predict"
 
 
 def _tuned(analysis: Analysis) -> list[str]:

@@ -242,7 +242,7 @@ def test_page_and_summary_say_what_a_flag_means(attacked: Callable[..., Results]
 
 
 def test_page_and_summary_say_what_was_not_asked(attacked: Callable[..., Results]) -> None:
-    """Checks that were not made are dashes, with their needs once beneath; a shift is no attack."""
+    """Checks that were not made stand beneath, with their needs; a shift is no attack."""
     few = analyse(attacked({"fgsm": HONEST["fgsm"]}, unmoved=0.0))
     text = markdown.summary(few, [])
     assert "- 1 of 6 checks possible, no sign of masked gradients." in text
@@ -252,7 +252,8 @@ def test_page_and_summary_say_what_was_not_asked(attacked: Callable[..., Results
     section = masking_section(few)
     assert "digits: 1 of 6 checks possible, no sign" in section
     assert section.count("the same one transferred at the same levels") == 1
-    assert "<td>–</td>" in section
+    assert section.count('<th scope="col">') == 2  # the method, and the check that was made
+    assert "<td>✓</td>" in section
 
     analysis = analyse(attacked({"rotate": {10.0: 0.9, 20.0: 0.95}}))
     assert analysis.masking == []

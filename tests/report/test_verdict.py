@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bench_uq.plan.suite import read_suite
@@ -60,7 +61,7 @@ def test_the_best_by_how_much_and_at_what_cost(by_hand: ByHand) -> None:
     )
     assert said[2] == (
         "No cheaper method is as good in all of these: the cheapest, map, trains a seed in 2 s "
-        "instead of 20 s, and predicts at 1.6 times its time, and is worse in NLL."
+        "instead of 20 s, and takes 1.6 times as long to predict, and is worse in NLL."
     )
 
 
@@ -77,8 +78,8 @@ def test_a_cheaper_equal_is_named(by_hand: ByHand) -> None:
     assert said[0].startswith("map ranks best")
     assert said[-2:] == (
         "mnf is not significantly worse than the best in these scores either.",
-        "The cheapest of these, mnf, trains a seed in 2 s instead of 20 s, and predicts at 0.64 times "
-        "its time.",
+        "The cheapest of these, mnf, trains a seed in 2 s instead of 20 s, and predicts 1.6 times "
+        "as fast.",
     )
 
 
@@ -337,3 +338,40 @@ def test_the_front_by_hand() -> None:
     """A point that costs more and is no better is beaten; equal points stay."""
     points = {"a": (1.0, 3.0), "b": (2.0, 3.0), "c": (2.0, 1.0), "d": (2.0, 1.0), "e": (9.0, 2.0)}
     assert front(points) == ["a", "c", "d"]
+
+
+def test_a_leader_among_many_is_no_winner(by_hand: ByHand) -> None:
+    """With eight others that are nowhere worse the verdict begins with that, and names none."""
+    rng = np.random.default_rng(0)
+    scores = {}
+    for number in range(10):
+        scores[f"m{number}", "accuracy"] = (0.9 + 0.02 * rng.random(4)).tolist()
+    first, *others = verdict(analyse(by_hand(scores))).sentences
+    start = "No clear winner: 10 of 10 methods are in none of 1 score significantly worse than the"
+    assert first.startswith(f"{start} best. ")
+    assert " ranks best on average, and is best, or not" in first
+    assert not [one for one in others if "not significantly worse than the best in these" in one]
+
+    few = {key: values for key, values in scores.items() if key[0] in ("m0", "m1", "m2")}
+    assert "No clear winner" not in verdict(analyse(by_hand(few))).sentences[0]
+
+
+def test_of_equal_prices_the_one_that_predicts_fastest(by_hand: ByHand) -> None:
+    """Within three hundredths, training costs the same."""
+    scores = {(name, "accuracy"): [0.90, 0.92, 0.91, 0.93] for name in ("map", "mimo", "packed")}
+    scores["ensemble", "accuracy"] = [0.93, 0.94, 0.92, 0.95]
+    prices = {
+        "ensemble": (20.0, 1.0),
+        "map": (2.02, 0.1),
+        "mimo": (2.0, 0.4),
+        "packed": (3.0, 0.01),
+    }
+    table = []
+    for name, (train, predict) in prices.items():
+        for seed in range(4):
+            costs = {"train_seconds": train, "seconds_per_1000": predict}
+            table.append({"method": name, "seed": seed, **costs})
+    said = verdict(analyse(by_hand(scores, runs=table))).sentences
+    (trade,) = [one for one in said if one.startswith("The cheapest of these, ")]
+    assert trade.startswith("The cheapest of these, map, trains a seed in 2 s instead of 20 s")
+    assert ", and predicts 10 times as fast" in trade

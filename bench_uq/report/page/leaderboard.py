@@ -100,12 +100,13 @@ def _metric(analysis: Analysis, metrics: list[str], name: str) -> dict[str, Any]
 
 
 def _methods(analysis: Analysis) -> list[dict[str, str]]:
-    """Name, colour and dashes of each method."""
+    """Name, the same without options where that is enough, colour and dashes of each method."""
     found = looks(analysis.results)
     methods = []
     for name in analysis.methods:
         look = found[name]
-        methods.append({"name": analysis.label(name), "color": look.color, "dash": _dash(look)})
+        names = {"name": analysis.label(name), "short": analysis.spoken(name)}
+        methods.append({**names, "color": look.color, "dash": _dash(look)})
     return methods
 
 

@@ -46,14 +46,19 @@ def _notes(verdicts: Sequence[Verdict]) -> list[str]:
 
 def _table(analysis: Analysis, verdicts: Sequence[Verdict]) -> str:
     """The table of one dataset."""
-    cells: dict[str, str] = {}
+    # What was possible for no method stands beneath alone.
+    judged = {verdict.check for verdict in verdicts if verdict.status != "not judged"}
+    checks, cells = [check for check in CHECKS if check in judged], dict[str, str]()
     for verdict in verdicts:
-        cells[verdict.method] = cells.get(verdict.method, "") + _cell(verdict)
+        own = _cell(verdict) if verdict.check in judged else ""
+        cells[verdict.method] = cells.get(verdict.method, "") + own
 
+    if not checks:
+        return f"<p>{escape(analysis.label(analysis.dataset))}: {escape(outcome(verdicts))}</p>"
     rows = [each(ROW, [escape(analysis.label(method))]) + own for method, own in cells.items()]
     return table(
         f"{analysis.label(analysis.dataset)}: {outcome(verdicts)}",
-        ["Method", *CHECKS],
+        ["Method", *checks],
         each("tr", rows),
     )
 

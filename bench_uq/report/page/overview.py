@@ -71,14 +71,15 @@ def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
 
     key = (
         '<p class="key"><span class="g1">best, or not significantly worse</span> '
-        '<span class="g2">worse</span> <span class="g3">among the worse half of these</span> '
+        '<span class="g2">worse</span> <span class="g3">worst half of those</span> '
         "Order: most such scores first, then mean rank.</p>"
     )
     head = f"<thead><tr><{COLUMN}>Method</th>{heads}</tr></thead>"
     said = each("li", map(escape, [*notes(shown), *shown.remarks[:1]]))
     return (
-        f'<div class="matrix"><div class="scroll" role="region" aria-label="Overview" tabindex="0">'
-        f"<table>{head}<tbody>{rows}</tbody></table></div>{key}"
+        '<div class="matrix"><div class="edge">'
+        '<div class="scroll" role="region" aria-label="Overview" tabindex="0">'
+        f"<table>{head}<tbody>{rows}</tbody></table></div></div>{key}"
         f'<details><summary>Notes</summary><ul class="notes">{said}</ul></details></div>'
     )
 

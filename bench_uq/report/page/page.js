@@ -386,7 +386,7 @@
     const sign = chart.title.endsWith("↓") ? 1 : -1;
     lines.sort((one, other) => sign * (one.y[0] - other.y[0]));
     // Names have the room that the longest needs, up to half the picture.
-    const longest = Math.max(...lines.map((line) => data.methods[line.method].name.length));
+    const longest = Math.max(...lines.map((line) => data.methods[line.method].short.length));
     const box = { left: Math.min(WIDTH / 2, 6.4 * longest + 12), right: WIDTH - 60, top: 16, bottom: 16 + ROW * lines.length };
     const marks = (chart.marks ?? []).filter((mark) => mark.axis === "y");
     const values = lines.flatMap((line) => [...line.y, ...(line.low ?? []), ...(line.high ?? [])]).filter((value) => value !== null);
@@ -406,7 +406,7 @@
       const y = box.top + ROW * (place + 0.5);
       const color = named.includes(line.method) ? data.methods[line.method].color : GREY;
       const name = data.methods[line.method].name;
-      image.append(text(cut(name, 26), { x: box.left - 8, y: y + 4, "text-anchor": "end" }));
+      image.append(text(cut(data.methods[line.method].short, 26), { x: box.left - 8, y: y + 4, "text-anchor": "end" }));
       if (line.low && line.low[0] !== null && line.high[0] !== null) image.append(drawn("path", { d: `M${x(line.low[0])} ${y}H${x(line.high[0])}`, stroke: color, "stroke-width": 2 }));
       image.append(drawn("circle", { cx: x(line.y[0]), cy: y, r: 3.5, fill: color }, drawn("title", {}, name)));
       image.append(text(line.y[0] < 0.001 ? short(line.y[0]) : line.y[0].toPrecision(3), { x: WIDTH - 6, y: y + 4, "text-anchor": "end" }));
