@@ -267,7 +267,8 @@ def _trade(
 ) -> list[str]:
     """Costs of the leader and of the cheapest that no claim is made against where it holds.
 
-    ``equals`` is what a sentence calls all of these. Methods that are not compared in one of these scores are left out.
+    ``equals`` is what a sentence calls all of these. Methods that are not compared in one of these
+    scores are left out.
     """
     where, equal = held(compared, leader), set(paid)
     known = set(paid)
