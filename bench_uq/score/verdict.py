@@ -23,8 +23,6 @@ TRAINING, PREDICTION = "train_seconds", "seconds_per_1000"
 _NAMED, _MOST_SEEDS = 3, 100
 #: Methods beside the leader that are none of them worse, from which on there is no winner.
 _CROWD = 8
-#: How far above the lowest a price counts as the same.
-_NEAR = 1.03
 #: Methods of which it is said what tuning chose; of more only what that changed.
 _MOST_CHOSEN = 5
 
@@ -216,7 +214,7 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
         name = asked(analysis, one)
         low, high = one.card.bounds
         # With few seeds and many methods it may be more than a score can differ by.
-        if found.detectable >= (high - low) / 2:
+        if found.detectable >= high - low:
             name += " (no difference would show)"
         elif math.isfinite(found.detectable):
             size = plain(found.detectable, 2)
@@ -281,10 +279,6 @@ def _trade(
 
     # Sorted, so that of equal prices the choice does not depend on a set's order.
     cheapest = min(sorted(equal), key=lambda name: paid[name])
-    near = [name for name in sorted(equal) if paid[name] <= _NEAR * paid[cheapest]]
-    asking = _costs(analysis, PREDICTION)
-    # Of nearly the same price the one that predicts fastest.
-    cheapest = min(near, key=lambda name: asking.get(name, math.inf))
     if paid[cheapest] < paid[leader]:
         return [
             f"The cheapest of {equals}, {analysis.spoken(cheapest)}, trains a seed in "

@@ -354,24 +354,3 @@ def test_a_leader_among_many_is_no_winner(by_hand: ByHand) -> None:
 
     few = {key: values for key, values in scores.items() if key[0] in ("m0", "m1", "m2")}
     assert "No clear winner" not in verdict(analyse(by_hand(few))).sentences[0]
-
-
-def test_of_equal_prices_the_one_that_predicts_fastest(by_hand: ByHand) -> None:
-    """Within three hundredths, training costs the same."""
-    scores = {(name, "accuracy"): [0.90, 0.92, 0.91, 0.93] for name in ("map", "mimo", "packed")}
-    scores["ensemble", "accuracy"] = [0.93, 0.94, 0.92, 0.95]
-    prices = {
-        "ensemble": (20.0, 1.0),
-        "map": (2.02, 0.1),
-        "mimo": (2.0, 0.4),
-        "packed": (3.0, 0.01),
-    }
-    table = []
-    for name, (train, predict) in prices.items():
-        for seed in range(4):
-            costs = {"train_seconds": train, "seconds_per_1000": predict}
-            table.append({"method": name, "seed": seed, **costs})
-    said = verdict(analyse(by_hand(scores, runs=table))).sentences
-    (trade,) = [one for one in said if one.startswith("The cheapest of these, ")]
-    assert trade.startswith("The cheapest of these, map, trains a seed in 2 s instead of 20 s")
-    assert ", and predicts 10 times as fast" in trade

@@ -76,6 +76,13 @@ def row_sheets(
     return sheets
 
 
+def draw_row(axes: Axes, place: float, found: Summary, look: Look) -> None:
+    """Draw a mean as the mark of its method at the height of its row, with whiskers over seeds."""
+    style: Options = _legend.line(look) | {"linestyle": "none"}
+    axes.hlines(place, found.low, found.high, color=look.color, linewidth=0.8)
+    axes.plot(found.mean, place, **style)
+
+
 def _ordered(score: Score) -> list[str]:
     """The methods, the highest mean of a score first."""
 
@@ -101,9 +108,7 @@ def _panel(
         if found is None or not math.isfinite(found.mean):
             continue
         ends += found.low, found.high
-        axes.hlines(place, found.low, found.high, color=looks[method].color, linewidth=1.0)
-        mark: Options = _legend.line(looks[method]) | {"linestyle": "none"}
-        axes.plot(found.mean, place, **mark)
+        draw_row(axes, place, found, looks[method])
 
     if not ends:
         _layout.nothing(axes, "no finite value")

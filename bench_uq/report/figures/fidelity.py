@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench_uq.api.metric import Metric
 from bench_uq.report.figures import _layout, _legend
+from bench_uq.report.figures._rows import draw_row
 from bench_uq.report.figures._style import paper, tidy
 from bench_uq.report.looks import Look
 from bench_uq.score.analysis import Analysis
@@ -115,12 +116,8 @@ def _to_scale(axes: Axes, points: Points, floors: Mapping[int, float]) -> None:
 def _rows(axes: Axes, methods: Sequence[str], points: Points, looks: Mapping[str, Look]) -> None:
     """Draw the mark of each method in its row, with whiskers over its seeds."""
     for row, method in enumerate(methods):
-        if method not in points:
-            continue
-        style = _legend.line(looks[method]) | {"linestyle": "none"}
-        one = points[method]
-        axes.hlines(row, one.low, one.high, color=style["color"], linewidth=0.8)
-        axes.plot(one.mean, row, **style)
+        if method in points:
+            draw_row(axes, row, points[method], looks[method])
     axes.grid(axis="y", color="#eeeeee", linewidth=0.6)
 
 

@@ -74,29 +74,8 @@ _CLASSES = dict.fromkeys(_NUMBERS, ' class="number"')
 _CLASSES |= dict.fromkeys(["reason", "diagnosis"], ' class="reason"')
 #: Columns of numbers that are no counts.
 _FRACTIONS = {"validation", "learning_rate", "warmup", "weight_decay", "clip"}
-#: Columns that are a sentence where all runs have the same.
-_SETTINGS = {
-    "network",
-    "epochs",
-    "draws",
-    "batch",
-    "precision",
-    "learning_rate",
-    "schedule",
-    "warmup",
-    "weight_decay",
-    "clip",
-    "validation",
-    "evaluate_on",
-    "trained_on",
-    "tested_on",
-    "train_images",
-    "test_images",
-    "attack_images",
-    "shift_images",
-    "data",
-    "environment",
-}
+#: Columns that stay where all runs have the same; others are then a sentence.
+_KEPT = {"run", "status", "reason", "diagnosis", "method", "dataset", "seed"}
 #: Signs from which the name of a run is broken however wide the screen is.
 _LONG = 60
 #: Rows of the table of runs: a browser lays out no more at once, and nobody reads them.
@@ -122,7 +101,7 @@ def runs_section(results: Results) -> str:
         # A column without any fact is left out, one with a single fact is a sentence.
         if found == {"–"}:
             continue
-        if name in _SETTINGS and len(found) == 1 and len(every) > 1:
+        if name not in _KEPT and len(found) == 1 and len(every) > 1:
             # A setting of 0 is off, or stands for all.
             if found != {"0"}:
                 shared.append(f"{text[:1].lower()}{text[1:]} {found.pop()}")
