@@ -95,7 +95,7 @@ def run(
     from bench_uq.run.forkserver import start_early
 
     # Before anything here imports torch too: the two processes do so side by side.
-    start_early()
+    start_early(str(suite), methods, datasets)
 
     from bench_uq.plan.plugins import Plugins
     from bench_uq.run.record import verdict as ending
@@ -159,7 +159,7 @@ def tune(
     """
     from bench_uq.run.forkserver import start_early
 
-    start_early()
+    start_early(str(suite), methods, datasets)
 
     from bench_uq.run.choosing import choose, stored
     from bench_uq.run.record import verdict as ending

@@ -105,7 +105,7 @@ def run(dry_run: bool, no_score: bool, **flags: Any) -> None:
 
     # Before anything here imports torch too: the two processes do so side by side.
     if not dry_run and not flags["cluster"]:
-        start_early()
+        start_early(flags["suite"], flags["methods"], flags["datasets"])
 
     from bench_uq.run.suite import prepare
 

@@ -91,7 +91,7 @@ def tune(
     from bench_uq.run.forkserver import start_early
 
     if not dry_run and not flags["cluster"]:
-        start_early()
+        start_early(flags["suite"], flags["methods"], flags["datasets"])
 
     from bench_uq.run.choosing import choose, stored
     from bench_uq.run.tuning import plan_study, search_of

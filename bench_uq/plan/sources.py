@@ -39,12 +39,9 @@ def hash_of_plugin(module: ModuleType, package: str) -> str:
 def hash_of_installed(name: str, package: str) -> str:
     """The same hash of a plugin that is installed, without an import of it; empty for others."""
     # An import of a plugin would load torch, for which checks and reports do not wait.
-    stem = name.replace("-", "_")
-    if not stem.isidentifier():
-        return ""
-    found = importlib.util.find_spec(f"{package}.{stem}")
-    if found is not None and found.origin:
-        return _hash_of_shipped(Path(found.origin), package)
+    file = _file_of_installed(name, package)
+    if file is not None:
+        return _hash_of_shipped(file, package)
 
     for entry in importlib.metadata.entry_points(group=package, name=name):
         outside = importlib.util.find_spec(entry.module.partition(".")[0])
@@ -54,6 +51,24 @@ def hash_of_installed(name: str, package: str) -> str:
         if root.is_file():
             return hash_of_trees([root])
     return ""
+
+
+def imported_by_installed(name: str, package: str) -> tuple[str, ...]:
+    """Modules that the file of a shipped plugin imports, when it is loaded or used.
+
+    Empty if the package has no such plugin. The plugin is not imported.
+    """
+    file = _file_of_installed(name, package)
+    if file is None:
+        return ()
+
+    modules = list[str]()
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            modules.append(node.module)
+        elif isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+    return tuple(modules)
 
 
 def title_of_installed(name: str, package: str) -> str:
@@ -66,14 +81,20 @@ def reference_of_installed(name: str, package: str) -> str:
     return _text_of_installed(name, package, "reference")
 
 
-def _text_of_installed(name: str, package: str, attribute: str) -> str:
-    """The text that a class of a plugin's file sets an attribute to; empty without any."""
+def _file_of_installed(name: str, package: str) -> Path | None:
+    """File of a plugin in a package of shipped plugins; None if the package lacks it."""
     stem = name.replace("-", "_")
     found = importlib.util.find_spec(f"{package}.{stem}") if stem.isidentifier() else None
-    if found is None or not found.origin:
+    return Path(found.origin) if found is not None and found.origin else None
+
+
+def _text_of_installed(name: str, package: str, attribute: str) -> str:
+    """The text that a class of a plugin's file sets an attribute to; empty without any."""
+    file = _file_of_installed(name, package)
+    if file is None:
         return ""
 
-    for node in ast.parse(Path(found.origin).read_bytes()).body:
+    for node in ast.parse(file.read_bytes()).body:
         for statement in node.body if isinstance(node, ast.ClassDef) else ():
             text = text_set(statement, attribute)
             if text is not None:

@@ -60,6 +60,14 @@ class Suite:
     labels: Mapping[str, str] = field(default_factory=dict)
     tuned: str = ""  # file of what bench-uq tune chose, by which the methods run
 
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """Names of its methods, datasets and conditions."""
+        names = [*self.methods, *self.datasets, *self.references, *self.conditions]
+        for conditions in self.dataset_conditions.values():
+            names += conditions
+        return tuple(names)
+
     def settings_of(self, method: str) -> Settings:
         """Settings of a method, by its plain name."""
         return dataclasses.replace(self.settings, **self.method_settings.get(method, {}))

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from bench_uq.api.errors import BenchUQError, Interrupted
 from bench_uq.run.execute import execute
-from bench_uq.run.forkserver import context
+from bench_uq.run.forkserver import context, preload
 from bench_uq.run.gpu_groups import grouped, is_group, train_group
 from bench_uq.run.job import Job
 from bench_uq.run.record import UNFINISHED, Ended, facts, told
@@ -92,6 +92,7 @@ def run_all(
     A run that takes longer than ``timeout`` seconds is stopped and has failed. Runs that train as
     a batch have that time each.
     """
+    preload(plugins_of(jobs))
     starter = context()
     waiting, working = Waiting(grouped(jobs), wanted(jobs)), list[Worker]()
 
@@ -121,6 +122,15 @@ def run_all(
 
             progress.n = done + sum(worker.progress * len(worker.jobs) for worker in working)
             progress.set_description_str(", ".join(name(worker.jobs) for worker in working))
+
+
+def plugins_of(jobs: Sequence[Job]) -> set[str]:
+    """Names of the methods, datasets and conditions of jobs."""
+    names = set[str]()
+    for job in jobs:
+        names |= {job.run.method, job.run.dataset}
+        names |= {shown.condition for shown in job.run.shown}
+    return names
 
 
 def name(jobs: Sequence[Job]) -> str:
