@@ -106,12 +106,17 @@ class WithKL(nn.Module):
         return inputs, total
 
 
-def bayesian_torch_step(kind: str, inputs: Tensor, targets: Tensor, widths: Widths) -> Step:
-    """A step of bayesian-torch; ``kind`` is Flipout or Reparameterization."""
+def bayesian_torch_net(kind: str, shape: Shape, widths: Widths) -> nn.Module:
+    """The network of bayesian-torch's layers; ``kind`` is Flipout or Reparameterization."""
     from bayesian_torch import layers
 
     conv, linear = getattr(layers, f"Conv2d{kind}"), getattr(layers, f"Linear{kind}")
-    net = WithKL(lenet(conv, linear, shape_of(inputs), widths))
+    return WithKL(lenet(conv, linear, shape, widths))
+
+
+def bayesian_torch_step(kind: str, inputs: Tensor, targets: Tensor, widths: Widths) -> Step:
+    """A step of bayesian-torch; ``kind`` is Flipout or Reparameterization."""
+    net = bayesian_torch_net(kind, shape_of(inputs), widths)
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
         outputs, divergence = net(x)

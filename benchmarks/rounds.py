@@ -58,7 +58,8 @@ def interleaved(
 ) -> list[dict[str, float]]:
     """Time all subjects in turn: for each round the seconds of each subject."""
     for work in subjects.values():
-        seconds_of(work, warm_up)
+        for _ in range(warm_up):
+            seconds_of(work)
 
     measured = []
     for _ in range(rounds):
