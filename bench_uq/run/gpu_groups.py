@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from bench_uq import store
@@ -29,6 +30,7 @@ from bench_uq.run.training import (
 from bench_uq.store import RunFolder
 from bench_uq.train.batched import Outcome, train_together
 from bench_uq.train.epoch import Diverged
+from bench_uq.train.memory import free, of_training
 
 #: Devices on which networks train as a batch. A CPU has nothing idle, and its results must not
 #: depend on the runs beside them.
@@ -36,6 +38,10 @@ DEVICES = ("cuda",)
 
 #: Networks in one batch at most. Beyond it small networks fill a GPU, and large ones its memory.
 MOST = 32
+
+#: Share of the free memory that the networks of a batch may take by their estimate, which leaves
+#: out what libraries and the recording of a step take.
+ROOM = 0.5
 
 #: Called with the share of the work that is done.
 Report = Callable[[float], None]
@@ -101,7 +107,11 @@ def train_group(jobs: tuple[Job, ...], report: Report) -> tuple[dict[str, Ended]
                     due.append((job, folder))
 
             if len(due) * method_of(jobs[0]).members > 1:
-                results = train_due(due, report, trained)
+                done = 0
+                for part in fitting(due):
+                    share = partial(overall, report, done / len(due), len(part) / len(due))
+                    results |= train_due(part, share, trained)
+                    done += len(part)
     except OSError as error:
         # Probably a full disk; alone there may be space.
         told(jobs[0].run_folder(), error)
@@ -111,6 +121,32 @@ def train_group(jobs: tuple[Job, ...], report: Report) -> tuple[dict[str, Ended]
         forced = job.force and job.run.name not in trained
         again.append(dataclasses.replace(job, force=forced))
     return results, tuple(again)
+
+
+def overall(report: Report, before: float, own: float, share: float) -> None:
+    """Report the share of the whole work that is done, from that of a part."""
+    report(before + own * share)
+
+
+def fitting(due: Sequence[tuple[Job, RunFolder]]) -> list[Sequence[tuple[Job, RunFolder]]]:
+    """Runs in parts whose networks fit the memory of the device together."""
+    first = due[0][0]
+    plugins = Plugins(first.files, lazy=True)
+
+    try:
+        splits = splits_of(first, plugins)
+        task, (data, _) = task_of(first, plugins, splits[0]), batches_of(first, plugins, splits)
+        method = method_of(first)
+        network = of_training(method, task, data, first.settings)
+    except Exception:
+        # It comes again where the runs are trained, which tells of it.
+        return [due]
+
+    run = network * method.members + data.inputs.nbytes
+    size = max(1.0, ROOM * free(data.inputs.device) / run)
+    if size >= len(due):
+        return [due]
+    return [due[start : start + int(size)] for start in range(0, len(due), int(size))]
 
 
 def train_due(

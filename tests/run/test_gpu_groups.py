@@ -156,3 +156,20 @@ def test_a_full_disk_leaves_the_others_to_be_done_alone(
     result = execute(after[1], silent)
     assert result is not None
     assert result.record.status == "ok"
+
+
+def test_networks_that_do_not_fit_are_trained_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three runs of which two fit: two together, then the third, and the progress is of all."""
+    (group,) = groups.grouped(jobs(tmp_path, "map"))
+    monkeypatch.setattr(groups, "of_training", lambda *args: 100_000_000)
+    monkeypatch.setattr(groups, "free", lambda device: 500_000_000)
+    shares = list[float]()
+    assert groups.train_group(group, shares.append)[0] == {}
+
+    folders = [store.run_folder(job.folder, job.run.name) for job in group]
+    assert [folder.record().together for folder in folders] == [[0, 1], [0, 1], [2]]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert 0.0 < shares[0] <= 1 / 3  # half of the epochs of the first two
