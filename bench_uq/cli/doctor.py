@@ -31,6 +31,9 @@ MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}
 #: Bytes that a suite of images takes, roughly.
 ROOM = 2e9
 
+#: Features of a CPU with arithmetic in bfloat16: of x86 and of ARM.
+BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
+
 #: Examples and bins by which the arithmetic is held against netcal.
 EXAMPLES, BINS = 1000, 15
 
@@ -187,6 +190,33 @@ def machine() -> Findings:
     if limit := os.environ.get("OMP_NUM_THREADS"):
         threads += f" (OMP_NUM_THREADS={limit})"
     yield Finding("cores", threads)
+    yield Finding("bfloat16", bfloat16(cpu_flags()))
+
+
+def bfloat16(flags: set[str]) -> str:
+    """Whether trainings gain by mixed precision here; ``flags`` are the CPU's features."""
+    import torch
+
+    if torch.cuda.is_available():
+        there = torch.cuda.is_bf16_supported()
+    elif not flags:
+        return "unknown: the features of this CPU cannot be read"
+    else:
+        there = bool(flags & BFLOAT16)
+    if there:
+        return "there: --set precision=bfloat16 trains in it"
+    return "absent: precision=bfloat16 would be emulated, and slow"
+
+
+def cpu_flags() -> set[str]:
+    """Features of the CPU, as Linux names them; empty elsewhere."""
+    known = Path("/proc/cpuinfo")
+    for line in known.read_text().splitlines() if known.is_file() else ():
+        name, _, value = line.partition(":")
+        # On x86 and on ARM.
+        if name.strip() in ("flags", "Features"):
+            return set(value.split())
+    return set()
 
 
 def device() -> Finding:

@@ -14,7 +14,7 @@ import torch
 
 from bench_uq import __version__
 from bench_uq.api.errors import UsageError
-from bench_uq.cli.doctor import arithmetic, folders, release
+from bench_uq.cli.doctor import arithmetic, bfloat16, cpu_flags, folders, release
 from bench_uq.metrics import _netcal
 from bench_uq.store.folders import writable
 
@@ -47,6 +47,27 @@ def distribution(folder: Path, name: str, version: str, entries: str = "") -> No
 def everything(folder: Path) -> list[Path]:
     """Everything in a folder except compiled modules."""
     return [path for path in sorted(folder.rglob("*")) if "__pycache__" not in path.parts]
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        ({"avx2", "avx512f"}, "absent"),
+        ({"avx2", "avx512_bf16"}, "there"),
+        ({"asimd", "bf16"}, "there"),
+        (set(), "unknown"),
+    ],
+)
+def test_bfloat16_is_that_of_the_cpu(flags: set[str], word: str) -> None:
+    if not torch.cuda.is_available():
+        assert bfloat16(flags).partition(":")[0] == word
+
+
+def test_features_of_a_cpu_agree_with_torch() -> None:
+    """Torch asks the processor itself."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    if capability.startswith("AVX"):
+        assert {"AVX2": "avx2", "AVX512": "avx512f"}[capability] in cpu_flags()
 
 
 def test_arithmetic_that_differs_from_netcal(monkeypatch: pytest.MonkeyPatch) -> None:
