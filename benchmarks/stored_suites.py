@@ -50,9 +50,15 @@ fgsm = {levels}
 """
 
 
-def write_suite(folder: Path, runs: int) -> Path:
-    """Write a suite of this many runs, ten methods on four small datasets; return its file."""
-    for place, name in enumerate((*DATASETS, "unseen")):
+def write_suite(
+    folder: Path,
+    runs: int,
+    methods: Sequence[str] = METHODS,
+    datasets: Sequence[str] = DATASETS,
+    levels: Sequence[float] = LEVELS,
+) -> Path:
+    """Write a suite of this many runs of methods on small datasets; return its file."""
+    for place, name in enumerate((*datasets, "unseen")):
         splits = {"train": 2 * EXAMPLES, "test": EXAMPLES}
         if name == "unseen":
             splits = {"test": 10 * EXAMPLES}
@@ -65,11 +71,11 @@ def write_suite(folder: Path, runs: int) -> Path:
         store.write_bytes(folder / "data" / f"{name}.npz", packed(arrays))
 
     text = SUITE.format(
-        methods=json.dumps(METHODS),
-        datasets=json.dumps([f"npz[path={name}.npz]" for name in DATASETS]),
-        seeds=list(range(runs // (len(METHODS) * len(DATASETS)))),
+        methods=json.dumps(list(methods)),
+        datasets=json.dumps([f"npz[path={name}.npz]" for name in datasets]),
+        seeds=list(range(runs // (len(methods) * len(datasets)))),
         epochs=EPOCHS,
-        levels=list(LEVELS),
+        levels=list(levels),
     )
     suite = folder / "many.toml"
     suite.write_text(text, encoding="utf-8")
