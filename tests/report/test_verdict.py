@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from bench_uq.plan.suite import read_suite
+from bench_uq.report.conclusions import conclusions
+from bench_uq.report.page import page
+from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.report.page.overview import cost_chart, overview_section
 from bench_uq.report.tables.captions import caption
 from bench_uq.report.tables.overview import by_conditions, by_questions, telling_level
@@ -354,3 +357,74 @@ def test_a_leader_among_many_is_no_winner(by_hand: ByHand) -> None:
 
     few = {key: values for key, values in scores.items() if key[0] in ("m0", "m1", "m2")}
     assert "No clear winner" not in verdict(analyse(by_hand(few))).sentences[0]
+
+
+def test_a_score_at_one_level_is_no_mean(by_hand: ByHand) -> None:
+    """One level other than 0 is named; "mean" and its remark stand where several are averaged."""
+    scores = {key: value for key, value in SCORES.items() if key[1] == "accuracy"}
+    for name, values in (("map", CLOSE), ("mnf", GOOD), ("sgld", BAD)):
+        scores[name, "accuracy", "fgsm", 0.0] = values
+        scores[name, "accuracy", "fgsm", 0.1] = values
+    analysis = analyse(by_hand(scores))
+    said = str(verdict(analysis))
+    assert "accuracy under fgsm at 0.1 0.915" in said
+    assert "mean accuracy" not in said
+    assert "Means over" not in page(analysis)
+
+    shown = by_questions(analysis)
+    assert shown is not None
+    assert shown.columns[1].under == "fgsm at 0.1"
+    assert not [text for text in shown.remarks if "means over" in text]
+
+    for name, values in (("map", CLOSE), ("mnf", GOOD), ("sgld", BAD)):
+        scores[name, "accuracy", "rotate", 15.0] = values
+        scores[name, "accuracy", "rotate", 30.0] = values
+    analysis = analyse(by_hand(scores))
+    assert "mean accuracy under rotate 0.915" in str(verdict(analysis))
+    shown = by_questions(analysis)
+    assert shown is not None
+    told = "means over their levels other than 0, where the heading names no level."
+    assert shown.remarks[0].endswith(told)
+    assert "Means over" in page(analysis)
+
+
+def test_who_lacks_seeds_is_named_with_what_to_run(by_hand: ByHand) -> None:
+    """One seed is compared with none, fewer than the others with all: both are told of."""
+    scores = {("map", "accuracy"): GOOD, ("mnf", "accuracy"): CLOSE, ("sgld", "accuracy"): [0.5]}
+    scores["swag", "accuracy"] = CLOSE[:3]
+    made = {"command": "bench-uq run --suite mine"}
+    ran = [{"method": name, "seed": s, **made} for name in ("map", "mnf") for s in range(4)]
+    ran += [{"method": "sgld", "seed": 0, **made}]
+    ran += [{"method": "swag", "seed": seed, **made} for seed in range(3)]
+    said = verdict(analyse(by_hand(scores, runs=ran)))
+    assert said.sentences[0].endswith("Not compared, for want of seeds: sgld (1 of 4 seeds).")
+    (told,) = [text for text in said.remarks if text.startswith("Fewer seeds")]
+    assert told == (
+        "Fewer seeds than others have, which hides differences: sgld (1 of 4 seeds) and swag (3 of "
+        "4 seeds); bench-uq run --suite mine --methods sgld --datasets digits --seeds 1,2,3 and "
+        "bench-uq run --suite mine --methods swag --datasets digits --seeds 3 add them."
+    )
+
+    alike = {key: value for key, value in scores.items() if key[0] in ("map", "mnf")}
+    assert "seeds than others" not in str(verdict(analyse(by_hand(alike))))
+
+
+def test_no_difference_shows_beyond_what_a_score_can_differ_by(by_hand: ByHand) -> None:
+    """Two noisy seeds: verdict, conclusions and page say so, and name no impossible number."""
+    scores = {("map", "accuracy"): [0.2, 0.6], ("mnf", "accuracy"): [0.5, 0.3]}
+    scores |= {("map", "nll"): [0.2, 0.6], ("mnf", "nll"): [0.5, 0.3]}
+    analysis = analyse(by_hand(scores))
+    comparison = analysis.comparisons["clean", None, "accuracy"]
+    assert comparison.detectable > 0.6  # the best is at 0.4
+
+    (told,) = [text for text in verdict(analysis).sentences if text.startswith("Undecided")]
+    # No bound holds an NLL.
+    size = plain(analysis.comparisons["clean", None, "nll"].detectable, 2)
+    assert f"accuracy (no difference would show), NLL (differences of {size} would show" in told
+
+    one, other, *_ = conclusions(analysis)
+    assert one.endswith("; no difference would be found with 80 % power.")
+    assert other.endswith(f"smallest difference found with 80 % power: {size}.")
+
+    (group,) = leaderboard_data(analysis)["groups"]
+    assert list(group["verdicts"].values()) == ["none", size]

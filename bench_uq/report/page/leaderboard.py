@@ -10,6 +10,7 @@ from typing import Any
 from bench_uq.report.looks import Look, looks
 from bench_uq.report.tables.table import cell, decimals, tied
 from bench_uq.score.analysis import Analysis
+from bench_uq.score.comparisons import found_from
 from bench_uq.score.labels import ARROWS
 from bench_uq.score.summaries import Shown
 
@@ -120,13 +121,18 @@ def _dash(look: Look) -> str:
 
 
 def _group(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str, Any]:
-    """A place, and the detectable difference of each metric whose methods are compared there."""
+    """A place, and the detectable difference of each metric whose methods are compared there.
+
+    "none" where it is more than the score can differ by, a dash where it is unknown.
+    """
     condition, level = where
     verdicts = {}
     for place, metric in enumerate(metrics):
         found = analysis.comparisons.get((condition, level, metric))
         if found:
-            verdicts[str(place)] = f"{found.detectable:.2g}".replace("nan", "–")
+            mean = analysis.summaries[found.best, condition, level, metric].mean
+            least = found_from(analysis.cards[metric], found, mean)
+            verdicts[str(place)] = f"{least:.2g}".replace("nan", "–").replace("inf", "none")
 
     return {
         "dataset": analysis.dataset,

@@ -36,16 +36,20 @@ def _row(row: Row) -> str:
 
 def stress_section(analysis: Analysis) -> str:
     """The section of the means over levels; empty if no condition has levels."""
-    tables = list[Table]()
+    tables, several = list[Table](), False
     for dataset in analysis.datasets:
-        tables += stress_tables(analysis.on(dataset)).values()
+        own = analysis.on(dataset)
+        tables += stress_tables(own).values()
+        several |= any(one.only is None for one in own.families)
     if not tables:
         return ""
 
     captions, shared = parted(tables)
-    body = f"""\
+    means = """\
 <p class="hint">Means over the levels of each attack and shift; the leaderboard has every level, and
 a method's curves show them.</p>
+"""
+    body = f"""{means if several else ""}\
 {"".join(map(static, tables, captions))}
 <ul class="notes">{each("li", map(escape, shared))}</ul>"""
     return section("stress", "Quality of the uncertainty under attack and shift", body)

@@ -17,7 +17,7 @@ from bench_uq.score.verdict import placed
 
 #: Costs beside the answers.
 _PAID = ("train_seconds", "seconds_per_1000")
-_MEANS = "Under attacks and shifts: means over their levels other than 0."
+_MEANS = "Under attacks and shifts: means over their levels other than 0{}."
 _TELLING = "Of several levels that at which the methods differ most."
 
 
@@ -54,17 +54,28 @@ def by_questions(analysis: Analysis) -> Table | None:
     rows.sort(key=order)
 
     columns = sum((part.columns for part in parts), ())
-    # Means over levels stand beside plain scores, which a reader must be told.
-    remarks = (_MEANS, *parts[0].remarks) if means else parts[0].remarks
+    remarks = (*_means(found), *parts[0].remarks)
     compared = sum(part.compared for part in parts)
     crossed = sum(part.crossed for part in parts)
     return Table(parts[0].dataset, columns, tuple(rows), subject, remarks, compared, crossed)
+
+
+def _means(found: Iterable[Question]) -> list[str]:
+    """What is a mean over levels, and what is not."""
+    # Means over levels stand beside plain scores, which a reader must be told.
+    levels = [one.only for one in found if one.over_levels]
+    if None not in levels:
+        return []
+    alone = any(level is not None for level in levels)
+    return [_MEANS.format(", where the heading names no level" if alone else "")]
 
 
 def _column(analysis: Analysis, one: Question) -> Column:
     """The column of a question, its condition beneath the title."""
     condition, level, metric = one.scored
     under = "" if condition == "clean" else analysis.label(condition)
+    if one.only is not None:
+        under += f" at {one.only:g}"
     return Column(analysis.cards[metric], condition, level, under)
 
 
