@@ -77,7 +77,7 @@ def _on_one(analysis: Analysis) -> Verdict:
         return Verdict((alone,), tuple(_unsure(analysis, [])))
 
     paid = _costs(analysis, TRAINING)
-    leader = _leader(compared, paid)
+    leader = by_rank(analysis, compared)[0]
     peers = _equal(analysis, compared, leader)
     # A leader among many is none.
     crowd = len(peers) >= _CROWD and len(held(compared, leader)) == len(compared)
@@ -132,12 +132,12 @@ def placed(compared: Sequence[Answer]) -> dict[str, list[float]]:
     return places
 
 
-def _leader(compared: Sequence[Answer], paid: Mapping[str, float]) -> str:
-    """The method of the best mean rank, then the most scores without a better one, then cheapest.
+def by_rank(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
+    """The compared methods by mean rank, then most scores without a better one, then cheapest.
 
-    Methods that lack a score lead only where all do.
+    Methods that lack a score stand behind the others: they lead only where all do.
     """
-    places = placed(compared)
+    places, paid = placed(compared), _costs(analysis, TRAINING)
 
     def worth(method: str) -> tuple[int, float, int, float]:
         own = places[method]
@@ -145,7 +145,7 @@ def _leader(compared: Sequence[Answer], paid: Mapping[str, float]) -> str:
         equal = sum(method in _comparison(one).equal for one in compared)
         return len(own), -sum(own) / len(own), equal, -paid.get(method, math.inf)
 
-    return max(places, key=worth)
+    return sorted(places, key=worth, reverse=True)
 
 
 def held(compared: Sequence[Answer], leader: str) -> list[Answer]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from bench_uq.report.page.elements import ROW, each, section, table
-from bench_uq.report.tables.captions import caption, headings, parted
+from bench_uq.report.tables.captions import caption, headings, opening, parted
 from bench_uq.report.tables.equivalent import equivalent_table
 from bench_uq.report.tables.overview import condition_tables
 from bench_uq.report.tables.stress import stress_tables
@@ -44,14 +45,13 @@ def stress_section(analysis: Analysis) -> str:
     if not tables:
         return ""
 
-    captions, shared = parted(tables)
     means = """\
 <p class="hint">Means over the levels of each attack and shift; the leaderboard has every level, and
 a method's curves show them.</p>
 """
     body = f"""{means if several else ""}\
-{"".join(map(static, tables, captions))}
-<ul class="notes">{each("li", map(escape, shared))}</ul>"""
+{"".join(map(static, tables, map(opening, tables)))}
+{_folded(tables)}"""
     return section("stress", "Quality of the uncertainty under attack and shift", body)
 
 
@@ -70,13 +70,24 @@ def conditions_section(analysis: Analysis) -> str:
     if not tables:
         return ""
 
-    captions, shared = parted(tables)
     # A page has more room below than beside.
     many = len(tables[0].columns) > _MOST_BESIDE
-    body = f"""{"".join(map(_turned if many else static, tables, captions))}
-<ul class="notes">{each("li", map(escape, shared))}</ul>"""
+    shown = map(_turned if many else static, tables, map(opening, tables))
+    body = f"{''.join(shown)}\n{_folded(tables)}"
     title = "Methods by conditions" if many else "Conditions by methods"
     return section("conditions", title, body)
+
+
+def _folded(tables: Sequence[Table]) -> str:
+    """The notes on several tables, which open by a click: those of a table by its subject."""
+    each_own, shared = parted(tables)
+    notes = [escape(sentence) for sentence in shared]
+    for own, shown in zip(each_own, tables, strict=True):
+        if own:
+            subject, *_ = opening(shown).split("; ")
+            notes.append(f"<strong>{escape(subject)}</strong>: {escape(' '.join(own))}")
+    listed = f'<ul class="notes">{each("li", notes)}</ul>'
+    return f'<details class="fine"><summary>Notes</summary>{listed}</details>' if notes else ""
 
 
 def _turned(shown: Table, text: str) -> str:
@@ -122,4 +133,6 @@ def _cell(cell: Cell) -> str:
     mean = escape(cell.mean or "–")
     if cell.best:
         mean = f"<strong>{mean}</strong>"
+    elif cell.worse:
+        mean = f"<em>{mean}</em>"
     return mean + escape(cell.beside)
