@@ -12,6 +12,8 @@ import pytest
 
 from bench_uq.plan.suite import read_suite
 from bench_uq.report.conclusions import conclusions
+from bench_uq.report.latex import fragments
+from bench_uq.report.markdown import summary
 from bench_uq.report.page import page
 from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.report.page.overview import cost_chart, overview_section
@@ -272,7 +274,7 @@ def test_numbers_are_never_powers_of_ten(value: float, text: str) -> None:
 
 
 def test_methods_by_questions_the_best_first(by_hand: ByHand) -> None:
-    """Rows by the number of bold cells; the costs stand last."""
+    """Rows in the order of the verdict; the costs stand last."""
     shown = by_questions(analyse(by_hand(SCORES, runs=runs())))
     assert shown is not None
     assert [row.method for row in shown.rows] == ["mnf", "map", "sgld"]
@@ -428,3 +430,82 @@ def test_no_difference_shows_beyond_what_a_score_can_differ_by(by_hand: ByHand) 
 
     (group,) = leaderboard_data(analysis)["groups"]
     assert list(group["verdicts"].values()) == ["none", size]
+
+
+def many(count: int) -> dict[tuple[str, str], list[float]]:
+    """As many methods, the first of them clearly the best and the last clearly worse."""
+    rng, scores = np.random.default_rng(1), {}
+    for number in range(count):
+        level = {0: 0.95, count - 1: 0.5}.get(number, 0.9)
+        spread = 0.001 if number in (0, count - 1) else 0.1
+        scores[f"m{number}", "accuracy"] = (level + spread * (rng.random(4) - 0.5)).tolist()
+    return scores
+
+
+def test_of_many_methods_the_best_alone_is_bold(by_hand: ByHand) -> None:
+    """Beyond eight, bold is the best, italics are the worse; up to eight the usual rule holds."""
+    analysis = analyse(by_hand(many(10)))
+    comparison = analysis.comparisons["clean", None, "accuracy"]
+    assert len(comparison.tied) > 5
+    assert comparison.worse
+
+    table = by_questions(analysis)
+    assert table is not None
+    cells = {row.method: row.cells[0] for row in table.rows}
+    assert [name for name, cell in cells.items() if cell.best] == [comparison.best]
+    assert {name for name, cell in cells.items() if cell.worse} == set(comparison.worse)
+
+    rule = "Bold: best; italic: significantly worse than the best; others: not significantly "
+    assert rule in caption(table)
+    assert f"**{cells[comparison.best].mean}" in summary(analysis, [])
+    last = cells["m9"].mean
+    assert f"| *{last}" in summary(analysis, [])
+    assert rf"\textit{{{last}}}" in fragments(analysis)["digits.tex"]
+    assert f"<em>{last}</em>" in page(analysis)
+
+    few = analyse(by_hand(many(8)))
+    table = by_questions(few)
+    assert table is not None
+    bold = {row.method for row in table.rows if row.cells[0].best}
+    assert bold == set(few.comparisons["clean", None, "accuracy"].tied)
+    assert not any(row.cells[0].worse for row in table.rows)
+    assert "italic" not in caption(table)
+
+
+def test_the_overview_begins_with_the_leader(by_hand: ByHand) -> None:
+    """A noisy method that is nowhere significantly worse does not stand before the leader."""
+    scores = {
+        ("map", "nll"): [0.10, 0.11, 0.12, 0.11],
+        ("map", "ece"): [0.06, 0.06, 0.06, 0.061],
+        ("mnf", "nll"): [0.20, 0.21, 0.22, 0.21],
+        ("mnf", "ece"): [0.05, 0.05, 0.05, 0.051],
+        ("sgld", "nll"): [0.01, 3.0, 0.02, 2.0],
+        ("sgld", "ece"): [0.01, 0.9, 0.02, 0.9],
+    }
+    analysis = analyse(by_hand(scores))
+    leader = verdict(analysis).sentences[0].split()[0]
+    assert leader != "sgld"
+    shown = by_questions(analysis)
+    assert shown is not None
+    assert shown.rows[0].method == leader
+    assert shown.rows[-1].method == "sgld"
+
+
+def test_the_chart_of_many_methods_shows_the_front(by_hand: ByHand) -> None:
+    """Names, colours and ranges are of the methods on the front; the others are grey marks."""
+    scores = {}
+    paid = list[dict[str, object]]()
+    for number in range(20):
+        name = f"m{number:02}"
+        # Two on the front: the cheapest, and the best, which is dearer.
+        level = {0: 0.3, 7: 0.1}.get(number, 0.5)
+        scores[name, "nll"] = [level, level + 0.01, level - 0.01]
+        for seed in range(3):
+            paid.append({"method": name, "seed": seed, "train_seconds": 1 + number})
+    text = cost_chart(analyse(by_hand(scores, runs=paid)))
+    assert "On the Pareto front: m00, m07." in text
+    assert text.count('fill="#a9b0b8"') == 18
+    assert re.findall(r">(m\d\d)</text>", text) == ["m00", "m07"]
+    ranges = re.findall(r'<path d="M[\d.]+ ([\d.]+)V([\d.]+)" stroke="#(\w+)"', text)
+    assert {color for low, high, color in ranges if low == high} == {"a9b0b8"}
+    assert sum(low != high for low, high, _ in ranges) == 2

@@ -34,7 +34,6 @@ from bench_uq.score.banners import banner
 from bench_uq.score.labels import counted
 from bench_uq.score.results import Results
 
-
 #: What links call the sections that not every page has.
 _OPTIONAL = {
     "pairs": "Pairs",
