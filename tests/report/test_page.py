@@ -657,11 +657,9 @@ def test_no_button_stands_alone_and_no_band_is_blank(
     readout = page.find("#charts-shown .readout")
     assert not readout.is_displayed()
     page.find("#charts-shown svg").send_keys(Keys.ARROW_RIGHT)
-    assert readout.text.startswith("1: MAP 0.9")
+    assert readout.text.startswith("1: map 0.9")
     assert page.script(height) == before
-    page.find("#charts-shown .saves button").send_keys(Keys.NULL)
     page.script("document.activeElement.blur()")
-    page.find("#reset").send_keys(Keys.NULL)
     assert not readout.is_displayed()
     page.assert_quiet()
 
@@ -682,12 +680,24 @@ def test_what_marks_mean_is_folded_beneath_and_printed(
     told = notes.get_attribute("textContent")
     assert told.count("A mean in bold may be worse than one that is not") == 1
     assert (
-        "under Corruption (512 examples), mean over 15 kinds and severity 1, 3, 5: Kinds: " in told
+        "under corruption (512 examples), mean over 15 kinds and severity 1, 3, 5: Kinds: " in told
     )
     page.emulate(media="print", width=1032)
     shown = "return document.querySelector('#stress .fine .notes').checkVisibility({contentVisibilityAuto: true})"
     assert page.script(shown)
     assert page.script("return document.querySelector('#stress .fine .notes').offsetHeight") > 50
+
+
+def test_verdict_chart_and_overview_are_above_the_fold(
+    crowded: Results, stressed: Results, opened: Callable[[Results], Page]
+) -> None:
+    """On a screen of 1280 by 800 the chart is whole and the first rows of the overview are seen."""
+    bottom = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom"
+    for results in (crowded, stressed):
+        page = opened(results)
+        page.emulate(width=1280)
+        assert page.script(bottom, "figure.cost") < 600
+        assert page.script(bottom, "#overview tbody tr:nth-child(2)") < 800
 
 
 def test_the_best_of_many_is_seen_at_once(

@@ -20,14 +20,18 @@ from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.report.page.masking import masking_section
 from bench_uq.report.page.overview import overview_section
 from bench_uq.report.page.pairs import pairs_section
+from bench_uq.report.page.published import published_section
 from bench_uq.report.page.runs import environments_section, runs_section
 from bench_uq.report.page.tables import (
     conditions_section,
+    cost_section,
     equivalent_section,
+    ood_section,
+    ranks_section,
     stress_section,
     tuning_section,
 )
-from bench_uq.report.page.verdict import verdict_section
+from bench_uq.report.page.verdict import unsure_section, verdict_section
 from bench_uq.report.tables.provenance import run_counts
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.banners import banner
@@ -38,8 +42,12 @@ from bench_uq.score.results import Results
 _OPTIONAL = {
     "pairs": "Pairs",
     "figures": "Figures",
+    "ood": "OOD",
     "stress": "Stress",
+    "ranks": "Ranks",
+    "cost": "Cost",
     "equivalent": "Equivalents",
+    "published": "Published",
     "tuning": "Tuning",
 }
 
@@ -91,13 +99,19 @@ def _sections(analysis: Analysis, data: Mapping[str, Any], images: Images) -> di
     return {
         "verdict": verdict_section(analysis),
         "overview": overview_section(analysis),
+        # Behind the overview, so that answers, chart and overview are seen at once.
+        "unsure": unsure_section(analysis),
         "leaderboard": leaderboard_section(analysis),
         "charts": charts_section(data["charts"]),
         "pairs": pairs_section(analysis),
         "figures": figures_section(images),
         "conditions": conditions_section(analysis),
+        "ood": ood_section(analysis),
         "stress": stress_section(analysis),
+        "ranks": ranks_section(analysis, images),
+        "cost": cost_section(analysis),
         "equivalent": equivalent_section(analysis),
+        "published": published_section(analysis),
         "tuning": tuning_section(analysis),
         "masking": masking_section(analysis),
         "runs": runs_section(results),
@@ -117,7 +131,7 @@ def _links(sections: Mapping[str, str]) -> str:
             links.append(f'<a href="#{name}">{label}</a>')
 
     return f"""<nav aria-label="Sections"><a href="#verdict">Verdict</a>
-<a href="#overview">Overview</a>
+<a href="#overview">Overview</a> <a href="#unsure">Doubts</a>
 <a href="#leaderboard">Leaderboard</a> <a href="#charts">Charts</a> {" ".join(links)}
 <a href="#runs">Runs</a> <a href="#metrics">Metrics</a> <a href="#reproduce">Reproduce</a>
 <a href="#environments">Environments</a> <a href="#downloads">Downloads</a></nav>"""

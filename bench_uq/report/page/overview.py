@@ -20,7 +20,7 @@ from bench_uq.score.summaries import Summary, costs
 from bench_uq.score.verdict import TRAINING, plain
 
 #: Size of the chart of costs in its own units, and the room around its axes.
-_WIDTH, _HEIGHT = 520, 340
+_WIDTH, _HEIGHT = 520, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 118, 14, 44
 #: Methods of which each has its name, colour and range; of more only those on the front.
 _MOST_NAMED = 12
@@ -126,12 +126,9 @@ def cost_chart(analysis: Analysis) -> str:
     named = ", ".join(analysis.label(name) for name in best)
     spoken = f"{title} against seconds of training. On the Pareto front: {named}."
     drawing = _drawing(analysis, points, best, f"{title} ({better})")
-    caption = (
-        f"{title} on clean data against the cost of training a seed. Line: the Pareto front, "
-        f"{escape(named)}."
-    )
+    caption = f"{title} on clean data against the cost of training a seed; line: the Pareto front."
     if len(points) > _MOST_NAMED:
-        caption += " Grey: the others; point at a mark for its name."
+        caption += " Point at a grey mark for its name."
     return (
         f'<figure class="cost"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{escape(spoken)}">{drawing}</svg><figcaption>{caption}</figcaption></figure>'

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from html import escape
 
 from bench_uq.report.page.elements import ROW, each, section, table
+from bench_uq.report.page.figures import Images, thumbs
 from bench_uq.report.tables.captions import caption, headings, opening, parted
 from bench_uq.report.tables.equivalent import equivalent_table
 from bench_uq.report.tables.overview import condition_tables
+from bench_uq.report.tables.ranks import rank_table
 from bench_uq.report.tables.stress import stress_tables
 from bench_uq.report.tables.table import Cell, Row, Table
+from bench_uq.report.tables.tables import cost_table, ood_tables
 from bench_uq.report.tables.tuning import Tuning, tuning
 from bench_uq.score.analysis import Analysis
 
@@ -32,7 +35,7 @@ def _row(row: Row) -> str:
     name = escape(row.name)
     if row.seeds.marked:
         name += " †"
-    return each(ROW, [name]) + each("td", [str(row.seeds), *map(_cell, row.cells)])
+    return each(ROW, [name]) + each("td", [str(row.seeds), *map(cell_html, row.cells)])
 
 
 def stress_section(analysis: Analysis) -> str:
@@ -53,6 +56,37 @@ a method's curves show them.</p>
 {"".join(map(static, tables, map(opening, tables)))}
 {_folded(tables)}"""
     return section("stress", "Quality of the uncertainty under attack and shift", body)
+
+
+def ood_section(analysis: Analysis) -> str:
+    """The section of detection scores; empty without out-of-distribution data."""
+    tables = list[Table]()
+    for dataset in analysis.datasets:
+        tables += ood_tables(analysis.on(dataset))
+    return _together("ood", "Out-of-distribution detection", tables)
+
+
+def cost_section(analysis: Analysis) -> str:
+    """The section of costs."""
+    tables = [cost_table(analysis.on(dataset)) for dataset in analysis.datasets]
+    return _together("cost", "Cost", tables)
+
+
+def ranks_section(analysis: Analysis, images: Images) -> str:
+    """The section of mean ranks with their diagram; empty without several datasets."""
+    ranks = rank_table(analysis)
+    if ranks is None:
+        return ""
+    shown = {key: image for key, image in images.items() if key[1].startswith("ranks")}
+    return section("ranks", "Ranks across datasets", static(ranks) + thumbs(shown))
+
+
+def _together(name: str, title: str, tables: Sequence[Table]) -> str:
+    """A section of several tables, their notes folded beneath; empty without tables."""
+    if not tables:
+        return ""
+    shown = "".join(map(static, tables, map(opening, tables)))
+    return section(name, title, f"{shown}\n{_folded(tables)}")
 
 
 def equivalent_section(analysis: Analysis) -> str:
@@ -94,7 +128,7 @@ def _turned(shown: Table, text: str) -> str:
     """A table of conditions by methods with a row for each method."""
     rows = ""
     for place, method in enumerate(headings(shown)[1:]):
-        own = [_cell(row.cells[place]) for row in shown.rows]
+        own = [cell_html(row.cells[place]) for row in shown.rows]
         rows += f"<tr>{each(ROW, [escape(method)])}{each('td', own)}</tr>"
     heads = ["Method"]
     for row in shown.rows:
@@ -122,13 +156,13 @@ def _tuned(shown: Tuning) -> str:
         cells += each("td", map(escape, numbers))
         if shown.differences is not None:
             own = shown.differences.rows[place]
-            cells += each("td", [str(own.seeds), *map(_cell, own.cells)])
+            cells += each("td", [str(own.seeds), *map(cell_html, own.cells)])
         rows += f"<tr>{cells}</tr>"
     heads = [head[:1].upper() + head[1:] for head in ["method", *shown.heads]]
     return table(shown.caption, heads, rows)
 
 
-def _cell(cell: Cell) -> str:
+def cell_html(cell: Cell) -> str:
     """A mean with its spread, and its number of values if some seeds lack it."""
     mean = escape(cell.mean or "–")
     if cell.best:
