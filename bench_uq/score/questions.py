@@ -19,7 +19,7 @@ ATTACKS, SHIFTS = "attacks", "shifts"
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and the score that answers it.
+    """A question and the score that answers it.
 
     ``over_levels`` if it is among the means over levels; ``only`` is the level of those that are of
     one alone.

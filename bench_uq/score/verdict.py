@@ -198,7 +198,7 @@ def _left_out(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
 
 
 def _fewer_seeds(analysis: Analysis) -> Iterable[str]:
-    """The methods of fewer seeds than others have, and what to run."""
+    """The methods of fewer seeds than others have, and the commands to run."""
     short = short_of_seeds(analysis)
     if not short:
         return

@@ -395,9 +395,10 @@ def test_who_lacks_seeds_is_named_with_what_to_run(by_hand: ByHand) -> None:
     scores = {("map", "accuracy"): GOOD, ("mnf", "accuracy"): CLOSE, ("sgld", "accuracy"): [0.5]}
     scores["swag", "accuracy"] = CLOSE[:3]
     made = {"command": "bench-uq run --suite mine"}
-    ran = [{"method": name, "seed": s, **made} for name in ("map", "mnf") for s in range(4)]
-    ran += [{"method": "sgld", "seed": 0, **made}]
-    ran += [{"method": "swag", "seed": seed, **made} for seed in range(3)]
+    ran = list[dict[str, object]]()
+    for name, count in {"map": 4, "mnf": 4, "sgld": 1, "swag": 3}.items():
+        ran += [{"method": name, "seed": seed, **made} for seed in range(count)]
+
     said = verdict(analyse(by_hand(scores, runs=ran)))
     assert said.sentences[0].endswith("Not compared, for want of seeds: sgld (1 of 4 seeds).")
     (told,) = [text for text in said.remarks if text.startswith("Fewer seeds")]

@@ -72,7 +72,7 @@ columns →</p>
 
 
 def _notes(analysis: Analysis) -> list[str]:
-    """What marks mean: datasets of few methods and of many have rules of their own."""
+    """The meaning of marks: datasets of few methods and of many have rules of their own."""
     rules = dict[str, str]()
     for dataset in analysis.datasets:
         many = best_alone(analysis.on(dataset))

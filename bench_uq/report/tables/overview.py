@@ -68,7 +68,7 @@ def by_questions(analysis: Analysis) -> Table | None:
 
 
 def _means(found: Iterable[Question]) -> list[str]:
-    """What is a mean over levels, and what is not."""
+    """The remark on means over levels, if there are any."""
     # Means over levels stand beside plain scores, which a reader must be told.
     levels = [one.only for one in found if one.over_levels]
     if None not in levels:
