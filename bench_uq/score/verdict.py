@@ -158,7 +158,9 @@ def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str
     scores = []
     for one in compared:
         if leader in one.summaries:
-            scores.append(f"{asked(analysis, one)} {_mean(one, leader)}")
+            # Behind a level a mean would read as one of two numbers.
+            parted = ":" if one.question.only is not None else ""
+            scores.append(f"{asked(analysis, one)}{parted} {_mean(one, leader)}")
 
     where = held(compared, leader)
     count = f"{len(where)} of {counted(len(compared), 'score')}"

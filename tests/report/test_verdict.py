@@ -369,7 +369,7 @@ def test_a_score_at_one_level_is_no_mean(by_hand: ByHand) -> None:
         scores[name, "accuracy", "fgsm", 0.1] = values
     analysis = analyse(by_hand(scores))
     said = str(verdict(analysis))
-    assert "accuracy under fgsm at 0.1 0.915" in said
+    assert "accuracy under fgsm at 0.1: 0.915" in said
     assert "mean accuracy" not in said
     assert "Means over" not in page(analysis)
 
