@@ -7,6 +7,7 @@ import math
 from bench_uq.report.tables.provenance import tuning
 from bench_uq.report.tables.table import Column
 from bench_uq.score.analysis import Analysis
+from bench_uq.score.comparisons import found_from
 from bench_uq.score.conclusions import Conclusion
 from bench_uq.score.convergence import words
 from bench_uq.score.statistics import ALPHA, POWER
@@ -138,9 +139,12 @@ def _sentence(analysis: Analysis, one: Conclusion) -> str:
     if found.apart:
         parts.append(f"not compared with {_listed(list(map(label, found.apart)))}")
     # Unknown if the median pair has no spread.
-    if math.isfinite(found.detectable):
-        power = f"{POWER * 100:.0f} % power"
-        parts.append(f"smallest difference found with {power}: {found.detectable:.2g}")
+    least = found_from(analysis.cards[one.scored[-1]], found, one.mean)
+    power = f"{POWER * 100:.0f} % power"
+    if least == math.inf:
+        parts.append(f"no difference would be found with {power}")
+    elif math.isfinite(least):
+        parts.append(f"smallest difference found with {power}: {least:.2g}")
     return f"{_name(analysis, one)}: {'; '.join(parts)}."
 
 

@@ -70,6 +70,8 @@ def cell_text(cell: Cell) -> str:
     mean = number(cell.mean) or "--"
     if cell.best:
         mean = rf"\textbf{{{mean}}}"
+    elif cell.worse:
+        mean = rf"\textit{{{mean}}}"
 
     spread = _spread(cell)
     if not spread:

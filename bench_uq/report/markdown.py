@@ -8,7 +8,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from bench_uq.report.conclusions import conclusions
-from bench_uq.report.tables.captions import caption, headings, notes, parted, seeds_phrase
+from bench_uq.report.tables.captions import (
+    caption,
+    headings,
+    notes,
+    opening,
+    parted,
+    seeds_phrase,
+)
 from bench_uq.report.tables.equivalent import equivalent_table
 from bench_uq.report.tables.overview import by_questions
 from bench_uq.report.tables.provenance import run_counts
@@ -163,10 +170,10 @@ def _stress(analysis: Analysis) -> list[str]:
     if not tables:
         return []
 
-    captions, shared = parted(tables)
+    each, shared = parted(tables)
     lines = ["", "### Under stress"]
-    for text, table in zip(captions, tables, strict=True):
-        lines += ["", escape(text), "", *_table(table)]
+    for own, table in zip(each, tables, strict=True):
+        lines += ["", escape(" ".join([opening(table), *own])), "", *_table(table)]
     return [*lines, "", escape(" ".join(shared))]
 
 
@@ -255,8 +262,8 @@ def _cell(cell: Cell) -> str:
     # A bound is written "< 1.0".
     text = (escape(cell.mean) or "–") + cell.beside
     if cell.best:
-        text = f"**{text}**"
-    return text
+        return f"**{text}**"
+    return f"*{text}*" if cell.worse else text
 
 
 def _unfinished(results: Results) -> list[str]:

@@ -19,6 +19,18 @@ from bench_uq.score.summaries import Scored
 from bench_uq.store.derived import GROUP_COLUMNS
 
 
+def found_from(card: Metric, comparison: Comparison, best: float) -> float:
+    """The smallest difference from the best that so many seeds find; ∞ if none, NaN if unknown.
+
+    With few seeds and many methods it is more than a score can differ by from ``best``, the mean
+    of the best: then no difference is found.
+    """
+    low, high = card.bounds
+    if comparison.detectable >= max(best - low, high - best):
+        return math.inf
+    return comparison.detectable
+
+
 def zero_on_clean(results: Results, metric: str) -> frozenset[str]:
     """The methods on one dataset of whom a metric is 0 on clean data with every seed."""
     scores = results.scores

@@ -29,15 +29,16 @@ TRAINING_POINTS = 200
 def curves(predictions: Predictions, *, clean: bool = True, strongest: bool = True) -> list[Curve]:
     """Curves that figures show of a condition at a level, as far as their arrays are there.
 
-    Rejection is shown at every level, entropy and confidence without levels and at the strongest
-    one, reliability and regression on clean data only.
+    Rejection and histograms of entropy are shown at every level, so that a figure of one level may
+    be of any; the finer curves of entropy and confidence without levels and at the strongest one,
+    reliability and regression on clean data only.
     """
     if "probs" not in predictions:
         return bands(predictions) if clean else []
 
-    found = []
+    found = [entropy_histogram(predictions)]
     if strongest:
-        found += [entropy_histogram(predictions), entropy_ecdf(predictions)]
+        found.append(entropy_ecdf(predictions))
     if "targets" in predictions:
         found.append(risk_coverage(predictions))
         if strongest:

@@ -19,11 +19,16 @@ ATTACKS, SHIFTS = "attacks", "shifts"
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and the score that answers it; ``over_levels`` if it is a mean over levels."""
+    """A question and the score that answers it.
+
+    ``over_levels`` if it is among the means over levels; ``only`` is the level of those that are of
+    one alone.
+    """
 
     name: str
     scored: Scored
     over_levels: bool = False
+    only: float | None = None
 
     @property
     def condition(self) -> str:
@@ -98,7 +103,8 @@ def questions(analysis: Analysis) -> list[Question]:
     for name, one in [*named, *((SHIFTS, shift) for shift in shifts)]:
         metrics = [metric for metric in asked if metric in cards.shown("stress")]
         metrics = [one_ for one_ in metrics if (one_, one.title) in analysis.over_levels.measured]
-        found += [Question(name, (one.title, None, metric), True) for metric in metrics[:1]]
+        for metric in metrics[:1]:
+            found.append(Question(name, (one.title, None, metric), True, one.only))
     return found
 
 

@@ -39,6 +39,12 @@ class Family:
             return self.name
         return f"{self.name} (mean of {len(self.members)} kinds)"
 
+    @property
+    def only(self) -> float | None:
+        """The level, if there is one alone beside 0; None if means are over several."""
+        found = [level for level in self.levels if level != 0]
+        return found[0] if len(found) == 1 else None
+
 
 @dataclass(frozen=True)
 class Stress:

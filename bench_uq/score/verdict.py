@@ -11,9 +11,10 @@ import numpy as np
 from scipy.stats import rankdata
 
 from bench_uq.score.analysis import Analysis
-from bench_uq.score.comparisons import Ranking
+from bench_uq.score.comparisons import Ranking, found_from
 from bench_uq.score.labels import counted, in_words
 from bench_uq.score.questions import Answer, answers, masked
+from bench_uq.score.short_of_seeds import short_of_seeds, to_run
 from bench_uq.score.statistics import Comparison, seeds_for
 from bench_uq.score.summaries import costs
 
@@ -76,11 +77,12 @@ def _on_one(analysis: Analysis) -> Verdict:
         return Verdict((alone,), tuple(_unsure(analysis, [])))
 
     paid = _costs(analysis, TRAINING)
-    leader = _leader(compared, paid)
+    leader = by_rank(analysis, compared)[0]
     peers = _equal(analysis, compared, leader)
     # A leader among many is none.
     crowd = len(peers) >= _CROWD and len(held(compared, leader)) == len(compared)
     leading = [_leading(analysis, compared, leader), *_exceptions(analysis, compared, leader)]
+    leading += _left_out(analysis, compared)
     sentences = [
         " ".join([*([_no_winner(analysis, compared, peers)] if crowd else []), *leading]),
         *_behind(analysis, compared),
@@ -130,12 +132,12 @@ def placed(compared: Sequence[Answer]) -> dict[str, list[float]]:
     return places
 
 
-def _leader(compared: Sequence[Answer], paid: Mapping[str, float]) -> str:
-    """The method of the best mean rank, then the most scores without a better one, then cheapest.
+def by_rank(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
+    """The compared methods by mean rank, then most scores without a better one, then cheapest.
 
-    Methods that lack a score lead only where all do.
+    Methods that lack a score stand behind the others: they lead only where all do.
     """
-    places = placed(compared)
+    places, paid = placed(compared), _costs(analysis, TRAINING)
 
     def worth(method: str) -> tuple[int, float, int, float]:
         own = places[method]
@@ -143,7 +145,7 @@ def _leader(compared: Sequence[Answer], paid: Mapping[str, float]) -> str:
         equal = sum(method in _comparison(one).equal for one in compared)
         return len(own), -sum(own) / len(own), equal, -paid.get(method, math.inf)
 
-    return max(places, key=worth)
+    return sorted(places, key=worth, reverse=True)
 
 
 def held(compared: Sequence[Answer], leader: str) -> list[Answer]:
@@ -156,7 +158,9 @@ def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str
     scores = []
     for one in compared:
         if leader in one.summaries:
-            scores.append(f"{asked(analysis, one)} {_mean(one, leader)}")
+            # Behind a level a mean would read as one of two numbers.
+            parted = ":" if one.question.only is not None else ""
+            scores.append(f"{asked(analysis, one)}{parted} {_mean(one, leader)}")
 
     where = held(compared, leader)
     count = f"{len(where)} of {counted(len(compared), 'score')}"
@@ -183,6 +187,30 @@ def _exceptions(analysis: Analysis, compared: Sequence[Answer], leader: str) -> 
     if lacking:
         said.append(f"It is not compared in {_listed(lacking, 'and', 9)}.")
     return said
+
+
+def _left_out(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
+    """The methods that no comparison has, because their seeds are too few."""
+    ranked = placed(compared)
+    out = [one for one in short_of_seeds(analysis) if one.method not in ranked]
+    if not out:
+        return []
+    named = _listed([f"{analysis.spoken(one.method)} ({one})" for one in out], "and", _NAMED)
+    return [f"Not compared, for want of seeds: {named}."]
+
+
+def _fewer_seeds(analysis: Analysis) -> Iterable[str]:
+    """The methods of fewer seeds than others have, and the commands to run."""
+    short = short_of_seeds(analysis)
+    if not short:
+        return
+
+    named = _listed([f"{analysis.spoken(one.method)} ({one})" for one in short], "and", _NAMED)
+    told = f"Fewer seeds than others have, which hides differences: {named}"
+    lines = to_run(analysis, short)
+    if lines:
+        told += f"; {' and '.join(lines)} {'adds' if len(lines) == 1 else 'add'} them"
+    yield f"{told}."
 
 
 def _behind(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
@@ -212,12 +240,11 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
     for one in undecided:
         found = _comparison(one)
         name = asked(analysis, one)
-        low, high = one.card.bounds
-        # With few seeds and many methods it may be more than a score can differ by.
-        if found.detectable >= high - low:
+        least = found_from(one.card, found, one.summaries[found.best].mean)
+        if least == math.inf:
             name += " (no difference would show)"
-        elif math.isfinite(found.detectable):
-            size = plain(found.detectable, 2)
+        elif math.isfinite(least):
+            size = plain(least, 2)
             name += f" (of {size})" if told else f" (differences of {size} would show 4 times in 5)"
             told = True
         parts.append(name)
@@ -391,6 +418,7 @@ def _unsure(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
 
     yield from turned_claims(analysis, compared)
     yield from _failed(analysis)
+    yield from _fewer_seeds(analysis)
 
     apart = analysis.results.apart(analysis.dataset)
     unlike = [analysis.spoken(name) for name in analysis.methods if name in apart]
@@ -499,6 +527,8 @@ def asked(analysis: Analysis, one: Answer) -> str:
     title, condition = in_words(one.card.heading), one.question.condition
     if condition == "clean":
         return title
+    if one.question.only is not None:
+        return f"{title} under {analysis.label(condition)} at {one.question.only:g}"
     if one.question.over_levels:
         return f"mean {title} under {analysis.label(condition)}"
     return f"{title} on {analysis.label(condition)}"

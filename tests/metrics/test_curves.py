@@ -32,10 +32,10 @@ def test_curves_follow_the_arrays(classified):
 
 
 def test_curves_are_those_that_figures_show(classified):
-    """Rejection is shown at every level, reliability and bands of clean data alone."""
+    """Rejection and histograms are shown at every level, reliability of clean data alone."""
     labelled = classified()
     names = [name for name, *_ in curves(labelled, clean=False, strongest=False)]
-    assert names == ["risk_coverage"]
+    assert names == ["entropy_histogram", "risk_coverage"]
     names = [name for name, *_ in curves(labelled, clean=False)]
     assert not any(name.startswith("reliability") for name in names)
     assert curves(regressed(np.arange(3.0)), clean=False) == []

@@ -135,7 +135,7 @@ def test_page_loads_nothing_and_names_open_no_element(
     elements = Elements(page).found
     # The only drawings without a script are those of quality against cost.
     drawings = [tag for tag, _ in elements if tag == "svg"]
-    assert len(drawings) == page.count('<figure class="cost"><svg viewBox="0 0 520 300" role="img"')
+    assert len(drawings) == page.count('<figure class="cost"><svg viewBox="0 0 520 270" role="img"')
     strange = {"img", "iframe", "object", "embed", "form", "base"}
     own = ("summary.md", "tables/main.tex", "figures/")
     for tag, attributes in elements:
@@ -296,11 +296,12 @@ def test_infinite_scores_are_no_holes(by_hand: ByHand) -> None:
 
 
 def test_the_verdict_stands_first(told_page: str) -> None:
-    """Before the leaderboard, a few sentences; folded beneath, a list for each dataset."""
-    verdict = section_of(told_page, "verdict")
+    """Before the leaderboard, a few sentences; behind the overview, a list for each dataset."""
+    folded = section_of(told_page, "unsure")
     assert told_page.index('id="verdict"') < told_page.index('id="leaderboard"')
-    assert re.findall("<h3>(.*?)</h3>", verdict) == ["boston", "digits"]
-    assert "<li>Accuracy: " in verdict
+    assert re.findall("<h3>(.*?)</h3>", folded) == ["boston", "digits"]
+    assert "<li>Accuracy: " in folded
+    assert "<li>Accuracy: " not in section_of(told_page, "verdict")
 
 
 def test_ece_never_stands_alone(told: Results) -> None:
@@ -357,6 +358,37 @@ def test_methods_keep_their_look_among_fewer(told: Results) -> None:
     everyone = {one["name"]: one for one in leaderboard_data(analyse(told))["methods"]}
     (alone,) = leaderboard_data(analyse(select(told, methods=["sgld"])))["methods"]
     assert alone == everyone["sgld"]
+
+
+def test_each_kind_of_table_has_a_section(told: Results, told_page: str) -> None:
+    """Detection, costs and ranks, reached by links; doubts follow the overview."""
+    for name, words in {
+        "ood": "separated from clean test data",
+        "cost": "Training",
+        "ranks": "Mean ranks across datasets",
+    }.items():
+        assert words in section_of(told_page, name)
+        assert f'<a href="#{name}">' in told_page
+    assert section_of(told_page, "cost").count("<table>") == len(told.datasets)
+
+    places = [
+        told_page.index(f'<section id="{name}"') for name in ("verdict", "overview", "unsure")
+    ]
+    assert places == sorted(places)
+    one = html.page(analyse(told.on(told.datasets[0])))
+    assert 'id="ranks"' not in one
+
+
+def test_the_diagram_of_ranks_stands_beside_them(told: Results) -> None:
+    """The section of ranks shows the figure, where there is one."""
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(picture, "png")
+    images = {("", "ranks.png"): picture.getvalue(), ("digits", "digits-cost.png"): b""}
+    images["digits", "digits-cost.png"] = picture.getvalue()
+    page = html.page(analyse(told), images)
+    assert 'data-name="ranks"' in section_of(page, "ranks")
+    assert 'data-name="digits-cost"' not in section_of(page, "ranks")
+    assert 'data-name="digits-cost"' in section_of(page, "figures")
 
 
 def test_means_under_stress_have_a_section(told: Results, told_page: str) -> None:

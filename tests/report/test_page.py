@@ -630,6 +630,95 @@ def test_scores_at_one_level_are_rows(crowded: Results, opened: Callable[[Result
     page.assert_quiet()
 
 
+@pytest.fixture(scope="module")
+def stressed() -> Results:
+    """Return the published results under many attacks and shifts."""
+    return read(Path(__file__).parents[2] / "results" / "mnist-stress")
+
+
+def test_no_button_stands_alone_and_no_band_is_blank(
+    stressed: Results, opened: Callable[[Results], Page]
+) -> None:
+    """Reset stands beside the search; links follow their picture, and values need no room."""
+    page = opened(stressed)
+    place = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom"
+    for width in (1280, 1000, 700):
+        page.emulate(width=width)
+        assert page.script(place, "#reset") == page.script(place, "#filter-method")
+
+    page.emulate(width=1280)
+    bands = """return [...document.querySelectorAll("#charts-shown figure")].map((one) =>
+    one.querySelector(".saves").getBoundingClientRect().top
+    - one.querySelector("svg").getBoundingClientRect().bottom)"""
+    assert max(page.script(bands)) < 12
+
+    height = "return document.querySelector('#charts-shown').offsetHeight"
+    before = page.script(height)
+    readout = page.find("#charts-shown .readout")
+    assert not readout.is_displayed()
+    page.find("#charts-shown svg").send_keys(Keys.ARROW_RIGHT)
+    assert readout.text.startswith("1: map 0.9")
+    assert page.script(height) == before
+    page.script("document.activeElement.blur()")
+    assert not readout.is_displayed()
+    page.assert_quiet()
+
+
+def test_what_marks_mean_is_folded_beneath_and_printed(
+    stressed: Results, opened: Callable[[Results], Page]
+) -> None:
+    """Captions are a line each; what they explained opens by a click, and stands on paper."""
+    page = opened(stressed)
+    page.emulate(width=1280)
+    heights = (
+        "return [...document.querySelectorAll('#stress caption')].map((one) => one.offsetHeight)"
+    )
+    assert max(page.script(heights)) < 60
+
+    notes = page.find("#stress .fine .notes")
+    assert not notes.is_displayed()
+    told = notes.get_attribute("textContent")
+    assert told.count("A mean in bold may be worse than one that is not") == 1
+    assert (
+        "under corruption (512 examples), mean over 15 kinds and severity 1, 3, 5: Kinds: " in told
+    )
+    page.emulate(media="print", width=1032)
+    shown = "return document.querySelector('#stress .fine .notes').checkVisibility({contentVisibilityAuto: true})"
+    assert page.script(shown)
+    assert page.script("return document.querySelector('#stress .fine .notes').offsetHeight") > 50
+
+
+def test_verdict_chart_and_overview_are_above_the_fold(
+    crowded: Results, stressed: Results, opened: Callable[[Results], Page]
+) -> None:
+    """On a screen of 1280 by 800 the chart is whole and the first rows of the overview are seen."""
+    bottom = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom"
+    for results in (crowded, stressed):
+        page = opened(results)
+        page.emulate(width=1280)
+        assert page.script(bottom, "figure.cost") < 600
+        assert page.script(bottom, "#overview tbody tr:nth-child(2)") < 800
+
+
+def test_the_best_of_many_is_seen_at_once(
+    crowded: Results, opened: Callable[[Results], Page]
+) -> None:
+    """One cell a column is in bold and in its colour; the worse are in italics, in both tables."""
+    page = opened(crowded)
+    heads = page.count("#overview thead th")
+    scores = heads - 3  # names and two costs
+    assert page.count("#overview td strong") == page.count("#overview td.g1") == scores
+    worse = page.count("#overview td.g2") + page.count("#overview td.g3")
+    assert page.count("#overview td em") == worse > 5
+    assert page.count("#scores td em") > 5
+    bold = page.script(
+        "return [...document.querySelectorAll('#scores tbody tr')].flatMap((row) => "
+        "[...row.children].flatMap((cell, place) => cell.querySelector('strong') ? [place] : []))"
+    )
+    assert len(bold) == len(set(bold)) > 3
+    assert "italic: significantly worse than the best" in page.find("#board .notes").text
+
+
 def test_settings_that_all_runs_share_are_a_sentence(
     crowded: Results, opened: Callable[[Results], Page]
 ) -> None:

@@ -104,12 +104,12 @@ def test_a_level_stands_for_its_condition(results: Results) -> None:
     assert {one.scored[1] for one in chosen.conclusions if one.scored[0] == "fgsm"} == {0.1}
     assert chosen.shown_with("entropy_ecdf") == chosen.shown
 
-    # As scoring stores them: entropies at the highest level alone.
+    # As scoring stores them: distribution functions at the highest level alone.
     curves = results.curves
     lower = (curves["curve"] == "entropy_ecdf") & (curves["level"] < 0.5)
     stored = analyse(replace(results, curves=curves[~lower]), levels=asked).on("digits")
     assert ("fgsm", 0.5) in stored.shown_with("entropy_ecdf")
-    assert ("fgsm", 0.1) in stored.shown_with("risk_coverage")
+    assert ("fgsm", 0.1) in stored.shown_with("entropy_histogram")
 
     plain = analyse(results).on("digits")
     level = dict(plain.shown)["fgsm"]

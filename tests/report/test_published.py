@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.report import write
 from bench_uq.report.latex import WIDTH, fragments
 from bench_uq.report.markdown import summary
+from bench_uq.report.page import page
 from bench_uq.report.tables.published import caption, comparison
 from bench_uq.score.analysis import analyse
 from bench_uq.score.published import COLUMNS
@@ -181,6 +183,21 @@ def test_hostile_texts_are_shown_letter_by_letter(beside: Beside) -> None:
     assert "](j)" not in markdown.replace(r"\](j)", "")
     section = markdown.partition("### Ours against published")[2]
     assert len({line.count("|") for line in section.splitlines() if line.startswith("|")}) == 1
+
+
+def test_the_page_has_a_section_of_published_values(beside: Beside) -> None:
+    """A row with ours, theirs, source and notes, letter by letter; none where there are none."""
+    hostile = ERROR | {"source": HOSTILE, "notes": HOSTILE}
+    analysis = analyse(beside({("map", "accuracy"): [0.9, 0.92]}, hostile))
+    (text,) = re.findall(r'<section id="published".*?</section>', page(analysis), re.DOTALL)
+    assert text.count("<tr>") == 2
+    assert "Test error (%)" in text
+    assert escape(HOSTILE) in text
+    assert HOSTILE not in text
+    assert '<a href="#published">' in page(analysis)
+
+    results = replace(analysis.results, references=())
+    assert 'id="published"' not in page(analyse(results))
 
 
 def test_report_writes_the_fragment(beside: Beside, tmp_path: Path) -> None:

@@ -342,6 +342,26 @@ def test_costs_are_means_ranges_and_a_front(by_hand: ByHand, drawn: Drawn) -> No
     assert drawn("cost", costs(by_hand, seconds_per_1000="", train_seconds="")) == {}
 
 
+def test_of_many_methods_those_on_the_front_have_whiskers(by_hand: ByHand, drawn: Drawn) -> None:
+    """The whiskers of 13 methods would hide their marks; the legend says whose are drawn."""
+    scores, runs = {}, []
+    for number in range(13):
+        name = f"m{number:02}"
+        scores[name, "nll"] = [0.5, 0.7] if number else [0.3, 0.5]
+        for seed in range(2):
+            cost = 10 + number + seed
+            runs.append({"method": name, "seed": seed, "train_seconds": cost})
+
+    (figure,) = drawn("cost", by_hand(scores, runs=runs)).values()
+    training = figure.axes[0]
+    assert len([line for line in training.lines if line.get_marker() != "None"]) == 13
+    (across, up) = whiskers(training)
+    np.testing.assert_allclose(across, [(10, 0.4), (11, 0.4)])
+    np.testing.assert_allclose(up, [(10.5, 0.3), (10.5, 0.5)])
+    assert len(training.collections) == 2
+    assert legend(figure)[-2] == "whiskers of the front: range"
+
+
 def test_methods_that_are_not_alike_are_on_no_front(by_hand: ByHand, drawn: Drawn) -> None:
     """Nothing is claimed of them, and the legend says so."""
     results = costs(by_hand)

@@ -11,6 +11,11 @@ import numpy as np
 import pytest
 
 from bench_uq.plan.suite import read_suite
+from bench_uq.report.conclusions import conclusions
+from bench_uq.report.latex import fragments
+from bench_uq.report.markdown import summary
+from bench_uq.report.page import page
+from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.report.page.overview import cost_chart, overview_section
 from bench_uq.report.tables.captions import caption
 from bench_uq.report.tables.overview import by_conditions, by_questions, telling_level
@@ -269,7 +274,7 @@ def test_numbers_are_never_powers_of_ten(value: float, text: str) -> None:
 
 
 def test_methods_by_questions_the_best_first(by_hand: ByHand) -> None:
-    """Rows by the number of bold cells; the costs stand last."""
+    """Rows in the order of the verdict; the costs stand last."""
     shown = by_questions(analyse(by_hand(SCORES, runs=runs())))
     assert shown is not None
     assert [row.method for row in shown.rows] == ["mnf", "map", "sgld"]
@@ -354,3 +359,154 @@ def test_a_leader_among_many_is_no_winner(by_hand: ByHand) -> None:
 
     few = {key: values for key, values in scores.items() if key[0] in ("m0", "m1", "m2")}
     assert "No clear winner" not in verdict(analyse(by_hand(few))).sentences[0]
+
+
+def test_a_score_at_one_level_is_no_mean(by_hand: ByHand) -> None:
+    """One level other than 0 is named; "mean" and its remark stand where several are averaged."""
+    scores = {key: value for key, value in SCORES.items() if key[1] == "accuracy"}
+    for name, values in (("map", CLOSE), ("mnf", GOOD), ("sgld", BAD)):
+        scores[name, "accuracy", "fgsm", 0.0] = values
+        scores[name, "accuracy", "fgsm", 0.1] = values
+    analysis = analyse(by_hand(scores))
+    said = str(verdict(analysis))
+    assert "accuracy under fgsm at 0.1: 0.915" in said
+    assert "mean accuracy" not in said
+    assert "Means over" not in page(analysis)
+
+    shown = by_questions(analysis)
+    assert shown is not None
+    assert shown.columns[1].under == "fgsm at 0.1"
+    assert not [text for text in shown.remarks if "means over" in text]
+
+    for name, values in (("map", CLOSE), ("mnf", GOOD), ("sgld", BAD)):
+        scores[name, "accuracy", "rotate", 15.0] = values
+        scores[name, "accuracy", "rotate", 30.0] = values
+    analysis = analyse(by_hand(scores))
+    assert "mean accuracy under rotate 0.915" in str(verdict(analysis))
+    shown = by_questions(analysis)
+    assert shown is not None
+    told = "means over their levels other than 0, where the heading names no level."
+    assert shown.remarks[0].endswith(told)
+    assert "Means over" in page(analysis)
+
+
+def test_who_lacks_seeds_is_named_with_what_to_run(by_hand: ByHand) -> None:
+    """One seed is compared with none, fewer than the others with all: both are told of."""
+    scores = {("map", "accuracy"): GOOD, ("mnf", "accuracy"): CLOSE, ("sgld", "accuracy"): [0.5]}
+    scores["swag", "accuracy"] = CLOSE[:3]
+    made = {"command": "bench-uq run --suite mine"}
+    ran = list[dict[str, object]]()
+    for name, count in {"map": 4, "mnf": 4, "sgld": 1, "swag": 3}.items():
+        ran += [{"method": name, "seed": seed, **made} for seed in range(count)]
+
+    said = verdict(analyse(by_hand(scores, runs=ran)))
+    assert said.sentences[0].endswith("Not compared, for want of seeds: sgld (1 of 4 seeds).")
+    (told,) = [text for text in said.remarks if text.startswith("Fewer seeds")]
+    assert told == (
+        "Fewer seeds than others have, which hides differences: sgld (1 of 4 seeds) and swag (3 of "
+        "4 seeds); bench-uq run --suite mine --methods sgld --datasets digits --seeds 1,2,3 and "
+        "bench-uq run --suite mine --methods swag --datasets digits --seeds 3 add them."
+    )
+
+    alike = {key: value for key, value in scores.items() if key[0] in ("map", "mnf")}
+    assert "seeds than others" not in str(verdict(analyse(by_hand(alike))))
+
+
+def test_no_difference_shows_beyond_what_a_score_can_differ_by(by_hand: ByHand) -> None:
+    """Two noisy seeds: verdict, conclusions and page say so, and name no impossible number."""
+    scores = {("map", "accuracy"): [0.2, 0.6], ("mnf", "accuracy"): [0.5, 0.3]}
+    scores |= {("map", "nll"): [0.2, 0.6], ("mnf", "nll"): [0.5, 0.3]}
+    analysis = analyse(by_hand(scores))
+    comparison = analysis.comparisons["clean", None, "accuracy"]
+    assert comparison.detectable > 0.6  # the best is at 0.4
+
+    (told,) = [text for text in verdict(analysis).sentences if text.startswith("Undecided")]
+    # No bound holds an NLL.
+    size = plain(analysis.comparisons["clean", None, "nll"].detectable, 2)
+    assert f"accuracy (no difference would show), NLL (differences of {size} would show" in told
+
+    one, other, *_ = conclusions(analysis)
+    assert one.endswith("; no difference would be found with 80 % power.")
+    assert other.endswith(f"smallest difference found with 80 % power: {size}.")
+
+    (group,) = leaderboard_data(analysis)["groups"]
+    assert list(group["verdicts"].values()) == ["none", size]
+
+
+def many(count: int) -> dict[tuple[str, str], list[float]]:
+    """As many methods, the first of them clearly the best and the last clearly worse."""
+    rng, scores = np.random.default_rng(1), {}
+    for number in range(count):
+        level = {0: 0.95, count - 1: 0.5}.get(number, 0.9)
+        spread = 0.001 if number in (0, count - 1) else 0.1
+        scores[f"m{number}", "accuracy"] = (level + spread * (rng.random(4) - 0.5)).tolist()
+    return scores
+
+
+def test_of_many_methods_the_best_alone_is_bold(by_hand: ByHand) -> None:
+    """Beyond eight, bold is the best, italics are the worse; up to eight the usual rule holds."""
+    analysis = analyse(by_hand(many(10)))
+    comparison = analysis.comparisons["clean", None, "accuracy"]
+    assert len(comparison.tied) > 5
+    assert comparison.worse
+
+    table = by_questions(analysis)
+    assert table is not None
+    cells = {row.method: row.cells[0] for row in table.rows}
+    assert [name for name, cell in cells.items() if cell.best] == [comparison.best]
+    assert {name for name, cell in cells.items() if cell.worse} == set(comparison.worse)
+
+    rule = "Bold: best; italic: significantly worse than the best; others: not significantly "
+    assert rule in caption(table)
+    assert f"**{cells[comparison.best].mean}" in summary(analysis, [])
+    last = cells["m9"].mean
+    assert f"| *{last}" in summary(analysis, [])
+    assert rf"\textit{{{last}}}" in fragments(analysis)["digits.tex"]
+    assert f"<em>{last}</em>" in page(analysis)
+
+    few = analyse(by_hand(many(8)))
+    table = by_questions(few)
+    assert table is not None
+    bold = {row.method for row in table.rows if row.cells[0].best}
+    assert bold == set(few.comparisons["clean", None, "accuracy"].tied)
+    assert not any(row.cells[0].worse for row in table.rows)
+    assert "italic" not in caption(table)
+
+
+def test_the_overview_begins_with_the_leader(by_hand: ByHand) -> None:
+    """A noisy method that is nowhere significantly worse does not stand before the leader."""
+    scores = {
+        ("map", "nll"): [0.10, 0.11, 0.12, 0.11],
+        ("map", "ece"): [0.06, 0.06, 0.06, 0.061],
+        ("mnf", "nll"): [0.20, 0.21, 0.22, 0.21],
+        ("mnf", "ece"): [0.05, 0.05, 0.05, 0.051],
+        ("sgld", "nll"): [0.01, 3.0, 0.02, 2.0],
+        ("sgld", "ece"): [0.01, 0.9, 0.02, 0.9],
+    }
+    analysis = analyse(by_hand(scores))
+    leader = verdict(analysis).sentences[0].split()[0]
+    assert leader != "sgld"
+    shown = by_questions(analysis)
+    assert shown is not None
+    assert shown.rows[0].method == leader
+    assert shown.rows[-1].method == "sgld"
+
+
+def test_the_chart_of_many_methods_shows_the_front(by_hand: ByHand) -> None:
+    """Names, colours and ranges are of the methods on the front; the others are grey marks."""
+    scores = {}
+    paid = list[dict[str, object]]()
+    for number in range(20):
+        name = f"m{number:02}"
+        # Two on the front: the cheapest, and the best, which is dearer.
+        level = {0: 0.3, 7: 0.1}.get(number, 0.5)
+        scores[name, "nll"] = [level, level + 0.01, level - 0.01]
+        for seed in range(3):
+            paid.append({"method": name, "seed": seed, "train_seconds": 1 + number})
+    text = cost_chart(analyse(by_hand(scores, runs=paid)))
+    assert "On the Pareto front: m00, m07." in text
+    assert text.count('fill="#a9b0b8"') == 18
+    assert re.findall(r">(m\d\d)</text>", text) == ["m00", "m07"]
+    ranges = re.findall(r'<path d="M[\d.]+ ([\d.]+)V([\d.]+)" stroke="#(\w+)"', text)
+    assert {color for low, high, color in ranges if low == high} == {"a9b0b8"}
+    assert sum(low != high for low, high, _ in ranges) == 2

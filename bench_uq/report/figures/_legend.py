@@ -72,12 +72,18 @@ def left_out(count: int, noun: str = "") -> list[Artist]:
     return [words(f"({count} more {noun}not shown)")] if count else []
 
 
-def range_handle(drawn: Literal["band", "whiskers"], summaries: Iterable[Summary]) -> list[Artist]:
-    """The entry that explains bands or whiskers, if one of the means is of several seeds."""
+def range_handle(
+    drawn: Literal["band", "whiskers"], summaries: Iterable[Summary], *, of: str = ""
+) -> list[Artist]:
+    """The entry that explains bands or whiskers, if one of the means is of several seeds.
+
+    ``of`` says which methods have them, if not all.
+    """
     if all(one.seeds < 2 for one in summaries):
         return []
 
-    name = f"{drawn}: range over seeds"
+    # A long entry would cost the legend a column.
+    name = f"{drawn}{of}: range" if of else f"{drawn}: range over seeds"
     if drawn == "band":
         return [Patch(color="#666666", alpha=0.3, linewidth=0, label=name)]
 

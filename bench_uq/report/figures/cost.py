@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -20,6 +20,8 @@ from bench_uq.score.summaries import Summary, costs
 
 #: The costs that have panels, by columns of runs.csv, and the names of their axes.
 _COSTS = {"train_seconds": "training (s)", "seconds_per_1000": "1,000 predictions (s)"}
+#: Methods of which each has whiskers; of more only those on the front.
+_MOST_RANGED = 12
 _FRONT: Options = {"color": "#999999", "linewidth": 1.0, "zorder": 1}
 
 #: Cost and score of each method in a panel.
@@ -50,7 +52,11 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
         axis = analysis.cards[score].axis
         for column, cost in enumerate(priced):
             axes = panels[cost, score] = grid[row, column]
-            _marks(axes, found.get((cost, score), {}), looks)
+            points = found.get((cost, score), {})
+            best = _best(analysis, points, score)
+            # Of many methods the whiskers would hide the marks.
+            ranged = best if len(analysis.methods) > _MOST_RANGED else points
+            _marks(axes, points, looks, ranged)
             free = (apart or score == scores[-1], apart or cost == priced[0])
             _layout.edge(axes, free, (_COSTS[cost], axis.label if axis else score))
             tidy(axes)
@@ -66,9 +72,10 @@ def draw(analysis: Analysis, looks: Mapping[str, Look]) -> dict[str, Figure]:
     # A front runs on to the edges of its panel, which are known once all marks are drawn.
     for (cost, score), axes in panels.items():
         points = found.get((cost, score), {})
-        # A method that is not alike can beat no other.
-        alike = {name: points[name] for name in analysis.comparable if name in points}
-        _front(axes, alike, analysis.cards[score].direction)
+        corners = [points[name] for name in _best(analysis, points, score)]
+        # The front of one method would be a cross through its mark.
+        if sum(name in points for name in analysis.comparable) > 1:
+            _front(axes, corners, analysis.cards[score].direction)
     return {"": figure}
 
 
@@ -86,30 +93,34 @@ def _points(analysis: Analysis) -> dict[tuple[str, str], Points]:
     return found
 
 
-def _marks(axes: Axes, points: Points, looks: Mapping[str, Look]) -> None:
-    """Draw a mark per method at its means, and whiskers from the lowest to the highest seed."""
+def _best(analysis: Analysis, points: Points, score: str) -> list[str]:
+    """The methods on the front of a panel, the cheapest first."""
+    sign = -1 if analysis.cards[score].direction == "higher" else 1
+    means = dict[str, tuple[float, float]]()
+    # A method that is not alike can beat no other.
+    for name in analysis.comparable:
+        if name in points:
+            cost, found = points[name]
+            means[name] = (cost.mean, sign * found.mean)
+    return front(means)
+
+
+def _marks(axes: Axes, points: Points, looks: Mapping[str, Look], ranged: Collection[str]) -> None:
+    """Draw a mark per method at its means, and whiskers of some from lowest to highest seed."""
     for method, (cost, score) in points.items():
         line = _legend.line(looks[method])
-        axes.hlines(score.mean, cost.low, cost.high, color=line["color"], linewidth=0.8)
-        axes.vlines(cost.mean, score.low, score.high, color=line["color"], linewidth=0.8)
+        if method in ranged:
+            axes.hlines(score.mean, cost.low, cost.high, color=line["color"], linewidth=0.8)
+            axes.vlines(cost.mean, score.low, score.high, color=line["color"], linewidth=0.8)
         line |= {"linestyle": "none", "markersize": line["markersize"] + 1}
         axes.plot(cost.mean, score.mean, **line)
 
 
-def _front(axes: Axes, points: Points, direction: str) -> None:
+def _front(axes: Axes, corners: Sequence[tuple[Summary, Summary]], direction: str) -> None:
     """Draw steps through the front, and on to the edges of the panel."""
-    # The front of one method would be a cross through its mark.
-    if len(points) < 2:
-        return
-
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    sign, worst = 1, top
-    if direction == "higher":
-        sign, worst = -1, bottom
-
-    means = {name: (cost.mean, sign * score.mean) for name, (cost, score) in points.items()}
-    x, y = np.array([means[name] for name in front(means)]).T
-    y = sign * y
+    worst = bottom if direction == "higher" else top
+    x, y = np.array([(cost.mean, score.mean) for cost, score in corners]).T
     axes.step([x[0], *x, right], [worst, *y, y[-1]], where="post", **_FRONT)
     # The line would widen the limits to which it was drawn.
     axes.set(xlim=(left, right), ylim=(bottom, top))
@@ -131,7 +142,9 @@ def _handles(
     handles = _legend.method_handles(analysis, seeds, looks)
     for handle in handles:
         handle.set(linestyle="none")
-    return [*handles, *_legend.range_handle("whiskers", drawn), _front_handle(analysis)]
+    of = " of the front" if len(analysis.methods) > _MOST_RANGED else ""
+    handles += _legend.range_handle("whiskers", drawn, of=of)
+    return [*handles, _front_handle(analysis)]
 
 
 def _front_handle(analysis: Analysis) -> Artist:

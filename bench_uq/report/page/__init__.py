@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from types import MappingProxyType
@@ -19,19 +20,36 @@ from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.report.page.masking import masking_section
 from bench_uq.report.page.overview import overview_section
 from bench_uq.report.page.pairs import pairs_section
+from bench_uq.report.page.published import published_section
 from bench_uq.report.page.runs import environments_section, runs_section
 from bench_uq.report.page.tables import (
     conditions_section,
+    cost_section,
     equivalent_section,
+    ood_section,
+    ranks_section,
     stress_section,
     tuning_section,
 )
-from bench_uq.report.page.verdict import verdict_section
+from bench_uq.report.page.verdict import unsure_section, verdict_section
 from bench_uq.report.tables.provenance import run_counts
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.banners import banner
 from bench_uq.score.labels import counted
 from bench_uq.score.results import Results
+
+#: What links call the sections that not every page has.
+_OPTIONAL = {
+    "pairs": "Pairs",
+    "figures": "Figures",
+    "ood": "OOD",
+    "stress": "Stress",
+    "ranks": "Ranks",
+    "cost": "Cost",
+    "equivalent": "Equivalents",
+    "published": "Published",
+    "tuning": "Tuning",
+}
 
 
 def page(analysis: Analysis, images: Images = MappingProxyType({})) -> str:
@@ -43,39 +61,7 @@ def page(analysis: Analysis, images: Images = MappingProxyType({})) -> str:
 
     title = escape(results.title or results.suite)
     data = leaderboard_data(analysis) | chart_data(analysis) | {"suite": results.suite}
-    figures = figures_section(images)
-    stress, tuned = stress_section(analysis), tuning_section(analysis)
-    equalled, pairs = equivalent_section(analysis), pairs_section(analysis)
-    links = []
-    if pairs:
-        links.append('<a href="#pairs">Pairs</a>')
-    if figures:
-        links.append('<a href="#figures">Figures</a>')
-    if stress:
-        links.append('<a href="#stress">Stress</a>')
-    if equalled:
-        links.append('<a href="#equivalent">Equivalents</a>')
-    if tuned:
-        links.append('<a href="#tuning">Tuning</a>')
-    sections = [
-        verdict_section(analysis),
-        overview_section(analysis),
-        leaderboard_section(analysis),
-        charts_section(data["charts"]),
-        pairs,
-        figures,
-        conditions_section(analysis),
-        stress,
-        equalled,
-        tuned,
-        masking_section(analysis),
-        runs_section(results),
-        methods_section(analysis),
-        cards_section(analysis),
-        reproduce_section(results),
-        environments_section(results),
-        downloads_section(results),
-    ]
+    sections = _sections(analysis, data, images)
 
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -94,14 +80,10 @@ def page(analysis: Analysis, images: Images = MappingProxyType({})) -> str:
 <header>
 <h1>{title}</h1>
 <p>{run_counts(results)}</p>{_warning(results)}
-<nav aria-label="Sections"><a href="#verdict">Verdict</a>
-<a href="#overview">Overview</a>
-<a href="#leaderboard">Leaderboard</a> <a href="#charts">Charts</a> {" ".join(links)}
-<a href="#runs">Runs</a> <a href="#metrics">Metrics</a> <a href="#reproduce">Reproduce</a>
-<a href="#environments">Environments</a> <a href="#downloads">Downloads</a></nav>
+{_links(sections)}
 </header>
 <main>
-{"".join(sections)}</main>
+{"".join(sections.values())}</main>
 <dialog id="figure" aria-label="Figure"></dialog>
 <dialog id="curves" aria-labelledby="curves-title"></dialog>
 <script type="application/json" id="data">{_json(data)}</script>
@@ -109,6 +91,50 @@ def page(analysis: Analysis, images: Images = MappingProxyType({})) -> str:
 </body>
 </html>
 """
+
+
+def _sections(analysis: Analysis, data: Mapping[str, Any], images: Images) -> dict[str, str]:
+    """The sections in the order of the page; empty are those that these results do without."""
+    results = analysis.results
+    return {
+        "verdict": verdict_section(analysis),
+        "overview": overview_section(analysis),
+        # Behind the overview, so that answers, chart and overview are seen at once.
+        "unsure": unsure_section(analysis),
+        "leaderboard": leaderboard_section(analysis),
+        "charts": charts_section(data["charts"]),
+        "pairs": pairs_section(analysis),
+        "figures": figures_section(images),
+        "conditions": conditions_section(analysis),
+        "ood": ood_section(analysis),
+        "stress": stress_section(analysis),
+        "ranks": ranks_section(analysis, images),
+        "cost": cost_section(analysis),
+        "equivalent": equivalent_section(analysis),
+        "published": published_section(analysis),
+        "tuning": tuning_section(analysis),
+        "masking": masking_section(analysis),
+        "runs": runs_section(results),
+        "methods": methods_section(analysis),
+        "metrics": cards_section(analysis),
+        "reproduce": reproduce_section(results),
+        "environments": environments_section(results),
+        "downloads": downloads_section(results),
+    }
+
+
+def _links(sections: Mapping[str, str]) -> str:
+    """The links to the sections."""
+    links = []
+    for name, label in _OPTIONAL.items():
+        if sections[name]:
+            links.append(f'<a href="#{name}">{label}</a>')
+
+    return f"""<nav aria-label="Sections"><a href="#verdict">Verdict</a>
+<a href="#overview">Overview</a> <a href="#unsure">Doubts</a>
+<a href="#leaderboard">Leaderboard</a> <a href="#charts">Charts</a> {" ".join(links)}
+<a href="#runs">Runs</a> <a href="#metrics">Metrics</a> <a href="#reproduce">Reproduce</a>
+<a href="#environments">Environments</a> <a href="#downloads">Downloads</a></nav>"""
 
 
 def _policy(style: str, script: str) -> str:

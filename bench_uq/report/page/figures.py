@@ -21,6 +21,19 @@ Images = Mapping[tuple[str, str], bytes]
 
 def figures_section(images: Images) -> str:
     """The figures as buttons that open them; empty without any PNG."""
+    body = thumbs(images)
+    if not body:
+        return ""
+
+    hint = (
+        '<p class="hint">A click shows a figure in full; figures/ beside this page has them as '
+        "PDF, PNG and SVG.</p>"
+    )
+    return section("figures", "Figures", hint + body)
+
+
+def thumbs(images: Images) -> str:
+    """The PNG files among some images as buttons that open them; empty without any."""
     body, left = "", MOST
     for (_, name), image in images.items():
         path = PurePosixPath(name)
@@ -35,14 +48,7 @@ def figures_section(images: Images) -> str:
         picture = f'<img src="data:image/png;base64,{data}" alt="{title}">'
         button = f'<button type="button" class="thumb" data-name="{title}">'
         body += f"<li>{button}{picture}{title}</button></li>"
-    if not body:
-        return ""
-
-    hint = (
-        '<p class="hint">A click shows a figure in full; figures/ beside this page has them as '
-        "PDF, PNG and SVG.</p>"
-    )
-    return section("figures", "Figures", f'{hint}<ul class="thumbs">{body}</ul>')
+    return f'<ul class="thumbs">{body}</ul>' if body else ""
 
 
 def _small(image: bytes) -> bytes:

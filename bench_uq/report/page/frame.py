@@ -10,7 +10,8 @@ from bench_uq.report.page.downloads import other_files
 from bench_uq.report.page.elements import each, section
 from bench_uq.report.page.leaderboard import measured
 from bench_uq.report.page.tables import static
-from bench_uq.report.tables.captions import BOLD, NO_MEAN
+from bench_uq.report.tables.captions import BEST_ALONE, BOLD, NO_MEAN
+from bench_uq.report.tables.table import ODD, ODD_ITALIC, best_alone
 from bench_uq.report.tables.tables import overview
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.reproduce import report_command, run_commands
@@ -18,18 +19,15 @@ from bench_uq.score.results import Results
 
 #: The filters of the leaderboard, in the order in which a reader narrows it.
 _FILTERS = {"dataset": "Dataset", "condition": "Condition", "level": "Level", "metric": "Metrics"}
-#: Notes beneath the leaderboard.
+#: Notes beneath the leaderboard, after those on its marks.
 _NOTES = (
-    "Mean ± standard deviation over seeds. ↑ higher is better, ↓ lower is better.",
-    f"<strong>Bold</strong>{BOLD.removeprefix('Bold')} (paired by seed, and main "
-    "scores by test example where that is known; Holm, 5 %).",
-    "A mean in bold may be worse than one that is not: it varies more from seed to seed.",
     "† not converged: the method says so itself, or a larger budget still improves it. It is "
     "compared as it is, at this budget.",
     "k/p: k of p planned seeds finished. (n=k): k of the finished seeds have this value. "
     f"{NO_MEAN} –: no value.",
     "Detectable difference: found with 80 % power at 5 % over all pairs, between two methods "
-    "with the median spread of all pairs; less noisy methods show smaller ones.",
+    "with the median spread of all pairs; less noisy methods show smaller ones; none: more than "
+    "the score can differ by.",
 )
 
 
@@ -43,7 +41,7 @@ def leaderboard_section(analysis: Analysis) -> str:
     # Several metrics share a note.
     explained = dict.fromkeys(analysis.cards[metric].note for metric in measured(analysis))
     explained.pop("", None)
-    notes = each("li", [*_NOTES, *map(escape, explained)])
+    notes = each("li", [*_notes(analysis), *map(escape, explained)])
 
     controls = ""
     for name, label in _FILTERS.items():
@@ -59,8 +57,8 @@ rest.</p>{tables}</noscript>
 <p class="hint">Click a method to see its curves, a column to sort by it.</p>
 <div class="controls" role="group" aria-label="Filters of the leaderboard">
 {controls}
-<label for="filter-method">Method contains {search}</label>
-<button type="button" id="reset">Reset</button>
+<span class="last"><label for="filter-method">Method contains {search}</label>
+<button type="button" id="reset">Reset</button></span>
 </div>
 <p id="status" role="status"></p>
 <p class="hint" id="sideways" hidden>The table is wider than the page: scroll it sideways for more
@@ -71,6 +69,21 @@ columns →</p>
 </div>
 </section>
 """
+
+
+def _notes(analysis: Analysis) -> list[str]:
+    """The meaning of marks: datasets of few methods and of many have rules of their own."""
+    rules = dict[str, str]()
+    for dataset in analysis.datasets:
+        many = best_alone(analysis.on(dataset))
+        rules[BEST_ALONE if many else BOLD] = ODD_ITALIC if many else ODD
+    first = "Mean ± standard deviation over seeds. ↑ higher is better, ↓ lower is better."
+    tested = "paired by seed, and main scores by test example where that is known; Holm, 5 %"
+
+    notes = [first]
+    for rule, odd in rules.items():
+        notes += [f"{rule.replace('Bold', '<strong>Bold</strong>')} ({tested}).", odd]
+    return [*notes, *_NOTES]
 
 
 def charts_section(charts: Iterable[Iterable[Any]]) -> str:

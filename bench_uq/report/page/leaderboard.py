@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench_uq.report.looks import Look, looks
-from bench_uq.report.tables.table import cell, decimals, tied
+from bench_uq.report.tables.table import cell, decimals, marks
 from bench_uq.score.analysis import Analysis
+from bench_uq.score.comparisons import found_from
 from bench_uq.score.labels import ARROWS
 from bench_uq.score.summaries import Shown
 
@@ -120,13 +121,18 @@ def _dash(look: Look) -> str:
 
 
 def _group(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str, Any]:
-    """A place, and the detectable difference of each metric whose methods are compared there."""
+    """A place, and the detectable difference of each metric whose methods are compared there.
+
+    "none" where it is more than the score can differ by, a dash where it is unknown.
+    """
     condition, level = where
     verdicts = {}
     for place, metric in enumerate(metrics):
         found = analysis.comparisons.get((condition, level, metric))
         if found:
-            verdicts[str(place)] = f"{found.detectable:.2g}".replace("nan", "–")
+            mean = analysis.summaries[found.best, condition, level, metric].mean
+            least = found_from(analysis.cards[metric], found, mean)
+            verdicts[str(place)] = f"{least:.2g}".replace("nan", "–").replace("inf", "none")
 
     return {
         "dataset": analysis.dataset,
@@ -142,7 +148,7 @@ def _rows(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str,
     """The cells of each method that was to be evaluated here; failed methods have none.
 
     A cell: number of the metric, value to sort by, text, spread, of how many seeds it is if not of
-    all, and whether it is among the best.
+    all, and its mark: 1 for bold, 2 for italics, else 0.
     """
     condition, level = where
     shown = analysis.methods_shown([condition])
@@ -155,11 +161,12 @@ def _rows(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str,
                 found[name] = summary
 
         digits = decimals(found.values())
-        best = tied(analysis, (condition, level, metric))
+        marked = marks(analysis, (condition, level, metric))
         for name, summary in found.items():
-            text = cell(summary, analysis.seeds(name).finished, digits)
+            text = marked.on(name, cell(summary, analysis.seeds(name).finished, digits))
             numbers = [place, sortable(summary.mean)]
-            rows[name].append([*numbers, text.mean, text.spread, text.values, int(name in best)])
+            mark = 1 if text.best else 2 * text.worse
+            rows[name].append([*numbers, text.mean, text.spread, text.values, mark])
     return rows
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
-from bench_uq.report.looks import Look, looks
+from bench_uq.report.looks import looks
 from bench_uq.report.page.elements import COLUMN, ROW, each, section
 from bench_uq.report.page.leaderboard import measured
 from bench_uq.report.page.names import Box, Placed, place_names
@@ -20,10 +20,12 @@ from bench_uq.score.summaries import Summary, costs
 from bench_uq.score.verdict import TRAINING, plain
 
 #: Size of the chart of costs in its own units, and the room around its axes.
-_WIDTH, _HEIGHT = 520, 300
+_WIDTH, _HEIGHT = 520, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 118, 14, 44
-#: Methods of which each has its name at its mark; of more only those on the front.
+#: Methods of which each has its name, colour and range; of more only those on the front.
 _MOST_NAMED = 12
+#: The others of many.
+_GREY = "#a9b0b8"
 
 #: Cost and score of each method.
 Points = dict[str, tuple[Summary, Summary]]
@@ -64,23 +66,30 @@ def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
         for place, cell in enumerate(row.cells):
             group = groups[place].get(row.method, "")
             text = escape(cell.mean or "–")
-            text = f"<strong>{text}</strong>" if cell.best else text
+            if cell.best or cell.worse:
+                text = each("strong" if cell.best else "em", [text])
             told = escape(cell.mean + cell.beside)
             cells += f'<td class="{group}"><span title="{told}">{text}</span></td>'
         rows += f"<tr>{cells}</tr>"
 
+    first = "best</span> plain: not significantly worse than it"
+    if not shown.alone:
+        first = "best, or not significantly worse</span>"
     key = (
-        '<p class="key"><span class="g1">best, or not significantly worse</span> '
+        f'<p class="key"><span class="g1">{first} '
         '<span class="g2">worse</span> <span class="g3">worst half of those</span> '
-        "Order: most such scores first, then mean rank.</p>"
+        "Order: mean rank over these scores, methods that lack one last.</p>"
     )
     head = f"<thead><tr><{COLUMN}>Method</th>{heads}</tr></thead>"
     said = each("li", map(escape, [*notes(shown), *shown.remarks[:1]]))
+    folded = (
+        f'<details class="fine"><summary>Notes</summary><ul class="notes">{said}</ul></details>'
+    )
     return (
         '<div class="matrix"><div class="edge">'
         '<div class="scroll" role="region" aria-label="Overview" tabindex="0">'
         f"<table>{head}<tbody>{rows}</tbody></table></div></div>{key}"
-        f'<details><summary>Notes</summary><ul class="notes">{said}</ul></details></div>'
+        f"{folded}</div>"
     )
 
 
@@ -92,7 +101,8 @@ def _groups(analysis: Analysis, shown: Table) -> list[dict[str, str]]:
         own, answer = dict[str, str](), found.get(column.scored)
         if answer is not None and answer.comparison is not None:
             one = answer.comparison
-            own = dict.fromkeys(one.tied, "g1")
+            # Of many methods most are tied: in colour, too, they would hide the best.
+            own = dict.fromkeys([one.best] if shown.alone else one.tied, "g1")
             worse = sorted(one.worse, key=lambda name: one.behind[name])
             for place, name in enumerate(worse):
                 own[name] = "g2" if place < (len(worse) + 1) // 2 else "g3"
@@ -116,12 +126,9 @@ def cost_chart(analysis: Analysis) -> str:
     named = ", ".join(analysis.label(name) for name in best)
     spoken = f"{title} against seconds of training. On the Pareto front: {named}."
     drawing = _drawing(analysis, points, best, f"{title} ({better})")
-    caption = (
-        f"{title} on clean data against the cost of training a seed. Line: the Pareto front, "
-        f"{escape(named)}."
-    )
+    caption = f"{title} on clean data against the cost of training a seed; line: the Pareto front."
     if len(points) > _MOST_NAMED:
-        caption += " Point at another mark for its name."
+        caption += " Point at a grey mark for its name."
     return (
         f'<figure class="cost"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{escape(spoken)}">{drawing}</svg><figcaption>{caption}</figcaption></figure>'
@@ -150,8 +157,10 @@ def _drawing(
     """Axes, front, marks and names."""
     prices = [cost.mean for cost, _ in points.values()]
     scores = list[float]()
-    for _, score in points.values():
-        scores += score.low, score.high
+    for name, (_, score) in points.items():
+        # The ranges that are not drawn need no room.
+        drawn = len(points) <= _MOST_NAMED or name in best
+        scores += (score.low, score.high) if drawn else (score.mean,)
     # Scores of one size are easier read on a linear axis.
     log = min(scores) > 0 and max(scores) > 3 * min(scores)
     across = _scale(min(prices), max(prices), _LEFT, _WIDTH - _RIGHT, log=True)
@@ -166,15 +175,19 @@ def _drawing(
         centres[name] = across(cost.mean), up(score.mean)
     parts += _front([centres[name] for name in best])
 
-    found = looks(analysis.results)
-    for name, (_, score) in points.items():
-        ends = up(score.low), up(score.high)
-        # The mark tells its name where the pointer rests on it.
-        parts.append(_mark(*centres[name], *ends, found[name], analysis.label(name)))
-
-    # Of many names most would stand far from their marks.
+    # Of many names most would stand far from their marks, and of many colours none is known again.
     named = [name for name in points if len(points) <= _MOST_NAMED or name in best]
     named.sort(key=lambda name: centres[name][1])
+    found = looks(analysis.results)
+    # The marks with names come last, over the others.
+    for name in sorted(points, key=lambda name: name in named):
+        color, ends = _GREY, (centres[name][1], centres[name][1])
+        if name in named:
+            score = points[name][1]
+            color, ends = found[name].color, (up(score.low), up(score.high))
+        # The mark tells its name where the pointer rests on it.
+        parts.append(_mark(*centres[name], *ends, color, analysis.label(name)))
+
     titles = [(analysis.spoken(name), *centres[name]) for name in named]
     chart = Box(_LEFT, 0, _WIDTH, _HEIGHT - _BOTTOM)
     for one in place_names(titles, list(centres.values()), chart):
@@ -221,11 +234,11 @@ def _named(one: Placed) -> str:
     return f'<path class="lead" d="M{one.x:.1f} {one.y:.1f}L{end:.1f} {height:.1f}"/>{text}'
 
 
-def _mark(x: float, y: float, low: float, high: float, look: Look, name: str) -> str:
+def _mark(x: float, y: float, low: float, high: float, color: str, name: str) -> str:
     """A mark at both means, with the range of the score over seeds; it tells its name."""
     return (
-        f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{look.color}" class="mark"/>'
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{look.color}" class="mark">'
+        f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{color}" class="mark"/>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{color}" class="mark">'
         f"<title>{escape(name)}</title></circle>"
     )
 

@@ -71,8 +71,9 @@
 
   function fillScore(cell, score) {
     if (!score) return cell.append("–");
-    const [, mean, spread, values, best] = score;
-    cell.append(best ? element("strong", {}, mean) : mean || "–");
+    const [, mean, spread, values, mark] = score;
+    const kind = ["", "strong", "em"][mark];
+    cell.append(kind ? element(kind, {}, mean) : mean || "–");
     const rest = [spread ? `± ${spread}` : "", values && `(${values})`].filter(Boolean).join(" ");
     if (rest) cell.append(" ", element("span", { class: "spread" }, rest));
   }
@@ -593,10 +594,11 @@
     image.setAttribute("role", "img");
     image.setAttribute("tabindex", "0");
     image.setAttribute("aria-label", `${chart.title}: ${chart.y}, by ${chart.x}. ${chart.lines.map(spokenOf).join(" ")}`);
-    const out = element("p", { class: "readout", "aria-live": "polite" }, image.scales ? chart.note ?? "" : `At ${chart.x} ${short(data.grids[chart.lines[0].x][0])} alone; bars: range over seeds.`);
+    const note = image.scales ? chart.note : `At ${chart.x} ${short(data.grids[chart.lines[0].x][0])}; bars: range over seeds.`;
+    const out = element("p", { class: "readout", "aria-live": "polite" });
     // Rows have their numbers beside them.
     if (image.scales) readValues(chart, image, out);
-    return element("figure", {}, title, image, out, saves(chart, image, dataset));
+    return element("figure", {}, title, image, saves(chart, image, dataset, note), out);
   }
 
   // All places x of a chart: the pointer picks the nearest, the arrow keys go from one to the next.
@@ -618,6 +620,13 @@
       at = places.reduce((best, x, place) => (far(x) < far(places[best]) ? place : best), 0);
       tell();
     });
+    const quiet = () => {
+      at = -1;
+      rule.setAttribute("d", "");
+      out.textContent = "";
+    };
+    image.addEventListener("pointerleave", quiet);
+    image.addEventListener("blur", quiet);
     image.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!step) return;
@@ -627,7 +636,7 @@
     });
   }
 
-  function saves(chart, image, dataset) {
+  function saves(chart, image, dataset, note) {
     const stem = `${datasets[dataset]} ${chart.section} ${chart.title}`.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 80);
     const save = (end, address) => element("a", { href: address, download: `${stem}.${end}` }).click();
     const offered = { SVG: () => save("svg", svgAddress(image)), PNG: () => savePng(svgAddress(image), (address) => save("png", address)), CSV: () => save("csv", csvAddress(chart)) };
@@ -636,7 +645,8 @@
       button.addEventListener("click", work);
       return button;
     });
-    return element("div", { class: "saves" }, ...buttons);
+    // Beside them, so that charts without a note are not higher for those that have one.
+    return element("div", { class: "saves" }, ...buttons, ...(note ? [element("span", { class: "note" }, note)] : []));
   }
 
   // Outside of the page a drawing has no style sheet: what it needs stands in it.

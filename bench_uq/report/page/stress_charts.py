@@ -20,6 +20,7 @@ def by_level(analysis: Analysis, grids: Grids) -> list[Chart]:
 
     Kinds of one corruption are one condition here: the leaderboard has each of them.
     """
+    titles = {one.title: analysis.label(one.name) for one in analysis.families}
     analysis, found = analysis.over_kinds, []
     for condition, metric in product(analysis.levels, analysis.cards.shown("levels")):
         card = analysis.cards[metric]
@@ -33,7 +34,7 @@ def by_level(analysis: Analysis, grids: Grids) -> list[Chart]:
         chart: Chart = {
             "section": f"Scores under {analysis.label(condition)}",
             "title": " ".join(card.heading.split()) + ARROWS[card.direction],
-            "x": f"{analysis.level_name(condition)} of {analysis.label(condition)}",
+            "x": f"{analysis.level_name(condition)} of {titles[condition]}",
             "y": card.axis.label,
             "lines": _level_lines(analysis, grids, condition, card),
             "marks": _chance(card.axis.chance, analysis.highest_entropy),

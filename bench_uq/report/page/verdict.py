@@ -12,17 +12,24 @@ from bench_uq.score.verdict import verdict
 
 
 def verdict_section(analysis: Analysis) -> str:
-    """The verdict in a few sentences, its doubts, and beneath, folded, every comparison."""
-    said = verdict(analysis)
-    body = f'<ul class="said">{each("li", map(escape, said.sentences))}</ul>'
-    if said.remarks:
-        body += f'<ul class="unsure">{each("li", map(escape, said.remarks))}</ul>'
+    """The verdict in a few sentences, with the chart of quality against cost beside it."""
+    sentences = each("li", map(escape, verdict(analysis).sentences))
+    body = f'<ul class="said">{sentences}</ul>'
     # Beside the answers, so that both are seen at once; of several datasets each has its own.
     if len(analysis.datasets) == 1:
         own = analysis.on(analysis.datasets[0])
         body = f'<div class="overview"><div>{body}</div>{cost_chart(own)}</div>'
-    body += f"<details><summary>Every comparison</summary>{_details(analysis)}</details>"
     return section("verdict", "Verdict", body)
+
+
+def unsure_section(analysis: Analysis) -> str:
+    """The doubts about the verdict, and beneath, folded, every comparison."""
+    remarks, title, body = verdict(analysis).remarks, "Every comparison", ""
+    if remarks:
+        title = "What is unsure, and what to do about it"
+        body = f'<ul class="unsure">{each("li", map(escape, remarks))}</ul>'
+    body += f"<details><summary>Every comparison</summary>{_details(analysis)}</details>"
+    return section("unsure", title, body)
 
 
 def _details(analysis: Analysis) -> str:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from bench_uq.report.tables.provenance import span
-from bench_uq.report.tables.table import Cell, Column, Row, Table
+from bench_uq.report.tables.stress import BOUND
+from bench_uq.report.tables.table import ODD, ODD_ITALIC, Cell, Column, Row, Table
 from bench_uq.score.labels import ARROWS
 
 BOLD = "Bold: best, or not significantly different from the best"
+#: The same where methods are many.
+BEST_ALONE = (
+    "Bold: best; italic: significantly worse than the best; others: not "
+    "significantly different, or not compared"
+)
 NO_MEAN = "(k of m): infinite or undefined for k of m seeds, hence no mean."
+#: Sentences that are true of any table, which need not be said of each.
+_GENERAL = (BOUND, ODD, ODD_ITALIC, NO_MEAN)
 
 
 def heading(column: Column) -> list[str]:
@@ -86,7 +95,7 @@ def notes(table: Table) -> list[str]:
             pairs += " and test example"
         elif table.crossed:
             pairs += ", main scores by test example too"
-        said.append(f"{BOLD} ({pairs}, Holm, 5 %).")
+        said.append(f"{BEST_ALONE if table.alone else BOLD} ({pairs}, Holm, 5 %).")
     elif table.compared:
         # Mean ranks across datasets have a critical difference instead of a test per pair.
         said.append(f"{BOLD} (Nemenyi, 5 %).")
@@ -159,18 +168,25 @@ def _daggers(rows: Sequence[Row]) -> list[str]:
     return [f"† Not converged: {', '.join(marked)}."] if marked else []
 
 
-def parted(tables: Sequence[Table]) -> tuple[list[str], list[str]]:
-    """Captions of tables that stand together, and the sentences that all of them share."""
+def parted(tables: Sequence[Table]) -> tuple[list[list[str]], list[str]]:
+    """The sentences beneath each of several tables alone, and those that are said once for them.
+
+    These are the sentences of all tables, and of those that hold for any table the ones of two.
+    """
     if not tables:
         return [], []
 
     said = [[*notes(table), *table.remarks] for table in tables]
-    shared = said[0]
+    counts = Counter[str]()
     for sentences in said:
-        shared = [sentence for sentence in shared if sentence in sentences]
+        counts.update(list(dict.fromkeys(sentences)))
 
-    captions = []
-    for table, sentences in zip(tables, said, strict=True):
-        own = [sentence for sentence in sentences if sentence not in shared]
-        captions.append(" ".join([opening(table), *own]))
-    return captions, shared
+    shared = list[str]()
+    for sentence, count in counts.items():
+        if count == len(said) or (sentence in _GENERAL and count > 1):
+            shared.append(sentence)
+
+    own = list[list[str]]()
+    for sentences in said:
+        own.append([sentence for sentence in sentences if sentence not in shared])
+    return own, shared

@@ -6,25 +6,36 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bench_uq.report.tables.table import Cell, Column, Row, Table, cell, decimals, filled, tied
+from bench_uq.report.tables.table import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    best_alone,
+    cell,
+    decimals,
+    filled,
+    marks,
+)
 from bench_uq.report.tables.tables import COSTS
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import ARROWS
 from bench_uq.score.questions import Question, answers, questions
 from bench_uq.score.results import Seeds
 from bench_uq.score.summaries import Shown, Summary, costs
-from bench_uq.score.verdict import placed
+from bench_uq.score.verdict import by_rank
 
 #: Costs beside the answers.
 _PAID = ("train_seconds", "seconds_per_1000")
-_MEANS = "Under attacks and shifts: means over their levels other than 0."
+_MEANS = "Under attacks and shifts: means over their levels other than 0{}."
 _TELLING = "Of several levels that at which the methods differ most."
 
 
 def by_questions(analysis: Analysis) -> Table | None:
     """A row per method, a column per question; None if nothing that has a question was measured.
 
-    First are those that are best or tied most often, of these the best by mean rank.
+    They stand in the order of the verdict: by mean rank over these scores, those that lack one
+    behind the others.
     """
     found = questions(analysis)
     if not found:
@@ -45,26 +56,33 @@ def by_questions(analysis: Analysis) -> Table | None:
     rows = list[Row]()
     for same in zip(*(part.rows for part in parts), strict=True):
         rows.append(replace(same[0], cells=sum((row.cells for row in same), ())))
-    places = placed([one for one in answers(analysis) if one.comparison is not None])
-
-    def order(row: Row) -> tuple[int, float]:
-        own = places.get(row.method)
-        return -sum(one.best for one in row.cells), sum(own) / len(own) if own else math.inf
-
-    rows.sort(key=order)
+    ranked = by_rank(analysis, [one for one in answers(analysis) if one.comparison is not None])
+    rows.sort(key=lambda row: ranked.index(row.method) if row.method in ranked else len(ranked))
 
     columns = sum((part.columns for part in parts), ())
-    # Means over levels stand beside plain scores, which a reader must be told.
-    remarks = (_MEANS, *parts[0].remarks) if means else parts[0].remarks
+    remarks = (*_means(found), *parts[0].remarks)
     compared = sum(part.compared for part in parts)
     crossed = sum(part.crossed for part in parts)
-    return Table(parts[0].dataset, columns, tuple(rows), subject, remarks, compared, crossed)
+    whole = replace(parts[0], columns=columns, rows=tuple(rows), remarks=remarks)
+    return replace(whole, compared=compared, crossed=crossed)
+
+
+def _means(found: Iterable[Question]) -> list[str]:
+    """The remark on means over levels, if there are any."""
+    # Means over levels stand beside plain scores, which a reader must be told.
+    levels = [one.only for one in found if one.over_levels]
+    if None not in levels:
+        return []
+    alone = any(level is not None for level in levels)
+    return [_MEANS.format(", where the heading names no level" if alone else "")]
 
 
 def _column(analysis: Analysis, one: Question) -> Column:
     """The column of a question, its condition beneath the title."""
     condition, level, metric = one.scored
     under = "" if condition == "clean" else analysis.label(condition)
+    if one.only is not None:
+        under += f" at {one.only:g}"
     return Column(analysis.cards[metric], condition, level, under)
 
 
@@ -89,7 +107,7 @@ def by_conditions(analysis: Analysis, metric: str) -> Table | None:
     compared = crossed = 0
     for condition, level in places:
         scored = (condition, level, metric)
-        best = tied(source, scored)
+        marked = marks(source, scored)
         compared += scored in source.comparisons
         crossed += scored in source.comparisons and source.comparisons[scored].crossed
         there = [summaries.get((method, *scored)) for method in analysis.methods]
@@ -99,7 +117,7 @@ def by_conditions(analysis: Analysis, metric: str) -> Table | None:
         most = max((one.seeds + one.lacking for one in filter(None, there)), default=0)
         cells = list[Cell]()
         for method, own in zip(analysis.methods, there, strict=True):
-            cells.append(cell(own, most, digits, best=method in best))
+            cells.append(marked.on(method, cell(own, most, digits)))
         label = analysis.label(condition)
         if level is not None:
             # One level stands for all of an attack; which one must be seen.
@@ -109,10 +127,9 @@ def by_conditions(analysis: Analysis, metric: str) -> Table | None:
     heading = " ".join(card.heading.split())
     subject = f"{heading}{ARROWS[card.direction]} by condition"
     remarks = (_TELLING,) if any(level is not None for _, level in places) else ()
-    dataset = analysis.label(analysis.dataset)
-    return Table(
-        dataset, tuple(columns), tuple(rows), subject, remarks, compared, crossed, "condition"
-    )
+    dataset, alone = analysis.label(analysis.dataset), best_alone(analysis)
+    whole = Table(dataset, tuple(columns), tuple(rows), subject, remarks, compared, crossed)
+    return replace(whole, noun="condition", alone=alone)
 
 
 def condition_tables(analysis: Analysis) -> dict[str, Table]:

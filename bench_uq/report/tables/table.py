@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 
 from bench_uq.api.metric import Metric
@@ -17,10 +17,18 @@ from bench_uq.score.summaries import Place, Scored, Summary
 RANKS = "ranks"
 #: Costs that are counted, not measured: they have no spread unless seeds differ.
 COUNTED = ("parameters", "epochs", "draws")
+#: Methods that are marked by the usual rule. Of more, few seeds leave most of a column not
+#: significantly different from its best: were all of these in bold, bold would say nothing.
+MOST_BOLD = 8
 #: Said beneath a table in which the bold cells look like a mistake.
 ODD = (
     "A mean in bold may be worse than one that is not: it varies more from seed to seed, "
     "or the other is not compared."
+)
+#: The same of cells in italics.
+ODD_ITALIC = (
+    "A mean in italics may be better than one that is not: the other varies more from seed to "
+    "seed, or is not compared."
 )
 
 
@@ -73,7 +81,8 @@ class Cell:
     ``values`` is "n=k" if k seeds have the score. If it is infinite or undefined for k of m seeds,
     there is no mean: ``mean`` is ∞ or empty, and ``values`` "k of m".
 
-    ``best`` marks the best, and all that do not differ from it significantly.
+    ``best`` marks the best, and all that do not differ from it significantly. Among many methods
+    it marks the best alone, and ``worse`` those that are significantly worse.
     """
 
     mean: str = ""
@@ -81,6 +90,7 @@ class Cell:
     values: str = ""
     best: bool = False
     interval: str = ""
+    worse: bool = False
 
     @property
     def beside(self) -> str:
@@ -126,6 +136,7 @@ class Table:
     compared: int = 0
     crossed: int = 0
     noun: str = "method"  # what a row is
+    alone: bool = False  # whether only the best is in bold, because methods are many
 
 
 def filled(
@@ -149,46 +160,70 @@ def filled(
             if summary and name not in blank:
                 own[name] = summary
 
-        best = tied(analysis, column.scored)
+        marked = marks(analysis, column.scored)
         if column.scored in analysis.comparisons:
             compared += 1
             crossed += analysis.comparisons[column.scored].crossed
-        odd |= _bold_is_odd(column, own, best)
+        odd |= _is_odd(column, own, marked, best_alone(analysis))
         digits = decimals(own.values())
         if column.metric in COUNTED:
             digits = 0
         for name in methods:
             finished = analysis.seeds(name).finished
-            cells[name].append(cell(own.get(name), finished, digits, best=name in best))
+            cells[name].append(marked.on(name, cell(own.get(name), finished, digits)))
 
     rows = list[Row]()
     for name in methods:
         rows.append(Row(name, analysis.seeds(name), tuple(cells[name]), analysis.label(name)))
     remarks = provenance(analysis.results)
     if odd:
-        remarks.insert(0, ODD)
+        remarks.insert(0, ODD_ITALIC if best_alone(analysis) else ODD)
     dataset = analysis.label(analysis.dataset)
-    return Table(dataset, columns, tuple(rows), subject, tuple(remarks), compared, crossed)
+    said, alone = tuple(remarks), best_alone(analysis)
+    return Table(dataset, columns, tuple(rows), subject, said, compared, crossed, alone=alone)
 
 
-def tied(analysis: Analysis, scored: Scored) -> tuple[str, ...]:
-    """The best method at a score and those not significantly worse; empty if none are compared."""
+@dataclass(frozen=True)
+class Marks:
+    """The methods in bold at a score, and those in italics; none where nothing is compared."""
+
+    best: tuple[str, ...] = ()
+    worse: tuple[str, ...] = ()
+
+    def on(self, method: str, cell: Cell) -> Cell:
+        """The cell of a method with its mark."""
+        return replace(cell, best=method in self.best, worse=method in self.worse)
+
+
+def best_alone(analysis: Analysis) -> bool:
+    """Whether methods are so many that only the best is in bold, and the worse are in italics."""
+    return len(analysis.methods) > MOST_BOLD
+
+
+def marks(analysis: Analysis, scored: Scored) -> Marks:
+    """The best method at a score and those not significantly worse; of many the best alone."""
     comparison = analysis.comparisons.get(scored)
     if comparison is None:
-        return ()
-    return comparison.tied
+        return Marks()
+    if best_alone(analysis):
+        return Marks((comparison.best,), tuple(comparison.worse))
+    return Marks(comparison.tied)
 
 
-def _bold_is_odd(column: Column, own: Mapping[str, Summary], best: Collection[str]) -> bool:
-    """Whether a mean in bold is worse than one that is not: a large spread is hard to beat."""
-    bold = [one.mean for name, one in own.items() if name in best]
-    plain = [one.mean for name, one in own.items() if name not in best and not one.lacking]
-    if not bold or not plain:
+def _is_odd(column: Column, own: Mapping[str, Summary], marked: Marks, alone: bool) -> bool:
+    """Whether a mean in bold is worse than one that is not: a large spread is hard to beat.
+
+    Where the best ``alone`` is in bold, whether one in italics is better than one that is not.
+    """
+    behind = marked.worse if alone else set(own).difference(marked.best)
+    others = [one.mean for name, one in own.items() if name not in behind]
+    last = [one.mean for name, one in own.items() if name in behind and not one.lacking]
+    if not others or not last:
         return False
 
     if column.direction == "higher":
-        return max(plain) > min(bold)
-    return min(plain) < max(bold)
+        return max(last) > min(others)
+    return min(last) < max(others)
 
 
 def extent(analysis: Analysis, condition: str) -> str:
@@ -204,7 +239,7 @@ def extent(analysis: Analysis, condition: str) -> str:
     return f" ({counts.pop():,} examples)"
 
 
-def cell(summary: Summary | None, finished: int, digits: int, *, best: bool = False) -> Cell:
+def cell(summary: Summary | None, finished: int, digits: int) -> Cell:
     """Round one score; say how many seeds it rests on if some finished runs lack it."""
     if summary is None:
         return Cell()
@@ -220,7 +255,7 @@ def cell(summary: Summary | None, finished: int, digits: int, *, best: bool = Fa
             values = f"{summary.lacking} of {summary.seeds + summary.lacking}"
     elif summary.seeds != finished:
         values = f"n={summary.seeds}"
-    return Cell(mean, spread, values, best)
+    return Cell(mean, spread, values)
 
 
 def decimals(summaries: Iterable[Summary]) -> int:
