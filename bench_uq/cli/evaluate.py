@@ -74,12 +74,11 @@ def evaluate(
     levels = dict(levels_of(text) for text in conditions)
     for name in ("mean", "std"):
         chosen[name] = [float(one) for one in chosen[name]] or None
+    made = model_of(model, weights)
     if weights is None:
         # A network that was not trained has scores, too.
         click.echo(f"weights: as {model} makes them (no --weights)", err=True)
-    scores = bench_uq.evaluate(
-        model_of(model, weights), chosen.pop("dataset"), conditions=levels, **chosen
-    )
+    scores = bench_uq.evaluate(made, chosen.pop("dataset"), conditions=levels, **chosen)
 
     if save:
         scores.save(folder, seed=chosen["seed"], data_dir=chosen["data_dir"])

@@ -114,6 +114,8 @@ def compared(first: Scores, second: Scores, metrics: Sequence[str]) -> Compariso
         raise BadValue(f"both models are called {first.name!r}: give them names (name=...)")
 
     cards = first.cards
+    # A text is a sequence of letters too.
+    metrics = [metrics] if isinstance(metrics, str) else metrics
     for metric in metrics:
         if metric not in cards:
             raise unknown("metric", metric, cards)

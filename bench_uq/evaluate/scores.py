@@ -120,7 +120,7 @@ class Scores(Evaluated):
 
     def to_latex(self, metrics: Sequence[str] = ()) -> str:
         """The main scores, or those of some metrics, as a table of LaTeX with booktabs."""
-        return tables.latex(self._table(metrics))
+        return tables.latex(self._table([metrics] if isinstance(metrics, str) else metrics))
 
     @property
     def plot(self) -> Plots:
