@@ -298,7 +298,10 @@ def test_tables() -> None:
     assert "&lt;mine&gt;" in scores._repr_html_()
     assert "bootstrap over examples (20 resamples)" in str(scores)
     assert r"a\_b" in scores.to_latex()
-    assert scores.to_latex(["accuracy"]).splitlines()[2] == r"condition & Accuracy $\uparrow$ \\"
+    lines = scores.to_latex(["accuracy"]).splitlines()
+    assert lines[0] == r"\begin{tabular}{lrr}"
+    assert lines[2] == r"condition & clean & a\_b \\"
+    assert lines[4] == rf"Accuracy $\uparrow$ & {cell} &  \\"
     with pytest.raises(UsageError, match="did you mean 'accuracy'"):
         scores.to_latex(["acuracy"])
 
