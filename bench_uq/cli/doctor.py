@@ -107,7 +107,9 @@ def cannot_run(found: dict[str, list[Finding]]) -> list[str]:
 
 def as_text(found: dict[str, list[Finding]]) -> str:
     """All findings by section as JSON, and whether bench-uq can run."""
-    sections = {title: [vars(one) for one in findings] for title, findings in found.items()}
+    sections = {}
+    for title, findings in found.items():
+        sections[title] = [vars(one) for one in findings]
     return json.dumps({"can_run": not cannot_run(found), "sections": sections}, indent=1)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bench_uq.evaluate.inputs import whole_number
+from bench_uq.api.arguments import whole_number
 from bench_uq.train.settings import Settings
 
 #: What a model's numbers are; ``auto`` looks at the first examples.

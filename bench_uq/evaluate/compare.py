@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench_uq.api.arguments import names
 from bench_uq.api.errors import BadValue, unknown
 from bench_uq.api.metric import Metric
 from bench_uq.evaluate import tables
@@ -117,8 +118,7 @@ def compared(first: Scores, second: Scores, metrics: Sequence[str]) -> Compariso
         raise BadValue(f"both models are called {first.name!r}: give them names (name=...)")
 
     cards = first.cards
-    # A text is a sequence of letters too.
-    metrics = [metrics] if isinstance(metrics, str) else metrics
+    metrics = names(metrics, "metrics")
     for metric in metrics:
         if metric not in cards:
             raise unknown("metric", metric, cards)

@@ -7,9 +7,10 @@ import operator
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from bench_uq.api.arguments import whole_number
 from bench_uq.api.errors import BadValue, unknown
 from bench_uq.evaluate.choice import OF_MODELS, Choice, Outputs
-from bench_uq.evaluate.inputs import as_bad_values, refuse_dict_or_text, whole_number
+from bench_uq.evaluate.inputs import as_bad_values, refuse_dict_or_text
 from bench_uq.evaluate.scores import Scores
 from bench_uq.plan.plugins import Plugins
 from bench_uq.train.settings import Settings

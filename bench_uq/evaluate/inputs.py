@@ -5,7 +5,6 @@ The checks are those of files of predictions (run/imported/values.py). Shapes as
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,18 +108,6 @@ def tensor_values(value: Any) -> Any:
 def missing(value: Any) -> bool:
     """Whether a value stands for none: None, NaN or the NA and NaT of pandas."""
     return not isinstance(value, str) and str(value) in ("None", "nan", "<NA>", "NaT")
-
-
-def whole_number(value: Any, name: str, least: int) -> int:
-    """A whole number of Python or NumPy, at least ``least``."""
-    try:
-        found = operator.index(value)
-    except TypeError as error:
-        told = f"{name} must be a whole number, not a {type(value).__name__}"
-        raise BadValue(told) from error
-    if found < least:
-        raise BadValue(f"{name} must be at least {least}, not {found}")
-    return found
 
 
 def class_probs(

@@ -318,6 +318,8 @@ def test_figures_hold_the_numbers() -> None:
     reliability = scores.plot.reliability()
     assert f"ECE {scores['ece']:.3f}" in reliability.get_title()
     assert scores.plot.entropy(reliability) is reliability
+    with pytest.raises(ValueError, match="axes is one panel of matplotlib, not a ndarray"):
+        scores.plot.entropy(np.array([reliability, entropy]))
     mpl.pyplot.close("all")
 
 
@@ -373,9 +375,9 @@ MISTAKES = [
     ((PROBS, LABELS), {"unseen": {"o": (PROBS, LABELS)}}, "give its predictions alone, no labels"),
     ((PROBS, LABELS), {"conditions": {"fgsm": [0.1]}}, "conditions: only for models"),
     ((PROBS, LABELS), {"resamples": 1}, "resamples must be at least 2, not 1"),
-    ((PROBS, LABELS), {"resamples": "20"}, "resamples must be a whole number, not a str"),
+    ((PROBS, LABELS), {"resamples": "20"}, "resamples must be a whole number, not '20'"),
     ((PROBS, LABELS), {"seed": -1}, "seed must be at least 0, not -1"),
-    ((PROBS, LABELS), {"seed": 0.5}, "seed must be a whole number, not a float"),
+    ((PROBS, LABELS), {"seed": 0.5}, "seed must be a whole number, not 0.5"),
     (([1.0, 2.0], None), {"std": 1.0}, "targets are missing"),
     (
         (pd.Series([1.0, 2.0]), pd.Series([1.0, 2.0], index=[1, 0])),
