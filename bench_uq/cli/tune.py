@@ -164,7 +164,7 @@ def foretell(study: Study) -> None:
 
 
 def as_text(tuned: Tuned, target: Path) -> str:
-    """What was chosen as JSON, with the seconds of training by method."""
+    """The choice as JSON, with the seconds of training by method."""
     chosen = [with_nulls(vars(one)) for one in tuned.chosen]
     found = {"chosen": chosen, "train_seconds": dict(tuned.cost), "file": str(target)}
     return json.dumps(found, indent=1)

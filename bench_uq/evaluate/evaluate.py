@@ -55,7 +55,7 @@ def evaluate_any(predicted: Any, truth: Any, choice: Choice) -> Scores:
 
 
 def refuse_models(models: list[Any], choice: Choice) -> None:
-    """Refuse what is neither models nor predictions, and arguments of models for predictions."""
+    """Refuse other things than models and predictions, and arguments of models for these."""
     if any(hasattr(one, "predict_proba") for one in models):
         raise BadValue(
             "this model predicts by predict_proba: evaluate(model.predict_proba(inputs), labels)"

@@ -80,7 +80,7 @@ def array_of(value: Any, name: str) -> np.ndarray:
 
 
 def refuse_dict_or_text(value: Any, name: str) -> None:
-    """Refuse a dict and a path, which are common in place of what they hold."""
+    """Refuse a dict and a path, which are common in place of their content."""
     if isinstance(value, Mapping):
         raise BadValue(
             f"{name} is a dict: give one of its entries, or, if it is the state dict of a model, "

@@ -298,7 +298,7 @@ def probe(net: nn.Module, inputs: Tensor) -> int:
 
 
 def advice(net: Given | Called, shape: tuple[int, ...]) -> str:
-    """What may be wrong with inputs that a model fails on."""
+    """Advice on inputs that a model fails on."""
     if isinstance(net, Called):
         return " (a function takes inputs and a number of draws, and returns (S, B, C))"
     if len(shape) == 4 and shape[-1] in (1, 3, 4) and shape[1] not in (1, 3, 4):
