@@ -92,10 +92,8 @@ def run(
     runs as ``tune`` chose it, True for the file of the suite. ``notice`` is called with a line per
     run. A run that fails is a row of the results with its reason.
     """
-    from bench_uq.run.forkserver import start_early
-
     # Before anything here imports torch too: the two processes do so side by side.
-    start_early(str(suite), methods, datasets)
+    _start_early(suite, methods, datasets)
 
     from bench_uq.plan.plugins import Plugins
     from bench_uq.run.record import verdict as ending
@@ -157,9 +155,7 @@ def tune(
     written to tuned.toml beside the suite's results, where ``run(..., tuned=True)`` reads it, and
     returned.
     """
-    from bench_uq.run.forkserver import start_early
-
-    start_early(str(suite), methods, datasets)
+    _start_early(suite, methods, datasets)
 
     from bench_uq.run.choosing import choose, stored
     from bench_uq.run.record import verdict as ending
@@ -211,6 +207,7 @@ def report(
     with ``panels`` each panel has a file of its own. ``labels`` are how methods, datasets and
     conditions are called, by name, and ``plugins`` files with metrics.
     """
+    from bench_uq.api.arguments import names
     from bench_uq.report import FORMATS, write
     from bench_uq.report.paper import read_paper
     from bench_uq.store.folders import enclosed
@@ -219,11 +216,11 @@ def report(
     return write(
         folder,
         enclosed(_path(target or Path("reports") / folder.name)),
-        formats=formats or FORMATS,
-        methods=methods,
-        datasets=datasets,
-        metrics=metrics,
-        conditions=conditions,
+        formats=names(formats, "formats") or FORMATS,
+        methods=names(methods, "methods"),
+        datasets=names(datasets, "datasets"),
+        metrics=names(metrics, "metrics"),
+        conditions=names(conditions, "conditions"),
         levels=levels or {},
         paper=read_paper(width, panels=panels),
         title=title,
@@ -246,14 +243,15 @@ def check(
     ``exit_code`` of the verdicts is 0 if nothing got worse, 1 if a score regressed or is missing,
     and 3 if there are too few seeds; ``text`` says which.
     """
+    from bench_uq.api.arguments import names
     from bench_uq.check.check import check as gate
 
     return gate(
         _folder(results),
         _path(baseline),
         _path(margins) if margins else None,
-        methods=methods,
-        datasets=datasets,
+        methods=names(methods, "methods"),
+        datasets=names(datasets, "datasets"),
         plugins=tuple(map(_path, plugins)),
     )
 
@@ -392,6 +390,14 @@ def _path(name: str | Path) -> Path:
     return Path(name).expanduser()
 
 
+def _start_early(suite: str | Path, methods: Sequence[str], datasets: Sequence[str]) -> None:
+    """Start the process that runs are forked from."""
+    from bench_uq.api.arguments import names
+    from bench_uq.run.forkserver import start_early
+
+    start_early(str(suite), names(methods, "methods"), names(datasets, "datasets"))
+
+
 def _choices(
     *,
     suite: str | Path,
@@ -406,14 +412,26 @@ def _choices(
     **others: Any,
 ) -> Choices:
     """What Python's arguments choose, in the form that the command line gives it."""
+    from bench_uq.api import arguments
+    from bench_uq.api.errors import BadValue
     from bench_uq.run.suite import Choices
+
+    if not isinstance(settings or {}, Mapping):
+        raise BadValue("settings are values by name: settings={'epochs': 10}")
+    # The command line checks these as its options.
+    arguments.device(others["device"])
+    arguments.above_zero(others["timeout"], "timeout", finite=False)
+    if others["jobs"] is not None:
+        others["jobs"] = arguments.whole_number(others["jobs"], "jobs", 1)
+    if "budget" in others:
+        others["budget"] = arguments.above_zero(others["budget"], "budget")
 
     assignments = [f"{key}={_written(value)}" for key, value in (settings or {}).items()]
     return Choices(
         suite=str(suite),
-        methods=tuple(methods),
-        datasets=tuple(datasets),
-        seeds=tuple(map(str, seeds)),
+        methods=arguments.names(methods, "methods"),
+        datasets=arguments.names(datasets, "datasets"),
+        seeds=arguments.seeds(seeds),
         network=str(network),
         assignments=tuple(assignments),
         results=_path(results),

@@ -79,6 +79,16 @@ def test_the_verdict_is_that_of_the_report() -> None:
         ({"methods": ["mpa"]}, "unknown method 'mpa'"),
         ({"settings": {"epoch": 3}}, "unknown setting 'epoch'"),
         ({"seeds": [-1]}, "seeds must be at least 0"),
+        ({"seeds": 3}, r"seeds are several, such as seeds=\[0, 1, 2\], not 3"),
+        ({"methods": 3}, "methods are names, such as .*, not 3"),
+        ({"methods": "map,mpa"}, "unknown method 'mpa'"),
+        ({"settings": ["epochs=1"]}, "settings are values by name"),
+        ({"device": "gpu"}, "unknown device 'gpu'; did you mean 'cpu'"),
+        ({"jobs": 0}, "jobs must be at least 1, not 0"),
+        ({"jobs": "2"}, "jobs must be a whole number, not '2'"),
+        ({"budget": -1}, "budget must be finite and above 0, not -1"),
+        ({"budget": "half"}, "budget must be a number, not 'half'"),
+        ({"timeout": -1}, "timeout must be above 0, not -1"),
     ],
 )
 def test_mistakes_are_usage_errors(

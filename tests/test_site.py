@@ -112,6 +112,6 @@ def test_citation_and_metadata_agree() -> None:
     citation = yaml.safe_load((REPO / "CITATION.cff").read_text())
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
     assert citation["version"] == bench_uq.__version__
-    assert citation["license"] == project["license"]["text"]
+    assert citation["license"] == project["license"]
     assert citation["authors"] == project["authors"]
     assert {"cff-version", "message", "title"} <= citation.keys()

@@ -33,7 +33,7 @@ def architecture(name: str) -> Callable[[Task, Layers], Network]:
         outputs = task.likelihood.parameters
         model = made(plain, outputs)
         if options.weights:
-            load(model, Path(options.weights))
+            load(f"{package}:{plain}", model, Path(options.weights))
         return assembled(f"{package}:{plain}", task, layers, model, options)
 
     return build
@@ -193,10 +193,10 @@ def last_dense(name: str, model: nn.Module) -> tuple[str, nn.Linear]:
     return dense[-1]
 
 
-def load(model: nn.Module, file: Path) -> None:
+def load(name: str, model: nn.Module, file: Path) -> None:
     """Load a state dict; a last layer for other classes is left at its start."""
     found, own = weights_in(file), model.state_dict()
-    head, _ = last_dense(str(file), model)
+    head, _ = last_dense(name, model)
 
     fitting = dict[str, Tensor]()
     for name, value in found.items():

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import io
 import itertools
+import json
 import os
 import platform
 import re
@@ -22,7 +23,7 @@ import click
 
 from bench_uq._version import __version__
 from bench_uq.api.errors import UsageError, one_line
-from bench_uq.cli.options import FAILED, data_option, results_option
+from bench_uq.cli.options import FAILED, data_option, json_option, results_option
 from bench_uq.store.folders import nearest, writable
 
 #: Packages that are imported under another name.
@@ -61,10 +62,11 @@ Findings = Iterator[Finding]
 @click.command()
 @results_option
 @data_option
-def doctor(results: Path, data_dir: Path) -> None:
+@json_option
+def doctor(results: Path, data_dir: Path, as_json: bool) -> None:
     """Check packages, device, folders, data and plugins, and mark their problems."""
     found = examine(results, Path("reports"), data_dir)
-    click.echo(text(found))
+    click.echo(as_text(found) if as_json else text(found))
     sys.exit(FAILED if cannot_run(found) else 0)
 
 
@@ -104,6 +106,14 @@ def cannot_run(found: dict[str, list[Finding]]) -> list[str]:
     """Names of the findings that keep bench-uq from running."""
     findings = itertools.chain.from_iterable(found.values())
     return [one.name for one in findings if one.problem and one.essential]
+
+
+def as_text(found: dict[str, list[Finding]]) -> str:
+    """All findings by section as JSON, and whether bench-uq can run."""
+    sections = {}
+    for title, findings in found.items():
+        sections[title] = [vars(one) for one in findings]
+    return json.dumps({"can_run": not cannot_run(found), "sections": sections}, indent=1)
 
 
 def text(found: dict[str, list[Finding]]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from bench_uq.cli.options import (
     results_option,
     suite_name,
     suite_option,
+    with_nulls,
 )
 
 
@@ -74,17 +74,16 @@ def evaluate(
     levels = dict(levels_of(text) for text in conditions)
     for name in ("mean", "std"):
         chosen[name] = [float(one) for one in chosen[name]] or None
+    made = model_of(model, weights)
     if weights is None:
         # A network that was not trained has scores, too.
         click.echo(f"weights: as {model} makes them (no --weights)", err=True)
-    scores = bench_uq.evaluate(
-        model_of(model, weights), chosen.pop("dataset"), conditions=levels, **chosen
-    )
+    scores = bench_uq.evaluate(made, chosen.pop("dataset"), conditions=levels, **chosen)
 
     if save:
         scores.save(folder, seed=chosen["seed"], data_dir=chosen["data_dir"])
     if as_json:
-        click.echo(json.dumps([finite(vars(one)) for one in scores.scores], indent=1))
+        click.echo(json.dumps([with_nulls(vars(one)) for one in scores.scores], indent=1))
         return
     click.echo(str(scores))
     if save:
@@ -110,12 +109,3 @@ def levels_of(text: str) -> tuple[str, tuple[float, ...]]:
         return text[:close] + name, tuple(float(one) for one in written.split(",") if one)
     except ValueError:
         raise UsageError(f"--condition takes NAME=LEVEL,..., not {text!r}") from None
-
-
-def finite(row: dict[str, Any]) -> dict[str, Any]:
-    """A score with null in place of what JSON does not know."""
-    found = {}
-    for name, value in row.items():
-        known = not isinstance(value, float) or math.isfinite(value)
-        found[name] = value if known else None
-    return found

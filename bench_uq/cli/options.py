@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,15 @@ plugin_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON alone, for programs."
 )
+
+
+def with_nulls(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with null in place of what JSON does not know."""
+    found = {}
+    for name, value in row.items():
+        known = not isinstance(value, float) or math.isfinite(value)
+        found[name] = value if known else None
+    return found
 
 
 def shard_number(

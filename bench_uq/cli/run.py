@@ -186,11 +186,11 @@ def finite(option: str, value: float) -> float:
     return value
 
 
-def finished(name: str, result: Ended) -> None:
-    """Print how a run ended."""
+def finished(name: str, result: Ended, *, err: bool = False) -> None:
+    """Print how a run ended; with ``err`` on stderr, where stdout is for programs."""
     from bench_uq.run.record import verdict
 
-    click.echo(f"{name}  {verdict(result)}")
+    click.echo(f"{name}  {verdict(result)}", err=err)
 
 
 def how_to_join(shard: tuple[int, int], folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench_uq.cli.completion import plugin_names
-from bench_uq.cli.options import FAILED, data_option, plugin_option
+from bench_uq.cli.options import FAILED, data_option, json_option, plugin_option
 
 if TYPE_CHECKING:
     from bench_uq.testing.checks import Check, Verdict
@@ -38,6 +39,7 @@ REASON_LINES = 4
 )
 @data_option
 @plugin_option
+@json_option
 @click.pass_context
 def test_plugin(
     context: click.Context,
@@ -45,6 +47,7 @@ def test_plugin(
     kind: str | None,
     data_dir: Path,
     plugins: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Check the plugin contract, one line per requirement."""
     with quiet():
@@ -54,8 +57,33 @@ def test_plugin(
         found = [(target, checks_of(target)) for target in targets(what, kind, plugins, data_dir)]
 
     debug = bool(context.find_root().params.get("debug"))
-    failed = [show(target, checks, debug) for target, checks in found]
+    if as_json:
+        rows = [verdicts_of(target, checks) for target, checks in found]
+        click.echo(json.dumps(rows, indent=1))
+        failed = [not row["holds"] for row in rows]
+    else:
+        failed = [show(target, checks, debug) for target, checks in found]
     sys.exit(FAILED if any(failed) else 0)
+
+
+def verdicts_of(target: Target, checks: list[tuple[Check, Sequence[Any]]]) -> dict[str, Any]:
+    """The verdict on each requirement of a plugin, for programs."""
+    from bench_uq.testing import run
+
+    rows = []
+    for check, subjects in checks:
+        with quiet():
+            verdict = run(check, subjects, target)
+        rows.append(
+            {
+                "check": check.name,
+                "requirement": check.requirement,
+                "status": verdict.status,
+                "reason": verdict.reason,
+            }
+        )
+    holds = not any(row["status"] == "FAIL" for row in rows)
+    return {"kind": target.kind, "name": target.name, "holds": holds, "requirements": rows}
 
 
 def show(target: Target, checks: list[tuple[Check, Sequence[Any]]], debug: bool) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,16 +15,21 @@ from bench_uq.cli.options import (
     FAILED,
     cluster_options,
     data_option,
+    json_option,
     listed,
     plugin_option,
     results_option,
     shard_option,
     suite_option,
+    with_nulls,
 )
 from bench_uq.cli.run import METHODS, choices_of, finished, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bench_uq.plan.tuned import Tuned
+    from bench_uq.run.record import Ended
     from bench_uq.run.tuning import Study
 
 
@@ -72,6 +79,7 @@ if TYPE_CHECKING:
 @cluster_options
 @shard_option
 @click.option("--dry-run", is_flag=True, help="Print the trials and which runs are stored.")
+@json_option
 def tune(
     trials: int | None,
     seconds: float | None,
@@ -79,6 +87,7 @@ def tune(
     seed: int,
     sampler: str,
     dry_run: bool,
+    as_json: bool,
     **flags: Any,
 ) -> None:
     """Choose options and recipe of each method, with the same budget for each.
@@ -88,8 +97,11 @@ def tune(
     suite's results, which bench-uq run --tuned reads. An interrupted study continues with the same
     command.
     """
+    from bench_uq.api.errors import UsageError
     from bench_uq.run.forkserver import start_early
 
+    if as_json and (dry_run or flags["shard"]):
+        raise UsageError("--json prints what was chosen: leave out --dry-run and --shard")
     if not dry_run and not flags["cluster"]:
         start_early(flags["suite"], flags["methods"], flags["datasets"])
 
@@ -103,7 +115,7 @@ def tune(
         foretell(planned)
         return
 
-    failed = run_all(planned)
+    failed = run_all(planned, functools.partial(finished, err=as_json))
     shard = planned.planned[0].prepared.choices.shard
     if shard:
         warn(
@@ -111,18 +123,20 @@ def tune(
             "--shard, where results of other machines were joined by bench-uq merge DIR... "
             "--results OUT"
         )
+    elif as_json:
+        click.echo(as_text(choose(planned), planned.target))
     else:
         show(choose(planned), planned.target)
     sys.exit(FAILED if failed else 0)
 
 
-def run_all(study: Study) -> int:
-    """Do all runs of a study and print how each ended; return how many failed."""
+def run_all(study: Study, ended: Callable[[str, Ended], None]) -> int:
+    """Do all runs of a study and hand on how each ended; return how many failed."""
     from bench_uq.run.processes import Stopped
     from bench_uq.run.tuning import run_study
 
     try:
-        return run_study(study, finished)
+        return run_study(study, ended)
     except Stopped as stop:
         warn("interrupted; finished runs are kept, the same command goes on")
         sys.exit(stop.code)
@@ -147,6 +161,13 @@ def foretell(study: Study) -> None:
         )
     if study.search.sampler == TPE:
         click.echo(f"{study.search.trials - 1} more of each follow, by the scores of these")
+
+
+def as_text(tuned: Tuned, target: Path) -> str:
+    """The choice as JSON, with the seconds of training by method."""
+    chosen = [with_nulls(vars(one)) for one in tuned.chosen]
+    found = {"chosen": chosen, "train_seconds": dict(tuned.cost), "file": str(target)}
+    return json.dumps(found, indent=1)
 
 
 def show(tuned: Tuned, target: Path) -> None:

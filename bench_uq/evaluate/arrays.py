@@ -74,6 +74,8 @@ def others(
     found = {}
     for name, probs in unseen.items():
         check_unseen_name(name)
+        if isinstance(probs, tuple) and len(probs) == 2:
+            raise BadValue(f"unseen {name!r} is a tuple: give its predictions alone, no labels")
         one = inputs.classes(probs, None, f"unseen {name!r}", binary=binary, stacked=stacked)
 
         # Scores of two models side by side would be read as those of one.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bench_uq.api.arguments import whole_number
 from bench_uq.train.settings import Settings
 
 #: What a model's numbers are; ``auto`` looks at the first examples.
@@ -20,6 +21,11 @@ class Limits:
     test_images: int = Settings.test_images
     attack_images: int = Settings.attack_images
     shift_images: int = Settings.shift_images
+
+    def checked(self) -> Limits:
+        """The same, refused where one is no number of images."""
+        found = {name: whole_number(value, name, 0) for name, value in vars(self).items()}
+        return Limits(**found)
 
     def of(self, setting: str, examples: int) -> int:
         """Number of images that a condition is shown."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench_uq.api.arguments import names
 from bench_uq.api.errors import BadValue, unknown
 from bench_uq.api.metric import Metric
 from bench_uq.evaluate import tables
@@ -19,6 +20,9 @@ from bench_uq.evaluate.shown import Shown, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: Relative difference of two scores that rounding makes, since models predict in single precision.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ def compared(first: Scores, second: Scores, metrics: Sequence[str]) -> Compariso
         raise BadValue(f"both models are called {first.name!r}: give them names (name=...)")
 
     cards = first.cards
+    metrics = names(metrics, "metrics")
     for metric in metrics:
         if metric not in cards:
             raise unknown("metric", metric, cards)
@@ -195,6 +200,9 @@ def differences(
     one_drawn = replicates(chosen, pair[0], ours, resamples, first.seed)
     other_drawn = replicates(chosen, pair[1], theirs, resamples, first.seed)
     drawn = one_drawn - other_drawn
+    # The same predictions in another form, as draws and their mean, differ by rounding alone.
+    size = np.maximum(np.abs(one_drawn), np.abs(other_drawn))
+    drawn = np.where(np.abs(drawn) <= ROUNDING * size, 0, drawn)
 
     found = []
     for metric, (one, other), column in zip(chosen, values, drawn.T, strict=True):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from bench_uq.api.errors import BadValue, unknown
+from bench_uq.api.errors import BadValue, BenchUQError, one_line, unknown
 from bench_uq.api.likelihoods import Categorical
 from bench_uq.api.task import Examples
 from bench_uq.evaluate.inputs import array_of, labels_of
@@ -54,8 +54,10 @@ def examples_of(dataset: Any, root: Path, plugins: Plugins, *, labelled: bool = 
     if len(inputs) == 0:
         raise BadValue("the dataset holds no examples")
 
-    # Unseen data have labels of no class of the model.
-    targets = np.zeros(len(inputs), np.int64) if labels is None else labels
+    # Unseen data have labels of no class of the model. Copies of arrays that pandas has made
+    # read-only, of which torch would warn.
+    targets = np.zeros(len(inputs), np.int64) if labels is None else np.require(labels, None, "W")
+    inputs = np.require(inputs, None, "W")
     if targets.ndim != 1:
         raise BadValue(
             f"labels have the shape {targets.shape}, not (N,): of one-hot rows give argmax(axis=1)"
@@ -67,6 +69,26 @@ def examples_of(dataset: Any, root: Path, plugins: Plugins, *, labelled: bool = 
 
 def columns(dataset: Any, *, labelled: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """Inputs (N, ...) and labels (N,), or None."""
+    if isinstance(dataset, Mapping):
+        known = ", ".join(map(repr, dataset)) or "nothing"
+        raise BadValue(
+            f"a {type(dataset).__name__} of {known} is no dataset: give one of its splits, such as "
+            "dataset['test'], or (inputs, labels)"
+        )
+    try:
+        return read(dataset, labelled=labelled)
+    except BenchUQError:
+        raise
+    except Exception as error:
+        # A dataset of others may raise anything, as where a file is missing.
+        hint = ""
+        if "default_collate" in str(error):
+            hint = " (give the Dataset itself, whose pictures are read, in place of its DataLoader)"
+        raise BadValue(f"the dataset fails: {one_line(error)}{hint}") from error
+
+
+def read(dataset: Any, *, labelled: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read all examples of a dataset."""
     if isinstance(dataset, DataLoader):
         parts = [pair(batch, labelled) for batch in dataset]
         inputs = [array_of(part[0], "inputs") for part in parts]
@@ -82,7 +104,7 @@ def columns(dataset: Any, *, labelled: bool) -> tuple[np.ndarray, np.ndarray | N
         return joined(inputs, np.stack), labels_of(np.asarray(found)) if found else None
 
     if isinstance(dataset, tuple | list) and len(dataset) == 2:
-        return array_of(dataset[0], "inputs"), labels_of(dataset[1])
+        return array_of(dataset[0], "inputs"), labels_of(dataset[1], dataset[0], "inputs")
     if labelled:
         raise BadValue(
             f"a {type(dataset).__name__} is no dataset: give (inputs, labels), a torch Dataset or "

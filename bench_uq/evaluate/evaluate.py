@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import operator
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from bench_uq.api.arguments import whole_number
 from bench_uq.api.errors import BadValue, unknown
 from bench_uq.evaluate.choice import OF_MODELS, Choice, Outputs
-from bench_uq.evaluate.inputs import as_bad_values
+from bench_uq.evaluate.inputs import as_bad_values, refuse_dict_or_text
 from bench_uq.evaluate.scores import Scores
 from bench_uq.plan.plugins import Plugins
 from bench_uq.train.settings import Settings
@@ -15,8 +18,12 @@ from bench_uq.train.settings import Settings
 
 def evaluate_any(predicted: Any, truth: Any, choice: Choice) -> Scores:
     """Score predictions with their labels, or a model on a dataset."""
-    if choice.resamples < 2:
-        raise BadValue(f"resamples must be at least 2, not {choice.resamples}")
+    choice = dataclasses.replace(
+        choice,
+        resamples=whole_number(choice.resamples, "resamples", 2),
+        seed=whole_number(choice.seed, "seed", 0),
+        limits=choice.limits.checked(),
+    )
     if not isinstance(choice.unseen, Mapping):
         raise BadValue("unseen takes data by name: unseen={'mine': ...}")
     if choice.outputs not in get_args(Outputs):
@@ -48,10 +55,17 @@ def evaluate_any(predicted: Any, truth: Any, choice: Choice) -> Scores:
 
 
 def refuse_models(models: list[Any], choice: Choice) -> None:
-    """Refuse a model that cannot be called, and arguments of models for predictions."""
+    """Refuse other things than models and predictions, and arguments of models for these."""
     if any(hasattr(one, "predict_proba") for one in models):
         raise BadValue(
             "this model predicts by predict_proba: evaluate(model.predict_proba(inputs), labels)"
+        )
+    if len(models) == 1:
+        refuse_dict_or_text(models[0], "the first argument")
+    other = next((one for one in models if not callable(one)), None)
+    if any(map(callable, models)):
+        raise BadValue(
+            f"the ensemble holds a {type(other).__name__}, which is no model: give a list of models"
         )
     # An argument that is silently left out would be taken for one that was followed.
     given = choice.given(OF_MODELS)
@@ -72,9 +86,12 @@ def of_models(models: list[Any], dataset: Any, choice: Choice) -> Scores:
         if isinstance(one, type):
             raise BadValue(f"{one.__name__} is a class, not a model: make one, {one.__name__}(...)")
     draws = Settings.draws if choice.draws is None else choice.draws
-    if not isinstance(draws, int):
+    try:
+        draws = operator.index(draws)
+    except TypeError as error:
         # Not the value itself: an array takes many lines.
-        raise BadValue(f"draws of a model is their number, not a {type(draws).__name__}")
+        told = f"draws of a model is their number, not a {type(draws).__name__}"
+        raise BadValue(told) from error
     if draws < 1:
         raise BadValue(f"draws of a model is their number, at least 1, not {draws}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -56,25 +57,13 @@ def as_bad_values() -> Iterator[None]:
 
 
 def array_of(value: Any, name: str) -> np.ndarray:
-    """An array of an array, a tensor, a frame, a Series or a list."""
-    if isinstance(value, Mapping):
-        raise BadValue(
-            f"{name} is a dict: give one of its entries, or, if it is the state dict of a model, "
-            "load it by load_state_dict and give the model"
-        )
-    if isinstance(value, str | Path):
-        raise BadValue(
-            f"{name} is the text {str(value)!r}: give the numbers (np.load, pd.read_csv), or score "
-            "a file by bench-uq score-predictions"
-        )
-    # A tensor is known by what it can do: torch is not loaded to ask.
-    if hasattr(value, "detach") and hasattr(value, "cpu"):
-        value = value.detach().cpu()
-        if "bfloat16" in str(value.dtype):
-            # NumPy has no such type.
-            value = value.float()
-        value = value.numpy()
+    """An array of an array, a tensor, a frame, a Series or a list of these."""
+    refuse_dict_or_text(value, name)
+    if isinstance(value, list | tuple):
+        # Of tensors with a gradient NumPy makes no array.
+        value = [tensor_values(one) for one in value]
 
+    value = tensor_values(value)
     try:
         found = np.asarray(value)
     except ValueError as error:
@@ -83,8 +72,42 @@ def array_of(value: Any, name: str) -> np.ndarray:
         try:
             found = found.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise BadValue(f"{name} holds {type(found.flat[0]).__name__}, not numbers") from error
+            odd = next((one for one in found.flat if not isinstance(one, Real)), found.flat[0])
+            if missing(odd):
+                raise BadValue(f"{name} holds a missing value ({odd})") from error
+            raise BadValue(f"{name} holds {type(odd).__name__}, not numbers") from error
     return found
+
+
+def refuse_dict_or_text(value: Any, name: str) -> None:
+    """Refuse a dict and a path, which are common in place of their content."""
+    if isinstance(value, Mapping):
+        raise BadValue(
+            f"{name} is a dict: give one of its entries, or, if it is the state dict of a model, "
+            "load it by load_state_dict and give the model"
+        )
+    if isinstance(value, str | Path):
+        raise BadValue(
+            f"{name} is the text {str(value)!r}: give the numbers (np.load, pd.read_csv) or the "
+            "loaded model, or score a file by bench-uq score-predictions"
+        )
+
+
+def tensor_values(value: Any) -> Any:
+    """Values of a tensor as an array; anything else as it is."""
+    # A tensor is known by what it can do: torch is not loaded to ask.
+    if not (hasattr(value, "detach") and hasattr(value, "cpu")):
+        return value
+    value = value.detach().cpu()
+    if "bfloat16" in str(value.dtype):
+        # NumPy has no such type.
+        value = value.float()
+    return value.numpy()
+
+
+def missing(value: Any) -> bool:
+    """Whether a value stands for none: None, NaN or the NA and NaT of pandas."""
+    return not isinstance(value, str) and str(value) in ("None", "nan", "<NA>", "NaT")
 
 
 def class_probs(
@@ -132,7 +155,7 @@ def two_classes(values: np.ndarray, name: str, *, stacked: bool) -> np.ndarray:
     if not stacked and values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1 + stacked:
-        expected = "(S, N) for S draws" if stacked else "(N,)"
+        expected = "(S, N) for S draws" if stacked else "(N,), with draws=(S, N) beside it"
         raise BadValue(
             f"{name} has the shape {values.shape}: with binary=True it is the probability of "
             f"class 1, {expected}; leave binary out where every class has a column"
@@ -164,6 +187,10 @@ def refuse_logits(values: np.ndarray, name: str) -> None:
         advice = "these look like log-probabilities: apply exp"
     elif fitting(values / 100)["probs"] > 0.5:
         advice = "these look like percentages: divide by 100"
+    elif fitting(values[..., 1:])["probs"] > 0.5:
+        advice = "without the first column they do: leave out an index, or the labels"
+    elif fitting(values[..., :-1])["probs"] > 0.5:
+        advice = "without the last column they do: leave out the labels"
     elif fitting(np.swapaxes(values, -1, -2))["probs"] > 0.5:
         advice = "the columns do: transpose it, classes are the last axis"
     elif values.min() >= 0 and values.max() <= 1:
@@ -171,24 +198,28 @@ def refuse_logits(values: np.ndarray, name: str) -> None:
     raise BadValue(f"{name}: row {at[-1]} sums to {sums[at]:.6g}, not 1: {advice}")
 
 
-def labels_of(labels: Any, probs: Any = None) -> np.ndarray:
+def labels_of(labels: Any, probs: Any = None, name: str = "probs") -> np.ndarray:
     """Whole numbers of labels, also where a frame holds them as floats or in a column."""
     # Rows of pandas have names. The same names in another order are rows that were mixed up; names
     # that differ are those of another frame, such as of the inputs, and rows go by their place.
-    named = hasattr(labels, "iloc") and hasattr(probs, "iloc") and len(labels) == len(probs)
-    if named and mixed_up(labels.index, probs.index):
-        raise BadValue(
-            "labels have the index of the predictions in another order: labels.loc[probs.index] "
-            "brings them into one, or labels.to_numpy() if the rows do belong together"
-        )
+    refuse_mixed_up(labels, probs, "labels", name)
+    refuse_dict_or_text(labels, "labels")
 
-    values = np.asarray(labels) if not hasattr(labels, "detach") else array_of(labels, "labels")
-    if values.dtype == object and all(isinstance(one, int | np.integer) for one in values.flat):
-        values = values.astype(np.int64)
+    if isinstance(labels, list | tuple):
+        labels = [tensor_values(one) for one in labels]
+    try:
+        values = np.asarray(tensor_values(labels))
+    except ValueError as error:
+        raise BadValue(f"labels: its rows differ in length: {error}") from error
+    if values.dtype == object:
+        values = whole_objects(values)
     if values.dtype.kind in "OUS":
+        first = next(one for one in values.flat if not isinstance(one, int | np.integer))
+        # Not other objects themselves, which may take many lines.
+        such = f", such as {str(first)!r}" if isinstance(first, str) else ""
         raise BadValue(
-            f"labels are {type(values.flat[0]).__name__}, such as {values.flat[0]!r}: give the "
-            "place of each among the columns, 0 to C - 1 (np.searchsorted(model.classes_, labels))"
+            f"labels are {'texts' if such else type(first).__name__}{such}: give the place of each "
+            "among the columns, 0 to C - 1 (np.searchsorted(model.classes_, labels))"
         )
 
     if values.ndim == 2 and values.shape[1] == 1:
@@ -206,9 +237,41 @@ def labels_of(labels: Any, probs: Any = None) -> np.ndarray:
     return values
 
 
-def mixed_up(one: Any, other: Any) -> bool:
-    """Whether two indexes of pandas hold the same names in another order."""
-    return not one.equals(other) and bool(one.sort_values().equals(other.sort_values()))
+def whole_objects(values: np.ndarray) -> np.ndarray:
+    """Whole numbers that stand as objects as numbers; others stay as they are."""
+    for row, one in enumerate(values.flat):
+        if missing(one):
+            raise BadValue(f"labels: row {row} is missing ({one})")
+    whole = all(isinstance(one, int | np.integer) for one in values.flat)
+    return values.astype(np.int64) if whole else values
+
+
+def refuse_mixed_up(values: Any, others: Any, name: str, other_name: str) -> None:
+    """Refuse two objects of pandas whose indexes hold the same names in another order."""
+    if not (hasattr(values, "iloc") and hasattr(others, "iloc")) or len(values) != len(others):
+        return
+    one, other = values.index, others.index
+    if not one.equals(other) and bool(one.sort_values().equals(other.sort_values())):
+        raise BadValue(
+            f"{name} have the index of {other_name} in another order: "
+            f"{name}.loc[{other_name}.index] brings them into one, or {name}.to_numpy() if the "
+            "rows do belong together"
+        )
+
+
+def swapped(probs: Any, labels: Any, *, binary: bool) -> bool:
+    """Whether labels stand in place of the probabilities, and these in theirs.
+
+    So scikit-learn has it in its metrics.
+    """
+    try:
+        first = array_of(probs, "probs")
+        raw, _ = class_probs(labels, "labels", binary=binary)
+        class_draws(raw)
+    except UsageError:
+        return False
+    second = raw.arrays["probs"]
+    return first.ndim == 1 and bool((second != second.round()).any())
 
 
 def raw_of(name: str, arrays: Mapping[str, np.ndarray]) -> Raw:
@@ -230,23 +293,44 @@ def classes(
     With ``stacked`` those of class 1 of two classes are draws, (S, N), themselves.
     """
     with as_bad_values():
-        raw, name = class_probs(probs, name, binary=binary, draws=draws, stacked=stacked)
-        likelihood, found = class_draws(raw)
-
-        targets = None
-        if labels is not None:
-            whole = raw_of(name, {**raw.arrays, "labels": labels_of(labels, probs)})
-            targets = checked_targets(whole, likelihood, found)
+        try:
+            raw, name = class_probs(probs, name, binary=binary, draws=draws, stacked=stacked)
+            likelihood, found = class_draws(raw)
+            targets = None
+            if labels is not None:
+                whole = raw_of(name, {**raw.arrays, "labels": labels_of(labels, probs)})
+                targets = checked_targets(whole, likelihood, found)
+        except UsageError as error:
+            if labels is not None and swapped(probs, labels, binary=binary):
+                raise BadValue(
+                    "labels and probabilities are swapped: evaluate(probs, labels), unlike "
+                    "metrics of scikit-learn"
+                ) from error
+            raise
         return Given(likelihood, found, targets, rounded(raw))
 
 
 def reals(mean: Any, spread: Mapping[str, Any], targets: Any) -> Given:
     """Check means with a variance or standard deviation, and the targets."""
-    arrays = {"mean": array_of(mean, "mean"), "targets": array_of(targets, "targets")}
+    if targets is None:
+        raise BadValue("targets are missing: evaluate(mean, targets, std=std)")
+    refuse_mixed_up(targets, mean, "targets", "mean")
+    truth = column(array_of(targets, "targets"), None)
+    arrays = {"mean": column(array_of(mean, "mean"), len(np.atleast_1d(truth))), "targets": truth}
+
     for name, value in spread.items():
-        arrays[name] = array_of(value, name)
+        refuse_mixed_up(value, mean, name, "mean")
+        given = column(array_of(value, name), len(np.atleast_1d(truth)))
+        # One number is that of all examples.
+        arrays[name] = np.full(arrays["mean"].shape, given) if given.ndim == 0 else given
 
     raw = raw_of("predictions", arrays)
     with as_bad_values():
         likelihood, found = real_draws(raw)
         return Given(likelihood, found, checked_targets(raw, likelihood, found))
+
+
+def column(values: np.ndarray, count: int | None) -> np.ndarray:
+    """A column (N, 1) as (N,): of ``count`` examples, since (S, 1) are draws of one example."""
+    single = values.ndim == 2 and values.shape[1] == 1
+    return values[:, 0] if single and count in (None, len(values)) else values

@@ -5,6 +5,7 @@ The code that predicts is that of the methods of a suite (predict/predict.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from bench_uq.api.task import Examples, Task
 from bench_uq.evaluate import networks
 from bench_uq.evaluate.choice import Choice, Limits
 from bench_uq.evaluate.data import Data, examples_of
+from bench_uq.evaluate.inputs import tensor_values
 from bench_uq.evaluate.scores import Scores
 from bench_uq.evaluate.shown import CLEAN, Shown, check_unseen_name, hash_of
 from bench_uq.plan.fingerprints import digest
@@ -52,6 +54,9 @@ def evaluate_model(
         refuse_other_ranges(one, stressed=bool(asked.changes), scaled=scales is not None)
 
     reading = networks.Reading(choice.outputs, choice.output, choice.binary)
+    # An ensemble as torch holds it.
+    if len(models) == 1 and isinstance(models[0], nn.ModuleList):
+        models = list(models[0])
     nets = networks.networks(models, reading, scales, mc_dropout=choice.mc_dropout)
     place = device_of(choice.device)
     with networks.lent(nets, place, mc_dropout=choice.mc_dropout) as notes:
@@ -69,6 +74,11 @@ def evaluate_model(
         notes.append(
             "The model returns probabilities. Where they round to 0 or 1 they have no gradient, "
             "and attacks look weaker than they are: logits are safer."
+        )
+    if any(net.squashed for net in nets):
+        notes.append(
+            "All numbers of the model lie in [0, 1] without a sum of 1, as after a sigmoid; they "
+            "were taken for logits. Take the sigmoid out, or divide each row by its sum."
         )
     source = digest([[one.title, hash_of(one.predictions.arrays)] for one in shown])
     return Scores(
@@ -106,10 +116,16 @@ def conditions_of(
 
     changes, data = list[tuple[Spec, tuple[float, ...]]](), list[Data]()
     for text, given in conditions.items():
+        if not isinstance(text, str):
+            raise BadValue(f"conditions are names with levels, such as 'fgsm', not {text!r}")
         levels = levels_of(text, given)
         if plain_name(text) in plugins.names("condition"):
             changes.append((change(text, levels, plugins), levels))
         elif plain_name(text) in plugins.names("dataset"):
+            if levels:
+                raise BadValue(
+                    f"{text!r} are data, which have no levels: conditions={{{text!r}: []}}"
+                )
             known = examples_of(text, root, plugins, labelled=False)
             check_unseen(known.name, data)
             data.append(known)
@@ -132,9 +148,14 @@ def levels_of(condition: str, given: Any) -> tuple[float, ...]:
         given = given.tolist()
     single = isinstance(given, str) or not isinstance(given, Iterable)
     try:
-        return tuple(map(float, [given] if single else given))
+        levels = tuple(map(float, [given] if single else given))
     except (TypeError, ValueError) as error:
         raise BadValue(f"levels of {condition!r} are numbers, not {given!r}") from error
+    # As in a suite (plan/suite.py).
+    for level in levels:
+        if not math.isfinite(level) or level < 0:
+            raise BadValue(f"levels of {condition!r} must be finite and at least 0, not {level:g}")
+    return tuple(dict.fromkeys(levels))
 
 
 def check_unseen(name: str, before: Sequence[Data]) -> None:
@@ -150,6 +171,12 @@ def change(text: str, levels: tuple[float, ...], plugins: Plugins) -> Spec:
     if not levels:
         raise BadValue(f"condition {text!r} needs levels: conditions={{{text!r}: [0.1]}}")
     check_levels(spec, levels)
+    search = spec.value.search()
+    if search is not None and search.norm == "linf" and max(levels) > 1:
+        raise BadValue(
+            f"levels of {text!r} are distances of pixels in [0, 1], not {max(levels):g}: divide "
+            "those of pixels in [0, 255] by 255"
+        )
     # There is no other network here that could be attacked.
     if spec.value.surrogate():
         raise BadValue(
@@ -167,7 +194,10 @@ def scales_of(mean: Any, std: Any, shape: tuple[int, ...]) -> tuple[Tensor, Tens
         raise BadValue("mean and std belong together: give both")
     parts = []
     for name, value in (("mean", mean), ("std", std)):
-        numbers = torch.as_tensor(np.asarray(value, np.float32)).reshape(-1)
+        found = np.asarray(tensor_values(value))
+        if found.dtype.kind not in "iuf" or not np.isfinite(found).all():
+            raise BadValue(f"{name} must be finite numbers, one for each channel")
+        numbers = torch.as_tensor(found.astype(np.float32)).reshape(-1)
         if len(numbers) not in (1, shape[1]):
             raise BadValue(
                 f"{name} has {len(numbers)} numbers, one for each channel, and the inputs have "
@@ -176,6 +206,12 @@ def scales_of(mean: Any, std: Any, shape: tuple[int, ...]) -> tuple[Tensor, Tens
         parts.append(numbers.reshape(-1, *[1] * (len(shape) - 2)))
     if not bool((parts[1] > 0).all()):
         raise BadValue("std holds a number that is not above 0")
+    # No pixels in [0, 1] have such a mean.
+    if float(parts[0].min()) < 0 or float(parts[0].max()) > 1:
+        raise BadValue(
+            f"mean is {float(parts[0].max()):g}, but inputs are in [0, 1]: of pixels in [0, 255] "
+            "divide mean and std by 255"
+        )
     return parts[0], parts[1]
 
 
@@ -214,6 +250,8 @@ def device_of(device: str) -> torch.device:
     """The device of a name of torch, or of ``auto``; it must be there."""
     try:
         place = torch.device(choose_device(device))
+    except TypeError as error:
+        raise BadValue(f"device is auto, cpu or cuda, not {device!r}") from error
     except RuntimeError as error:
         raise unknown("device", device, ["auto", "cpu", "cuda"]) from error
     try:

@@ -75,6 +75,18 @@ class Reading:
             return found.clamp_min(TINY).log()
         return found.log_softmax(-1)
 
+    def settled(self, found: Tensor, kind: Outputs) -> Tensor:
+        """Log-probabilities of outputs whose kind was seen from the first examples."""
+        # One number per example may lie in [0, 1] by chance.
+        if self.binary and kind == "probs" and self.outputs == "auto":
+            outside = (found < 0) | (found > 1 + TOLERANCE)
+            if bool(outside.any()):
+                raise BadValue(
+                    f"the model's numbers for the first {PROBE} examples lie in [0, 1] and others "
+                    "do not: say outputs='logits' or outputs='probs'"
+                )
+        return self.columns(found, kind)
+
     def kind(self, found: Tensor) -> Outputs:
         """The kind of the numbers, as they were called or as they look."""
         if self.outputs != "auto":
@@ -125,6 +137,10 @@ class Given(nn.Module):
         super().__init__()
         self.net, self.reading, self.random = net, reading, random
         self.kind: Outputs = reading.outputs
+        self.squashed = False
+        # A network in double or half precision takes no other inputs.
+        weights = [one.dtype for one in net.parameters() if one.is_floating_point()]
+        self.precision = weights[0] if len(set(weights)) == 1 else torch.float32
 
         # Buffers, so that they move to the device together with the network.
         mean, std = scales or (torch.zeros(1), torch.ones(1))
@@ -136,13 +152,15 @@ class Given(nn.Module):
         """The tensor that the network returns for inputs in [0, 1]."""
         if self.scaled:
             inputs = (inputs - self.mean) / self.std
-        return self.reading.tensor(self.net(inputs))
+        found = self.reading.tensor(self.net(inputs.to(self.precision)))
+        require_gradient(found, inputs, "model")
+        return found
 
     def draws(self, inputs: Tensor, count: int) -> Tensor:
         """Log-probabilities (S, B, C): a pass per draw, or one if nothing in it is random."""
         passes = []
         for _ in range(count if self.random else 1):
-            passes.append(self.reading.columns(self.raw(inputs), self.kind))
+            passes.append(self.reading.settled(self.raw(inputs), self.kind))
         return torch.stack(passes)
 
 
@@ -153,20 +171,26 @@ class Called(nn.Module):
         super().__init__()
         self.function, self.reading = function, reading
         self.kind: Outputs = reading.outputs
+        self.squashed = False
 
     def raw(self, inputs: Tensor, count: int = 2) -> Tensor:
         """The tensor that the function returns."""
         found = self.reading.tensor(self.function(inputs, count))
-        if inputs.requires_grad and torch.is_grad_enabled() and not found.requires_grad:
-            raise BadValue(
-                "the function's outputs have no gradient in its inputs, which attacks follow: "
-                "compute them by torch, without no_grad and numpy()"
-            )
+        require_gradient(found, inputs, "function")
         return found.to(inputs.device)
 
     def draws(self, inputs: Tensor, count: int) -> Tensor:
         """Log-probabilities (S, B, C)."""
-        return self.reading.columns(self.raw(inputs, count), self.kind)
+        return self.reading.settled(self.raw(inputs, count), self.kind)
+
+
+def require_gradient(found: Tensor, inputs: Tensor, name: str) -> None:
+    """Require outputs with a gradient in the inputs where an attack asks for one."""
+    if inputs.requires_grad and torch.is_grad_enabled() and not found.requires_grad:
+        raise BadValue(
+            f"the {name}'s outputs have no gradient in its inputs, which attacks follow: compute "
+            "them by torch, without no_grad, detach(), numpy(), argmax and one_hot"
+        )
 
 
 def networks(
@@ -256,7 +280,7 @@ def probe(net: nn.Module, inputs: Tensor) -> int:
         # A model of others may raise anything.
         shape = tuple(inputs.shape)
         raise BadValue(
-            f"the model fails on inputs of shape {shape} in [0, 1]: {one_line(error)}"
+            f"the model fails on inputs of shape {shape}: {one_line(error)}{advice(net, shape)}"
         ) from error
 
     leading = 1 if isinstance(net, Given) else 2
@@ -264,10 +288,24 @@ def probe(net: nn.Module, inputs: Tensor) -> int:
     if not torch.isfinite(found).all():
         raise BadValue("the model's outputs are not finite: NaN or infinity")
     net.kind = net.reading.kind(found)
+    # Of so many numbers hardly one of logits.
+    within = bool(((found >= 0) & (found <= 1)).all())
+    net.squashed = net.kind == "logits" and within and net.reading.outputs == "auto"
     check_kind(net.reading, found)
     if isinstance(net, Given) and not net.random:
         check_steady(net, inputs, found)
     return 2 if net.reading.binary else int(found.shape[-1])
+
+
+def advice(net: Given | Called, shape: tuple[int, ...]) -> str:
+    """Advice on inputs that a model fails on."""
+    if isinstance(net, Called):
+        return " (a function takes inputs and a number of draws, and returns (S, B, C))"
+    if len(shape) == 4 and shape[-1] in (1, 3, 4) and shape[1] not in (1, 3, 4):
+        return " (are the channels last? torch has them first: np.moveaxis(images, -1, 1))"
+    if len(shape) == 3:
+        return " (are these images without channels? images[:, None] has one)"
+    return ""
 
 
 def check_kind(reading: Reading, found: Tensor) -> None:
@@ -305,6 +343,13 @@ def check_shape(reading: Reading, found: Tensor, inputs: Tensor, leading: int) -
     shape = tuple(found.shape)
     whole = len(shape) >= wanted and shape[leading - 1] == len(inputs)
     single = whole and (len(shape) == wanted or (len(shape) == wanted + 1 and shape[-1] == 1))
+    if not found.is_floating_point() and single:
+        raise BadValue(
+            f"the model returns whole numbers {shape}, such as predicted classes: give the scores "
+            "of the classes that they were chosen by"
+        )
+    if found.is_complex():
+        raise BadValue("the model returns complex numbers, not class scores")
     if single and not reading.binary:
         raise BadValue(
             f"the model returns one number per example, {shape}: give binary=True if it is the "

@@ -113,6 +113,8 @@ def accepted(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
 def drawn(axes: Axes | None) -> Iterator[Axes]:
     """The given axes as they are styled, or new ones in the style of all figures."""
     if axes is not None:
+        if not isinstance(axes, Axes):
+            raise BadValue(f"axes is one panel of matplotlib, not a {type(axes).__name__}")
         yield axes
         return
 

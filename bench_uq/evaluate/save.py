@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench_uq.api.arguments import whole_number
 from bench_uq.api.errors import BadValue
 from bench_uq.api.task import Predictions
 from bench_uq.evaluate.shown import Evaluated, Shown
@@ -39,6 +40,10 @@ def save(
     """Store and score the predictions; everything is checked before anything is written."""
     from bench_uq.score.score import score
 
+    seed = whole_number(seed, "seed", 0)
+    for what, text in (("name", name), ("dataset", dataset)):
+        if not isinstance(text, str):
+            raise BadValue(f"{what} is a text, not a {type(text).__name__}")
     if not dataset:
         raise BadValue("save needs the dataset that the labels are of: save(..., dataset='digits')")
     names = Names(scores.plugins, new=new_dataset)

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench_uq.api.arguments import names
 from bench_uq.api.errors import unknown
 from bench_uq.api.metric import Metric
 from bench_uq.evaluate import tables
@@ -120,7 +121,7 @@ class Scores(Evaluated):
 
     def to_latex(self, metrics: Sequence[str] = ()) -> str:
         """The main scores, or those of some metrics, as a table of LaTeX with booktabs."""
-        return tables.latex(self._table(metrics))
+        return tables.latex(self._table(names(metrics, "metrics")))
 
     @property
     def plot(self) -> Plots:

@@ -32,8 +32,10 @@ def check_unseen_name(name: str) -> None:
     """Require a name that out-of-distribution data may have in results."""
     if name == CLEAN:
         raise BadValue(f"unseen data cannot be called {CLEAN!r}")
+    if not isinstance(name, str):
+        raise BadValue(f"names of unseen data are texts, not {name!r}")
     try:
-        check_name("unseen data", name)
+        check_name("dataset of unseen data", name)
     except UsageError as error:
         raise BadValue(str(error)) from error
 

@@ -129,8 +129,9 @@ def latex(grid: Grid) -> str:
     # Here, because reports load SciPy's statistics, which takes seconds.
     from bench_uq.report import latex_text
 
-    lines = [r"\begin{tabular}{l" + "r" * (len(grid.headings) - 1) + "}", r"\toprule"]
-    for index, row in enumerate((grid.headings, *grid.rows)):
+    lines = [r"\begin{tabular}{l" + "r" * len(grid.rows) + "}", r"\toprule"]
+    # Metrics below one another, as in a terminal: with intervals they are wider than a page.
+    for index, row in enumerate(zip(grid.headings, *grid.rows, strict=True)):
         lines.append(" & ".join(map(latex_text.escape, row)) + r" \\")
         if index == 0:
             lines.append(r"\midrule")

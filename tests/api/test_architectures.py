@@ -196,6 +196,14 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_the_network_is_named_and_not_its_weights(tmp_path: Path) -> None:
+    """An architecture without a dense layer is to blame, whatever file its weights come from."""
+    save_file({"one": torch.ones(1)}, tmp_path / "some.safetensors")
+    told = "^torchvision:squeezenet1_0 ends in no dense layer"
+    with pytest.raises(UsageError, match=told):
+        built(f"torchvision:squeezenet1_0[weights={tmp_path / 'some.safetensors'}]")
+
+
 def test_tables_have_no_architecture() -> None:
     """These networks are for images."""
     table = Task((3,), Gaussian(), (0.0,), (1.0,), NAME)

@@ -70,6 +70,14 @@ def test_lists_as_json() -> None:
     assert json.loads(invoke("list", "methods", "map", "--json")).keys() == {"map"}
 
 
+def test_the_machine_as_json() -> None:
+    """The findings of doctor by section, and whether bench-uq can run."""
+    found = json.loads(invoke("doctor", "--json"))
+    assert found["can_run"] is True
+    names = [one["name"] for one in found["sections"]["packages"]]
+    assert {"torch", "numpy"} <= set(names)
+
+
 def test_settings_are_listed_with_default_and_meaning() -> None:
     """Every setting has a line with its default and its meaning."""
     assert MEANINGS.keys() == Settings.__dataclass_fields__.keys()

@@ -102,6 +102,17 @@ def test_the_best_trial_on_held_out_data_is_chosen(tuned: Path) -> None:
     assert "tuned: results/small/tuned.toml" in (tuned / "out").read_text()
 
 
+def test_what_was_chosen_as_json(tuned: Path) -> None:
+    """--json prints the content of tuned.toml alone; how runs ended goes to stderr."""
+    result = invoke(tuned, *TUNE, "--json")
+    found = json.loads(result.stdout)
+    expected = tomllib.loads((tuned / "results/small/tuned.toml").read_text())["chosen"]
+    assert [one["name"] for one in found["chosen"]] == [one["name"] for one in expected]
+    assert [one["nll"] for one in found["chosen"]] == [one["nll"] for one in expected]
+    assert found["file"] == "results/small/tuned.toml"
+    assert set(found["train_seconds"]) == {"map", "dropout"}
+
+
 def test_an_interrupted_study_goes_on_to_the_same_file(tuned: Path, tmp_path: Path) -> None:
     """Stored trials are not trained again; runs that are lost are, and the file has the same bytes."""
     folder = tmp_path / "again"
@@ -290,6 +301,7 @@ epochs = { values = [1, 3] }
     [
         ((*TUNE, "--seeds", "1,2"), "tuning seeds must not be the suite's, which evaluate: 1"),
         ((*TUNE[:3], "--trials", "0", "--data-dir", "."), "trials must be at least 1, not 0"),
+        ((*TUNE, "--dry-run", "--json"), "leave out --dry-run and --shard"),
         ((*TUNE, "--seed", "-1"), "seed must be at least 0, not -1"),
         ((*TUNE, "--studies", "0"), "studies must be at least 1, not 0"),
         ((*TUNE, "--seconds", "nan"), "seconds must be above 0, not nan"),

@@ -75,12 +75,23 @@ def test_every_form_of_array_is_taken(form) -> None:
         pd.Series(LABELS.astype(float)),
         pd.DataFrame(LABELS),
         torch.tensor(LABELS),
+        list(torch.tensor(LABELS)),
+        pd.Series(LABELS, dtype="Int64"),
+        pd.Series(LABELS, dtype="category"),
+        pd.Index(LABELS),
     ],
 )
 def test_every_form_of_labels_is_taken(labels) -> None:
     """Labels may be whole floats, as frames make of whole numbers, and stand in a column."""
     for probs in (PROBS, pd.DataFrame(PROBS)):
         assert bench_uq.evaluate(probs, labels, resamples=2)["accuracy"] == 0.75
+
+
+def test_draws_may_be_a_list_of_tensors_with_a_gradient() -> None:
+    """As the members of an ensemble return them, where nobody said no_grad."""
+    members = [torch.tensor(PROBS, requires_grad=True), torch.tensor(PROBS[::-1].copy())]
+    expected = bench_uq.evaluate(np.stack([PROBS, PROBS[::-1]]), LABELS, resamples=2)
+    assert bench_uq.evaluate(members, LABELS, resamples=2)["nll"] == expected["nll"]
 
 
 def test_rows_of_pandas_go_by_their_place_unless_they_were_mixed_up() -> None:
@@ -287,7 +298,10 @@ def test_tables() -> None:
     assert "&lt;mine&gt;" in scores._repr_html_()
     assert "bootstrap over examples (20 resamples)" in str(scores)
     assert r"a\_b" in scores.to_latex()
-    assert scores.to_latex(["accuracy"]).splitlines()[2] == r"condition & Accuracy $\uparrow$ \\"
+    lines = scores.to_latex(["accuracy"]).splitlines()
+    assert lines[0] == r"\begin{tabular}{lrr}"
+    assert lines[2] == r"condition & clean & a\_b \\"
+    assert lines[4] == rf"Accuracy $\uparrow$ & {cell} &  \\"
     with pytest.raises(UsageError, match="did you mean 'accuracy'"):
         scores.to_latex(["acuracy"])
 
@@ -304,6 +318,8 @@ def test_figures_hold_the_numbers() -> None:
     reliability = scores.plot.reliability()
     assert f"ECE {scores['ece']:.3f}" in reliability.get_title()
     assert scores.plot.entropy(reliability) is reliability
+    with pytest.raises(ValueError, match="axes is one panel of matplotlib, not a ndarray"):
+        scores.plot.entropy(np.array([reliability, entropy]))
     mpl.pyplot.close("all")
 
 
@@ -315,14 +331,26 @@ MISTAKES = [
     ((PROBS, [0, 1, 2, np.nan]), {}, "labels: row 3 is NaN"),
     ((PROBS, [0, 1, 2, 0.5]), {}, "labels must be whole numbers"),
     ((PROBS, ["a", "b", "c", "a"]), {}, "np.searchsorted"),
+    ((PROBS, pd.Series(["a", "b", "c", "a"])), {}, "labels are texts, such as 'a': give the place"),
+    ((PROBS, [0, 1, None, 1]), {}, r"labels: row 2 is missing \(None\)"),
+    ((PROBS, pd.Series([0, 1, 2, pd.NA], dtype=object)), {}, r"labels: row 3 is missing \(<NA>\)"),
+    ((PROBS, {"labels": LABELS}), {}, "labels is a dict"),
+    ((PROBS, "labels.csv"), {}, "labels is the text 'labels.csv'"),
+    ((LABELS, PROBS), {}, r"swapped: evaluate\(probs, labels\)"),
+    ((LABELS % 2, PROBS[:, 0]), {"binary": True}, r"swapped: evaluate\(probs, labels\)"),
+    ((PROBS[:, 0], [1, -1, 1, -1]), {"binary": True}, r"-1 and 1, give \(labels \+ 1\) // 2"),
     ((PROBS, None), {}, "labels are missing"),
     ((np.where(PROBS > 0.7, np.nan, PROBS), LABELS), {}, "row 1: probs are not finite"),
     ((PROBS * 9 - 3, LABELS), {}, "these look like logits: apply softmax"),
     ((PROBS * 100, LABELS), {}, "look like percentages: divide by 100"),
+    ((pd.DataFrame(PROBS).assign(label=[1, 1, 2, 1]), LABELS), {}, "without the last column they"),
+    ((pd.DataFrame(PROBS).reset_index(), LABELS), {}, "without the first column they do: leave"),
+    ((pd.DataFrame(PROBS).assign(name="x"), LABELS), {}, "probs holds str, not numbers"),
+    ((pd.DataFrame(PROBS).astype(object).mask(PROBS > 0.7, pd.NA), LABELS), {}, "missing value"),
     ((PROBS * 0.9, LABELS), {}, "divide each row by its sum"),
     ((np.full((3, 5), 1 / 3), [0, 1, 2]), {}, "the columns do: transpose it"),
     ((PROBS, np.eye(3)[LABELS]), {}, "one-hot, .4, 3.: give labels.argmax"),
-    (({"probs": PROBS}, LABELS), {}, "probs is a dict: give one of its entries"),
+    (({"probs": PROBS}, LABELS), {}, "the first argument is a dict: give one of its entries"),
     (("probs.csv", LABELS), {}, "is the text 'probs.csv'.*bench-uq score-predictions"),
     (([], LABELS), {}, "an empty list is neither predictions nor an ensemble"),
     ((PROBS, LABELS), {"unseen": PROBS}, "unseen takes data by name"),
@@ -342,16 +370,27 @@ MISTAKES = [
     ((PROBS, LABELS), {"unseen": {"o": np.stack([PROBS, PROBS])}}, "has 2 draws, probs has 1"),
     ((PROBS, LABELS), {"unseen": {"o": PROBS * 9 - 3}}, "unseen 'o': row 0 sums to .*softmax"),
     ((PROBS, LABELS), {"unseen": {"clean": PROBS}}, "cannot be called 'clean'"),
-    ((PROBS, LABELS), {"unseen": {"O o": PROBS}}, "O o"),
+    ((PROBS, LABELS), {"unseen": {"O o": PROBS}}, "'O o' is no name for a dataset"),
+    ((PROBS, LABELS), {"unseen": {3: PROBS}}, "names of unseen data are texts, not 3"),
+    ((PROBS, LABELS), {"unseen": {"o": (PROBS, LABELS)}}, "give its predictions alone, no labels"),
     ((PROBS, LABELS), {"conditions": {"fgsm": [0.1]}}, "conditions: only for models"),
-    ((PROBS, LABELS), {"resamples": 1}, "at least 2"),
+    ((PROBS, LABELS), {"resamples": 1}, "resamples must be at least 2, not 1"),
+    ((PROBS, LABELS), {"resamples": "20"}, "resamples must be a whole number, not '20'"),
+    ((PROBS, LABELS), {"seed": -1}, "seed must be at least 0, not -1"),
+    ((PROBS, LABELS), {"seed": 0.5}, "seed must be a whole number, not 0.5"),
+    (([1.0, 2.0], None), {"std": 1.0}, "targets are missing"),
+    (
+        (pd.Series([1.0, 2.0]), pd.Series([1.0, 2.0], index=[1, 0])),
+        {"std": 1.0},
+        "targets have the index of mean in another order",
+    ),
     (([1.0, 2.0], [1.0, 2.0]), {"variance": [1.0, 0.0]}, "variance 0 is not positive"),
     (([1.0, 2.0], [1.0]), {"std": [1.0, 1.0]}, "targets has the shape"),
     (([1.0], [1.0]), {"std": [1.0], "unseen": {"o": [1.0]}}, "are of classes"),
     (
         (pd.DataFrame(PROBS), pd.Series(LABELS, index=[3, 2, 1, 0])),
         {},
-        "index of the predictions in",
+        "labels have the index of probs in another order",
     ),
 ]
 
@@ -391,6 +430,28 @@ def test_arguments_of_models_are_refused_for_arrays(options, told: str) -> None:
     """An argument without use is named as the caller spells it, also where its value is false."""
     with pytest.raises(ValueError, match=f"^{told}: only for models"):
         bench_uq.evaluate(PROBS, LABELS, **options)
+
+
+def test_real_targets_in_columns_and_one_spread_for_all() -> None:
+    """Columns (N, 1), as models return them, and a standard deviation that all examples share."""
+    mean, targets = np.array([1.0, 2.0, 3.0]), np.array([1.1, 1.8, 3.3])
+    expected = bench_uq.evaluate(mean, targets, std=np.full(3, 0.2), resamples=2)
+    columns = (mean[:, None], targets[:, None])
+
+    for given, std in (((mean, targets), 0.2), (columns, 0.2), (columns, np.full((3, 1), 0.2))):
+        assert bench_uq.evaluate(*given, std=std, resamples=2)["crps"] == expected["crps"]
+    # Three draws of one example are no column.
+    draws = bench_uq.evaluate(mean[:, None], [1.1], std=np.full((3, 1), 0.2), resamples=2)
+    assert len(draws.clean["mean"]) == 1
+
+
+def test_one_metric_may_be_a_text() -> None:
+    """A name stands for a list of one, in tables and comparisons."""
+    one = bench_uq.evaluate(PROBS, LABELS, resamples=2, name="one")
+    other = bench_uq.evaluate(PROBS[::-1].copy(), LABELS, resamples=2, name="other")
+    assert one.to_latex("nll") == one.to_latex(["nll"])
+    found = bench_uq.compare(one, other, metrics="nll")
+    assert [difference.metric for difference in found.differences] == ["nll"]
 
 
 def test_arguments_at_their_default_are_not_refused() -> None:

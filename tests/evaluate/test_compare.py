@@ -62,6 +62,18 @@ def test_nothing_is_claimed_without_a_spread() -> None:
         assert np.isnan([row.low, row.high]).all()
 
 
+def test_rounding_is_no_difference() -> None:
+    """Draws, and their mean as another library averages it, are one model in two forms."""
+    random = np.random.default_rng(0)
+    labels, draws = random.integers(3, size=300), random.dirichlet(np.ones(3), size=(50, 300))
+    one = bench_uq.evaluate(draws.mean(0), labels, name="one", resamples=50)
+    other = bench_uq.evaluate(draws, labels, name="other", resamples=50)
+    found = {row.metric: row for row in bench_uq.compare(one, other).differences}
+    assert 0 < abs(found["nll"].value) < 1e-12
+    assert {row.p for row in found.values()} == {1.0}
+    assert {row.better for row in found.values()} == {""}
+
+
 def test_pairs_tell_more_than_two_intervals() -> None:
     """What is hard for both models cancels out: the interval is narrower than each model's own."""
     first, second = pairs()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -464,6 +466,21 @@ def test_wrong_models_and_data(net: Net) -> None:
         ((net, "digits"), {"variance": [0.1]}, "variance is of predictions"),
         ((net, "digits"), {"draws": 0}, "their number, at least 1, not 0"),
         ((net, "digits"), {"draws": inputs}, "their number, not a Tensor"),
+        ((net, "digits"), {"mean": 33.3, "std": 78.6}, "divide mean and std by 255"),
+        ((net, "digits"), {"mean": "imagenet", "std": 1}, "mean must be finite numbers"),
+        ((net, "digits"), {"mean": 0.1, "std": np.nan}, "std must be finite numbers"),
+        ((net, "digits"), {"device": None}, "device is auto, cpu or cuda, not None"),
+        ((net, "digits"), {"attack_images": -1}, "attack_images must be at least 0, not -1"),
+        ((net, "digits"), {"test_images": 0.5}, "test_images must be a whole number"),
+        ((net, "digits"), {"conditions": {"fgsm": 8}}, "not 8: divide those of .* by 255"),
+        ((net, "digits"), {"conditions": {"pgd": [-0.1]}}, "at least 0, not -0.1"),
+        ((net, "digits"), {"conditions": {"fgsm": np.nan}}, "must be finite"),
+        ((net, "digits"), {"conditions": {3: [0.1]}}, "conditions are names with levels"),
+        ((net, "digits"), {"conditions": {"letters": [0.1]}}, "'letters' are data, which have no"),
+        ((net.state_dict(), "digits"), {}, "if it is the state dict of a model, load it"),
+        (("net.pt", "digits"), {}, "is the text 'net.pt'.*or the loaded model"),
+        (([net, "net.pt"], "digits"), {}, "the ensemble holds a str, which is no model"),
+        ((net, {"train": labels, "test": labels}), {}, "give one of its splits.*dataset.'test'"),
         ((net, "digts"), {}, "did you mean 'digits'"),
         ((net, "cubic"), {}, "real targets"),
         ((net, inputs), {}, "is no dataset"),
@@ -476,6 +493,94 @@ def test_wrong_models_and_data(net: Net) -> None:
             evaluate(*given, **options)
         assert "\n" not in str(caught.value)
         assert isinstance(caught.value, ValueError)
+
+
+def test_a_model_that_fails_is_told_what_it_may_want() -> None:
+    """Channels that are last or missing, and a function of other arguments, are named."""
+    conv = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 10))
+    labels = np.zeros(4, int)
+    for shape, told in (((4, 8, 8, 3), "np.moveaxis"), ((4, 8, 8), r"images\[:, None\]")):
+        with pytest.raises(ValueError, match=f"the model fails on inputs of shape.*{told}"):
+            evaluate(conv, (np.ones(shape), labels))
+    with pytest.raises(ValueError, match=r"a function takes inputs and a number of draws"):
+        evaluate(lambda inputs: inputs, (np.ones((4, 8)), labels))
+
+
+def test_a_dataset_that_fails_is_told_in_one_line(net: Net) -> None:
+    """An item that cannot be read is named, and a loader of pictures is answered with its dataset."""
+    from PIL import Image
+
+    class Lost(Items):
+        def __getitem__(self, index: int):
+            raise FileNotFoundError(f"no picture {index}")
+
+    with pytest.raises(ValueError, match="the dataset fails: FileNotFoundError: no picture 0"):
+        evaluate(net, Lost([0]))
+    pictures = Items([(Image.new("L", (8, 8)), 0)])
+    with pytest.raises(ValueError, match="give the Dataset itself"):
+        evaluate(net, DataLoader(pictures))
+    assert evaluate(net, pictures).to_frame().examples[0] == 1
+
+
+def test_outputs_without_a_gradient_are_not_attacked(net: Net) -> None:
+    """An attack that has nothing to follow is refused for networks as for functions."""
+    for wrap in (Tensor.detach, lambda found: nn.functional.one_hot(found.argmax(1), 10)):
+        blind = Returns(net, wrap)
+        assert evaluate(blind)["accuracy"] == evaluate(net)["accuracy"]
+        with pytest.raises(ValueError, match="the model's outputs have no gradient"):
+            evaluate(blind, conditions={"fgsm": [0.1]})
+
+
+def test_numbers_that_are_no_scores_of_classes(net: Net) -> None:
+    """Predicted classes and complex numbers are refused; numbers after a sigmoid are noted."""
+    for wrap, told in (
+        (lambda found: found.argmax(1), "whole numbers .16,., such as predicted classes"),
+        (lambda found: found + 0j, "complex numbers"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            evaluate(Returns(net, wrap))
+    assert "as after a sigmoid" in str(evaluate(Returns(net, Tensor.sigmoid)))
+    assert "sigmoid" not in str(evaluate(net))
+
+
+def test_one_number_that_looks_like_a_probability_at_first() -> None:
+    """Logits of two classes that only begin within [0, 1] are not taken for probabilities."""
+    inputs = np.full((40, 1), 0.5, np.float32)
+    inputs[30:] = 3
+    labels = (inputs[:, 0] > 1).astype(int)
+    with pytest.raises(ValueError, match=r"for the first 16 examples lie in .* outputs='logits'"):
+        evaluate(nn.Identity(), (inputs, labels), binary=True)
+    assert evaluate(nn.Identity(), (inputs, labels), binary=True, outputs="logits")["nll"] > 0
+
+
+@pytest.mark.parametrize("precision", [torch.float64, torch.bfloat16])
+def test_a_model_in_another_precision(net: Net, precision: torch.dtype) -> None:
+    """Inputs are given in the precision of the weights, and attacks go through it."""
+    other = copy.deepcopy(net).to(precision)
+    scores = evaluate(other, conditions={"fgsm": [0.1]}, attack_images=50)
+    expected = evaluate(net, conditions={"fgsm": [0.1]}, attack_images=50)
+    assert scores["nll"] == pytest.approx(expected["nll"], rel=0.05)
+    found = scores.at("accuracy", "fgsm", 0.1).value
+    assert found == pytest.approx(expected.at("accuracy", "fgsm", 0.1).value, abs=0.05)
+
+
+def test_forms_of_an_ensemble_and_of_a_number_of_draws(net: Net) -> None:
+    """A ModuleList is a list, a number of NumPy is a number, and a level counts once."""
+    expected = evaluate([net, net])
+    found = evaluate(nn.ModuleList([net, net]), conditions={"rotate": [10, 10]})
+    assert found["nll"] == expected["nll"]
+    assert [one.title for one in found.shown] == ["clean", "rotate 10"]
+    mc = evaluate(net, mc_dropout=True, draws=np.int64(3))
+    assert mc.shown[0].draws == 3
+
+
+def test_pandas_as_a_dataset() -> None:
+    """Features and labels of pandas are read, without a warning, and refused if mixed up."""
+    features = pd.DataFrame(np.random.default_rng(0).random((12, 4)))
+    labels = pd.Series(np.arange(12) % 3)
+    assert evaluate(nn.Linear(4, 3), (features, labels)).to_frame().examples[0] == 12
+    with pytest.raises(ValueError, match="labels have the index of inputs in another order"):
+        evaluate(nn.Linear(4, 3), (features, labels[::-1]))
 
 
 def test_probabilities_under_attack_are_noted(net: Net) -> None:

@@ -109,6 +109,11 @@ def test_wrong_saves_write_nothing(place: Path) -> None:
         scores.save("results/quick", dataset="digitz")
     with pytest.raises(UsageError, match="scored on the test split"):
         scores.save("results/quick-validation", dataset="digits")
+    for seed, told in ((-1, "at least 0, not -1"), ("a", "a whole number, not 'a'")):
+        with pytest.raises(ValueError, match=f"seed must be {told}"):
+            scores.save("results/quick", dataset="digits", seed=seed)
+    with pytest.raises(ValueError, match="name is a text, not a int"):
+        scores.save("results/quick", name=3, dataset="digits")
     turned = bench_uq.evaluate(given, labels[::-1], name="mine", resamples=2)
     with pytest.raises(UsageError, match="must be in the order of the dataset's test split"):
         turned.save("results/quick", dataset="digits")

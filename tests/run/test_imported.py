@@ -518,6 +518,8 @@ def test_mistakes_in_npz(arrays: dict[str, np.ndarray], words: str) -> None:
         ([], "file.csv"),
         (["label,prob_0,prob_1"], "no line beneath its header"),
         (["labels,prob_0,prob_1", "0,1,0"], "did you mean 'label'?"),
+        ([",label,prob_0,prob_1", "0,0,1,0"], "column 1 has no name: if pandas wrote an index"),
+        (["label;prob_0;prob_1", "0;1;0"], "separate columns by commas"),
         (["label,prob_0,prob_0", "0,1,0"], "line 1 has the column 'prob_0' twice"),
         (["label,prob_0,prob_2", "0,1,0"], "line 1 has no column 'prob_1'"),
         (["label,prob_0,prob_1", "0,1,0", "1,0"], "line 3, column prob_1: '' is no number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unittest
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,20 @@ def test_failures_in_words(folder: Path, sound: Sound) -> None:
     assert done.exit_code == 1
     assert lines[at + 1].strip().startswith("on inputs of 1x8x8: level 0.1 gives inputs in [")
     assert lines[-1].endswith("1 fail (range)")
+
+
+def test_verdicts_as_json(folder: Path, sound: Sound) -> None:
+    """--json holds the same verdicts as the lines do, with the same exit code."""
+    (folder / "mine.py").write_text(sound("shift", UNCLAMPED))
+    done = invoke("mine.py", "--json")
+    (found,) = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert (found["kind"], found["name"], found["holds"]) == ("condition", "mine", False)
+
+    rows = found["requirements"]
+    assert [row["check"] for row in rows if row["status"] == "FAIL"] == ["range"]
+    lines = invoke("mine.py").stdout.splitlines()
+    assert len([line for line in lines if line.startswith("  ok ")]) == len(rows) - 1
 
 
 def test_crashes_name_the_line(folder: Path, sound: Sound) -> None:

@@ -146,6 +146,13 @@ def csv_columns(path: Path, content: bytes) -> dict[str, list[Any]]:
     for place, name in enumerate(header):
         if name not in (*COLUMNS, *INDEX) and not NUMBERED.fullmatch(name):
             known = [*COLUMNS, *INDEX, "prob_0", "logit_0", "log_prob_0"]
+            if name in ("", "Unnamed: 0"):
+                raise UsageError(
+                    f"{path}: column {place + 1} has no name: if pandas wrote an index, leave it "
+                    "out (to_csv(..., index=False))"
+                )
+            if ";" in name or "\t" in name:
+                raise UsageError(f"{path}: line 1 has {name!r}: separate columns by commas")
             raise unknown(f"column in {path}:", name, known)
         if name in columns:
             raise UsageError(f"{path}: line 1 has the column {name!r} twice")

@@ -282,6 +282,8 @@ def checked_targets(raw: Raw, likelihood: Likelihood, draws: np.ndarray) -> np.n
     last, hint = likelihood.classes - 1, ""
     if values.min() == 1 and values.max() == likelihood.classes:
         hint = ": these labels begin at 1, subtract 1"
+    if set(np.unique(values)) == {-1, 1} and last == 1:
+        hint = ": these labels are -1 and 1, give (labels + 1) // 2"
     refuse(raw, outside[None], lambda at: f"label {values[at[1]]} is not 0 to {last}{hint}")
     return values.astype(np.int64)
 
