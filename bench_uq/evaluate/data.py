@@ -75,6 +75,7 @@ def columns(dataset: Any, *, labelled: bool) -> tuple[np.ndarray, np.ndarray | N
             f"a {type(dataset).__name__} of {known} is no dataset: give one of its splits, such as "
             "dataset['test'], or (inputs, labels)"
         )
+
     try:
         return read(dataset, labelled=labelled)
     except BenchUQError:

@@ -62,11 +62,13 @@ def refuse_models(models: list[Any], choice: Choice) -> None:
         )
     if len(models) == 1:
         refuse_dict_or_text(models[0], "the first argument")
+
     other = next((one for one in models if not callable(one)), None)
     if any(map(callable, models)):
         raise BadValue(
             f"the ensemble holds a {type(other).__name__}, which is no model: give a list of models"
         )
+
     # An argument that is silently left out would be taken for one that was followed.
     given = choice.given(OF_MODELS)
     if given:

@@ -146,11 +146,13 @@ def levels_of(condition: str, given: Any) -> tuple[float, ...]:
         return ()
     if isinstance(given, np.ndarray):
         given = given.tolist()
+
     single = isinstance(given, str) or not isinstance(given, Iterable)
     try:
         levels = tuple(map(float, [given] if single else given))
     except (TypeError, ValueError) as error:
         raise BadValue(f"levels of {condition!r} are numbers, not {given!r}") from error
+
     # As in a suite (plan/suite.py).
     for level in levels:
         if not math.isfinite(level) or level < 0:
@@ -171,12 +173,14 @@ def change(text: str, levels: tuple[float, ...], plugins: Plugins) -> Spec:
     if not levels:
         raise BadValue(f"condition {text!r} needs levels: conditions={{{text!r}: [0.1]}}")
     check_levels(spec, levels)
+
     search = spec.value.search()
     if search is not None and search.norm == "linf" and max(levels) > 1:
         raise BadValue(
             f"levels of {text!r} are distances of pixels in [0, 1], not {max(levels):g}: divide "
             "those of pixels in [0, 255] by 255"
         )
+
     # There is no other network here that could be attacked.
     if spec.value.surrogate():
         raise BadValue(
@@ -192,6 +196,7 @@ def scales_of(mean: Any, std: Any, shape: tuple[int, ...]) -> tuple[Tensor, Tens
         return None
     if mean is None or std is None:
         raise BadValue("mean and std belong together: give both")
+
     parts = []
     for name, value in (("mean", mean), ("std", std)):
         found = np.asarray(tensor_values(value))
@@ -204,6 +209,7 @@ def scales_of(mean: Any, std: Any, shape: tuple[int, ...]) -> tuple[Tensor, Tens
                 f"{shape[1]}"
             )
         parts.append(numbers.reshape(-1, *[1] * (len(shape) - 2)))
+
     if not bool((parts[1] > 0).all()):
         raise BadValue("std holds a number that is not above 0")
     # No pixels in [0, 1] have such a mean.

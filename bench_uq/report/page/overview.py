@@ -99,6 +99,7 @@ def _groups(analysis: Analysis, shown: Table) -> list[dict[str, str]]:
     groups = []
     for column in shown.columns:
         own, answer = dict[str, str](), found.get(column.scored)
+
         if answer is not None and answer.comparison is not None:
             one = answer.comparison
             # Of many methods most are tied: in colour, too, they would hide the best.
