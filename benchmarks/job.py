@@ -39,6 +39,8 @@ NAMES = {"plain": "map", "dropout": "dropout", "ensemble": f"ensemble[members={M
 #: Share of the training data that bench-uq holds out; the peer holds out nothing.
 VALIDATION = 0.01
 
+JOBS = (*NAMES, "all")
+
 #: Largest share of the peer's CPU seconds, and of its memory.
 AIMS = {"dropout": 0.4, "plain": 0.8, "ensemble": 0.8, "all": 0.6}
 MEMORY_AIM = 0.6
@@ -182,6 +184,7 @@ def main() -> None:
     parser.add_argument("--peer", default="", help="Python that has torch-uncertainty")
     parser.add_argument("--images", type=int, nargs="+", default=[6000, 20000])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--of", nargs="+", choices=JOBS, default=JOBS, help="jobs to measure")
     given = parser.parse_args()
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     root = given.data_dir.resolve()
@@ -190,7 +193,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_images(folder / "images.npz", root, images)
-            for label in ("plain", "dropout", "ensemble", "all"):
+            for label in given.of:
                 methods = list(NAMES) if label == "all" else [label]
                 compare(label, methods, images, root, folder, given)
 
