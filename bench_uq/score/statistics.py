@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import combinations
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, stats
+
+from bench_uq.score.paired import crossed_rows, p_rows
 
 #: How often a claim may be false: of one interval, and of all differences of one score together.
 ALPHA = 0.05
@@ -149,26 +152,12 @@ def paired_p(one: Sequence[float], other: Sequence[float], known: Spread | None 
     The sign test takes over if all differences are one number, and 1 if no method varies at all.
     ``known`` is the variance of the mean difference if that is not by seeds alone.
     """
-    differences = np.asarray(one, dtype=float) - np.asarray(other, dtype=float)
-    if len(differences) < 2:
+    first, second = np.atleast_2d(np.asarray(one, float)), np.atleast_2d(np.asarray(other, float))
+    if first.shape[1] < 2:
         return 1.0
 
-    rounding = _rounding(one, other)
-    if np.abs(differences).max() <= rounding:
-        return 1.0
-
-    # Where neither method varies over its seeds, these replicate nothing.
-    if max(np.ptp(one), np.ptp(other)) <= rounding:
-        return 1.0
-
-    # Differences that are all one number have a spread that carries no information: t would be
-    # infinite, and its p-value 0 from two seeds on.
-    if differences.std(ddof=1) <= rounding:
-        return float(2.0 ** (1 - len(differences)))
-
-    error, freedom = _error(differences, known)
-    # stats.t.sf takes fifty times as long.
-    return float(2 * special.stdtr(freedom, -abs(differences.mean() / error)))
+    error, freedom = _error((first - second)[0], known)
+    return float(p_rows(first, second, np.array([error**2]), np.array([freedom]))[0])
 
 
 def paired_interval(
@@ -221,20 +210,8 @@ def crossed(differences: np.ndarray, by_group: np.ndarray) -> Spread:
     (Dorfman, Berbaum & Metz 1992): V = V_seeds + max(V_examples - V_both, 0), where V_both is the
     part that is in both of the others. The degrees of freedom are Satterthwaite's.
     """
-    seeds, groups = by_group.shape
-    of_seeds = float(differences.var(ddof=1)) / seeds
-    of_examples = float(by_group.mean(axis=0).var(ddof=1)) / groups
-
-    rest = by_group - by_group.mean(axis=0) - by_group.mean(axis=1, keepdims=True) + by_group.mean()
-    both = (seeds - 1) * (groups - 1)
-    of_both = float(np.square(rest).sum()) / both / (seeds * groups)
-
-    further = of_examples - of_both
-    if further <= 0:
-        return Spread(of_seeds, seeds - 1, 0.0)
-    variance = of_seeds + further
-    squares = of_seeds**2 / (seeds - 1) + of_examples**2 / (groups - 1) + of_both**2 / both
-    return Spread(variance, variance**2 / squares, further / variance)
+    found = crossed_rows(differences[None], by_group[None])
+    return Spread(*(float(one[0]) for one in found))
 
 
 def compare(
@@ -318,25 +295,57 @@ def _pairs(
     values: Mapping[str, Values], sign: int, groups: Mapping[str, Groups]
 ) -> dict[tuple[str, str], _Pair]:
     """Differences of each two methods over the seeds of both, which must be two or more."""
-    found = {}
-    for one, other in combinations(sorted(values), 2):
-        seeds = sorted(values[one].keys() & values[other].keys())
-        if len(seeds) < 2:
-            continue
+    names, found = sorted(values), dict[tuple[str, str], _Pair]()
+    for place, one in enumerate(names):
+        # Those that share the same seeds with it are compared at once.
+        sharing = defaultdict[tuple[int, ...], list[str]](list)
+        for other in names[place + 1 :]:
+            seeds = tuple(sorted(values[one].keys() & values[other].keys()))
+            if len(seeds) >= 2:
+                sharing[seeds].append(other)
 
-        first = [values[one][seed] for seed in seeds]
-        second = [values[other][seed] for seed in seeds]
-        differences = np.subtract(first, second)
-        # Unlike the gate, each pair has its own variance: an ensemble varies less over seeds than a
-        # single network, so that a pooled one would be too small for the other pairs.
-        spread = Spread(float(differences.var(ddof=1)) / len(seeds), len(seeds) - 1, math.nan)
-        if groups:
-            by_group = [groups[one][seed] - groups[other][seed] for seed in seeds]
-            spread = crossed(differences, np.array(by_group))
-
-        ahead = sign * float(differences.mean())
-        found[one, other] = _Pair(ahead, spread, paired_p(first, second, spread), len(seeds))
+        own = dict[str, _Pair]()
+        for seeds, others in sharing.items():
+            own |= _beside(one, others, seeds, values, sign, groups)
+        found |= {(one, other): own[other] for other in names[place + 1 :] if other in own}
     return found
+
+
+def _beside(
+    one: str,
+    others: Sequence[str],
+    seeds: Sequence[int],
+    values: Mapping[str, Values],
+    sign: int,
+    groups: Mapping[str, Groups],
+) -> dict[str, _Pair]:
+    """Differences of a method to others over the same seeds."""
+    first = _over(seeds, values[one])
+    second = np.stack([_over(seeds, values[other]) for other in others])
+    differences = first - second
+
+    # Unlike the gate, each pair has its own variance: an ensemble varies less over seeds than a
+    # single network, so that a pooled one would be too small for the other pairs.
+    variance = differences.var(axis=1, ddof=1) / len(seeds)
+    freedom = np.full(len(others), len(seeds) - 1.0)
+    share = np.full(len(others), math.nan)
+    if groups:
+        by_group = np.stack([_over(seeds, groups[other]) for other in others])
+        variance, freedom, share = crossed_rows(differences, _over(seeds, groups[one]) - by_group)
+
+    p = p_rows(np.broadcast_to(first, second.shape), second, variance, freedom).tolist()
+    ahead = (sign * differences.mean(axis=1)).tolist()
+    spreads = zip(variance.tolist(), freedom.tolist(), share.tolist(), strict=True)
+
+    found = {}
+    for other, lead, spread, chance in zip(others, ahead, spreads, p, strict=True):
+        found[other] = _Pair(lead, Spread(*spread), chance, len(seeds))
+    return found
+
+
+def _over(seeds: Sequence[int], values: Mapping[int, Any]) -> np.ndarray:
+    """Values, or rows of them, by seed."""
+    return np.array([values[seed] for seed in seeds])
 
 
 def _best(

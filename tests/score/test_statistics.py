@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -269,3 +270,26 @@ def test_seeds_do_not_shrink_the_part_of_the_examples() -> None:
     most = seeds_for(fixed, 0.25, 500)
     assert most is None or most > alone
     assert seeds_for(replace(found, examples=0.0), 0.075, 500) == alone
+
+
+def test_many_pairs_at_once_are_each_by_itself() -> None:
+    """Methods of the same seeds and of others, one without a spread, two that agree."""
+    random = np.random.default_rng(0)
+    values = {f"m{place}": dict(enumerate(random.normal(size=4))) for place in range(6)}
+    values["constant"] = dict.fromkeys(range(4), 0.3)
+    values["same"] = values["m1"]
+    values["few"] = {1: 0.2, 3: 0.5}
+    values["one"] = {2: 0.1}
+
+    found = compare(values, "higher")
+    assert found is not None
+    names = [pair for pair in combinations(sorted(values), 2) if "one" not in pair]
+    assert list(found.leads) == names
+    alone = []
+    for one, other in names:
+        seeds = sorted(values[one].keys() & values[other].keys())
+        first, second = ([values[name][seed] for seed in seeds] for name in (one, other))
+        assert found.leads[one, other].ahead == pytest.approx(np.mean(first) - np.mean(second))
+        alone.append(paired_p(first, second))
+    adjusted = [lead.p for lead in found.leads.values()]
+    np.testing.assert_allclose(adjusted, holm(alone))
