@@ -60,14 +60,6 @@ class Suite:
     labels: Mapping[str, str] = field(default_factory=dict)
     tuned: str = ""  # file of what bench-uq tune chose, by which the methods run
 
-    @property
-    def plugins(self) -> tuple[str, ...]:
-        """Names of its methods, datasets and conditions."""
-        names = [*self.methods, *self.datasets, *self.references, *self.conditions]
-        for conditions in self.dataset_conditions.values():
-            names += conditions
-        return tuple(names)
-
     def settings_of(self, method: str) -> Settings:
         """Settings of a method, by its plain name."""
         return dataclasses.replace(self.settings, **self.method_settings.get(method, {}))
@@ -102,6 +94,24 @@ def read_suite(name: str, flags: Mapping[str, Any] | None = None) -> Suite:
         apply_assignment(table, assignment)
 
     return suite_from(path.stem, table)
+
+
+def plugins_named(name: str, methods: Sequence[str], datasets: Sequence[str]) -> list[str]:
+    """Names of the methods, datasets and conditions of a suite, of which nothing is checked.
+
+    ``methods`` and ``datasets`` replace those of the suite, unless they are empty.
+    """
+    table = read_table(suite_path(name))
+    names = list[Any]()
+    for own in (methods or table.get("methods"), datasets or table.get("datasets")):
+        names += own if isinstance(own, (list, tuple)) else []
+
+    conditions = table.get("conditions")
+    if isinstance(conditions, Mapping):
+        for one, levels in conditions.items():
+            # Those of one dataset are in a table of its own.
+            names += levels if isinstance(levels, Mapping) else [one]
+    return [one for one in names if isinstance(one, str)]
 
 
 def suite_path(name: str) -> Path:

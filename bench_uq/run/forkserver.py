@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerContext
 
 from bench_uq.api.names import plain_name
 from bench_uq.plan.sources import imported_by_installed
-from bench_uq.plan.suite import read_suite
+from bench_uq.plan.suite import plugins_named
 
 #: Modules that every run would take seconds to import; an optimiser imports torch._dynamo on first
 #: use.
@@ -46,7 +46,7 @@ def start_early(suite: str, methods: Sequence[str], datasets: Sequence[str]) -> 
 
     ``methods`` and ``datasets`` replace those of the suite, unless they are empty.
     """
-    preload(read_suite(suite, {"methods": methods, "datasets": datasets}).plugins)
+    preload(plugins_named(suite, methods, datasets))
     # A handler can be set from the main thread alone; without one nothing is lost but a second.
     if threading.current_thread() is not threading.main_thread():
         return

@@ -11,7 +11,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import make_plan
-from bench_uq.plan.suite import Suite, at_budget, read_suite, shipped
+from bench_uq.plan.suite import Suite, at_budget, plugins_named, read_suite, shipped
 
 MINIMAL = """
 methods = ["map"]
@@ -218,3 +218,22 @@ def test_another_budget_is_a_share_of_the_epochs_of_each_method() -> None:
     assert half.settings_of("mnf").batch == 32
     assert at_budget(suite, 2.0).settings_of("map").epochs == 122
     assert at_budget(suite, 1e-9).settings_of("map").epochs == 1
+
+
+def test_plugins_are_named_whatever_else_a_suite_lacks(tmp_path: Path) -> None:
+    """Settings may come from flags, and a value of another type is refused elsewhere."""
+    file = tmp_path / "few.toml"
+    file.write_text(
+        'methods = ["map", 3]\ndatasets = ["digits"]\n[conditions]\nfgsm = [0.1]\n'
+        "[conditions.digits]\nletters = []\n"
+    )
+    named = ["map", "digits", "fgsm", "letters"]
+    assert plugins_named(str(file), (), ()) == named
+    assert plugins_named(str(file), ["mnf[flows=2]"], ["toy"]) == [
+        "mnf[flows=2]",
+        "toy",
+        *named[2:],
+    ]
+
+    file.write_text('methods = "map"\nconditions = 3\n')
+    assert plugins_named(str(file), (), ()) == []

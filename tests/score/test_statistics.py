@@ -288,7 +288,8 @@ def test_many_pairs_at_once_are_each_by_itself() -> None:
     alone = []
     for one, other in names:
         seeds = sorted(values[one].keys() & values[other].keys())
-        first, second = ([values[name][seed] for seed in seeds] for name in (one, other))
+        first = [values[one][seed] for seed in seeds]
+        second = [values[other][seed] for seed in seeds]
         assert found.leads[one, other].ahead == pytest.approx(np.mean(first) - np.mean(second))
         alone.append(paired_p(first, second))
     adjusted = [lead.p for lead in found.leads.values()]
