@@ -155,6 +155,8 @@ def outcome(verdicts: Sequence[Verdict]) -> str:
     found, statuses = "nothing is known of masked gradients", {one.status for one in verdicts}
     if "flagged" in statuses:
         found = "signs of masked gradients"
+    elif "ok" in statuses and 2 * max(counts.values()) < len(CHECKS):
+        found = "too few to rule out masked gradients"
     elif "ok" in statuses:
         found = "no sign of masked gradients"
     return f"{numbers} of {len(CHECKS)} checks possible, {found}"

@@ -245,12 +245,12 @@ def test_page_and_summary_say_what_was_not_asked(attacked: Callable[..., Results
     """Checks that were not made stand beneath, with their needs; a shift is no attack."""
     few = analyse(attacked({"fgsm": HONEST["fgsm"]}, unmoved=0.0))
     text = markdown.summary(few, [])
-    assert "- 1 of 6 checks possible, no sign of masked gradients." in text
+    assert "- 1 of 6 checks possible, too few to rule out masked gradients." in text
     assert text.count("- Not possible: ") == 5
     none = markdown.summary(analyse(attacked({"fgsm": HONEST["fgsm"]})), [])
     assert "- 0 of 6 checks possible, nothing is known of masked gradients." in none
     section = masking_section(few)
-    assert "digits: 1 of 6 checks possible, no sign" in section
+    assert "digits: 1 of 6 checks possible, too few" in section
     assert section.count("the same one transferred at the same levels") == 1
     assert section.count('<th scope="col">') == 2  # the method, and the check that was made
     assert "<td>✓</td>" in section
