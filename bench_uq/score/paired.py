@@ -36,6 +36,12 @@ def crossed_rows(
     return variance, freedom, share
 
 
+def rounding_rows(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The largest difference of each pair of rows (K, S) that rounding alone can make."""
+    largest = np.maximum(abs(one).max(axis=1), abs(other).max(axis=1))
+    return 8 * np.finfo(float).eps * largest
+
+
 def p_rows(
     one: np.ndarray, other: np.ndarray, variance: np.ndarray, freedom: np.ndarray
 ) -> np.ndarray:
@@ -44,7 +50,7 @@ def p_rows(
     ``variance`` and ``freedom`` are those of the mean difference, (K,).
     """
     differences = one - other
-    rounding = 8 * np.finfo(float).eps * np.maximum(abs(one).max(axis=1), abs(other).max(axis=1))
+    rounding = rounding_rows(one, other)
     # Where neither method varies over its seeds, or the two agree, these replicate nothing.
     varies = np.maximum(np.ptp(one, axis=1), np.ptp(other, axis=1)) > rounding
     tested = varies & (abs(differences).max(axis=1) > rounding)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, stats
 
-from bench_uq.score.paired import crossed_rows, p_rows
+from bench_uq.score.paired import crossed_rows, p_rows, rounding_rows
 
 #: How often a claim may be false: of one interval, and of all differences of one score together.
 ALPHA = 0.05
@@ -182,7 +182,7 @@ def paired_interval(
 
 def _rounding(one: Sequence[float], other: Sequence[float]) -> float:
     """The largest difference of two methods that rounding alone can make."""
-    return 8 * float(np.finfo(float).eps) * float(np.abs([one, other]).max())
+    return float(rounding_rows(np.atleast_2d(one), np.atleast_2d(other))[0])
 
 
 def _error(differences: np.ndarray, known: Spread | None) -> tuple[float, float]:
