@@ -220,13 +220,10 @@ def bfloat16(flags: set[str]) -> str:
 
 def cpu_flags() -> set[str]:
     """Features of the CPU, as Linux names them; empty elsewhere."""
-    known = Path("/proc/cpuinfo")
-    for line in known.read_text().splitlines() if known.is_file() else ():
-        name, _, value = line.partition(":")
-        # On x86 and on ARM.
-        if name.strip() in ("flags", "Features"):
-            return set(value.split())
-    return set()
+    from bench_uq.store.environment import of_cpu
+
+    # On x86 and on ARM.
+    return set(of_cpu("flags", "Features").split())
 
 
 def device() -> Finding:

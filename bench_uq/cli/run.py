@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench_uq.api.arguments import DEVICES
 from bench_uq.api.errors import UsageError
 from bench_uq.cli.completion import plugin_names
 from bench_uq.cli.options import (
@@ -42,9 +43,7 @@ METHODS = "Methods instead of the suite's: mnf,dropout[rate=0.2]"
     metavar="NAME|FILE.py",
     help="Network instead of the task's: a name, torchvision:NAME, timm:NAME, or your own file.",
 )
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),

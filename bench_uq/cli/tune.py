@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench_uq.api.arguments import DEVICES
 from bench_uq.cli.completion import plugin_names
 from bench_uq.cli.options import (
     FAILED,
@@ -60,9 +61,7 @@ if TYPE_CHECKING:
 )
 @listed("seeds", "Seeds that train the trials, none of the suite's. [default: the next three]")
 @click.option("--network", default="", metavar="NAME|FILE.py", help="As for bench-uq run.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time, as for bench-uq run.")
 @results_option
 @data_option

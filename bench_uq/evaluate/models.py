@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench_uq.api.arguments import DEVICES
 from bench_uq.api.errors import BadValue, one_line, unknown
 from bench_uq.api.likelihoods import Categorical
 from bench_uq.api.names import plain_name
@@ -259,7 +260,7 @@ def device_of(device: str) -> torch.device:
     except TypeError as error:
         raise BadValue(f"device is auto, cpu or cuda, not {device!r}") from error
     except RuntimeError as error:
-        raise unknown("device", device, ["auto", "cpu", "cuda"]) from error
+        raise unknown("device", device, DEVICES) from error
     try:
         torch.zeros(1, device=place)
     except (RuntimeError, AssertionError) as error:

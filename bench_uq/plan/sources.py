@@ -62,13 +62,7 @@ def imported_by_installed(name: str, package: str) -> tuple[str, ...]:
     if file is None:
         return ()
 
-    modules = list[str]()
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            modules.append(node.module)
-        elif isinstance(node, ast.Import):
-            modules += [alias.name for alias in node.names]
-    return tuple(modules)
+    return tuple(module for module, _ in _imports(file.read_bytes()))
 
 
 def title_of_installed(name: str, package: str) -> str:
@@ -204,14 +198,19 @@ def _with_imports(file: Path, package: str, folder: Path) -> set[Path]:
 def _imported(content: bytes) -> tuple[str, ...]:
     """Full names of modules, or of names in them, that the source of a module imports."""
     names: list[str] = []
+    for module, parts in _imports(content):
+        names += [module, *(f"{module}.{part}" for part in parts)]
+    return tuple(names)
+
+
+def _imports(content: bytes) -> Iterator[tuple[str, list[str]]]:
+    """Modules that the source of a module imports, and the names that it takes from each."""
     for node in ast.walk(ast.parse(content)):
         if isinstance(node, ast.ImportFrom) and node.module:
-            names.append(node.module)
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
+            yield node.module, [alias.name for alias in node.names]
         elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-
-    return tuple(names)
+            for alias in node.names:
+                yield alias.name, []
 
 
 def _located(folder: Path, parts: list[str]) -> list[Path]:

@@ -55,13 +55,18 @@ def processor(device: torch.device) -> str:
 
     # The name alone would not do: torch has other kernels for AVX2 than for AVX-512, and these
     # differ in the last digits.
-    model = platform.processor() or "CPU"
+    model = of_cpu("model name") or platform.processor() or "CPU"
+    return f"{model} ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def of_cpu(*names: str) -> str:
+    """The first of some facts of the CPU, as Linux names them; empty elsewhere."""
     known = Path("/proc/cpuinfo")
     for line in known.read_text().splitlines() if known.is_file() else ():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip() or model
-            break
-    return f"{model} ({torch.backends.cpu.get_cpu_capability()})"
+        name, _, value = line.partition(":")
+        if name.strip() in names:
+            return value.strip()
+    return ""
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
