@@ -5,28 +5,23 @@ It is that of map: the likelihood of all examples and N(0, prior_std^2) of all w
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.func import grad_and_value, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from bench_uq.api import Batches, task_of
 from bench_uq.methods._hamiltonian import Potential
 from bench_uq.methods._priors import PriorStd, std_of
 from bench_uq.methods._samples import outputs_of
 
+#: Gradients (C, D) and values (C,) for rows (C, D), inputs and targets.
+Slopes = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
 #: Examples that go through the networks of all chains at once.
 AT_ONCE = 2048
-
-
-def negative_log_prior(net: nn.Module, prior_std: PriorStd) -> Tensor:
-    """-log N(0, prior_std^2) of all weights and biases in nats, without its constant."""
-    # As minus_log_prior of _decay: apart from it as long as stored runs of hmc have this code.
-    squares = []
-    for weights in net.parameters():
-        # dot reads each weight once, and keeps no array of squares for the gradient.
-        own = weights.flatten().dot(weights.flatten())
-        squares.append(own / std_of(prior_std, weights.shape) ** 2)
-    return torch.stack(squares).sum() / 2
 
 
 def prior_stds(net: nn.Module, prior_std: PriorStd) -> Tensor:
@@ -53,13 +48,29 @@ def potential_of(net: nn.Module, stds: Tensor, train: Batches) -> Potential:
 
     # The networks of all rows are one batch of networks.
     several = vmap(grad_and_value(nll), in_dims=(0, None, None))
+    operations: dict[int, Slopes] = {}
 
     def potential(positions: Tensor) -> tuple[Tensor, Tensor]:
         # In float64, as a sum of which only the changes count.
         values, gradients = positions.double().square().sum(1) / 2, positions
-        for part in parts:
-            slopes, nlls = several(positions, *part)
+        for inputs, targets in parts:
+            size = len(inputs)
+            if size not in operations:
+                operations[size] = recorded(several, positions, inputs, targets)
+
+            slopes, nlls = operations[size](positions, inputs, targets)
             values, gradients = values + nlls, gradients + slopes
         return values, gradients
 
     return potential
+
+
+def recorded(function: Slopes, *example: Tensor) -> Slopes:
+    """The operations of a function as a plain list, for arguments of these shapes.
+
+    They are the same ones in the same order. What goes before each, to find that it belongs to
+    several networks and to a gradient, takes longer than the operation itself in a small network,
+    and is done once instead of at each of a hundred thousand steps.
+    """
+    with torch.no_grad():
+        return make_fx(function)(*example)

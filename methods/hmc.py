@@ -11,8 +11,9 @@ from torch.func import vmap
 
 from bench_uq.api import Batches, Method, Task, UsageError, network, task_of
 from bench_uq.methods._convergence import bulk_ess, rhat
+from bench_uq.methods._decay import minus_log_prior
 from bench_uq.methods._hamiltonian import DIVERGENT, transition, warmed
-from bench_uq.methods._log_joint import negative_log_prior, potential_of, prior_stds
+from bench_uq.methods._log_joint import potential_of, prior_stds
 from bench_uq.methods._priors import PriorStd, check_prior
 from bench_uq.methods._samples import draws_of, keep, make_room, outputs_of, row_of, state_of
 
@@ -21,6 +22,10 @@ COMPARED = 100
 #: R-hat of predictions up to which chains have mixed (Vehtari et al. 2021 ask for less of what is
 #: published, Gelman et al. 2013 for 1.1), and from which on they disagree.
 MIXED, DISAGREE = 1.05, 1.1
+#: What nobody needs more of: beyond, a slip of the pen would fill the memory, or never end.
+MOST = {"chains": 1000, "steps": 100_000, "samples": 10_000}
+#: Prior standard deviations around map from which no chain finds the posterior again.
+WIDEST = 10.0
 #: R-hat asks for halves of two samples each.
 FEWEST = 4
 
@@ -63,15 +68,17 @@ class HMC(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_prior(self.prior_std)
-        for name in ("chains", "steps", "samples", "max_parameters"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name, most in MOST.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be in [1, {most}], not {getattr(self, name)}")
+        if self.max_parameters < 1:
+            raise ValueError(f"max_parameters must be at least 1, not {self.max_parameters}")
 
         for name in ("warmup", "accept"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in (0, 1), not {getattr(self, name)}")
-        if not 0 <= self.spread < math.inf:
-            raise ValueError(f"spread must be finite and at least 0, not {self.spread}")
+        if not 0 <= self.spread <= WIDEST:
+            raise ValueError(f"spread must be in [0, {WIDEST:g}], not {self.spread}")
 
     @property
     def replicas(self) -> int:
@@ -110,7 +117,7 @@ class HMC(Method):
     ) -> Tensor:
         """NLL - log prior / size, without the constant of the prior."""
         likelihood = super().loss(net, inputs, targets, size, progress)
-        return likelihood + negative_log_prior(net, self.prior_std) / size
+        return likelihood + minus_log_prior(net.parameters(), self.prior_std) / size
 
     def observe(self, net: nn.Module, progress: float) -> None:
         """Count the epochs, which are the transitions to come."""

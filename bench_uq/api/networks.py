@@ -47,14 +47,16 @@ def mlp_50(task: Task, layers: Layers) -> Network:
     return mlp(task, layers, (50,))
 
 
-def lenet(task: Task, layers: Layers, widths: tuple[int, int, int] = (20, 50, 500)) -> Network:
+def lenet(task: Task, layers: Layers, widths: tuple[int, int, int] | None = None) -> Network:
     """LeNet-5 in its Caffe form with ReLU, 20-50-500, without padding (LeCun et al. 1998; Louizos &
     Welling 2017); images under 16 pixels get 16-32-100 with kernels of 3 and 2 and one pooling.
     """
     channels, *size = task.input_shape
     kernels, pools = (5, 5), (2, 2)
     if min(size) < 16:
-        widths, kernels, pools = (16, 32, 100), (3, 2), (2, 1)
+        kernels, pools = (3, 2), (2, 1)
+    if widths is None:
+        widths = (20, 50, 500) if min(size) >= 16 else (16, 32, 100)
 
     stages: list[nn.Module] = []
     for width, kernel, pool in zip(widths[:2], kernels, pools, strict=True):
@@ -77,6 +79,11 @@ def lenet_wide(task: Task, layers: Layers) -> Network:
         raise UsageError(f"lenet-wide is for images of at least 16x16, not {shape}")
 
     return lenet(task, layers, (192, 192, 1000))
+
+
+def lenet_small(task: Task, layers: Layers) -> Network:
+    """LeNet of 6-12-24 units, small enough for Hamiltonian Monte Carlo."""
+    return lenet(task, layers, (6, 12, 24))
 
 
 def resnet18(task: Task, layers: Layers) -> Network:
@@ -134,6 +141,7 @@ def last(task: Task, layers: Layers, width: int) -> list[nn.Module]:
 #: Networks that a task, a suite or ``--network`` can name.
 NETWORKS: dict[str, Callable[[Task, Layers], nn.Module]] = {
     "lenet": lenet,
+    "lenet-small": lenet_small,
     "lenet-wide": lenet_wide,
     "mlp": mlp,
     "mlp-32": mlp_32,

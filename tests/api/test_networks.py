@@ -103,6 +103,16 @@ def test_lenet_wide_has_the_known_weights() -> None:
     assert sum(values.numel() for values in weights) == 5_747_394
 
 
+def test_lenet_small_keeps_its_widths_on_small_images() -> None:
+    """6-12-24 units at every size, where lenet itself shrinks under 16 pixels."""
+    for size, kernel, flat in ((8, 3, 48), (28, 5, 192)):
+        task = Task((1, size, size), Categorical(10), network="lenet-small")
+        weights = [values for values in network(task).parameters() if values.dim() > 1]
+        shapes = [tuple(values.shape) for values in weights]
+        assert shapes[0] == (6, 1, kernel, kernel)
+        assert shapes[2:] == [(24, flat), (10, 24)]
+
+
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 16, 40)])
 def test_lenet_wide_takes_images_from_16(shape: tuple[int, ...]) -> None:
     """Images of at least 16x16 have an output for each class."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -222,6 +223,28 @@ def test_potential_is_the_negative_log_joint(images):
     torch.testing.assert_close(slopes[0], expected)
 
 
+@pytest.mark.parametrize("name", ["lenet-small", "mlp-32"])
+def test_recorded_operations_are_those_of_the_gradient(images, name, monkeypatch):
+    """Not a bit differs from vmap of grad, at other positions than the recorded ones, also where the
+    last part of the examples is smaller.
+    """
+    task = dataclasses.replace(images, network=name)
+    torch.manual_seed(0)
+    net = HMC().build(task)
+    net.task = task
+    scale = prior_stds(net, 1.0)
+    data = Known(torch.rand(50, 1, 8, 8), torch.arange(50) % 10)
+    monkeypatch.setattr("bench_uq.methods._log_joint.AT_ONCE", 40)
+    potential = potential_of(net, scale, data)
+    monkeypatch.setattr("bench_uq.methods._log_joint.recorded", lambda function, *_: function)
+    plain = potential_of(net, scale, data)
+
+    potential(torch.zeros(3, len(scale)))
+    positions = torch.randn(3, len(scale))
+    for found, expected in zip(potential(positions), plain(positions), strict=True):
+        assert found.equal(expected)
+
+
 def test_a_trajectory_that_runs_away_is_refused():
     """An energy that explodes or is no number leaves the chain where it was."""
 
@@ -323,6 +346,10 @@ def test_suits_leaves_the_random_state_alone(images):
         ("chains", 0),
         ("steps", 0),
         ("samples", 0),
+        ("chains", 1001),
+        ("steps", 100_001),
+        ("samples", 10_001),
+        ("spread", 10.1),
         ("max_parameters", 0),
         ("warmup", 0.0),
         ("warmup", 1.0),
