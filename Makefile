@@ -8,7 +8,7 @@ BIN := .venv/bin
 demo: setup
 	$(BIN)/bench-uq run --suite quick-tuned
 	$(BIN)/bench-uq run --suite quick-tuned --budget 0.5 --seeds 0,1
-	$(BIN)/bench-uq run --suite quick --methods mean-field,mnf --seeds 0,1
+	$(BIN)/bench-uq run --suite quick --methods mean-field,mnf --seeds 0-2
 	$(BIN)/bench-uq report --suite quick-tuned
 	@echo
 	@echo "page:     reports/quick-tuned/index.html"

@@ -12,7 +12,7 @@ from bench_uq.score.conclusions import Conclusion
 from bench_uq.score.convergence import words
 from bench_uq.score.statistics import ALPHA, POWER
 from bench_uq.score.summaries import costs
-from bench_uq.score.verdict import repeating
+from bench_uq.score.wording import repeating
 
 _SMALLEST = (
     "The smallest difference is that of two methods with the median spread of all pairs: less "

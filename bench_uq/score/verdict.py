@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from scipy.stats import rankdata
 
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.comparisons import Ranking, found_from
-from bench_uq.score.labels import counted, in_words
-from bench_uq.score.questions import Answer, answers, masked
-from bench_uq.score.short_of_seeds import short_of_seeds, to_run
-from bench_uq.score.statistics import Comparison, seeds_for
-from bench_uq.score.summaries import costs
+from bench_uq.score.doubts import doubts, open_answers
+from bench_uq.score.labels import counted
+from bench_uq.score.questions import Answer, answers
+from bench_uq.score.rounding import plain
+from bench_uq.score.short_of_seeds import short_of_seeds
+from bench_uq.score.wording import (
+    NAMED,
+    asked,
+    compared_in,
+    listed,
+    mean_of,
+    paid_by,
+    seconds,
+)
 
 #: Costs that a method is chosen by: seconds of training a seed, and of 1,000 predictions.
 TRAINING, PREDICTION = "train_seconds", "seconds_per_1000"
-#: Methods that a sentence names before it counts the others, and seeds that nobody will run.
-_NAMED, _MOST_SEEDS = 3, 100
 #: Methods beside the leader that are none of them worse, from which on there is no winner.
 _CROWD = 8
 #: Methods of which it is said what tuning chose; of more only what that changed.
@@ -65,7 +70,7 @@ def verdict(analysis: Analysis) -> Verdict:
             remarks.setdefault(text, []).append(analysis.label(dataset))
 
     # A remark on all datasets is said once.
-    told = [f"{_listed(names, 'and', _NAMED)}: {text}" for text, names in remarks.items()]
+    told = [f"{listed(names, 'and', NAMED)}: {text}" for text, names in remarks.items()]
     return Verdict(tuple(sentences), tuple(told))
 
 
@@ -74,9 +79,9 @@ def _on_one(analysis: Analysis) -> Verdict:
     compared = [one for one in answers(analysis) if one.comparison is not None]
     if not compared:
         alone = "No comparison is made: it needs two methods that are alike, with two shared seeds."
-        return Verdict((alone,), tuple(_unsure(analysis, [])))
+        return Verdict((alone,), tuple(doubts(analysis, [])))
 
-    paid = _costs(analysis, TRAINING)
+    paid = paid_by(analysis, TRAINING)
     leader = by_rank(analysis, compared)[0]
     peers = _equal(analysis, compared, leader)
     # A leader among many is none.
@@ -91,32 +96,12 @@ def _on_one(analysis: Analysis) -> Verdict:
         *_trade(analysis, compared, leader, paid, f"the {len(peers) + 1}" if crowd else "these"),
         *_tuned(analysis),
     ]
-    return Verdict(tuple(sentences), tuple(_unsure(analysis, compared)))
-
-
-def repeating(analysis: Analysis) -> str:
-    """The command for more runs of the same suite and settings.
-
-    Stored commands leave out ``--methods``: who narrowed the suite adds it again.
-    """
-    runs = analysis.results.runs
-    made = set[str]()
-    for command in runs["command"].dropna().unique() if "command" in runs else ():
-        if str(command).startswith("bench-uq run"):
-            # A remedy has a budget of its own.
-            made.add(re.sub(r" --budget \S+", "", str(command)))
-    return made.pop() if len(made) == 1 else "bench-uq run"
-
-
-def _comparison(one: Answer) -> Comparison:
-    """The comparison of an answer that has one."""
-    assert one.comparison is not None
-    return one.comparison
+    return Verdict(tuple(sentences), tuple(doubts(analysis, compared)))
 
 
 def _ranks(one: Answer) -> dict[str, float]:
     """Ranks of the compared methods by their means, 1 for the best; ties share their mean rank."""
-    found = _comparison(one)
+    found = compared_in(one)
     names = [name for name in (*found.tied, *found.worse) if name in one.summaries]
     sign = -1 if one.card.direction == "higher" else 1
     places = rankdata([sign * one.summaries[name].mean for name in names])
@@ -137,12 +122,12 @@ def by_rank(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
 
     Methods that lack a score stand behind the others: they lead only where all do.
     """
-    places, paid = placed(compared), _costs(analysis, TRAINING)
+    places, paid = placed(compared), paid_by(analysis, TRAINING)
 
     def worth(method: str) -> tuple[int, float, int, float]:
         own = places[method]
         # Not first: a method whose scores vary most over seeds is tied most often.
-        equal = sum(method in _comparison(one).equal for one in compared)
+        equal = sum(method in compared_in(one).equal for one in compared)
         return len(own), -sum(own) / len(own), equal, -paid.get(method, math.inf)
 
     return sorted(places, key=worth, reverse=True)
@@ -150,7 +135,7 @@ def by_rank(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
 
 def held(compared: Sequence[Answer], leader: str) -> list[Answer]:
     """The answers in which the leader is the best, or no claim is made against it."""
-    return [one for one in compared if leader in _comparison(one).equal]
+    return [one for one in compared if leader in compared_in(one).equal]
 
 
 def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str:
@@ -160,7 +145,7 @@ def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str
         if leader in one.summaries:
             # Behind a level a mean would read as one of two numbers.
             parted = ":" if one.question.only is not None else ""
-            scores.append(f"{asked(analysis, one)}{parted} {_mean(one, leader)}")
+            scores.append(f"{asked(analysis, one)}{parted} {mean_of(one, leader)}")
 
     where = held(compared, leader)
     count = f"{len(where)} of {counted(len(compared), 'score')}"
@@ -176,16 +161,16 @@ def _exceptions(analysis: Analysis, compared: Sequence[Answer], leader: str) -> 
     """Where the leader is significantly worse, with the best there, and where it has no score."""
     parts, lacking = [], []
     for one in compared:
-        found = _comparison(one)
+        found = compared_in(one)
         if leader in found.worse:
-            best = f"{analysis.spoken(found.best)} ({_mean(one, found.best)})"
+            best = f"{analysis.spoken(found.best)} ({mean_of(one, found.best)})"
             parts.append(f"in {asked(analysis, one)} {best} is significantly better")
         elif leader not in (*found.tied, *found.worse):
             lacking.append(asked(analysis, one))
 
     said = [f"But {'; '.join(parts)}."] if parts else []
     if lacking:
-        said.append(f"It is not compared in {_listed(lacking, 'and', 9)}.")
+        said.append(f"It is not compared in {listed(lacking, 'and', 9)}.")
     return said
 
 
@@ -195,39 +180,20 @@ def _left_out(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
     out = [one for one in short_of_seeds(analysis) if one.method not in ranked]
     if not out:
         return []
-    named = _listed([f"{analysis.spoken(one.method)} ({one})" for one in out], "and", _NAMED)
+    named = listed([f"{analysis.spoken(one.method)} ({one})" for one in out], "and", NAMED)
     return [f"Not compared, for want of seeds: {named}."]
-
-
-def _fewer_seeds(analysis: Analysis) -> Iterable[str]:
-    """The methods of fewer seeds than others have, and the commands to run."""
-    short = short_of_seeds(analysis)
-    if not short:
-        return
-
-    named = _listed([f"{analysis.spoken(one.method)} ({one})" for one in short], "and", _NAMED)
-    told = f"Fewer seeds than others have, which hides differences: {named}"
-    lines = to_run(analysis, short)
-    if lines:
-        told += f"; {' and '.join(lines)} {'adds' if len(lines) == 1 else 'add'} them"
-    yield f"{told}."
 
 
 def _behind(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
     """Which methods are significantly worse than the best, and by how much."""
     parts = []
     for one in compared:
-        found = _comparison(one)
+        found = compared_in(one)
         worse = sorted(found.worse, key=lambda name: found.behind[name])
         if worse:
             named = [f"{analysis.spoken(name)} by {plain(found.behind[name], 2)}" for name in worse]
-            parts.append(f"in {asked(analysis, one)}, {_listed(named, 'and', _NAMED)}")
+            parts.append(f"in {asked(analysis, one)}, {listed(named, 'and', NAMED)}")
     return [f"Significantly worse than the best: {'; '.join(parts)}."] if parts else []
-
-
-def open_answers(compared: Sequence[Answer]) -> list[Answer]:
-    """The answers in which nobody is found to be worse, at this budget or at another."""
-    return [one for one in compared if not (_comparison(one).worse or _comparison(one).turned)]
 
 
 def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
@@ -238,7 +204,7 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
 
     parts, told = [], False
     for one in undecided:
-        found = _comparison(one)
+        found = compared_in(one)
         name = asked(analysis, one)
         least = found_from(one.card, found, one.summaries[found.best].mean)
         if least == math.inf:
@@ -248,7 +214,7 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
             name += f" (of {size})" if told else f" (differences of {size} would show 4 times in 5)"
             told = True
         parts.append(name)
-    seeds = counted(min(_comparison(one).seeds for one in undecided), "seed")
+    seeds = counted(min(compared_in(one).seeds for one in undecided), "seed")
     return [f"Undecided with {seeds}: {', '.join(parts)}."]
 
 
@@ -256,7 +222,7 @@ def _equal(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[
     """The other methods that no claim is made against where the leader holds."""
     shared = set(analysis.methods)
     for one in held(compared, leader):
-        shared &= {*_comparison(one).equal}
+        shared &= {*compared_in(one).equal}
     # In the order of the methods, which is that of all tables.
     return [name for name in analysis.methods if name in shared - {leader}]
 
@@ -278,7 +244,7 @@ def _peers(analysis: Analysis, peers: Sequence[str]) -> list[str]:
     equal = [analysis.spoken(name) for name in peers]
     verb = "is" if len(equal) == 1 else "are"
     return [
-        f"{_listed(equal, 'and', _NAMED)} {verb} not significantly worse than the best in these "
+        f"{listed(equal, 'and', NAMED)} {verb} not significantly worse than the best in these "
         "scores either."
     ]
 
@@ -298,7 +264,7 @@ def _trade(
     where, equal = held(compared, leader), set(paid)
     known = set(paid)
     for one in where:
-        found = _comparison(one)
+        found = compared_in(one)
         equal &= {*found.equal}
         known &= {*found.tied, *found.worse}
     if leader not in known or len(known) < 2:
@@ -309,20 +275,20 @@ def _trade(
     if paid[cheapest] < paid[leader]:
         return [
             f"The cheapest of {equals}, {analysis.spoken(cheapest)}, trains a seed in "
-            f"{_seconds(paid[cheapest])} instead of {_seconds(paid[leader])}"
+            f"{seconds(paid[cheapest])} instead of {seconds(paid[leader])}"
             f"{_predicting(analysis, cheapest, leader)}"
             f"{_also_gained(analysis, compared, cheapest, leader)}."
         ]
 
     least = min(sorted(known), key=lambda name: paid[name])
     if paid[least] == paid[leader]:
-        price = _seconds(paid[leader])
+        price = seconds(paid[leader])
         return [f"{analysis.spoken(leader)} is also the cheapest to train: {price} a seed."]
-    behind = [asked(analysis, one) for one in where if least in _comparison(one).worse]
-    worse = f", and is worse in {_listed(behind, 'and', 9)}" if behind else ""
+    behind = [asked(analysis, one) for one in where if least in compared_in(one).worse]
+    worse = f", and is worse in {listed(behind, 'and', 9)}" if behind else ""
     return [
         f"No cheaper method is as good in all of these: the cheapest, {analysis.spoken(least)}, "
-        f"trains a seed in {_seconds(paid[least])} instead of {_seconds(paid[leader])}"
+        f"trains a seed in {seconds(paid[least])} instead of {seconds(paid[leader])}"
         f"{_predicting(analysis, least, leader)}{worse}."
     ]
 
@@ -331,17 +297,17 @@ def _also_gained(analysis: Analysis, compared: Sequence[Answer], cheapest: str, 
     """Where the leader is significantly worse than the best, whether the cheapest is not."""
     gained = []
     for one in compared:
-        found = _comparison(one)
+        found = compared_in(one)
         if cheapest in found.equal and leader in found.worse:
             gained.append(asked(analysis, one))
     if not gained:
         return ""
-    return f"; it is not significantly worse than the best in {_listed(gained, 'and', 9)} either"
+    return f"; it is not significantly worse than the best in {listed(gained, 'and', 9)} either"
 
 
 def _predicting(analysis: Analysis, one: str, other: str) -> str:
     """How the time of a prediction of two methods compares."""
-    paid = _costs(analysis, PREDICTION)
+    paid = paid_by(analysis, PREDICTION)
     if one not in paid or other not in paid or paid[other] <= 0:
         return ""
     if paid[one] < paid[other]:
@@ -362,10 +328,10 @@ def _tuned(analysis: Analysis) -> list[str]:
         return [_tuned_many(analysis, len(changed), len(kept))]
     said = []
     if changed:
-        said.append(f"Tuning chose {_listed(changed, 'and', 9, between='; ')}.")
+        said.append(f"Tuning chose {listed(changed, 'and', 9, between='; ')}.")
     if kept:
         whose = "its default" if len(kept) == 1 else "their defaults"
-        said.append(f"It left {_listed(kept, 'and', 9)} at {whose}.")
+        said.append(f"It left {listed(kept, 'and', 9)} at {whose}.")
     return [" ".join(said)] if changed else []
 
 
@@ -381,9 +347,9 @@ def _tuned_many(analysis: Analysis, changed: int, kept: int) -> str:
 
     parts = list[str]()
     if lower:
-        parts.append(f"lowers the NLL of {_listed(lower, 'and', 9)}")
+        parts.append(f"lowers the NLL of {listed(lower, 'and', 9)}")
     if higher:
-        parts.append(f"raises that of {_listed(higher, 'and', 9)}")
+        parts.append(f"raises that of {listed(higher, 'and', 9)}")
     others = changed - len(lower) - len(higher)
     parts.append(f"chose other settings for {others} more, and left {kept} at their defaults")
     return f"Tuning {', '.join(parts)} (the section on tuning has each)."
@@ -398,94 +364,6 @@ def _gained(analysis: Analysis, method: str) -> str:
         return ", whose NLL is not significantly different from its default's"
     than = "lower" if shift.mean < 0 else "higher"
     return f", whose NLL is {plain(abs(shift.mean), 2)} {than} than its default's"
-
-
-def _unsure(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
-    """Doubts, each with its remedy, a sentence each."""
-    again = repeating(analysis)
-    improving = [name for name in analysis.methods if analysis.seeds(name).improving]
-    if improving:
-        told = list[str]()
-        for name in improving:
-            told.append(f"{analysis.spoken(name)} ({analysis.seeds(name).improving})")
-        named = _listed(told, "and", _NAMED)
-        yield f"Still improving with more epochs: {named}; {again} --budget 2 trains longer."
-    elif compared and not analysis.results.others:
-        yield (
-            "Whether the claims hold at other epochs is not known "
-            f"({again} --budget 0.5, or 2, tells)."
-        )
-
-    yield from turned_claims(analysis, compared)
-    yield from _failed(analysis)
-    yield from _fewer_seeds(analysis)
-
-    apart = analysis.results.apart(analysis.dataset)
-    unlike = [analysis.spoken(name) for name in analysis.methods if name in apart]
-    if unlike:
-        named = _listed(unlike, "and", _NAMED)
-        yield f"Not compared, because not run alike: {named} (the warnings say how to mend it)."
-
-    flagged = masked(analysis)
-    if flagged:
-        named = _listed(sorted(map(analysis.spoken, flagged)), "and", _NAMED)
-        yield (
-            f"Accuracy under attack says nothing of {named}, whose gradients look masked: left out "
-            "there (the table of masking says why)."
-        )
-    yield from _more_seeds(analysis, open_answers(compared))
-
-
-def turned_claims(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
-    """The claims that are not made, because they turn at another budget."""
-    parts = []
-    for one in compared:
-        names = [analysis.spoken(name) for name in _comparison(one).turned]
-        if names:
-            parts.append(f"{asked(analysis, one)} of {_listed(names, 'and', _NAMED)}")
-    if parts:
-        yield (
-            f"Not claimed, because it turns at another budget: {'; '.join(parts)}; "
-            f"{repeating(analysis)} --budget 2 trains longer."
-        )
-
-
-def _failed(analysis: Analysis) -> Iterable[str]:
-    """The runs that did not finish, by what became of them."""
-    runs = analysis.results.runs
-    failed = runs[runs["status"] != "ok"]
-    if failed.empty:
-        return
-
-    reasons = [f"{count} {status}" for status, count in failed["status"].value_counts().items()]
-    named = [analysis.spoken(name) for name in analysis.methods if name in set(failed["method"])]
-    yield (
-        f"Not finished: {len(failed)} of {counted(len(runs), 'run')} ({', '.join(reasons)}), "
-        f"of {_listed(named, 'and', _NAMED)} (the table of runs says why; "
-        f"{repeating(analysis)} repeats them)."
-    )
-
-
-def _more_seeds(analysis: Analysis, undecided: Sequence[Answer]) -> Iterable[str]:
-    """About how many seeds would decide an undecided score, by the largest difference in it."""
-    found = list[tuple[int, str]]()
-    for one in undecided:
-        own = _comparison(one)
-        gap, last = max((own.behind.get(name, 0.0), name) for name in own.tied)
-        seeds = seeds_for(own, gap, _MOST_SEEDS) if gap > 0 else None
-        if seeds is not None:
-            told = (
-                f"With about {seeds} seeds {asked(analysis, one)} would be decided, if "
-                f"{analysis.spoken(last)} is behind {analysis.spoken(own.best)} by the "
-                f"{plain(gap, 2)} measured ({repeating(analysis)} --seeds "
-                f"0-{seeds - 1})."
-            )
-            found.append((seeds, told))
-
-    if found:
-        yield min(found)[1]
-    elif undecided and all(_comparison(one).crossed for one in undecided):
-        yield f"Not even {_MOST_SEEDS} seeds would decide these: it takes more test examples."
 
 
 def _ranked(analysis: Analysis, metric: str, found: Ranking) -> str:
@@ -504,7 +382,7 @@ def _ranked(analysis: Analysis, metric: str, found: Ranking) -> str:
     said = f"{title} across {found.ranks.datasets} datasets: {analysis.label(best)} has the best "
     said += f"mean rank ({plain(mean[best], 3)} of {len(mean)})"
     if close:
-        said += f", not significantly better than {_listed(close, 'or', _NAMED)}"
+        said += f", not significantly better than {listed(close, 'or', NAMED)}"
     if not found.tells:
         said += "; too few datasets to tell"
     return f"{said}."
@@ -512,7 +390,7 @@ def _ranked(analysis: Analysis, metric: str, found: Ranking) -> str:
 
 def _basis(analysis: Analysis, compared: Sequence[Answer]) -> str:
     """Seeds and epochs that the comparison rests on."""
-    seeds = counted(min(_comparison(one).seeds for one in compared), "shared seed")
+    seeds = counted(min(compared_in(one).seeds for one in compared), "shared seed")
     runs = analysis.results.runs
     epochs = runs.loc[runs["status"] == "ok", "epochs"].dropna()
     if epochs.empty:
@@ -520,60 +398,3 @@ def _basis(analysis: Analysis, compared: Sequence[Answer]) -> str:
     low, high = int(epochs.min()), int(epochs.max())
     span = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     return f"{seeds}, {span} epochs"
-
-
-def asked(analysis: Analysis, one: Answer) -> str:
-    """A question in a sentence: the score, and the condition where it is not clean data."""
-    title, condition = in_words(one.card.heading), one.question.condition
-    if condition == "clean":
-        return title
-    if one.question.only is not None:
-        return f"{title} under {analysis.label(condition)} at {one.question.only:g}"
-    if one.question.over_levels:
-        return f"mean {title} under {analysis.label(condition)}"
-    return f"{title} on {analysis.label(condition)}"
-
-
-def _mean(one: Answer, method: str) -> str:
-    """The mean of a method with three digits."""
-    return plain(one.summaries[method].mean, 3)
-
-
-def _costs(analysis: Analysis, name: str) -> dict[str, float]:
-    """A cost of each method that has it, a base included."""
-    found = costs(analysis.results, [name])
-    paid = {}
-    for method in analysis.methods:
-        one = found.get((method, "cost", None, name))
-        if one is not None and math.isfinite(one.mean) and one.mean > 0:
-            paid[method] = one.mean
-    return paid
-
-
-def _seconds(value: float) -> str:
-    """A time in the unit that keeps it short."""
-    if value >= 7200:
-        return f"{plain(value / 3600, 2)} h"
-    if value >= 600:
-        return f"{plain(value / 60, 2)} min"
-    return f"{plain(value, 2)} s"
-
-
-def _listed(names: Sequence[str], joint: str, most: int, between: str = ", ") -> str:
-    """Names in a sentence; those beyond ``most`` are counted."""
-    if len(names) > most + 1:
-        return f"{between.join(names[:most])} {joint} {len(names) - most} more"
-    *others, last = names
-    if not others:
-        return last
-    comma = "" if between == ", " else between.strip()
-    return f"{between.join(others)}{comma} {joint} {last}"
-
-
-def plain(value: float, digits: int) -> str:
-    """A number with that many digits, never as a power of ten."""
-    if not math.isfinite(value):
-        return "∞" if value > 0 else "–"
-    if abs(value) >= 10**digits:
-        return f"{value:,.0f}"
-    return np.format_float_positional(value, precision=digits, fractional=False, trim="-")

@@ -13,10 +13,10 @@ from scipy import stats
 
 import bench_uq
 from bench_uq.api.errors import UsageError
-from bench_uq.report.tables.table import fixed
 from bench_uq.report.tables.tables import clean_table
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import read
+from bench_uq.score.rounding import fixed
 
 
 def test_frame_holds_the_numbers_of_the_tables(

@@ -15,7 +15,7 @@ from bench_uq.report.markdown import summary
 from bench_uq.report.tables.captions import caption, heading, notes, wrap
 from bench_uq.report.tables.provenance import provenance, sizes
 from bench_uq.report.tables.ranks import rank_table
-from bench_uq.report.tables.table import Cell, Table, decimals, fixed
+from bench_uq.report.tables.table import Cell, Table
 from bench_uq.report.tables.tables import (
     clean_table,
     cost_table,
@@ -25,6 +25,7 @@ from bench_uq.report.tables.tables import (
 )
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, named, read, select
+from bench_uq.score.rounding import decimals, fixed
 from bench_uq.score.summaries import Summary
 
 Build = Callable[..., Path]

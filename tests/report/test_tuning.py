@@ -17,8 +17,9 @@ from bench_uq.report import contents, write
 from bench_uq.report.tables.tuning import tuning, words
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, named, read, select
+from bench_uq.score.rounding import plain
 from bench_uq.score.trials import COLUMNS, FILE, Trial
-from bench_uq.score.verdict import plain, verdict
+from bench_uq.score.verdict import verdict
 
 Drawn = Callable[[str, Results], dict[str, Figure]]
 Tried = Callable[..., tuple[Trial, ...]]

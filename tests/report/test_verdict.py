@@ -19,14 +19,15 @@ from bench_uq.report.page.leaderboard import leaderboard_data
 from bench_uq.report.page.overview import cost_chart, overview_section
 from bench_uq.report.tables.captions import caption
 from bench_uq.report.tables.overview import by_conditions, by_questions, telling_level
-from bench_uq.score import questions
+from bench_uq.score import doubts, questions
 from bench_uq.score import verdict as said_by
 from bench_uq.score.analysis import analyse
 from bench_uq.score.front import front
 from bench_uq.score.questions import answers
 from bench_uq.score.results import Results, named
+from bench_uq.score.rounding import plain
 from bench_uq.score.statistics import detectable_difference
-from bench_uq.score.verdict import plain, verdict
+from bench_uq.score.verdict import verdict
 
 ByHand = Callable[..., Results]
 GOOD, CLOSE, BAD = [0.90, 0.91, 0.92, 0.93], [0.90, 0.89, 0.92, 0.91], [0.50, 0.51, 0.53, 0.53]
@@ -164,9 +165,9 @@ def test_turned_claims_are_no_ties(by_hand: ByHand) -> None:
         tied = (*found.tied, *turned)
         changed.append(replace(one, comparison=replace(found, tied=tied, worse={}, turned=turned)))
 
-    assert said_by.open_answers(changed) == []
+    assert doubts.open_answers(changed) == []
     assert said_by.held(changed, "sgld") == []
-    (told,) = said_by.turned_claims(analysis, changed)
+    (told,) = doubts.turned_claims(analysis, changed)
     assert told.startswith(
         "Not claimed, because it turns at another budget: accuracy of sgld; NLL of "
     )
@@ -180,7 +181,7 @@ def test_masked_methods_lead_no_attack(by_hand: ByHand, monkeypatch: pytest.Monk
         for level in (0.1, 0.2):
             scores[name, "accuracy", "fgsm", level] = values
     monkeypatch.setattr(questions, "masked", lambda analysis: frozenset({"sgld"}))
-    monkeypatch.setattr(said_by, "masked", lambda analysis: frozenset({"sgld"}))
+    monkeypatch.setattr(doubts, "masked", lambda analysis: frozenset({"sgld"}))
 
     analysis = analyse(by_hand(scores))
     (attack,) = [one for one in answers(analysis) if one.question.name == "attacks"]

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench_uq.report.looks import Look, looks
-from bench_uq.report.tables.table import cell, decimals, marks
+from bench_uq.report.tables.table import cell, marks
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.comparisons import found_from
 from bench_uq.score.labels import ARROWS
+from bench_uq.score.rounding import decimals
 from bench_uq.score.summaries import Shown
 
 #: The dashes of matplotlib's named lines, in widths of the line.

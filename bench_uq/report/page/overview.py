@@ -16,8 +16,9 @@ from bench_uq.report.tables.table import Table
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.front import front
 from bench_uq.score.questions import answers
+from bench_uq.score.rounding import plain
 from bench_uq.score.summaries import Summary, costs
-from bench_uq.score.verdict import TRAINING, plain
+from bench_uq.score.verdict import TRAINING
 
 #: Size of the chart of costs in its own units, and the room around its axes.
 _WIDTH, _HEIGHT = 520, 270

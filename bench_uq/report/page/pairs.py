@@ -6,12 +6,12 @@ import math
 from html import escape
 
 from bench_uq.report.page.elements import COLUMN, ROW, each, section
-from bench_uq.report.tables.table import decimals, fixed, signed
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.questions import Answer, answers
+from bench_uq.score.rounding import decimals, fixed, signed
 from bench_uq.score.statistics import ALPHA, Comparison, Lead
 from bench_uq.score.summaries import Summary
-from bench_uq.score.verdict import asked
+from bench_uq.score.wording import asked
 
 #: Methods of more have more pairs than can be read.
 MOST = 12

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from bench_uq.report.tables.table import Cell, Column, Row, Table, cell, decimals, fixed
+from bench_uq.report.tables.table import Cell, Column, Row, Table, cell
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.equivalent import METRICS, Equivalent
 from bench_uq.score.labels import in_words
+from bench_uq.score.rounding import decimals, fixed
 from bench_uq.score.summaries import costs
 
 #: What a seed beyond the curve means.

@@ -6,22 +6,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bench_uq.report.tables.table import (
-    Cell,
-    Column,
-    Row,
-    Table,
-    best_alone,
-    cell,
-    decimals,
-    filled,
-    marks,
-)
+from bench_uq.report.tables.table import Cell, Column, Row, Table, best_alone, cell, filled, marks
 from bench_uq.report.tables.tables import COSTS
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import ARROWS
 from bench_uq.score.questions import Question, answers, questions
 from bench_uq.score.results import Seeds
+from bench_uq.score.rounding import decimals
 from bench_uq.score.summaries import Shown, Summary, costs
 from bench_uq.score.verdict import by_rank
 

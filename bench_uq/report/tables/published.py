@@ -9,12 +9,13 @@ from itertools import groupby
 from bench_uq.api.names import level_key
 from bench_uq.report.tables.captions import notes as marks
 from bench_uq.report.tables.provenance import sizes
-from bench_uq.report.tables.table import Cell, Column, Row, Table, cell, decimals, signed
+from bench_uq.report.tables.table import Cell, Column, Row, Table, cell
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import ARROWS
 from bench_uq.score.likeness import changed
 from bench_uq.score.published import TEST_ERROR, Reference
 from bench_uq.score.results import Seeds
+from bench_uq.score.rounding import decimals, signed
 from bench_uq.score.summaries import Place, Summary
 
 CERTAINTIES = {

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 
 from bench_uq.report.tables.provenance import sizes
-from bench_uq.report.tables.table import RANKS, Cell, Column, Row, Table, fixed
+from bench_uq.report.tables.table import RANKS, Cell, Column, Row, Table
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.comparisons import Ranking
+from bench_uq.score.rounding import fixed
 from bench_uq.score.statistics import Ranks
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from bench_uq.report.tables.captions import headings
 from bench_uq.report.tables.captions import notes as marks
 from bench_uq.report.tables.provenance import span
-from bench_uq.report.tables.table import Cell, Column, Row, Table, decimals, fixed, signed
+from bench_uq.report.tables.table import Cell, Column, Row, Table
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.results import Seeds
+from bench_uq.score.rounding import decimals, fixed, signed
 from bench_uq.score.shifts import Shift
 from bench_uq.score.summaries import Summary
 from bench_uq.score.tuning import TunedMethod

@@ -1,0 +1,123 @@
+"""Doubts about a verdict, each with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.labels import counted
+from bench_uq.score.questions import Answer, masked
+from bench_uq.score.rounding import plain
+from bench_uq.score.short_of_seeds import short_of_seeds, to_run
+from bench_uq.score.statistics import seeds_for
+from bench_uq.score.wording import NAMED, asked, compared_in, listed, repeating
+
+#: Seeds that nobody will run.
+_MOST_SEEDS = 100
+
+
+def doubts(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
+    """Doubts, each with its remedy, a sentence each."""
+    again = repeating(analysis)
+    improving = [name for name in analysis.methods if analysis.seeds(name).improving]
+    if improving:
+        told = list[str]()
+        for name in improving:
+            told.append(f"{analysis.spoken(name)} ({analysis.seeds(name).improving})")
+        named = listed(told, "and", NAMED)
+        yield f"Still improving with more epochs: {named}; {again} --budget 2 trains longer."
+    elif compared and not analysis.results.others:
+        yield (
+            "Whether the claims hold at other epochs is not known "
+            f"({again} --budget 0.5, or 2, tells)."
+        )
+
+    yield from turned_claims(analysis, compared)
+    yield from _failed(analysis)
+    yield from _fewer_seeds(analysis)
+
+    apart = analysis.results.apart(analysis.dataset)
+    unlike = [analysis.spoken(name) for name in analysis.methods if name in apart]
+    if unlike:
+        named = listed(unlike, "and", NAMED)
+        yield f"Not compared, because not run alike: {named} (the warnings say how to mend it)."
+
+    flagged = masked(analysis)
+    if flagged:
+        named = listed(sorted(map(analysis.spoken, flagged)), "and", NAMED)
+        yield (
+            f"Accuracy under attack says nothing of {named}, whose gradients look masked: left out "
+            "there (the table of masking says why)."
+        )
+    yield from _more_seeds(analysis, open_answers(compared))
+
+
+def turned_claims(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
+    """The claims that are not made, because they turn at another budget."""
+    parts = []
+    for one in compared:
+        names = [analysis.spoken(name) for name in compared_in(one).turned]
+        if names:
+            parts.append(f"{asked(analysis, one)} of {listed(names, 'and', NAMED)}")
+    if parts:
+        yield (
+            f"Not claimed, because it turns at another budget: {'; '.join(parts)}; "
+            f"{repeating(analysis)} --budget 2 trains longer."
+        )
+
+
+def _failed(analysis: Analysis) -> Iterable[str]:
+    """The runs that did not finish, by what became of them."""
+    runs = analysis.results.runs
+    failed = runs[runs["status"] != "ok"]
+    if failed.empty:
+        return
+
+    reasons = [f"{count} {status}" for status, count in failed["status"].value_counts().items()]
+    named = [analysis.spoken(name) for name in analysis.methods if name in set(failed["method"])]
+    yield (
+        f"Not finished: {len(failed)} of {counted(len(runs), 'run')} ({', '.join(reasons)}), "
+        f"of {listed(named, 'and', NAMED)} (the table of runs says why; "
+        f"{repeating(analysis)} repeats them)."
+    )
+
+
+def _fewer_seeds(analysis: Analysis) -> Iterable[str]:
+    """The methods of fewer seeds than others have, and the commands to run."""
+    short = short_of_seeds(analysis)
+    if not short:
+        return
+
+    named = listed([f"{analysis.spoken(one.method)} ({one})" for one in short], "and", NAMED)
+    told = f"Fewer seeds than others have, which hides differences: {named}"
+    lines = to_run(analysis, short)
+    if lines:
+        told += f"; {' and '.join(lines)} {'adds' if len(lines) == 1 else 'add'} them"
+    yield f"{told}."
+
+
+def _more_seeds(analysis: Analysis, undecided: Sequence[Answer]) -> Iterable[str]:
+    """About how many seeds would decide an undecided score, by the largest difference in it."""
+    found = list[tuple[int, str]]()
+    for one in undecided:
+        own = compared_in(one)
+        gap, last = max((own.behind.get(name, 0.0), name) for name in own.tied)
+        seeds = seeds_for(own, gap, _MOST_SEEDS) if gap > 0 else None
+        if seeds is not None:
+            told = (
+                f"With about {seeds} seeds {asked(analysis, one)} would be decided, if "
+                f"{analysis.spoken(last)} is behind {analysis.spoken(own.best)} by the "
+                f"{plain(gap, 2)} measured ({repeating(analysis)} --seeds "
+                f"0-{seeds - 1})."
+            )
+            found.append((seeds, told))
+
+    if found:
+        yield min(found)[1]
+    elif undecided and all(compared_in(one).crossed for one in undecided):
+        yield f"Not even {_MOST_SEEDS} seeds would decide these: it takes more test examples."
+
+
+def open_answers(compared: Sequence[Answer]) -> list[Answer]:
+    """The answers in which nobody is found to be worse, at this budget or at another."""
+    return [one for one in compared if not (compared_in(one).worse or compared_in(one).turned)]

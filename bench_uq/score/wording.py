@@ -1,0 +1,85 @@
+"""Words that the sentences of a verdict share."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from bench_uq.score.analysis import Analysis
+from bench_uq.score.labels import in_words
+from bench_uq.score.questions import Answer
+from bench_uq.score.rounding import plain
+from bench_uq.score.statistics import Comparison
+from bench_uq.score.summaries import costs
+
+#: Methods that a sentence names before it counts the others.
+NAMED = 3
+
+
+def repeating(analysis: Analysis) -> str:
+    """The command for more runs of the same suite and settings.
+
+    Stored commands leave out ``--methods``: who narrowed the suite adds it again.
+    """
+    runs = analysis.results.runs
+    made = set[str]()
+    for command in runs["command"].dropna().unique() if "command" in runs else ():
+        if str(command).startswith("bench-uq run"):
+            # A remedy has a budget of its own.
+            made.add(re.sub(r" --budget \S+", "", str(command)))
+    return made.pop() if len(made) == 1 else "bench-uq run"
+
+
+def asked(analysis: Analysis, one: Answer) -> str:
+    """A question in a sentence: the score, and the condition where it is not clean data."""
+    title, condition = in_words(one.card.heading), one.question.condition
+    if condition == "clean":
+        return title
+    if one.question.only is not None:
+        return f"{title} under {analysis.label(condition)} at {one.question.only:g}"
+    if one.question.over_levels:
+        return f"mean {title} under {analysis.label(condition)}"
+    return f"{title} on {analysis.label(condition)}"
+
+
+def compared_in(one: Answer) -> Comparison:
+    """The comparison of an answer that has one."""
+    assert one.comparison is not None
+    return one.comparison
+
+
+def mean_of(one: Answer, method: str) -> str:
+    """The mean of a method with three digits."""
+    return plain(one.summaries[method].mean, 3)
+
+
+def seconds(value: float) -> str:
+    """A time in the unit that keeps it short."""
+    if value >= 7200:
+        return f"{plain(value / 3600, 2)} h"
+    if value >= 600:
+        return f"{plain(value / 60, 2)} min"
+    return f"{plain(value, 2)} s"
+
+
+def listed(names: Sequence[str], joint: str, most: int, between: str = ", ") -> str:
+    """Names in a sentence; those beyond ``most`` are counted."""
+    if len(names) > most + 1:
+        return f"{between.join(names[:most])} {joint} {len(names) - most} more"
+    *others, last = names
+    if not others:
+        return last
+    comma = "" if between == ", " else between.strip()
+    return f"{between.join(others)}{comma} {joint} {last}"
+
+
+def paid_by(analysis: Analysis, name: str) -> dict[str, float]:
+    """A cost of each method that has it, a base included."""
+    found = costs(analysis.results, [name])
+    paid = {}
+    for method in analysis.methods:
+        one = found.get((method, "cost", None, name))
+        if one is not None and math.isfinite(one.mean) and one.mean > 0:
+            paid[method] = one.mean
+    return paid
