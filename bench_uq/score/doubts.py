@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench_uq.score.analysis import Analysis
+from bench_uq.score.beside_published import Gap, above_published
 from bench_uq.score.labels import counted
 from bench_uq.score.questions import Answer, masked
-from bench_uq.score.rounding import plain
+from bench_uq.score.rounding import decimals, fixed, plain
 from bench_uq.score.short_of_seeds import short_of_seeds, to_run
 from bench_uq.score.statistics import seeds_for
-from bench_uq.score.wording import NAMED, asked, compared_in, listed, repeating
+from bench_uq.score.wording import NAMED, asked, compared_in, listed, mean_of, repeating
 
 #: Seeds that nobody will run.
 _MOST_SEEDS = 100
@@ -32,7 +33,9 @@ def doubts(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
             f"({again} --budget 0.5, or 2, tells)."
         )
 
+    yield from _own_account(analysis)
     yield from turned_claims(analysis, compared)
+    yield from _further_but_tied(analysis, compared)
     yield from _failed(analysis)
     yield from _fewer_seeds(analysis)
 
@@ -49,7 +52,61 @@ def doubts(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
             f"Accuracy under attack says nothing of {named}, whose gradients look masked: left out "
             "there (the table of masking says why)."
         )
+    yield from _above_published(analysis)
     yield from _more_seeds(analysis, open_answers(compared))
+
+
+def _own_account(analysis: Analysis) -> Iterable[str]:
+    """The methods that say of themselves that their runs did not converge."""
+    own = []
+    for name in analysis.methods:
+        seeds = analysis.seeds(name)
+        if seeds.marked and not seeds.improving:
+            own.append(analysis.spoken(name))
+    if own:
+        yield f"Not converged by their own account (†): {listed(own, 'and', NAMED)}."
+
+
+def _further_but_tied(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
+    """The methods that are not called worse, though no nearer to the best than some that are."""
+    parts = []
+    for one in compared:
+        found = compared_in(one)
+        if not found.worse:
+            continue
+
+        near = min(found.worse, key=lambda name: found.behind[name])
+        further = []
+        for name in found.equal:
+            if found.behind.get(name, 0.0) > found.behind[near]:
+                further.append(f"{analysis.spoken(name)} ({mean_of(one, name)})")
+        if further:
+            beside = f"{analysis.spoken(near)} ({mean_of(one, near)})"
+            named = listed(further, "and", NAMED)
+            parts.append(f"in {asked(analysis, one)} {named}, unlike {beside}")
+    if parts:
+        yield (
+            f"Behind by more, yet not significantly, because they vary more: {'; '.join(parts)}."
+        )
+
+
+def _above_published(analysis: Analysis) -> Iterable[str]:
+    """The methods whose test error is above a published one; of several values the closest."""
+    closest = dict[str, Gap]()
+    for gap in above_published(analysis):
+        closest[gap.method] = gap
+
+    gaps = sorted(closest.values(), key=lambda gap: -gap.points)
+    parts = []
+    for gap in gaps:
+        digits = decimals([gap.ours])
+        told = f"{fixed(gap.ours.mean, digits)} instead of {gap.published.value}"
+        parts.append(f"{analysis.spoken(gap.method)} ({told})")
+    if parts:
+        yield (
+            f"Above the published test error, in %: {listed(parts, 'and', NAMED)}; the section of "
+            "published values says how the protocols differ."
+        )
 
 
 def turned_claims(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:

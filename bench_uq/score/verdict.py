@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy.stats import rankdata
@@ -13,11 +13,12 @@ from bench_uq.score.comparisons import Ranking, found_from
 from bench_uq.score.doubts import doubts, open_answers
 from bench_uq.score.labels import counted
 from bench_uq.score.questions import Answer, answers
-from bench_uq.score.rounding import plain
+from bench_uq.score.rounding import decimals, fixed, plain
 from bench_uq.score.short_of_seeds import short_of_seeds
 from bench_uq.score.wording import (
     NAMED,
     asked,
+    asked_each,
     compared_in,
     listed,
     mean_of,
@@ -90,6 +91,7 @@ def _on_one(analysis: Analysis) -> Verdict:
     leading += _left_out(analysis, compared)
     sentences = [
         " ".join([*([_no_winner(analysis, compared, peers)] if crowd else []), *leading]),
+        *_beside(analysis, compared, leader),
         *_behind(analysis, compared),
         *_undecided(analysis, compared),
         *([] if crowd else _peers(analysis, peers)),
@@ -139,22 +141,39 @@ def held(compared: Sequence[Answer], leader: str) -> list[Answer]:
 
 
 def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str:
-    """The leader with its scores, and how often it is not significantly worse than the best."""
-    scores = []
-    for one in compared:
-        if leader in one.summaries:
-            # Behind a level a mean would read as one of two numbers.
-            parted = ":" if one.question.only is not None else ""
-            scores.append(f"{asked(analysis, one)}{parted} {mean_of(one, leader)}")
-
+    """How often the leader is not significantly worse than the best."""
     where = held(compared, leader)
     count = f"{len(where)} of {counted(len(compared), 'score')}"
     if len(where) == len(compared) > 1:
         count = f"all {len(where)} scores"
     return (
         f"{analysis.spoken(leader)} ranks best on average, and is best, or not significantly worse "
-        f"than the best, in {count} ({_basis(analysis, compared)}): {', '.join(scores)}."
+        f"than the best, in {count} ({_basis(analysis, compared)})."
     )
+
+
+def _beside(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
+    """The scores of the leader, each beside the best of the others."""
+    scores = []
+    for one, question in zip(compared, asked_each(analysis, compared), strict=True):
+        found = compared_in(one)
+        others = [name for name in (*found.tied, *found.worse) if name != leader]
+        if leader not in one.summaries or not others:
+            continue
+
+        # Of equal means the first, in the order of the tables.
+        sign = -1 if one.card.direction == "higher" else 1
+        others.sort(key=analysis.methods.index)
+        next_best = min(others, key=lambda name: sign * one.summaries[name].mean)
+        # Behind a level a mean would read as one of two numbers.
+        parted = ":" if one.question.only is not None else ""
+        scores.append(
+            f"{question}{parted} {mean_of(one, leader)} "
+            f"({analysis.spoken(next_best)} {mean_of(one, next_best)})"
+        )
+    if not scores:
+        return []
+    return [f"Its scores, in brackets the best of the others: {', '.join(scores)}."]
 
 
 def _exceptions(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
@@ -191,7 +210,10 @@ def _behind(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
         found = compared_in(one)
         worse = sorted(found.worse, key=lambda name: found.behind[name])
         if worse:
-            named = [f"{analysis.spoken(name)} by {plain(found.behind[name], 2)}" for name in worse]
+            digits = decimals(one.summaries.values())
+            named = []
+            for name in worse:
+                named.append(f"{analysis.spoken(name)} by {fixed(found.behind[name], digits)}")
             parts.append(f"in {asked(analysis, one)}, {listed(named, 'and', NAMED)}")
     return [f"Significantly worse than the best: {'; '.join(parts)}."] if parts else []
 
@@ -203,9 +225,8 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
         return []
 
     parts, told = [], False
-    for one in undecided:
+    for one, name in zip(undecided, asked_each(analysis, undecided), strict=True):
         found = compared_in(one)
-        name = asked(analysis, one)
         least = found_from(one.card, found, one.summaries[found.best].mean)
         if least == math.inf:
             name += " (no difference would show)"
@@ -284,13 +305,37 @@ def _trade(
     if paid[least] == paid[leader]:
         price = seconds(paid[leader])
         return [f"{analysis.spoken(leader)} is also the cheapest to train: {price} a seed."]
-    behind = [asked(analysis, one) for one in where if least in compared_in(one).worse]
-    worse = f", and is worse in {listed(behind, 'and', 9)}" if behind else ""
-    return [
-        f"No cheaper method is as good in all of these: the cheapest, {analysis.spoken(least)}, "
-        f"trains a seed in {seconds(paid[least])} instead of {seconds(paid[leader])}"
-        f"{_predicting(analysis, least, leader)}{worse}."
-    ]
+
+    near = _nearest(where, known, paid, leader)
+    said = (
+        f"No cheaper method is as good in all of these: {analysis.spoken(near)} trains a seed in "
+        f"{seconds(paid[near])} instead of {seconds(paid[leader])}"
+        f"{_predicting(analysis, near, leader)}{_but_worse(analysis, where, near)}"
+    )
+    if near != least:
+        said += f"; {analysis.spoken(least)}, the cheapest, trains one in {seconds(paid[least])}"
+        said += _but_worse(analysis, where, least)
+    return [f"{said}."]
+
+
+def _nearest(
+    where: Sequence[Answer], known: Collection[str], paid: Mapping[str, float], leader: str
+) -> str:
+    """Of the methods cheaper than the leader that which is worse in the fewest scores; of several
+    the cheapest.
+    """
+    cheaper = sorted(name for name in known if paid[name] < paid[leader])
+
+    def cost(name: str) -> tuple[int, float]:
+        return sum(name in compared_in(one).worse for one in where), paid[name]
+
+    return min(cheaper, key=cost)
+
+
+def _but_worse(analysis: Analysis, where: Sequence[Answer], name: str) -> str:
+    """The scores in which a method is significantly worse."""
+    behind = [one for one in where if name in compared_in(one).worse]
+    return f", but is worse in {listed(asked_each(analysis, behind), 'and', 9)}" if behind else ""
 
 
 def _also_gained(analysis: Analysis, compared: Sequence[Answer], cheapest: str, leader: str) -> str:
@@ -310,9 +355,12 @@ def _predicting(analysis: Analysis, one: str, other: str) -> str:
     paid = paid_by(analysis, PREDICTION)
     if one not in paid or other not in paid or paid[other] <= 0:
         return ""
+    faster, slower = plain(paid[other] / paid[one], 2), plain(paid[one] / paid[other], 2)
+    if "1" in (faster, slower):
+        return ", and predicts as fast"
     if paid[one] < paid[other]:
-        return f", and predicts {plain(paid[other] / paid[one], 2)} times as fast"
-    return f", and takes {plain(paid[one] / paid[other], 2)} times as long to predict"
+        return f", and predicts {faster} times as fast"
+    return f", and takes {slower} times as long to predict"
 
 
 def _tuned(analysis: Analysis) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import in_words
 from bench_uq.score.questions import Answer
-from bench_uq.score.rounding import plain
+from bench_uq.score.rounding import decimals, fixed, plain
 from bench_uq.score.statistics import Comparison
 from bench_uq.score.summaries import costs
 
@@ -43,6 +43,21 @@ def asked(analysis: Analysis, one: Answer) -> str:
     return f"{title} on {analysis.label(condition)}"
 
 
+def asked_each(analysis: Analysis, several: Sequence[Answer]) -> list[str]:
+    """Questions in one sentence: of neighbours that differ in their condition only the first names
+    the score.
+    """
+    names, before = list[str](), ""
+    for one in several:
+        name = asked(analysis, one)
+        # A level or other data would read as those of the score before.
+        score, under, condition = name.partition(" under ")
+        joined = one.question.over_levels and one.question.only is None
+        names.append(condition if joined and score == before else name)
+        before = score if under and joined else ""
+    return names
+
+
 def compared_in(one: Answer) -> Comparison:
     """The comparison of an answer that has one."""
     assert one.comparison is not None
@@ -50,8 +65,8 @@ def compared_in(one: Answer) -> Comparison:
 
 
 def mean_of(one: Answer, method: str) -> str:
-    """The mean of a method with three digits."""
-    return plain(one.summaries[method].mean, 3)
+    """The mean of a method, with as many digits as its column has in tables."""
+    return fixed(one.summaries[method].mean, decimals(one.summaries.values()))
 
 
 def seconds(value: float) -> str:

@@ -23,6 +23,7 @@ from bench_uq.score import doubts, questions
 from bench_uq.score import verdict as said_by
 from bench_uq.score.analysis import analyse
 from bench_uq.score.front import front
+from bench_uq.score.published import Reference
 from bench_uq.score.questions import answers
 from bench_uq.score.results import Results, named
 from bench_uq.score.rounding import plain
@@ -60,14 +61,17 @@ def test_the_best_by_how_much_and_at_what_cost(by_hand: ByHand) -> None:
         "scores (4 shared seeds"
     )
     assert said[0].startswith(leading)
-    assert said[0].endswith(": accuracy 0.915, NLL 0.15.")
     assert said[1] == (
-        "Significantly worse than the best: in accuracy, sgld by 0.4; "
-        "in NLL, map by 0.95 and sgld by 1.3."
+        "Its scores, in brackets the best of the others: accuracy 0.915 (map 0.905), "
+        "NLL 0.15 (map 1.10)."
     )
     assert said[2] == (
-        "No cheaper method is as good in all of these: the cheapest, map, trains a seed in 2 s "
-        "instead of 20 s, and takes 1.6 times as long to predict, and is worse in NLL."
+        "Significantly worse than the best: in accuracy, sgld by 0.397; "
+        "in NLL, map by 0.95 and sgld by 1.30."
+    )
+    assert said[3] == (
+        "No cheaper method is as good in all of these: map trains a seed in 2 s instead of 20 s, "
+        "and takes 1.6 times as long to predict, but is worse in NLL."
     )
 
 
@@ -127,7 +131,7 @@ def test_a_noisy_method_does_not_lead(by_hand: ByHand) -> None:
     said = verdict(analyse(by_hand(scores))).sentences
     assert said[0].startswith("mnf ranks best on average")
     assert "in 2 of 3 scores" in said[0]
-    assert "But in AURC map (0.092) is significantly better." in said[0]
+    assert "But in AURC map (0.0920) is significantly better." in said[0]
 
 
 def test_equal_means_share_a_rank(by_hand: ByHand) -> None:
@@ -511,3 +515,77 @@ def test_the_chart_of_many_methods_shows_the_front(by_hand: ByHand) -> None:
     ranges = re.findall(r'<path d="M[\d.]+ ([\d.]+)V([\d.]+)" stroke="#(\w+)"', text)
     assert {color for low, high, color in ranges if low == high} == {"a9b0b8"}
     assert sum(low != high for low, high, _ in ranges) == 2
+
+
+def test_the_nearest_cheaper_rival_is_named_before_the_cheapest(by_hand: ByHand) -> None:
+    """Of the cheaper methods the one that is worse in the fewest scores, then the cheapest."""
+    good, bad = [0.10, 0.12, 0.11, 0.12], [2.0, 2.2, 2.1, 2.3]
+    scores = {}
+    for metric in ("nll", "ece", "aurc"):
+        scores["sgld", metric] = good
+        scores["mnf", metric] = bad if metric == "ece" else [0.11, 0.12, 0.12, 0.12]
+        scores["map", metric] = bad
+    said = verdict(analyse(by_hand(scores, runs=runs()))).sentences
+    (told,) = [one for one in said if one.startswith("No cheaper method")]
+    assert told.startswith(
+        "No cheaper method is as good in all of these: mnf trains a seed in 20 s instead of 200 s"
+    )
+    assert told.endswith(
+        "but is worse in ECE; map, the cheapest, trains one in 2 s, but is worse in NLL, ECE and "
+        "AURC."
+    )
+
+
+def test_a_tie_that_is_further_behind_is_explained(by_hand: ByHand) -> None:
+    """A method that varies much may be tied behind one that is worse: that is said, with both."""
+    scores = {
+        ("map", "nll"): [0.50, 0.51, 0.52, 0.51],
+        ("mnf", "nll"): [0.10, 0.11, 0.10, 0.11],
+        ("sgld", "nll"): [0.1, 3.0, 0.2, 2.0],
+    }
+    told = verdict(analyse(by_hand(scores))).remarks
+    expected = (
+        "Behind by more, yet not significantly, because they vary more: in NLL sgld (1.325), "
+    )
+    assert any(one.startswith(expected + "unlike map (0.510)") for one in told), told
+
+    del scores["sgld", "nll"]
+    assert not any("Behind by more" in one for one in verdict(analyse(by_hand(scores))).remarks)
+
+
+def test_who_says_so_has_not_converged(by_hand: ByHand) -> None:
+    """A method's own diagnosis, which marks it in tables, is among the doubts."""
+    told = verdict(analyse(by_hand(SCORES, runs=runs(sgld={"diagnosis": "R-hat 1.2"})))).remarks
+    assert "Not converged by their own account (†): sgld." in told
+
+
+def test_a_test_error_above_the_published_one_is_named(by_hand: ByHand) -> None:
+    """Ours in %, the closest of several published values; nobody who is below it."""
+    results = by_hand(SCORES)
+    known = {"dataset": "digits", "condition": "clean", "level": "", "spread": "", "notes": ""}
+    references = []
+    for method, value in (("mnf", "5"), ("mnf", "6.5"), ("map", "12"), ("sgld", "40")):
+        references.append(
+            Reference(
+                **known,
+                method=method,
+                metric="test_error",
+                value=value,
+                source=f"A paper of {value}",
+                certainty="seen",
+            )
+        )
+    told = verdict(analyse(replace(results, references=tuple(references)))).remarks
+    (named_,) = [one for one in told if one.startswith("Above the published test error")]
+    assert "sgld (48.2 instead of 40) and mnf (8.50 instead of 6.5); the section" in named_
+
+
+def test_neighbours_of_one_score_name_it_once(by_hand: ByHand) -> None:
+    """Means under several shifts are of one score, which stands before the first."""
+    scores = dict(SCORES)
+    for condition in ("rotate", "translate"):
+        for name, values in (("map", CLOSE), ("mnf", GOOD), ("sgld", BAD)):
+            for level in (5.0, 10.0):
+                scores[name, "accuracy", condition, level] = values
+    said = verdict(analyse(by_hand(scores))).sentences
+    assert "mean accuracy under rotate 0.915 (map 0.905), translate 0.915 (map 0.905)" in said[1]

@@ -28,6 +28,7 @@ def table(caption: str, heads: Iterable[str], rows: str) -> str:
     """A table with a text above it, all but its rows escaped."""
     head = each(COLUMN, map(escape, heads))
     return (
-        f'<div class="scroll"><table><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<div class="edge"><div class="scroll" role="region" aria-label="{escape(caption)}" '
+        f'tabindex="0"><table><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></div>"
     )

@@ -25,6 +25,10 @@ _WIDTH, _HEIGHT = 520, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 118, 14, 44
 #: Methods of which each has its name, colour and range; of more only those on the front.
 _MOST_NAMED = 12
+#: Share of the widest gap to the best beyond which a method that is worse is far behind.
+_FAR = 0.5
+#: Rows of the overview that are seen at first.
+_MOST_ROWS = 12
 #: The others of many.
 _GREY = "#a9b0b8"
 
@@ -49,7 +53,7 @@ def overview_section(analysis: Analysis) -> str:
 
 
 def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
-    """The table, each cell in the colour of its group: best, or worse by rank.
+    """The table, each cell in the colour of its group: best, worse, or far behind.
 
     ``cards`` are the metrics in the order of their cards.
     """
@@ -61,7 +65,7 @@ def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
             first = f'<a href="#metric-{cards.index(one.metric)}">{first}</a>'
         heads += each(COLUMN, ["<br>".join([first, *others])])
     groups = _groups(analysis, shown)
-    rows = ""
+    rows = list[str]()
     for row in shown.rows:
         cells = each(ROW, [escape(row.name) + (" †" if row.seeds.marked else "")])
         for place, cell in enumerate(row.cells):
@@ -71,17 +75,23 @@ def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
                 text = each("strong" if cell.best else "em", [text])
             told = escape(cell.mean + cell.beside)
             cells += f'<td class="{group}"><span title="{told}">{text}</span></td>'
-        rows += f"<tr>{cells}</tr>"
+        rows.append(f"<tr>{cells}</tr>")
 
     first = "best</span> plain: not significantly worse than it"
     if not shown.alone:
         first = "best, or not significantly worse</span>"
     key = (
         f'<p class="key"><span class="g1">{first} '
-        '<span class="g2">worse</span> <span class="g3">worst half of those</span> '
+        '<span class="g2">worse</span> <span class="g3">by more than half of the widest gap</span> '
         "Order: mean rank over these scores, methods that lack one last.</p>"
     )
     head = f"<thead><tr><{COLUMN}>Method</th>{heads}</tr></thead>"
+    body, button = f"<tbody>{''.join(rows)}</tbody>", ""
+    if len(rows) > _MOST_ROWS:
+        # The page folds the rest where there is a script; in print and without one all are seen.
+        first_rows, rest = "".join(rows[:_MOST_ROWS]), "".join(rows[_MOST_ROWS:])
+        body = f'<tbody>{first_rows}</tbody><tbody class="rest">{rest}</tbody>'
+        button = f'<button type="button" class="all" hidden>Show all {len(rows)} methods</button>'
     said = each("li", map(escape, [*notes(shown), *shown.remarks[:1]]))
     folded = (
         f'<details class="fine"><summary>Notes</summary><ul class="notes">{said}</ul></details>'
@@ -89,13 +99,13 @@ def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
     return (
         '<div class="matrix"><div class="edge">'
         '<div class="scroll" role="region" aria-label="Overview" tabindex="0">'
-        f"<table>{head}<tbody>{rows}</tbody></table></div></div>{key}"
+        f"<table>{head}{body}</table></div></div>{button}{key}"
         f"{folded}</div>"
     )
 
 
 def _groups(analysis: Analysis, shown: Table) -> list[dict[str, str]]:
-    """The rank group of each method in each column; none where methods are not compared."""
+    """The group of each method in each column; none where methods are not compared."""
     found = {one.question.scored: one for one in answers(analysis)}
     groups = []
     for column in shown.columns:
@@ -105,9 +115,10 @@ def _groups(analysis: Analysis, shown: Table) -> list[dict[str, str]]:
             one = answer.comparison
             # Of many methods most are tied: in colour, too, they would hide the best.
             own = dict.fromkeys([one.best] if shown.alone else one.tied, "g1")
-            worse = sorted(one.worse, key=lambda name: one.behind[name])
-            for place, name in enumerate(worse):
-                own[name] = "g2" if place < (len(worse) + 1) // 2 else "g3"
+            # By the gap itself: of two that are nearly equal none looks far behind the other.
+            widest = max(one.behind.values(), default=0.0)
+            for name in one.worse:
+                own[name] = "g3" if one.behind[name] > _FAR * widest else "g2"
         groups.append(own)
     return groups
 

@@ -709,6 +709,23 @@
     }
   }
 
+  // ---- An overview of many methods: the first ones, until all are asked for.
+
+  function foldOverviews() {
+    for (const button of document.querySelectorAll("button.all")) {
+      const matrix = button.closest(".matrix");
+      const all = button.textContent;
+      const fold = (short) => {
+        matrix.classList.toggle("short", short);
+        button.textContent = short ? all : "Show fewer";
+        button.setAttribute("aria-expanded", String(!short));
+      };
+      button.addEventListener("click", () => fold(!matrix.classList.contains("short")));
+      button.hidden = false;
+      fold(true);
+    }
+  }
+
   // ---- Commands.
 
   async function copyCommands() {
@@ -818,5 +835,6 @@
     showCharts();
   }
   for (const button of document.querySelectorAll("button.thumb")) button.addEventListener("click", () => openFigure(button));
+  foldOverviews();
   watchEdges();
 })();

@@ -6,17 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from bench_uq.api.names import level_key
 from bench_uq.report.tables.captions import notes as marks
 from bench_uq.report.tables.provenance import sizes
 from bench_uq.report.tables.table import Cell, Column, Row, Table, cell
 from bench_uq.score.analysis import Analysis
+from bench_uq.score.beside_published import changed_settings, ours
 from bench_uq.score.labels import ARROWS
-from bench_uq.score.likeness import changed
 from bench_uq.score.published import TEST_ERROR, Reference
 from bench_uq.score.results import Seeds
 from bench_uq.score.rounding import decimals, signed
-from bench_uq.score.summaries import Place, Summary
 
 CERTAINTIES = {
     "seen": "seen: read in the source, or in a text that quotes it.",
@@ -92,7 +90,7 @@ def comparison(analysis: Analysis) -> Comparison | None:
         notes |= dict.fromkeys(_notes(one))
 
     # Neighbours of one score are a group: groupby() itself does not sort.
-    changes = _changed(analysis, {one.method for one in known})
+    changes = changed_settings(analysis, {one.method for one in known})
     apart = analysis.results.apart(analysis.dataset) | changes.keys()
     groups = []
     for _, own in groupby(known, key=lambda one: _score(one, order)):
@@ -100,17 +98,6 @@ def comparison(analysis: Analysis) -> Comparison | None:
     said = sizes(analysis.results)
     named = {analysis.label(method): names for method, names in changes.items()}
     return Comparison(analysis.label(analysis.dataset), tuple(groups), tuple(notes), named, said)
-
-
-def _changed(analysis: Analysis, methods: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """The methods whose runs have other settings than the suite's, which published values need."""
-    found: dict[str, dict[str, None]] = {}
-    runs = analysis.results.runs
-    for run in runs[runs["status"] == "ok"].to_dict("records"):
-        names = changed(run["method"], run["command"])
-        if names and run["method"] in methods:
-            found.setdefault(run["method"], {}).update(dict.fromkeys(names))
-    return {method: tuple(sorted(names)) for method, names in sorted(found.items())}
 
 
 def caption(table: Comparison) -> str:
@@ -190,13 +177,13 @@ def _group(
     analysis: Analysis, known: Sequence[Reference], notes: list[str], apart: Collection[str]
 ) -> Group:
     """The rows of one score, ours with as many decimals as their spread or the source has."""
-    ours = [_ours(one, analysis.summaries) for one in known]
+    found = [ours(one, analysis.summaries) for one in known]
     # More than six decimals would only repeat what a source printed with all digits.
     printed = max(len(one.value.partition(".")[2]) for one in known)
-    digits = max(decimals(filter(None, ours)), min(printed, 6))
+    digits = max(decimals(filter(None, found)), min(printed, 6))
 
     rows = []
-    for one, summary in zip(known, ours, strict=True):
+    for one, summary in zip(known, found, strict=True):
         seeds = analysis.seeds(one.method)
         difference = ""
         # Published values are of the suite's own settings and data.
@@ -217,19 +204,3 @@ def _group(
 
     column = Column(analysis.cards[known[0].metric], known[0].condition)
     return Group(column, _title(analysis, known[0], column), tuple(rows))
-
-
-def _ours(one: Reference, summaries: Mapping[Place, Summary]) -> Summary | None:
-    """Our score in the published unit."""
-    metric, level = one.metric, None
-    if metric == TEST_ERROR:
-        metric = "accuracy"
-    if one.level:
-        level = level_key(float(one.level))
-
-    found = summaries.get((one.method, one.condition, level, metric))
-    if found is None or one.metric != TEST_ERROR:
-        return found
-    # An error falls where accuracy rises, so that both ends change places.
-    low, high = 100 * (1 - found.high), 100 * (1 - found.low)
-    return replace(found, mean=100 * (1 - found.mean), sd=100 * found.sd, low=low, high=high)

@@ -19,7 +19,7 @@ COSTS = {
     "draws": "Draws\n(at most)",
     "train_seconds": "Training\n(s)",
     "base_seconds": "of the\nbase (s)",
-    "seconds_per_1000": "1,000 predic-\ntions (s)",
+    "seconds_per_1000": "Predicting\n1,000 (s)",
     "peak_memory": "Peak\nmemory (MB)",
 }
 POSITIVE = "Out-of-distribution (OOD) data are the positive class."
