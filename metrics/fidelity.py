@@ -186,7 +186,10 @@ METRICS = (
         short="TV to\nreference",
         note="TV: total variation to the predictions of the reference; its floor is that of one "
         "chain of the reference to its others.",
-        shown=Places(clean=21, unseen=3, page=12, levels=12, stress=8, reference_figure=1),
+        question="posterior",
+        shown=Places(
+            clean=21, unseen=3, page=12, levels=12, stress=8, reference_figure=1, overview=6
+        ),
         floor_shown=Places(clean=22, unseen=4),
         margin=0.25,
     ),
@@ -230,7 +233,8 @@ METRICS = (
         short="W2 to\nreference",
         note="W2: 2-Wasserstein distance to the predictions of the reference; its floor is that "
         "of one chain of the reference to its others.",
-        shown=Places(clean=21, unseen=3, page=12, reference_figure=2),
+        question="posterior",
+        shown=Places(clean=21, unseen=3, page=12, reference_figure=2, overview=6),
         floor_shown=Places(clean=22, unseen=4),
         margin=0.25,
     ),

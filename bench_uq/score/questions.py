@@ -93,6 +93,8 @@ def questions(analysis: Analysis) -> list[Question]:
             # A metric of OOD data has no value on clean data, and those of clean data say nothing
             # on examples without a true class.
             fits = (condition != "clean") == cards[metric].against_clean
+            # A distance to a reference needs no true class, and tells most on unseen data.
+            fits |= bool(cards[metric].needs_of_reference)
             if fits and (metric, condition) in analysis.measured:
                 found.append(Question(cards[metric].question, (condition, None, metric)))
 
