@@ -101,9 +101,18 @@ def test_a_claim_that_turns_is_not_bold(by_hand: ByHand, monkeypatch: pytest.Mon
     assert "<strong>" not in section
 
 
-def test_few_or_too_many_methods_have_no_matrix(by_hand: ByHand) -> None:
-    """Two methods are one pair, which the verdict tells; many make a matrix nobody reads."""
+def test_two_methods_have_no_matrix(by_hand: ByHand) -> None:
+    """Two methods are one pair, which the verdict tells."""
     two = {name: SCORES[name] for name in ("map", "mnf")}
     assert shown(by_hand, two) == ""
-    many = {f"m{number}": SCORES["map"] for number in range(MOST + 1)}
-    assert shown(by_hand, many) == ""
+
+
+def test_of_many_methods_those_that_rank_best(by_hand: ByHand) -> None:
+    """A matrix of all would not be read: the first ones by rank, and the section says so."""
+    noise = np.random.default_rng(0).normal(0, 0.002, (MOST + 2, 4))
+    many = {f"m{n:02}": list(0.5 + 0.01 * n + noise[n]) for n in range(MOST + 2)}
+    section = shown(by_hand, many)
+    assert f"The {MOST} of {MOST + 2} methods that rank best on average" in section
+
+    heads = re.findall(r'<th scope="col">(m\d+)</th>', section)
+    assert heads == sorted(many)[2:]

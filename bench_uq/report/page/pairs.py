@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from html import escape
 
 from bench_uq.report.page.elements import COLUMN, ROW, each, section
@@ -11,49 +12,54 @@ from bench_uq.score.questions import Answer, answers
 from bench_uq.score.rounding import decimals, fixed, signed
 from bench_uq.score.statistics import ALPHA, Comparison, Lead
 from bench_uq.score.summaries import Summary
+from bench_uq.score.verdict import by_rank
 from bench_uq.score.wording import asked
 
-#: Methods of more have more pairs than can be read.
+#: Methods of which all pairs can be read; of more those that rank best.
 MOST = 12
 HINT = (
     "By how much the method of the row is better than that of the column, in the mean over the "
     "seeds of both, with its 95 % interval, which is of that pair alone. Bold: significant among "
     "all pairs of the score (Holm, 5 %), and not turned at another budget."
 )
+_SHORT = "The {} of {} methods that rank best on average; significance is among the pairs of all."
 
 
 def pairs_section(analysis: Analysis) -> str:
-    """The section of all pairs; empty where there are fewer than three methods or too many."""
+    """The section of all pairs; empty where there are fewer than three methods."""
     body = ""
     for dataset in analysis.datasets:
         part = analysis.on(dataset)
         # Two methods are one pair, which the verdict tells.
-        if not 3 <= len(part.comparable) <= MOST:
+        if len(part.comparable) < 3:
             continue
 
         found = [one for one in answers(part) if one.comparison is not None]
         if found and len(analysis.datasets) > 1:
             body += f"<h3>{escape(part.label(dataset))}</h3>"
+        shown = by_rank(part, found)[:MOST]
+        if found and len(part.comparable) > MOST:
+            body += f'<p class="hint">{_SHORT.format(MOST, len(part.comparable))}</p>'
         for place, one in enumerate(found):
-            body += _score(part, one, opened=place == 0)
+            body += _score(part, one, shown, opened=place == 0)
     if not body:
         return ""
     return section("pairs", "Every pair of methods", f'<p class="hint">{HINT}</p>{body}')
 
 
-def _score(analysis: Analysis, one: Answer, *, opened: bool) -> str:
+def _score(analysis: Analysis, one: Answer, shown: Sequence[str], *, opened: bool) -> str:
     """The matrix of one score, which opens by a click on its name."""
     name = asked(analysis, one)
     title = escape(name[:1].upper() + name[1:])
-    matrix = _matrix(analysis, one)
+    matrix = _matrix(analysis, one, shown)
     return f"<details{' open' if opened else ''}><summary>{title}</summary>{matrix}</details>"
 
 
-def _matrix(analysis: Analysis, one: Answer) -> str:
-    """The methods in rows and in columns."""
+def _matrix(analysis: Analysis, one: Answer, shown: Sequence[str]) -> str:
+    """The methods that are shown in rows and in columns."""
     comparison = one.comparison
     assert comparison is not None
-    ranked = (*comparison.tied, *comparison.worse)
+    ranked = {*comparison.tied, *comparison.worse} & {*shown}
     # In the order of all tables, and not by rank: a reader looks for a name.
     methods = [name for name in analysis.methods if name in ranked]
     digits = _digits(comparison)
@@ -70,8 +76,10 @@ def _matrix(analysis: Analysis, one: Answer) -> str:
 
     caption = "Ahead by (row less column, in the better direction)"
     return (
-        f'<div class="scroll"><table class="pairs"><caption>{caption}</caption>'
-        f"<thead><tr><{COLUMN}>Method</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<div class="edge"><div class="scroll" role="region" aria-label="{caption}" tabindex="0">'
+        f'<table class="pairs"><caption>{caption}</caption>'
+        f"<thead><tr><{COLUMN}>Method</th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        "</div></div>"
     )
 
 
