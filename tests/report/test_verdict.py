@@ -6,10 +6,12 @@ import itertools
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import bench_uq
 from bench_uq.plan.suite import read_suite
 from bench_uq.report.conclusions import conclusions
 from bench_uq.report.latex import fragments
@@ -23,6 +25,7 @@ from bench_uq.score import doubts, questions
 from bench_uq.score import verdict as said_by
 from bench_uq.score.analysis import analyse
 from bench_uq.score.front import front
+from bench_uq.score.markdown_text import escape
 from bench_uq.score.published import Reference
 from bench_uq.score.questions import answers
 from bench_uq.score.results import Results, named
@@ -31,6 +34,13 @@ from bench_uq.score.statistics import detectable_difference
 from bench_uq.score.verdict import verdict
 
 ByHand = Callable[..., Results]
+REPO = Path(__file__).parents[2]
+#: Studies of which the repository has scores and a summary.
+STUDIES = sorted(
+    path.parent.name
+    for path in REPO.glob("results/*/scores.csv.gz")
+    if (REPO / "reports" / path.parent.name).is_dir()
+)
 GOOD, CLOSE, BAD = [0.90, 0.91, 0.92, 0.93], [0.90, 0.89, 0.92, 0.91], [0.50, 0.51, 0.53, 0.53]
 SCORES = {
     ("map", "accuracy"): CLOSE,
@@ -589,3 +599,12 @@ def test_neighbours_of_one_score_name_it_once(by_hand: ByHand) -> None:
                 scores[name, "accuracy", condition, level] = values
     said = verdict(analyse(by_hand(scores))).sentences
     assert "mean accuracy under rotate 0.915 (map 0.905), translate 0.915 (map 0.905)" in said[1]
+
+
+@pytest.mark.parametrize("suite", STUDIES)
+def test_committed_summaries_begin_with_the_verdict(suite: str) -> None:
+    """The summary of a study in the repository says what its scores say today."""
+    told = bench_uq.verdict(REPO / "results" / suite)
+    lines = (REPO / "reports" / suite / "summary.md").read_text().splitlines()
+    for sentence in told.all:
+        assert f"- {escape(sentence)}" in lines, sentence
