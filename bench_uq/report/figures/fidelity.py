@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,6 +24,8 @@ _MOST = 4
 #: Letters of a line of a title, and of a method.
 _TITLE, _NAME = 14, 26
 _NOISE = "#dddddd"
+#: Times the median distance from which on the furthest method would squeeze the others together.
+_FAR = 10
 #: Inches of a page for the names, less what the first panel can spare.
 _BESIDE = 1.0
 
@@ -104,11 +107,21 @@ def _sheets(
 
 
 def _to_scale(axes: Axes, points: Points, floors: Mapping[int, float]) -> None:
-    """Draw the noise of each row, and begin at 0, where a method would be the reference."""
-    ends = [one.high for one in points.values()]
+    """Draw the noise of each row, and begin at 0, where a method would be the reference.
+
+    A logarithmic axis has no 0, but one method far from all others leaves them apart.
+    """
+    means = [one.mean for one in points.values()]
+    ends = [one.high for one in points.values()] + list(floors.values())
+    starts = [one.low for one in points.values()] + list(floors.values())
+    wide = min(starts) > 0 and max(means) > _FAR * median(means)
+    first = min(starts) / 1.6 if wide else 0.0
     for row, floor in floors.items():
-        ends.append(floor)
-        axes.barh(row, floor, height=1, color=_NOISE, linewidth=0, zorder=0)
+        axes.barh(row, floor - first, left=first, height=1, color=_NOISE, linewidth=0, zorder=0)
+    if wide:
+        _layout.logarithmic(axes, [first, 1.3 * max(ends)], of="x")
+        axes.set_xlim(first, 1.3 * max(ends))
+        return
     axes.set_xlim(0, 1.06 * max(ends) or 1)
     axes.xaxis.set_major_locator(MaxNLocator(3))
 
