@@ -206,7 +206,7 @@ SUBJECTS = {
     "report/figures/risk_coverage.py": {"coverage"},  # the axis of curves
     "report/page/charts.py": {"accuracy"},  # the axis of curves
     "report/page/leaderboard.py": {"nll"},  # the column of results without any score
-    "report/tables/published.py": {"accuracy"},  # published as the test error
+    "score/beside_published.py": {"accuracy"},  # published as the test error
     "report/tables/stress.py": {"attack_draws"},  # told in captions
     "report/tables/table.py": {"examples"},
     "report/tables/tables.py": {"nll"},  # the column of results without any score
