@@ -773,3 +773,27 @@ def test_says_something_without_a_script(page: Page) -> None:
         assert "✗ diverged" in page.find("#runs").text
     finally:
         page.browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_the_overview_of_many_methods_opens(
+    crowded: Results, opened: Callable[[Results], Page]
+) -> None:
+    """Twelve rows are seen until the button is pressed, and again after it; on paper all are."""
+    rows = (
+        "return [...document.querySelectorAll('#overview tbody tr')]"
+        ".filter((row) => row.offsetHeight).length"
+    )
+    page = opened(crowded)
+    button = page.find("#overview button.all")
+    assert page.script(rows) == 12
+    assert button.text == "Show all 31 methods"
+
+    button.click()
+    assert page.script(rows) == 31
+    assert button.get_attribute("aria-expanded") == "true"
+    button.click()
+    assert page.script(rows) == 12
+
+    page.emulate(media="print", width=1032)
+    assert page.script(rows) == 31
+    assert not button.is_displayed()

@@ -608,3 +608,14 @@ def test_committed_summaries_begin_with_the_verdict(suite: str) -> None:
     lines = (REPO / "reports" / suite / "summary.md").read_text().splitlines()
     for sentence in told.all:
         assert f"- {escape(sentence)}" in lines, sentence
+
+
+def test_an_overview_of_many_methods_folds(by_hand: ByHand) -> None:
+    """The rows after the twelfth are a body of their own with a button, where more than four are."""
+    for count in (16, 17):
+        scores = {(f"m{n:02}", "accuracy"): [0.5 + 0.01 * n, 0.51 + 0.01 * n] for n in range(count)}
+        section = overview_section(analyse(by_hand(scores)))
+        folded = re.findall(r'<tbody class="rest">(.*?)</tbody>', section)
+        assert [part.count("<tr>") for part in folded] == ([5] if count == 17 else [])
+        assert ("Show all 17 methods" in section) == (count == 17)
+        assert "<tbody><tr>" in section

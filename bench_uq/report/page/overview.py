@@ -27,8 +27,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 118, 14, 44
 _MOST_NAMED = 12
 #: Share of the widest gap to the best beyond which a method that is worse is far behind.
 _FAR = 0.5
-#: Rows of the overview that are seen at first.
-_MOST_ROWS = 12
+#: Rows of the overview that are seen at first, where more than so many would be behind them.
+_MOST_ROWS, _LEAST_REST = 12, 4
 #: The others of many.
 _GREY = "#a9b0b8"
 
@@ -59,7 +59,11 @@ def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
     """
     heads = ""
     for one in shown.columns:
-        first, *others = map(escape, heading(one))
+        lines = list[str]()
+        for line in heading(one):
+            # An arrow stays with its word.
+            lines.append(escape(line).replace(" ↑", "&nbsp;↑").replace(" ↓", "&nbsp;↓"))
+        first, *others = lines
         # Each score leads to its card.
         if one.metric in cards:
             first = f'<a href="#metric-{cards.index(one.metric)}">{first}</a>'
@@ -87,7 +91,7 @@ def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
     )
     head = f"<thead><tr><{COLUMN}>Method</th>{heads}</tr></thead>"
     body, button = f"<tbody>{''.join(rows)}</tbody>", ""
-    if len(rows) > _MOST_ROWS:
+    if len(rows) > _MOST_ROWS + _LEAST_REST:
         # The page folds the rest where there is a script; in print and without one all are seen.
         first_rows, rest = "".join(rows[:_MOST_ROWS]), "".join(rows[_MOST_ROWS:])
         body = f'<tbody>{first_rows}</tbody><tbody class="rest">{rest}</tbody>'
