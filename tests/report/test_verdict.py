@@ -315,6 +315,19 @@ def test_conditions_by_methods_at_the_level_that_tells_most(by_hand: ByHand) -> 
     assert [cell.best for cell in shown.rows[1].cells] == [False, True, False]
 
 
+def test_conditions_mark_methods_that_did_not_converge(by_hand: ByHand) -> None:
+    """A dagger behind the name of the column, and a remark with the name."""
+    scores = dict(SCORES)
+    for name, values in (("map", CLOSE), ("mnf", GOOD), ("sgld", BAD)):
+        scores[name, "accuracy", "rotate", 5.0] = values
+    table = by_conditions(
+        analyse(by_hand(scores, runs=runs(sgld={"diagnosis": "R-hat 1.2"}))), "accuracy"
+    )
+    assert table is not None
+    assert [column.card.heading for column in table.columns] == ["map", "mnf", "sgld †"]
+    assert table.remarks[-1] == "† Not converged: sgld."
+
+
 def test_a_failed_method_takes_no_seed_from_a_condition(by_hand: ByHand) -> None:
     """n is that of the method with most seeds; one with fewer says so, a failed one has a dash."""
     scores = {

@@ -90,9 +90,14 @@ def by_conditions(analysis: Analysis, metric: str) -> Table | None:
 
     summaries = source.summaries
     columns, rows = list[Column](), list[Row]()
+    unconverged = list[str]()
     for method in analysis.methods:
+        name = analysis.label(method)
+        if analysis.seeds(method).marked:
+            unconverged.append(name)
+            name += " †"
         # Of the card only the heading counts here: every column is the same score.
-        named = replace(card, short=analysis.label(method), note="", companion="", undefined="")
+        named = replace(card, short=name, note="", companion="", undefined="")
         columns.append(Column(replace(named, direction="none"), "clean"))
 
     compared = crossed = 0
@@ -117,9 +122,11 @@ def by_conditions(analysis: Analysis, metric: str) -> Table | None:
 
     heading = " ".join(card.heading.split())
     subject = f"{heading}{ARROWS[card.direction]} by condition"
-    remarks = (_TELLING,) if any(level is not None for _, level in places) else ()
+    remarks = [_TELLING] if any(level is not None for _, level in places) else []
+    if unconverged:
+        remarks.append(f"† Not converged: {', '.join(unconverged)}.")
     dataset, alone = analysis.label(analysis.dataset), best_alone(analysis)
-    whole = Table(dataset, tuple(columns), tuple(rows), subject, remarks, compared, crossed)
+    whole = Table(dataset, tuple(columns), tuple(rows), subject, tuple(remarks), compared, crossed)
     return replace(whole, noun="condition", alone=alone)
 
 
