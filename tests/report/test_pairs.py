@@ -16,7 +16,7 @@ from bench_uq.report.page.pairs import MOST, pairs_section
 from bench_uq.score.analysis import analyse
 from bench_uq.score.questions import answers
 from bench_uq.score.results import Results
-from bench_uq.score.statistics import ALPHA, Comparison, compare
+from bench_uq.score.statistics import ALPHA, Comparison, Lead, compare
 
 ByHand = Callable[..., Results]
 
@@ -116,3 +116,10 @@ def test_of_many_methods_those_that_rank_best(by_hand: ByHand) -> None:
 
     heads = re.findall(r'<th scope="col">(m\d+)</th>', section)
     assert heads == sorted(many)[2:]
+
+
+def test_an_interval_has_at_least_one_degree_of_freedom() -> None:
+    """Below one, Student's quantile would be wider than any score can differ."""
+    low, high = Lead(0.006, 0.005, 0.2, 1.0).interval
+    half = 0.005 * stats.t.ppf(0.975, 1)
+    assert (low, high) == pytest.approx((0.006 - half, 0.006 + half))
