@@ -48,7 +48,7 @@ class Lead:
         """Student's interval at 1 - ALPHA, of this pair alone; NaN without a spread."""
         if not self.error > 0:
             return math.nan, math.nan
-        # Satterthwaite's freedom can fall below that of any variance, where t has no end to speak of.
+        # Satterthwaite's freedom can fall below that of any variance, where t has no end.
         half = float(stats.t.ppf(1 - ALPHA / 2, max(1.0, self.freedom))) * self.error
         return self.ahead - half, self.ahead + half
 
