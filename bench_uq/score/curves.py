@@ -29,9 +29,9 @@ TRAINING_POINTS = 200
 def curves(predictions: Predictions, *, clean: bool = True, strongest: bool = True) -> list[Curve]:
     """Curves that figures show of a condition at a level, as far as their arrays are there.
 
-    Rejection and histograms of entropy are shown at every level, so that a figure of one level may
-    be of any; the finer curves of entropy and confidence without levels and at the strongest one,
-    reliability and regression on clean data only.
+    Rejection, reliability and histograms of entropy are shown at every level, so that a figure of
+    one level may be of any; the finer curves of entropy and confidence without levels and at the
+    strongest one, regression on clean data only.
     """
     if "probs" not in predictions:
         return bands(predictions) if clean else []
@@ -43,8 +43,7 @@ def curves(predictions: Predictions, *, clean: bool = True, strongest: bool = Tr
         found.append(risk_coverage(predictions))
         if strongest:
             found.append(accuracy_confidence(predictions))
-        if clean:
-            found += reliability(predictions)
+        found += reliability(predictions)
     return found
 
 

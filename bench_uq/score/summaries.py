@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,23 +146,34 @@ def highest_entropy(results: Results) -> float | None:
     return float(np.log(round(np.exp(grid.max()))))
 
 
-def reliability(results: Results, method: str) -> tuple[pd.DataFrame, int]:
-    """Share, accuracy and confidence of the bins of clean examples, and the number of seeds.
+#: Where the curves of clean data are.
+_CLEAN: tuple[Shown, ...] = (("clean", None),)
 
-    Bins are pooled over the seeds. Each seed counts by its share of examples in the bin, so that
-    the bins of all seeds are one set of examples.
+
+def reliability(
+    results: Results, method: str, places: Sequence[Shown] = _CLEAN
+) -> tuple[pd.DataFrame, int]:
+    """Share, accuracy and confidence of the bins of examples, and the number of seeds.
+
+    Bins are pooled over the seeds, and over several places, such as the kinds of a corruption. Each
+    counts by its share of examples in the bin, so that the bins of all are one set of examples.
     """
-    clean = ("clean", None)
-    share = curve_table(results, "reliability_share", method, clean)
+
+    def table(name: str) -> pd.DataFrame:
+        parts = {}
+        for place, where in enumerate(places):
+            parts[place] = curve_table(results, f"reliability_{name}", method, where)
+        return pd.concat(parts, axis="columns")
+
+    share = table("share")
     filled = share[share > 0]
     weight = filled.sum(axis=1)
 
     pooled = pd.DataFrame({"share": weight / share.shape[1]})
     for name in ("accuracy", "confidence"):
-        values = curve_table(results, f"reliability_{name}", method, clean)
-        weighted = filled * values.reindex_like(filled)
+        weighted = filled * table(name).reindex_like(filled)
         pooled[name] = weighted.where(filled.notna(), 0).sum(axis=1, skipna=False) / weight
-    return pooled[pooled["share"] > 0], share.shape[1]
+    return pooled[pooled["share"] > 0], share.columns.get_level_values(-1).nunique()
 
 
 def consistency(bins: pd.DataFrame, examples: int) -> pd.DataFrame:

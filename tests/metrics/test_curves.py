@@ -32,12 +32,11 @@ def test_curves_follow_the_arrays(classified):
 
 
 def test_curves_are_those_that_figures_show(classified):
-    """Rejection and histograms are shown at every level, reliability of clean data alone."""
+    """Rejection, reliability and histograms are shown at every level, regression on clean data."""
     labelled = classified()
     names = [name for name, *_ in curves(labelled, clean=False, strongest=False)]
-    assert names == ["entropy_histogram", "risk_coverage"]
-    names = [name for name, *_ in curves(labelled, clean=False)]
-    assert not any(name.startswith("reliability") for name in names)
+    shown = [f"reliability_{part}" for part in ("accuracy", "confidence", "share")]
+    assert names == ["entropy_histogram", "risk_coverage", *shown]
     assert curves(regressed(np.arange(3.0)), clean=False) == []
 
 

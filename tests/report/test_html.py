@@ -419,3 +419,20 @@ def test_charts_of_kinds_are_those_of_their_mean(
     assert by_level == {"Scores under corruption (mean of 15 kinds)", "Scores under fgsm"}
     rejected = [chart["title"] for chart in found if chart["section"].startswith("Rejection")]
     assert rejected == ["corruption (mean of 15 kinds), severity = 3", "fgsm, ε = 0.2"]
+
+
+def test_calibration_under_an_attack_is_a_chart(by_hand: ByHand) -> None:
+    """Reliability at the middle level, beside that of clean data, whose bins are others."""
+    scores = {("map", "accuracy"): [0.9, 0.9]}
+    curves = {}
+    for level, accuracy in ((0.1, 0.7), (0.2, 0.4), (0.3, 0.1)):
+        scores["map", "accuracy", "fgsm", level] = [accuracy, accuracy]
+        for seed in (0, 1):
+            for part, value in (("share", 1.0), ("accuracy", accuracy), ("confidence", 0.8)):
+                curves["map", seed, f"reliability_{part}", "fgsm", level] = {0.8: value}
+
+    (charts,) = chart_data(analyse(by_hand(scores, curves)))["charts"]
+    (shown,) = [chart for chart in charts if chart["section"].startswith("Calibration")]
+    assert shown["title"] == "fgsm, ε = 0.2"
+    assert shown["lines"][0]["y"] == [0.4]
+    assert shown["lines"][0]["seeds"] == 2

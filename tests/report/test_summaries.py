@@ -128,6 +128,23 @@ def test_reliability_pools_the_examples(by_hand: ByHand) -> None:
     assert math.isnan(gap)
 
 
+def test_reliability_pools_the_kinds_of_a_corruption(by_hand: ByHand) -> None:
+    """Two kinds at a level are one set of examples, by their shares; other levels are left out."""
+    curves = {}
+    for kind, share, accuracy in (("a", 1.0, 0.8), ("b", 0.5, 0.5)):
+        where = (f"corruption[kind={kind}]", 3.0)
+        curves["map", 0, "reliability_share", *where] = {0.5: 1 - share, 0.9: share}
+        curves["map", 0, "reliability_accuracy", *where] = {0.5: 0.4, 0.9: accuracy}
+        curves["map", 0, "reliability_confidence", *where] = {0.5: 0.45, 0.9: 0.9}
+        curves["map", 0, "reliability_share", where[0], 5.0] = {0.1: 1.0}
+
+    places = [(f"corruption[kind={kind}]", 3.0) for kind in "ab"]
+    bins, seeds = reliability(by_hand(curves=curves), "map", places)
+    assert seeds == 1
+    assert bins["share"].tolist() == pytest.approx([0.25, 0.75])
+    assert bins["accuracy"].tolist() == pytest.approx([0.4, (0.8 + 0.25) / 1.5])
+
+
 def test_consistency_bars_are_quantiles_of_a_binomial() -> None:
     """Bins of 300, 20 and 1 of 321 examples: the least counts that 5 and 95 % do not exceed."""
     counts, confidences = [300, 20, 1], [0.9, 0.55, 0.3]

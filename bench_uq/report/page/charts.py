@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bench_uq.score.summaries import Curve, Shown, band_seed, curve_table, relia
 #: Bins with a smaller share of the examples are drawn hollow, because they are mostly chance.
 _FEW = 0.01
 _ON_CLEAN = "Calibration and selection, clean data"
+_UNDER_STRESS = "Calibration under attacks and shifts"
 #: Title and axes of the curves on clean data when the least confident examples are rejected.
 _SELECTIVE = {
     "risk_coverage": (
@@ -46,6 +48,7 @@ def _charts(analysis: Analysis, grids: Grids) -> list[Chart]:
         found.append(_entropy(analysis, grids, where))
     found.append(_reliability(analysis, grids))
     found += _selective(analysis, grids)
+    found += _reliability_under_stress(analysis, grids)
     found += rejection(analysis, grids)
     found += _bands(analysis, grids)
     found += _training(analysis, grids)
@@ -76,11 +79,17 @@ def _entropy(analysis: Analysis, grids: Grids, where: Shown) -> Chart:
     }
 
 
-def _reliability(analysis: Analysis, grids: Grids) -> Chart:
-    """Accuracy by confidence on clean data, bins of few examples marked."""
+def _reliability(
+    analysis: Analysis,
+    grids: Grids,
+    places: Sequence[Shown] = (("clean", None),),
+    title: str = "Reliability",
+    section: str = _ON_CLEAN,
+) -> Chart:
+    """Accuracy by confidence, bins of few examples marked."""
     lines = []
     for method in analysis.methods:
-        bins, seeds = reliability(analysis.results, method)
+        bins, seeds = reliability(analysis.results, method, places)
         if seeds:
             confidence, accuracy = bins["confidence"].to_numpy(), bins["accuracy"].to_numpy()
             line = line_of(method, grids, Curve(confidence, accuracy, seeds))
@@ -89,8 +98,8 @@ def _reliability(analysis: Analysis, grids: Grids) -> Chart:
 
     hollow = f"hollow: under {_FEW:.0%} of the examples"
     return {
-        "section": _ON_CLEAN,
-        "title": "Reliability",
+        "section": section,
+        "title": title,
         "x": "confidence",
         "y": "accuracy",
         "range": UNIT,
@@ -100,6 +109,17 @@ def _reliability(analysis: Analysis, grids: Grids) -> Chart:
         "note": f"bins of all seeds pooled; {hollow}; diagonal: perfect calibration",
         "lines": lines,
     }
+
+
+def _reliability_under_stress(analysis: Analysis, grids: Grids) -> list[Chart]:
+    """Accuracy by confidence under each attack or shift at its middle level."""
+    found = []
+    for one in analysis.families:
+        level = one.levels[len(one.levels) // 2]
+        title = f"{analysis.label(one.title)}, {analysis.level_name(one.name)} = {level:g}"
+        places = [(member, level) for member in one.members]
+        found.append(_reliability(analysis, grids, places, title, _UNDER_STRESS))
+    return found
 
 
 def _selective(analysis: Analysis, grids: Grids) -> list[Chart]:
