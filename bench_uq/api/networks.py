@@ -82,7 +82,7 @@ def lenet_wide(task: Task, layers: Layers) -> Network:
 
 
 def lenet_small(task: Task, layers: Layers) -> Network:
-    """LeNet of 6-12-24 units, small enough for Hamiltonian Monte Carlo."""
+    """LeNet of 6-12-24 units."""
     return lenet(task, layers, (6, 12, 24))
 
 
