@@ -530,3 +530,21 @@ def test_bands_are_linked_by_the_report(make_results: Build, tmp_path: Path) -> 
     files = write(made, tmp_path / "report", formats=["svg", "markdown"])
     assert [path.name for path in files if "bands" in path.name] == ["cubic-bands.svg"]
     assert "(figures/cubic-bands.svg)" in (tmp_path / "report" / "summary.md").read_text()
+
+
+def test_one_far_method_leaves_the_others_apart(by_hand: ByHand, drawn: Drawn) -> None:
+    """Beyond ten times the median distance the axis is logarithmic, and holds floors and marks."""
+    for furthest, scale in ((0.3, "linear"), (9.0, "log")):
+        scores = {}
+        for method, distance in (("map", 0.2), ("mnf", 0.25), ("sgld", furthest)):
+            scores[method, "total_variation"] = distance
+            scores[method, "total_variation_floor"] = 0.1
+        (figure,) = drawn("fidelity", by_hand(scores)).values()
+        axes = figure.axes[0]
+        assert axes.get_xscale() == scale
+        low, high = axes.get_xlim()
+        assert low < 0.1
+        assert high > furthest
+        for bar in axes.patches:
+            assert bar.get_x() == pytest.approx(low)
+            assert bar.get_x() + bar.get_width() == pytest.approx(0.1)

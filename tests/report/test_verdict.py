@@ -632,3 +632,16 @@ def test_an_overview_of_many_methods_folds(by_hand: ByHand) -> None:
         assert [part.count("<tr>") for part in folded] == ([5] if count == 17 else [])
         assert ("Show all 17 methods" in section) == (count == 17)
         assert "<tbody><tr>" in section
+
+
+def test_colours_follow_the_gap_to_the_best(by_hand: ByHand) -> None:
+    """Worse by a fifth of the widest gap is worse; by all of it, or nearly, is far behind."""
+    noise = np.random.default_rng(0).normal(0, 0.002, (4, 4))
+    scores = {}
+    for place, (name, mean) in enumerate(
+        {"mnf": 0.1, "map": 0.3, "sgld": 1.05, "swag": 1.1}.items()
+    ):
+        scores[name, "nll"] = list(mean + noise[place])
+    text = overview_section(analyse(by_hand(scores)))
+    for name, group in (("mnf", "g1"), ("map", "g2"), ("sgld", "g3"), ("swag", "g3")):
+        assert re.search(rf'>{name}</th><td class="{group}">', text), name

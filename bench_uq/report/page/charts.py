@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench_uq.report.page.lines import UNIT, Chart, Grids, line_of, mean_lines, short
-from bench_uq.report.page.stress_charts import by_level, rejection
+from bench_uq.report.page.stress_charts import at_middle, by_level, rejection
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import Curve, Shown, band_seed, curve_table, reliability
 
@@ -115,8 +115,7 @@ def _reliability_under_stress(analysis: Analysis, grids: Grids) -> list[Chart]:
     """Accuracy by confidence under each attack or shift at its middle level."""
     found = []
     for one in analysis.families:
-        level = one.levels[len(one.levels) // 2]
-        title = f"{analysis.label(one.title)}, {analysis.level_name(one.name)} = {level:g}"
+        level, title = at_middle(analysis, one)
         places = [(member, level) for member in one.members]
         found.append(_reliability(analysis, grids, places, title, _UNDER_STRESS))
     return found

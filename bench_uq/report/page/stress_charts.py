@@ -11,7 +11,7 @@ from bench_uq.api.metric import Metric
 from bench_uq.report.page.lines import UNIT, Chart, Grids, line_of, short
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import ARROWS
-from bench_uq.score.stress import kept_accuracy
+from bench_uq.score.stress import Family, kept_accuracy
 from bench_uq.score.summaries import Summary
 
 
@@ -102,11 +102,17 @@ def _chance(chance: str, highest: float | None) -> list[dict[str, Any]]:
     return [{"axis": "y", "at": place, "name": chance}]
 
 
+def at_middle(analysis: Analysis, one: Family) -> tuple[float, str]:
+    """The middle level of an attack or shift, and the title of a chart that shows it there."""
+    level = one.levels[len(one.levels) // 2]
+    return level, f"{analysis.label(one.title)}, {analysis.level_name(one.name)} = {level:g}"
+
+
 def rejection(analysis: Analysis, grids: Grids) -> list[Chart]:
     """The accuracy of the accepted examples under each attack or shift at its middle level."""
     found = []
     for one in analysis.families:
-        level = one.levels[len(one.levels) // 2]
+        level, title = at_middle(analysis, one)
         lines = []
         for method in analysis.methods:
             curve = kept_accuracy(analysis.results, method, one, level)
@@ -115,7 +121,7 @@ def rejection(analysis: Analysis, grids: Grids) -> list[Chart]:
 
         chart = {
             "section": "Rejection of the least confident, at middle levels",
-            "title": f"{analysis.label(one.title)}, {analysis.level_name(one.name)} = {level:g}",
+            "title": title,
             "x": "share rejected, the least confident first",
             "y": "accuracy of accepted",
             "range": UNIT,
