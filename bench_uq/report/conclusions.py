@@ -14,6 +14,12 @@ from bench_uq.score.statistics import ALPHA, POWER
 from bench_uq.score.summaries import costs
 from bench_uq.score.wording import repeating
 
+#: Names of tied methods in a sentence; of more, the reader wants those that are worse.
+MOST_TIED = 4
+
+#: Methods whose training times fit a sentence; the table has all.
+MOST_PRICES = 8
+
 _SMALLEST = (
     "The smallest difference is that of two methods with the median spread of all pairs: less "
     "noisy methods show smaller ones."
@@ -103,20 +109,23 @@ def _budgets(analysis: Analysis, found: list[Conclusion]) -> list[str]:
 
 
 def _price(analysis: Analysis) -> list[str]:
-    """The training time of each method that was trained here."""
+    """The training time of each method that was trained here; of many, of the two extremes."""
     paid = costs(analysis.results, ["train_seconds", "base_seconds"])
-    prices = []
+    prices = dict[str, float]()
+    told = dict[str, str]()
     for method in analysis.methods:
         one = paid.get((method, "cost", None, "train_seconds"))
         if one and math.isfinite(one.mean):
-            price, base = (
-                f"{analysis.spoken(method)} {one.mean:.3g} s",
-                paid.get((method, "cost", None, "base_seconds")),
-            )
+            prices[method] = one.mean
+            told[method] = f"{analysis.spoken(method)} {one.mean:.3g} s"
+            base = paid.get((method, "cost", None, "base_seconds"))
             if base:
-                price += f" ({base.mean:.3g} s of these its base)"
-            prices.append(price)
-    return [f"Cost: training a seed took {', '.join(prices)}."] if prices else []
+                told[method] += f" ({base.mean:.3g} s of these its base)"
+
+    if len(prices) > MOST_PRICES:
+        cheapest, dearest = min(prices, key=prices.__getitem__), max(prices, key=prices.__getitem__)
+        return [f"Cost: training a seed took from {told[cheapest]} to {told[dearest]}."]
+    return [f"Cost: training a seed took {', '.join(told.values())}."] if told else []
 
 
 def _sentence(analysis: Analysis, one: Conclusion) -> str:
@@ -125,7 +134,7 @@ def _sentence(analysis: Analysis, one: Conclusion) -> str:
     best = f"{label(found.best)} is best ({one.mean:.3g})"
     others = [label(name) for name in found.tied if name not in (found.best, *found.turned)]
     if others:
-        best += f", not significantly better than {_listed(others)}"
+        best += f", not significantly better than {_tied(others, len(analysis.methods) - 1)}"
 
     parts = [best]
     if found.worse:
@@ -146,6 +155,13 @@ def _sentence(analysis: Analysis, one: Conclusion) -> str:
     elif math.isfinite(least):
         parts.append(f"smallest difference found with {power}: {least:.2g}")
     return f"{_name(analysis, one)}: {'; '.join(parts)}."
+
+
+def _tied(names: list[str], rivals: int) -> str:
+    """Methods that are not significantly worse: by name if they are few, else by number."""
+    if len(names) <= MOST_TIED:
+        return _listed(names)
+    return "any other method" if len(names) == rivals else f"{len(names)} others"
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:

@@ -26,6 +26,39 @@ def test_wins_ties_and_losses(by_hand: ByHand) -> None:
     assert said.startswith(TIE + power)
 
 
+def test_many_ties_are_counted(by_hand: ByHand) -> None:
+    """Of six methods that tie the best stands alone; with a loser the five others are counted."""
+    close = {(f"m{number}", "accuracy"): CLOSE for number in range(5)}
+    (first, *_) = conclusions(analyse(by_hand({("map", "accuracy"): GOOD, **close})))
+    assert first.startswith(
+        "Accuracy: map is best (0.915), not significantly better than any other method."
+    )
+    scores = {("map", "accuracy"): GOOD, **close, ("sgld", "accuracy"): BAD}
+    (first, *_) = conclusions(analyse(by_hand(scores)))
+    assert first.startswith(
+        "Accuracy: map is best (0.915), not significantly better than 5 others; "
+        "significantly better than sgld by 0.4; "
+    )
+
+
+def test_prices_of_many_are_told_by_the_extremes(by_hand: ByHand) -> None:
+    """Nine methods: the cheapest and the dearest; eight: each."""
+    for count in (8, 9):
+        names = [f"m{number}" for number in range(count)]
+        runs = []
+        for number, name in enumerate(names):
+            runs += [
+                {"method": name, "seed": seed, "train_seconds": number + 1} for seed in range(4)
+            ]
+        scores = {(name, "accuracy"): GOOD for name in names}
+        said = conclusions(analyse(by_hand(scores, runs=runs)))
+        (cost,) = [sentence for sentence in said if sentence.startswith("Cost")]
+        if count == 9:
+            assert cost == "Cost: training a seed took from m0 1 s to m8 9 s."
+        else:
+            assert "m3 4 s" in cost
+
+
 def test_other_budgets_mark_methods_and_check_claims(by_hand: ByHand) -> None:
     """A method that half the epochs leave far behind is compared, and named with its change."""
     scores = {**TWO, ("sgld", "accuracy"): BAD}

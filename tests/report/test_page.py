@@ -332,6 +332,29 @@ def test_the_address_keeps_the_filters(page: Page) -> None:
     page.assert_quiet()
 
 
+def test_a_chart_for_each_method(crowded: Results, opened: Callable[[Results], Page]) -> None:
+    """Small multiples: one method in colour in each, which the address keeps."""
+    page, section = opened(crowded), "Calibration and selection, clean data"
+    script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'));"
+    page.script(script, page.find("#charts-section"), section)
+    titles = "return [...document.querySelectorAll('#charts-shown h4')].map((one) => one.textContent)"
+    together = page.script(titles)
+    assert "Reliability" in together
+
+    page.find("#charts-apart").click()
+    for _ in range(2):
+        apart = page.script(titles)
+        of_reliability = [title for title in apart if title.endswith(": Reliability")]
+        assert len(set(of_reliability)) == page.count("#charts-methods label")
+        assert page.script("return arguments[0].value", page.find("#charts-section")) == section
+        assert page.count("#charts-shown .own") == len(apart)
+        page.browser.refresh()
+
+    page.find("#charts-apart").click()
+    assert page.script(titles) == together
+    page.assert_quiet()
+
+
 def test_an_unknown_address_is_ignored(page: Page) -> None:
     """What names no filter, or nothing that one offers, leaves the page as it is at first."""
     before = page.filters(), page.column("method")

@@ -377,9 +377,10 @@
 
   // A curve needs two places: of one place alone there is a row for each method.
   function draw(chart, named) {
-    const places = new Set(chart.lines.flatMap((line) => data.grids[line.x]));
-    return places.size === 1 ? rowsOf(chart, named) : plotOf(chart, named);
+    return placesOf(chart).size === 1 ? rowsOf(chart, named) : plotOf(chart, named);
   }
+
+  const placesOf = (chart) => new Set(chart.lines.flatMap((line) => data.grids[line.x]));
 
   // A row for each method, the best first: its name, its mean with the range over seeds, its number.
   function rowsOf(chart, named) {
@@ -553,6 +554,7 @@
   // ---- Charts of all methods: those of a section at a time, methods switched on and off.
 
   const choices = { dataset: byId("charts-dataset"), section: byId("charts-section") };
+  const apart = byId("charts-apart");
   const off = new Set();
 
   function offerCharts() {
@@ -567,7 +569,17 @@
     const dataset = Number(choices.dataset.value);
     const shown = data.methods.map((one, place) => place).filter((place) => !off.has(place));
     const charts = data.charts[dataset].filter((chart) => chart.section === choices.section.value);
-    byId("charts-shown").replaceChildren(...charts.map((chart) => chartOfAll({ ...chart, lines: chart.lines.filter((line) => !off.has(line.method)) }, shown, dataset)));
+    const seen = charts.map((chart) => ({ ...chart, lines: chart.lines.filter((line) => !off.has(line.method)) }));
+    byId("charts-hint").hidden = apart.checked;
+    const shape = apart.checked ? oneByOne : (chart) => [chartOfAll(chart, shown, dataset)];
+    byId("charts-shown").replaceChildren(...seen.flatMap((chart) => shape(chart, dataset)));
+  }
+
+  // Small multiples: a chart for each method on the same axes, with the lines of the others in grey.
+  function oneByOne(chart, dataset) {
+    // A chart of rows has its methods apart.
+    if (placesOf(chart).size < 2) return [chartOfAll(chart, chart.lines.map((line) => line.method), dataset)];
+    return chart.lines.map((line) => figure({ ...chart, title: `${data.methods[line.method].short}: ${chart.title}` }, dataset, line.method, null));
   }
 
   function showSwitches() {
@@ -603,7 +615,7 @@
 
   // All places x of a chart: the pointer picks the nearest, the arrow keys go from one to the next.
   function readValues(chart, image, out) {
-    const places = [...new Set(chart.lines.flatMap((line) => data.grids[line.x]))].sort((one, other) => one - other);
+    const places = [...placesOf(chart)].sort((one, other) => one - other);
     const rule = drawn("path", { stroke: "#70777f", "stroke-width": 0.8, d: "" });
     image.append(rule);
     let at = -1;
@@ -769,6 +781,8 @@
     const more = [];
     if (order.column) more.push(["sort", `${order.down ? "-" : ""}${order.column.key}`]);
     if (off.size) more.push(["off", [...off].sort((one, other) => one - other).join(" ")]);
+    if (choices.section && choices.section.selectedIndex > 0) more.push(["charts", choices.section.value]);
+    if (apart?.checked) more.push(["apart", "1"]);
     const said = String(new URLSearchParams([...filtersSet(), ...more]));
     try {
       history.replaceState(null, "", said ? `#${said}` : location.href.split("#")[0]);
@@ -791,10 +805,20 @@
     filter();
   }
 
+  function restoreCharts(found) {
+    if (!choices.section) return;
+    offerCharts();
+    const offered = [...choices.section.options].map((option) => option.value);
+    choices.section.value = offered.includes(found.get("charts")) ? found.get("charts") : offered[0];
+    apart.checked = found.get("apart") === "1";
+    showSwitches();
+    showCharts();
+  }
+
   // Values that are not offered are ignored, and so is an address that says nothing of filters.
   function restore() {
     const found = new URLSearchParams(location.hash.slice(1));
-    if (![...Object.keys(controls), "sort", "off"].some((name) => found.has(name))) return false;
+    if (![...Object.keys(controls), "sort", "off", "charts", "apart"].some((name) => found.has(name))) return false;
     setInitial();
     for (const [name, control] of Object.entries(controls)) {
       const value = found.get(name);
@@ -806,6 +830,7 @@
     order.column = [...placeColumns, ...metricColumns].find((column) => column.key === found.get("sort")?.replace(/^-/, "")) ?? null;
     off.clear();
     for (const place of (found.get("off") ?? "").split(" ")) if (place in data.methods && place !== "") off.add(Number(place));
+    restoreCharts(found);
     show();
     return true;
   }
@@ -830,7 +855,10 @@
   }
   byId("board").hidden = false;
   if (choices.section) {
-    for (const control of Object.values(choices)) control.addEventListener("change", showCharts);
+    for (const control of [...Object.values(choices), apart]) {
+      control.addEventListener("change", showCharts);
+      control.addEventListener("change", keepAddress);
+    }
     showSwitches();
     showCharts();
   }
