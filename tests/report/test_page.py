@@ -337,7 +337,9 @@ def test_a_chart_for_each_method(crowded: Results, opened: Callable[[Results], P
     page, section = opened(crowded), "Calibration and selection, clean data"
     script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'));"
     page.script(script, page.find("#charts-section"), section)
-    titles = "return [...document.querySelectorAll('#charts-shown h4')].map((one) => one.textContent)"
+    titles = (
+        "return [...document.querySelectorAll('#charts-shown h4')].map((one) => one.textContent)"
+    )
     together = page.script(titles)
     assert "Reliability" in together
 

@@ -95,7 +95,8 @@ values.</p>
 <div class="controls" role="group" aria-label="Choice of charts">
 <label for="charts-dataset">Dataset of the charts <select id="charts-dataset"></select></label>
 <label for="charts-section">Charts <select id="charts-section"></select></label>
-<label class="tick" for="charts-apart"><input type="checkbox" id="charts-apart"> A chart for each method</label></div>
+<label class="tick" for="charts-apart"><input type="checkbox" id="charts-apart"> A chart for each
+method</label></div>
 <div id="charts-methods" class="legend" role="group" aria-label="Methods shown"></div>
 <div id="charts-shown" class="charts"></div>"""
     return section(
