@@ -29,8 +29,8 @@ def doubts(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
         yield f"Still improving with more epochs: {named}; {again} --budget 2 trains longer."
     elif compared and not analysis.results.others:
         yield (
-            "Whether the claims hold at other epochs is not known "
-            f"({again} --budget 0.5, or 2, tells)."
+            "Not known: whether the claims hold with half or twice the epochs "
+            f"({again} --budget 0.5, or --budget 2)."
         )
 
     yield from _own_account(analysis)
@@ -78,15 +78,18 @@ def _further_but_tied(analysis: Analysis, compared: Sequence[Answer]) -> Iterabl
         near = min(found.worse, key=lambda name: found.behind[name])
         further = []
         for name in found.equal:
-            if found.behind.get(name, 0.0) > found.behind[near]:
+            # Of two that are written alike nobody asks.
+            alike = name in found.behind and mean_of(one, name) == mean_of(one, near)
+            if found.behind.get(name, 0.0) > found.behind[near] and not alike:
                 further.append(f"{analysis.spoken(name)} ({mean_of(one, name)})")
         if further:
-            beside = f"{analysis.spoken(near)} ({mean_of(one, near)})"
+            beside = f"{mean_of(one, near)} of {analysis.spoken(near)}"
             named = listed(further, "and", NAMED)
-            parts.append(f"in {asked(analysis, one)} {named}, unlike {beside}")
+            parts.append(f"{asked(analysis, one)} of {named}, beside {beside}")
     if parts:
         yield (
-            f"Behind by more, yet not significantly, because they vary more: {'; '.join(parts)}."
+            "Not significantly worse, because they vary more from seed to seed, though further "
+            f"behind than one that is: {'; '.join(parts)}."
         )
 
 

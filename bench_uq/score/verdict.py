@@ -224,19 +224,21 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
     if not undecided:
         return []
 
-    parts, told = [], False
+    parts = []
     for one, name in zip(undecided, asked_each(analysis, undecided), strict=True):
         found = compared_in(one)
         least = found_from(one.card, found, one.summaries[found.best].mean)
         if least == math.inf:
-            name += " (no difference would show)"
+            name += " (none)"
         elif math.isfinite(least):
-            size = plain(least, 2)
-            name += f" (of {size})" if told else f" (differences of {size} would show 4 times in 5)"
-            told = True
+            name += f" ({plain(least, 2)})"
         parts.append(name)
+
     seeds = counted(min(compared_in(one).seeds for one in undecided), "seed")
-    return [f"Undecided with {seeds}: {', '.join(parts)}."]
+    told = f"with {seeds}"
+    if any(part.endswith(")") for part in parts):
+        told = f"({seeds} probably show the difference in brackets)"
+    return [f"Undecided {told}: {', '.join(parts)}."]
 
 
 def _equal(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
@@ -291,8 +293,14 @@ def _trade(
     if leader not in known or len(known) < 2:
         return []
 
-    # Sorted, so that of equal prices the choice does not depend on a set's order.
-    cheapest = min(sorted(equal), key=lambda name: paid[name])
+    predicting = paid_by(analysis, PREDICTION)
+
+    def price(name: str) -> tuple[float, float, str]:
+        # Of those that train in about the same time that which predicts fastest. The name comes
+        # last, so that the choice does not depend on a set's order.
+        return float(f"{paid[name]:.2g}"), predicting.get(name, math.inf), name
+
+    cheapest = min(equal, key=price)
     if paid[cheapest] < paid[leader]:
         return [
             f"The cheapest of {equals}, {analysis.spoken(cheapest)}, trains a seed in "
@@ -303,12 +311,12 @@ def _trade(
 
     least = min(sorted(known), key=lambda name: paid[name])
     if paid[least] == paid[leader]:
-        price = seconds(paid[leader])
-        return [f"{analysis.spoken(leader)} is also the cheapest to train: {price} a seed."]
+        told = seconds(paid[leader])
+        return [f"{analysis.spoken(leader)} is also the cheapest to train: {told} a seed."]
 
     near = _nearest(where, known, paid, leader)
     said = (
-        f"No cheaper method is as good in all of these: {analysis.spoken(near)} trains a seed in "
+        f"All cheaper methods are worse in something: {analysis.spoken(near)} trains a seed in "
         f"{seconds(paid[near])} instead of {seconds(paid[leader])}"
         f"{_predicting(analysis, near, leader)}{_but_worse(analysis, where, near)}"
     )

@@ -70,11 +70,9 @@ def mean_of(one: Answer, method: str) -> str:
 
 
 def seconds(value: float) -> str:
-    """A time in the unit that keeps it short."""
+    """A time in seconds, as in the tables; of several hours in hours."""
     if value >= 7200:
         return f"{plain(value / 3600, 2)} h"
-    if value >= 600:
-        return f"{plain(value / 60, 2)} min"
     return f"{plain(value, 2)} s"
 
 

@@ -732,8 +732,8 @@ def test_the_best_of_many_is_seen_at_once(
     page = opened(crowded)
     heads = page.count("#overview thead th")
     scores = heads - 3  # names and two costs
-    assert page.count("#overview td strong") == page.count("#overview td.g1") == scores
-    worse = page.count("#overview td.g2") + page.count("#overview td.g3")
+    assert page.count("#overview td strong") == page.count("#overview td.best") == scores
+    worse = page.count("#overview td.worse") + page.count("#overview td.far")
     assert page.count("#overview td em") == worse > 5
     assert page.count("#scores td em") > 5
     bold = page.script(

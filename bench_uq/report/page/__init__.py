@@ -36,7 +36,7 @@ from bench_uq.report.tables.provenance import run_counts
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.banners import banner
 from bench_uq.score.labels import counted
-from bench_uq.score.results import Results
+from bench_uq.score.wording import NAMED, listed
 
 #: What links call the sections that not every page has.
 _OPTIONAL = {
@@ -79,7 +79,7 @@ def page(analysis: Analysis, images: Images = MappingProxyType({})) -> str:
 <a class="skip" href="#leaderboard">Skip to the leaderboard</a>
 <header>
 <h1>{title}</h1>
-<p>{run_counts(results)}</p>{_warning(results)}
+<p>{run_counts(results)}</p>{_warning(analysis)}
 {_links(sections)}
 </header>
 <main>
@@ -155,11 +155,12 @@ def _json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _warning(results: Results) -> str:
+def _warning(analysis: Analysis) -> str:
     """Say how many runs did not finish or had not converged, which are not alike, and remarks."""
+    results = analysis.results
     finished = results.runs["status"] == "ok"
     failed = int((~finished).sum())
-    loose = int((finished & (results.runs["diagnosis"] != "")).sum())
+    loose = results.runs[finished & (results.runs["diagnosis"] != "")]
 
     lines = ""
     for warning in banner(results):
@@ -168,8 +169,12 @@ def _warning(results: Results) -> str:
     bad = []
     if failed:
         bad.append(f"{counted(failed, 'run')} did not finish")
-    if loose:
-        bad.append(f"{counted(loose, 'run')} had not converged")
+    if len(loose):
+        methods = [
+            analysis.spoken(name) for name in analysis.methods if name in set(loose["method"])
+        ]
+        told = escape(listed(methods, "and", NAMED))
+        bad.append(f"{counted(len(loose), 'run')} had not converged ({told})")
     told = ""
     if bad:
         link = '<a href="#runs">see the runs</a>'

@@ -18,15 +18,25 @@ from bench_uq.score.front import front
 from bench_uq.score.questions import answers
 from bench_uq.score.rounding import plain
 from bench_uq.score.summaries import Summary, costs
-from bench_uq.score.verdict import TRAINING
+from bench_uq.score.verdict import TRAINING, by_rank
 
 #: Size of the chart of costs in its own units, and the room around its axes.
 _WIDTH, _HEIGHT = 520, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 118, 14, 44
 #: Methods of which each has its name, colour and range; of more only those on the front.
 _MOST_NAMED = 12
+#: Ticks of an axis at most, and on a logarithmic one their first digits, the finest first.
+_MOST_TICKS = 6
+_LOG_TICKS = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
 #: Share of the widest gap to the best beyond which a method that is worse is far behind.
 _FAR = 0.5
+#: The groups of a score, which are classes of the style sheet, in the words of the key.
+_GROUPS = {
+    "best": "best",
+    "tied": "not significantly worse",
+    "worse": "significantly worse",
+    "far": "by more than half of the widest gap to the best",
+}
 #: Rows of the overview that are seen at first, where more than so many would be behind them.
 _MOST_ROWS, _LEAST_REST = 12, 4
 #: The others of many.
@@ -53,7 +63,7 @@ def overview_section(analysis: Analysis) -> str:
 
 
 def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
-    """The table, each cell in the colour of its group: best, worse, or far behind.
+    """The table, each cell in the colour of its group: best, tied, worse, or far behind.
 
     ``cards`` are the metrics in the order of their cards.
     """
@@ -81,14 +91,11 @@ def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
             cells += f'<td class="{group}"><span title="{told}">{text}</span></td>'
         rows.append(f"<tr>{cells}</tr>")
 
-    first = "best</span> plain: not significantly worse than it"
-    if not shown.alone:
-        first = "best, or not significantly worse</span>"
-    key = (
-        f'<p class="key"><span class="g1">{first} '
-        '<span class="g2">worse</span> <span class="g3">by more than half of the widest gap</span> '
-        "Order: mean rank over these scores, methods that lack one last.</p>"
-    )
+    entries = list[str]()
+    for group, words in _GROUPS.items():
+        entries.append(f'<span class="{group}">{words}</span>')
+    order = "Order: mean rank over these scores, methods that lack one last."
+    key = f'<p class="key">{" ".join(entries)} {order}</p>'
     head = f"<thead><tr><{COLUMN}>Method</th>{heads}</tr></thead>"
     body, button = f"<tbody>{''.join(rows)}</tbody>", ""
     if len(rows) > _MOST_ROWS + _LEAST_REST:
@@ -117,12 +124,11 @@ def _groups(analysis: Analysis, shown: Table) -> list[dict[str, str]]:
 
         if answer is not None and answer.comparison is not None:
             one = answer.comparison
-            # Of many methods most are tied: in colour, too, they would hide the best.
-            own = dict.fromkeys([one.best] if shown.alone else one.tied, "g1")
+            own = {**dict.fromkeys(one.tied, "tied"), one.best: "best"}
             # By the gap itself: of two that are nearly equal none looks far behind the other.
             widest = max(one.behind.values(), default=0.0)
             for name in one.worse:
-                own[name] = "g3" if one.behind[name] > _FAR * widest else "g2"
+                own[name] = "far" if one.behind[name] > _FAR * widest else "worse"
         groups.append(own)
     return groups
 
@@ -173,10 +179,14 @@ def _drawing(
 ) -> str:
     """Axes, front, marks and names."""
     prices = [cost.mean for cost, _ in points.values()]
+    compared = [one for one in answers(analysis) if one.comparison is not None]
+    leading = by_rank(analysis, compared)[:1] if compared else []
+    # Of many names most would stand far from their marks, and of many colours none is known again.
+    named = [name for name in points if len(points) <= _MOST_NAMED or name in {*best, *leading}]
     scores = list[float]()
     for name, (_, score) in points.items():
         # The ranges that are not drawn need no room.
-        drawn = len(points) <= _MOST_NAMED or name in best
+        drawn = name in named
         scores += (score.low, score.high) if drawn else (score.mean,)
     # Scores of one size are easier read on a linear axis.
     log = min(scores) > 0 and max(scores) > 3 * min(scores)
@@ -192,8 +202,6 @@ def _drawing(
         centres[name] = across(cost.mean), up(score.mean)
     parts += _front([centres[name] for name in best])
 
-    # Of many names most would stand far from their marks, and of many colours none is known again.
-    named = [name for name in points if len(points) <= _MOST_NAMED or name in best]
     named.sort(key=lambda name: centres[name][1])
     found = looks(analysis.results)
     # The marks with names come last, over the others.
@@ -284,12 +292,11 @@ def _ticks(low: float, high: float, *, log: bool) -> list[float]:
     step = 10.0 ** math.floor(math.log10(high - low)) if high > low else 0.0
     if log:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        fine = list[float]()
-        for power in powers:
-            fine += (10.0**power, 2 * 10.0**power, 5 * 10.0**power)
-        found = [tick for tick in fine if low <= tick <= high]
-        if len(found) >= 2:
-            return found if len(found) <= 6 else found[::2]
+        for factors in _LOG_TICKS:
+            fine = [factor * 10.0**power for power in powers for factor in factors]
+            found = [tick for tick in fine if low <= tick <= high]
+            if 2 <= len(found) <= _MOST_TICKS:
+                return found
         step /= 2
     if not step:
         return [low]
