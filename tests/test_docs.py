@@ -29,6 +29,8 @@ DOCS = REPO / "docs"
 #: What makes a documented run small; the commands are else run as they stand.
 FEW = ["--set", "epochs=2", "--set", "draws=3", "--set", "attack_images=20"]
 SMALL = ["--seeds", "0", *FEW, "--device", "cpu"]
+#: What a documented report leaves out: its figures, which take the most time.
+QUICKLY = ["--formats", "html,markdown"]
 
 
 def blocks(page: str) -> list[tuple[str, str, str]]:
@@ -69,6 +71,8 @@ def follow(page: str, folder: Path, *small: str) -> list[str]:
                 words = shlex.split(line, comments=True)
                 assert words[0] == "bench-uq", line
                 few = (*SMALL, *small) if words[1] == "run" else ()
+                if words[1] == "report" and not {"--formats", "--width"} & {*words}:
+                    few = QUICKLY
                 with contextlib.chdir(folder):
                     result = CliRunner().invoke(main, [*words[1:], *few])
                 assert result.exit_code == 0, f"{line}\n{result.output}"
@@ -121,6 +125,8 @@ def replay(script: str, folder: Path, variables: Mapping[str, str]) -> None:
         words = json.loads(line)
         if words[0] == "run":
             words += ["--methods", "map", "--device", "cpu", *FEW]
+        elif words[0] == "report" and "--formats" not in words:
+            words += QUICKLY
         with contextlib.chdir(folder):
             result = CliRunner().invoke(main, words)
         assert result.exit_code == 0, f"{line}\n{result.output}"
