@@ -18,7 +18,7 @@ from bench_uq.report.latex import fragments
 from bench_uq.report.markdown import summary
 from bench_uq.report.page import page
 from bench_uq.report.page.leaderboard import leaderboard_data
-from bench_uq.report.page.overview import cost_chart, overview_section
+from bench_uq.report.page.overview import _ticks, cost_chart, overview_section
 from bench_uq.report.tables.captions import caption
 from bench_uq.report.tables.overview import by_conditions, by_questions, telling_level
 from bench_uq.score import doubts, questions
@@ -648,3 +648,19 @@ def test_colours_follow_the_gap_to_the_best(by_hand: ByHand) -> None:
     text = overview_section(analyse(by_hand(scores)))
     for name, group in (("mnf", "best"), ("map", "worse"), ("sgld", "far"), ("swag", "far")):
         assert re.search(rf'>{name}</th><td class="{group}">', text), name
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log", "expected"),
+    [
+        (0.26, 0.34, True, [0.26, 0.28, 0.3, 0.32, 0.34]),
+        (236, 974, True, [300, 500, 700]),
+        (2.2, 21, True, [3, 5, 7, 10, 15, 20]),
+        (1, 1000, True, [1, 10, 100, 1000]),
+        (0.05, 0.31, False, [0.1, 0.2, 0.3]),
+        (7, 7, True, [7]),
+    ],
+)
+def test_ticks_are_few_and_round(low: float, high: float, log: bool, expected: list[float]) -> None:
+    """At most six, also where the ends are near each other or decades apart."""
+    assert _ticks(low, high, log=log) == pytest.approx(expected)

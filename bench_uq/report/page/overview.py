@@ -288,8 +288,9 @@ def _scale(
 
 
 def _ticks(low: float, high: float, *, log: bool) -> list[float]:
-    """A few round numbers between the ends, the lower end if there are none."""
-    step = 10.0 ** math.floor(math.log10(high - low)) if high > low else 0.0
+    """A few round numbers between the ends; both ends being one, that one."""
+    if not low < high:
+        return [low]
     if log:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         for factors in _LOG_TICKS:
@@ -297,12 +298,11 @@ def _ticks(low: float, high: float, *, log: bool) -> list[float]:
             found = [tick for tick in fine if low <= tick <= high]
             if 2 <= len(found) <= _MOST_TICKS:
                 return found
-        step /= 2
-    if not step:
-        return [low]
-    if (high - low) / step > 5:
-        step *= 2
-    if (high - low) / step < 2:
-        step /= 4
-    first = math.ceil(low / step)
-    return [step * (first + place) for place in range(7) if step * (first + place) <= high] or [low]
+
+    # From 1, 2 and 5 the smallest step of which four fit at most.
+    rough = (high - low) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.999 * rough)
+    # Rounding must not lose a tick at an end.
+    places = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    return [step * place for place in places]
