@@ -67,7 +67,9 @@ def test_the_verdict_is_that_of_the_report() -> None:
     folder = Path(__file__).parents[1] / "results" / "methods"
     said = bench_uq.verdict(folder)
     first = said.sentences[0]
-    assert first.startswith("No clear winner: 20 of 31 methods are in none of 6 scores ")
+    assert first.startswith(
+        "No clear winner: 5 seeds do not tell 20 of 31 methods from the best in any of 6 "
+    )
     assert "Deep ensemble ranks best on average, and is best, or not" in first
     assert str(said).splitlines() == [*said.sentences, *said.remarks]
 

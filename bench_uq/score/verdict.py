@@ -235,10 +235,10 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
         parts.append(name)
 
     seeds = counted(min(compared_in(one).seeds for one in undecided), "seed")
-    told = f"with {seeds}"
+    told = f"Undecided with {seeds}"
     if any(part.endswith(")") for part in parts):
-        told = f"({seeds} probably show the difference in brackets)"
-    return [f"Undecided {told}: {', '.join(parts)}."]
+        told = f"Undecided ({seeds} tell gaps above the number in brackets)"
+    return [f"{told}: {', '.join(parts)}."]
 
 
 def _equal(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
@@ -252,11 +252,10 @@ def _equal(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[
 
 def _no_winner(analysis: Analysis, compared: Sequence[Answer], peers: Sequence[str]) -> str:
     """That a leader is one of many."""
+    seeds = counted(min(compared_in(one).seeds for one in compared), "seed")
     count = f"{len(peers) + 1} of {len(analysis.methods)} methods"
-    return (
-        f"No clear winner: {count} are in none of {counted(len(compared), 'score')} significantly "
-        "worse than the best."
-    )
+    where = f"any of {len(compared)} scores" if len(compared) > 1 else "the score"
+    return f"No clear winner: {seeds} do not tell {count} from the best in {where}."
 
 
 def _peers(analysis: Analysis, peers: Sequence[str]) -> list[str]:
@@ -316,7 +315,7 @@ def _trade(
 
     near = _nearest(where, known, paid, leader)
     said = (
-        f"All cheaper methods are worse in something: {analysis.spoken(near)} trains a seed in "
+        f"Cheaper, but worse in something: {analysis.spoken(near)} trains a seed in "
         f"{seconds(paid[near])} instead of {seconds(paid[leader])}"
         f"{_predicting(analysis, near, leader)}{_but_worse(analysis, where, near)}"
     )
@@ -343,7 +342,10 @@ def _nearest(
 def _but_worse(analysis: Analysis, where: Sequence[Answer], name: str) -> str:
     """The scores in which a method is significantly worse."""
     behind = [one for one in where if name in compared_in(one).worse]
-    return f", but is worse in {listed(asked_each(analysis, behind), 'and', 9)}" if behind else ""
+    if not behind:
+        return ""
+    alone = " alone" if len(behind) == 1 < len(where) else ""
+    return f", but is worse in {listed(asked_each(analysis, behind), 'and', 9)}{alone}"
 
 
 def _also_gained(analysis: Analysis, compared: Sequence[Answer], cheapest: str, leader: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from itertools import product
 
 from bench_uq.report.looks import looks
 from bench_uq.report.page.elements import COLUMN, ROW, each, section
@@ -92,8 +93,11 @@ def _matrix(analysis: Analysis, shown: Table, cards: Sequence[str]) -> str:
         rows.append(f"<tr>{cells}</tr>")
 
     entries = list[str]()
+    bold, italic = ({"best"}, {"worse", "far"}) if shown.alone else ({"best", "tied"}, set[str]())
     for group, words in _GROUPS.items():
-        entries.append(f'<span class="{group}">{words}</span>')
+        text = each("strong", [words]) if group in bold else words
+        text = each("em", [words]) if group in italic else text
+        entries.append(f'<span class="{group}">{text}</span>')
     order = "Order: mean rank over these scores, methods that lack one last."
     key = f'<p class="key">{" ".join(entries)} {order}</p>'
     head = f"<thead><tr><{COLUMN}>Method</th>{heads}</tr></thead>"
@@ -294,7 +298,7 @@ def _ticks(low: float, high: float, *, log: bool) -> list[float]:
     if log:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         for factors in _LOG_TICKS:
-            fine = [factor * 10.0**power for power in powers for factor in factors]
+            fine = [factor * 10.0**power for power, factor in product(powers, factors)]
             found = [tick for tick in fine if low <= tick <= high]
             if 2 <= len(found) <= _MOST_TICKS:
                 return found
