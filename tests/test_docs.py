@@ -329,7 +329,7 @@ def test_the_reading_of_fidelity_has_the_numbers_of_its_scores() -> None:
         ("auroc_entropy", "letters", None),
     ]
     page = (DOCS / "fidelity.md").read_text()
-    (table,) = re.findall(r"^\| method \| NLL .*\n\|-.*\n((?:^\|.*\n)+)", page, re.M)
+    (table,) = re.findall(r"^\| method \| NLL \| .*\n\|-.*\n((?:^\|.*\n)+)", page, re.M)
     checked = 0
     for line in table.splitlines():
         name, *cells = [cell.strip() for cell in line.split("|")[1:-1]]

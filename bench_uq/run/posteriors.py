@@ -187,7 +187,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray], place: str) -> None:
 def write_file(folder: Path, path: Path) -> dict[str, dict[str, float]]:
     """Write the predictions of the references of a suite's folder.
 
-    Return the largest error of a probability in each file, by run.
+    Those that came with a suite that this one extends stay in its file. Return the largest error of a probability in each file, by run.
     """
     members, table = dict[str, np.ndarray](), dict[str, Any]()
     errors = dict[str, dict[str, float]]()
@@ -196,8 +196,10 @@ def write_file(folder: Path, path: Path) -> dict[str, dict[str, float]]:
             continue
         run = store.run_folder(folder, planned.name, keep=True)
         record = run.record()
-        if record.status != "ok" or record.diagnosis or record.kind == PUBLISHED:
-            reason = record.diagnosis or record.reason or record.kind or "not stored"
+        if record.kind == PUBLISHED:
+            continue
+        if record.status != "ok" or record.diagnosis:
+            reason = record.diagnosis or record.reason or "not stored"
             raise UsageError(f"{planned.name} cannot be published: {reason}")
 
         fields = record.to_json().items()
@@ -213,7 +215,7 @@ def write_file(folder: Path, path: Path) -> dict[str, dict[str, float]]:
             members |= {f"{planned.name}|{shown.file}|{name}": one for name, one in kept.items()}
 
     if not table:
-        raise UsageError(f"no reference in {folder}: its suite names none")
+        raise UsageError(f"no reference in {folder} was sampled there")
     text = json.dumps(table, sort_keys=True, allow_nan=False).encode()
     store.write_npz(path, {**members, RECORDS: np.frombuffer(text, np.uint8)})
     return errors

@@ -220,17 +220,21 @@ def test_members_that_are_none(fresh: Path, member: str, array: np.ndarray, word
 
 
 def test_what_cannot_be_published(published: Path, tmp_path: Path) -> None:
-    """A reference that has not converged, and a suite without one."""
-    with pytest.raises(UsageError, match="its suite names none"):
+    """A reference that has not converged, that came with another suite, and a suite without one."""
+    with pytest.raises(UsageError, match="was sampled there"):
         write_file(tmp_path, tmp_path / FILE)
 
     shutil.copytree(published / "results", tmp_path / "results")
     (path,) = tmp_path.glob("results/near/runs/chains-*/run.json")
     facts = json.loads(path.read_text())
     facts.pop("checksum")
-    path.write_text(json.dumps(facts | {"diagnosis": "R-hat 1.30"}))
-    with pytest.raises(UsageError, match=r"cannot be published: R-hat 1\.30"):
-        write_file(tmp_path / "results" / "near", tmp_path / FILE)
+    for found, words in (
+        ({"diagnosis": "R-hat 1.30"}, r"cannot be published: R-hat 1\.30"),
+        ({"kind": "published"}, "was sampled there"),
+    ):
+        path.write_text(json.dumps(facts | found))
+        with pytest.raises(UsageError, match=words):
+            write_file(tmp_path / "results" / "near", tmp_path / FILE)
     assert not (tmp_path / FILE).exists()
 
 
