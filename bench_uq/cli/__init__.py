@@ -56,8 +56,9 @@ class Group(click.Group):
         except click.UsageError as error:
             click.echo(f"Error: {' '.join(error.format_message().split())}", err=True)
             sys.exit(USAGE)
-        # Click ends the process itself, with exit codes of its own.
-        except (click.exceptions.Exit, click.ClickException, click.Abort):
+        # Click ends the process itself, with exit codes of its own, and without a word where the
+        # reader of the output has gone, as ``head`` does.
+        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             if context.params.get("debug"):

@@ -187,7 +187,8 @@ def check_arrays(arrays: Mapping[str, np.ndarray], place: str) -> None:
 def write_file(folder: Path, path: Path) -> dict[str, dict[str, float]]:
     """Write the predictions of the references of a suite's folder.
 
-    Those that came with a suite that this one extends stay in its file. Return the largest error of a probability in each file, by run.
+    Those that came with a suite that this one extends stay in its file. Return the largest error
+    of a probability in each file, by run.
     """
     members, table = dict[str, np.ndarray](), dict[str, Any]()
     errors = dict[str, dict[str, float]]()

@@ -6,6 +6,7 @@ import gzip
 import io
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from operator import itemgetter
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench_uq.cli import main
+from tests.warm import Warm
 
 REPO = Path(__file__).resolve().parents[2]
 LONG = "a" * 65
@@ -454,6 +456,18 @@ def test_unseen_data_of_another_shape(here: Path, pictures: Path) -> None:
     output = told("run", "--suite", "mine.toml")
     assert "(3, 32, 32)" in output
     assert "(1, 8, 8)" in output
+
+
+def test_a_reader_that_has_gone_is_no_mistake(here: Path) -> None:
+    """As in ``bench-uq list | head``: the command ends without a word."""
+    command = [sys.executable, "-m", "bench_uq", "list", "metrics"]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with Warm(command, cwd=here, **options) as listing:
+        assert listing.stdout is not None
+        assert listing.stderr is not None
+        listing.stdout.close()
+        assert listing.stderr.read() == ""
+    assert listing.returncode == 1
 
 
 def test_debug_shows_where() -> None:
