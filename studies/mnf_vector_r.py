@@ -32,6 +32,8 @@ class VectorMNF(MNF):
         super().__post_init__()
         if self.rank < 0:
             raise ValueError(f"rank must be at least 0, not {self.rank}")
+        if self.head != "precision":
+            raise ValueError(f"head must be precision for this r, not {self.head}")
 
     def build(self, task: Task) -> nn.Module:
         """Build the network with layers of this r."""

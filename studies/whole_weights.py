@@ -94,6 +94,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2000, help="of each mean prediction")
     parser.add_argument("--images", type=int, default=300)
     arguments = parser.parse_args()
+    if arguments.draws < CHUNK or arguments.draws % CHUNK:
+        parser.error(f"--draws must be a multiple of {CHUNK}, not {arguments.draws}")
     torch.set_num_threads(1)
     torch.manual_seed(0)
 

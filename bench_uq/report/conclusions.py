@@ -93,7 +93,7 @@ def _budgets(analysis: Analysis, found: list[Conclusion]) -> list[str]:
     if not analysis.results.others:
         sentences.append(
             "Not known is whether these claims hold at another budget "
-            f"({repeating(analysis)} --budget 0.5, or 2)."
+            f"({repeating(analysis)} --budget 0.5, or --budget 2)."
         )
         return sentences
 

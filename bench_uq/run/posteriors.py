@@ -191,13 +191,14 @@ def write_file(folder: Path, path: Path) -> dict[str, dict[str, float]]:
     of a probability in each file, by run.
     """
     members, table = dict[str, np.ndarray](), dict[str, Any]()
-    errors = dict[str, dict[str, float]]()
+    errors, came = dict[str, dict[str, float]](), list[str]()
     for planned in store.read_plan(folder).runs.values():
         if planned.name != planned.reference:
             continue
         run = store.run_folder(folder, planned.name, keep=True)
         record = run.record()
         if record.kind == PUBLISHED:
+            came.append(planned.name)
             continue
         if record.status != "ok" or record.diagnosis:
             reason = record.diagnosis or record.reason or "not stored"
@@ -217,6 +218,9 @@ def write_file(folder: Path, path: Path) -> dict[str, dict[str, float]]:
 
     if not table:
         raise UsageError(f"no reference in {folder} was sampled there")
+    lost = set(came) & set(read_file(path).records) if path.exists() else set[str]()
+    if lost:
+        raise UsageError(f"{path.name} would lose {min(lost)}, which was not sampled in {folder}")
     text = json.dumps(table, sort_keys=True, allow_nan=False).encode()
     store.write_npz(path, {**members, RECORDS: np.frombuffer(text, np.uint8)})
     return errors

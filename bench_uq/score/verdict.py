@@ -224,20 +224,21 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
     if not undecided:
         return []
 
-    parts = []
+    parts, bounded = [], False
     for one, name in zip(undecided, asked_each(analysis, undecided), strict=True):
         found = compared_in(one)
         least = found_from(one.card, found, one.summaries[found.best].mean)
         if least == math.inf:
-            name += " (none)"
+            name += " (no gap)"
         elif math.isfinite(least):
             name += f" ({plain(least, 2)})"
+            bounded = True
         parts.append(name)
 
     seeds = counted(min(compared_in(one).seeds for one in undecided), "seed")
     told = f"Undecided with {seeds}"
-    if any(part.endswith(")") for part in parts):
-        told = f"Undecided ({seeds} tell gaps above the number in brackets)"
+    if bounded:
+        told = f"Undecided ({seeds} reliably tell gaps above those in brackets)"
     return [f"{told}: {', '.join(parts)}."]
 
 
@@ -297,10 +298,13 @@ def _trade(
     def price(name: str) -> tuple[float, float, str]:
         # Of those that train in about the same time that which predicts fastest. The name comes
         # last, so that the choice does not depend on a set's order.
-        return float(f"{paid[name]:.2g}"), predicting.get(name, math.inf), name
+        return about(paid[name]), predicting.get(name, math.inf), name
 
-    cheapest = min(equal, key=price)
-    if paid[cheapest] < paid[leader]:
+    cheapest, least = min(equal, key=price), min(known, key=price)
+    if about(paid[least]) == about(paid[leader]):
+        told = seconds(paid[leader])
+        return [f"{analysis.spoken(leader)} is also the cheapest to train: {told} a seed."]
+    if about(paid[cheapest]) < about(paid[leader]):
         return [
             f"The cheapest of {equals}, {analysis.spoken(cheapest)}, trains a seed in "
             f"{seconds(paid[cheapest])} instead of {seconds(paid[leader])}"
@@ -308,21 +312,23 @@ def _trade(
             f"{_also_gained(analysis, compared, cheapest, leader)}."
         ]
 
-    least = min(sorted(known), key=lambda name: paid[name])
-    if paid[least] == paid[leader]:
-        told = seconds(paid[leader])
-        return [f"{analysis.spoken(leader)} is also the cheapest to train: {told} a seed."]
-
     near = _nearest(where, known, paid, leader)
+    worse = _but_worse(analysis, compared, near)
     said = (
-        f"Cheaper, but worse in something: {analysis.spoken(near)} trains a seed in "
+        f"{'Cheaper, but worse in something' if worse else 'Cheaper'}: "
+        f"{analysis.spoken(near)} trains a seed in "
         f"{seconds(paid[near])} instead of {seconds(paid[leader])}"
-        f"{_predicting(analysis, near, leader)}{_but_worse(analysis, where, near)}"
+        f"{_predicting(analysis, near, leader)}{worse}"
     )
     if near != least:
         said += f"; {analysis.spoken(least)}, the cheapest, trains one in {seconds(paid[least])}"
-        said += _but_worse(analysis, where, least)
+        said += _but_worse(analysis, compared, least)
     return [f"{said}."]
+
+
+def about(cost: float) -> float:
+    """A cost to two digits: closer ones are not told apart by one measurement."""
+    return float(f"{cost:.2g}")
 
 
 def _nearest(
@@ -331,7 +337,7 @@ def _nearest(
     """Of the methods cheaper than the leader that which is worse in the fewest scores; of several
     the cheapest.
     """
-    cheaper = sorted(name for name in known if paid[name] < paid[leader])
+    cheaper = sorted(name for name in known if about(paid[name]) < about(paid[leader]))
 
     def cost(name: str) -> tuple[int, float]:
         return sum(name in compared_in(one).worse for one in where), paid[name]
@@ -339,12 +345,12 @@ def _nearest(
     return min(cheaper, key=cost)
 
 
-def _but_worse(analysis: Analysis, where: Sequence[Answer], name: str) -> str:
-    """The scores in which a method is significantly worse."""
-    behind = [one for one in where if name in compared_in(one).worse]
+def _but_worse(analysis: Analysis, compared: Sequence[Answer], name: str) -> str:
+    """The scores in which a method is significantly worse than the best."""
+    behind = [one for one in compared if name in compared_in(one).worse]
     if not behind:
         return ""
-    alone = " alone" if len(behind) == 1 < len(where) else ""
+    alone = " alone" if len(behind) == 1 < len(compared) else ""
     return f", but is worse in {listed(asked_each(analysis, behind), 'and', 9)}{alone}"
 
 

@@ -344,13 +344,18 @@ def test_a_chart_for_each_method(crowded: Results, opened: Callable[[Results], P
     assert "Reliability" in together
 
     page.find("#charts-apart").click()
+    address = page.browser.current_url
     for _ in range(2):
         apart = page.script(titles)
         of_reliability = [title for title in apart if title.endswith(": Reliability")]
         assert len(set(of_reliability)) == page.count("#charts-methods label")
         assert page.script("return arguments[0].value", page.find("#charts-section")) == section
         assert page.count("#charts-shown .own") == len(apart)
-        page.browser.refresh()
+        # The link of the section is no address of filters.
+        page.find('nav a[href="#charts"]').click()
+        assert page.count("#charts-shown .own") == len(apart)
+        page.browser.get("about:blank")
+        page.browser.get(address)
 
     page.find("#charts-apart").click()
     assert page.script(titles) == together

@@ -236,7 +236,7 @@ def test_how_many_seeds_would_decide(by_hand: ByHand) -> None:
     assert found is not None
     assert not found.worse
     size = plain(found.detectable, 2)
-    hint = "4 seeds tell gaps above the number in brackets"
+    hint = "4 seeds reliably tell gaps above those in brackets"
     expected = f"Undecided ({hint}): accuracy ({size})."
     assert expected in verdict(analysis).sentences
 
@@ -453,7 +453,7 @@ def test_no_difference_shows_beyond_what_a_score_can_differ_by(by_hand: ByHand) 
     (told,) = [text for text in verdict(analysis).sentences if text.startswith("Undecided")]
     # No bound holds an NLL.
     size = plain(analysis.comparisons["clean", None, "nll"].detectable, 2)
-    assert told.endswith(f": accuracy (none), NLL ({size}).")
+    assert told.endswith(f": accuracy (no gap), NLL ({size}).")
 
     one, other, *_ = conclusions(analysis)
     assert one.endswith("; no difference would be found with 80 % power.")

@@ -249,3 +249,17 @@ def test_the_shipped_file_fits_its_suite(tmp_path: Path) -> None:
     assert all(suffices(job, prepared.posteriors) for job in jobs)
     for job in jobs:
         assert prepared.posteriors.records[job.run.name].identity == job.run.identity
+
+
+def test_a_file_keeps_what_came_with_it(fresh: Path) -> None:
+    """With one seed of the file and one sampled anew, the file is not written over; another is."""
+    done(fresh, *RUN, "--methods", "map", "--seeds", "0,1")
+    results, before = fresh / "results" / "near", (fresh / FILE).read_bytes()
+    (came,) = read_file(fresh / FILE).records
+    with pytest.raises(UsageError, match=rf"would lose {came}, which was not sampled"):
+        write_file(results, fresh / FILE)
+    assert (fresh / FILE).read_bytes() == before
+
+    write_file(results, fresh / "other.posterior.npz")
+    (made,) = read_file(fresh / "other.posterior.npz").records
+    assert made != came

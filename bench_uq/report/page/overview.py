@@ -24,7 +24,8 @@ from bench_uq.score.verdict import TRAINING, by_rank
 #: Size of the chart of costs in its own units, and the room around its axes.
 _WIDTH, _HEIGHT = 520, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 118, 14, 44
-#: Methods of which each has its name, colour and range; of more only those on the front.
+#: Methods of which each has its name, colour and range; of more only those on the front and the
+#: one that ranks best.
 _MOST_NAMED = 12
 #: Ticks of an axis at most, and on a logarithmic one their first digits, the finest first.
 _MOST_TICKS = 6

@@ -781,7 +781,8 @@
     const more = [];
     if (order.column) more.push(["sort", `${order.down ? "-" : ""}${order.column.key}`]);
     if (off.size) more.push(["off", [...off].sort((one, other) => one - other).join(" ")]);
-    if (choices.section && choices.section.selectedIndex > 0) more.push(["charts", choices.section.value]);
+    if (choices.section && choices.dataset.selectedIndex > 0) more.push(["charted", choices.dataset.value]);
+    if (choices.section && choices.section.selectedIndex > 0) more.push(["section", choices.section.value]);
     if (apart?.checked) more.push(["apart", "1"]);
     const said = String(new URLSearchParams([...filtersSet(), ...more]));
     try {
@@ -807,9 +808,12 @@
 
   function restoreCharts(found) {
     if (!choices.section) return;
-    offerCharts();
-    const offered = [...choices.section.options].map((option) => option.value);
-    choices.section.value = offered.includes(found.get("charts")) ? found.get("charts") : offered[0];
+    // The sections are those of the dataset.
+    for (const [control, key] of [[choices.dataset, "charted"], [choices.section, "section"]]) {
+      offerCharts();
+      const offered = [...control.options].map((option) => option.value);
+      control.value = offered.includes(found.get(key)) ? found.get(key) : offered[0];
+    }
     apart.checked = found.get("apart") === "1";
     showSwitches();
     showCharts();
@@ -818,7 +822,7 @@
   // Values that are not offered are ignored, and so is an address that says nothing of filters.
   function restore() {
     const found = new URLSearchParams(location.hash.slice(1));
-    if (![...Object.keys(controls), "sort", "off", "charts", "apart"].some((name) => found.has(name))) return false;
+    if (![...Object.keys(controls), "sort", "off", "charted", "section", "apart"].some((name) => found.has(name))) return false;
     setInitial();
     for (const [name, control] of Object.entries(controls)) {
       const value = found.get(name);
