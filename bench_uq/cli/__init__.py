@@ -56,26 +56,15 @@ class Group(click.Group):
         except click.UsageError as error:
             click.echo(f"Error: {' '.join(error.format_message().split())}", err=True)
             sys.exit(USAGE)
-        # Click ends the process itself, with exit codes of its own.
-        except (click.exceptions.Exit, click.ClickException, click.Abort):
+        # Click ends the process itself, with exit codes of its own, and without a word where the
+        # reader of the output has gone, as ``head`` does.
+        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
-            # And without a word where the reader of the output has gone, as ``head`` does.
-            if isinstance(error, BrokenPipeError) and _unread():
-                raise
             if context.params.get("debug"):
                 traceback.print_exc()
             click.echo(f"Error: {one_line(error)} (bench-uq --debug shows where)", err=True)
             sys.exit(FAILED)
-
-
-def _unread() -> bool:
-    """Whether nobody reads the output any more."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return True
-    return False
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
