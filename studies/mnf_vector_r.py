@@ -12,6 +12,18 @@ from bench_uq.api import Layers, Task, network
 from bench_uq.methods.mnf import MNF, MNFConv2d, MNFLinear
 from bench_uq.methods.mnf.layers import LOG_2_PI, MNFWeights
 
+#: Options of the method that are those of its layers.
+OF_LAYERS = (
+    "rank",
+    "flows",
+    "hidden",
+    "prior_std",
+    "start_log_variance",
+    "max_std",
+    "z_mean",
+    "masks",
+)
+
 
 @dataclass(frozen=True)
 class VectorMNF(MNF):
@@ -37,16 +49,7 @@ class VectorMNF(MNF):
 
     def build(self, task: Task) -> nn.Module:
         """Build the network with layers of this r."""
-        options = {
-            "rank": self.rank,
-            "flows": self.flows,
-            "hidden": self.hidden,
-            "prior_std": self.prior_std,
-            "start_log_variance": self.start_log_variance,
-            "max_std": self.max_std,
-            "z_mean": self.z_mean,
-            "masks": self.masks,
-        }
+        options = {name: getattr(self, name) for name in OF_LAYERS}
         linear = functools.partial(VectorLinear, **options)
         conv = functools.partial(VectorConv2d, **options)
         return network(task, Layers(linear=linear, conv=conv))

@@ -6,6 +6,7 @@ Heavy imports happen inside the commands that need them, so that --help is quick
 from __future__ import annotations
 
 import os
+import select
 import sys
 import traceback
 from typing import Any
@@ -56,15 +57,28 @@ class Group(click.Group):
         except click.UsageError as error:
             click.echo(f"Error: {' '.join(error.format_message().split())}", err=True)
             sys.exit(USAGE)
-        # Click ends the process itself, with exit codes of its own, and without a word where the
-        # reader of the output has gone, as ``head`` does.
-        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+        # Click ends the process itself, with exit codes of its own.
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
         except Exception as error:
+            # It does so without a word where the reader of the output has gone, as ``head`` does.
+            if isinstance(error, BrokenPipeError) and _unread():
+                raise
             if context.params.get("debug"):
                 traceback.print_exc()
             click.echo(f"Error: {one_line(error)} (bench-uq --debug shows where)", err=True)
             sys.exit(FAILED)
+
+
+def _unread() -> bool:
+    """Whether the output is a pipe that nobody reads any more, as far as the system tells."""
+    try:
+        waiting = select.poll()
+        # No event is asked for: a broken pipe is told in any case.
+        waiting.register(sys.stdout.fileno(), 0)
+    except (AttributeError, OSError, ValueError):
+        return False
+    return bool(waiting.poll(0))
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

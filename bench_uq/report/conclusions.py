@@ -15,10 +15,10 @@ from bench_uq.score.summaries import costs
 from bench_uq.score.wording import repeating
 
 #: Names of tied methods in a sentence; of more, the reader wants those that are worse.
-MOST_TIED = 4
+_MOST_TIED = 4
 
 #: Methods whose training times fit a sentence; the table has all.
-MOST_PRICES = 8
+_MOST_PRICES = 8
 
 _SMALLEST = (
     "The smallest difference is that of two methods with the median spread of all pairs: less "
@@ -122,7 +122,7 @@ def _price(analysis: Analysis) -> list[str]:
             if base:
                 told[method] += f" ({base.mean:.3g} s of these its base)"
 
-    if len(prices) > MOST_PRICES:
+    if len(prices) > _MOST_PRICES:
         cheapest, dearest = min(prices, key=prices.__getitem__), max(prices, key=prices.__getitem__)
         return [f"Cost: training a seed took from {told[cheapest]} to {told[dearest]}."]
     return [f"Cost: training a seed took {', '.join(told.values())}."] if told else []
@@ -159,7 +159,7 @@ def _sentence(analysis: Analysis, one: Conclusion) -> str:
 
 def _tied(names: list[str], rivals: int) -> str:
     """Methods that are not significantly worse: by name if they are few, else by number."""
-    if len(names) <= MOST_TIED:
+    if len(names) <= _MOST_TIED:
         return _listed(names)
     return "any other method" if len(names) == rivals else f"{len(names)} others"
 

@@ -298,13 +298,13 @@ def _trade(
     def price(name: str) -> tuple[float, float, str]:
         # Of those that train in about the same time that which predicts fastest. The name comes
         # last, so that the choice does not depend on a set's order.
-        return about(paid[name]), predicting.get(name, math.inf), name
+        return _about(paid[name]), predicting.get(name, math.inf), name
 
     cheapest, least = min(equal, key=price), min(known, key=price)
-    if about(paid[least]) == about(paid[leader]):
+    if _about(paid[least]) == _about(paid[leader]):
         told = seconds(paid[leader])
         return [f"{analysis.spoken(leader)} is also the cheapest to train: {told} a seed."]
-    if about(paid[cheapest]) < about(paid[leader]):
+    if _about(paid[cheapest]) < _about(paid[leader]):
         return [
             f"The cheapest of {equals}, {analysis.spoken(cheapest)}, trains a seed in "
             f"{seconds(paid[cheapest])} instead of {seconds(paid[leader])}"
@@ -326,7 +326,7 @@ def _trade(
     return [f"{said}."]
 
 
-def about(cost: float) -> float:
+def _about(cost: float) -> float:
     """A cost to two digits: closer ones are not told apart by one measurement."""
     return float(f"{cost:.2g}")
 
@@ -337,7 +337,7 @@ def _nearest(
     """Of the methods cheaper than the leader that which is worse in the fewest scores; of several
     the cheapest.
     """
-    cheaper = sorted(name for name in known if about(paid[name]) < about(paid[leader]))
+    cheaper = sorted(name for name in known if _about(paid[name]) < _about(paid[leader]))
 
     def cost(name: str) -> tuple[int, float]:
         return sum(name in compared_in(one).worse for one in where), paid[name]

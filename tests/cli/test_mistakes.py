@@ -470,6 +470,18 @@ def test_a_reader_that_has_gone_is_no_mistake(here: Path) -> None:
     assert listing.returncode == 1
 
 
+def test_another_broken_pipe_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the output is read, as when a process of a run has died, it is an error in one line."""
+
+    def broken(**options: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(main.commands["doctor"], "callback", broken)
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: BrokenPipeError: [Errno 32] Broken pipe")
+
+
 def test_debug_shows_where() -> None:
     """With --debug the traceback comes before the line."""
     result = CliRunner().invoke(main, ["--debug", "run", "--methods", "mnff"])

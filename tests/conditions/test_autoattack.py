@@ -50,8 +50,8 @@ def accuracy(
     return float((probs.argmax(-1) == labels).float().mean())
 
 
-# Of a fixed network one norm: the standard version is held to the bit in both, below.
-@pytest.mark.parametrize(("norm", "rate"), [("l2", 0.0), ("linf", 0.2), ("l2", 0.2)])
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_as_strong_as_pgd(norm, rate):
     """It stays within epsilon and leaves no more right than PGD does, up to images that the noise
     of draws decides.

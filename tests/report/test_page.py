@@ -362,6 +362,21 @@ def test_a_chart_for_each_method(crowded: Results, opened: Callable[[Results], P
     page.assert_quiet()
 
 
+def test_the_address_keeps_the_dataset_of_the_charts(page: Page) -> None:
+    """And the link to the charts, which is no address of filters, leaves the filters."""
+    script = "arguments[0].selectedIndex = 1; arguments[0].dispatchEvent(new Event('change'));"
+    page.script(script, page.find("#charts-dataset"))
+    address = page.browser.current_url
+    page.browser.get("about:blank")
+    page.browser.get(address)
+    assert page.script("return arguments[0].selectedIndex", page.find("#charts-dataset")) == 1
+
+    page.choose("condition", "=fgsm")
+    page.find('nav a[href="#charts"]').click()
+    assert page.filters()["condition"] == "=fgsm"
+    page.assert_quiet()
+
+
 def test_an_unknown_address_is_ignored(page: Page) -> None:
     """What names no filter, or nothing that one offers, leaves the page as it is at first."""
     before = page.filters(), page.column("method")

@@ -31,7 +31,8 @@ from bench_uq.score.questions import answers
 from bench_uq.score.results import Results, named
 from bench_uq.score.rounding import plain
 from bench_uq.score.statistics import detectable_difference
-from bench_uq.score.verdict import verdict
+from bench_uq.score.verdict import PREDICTION, by_rank, verdict
+from bench_uq.score.wording import mean_of, paid_by
 
 ByHand = Callable[..., Results]
 REPO = Path(__file__).parents[2]
@@ -664,3 +665,60 @@ def test_colours_follow_the_gap_to_the_best(by_hand: ByHand) -> None:
 def test_ticks_are_few_and_round(low: float, high: float, log: bool, expected: list[float]) -> None:
     """At most six, also where the ends are near each other or decades apart."""
     assert _ticks(low, high, log=log) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("leading", "said"), [(20, "cheapest of these"), (2.02, "also the cheap")])
+def test_about_equal_prices_are_one(leading: float, said: str, by_hand: ByHand) -> None:
+    """Of two that train in about the same time that which predicts faster; a leader at about the
+    lowest price is the cheapest.
+    """
+    tied = {"map": GOOD, "mnf": CLOSE, "sgld": CLOSE}
+    scores = {(name, "accuracy"): values for name, values in tied.items()}
+    predicting = paid_by(analyse(by_hand(scores, runs=runs())), PREDICTION)
+    fast, slow = sorted(("mnf", "sgld"), key=lambda name: predicting[name])
+    assert predicting[fast] < predicting[slow]
+
+    # The slower one is the cheaper by a hundredth.
+    paid = list[dict[str, object]]()
+    for method, price in {"map": leading, fast: 2.03, slow: 2.01}.items():
+        paid += [{"method": method, "seed": seed, "train_seconds": price} for seed in range(4)]
+    *_, told = verdict(analyse(by_hand(scores, runs=paid))).sentences
+    assert said in told
+    assert (fast if leading > 3 else "map") in told
+
+
+def test_what_is_written_alike_is_not_further_behind(by_hand: ByHand) -> None:
+    """A tied method whose mean reads as that of one that is worse is not named beside it."""
+    far = [0.1, 3.0, 0.2, 2.0]
+    scores = {
+        ("map", "nll"): [1.3247, 1.3252, 1.3246, 1.3243],
+        ("mnf", "nll"): [0.10, 0.11, 0.10, 0.11],
+        ("sgld", "nll"): far,
+    }
+    analysis = analyse(by_hand(scores))
+    (answer,) = [one for one in answers(analysis) if one.comparison is not None]
+    found = answer.comparison
+    assert found is not None
+    assert found.behind["sgld"] > found.behind["map"]
+    assert mean_of(answer, "sgld") == mean_of(answer, "map")
+    assert not any("vary more" in one for one in verdict(analysis).remarks)
+
+
+def test_the_chart_of_many_names_the_leader(by_hand: ByHand) -> None:
+    """Of 14 methods the one that ranks best has its name, though a cheaper one has a lower NLL."""
+    scores, paid = {}, list[dict[str, object]]()
+    for number in range(14):
+        name = f"m{number}"
+        scores[name, "nll"] = [0.5 + number / 10] * 4
+        scores[name, "accuracy"] = [0.6 - number / 50] * 4
+        price = 10 if number == 1 else 1 + number
+        paid += [{"method": name, "seed": seed, "train_seconds": price} for seed in range(4)]
+    # Second in NLL, and dear, but the first in accuracy.
+    scores["m1", "accuracy"], scores["m0", "accuracy"] = [0.9] * 4, [0.1] * 4
+    analysis = analyse(by_hand(scores, runs=paid))
+    (leader, *_) = by_rank(analysis, [one for one in answers(analysis) if one.comparison])
+    text = cost_chart(analysis)
+    assert leader == "m1"
+    assert "On the Pareto front: m0." in text
+    assert ">m1</text>" in text
+    assert ">m2</text>" not in text

@@ -304,10 +304,10 @@ def test_workers_that_do_not_see_the_results(tmp_path: Path, alone: dict[str, Pa
 def test_a_run_that_takes_too_long(tmp_path: Path) -> None:
     """Its process on the worker is stopped, it has failed, and the worker goes on with others."""
     (tmp_path / "sleepy.py").write_text(SLEEPY)
-    arguments = ("run", "--methods", "sleepy,map", "--seeds", "0", *SIZE, "--timeout", "30")
+    arguments = ("run", "--methods", "sleepy,map", "--seeds", "0", *SIZE, "--timeout", "12")
     on_one = ("--plugin", "sleepy.py", "--cluster", "local:1")
     done = bench(tmp_path, *arguments, *on_one, code=1)
-    assert "failed: took longer than the 30 s of --timeout" in done.stdout
+    assert "failed: took longer than the 12 s of --timeout" in done.stdout
     assert [record["status"] for record in records(tmp_path / "results")] == ["ok", "failed"]
 
 
