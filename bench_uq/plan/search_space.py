@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from bench_uq.api.errors import UsageError, unknown
 from bench_uq.api.names import parse
 from bench_uq.plan.plugins import Plugins, Spec
+from bench_uq.plan.resolve import references_of
 from bench_uq.plan.suite import Suite
 from bench_uq.train.settings import OF_METHODS, Settings
 
@@ -70,14 +71,16 @@ class Trial:
 def space_of(method: Spec, suite: Suite, plugins: Plugins) -> tuple[Dimension, ...]:
     """The space of a method: the recipe, what the method declares, then what the suite says.
 
-    Options that stand in the method's name are fixed.
+    Options that stand in the method's name are fixed. So are those of the posterior, such as the
+    prior, of a method that is compared with a reference.
     """
     # The recipe of a method with a base is that of its base.
     tables: dict[str, Mapping[str, Any]] = {} if method.value.base else dict(RECIPE_SPACE)
     if not method.value.weight_prior and not method.value.base:
         tables |= DECAY_SPACE
     tables |= method.value.search
-    tables |= suite.search.get(method.plain, {})
+    asked = suite.search.get(method.plain, {})
+    tables |= asked
 
     fixed = parse(method.name)[1]
     space = []
@@ -88,10 +91,42 @@ def space_of(method: Spec, suite: Suite, plugins: Plugins) -> tuple[Dimension, .
             if name == "epochs":
                 check_epochs(method, dimension, suite.settings_of(method.plain).epochs)
             space.append(dimension)
+
+    kept = posterior_options(method, space, suite, plugins)
+    for name in kept:
+        if name in asked:
+            raise UsageError(
+                f"search.{method.plain}.{name} changes the posterior, {method.value.posterior}, "
+                "whose reference the suite compares with"
+            )
+    space = [one for one in space if one.name not in kept]
+
     if not space:
         reason = "its name fixes all options" if fixed else "it declares no search"
+        if kept:
+            reason = f"{', '.join(kept)} would change the posterior"
         raise UsageError(f"method {method.name!r} has nothing to tune: {reason}")
     return tuple(space)
+
+
+def posterior_options(
+    method: Spec, space: Sequence[Dimension], suite: Suite, plugins: Plugins
+) -> list[str]:
+    """Options whose values make a method of a reference's posterior one of another posterior."""
+    ours = method.value.posterior
+    if ours not in {one.value.posterior for one in references_of(suite, plugins)}:
+        return []
+
+    found = []
+    options = {field.name for field in fields(method.value)}
+    for dimension in space:
+        if dimension.name in options:
+            others = [
+                with_options(method, {dimension.name: end}, plugins) for end in dimension.ends
+            ]
+            if any(other.value.posterior != ours for other in others):
+                found.append(dimension.name)
+    return found
 
 
 def read_dimension(method: str, name: str, table: Any) -> Dimension:

@@ -97,6 +97,38 @@ def test_what_is_named_is_fixed_and_suites_change_the_rest() -> None:
         assert with_options(spec, trial.options, PLUGINS).value.kl_weight == 0.1
 
 
+@pytest.mark.parametrize("method", PLUGINS.names("method"))
+def test_a_suite_with_a_reference_keeps_the_posterior(method: str) -> None:
+    """No trial of a method that is compared is of another posterior; all else is tuned."""
+    spec = PLUGINS.spec("method", method)
+    suite = replace(SUITE, references=("hmc",))
+    whole, space = space_of(spec, SUITE, PLUGINS), space_of(spec, suite, PLUGINS)
+    if spec.value.posterior != PLUGINS.spec("method", "hmc").value.posterior:
+        assert space == whole
+        return
+
+    for trial in trials(spec, space, 0, 9):
+        assert with_options(spec, trial.options, PLUGINS).value.posterior == spec.value.posterior
+    for lost in set(whole) - set(space):
+        ends = [with_options(spec, {lost.name: end}, PLUGINS).value for end in lost.ends]
+        assert any(end.posterior != spec.value.posterior for end in ends)
+
+
+def test_methods_of_other_posteriors_are_tuned_freely_beside_a_reference() -> None:
+    """A cold posterior is compared with no reference, so that its prior may change."""
+    spec = PLUGINS.spec("method", "mean-field[kl_weight=0.1]")
+    space = space_of(spec, replace(SUITE, references=("hmc",)), PLUGINS)
+    assert [one.name for one in space] == ["learning_rate", "prior_std"]
+
+
+def test_a_search_of_the_posterior_is_refused_beside_a_reference() -> None:
+    """Who asks for other priors in a suite whose reference has one is told, in one line."""
+    search = {"map": {"prior_std": {"low": 0.1, "high": 1}}}
+    suite = replace(SUITE, references=("hmc",), search=search)
+    with pytest.raises(UsageError, match=r"search.map.prior_std changes the posterior, N\(0, 1.0"):
+        space_of(PLUGINS.spec("method", "map"), suite, PLUGINS)
+
+
 @pytest.mark.parametrize(
     ("table", "told"),
     [
