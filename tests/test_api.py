@@ -12,18 +12,20 @@ import pytest
 import bench_uq
 
 SCRIPT = """
+from threading import Thread
+
 import bench_uq
 
-results = bench_uq.run(
-    "quick",
-    methods=["map"],
-    seeds=[0, 1],
-    settings={"epochs": 1, "draws": 2, "fgsm.draws": 2},
-    device="cpu",
-)
+settings = {"epochs": 1, "draws": 2, "fgsm.draws": 2}
+results = bench_uq.run("quick", methods=["map"], seeds=[0, 1], settings=settings, device="cpu")
 files = bench_uq.report(results, formats=["markdown"])
 print([str(path) for path in files])
 print(bench_uq.summarise(results).seeds.max())
+
+chosen = {"methods": ["map"], "seeds": [0], "settings": settings, "device": "cpu"}
+thread = Thread(target=bench_uq.run, args=("quick",), kwargs={**chosen, "results": "threaded"})
+thread.start()
+thread.join()
 """
 
 
@@ -49,6 +51,13 @@ def test_a_script_runs_and_reports(folder: Path) -> None:
     ]
     assert "reports/quick/summary.md" in lines[2]
     assert lines[3] == "2"
+
+
+def test_a_run_in_another_thread(folder: Path) -> None:
+    """It gives the scores of a run in the main one, which alone can handle signals."""
+    scores = bench_uq.read_scores(folder / "results" / "quick")
+    again = bench_uq.read_scores(folder / "threaded" / "quick")
+    assert again.equals(scores[scores.seed == 0].reset_index(drop=True))
 
 
 def test_read_scores_and_check(folder: Path) -> None:

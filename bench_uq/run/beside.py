@@ -18,8 +18,9 @@ from typing import Any
 
 from bench_uq import store
 from bench_uq.plan.plugins import Plugins
-from bench_uq.run.forkserver import context
-from bench_uq.run.processes import GRACE, die_with_parent, sweep, without_main
+from bench_uq.run.forkserver import context, signals_held, without_main
+from bench_uq.run.process_end import GRACE, sweep
+from bench_uq.run.processes import die_with_parent
 
 
 @contextmanager
@@ -34,7 +35,8 @@ def beside(folder: Path, files: tuple[Path, ...] = ()) -> Iterator[Callable[[str
     def scored(name: str) -> None:
         # Not before: a suite that is stored has nothing to score.
         if not started:
-            started.append(start(folder, files))
+            with signals_held():
+                started.append(start(folder, files))
         # A process that died is no loss: ``score`` does its work.
         with suppress(OSError):
             started[0][1].send(name)

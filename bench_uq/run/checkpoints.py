@@ -20,6 +20,9 @@ from bench_uq import store
 
 NAME = "checkpoint.safetensors"
 
+#: That of runs whose networks are trained as one batch, in the folder of the first of them.
+GROUP = "group.safetensors"
+
 #: Errors of a damaged checkpoint. The last four come from one that was made to look whole.
 DAMAGED = (
     *(OSError, ValueError, SafetensorError, KeyError),
@@ -29,12 +32,21 @@ DAMAGED = (
 
 @dataclass
 class Checkpoints:
-    """The checkpoint of one run in its folder, at most one per ``every`` seconds."""
+    """The checkpoint of one run in its folder, at most one per ``every`` seconds.
+
+    That of several runs names them; it is only loaded for the same.
+    """
 
     folder: store.RunFolder
     every: float
+    runs: tuple[str, ...] = ()
     last: float = field(default_factory=time.perf_counter)
     unwritten: bool = False  # whether the user was told that one could not be written
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return GROUP if self.runs else NAME
 
     @property
     def due(self) -> bool:
@@ -48,20 +60,20 @@ class Checkpoints:
         """
         tensors: list[Tensor] = []
         try:
-            plain = json.dumps(flattened(state, tensors))
+            plain = json.dumps(flattened({**state, "runs": list(self.runs)}, tensors))
         except TypeError:
             # A plugin's optimiser may hold objects: it is then trained without checkpoints.
             self.every = math.inf
             return
 
         # safetensors refuses memory that is not contiguous.
-        tensors = [tensor.detach().cpu().contiguous() for tensor in tensors]
+        tensors = [tensor.contiguous() for tensor in tensors]
         named = {str(index): tensor for index, tensor in enumerate(tensors)}
         # The content carries its own hash: a process may be killed after it replaced a checkpoint
         # and before the record says so.
         content = save(named, {"state": plain, "sha256": hash_of(plain, tensors)})
         try:
-            self.folder.add_file(NAME, content)
+            self.folder.add_file(self.name, content)
         except store.CannotWrite as error:
             # Said once: on a full disk every checkpoint fails in the same way.
             if not self.unwritten:
@@ -71,7 +83,7 @@ class Checkpoints:
 
     def load(self) -> Any:
         """State that was stored last, or None; a damaged checkpoint is set aside."""
-        path = self.folder.path / NAME
+        path = self.folder.path / self.name
         if not os.path.lexists(path):
             return None
 
@@ -83,17 +95,23 @@ class Checkpoints:
                 facts = file.metadata() or {}
             if facts.get("sha256") != hash_of(facts.get("state", ""), tensors):
                 raise ValueError("its hash does not match")
-            return nested(json.loads(facts["state"]), tensors)
+            state = nested(json.loads(facts["state"]), tensors)
+            return state if state.get("runs", []) == list(self.runs) else None
         except DAMAGED:
             store.set_aside(path)
             return None
 
     def remove(self) -> None:
-        """Delete the checkpoint: the training has ended, or is done anew."""
-        if self.folder.record().has(NAME):
-            self.folder.forget([NAME])
-        # The record forgets it first, so that it never names a file that is gone.
-        (self.folder.path / NAME).unlink(missing_ok=True)
+        """Delete the run's checkpoints: the training has ended, or is done anew.
+
+        Also that of runs with which it was begun as one batch, if it is in this folder.
+        """
+        record = self.folder.record()
+        for name in (NAME, GROUP):
+            # The record forgets it first, so that it never names a file that is gone.
+            if record.has(name):
+                self.folder.forget([name])
+            (self.folder.path / name).unlink(missing_ok=True)
 
 
 def hash_of(plain: str, tensors: Iterable[Tensor]) -> str:
@@ -109,8 +127,8 @@ def hash_of(plain: str, tensors: Iterable[Tensor]) -> str:
 def flattened(value: Any, tensors: list[Tensor]) -> Any:
     """Nested data as JSON can hold it, with its tensors moved to the list."""
     if isinstance(value, Tensor):
-        # A clone, because safetensors refuses tensors that share memory.
-        tensors.append(value.clone())
+        # Copies, because safetensors refuses tensors that share memory; those of a GPU leave it.
+        tensors.append(value.detach().to("cpu", copy=True))
         return {"tensor": len(tensors) - 1}
     if isinstance(value, Mapping):
         # Pairs, because the keys of an optimiser's state are numbers, which JSON would turn into

@@ -1,7 +1,11 @@
-"""Estimate how long a run will take: time a few steps and blocks, and count an attack's passes."""
+"""Estimate how long a run will take: time a few steps and blocks, and count an attack's passes.
+
+The work of a method after its training is timed after few epochs.
+"""
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections import Counter
@@ -16,9 +20,9 @@ from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Trained, predict_block
 from bench_uq.run.job import Job, missing
-from bench_uq.run.training import arithmetic_of, methods_of, splits_of, task_of
+from bench_uq.run.training import arithmetic_of, batches_of, methods_of, splits_of, task_of
 from bench_uq.store import Evaluation, PlannedRun
-from bench_uq.train.loop import build, gradients_of, train_epoch
+from bench_uq.train.loop import build, finished, gradients_of, train_epoch
 from bench_uq.train.posthoc import build_all
 from bench_uq.train.recipe import begin
 from bench_uq.train.resident import Resident
@@ -26,6 +30,11 @@ from bench_uq.train.settings import BLOCK, Settings
 
 #: Steps that are timed.
 STEPS = 5
+
+#: Epochs after which the work after training is timed: with more of them a method may do more.
+FEW, MORE = 5, 10
+#: Seconds of that work below which it is not asked whether it grows with the epochs.
+SHORT = 1.0
 
 #: A pass with a gradient in the inputs takes as long as this many passes without.
 TRACED = 3.0
@@ -35,7 +44,8 @@ def estimate(job: Job) -> float:
     """Seconds that a run would take on this machine, alone."""
     run, settings, plugins = job.run, job.settings, Plugins(job.files)
     dataset = plugins.spec("dataset", run.dataset_full).value
-    examples, _ = splits_of(job, plugins)
+    splits = splits_of(job, plugins)
+    examples, _ = splits
     task = task_of(job, plugins, examples)
     folder = job.run_folder(keep=True)
 
@@ -46,6 +56,7 @@ def estimate(job: Job) -> float:
             # Of a method with a base, the time is that of the networks below.
             epochs = settings.epochs * methods_of(run, plugins)[-1].members
             seconds = epochs * math.ceil(len(examples) / settings.batch) * step
+            seconds += timed_finish(trained, batches_of(job, plugins, splits), settings.epochs)
 
         # Time grows with the examples, so one block stands for all.
         block = Resident(examples[:BLOCK], torch.device(job.device), BLOCK)
@@ -98,6 +109,30 @@ def timed_step(
         # Not fitted, which takes a moment beside the networks below.
         nets = build_all(chain, task, device).eval()
     return Trained(chain[0], task, nets, run.seed), seconds
+
+
+def timed_finish(trained: Trained, data: tuple[Resident, Resident], epochs: int) -> float:
+    """Seconds of a method's work on all its networks after their training.
+
+    Some methods do more after more epochs, such as a transition of a chain for each. The growth
+    over a few epochs is taken to go on to ``epochs``. The same work of a base is not counted.
+    """
+    method = trained.method
+
+    def seconds(count: int) -> float:
+        net = copy.deepcopy(trained.nets[0])
+        for epoch in range(count):
+            method.observe(net, (epoch + 1) / count)
+        start = time.perf_counter()
+        finished(method, net, data, trained.seed, 0)
+        return time.perf_counter() - start
+
+    few = seconds(min(FEW, epochs))
+    if few < SHORT or epochs <= FEW:
+        return method.members * few
+
+    each = max(0.0, seconds(MORE) - few) / (MORE - FEW)
+    return method.members * (few + (epochs - FEW) * each)
 
 
 def timed(trained: Trained, inputs: Tensor) -> Callable[[int], float]:

@@ -14,7 +14,7 @@ from bench_uq import store
 from bench_uq.api.errors import one_line
 from bench_uq.api.method import Method
 from bench_uq.plan.plugins import Plugins
-from bench_uq.run.checkpoints import NAME
+from bench_uq.run.checkpoints import GROUP, NAME, Checkpoints
 from bench_uq.run.execute import interrupt
 from bench_uq.run.job import Job, is_trained
 from bench_uq.run.record import Ended, told
@@ -108,7 +108,7 @@ def train_group(jobs: tuple[Job, ...], report: Report) -> tuple[dict[str, Ended]
 
             if len(due) * method_of(jobs[0]).members > 1:
                 done = 0
-                for part in fitting(due):
+                for part in parted(due):
                     share = partial(overall, report, done / len(due), len(part) / len(due))
                     results |= train_due(part, share, trained)
                     done += len(part)
@@ -126,6 +126,21 @@ def train_group(jobs: tuple[Job, ...], report: Report) -> tuple[dict[str, Ended]
 def overall(report: Report, before: float, own: float, share: float) -> None:
     """Report the share of the whole work that is done, from that of a part."""
     report(before + own * share)
+
+
+def parted(due: Sequence[tuple[Job, RunFolder]]) -> list[Sequence[tuple[Job, RunFolder]]]:
+    """Runs in parts to train as one batch each: those that had begun so, then as many as fit."""
+    found, rest = [], list(due)
+    for job, folder in due:
+        record = folder.record()
+        if job.force or not record.has(GROUP) or not record.together:
+            continue
+        begun = [pair for pair in rest if pair[0].run.seed in record.together]
+        # Without one of them it is another batch, which starts anew.
+        if len(begun) == len(record.together):
+            found.append(begun)
+            rest = [pair for pair in rest if pair not in begun]
+    return found + (fitting(rest) if rest else [])
 
 
 def fitting(due: Sequence[tuple[Job, RunFolder]]) -> list[Sequence[tuple[Job, RunFolder]]]:
@@ -158,19 +173,33 @@ def train_due(
     seconds = (time.perf_counter() - start) / len(due)
 
     results = {}
-    seeds = [job.run.seed for job, _ in due]
     # Without outcomes the runs are left to be trained alone.
     for (job, folder), outcome in zip(due, outcomes, strict=False):
         try:
             if isinstance(outcome, Diverged):
                 raise outcome
             told = told_by(method_of(job), outcome[0])
-            store_trained(folder, *outcome, seconds, **told, together=seeds)
+            # A resumed training counts its epochs from before the interruption too.
+            whole = max(seconds, sum(row.seconds for row in outcome[1]))
+            store_trained(folder, *outcome, whole, **told, together=seeds_of(due))
         except Diverged as error:
             record = folder.update(status="diverged", reason=str(error))
             results[job.run.name] = Ended(record)
         trained.add(job.run.name)
+    # Not before the networks are stored.
+    checkpoints_of(due).remove()
     return results
+
+
+def seeds_of(due: Sequence[tuple[Job, RunFolder]]) -> list[int]:
+    """Seeds of runs."""
+    return [job.run.seed for job, _ in due]
+
+
+def checkpoints_of(due: Sequence[tuple[Job, RunFolder]]) -> Checkpoints:
+    """The checkpoint of runs that train as one batch."""
+    job, folder = due[0]
+    return Checkpoints(folder, job.checkpoint_every, tuple(one.run.name for one, _ in due))
 
 
 def outcomes_of(due: Sequence[tuple[Job, RunFolder]], report: Report) -> list[Outcome]:
@@ -187,11 +216,22 @@ def outcomes_of(due: Sequence[tuple[Job, RunFolder]], report: Report) -> list[Ou
             data.append(batches_of(job, plugins, splits))
 
         # Only now, when all data are loaded: what is stored stays if that fails.
+        seeds, checkpoints = seeds_of(due), checkpoints_of(due)
+        if first.force:
+            checkpoints.remove()
         for job, folder in due:
             clear(job, folder)
+            folder.update(together=seeds)
 
-        seeds = [job.run.seed for job in jobs]
-        return train_together(method_of(first), tasks, data, first.settings, seeds, report=report)
+        return train_together(
+            method_of(first),
+            tasks,
+            data,
+            first.settings,
+            seeds,
+            report=report,
+            checkpoints=checkpoints,
+        )
 
     except Exception as error:
         # NotTogether, or an error of the method's own: alone it is recorded which run's it is.
@@ -204,7 +244,7 @@ def is_due(job: Job, folder: RunFolder) -> bool:
     """Whether a run is to be trained from its start: not stored, here or elsewhere, nor begun."""
     if job.force:
         return True
-    # A run with a checkpoint goes on alone, as groups store none.
+    # A run with a checkpoint of its own goes on alone.
     if folder.record().has(NAME) or is_trained(folder):
         return False
     return store.elsewhere(job.folder, job.run.name, job.run.key) is None

@@ -17,6 +17,7 @@ from typing import Any
 
 from bench_uq import store
 from bench_uq.api.errors import UsageError
+from bench_uq.run.checkpoints import GROUP
 from bench_uq.run.checkpoints import NAME as CHECKPOINT
 from bench_uq.run.job import hash_of_network
 from bench_uq.score import published
@@ -322,7 +323,7 @@ def givers_of(joined: Joined, run: str, versions: Sequence[Version]) -> dict[str
     for version in versions:
         if version.network != versions[0].network:
             continue
-        for name in sorted(version.whole - {CHECKPOINT}):
+        for name in sorted(version.whole - {CHECKPOINT, GROUP}):
             giver = givers.setdefault(name, version)
             differs = giver.record.files[name].sha256 != version.record.files[name].sha256
             # Training curves hold seconds, in which two equal trainings differ.
@@ -386,7 +387,7 @@ def with_losses(joined: Joined, record: Record, agreed: Sequence[Version]) -> Re
             named |= version.record.files.keys()
 
     # A checkpoint that is lost costs time, and no result.
-    lost = named - {CHECKPOINT} - record.files.keys()
+    lost = named - {CHECKPOINT, GROUP} - record.files.keys()
     joined.lost += len(lost)
     if not lost or record.status != "ok":
         return record

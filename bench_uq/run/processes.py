@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -19,17 +19,22 @@ from tqdm import tqdm
 
 from bench_uq.api.errors import BenchUQError, Interrupted
 from bench_uq.run.execute import execute
-from bench_uq.run.forkserver import context, preload
+from bench_uq.run.forkserver import (
+    context,
+    in_main_thread,
+    plugins_of,
+    preload,
+    signals_held,
+    without_main,
+)
 from bench_uq.run.gpu_groups import grouped, is_group, train_group
 from bench_uq.run.job import Job
-from bench_uq.run.record import UNFINISHED, Ended, facts, told
+from bench_uq.run.process_end import GRACE, Limit, killed, sweep
+from bench_uq.run.record import Ended
 from bench_uq.run.waiting import Waiting, kind, wanted
 
 #: Seconds between two looks at a run that another process is doing.
 PATIENCE = 1.0
-
-#: Seconds that a process has to end in order after it was told to stop; then it is killed.
-GRACE = 10.0
 
 
 class Stopped(BenchUQError):
@@ -38,29 +43,6 @@ class Stopped(BenchUQError):
     def __init__(self, code: int) -> None:
         super().__init__("interrupted; finished runs are kept, the same command goes on")
         self.code = code
-
-
-@dataclass
-class Limit:
-    """Time limit of a process: ``timeout`` seconds for each of its runs."""
-
-    timeout: float = math.inf
-    runs: int = 1
-    told: float | None = None  # when it was told to stop
-    late: bool = False  # whether the limit was the reason
-
-    def __post_init__(self) -> None:
-        # Unlike the clock on the wall the monotonic one is never set.
-        self.due = time.monotonic() + self.runs * self.timeout
-
-    def keep(self, process: Any, *, wanted: bool = True) -> None:
-        """Tell a process to stop that is late or not wanted; kill it if it does not."""
-        now = time.monotonic()
-        if self.told is None and (now > self.due or not wanted):
-            self.told, self.late = now, now > self.due
-            process.terminate()
-        elif self.told is not None and now > self.told + GRACE:
-            sweep(process)
 
 
 @dataclass
@@ -100,7 +82,8 @@ def run_all(
         done = 0
         while waiting or working:
             while waiting and len(working) < at_once:
-                working.append(start(starter, waiting.take(), timeout))
+                with signals_held():
+                    working.append(start(starter, waiting.take(), timeout))
             for worker in working:
                 worker.limit.keep(worker.process)
 
@@ -122,15 +105,6 @@ def run_all(
 
             progress.n = done + sum(worker.progress * len(worker.jobs) for worker in working)
             progress.set_description_str(", ".join(name(worker.jobs) for worker in working))
-
-
-def plugins_of(jobs: Sequence[Job]) -> set[str]:
-    """Names of the methods, datasets and conditions of jobs."""
-    names = set[str]()
-    for job in jobs:
-        names |= {job.run.method, job.run.dataset}
-        names |= {shown.condition for shown in job.run.shown}
-    return names
 
 
 def name(jobs: Sequence[Job]) -> str:
@@ -157,23 +131,6 @@ def start(starter: Any, jobs: tuple[Job, ...], timeout: float = math.inf) -> Wor
     # While this process holds the other end too, the end of the child would not close it.
     theirs.close()
     return Worker(jobs, process, ours, Limit(timeout, len(jobs)))
-
-
-@contextmanager
-def without_main() -> Iterator[None]:
-    """Hide the main script from a process that starts.
-
-    It would import the script, and a script that calls bench_uq.run would so call it once more.
-    """
-    main = sys.modules["__main__"]
-    hidden = {name: vars(main).pop(name, None) for name in ("__file__", "__spec__")}
-    main.__spec__ = None
-    try:
-        yield
-    finally:
-        main.__spec__ = hidden["__spec__"]
-        if hidden["__file__"] is not None:
-            main.__file__ = hidden["__file__"]
 
 
 def child(jobs: tuple[Job, ...], connection: Connection) -> None:
@@ -249,64 +206,19 @@ def receive(worker: Worker) -> None:
             worker.results[value[0]] = value[1]
 
 
-def sweep(process: Any) -> None:
-    """Kill a process and all that it has started, which are a process group of their own."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    # Where the process leads no group, it is killed alone.
-    process.kill()
-
-
-def killed(job: Job, code: int, limit: Limit) -> Ended:
-    """Record a run whose process ended without a result, or was stopped for its time limit."""
-    known = {number.value: number.name for number in signal.Signals}
-    ending = f"exited with {code}"
-    if code < 0:
-        ending = f"was killed by {known.get(-code, f'signal {-code}')}"
-    reason = f"its process {ending}"
-    if limit.late:
-        reason = f"took longer than the {limit.timeout:g} s of --timeout"
-
-    record = job.run_folder().record()
-    stopped = record.status == "interrupted" and record.reason != UNFINISHED
-    # It was told to stop from outside, and said so.
-    if code == 0 and stopped and not limit.late:
-        return Ended(record)
-    return failed(job, reason)
-
-
-def failed(job: Job, reason: str) -> Ended:
-    """Record that a run has failed, unless another process is doing it."""
-    folder = job.run_folder()
-    ending: dict[str, Any] = {"status": "failed", "reason": reason}
-    # Without the lock another process is at the run, whose record is not ours to write.
-    with folder.locked() as mine:
-        record = folder.record()
-        # It died before it could say who it is.
-        if record.key != job.run.key:
-            ending |= facts(job.run)
-        try:
-            if mine:
-                return Ended(folder.update(**ending))
-        except OSError as error:
-            # On a full disk the line on stderr is all that says so.
-            told(folder, error)
-
-    return Ended(replace(record, **ending))
-
-
 @contextmanager
 def stoppable(working: list[Worker]) -> Iterator[None]:
     """Stop the children in order on SIGINT and SIGTERM, then raise Stopped.
 
-    A second signal does not wait for them.
+    A second signal does not wait for them. In another thread than the main one, which alone has
+    handlers of signals, the children are stopped by an exception alone.
     """
 
     def stop(signum: int, frame: Any) -> None:
         del frame
         raise Stopped(128 + signum)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM) if in_main_thread() else ()
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield

@@ -11,9 +11,7 @@ from typing import Any
 
 from bench_uq import store
 from bench_uq.api.errors import Interrupted, one_line
-from bench_uq.predict.memory import is_out_of_memory
 from bench_uq.store import PlannedRun, Record, RunFolder
-from bench_uq.train.epoch import Diverged
 
 #: Reason of a run whose process ended without a word.
 UNFINISHED = "the process ended before the run did"
@@ -70,6 +68,10 @@ class Ending:
 @contextmanager
 def recorded(folder: RunFolder, plugins: Sequence[Path]) -> Iterator[Ending]:
     """Record how the work on a run ended; of all errors only Interrupted is raised again."""
+    # A worker of a cluster imports this module, and runs nothing that needs torch.
+    from bench_uq.predict.memory import is_out_of_memory
+    from bench_uq.train.epoch import Diverged
+
     ending = Ending()
     try:
         yield ending

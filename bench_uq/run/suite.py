@@ -293,15 +293,20 @@ def workplace(prepared: Prepared) -> Iterator[tuple[str, Work]]:
 
     asked = choices.cluster
     tls = {"ca": asked.ca, "cert": asked.cert, "key": asked.key}
-    room = default_jobs(prepared.mine, "cpu")
-    # A worker for each GPU, because a GPU takes one run at a time.
-    if choices.device != "cpu":
-        room = len(connection.gpus()) or room
-
     place = connection.parse_place(asked.place)
+    cards = [] if choices.device == "cpu" else connection.gpus()
+    # A worker for each GPU, because a GPU takes one run at a time.
+    room = len(cards) or default_jobs(prepared.mine, "cpu")
+
+    device = "cpu"
+    if place.is_local:
+        # Before any worker is started: all of them are here.
+        device = device_of(choices.device, bool(cards), "no CUDA device here")
     with connection.connected(place, tls, asked.insecure, room) as dask:
-        there = client.look_at(dask)
-        device = device_of(choices.device, there, "not every worker has a CUDA device")
+        elsewhere = choices.device != "cpu" and not place.is_local
+        there = client.look_at(dask, gpus=elsewhere)
+        if elsewhere:
+            device = device_of(choices.device, there, "not every worker has a CUDA device")
         on_cluster = partial(client.run_all, dask, prepared.contents)
         yield device, partial(on_cluster, at_once=choices.jobs, timeout=choices.timeout)
 

@@ -13,7 +13,7 @@ import dataclasses
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,13 +26,14 @@ from bench_uq.api.task import Task
 from bench_uq.train.epoch import Diverged, Epoch
 from bench_uq.train.frozen import Frozen
 from bench_uq.train.gradients import Gradients
-from bench_uq.train.loop import begun, finished, observed
+from bench_uq.train.loop import begun, finished, observed, stored_state
 from bench_uq.train.precision import tensor_cores
 from bench_uq.train.recipe import begin, step
 from bench_uq.train.recorded import gradients_on
 from bench_uq.train.resident import Resident, as_floats, joined_last
 from bench_uq.train.seeds import seed_of
 from bench_uq.train.settings import Settings
+from bench_uq.train.state import Checkpoints, put_back_together, state_together
 
 #: Optimisers that treat every number alone, so that each slice of a stack of parameters is trained
 #: as it would be by itself.
@@ -72,12 +73,14 @@ def train_together(
     seeds: Sequence[int],
     *,
     report: Callable[[float], None] = lambda progress: None,
+    checkpoints: Checkpoints | None = None,
 ) -> list[Outcome]:
     """Train several runs as one batch; ``tasks``, ``data`` and ``seeds`` hold one entry per run.
 
     Each network starts from the same values, and sees the same batches, as it would alone. Its
     noise has the same law but comes from another stream. A network whose loss is no longer finite
-    costs its run alone.
+    costs its run alone. With ``checkpoints``, of the same runs, the training continues from the
+    stored one.
     """
     check(tasks, data)
     places = list(itertools.product(range(len(seeds)), range(method.members)))
@@ -86,7 +89,7 @@ def train_together(
 
     own = [nets[start : start + method.members] for start in range(0, len(nets), method.members)]
     with Frozen(data, settings).shown(method, own) as shown:
-        return trained(method, nets, places, shown, settings, seeds, report)
+        return trained(method, nets, places, shown, settings, seeds, report, checkpoints)
 
 
 def trained(
@@ -97,6 +100,7 @@ def trained(
     settings: Settings,
     seeds: Sequence[int],
     report: Callable[[float], None],
+    checkpoints: Checkpoints | None,
 ) -> list[Outcome]:
     """Train networks as one batch; ``places`` hold the run and the member of each."""
     device = data[0][0].inputs.device
@@ -117,9 +121,16 @@ def trained(
     # One stream for all networks: vmap draws the noise of all of them at once.
     torch.manual_seed(seed_of(seeds[0], "together", *seeds))
     history: list[list[Epoch]] = [[] for _ in seeds]
-    lost = dict[int, Diverged]()
+    lost, done = dict[int, Diverged](), 0
 
-    for epoch in range(settings.epochs):
+    state = stored_state(checkpoints, device)
+    if state:
+        put_back_together(state, nets, optimiser, shuffling)
+        history = [as_rows(rows) for rows in state["history"]]
+        lost = {run: Diverged(reason) for run, reason in state["lost"].items()}
+        done = state["epochs"]
+
+    for epoch in range(done, settings.epochs):
         start = time.perf_counter()
         progress = (epoch, settings.epochs)
         work = partial(train_epoch, gradients, optimiser, batches, shuffling, progress, settings)
@@ -141,6 +152,11 @@ def trained(
         if len(lost) == len(seeds):
             break
         report((epoch + 1) / settings.epochs)
+        if checkpoints and checkpoints.due:
+            state = state_together(nets, optimiser, shuffling, epoch + 1)
+            state["history"] = [list(map(dataclasses.asdict, rows)) for rows in history]
+            state["lost"] = {run: str(error) for run, error in lost.items()}
+            checkpoints.save(state)
 
     outcomes: list[Outcome] = []
     for run, seed in enumerate(seeds):
@@ -156,6 +172,11 @@ def trained(
         outcomes.append((members, sorted(history[run], key=lambda row: row.member)))
 
     return outcomes
+
+
+def as_rows(rows: Sequence[Mapping[str, Any]]) -> list[Epoch]:
+    """Rows of training curves as they were before they were stored."""
+    return [Epoch(**row) for row in rows]
 
 
 def check(tasks: Sequence[Task], data: Sequence[tuple[Resident, Resident]]) -> None:

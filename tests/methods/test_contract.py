@@ -40,7 +40,7 @@ NONSENSE = {
 
 
 #: Options that shorten the trial of a method that has them, and change no promise.
-SHORT = {"steps": 5}
+SHORT = {"steps": 5, "members": 2, "base": "ensemble[members=2]"}
 
 
 #: Why the loss of a method is not the mean NLL of its draws.
@@ -123,8 +123,11 @@ def loss_of(method: Method, net: nn.Module, task: Task, size: int, seed: int = 3
 def shortened(name: str) -> str:
     """The name of a method with the options that shorten its trial."""
     method = Plugins().spec("method", name).value
-    known = {field.name for field in dataclasses.fields(method)}
-    options = [f"{option}={value}" for option, value in SHORT.items() if option in known]
+    longer = {option for option in SHORT if getattr(method, option, 1) not in (1, SHORT[option])}
+    # Of the bases one alone is of several networks.
+    if method.base != "ensemble":
+        longer.discard("base")
+    options = [f"{option}={value}" for option, value in SHORT.items() if option in longer]
     return f"{name}[{','.join(options)}]" if options else name
 
 

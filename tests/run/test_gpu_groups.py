@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import signal
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import read_suite
 from bench_uq.run import gpu_groups as groups
+from bench_uq.run.checkpoints import GROUP, Checkpoints
 from bench_uq.run.execute import execute
 from bench_uq.run.job import Job, complete_in, is_trained
 
@@ -156,6 +158,62 @@ def test_a_full_disk_leaves_the_others_to_be_done_alone(
     result = execute(after[1], silent)
     assert result is not None
     assert result.record.status == "ok"
+
+
+class Cut(BaseException):
+    """The machine died."""
+
+
+def test_a_group_that_is_cut_off_goes_on(tmp_path: Path) -> None:
+    """The same command continues it, also if more runs are asked for; its networks are the same."""
+    (tmp_path / "uncut").mkdir()
+    (group,) = groups.grouped(jobs(tmp_path / "uncut", "mnf"))
+    groups.train_group(group[:2], silent)
+
+    def cut(share: float) -> None:
+        raise Cut
+
+    (group,) = groups.grouped(jobs(tmp_path, "mnf"))
+    group = tuple(dataclasses.replace(job, checkpoint_every=0.0) for job in group)
+    # The first report comes before the first checkpoint.
+    reports = iter([silent, cut])
+    with pytest.raises(Cut):
+        groups.train_group(group[:2], lambda share: next(reports)(share))
+    first = group[0].run_folder()
+    assert first.record().has(GROUP)
+
+    shares = list[float]()
+    assert groups.train_group(group, shares.append)[0] == {}
+    # The second epoch of two runs, then two of the third.
+    assert shares == pytest.approx([2 / 3, 5 / 6, 1])
+    assert not (first.path / GROUP).exists()
+    assert not first.record().has(GROUP)
+    assert [job.run_folder().record().together for job in group] == [[0, 1], [0, 1], [2]]
+    for job in group[:2]:
+        folder = store.run_folder(tmp_path / "uncut" / "results" / "few", job.run.name)
+        expected = folder.record().files[store.NETWORK]
+        assert job.run_folder().record().files[store.NETWORK].sha256 == expected.sha256
+
+
+@pytest.mark.parametrize("how", ["alone", "forced"])
+def test_what_is_left_of_a_group(how: str, tmp_path: Path) -> None:
+    """Trained alone, or with --force, its runs start anew, and its checkpoint goes."""
+    (group,) = groups.grouped(jobs(tmp_path, "map", force=how == "forced"))
+    folder = group[0].run_folder()
+    names = tuple(job.run.name for job in group)
+    Checkpoints(folder, 0.0, names).save({"device": "cpu", "epochs": 2})
+    folder.update(together=[0, 1, 2])
+
+    shares = list[float]()
+    if how == "alone":
+        result = execute(group[0], shares.append)
+        assert result is not None
+        assert result.record.together is None
+    else:
+        groups.train_group(group, shares.append)
+        assert shares == pytest.approx([0.5, 1])
+    assert is_trained(folder)
+    assert not (folder.path / GROUP).exists()
 
 
 def test_networks_that_do_not_fit_are_trained_in_parts(

@@ -396,9 +396,12 @@ def test_a_checkpoint_comes_with_a_run_that_is_unfinished(folder: Path) -> None:
     one, other = copies("dropout-digits-s0")
     record = one.record()
     one.forget(record.files)
+    one.add_file(merge.GROUP, b"state of several runs")
     one.add_file(merge.CHECKPOINT, b"state", status="interrupted", reason="told to stop")
     merged("a")
     assert stored("out", "dropout-digits-s0").holds(merge.CHECKPOINT)
+    # That of a group is of use only beside the group's other runs.
+    assert not (stored("out", "dropout-digits-s0").path / merge.GROUP).exists()
     merged("shard-1")
     assert stored("out", "dropout-digits-s0").record() == record
     assert not (stored("out", "dropout-digits-s0").path / merge.CHECKPOINT).exists()

@@ -17,7 +17,7 @@ from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.suite import read_suite
-from bench_uq.run.cluster import client, worker
+from bench_uq.run.cluster import client, message, worker
 from bench_uq.run.cluster.message import (
     Damaged,
     packed_file,
@@ -141,6 +141,24 @@ def test_results_that_are_not_what_was_sent(tmp_path: Path) -> None:
 
     assert unpacked_folder(packed, here) == here.record() == made.record()
     assert here.holds("clean.npz")
+
+
+def test_the_source_counts_but_for_line_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line more is another bench-uq; the line ends of another system are not."""
+    (tmp_path / "__init__.py").write_bytes(b"ONE = 1\n")
+    package = SimpleNamespace(__path__=[str(tmp_path)])
+    monkeypatch.setattr(message.importlib, "import_module", lambda name: package)
+
+    def found(content: bytes) -> str:
+        (tmp_path / "loop.py").write_bytes(content)
+        return message.source.__wrapped__()["source"]
+
+    before = found(b"TWO = 2\nTHREE = 3\n")
+    assert found(b"TWO = 2\r\nTHREE = 3\r\n") == before
+    assert found(b"TWO = 2\nTHREE = 4\n") != before
+    assert found(b"TWO = 2\nTHREE = 3\nFOUR = 4\n") != before
 
 
 @pytest.mark.parametrize("changed", ["version", "source"])

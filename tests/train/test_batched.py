@@ -17,6 +17,8 @@ from bench_uq.api.task import Task
 from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Trained
+from bench_uq.run.checkpoints import Checkpoints
+from bench_uq.store import RunFolder
 from bench_uq.train.batched import NotTogether, Outcome, train_together
 from bench_uq.train.epoch import Diverged
 from bench_uq.train.loop import train
@@ -167,6 +169,62 @@ def test_one_that_diverges_costs_its_run_alone() -> None:
             nets[0](inputs).softmax(-1), alone[0](inputs).softmax(-1), rtol=1e-3, atol=1e-4
         )
     assert "epoch 2" in str(outcomes[lost.index(True)])
+
+
+class Cut(Exception):
+    """The machine died."""
+
+
+@pytest.mark.parametrize("name", [*of_classes(), "ensemble[members=2]", "fragile"])
+def test_a_batch_that_is_cut_off_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
+    """Every network and curve is that of a batch that was not cut off, and no epoch is done twice."""
+    method = Fragile() if name == "fragile" else Plugins().spec("method", name).value
+    if hasattr(method, "steps"):
+        method = replace(method, steps=10)
+    recipe = {"learning_rate": 3e-3, "schedule": "cosine", "warmup": 0.2, "clip": 1.0}
+    settings = Settings(epochs=4, train_images=200, **recipe)
+    # Of six some are lost and some are not, in the third epoch, which the checkpoint must know.
+    seeds = list(range(6 if name == "fragile" else 2))
+    cut = 1.0 if name == "fragile" else 0.75
+    tasks, data = runs(seeds, settings)
+    uncut = train_together(method, tasks, data, settings, seeds)
+
+    seen = list[float]()
+
+    def report(progress: float) -> None:
+        seen.append(progress)
+        if progress == cut:
+            raise Cut
+
+    checkpoints = Checkpoints(RunFolder(tmp_path / "run"), 0.0, ("one", "two"))
+    arguments = (method, tasks, data, settings, seeds)
+    with pytest.raises(Cut):
+        train_together(*arguments, report=report, checkpoints=checkpoints)
+    torch.manual_seed(99)
+    resumed = train_together(*arguments, report=seen.append, checkpoints=checkpoints)
+
+    assert seen == [0.25, 0.5, 0.75, *([0.75] if cut < 1 else [1.0]), 1.0]
+    for one, other in zip(uncut, resumed, strict=True):
+        if isinstance(one, Diverged):
+            assert str(other) == str(one)
+            continue
+        (nets, rows), (again, history) = one, whole(other)
+        values, same = nets.state_dict(), again.state_dict()
+        assert all(torch.equal(values[key], same[key]) for key in values)
+        bare = [replace(row, seconds=0) for row in rows]
+        assert bare == [replace(row, seconds=0) for row in history]
+
+
+def test_a_batch_of_other_runs_starts_anew(tmp_path: Path) -> None:
+    """A checkpoint is of the runs that it names."""
+    method, seeds, settings = Plugins().spec("method", "map").value, [0, 1], SETTINGS
+    tasks, data = runs(seeds)
+    folder, seen = RunFolder(tmp_path / "run"), list[float]()
+    for names in (("one", "two"), ("one", "other"), ("one", "other")):
+        checkpoints = Checkpoints(folder, 0.0, names)
+        arguments = (method, tasks, data, settings, seeds)
+        train_together(*arguments, report=seen.append, checkpoints=checkpoints)
+    assert seen == [0.5, 1.0, 0.5, 1.0]
 
 
 @dataclass(frozen=True)

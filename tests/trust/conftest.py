@@ -79,6 +79,26 @@ def bench(start: Start) -> Bench:
     return bench
 
 
+#: Where it is in the path, the process that runs are forked from needs 40 s to import.
+SLOW_IMPORTS = """import time
+from multiprocessing import forkserver
+main = forkserver.main
+def slow(*arguments, **named):
+    time.sleep(40)
+    main(*arguments, **named)
+forkserver.main = slow
+"""
+
+
+@pytest.fixture
+def slow_imports(tmp_path: Path) -> Path:
+    """Return a folder for PYTHONPATH that lets the process that runs are forked from import slowly."""
+    folder = tmp_path / "slow_imports"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SLOW_IMPORTS)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def wait_until() -> Callable[[Callable[[], Any]], Any]:
     """Return what waits for something to be so, and returns it."""

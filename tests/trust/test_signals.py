@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,50 @@ def test_a_second_sigint_does_not_wait(
     found = record(tmp_path, "stubborn")
     assert found["status"] == "interrupted"
     assert found["reason"] in ("told to stop", "the process ended before the run did")
+
+
+#: The command, with a signal to itself in the midst of the start of its Nth process.
+INTERRUPTED_START = """
+import os
+import signal
+import sys
+from multiprocessing import forkserver
+
+connect, count = forkserver.connect_to_new_process, 0
+
+
+def interrupted(files):
+    global count
+    connected = connect(files)
+    count += 1
+    if count == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return connected
+
+
+forkserver.connect_to_new_process = interrupted
+from bench_uq.cli import main
+
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("start", [1, 2])
+def test_a_signal_while_a_process_starts(
+    start: int,
+    left_in: Callable[[Path], list[psutil.Process]],
+    wait_until: WaitUntil,
+    tmp_path: Path,
+) -> None:
+    """The process of a run and that of the scores are started whole, and then stopped in order."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED_START)
+    command = ("run", "--methods", "map", "--seeds", "0", "--device", "cpu", "--set", "epochs=1")
+    words = [sys.executable, "interrupted.py", str(start), *command]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    assert done.returncode == 143
+    assert done.stderr == "interrupted; finished runs are kept, the same command goes on\n"
+    wait_until(lambda: not left_in(tmp_path))
+    # The first one may be stopped before it writes a record.
+    expected = {1: (None, "interrupted"), 2: ("ok",)}
+    assert record(tmp_path, "map").get("status") in expected[start]

@@ -1,12 +1,8 @@
-"""One run in a process below a worker: the job comes on stdin, progress and record leave by stdout.
-
-``python -m bench_uq.run.cluster.child``. A worker may be a daemonic process, which multiprocessing
-allows no children.
-"""
+"""One run in a process of its own, which a worker watches; it tells progress and the result."""
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
 import platform
 import signal
@@ -14,61 +10,60 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bench_uq.run.process_end import GRACE
 
 if TYPE_CHECKING:
     from bench_uq.run.job import Job
 
-#: Seconds that the process has to end in order once the worker is gone.
-GRACE = 10.0
 
-
-def die_with_worker() -> None:
-    """End this process, and all it started, when the worker at the other end of stdin is gone."""
-    while os.read(0, 1):
-        pass
-    # A signal lets the run record that it was interrupted.
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
-    with suppress(ProcessLookupError):
-        os.killpg(os.getpid(), signal.SIGKILL)
-    os._exit(143)
-
-
-def main() -> None:
-    """Do the job on stdin."""
-    length = int.from_bytes(read(8), "big")
-    work = json.loads(read(length))
-
-    # Plugins print where they like: their stdout is stderr, and results leave by another way.
-    results = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+def child(work: Mapping[str, Any], connection: Connection) -> None:
+    """Do a job; send ``{"progress": share}`` and ``{"result": …}``, or ``{"unfit": reason}``."""
+    # A group of its own, so that everything it starts can be killed with it.
+    os.setsid()
+    # The worker has blocked it for the process that this one is forked from.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
     threading.Thread(target=die_with_worker, daemon=True).start()
+    # Plugins print where they like.
+    os.dup2(2, 1)
     from bench_uq.run.execute import Interrupted, execute
     from bench_uq.run.job import Job
 
     job = Job.from_json(work["job"])
     last = 0.0
 
-    def tell(**message: Any) -> None:
-        results.write(json.dumps(message) + "\n")
-        results.flush()
-
     def report(share: float) -> None:
         nonlocal last
         # A message a second is enough for a bar, and costs the scheduler little.
         if time.monotonic() > last + 1:
             last = time.monotonic()
-            tell(progress=share)
+            connection.send({"progress": share})
 
     reason = unfit(job, work)
     if reason:
-        tell(unfit=reason)
+        connection.send({"unfit": reason})
         return
     with suppress(Interrupted):
         result = execute(job, report)
-        tell(result=result.to_json() if result else None)
+        connection.send({"result": result.to_json() if result else None})
+
+
+def die_with_worker() -> None:
+    """End this process, and all it started, when its worker is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    parent.join()
+    # A signal lets the run record that it was interrupted.
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    with suppress(ProcessLookupError):
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(143)
 
 
 def unfit(job: Job, work: Mapping[str, Any]) -> str:
@@ -89,18 +84,3 @@ def unfit(job: Job, work: Mapping[str, Any]) -> str:
     # Only data that fit are remembered, and need not be hashed again.
     contents.remember()
     return ""
-
-
-def read(count: int) -> bytes:
-    """Read so many bytes of stdin, past Python's buffer."""
-    content = b""
-    while len(content) < count:
-        part = os.read(0, count - len(content))
-        if not part:
-            raise SystemExit("the worker is gone")
-        content += part
-    return content
-
-
-if __name__ == "__main__":
-    main()

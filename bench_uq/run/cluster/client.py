@@ -18,7 +18,8 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.run.cluster import SchedulerLost, worker
 from bench_uq.run.cluster.message import packed_folder, packed_job, source, unpacked_folder
 from bench_uq.run.job import Job, is_trained, needed
-from bench_uq.run.processes import GRACE, PATIENCE, bar, failed, name, stoppable
+from bench_uq.run.process_end import GRACE, failed
+from bench_uq.run.processes import PATIENCE, bar, name, stoppable
 from bench_uq.run.record import Ended
 from bench_uq.run.waiting import Waiting, kind, wanted
 
@@ -42,12 +43,15 @@ def marked(folder: Path) -> Iterator[dict[str, str]]:
         path.unlink(missing_ok=True)
 
 
-def look_at(client: Any) -> bool:
-    """Whether all workers have GPUs; refuse those with another bench-uq, and an empty cluster."""
+def look_at(client: Any, *, gpus: bool) -> bool:
+    """Refuse workers with another bench-uq, and an empty cluster.
+
+    Returns whether ``gpus`` are asked for and all workers have some.
+    """
     with suppress(TimeoutError):
         # Workers may still be on their way when the command starts.
         client.wait_for_workers(1, timeout=LOST)
-    found = client.run(worker.describe, on_error="return")
+    found = client.run(worker.describe, gpus, on_error="return")
     if not found:
         place = client.scheduler.address
         raise UsageError(f"the scheduler at {place} has no workers: start some with dask worker")
@@ -68,7 +72,7 @@ def look_at(client: Any) -> bool:
     # Different versions may differ in last digits, which is no error.
     if len(versions) > 1:
         store.say(f"the workers have different torch: {', '.join(sorted(versions))}")
-    return all(facts["gpus"] for facts in found.values())
+    return gpus and all(facts["gpus"] for facts in found.values())
 
 
 @dataclass

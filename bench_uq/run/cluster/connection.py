@@ -34,6 +34,11 @@ class Place:
     address: str = ""
     count: int | None = None
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the workers are started here."""
+        return self.count is not None
+
 
 def parse_place(text: str) -> Place:
     """Place that ``ADDRESS``, ``local[:N]`` or a scheduler file names."""
@@ -108,7 +113,7 @@ def is_loopback(address: str) -> bool:
 def security(place: Place, tls: Mapping[str, Path | None]) -> Any:
     """Dask's security, from the files of --tls-ca, --tls-cert and --tls-key; None without them."""
     given = {name: path for name, path in tls.items() if path}
-    if place.count is not None and given:
+    if place.is_local and given:
         raise UsageError(
             "--cluster local never leaves this machine: it takes no --tls-ca, --tls-cert or "
             "--tls-key"
@@ -152,7 +157,7 @@ def connected(
 
     quieten()
     safety = security(place, tls)
-    if place.count is not None:
+    if place.is_local:
         with (
             local(place.count or room) as cluster,
             distributed.Client(cluster, set_as_default=False) as client,

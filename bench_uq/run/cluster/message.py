@@ -14,22 +14,29 @@ from bench_uq import store
 from bench_uq._version import __version__
 from bench_uq.api.architecture_names import is_architecture, weights_of, with_weights
 from bench_uq.plan.plugins import PACKAGES
-from bench_uq.plan.sources import hash_of_trees
 from bench_uq.run.job import Job
 from bench_uq.store import Damaged, PlannedRun, Record, RunFolder
 
 
 @functools.cache
 def source() -> dict[str, str]:
-    """Version of bench-uq, and a hash of all its source and that of its plugins."""
+    """Version of bench-uq, and a hash of all its source and that of its plugins.
+
+    Line ends do not count.
+    """
     files = set[Path]()
     for package in ("bench_uq", *PACKAGES.values()):
         folder = Path(next(iter(importlib.import_module(package).__path__)))
         files.update(path.resolve() for path in folder.rglob("*.py"))
 
-    # By name first, because the folders above differ from machine to machine.
+    # By name first, because the folders above differ from machine to machine. Unlike a plugin's
+    # hash that of the syntax trees would take each worker seconds.
     ordered = sorted(files, key=lambda path: (path.name, str(path)))
-    return {"version": __version__, "source": hash_of_trees(ordered)}
+    digest = hashlib.sha256()
+    for path in ordered:
+        content = path.read_text(encoding="utf-8")
+        digest.update(f"{path.name}\0{content}\0".encode())
+    return {"version": __version__, "source": digest.hexdigest()}
 
 
 def packed_file(path: Path) -> dict[str, Any]:

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
-import select
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from importlib import metadata
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from bench_uq import store
+from bench_uq.run.cluster.child import child
 from bench_uq.run.cluster.message import packed_folder, source, unpacked_folder, unpacked_job
+from bench_uq.run.forkserver import (
+    context,
+    plugins_of,
+    preload,
+    without_main,
+)
 from bench_uq.run.job import Job, needed
-from bench_uq.run.processes import GRACE, Limit, killed, sweep
+from bench_uq.run.process_end import GRACE, Limit, killed, sweep
 from bench_uq.run.record import Ended
 
 #: Seconds between two looks at whether a run is still wanted.
 LOOK = 0.5
+
+#: Held while a process starts: a worker may do several runs at once, each in a thread.
+starting = threading.Lock()
 
 
 class Unfit(Exception):
     """The worker cannot do a run; the message says why."""
 
 
-def describe() -> dict[str, Any]:
-    """Facts of a worker that the client needs: its source, torch and devices."""
-    asking = "import torch; print(torch.cuda.device_count(), torch.__version__)"
-    done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True)
-    found = {"torch": "", "gpus": 0}
-    if done.returncode == 0:
-        gpus, version = done.stdout.split()
-        found = {"torch": version, "gpus": int(gpus)}
-    return {**source(), **found}
+def describe(gpus: bool) -> dict[str, Any]:
+    """Facts of a worker that the client needs: its source, torch and, if asked, its GPUs."""
+    facts: dict[str, Any] = {**source(), "torch": metadata.version("torch")}
+    if gpus:
+        # In a process of its own: a worker stays small, and its runs alone hold a GPU.
+        asking = "import torch; print(torch.cuda.device_count())"
+        done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True)
+        facts["gpus"] = int(done.stdout) if done.returncode == 0 else 0
+    return facts
 
 
 def shares(marker: Mapping[str, str]) -> bool:
@@ -105,20 +119,21 @@ def watched(
     wanted: Callable[[], bool],
 ) -> Ended | None:
     """Do a run in a process of its own, which is stopped when it is late or no longer wanted."""
-    limit = Limit(timeout)
-    process, said = started({"job": job.to_json(), **checks}), dict[str, Any]()
+    process, connection = started({"job": job.to_json(), **checks}, plugins_of((job,)))
+    # From here on: a process starts when the imports of the one that it is forked from are done.
+    limit, said = Limit(timeout), dict[str, Any]()
     try:
-        for message in messages(process):
+        for message in messages(process, connection):
             said |= message
             if "progress" in message:
                 report(message["progress"])
             limit.keep(process, wanted=wanted())
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE)
+        process.join(GRACE)
     finally:
         # Also after an error here, so that no run goes on unseen.
         sweep(process)
-        code = process.wait()
+        process.join()
+        connection.close()
 
     if "unfit" in said:
         raise Unfit(said["unfit"])
@@ -126,40 +141,55 @@ def watched(
         if said["result"] is None:
             return None
         return Ended.from_json(said["result"])
-    return killed(job, code, limit)
+    return killed(job, process.exitcode, limit)
 
 
-def started(work: Mapping[str, Any]) -> subprocess.Popen[bytes]:
-    """Start a process and send it its work; it ends when its stdin closes, with this process."""
-    command = [sys.executable, "-m", "bench_uq.run.cluster.child"]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-    )
-    assert process.stdin is not None
-    content = json.dumps(work).encode()
-    # It ended at once, and its exit code says so.
-    with suppress(BrokenPipeError):
-        process.stdin.write(len(content).to_bytes(8, "big") + content)
-        process.stdin.flush()
-    return process
+def started(work: Mapping[str, Any], plugins: Iterable[str]) -> tuple[Any, Connection]:
+    """Start a process on some work; the connection has its messages.
+
+    It is forked from one that has imported what runs need, with the ``plugins`` of the first.
+    """
+    with starting:
+        make_ready(plugins)
+        starter = context()
+        ours, theirs = starter.Pipe(duplex=False)
+        process = starter.Process(target=child, args=(work, theirs), daemon=True)
+        with without_main():
+            process.start()
+    # While this process holds the other end too, the end of the child would not close it.
+    theirs.close()
+    return process, ours
 
 
-def messages(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
+def make_ready(plugins: Iterable[str]) -> None:
+    """Start the process that runs are forked from, unless it is there."""
+    # dask's workers are daemonic, which multiprocessing allows no children.
+    multiprocessing.current_process().daemon = False
+    preload(plugins)
+
+    # Ctrl-C in the terminal of a local cluster would interrupt the imports with a traceback. The
+    # process ends with its worker.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def messages(process: Any, connection: Connection) -> Iterator[dict[str, Any]]:
     """Messages of a process until it ends; an empty one now and then while it is silent."""
-    assert process.stdout is not None
-    rest = b""
-
     while True:
         # Asked before its last messages are read, so that none is missed.
-        ended = process.poll() is not None
-        if select.select([process.stdout], [], [], 0 if ended else LOOK)[0]:
-            part = os.read(process.stdout.fileno(), 1 << 16)
-            if not part:
-                return
-            # A read may end in the middle of a line.
-            *lines, rest = (rest + part).split(b"\n")
-            yield from map(json.loads, lines)
-        elif ended:
-            # A process that it left behind may hold the other end of the pipe.
+        ended = not process.is_alive()
+        if not ended:
+            wait([connection, process.sentinel], LOOK)
+        try:
+            while connection.poll():
+                yield connection.recv()
+        except (EOFError, OSError):
+            # It closed its end: it is done or dead.
+            return
+        # A process that it left behind may hold the other end of the connection.
+        if ended:
             return
         yield {}
