@@ -67,6 +67,7 @@ def loaded(code: str) -> set[str]:
             {"torch", "netcal", "sklearn", "pandas"},
         ),
         ("import bench_uq.datasets.digits, bench_uq.datasets.mnist", {"torch"}),
+        ("import bench_uq.run.cluster.worker", {"torch", "pandas"}),
         (
             "import bench_uq; one = bench_uq.evaluate([[0.9, 0.1]] * 9, [0] * 9, resamples=2); "
             "str(one), one.to_frame(), one.plot.reliability()",

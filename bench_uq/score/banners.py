@@ -77,7 +77,10 @@ def warnings(results: Results) -> list[str]:
     unknown = results.runs[_unrecorded(results.runs)]["method"]
     if len(unknown):
         named = ", ".join(method for method in results.methods if method in set(unknown))
-        sentences.append(f"Run by an earlier version, which did not record its code: {named}.")
+        sentences.append(
+            "Run by an earlier version, which did not record its code, so that changes since then "
+            f"are not known: {named}."
+        )
 
     changed: dict[tuple[str, ...], dict[str, None]] = {}
     for (place, method, _), parts in results.stale.items():

@@ -52,6 +52,7 @@ def doubts(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
             f"Accuracy under attack says nothing of {named}, whose gradients look masked: left out "
             "there (the table of masking says why)."
         )
+    yield from _unchecked_attacks(analysis)
     yield from _above_published(analysis)
     yield from _more_seeds(analysis, open_answers(compared))
 
@@ -88,8 +89,18 @@ def _further_but_tied(analysis: Analysis, compared: Sequence[Answer]) -> Iterabl
             parts.append(f"{asked(analysis, one)} of {named}, beside {beside}")
     if parts:
         yield (
-            "Not significantly worse, because they vary more from seed to seed, though further "
-            f"behind than one that is: {'; '.join(parts)}."
+            "Further from the best than a method that is significantly worse, and not called so "
+            f"because they vary more from seed to seed: {'; '.join(parts)}."
+        )
+
+
+def _unchecked_attacks(analysis: Analysis) -> Iterable[str]:
+    """Attacks of which hardly anything was checked."""
+    judged = [one for one in analysis.masking if one.status != "not judged"]
+    if analysis.masking and not judged:
+        yield (
+            "Not checked: whether the attacks find what they could; no check for masked gradients "
+            "was possible (their section says what each needs)."
         )
 
 

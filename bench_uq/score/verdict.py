@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from scipy.stats import rankdata
 
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.comparisons import Ranking, found_from
 from bench_uq.score.doubts import doubts, open_answers
 from bench_uq.score.labels import counted
-from bench_uq.score.questions import Answer, answers
+from bench_uq.score.leading import by_rank, held, placed
+from bench_uq.score.questions import Answer, Question, answers, masked
 from bench_uq.score.rounding import decimals, fixed, plain
 from bench_uq.score.short_of_seeds import short_of_seeds
+from bench_uq.score.statistics import POWER
+from bench_uq.score.trade import trade
 from bench_uq.score.wording import (
     NAMED,
+    TRAINING,
     asked,
     asked_each,
     compared_in,
     listed,
     mean_of,
     paid_by,
-    seconds,
 )
 
-#: Costs that a method is chosen by: seconds of training a seed, and of 1,000 predictions.
-TRAINING, PREDICTION = "train_seconds", "seconds_per_1000"
 #: Methods beside the leader that are none of them worse, from which on there is no winner.
 _CROWD = 8
 #: Methods of which it is said what tuning chose; of more only what that changed.
 _MOST_CHOSEN = 5
+#: Scores beyond the compared ones in which the leader is worse, of which a sentence tells.
+_MOST_ELSEWHERE = 5
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def _on_one(analysis: Analysis) -> Verdict:
     # A leader among many is none.
     crowd = len(peers) >= _CROWD and len(held(compared, leader)) == len(compared)
     leading = [_leading(analysis, compared, leader), *_exceptions(analysis, compared, leader)]
+    leading += _elsewhere(analysis, compared, leader)
     leading += _left_out(analysis, compared)
     sentences = [
         " ".join([*([_no_winner(analysis, compared, peers)] if crowd else []), *leading]),
@@ -95,49 +97,10 @@ def _on_one(analysis: Analysis) -> Verdict:
         *_behind(analysis, compared),
         *_undecided(analysis, compared),
         *([] if crowd else _peers(analysis, peers)),
-        *_trade(analysis, compared, leader, paid, f"the {len(peers) + 1}" if crowd else "these"),
+        *trade(analysis, compared, leader, paid, f"the {len(peers) + 1}" if crowd else "these"),
         *_tuned(analysis),
     ]
     return Verdict(tuple(sentences), tuple(doubts(analysis, compared)))
-
-
-def _ranks(one: Answer) -> dict[str, float]:
-    """Ranks of the compared methods by their means, 1 for the best; ties share their mean rank."""
-    found = compared_in(one)
-    names = [name for name in (*found.tied, *found.worse) if name in one.summaries]
-    sign = -1 if one.card.direction == "higher" else 1
-    places = rankdata([sign * one.summaries[name].mean for name in names])
-    return dict(zip(names, places.tolist(), strict=True))
-
-
-def placed(compared: Sequence[Answer]) -> dict[str, list[float]]:
-    """The ranks of each method in the answers that compare it."""
-    places = dict[str, list[float]]()
-    for one in compared:
-        for method, place in _ranks(one).items():
-            places.setdefault(method, []).append(place)
-    return places
-
-
-def by_rank(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
-    """The compared methods by mean rank, then most scores without a better one, then cheapest.
-
-    Methods that lack a score stand behind the others: they lead only where all do.
-    """
-    places, paid = placed(compared), paid_by(analysis, TRAINING)
-
-    def worth(method: str) -> tuple[int, float, int, float]:
-        own = places[method]
-        # Not first: a method whose scores vary most over seeds is tied most often.
-        equal = sum(method in compared_in(one).equal for one in compared)
-        return len(own), -sum(own) / len(own), equal, -paid.get(method, math.inf)
-
-    return sorted(places, key=worth, reverse=True)
-
-
-def held(compared: Sequence[Answer], leader: str) -> list[Answer]:
-    """The answers in which the leader is the best, or no claim is made against it."""
-    return [one for one in compared if leader in compared_in(one).equal]
 
 
 def _leading(analysis: Analysis, compared: Sequence[Answer], leader: str) -> str:
@@ -173,7 +136,7 @@ def _beside(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list
         )
     if not scores:
         return []
-    return [f"Its scores, in brackets the best of the others: {', '.join(scores)}."]
+    return [f"Its scores (best of the others): {', '.join(scores)}."]
 
 
 def _exceptions(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
@@ -218,6 +181,38 @@ def _behind(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
     return [f"Significantly worse than the best: {'; '.join(parts)}."] if parts else []
 
 
+def _elsewhere(analysis: Analysis, compared: Sequence[Answer], leader: str) -> list[str]:
+    """The means over levels in which the leader is worse, but for the compared scores."""
+    means, flagged = analysis.over_levels, masked(analysis)
+    known = {one.question.scored for one in compared}
+    only = {one.title: one.only for one in analysis.families}
+    parts = []
+    for scored, found in means.comparisons.items():
+        card = analysis.cards[scored[2]]
+        # Scores without a question stand beside others.
+        if scored in known or not card.question or leader not in found.worse:
+            continue
+        # A method whose gradients look masked is no measure.
+        if found.best in flagged:
+            continue
+
+        summaries = {}
+        for name in (*found.tied, *found.worse):
+            summary = means.summaries.get((name, *scored))
+            if summary is not None:
+                summaries[name] = summary
+        question = Question(card.question, scored, over_levels=True, only=only.get(scored[0]))
+        one = Answer(question, card, summaries, found)
+        parts.append(
+            f"in {asked(analysis, one)}, {mean_of(one, leader)} "
+            f"({analysis.spoken(found.best)} {mean_of(one, found.best)})"
+        )
+    if not parts:
+        return []
+    named = listed(parts, "and", _MOST_ELSEWHERE, between="; ")
+    return [f"Elsewhere it is significantly worse: {named}."]
+
+
 def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
     """The scores at which nobody is significantly worse, and what these seeds could have found."""
     undecided = open_answers(compared)
@@ -238,7 +233,7 @@ def _undecided(analysis: Analysis, compared: Sequence[Answer]) -> list[str]:
     seeds = counted(min(compared_in(one).seeds for one in undecided), "seed")
     told = f"Undecided with {seeds}"
     if bounded:
-        told = f"Undecided ({seeds} reliably tell gaps above those in brackets)"
+        told = f"Undecided (in brackets the gap that {seeds} find in {POWER * 100:.0f} % of cases)"
     return [f"{told}: {', '.join(parts)}."]
 
 
@@ -270,113 +265,6 @@ def _peers(analysis: Analysis, peers: Sequence[str]) -> list[str]:
         f"{listed(equal, 'and', NAMED)} {verb} not significantly worse than the best in these "
         "scores either."
     ]
-
-
-def _trade(
-    analysis: Analysis,
-    compared: Sequence[Answer],
-    leader: str,
-    paid: Mapping[str, float],
-    equals: str,
-) -> list[str]:
-    """Costs of the leader and of the cheapest that no claim is made against where it holds.
-
-    ``equals`` is what a sentence calls all of these. Methods that are not compared in one of these
-    scores are left out.
-    """
-    where, equal = held(compared, leader), set(paid)
-    known = set(paid)
-    for one in where:
-        found = compared_in(one)
-        equal &= {*found.equal}
-        known &= {*found.tied, *found.worse}
-    if leader not in known or len(known) < 2:
-        return []
-
-    predicting = paid_by(analysis, PREDICTION)
-
-    def price(name: str) -> tuple[float, float, str]:
-        # Of those that train in about the same time that which predicts fastest. The name comes
-        # last, so that the choice does not depend on a set's order.
-        return _about(paid[name]), predicting.get(name, math.inf), name
-
-    cheapest, least = min(equal, key=price), min(known, key=price)
-    if _about(paid[least]) == _about(paid[leader]):
-        told = seconds(paid[leader])
-        return [f"{analysis.spoken(leader)} is also the cheapest to train: {told} a seed."]
-    if _about(paid[cheapest]) < _about(paid[leader]):
-        return [
-            f"The cheapest of {equals}, {analysis.spoken(cheapest)}, trains a seed in "
-            f"{seconds(paid[cheapest])} instead of {seconds(paid[leader])}"
-            f"{_predicting(analysis, cheapest, leader)}"
-            f"{_also_gained(analysis, compared, cheapest, leader)}."
-        ]
-
-    near = _nearest(where, known, paid, leader)
-    worse = _but_worse(analysis, compared, near)
-    said = (
-        f"{'Cheaper, but worse in something' if worse else 'Cheaper'}: "
-        f"{analysis.spoken(near)} trains a seed in "
-        f"{seconds(paid[near])} instead of {seconds(paid[leader])}"
-        f"{_predicting(analysis, near, leader)}{worse}"
-    )
-    if near != least:
-        said += f"; {analysis.spoken(least)}, the cheapest, trains one in {seconds(paid[least])}"
-        said += _but_worse(analysis, compared, least)
-    return [f"{said}."]
-
-
-def _about(cost: float) -> float:
-    """A cost to two digits: closer ones are not told apart by one measurement."""
-    return float(f"{cost:.2g}")
-
-
-def _nearest(
-    where: Sequence[Answer], known: Collection[str], paid: Mapping[str, float], leader: str
-) -> str:
-    """Of the methods cheaper than the leader that which is worse in the fewest scores; of several
-    the cheapest.
-    """
-    cheaper = sorted(name for name in known if _about(paid[name]) < _about(paid[leader]))
-
-    def cost(name: str) -> tuple[int, float]:
-        return sum(name in compared_in(one).worse for one in where), paid[name]
-
-    return min(cheaper, key=cost)
-
-
-def _but_worse(analysis: Analysis, compared: Sequence[Answer], name: str) -> str:
-    """The scores in which a method is significantly worse than the best."""
-    behind = [one for one in compared if name in compared_in(one).worse]
-    if not behind:
-        return ""
-    alone = " alone" if len(behind) == 1 < len(compared) else ""
-    return f", but is worse in {listed(asked_each(analysis, behind), 'and', 9)}{alone}"
-
-
-def _also_gained(analysis: Analysis, compared: Sequence[Answer], cheapest: str, leader: str) -> str:
-    """Where the leader is significantly worse than the best, whether the cheapest is not."""
-    gained = []
-    for one in compared:
-        found = compared_in(one)
-        if cheapest in found.equal and leader in found.worse:
-            gained.append(asked(analysis, one))
-    if not gained:
-        return ""
-    return f"; it is not significantly worse than the best in {listed(gained, 'and', 9)} either"
-
-
-def _predicting(analysis: Analysis, one: str, other: str) -> str:
-    """How the time of a prediction of two methods compares."""
-    paid = paid_by(analysis, PREDICTION)
-    if one not in paid or other not in paid or paid[other] <= 0:
-        return ""
-    faster, slower = plain(paid[other] / paid[one], 2), plain(paid[one] / paid[other], 2)
-    if "1" in (faster, slower):
-        return ", and predicts as fast"
-    if paid[one] < paid[other]:
-        return f", and predicts {faster} times as fast"
-    return f", and takes {slower} times as long to predict"
 
 
 def _tuned(analysis: Analysis) -> list[str]:

@@ -13,6 +13,8 @@ from bench_uq.score.rounding import decimals, fixed, plain
 from bench_uq.score.statistics import Comparison
 from bench_uq.score.summaries import costs
 
+#: Costs that a method is chosen by: seconds of training a seed, and of 1,000 predictions.
+TRAINING, PREDICTION = "train_seconds", "seconds_per_1000"
 #: Methods that a sentence names before it counts the others.
 NAMED = 3
 
@@ -39,8 +41,14 @@ def asked(analysis: Analysis, one: Answer) -> str:
     if one.question.only is not None:
         return f"{title} under {analysis.label(condition)} at {one.question.only:g}"
     if one.question.over_levels:
-        return f"mean {title} under {analysis.label(condition)}"
+        return f"mean {title} under {without_kinds(analysis, condition)}"
     return f"{title} on {analysis.label(condition)}"
+
+
+def without_kinds(analysis: Analysis, condition: str) -> str:
+    """Label of a condition; of a family without the number of kinds, which its title has."""
+    names = {family.title: family.name for family in analysis.families}
+    return analysis.label(names.get(condition, condition))
 
 
 def asked_each(analysis: Analysis, several: Sequence[Answer]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import runpy
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from matplotlib.figure import Figure
 
 from bench_uq.report import write
@@ -181,6 +183,17 @@ def told(story: Path) -> Results:
 
 @pytest.fixture(scope="session")
 def report(story: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
-    """Return the folder of the report of these results, and the files said to be written."""
-    target = tmp_path_factory.mktemp("reports") / "story"
-    return target, write(story, target)
+    """Return the folder of the report of these results, and the files said to be written.
+
+    It is made once, by the first of the processes that share the tests.
+    """
+    common = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        common = common.parent
+    target, said = common / "reports" / "story", common / "reports" / "written"
+
+    with FileLock(common / "report.lock"):
+        if not said.is_file():
+            files = write(story, target)
+            said.write_text("\n".join(map(str, files)))
+    return target, list(map(Path, said.read_text().splitlines()))

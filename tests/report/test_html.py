@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -158,7 +159,8 @@ def test_pictures_are_in_the_page(told: Results) -> None:
         Image.effect_noise(shape, 50).save(written, "PNG")
         image = written.getvalue()
     names = ["a.png", '"><img src=x onerror=alert(1)>.png', "b.svg"]
-    page = html.page(analyse(told), {("digits", name): image for name in names})
+    few = select(told, methods=["map"], metrics=["nll"])
+    page = html.page(analyse(few), {("digits", name): image for name in names})
     pictures = Elements(page).attributes("img")
     assert [one["alt"] for one in pictures] == [name.removesuffix(".png") for name in names[:2]]
     for one in pictures:
@@ -169,7 +171,7 @@ def test_pictures_are_in_the_page(told: Results) -> None:
             assert (shown.format, shown.size) == ("PNG", (1000, 500))
 
     many = {("digits", f"{place}.png"): image for place in range(12)}
-    page = html.page(analyse(told), many)
+    page = html.page(analyse(few), many)
     shown = Elements(page).attributes("img")
     linked_to = [one["href"] for one in Elements(page).attributes("a") if "href" in one]
     assert 0 < len(shown) < 12
@@ -177,10 +179,11 @@ def test_pictures_are_in_the_page(told: Results) -> None:
     assert f"figures/{len(shown)}.png" in linked_to
 
 
-def test_a_title_replaces_the_name_of_the_suite(told: Results) -> None:
+def test_a_title_replaces_the_name_of_the_suite(told_page: str, told: Results) -> None:
     """Both stand in the title and the heading, as text."""
-    assert "<title>story</title>" in html.page(analyse(told))
-    page = html.page(analyse(replace(told, title="Ours & theirs")))
+    assert "<title>story</title>" in told_page
+    few = select(told, methods=["map"], metrics=["nll"])
+    page = html.page(analyse(replace(few, title="Ours & theirs")))
     assert "<title>Ours &amp; theirs</title>" in page
     assert "<h1>Ours &amp; theirs</h1>" in page
 
@@ -259,7 +262,7 @@ def test_notes_explain_what_looks_wrong(told_page: str) -> None:
     assert "A mean in bold may be worse than one that is not" in notes
     (told,) = re.findall(r"<li>(Detectable difference: .*?)</li>", notes)
     assert "80 % power" in told
-    assert "less noisy methods show smaller ones" in told
+    assert "smaller gaps of less noisy methods are found too" in told
 
 
 def test_without_a_script_the_main_tables_are_there(told_page: str) -> None:
@@ -406,6 +409,29 @@ def test_means_under_stress_have_a_section(told: Results, told_page: str) -> Non
     page = html.page(analyse(select(told, datasets=["boston"])))
     assert 'id="stress"' not in page
     assert "#stress" not in page
+
+
+def test_a_chart_says_what_is_dotted_and_why_lines_have_gaps(
+    by_hand: Callable[..., Results],
+) -> None:
+    """Where a level has no mean of all seeds the note says so, and only there."""
+    values = [0.1, 0.2]
+    scores = {}
+    for level in (0.1, 0.2):
+        scores["map", "ece", "fgsm", level] = values
+        scores["map", "accuracy", "fgsm", level] = values
+        scores["map", "ece_if_calibrated", "fgsm", level] = values
+
+    def notes() -> dict[str, str]:
+        (found,) = chart_data(analyse(by_hand(scores)))["charts"]
+        levels = [chart for chart in found if chart["section"] == "Scores under fgsm"]
+        return {chart["title"].split()[0]: chart["note"] for chart in levels}
+
+    assert notes() == {"Accuracy": "", "ECE": "dotted: ECE floor"}
+    scores["map", "accuracy", "fgsm", 0.2] = [0.1, math.inf]
+    scores["map", "ece", "fgsm", 0.2] = [0.1, math.inf]
+    gaps = "gaps: not every seed has a value"
+    assert notes() == {"Accuracy": gaps, "ECE": f"dotted: ECE floor; {gaps}"}
 
 
 def test_charts_of_kinds_are_those_of_their_mean(

@@ -55,3 +55,11 @@ def test_twelve_names_cover_nothing_and_stay_in_the_chart(seed: int) -> None:
         assert one.box.within(CHART)
         for x, y in marks:
             assert not one.box.meets(Box(x - 5, y - 5, x + 5, y + 5))
+
+
+def test_a_name_stands_on_no_line() -> None:
+    """A line to the right of a mark, such as the front, sends its name to the left."""
+    line = Box(100, 99, 300, 101)
+    (one,) = place_names([("mnf", 100, 100)], [(100, 100)], CHART, [line])
+    assert not one.box.meets(line)
+    assert one.anchor == "end"

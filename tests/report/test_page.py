@@ -709,6 +709,49 @@ def test_no_button_stands_alone_and_no_band_is_blank(
     page.assert_quiet()
 
 
+def test_no_number_of_a_chart_is_cut(opened: Callable[[Results], Page]) -> None:
+    """Training of 1,000 epochs ends with a number of four digits at the edge."""
+    page = opened(read(Path(__file__).parents[2] / "results" / "fidelity-uci"))
+    page.emulate(width=1280)
+    beyond = """const found = [];
+    for (const image of document.querySelectorAll("#charts-shown svg")) {
+        const frame = image.getBoundingClientRect();
+        for (const text of image.querySelectorAll("text")) {
+            const box = text.getBoundingClientRect();
+            if (box.left < frame.left - 1 || box.right > frame.right + 1) found.push(text.textContent);
+        }
+    }
+    return found"""
+    charts = page.script("return [...document.querySelector('#charts-section').options].length")
+    for chart in range(charts):
+        page.script(
+            """const kind = document.querySelector('#charts-section');
+            kind.selectedIndex = arguments[0];
+            kind.dispatchEvent(new Event('change'))""",
+            chart,
+        )
+        assert page.script(beyond) == []
+
+
+def test_no_caption_is_cut(stressed: Results, opened: Callable[[Results], Page]) -> None:
+    """At 400 pixels tables are wider than the page, and what they are stays in sight as a whole."""
+    page = opened(stressed)
+    page.emulate(width=400)
+    ends = """const wide = document.querySelector('#stress .scroll');
+    wide.scrollLeft = arguments[0];
+    const box = wide.querySelector('caption').getBoundingClientRect();
+    return [wide.scrollWidth - wide.clientWidth, box.left, box.right]"""
+    hidden, left, right = page.script(ends, 0)
+    assert hidden > 100
+    assert left >= 0
+    assert right <= 400
+    assert page.script(ends, 100)[1:] == [left, right]
+    # Nor does a table touch the one before it.
+    gaps = """return [...document.querySelectorAll('#stress .edge + .edge')].map((one) =>
+        one.getBoundingClientRect().top - one.previousElementSibling.getBoundingClientRect().bottom)"""
+    assert min(page.script(gaps)) > 8
+
+
 def test_what_marks_mean_is_folded_beneath_and_printed(
     stressed: Results, opened: Callable[[Results], Page]
 ) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench_uq.report.tables.captions import caption
+from bench_uq.report.tables.overview import by_conditions
 from bench_uq.report.tables.stress import stress_tables
 from bench_uq.report.tables.table import Table
 from bench_uq.score.analysis import analyse
 from bench_uq.score.results import Results, read
 from bench_uq.score.stress import kept_accuracy
 from bench_uq.score.summaries import summarise
+from bench_uq.store.about import ConditionFacts
 
 Build = Callable[..., Path]
 ByHand = Callable[..., Results]
@@ -37,6 +40,21 @@ def test_kinds_of_one_thing_are_a_family(by_hand: ByHand) -> None:
     results = by_hand({("map", "accuracy", name, 1.0): 0.5 for name in names})
     expected = {name: (name,) for name in (*alone, *strange)} | {"corruption": ("corruption", SNOW)}
     assert {one.name: one.members for one in analyse(results).families} == expected
+
+
+def test_who_is_attacked_on_its_own_networks_is_named(by_hand: ByHand) -> None:
+    """Of a transfer attack it is a remark; where that method is not shown there is none."""
+    told = "Transfer attacks are found on networks of map, for which they are no transfer."
+    for methods, expected in ((("map", "mnf"), [told]), (("sgld", "mnf"), [])):
+        scores = {(method, "accuracy", "transfer", 0.1): 0.5 for method in methods}
+        results = by_hand(scores | {(method, "accuracy"): 0.5 for method in methods})
+        facts = {"transfer": ConditionFacts(surrogate="map")}
+        results = replace(results, about=replace(results.about, conditions=facts))
+        (table,) = stress_tables(analyse(results)).values()
+        assert [one for one in table.remarks if one.startswith("Transfer attacks")] == expected
+        shown = by_conditions(analyse(results), "accuracy")
+        assert shown is not None
+        assert [one for one in shown.remarks if one.startswith("Transfer attacks")] == expected
 
 
 def test_numbers_are_those_of_the_scores(make_results: Build, tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ _NOTES = (
     "k/p: k of p planned seeds finished. (n=k): k of the finished seeds have this value. "
     f"{NO_MEAN} –: no value.",
     "Detectable difference: found with 80 % power at 5 % over all pairs, between two methods "
-    "with the median spread of all pairs; less noisy methods show smaller ones; none: more than "
-    "the score can differ by.",
+    "with the median spread of all pairs, so smaller gaps of less noisy methods are found too; "
+    "none: the gap would be wider than the range of the score.",
 )
 
 

@@ -24,10 +24,10 @@ def masking_section(analysis: Analysis) -> str:
         return ""
 
     body = f"""\
-<p class="hint">A network can look robust because its gradient misleads the attacks. ✓: the attacks
-order as they must; ⚠: they do not, beyond the noise of so few images, and the method's accuracy
-under attack says nothing; –: not possible, for want of what stands beneath. Accuracy
-under an attack is an upper bound: a stronger attack may leave less.</p>
+<p class="hint">A network can look robust because its gradient misleads the attacks. ✓: the stronger
+attack leaves less accuracy, as it must; ⚠: it leaves more, beyond the noise of so few images, and
+the method's accuracy under attack says nothing; –: not possible here, for the reason below the
+table. Accuracy under an attack is an upper bound: a stronger attack may leave less.</p>
 {tables}<ul class="notes">{each("li", _notes(everywhere))}</ul>"""
     return section("masking", "Can the attacks be trusted?", body)
 

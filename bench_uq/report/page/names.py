@@ -60,13 +60,14 @@ def place_names(
     names: Sequence[tuple[str, float, float]],
     marks: Sequence[tuple[float, float]],
     chart: Box,
+    lines: Sequence[Box] = (),
 ) -> list[Placed]:
-    """A place for each name, in their order, over no mark, no other name and within the chart.
+    """A place for each name, in their order, over no mark, line or other name, within the chart.
 
     ``names`` are of some of the ``marks``, each with the position of its own. A name for which
     there is no such place stands right of its mark.
     """
-    taken = [_around(x, y) for x, y in marks]
+    taken = [*lines, *(_around(x, y) for x, y in marks)]
     found = list[Placed]()
     for name, x, y in names:
         places = list(_places(name, x, y))

@@ -487,7 +487,7 @@
     ]);
     parts.push(...x.ticks.flatMap((tick) => [
       drawn("path", { d: `M${x(tick)} ${BOX.bottom}v4`, stroke: "#70777f", "stroke-width": 0.8 }),
-      text(tickText(tick), { x: x(tick), y: BOX.bottom + 16, "text-anchor": "middle" }),
+      text(tickText(tick), { x: inside(x(tick), tickText(tick)), y: BOX.bottom + 16, "text-anchor": "middle" }),
     ]));
     parts.push(drawn("path", { d: `M${BOX.left} ${BOX.top}V${BOX.bottom}H${BOX.right}`, stroke: "#70777f", "stroke-width": 0.8, fill: "none" }));
     parts.push(text(cut(chart.x, 52), { x: (BOX.left + BOX.right) / 2, y: HEIGHT - 8, "text-anchor": "middle" }));
@@ -497,6 +497,10 @@
   }
 
   const cut = (name, length) => (name.length > length ? `${name.slice(0, length - 1)}…` : name);
+
+  // The middle of a number at the right edge, so that its last digit is not cut.
+  const inside = (x, number) => Math.min(x, WIDTH - 3.5 * number.length);
+
   const tickText = (tick) => (tick !== 0 && (Math.abs(tick) >= 1e5 || Math.abs(tick) < 1e-3) ? tick.toExponential(0) : String(tick));
 
   function drawMark(mark, x, y) {

@@ -8,19 +8,19 @@ from html import escape
 
 from bench_uq.report.page.elements import COLUMN, ROW, each, section
 from bench_uq.score.analysis import Analysis
+from bench_uq.score.leading import by_rank
 from bench_uq.score.questions import Answer, answers
 from bench_uq.score.rounding import decimals, fixed, signed
 from bench_uq.score.statistics import ALPHA, Comparison, Lead
 from bench_uq.score.summaries import Summary
-from bench_uq.score.verdict import by_rank
 from bench_uq.score.wording import asked
 
 #: Methods of which all pairs can be read; of more those that rank best.
 MOST = 12
 HINT = (
-    "By how much the method of the row is better than that of the column, in the mean over the "
-    "seeds of both, with its 95 % interval, which is of that pair alone. Bold: significant among "
-    "all pairs of the score (Holm, 5 %), and not turned at another budget."
+    "By how much the method of the row is better than that of the column: the mean over the seeds "
+    "that both have, with the 95 % interval of that pair alone. Bold: significant when all pairs "
+    "of the score are tested together (Holm, 5 %), and not of the other sign at another budget."
 )
 _SHORT = "The {} of {} methods that rank best on average; significance is among the pairs of all."
 

@@ -30,13 +30,17 @@ def by_level(analysis: Analysis, grids: Grids) -> list[Chart]:
         note = ""
         if card.companion:
             beside = analysis.cards[card.companion].heading.split()
-            note = f"dashed: {' '.join(beside)}"
+            note = f"dotted: {' '.join(beside)}"
+        lines = _level_lines(analysis, grids, condition, card)
+        if any(None in line["y"] for line in lines):
+            gaps = "gaps: not every seed has a value"
+            note = f"{note}; {gaps}" if note else gaps
         chart: Chart = {
             "section": f"Scores under {analysis.label(condition)}",
             "title": " ".join(card.heading.split()) + ARROWS[card.direction],
             "x": f"{analysis.level_name(condition)} of {titles[condition]}",
             "y": card.axis.label,
-            "lines": _level_lines(analysis, grids, condition, card),
+            "lines": lines,
             "marks": _chance(card.axis.chance, analysis.highest_entropy),
             "note": note,
         }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from bench_uq.report.conclusions import conclusions
+from bench_uq.report.page.cost_chart import cost_chart
 from bench_uq.report.page.elements import each, section
-from bench_uq.report.page.overview import cost_chart
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.verdict import verdict
 

@@ -6,19 +6,21 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
+from bench_uq.report.tables.stress import own_networks
 from bench_uq.report.tables.table import Cell, Column, Row, Table, best_alone, cell, filled, marks
 from bench_uq.report.tables.tables import COSTS
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import ARROWS
+from bench_uq.score.leading import by_rank
 from bench_uq.score.questions import Question, answers, questions
 from bench_uq.score.results import Seeds
 from bench_uq.score.rounding import decimals
 from bench_uq.score.summaries import Shown, Summary, costs
-from bench_uq.score.verdict import by_rank
+from bench_uq.score.wording import without_kinds
 
 #: Costs beside the answers.
 _PAID = ("train_seconds", "seconds_per_1000")
-_MEANS = "Under attacks and shifts: means over their levels other than 0{}."
+_MEANS = "Under attacks and shifts: means over their {}levels other than 0{}."
 _TELLING = "Of several levels that at which the methods differ most."
 
 
@@ -51,27 +53,28 @@ def by_questions(analysis: Analysis) -> Table | None:
     rows.sort(key=lambda row: ranked.index(row.method) if row.method in ranked else len(ranked))
 
     columns = sum((part.columns for part in parts), ())
-    remarks = (*_means(found), *parts[0].remarks)
+    remarks = (*_means(analysis, found), *parts[0].remarks)
     compared = sum(part.compared for part in parts)
     crossed = sum(part.crossed for part in parts)
     whole = replace(parts[0], columns=columns, rows=tuple(rows), remarks=remarks)
     return replace(whole, compared=compared, crossed=crossed)
 
 
-def _means(found: Iterable[Question]) -> list[str]:
+def _means(analysis: Analysis, found: Iterable[Question]) -> list[str]:
     """The remark on means over levels, if there are any."""
     # Means over levels stand beside plain scores, which a reader must be told.
     levels = [one.only for one in found if one.over_levels]
     if None not in levels:
         return []
     alone = any(level is not None for level in levels)
-    return [_MEANS.format(", where the heading names no level" if alone else "")]
+    kinds = "kinds and " if any(len(one.members) > 1 for one in analysis.families) else ""
+    return [_MEANS.format(kinds, ", where the heading names no level" if alone else "")]
 
 
 def _column(analysis: Analysis, one: Question) -> Column:
     """The column of a question, its condition beneath the title."""
     condition, level, metric = one.scored
-    under = "" if condition == "clean" else analysis.label(condition)
+    under = "" if condition == "clean" else without_kinds(analysis, condition)
     if one.only is not None:
         under += f" at {one.only:g}"
     return Column(analysis.cards[metric], condition, level, under)
@@ -125,6 +128,7 @@ def by_conditions(analysis: Analysis, metric: str) -> Table | None:
     remarks = [_TELLING] if any(level is not None for _, level in places) else []
     if unconverged:
         remarks.append(f"† Not converged: {', '.join(unconverged)}.")
+    remarks += own_networks(analysis, [condition for condition, _ in places])
     dataset, alone = analysis.label(analysis.dataset), best_alone(analysis)
     whole = Table(dataset, tuple(columns), tuple(rows), subject, tuple(remarks), compared, crossed)
     return replace(whole, noun="condition", alone=alone)

@@ -9,6 +9,7 @@ from bench_uq.report.tables.table import Column, Table, extent, filled
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.labels import kind
 from bench_uq.score.stress import Counts, Family, over_what
+from bench_uq.score.wording import listed
 
 BOUND = "Accuracy under an attack is an upper bound: a stronger one may leave less."
 
@@ -49,11 +50,20 @@ def attack_remarks(analysis: Analysis, conditions: Collection[str], bound: str) 
 
     remarks = [bound] if bound and (draws or searched) else []
     if draws:
-        listed = ", ".join(
-            f"{count:.0f} ({analysis.label(method)})" for method, count in draws.items()
-        )
-        remarks.append(f"Draws behind a gradient: {listed}.")
-    return remarks
+        told = [f"{count:.0f} ({analysis.label(method)})" for method, count in draws.items()]
+        remarks.append(f"Draws behind a gradient: {', '.join(told)}.")
+    return [*remarks, *own_networks(analysis, conditions)]
+
+
+def own_networks(analysis: Analysis, conditions: Iterable[str]) -> list[str]:
+    """Methods whose own networks are attacked where others are attacked by transfer."""
+    about = analysis.results.about
+    surrogates = {about.of(condition).surrogate for condition in conditions}
+    own = [analysis.label(name) for name in analysis.methods if name in surrogates]
+    if not own:
+        return []
+    named = listed(own, "and", 9)
+    return [f"Transfer attacks are found on networks of {named}, for which they are no transfer."]
 
 
 def _places(one: Family, columns: Iterable[Column], counts: Counts) -> list[str]:
