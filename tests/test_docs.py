@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner
+from scipy import stats
 
 from bench_uq import read_scores
 from bench_uq.check.margins import read_margins
@@ -359,6 +360,35 @@ def tables_of_scores() -> Iterator[Any]:
     for page in sorted(DOCS.glob("*.md")):
         for folder, columns, rows in CHECKED.findall(page.read_text()):
             yield pytest.param(folder, columns.split("; "), rows, id=f"{page.stem} {folder}")
+
+
+def test_intervals_of_real_targets_are_those_of_their_scores() -> None:
+    """Each interval of fidelity-uci is Student's of the paired differences of the seeds."""
+    scores = read_scores(REPO / "results" / "fidelity-uci")
+    page = (DOCS / "fidelity.md").read_text()
+    section = page.partition("## Real targets")[2].partition("## Convolutions")[0]
+    mnf, mean_field, point = (
+        "mnf[prior_std=0.3,sampling=weights]",
+        "mean-field[prior_std=0.3,sampling=weights]",
+        "map[prior_std=0.3]",
+    )
+    pairs = [
+        ("W2", "wasserstein_2", mnf, mean_field, 2),
+        ("NLL", "nll", mnf, mean_field, 2),
+        ("RMSE", "rmse", mnf, mean_field, 2),
+        ("W2", "wasserstein_2", mean_field, point, 2),
+    ]
+    told = re.findall(r"(W2|NLL|RMSE) ([+-][\d.]+) \[([+-][\d.]+), ([+-][\d.]+)\]", section)
+    assert len(told) == len(pairs)
+
+    for (name, *numbers), (shown, metric, one, other, digits) in zip(told, pairs, strict=True):
+        own = scores[(scores.metric == metric) & (scores.condition == "clean")]
+        values = own.pivot(index="seed", columns="method", values="value")
+        gaps = (values[one] - values[other]).dropna()
+        reach = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std() / len(gaps) ** 0.5
+        expected = (gaps.mean(), gaps.mean() - reach, gaps.mean() + reach)
+        assert name == shown
+        assert numbers == [f"{number:+.{digits}f}" for number in expected]
 
 
 @pytest.mark.parametrize(("folder", "columns", "rows"), list(tables_of_scores()))
