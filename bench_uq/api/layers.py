@@ -178,6 +178,12 @@ def split(net: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
     return nn.Sequential(*stages[:first]), nn.Sequential(*stages[first:])
 
 
+def is_flat_before_noise(net: Network) -> bool:
+    """Whether every stage that may draw noise comes after a stage that flattens its inputs."""
+    before, after = split(net)
+    return len(after) == 0 or any(isinstance(stage, nn.Flatten) for stage in before)
+
+
 def frozen_stages(net: nn.Module) -> list[nn.Module]:
     """The stages up to the last frozen one of every outermost sequence in a network.
 

@@ -11,7 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from bench_uq.api.condition import Condition, LogProbs
-from bench_uq.api.layers import Base, draws_at_once, layers_of, shares
+from bench_uq.api.layers import (
+    Base,
+    Network,
+    draws_at_once,
+    is_flat_before_noise,
+    layers_of,
+    shares,
+)
 from bench_uq.api.method import Method
 from bench_uq.api.task import ARRAYS, Predictions, Task
 from bench_uq.predict.memory import advising
@@ -77,6 +84,11 @@ class Trained:
         at_once = max(2, members // len(self.nets), draws_at_once(inputs, TRACED_BATCHES))
         wanted = max(count, members) if count > 1 else count
 
+        # The sums of an attack forget the layout of images of one channel. Noise drawn in the form
+        # of images would be other noise in another layout, and stored predictions would be due.
+        if self.noise_is_flat():
+            inputs = laid_out(inputs)
+
         for net, share in shares(self.nets, wanted):
             if self.method.averages:
                 at_once = share
@@ -88,6 +100,11 @@ class Trained:
                 if len(chunk) < asked:
                     # A deterministic network, or all stored snapshots, has no more.
                     break
+
+    def noise_is_flat(self) -> bool:
+        """Whether layers draw noise only of what is flat, (B, features), not of images."""
+        networks = [layer for layer in layers_of(self.nets) if isinstance(layer, Network)]
+        return bool(networks) and all(map(is_flat_before_noise, networks))
 
     def members(self) -> int:
         """Networks that give draws: those of the base, if the method stands on one."""

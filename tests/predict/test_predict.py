@@ -12,7 +12,7 @@ from torch import nn
 
 from bench_uq.api import layers
 from bench_uq.api.condition import Shift
-from bench_uq.api.layers import shares
+from bench_uq.api.layers import is_random, shares
 from bench_uq.api.likelihoods import Categorical, Gaussian
 from bench_uq.api.method import Method
 from bench_uq.api.task import Examples, Task
@@ -127,6 +127,30 @@ def test_chunks_hold_every_member(asked: int, given: int) -> None:
     """
     inputs = resident(4).take(slice(0, 4))[0]
     assert len(torch.cat(list(trained("ensemble[members=7]").chunks(inputs, asked)))) == given
+
+
+@pytest.mark.parametrize("name", of_classes())
+def test_images_of_an_attack_are_laid_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sums of an attack forget how images of one channel are laid out. Convolutions see them
+    again as those of a prediction, which takes half the time, and no draw becomes another; where
+    noise has the form of images, they stay as they are.
+    """
+    model, seen = trained(name), set[int]()
+    for layer in model.nets.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(lambda _, inputs, __: seen.add(inputs[0].stride(1)))
+    images = resident(6).take(slice(0, 6))[0].clone(memory_format=torch.contiguous_format)
+
+    def draws() -> torch.Tensor:
+        torch.manual_seed(0)
+        return torch.cat(list(model.chunks(images, 2)))
+
+    found, flat = draws(), model.noise_is_flat()
+    assert flat == (not is_random(model.nets[0].stages[1]))
+    if flat:
+        assert seen == {1}
+    monkeypatch.setattr(predict_module, "laid_out", lambda inputs: inputs)
+    assert torch.allclose(found, draws(), atol=1e-4)
 
 
 @pytest.mark.parametrize(
