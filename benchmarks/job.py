@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import itertools
 import json
 import os
 import resource
@@ -24,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +76,7 @@ class Cost:
     cpu: float  # seconds of all processes
     wall: float
     memory: float  # MB at most, shared pages counted once
+    parts: tuple[float, ...] = ()  # MB at that time of the command, its children, their children
 
 
 def measured(command: list[str], folder: Path) -> tuple[Cost, str]:
@@ -83,8 +86,8 @@ def measured(command: list[str], folder: Path) -> tuple[Cost, str]:
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
-    peaks, over = [0.0], threading.Event()
-    watching = threading.Thread(target=watch, args=(process.pid, peaks, over))
+    seen, over = list[tuple[float, ...]](), threading.Event()
+    watching = threading.Thread(target=watch, args=(process.pid, seen, over))
     watching.start()
     said, complained = process.communicate()
     wall = time.perf_counter() - start
@@ -94,7 +97,8 @@ def measured(command: list[str], folder: Path) -> tuple[Cost, str]:
 
     if process.returncode:
         raise SystemExit(complained)
-    return Cost(spent() - before, wall, max(peaks)), said
+    highest = max(seen, key=sum, default=(0.0,))
+    return Cost(spent() - before, wall, sum(highest), highest), said
 
 
 def spent() -> float:
@@ -103,18 +107,17 @@ def spent() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def watch(pid: int, peaks: list[float], over: threading.Event) -> None:
-    """Note the memory of a process and its descendants until it is over."""
+def watch(pid: int, seen: list[tuple[float, ...]], over: threading.Event) -> None:
+    """Note the memory of a process, its children and their children until it is over."""
     while not over.wait(LOOK):
-        total = 0.0
-        try:
-            top = psutil.Process(pid)
-            for one in (top, *top.children(recursive=True)):
-                total += one.memory_full_info().pss
-        except psutil.Error:
-            # One of them has ended meanwhile.
-            continue
-        peaks.append(total / 1e6)
+        with suppress(psutil.Error):
+            generation, found = [psutil.Process(pid)], list[float]()
+            while generation:
+                held = sum(one.memory_full_info().pss for one in generation)
+                found.append(held / 1e6)
+                below = [one.children() for one in generation]
+                generation = list(itertools.chain.from_iterable(below))
+            seen.append(tuple(found))
 
 
 def reap() -> None:
@@ -213,6 +216,8 @@ def compare(
     cpu, wall, memory = (middle(own, name) for name in ("cpu", "wall", "memory"))
     line = f"{images:6} images  {label:9} {cpu:6.1f} CPU s  {wall:6.1f} s  {memory:6.0f} MB"
     print(f"{line}  accuracy {accuracy}")
+    shares = " + ".join(f"{share:.0f}" for share in own[-1].parts)
+    print(f"{'memory by generation':>24} {shares} MB")
     if other:
         cpu, wall, memory = (middle(other, name) for name in ("cpu", "wall", "memory"))
         print(f"{'peer':>24} {cpu:6.1f} CPU s  {wall:6.1f} s  {memory:6.0f} MB  accuracy {peers}")
