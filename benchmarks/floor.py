@@ -1,10 +1,14 @@
 """The floor of a step of LeNet: its convolutions, its noise and its KL, each alone.
 
 Multiplications per second are those of the second convolution forward, the largest; noise is drawn
-for all outputs of ``mean-field``; the KL is one sample with its gradients.
+for all outputs of ``mean-field``; the KL is one sample with its gradients, of ``mnf`` with
+``--compile`` also as torch.compile makes it, which takes a minute before anything is timed.
 """
 
 from __future__ import annotations
+
+import argparse
+import time
 
 import torch
 from torch.nn.functional import conv2d
@@ -20,18 +24,29 @@ OUTPUTS = 20 * 24 * 24 + 50 * 8 * 8 + 500 + 10  # of LeNet 20-50-500, each with 
 MULTIPLICATIONS = 50 * 8 * 8 * 20 * 25 * BATCH
 
 
-def divergence(name: str) -> rounds.Work:
+def divergence(name: str, *, compiled: bool = False) -> rounds.Work:
     """The KL of a method's network with its gradients."""
     net = build(Plugins().spec("method", name).value, TASK, torch.device("cpu"))
+    summed = torch.compile(kl) if compiled else kl
 
     def work() -> None:
         net.zero_grad()
-        kl(net).backward()  # type: ignore[union-attr]
+        summed(net).backward()  # type: ignore[union-attr]
 
+    if compiled:
+        start = time.perf_counter()
+        work()
+        print(f"KL of mnf compiled in {time.perf_counter() - start:.0f} s")
     return work
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--compile", action="store_true", help="the KL of mnf compiled as well")
+    compiling = parser.parse_args().compile
+
     images = torch.rand(BATCH, 20, 12, 12).to(memory_format=torch.channels_last)
     weights, noise = torch.rand(50, 20, 5, 5), torch.empty(BATCH * OUTPUTS)
     subjects: dict[str, rounds.Work] = {
@@ -43,6 +58,10 @@ def main() -> None:
 
     for threads in (1, 2):
         torch.set_num_threads(threads)
+        if compiling:
+            # For each number of threads anew: its code depends on it.
+            torch.compiler.reset()
+            subjects["KL of mnf compiled"] = divergence("mnf", compiled=True)
         measured = rounds.interleaved(subjects, 15, 4, 3)
         convolution, normal, *kls = (rounds.median(measured, name) for name in subjects)
         print(f"{threads} threads: {MULTIPLICATIONS / convolution / 1e9:.0f} billion ", end="")
@@ -50,6 +69,8 @@ def main() -> None:
         print(f"  {1e9 * normal / len(noise):.1f} ns per normal number, ", end="")
         print(f"{1e3 * normal:.1f} ms per batch,")
         print(f"  KL of mean-field {1e3 * kls[0]:.1f} ms, KL of mnf {1e3 * kls[1]:.1f} ms")
+        if compiling:
+            print(f"  KL of mnf compiled {1e3 * kls[2]:.1f} ms")
 
 
 if __name__ == "__main__":

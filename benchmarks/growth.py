@@ -26,6 +26,8 @@ from benchmarks.suite_size import BENCH, REPORT, SCORE, SUITE, plan
 
 TIMES = (1, 2, 4, 8)
 
+PARTS = ("methods", "datasets", "levels", "trials")
+
 SEEDS = 3
 
 STAGES: Mapping[str, tuple[str, ...]] = {
@@ -115,13 +117,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--of", nargs="+", choices=PARTS, default=PARTS, help="parts to measure")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/growth.csv"))
     arguments = parser.parse_args()
 
     rows = []
     print("| CPU seconds | " + " | ".join(f"x {times}" for times in TIMES) + " | exponent |")
     print("|---|" + "---:|" * (len(TIMES) + 1))
-    for part in ("methods", "datasets", "levels", "trials"):
+    for part in arguments.of:
         measured = of_trials() if part == "trials" else of_part(part)
         for stage, found in measured.items():
             cells = " | ".join(f"{one:.1f}" for one in found)
