@@ -69,6 +69,10 @@ notmnist = []
 """
 
 
+#: CPU seconds of processes, by generation and id, when they were last looked at.
+Times = dict[tuple[int, int], float]
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a command took."""
@@ -77,6 +81,7 @@ class Cost:
     wall: float
     memory: float  # MB at most, shared pages counted once
     parts: tuple[float, ...] = ()  # MB at that time of the command, its children, their children
+    times: tuple[tuple[float, ...], ...] = ()  # CPU seconds of each process of these generations
 
 
 def measured(command: list[str], folder: Path) -> tuple[Cost, str]:
@@ -86,8 +91,8 @@ def measured(command: list[str], folder: Path) -> tuple[Cost, str]:
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
-    seen, over = list[tuple[float, ...]](), threading.Event()
-    watching = threading.Thread(target=watch, args=(process.pid, seen, over))
+    seen, times, over = list[tuple[float, ...]](), Times(), threading.Event()
+    watching = threading.Thread(target=watch, args=(process.pid, seen, times, over))
     watching.start()
     said, complained = process.communicate()
     wall = time.perf_counter() - start
@@ -98,7 +103,16 @@ def measured(command: list[str], folder: Path) -> tuple[Cost, str]:
     if process.returncode:
         raise SystemExit(complained)
     highest = max(seen, key=sum, default=(0.0,))
-    return Cost(spent() - before, wall, sum(highest), highest), said
+    return Cost(spent() - before, wall, sum(highest), highest, by_generation(times)), said
+
+
+def by_generation(times: Times) -> tuple[tuple[float, ...], ...]:
+    """CPU seconds of each process, longest first, for each generation; under 0.1 s left out."""
+    found = []
+    for generation in range(1 + max((at for at, _ in times), default=-1)):
+        own = [spent for (at, _), spent in times.items() if at == generation and spent >= 0.1]
+        found.append(tuple(sorted(own, reverse=True)))
+    return tuple(found)
 
 
 def spent() -> float:
@@ -107,12 +121,15 @@ def spent() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def watch(pid: int, seen: list[tuple[float, ...]], over: threading.Event) -> None:
-    """Note the memory of a process, its children and their children until it is over."""
+def watch(pid: int, seen: list[tuple[float, ...]], times: Times, over: threading.Event) -> None:
+    """Note memory and CPU seconds of a process, its children and theirs until it is over."""
     while not over.wait(LOOK):
         with suppress(psutil.Error):
             generation, found = [psutil.Process(pid)], list[float]()
             while generation:
+                for one in generation:
+                    taken = one.cpu_times()
+                    times[len(found), one.pid] = taken.user + taken.system
                 held = sum(one.memory_full_info().pss for one in generation)
                 found.append(held / 1e6)
                 below = [one.children() for one in generation]
@@ -218,6 +235,10 @@ def compare(
     print(f"{line}  accuracy {accuracy}")
     shares = " + ".join(f"{share:.0f}" for share in own[-1].parts)
     print(f"{'memory by generation':>24} {shares} MB")
+    generations = []
+    for times in own[-1].times:
+        generations.append(" + ".join(f"{one:.1f}" for one in times))
+    print(f"{'CPU seconds':>24} {'; '.join(generations)}")
     if other:
         cpu, wall, memory = (middle(other, name) for name in ("cpu", "wall", "memory"))
         print(f"{'peer':>24} {cpu:6.1f} CPU s  {wall:6.1f} s  {memory:6.0f} MB  accuracy {peers}")
