@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from bench_uq.plan.plugins import Plugins
+from bench_uq.store.examples import read_examples
 
 METHODS = ("ensemble", "mean-field", "mnf")
 EPOCHS = 1000
@@ -99,5 +100,5 @@ def test_the_report_shows_the_bands(folder: Path) -> None:
         assert (
             folder / "reports" / "toy" / "figures" / f"cubic-bands.{suffix}"
         ).stat().st_size > 5000
-    with np.load(folder / "results" / "toy" / "examples.npz") as arrays:
-        assert {len(arrays[name]) for name in arrays.files} == {8}
+    shown = read_examples(folder / "results" / "toy")
+    assert {len(one.inputs) for one in shown} == {8}

@@ -27,6 +27,7 @@ from bench_uq.store import Plan, PlannedRun, derived
 from bench_uq.store.about import ABOUT, About
 from bench_uq.store.csv import csv_text, write_csv
 from bench_uq.store.environment import fingerprint
+from bench_uq.store.examples import EXAMPLES, without_copies
 
 __all__ = ["CURVES", "RUNS", "SCORES", "read_scores", "score", "write_csv"]
 
@@ -34,8 +35,8 @@ SCORES = tuple(derived.COLUMNS[derived.SCORES].split())
 CURVES = tuple(derived.COLUMNS[derived.CURVES].split())
 BY_GROUP = tuple(derived.COLUMNS[derived.BY_GROUP].split())
 KEYS = derived.KEYS[derived.RUNS]
-#: Inputs of each condition in examples.npz.
-EXAMPLES = 8
+#: Inputs of each condition that are kept for figures.
+SHOWN = 8
 _PROGRESS = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} runs scored [{elapsed}<{remaining}]"
 
 
@@ -86,7 +87,7 @@ def write_derived(folder: Path, plan: Plan, plugins: Plugins) -> None:
     listed = [{"id": key, **facts} for key, facts in sorted(environments.items())]
     store.write_json(folder / "environment.json", listed)
     store.write_json(folder / ABOUT, asdict(about_planned(plan)))
-    store.write_npz(folder / "examples.npz", examples)
+    store.write_npz(folder / EXAMPLES, without_copies(examples))
     write_checksums(folder)
     for dataset, seed, reason in dict.fromkeys(uncompared):
         store.say(f"{dataset}, seed {seed}: not compared with a reference: {reason}")
@@ -95,7 +96,7 @@ def write_derived(folder: Path, plan: Plan, plugins: Plugins) -> None:
 def write_checksums(folder: Path) -> None:
     """Write the hashes of the derived files."""
     # They come last: if scoring is cut off before, they do not fit, and no mixture is read.
-    written = (*derived.COLUMNS, "environment.json", "examples.npz", ABOUT)
+    written = (*derived.COLUMNS, "environment.json", EXAMPLES, ABOUT)
     sums = {name: store.sha256(folder / name) for name in written}
     store.write_json(folder / store.CHECKSUMS, sums)
     # Older versions wrote the curves uncompressed; compressed scores are of earlier runs.
@@ -148,7 +149,7 @@ def examples_of(run: store.RunFolder, planned: PlannedRun) -> dict[str, np.ndarr
         level = "" if shown.level is None else repr(shown.level)
         names = [planned.dataset, planned.method, str(planned.seed), shown.condition, level]
         place = "|".join(name.replace("%", "%25").replace("|", "%7C") for name in names)
-        inputs = arrays["inputs"][:EXAMPLES]
+        inputs = arrays["inputs"][:SHOWN]
         # Pixels lie in [0, 1], features of tables anywhere.
         if inputs.min() >= 0 and inputs.max() <= 1:
             found[f"{place}|inputs"] = np.round(inputs * 255).astype(np.uint8)

@@ -11,7 +11,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import pandas as pd
 from pandas.api.types import is_string_dtype
 
 from bench_uq import store
-from bench_uq.api.archives import Bomb, limit, open_npz
+from bench_uq.api.archives import Bomb, limit
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import as_written, level_key
 from bench_uq.store.about import About
@@ -93,20 +92,6 @@ DAMAGE = (
 )
 
 
-@dataclass(frozen=True)
-class Example:
-    """The first inputs that one run was evaluated on in one condition, and its predictions."""
-
-    dataset: str
-    method: str
-    seed: int
-    condition: str
-    level: float | None
-    inputs: np.ndarray  # (N, ...), uint8 in 0..255 where they lie in [0, 1]
-    probs: np.ndarray | None  # (N, C), of classes
-    targets: np.ndarray | None  # (N,), where they belong to the task
-
-
 def curves_file(suite: Path) -> Path:
     """Path of the curves of a suite; those of older versions are not compressed."""
     old = suite / "curves.csv"
@@ -162,19 +147,6 @@ def about(path: Path) -> About:
                 if not text.isprintable() or len(text) > LONGEST:
                     raise ValueError(f"{text[:LONGEST]!r} does not fit on an axis")
         return found
-
-
-def examples(path: Path) -> list[Example]:
-    """Stored examples; empty without the file. Nothing is unpickled."""
-    if not path.exists():
-        return []
-    found: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
-    with checked(path), open_npz(path) as arrays:
-        for key in arrays.files:
-            *place, name = key.split("|")
-            if len(place) == 5:  # else a plugin's name holds the separator
-                found.setdefault(tuple(place), {})[name] = arrays[key]
-        return [_example(place, own) for place, own in found.items() if "inputs" in own]
 
 
 def damaged(path: Path, error: Exception, maker: str = "score") -> UsageError:
@@ -276,40 +248,6 @@ def _read(path: Path, kind: str, text: str, seed: str) -> pd.DataFrame:
             frame[column] = math.nan if column in NUMBERS else ""
         columns.append(column)
     return frame[columns]
-
-
-def _example(place: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Example:
-    """Example from its arrays, after a look at every one of them."""
-    names = [part.replace("%7C", "|").replace("%25", "%") for part in place]
-    dataset, method, seed, condition, level = names
-    known = {}
-    for name, axes in {"inputs": None, "probs": 2, "targets": 1}.items():
-        if name in arrays:
-            known[name] = arrays[name]
-            _check_array(known[name], axes, f"{name} of {method} on {condition}")
-    if len({len(array) for array in known.values()}) != 1:
-        raise ValueError(f"the arrays of {method} on {condition} differ in length")
-
-    return Example(
-        dataset=dataset,
-        method=method,
-        seed=int(seed),
-        condition=condition,
-        level=level_key(float(level)) if level else None,
-        inputs=known["inputs"],
-        probs=known.get("probs"),
-        targets=known.get("targets"),
-    )
-
-
-def _check_array(array: Any, axes: int | None, name: str) -> None:
-    """Require finite numbers with so many axes; inputs may have any number of them but one."""
-    # A member of the archive may be any file.
-    numbers = isinstance(array, np.ndarray) and array.dtype.kind in "fiu" and array.size
-    if not numbers or not (array.ndim == axes if axes else array.ndim > 1):
-        raise ValueError(f"{name} are no numbers of the right shape")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} are not finite")
 
 
 def _check_whole(path: Path) -> None:

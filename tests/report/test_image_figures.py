@@ -18,7 +18,7 @@ from matplotlib.offsetbox import AnnotationBbox
 from bench_uq.report.figures._images import spread
 from bench_uq.report.looks import looks
 from bench_uq.score.results import Results, read, select
-from bench_uq.store.derived import Example
+from bench_uq.store.examples import Example
 
 Build = Callable[..., Path]
 Drawn = Callable[[str, Results], dict[str, Figure]]

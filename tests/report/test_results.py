@@ -7,6 +7,7 @@ import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,9 @@ import pytest
 from bench_uq.api.errors import UsageError
 from bench_uq.report import write
 from bench_uq.score.results import Results, Seeds, read, select
+from bench_uq.store import write_npz
 from bench_uq.store.derived import LATER
+from bench_uq.store.examples import read_examples, without_copies
 
 DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
     "no runs file": ("runs.csv", lambda _: None, "missing"),
@@ -185,10 +188,13 @@ def test_columns_of_older_versions_are_enough(sound: Path, tmp_path: Path) -> No
     assert set(found["command"]) == set(found["network"]) == {""}
 
 
-def npz(**arrays: np.ndarray) -> bytes:
+def npz(same: Any = None, **arrays: np.ndarray) -> bytes:
     """Return a file of examples."""
     buffer = io.BytesIO()
-    np.savez(buffer, **{f"digits|map|0|clean||{name}": array for name, array in arrays.items()})  # type: ignore[arg-type]
+    named = {f"digits|map|0|clean||{name}": array for name, array in arrays.items()}
+    if same is not None:
+        named["same"] = np.array(same)
+    np.savez(buffer, **named)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -216,6 +222,8 @@ STRANGE: dict[str, tuple[str, bytes | Callable[[bytes], bytes]]] = {
     "not finite": ("examples.npz", npz(inputs=IMAGES, probs=PROBS * np.nan)),
     "targets in a plane": ("examples.npz", npz(inputs=IMAGES, targets=np.zeros((2, 2), int))),
     "other lengths": ("examples.npz", npz(inputs=IMAGES, probs=PROBS[:1])),
+    "a copy of nothing": ("examples.npz", npz(inputs=IMAGES, same=[["a", "b"]])),
+    "copies of no pair": ("examples.npz", npz(inputs=IMAGES, same=["a"])),
     "no list": ("environment.json", b"{}0"),
     "no object": ("environment.json", b"[1]"),
     "deep": ("environment.json", b"[" * 100_000),
@@ -247,6 +255,34 @@ def test_strange_content_is_told_by_its_file(case: str, sound: Path, tmp_path: P
     with pytest.raises(UsageError, match=f"{name} is damaged or foreign: ") as error:
         read(suite)
     assert "\n" not in str(error.value)
+
+
+def test_equal_examples_are_stored_once(tmp_path: Path) -> None:
+    """Shifted inputs are the same for all methods; figures find them under each, in their order."""
+    arrays = dict[str, np.ndarray]()
+    # Of two methods even the predictions are equal.
+    for method, seed in (("mnf", 1), ("map", 2), ("dropout", 2)):
+        rng = np.random.default_rng(seed)
+        for condition, level in (("rotate", 30.0), ("clean", "")):
+            place = f"digits|{method}|0|{condition}|{level}"
+            angle = 30 if level else 0
+            arrays[f"{place}|inputs"] = np.full((8, 1, 8, 8), angle, np.uint8)
+            arrays[f"{place}|probs"] = rng.dirichlet(np.ones(10), 8).astype(np.float32)
+            arrays[f"{place}|targets"] = np.arange(8)
+
+    for folder, kept in (("whole", arrays), ("once", without_copies(arrays))):
+        (tmp_path / folder).mkdir()
+        write_npz(tmp_path / folder / "examples.npz", kept)
+    # Two inputs, four predictions, one array of targets, and the names of the others.
+    assert len(without_copies(arrays)) == 2 + 4 + 1 + 1
+
+    whole, once = read_examples(tmp_path / "whole"), read_examples(tmp_path / "once")
+    assert [str(one) for one in once] == [str(one) for one in whole]
+    assert len(once) == 6
+    for one, other in zip(once, whole, strict=True):
+        assert one.inputs.dtype == np.uint8
+        for name in ("inputs", "probs", "targets"):
+            assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_names_with_the_sign_that_parts_them(sound: Path, tmp_path: Path) -> None:

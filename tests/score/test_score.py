@@ -23,6 +23,7 @@ from bench_uq.score.run_rows import without_folders
 from bench_uq.score.score import SCORES, read_scores, score
 from bench_uq.store import Evaluation, PlannedRun
 from bench_uq.store.csv import csv_text, sort_key, write_csv
+from bench_uq.store.examples import read_examples
 
 
 def test_read_scores_is_exact_to_the_last_digit(tmp_path: Path) -> None:
@@ -260,9 +261,11 @@ def test_examples_keep_inputs_that_are_no_pixels(suite: Path, far: float, dtype:
     )
 
     score(suite)
-    with np.load(suite / "examples.npz") as examples:
-        clean, unseen = (examples[f"digits|map|0|{name}||inputs"] for name in ("clean", "letters"))
-        assert examples["digits|map|0|clean||probs"].tolist() == shown.arrays["probs"][:1].tolist()
+    examples = {(one.method, one.condition): one for one in read_examples(suite)}
+    clean, unseen = (examples["map", name].inputs for name in ("clean", "letters"))
+    probs = examples["map", "clean"].probs
+    assert probs is not None
+    assert probs.tolist() == shown.arrays["probs"][:1].tolist()
     assert (clean.dtype, clean.tolist()) == (np.uint8, [[0, 0, 1, 255]])
     assert (unseen.dtype, unseen.tolist()) == (np.float32, features.astype(np.float32).tolist())
 

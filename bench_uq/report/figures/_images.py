@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench_uq.score.analysis import Analysis
-from bench_uq.store.derived import Example
+from bench_uq.store.examples import Example
 
 #: Examples of one method by level, of conditions with levels.
 ByLevel = Mapping[float, Example]

@@ -20,7 +20,7 @@ from bench_uq.report.looks import Look
 from bench_uq.report.tables.captions import wrap
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.summaries import Shown, kinds_last
-from bench_uq.store.derived import Example
+from bench_uq.store.examples import Example
 
 #: As many conditions as a page holds, how many stand side by side, and how many inputs they share.
 _MOST, _COLUMNS, _INPUTS = 6, 3, 12
