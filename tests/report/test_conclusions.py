@@ -26,6 +26,20 @@ def test_wins_ties_and_losses(by_hand: ByHand) -> None:
     assert said.startswith(TIE + power)
 
 
+def test_more_methods_make_fewer_claims(by_hand: ByHand) -> None:
+    """A difference that is significant between two is not among six, and the sentence says why."""
+    ahead, behind = [0.93, 0.95, 0.94, 0.96], [0.90, 0.94, 0.92, 0.93]
+    two = {("map", "accuracy"): ahead, ("mnf", "accuracy"): behind}
+    others = {(f"m{number}", "accuracy"): behind for number in range(4)}
+    for scores, told in (
+        (two, "map is best (0.945); significantly better than mnf by 0.022"),
+        (two | others, "map is best (0.945), not significantly better than any other method"),
+    ):
+        said, *_, how, _ = conclusions(analyse(by_hand(scores)))
+        assert said.startswith(f"Accuracy: {told}")
+        assert "among more methods the same scores make fewer claims" in how
+
+
 def test_many_ties_are_counted(by_hand: ByHand) -> None:
     """Of six methods that tie the best stands alone; with a loser the five others are counted."""
     close = {(f"m{number}", "accuracy"): CLOSE for number in range(5)}

@@ -78,7 +78,10 @@ def _notes(analysis: Analysis) -> list[str]:
         many = best_alone(analysis.on(dataset))
         rules[BEST_ALONE if many else BOLD] = ODD_ITALIC if many else ODD
     first = "Mean ± standard deviation over seeds. ↑ higher is better, ↓ lower is better."
-    tested = "paired by seed, and main scores by test example where that is known; Holm, 5 %"
+    tested = (
+        "paired by seed, and main scores by test example where that is known; Holm over all pairs "
+        "of a score, 5 %: among more methods the same scores make fewer claims"
+    )
 
     notes = [first]
     for rule, odd in rules.items():
