@@ -417,9 +417,15 @@ def test_tables_have_the_numbers_of_their_scores(
 
 
 def values_of(scores: pd.DataFrame, method: str, column: str) -> pd.Series:
-    """Scores of a method by seed; a column is metric, condition and perhaps its level."""
-    metric, condition, *level = column.split()
+    """Scores of a method by seed; a column is metric, condition and perhaps its level, then perhaps
+    ``on`` and the dataset, where there are several.
+    """
+    shown, _, dataset = column.partition(" on ")
+    metric, condition, *level = shown.split()
     own = scores[(scores.method == method) & (scores.metric == metric)]
+    assert dataset or own.dataset.nunique() < 2, column
+    if dataset:
+        own = own[own.dataset == dataset]
     own = own[own.condition == condition]
     if level:
         own = own[own.level == float(level[0])]

@@ -358,6 +358,7 @@ def test_the_page_shows_groups_and_the_front(by_hand: ByHand) -> None:
     assert text.count('<td class="tied">') == 1
     assert text.count('<td class="worse">') + text.count('<td class="far">') == 3
     assert "On the Pareto front: map, mnf." in cost_chart(analysis)
+    assert "line: the Pareto front." in cost_chart(analysis)
 
 
 def test_a_long_name_stays_in_the_chart(by_hand: ByHand) -> None:
@@ -833,5 +834,7 @@ def test_the_chart_of_many_names_the_leader(by_hand: ByHand) -> None:
     text = cost_chart(analysis)
     assert leader == "m1"
     assert "On the Pareto front: m0." in text
+    assert "; the Pareto front is m0 alone." in text
+    assert "line:" not in text
     assert ">m1</text>" in text
     assert ">m2</text>" not in text
