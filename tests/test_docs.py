@@ -362,15 +362,24 @@ def tables_of_scores() -> Iterator[Any]:
             yield pytest.param(folder, columns.split("; "), rows, id=f"{page.stem} {folder}")
 
 
-def test_intervals_of_real_targets_are_those_of_their_scores() -> None:
-    """Each interval of fidelity-uci is Student's of the paired differences of the seeds."""
-    scores = read_scores(REPO / "results" / "fidelity-uci")
+@pytest.mark.parametrize(
+    ("suite", "prior", "first", "last"),
+    [
+        ("fidelity-uci", "prior_std=0.3", "## Real targets", "### Energy"),
+        ("fidelity-energy", "prior_std=0.1", "### Energy", "### Where chains disagree"),
+    ],
+)
+def test_intervals_of_real_targets_are_those_of_their_scores(
+    suite: str, prior: str, first: str, last: str
+) -> None:
+    """Each interval is Student's of the paired differences of the seeds."""
+    scores = read_scores(REPO / "results" / suite)
     page = (DOCS / "fidelity.md").read_text()
-    section = page.partition("## Real targets")[2].partition("## Convolutions")[0]
+    section = page.partition(first)[2].partition(last)[0]
     mnf, mean_field, point = (
-        "mnf[prior_std=0.3,sampling=weights]",
-        "mean-field[prior_std=0.3,sampling=weights]",
-        "map[prior_std=0.3]",
+        f"mnf[{prior},sampling=weights]",
+        f"mean-field[{prior},sampling=weights]",
+        f"map[{prior}]",
     )
     pairs = [
         ("W2", "wasserstein_2", mnf, mean_field, 2),
