@@ -113,6 +113,15 @@ def exponent(found: Sequence[float]) -> float:
     return math.log(found[-1] / found[-2]) / math.log(TIMES[-1] / TIMES[-2])
 
 
+def kept_rows(file: Path, measured: Sequence[str]) -> list[list[str]]:
+    """Rows of a file of parts that are not measured anew."""
+    if not file.exists():
+        return []
+    with file.open(newline="") as text:
+        _, *rows = csv.reader(text)
+    return [row for row in rows if row[1] not in measured]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -121,7 +130,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/measured/growth.csv"))
     arguments = parser.parse_args()
 
-    rows = []
+    rows = kept_rows(arguments.out, arguments.of)
     print("| CPU seconds | " + " | ".join(f"x {times}" for times in TIMES) + " | exponent |")
     print("|---|" + "---:|" * (len(TIMES) + 1))
     for part in arguments.of:
@@ -129,12 +138,13 @@ def main() -> None:
         for stage, found in measured.items():
             cells = " | ".join(f"{one:.1f}" for one in found)
             print(f"| {stage}, {part} | {cells} | {exponent(found):.2f} |", flush=True)
-            rows += [[stage, part, *pair] for pair in zip(TIMES, found, strict=True)]
+            for times, one in zip(TIMES, found, strict=True):
+                rows.append([stage, part, str(times), f"{one:.2f}"])
 
     with arguments.out.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["stage", "part", "times", "cpu_seconds"])
-        writer.writerows([*row[:-1], f"{row[-1]:.2f}"] for row in rows)
+        writer.writerows(rows)
     print(f"written: {arguments.out}")
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import itertools
 import json
 import os
 import resource
@@ -125,15 +124,13 @@ def watch(pid: int, seen: list[tuple[float, ...]], times: Times, over: threading
     """Note memory and CPU seconds of a process, its children and theirs until it is over."""
     while not over.wait(LOOK):
         with suppress(psutil.Error):
-            generation, found = [psutil.Process(pid)], list[float]()
-            while generation:
-                for one in generation:
-                    taken = one.cpu_times()
-                    times[len(found), one.pid] = taken.user + taken.system
-                held = sum(one.memory_full_info().pss for one in generation)
-                found.append(held / 1e6)
-                below = [one.children() for one in generation]
-                generation = list(itertools.chain.from_iterable(below))
+            top, depths, found = psutil.Process(pid), {pid: 0}, [0.0]
+            for one in (top, *top.children(recursive=True)):
+                depth = depths.setdefault(one.pid, depths.get(one.ppid(), 0) + 1)
+                taken = one.cpu_times()
+                times[depth, one.pid] = taken.user + taken.system
+                found += [0.0] * (depth + 1 - len(found))
+                found[depth] += one.memory_full_info().pss / 1e6
             seen.append(tuple(found))
 
 

@@ -28,6 +28,7 @@ from bench_uq.run.posteriors import decoded, read_file
 from bench_uq.score import published as references
 from bench_uq.score import score
 from bench_uq.store import derived
+from bench_uq.store.examples import read_examples
 
 DERIVED = ("scores.csv", "curves.csv.gz", "runs.csv")
 
@@ -185,7 +186,7 @@ def examples(content: bytes) -> None:
     """Stored examples for figures."""
     with folder() as place:
         (place / "examples.npz").write_bytes(content)
-        derived.examples(place / "examples.npz")
+        read_examples(place / "examples.npz")
 
 
 def published(content: bytes) -> None:

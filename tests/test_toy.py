@@ -100,5 +100,5 @@ def test_the_report_shows_the_bands(folder: Path) -> None:
         assert (
             folder / "reports" / "toy" / "figures" / f"cubic-bands.{suffix}"
         ).stat().st_size > 5000
-    shown = read_examples(folder / "results" / "toy")
+    shown = read_examples(folder / "results" / "toy" / "examples.npz")
     assert {len(one.inputs) for one in shown} == {8}

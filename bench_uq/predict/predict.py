@@ -84,8 +84,9 @@ class Trained:
         at_once = max(2, members // len(self.nets), draws_at_once(inputs, TRACED_BATCHES))
         wanted = max(count, members) if count > 1 else count
 
-        # The sums of an attack forget the layout of images of one channel. Noise drawn in the form
-        # of images would be other noise in another layout, and stored predictions would be due.
+        # The arithmetic of an attack returns images of one channel in the contiguous layout. Noise
+        # that has the layout of images would be other noise in another one, and the predictions
+        # that are stored would have to be made again.
         if self.noise_is_flat():
             inputs = laid_out(inputs)
 
@@ -102,7 +103,10 @@ class Trained:
                     break
 
     def noise_is_flat(self) -> bool:
-        """Whether layers draw noise only of what is flat, (B, features), not of images."""
+        """Whether no layer may draw noise before images are flattened.
+
+        Noise that a method draws outside its layers is not seen.
+        """
         networks = [layer for layer in layers_of(self.nets) if isinstance(layer, Network)]
         return bool(networks) and all(map(is_flat_before_noise, networks))
 

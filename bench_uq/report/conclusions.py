@@ -58,7 +58,8 @@ def _test(found: list[Conclusion]) -> str:
 
     holm = f"Holm over all pairs of a score, {ALPHA * 100:.0f} %"
     told = f"Methods are compared in pairs over at least {seeds} shared seeds, {claims} "
-    told += f"({test}, {holm}: among more methods the same scores make fewer claims)."
+    told += f"({test}, {holm}: the more methods are compared, the larger a difference must be to "
+    told += "be claimed)."
     if shares:
         low, high = min(shares) * 100, max(shares) * 100
         share = f"{high:.0f} %" if f"{low:.0f}" == f"{high:.0f}" else f"{low:.0f} to {high:.0f} %"

@@ -27,7 +27,7 @@ from bench_uq.score.trials import Trial, narrowed, of_tuned, read_trials, untune
 from bench_uq.store import check_schema, derived
 from bench_uq.store.about import ABOUT, About
 from bench_uq.store.budgets import other_budgets
-from bench_uq.store.examples import Example, read_examples
+from bench_uq.store.examples import EXAMPLES, Example, read_examples
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
         references=references,
         environments=derived.environments(suite / "environment.json"),
         about=derived.about(suite / ABOUT),
-        examples=tuple(read_examples(suite)),
+        examples=tuple(read_examples(suite / EXAMPLES)),
         stale=stale(suite, plugins),
         others=read_others(suite, runs),
         trials=trials,

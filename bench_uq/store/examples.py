@@ -34,9 +34,9 @@ class Example:
 
 
 def without_copies(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Of equal arrays the first by name; ``same`` has the others.
+    """Keep the first by name of equal arrays; ``same`` lists each other name with that name.
 
-    A shifted input is the same for all methods, and so are targets.
+    Shifted inputs are the same for all methods, and so are targets.
     """
     first, kept, same = dict[tuple[Any, ...], str](), dict[str, np.ndarray](), []
     for name, array in sorted(arrays.items()):
@@ -49,9 +49,8 @@ def without_copies(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {**kept, SAME: np.array(same)} if same else kept
 
 
-def read_examples(suite: Path) -> list[Example]:
-    """Stored examples of a suite's folder; empty without the file. Nothing is unpickled."""
-    path = suite / EXAMPLES
+def read_examples(path: Path) -> list[Example]:
+    """Stored examples; empty without the file. Nothing is unpickled."""
     if not path.exists():
         return []
     with checked(path), open_npz(path) as arrays:

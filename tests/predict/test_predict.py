@@ -12,7 +12,7 @@ from torch import nn
 
 from bench_uq.api import layers
 from bench_uq.api.condition import Shift
-from bench_uq.api.layers import is_random, shares
+from bench_uq.api.layers import Network, is_flat_before_noise, is_random, shares
 from bench_uq.api.likelihoods import Categorical, Gaussian
 from bench_uq.api.method import Method
 from bench_uq.api.task import Examples, Task
@@ -129,16 +129,22 @@ def test_chunks_hold_every_member(asked: int, given: int) -> None:
     assert len(torch.cat(list(trained("ensemble[members=7]").chunks(inputs, asked)))) == given
 
 
-@pytest.mark.parametrize("name", of_classes())
-def test_images_of_an_attack_are_laid_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sums of an attack forget how images of one channel are laid out. Convolutions see them
-    again as those of a prediction, which takes half the time, and no draw becomes another; where
-    noise has the form of images, they stay as they are.
-    """
-    model, seen = trained(name), set[int]()
+def layouts(model: Trained) -> set[int]:
+    """Return the strides of channels in the inputs of plain convolutions, as they will be seen."""
+    seen = set[int]()
     for layer in model.nets.modules():
         if isinstance(layer, nn.Conv2d):
             layer.register_forward_hook(lambda _, inputs, __: seen.add(inputs[0].stride(1)))
+    return seen
+
+
+@pytest.mark.parametrize("name", of_classes())
+def test_images_are_laid_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions see contiguous images of one channel as those of a prediction, and no draw
+    becomes another; where noise may have the layout of images, they stay as they are.
+    """
+    model = trained(name)
+    seen = layouts(model)
     images = resident(6).take(slice(0, 6))[0].clone(memory_format=torch.contiguous_format)
 
     def draws() -> torch.Tensor:
@@ -147,10 +153,34 @@ def test_images_of_an_attack_are_laid_out(name: str, monkeypatch: pytest.MonkeyP
 
     found, flat = draws(), model.noise_is_flat()
     assert flat == (not is_random(model.nets[0].stages[1]))
-    if flat:
-        assert seen == {1}
+    assert seen == {1} if flat else 1 not in seen
     monkeypatch.setattr(predict_module, "laid_out", lambda inputs: inputs)
     assert torch.allclose(found, draws(), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["fgsm", "pgd[steps=2]", "pgd[steps=2,norm=l2]"])
+def test_images_under_attack_are_laid_out(name: str) -> None:
+    """The arithmetic of an attack returns contiguous images, which its gradients do not see."""
+    model, attack = trained("map"), Plugins().spec("condition", name).value
+    seen = layouts(model)
+    predict_changed(model, Change(attack, name, [0.1], model), resident(20), 20, 1)
+    assert seen == {1}
+
+
+def test_noise_may_have_the_layout_of_images() -> None:
+    """It does if any layer draws before images are flattened, not only the first."""
+
+    class Noisy(nn.Module):
+        """A layer that says nothing."""
+
+    def flat(*stages: nn.Module) -> bool:
+        return is_flat_before_noise(Network(TASK, stages))
+
+    convolution = nn.Conv2d(1, 2, 3)
+    assert flat(convolution, nn.Flatten(), Noisy())
+    assert flat(convolution, nn.Flatten())
+    assert not flat(convolution, Noisy(), nn.Flatten())
+    assert not flat(convolution, Noisy())
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,7 @@ def test_notes_explain_what_looks_wrong(told_page: str) -> None:
     """A bold mean behind others, and differences below the detectable one, are no mistakes."""
     notes = "".join(re.findall(r'<ul class="notes">(.*?)</ul>', told_page, re.DOTALL))
     assert "A mean in bold may be worse than one that is not" in notes
+    assert "the more methods are compared, the larger a difference must be to be claimed" in notes
     (told,) = re.findall(r"<li>(Detectable difference: .*?)</li>", notes)
     assert "80 % power" in told
     assert "smaller gaps of less noisy methods are found too" in told

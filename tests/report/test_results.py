@@ -269,18 +269,22 @@ def test_equal_examples_are_stored_once(tmp_path: Path) -> None:
             arrays[f"{place}|inputs"] = np.full((8, 1, 8, 8), angle, np.uint8)
             arrays[f"{place}|probs"] = rng.dirichlet(np.ones(10), 8).astype(np.float32)
             arrays[f"{place}|targets"] = np.arange(8)
+    # The same bytes in another form are no copy.
+    arrays["digits|map|0|fgsm||inputs"] = np.zeros((8, 1, 8, 8), np.uint8)
+    arrays["digits|mnf|0|fgsm||inputs"] = np.zeros((8, 64), np.uint8)
+    arrays["digits|mnf|0|pgd||inputs"] = np.zeros((8, 1, 8, 8), np.int8)
 
     for folder, kept in (("whole", arrays), ("once", without_copies(arrays))):
         (tmp_path / folder).mkdir()
         write_npz(tmp_path / folder / "examples.npz", kept)
-    # Two inputs, four predictions, one array of targets, and the names of the others.
-    assert len(without_copies(arrays)) == 2 + 4 + 1 + 1
+    # Four inputs, four predictions, one array of targets, and the names of the others.
+    assert len(without_copies(arrays)) == 4 + 4 + 1 + 1
 
-    whole, once = read_examples(tmp_path / "whole"), read_examples(tmp_path / "once")
+    whole, once = (read_examples(tmp_path / name / "examples.npz") for name in ("whole", "once"))
     assert [str(one) for one in once] == [str(one) for one in whole]
-    assert len(once) == 6
+    assert len(once) == 9
     for one, other in zip(once, whole, strict=True):
-        assert one.inputs.dtype == np.uint8
+        assert one.inputs.dtype == other.inputs.dtype
         for name in ("inputs", "probs", "targets"):
             assert np.array_equal(getattr(one, name), getattr(other, name))
 

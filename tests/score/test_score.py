@@ -261,7 +261,7 @@ def test_examples_keep_inputs_that_are_no_pixels(suite: Path, far: float, dtype:
     )
 
     score(suite)
-    examples = {(one.method, one.condition): one for one in read_examples(suite)}
+    examples = {(one.method, one.condition): one for one in read_examples(suite / "examples.npz")}
     clean, unseen = (examples["map", name].inputs for name in ("clean", "letters"))
     probs = examples["map", "clean"].probs
     assert probs is not None

@@ -537,7 +537,7 @@ def test_table_bombs(here: Path) -> None:
 
 
 NPZ = "from bench_uq.datasets.npz import Npz\nNpz(path=path).load('test', Path('.'))"
-EXAMPLES = "from bench_uq.store.derived import examples\nexamples(path)"
+EXAMPLES = "from bench_uq.store.examples import read_examples\nread_examples(path)"
 PREDICTIONS = "from bench_uq.run.imported.files import read_arrays\n"
 PREDICTIONS += "read_arrays(path, path.read_bytes(), labelled=True)"
 

@@ -52,11 +52,12 @@ def cost_chart(analysis: Analysis) -> str:
     spoken = f"{title} against seconds of training. On the Pareto front: {named}."
     drawing = _drawing(analysis, points, best, f"{title} ({better})")
     caption = f"{title} on clean data against the cost of training a seed"
-    if len(best) == 1:
-        # No line is drawn.
-        caption += f"; the Pareto front is {escape(named)} alone."
-    else:
-        caption += "; line: the Pareto front."
+    # A line needs two methods.
+    if len(best) > 1:
+        caption += "; line: the Pareto front"
+    elif best:
+        caption += f"; the Pareto front is {escape(named)} alone"
+    caption += "."
     if len(points) > _MOST_NAMED:
         caption += " Point at a grey mark for its name."
     return (

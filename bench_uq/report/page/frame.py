@@ -80,7 +80,8 @@ def _notes(analysis: Analysis) -> list[str]:
     first = "Mean ± standard deviation over seeds. ↑ higher is better, ↓ lower is better."
     tested = (
         "paired by seed, and main scores by test example where that is known; Holm over all pairs "
-        "of a score, 5 %: among more methods the same scores make fewer claims"
+        "of a score, 5 %: the more methods are compared, the larger a difference must be to be "
+        "claimed"
     )
 
     notes = [first]

@@ -30,7 +30,7 @@ def source() -> dict[str, str]:
         files.update(path.resolve() for path in folder.rglob("*.py"))
 
     # By name first, because the folders above differ from machine to machine. Unlike a plugin's
-    # hash that of the syntax trees would take each worker seconds.
+    # hash that of the syntax trees would take each worker a second.
     ordered = sorted(files, key=lambda path: (path.name, str(path)))
     digest = hashlib.sha256()
     for path in ordered:
