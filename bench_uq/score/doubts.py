@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.beside_published import Gap, above_published
+from bench_uq.score.guesses import worse_than_a_guess
 from bench_uq.score.labels import counted
 from bench_uq.score.questions import Answer, masked
 from bench_uq.score.rounding import decimals, fixed, plain
@@ -34,6 +35,7 @@ def doubts(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
         )
 
     yield from _own_account(analysis)
+    yield from _worse_than_a_guess(analysis)
     yield from turned_claims(analysis, compared)
     yield from _further_but_tied(analysis, compared)
     yield from _failed(analysis)
@@ -66,6 +68,19 @@ def _own_account(analysis: Analysis) -> Iterable[str]:
             own.append(analysis.spoken(name))
     if own:
         yield f"Not converged by their own account (†): {listed(own, 'and', NAMED)}."
+
+
+def _worse_than_a_guess(analysis: Analysis) -> Iterable[str]:
+    """The methods with runs that predict worse than a guess that sees no input."""
+    told = []
+    for name, (worse, seeds) in worse_than_a_guess(analysis).items():
+        told.append(f"{analysis.spoken(name)} in {worse} of {counted(seeds, 'seed')}")
+    if told:
+        yield (
+            f"A guess that sees no input has a lower NLL than {listed(told, 'and', NAMED)}: its "
+            "network is too sure where it is wrong, or its training failed (its training curve "
+            "tells)."
+        )
 
 
 def _further_but_tied(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:

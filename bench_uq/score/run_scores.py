@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -229,6 +230,12 @@ def hashes_of(clean: Predictions) -> dict[str, str]:
         center = round(float(targets.mean()) / spread, 2)
         found["labels"] = f"mean {center:.2f} sd, sd {spread:.3g}"
     return found
+
+
+def spread_of(labels: str) -> float | None:
+    """Standard deviation of real targets, of what ``hashes_of`` says of them; else None."""
+    found = re.fullmatch(r"mean \S+ sd, sd (\S+)", labels)
+    return float(found[1]) if found else None
 
 
 def compressed(text: str) -> bytes:
