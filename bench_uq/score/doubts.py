@@ -77,9 +77,9 @@ def _worse_than_a_guess(analysis: Analysis) -> Iterable[str]:
         told.append(f"{analysis.spoken(name)} in {worse} of {counted(seeds, 'seed')}")
     if told:
         yield (
-            f"A guess that sees no input has a lower NLL than {listed(told, 'and', NAMED)}: its "
-            "network is too sure where it is wrong, or its training failed (its training curve "
-            "tells)."
+            f"A guess that sees no input has a lower NLL than {listed(told, 'and', NAMED)}: "
+            "networks that are too sure where they are wrong, or whose training failed (the "
+            "training curve tells)."
         )
 
 

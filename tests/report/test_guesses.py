@@ -30,7 +30,7 @@ def test_classes(by_hand: ByHand) -> None:
     scores["map", "nll", "fgsm", 0.1] = [9.0, 9.0, 9.0]
     analysis = analyse(by_hand(scores, ECDF))
     assert worse_than_a_guess(analysis) == {"mnf": (2, 3)}
-    assert f"{SAID} mnf in 2 of 3 seeds: its network is too sure" in str(verdict(analysis))
+    assert f"{SAID} mnf in 2 of 3 seeds: networks that are too sure" in str(verdict(analysis))
 
     fine = {("map", "nll"): [0.1, below], ("mnf", "nll"): [0.1, 0.2]}
     assert SAID not in str(verdict(analyse(by_hand(fine, ECDF))))
