@@ -7,7 +7,7 @@ those of a command and all processes that it starts. Both sides run in turn, rou
 The peer needs a Python of its own, because it fixes versions of its dependencies:
 
     python3 -m venv PEER && PEER/bin/pip install torch torchvision torch-uncertainty==0.13.0 \\
-        "lightning[pytorch-extra]<2.7" rich
+        "lightning[pytorch-extra]<2.7" rich scikit-learn huggingface-hub timm
     python -m benchmarks.job --data-dir DIR --peer PEER/bin/python
 """
 
