@@ -33,9 +33,12 @@ def scores() -> Scores:
 
 
 def entropies(scores: Scores, condition: str) -> np.ndarray:
-    """Predictive entropy (N,) of the examples of a condition."""
+    """Predictive entropy (N,) of the examples of a condition.
+
+    In float64: rounding in float32 makes ties that differ between kinds of processor.
+    """
     (shown,) = (one for one in scores.shown if one.condition == condition)
-    probs = shown.predictions["probs"]
+    probs = shown.predictions["probs"].astype(np.float64)
     return -(probs * np.log(probs)).sum(1)
 
 
