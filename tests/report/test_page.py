@@ -21,7 +21,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from bench_uq.report import page as html
 from bench_uq.report.looks import looks
 from bench_uq.score.analysis import analyse
-from bench_uq.score.results import Results, read
+from bench_uq.score.results import Results, named, read, select
 from bench_uq.score.trials import Trial
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -305,6 +305,24 @@ def test_filters_narrow_the_rows_and_the_columns(page: Page, told: Results) -> N
     script = "arguments[0].value = '=digits'; arguments[0].dispatchEvent(new Event('change', {bubbles: true}));"
     page.script(script, page.find("#filter-dataset"))
     assert len(page.column("method")) == len(told.methods)
+
+
+def test_datasets_have_their_display_names(opened: Callable[[Results], Page]) -> None:
+    """In the rows, the choices and the sentences; the address and the data keep the names."""
+    results = select(
+        named(read(Path(__file__).parents[2] / "results" / "uci")), methods=["map", "mnf"]
+    )
+    page = opened(results)
+    titles = {f"UCI ({name})" for name in ("boston", "concrete", "energy", "kin8nm", "wine-red")}
+    assert set(page.column("dataset")) == titles
+    page.choose("dataset", "=uci[name=boston]")
+    assert page.find("#status").text.startswith(
+        "2 of 10 rows: dataset UCI (boston), condition clean."
+    )
+    offered = page.script(
+        "return [...document.querySelector('#filter-dataset').options].map((one) => one.text)"
+    )
+    assert set(offered) == titles | {"all datasets"}
 
 
 def test_the_address_keeps_the_filters(page: Page) -> None:

@@ -137,6 +137,7 @@ def _group(analysis: Analysis, where: Shown, metrics: Sequence[str]) -> dict[str
 
     return {
         "dataset": analysis.dataset,
+        "datasetName": analysis.label(analysis.dataset),
         "condition": condition,
         "conditionName": analysis.label(condition),
         "level": level,

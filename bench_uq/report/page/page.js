@@ -2,6 +2,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const datasets = [...new Set(data.groups.map((group) => group.dataset))];
+  const datasetNames = datasets.map((name) => data.groups.find((group) => group.dataset === name).datasetName);
   const byId = (id) => document.getElementById(id);
 
   // Text and attributes alone: nothing that a name says can become an element.
@@ -33,7 +34,7 @@
 
   const placeColumns = [
     { key: "method", label: "Method", value: (row) => row.name.toLowerCase(), fill: fillMethod },
-    { key: "dataset", label: "Dataset", value: (row) => row.dataset, fill: (cell, row) => cell.append(row.dataset) },
+    { key: "dataset", label: "Dataset", value: (row) => row.dataset, fill: (cell, row) => cell.append(row.datasetName) },
     { key: "condition", label: "Condition", value: (row) => row.condition, fill: (cell, row) => cell.append(row.conditionName) },
     { key: "level", label: "Level", number: true, value: (row) => row.level, fill: fillLevel },
     { key: "seeds", label: "Seeds", value: (row) => row.seeds.finished, fill: fillSeeds },
@@ -95,7 +96,7 @@
   const options = (values, all, label = (value) => String(value ?? "none")) => [[ALL, all], ...values.map((value) => [`=${value}`, label(value)])];
 
   function offerAll() {
-    offer(controls.dataset, options(datasets, "all datasets"));
+    offer(controls.dataset, options(datasets, "all datasets", (name) => datasetNames[datasets.indexOf(name)]));
     const there = data.groups.filter((group) => chosen(controls.dataset, group.dataset));
     offer(controls.condition, options([...new Set(there.map((group) => group.condition))], "all conditions", (name) => data.groups.find((group) => group.condition === name).conditionName));
     const left = there.filter((group) => chosen(controls.condition, group.condition));
@@ -262,8 +263,9 @@
   }
 
   function rowsPhrase(found) {
-    const named = ["dataset", "condition", "level"].filter((key) => new Set(found.map((row) => row[key])).size === 1 && found[0][key] !== null);
-    const where = named.length ? `: ${named.map((key) => `${key} ${found[0][key]}`).join(", ")}` : "";
+    const parts = [["dataset", "datasetName"], ["condition", "conditionName"], ["level", "level"]];
+    const named = parts.filter(([key]) => new Set(found.map((row) => row[key])).size === 1 && found[0][key] !== null);
+    const where = named.length ? `: ${named.map(([key, shown]) => `${key} ${found[0][shown]}`).join(", ")}` : "";
     return `${found.length} of ${rows.length} rows${where}.`;
   }
 
@@ -299,7 +301,7 @@
     const against = element("select", { id: "curves-against" });
     const names = data.methods.map((one, place) => [String(place), one.name]);
     offer(who, names);
-    offer(where, datasets.map((name, place) => [String(place), name]));
+    offer(where, datasetNames.map((name, place) => [String(place), name]));
     offer(against, [["", "none"], ...names]);
     who.value = String(method);
     where.value = String(datasets.indexOf(dataset));
@@ -335,10 +337,10 @@
 
   function seedsPhrase(dataset, method) {
     const seeds = data.seeds[dataset][method];
-    if (!seeds) return `This method was not run on ${datasets[dataset]}.`;
-    if (!seeds.finished) return `On ${datasets[dataset]}, no seed finished: ${seeds.note}. The table of runs says why.`;
+    if (!seeds) return `This method was not run on ${datasetNames[dataset]}.`;
+    if (!seeds.finished) return `On ${datasetNames[dataset]}, no seed finished: ${seeds.note}. The table of runs says why.`;
     const rest = seeds.note ? ` (${seeds.note}${seeds.marked ? " †" : ""})` : "";
-    return `On ${datasets[dataset]}, ${seeds.finished} of ${seeds.planned} seeds finished${rest}. Lines are means over them, bands the range over them.`;
+    return `On ${datasetNames[dataset]}, ${seeds.finished} of ${seeds.planned} seeds finished${rest}. Lines are means over them, bands the range over them.`;
   }
 
   function legend(method, other) {
@@ -562,7 +564,7 @@
   const off = new Set();
 
   function offerCharts() {
-    offer(choices.dataset, datasets.map((name, place) => [String(place), name]));
+    offer(choices.dataset, datasetNames.map((name, place) => [String(place), name]));
     choices.dataset.parentElement.hidden = datasets.length < 2;
     const sections = [...new Set(data.charts[Number(choices.dataset.value)].map((chart) => chart.section))];
     offer(choices.section, (sections.length ? sections : [""]).map((name) => [name, name || "none"]));
