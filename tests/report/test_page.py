@@ -307,6 +307,23 @@ def test_filters_narrow_the_rows_and_the_columns(page: Page, told: Results) -> N
     assert len(page.column("method")) == len(told.methods)
 
 
+def test_one_dataset_is_no_choice(told: Results, opened: Callable[[Results], Page]) -> None:
+    """Of one dataset none is offered for charts; at 400 pixels a tick stands beside its words."""
+    shown = "return document.querySelector('#charts-dataset').checkVisibility()"
+    assert opened(told).script(shown)
+    page = opened(told.on("digits"))
+    assert not page.script(shown)
+    page.emulate(width=400)
+    gap = """const tick = document.querySelector('#charts-apart').getBoundingClientRect();
+    const words = document.createRange();
+    words.selectNodeContents(document.querySelector('.tick').lastChild);
+    const lines = words.getClientRects();
+    return [lines.length, lines[0].left - tick.right]"""
+    lines, between = page.script(gap)
+    assert lines == 1
+    assert 0 < between < 20
+
+
 def test_datasets_have_their_display_names(opened: Callable[[Results], Page]) -> None:
     """In the rows, the choices and the sentences; the address and the data keep the names."""
     results = select(
