@@ -400,6 +400,22 @@ def test_intervals_of_real_targets_are_those_of_their_scores(
         assert numbers == [f"{number:+.{digits}f}" for number in expected]
 
 
+def test_intervals_of_tables_are_those_of_their_scores() -> None:
+    """Each is Student's of the paired differences in NLL of mnf and mean-field."""
+    scores = read_scores(REPO / "results" / "uci")
+    scores = scores[scores.metric == "nll"]
+    text = (DOCS / "uci.md").read_text()
+    told = re.findall(r"(\S+) ([+-][\d.]+) \[([+-][\d.]+), ([+-][\d.]+)\]", text)
+    assert {name for name, *_ in told} == {"boston", "concrete", "energy", "kin8nm", "wine-red"}
+    for name, *numbers in told:
+        own = scores[scores.dataset == f"uci[name={name}]"]
+        values = own.pivot(index="seed", columns="method", values="value")
+        gaps = values["mnf"] - values["mean-field"]
+        reach = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std() / len(gaps) ** 0.5
+        expected = (gaps.mean(), gaps.mean() - reach, gaps.mean() + reach)
+        assert numbers == [f"{number:+.2f}" for number in expected]
+
+
 @pytest.mark.parametrize(("folder", "columns", "rows"), list(tables_of_scores()))
 def test_tables_have_the_numbers_of_their_scores(
     folder: str, columns: list[str], rows: str
