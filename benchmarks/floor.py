@@ -8,10 +8,10 @@ of ``mnf`` is timed as torch.compile makes it as well, anew for each number of t
 from __future__ import annotations
 
 import argparse
-import os
 import time
 
 import torch
+from torch._inductor import config
 from torch.nn.functional import conv2d
 
 from bench_uq.api.layers import kl
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="the KL of mnf compiled as well")
     compiling = parser.parse_args().compile
     # Compiled code of earlier calls lies on the disk.
-    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
+    config.force_disable_caches = True
 
     images = torch.rand(BATCH, 20, 12, 12).to(memory_format=torch.channels_last)
     weights, noise = torch.rand(50, 20, 5, 5), torch.empty(BATCH * OUTPUTS)

@@ -200,9 +200,10 @@ def _shown(suite: Path, chosen: Mapping[str, Collection[str]]) -> str:
     from bench_uq.store import derived
     from bench_uq.store.about import ABOUT
     from bench_uq.store.budgets import other_budgets
+    from bench_uq.store.examples import EXAMPLES
 
     parts: dict[str, Any] = {name: sorted(values) for name, values in chosen.items()}
-    for name in (*derived.COLUMNS, derived.PACKED, "environment.json", "examples.npz", ABOUT, FILE):
+    for name in (*derived.COLUMNS, derived.PACKED, "environment.json", EXAMPLES, ABOUT, FILE):
         if (suite / name).is_file():
             parts[name] = sha256(suite / name)
     trials, defaults = of_tuned(suite), untuned(suite)

@@ -19,8 +19,7 @@ from typing import Any
 from bench_uq import store
 from bench_uq.plan.plugins import Plugins
 from bench_uq.run.forkserver import context, signals_held, without_main
-from bench_uq.run.process_end import GRACE, sweep
-from bench_uq.run.processes import die_with_parent
+from bench_uq.run.process_end import GRACE, die_with_parent, sweep
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How the process of a run ends: its time limit, and the record of one that died.
+"""How the process of a run ends: its time limit, with its parent, and the record of one that died.
 
 It imports no torch, so that a worker of a cluster stays small.
 """
@@ -6,6 +6,7 @@ It imports no torch, so that a worker of a cluster stays small.
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import signal
 import time
@@ -41,6 +42,26 @@ class Limit:
             process.terminate()
         elif self.told is not None and now > self.told + GRACE:
             sweep(process)
+
+
+def die_with_parent(grace: float = 0.0) -> None:
+    """End this process, and all it started, when its parent is gone, so that no orphan continues.
+
+    It is told to stop first where it has ``grace`` seconds to end in order.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    parent.join()
+    if grace:
+        # A signal lets the run record that it was interrupted.
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace)
+    # This process may not be the head of a group yet.
+    with suppress(ProcessLookupError):
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(143)
 
 
 def sweep(process: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 import signal
 import sys
@@ -29,7 +28,7 @@ from bench_uq.run.forkserver import (
 )
 from bench_uq.run.gpu_groups import grouped, is_group, train_group
 from bench_uq.run.job import Job
-from bench_uq.run.process_end import GRACE, Limit, killed, sweep
+from bench_uq.run.process_end import GRACE, Limit, die_with_parent, killed, sweep
 from bench_uq.run.record import Ended
 from bench_uq.run.waiting import Waiting, kind, wanted
 
@@ -158,17 +157,6 @@ def child(jobs: tuple[Job, ...], connection: Connection) -> None:
 
             result = results.get(job.run.name) or execute(job, reported)
             connection.send(("done", (index, result)))
-
-
-def die_with_parent() -> None:
-    """End this process when its parent is gone, so that no orphan continues."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        # This process may not be the head of a group yet.
-        with suppress(ProcessLookupError):
-            os.killpg(os.getpid(), signal.SIGKILL)
-        os._exit(143)
 
 
 def ended(working: Sequence[Worker]) -> list[Worker]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -424,16 +425,26 @@ def test_a_score_at_one_level_is_no_mean(by_hand: ByHand) -> None:
     assert "Means over" in page(analysis)
 
 
+LOW, HIGH = [0.10, 0.12, 0.11, 0.12], [0.30, 0.32, 0.33, 0.31]
+
+
+def under_stress(condition: str, *levels: float) -> dict[tuple[Any, ...], list[float]]:
+    """Return scores at levels where mnf has the best accuracy, and map alone a low ECE."""
+    scores = dict[tuple[Any, ...], list[float]]()
+    for level in levels:
+        for name, accuracy, ece in (("map", CLOSE, LOW), ("mnf", GOOD, HIGH), ("sgld", BAD, HIGH)):
+            scores[name, "accuracy", condition, level] = accuracy
+            scores[name, "ece", condition, level] = ece
+    return scores
+
+
 def test_where_the_leader_is_worse_under_stress(by_hand: ByHand) -> None:
     """Calibration under a shift is no score of the verdict, which yet says who is better there."""
-    scores = dict(SCORES)
-    low, high = [0.10, 0.12, 0.11, 0.12], [0.30, 0.32, 0.33, 0.31]
+    scores = dict(SCORES) | under_stress("rotate", 15.0, 30.0)
     for level in (15.0, 30.0):
-        for name, accuracy, ece in (("map", CLOSE, low), ("mnf", GOOD, high), ("sgld", BAD, high)):
-            scores[name, "accuracy", "rotate", level] = accuracy
-            scores[name, "ece", "rotate", level] = ece
+        for name in ("map", "mnf", "sgld"):
             # It has no question of its own, and the leader is worse in it too.
-            kept = high if name == "map" else low
+            kept = HIGH if name == "map" else LOW
             scores[name, "accuracy_kept_80", "rotate", level] = kept
     said = verdict(analyse(by_hand(scores))).sentences
     assert said[0].startswith("mnf ranks best")
@@ -441,7 +452,7 @@ def test_where_the_leader_is_worse_under_stress(by_hand: ByHand) -> None:
     assert said[0].endswith(f" {told}")
 
     for level in (15.0, 30.0):
-        scores["mnf", "ece", "rotate", level] = low
+        scores["mnf", "ece", "rotate", level] = LOW
     assert "Elsewhere" not in str(verdict(analyse(by_hand(scores))))
 
 
@@ -449,12 +460,7 @@ def test_a_masked_method_is_no_measure_elsewhere(
     by_hand: ByHand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The leader is not called worse than a method whose gradients look masked."""
-    scores = dict(SCORES)
-    low, high = [0.10, 0.12, 0.11, 0.12], [0.30, 0.32, 0.33, 0.31]
-    for level in (0.1, 0.2):
-        for name, accuracy, ece in (("map", CLOSE, low), ("mnf", GOOD, high), ("sgld", BAD, high)):
-            scores[name, "accuracy", "fgsm", level] = accuracy
-            scores[name, "ece", "fgsm", level] = ece
+    scores = dict(SCORES) | under_stress("fgsm", 0.1, 0.2)
     told = "in mean ECE under fgsm, 0.315 (map 0.113)"
     assert told in str(verdict(analyse(by_hand(scores))))
     for module in (questions, doubts, verdicts):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import platform
 import signal
@@ -14,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench_uq.run.process_end import GRACE
+from bench_uq.run.process_end import GRACE, die_with_parent
 
 if TYPE_CHECKING:
     from bench_uq.run.job import Job
@@ -26,7 +25,7 @@ def child(work: Mapping[str, Any], connection: Connection) -> None:
     os.setsid()
     # The worker has blocked it for the process that this one is forked from.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
-    threading.Thread(target=die_with_worker, daemon=True).start()
+    threading.Thread(target=die_with_parent, args=(GRACE,), daemon=True).start()
     # Plugins print where they like.
     os.dup2(2, 1)
     from bench_uq.run.execute import Interrupted, execute
@@ -49,21 +48,6 @@ def child(work: Mapping[str, Any], connection: Connection) -> None:
     with suppress(Interrupted):
         result = execute(job, report)
         connection.send({"result": result.to_json() if result else None})
-
-
-def die_with_worker() -> None:
-    """End this process, and all it started, when its worker is gone."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    parent.join()
-    # A signal lets the run record that it was interrupted.
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
-    with suppress(ProcessLookupError):
-        os.killpg(os.getpid(), signal.SIGKILL)
-    os._exit(143)
 
 
 def unfit(job: Job, work: Mapping[str, Any]) -> str:

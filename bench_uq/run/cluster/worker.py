@@ -20,12 +20,7 @@ from typing import Any
 from bench_uq import store
 from bench_uq.run.cluster.child import child
 from bench_uq.run.cluster.message import packed_folder, source, unpacked_folder, unpacked_job
-from bench_uq.run.forkserver import (
-    context,
-    plugins_of,
-    preload,
-    without_main,
-)
+from bench_uq.run.forkserver import context, plugins_of, preload, without_main
 from bench_uq.run.job import Job, needed
 from bench_uq.run.process_end import GRACE, Limit, killed, sweep
 from bench_uq.run.record import Ended
