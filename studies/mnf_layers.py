@@ -14,11 +14,12 @@ from torch.func import functional_call, stack_module_state
 from torch.nn.functional import logsigmoid
 
 from bench_uq.methods.mnf import MNFLinear
+from bench_uq.methods.mnf_conjugate import ConjugateLinear
 from studies.known_evidence import LOG_2_PI, Problem
 
-#: Input of r: one scalar as in the paper; the scalar and an offset; all of W through a network.
-#: With "exact", r is q(z|W) itself.
-Sees = Literal["scalar", "offset", "network", "exact"]
+#: Input of r: one scalar as in the paper; the scalar and an offset; what each row of weights tells
+#: about its z; all of W through a network. With "exact", r is q(z|W) itself.
+Sees = Literal["scalar", "offset", "conjugate", "network", "exact"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Start:
     rate: float = 0.01
 
 
-class Explicit(MNFLinear):
-    """A layer that draws weights, with the bound on their KL; r may see all of them."""
+class Drawn(MNFLinear):
+    """A layer that draws weights (count, K, D) from q(W)."""
 
     def __init__(self, problem: Problem, variant: Variant, start: Start) -> None:
         super().__init__(
@@ -57,28 +58,17 @@ class Explicit(MNFLinear):
             z_mean=start.z_mean, z_variance=start.z_variance,
             start_log_variance=start.start_log_variance,
         )  # fmt: skip
-
         self.sees = variant.sees
-        size, dim = problem.inputs * problem.outputs, problem.inputs
-        if variant.sees == "offset":
-            self.offsets = nn.Parameter(torch.zeros(2, dim))
-        if variant.sees == "network":
-            self.network = nn.Sequential(nn.Linear(size, 32), nn.Tanh(), nn.Linear(32, 2 * dim))
-            self.shortcut = nn.Linear(size, 2 * dim)
-        self.double()
 
-    def forward(self, count: int) -> tuple[Tensor, Tensor]:
-        """Draw W ~ q(W), (count, K, D), and the bound on KL(q(W) || p(W)) per draw, (count,)."""
-        z, log_det = self.flow_q(self.start_z(count))
-        noise = torch.randn(count, *self.mean.shape, dtype=z.dtype)
-        weights = z[:, None, :] * self.mean + (0.5 * self.log_variance).exp() * noise
-        if self.sees == "exact":
-            return weights, self.log_q(weights, z) + 0.5 * (weights.square() + LOG_2_PI).sum((1, 2))
+    def weights_of(self, z: Tensor) -> Tensor:
+        """Draw W ~ q(W|z) for z (count, D)."""
+        noise = torch.randn(len(z), *self.mean.shape, dtype=z.dtype)
+        return z[:, None, :] * self.mean + (0.5 * self.log_variance).exp() * noise
 
+    def kl_given(self, z: Tensor) -> Tensor:
+        """KL(q(W|z) || p(W)), (count,)."""
         variances = self.log_variance.exp() - self.log_variance - 1
-        kl = 0.5 * (variances.sum() + (z.square() * self.squared_means()).sum(-1))
-        log_q_z = -0.5 * (LOG_2_PI + self.z_log_variance + 1).sum() - log_det
-        return weights, kl + log_q_z - self.log_r_given(z, weights)
+        return 0.5 * (variances.sum() + (z.square() * self.squared_means()).sum(-1))
 
     def log_q(self, weights: Tensor, z: Tensor) -> Tensor:
         """Log of the mean of q(W|z) over all z, the weights' own included, (count,).
@@ -93,6 +83,48 @@ class Explicit(MNFLinear):
         squares = squares - 2 * scaled @ centres.T
         constant = 0.5 * (self.log_variance + LOG_2_PI).sum() + math.log(len(z))
         return torch.logsumexp(-0.5 * squares, 1) - constant
+
+
+class Conjugate(ConjugateLinear, Drawn):
+    """A layer whose r sees what the weights of each input tell about its z."""
+
+    def __init__(self, problem: Problem, variant: Variant, start: Start) -> None:
+        super().__init__(problem, variant, start)
+        self.double()
+
+    def forward(self, count: int) -> tuple[Tensor, Tensor]:
+        """Draw W ~ q(W), (count, K, D), and the bound on KL(q(W) || p(W)) per draw, (count,)."""
+        path = self.through(self.start_z(count))
+        weights = self.weights_of(path.end)
+
+        told = (weights * self.mean * (-self.log_variance).exp()).sum(1)
+        ratio = self.log_ratio(path, told / self.row_precision())
+        return weights, self.kl_given(path.end) - ratio
+
+
+class Explicit(Drawn):
+    """A layer of MNF with the bound on the KL of its draws; r may see all of them."""
+
+    def __init__(self, problem: Problem, variant: Variant, start: Start) -> None:
+        super().__init__(problem, variant, start)
+
+        size, dim = problem.inputs * problem.outputs, problem.inputs
+        if variant.sees == "offset":
+            self.offsets = nn.Parameter(torch.zeros(2, dim))
+        if variant.sees == "network":
+            self.network = nn.Sequential(nn.Linear(size, 32), nn.Tanh(), nn.Linear(32, 2 * dim))
+            self.shortcut = nn.Linear(size, 2 * dim)
+        self.double()
+
+    def forward(self, count: int) -> tuple[Tensor, Tensor]:
+        """Draw W ~ q(W), (count, K, D), and the bound on KL(q(W) || p(W)) per draw, (count,)."""
+        z, log_det = self.flow_q(self.start_z(count))
+        weights = self.weights_of(z)
+        if self.sees == "exact":
+            return weights, self.log_q(weights, z) + 0.5 * (weights.square() + LOG_2_PI).sum((1, 2))
+
+        log_q_z = -0.5 * (LOG_2_PI + self.z_log_variance + 1).sum() - log_det
+        return weights, self.kl_given(z) + log_q_z - self.log_r_given(z, weights)
 
     def log_r_given(self, z: Tensor, weights: Tensor) -> Tensor:
         """Log r(z|W) for z (count, D) and weights (count, K, D)."""
@@ -112,6 +144,12 @@ class Explicit(MNFLinear):
         return 0.5 * (log_precision - LOG_2_PI - squares).sum(-1) + log_det
 
 
+def layer_of(problem: Problem, variant: Variant, start: Start) -> Drawn:
+    """A layer for a problem, with the r that the variant has."""
+    cls = Conjugate if variant.sees == "conjugate" else Explicit
+    return cls(problem, variant, start)
+
+
 @dataclass(frozen=True)
 class Job:
     """One layer to train."""
@@ -129,7 +167,7 @@ class Stack:
         layers = []
         for job in jobs:
             torch.manual_seed(job.seed)
-            layers.append(Explicit(job.problem, variant, job.start))
+            layers.append(layer_of(job.problem, variant, job.start))
         self.layer = layers[0]
         self.parameters, self.buffers = stack_module_state(layers)
 
@@ -178,10 +216,10 @@ class Stack:
                 for values, move in zip(trained.values(), moves.split(sizes, 1), strict=True):
                     values -= move.view_as(values)
 
-    def at(self, index: int) -> Explicit:
+    def at(self, index: int) -> Drawn:
         """One of the layers, frozen."""
         job = self.jobs[index]
-        layer = Explicit(job.problem, self.variant, job.start)
+        layer = layer_of(job.problem, self.variant, job.start)
         state = self.parameters | self.buffers
         layer.load_state_dict({name: values[index] for name, values in state.items()})
         return layer.requires_grad_(False)

@@ -25,7 +25,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from studies.known_evidence import LOG_2_PI, Problem, funnel, product, regression
-from studies.mnf_layers import Explicit, Job, Stack, Start, Variant, is_of_q
+from studies.mnf_layers import Drawn, Job, Stack, Start, Variant, is_of_q
 
 HERE = Path(__file__).resolve().parent
 SEEDS = 3
@@ -47,6 +47,9 @@ VARIANTS = (
     Variant(hidden=50),
     Variant(sees="offset"),
     Variant(masks="fresh", sees="offset"),
+    Variant(sees="conjugate"),
+    Variant(masks="fresh", sees="conjugate"),
+    Variant(flows=0, masks="fresh", sees="conjugate"),
     Variant(sees="network"),
     Variant(masks="fresh", sees="network"),
     Variant(sees="exact"),
@@ -54,11 +57,18 @@ VARIANTS = (
 #: Tried from every start; the others from the first two, and from ``slow`` when trained for longer.
 OFTEN = (Variant(masks="fresh"), Variant(), Variant(sees="network"))
 #: Tried on the larger problems.
-FEWER = (*OFTEN[:2], Variant(sees="offset"), Variant(sees="network"), Variant(sees="exact"))
+FEWER = (
+    *OFTEN[:2],
+    Variant(sees="offset"),
+    Variant(sees="conjugate"),
+    Variant(masks="fresh", sees="conjugate"),
+    Variant(sees="network"),
+    Variant(sees="exact"),
+)
 
 
 def evaluate(
-    layer: Explicit, problem: Problem, count: int = 100_000, inner: int = 10_000
+    layer: Drawn, problem: Problem, count: int = 100_000, inner: int = 10_000
 ) -> dict[str, float]:
     """The bound with the layer's r and with r exact, and their standard errors, in nats."""
     with torch.no_grad():
@@ -69,8 +79,7 @@ def evaluate(
                 parts.append(problem.log_likelihood(weights) - kl)
 
         z = layer.sample_z(inner)
-        noise = torch.randn(inner // 5, *layer.mean.shape, dtype=z.dtype)
-        weights = z[: inner // 5, None, :] * layer.mean + (0.5 * layer.log_variance).exp() * noise
+        weights = layer.weights_of(z[: inner // 5])
         log_q = torch.cat([layer.log_q(chunk, z) for chunk in weights.split(200)])
         log_prior = -0.5 * (weights.square() + LOG_2_PI).sum((1, 2))
         exact = problem.log_likelihood(weights) + log_prior - log_q
@@ -84,7 +93,7 @@ def evaluate(
     }
 
 
-def check(layer: Explicit, count: int = 20_000) -> None:
+def check(layer: Drawn, count: int = 20_000) -> None:
     """Check that explicit weights give the same bound on the KL as the layer's own kl()."""
     with torch.no_grad():
         ours = layer(count)[1]
@@ -98,7 +107,7 @@ def rows(stack: Stack, label: str) -> Iterator[dict[str, Any]]:
     """One row of the CSV file per layer."""
     for index, job in enumerate(stack.jobs):
         layer = stack.at(index)
-        if stack.variant.sees == "scalar" and index % 9 == 0:
+        if stack.variant.sees in ("scalar", "conjugate") and index % 9 == 0:
             check(layer)
 
         torch.manual_seed(1000 + job.seed)
@@ -122,7 +131,7 @@ COLUMNS = {
 }
 
 
-def draw(problems: list[Problem], layers: dict[tuple[str, str], Explicit], path: Path) -> None:
+def draw(problems: list[Problem], layers: dict[tuple[str, str], Drawn], path: Path) -> None:
     """Draw each posterior with 300 draws of mean-field's best q and of the best learned q(W)."""
     matplotlib.use("Agg")
     figure, axes = plt.subplots(
@@ -174,7 +183,7 @@ class Findings:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, Any]] = []
-        self.best: dict[tuple[str, str], Explicit] = {}
+        self.best: dict[tuple[str, str], Drawn] = {}
         self.clock = time.perf_counter()
 
     def keep(self, stack: Stack, label: str) -> None:
