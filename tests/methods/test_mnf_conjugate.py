@@ -189,13 +189,22 @@ def test_it_finds_correlations_that_mean_field_cannot_have() -> None:
 
 
 def test_the_pass_of_the_outputs_leaves_a_z_for_the_kl() -> None:
-    """As with MNF: the distribution of the estimate is that of a z of its own."""
+    """A z of its own, none of those of the outputs; the estimate has the law of one drawn anew."""
     layer = made("dense", masks="fresh")
     inputs = torch.randn(4, 3).double()
+
+    with torch.no_grad(), one_flow(layer):
+        drawn = layer.sample_z(4)
+        assert len(drawn) == 4
+        assert layer.path is not None
+        assert not torch.isclose(drawn, layer.path.end).all(1).any()
+        layer.kl()
+        assert layer.path is None
 
     def after_outputs() -> Tensor:
         with one_flow(layer):
             layer(inputs)
+            assert layer.path is not None
             return layer.kl()
 
     with torch.no_grad():
@@ -203,7 +212,7 @@ def test_the_pass_of_the_outputs_leaves_a_z_for_the_kl() -> None:
     alone = kls(layer, 20_000)
     error = math.sqrt((shared.var().item() + alone.var().item()) / len(alone))
     assert shared.mean().item() == pytest.approx(alone.mean().item(), abs=4 * error)
-    assert layer.path is None
+    assert shared.std().item() == pytest.approx(alone.std().item(), rel=0.1)
 
 
 def test_it_has_fewer_parameters_than_mnf_and_no_head() -> None:
