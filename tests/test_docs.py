@@ -412,11 +412,47 @@ def test_intervals_of_real_targets_are_those_of_their_scores(
             f"{method}[{prior}]" if method == "map" else f"{method}[{prior},sampling=weights]"
             for method in (one, other)
         )
-        gaps = (values[first] - values[second]).dropna()
-        reach = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std() / len(gaps) ** 0.5
-        expected = (gaps.mean(), gaps.mean() - reach, gaps.mean() + reach)
         assert name == shown
-        assert numbers == [f"{number:+.{digits}f}" for number in expected]
+        assert numbers == interval(values[first] - values[second], digits)
+
+
+def interval(gaps: pd.Series, digits: int) -> list[str]:
+    """Mean of paired differences and Student's interval of 95 %, as pages have them."""
+    gaps = gaps.dropna()
+    reach = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std() / len(gaps) ** 0.5
+    numbers = (gaps.mean(), gaps.mean() - reach, gaps.mean() + reach)
+    return [f"{number:+.{digits}f}" for number in numbers]
+
+
+def test_intervals_of_digits_are_those_of_their_scores() -> None:
+    """The rows of MNF less mean-field: by default, without a cap, and with the conjugate r."""
+    scores = read_scores(REPO / "results" / "fidelity")
+    places = {
+        "TV clean": "total_variation clean",
+        "TV letters": "total_variation letters",
+        "TV rotated by 60°": "total_variation rotate 60",
+        "TV transfer 0.1": "total_variation transfer 0.1",
+        "NLL": "nll clean",
+    }
+    pairs = [
+        ("mnf[sampling=weights]", "mean-field[sampling=weights]"),
+        ("mnf[max_std=inf,sampling=weights]", "mean-field[max_std=inf,sampling=weights]"),
+        ("mnf-conjugate[sampling=weights]", "mean-field[sampling=weights]"),
+    ]
+    page = (DOCS / "fidelity.md").read_text()
+    (table,) = re.findall(r"^\| \| as by default .*\n\|-.*\n((?:^\|.*\n)+)", page, re.M)
+    lines = table.splitlines()
+    assert len(lines) == len(places)
+
+    for line in lines:
+        name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        for (first, second), cell in zip(pairs, cells, strict=True):
+            one, other = (
+                values_of(scores, method, places[name]).reset_index(drop=True)
+                for method in (first, second)
+            )
+            mean, low, high = interval(one - other, 3)
+            assert cell == f"{mean} [{low}, {high}]", (name, first)
 
 
 def test_intervals_of_tables_are_those_of_their_scores() -> None:
@@ -429,10 +465,42 @@ def test_intervals_of_tables_are_those_of_their_scores() -> None:
     for name, *numbers in told:
         own = scores[scores.dataset == f"uci[name={name}]"]
         values = own.pivot(index="seed", columns="method", values="value")
-        gaps = values["mnf"] - values["mean-field"]
-        reach = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std() / len(gaps) ** 0.5
-        expected = (gaps.mean(), gaps.mean() - reach, gaps.mean() + reach)
-        assert numbers == [f"{number:+.2f}" for number in expected]
+        assert numbers == interval(values["mnf"] - values["mean-field"], 2)
+
+
+#: Columns of gains in docs/where-flows-pay.md that are in studies/posteriors.csv.
+OF_LAYERS = [
+    "flows=2 masks=fresh head=precision r=scalar",
+    "flows=2 masks=fixed head=precision r=scalar",
+    "flows=2 masks=fixed head=precision r=offset",
+    "flows=2 masks=fresh head=precision r=conjugate",
+    "flows=2 masks=fixed head=precision r=conjugate",
+    "flows=2 masks=fresh head=precision r=network",
+    "flows=2 masks=fixed head=precision r=network",
+    "flows=2 masks=fixed head=precision r=exact",
+]
+
+
+def test_gains_of_layers_are_those_of_their_file() -> None:
+    """Mean and standard error over three seeds of the bound less mean-field's; no bound is beaten."""
+    layers = pd.read_csv(REPO / "studies" / "posteriors.csv")
+    assert (layers.bound <= layers.log_evidence).all()
+    page = (DOCS / "where-flows-pay.md").read_text()
+    assert f"None of the {len(layers)} bounds in the CSV file" in page
+
+    (table,) = re.findall(r"^\| posterior \| .*\n\|-.*\n((?:^\|.*\n)+)", page, re.M)
+    layers["gain"] = layers.bound - layers.mean_field
+    layers = layers[layers.start == "as shipped"]
+    for line in table.splitlines():
+        name, evidence, _, _, *cells = [cell.strip("* ") for cell in line.strip("|").split("|")]
+        own = layers[layers.problem == name]
+        assert evidence == f"{own.log_evidence.iloc[0]:.3f}"
+        for variant, cell in zip(OF_LAYERS, cells, strict=True):
+            gains = own[own.variant == variant].gain
+            shown = (
+                f"{gains.mean():+.2f} ± {gains.std() / len(gains) ** 0.5:.2f}" if len(gains) else ""
+            )
+            assert cell == shown, (name, variant)
 
 
 @pytest.mark.parametrize(("folder", "columns", "rows"), list(tables_of_scores()))
