@@ -29,6 +29,7 @@ from bench_uq.plan.tuned import (
     tuned_suites,
     used_seeds,
 )
+from bench_uq.run.foreign import refuse_loss
 from bench_uq.run.posteriors import Posteriors, read_posteriors, suffices, take
 from bench_uq.run.shards import shard_of
 from bench_uq.score.published import FILE, Reference, hand_on, read_file
@@ -156,6 +157,7 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
 
     # Before any training: results of a later version are never overwritten.
     check_schema(folder, [run.name for run in runs])
+    refuse_loss(folder, runs)
     mine = shard_of(runs, *choices.shard) if choices.shard else runs
     # They take a moment to read.
     posteriors = Posteriors()
