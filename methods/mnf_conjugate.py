@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +80,9 @@ class Path(NamedTuple):
 class ConjugateWeights(MNFWeights):
     """q(W) as of MNF, with the r of ``ConjugateMNF``."""
 
+    # The way of the z that ``sample_z`` leaves for the next ``kl``.
+    spare: Path | None
+
     def __init__(self, *shape: Any, **options: Any) -> None:
         super().__init__(*shape, **options)
         # r of eqs 8-12.
@@ -87,7 +90,6 @@ class ConjugateWeights(MNFWeights):
 
         # Logarithm of the factor of lambda. At 0 r is exact where there is no flow.
         self.r_log_factor = nn.Parameter(torch.zeros_like(self.z_mean))
-        self.path = cast("Path | None", None)
 
     def sample_z(self, count: int) -> Tensor:
         """Draw z ~ q(z), (count, dim)."""
@@ -97,7 +99,7 @@ class ConjugateWeights(MNFWeights):
         # One more z goes through the flow, for the next ``kl``.
         path = self.through(self.start_z(count + 1))
         last = [mask[count:] if mask.dim() == 2 else mask for mask in path.masks]
-        self.path = Path(path.start[count:], path.end[count:], last)
+        self.spare = Path(path.start[count:], path.end[count:], last)
         return path.end[:count]
 
     def through(self, start: Tensor) -> Path:
@@ -124,8 +126,8 @@ class ConjugateWeights(MNFWeights):
 
         KL(q(W|z) || p(W)) + log q(z_0) - log r(z_0|W), for one z of its own.
         """
-        path, self.path = self.path, None
-        path = path or self.through(self.start_z(1))
+        spare, self.spare = self.spare, None
+        path = spare or self.through(self.start_z(1))
         squares = path.end.square() * self.squared_means()
         seen = path.end + torch.randn_like(path.end) * self.row_precision().rsqrt()
         return (

@@ -196,15 +196,15 @@ def test_the_pass_of_the_outputs_leaves_a_z_for_the_kl() -> None:
     with torch.no_grad(), one_flow(layer):
         drawn = layer.sample_z(4)
         assert len(drawn) == 4
-        assert layer.path is not None
-        assert not torch.isclose(drawn, layer.path.end).all(1).any()
+        assert layer.spare is not None
+        assert not torch.isclose(drawn, layer.spare.end).all(1).any()
         layer.kl()
-        assert layer.path is None
+        assert layer.spare is None
 
     def after_outputs() -> Tensor:
         with one_flow(layer):
             layer(inputs)
-            assert layer.path is not None
+            assert layer.spare is not None
             return layer.kl()
 
     with torch.no_grad():
@@ -213,6 +213,22 @@ def test_the_pass_of_the_outputs_leaves_a_z_for_the_kl() -> None:
     error = math.sqrt((shared.var().item() + alone.var().item()) / len(alone))
     assert shared.mean().item() == pytest.approx(alone.mean().item(), abs=4 * error)
     assert shared.std().item() == pytest.approx(alone.std().item(), rel=0.1)
+
+
+def test_a_loss_that_fails_leaves_no_z_behind() -> None:
+    """The next estimate would be of a z that an earlier q has drawn."""
+    layer = made("dense")
+
+    def failing() -> None:
+        with one_flow(layer):
+            layer(torch.randn(4, 3).double())
+            assert layer.spare is not None
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        failing()
+    assert layer.spare is None
+    layer.kl().backward()
 
 
 def test_it_has_fewer_parameters_than_mnf_and_no_head() -> None:
