@@ -5,9 +5,11 @@ mkdocs calls ``on_files`` and ``on_page_markdown`` (mkdocs.yml).
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from mkdocs.structure.files import File, Files
 
 import bench_uq
 from bench_uq.cli.listing import entries
+from bench_uq.plan.suite import read_suite
 from bench_uq.train.settings import MEANINGS, Settings
 
 REPO = Path(__file__).resolve().parents[1]
@@ -32,14 +35,19 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages of the root, and those of settings, suites, metrics and notebooks."""
+    """Add pages of the root, of settings, suites, metrics, notebooks and of every study."""
     made = {name: (REPO / path).read_text() for name, path in ROOT.items()}
     made["settings.md"] = settings()
     made["suites.md"] = fenced("Suites", "suites", "bench-uq list suites NAME")
     made["metrics.md"] = fenced("Metrics", "metrics", "bench-uq list metrics")
     made["notebooks.md"] = notebooks()
+    made["pages.md"] = overview()
+    made |= {f"reports/{name}/index.html": study(name) for name in studies()}
     for name, content in made.items():
         files.append(File.generated(config, name, content=content))
+    for figure in sorted(REPO.glob("reports/*/figures/*.png")):
+        name = figure.relative_to(REPO).as_posix()
+        files.append(File.generated(config, name, abs_src_path=str(figure)))
     return files
 
 
@@ -64,6 +72,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
                 return f"{image}[{text}]({up}{name}{anchor or ''})"
         if path == REPO / "README.md":
             return f"[{text}]({up}index.md)"
+        if path == REPO / "reports":
+            return f"[{text}]({up}pages.md)"
+        if path.name == "summary.md" and path.parent.name in studies():
+            return f"[{text}]({up}reports/{path.parent.name}/index.html)"
+        if image and path.is_relative_to(REPO / "reports") and path.is_file():
+            return f"![{text}]({up}{path.relative_to(REPO).as_posix()})"
         if path.is_relative_to(REPO / "docs") and path.is_file() and path.suffix != ".ipynb":
             return (
                 f"{image}[{text}]({up}{path.relative_to(REPO / 'docs').as_posix()}{anchor or ''})"
@@ -75,6 +89,39 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return match[0]
 
     return LINK.sub(inside, markdown)
+
+
+def studies() -> list[str]:
+    """Names of the studies whose report the repository has."""
+    return sorted(path.parent.name for path in REPO.glob("reports/*/summary.md"))
+
+
+# mkdocs serve calls on_files after each change of a page.
+@functools.cache
+def study(name: str) -> str:
+    """The page of a study, made from its scores in results/."""
+    with tempfile.TemporaryDirectory() as target:
+        bench_uq.report(REPO / "results" / name, target, formats=["html"])
+        return (Path(target) / "index.html").read_text()
+
+
+def overview() -> str:
+    """A list of the pages of the studies."""
+    lines = [
+        "# Pages of the studies",
+        "",
+        "The report of each study whose results the repository has, as `bench-uq report` makes it: "
+        "the verdict, charts, every table. [How to read them](reports.md).",
+        "",
+        "| study | what it is |",
+        "|---|---|",
+    ]
+    for name in studies():
+        suite = name.removesuffix("-tuned")
+        tuned = ", with tuned methods" if suite != name else ""
+        description = f"{read_suite(suite).description}{tuned}"
+        lines.append(f"| [{name}](reports/{name}/index.html) | {description} |")
+    return "\n".join([*lines, ""])
 
 
 def functions() -> str:

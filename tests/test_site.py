@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import json
 import os
@@ -80,6 +81,28 @@ def test_pages_from_the_code_hold_all_of_it(site: Path) -> None:
             assert f'id="bench_uq{name}"' in api, name
     assert "Scores of one model" in api
     assert "bench_uq.evaluate.scores.Scores" in api
+
+
+def test_every_study_has_its_page_on_the_site(site: Path) -> None:
+    """The page opens with the verdict of the committed summary; a list and the docs lead to it."""
+    overview = (site / "pages.html").read_text()
+    summaries = sorted(REPO.glob("reports/*/summary.md"))
+    assert len(summaries) >= 15
+    for summary in summaries:
+        name = summary.parent.name
+        page = html.unescape((site / "reports" / name / "index.html").read_text())
+        line = re.search(r"^## Verdict\n\n- (.+)$", summary.read_text(), re.M)
+        assert line
+        assert line[1].replace("\\", "") in page, name
+        assert f'href="reports/{name}/index.html"' in overview
+    assert 'href="reports/uci/index.html"' in (site / "uci.html").read_text()
+
+
+def test_figures_of_reports_are_on_the_site(site: Path) -> None:
+    """The docs show some, which lie beside docs/."""
+    shown = re.findall(r'<img[^>]+src="(reports/[^"]+)"', (site / "mnf-paper.html").read_text())
+    assert len(shown) == 2
+    assert all((site / path).is_file() for path in shown)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
