@@ -516,6 +516,9 @@ def test_tables_have_the_numbers_of_their_scores(
         name, *cells = [cell.strip("*` ") for cell in line.strip("|").split("|")]
 
         for column, cell in zip(columns, cells, strict=False):
+            if column == "published":
+                assert cell == published(REPO / folder, name), name
+                continue
             values = values_of(scores, name, column)
             if values.empty:
                 assert cell == "–", (name, column)
@@ -528,12 +531,21 @@ def test_tables_have_the_numbers_of_their_scores(
             assert cell == expected, (name, column)
 
 
+def published(folder: Path, method: str) -> str:
+    """The test error of a method that a suite quotes; – without one."""
+    quoted = pd.read_csv(folder / "reference.csv")
+    quoted = quoted[(quoted.method == method) & (quoted.metric == "test_error")]
+    return f"{quoted.value.iloc[0]:g}" if len(quoted) else "–"
+
+
 def values_of(scores: pd.DataFrame, method: str, column: str) -> pd.Series:
     """Scores of a method by seed; a column is metric, condition and perhaps its level, then perhaps
-    ``on`` and the dataset, where there are several.
+    ``on`` and the dataset, where there are several. The error of the accuracy is in percent.
     """
     shown, _, dataset = column.partition(" on ")
     metric, condition, *level = shown.split()
+    if metric == "error":
+        return 100 * (1 - values_of(scores, method, column.replace("error", "accuracy", 1)))
     own = scores[(scores.method == method) & (scores.metric == metric)]
     assert dataset or own.dataset.nunique() < 2, column
     if dataset:
