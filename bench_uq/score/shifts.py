@@ -72,9 +72,10 @@ def _shift(
     ours, theirs = _values(tuned), _values(default)
     seeds = sorted(ours.keys() & theirs.keys())
     one, other = [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]
-    differences = np.subtract(one, other)
-    if not seeds or not np.isfinite(differences).all():
+    # The width of a conformal interval may be infinite on both sides.
+    if not seeds or not np.isfinite([one, other]).all():
         return None
+    differences = np.subtract(one, other)
     if kept:
         return Shift(0.0, math.nan, math.nan, len(seeds))
 

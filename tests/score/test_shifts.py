@@ -123,6 +123,7 @@ def test_an_interval_has_at_least_one_degree_of_freedom() -> None:
         ([0.1], [0.3], -0.2),  # one seed
         ([0.1, 0.2], [0.3, 0.4], -0.2),  # differences that are all one number
         ([0.1, math.inf], [0.3, 0.4], None),
+        ([0.1, math.inf], [0.3, math.inf], None),
         ([0.1, math.nan], [0.3, 0.4], None),
     ],
 )
