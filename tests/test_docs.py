@@ -468,6 +468,23 @@ def test_intervals_of_tables_are_those_of_their_scores() -> None:
         assert numbers == interval(values["mnf"] - values["mean-field"], 2)
 
 
+def test_intervals_of_the_paper_are_those_of_their_scores() -> None:
+    """Each is Student's of mnf less mean-field, under an attack or on clean images."""
+    scores = read_scores(REPO / "results" / "mnf-paper-cpu")
+    text = (DOCS / "mnf-paper.md").read_text()
+    told = re.findall(r"([+-][\d.]+) \[([+-][\d.]+), ([+-][\d.]+)\]", text)
+    columns = [
+        ("accuracy fgsm 0.1", 2),
+        ("entropy fgsm 0.5", 2),
+        ("error clean", 2),
+        ("nll clean", 3),
+    ]
+    for (column, digits), numbers in zip(columns, told, strict=True):
+        ours, theirs = (values_of(scores, name, column) for name in ("mnf", "mean-field"))
+        gaps = pd.Series(ours.to_numpy() - theirs.to_numpy())
+        assert list(numbers) == interval(gaps, digits), column
+
+
 #: Columns of gains in docs/where-flows-pay.md that are in studies/posteriors.csv.
 OF_LAYERS = [
     "flows=2 masks=fresh head=precision r=scalar",
