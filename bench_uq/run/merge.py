@@ -19,6 +19,7 @@ from bench_uq import store
 from bench_uq.api.errors import UsageError
 from bench_uq.run.checkpoints import GROUP
 from bench_uq.run.checkpoints import NAME as CHECKPOINT
+from bench_uq.run.foreign import refuse_loss
 from bench_uq.run.job import hash_of_network
 from bench_uq.score import published
 from bench_uq.store import Damaged, Plan, PlannedRun, Record, RunFolder, StoredFile, untrusted
@@ -183,6 +184,7 @@ def join_plans(joined: Joined, roots: Sequence[Path], out: Path) -> None:
     for place, (_, planned) in found.items():
         if before.runs.get(place) != planned:
             changed.append(planned)
+    refuse_loss(out / joined.suite, [planned for _, planned in found.values()])
     if changed or (description, about) != (before.description, before.about):
         store.merge_plan(out / joined.suite, changed, description, about)
 

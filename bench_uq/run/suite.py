@@ -157,7 +157,6 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
 
     # Before any training: results of a later version are never overwritten.
     check_schema(folder, [run.name for run in runs])
-    refuse_loss(folder, runs)
     mine = shard_of(runs, *choices.shard) if choices.shard else runs
     # They take a moment to read.
     posteriors = Posteriors()
@@ -222,6 +221,8 @@ def run_suite(
     ``scored`` has runs scored beside those that still train. Raise Stopped when interrupted, and
     SchedulerLost when a cluster is lost.
     """
+    # Before any training, and before anything is written.
+    refuse_loss(prepared.folder, prepared.runs)
     with ExitStack() as until_done:
         device, work = until_done.enter_context(workplace(prepared))
         # Before the first run, so that a run that dies is known to be missing.

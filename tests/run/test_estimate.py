@@ -114,9 +114,12 @@ class Sampler(Method):
 """
 
 
-def test_a_dry_run_counts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where only the work after training takes time, the run takes as long as that."""
-    (tmp_path / "sampler.py").write_text(SAMPLER)
+@pytest.mark.parametrize("end", ["", '        raise ArithmeticError("it diverged")\n'])
+def test_a_dry_run_counts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """Where only the work after training takes time, the run takes as long as that; what fails
+    after few steps need not fail after training.
+    """
+    (tmp_path / "sampler.py").write_text(SAMPLER + end)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CLOCK", "0")
     monkeypatch.setattr(estimate.time, "perf_counter", lambda: float(os.environ["CLOCK"]))

@@ -6,9 +6,12 @@ import csv
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import bench_uq
 from bench_uq.run.foreign import refuse_loss
+from bench_uq.store import PlannedRun
 from tests.cli.commands import done, invoke
 
 SUITE = """
@@ -23,6 +26,10 @@ train_images = 100
 test_images = 40
 draws = 2
 """
+LOST = (
+    "Error: results/small/runs.csv has a run that was not made here, of 'dropout': the scores would "
+    "be lost (--results DIR puts yours elsewhere)"
+)
 RUN = ("run", "--suite", "small.toml", "--device", "cpu")
 
 
@@ -58,32 +65,54 @@ def state(folder: Path) -> dict[Path, bytes]:
 
 
 def test_a_run_of_less_than_is_published_is_refused(published: Path) -> None:
-    """One line, exit 2, and nothing is written."""
+    """One line, exit 2, and nothing is written; a dry run may look."""
     before = state(published)
+    assert "map-digits-s0" in done(published, *RUN, "--methods", "map", "--dry-run")
     failed = invoke(published, *RUN, "--methods", "map")
 
     assert failed.exit_code == 2
-    (line,) = failed.stderr.splitlines()
-    assert "runs.csv has 1 runs that were not made here, the first of 'dropout'" in line
-    assert "--results DIR" in line
+    assert failed.stderr.splitlines()[-1] == LOST
     assert state(published) == before
 
     done(published, *RUN, "--methods", "map", "--results", "mine")
     assert methods(published, "mine") == {"map"}
     assert state(published) == before
 
+    joined = invoke(published, "merge", "mine", "--results", "results")
+    assert (joined.exit_code, joined.stderr.splitlines()[-1]) == (2, LOST)
+    assert state(published) == before
+
+
+def test_an_import_is_refused_too(published: Path) -> None:
+    """Scoring what is imported would drop the published scores as well."""
+    before = state(published)
+    scores = bench_uq.evaluate(np.full((4, 10), 0.1), np.arange(4))
+    with pytest.raises(bench_uq.UsageError, match="2 runs that were not made here"):
+        scores.save(published / "results" / "small", name="mine", dataset="own", new_dataset=True)
+    assert state(published) == before
+
 
 def test_all_that_is_published_may_be_made_anew(published: Path) -> None:
     """Every row has a run in its place, with others beside."""
-    told = done(published, *RUN, "--methods", "map,dropout,mean-field", "--dry-run")
-    assert "mean-field-digits-s0" in told
+    refuse_loss(published / "results" / "small", planned("map", "dropout", "mean-field"))
+    with pytest.raises(bench_uq.UsageError, match="a run that was not made here, of 'map'"):
+        refuse_loss(published / "results" / "small", planned("dropout", "mean-field"))
 
 
 def test_runs_of_ones_own_are_kept_by_the_plan(made: Path, tmp_path: Path) -> None:
-    """Whoever ran all may run one again, and may have deleted the runs."""
-    shutil.copytree(made, tmp_path / "own")
-    shutil.rmtree(tmp_path / "own" / "results" / "small" / "runs")
-    assert "map-digits-s0" in done(tmp_path / "own", *RUN, "--methods", "map", "--dry-run")
+    """Whoever ran all may run one again, and may have deleted the runs, or the plan."""
+    own = shutil.copytree(made / "results" / "small", tmp_path / "own")
+    shutil.rmtree(own / "runs")
+    refuse_loss(own, planned("map"))
+
+    damaged = shutil.copytree(made / "results" / "small", tmp_path / "damaged")
+    (damaged / "plan.json").write_text("{")
+    refuse_loss(damaged, planned("map"))
+
+
+def planned(*methods: str) -> list[PlannedRun]:
+    """Planned runs of methods."""
+    return [PlannedRun(f"{name}-digits-s0-0", name, "digits", 0, ()) for name in methods]
 
 
 @pytest.mark.parametrize("content", ["", "method,dataset\nmap,digits\n", "\0", "run,\n"])

@@ -14,6 +14,7 @@ from bench_uq.api.errors import UsageError
 from bench_uq.api.names import plain_name
 from bench_uq.api.task import Predictions
 from bench_uq.plan.fingerprints import digest
+from bench_uq.run.foreign import refuse_loss
 from bench_uq.run.imported.values import Outputs
 from bench_uq.store import SCHEMA, Evaluation, PlannedRun, RunFolder, Source, StoredFile
 from bench_uq.store.about import About
@@ -111,6 +112,7 @@ def add(
     # Here, because it loads torch too.
     from bench_uq.run.record import facts
 
+    refuse_loss(folder, [run])
     found = []
     with writing(folder, run) as target:
         before, files = target.record(), dict[str, StoredFile]()
