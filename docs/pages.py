@@ -17,7 +17,7 @@ from mkdocs.structure.files import File, Files
 
 import bench_uq
 from bench_uq.cli.listing import entries
-from bench_uq.plan.suite import read_suite
+from bench_uq.plan.suite import read_suite, shipped
 from bench_uq.train.settings import MEANINGS, Settings
 
 REPO = Path(__file__).resolve().parents[1]
@@ -45,7 +45,7 @@ def on_files(files: Files, config: Any) -> Files:
     made |= {f"reports/{name}/index.html": study(name) for name in studies()}
     for name, content in made.items():
         files.append(File.generated(config, name, content=content))
-    for figure in sorted(REPO.glob("reports/*/figures/*.png")):
+    for figure in figures():
         name = figure.relative_to(REPO).as_posix()
         files.append(File.generated(config, name, abs_src_path=str(figure)))
     return files
@@ -60,6 +60,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     elif "/" in page.file.src_uri:
         folder = folder / page.file.src_uri.rpartition("/")[0]
 
+    elsewhere = places()
+
     def inside(match: re.Match[str]) -> str:
         image, text, target, anchor = match.groups()
         if "://" in target or target.startswith("mailto:"):
@@ -67,17 +69,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         path = (folder / target).resolve()
         # Where the page of a file is on the site, seen from this one.
         up = "../" * page.file.src_uri.count("/")
-        for name, root in ROOT.items():
-            if path == REPO / root:
-                return f"{image}[{text}]({up}{name}{anchor or ''})"
-        if path == REPO / "README.md":
-            return f"[{text}]({up}index.md)"
-        if path == REPO / "reports":
-            return f"[{text}]({up}pages.md)"
-        if path.name == "summary.md" and path.parent.name in studies():
-            return f"[{text}]({up}reports/{path.parent.name}/index.html)"
-        if image and path.is_relative_to(REPO / "reports") and path.is_file():
-            return f"![{text}]({up}{path.relative_to(REPO).as_posix()})"
+        if path in elsewhere:
+            return f"{image}[{text}]({up}{elsewhere[path]}{anchor or ''})"
         if path.is_relative_to(REPO / "docs") and path.is_file() and path.suffix != ".ipynb":
             return (
                 f"{image}[{text}]({up}{path.relative_to(REPO / 'docs').as_posix()}{anchor or ''})"
@@ -91,9 +84,33 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return LINK.sub(inside, markdown)
 
 
+def places() -> dict[Path, str]:
+    """Where files from outside docs/ are on the site."""
+    found = {REPO / path: name for name, path in ROOT.items()}
+    found[REPO / "README.md"] = "index.md"
+    found[REPO / "reports"] = "pages.md"
+    for name in studies():
+        found[REPO / "reports" / name / "summary.md"] = f"reports/{name}/index.html"
+    for figure in figures():
+        found[figure] = figure.relative_to(REPO).as_posix()
+    return found
+
+
+def figures() -> list[Path]:
+    """The figures of reports."""
+    return sorted(REPO.glob("reports/*/figures/*.png"))
+
+
 def studies() -> list[str]:
-    """Names of the studies whose report the repository has."""
-    return sorted(path.parent.name for path in REPO.glob("reports/*/summary.md"))
+    """Names of the studies of shipped suites, tuned or not, whose report the repository has."""
+    names = sorted(path.parent.name for path in REPO.glob("reports/*/summary.md"))
+    known = set(shipped())
+    return [name for name in names if name.removesuffix("-tuned") in known and is_scored(name)]
+
+
+def is_scored(name: str) -> bool:
+    """Whether the results of a study are here."""
+    return (REPO / "results" / name / "runs.csv").is_file()
 
 
 # mkdocs serve calls on_files after each change of a page.

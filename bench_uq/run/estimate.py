@@ -125,7 +125,7 @@ def timed_finish(trained: Trained, data: tuple[Resident, Resident], epochs: int)
         for epoch in range(count):
             method.observe(net, (epoch + 1) / count)
         start = time.perf_counter()
-        # What a trained network bears, one of few steps may not: the time until then counts.
+        # Finishing may fail on a network of few steps: the time until it fails counts.
         with suppress(ArithmeticError):
             finished(method, net, data, trained.seed, 0)
         return time.perf_counter() - start

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 from bench_uq.api.errors import UsageError
 from bench_uq.store import PlannedRun
 from bench_uq.store.plans import read_plan
+from bench_uq.store.records import place_of
 
 
 def refuse_loss(folder: Path, runs: Collection[PlannedRun]) -> None:
@@ -19,34 +19,26 @@ def refuse_loss(folder: Path, runs: Collection[PlannedRun]) -> None:
     file = folder / "runs.csv"
     if not file.is_file():
         return
+    # Here, because it loads pandas, and most folders are new.
+    from bench_uq.store import derived
+
+    try:
+        rows = derived.table(file).to_dict("records")
+    except UsageError:
+        # Of a damaged table nothing can be read, so nothing is lost: scoring makes it anew.
+        return
+
     known = {run.place for run in read_plan(folder).runs.values()}
     known |= {run.place for run in runs}
-
     lost = []
-    for row in scored(file):
-        place = f"{row['method']}|{row['dataset']}|{row['seed']}"
+    for row in rows:
+        place = place_of(row["method"], row["dataset"], row["seed"])
         # A plan can be damaged where its runs are not.
         if place not in known and not (folder / "runs" / row["run"]).is_dir():
             lost.append(row["method"])
-    if not lost:
-        return
 
-    many = "a run that was" if len(lost) == 1 else f"{len(lost)} runs that were"
-    raise UsageError(
-        f"{file} has {many} not made here, {'of' if len(lost) == 1 else 'the first of'} "
-        f"{lost[0]!r}: the scores would be lost (--results DIR puts yours elsewhere)"
-    )
-
-
-def scored(path: Path) -> Iterator[Mapping[str, str]]:
-    """Rows of a runs.csv but those of superseded runs; none of a file that cannot be read."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
-        return
-
-    for row in rows:
-        named = all(row.get(name) for name in ("run", "method", "dataset", "seed"))
-        if named and row.get("status") != "superseded":
-            yield row
+    if lost:
+        raise UsageError(
+            f"{file}: {len(lost)} of its {len(rows)} runs were made elsewhere, such as one of "
+            f"{lost[0]!r}; their scores would be lost (--results DIR puts yours elsewhere)"
+        )

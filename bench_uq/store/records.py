@@ -146,6 +146,11 @@ class Evaluation:
         return {name: getattr(self, name) for name in names}
 
 
+def place_of(method: str, dataset: str, seed: int) -> str:
+    """Key of a run in plan.json: one run per method, dataset and seed."""
+    return f"{method}|{dataset}|{seed}"
+
+
 @dataclass(frozen=True)
 class PlannedRun:
     """One method, dataset and seed: trained once, then evaluated under every condition.
@@ -199,7 +204,7 @@ class PlannedRun:
     @property
     def place(self) -> str:
         """Key of the run in plan.json: one run per method, dataset and seed."""
-        return f"{self.method}|{self.dataset}|{self.seed}"
+        return place_of(self.method, self.dataset, self.seed)
 
     @classmethod
     def from_json(cls, value: Any) -> PlannedRun:

@@ -27,8 +27,8 @@ test_images = 40
 draws = 2
 """
 LOST = (
-    "Error: results/small/runs.csv has a run that was not made here, of 'dropout': the scores would "
-    "be lost (--results DIR puts yours elsewhere)"
+    "Error: results/small/runs.csv: 1 of its 2 runs were made elsewhere, such as one of 'dropout'; "
+    "their scores would be lost (--results DIR puts yours elsewhere)"
 )
 RUN = ("run", "--suite", "small.toml", "--device", "cpu")
 
@@ -87,7 +87,7 @@ def test_an_import_is_refused_too(published: Path) -> None:
     """Scoring what is imported would drop the published scores as well."""
     before = state(published)
     scores = bench_uq.evaluate(np.full((4, 10), 0.1), np.arange(4))
-    with pytest.raises(bench_uq.UsageError, match="2 runs that were not made here"):
+    with pytest.raises(bench_uq.UsageError, match="2 of its 2 runs were made elsewhere"):
         scores.save(published / "results" / "small", name="mine", dataset="own", new_dataset=True)
     assert state(published) == before
 
@@ -95,7 +95,9 @@ def test_an_import_is_refused_too(published: Path) -> None:
 def test_all_that_is_published_may_be_made_anew(published: Path) -> None:
     """Every row has a run in its place, with others beside."""
     refuse_loss(published / "results" / "small", planned("map", "dropout", "mean-field"))
-    with pytest.raises(bench_uq.UsageError, match="a run that was not made here, of 'map'"):
+    with pytest.raises(
+        bench_uq.UsageError, match="1 of its 2 runs were made elsewhere, such as one of 'map'"
+    ):
         refuse_loss(published / "results" / "small", planned("dropout", "mean-field"))
 
 
