@@ -455,6 +455,24 @@ def test_intervals_of_digits_are_those_of_their_scores() -> None:
             assert cell == f"{mean} [{low}, {high}]", (name, first)
 
 
+def test_what_tuning_changes_on_digits_is_that_of_its_scores() -> None:
+    """Of matrix-gaussian, tuned less default: on letters and on clean digits."""
+    suites = ("fidelity-tuned", "fidelity")
+    tuned, default = (read_scores(REPO / "results" / suite) for suite in suites)
+    page = (DOCS / "fidelity.md").read_text()
+    section = page.partition("### Tuned\n")[2].partition("\n## ")[0]
+    told = re.findall(r"([+-][\d.]+) \[([+-][\d.]+), ([+-][\d.]+)\]", section)
+    places = (("total_variation letters", 3), ("total_variation clean", 4))
+    assert len(told) == len(places)
+
+    for numbers, (place, digits) in zip(told, places, strict=True):
+        after, before = (
+            values_of(scores, "matrix-gaussian", place).reset_index(drop=True)
+            for scores in (tuned, default)
+        )
+        assert list(numbers) == interval(after - before, digits)
+
+
 def test_intervals_of_tables_are_those_of_their_scores() -> None:
     """Each is Student's of the paired differences in NLL of mnf and mean-field."""
     scores = read_scores(REPO / "results" / "uci")
