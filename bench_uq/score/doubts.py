@@ -16,6 +16,14 @@ from bench_uq.score.wording import NAMED, asked, compared_in, listed, mean_of, r
 
 #: Seeds that nobody will run.
 _MOST_SEEDS = 100
+#: What it means that a guess has a lower score.
+_WORSE_THAN_A_GUESS = {
+    "nll": (
+        "networks that are too sure where they are wrong, or whose training failed (the training "
+        "curve tells)"
+    ),
+    "rmse": "their training, or what they did with the trained network, failed",
+}
 
 
 def doubts(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
@@ -72,15 +80,14 @@ def _own_account(analysis: Analysis) -> Iterable[str]:
 
 def _worse_than_a_guess(analysis: Analysis) -> Iterable[str]:
     """The methods with runs that predict worse than a guess that sees no input."""
-    told = []
-    for name, (worse, seeds) in worse_than_a_guess(analysis).items():
-        told.append(f"{analysis.spoken(name)} in {worse} of {counted(seeds, 'seed')}")
-    if told:
-        yield (
-            f"A guess that sees no input has a lower NLL than {listed(told, 'and', NAMED)}: "
-            "networks that are too sure where they are wrong, or whose training failed (the "
-            "training curve tells)."
-        )
+    for metric, meaning in _WORSE_THAN_A_GUESS.items():
+        told = []
+        for name, (worse, seeds) in worse_than_a_guess(analysis, metric).items():
+            told.append(f"{analysis.spoken(name)} in {worse} of {counted(seeds, 'seed')}")
+        if told:
+            named = listed(told, "and", NAMED)
+            label = metric.upper()
+            yield f"A guess that sees no input has a lower {label} than {named}: {meaning}."
 
 
 def _further_but_tied(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
