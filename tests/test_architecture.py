@@ -215,7 +215,7 @@ SUBJECTS = {
     "run/choosing.py": {"nll"},  # by which trials are chosen
     "run/tried.py": {"nll"},  # likewise
     "score/verdict.py": {"nll"},  # that tuning changes
-    "score/guesses.py": {"nll"},  # that of a guess
+    "score/guesses.py": {"nll", "rmse"},  # that of a guess
     "score/trials.py": {"nll"},  # likewise
     "score/conclusions.py": {"accuracy"},  # the strongest level above chance
     "score/equivalent.py": {"nll", "calibrated_nll"},  # that of an ensemble is equalled

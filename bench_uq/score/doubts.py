@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.beside_published import Gap, above_published
-from bench_uq.score.guesses import worse_than_a_guess
+from bench_uq.score.guesses import MEANINGS, worse_than_a_guess
 from bench_uq.score.labels import counted
 from bench_uq.score.questions import Answer, masked
 from bench_uq.score.rounding import decimals, fixed, plain
@@ -16,14 +16,6 @@ from bench_uq.score.wording import NAMED, asked, compared_in, listed, mean_of, r
 
 #: Seeds that nobody will run.
 _MOST_SEEDS = 100
-#: What it means that a guess has a lower score.
-_WORSE_THAN_A_GUESS = {
-    "nll": (
-        "networks that are too sure where they are wrong, or whose training failed (the training "
-        "curve tells)"
-    ),
-    "rmse": "their training, or what they did with the trained network, failed",
-}
 
 
 def doubts(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
@@ -80,7 +72,7 @@ def _own_account(analysis: Analysis) -> Iterable[str]:
 
 def _worse_than_a_guess(analysis: Analysis) -> Iterable[str]:
     """The methods with runs that predict worse than a guess that sees no input."""
-    for metric, meaning in _WORSE_THAN_A_GUESS.items():
+    for metric, meaning in MEANINGS.items():
         told = []
         for name, (worse, seeds) in worse_than_a_guess(analysis, metric).items():
             told.append(f"{analysis.spoken(name)} in {worse} of {counted(seeds, 'seed')}")

@@ -8,6 +8,14 @@ from collections import Counter
 from bench_uq.score.analysis import Analysis
 from bench_uq.score.run_scores import spread_of
 
+#: Scores of which a guess has a value, and what it means that a method's is above it.
+MEANINGS = {
+    "nll": (
+        "networks that are too sure where they are wrong, or whose training failed (the training "
+        "curve tells)"
+    ),
+    "rmse": "their training, or what they did with the trained network, failed",
+}
 #: NLL of a normal distribution of standard deviation 1 on its own values, in nats.
 _NORMAL = 0.5 * math.log(2 * math.pi * math.e)
 
@@ -15,7 +23,7 @@ _NORMAL = 0.5 * math.log(2 * math.pi * math.e)
 def worse_than_a_guess(analysis: Analysis, metric: str) -> dict[str, tuple[int, int]]:
     """Seeds of each method whose clean score is above that of the best guess, and seeds in all.
 
-    ``metric`` is ``nll`` or ``rmse``. The guess is the same distribution for all inputs: every
+    ``metric`` is one of ``MEANINGS``. The guess is the same distribution for all inputs: every
     class alike, which has no RMSE, or the normal distribution of the mean and standard deviation of
     the test targets. Methods without such a seed, and data of which nothing is known, are left out.
     """
