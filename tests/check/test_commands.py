@@ -18,7 +18,7 @@ from bench_uq.check.compare import compare
 from bench_uq.cli import main
 
 REPO = Path(__file__).resolve().parents[2]
-STUDY = ("--suite", "mnf-paper-cpu", "--results", str(REPO / "results"))
+STUDY = ("--suite", "mnf-paper-cifar5-cpu", "--results", str(REPO / "results"))
 write_results = runpy.run_path(str(REPO / "benchmarks" / "synthetic.py"))["write_results"]
 
 
@@ -60,7 +60,7 @@ def test_a_baseline_of_the_published_study(tmp_path: Path) -> None:
     """The study passes against itself in every format; the baseline warns of its few seeds."""
     path = tmp_path / "study.csv"
     code, out, err = bench("baseline", *STUDY, "--out", str(path))
-    assert (code, out) == (0, f"baseline of 18 runs: {path}\n")
+    assert (code, out) == (0, f"baseline of 15 runs: {path}\n")
     assert "3 seeds" in err
 
     readers = {"json": json.loads, "junit": ElementTree.fromstring, "text": str, "markdown": str}
@@ -68,7 +68,7 @@ def test_a_baseline_of_the_published_study(tmp_path: Path) -> None:
         code, out, err = bench("check", *STUDY, "--baseline", str(path), "--format", form)
         assert (code, err) == (0, "")
         assert read(out) is not None
-    assert bench("compare", str(path), str(REPO / "results" / "mnf-paper-cpu"))[0] == 0
+    assert bench("compare", str(path), str(REPO / "results" / "mnf-paper-cifar5-cpu"))[0] == 0
 
 
 def test_a_regression_fails_the_build(quick: Path) -> None:
