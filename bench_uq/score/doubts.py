@@ -78,8 +78,8 @@ def _worse_than_a_guess(analysis: Analysis) -> Iterable[str]:
             told.append(f"{analysis.spoken(name)} in {worse} of {counted(seeds, 'seed')}")
         if told:
             named = listed(told, "and", NAMED)
-            label = metric.upper()
-            yield f"A guess that sees no input has a lower {label} than {named}: {meaning}."
+            title = analysis.cards[metric].heading
+            yield f"A guess that sees no input has a lower {title} than {named}: {meaning}."
 
 
 def _further_but_tied(analysis: Analysis, compared: Sequence[Answer]) -> Iterable[str]:
