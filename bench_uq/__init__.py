@@ -133,6 +133,7 @@ def tune(
     studies: int = 1,
     seed: int = 0,
     sampler: Literal["sobol", "tpe"] = "sobol",
+    per_seed: bool = False,
     methods: Sequence[str] = (),
     datasets: Sequence[str] = (),
     seeds: Sequence[int] = (),
@@ -151,9 +152,10 @@ def tune(
     The budget is a number of ``trials``, or ``seconds`` of training with at most so many trials. Of
     several ``studies``, that of the median result is chosen; ``seed`` is that of the search.
     Points are those of a Sobol sequence, or follow the scores of those before (``tpe``, by Optuna).
-    ``seeds`` train the trials, by default the three after those of the suite. What is chosen is
-    written to tuned.toml beside the suite's results, where ``run(..., tuned=True)`` reads it, and
-    returned.
+    ``seeds`` train the trials, by default the three after those of the suite. With ``per_seed``
+    each seed of the suite, or of ``seeds``, has a choice of its own, by examples held out of its
+    own training split, as for published splits. What is chosen is written to tuned.toml beside the
+    suite's results, where ``run(..., tuned=True)`` reads it, and returned.
     """
     _start_early(suite, methods, datasets)
 
@@ -161,7 +163,7 @@ def tune(
     from bench_uq.run.record import verdict as ending
     from bench_uq.run.tuning import plan_study, run_study, search_of
 
-    search = search_of(trials, seconds, studies, seed, sampler)
+    search = search_of(trials, seconds, studies, seed, sampler, per_seed=per_seed)
     choices = _choices(
         suite=suite,
         methods=methods,

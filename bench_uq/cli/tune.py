@@ -29,7 +29,7 @@ from bench_uq.cli.run import METHODS, choices_of, finished, warn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench_uq.plan.tuned import Tuned
+    from bench_uq.plan.tuned import Chosen, Tuned
     from bench_uq.run.record import Ended
     from bench_uq.run.tuning import Study
 
@@ -59,6 +59,12 @@ if TYPE_CHECKING:
     help="Points of the trials: quasi-random, or each by the scores of those before it (Optuna, an "
     "extra; slower, and not the same on every machine).",
 )
+@click.option(
+    "--per-seed",
+    is_flag=True,
+    help="Choose for each seed of the suite apart, by the held-out tenth of its own training "
+    "split: for datasets whose splits differ from seed to seed, such as UCI's.",
+)
 @listed("seeds", "Seeds that train the trials, none of the suite's. [default: the next three]")
 @click.option("--network", default="", metavar="NAME|FILE.py", help="As for bench-uq run.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
@@ -85,6 +91,7 @@ def tune(
     studies: int,
     seed: int,
     sampler: str,
+    per_seed: bool,
     dry_run: bool,
     as_json: bool,
     **flags: Any,
@@ -107,7 +114,7 @@ def tune(
     from bench_uq.run.choosing import choose, stored
     from bench_uq.run.tuning import plan_study, search_of
 
-    search = search_of(trials, seconds, studies, seed, sampler)
+    search = search_of(trials, seconds, studies, seed, sampler, per_seed=per_seed)
     planned = plan_study(choices_of(flags), search, warn)
     stored(planned)
     if dry_run:
@@ -171,6 +178,17 @@ def as_text(tuned: Tuned, target: Path) -> str:
 
 def show(tuned: Tuned, target: Path) -> None:
     """Print what was chosen, and what it gains on the held-out examples."""
+    if tuned.per_seed:
+        show_seeds(tuned)
+    else:
+        show_choices(tuned)
+    for method, seconds in tuned.cost.items():
+        click.echo(f"cost: {method} {seconds:.0f} s of training")
+    click.echo(f"tuned: {target}")
+
+
+def show_choices(tuned: Tuned) -> None:
+    """Print the chosen trial of each method and dataset."""
     for one in tuned.chosen:
         parts = [f"{one.dataset}: {one.method}: trial {one.trial} of {one.trials}", one.name]
         if tuned.studies > 1:
@@ -181,6 +199,19 @@ def show(tuned: Tuned, target: Path) -> None:
             parts.append(f"{name}={value}")
         gain = f"validation NLL {one.nll:.4f} instead of {one.default_nll:.4f}"
         click.echo(f"{', '.join(parts)}; {gain}")
-    for method, seconds in tuned.cost.items():
-        click.echo(f"cost: {method} {seconds:.0f} s of training")
-    click.echo(f"tuned: {target}")
+
+
+def show_seeds(tuned: Tuned) -> None:
+    """Print how many seeds of each method and dataset have another choice than its default."""
+    places: dict[tuple[str, str], list[Chosen]] = {}
+    for one in tuned.chosen:
+        places.setdefault((one.dataset, one.method), []).append(one)
+
+    for (dataset, method), own in places.items():
+        changed = sum(one.trial > 0 for one in own)
+        nll = sum(one.nll for one in own) / len(own)
+        default = sum(one.default_nll for one in own) / len(own)
+        click.echo(
+            f"{dataset}: {method}: other than its default for {changed} of {len(own)} seeds; mean "
+            f"validation NLL {nll:.4f} instead of {default:.4f}"
+        )

@@ -83,7 +83,9 @@ def make_plan(
                 run = dataclasses.replace(
                     run, reference=truth, other_model=other, to_compare=method.name not in names
                 )
-            plan.append(with_likeness(run, chain, data, suite.settings, contents))
+            run = with_likeness(run, chain, data, suite.settings, contents)
+            name = suite.called.get(method.name, method.name)
+            plan.append(dataclasses.replace(run, method=name))
 
     for name, remarks in contents.remarks.items():
         for remark in remarks:

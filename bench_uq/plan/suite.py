@@ -59,6 +59,8 @@ class Suite:
     #: How figures and tables call methods, datasets and conditions, by plain or whole name.
     labels: Mapping[str, str] = field(default_factory=dict)
     tuned: str = ""  # file of what bench-uq tune chose, by which the methods run
+    #: What results call methods whose options differ between seeds, by name.
+    called: Mapping[str, str] = field(default_factory=dict)
 
     def settings_of(self, method: str) -> Settings:
         """Settings of a method, by its plain name."""

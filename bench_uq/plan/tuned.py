@@ -18,11 +18,14 @@ from bench_uq.plan.resolve import named
 from bench_uq.plan.search_space import SOBOL
 from bench_uq.plan.suite import Suite, check_keys, tabled, toml, typed_settings
 from bench_uq.store import Damaged, write_bytes
-from bench_uq.store.records import read
+from bench_uq.store.records import FOR_EACH_SEED, read
 
 FILE = "tuned.toml"
 #: All trials, beside it; beside quick.tuned.toml it is quick.trials.csv.
 TRIALS = "trials.csv"
+
+#: Dataset, method and seed that were tuned; no seed if all have one choice.
+Place = tuple[str, str, int | None]
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,12 @@ class Chosen:
     default_nll: float  # of trial 0
     study_nlls: tuple[float, ...]  # the lowest of each study
     settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None  # of the suite that it was chosen for; None for all of them
 
     @property
-    def place(self) -> tuple[str, str]:
+    def place(self) -> Place:
         """What it was chosen for."""
-        return self.dataset, self.method
+        return self.dataset, self.method, self.seed
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Tuned:
     assignments: tuple[str, ...]  # KEY=VALUE that the user set
     chosen: tuple[Chosen, ...]
     sampler: str = SOBOL  # that chose the points
+    per_seed: bool = False  # chosen for each seed of the suite apart, on its own training split
     #: Training seconds of all trials by method; not part of the file, which would differ each time.
     cost: Mapping[str, float] = field(default_factory=dict, compare=False)
 
@@ -75,8 +80,11 @@ class Tuned:
         if self.studies > 1:
             budget += f", the median of {self.studies} studies"
 
+        metric = self.metric.upper()
+        if self.per_seed:
+            return ", ".join([f"{FOR_EACH_SEED}: {budget}, validation {metric}", *self.assignments])
         seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"
-        told = f"tuned: {budget}, validation {self.metric.upper()} over {seeds}"
+        told = f"tuned: {budget}, validation {metric} over {seeds}"
         return ", ".join([told, *self.assignments])
 
 
@@ -105,13 +113,17 @@ def body_of(tuned: Tuned) -> str:
     # As files are that know of one sampler alone.
     if tuned.sampler == SOBOL:
         del table["sampler"]
+    if not tuned.per_seed:
+        del table["per_seed"]
     chosen = table.pop("chosen")
 
     lines = [f"{name} = {_toml(value)}" for name, value in table.items()]
     for one in chosen:
         lines += ["", "[[chosen]]"]
         for name, value in one.items():
-            lines.append(f"{name} = {_toml(value)}")
+            # TOML has no word for what is not there.
+            if value is not None:
+                lines.append(f"{name} = {_toml(value)}")
     return "\n".join([*lines, ""])
 
 
@@ -167,23 +179,46 @@ def names_of(cls: type[Tuned] | type[Chosen]) -> list[str]:
 
 
 def tuned_suites(suite: Suite, tuned: Tuned, plugins: Plugins) -> Iterator[Suite]:
-    """The suite in parts, one for each method and dataset, with what was chosen for them."""
-    known = {(one.method, one.dataset): one for one in tuned.chosen}
+    """The suite in parts, one for each method and dataset, with what was chosen for them.
+
+    If it was chosen for each seed apart, so are the parts.
+    """
+    known = {one.place: one for one in tuned.chosen}
     for dataset in suite.datasets:
+        place = named(plugins, suite, "dataset", dataset).name
         for method in suite.methods:
-            place = (
-                named(plugins, suite, "method", method).name,
-                named(plugins, suite, "dataset", dataset).name,
-            )
-            if place not in known:
-                command = ["bench-uq", "tune", "--methods", place[0], "--datasets", place[1]]
-                raise UsageError(f"{place[0]} on {place[1]} was not tuned: {shlex.join(command)}")
-            yield part_of(suite, known[place], plain_name(method), dataset)
+            name = named(plugins, suite, "method", method).name
+            for seeds, seed in seeds_apart(suite, tuned):
+                if (place, name, seed) not in known:
+                    raise not_tuned(place, name, seed)
+                part = part_of(suite, known[place, name, seed], plain_name(method), dataset)
+                yield dataclasses.replace(part, seeds=seeds)
+
+
+def seeds_apart(suite: Suite, tuned: Tuned) -> list[tuple[tuple[int, ...], int | None]]:
+    """The seeds of each part of a suite, and the seed that was tuned for, None for all."""
+    if tuned.per_seed:
+        return [((seed,), seed) for seed in suite.seeds]
+    return [(suite.seeds, None)]
+
+
+def not_tuned(dataset: str, method: str, seed: int | None) -> UsageError:
+    """The error of a method that a study did not tune, with the command that does."""
+    command = ["bench-uq", "tune", "--methods", method, "--datasets", dataset]
+    where = f"{method} on {dataset}"
+    if seed is not None:
+        command += ["--per-seed", "--seeds", str(seed)]
+        where += f", seed {seed},"
+    return UsageError(f"{where} was not tuned: {shlex.join(command)}")
 
 
 def part_of(suite: Suite, chosen: Chosen, plain: str, dataset: str) -> Suite:
     """The suite of one method and dataset, as it was chosen."""
     settings = {**suite.method_settings, plain: chosen.settings}
+    # Seeds with options of their own are one method, which has the name that the suite gives it.
+    called = {}
+    if chosen.seed is not None:
+        called[chosen.name] = chosen.method
     # The name says all: an option that it leaves out has the plugin's default, not the suite's.
     options = {name: part for name, part in suite.options.items() if name != plain}
 
@@ -193,9 +228,15 @@ def part_of(suite: Suite, chosen: Chosen, plain: str, dataset: str) -> Suite:
         datasets=(dataset,),
         method_settings=settings,
         options=options,
+        called=called,
     )
 
 
 def used_seeds(suite: Suite, tuned: Tuned) -> Sequence[int]:
-    """Seeds of a suite that the study has trained with, which would flatter what it chose."""
+    """Seeds of a suite that the study has trained with, which would flatter what it chose.
+
+    None if it chose for each seed apart: then no seed is shown the test split of another.
+    """
+    if tuned.per_seed:
+        return []
     return sorted(set(suite.seeds) & set(tuned.seeds))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bench_uq.api.errors import UsageError
 from bench_uq.plan.fingerprints import SHORT, digest
 from bench_uq.plan.runs import network_identity
-from bench_uq.plan.tuned import Chosen, Tuned, read_tuned, trials_file, write_tuned
+from bench_uq.plan.tuned import Chosen, Place, Tuned, read_tuned, trials_file, write_tuned
 from bench_uq.run.tried import METRIC, Tried, tried_in
 from bench_uq.run.tuning import Study, tried_trials
 from bench_uq.store import write_bytes
@@ -24,8 +24,10 @@ COLUMNS = (
     *("study", "dataset", "method", "trial", "name", "settings", "seeds", "nll", "train_seconds"),
     "chosen",
 )
+#: Behind those of the dataset where each seed is chosen for apart.
+APART = "seed"
 #: Fields of a study that may not differ between methods of one file.
-SHARED = ("setup", "seed", "studies", "seeds", "metric", "assignments", "sampler")
+SHARED = ("setup", "seed", "studies", "per_seed", "seeds", "metric", "assignments", "sampler")
 BUDGET = ("trials", "seconds")
 
 
@@ -57,11 +59,13 @@ def stored(study: Study) -> Tuned | None:
     return dataclasses.replace(before, chosen=tuple(kept))
 
 
-def places(study: Study) -> set[tuple[str, str]]:
-    """Datasets and methods that a study tunes."""
-    found = set[tuple[str, str]]()
+def places(study: Study) -> set[Place]:
+    """Datasets, methods and seeds that a study tunes."""
+    found = set[Place]()
     for planned in study.planned:
-        found |= {(run.dataset, planned.method) for run in planned.prepared.runs}
+        for run in planned.prepared.runs:
+            seed = run.seed if study.search.per_seed else None
+            found.add((run.dataset, planned.method, seed))
     return found
 
 
@@ -75,10 +79,12 @@ def description(study: Study) -> Tuned:
         studies=search.studies,
         trials=search.trials,
         seconds=search.seconds,
-        seeds=first.suite.seeds,
+        # Of seeds that are tuned apart more may follow.
+        seeds=() if search.per_seed else first.suite.seeds,
         metric=METRIC,
         assignments=first.choices.assignments,
         sampler=search.sampler,
+        per_seed=search.per_seed,
         chosen=(),
     )
 
@@ -110,9 +116,10 @@ def choose(study: Study) -> Tuned:
     for own in by_place(tried).values():
         one = chosen_of(own)
         if not math.isfinite(one.nll):
+            whose = "over all its seeds" if one.seed is None else f"at seed {one.seed}"
             raise UsageError(
-                f"no trial of {one.method} on {one.dataset} has a finite NLL over all its seeds: "
-                f"the runs below {study.folder} say why"
+                f"no trial of {one.method} on {one.dataset} has a finite NLL {whose}: the runs "
+                f"below {study.folder} say why"
             )
         chosen.append(one)
         best.append(next(row for row in own if (row.study, row.trial) == (one.study, one.trial)))
@@ -129,9 +136,9 @@ def choose(study: Study) -> Tuned:
     return tuned
 
 
-def by_place(tried: Iterable[Tried]) -> dict[tuple[str, str], list[Tried]]:
-    """The trials of each dataset and method."""
-    found: dict[tuple[str, str], list[Tried]] = {}
+def by_place(tried: Iterable[Tried]) -> dict[Place, list[Tried]]:
+    """The trials of each dataset and method, and of each seed if it is tuned apart."""
+    found: dict[Place, list[Tried]] = {}
     for one in tried:
         found.setdefault(one.place, []).append(one)
     return found
@@ -160,6 +167,7 @@ def chosen_of(tried: Sequence[Tried]) -> Chosen:
         default_nll=own[0].nll,
         study_nlls=tuple(one.nll for one in winners),
         settings=best.settings,
+        seed=best.seed,
     )
 
 
@@ -167,12 +175,16 @@ def table(tried: Sequence[Tried], best: Sequence[Tried]) -> pd.DataFrame:
     """The trials, a row for each study, dataset, method and trial."""
     import pandas as pd
 
+    columns = list(COLUMNS)
+    if any(one.seed is not None for one in tried):
+        columns.insert(columns.index("dataset") + 1, APART)
+
     lines = []
     for one in tried:
         settings = ",".join(f"{name}={value}" for name, value in one.settings.items())
         row = {**vars(one), "settings": settings, "chosen": one in best}
-        lines.append([row[name] for name in COLUMNS])
-    return pd.DataFrame(lines, columns=COLUMNS, dtype=object)
+        lines.append([row[name] for name in columns])
+    return pd.DataFrame(lines, columns=columns, dtype=object)
 
 
 def with_others(rows: pd.DataFrame, target: Path, others: Sequence[Chosen]) -> str:
@@ -186,6 +198,10 @@ def with_others(rows: pd.DataFrame, target: Path, others: Sequence[Chosen]) -> s
         return csv_text(rows)
 
     stored = pd.read_csv(path, dtype=str, keep_default_na=False)
-    places = zip(stored["dataset"], stored["method"], strict=True)
+    seeds: list[int | None] = [None] * len(stored)
+    if APART in stored:
+        seeds = [int(seed) for seed in stored[APART]]
+    places = zip(stored["dataset"], stored["method"], seeds, strict=True)
     stored = stored[[place in kept for place in places]]
-    return csv_text(pd.concat([stored[list(COLUMNS)], rows.astype(object)], ignore_index=True))
+    columns = list(rows.columns)
+    return csv_text(pd.concat([stored[columns], rows.astype(object)], ignore_index=True))

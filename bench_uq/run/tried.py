@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench_uq.api.names import plain_name
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.search_space import Trial
+from bench_uq.plan.tuned import Place
 from bench_uq.run.suite import Prepared
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The score by which trials are compared; lower is better.
 METRIC = "nll"
@@ -25,6 +30,7 @@ class Planned:
     name: str  # with the options of the trial
     trial: Trial
     prepared: Prepared
+    per_seed: bool = False  # each seed is chosen for apart
 
 
 @dataclass(frozen=True)
@@ -40,15 +46,19 @@ class Tried:
     seeds: int  # with an NLL
     nll: float  # mean over the seeds, of held-out examples
     train_seconds: float
+    seed: int | None = None  # the only one, where each is chosen for apart
 
     @property
-    def place(self) -> tuple[str, str]:
+    def place(self) -> Place:
         """Trials of one place are chosen among."""
-        return self.dataset, self.method
+        return self.dataset, self.method, self.seed
 
 
 def tried_in(planned: Planned) -> list[Tried]:
-    """What each dataset gave in a trial: an infinite NLL if one of the seeds lacks it."""
+    """What each dataset gave in a trial: an infinite NLL if one of the seeds lacks it.
+
+    Where each seed is chosen for apart, what each dataset and seed gave.
+    """
     from bench_uq.score.results import read
     from bench_uq.score.score import score
 
@@ -60,10 +70,14 @@ def tried_in(planned: Planned) -> list[Tried]:
     scores = scores[(scores["condition"] == "clean") & (scores["metric"] == METRIC)]
 
     suite, found = planned.prepared.suite, []
-    # The folder may hold datasets of other studies too.
-    for dataset in sorted({run.dataset for run in planned.prepared.runs}):
-        values = scores[scores["dataset"] == dataset]["value"].dropna()
-        runs = results.runs[results.runs["dataset"] == dataset]
+    together: list[tuple[tuple[int, ...], int | None]] = [(suite.seeds, None)]
+    if planned.per_seed:
+        together = [((seed,), seed) for seed in suite.seeds]
+    # The folder may hold datasets and seeds of other studies too.
+    datasets = sorted({run.dataset for run in planned.prepared.runs})
+    for dataset, (seeds, apart) in itertools.product(datasets, together):
+        values = _own(scores, dataset, seeds)["value"].dropna()
+        runs = _own(results.runs, dataset, seeds)
         found.append(
             Tried(
                 study=planned.study,
@@ -73,8 +87,14 @@ def tried_in(planned: Planned) -> list[Tried]:
                 name=planned.name,
                 settings=suite.method_settings[plain_name(planned.name)],
                 seeds=len(values),
-                nll=float(values.mean()) if len(values) == len(suite.seeds) else math.inf,
+                nll=float(values.mean()) if len(values) == len(seeds) else math.inf,
                 train_seconds=float(runs["train_seconds"].sum()),
+                seed=apart,
             )
         )
     return found
+
+
+def _own(table: pd.DataFrame, dataset: str, seeds: tuple[int, ...]) -> pd.DataFrame:
+    """The rows of a dataset and some seeds."""
+    return table[(table["dataset"] == dataset) & table["seed"].isin(seeds)]

@@ -66,6 +66,7 @@ class Search:
     studies: int = 1
     seed: int = 0  # of the first study; the next has the next
     sampler: str = SOBOL
+    per_seed: bool = False  # each seed of the suite has trials and a choice of its own
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -82,14 +83,26 @@ class Search:
 
 
 def search_of(
-    trials: int | None, seconds: float | None, studies: int, seed: int, sampler: str = SOBOL
+    trials: int | None,
+    seconds: float | None,
+    studies: int,
+    seed: int,
+    sampler: str = SOBOL,
+    *,
+    per_seed: bool = False,
 ) -> Search:
     """How much is tried; the trials or the seconds must say it."""
     if trials is None and seconds is None:
         raise UsageError("tune needs a number of trials, or seconds of training")
     if seconds is not None and not seconds > 0:
         raise UsageError(f"seconds must be above 0, not {seconds:g}")
-    return Search(TRIALS if trials is None else trials, seconds or 0.0, studies, seed, sampler)
+    if per_seed and sampler != SOBOL:
+        raise UsageError(
+            f"--per-seed and --sampler {sampler} exclude each other: trials would follow the "
+            "scores of all seeds"
+        )
+    count = TRIALS if trials is None else trials
+    return Search(count, seconds or 0.0, studies, seed, sampler, per_seed)
 
 
 @dataclass(frozen=True)
@@ -146,7 +159,7 @@ def plan_study(choices: Choices, search: Search, notice: Callable[[str], None]) 
     if suite.tuned:
         raise UsageError(f"suite {suite.name!r} is tuned by {suite.tuned}: tune the one it extends")
 
-    seeds = tuning_seeds(suite, choices.seeds)
+    seeds = tuning_seeds(suite, choices.seeds, per_seed=search.per_seed)
     contents = Contents(choices.data_dir, choices.results / ".contents.json")
     folder = enclosed(choices.results / f"{suite.name}{STUDY}")
 
@@ -155,12 +168,12 @@ def plan_study(choices: Choices, search: Search, notice: Callable[[str], None]) 
 
     def plan(rival: Rival, trial: Trial) -> Planned:
         spec = with_options(rival.method, trial.options, plugins)
-        own = trial_suite(suite, rival, spec, trial, seeds)
+        own = trial_suite(suite, rival, spec, trial, seeds, per_seed=search.per_seed)
         runs = make_plan(own, plugins, contents, told)
         place = folder / own.name
         check_schema(place, [run.name for run in runs])
         prepared = Prepared(choices, own, runs, runs, place, contents, [])
-        return Planned(rival.study, rival.method.name, spec.name, trial, prepared)
+        return Planned(rival.study, rival.method.name, spec.name, trial, prepared, search.per_seed)
 
     rivals = rivals_of(suite, search, plugins)
     planned = list[Planned]()
@@ -192,8 +205,13 @@ def rivals_of(suite: Suite, search: Search, plugins: Plugins) -> tuple[Rival, ..
     return tuple(found)
 
 
-def tuning_seeds(suite: Suite, given: Sequence[str]) -> tuple[int, ...]:
-    """Seeds of the trials: those after the suite's own, or those given, which must be others."""
+def tuning_seeds(suite: Suite, given: Sequence[str], *, per_seed: bool = False) -> tuple[int, ...]:
+    """Seeds of the trials: those after the suite's own, or those given, which must be others.
+
+    Where each seed is tuned apart they are the suite's, or those given.
+    """
+    if per_seed:
+        return read_seeds(list(given)) if given else suite.seeds
     if not given:
         first = max(suite.seeds) + 1
         return tuple(range(first, first + SEEDS))
@@ -208,12 +226,20 @@ def tuning_seeds(suite: Suite, given: Sequence[str]) -> tuple[int, ...]:
 
 
 def trial_suite(
-    suite: Suite, rival: Rival, spec: Spec, trial: Trial, seeds: tuple[int, ...]
+    suite: Suite,
+    rival: Rival,
+    spec: Spec,
+    trial: Trial,
+    seeds: tuple[int, ...],
+    *,
+    per_seed: bool = False,
 ) -> Suite:
     """A suite of one trial: the method with its options and recipe, on held-out training data."""
     method, study = rival.method, rival.study
     settings = {**suite.method_settings.get(method.plain, {}), **trial.settings}
-    identity = digest([dataclasses.asdict(suite.settings), settings, spec.identity, seeds])
+    # Seeds that are tuned apart share a folder with those that are tuned later.
+    together = () if per_seed else seeds
+    identity = digest([dataclasses.asdict(suite.settings), settings, spec.identity, together])
 
     return dataclasses.replace(
         suite,
@@ -349,6 +375,8 @@ def remember(prepared: Prepared, study: Study) -> None:
         value = getattr(search, name)
         if value != default:
             command += f" --{name} {value}"
+    if search.per_seed:
+        command += " --per-seed"
     if choices.network:
         command += f" --network {shlex.quote(shown_network(choices.network))}"
     for assignment in choices.assignments:

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from bench_uq.api.names import plain_name
+from bench_uq.store.records import FOR_EACH_SEED
 from bench_uq.train.settings import OF_METHODS, RECIPE
 
 #: Settings that runs must share to be alike; threads and blocks change digits alone.
@@ -55,6 +56,16 @@ class Difference:
 
 def facts_of(run: Mapping[Any, Any]) -> Facts:
     """The known facts of a run that decide about likeness, a row of runs.csv."""
+    facts = _known_facts(run)
+    # What was chosen for each seed apart may differ, as the folds of a dataset do.
+    if facts.get("tuning", "").startswith(FOR_EACH_SEED):
+        for name in OF_METHODS:
+            facts.pop(name, None)
+    return facts
+
+
+def _known_facts(run: Mapping[Any, Any]) -> Facts:
+    """The same with all settings."""
     facts = {name: _text(run.get(name)) for name in (*SETTINGS, "data", "labels")}
     for name in facts.keys() & LIMITS:
         if facts[name] == "0":
@@ -69,7 +80,7 @@ def facts_of(run: Mapping[Any, Any]) -> Facts:
 def shared_facts(run: Mapping[Any, Any]) -> Facts:
     """The facts that runs of other methods must share: settings as the suite has them for all."""
     given = _loaded(run.get("shared"))
-    facts = facts_of({**run, **{name: given[name] for name in given.keys() & {*SETTINGS}}})
+    facts = _known_facts({**run, **{name: given[name] for name in given.keys() & {*SETTINGS}}})
     facts.pop("code", None)
     # What a suite sets for one method is part of that method; if nobody noted it, any may be.
     if not _text(run.get("shared")):

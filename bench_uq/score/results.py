@@ -310,7 +310,7 @@ def read_defaults(suite: Path, runs: pd.DataFrame, trials: Collection[Trial]) ->
     for one in trials:
         settings.setdefault(one.place, set()).update(one.settings)
         if one.chosen:
-            became[one.place] = one.name
+            became[one.place] = one.called
 
     check_schema(folder)
     theirs = read_runs(folder)

@@ -20,8 +20,9 @@ COLUMNS = (
     *("study", "dataset", "method", "trial", "name", "settings", "seeds", "nll"),
     *("train_seconds", "chosen"),
 )
-#: Older files hold a single study, without its seed.
-LATER = {"study": "0"}
+#: Older files hold a single study, without its seed. A seed of the suite is named where each is
+#: tuned apart.
+LATER = {"study": "0", "seed": ""}
 #: How the name of a tuned suite's folder ends.
 END = "-tuned"
 
@@ -40,11 +41,17 @@ class Trial:
     nll: float  # of held-out examples, mean over the seeds; infinite if the trial diverged
     train_seconds: float  # of all seeds
     chosen: bool
+    seed: int | None = None  # of the suite, where each is tuned apart
 
     @property
     def place(self) -> tuple[str, str]:
-        """Dataset and method: of the trials of one place one is chosen."""
+        """Dataset and method: of the trials of one place one is chosen, or one for each seed."""
         return self.dataset, self.method
+
+    @property
+    def called(self) -> str:
+        """Name of the method in the results, if this trial was chosen."""
+        return self.name if self.seed is None else self.method
 
     @property
     def values(self) -> dict[str, str]:
@@ -55,8 +62,18 @@ class Trial:
     def cells(self) -> list[object]:
         """Its row in the file."""
         settings = ",".join(f"{name}={value}" for name, value in self.settings.items())
+        apart = [] if self.seed is None else [self.seed]
         numbers = [self.seeds, self.nll, self.train_seconds]
-        return [self.study, *self.place, self.number, self.name, settings, *numbers, self.chosen]
+        first = [self.study, self.dataset, *apart, self.method, self.number, self.name]
+        return [*first, settings, *numbers, self.chosen]
+
+
+def columns_of(trials: Iterable[Trial]) -> list[str]:
+    """Names of the columns of the file; with the seed, where each is tuned apart."""
+    columns = list(COLUMNS)
+    if any(one.seed is not None for one in trials):
+        columns.insert(columns.index("dataset") + 1, "seed")
+    return columns
 
 
 def read_trials(path: Path) -> tuple[Trial, ...]:
@@ -85,7 +102,10 @@ def read_trials(path: Path) -> tuple[Trial, ...]:
 def _trial(row: Mapping[str, str], line: int) -> Trial:
     """One trial from a row of text."""
     numbers = {}
-    for column in ("study", "trial", "seeds"):
+    whole = ["study", "trial", "seeds"]
+    if row["seed"]:
+        whole.append("seed")
+    for column in whole:
         numbers[column] = int(_number(row, column, line))
         if numbers[column] != float(row[column]):
             raise ValueError(f"line {line}: {column} {row[column]!r} is no whole number")
@@ -107,6 +127,7 @@ def _trial(row: Mapping[str, str], line: int) -> Trial:
         nll=_number(row, "nll", line, least=-math.inf),
         train_seconds=seconds,
         chosen=row["chosen"] == "True",
+        seed=numbers.get("seed"),
     )
 
 
@@ -133,19 +154,23 @@ def _number(row: Mapping[str, str], column: str, line: int, least: float = 0.0) 
 
 
 def _check(trials: Iterable[Trial]) -> None:
-    """Require each trial once, and one chosen trial of each method and dataset."""
+    """Require each trial once, and one chosen trial of each method, dataset and seed."""
     counts = Counter[tuple[object, ...]]()
-    chosen = Counter[tuple[str, str]]()
+    chosen = Counter[tuple[str, str, int | None]]()
     for one in trials:
-        counts[one.study, *one.place, one.number] += 1
-        chosen[one.place] += one.chosen
+        seed = () if one.seed is None else (f"seed {one.seed}",)
+        counts[one.study, *one.place, *seed, one.number] += 1
+        chosen[*one.place, one.seed] += one.chosen
 
     for key, count in counts.items():
         if count > 1:
             raise ValueError(f"it holds twice: {', '.join(map(str, key))}")
     for place, count in chosen.items():
         if count != 1:
-            raise ValueError(f"{count} trials are chosen of {place[1]} on {place[0]}, not one")
+            where = f"{place[1]} on {place[0]}"
+            if place[2] is not None:
+                where += f" at seed {place[2]}"
+            raise ValueError(f"{count} trials are chosen of {where}, not one")
 
 
 def of_tuned(suite: Path) -> Path | None:
@@ -176,6 +201,6 @@ def narrowed(trials: Iterable[Trial], places: Iterable[tuple[str, str]]) -> tupl
     known, kept = set(places), set[tuple[str, str]]()
     trials = tuple(trials)
     for one in trials:
-        if one.chosen and (one.dataset, one.name) in known:
+        if one.chosen and (one.dataset, one.called) in known:
             kept.add(one.place)
     return tuple(one for one in trials if one.place in kept)

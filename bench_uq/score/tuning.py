@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bench_uq.api.names import parse_full
 from bench_uq.score.results import Results
@@ -51,37 +52,67 @@ class BestCurve:
 
 @dataclass(frozen=True, eq=False)
 class TunedMethod:
-    """The trials of a method on one dataset; ``known`` are the values of its default."""
+    """The trials of a method on one dataset; ``known`` are the values of its default.
+
+    Where each seed was tuned apart, ``stored`` has the trials of all seeds, and ``trials`` their
+    means.
+    """
 
     method: str  # as the untuned suite has it
-    trials: tuple[Trial, ...]
+    stored: tuple[Trial, ...]
     known: Mapping[str, str]
 
     @cached_property
-    def chosen(self) -> Trial:
-        """The trial that the tuned suite runs."""
-        return next(one for one in self.trials if one.chosen)
+    def trials(self) -> tuple[Trial, ...]:
+        """The trials, each in the mean over the seeds."""
+        if not self.apart:
+            return self.stored
+        found: dict[tuple[int, int], list[Trial]] = {}
+        for one in self.stored:
+            found.setdefault((one.study, one.number), []).append(one)
+        return tuple(map(_mean, found.values()))
+
+    @cached_property
+    def choices(self) -> tuple[Trial, ...]:
+        """The trials that the tuned suite runs: one, or one for each seed that was tuned apart."""
+        return tuple(one for one in self.stored if one.chosen)
+
+    @property
+    def apart(self) -> bool:
+        """Whether each seed was tuned apart."""
+        return self.stored[0].seed is not None
 
     @property
     def name(self) -> str:
         """Name in the results of the tuned suite."""
-        return self.chosen.name
+        return self.choices[0].called
 
     @property
     def default(self) -> Trial | None:
         """Trial 0 of the study of the chosen one, else of any."""
+        studies = {one.study for one in self.choices}
         found = [one for one in self.trials if one.number == 0]
-        found.sort(key=lambda one: one.study != self.chosen.study)
+        found.sort(key=lambda one: one.study not in studies)
         return found[0] if found else None
 
     @property
     def kept(self) -> bool:
-        """Whether the default was chosen."""
-        return self.chosen.number == 0
+        """Whether the default was chosen, for every seed."""
+        return self.kept_seeds == len(self.choices)
+
+    @property
+    def kept_seeds(self) -> int:
+        """Choices that are the default."""
+        return sum(one.number == 0 for one in self.choices)
+
+    @property
+    def chosen_nll(self) -> float:
+        """NLL of held-out examples of the chosen trial, in the mean over the choices."""
+        return float(np.mean([one.nll for one in self.choices]))
 
     @cached_property
     def studies(self) -> dict[int, list[Trial]]:
-        """The trials of each study."""
+        """The trials of each study, in the mean over the seeds."""
         found: dict[int, list[Trial]] = {}
         for one in sorted(self.trials, key=lambda one: (one.study, one.number)):
             found.setdefault(one.study, []).append(one)
@@ -123,22 +154,63 @@ class TunedMethod:
 
     @property
     def changes(self) -> dict[str, str]:
-        """The tuned options and settings of the chosen trial; none if it is the default."""
-        if self.kept:
-            return {}
-        return {name: value for name, value in self.chosen.values.items() if name in self.settings}
+        """The tuned options and settings of the chosen trial; none if it is the default.
+
+        Of several choices the smallest and the largest value, or all words.
+        """
+        found: dict[str, list[str]] = {}
+        for one in self.choices:
+            if one.number == 0:
+                continue
+            for name, value in one.values.items():
+                if name in self.settings:
+                    found.setdefault(name, []).append(value)
+        return {name: _span(values) for name, values in found.items()}
 
     def best_curve(self) -> BestCurve:
-        """The expected best as far as every study went; infinite where one may find nothing."""
+        """The expected best as far as every study went; infinite where one may find nothing.
+
+        Of seeds that were tuned apart, the mean over the seeds.
+        """
         shortest = min(map(len, self.studies.values()))
         counts = np.arange(1, shortest + 1)
+        by_study: dict[int, dict[int | None, list[float]]] = {}
+        for one in sorted(self.stored, key=lambda one: (one.study, one.number)):
+            by_study.setdefault(one.study, {}).setdefault(one.seed, []).append(one.nll)
+
         rows = []
-        for own in self.studies.values():
-            values = [one.nll for one in own]
-            rows.append([expected_best(values, count) for count in counts.tolist()])
+        for by_seed in by_study.values():
+            of_seeds = []
+            for values in by_seed.values():
+                of_seeds.append([expected_best(values, count) for count in counts.tolist()])
+            rows.append(np.mean(of_seeds, axis=0))
 
         table = np.array(rows)
         return BestCurve(counts, table.mean(axis=0), table.min(axis=0), table.max(axis=0))
+
+
+def _mean(trials: Sequence[Trial]) -> Trial:
+    """A trial in the mean over the seeds that were tuned apart; infinite if one of them is."""
+    return replace(
+        trials[0],
+        seed=None,
+        seeds=sum(one.seeds for one in trials),
+        nll=float(np.mean([one.nll for one in trials])),
+        train_seconds=sum(one.train_seconds for one in trials),
+        chosen=False,
+    )
+
+
+def _span(values: Sequence[str]) -> str:
+    """The smallest and the largest of some numbers, or all of some words; one if all are one."""
+    distinct = sorted(set(values))
+    if len(distinct) == 1:
+        return distinct[0]
+    try:
+        ordered = sorted(distinct, key=float)
+    except ValueError:
+        return " or ".join(distinct)
+    return f"{ordered[0]} to {ordered[-1]}"
 
 
 def tuned_methods(results: Results) -> list[TunedMethod]:
@@ -149,22 +221,23 @@ def tuned_methods(results: Results) -> list[TunedMethod]:
 
     found = []
     for method, own in places.items():
-        chosen = next(one for one in own if one.chosen)
-        if chosen.name in results.methods:
+        chosen = [one for one in own if one.chosen]
+        if chosen[0].called in results.methods:
             found.append(TunedMethod(method, tuple(own), _known(results, method, chosen)))
     return sorted(found, key=lambda one: (results.methods.index(one.name), one.method))
 
 
-def _known(results: Results, method: str, chosen: Trial) -> dict[str, str]:
+def _known(results: Results, method: str, chosen: Sequence[Trial]) -> dict[str, str]:
     """Options and recipe of a method's default, as its runs had them; empty without such runs."""
-    places = [(results.defaults, method)]
-    if chosen.number == 0:
-        places.append((results, chosen.name))
     finished = list[Any]()
-    for where, name in places:
-        if where is not None:
-            runs = where.runs[(where.runs["method"] == name) & (where.runs["status"] == "ok")]
-            finished += runs.to_dict("records")
+    if results.defaults is not None:
+        finished += _finished(results.defaults.runs, method)
+    for one in chosen:
+        if one.number == 0:
+            runs = results.runs
+            if one.seed is not None:
+                runs = runs[runs["seed"] == one.seed]
+            finished += _finished(runs, one.called)
 
     found = dict[str, str]()
     for run in finished[:1]:
@@ -176,3 +249,9 @@ def _known(results: Results, method: str, chosen: Trial) -> dict[str, str]:
             found[name] = value if isinstance(value, str) else f"{value:g}"
         found |= parse_full(run.get("method_full") or "")
     return found
+
+
+def _finished(runs: pd.DataFrame, method: str) -> list[Any]:
+    """The finished runs of a method."""
+    own = runs[(runs["method"] == method) & (runs["status"] == "ok")]
+    return list(own.to_dict("records"))

@@ -276,7 +276,8 @@ def _tuned(analysis: Analysis) -> list[str]:
         else:
             changed.append(f"{analysis.label(one.name)}{_gained(analysis, one.method)}")
 
-    if len(changed) > _MOST_CHOSEN:
+    # What each seed has of its own is too much for a sentence.
+    if len(changed) > _MOST_CHOSEN or any(one.apart for one in analysis.tuning):
         return [_tuned_many(analysis, len(changed), len(kept))]
     said = []
     if changed:

@@ -35,6 +35,10 @@ HELD_OUT = "held-out"
 MEMBERS = "members"
 
 
+#: How the words begin that say how a run was tuned, where seeds of one method may differ in options
+#: and recipe.
+FOR_EACH_SEED = "tuned for each seed"
+
 #: Kind of the record of a run whose predictions were published with its suite.
 PUBLISHED = "published"
 

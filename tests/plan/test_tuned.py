@@ -17,6 +17,7 @@ from bench_uq.plan.tuned import (
     read_tuned,
     trials_file,
     tuned_suites,
+    used_seeds,
     write_tuned,
 )
 
@@ -34,6 +35,20 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     tuned = replace(TUNED, chosen=(OURS, worst))
     write_tuned(tmp_path / "tuned.toml", replace(tuned, cost={"mnf": 3.5}))
     assert read_tuned(tmp_path / "tuned.toml") == tuned
+
+
+def test_choices_for_each_seed_are_written_and_read(tmp_path: Path) -> None:
+    """The seed of each choice comes back; without, a file has the bytes that it always had."""
+    own = [replace(OURS, seed=seed) for seed in (0, 5)]
+    tuned = replace(TUNED, seeds=(), per_seed=True, chosen=tuple(own))
+    write_tuned(tmp_path / "tuned.toml", tuned)
+    assert read_tuned(tmp_path / "tuned.toml") == tuned
+    assert tuned.words == "tuned for each seed: 4 trials each, validation NLL, batch=8"
+
+    write_tuned(tmp_path / "tuned.toml", TUNED)
+    text = (tmp_path / "tuned.toml").read_text()
+    assert "per_seed" not in text
+    assert text.count("seed = ") == 1
 
 
 @pytest.mark.parametrize(
@@ -68,6 +83,29 @@ def test_what_was_chosen_replaces_options_of_the_suite() -> None:
     assert (part.methods, part.options) == (("mnf",), {})
     assert part.settings_of("mnf").learning_rate == 0.002
     assert part.settings_of("mnf").epochs == 9
+
+
+def test_each_seed_runs_by_its_own_choice() -> None:
+    """A part for each, which results call by the name in the suite; other seeds were not tuned."""
+    suite = replace(read_suite("quick"), methods=("mnf[flows=4]",), seeds=(0, 5))
+    choices = (
+        replace(OURS, seed=0),
+        replace(OURS, name="mnf[flows=3]", settings={"epochs": 3}, seed=5),
+    )
+    tuned = replace(TUNED, seeds=(), per_seed=True, chosen=choices)
+    parts = list(tuned_suites(suite, tuned, Plugins()))
+    assert [(part.seeds, part.methods) for part in parts] == [
+        ((0,), ("mnf",)),
+        ((5,), ("mnf[flows=3]",)),
+    ]
+    assert [part.settings_of("mnf").epochs for part in parts] == [9, 3]
+    assert [dict(part.called) for part in parts] == [
+        {"mnf": "mnf[flows=4]"},
+        {"mnf[flows=3]": "mnf[flows=4]"},
+    ]
+    assert used_seeds(suite, tuned) == []
+    with pytest.raises(UsageError, match=r"digits, seed 6, was not tuned.*--per-seed --seeds 6"):
+        list(tuned_suites(replace(suite, seeds=(6,)), tuned, Plugins()))
 
 
 def test_a_search_space_changes_no_hash(tmp_path: Path) -> None:

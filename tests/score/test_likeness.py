@@ -20,6 +20,7 @@ from bench_uq.score.likeness import differences, left_out, marked
 from bench_uq.score.results import Results, read_runs
 from bench_uq.score.run_scores import hashes_of
 from bench_uq.score.stale import VERSIONS, plugin_files, stale
+from bench_uq.store.records import FOR_EACH_SEED
 
 COMMAND = "bench-uq run --suite quick --set epochs=250"
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "mnist" / "runs.csv"
@@ -135,6 +136,19 @@ def test_seeds_of_other_settings_are_in_no_mean() -> None:
     one = [{"method": "mnf", "seed": 0, "epochs": 100.0}, {"method": "mnf", "seed": 1}]
     assert left_out(runs(*one, *seeds("map"))) == {"mnf-0": "epochs 100 instead of 250"}
     assert results(*own).seeds("map").finished == 3
+
+
+def test_seeds_that_were_tuned_apart_are_averaged() -> None:
+    """Each may have its own rate and epochs, but no other draws, and not without those words."""
+    words = {"facts": json.dumps({"tuning": f"{FOR_EACH_SEED}: 4 trials each"})}
+    own = seeds("map", 3, **words)
+    for run, rate in zip(own, (0.1, 0.2, 0.3), strict=True):
+        run |= {"learning_rate": rate, "epochs": 100 * rate}
+    assert left_out(runs(*own)) == {}
+    assert left_out(runs(*own[:2], {**own[2], "draws": 5.0})) == {"map-2": "draws 5 instead of 20"}
+    for run in own:
+        run["facts"] = json.dumps({"tuning": "tuned: 4 trials each"})
+    assert len(left_out(runs(*own))) == 2
 
 
 def test_equal_predictions_are_one_replicate() -> None:

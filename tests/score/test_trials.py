@@ -14,6 +14,7 @@ from bench_uq.score.trials import (
     COLUMNS,
     FILE,
     Trial,
+    columns_of,
     narrowed,
     of_tuned,
     read_trials,
@@ -62,6 +63,30 @@ def test_an_older_file_is_of_study_0(tmp_path: Path) -> None:
     lines = [line.partition(",")[2] for line in TEXT.splitlines()[:4]]
     lines.append("digits,dropout,2,dropout[rate=0.1],,3,0.4,1,True\n")
     assert {one.study for one in read_trials(written(tmp_path, "\n".join(lines)))} == {0}
+
+
+def test_seeds_that_were_tuned_apart(tmp_path: Path) -> None:
+    """A trial of each, of which each seed has one that was chosen; cells are those of the file."""
+    header = "study,dataset,seed,method,trial,name,settings,seeds,nll,train_seconds,chosen"
+    rows = [
+        "0,boston,0,map,0,map,,1,0.5,2.0,True",
+        "0,boston,7,map,0,map,,1,0.5,2.0,False",
+        "0,boston,7,map,1,map[prior_std=2],,1,0.4,2.0,True",
+    ]
+    text = "\n".join([header, *rows, ""])
+    found = read_trials(written(tmp_path, text))
+    assert [one.seed for one in found] == [0, 7, 7]
+    assert [one.called for one in found] == ["map"] * 3
+    assert columns_of(found) == header.split(",")
+    assert ",".join(map(str, found[2].cells)) == rows[2]
+
+    for old, new, told in (
+        ("0.4,2.0,True", "0.4,2.0,False", "0 trials are chosen of map on boston at seed 7"),
+        ("7,map,1", "7,map,0", "it holds twice: 0, boston, map, seed 7, 0"),
+        ("7,map,1", "7.5,map,1", "seed '7.5' is no whole number"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(told)):
+            read_trials(written(tmp_path, edited(old, new)(text)))
 
 
 def edited(old: str, new: str) -> Callable[[str], str]:

@@ -98,6 +98,44 @@ def test_the_default_is_that_of_the_study_of_the_chosen_trial() -> None:
     assert of(own[1]).default is None
 
 
+def apart(number: int, seed: int, nll: float, **others: object) -> Trial:
+    """A trial of dropout of which each seed is chosen for apart."""
+    rate = {"name": f"dropout[rate=0.{number}]"} if number else {}
+    return tried(number, nll, seeds=1, seed=seed, **{**rate, **others})  # type: ignore[arg-type]
+
+
+def test_of_seeds_that_are_tuned_apart_there_are_means_and_ranges() -> None:
+    """Seeds 0 and 1 chose rates of 0.1 and 0.2, seed 2 its default: 4, 3 and 2 in the mean 3."""
+    one = of(
+        *(apart(0, 0, 6.0), apart(1, 0, 4.0, chosen=True), apart(2, 0, 9.0)),
+        *(apart(0, 1, 8.0), apart(1, 1, 5.0), apart(2, 1, 3.0, chosen=True)),
+        *(apart(0, 2, 2.0, chosen=True), apart(1, 2, 3.0), apart(2, 2, math.inf)),
+    )
+    assert (one.apart, one.name, one.kept, one.kept_seeds) == (True, "dropout", False, 1)
+    assert one.chosen_nll == 3.0
+    assert one.changes == {"rate": "0.1 to 0.2"}
+    assert [trial.nll for trial in one.trials] == pytest.approx([16 / 3, 4.0, math.inf])
+    assert one.default is not None
+    assert one.default.nll == pytest.approx(16 / 3)
+    assert (one.seconds, one.seeds, one.diverged) == (90.0, 3, 1)
+
+    # One draw of seed 0 gives 19 / 3 on average, of seed 1 16 / 3; seed 2 may find nothing.
+    curve = of(*one.stored[:6]).best_curve()
+    of_two = [(4 * 5 + 6 * 3 + 9) / 9, (3 * 5 + 5 * 3 + 8) / 9]
+    assert curve.mean[:2] == pytest.approx([(19 + 16) / 6, np.mean(of_two)])
+    assert one.best_curve().mean[0] == math.inf
+
+
+def test_words_that_were_chosen_are_all_told() -> None:
+    """Of a choice among words there is no range."""
+    one = of(
+        apart(0, 0, 6.0, name="dropout[layers=all]"),
+        apart(1, 0, 4.0, name="dropout[layers=last]", chosen=True),
+        apart(1, 1, 4.0, name="dropout[layers=first]", chosen=True),
+    )
+    assert one.changes == {"layers": "first or last"}
+
+
 def results(methods: list[str], trials: tuple[Trial, ...], defaults: Results | None) -> Results:
     """Results on digits of one seed of each method, with the options of its name."""
     rows = []

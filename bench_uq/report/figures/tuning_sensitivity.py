@@ -253,9 +253,11 @@ def _handles(rows: Sequence[Sequence[Panel]]) -> list[Artist]:
     grey: Options = {"color": _GREY, "linestyle": "none", "marker": "o", "markersize": 4}
     handles: list[Artist] = [
         Line2D([], [], label="a trial (mean over seeds)", **grey),
-        Line2D([], [], label="chosen", **_CHOSEN),
         Line2D([], [], label="NLL of the default", **_DEFAULT),
     ]
+    # Seeds that were tuned apart have one each.
+    if not all(row[0].method.apart for row in rows):
+        handles.insert(1, Line2D([], [], label="chosen", **_CHOSEN))
     if any(row[0].method.diverged for row in rows):
         handles.append(Line2D([], [], label="diverged", color=_GREY, **_DIVERGED))
     return handles

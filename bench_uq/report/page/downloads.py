@@ -79,7 +79,9 @@ def downloads(results: Results) -> list[Download]:
     ]
     if results.trials:
         rows = pd.DataFrame(
-            [one.cells for one in results.trials], columns=trials.COLUMNS, dtype=object
+            [one.cells for one in results.trials],
+            columns=trials.columns_of(results.trials),
+            dtype=object,
         )
         found.append(_download(trials.FILE, csv_text(rows).encode(), "text/csv;charset=utf-8"))
     return found

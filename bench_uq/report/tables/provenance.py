@@ -106,12 +106,18 @@ def _numbers(name: str) -> Callable[[pd.DataFrame], str]:
 
 
 def _recipe(runs: pd.DataFrame) -> str:
-    """The settings of the recipe, those at their defaults left out; empty for all defaults."""
+    """The settings of the recipe, those at their defaults left out; empty for all defaults.
+
+    Of a number that differs between runs, as where each seed was tuned, the smallest and the
+    largest.
+    """
     parts = []
     for name in RECIPE:
-        for value in sorted(set(runs[name].dropna()) - {0, "", "constant"}):
-            text = value if isinstance(value, str) else f"{value:g}"
-            parts.append(RECIPES[name].format(text))
+        values = sorted(set(runs[name].dropna()) - {0, "", "constant"})
+        if values and not isinstance(values[0], str):
+            ends = dict.fromkeys([values[0], values[-1]])
+            values = [" to ".join(f"{value:g}" for value in ends)]
+        parts += [RECIPES[name].format(value) for value in values]
     return ", ".join(parts)
 
 

@@ -90,6 +90,8 @@ def words(methods: Sequence[TunedMethod]) -> str:
     said = f"{span(trials)} trials each"
     if len(studies) > 1:
         said += f" in each of {len(studies)} studies"
+    if any(one.apart for one in methods):
+        return f"{said}, for each of {span(seeds)} seeds by its own validation NLL"
     noun = "seed" if max(seeds) == 1 else "seeds"
     return f"{said}, validation NLL over {span(seeds)} tuning {noun}"
 
@@ -98,7 +100,7 @@ def _choices(analysis: Analysis, methods: Sequence[TunedMethod]) -> tuple[Choice
     """The chosen trial of each method."""
     values = []
     for one in methods:
-        values.append(one.chosen.nll)
+        values.append(one.chosen_nll)
         if one.default is not None:
             values.append(one.default.nll)
     digits, of_seconds = _decimals(values), _decimals([one.seconds for one in methods])
@@ -112,12 +114,21 @@ def _choices(analysis: Analysis, methods: Sequence[TunedMethod]) -> tuple[Choice
         if one.diverged:
             trials += f" ({one.diverged} diverged)"
 
-        chosen = ", ".join(f"{name}={value}" for name, value in one.changes.items())
-        seconds, nll = fixed(one.seconds, of_seconds), fixed(one.chosen.nll, digits)
+        seconds, nll = fixed(one.seconds, of_seconds), fixed(one.chosen_nll, digits)
         found.append(
-            Choice(analysis.label(one.method), chosen or DEFAULT, trials, seconds, default, nll)
+            Choice(analysis.label(one.method), _chosen(one), trials, seconds, default, nll)
         )
     return tuple(found)
+
+
+def _chosen(method: TunedMethod) -> str:
+    """The options and settings that were chosen, and for how many seeds the default was."""
+    if method.kept:
+        return DEFAULT
+    chosen = ", ".join(f"{name}={value}" for name, value in method.changes.items())
+    if method.kept_seeds:
+        chosen += f"; {DEFAULT} for {method.kept_seeds} of {len(method.choices)} seeds"
+    return chosen
 
 
 def _decimals(values: Sequence[float]) -> int:
@@ -185,6 +196,13 @@ def _on_choice(methods: Sequence[TunedMethod]) -> list[str]:
         "among them; as the lowest of several it is too low for new data.",
         "Training: of all trials and tuning seeds together.",
     ]
+    if any(one.apart for one in methods):
+        said = [
+            "Chosen: for each seed the trial of the lowest NLL of examples held out of its own "
+            "training split, the default among them; as the lowest of several it is too low for "
+            "new data. Options and settings: their range over the seeds, NLL: the mean.",
+            "Training: of all trials and seeds together.",
+        ]
     if any(one.diverged for one in methods):
         said.append("Diverged: a trial without a finite NLL.")
     return said
@@ -201,7 +219,10 @@ def _on_differences(analysis: Analysis, table: Table) -> str:
     claim = "for new seeds"
     if known and all(one.crossed for one in known):
         claim = "for new seeds and new test examples"
+    whose = "n seeds of both"
+    if not any(one.apart for one in analysis.tuning):
+        whose += " that took no part in tuning"
     return (
-        "Difference: tuned less default on the test split, over n seeds of both that took no part "
-        f"in tuning, with its 95 % interval ({claim}; each alone, without a correction)."
+        f"Difference: tuned less default on the test split, over {whose}, with its 95 % interval "
+        f"({claim}; each alone, without a correction)."
     )
