@@ -203,18 +203,18 @@ def _shown(suite: Path, chosen: Mapping[str, Collection[str]]) -> str:
     from bench_uq.store.examples import EXAMPLES
 
     parts: dict[str, Any] = {name: sorted(values) for name, values in chosen.items()}
-    for name in (*derived.COLUMNS, derived.PACKED, "environment.json", EXAMPLES, ABOUT, FILE):
+    for name in (*derived.COLUMNS, *derived.PACKED, "environment.json", EXAMPLES, ABOUT, FILE):
         if (suite / name).is_file():
             parts[name] = sha256(suite / name)
     trials, defaults = of_tuned(suite), untuned(suite)
     if trials is not None:
         parts[trials.name] = sha256(trials)
     if trials is not None and defaults is not None:
-        for name in (derived.RUNS, derived.SCORES, derived.PACKED, derived.BY_GROUP):
+        for name in (derived.RUNS, derived.SCORES, *derived.PACKED, derived.BY_GROUP):
             if (defaults / name).is_file():
                 parts[f"{name} at the defaults"] = sha256(defaults / name)
     for budget, folder in other_budgets(suite).items():
-        for name in (derived.RUNS, derived.SCORES, derived.PACKED):
+        for name in (derived.RUNS, derived.SCORES, *derived.PACKED):
             if (folder / name).is_file():
                 parts[f"{name} at {budget:g}"] = sha256(folder / name)
     return f"of {hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"

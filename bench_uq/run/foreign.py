@@ -16,12 +16,12 @@ def refuse_loss(folder: Path, runs: Collection[PlannedRun]) -> None:
 
     Scoring would drop the scores of those: published ones, which come without their runs.
     """
-    file = folder / "runs.csv"
-    if not file.is_file():
+    if not any((folder / name).is_file() for name in ("runs.csv", "runs.csv.gz")):
         return
     # Here, because it loads pandas, and most folders are new.
     from bench_uq.store import derived
 
+    file = derived.runs_file(folder)
     try:
         rows = derived.table(file).to_dict("records")
     except UsageError:

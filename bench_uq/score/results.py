@@ -275,7 +275,7 @@ def read_others(suite: Path, runs: pd.DataFrame) -> dict[float, Results]:
     found = {}
     for budget, folder in other_budgets(suite).items():
         scores_file = derived.scores_file(folder)
-        if not scores_file.is_file() or not (folder / derived.RUNS).is_file():
+        if not scores_file.is_file() or not derived.runs_file(folder).is_file():
             continue
         check_schema(folder)
         theirs = read_runs(folder)
@@ -330,7 +330,7 @@ def read_defaults(suite: Path, runs: pd.DataFrame, trials: Collection[Trial]) ->
 
 def read_runs(suite: Path) -> pd.DataFrame:
     """Rows of runs.csv, with the reason why a run is ``left_out`` of all means, empty for most."""
-    return marked(derived.table(suite / derived.RUNS))
+    return marked(derived.table(derived.runs_file(suite)))
 
 
 def select(

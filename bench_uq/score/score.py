@@ -99,8 +99,8 @@ def write_checksums(folder: Path) -> None:
     written = (*derived.COLUMNS, "environment.json", EXAMPLES, ABOUT)
     sums = {name: store.sha256(folder / name) for name in written}
     store.write_json(folder / store.CHECKSUMS, sums)
-    # Older versions wrote the curves uncompressed; compressed scores are of earlier runs.
-    for name in ("curves.csv", derived.PACKED):
+    # Older versions wrote the curves uncompressed; compressed tables are of earlier runs.
+    for name in ("curves.csv", *derived.PACKED):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -177,7 +177,8 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     frame = frame.astype(dict.fromkeys(frame.select_dtypes("category"), "str"))
     frame.attrs["groups"] = str(file.with_name(derived.BY_GROUP).resolve())
 
-    if file.with_name(derived.RUNS).is_file():
-        runs = derived.table(file.with_name(derived.RUNS))
+    of_runs = derived.runs_file(file.parent)
+    if of_runs.is_file():
+        runs = derived.table(of_runs)
         frame.attrs["runs"] = runs[[*KEYS, *FACTS]].to_dict("records")
     return frame

@@ -69,7 +69,7 @@ def plugin_files(folder: Path) -> list[Path]:
 
 def published(folder: Path) -> dict[RunKey, Mapping[str, str]]:
     """The code of each run by runs.csv, for results that came without their plan."""
-    path = folder / derived.RUNS
+    path = derived.runs_file(folder)
     if (folder / store.PLAN).exists() or not path.exists():
         return {}
 

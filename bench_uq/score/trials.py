@@ -191,7 +191,7 @@ def untuned(suite: Path) -> Path | None:
         return None
 
     folder = suite.with_name(name)
-    if (folder / derived.RUNS).is_file() and derived.scores_file(folder).is_file():
+    if derived.runs_file(folder).is_file() and derived.scores_file(folder).is_file():
         return folder
     return None
 

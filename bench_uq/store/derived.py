@@ -26,8 +26,9 @@ from bench_uq.store.about import About
 from bench_uq.store.records import fields_of, read
 
 RUNS, SCORES, CURVES = "runs.csv", "scores.csv", "curves.csv.gz"
-#: Scores that their owner compressed by gzip; bench-uq writes plain ones.
-PACKED = f"{SCORES}.gz"
+#: Tables that their owner may have compressed by gzip, by the names that they then have; bench-uq
+#: writes plain ones.
+PACKED = {f"{RUNS}.gz": RUNS, f"{SCORES}.gz": SCORES}
 #: Scores by groups of test examples; results of older versions lack the file.
 BY_GROUP = "groups.csv.gz"
 #: Number of these groups.
@@ -102,10 +103,18 @@ def curves_file(suite: Path) -> Path:
 
 def scores_file(suite: Path) -> Path:
     """Path of the scores of a suite, which may have been compressed to be published."""
-    packed = suite / PACKED
-    if packed.exists() and not (suite / SCORES).exists():
-        return packed
-    return suite / SCORES
+    return _stored(suite / SCORES)
+
+
+def runs_file(suite: Path) -> Path:
+    """Path of the runs of a suite, which may have been compressed to be published."""
+    return _stored(suite / RUNS)
+
+
+def _stored(plain: Path) -> Path:
+    """A table, or what it was compressed to."""
+    packed = plain.with_name(f"{plain.name}.gz")
+    return packed if packed.exists() and not plain.exists() else plain
 
 
 def table(path: Path, kind: str = "") -> pd.DataFrame:
@@ -113,11 +122,11 @@ def table(path: Path, kind: str = "") -> pd.DataFrame:
 
     ``kind`` is the derived file with the same columns, where the file has another name.
     """
-    kind = kind or path.name.replace(PACKED, SCORES)
+    plain = PACKED.get(path.name, path.name)
+    kind = kind or plain
     if not path.exists():
         raise UsageError(f"missing {path} (make it with: bench-uq score)")
-    named = path.name in (SCORES, PACKED)
-    with checked(path, "baseline" if kind == SCORES and not named else "score"):
+    with checked(path, "baseline" if kind == SCORES != plain else "score"):
         _check_whole(path)
         frame = _runs(path) if kind == RUNS else _rows(path, kind)
 
@@ -175,10 +184,11 @@ def _as_scored(path: Path, written: Mapping[str, str]) -> bool:
     """Whether a file has its checksum, if there is one."""
     if path.name in written:
         return store.unchanged(path, written[path.name])
-    if path.name == PACKED and SCORES in written:
+    plain = PACKED.get(path.name, "")
+    if plain in written:
         # That of the plain file, which scoring wrote.
         with gzip.open(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == written[SCORES]
+            return hashlib.file_digest(file, "sha256").hexdigest() == written[plain]
     return True
 
 

@@ -1,8 +1,9 @@
-"""Scores that their owner compressed are the same scores."""
+"""Tables that their owner compressed are the same tables."""
 
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 from pathlib import Path
 
@@ -13,28 +14,35 @@ from bench_uq import read_scores
 from bench_uq.api.errors import UsageError
 from bench_uq.report import write
 from bench_uq.report.exports import exported
+from bench_uq.run.foreign import refuse_loss
 from bench_uq.score.results import read
 
 REPO = Path(__file__).resolve().parents[2]
+
+
+TABLES = ("scores.csv", "runs.csv")
 
 
 @pytest.fixture
 def packed(tmp_path: Path) -> Path:
     """Committed results as they were scored, and then compressed."""
     suite = shutil.copytree(REPO / "results" / "mnf-paper-cpu", tmp_path / "mnf-paper-cpu")
-    plain = plain_scores(suite)
-    plain.with_name("scores.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
-    plain.unlink()
+    for plain in unpacked(suite):
+        plain.with_name(f"{plain.name}.gz").write_bytes(gzip.compress(plain.read_bytes()))
+        plain.unlink()
     return suite
 
 
-def plain_scores(suite: Path) -> Path:
-    """The scores as scoring writes them."""
-    plain, compressed = suite / "scores.csv", suite / "scores.csv.gz"
-    if compressed.exists():
-        plain.write_bytes(gzip.decompress(compressed.read_bytes()))
-        compressed.unlink()
-    return plain
+def unpacked(suite: Path) -> list[Path]:
+    """The tables as scoring writes them."""
+    found = []
+    for name in TABLES:
+        plain, compressed = suite / name, suite / f"{name}.gz"
+        if compressed.exists():
+            plain.write_bytes(gzip.decompress(compressed.read_bytes()))
+            compressed.unlink()
+        found.append(plain)
+    return found
 
 
 def test_compressed_scores_are_the_same(packed: Path, tmp_path: Path) -> None:
@@ -44,9 +52,12 @@ def test_compressed_scores_are_the_same(packed: Path, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read_scores(packed / "scores.csv.gz"), scores)
     write(packed, tmp_path / "packed", formats=["markdown"])
 
-    plain_scores(packed)
+    assert scores.attrs["runs"]
+    unpacked(packed)
     pd.testing.assert_frame_equal(read_scores(packed), scores)
+    assert read_scores(packed).attrs["runs"] == scores.attrs["runs"]
     pd.testing.assert_frame_equal(read(packed).scores, results.scores)
+    pd.testing.assert_frame_equal(read(packed).runs, results.runs)
     assert exported(packed) == runs
 
     write(packed, tmp_path / "plain", formats=["markdown"])
@@ -62,10 +73,20 @@ def test_plain_scores_are_read_first(packed: Path) -> None:
     assert len(read_scores(packed)) == 9
 
 
-def test_changed_scores_are_refused(packed: Path) -> None:
-    """Their checksum is that of the plain ones."""
-    file = packed / "scores.csv.gz"
+@pytest.mark.parametrize(
+    ("name", "old", "new"), [("scores.csv", b"0.99", b"0.98"), ("runs.csv", b"1000", b"1001")]
+)
+def test_a_changed_table_is_refused(packed: Path, name: str, old: bytes, new: bytes) -> None:
+    """Its checksum is that of the plain one."""
+    file = packed / f"{name}.gz"
     content = gzip.decompress(file.read_bytes())
-    file.write_bytes(gzip.compress(content.replace(b"0.99", b"0.98", 1)))
-    with pytest.raises(UsageError, match=r"scores\.csv\.gz is damaged .* checksum"):
+    assert old in content
+    file.write_bytes(gzip.compress(content.replace(old, new, 1)))
+    with pytest.raises(UsageError, match=re.escape(f"{file} is damaged") + ".* checksum"):
         read(packed)
+
+
+def test_runs_that_are_not_here_are_not_replaced(packed: Path) -> None:
+    """Whose table is compressed too."""
+    with pytest.raises(UsageError, match=r"runs\.csv\.gz: 30 of its 30 runs were made elsewhere"):
+        refuse_loss(packed, [])

@@ -166,13 +166,14 @@ def test_what_was_computed_of_a_run(folder: Path, whole: Path) -> None:
     assert same_scores(folder, whole)
 
 
-def test_compressed_scores_of_earlier_runs(folder: Path) -> None:
-    """Scoring leaves none beside the scores that it writes."""
-    compressed = folder / "results/points/scores.csv.gz"
-    compressed.write_bytes(gzip.compress(b"dataset,method\n"))
+def test_compressed_tables_of_earlier_runs(folder: Path) -> None:
+    """Scoring leaves none beside the tables that it writes."""
+    compressed = [folder / "results/points" / f"{name}.gz" for name in ("scores.csv", "runs.csv")]
+    for file in compressed:
+        file.write_bytes(gzip.compress(b"dataset,method\n"))
     scored = invoked(*SCORE)
     assert scored.exit_code == 0, scored.output
-    assert not compressed.exists()
+    assert not any(file.exists() for file in compressed)
 
 
 def test_checkpoints(bench: Bench, killing_code: str, tmp_path: Path, whole: Path) -> None:
