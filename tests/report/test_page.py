@@ -330,11 +330,12 @@ def test_datasets_have_their_display_names(opened: Callable[[Results], Page]) ->
         named(read(Path(__file__).parents[2] / "results" / "uci")), methods=["map", "mnf"]
     )
     page = opened(results)
-    titles = {f"UCI ({name})" for name in ("boston", "concrete", "energy", "kin8nm", "wine-red")}
+    small = ("boston", "concrete", "energy", "kin8nm", "wine-red")
+    titles = {f"UCI ({name})" for name in (*small, "naval-propulsion-plant")}
     assert set(page.column("dataset")) == titles
     page.choose("dataset", "=uci[name=boston]")
     assert page.find("#status").text.startswith(
-        "2 of 10 rows: dataset UCI (boston), condition clean."
+        "2 of 12 rows: dataset UCI (boston), condition clean."
     )
     offered = page.script(
         "return [...document.querySelector('#filter-dataset').options].map((one) => one.text)"
