@@ -82,14 +82,17 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("ETag", tag)
         self.send_header("Content-Length", str(len(content) - start))
         self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.end_headers()
         body = content[start:]
-        self.send_body(body[: self.server.cuts.pop(0)] if self.server.cuts else body, status)
+        if self.server.cuts:
+            body = body[: self.server.cuts.pop(0)]
+        # Before the client can ask for more, which another thread answers.
+        self.server.sent.append((self.path, status, len(body)))
+        self.end_headers()
+        self.send_body(body, status)
 
     def send_body(self, body: bytes, status: int) -> None:
         """Send bytes, with a pause between them where there is to be one."""
         pause = self.server.wait_after if self.server.wait_after >= 0 else len(body)
-        self.server.sent.append((self.path, status, len(body)))
         self.wfile.write(body[:pause])
         if body[pause:]:
             self.server.go.wait(60)
