@@ -65,7 +65,11 @@ if TYPE_CHECKING:
     help="Choose for each seed of the suite apart, by the held-out tenth of its own training "
     "split: for datasets whose splits differ from seed to seed, such as UCI's.",
 )
-@listed("seeds", "Seeds that train the trials, none of the suite's. [default: the next three]")
+@listed(
+    "seeds",
+    "Seeds that train the trials, none of the suite's. [default: the next three; with --per-seed "
+    "the suite's]",
+)
 @click.option("--network", default="", metavar="NAME|FILE.py", help="As for bench-uq run.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time, as for bench-uq run.")
@@ -99,7 +103,8 @@ def tune(
     """Choose options and recipe of each method, with the same budget for each.
 
     Trials are trained on seeds that the suite does not have, and chosen by the mean NLL of held-out
-    training examples; test data are not read. The choice is written to tuned.toml beside the
+    training examples; with --per-seed each seed of the suite has its own trials and choice. Test
+    data are not read. The choice is written to tuned.toml beside the
     suite's results, which bench-uq run --tuned reads. An interrupted study continues with the same
     command.
     """

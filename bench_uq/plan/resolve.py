@@ -71,7 +71,9 @@ def choose(
     for spec in datasets:
         task = task_of(spec, suite, contents)
         conditions = conditions_of(suite, spec, plugins, contents, notice)
-        surrogates = surrogates_of(conditions, suite, plugins)
+        # Networks that all methods are shown the attack on are the same for all, whatever a study
+        # chose for one of them.
+        surrogates = surrogates_of(conditions, suite.untuned or suite, plugins)
         trained = list[Spec]()
         for method in (*methods, *surrogates.values()):
             trained += chain_of(method, suite, plugins)

@@ -61,10 +61,10 @@ def make_plan(
         # A surrogate is trained to be attacked, and evaluated only if the suite lists it as a
         # method.
         bare = dataclasses.replace(data, conditions=[])
-        surrogates = {}
+        surrogates, common = {}, suite.untuned or suite
         for name, spec in data.surrogates.items():
-            chain = chain_of(spec, suite, plugins)
-            surrogates[name] = make_chain(chain, bare, seed, suite, contents)
+            chain = chain_of(spec, common, plugins)
+            surrogates[name] = make_chain(chain, bare, seed, common, contents)
 
         truths = dict[str, str]()
         for method in methods:

@@ -61,6 +61,8 @@ class Suite:
     tuned: str = ""  # file of what bench-uq tune chose, by which the methods run
     #: What results call methods whose options differ between seeds, by name.
     called: Mapping[str, str] = field(default_factory=dict)
+    #: As it was before its method had what a study chose; None if none did.
+    untuned: Suite | None = None
 
     def settings_of(self, method: str) -> Settings:
         """Settings of a method, by its plain name."""
@@ -329,7 +331,10 @@ def at_budget(suite: Suite, share: float) -> Suite:
         special[method] = dict(part)
         if "epochs" in part:
             special[method]["epochs"] = scaled(part["epochs"])
-    return dataclasses.replace(suite, settings=settings, method_settings=special)
+    untuned = None
+    if suite.untuned is not None:
+        untuned = at_budget(suite.untuned, share)
+    return dataclasses.replace(suite, settings=settings, method_settings=special, untuned=untuned)
 
 
 def split_tables(table: Any) -> tuple[dict[str, Any], dict[str, Any]]:

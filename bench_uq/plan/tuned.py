@@ -6,15 +6,16 @@ import dataclasses
 import hashlib
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import plain_name
+from bench_uq.plan.fingerprints import SHORT, digest
 from bench_uq.plan.plugins import Plugins
-from bench_uq.plan.resolve import named
+from bench_uq.plan.resolve import named, references_of
 from bench_uq.plan.search_space import SOBOL
 from bench_uq.plan.suite import Suite, check_keys, tabled, toml, typed_settings
 from bench_uq.store import Damaged, write_bytes
@@ -82,7 +83,10 @@ class Tuned:
 
         metric = self.metric.upper()
         if self.per_seed:
-            return ", ".join([f"{FOR_EACH_SEED}: {budget}, validation {metric}", *self.assignments])
+            # Names and recipes do not tell two studies apart.
+            study = digest([self.setup, self.seed, self.studies])[:SHORT]
+            told = f"{FOR_EACH_SEED}: {budget}, validation {metric} (study {study})"
+            return ", ".join([told, *self.assignments])
         seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"
         told = f"tuned: {budget}, validation {metric} over {seeds}"
         return ", ".join([told, *self.assignments])
@@ -181,16 +185,20 @@ def names_of(cls: type[Tuned] | type[Chosen]) -> list[str]:
 def tuned_suites(suite: Suite, tuned: Tuned, plugins: Plugins) -> Iterator[Suite]:
     """The suite in parts, one for each method and dataset, with what was chosen for them.
 
-    If it was chosen for each seed apart, so are the parts.
+    If it was chosen for each seed apart, so are the parts. References stay as they are.
     """
     known = {one.place: one for one in tuned.chosen}
+    references = {one.name for one in references_of(suite, plugins)}
     for dataset in suite.datasets:
         place = named(plugins, suite, "dataset", dataset).name
         for method in suite.methods:
             name = named(plugins, suite, "method", method).name
+            if name in references:
+                yield dataclasses.replace(suite, methods=(method,), datasets=(dataset,))
+                continue
             for seeds, seed in seeds_apart(suite, tuned):
                 if (place, name, seed) not in known:
-                    raise not_tuned(place, name, seed)
+                    raise not_tuned(place, name, seed, tuned)
                 part = part_of(suite, known[place, name, seed], plain_name(method), dataset)
                 yield dataclasses.replace(part, seeds=seeds)
 
@@ -202,12 +210,13 @@ def seeds_apart(suite: Suite, tuned: Tuned) -> list[tuple[tuple[int, ...], int |
     return [(suite.seeds, None)]
 
 
-def not_tuned(dataset: str, method: str, seed: int | None) -> UsageError:
+def not_tuned(dataset: str, method: str, seed: int | None, tuned: Tuned) -> UsageError:
     """The error of a method that a study did not tune, with the command that does."""
-    command = ["bench-uq", "tune", "--methods", method, "--datasets", dataset]
+    command = ["bench-uq", "tune", "--suite", tuned.suite]
+    command += ["--methods", method, "--datasets", dataset]
     where = f"{method} on {dataset}"
     if seed is not None:
-        command += ["--per-seed", "--seeds", str(seed)]
+        command += ["--per-seed", "--seeds", str(seed), "--trials", str(tuned.trials)]
         where += f", seed {seed},"
     return UsageError(f"{where} was not tuned: {shlex.join(command)}")
 
@@ -229,13 +238,26 @@ def part_of(suite: Suite, chosen: Chosen, plain: str, dataset: str) -> Suite:
         method_settings=settings,
         options=options,
         called=called,
+        untuned=suite,
     )
+
+
+def refuse_overridden(suite: Suite, assignments: Iterable[str]) -> None:
+    """Refuse --set METHOD.NAME for a method of a tuned suite: it would change nothing."""
+    tuned = set(map(plain_name, suite.methods)) - set(map(plain_name, suite.references))
+    for assignment in assignments:
+        method, dot, _ = assignment.partition("=")[0].strip().rpartition(".")
+        if dot and method in tuned:
+            raise UsageError(
+                f"--set {assignment}: {method} has what the study chose, or its defaults (with "
+                "bench-uq tune it holds for all trials)"
+            )
 
 
 def used_seeds(suite: Suite, tuned: Tuned) -> Sequence[int]:
     """Seeds of a suite that the study has trained with, which would flatter what it chose.
 
-    None if it chose for each seed apart: then no seed is shown the test split of another.
+    Where it chose for each seed apart there are none: no choice is by another seed.
     """
     if tuned.per_seed:
         return []

@@ -115,11 +115,11 @@ def choose(study: Study) -> Tuned:
     best, chosen = list[Tried](), list[Chosen]()
     for own in by_place(tried).values():
         one = chosen_of(own)
-        if not math.isfinite(one.nll):
-            whose = "over all its seeds" if one.seed is None else f"at seed {one.seed}"
+        # One seed of many that fails with every trial keeps its default, and fails in the results.
+        if not math.isfinite(one.nll) and one.seed is None:
             raise UsageError(
-                f"no trial of {one.method} on {one.dataset} has a finite NLL {whose}: the runs "
-                f"below {study.folder} say why"
+                f"no trial of {one.method} on {one.dataset} has a finite NLL over all its seeds: "
+                f"the runs below {study.folder} say why"
             )
         chosen.append(one)
         best.append(next(row for row in own if (row.study, row.trial) == (one.study, one.trial)))

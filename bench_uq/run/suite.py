@@ -24,6 +24,7 @@ from bench_uq.plan.suite import Suite, at_budget, lineage, read_suite, suite_pat
 from bench_uq.plan.tuned import (
     TRIALS,
     read_tuned,
+    refuse_overridden,
     trials_file,
     tuned_file,
     tuned_suites,
@@ -151,8 +152,14 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
     # Each part of a tuned suite has planned the reference too; one may ask for it by name.
     planned = dict[str, PlannedRun]()
     for run in runs:
-        if run.name not in planned or planned[run.name].to_compare:
+        before = planned.setdefault(run.name, run)
+        if before.to_compare:
             planned[run.name] = run
+        elif before.method != run.method and not run.to_compare:
+            raise UsageError(
+                f"{before.method} and {run.method} on {run.dataset} are one run at seed "
+                f"{run.seed}: the study chose the same for both (--methods leaves one out)"
+            )
     runs = [dataclasses.replace(run, tuned=words) for run in planned.values()]
 
     # Before any training: results of a later version are never overwritten.
@@ -184,6 +191,7 @@ def tuned_parts(suite: Suite, choices: Choices, plugins: Plugins) -> tuple[list[
         return [suite], ""
 
     tuned = read_tuned(file)
+    refuse_overridden(suite, choices.assignments)
     shared = used_seeds(suite, tuned)
     if shared:
         raise UsageError(f"seed {shared[0]} has trained the trials of the study: take another")

@@ -59,15 +59,17 @@ def tried_in(planned: Planned) -> list[Tried]:
 
     Where each seed is chosen for apart, what each dataset and seed gave.
     """
-    from bench_uq.score.results import read
     from bench_uq.score.score import score
+    from bench_uq.store import derived
 
     folder = planned.prepared.folder
     score(folder, Plugins(planned.prepared.choices.plugins))
-    results = read(folder)
-
-    scores = results.scores
+    # Not those that a mean would hold: it leaves out runs that are unlike others in the folder,
+    # which may be of other seeds.
+    every, scores = derived.table(folder / derived.RUNS), derived.table(folder / derived.SCORES)
+    finished = every[every["status"] == "ok"]["run"]
     scores = scores[(scores["condition"] == "clean") & (scores["metric"] == METRIC)]
+    scores = scores[scores["run"].isin(finished)]
 
     suite, found = planned.prepared.suite, []
     together: list[tuple[tuple[int, ...], int | None]] = [(suite.seeds, None)]
@@ -77,7 +79,7 @@ def tried_in(planned: Planned) -> list[Tried]:
     datasets = sorted({run.dataset for run in planned.prepared.runs})
     for dataset, (seeds, apart) in itertools.product(datasets, together):
         values = _own(scores, dataset, seeds)["value"].dropna()
-        runs = _own(results.runs, dataset, seeds)
+        runs = _own(every, dataset, seeds)
         found.append(
             Tried(
                 study=planned.study,

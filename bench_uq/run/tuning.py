@@ -24,7 +24,7 @@ from bench_uq.api.errors import UsageError, unknown
 from bench_uq.plan.about import about
 from bench_uq.plan.fingerprints import SHORT, Contents, digest
 from bench_uq.plan.plugins import Plugins, Spec
-from bench_uq.plan.resolve import named
+from bench_uq.plan.resolve import Notice, named, references_of
 from bench_uq.plan.runs import make_plan
 from bench_uq.plan.search_space import (
     SAMPLERS,
@@ -101,6 +101,11 @@ def search_of(
             f"--per-seed and --sampler {sampler} exclude each other: trials would follow the "
             "scores of all seeds"
         )
+    if per_seed and seconds is not None:
+        raise UsageError(
+            "--per-seed and --seconds exclude each other: a seed would have more trials beside "
+            "fewer other seeds"
+        )
     count = TRIALS if trials is None else trials
     return Search(count, seconds or 0.0, studies, seed, sampler, per_seed)
 
@@ -165,6 +170,8 @@ def plan_study(choices: Choices, search: Search, notice: Callable[[str], None]) 
 
     # Each trial would say the same of the data.
     told = once(notice)
+    if not search.per_seed:
+        tell_of_splits(suite, seeds, plugins, contents, told)
 
     def plan(rival: Rival, trial: Trial) -> Planned:
         spec = with_options(rival.method, trial.options, plugins)
@@ -189,6 +196,20 @@ def plan_study(choices: Choices, search: Search, notice: Callable[[str], None]) 
     return Study(suite, search, rivals, plan, own, target, folder)
 
 
+def tell_of_splits(
+    suite: Suite, seeds: Sequence[int], plugins: Plugins, contents: Contents, notice: Notice
+) -> None:
+    """Tell of datasets whose splits differ by seed: trials then train on what others test on."""
+    for text in suite.datasets:
+        dataset = named(plugins, suite, "dataset", text)
+        ours = contents.of(dataset, "train", suite.seeds[0]).hash
+        if any(contents.of(dataset, "train", seed).hash != ours for seed in seeds):
+            notice(
+                f"{dataset.name}: each seed has a split of its own, so that trials train on test "
+                "examples of the suite's seeds (--per-seed tunes each by its own)"
+            )
+
+
 def rivals_of(suite: Suite, search: Search, plugins: Plugins) -> tuple[Rival, ...]:
     """Every method in every study; for each dataset apart if points follow scores."""
     together = [suite.datasets]
@@ -196,12 +217,18 @@ def rivals_of(suite: Suite, search: Search, plugins: Plugins) -> tuple[Rival, ..
         loaded()
         together = [(dataset,) for dataset in suite.datasets]
 
+    references = {one.name for one in references_of(suite, plugins)}
     found = []
     for text in suite.methods:
         method = named(plugins, suite, "method", text)
+        # What the others are compared with stays as it is.
+        if method.name in references:
+            continue
         space = space_of(method, suite, plugins)
         for study in search.seeds:
             found += [Rival(study, method, space, datasets) for datasets in together]
+    if not found:
+        raise UsageError(f"nothing to tune: {', '.join(suite.methods)} is a reference")
     return tuple(found)
 
 

@@ -56,16 +56,6 @@ class Difference:
 
 def facts_of(run: Mapping[Any, Any]) -> Facts:
     """The known facts of a run that decide about likeness, a row of runs.csv."""
-    facts = _known_facts(run)
-    # What was chosen for each seed apart may differ, as the folds of a dataset do.
-    if facts.get("tuning", "").startswith(FOR_EACH_SEED):
-        for name in OF_METHODS:
-            facts.pop(name, None)
-    return facts
-
-
-def _known_facts(run: Mapping[Any, Any]) -> Facts:
-    """The same with all settings."""
     facts = {name: _text(run.get(name)) for name in (*SETTINGS, "data", "labels")}
     for name in facts.keys() & LIMITS:
         if facts[name] == "0":
@@ -79,14 +69,30 @@ def _known_facts(run: Mapping[Any, Any]) -> Facts:
 
 def shared_facts(run: Mapping[Any, Any]) -> Facts:
     """The facts that runs of other methods must share: settings as the suite has them for all."""
-    given = _loaded(run.get("shared"))
-    facts = _known_facts({**run, **{name: given[name] for name in given.keys() & {*SETTINGS}}})
+    facts = facts_of({**run, **_of_suite(run)})
     facts.pop("code", None)
     # What a suite sets for one method is part of that method; if nobody noted it, any may be.
     if not _text(run.get("shared")):
         for name in ("epochs", "draws", "batch", *RECIPE):
             facts.pop(name, None)
     return facts
+
+
+def _of_suite(run: Mapping[Any, Any]) -> Facts:
+    """The settings that a suite has for all methods, where the run has others."""
+    given = _loaded(run.get("shared"))
+    return {name: given[name] for name in given.keys() & {*SETTINGS}}
+
+
+def _averaged_facts(run: Mapping[Any, Any]) -> Facts:
+    """The facts that seeds of one method must share."""
+    facts = facts_of(run)
+    # What was chosen for each seed apart may differ, as the folds of a dataset do.
+    if facts.get("tuning", "").startswith(FOR_EACH_SEED):
+        of_suite = _of_suite(run)
+        chosen = {name: of_suite[name] for name in of_suite.keys() & {*OF_METHODS}}
+        facts = facts_of({**run, **chosen})
+    return {name: one for name, one in facts.items() if not _of_seed(name)}
 
 
 def contrast(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -158,7 +164,7 @@ def left_out(runs: pd.DataFrame) -> dict[str, str]:
         rows = here.sort_values("seed").to_dict("records")
         by_method: dict[str, list[tuple[Mapping[Any, Any], Facts]]] = {}
         for run in rows:
-            facts = {name: one for name, one in facts_of(run).items() if not _of_seed(name)}
+            facts = _averaged_facts(run)
             everywhere.update(facts.items())
             by_method.setdefault(run["method"], []).append((run, facts))
 

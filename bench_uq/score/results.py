@@ -190,7 +190,7 @@ def read(suite: Path, cards: Cards | None = None, plugins: Collection[Path] = ()
     curves_file = derived.curves_file(suite)
     curves = derived.table(curves_file, derived.CURVES)
     if runs.empty:
-        raise UsageError(f"{suite / 'runs.csv'} holds no runs (make them with: bench-uq run)")
+        raise UsageError(f"{derived.runs_file(suite)} holds no runs (make them with: bench-uq run)")
 
     trials: tuple[Trial, ...] = ()
     file = of_tuned(suite)

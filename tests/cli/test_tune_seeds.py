@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -181,14 +182,12 @@ def test_more_seeds_join_the_same_study(tuned: Path, tmp_path: Path) -> None:
     [
         (
             (*RUN, "--tuned", "--seeds", "5"),
-            "map on uci[name=mine], seed 5, was not tuned: bench-uq tune --methods map --datasets "
-            "'uci[name=mine]' --per-seed --seeds 5",
+            "map on uci[name=mine], seed 5, was not tuned: bench-uq tune --suite folds --methods "
+            "map --datasets 'uci[name=mine]' --per-seed --seeds 5 --trials 3",
         ),
+        ((*RUN, "--tuned", "--set", "dropout.rate=0.1"), "dropout has what the study chose"),
+        ((*TUNE, "--seconds", "9"), "--per-seed and --seconds exclude each other"),
         ((*TUNE, "--sampler", "tpe"), "--per-seed and --sampler tpe exclude each other"),
-        (
-            tuple(part for part in TUNE if part != "--per-seed"),
-            "is of another study, whose per_seed is True, not False",
-        ),
     ],
 )
 def test_mistakes(tuned: Path, arguments: tuple[str, ...], told: str) -> None:
@@ -199,3 +198,31 @@ def test_mistakes(tuned: Path, arguments: tuple[str, ...], told: str) -> None:
     assert told in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert sorted(tuned.rglob("*")) == before
+
+
+def test_without_it_the_study_says_what_it_trains_on(tuned: Path) -> None:
+    """Training rows of the tuning seeds are test rows of the suite's."""
+    arguments = [part for part in TUNE if part != "--per-seed"]
+    said = invoke(tuned, *arguments, "--results", "other", "--dry-run").stderr
+    (line,) = [one for one in said.splitlines() if "split of its own" in one]
+    assert line.startswith(f"{DATASET}: each seed has a split of its own")
+    assert "split of its own" not in invoke(tuned, *TUNE, "--dry-run").stderr
+
+    mixed = invoke(tuned, *arguments)
+    assert mixed.exit_code == 2
+    assert mixed.stderr.splitlines()[-1].endswith(
+        "is of another study, whose per_seed is True, not False: remove it, or give other --results"
+    )
+
+
+def test_a_seed_of_another_code_counts_too(tuned: Path, tmp_path: Path) -> None:
+    """Runs of a trial that a mean would leave out beside those of other seeds are of this study."""
+    folder = tmp_path / "edited"
+    shutil.copytree(tuned, folder)
+    for path in folder.glob("results/folds-tuning/*/plan.json"):
+        text = path.read_text()
+        assert '"training version": "' in text
+        path.write_text(re.sub(r'"training version": "[^"]*"', '"training version": "0"', text))
+    done(folder, *TUNE, "--seeds", "7")
+    assert {row["nll"] for row in trials(folder) if row["seed"] == "7"} - {"inf"}
+    assert all(row["nll"] != "inf" for row in trials(folder))

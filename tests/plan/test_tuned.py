@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from bench_uq.api.errors import UsageError
+from bench_uq.plan.fingerprints import Contents
 from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.runs import make_plan
 from bench_uq.plan.sources import hash_of_trees
 from bench_uq.plan.suite import read_suite
 from bench_uq.plan.tuned import (
     Chosen,
     Tuned,
     read_tuned,
+    refuse_overridden,
     trials_file,
     tuned_suites,
     used_seeds,
@@ -43,7 +46,13 @@ def test_choices_for_each_seed_are_written_and_read(tmp_path: Path) -> None:
     tuned = replace(TUNED, seeds=(), per_seed=True, chosen=tuple(own))
     write_tuned(tmp_path / "tuned.toml", tuned)
     assert read_tuned(tmp_path / "tuned.toml") == tuned
-    assert tuned.words == "tuned for each seed: 4 trials each, validation NLL, batch=8"
+    said = "tuned for each seed: 4 trials each, validation NLL (study "
+    assert tuned.words.startswith(said)
+    assert tuned.words.endswith("), batch=8")
+    # Names and recipes of the results tell no other study apart.
+    for other in (replace(tuned, setup="abd"), replace(tuned, seed=1)):
+        assert other.words.startswith(said)
+        assert other.words != tuned.words
 
     write_tuned(tmp_path / "tuned.toml", TUNED)
     text = (tmp_path / "tuned.toml").read_text()
@@ -104,8 +113,39 @@ def test_each_seed_runs_by_its_own_choice() -> None:
         {"mnf[flows=3]": "mnf[flows=4]"},
     ]
     assert used_seeds(suite, tuned) == []
-    with pytest.raises(UsageError, match=r"digits, seed 6, was not tuned.*--per-seed --seeds 6"):
+    with pytest.raises(
+        UsageError, match=r"digits, seed 6, was not tuned.*--per-seed --seeds 6 --trials 4"
+    ):
         list(tuned_suites(replace(suite, seeds=(6,)), tuned, Plugins()))
+
+
+def test_surrogates_and_references_stay_as_they_are() -> None:
+    """Attacks on another method's networks are the same for all methods, whatever was chosen."""
+    suite = replace(
+        read_suite("fidelity"), methods=("hmc", "map", "mnf"), seeds=(0,), network="mlp-32"
+    )
+    mine = replace(OURS, method="map", name="map[prior_std=0.5]", settings={"epochs": 3})
+    tuned = replace(TUNED, chosen=(mine, replace(OURS, method="mnf", name="mnf")))
+    parts = list(tuned_suites(suite, tuned, Plugins()))
+    assert [part.methods for part in parts] == [("hmc",), ("map[prior_std=0.5]",), ("mnf",)]
+    assert parts[0].method_settings == suite.method_settings
+
+    attacked = set()
+    for part in parts:
+        runs = make_plan(part, Plugins(), Contents(Path("nowhere"), Path("nowhere/known")))
+        for run in runs:
+            for shown in run.conditions:
+                if shown.surrogate:
+                    attacked.add(shown.surrogate.key)
+    assert len(attacked) == 1
+
+
+def test_what_a_study_chose_is_not_set_again() -> None:
+    """It would change nothing; settings of all methods, and of others, may be set."""
+    suite = read_suite("quick")
+    refuse_overridden(suite, ["draws=9", "fgsm.draws=2", "temperature.bins=9"])
+    with pytest.raises(UsageError, match=r"--set map.epochs=9: map has what the study chose"):
+        refuse_overridden(suite, ["draws=9", "map.epochs=9"])
 
 
 def test_a_search_space_changes_no_hash(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from bench_uq.plan.plugins import PACKAGES
 from bench_uq.plan.sources import hash_of_installed
 from bench_uq.run.suite import Choices, prepare, remember
 from bench_uq.score.banners import banner, located
-from bench_uq.score.likeness import differences, left_out, marked
+from bench_uq.score.likeness import at_other_budget, contrast, differences, left_out, marked
 from bench_uq.score.results import Results, read_runs
 from bench_uq.score.run_scores import hashes_of
 from bench_uq.score.stale import VERSIONS, plugin_files, stale
@@ -141,11 +141,20 @@ def test_seeds_of_other_settings_are_in_no_mean() -> None:
 def test_seeds_that_were_tuned_apart_are_averaged() -> None:
     """Each may have its own rate and epochs, but no other draws, and not without those words."""
     words = {"facts": json.dumps({"tuning": f"{FOR_EACH_SEED}: 4 trials each"})}
-    own = seeds("map", 3, **words)
+    shared = json.dumps({"learning_rate": 0.01, "epochs": 250})
+    own = seeds("map", 3, shared=shared, **words)
     for run, rate in zip(own, (0.1, 0.2, 0.3), strict=True):
         run |= {"learning_rate": rate, "epochs": 100 * rate}
     assert left_out(runs(*own)) == {}
     assert left_out(runs(*own[:2], {**own[2], "draws": 5.0})) == {"map-2": "draws 5 instead of 20"}
+
+    # Epochs of the suite are no choice.
+    other = {**own[2], "shared": json.dumps({"learning_rate": 0.01, "epochs": 9})}
+    assert left_out(runs(*own[:2], other)) == {"map-2": "epochs 9 instead of 250"}
+    # Two runs of one seed are compared in all.
+    assert contrast(own[2], {**own[2], "epochs": 7.0}) == {"epochs": ("30", "7")}
+    assert at_other_budget(own[2], {**own[2], "epochs": 60.0}, 2)
+
     for run in own:
         run["facts"] = json.dumps({"tuning": "tuned: 4 trials each"})
     assert len(left_out(runs(*own))) == 2

@@ -113,9 +113,10 @@ def _recipe(runs: pd.DataFrame) -> str:
     """
     parts = []
     for name in RECIPE:
-        values = sorted(set(runs[name].dropna()) - {0, "", "constant"})
+        known = set(runs[name].dropna())
+        values = sorted(known - {0, "", "constant"})
         if values and not isinstance(values[0], str):
-            ends = dict.fromkeys([values[0], values[-1]])
+            ends = dict.fromkeys([min(known), values[-1]])
             values = [" to ".join(f"{value:g}" for value in ends)]
         parts += [RECIPES[name].format(value) for value in values]
     return ", ".join(parts)
