@@ -96,6 +96,7 @@ def search_of(
         raise UsageError("tune needs a number of trials, or seconds of training")
     if seconds is not None and not seconds > 0:
         raise UsageError(f"seconds must be above 0, not {seconds:g}")
+
     if per_seed and sampler != SOBOL:
         raise UsageError(
             f"--per-seed and --sampler {sampler} exclude each other: trials would follow the "
@@ -106,6 +107,7 @@ def search_of(
             "--per-seed and --seconds exclude each other: a seed would have more trials beside "
             "fewer other seeds"
         )
+
     count = TRIALS if trials is None else trials
     return Search(count, seconds or 0.0, studies, seed, sampler, per_seed)
 
@@ -404,10 +406,12 @@ def remember(prepared: Prepared, study: Study) -> None:
             command += f" --{name} {value}"
     if search.per_seed:
         command += " --per-seed"
+
     if choices.network:
         command += f" --network {shlex.quote(shown_network(choices.network))}"
     for assignment in choices.assignments:
         command += f" --set {shlex.quote(assignment)}"
+
     runs = [dataclasses.replace(run, command=command) for run in prepared.runs]
     facts = about(runs, Plugins(choices.plugins), prepared.contents.remarks)
     merge_plan(prepared.folder, runs, prepared.suite.description, facts, own_files(prepared))

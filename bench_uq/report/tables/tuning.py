@@ -196,6 +196,7 @@ def _on_choice(methods: Sequence[TunedMethod]) -> list[str]:
         "among them; as the lowest of several it is too low for new data.",
         "Training: of all trials and tuning seeds together.",
     ]
+
     if any(one.apart for one in methods):
         said = [
             "Chosen: for each seed the trial of the lowest NLL of examples held out of its own "
