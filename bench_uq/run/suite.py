@@ -354,8 +354,8 @@ def default_jobs(runs: list[PlannedRun], device: str) -> int:
 def remember(prepared: Prepared) -> None:
     """Write the plan, with the runs of other shards too: a run that is never made is missing."""
     prepared.contents.remember()
-    # Published values are of test splits.
-    if prepared.folder.name == prepared.suite.name:
+    # Published values are of test splits, and of networks that were trained to the end.
+    if prepared.suite.settings.evaluate_on == "test" and prepared.choices.budget == 1:
         hand_on(prepared.references, prepared.folder)
 
     # The report of a tuned suite shows the trials.

@@ -31,6 +31,10 @@ draws = 3
 [search.dropout]
 rate = { low = 0.05, high = 0.3 }
 """
+PUBLISHED = """
+dataset,method,condition,level,metric,value,spread,source,certainty,notes
+uci[name=mine],map,clean,,rmse,0.25,,Somebody 2015,seen,
+""".lstrip()
 TUNE = ("tune", "--per-seed", "--suite", "folds.toml", "--trials", "3", "--device", "cpu")
 RUN = ("run", "--suite", "folds.toml", "--device", "cpu")
 ROWS = 60
@@ -50,6 +54,7 @@ def written(folder: Path, rows: np.ndarray) -> Path:
     (folder / "data" / "uci").mkdir(parents=True)
     np.savetxt(folder / "data" / "uci" / "mine.txt", rows, "%.6f")
     (folder / "folds.toml").write_text(SUITE)
+    (folder / "folds.reference.csv").write_text(PUBLISHED)
     return folder
 
 
@@ -149,6 +154,9 @@ def test_reports_say_so(tuned: Path, tmp_path: Path) -> None:
     assert "tuned for each seed: 3 trials each, validation NLL" in text
     assert "3 trials each, for each of 2 seeds by its own validation NLL" in text
     assert "that took no part in tuning" not in text
+
+    # Published values meet the name that the suite gives the method.
+    assert "Somebody 2015" in text
 
     # The range of what was chosen, and the mean of the two NLLs.
     own = [one for one in chosen(folder) if one["method"] == "dropout"]
