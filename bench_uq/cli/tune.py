@@ -104,9 +104,8 @@ def tune(
 
     Trials are trained on seeds that the suite does not have, and chosen by the mean NLL of held-out
     training examples; with --per-seed each seed of the suite has its own trials and choice. Test
-    data are not read. The choice is written to tuned.toml beside the
-    suite's results, which bench-uq run --tuned reads. An interrupted study continues with the same
-    command.
+    data are not read. The choice is written to tuned.toml beside the suite's results, which
+    bench-uq run --tuned reads. An interrupted study continues with the same command.
     """
     from bench_uq.api.errors import UsageError
     from bench_uq.run.forkserver import start_early

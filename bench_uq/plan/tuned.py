@@ -196,18 +196,18 @@ def tuned_suites(suite: Suite, tuned: Tuned, plugins: Plugins) -> Iterator[Suite
             if name in references:
                 yield dataclasses.replace(suite, methods=(method,), datasets=(dataset,))
                 continue
-            for seeds, seed in seeds_apart(suite, tuned):
+            for seeds, seed in seeds_apart(suite.seeds, apart=tuned.per_seed):
                 if (place, name, seed) not in known:
                     raise not_tuned(place, name, seed, tuned)
                 part = part_of(suite, known[place, name, seed], plain_name(method), dataset)
                 yield dataclasses.replace(part, seeds=seeds)
 
 
-def seeds_apart(suite: Suite, tuned: Tuned) -> list[tuple[tuple[int, ...], int | None]]:
-    """The seeds of each part of a suite, and the seed that was tuned for, None for all."""
-    if tuned.per_seed:
-        return [((seed,), seed) for seed in suite.seeds]
-    return [(suite.seeds, None)]
+def seeds_apart(seeds: tuple[int, ...], *, apart: bool) -> list[tuple[tuple[int, ...], int | None]]:
+    """The seeds that a choice is for, and the seed that names it; None if all share one."""
+    if apart:
+        return [((seed,), seed) for seed in seeds]
+    return [(seeds, None)]
 
 
 def not_tuned(dataset: str, method: str, seed: int | None, tuned: Tuned) -> UsageError:

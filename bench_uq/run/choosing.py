@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-COLUMNS = (
-    *("study", "dataset", "method", "trial", "name", "settings", "seeds", "nll", "train_seconds"),
-    "chosen",
-)
-#: Behind those of the dataset where each seed is chosen for apart.
-APART = "seed"
 #: Fields of a study that may not differ between methods of one file.
 SHARED = ("setup", "seed", "studies", "per_seed", "seeds", "metric", "assignments", "sampler")
 BUDGET = ("trials", "seconds")
@@ -175,11 +169,9 @@ def table(tried: Sequence[Tried], best: Sequence[Tried]) -> pd.DataFrame:
     """The trials, a row for each study, dataset, method and trial."""
     import pandas as pd
 
-    columns = list(COLUMNS)
-    if any(one.seed is not None for one in tried):
-        columns.insert(columns.index("dataset") + 1, APART)
+    from bench_uq.score.trials import columns_of
 
-    lines = []
+    columns, lines = columns_of(one.seed for one in tried), []
     for one in tried:
         settings = ",".join(f"{name}={value}" for name, value in one.settings.items())
         row = {**vars(one), "settings": settings, "chosen": one in best}
@@ -199,8 +191,8 @@ def with_others(rows: pd.DataFrame, target: Path, others: Sequence[Chosen]) -> s
 
     stored = pd.read_csv(path, dtype=str, keep_default_na=False)
     seeds: list[int | None] = [None] * len(stored)
-    if APART in stored:
-        seeds = [int(seed) for seed in stored[APART]]
+    if "seed" in stored:
+        seeds = [int(seed) for seed in stored["seed"]]
     places = zip(stored["dataset"], stored["method"], seeds, strict=True)
     stored = stored[[place in kept for place in places]]
     columns = list(rows.columns)

@@ -149,6 +149,20 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
     runs, told = list[PlannedRun](), once(notice)
     for part in parts:
         runs += make_plan(at_budget(part, choices.budget), plugins, contents, told)
+    runs = [dataclasses.replace(run, tuned=words) for run in distinct(runs)]
+
+    # Before any training: results of a later version are never overwritten.
+    check_schema(folder, [run.name for run in runs])
+    mine = shard_of(runs, *choices.shard) if choices.shard else runs
+    # They take a moment to read.
+    posteriors = Posteriors()
+    if any(run.to_compare for run in mine):
+        posteriors = read_posteriors(suite_path(choices.suite))
+    return Prepared(choices, suite, runs, mine, folder, contents, references, posteriors)
+
+
+def distinct(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """Each run once; refuse one that two methods are, to which a study gave the same options."""
     # Each part of a tuned suite has planned the reference too; one may ask for it by name.
     planned = dict[str, PlannedRun]()
     for run in runs:
@@ -160,16 +174,7 @@ def prepare(choices: Choices, notice: Notice) -> Prepared:
                 f"{before.method} and {run.method} on {run.dataset} are one run at seed "
                 f"{run.seed}: the study chose the same for both (--methods leaves one out)"
             )
-    runs = [dataclasses.replace(run, tuned=words) for run in planned.values()]
-
-    # Before any training: results of a later version are never overwritten.
-    check_schema(folder, [run.name for run in runs])
-    mine = shard_of(runs, *choices.shard) if choices.shard else runs
-    # They take a moment to read.
-    posteriors = Posteriors()
-    if any(run.to_compare for run in mine):
-        posteriors = read_posteriors(suite_path(choices.suite))
-    return Prepared(choices, suite, runs, mine, folder, contents, references, posteriors)
+    return list(planned.values())
 
 
 def once(notice: Notice) -> Notice:

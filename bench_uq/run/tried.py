@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench_uq.api.names import plain_name
 from bench_uq.plan.plugins import Plugins
 from bench_uq.plan.search_space import Trial
-from bench_uq.plan.tuned import Place
+from bench_uq.plan.tuned import Place, seeds_apart
 from bench_uq.run.suite import Prepared
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ def tried_in(planned: Planned) -> list[Tried]:
     scores = scores[scores["run"].isin(finished)]
 
     suite, found = planned.prepared.suite, []
-    together: list[tuple[tuple[int, ...], int | None]] = [(suite.seeds, None)]
-    if planned.per_seed:
-        together = [((seed,), seed) for seed in suite.seeds]
+    together = seeds_apart(suite.seeds, apart=planned.per_seed)
     # The folder may hold datasets and seeds of other studies too.
     datasets = sorted({run.dataset for run in planned.prepared.runs})
     for dataset, (seeds, apart) in itertools.product(datasets, together):

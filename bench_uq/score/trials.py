@@ -68,10 +68,10 @@ class Trial:
         return [*first, settings, *numbers, self.chosen]
 
 
-def columns_of(trials: Iterable[Trial]) -> list[str]:
-    """Names of the columns of the file; with the seed, where each is tuned apart."""
+def columns_of(seeds: Iterable[int | None]) -> list[str]:
+    """Names of the columns of the file; with the seed, if the trials name theirs."""
     columns = list(COLUMNS)
-    if any(one.seed is not None for one in trials):
+    if any(seed is not None for seed in seeds):
         columns.insert(columns.index("dataset") + 1, "seed")
     return columns
 

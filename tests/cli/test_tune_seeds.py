@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import pytest
 
 from bench_uq.datasets.uci import permutation
 from bench_uq.score.results import read
+from bench_uq.store import read_json, write_json
 from tests.cli.commands import done, invoke
 
 SUITE = """
@@ -228,9 +228,44 @@ def test_a_seed_of_another_code_counts_too(tuned: Path, tmp_path: Path) -> None:
     folder = tmp_path / "edited"
     shutil.copytree(tuned, folder)
     for path in folder.glob("results/folds-tuning/*/plan.json"):
-        text = path.read_text()
-        assert '"training version": "' in text
-        path.write_text(re.sub(r'"training version": "[^"]*"', '"training version": "0"', text))
+        plan = read_json(path)
+        for run in plan["runs"].values():
+            run["code"]["training version"] = "0"
+        write_json(path, plan)
     done(folder, *TUNE, "--seeds", "7")
-    assert {row["nll"] for row in trials(folder) if row["seed"] == "7"} - {"inf"}
-    assert all(row["nll"] != "inf" for row in trials(folder))
+    ours = [row["nll"] for row in trials(folder) if row["seed"] == "7"]
+    assert len(ours) == 6
+    assert "inf" not in ours
+
+    # A mean over all three seeds would hold the first two alone.
+    trial = next(folder.glob("results/folds-tuning/*/plan.json")).parent
+    left_out = read(trial).runs.set_index("seed")["left_out"]
+    assert [seed for seed in left_out.index if left_out[seed]] == [7]
+
+
+LOST = """
+from dataclasses import dataclass
+from bench_uq.methods.map import MAP
+
+
+@dataclass(frozen=True)
+class Lost(MAP):
+    def loss(self, net, inputs, targets, size, progress):
+        return super().loss(net, inputs, targets, size, progress) * float("nan")
+"""
+
+
+def test_a_seed_that_fails_with_every_trial_keeps_its_default(tuned: Path) -> None:
+    """It does not take their choices from the other methods, and fails in the results."""
+    (tuned / "lost.py").write_text(LOST)
+    arguments = ("--plugin", "lost.py", "--methods", "lost,map", "--results", "lost")
+    done(tuned, *TUNE, *arguments, "--seeds", "0")
+    text = (tuned / "lost/folds/tuned.toml").read_text()
+    found = {one["method"]: one for one in tomllib.loads(text)["chosen"]}
+    assert (found["lost"]["trial"], found["lost"]["nll"]) == (0, float("inf"))
+    assert np.isfinite(found["map"]["nll"])
+
+    ended = invoke(tuned, *RUN, "--tuned", *arguments, "--seeds", "0")
+    assert ended.exit_code == 1
+    runs = pd.read_csv(tuned / "lost/folds-tuned/runs.csv").set_index("method")
+    assert dict(runs["status"]) == {"lost": "diverged", "map": "ok"}

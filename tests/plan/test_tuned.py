@@ -23,6 +23,7 @@ from bench_uq.plan.tuned import (
     used_seeds,
     write_tuned,
 )
+from bench_uq.run.suite import distinct
 
 OURS = Chosen(
     *("mnf[flows=4]", "digits", "mnf"),
@@ -138,6 +139,18 @@ def test_surrogates_and_references_stay_as_they_are() -> None:
                 if shown.surrogate:
                     attacked.add(shown.surrogate.key)
     assert len(attacked) == 1
+
+
+def test_a_run_that_two_methods_are_is_refused() -> None:
+    """Else the second would lose a seed; a reference that each part plans is one run."""
+    suite = replace(read_suite("quick"), methods=("map",), datasets=("digits",), seeds=(0,))
+    contents = Contents(Path("nowhere"), Path("nowhere/known"))
+    (run,) = make_plan(replace(suite, conditions={}, dataset_conditions={}), Plugins(), contents)
+    assert distinct([run, run]) == [run]
+    reference = replace(run, to_compare=True)
+    assert distinct([reference, run]) == distinct([run, reference]) == [run]
+    with pytest.raises(UsageError, match=r"map and other on digits are one run at seed 0"):
+        distinct([run, replace(run, method="other")])
 
 
 def test_what_a_study_chose_is_not_set_again() -> None:

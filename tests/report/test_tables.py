@@ -8,12 +8,13 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench_uq.report.latex import table_float
 from bench_uq.report.markdown import summary
 from bench_uq.report.tables.captions import caption, heading, notes, wrap
-from bench_uq.report.tables.provenance import provenance, sizes
+from bench_uq.report.tables.provenance import provenance, recipe, sizes
 from bench_uq.report.tables.ranks import rank_table
 from bench_uq.report.tables.table import Cell, Table
 from bench_uq.report.tables.tables import (
@@ -471,3 +472,20 @@ def test_captions_say_what_pairs_are_of(compared: int, crossed: int, words: str)
     """Of seeds alone, or of test examples too, for all columns or some."""
     table = Table("digits", (), (), compared=compared, crossed=crossed)
     assert any(words in note for note in notes(table))
+
+
+def test_a_recipe_that_differs_between_seeds_is_a_range() -> None:
+    """From the smallest number to the largest, one at 0 among them; one for all stands alone."""
+    runs = pd.DataFrame(
+        {
+            "learning_rate": [0.01, 0.003, 0.02],
+            "schedule": ["cosine"] * 3,
+            "warmup": [0.0] * 3,
+            "weight_decay": [0.0, 0.05, 0.001],
+            "clip": [1.0] * 3,
+        }
+    )
+    assert recipe(runs) == (
+        "learning rate 0.003 to 0.02, cosine schedule, weight decay 0 to 0.05, gradients clipped "
+        "at 1"
+    )

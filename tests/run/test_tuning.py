@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from bench_uq.api.errors import UsageError
+from bench_uq.plan.plugins import Plugins
+from bench_uq.plan.suite import read_suite
 from bench_uq.run import tuning
-from bench_uq.run.tuning import Rival, Search, Study, waves
+from bench_uq.run.tuning import Rival, Search, Study, rivals_of, waves
 
 
 @pytest.fixture
@@ -54,3 +57,13 @@ def test_without_a_limit_each_has_all_trials(study: Callable[..., Study]) -> Non
     """One of each at a time, because a point may depend on the one before it."""
     found = list(waves(study(Search(trials=3, sampler="tpe"), ("map", "a"), ("mnf", "a"))))
     assert found == [[("map", number), ("mnf", number)] for number in range(3)]
+
+
+def test_a_reference_is_not_tuned() -> None:
+    """What the others are compared with would be another; alone there is nothing to tune."""
+    suite, plugins = read_suite("fidelity", {"methods": ["hmc", "map"]}), Plugins()
+    rivals = rivals_of(suite, Search(trials=2), plugins)
+    assert [one.method.name for one in rivals] == ["map"]
+    alone = read_suite("fidelity", {"methods": ["hmc"]})
+    with pytest.raises(UsageError, match="nothing to tune: hmc is a reference"):
+        rivals_of(alone, Search(trials=2), plugins)

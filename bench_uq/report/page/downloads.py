@@ -80,7 +80,7 @@ def downloads(results: Results) -> list[Download]:
     if results.trials:
         rows = pd.DataFrame(
             [one.cells for one in results.trials],
-            columns=trials.columns_of(results.trials),
+            columns=trials.columns_of(one.seed for one in results.trials),
             dtype=object,
         )
         found.append(_download(trials.FILE, csv_text(rows).encode(), "text/csv;charset=utf-8"))

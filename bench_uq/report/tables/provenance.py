@@ -42,7 +42,7 @@ def provenance(results: Results) -> list[str]:
         "network": ", ".join(sorted(set(runs["network"]) - {""})),
         "epochs": _by_method(results, runs, _numbers("epochs")),
         "options and recipe": _by_method(results, runs, tuning),
-        "recipe": _by_method(results, runs, _recipe),
+        "recipe": _by_method(results, runs, recipe),
         "prior over the weights": _priors(results),
         "start of the weights": _starts(results),
         "training examples": _by_method(results, runs, _numbers("trained_on")),
@@ -105,7 +105,7 @@ def _numbers(name: str) -> Callable[[pd.DataFrame], str]:
     return lambda runs: _whole(runs[name])
 
 
-def _recipe(runs: pd.DataFrame) -> str:
+def recipe(runs: pd.DataFrame) -> str:
     """The settings of the recipe, those at their defaults left out; empty for all defaults.
 
     Of a number that differs between runs, as where each seed was tuned, the smallest and the
