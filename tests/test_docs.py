@@ -295,28 +295,41 @@ def test_links(page: Path) -> None:
             assert anchor in [head.replace(" ", "-") for head in plain], anchor
 
 
-def test_the_reading_of_mnist_stress_has_the_numbers_of_its_scores() -> None:
-    """Every number of both tables is the mean over seeds in the scores that are committed."""
-    scores = read_scores(REPO / "results" / "mnist-stress")
-    means = scores.groupby(["metric", "condition", "level", "method"], dropna=False)["value"].mean()
-    known: dict[tuple[str, ...], str] = {}
-    for (metric, condition, level, method), value in means.items():
-        level = "" if math.isnan(level) else f"{level:g}"
-        known[metric, condition, level, method] = f"{value:.3f}"
+#: A table of one score: a row for each condition, a column for each method.
+BY_CONDITION = re.compile(
+    r"<!-- (results/[\w-]+): (\w+) by condition -->\n(\|.*\n)\|[ -].*\n((?:\|.*\n)+)"
+)
 
-    tables = re.findall(r"(?:^\|.*\n)+", (DOCS / "mnist-stress.md").read_text(), re.M)
-    checked = 0
-    for metric, table in zip(("accuracy", "auroc_entropy"), tables, strict=True):
-        lines = []
-        for line in table.splitlines():
-            lines.append([cell.strip() for cell in line.strip("| ").split("|")])
-        header, _, *rows = lines
-        for name, *cells in rows:
-            condition, _, level = name.replace("`", "").partition(" ")
-            keys = [(metric, condition, level, method) for method in header[-5:]]
-            assert cells == [known[key] for key in keys], (metric, name)
-            checked += len(cells)
-    assert checked == 70
+
+def tables_by_condition() -> Iterator[Any]:
+    """Folder, score, header and rows of each such table."""
+    for page in sorted(DOCS.glob("*.md")):
+        for folder, metric, header, rows in BY_CONDITION.findall(page.read_text()):
+            yield pytest.param(folder, metric, header, rows, id=f"{folder} {metric}")
+
+
+@pytest.mark.parametrize(("folder", "metric", "header", "rows"), list(tables_by_condition()))
+def test_tables_by_condition_have_the_numbers_of_their_scores(
+    folder: str, metric: str, header: str, rows: str
+) -> None:
+    """A cell is mean and standard deviation over seeds, also of means over all corruptions."""
+    scores = read_scores(REPO / folder)
+    scores = scores[scores.metric == metric]
+    methods = [cell.strip("` ") for cell in header.strip("|\n").split("|")][1:]
+    assert set(methods) == set(scores.method)
+
+    for line in rows.splitlines():
+        name, *cells = [cell.strip("` ") for cell in line.strip("|").split("|")]
+        condition, _, level = name.replace("`", "").partition(" ")
+        own = scores[scores.condition == condition]
+        if name == "all corruptions":
+            own = scores[scores.condition.str.startswith("corruption")]
+        elif level:
+            own = own[own.level == float(level)]
+
+        for method, cell in zip(methods, cells, strict=True):
+            values = own[own.method == method].groupby("seed")["value"].mean()
+            assert cell == f"{values.mean():.3f} ± {values.std():.3f}", (name, method)
 
 
 def test_the_reading_of_fidelity_has_the_numbers_of_its_scores() -> None:
@@ -352,7 +365,9 @@ def test_the_reading_of_fidelity_has_the_numbers_of_its_scores() -> None:
 
 
 #: A table whose numbers are in committed scores, and the scores of its columns after the name.
-CHECKED = re.compile(r"<!-- (results/[\w-]+): (.+) -->\n\|.*\n\|-.*\n((?:\|.*\n)+)")
+CHECKED = re.compile(
+    r"<!-- (results/[\w-]+): (?!\w+ by condition)(.+) -->\n\|.*\n\|-.*\n((?:\|.*\n)+)"
+)
 
 
 def tables_of_scores() -> Iterator[Any]:
