@@ -85,6 +85,15 @@ def estimate(job: Job) -> float:
     return seconds
 
 
+def work_of(job: Job) -> tuple[object, ...]:
+    """What a run has to do, whatever its seed: runs of equal work take equally long."""
+    run, folder = job.run, job.run_folder(keep=True)
+    settings = sorted(run.settings.items())
+    todo = [(one.kind, one.full, one.level) for one in missing(folder, job)]
+    trained = folder.holds(store.NETWORK)
+    return (run.dataset_full, run.method_full, run.network, *settings, trained, *todo)
+
+
 def timed_step(
     job: Job, run: PlannedRun, task: Task, examples: Examples, plugins: Plugins
 ) -> tuple[Trained, float]:

@@ -283,14 +283,19 @@ def due(jobs: Iterable[Job], finished: Callable[[str, Ended], None]) -> list[Job
 
 def estimates(prepared: Prepared) -> Iterator[tuple[str, float | None]]:
     """Each run with the seconds that it would take; None if it is stored."""
-    from bench_uq.run.estimate import estimate
+    from bench_uq.run.estimate import estimate, work_of
     from bench_uq.run.job import complete_in
 
+    # Timed once for all seeds that have the same to do.
+    timed = dict[tuple[object, ...], float]()
     for job in prepared.jobs(choose_device(prepared.choices.device)):
         seconds = None
         stored = complete_in(job.run_folder(keep=True), job)
         if job.force or not (stored or suffices(job, prepared.posteriors)):
-            seconds = estimate(job)
+            work = work_of(job)
+            if work not in timed:
+                timed[work] = estimate(job)
+            seconds = timed[work]
         yield job.run.name, seconds
 
 

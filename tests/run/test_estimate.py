@@ -21,6 +21,7 @@ from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Trained
 from bench_uq.run import estimate
 from bench_uq.run.estimate import passes_of, timed_finish
+from bench_uq.run.job import Job
 from bench_uq.store import Evaluation
 from bench_uq.train.resident import Resident
 
@@ -129,3 +130,25 @@ def test_a_dry_run_counts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, en
     assert done.exit_code == 0, done.output
     said = [line.split("  ")[-1] for line in done.stdout.splitlines()]
     assert said == ["to do, about 10 min", "to do, about 0 s", "2 runs, about 10 min with --jobs 1"]
+
+
+def test_seeds_of_equal_work_are_timed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A seed that has its network already is timed apart; the other two have the same time."""
+    run = f"run --methods map --set epochs=1 --device cpu --jobs 1 --results {tmp_path}".split()
+    assert CliRunner().invoke(main, [*run, "--seeds", "1", "--no-score"]).exit_code == 0
+    (clean,) = tmp_path.glob("quick/runs/*/clean-*.npz")
+    clean.unlink()
+
+    timed = list[str]()
+
+    def noted(job: Job) -> float:
+        timed.append(job.run.name)
+        return 10.0 * len(timed)
+
+    monkeypatch.setattr(estimate, "estimate", noted)
+    done = CliRunner().invoke(main, [*run, "--seeds", "0-2", "--dry-run"])
+    assert [name.rpartition("-")[0] for name in timed] == ["map-digits-s0", "map-digits-s1"]
+    said = [line.split("about ")[1] for line in done.stdout.splitlines()]
+    assert said == ["10 s", "20 s", "10 s", "40 s with --jobs 1"]
