@@ -86,7 +86,7 @@ def estimate(job: Job) -> float:
 
 
 def work_of(job: Job) -> tuple[object, ...]:
-    """What a run has to do, whatever its seed: runs of equal work take equally long."""
+    """The work of a run, whatever its seed: runs of equal work take equally long."""
     run, folder = job.run, job.run_folder(keep=True)
     settings = sorted(run.settings.items())
     todo = [(one.kind, one.full, one.level) for one in missing(folder, job)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -321,6 +322,14 @@ def test_panels_of_any_method_have_one_size(by_hand: Callable[..., Results], dra
     sizes = np.array([axes.get_position().size for axes in figure.axes[::2]])
     np.testing.assert_allclose(sizes, sizes[[0, 0, 0]])
     assert (sizes > (0.2, 0.3)).all()
+
+
+def test_no_panel_by_level_stands_in_a_row_alone(drawn: Drawn) -> None:
+    """Ten scores stand in rows of four, four and two, because rows of three leave one over."""
+    published = read(Path(__file__).parents[2] / "results" / "mnist-stress")
+    figure = drawn("levels", select(published, conditions=["fgsm"]))["fgsm"]
+    rows = Counter(round(axes.get_position().y0, 3) for axes in figure.axes)
+    assert sorted(rows.values()) == [2, 4, 4]
 
 
 def test_reliability_has_bars_of_what_is_chance(

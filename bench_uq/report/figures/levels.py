@@ -145,6 +145,9 @@ def _figure(
 ) -> Figure:
     """Draw one condition: means as lines, and the range over the seeds as bands."""
     columns = _layout.side_by_side(min(len(panels), _COLUMNS))
+    if columns == _COLUMNS and len(panels) % columns == 1:
+        # No panel stands in a row alone.
+        columns = _layout.side_by_side(_COLUMNS + 1)
     rows = math.ceil(len(panels) / columns)
     handles = _handles(analysis, looks, panels)
     letters = min(32, int(14 * paper().page / columns))
