@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench_uq import store
 from bench_uq.api.errors import UsageError
 from bench_uq.plan.fingerprints import SHORT, digest
 from bench_uq.plan.runs import network_identity
 from bench_uq.plan.tuned import Chosen, Place, Tuned, read_tuned, trials_file, write_tuned
 from bench_uq.run.tried import METRIC, Tried, tried_in
 from bench_uq.run.tuning import Study, tried_trials
-from bench_uq.store import write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +125,10 @@ def choose(study: Study) -> Tuned:
     others = before.chosen if before else ()
     tuned = dataclasses.replace(description(study), chosen=(*others, *chosen), cost=cost)
     rows = table(tried, best)
-    write_bytes(trials_file(study.target), with_others(rows, study.target, others).encode())
+    file = trials_file(study.target)
+    store.write_bytes(file, with_others(rows, file, others).encode())
+    # A compressed file holds the trials of before.
+    store.compressed(file).unlink(missing_ok=True)
     write_tuned(study.target, tuned)
     return tuned
 
@@ -179,13 +182,13 @@ def table(tried: Sequence[Tried], best: Sequence[Tried]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns, dtype=object)
 
 
-def with_others(rows: pd.DataFrame, target: Path, others: Sequence[Chosen]) -> str:
-    """The trials as CSV, after those of what was chosen before."""
+def with_others(rows: pd.DataFrame, file: Path, others: Sequence[Chosen]) -> str:
+    """The trials as CSV, after those in a file of what was chosen before."""
     import pandas as pd
 
     from bench_uq.store.csv import csv_text
 
-    path, kept = trials_file(target), {one.place for one in others}
+    path, kept = store.stored(file), {one.place for one in others}
     if not kept or not path.is_file():
         return csv_text(rows)
 

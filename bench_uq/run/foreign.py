@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bench_uq.api.errors import UsageError
-from bench_uq.store import PlannedRun
+from bench_uq.store import PlannedRun, stored
 from bench_uq.store.plans import read_plan
 from bench_uq.store.records import place_of
 
@@ -16,7 +16,7 @@ def refuse_loss(folder: Path, runs: Collection[PlannedRun]) -> None:
 
     Scoring would drop the scores of those: published ones, which come without their runs.
     """
-    if not any((folder / name).is_file() for name in ("runs.csv", "runs.csv.gz")):
+    if not stored(folder / "runs.csv").is_file():
         return
     # Here, because it loads pandas, and most folders are new.
     from bench_uq.store import derived

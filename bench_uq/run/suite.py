@@ -34,7 +34,7 @@ from bench_uq.run.foreign import refuse_loss
 from bench_uq.run.posteriors import Posteriors, read_posteriors, suffices, take
 from bench_uq.run.shards import shard_of
 from bench_uq.score.published import FILE, Reference, hand_on, read_file
-from bench_uq.store import PlannedRun, check_schema, merge_plan, write_bytes
+from bench_uq.store import PlannedRun, check_schema, copy_table, merge_plan
 from bench_uq.store.budgets import at_budget_name
 from bench_uq.store.environment import cores
 from bench_uq.store.folders import enclosed
@@ -370,8 +370,8 @@ def remember(prepared: Prepared) -> None:
 
     # The report of a tuned suite shows the trials.
     tuned = file_of_tuned(prepared.suite, prepared.choices)
-    if tuned and trials_file(tuned).is_file():
-        write_bytes(prepared.folder / TRIALS, trials_file(tuned).read_bytes())
+    if tuned:
+        copy_table(trials_file(tuned), prepared.folder / TRIALS)
 
     command = reproducing(prepared.choices, prepared.suite)
     runs = [dataclasses.replace(run, command=command) for run in prepared.runs]

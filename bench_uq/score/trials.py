@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench_uq import store
+from bench_uq.api.archives import gunzip
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import parse, parse_full
 from bench_uq.store import derived
@@ -79,8 +81,11 @@ def columns_of(seeds: Iterable[int | None]) -> list[str]:
 def read_trials(path: Path) -> tuple[Trial, ...]:
     """Read trials; a damaged file is refused in one line."""
     with derived.checked(path, "tune"):
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gunzip(content)
         # Spreadsheets begin a file with a byte order mark.
-        text = path.read_bytes().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
         if not text.endswith("\n"):
             raise ValueError("its last line is cut short")
         rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
@@ -178,7 +183,7 @@ def of_tuned(suite: Path) -> Path | None:
 
     Where the suite was tuned, the file lies beside what was chosen.
     """
-    path = suite / FILE
+    path = store.stored(suite / FILE)
     if path.exists() and not (suite / CHOSEN).exists():
         return path
     return None

@@ -103,18 +103,12 @@ def curves_file(suite: Path) -> Path:
 
 def scores_file(suite: Path) -> Path:
     """Path of the scores of a suite, which may have been compressed to be published."""
-    return _stored(suite / SCORES)
+    return store.stored(suite / SCORES)
 
 
 def runs_file(suite: Path) -> Path:
     """Path of the runs of a suite, which may have been compressed to be published."""
-    return _stored(suite / RUNS)
-
-
-def _stored(plain: Path) -> Path:
-    """A table, or what it was compressed to."""
-    packed = plain.with_name(f"{plain.name}.gz")
-    return packed if packed.exists() and not plain.exists() else plain
+    return store.stored(suite / RUNS)
 
 
 def table(path: Path, kind: str = "") -> pd.DataFrame:

@@ -189,6 +189,32 @@ def parts(path: Path, expected: StoredFile) -> Iterator[bytes]:
         raise Damaged("damaged")
 
 
+def compressed(plain: Path) -> Path:
+    """Path of a table that its owner has compressed by gzip."""
+    return plain.with_name(f"{plain.name}.gz")
+
+
+def stored(plain: Path) -> Path:
+    """Path of a table, or of the compressed one where that alone is there."""
+    alone = not plain.exists() and compressed(plain).exists()
+    return compressed(plain) if alone else plain
+
+
+def copy_table(source: Path, target: Path) -> None:
+    """Copy a table, compressed if it is; nothing is copied where there is none.
+
+    Both paths are those of the plain table.
+    """
+    held, other = stored(source), compressed(target)
+    if not held.is_file():
+        return
+    if held != source:
+        target, other = other, target
+
+    write_bytes(target, held.read_bytes())
+    other.unlink(missing_ok=True)
+
+
 def sha256(path: Path) -> str:
     """Hash of a file."""
     with path.open("rb") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import shutil
 import tomllib
@@ -237,6 +238,15 @@ def test_a_method_can_be_added_to_a_study(tuned: Path) -> None:
         places.append([(row["method"], row["trial"], row["nll"], row["chosen"]) for row in rows])
     assert places[0] == places[1]
 
+    # Compressed trials stay too, and the compressed file does not outlive them.
+    trials = added / "trials.csv"
+    whole = trials.read_bytes()
+    trials.with_name("trials.csv.gz").write_bytes(gzip.compress(whole))
+    trials.unlink()
+    done(tuned, *arguments, "--methods", "map")
+    assert sorted(trials.read_bytes().splitlines()) == sorted(whole.splitlines())
+    assert not trials.with_name("trials.csv.gz").exists()
+
 
 def test_a_suite_can_be_tuned_by_itself(tuned: Path) -> None:
     """A suite that names a file runs by it, in its own folder, where the trials are handed on."""
@@ -246,8 +256,24 @@ def test_a_suite_can_be_tuned_by_itself(tuned: Path) -> None:
     with (tuned / "results/again/runs.csv").open() as file:
         assert {row["method"] for row in csv.DictReader(file)} == {one["name"] for one in chosen}
 
-    trials = (tuned / "results/again/trials.csv").read_bytes()
-    assert trials == (tuned / "results/small/trials.csv").read_bytes()
+    chosen_by, handed_on = tuned / "results/small/trials.csv", tuned / "results/again/trials.csv"
+    trials = chosen_by.read_bytes()
+    assert handed_on.read_bytes() == trials
+
+    # Compressed trials are handed on as they are, in place of plain ones, and the other way round.
+    compressed = chosen_by.with_name("trials.csv.gz")
+    compressed.write_bytes(gzip.compress(trials))
+    chosen_by.unlink()
+    again = ("run", "--suite", "again.toml", "--device", "cpu", "--data-dir", ".")
+    done(tuned, *again)
+    assert handed_on.with_name("trials.csv.gz").read_bytes() == compressed.read_bytes()
+    assert not handed_on.exists()
+
+    chosen_by.write_bytes(trials)
+    compressed.unlink()
+    done(tuned, *again)
+    assert handed_on.read_bytes() == trials
+    assert not handed_on.with_name("trials.csv.gz").exists()
 
 
 RISKY = """

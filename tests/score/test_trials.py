@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import re
 from collections.abc import Callable
@@ -131,6 +132,22 @@ def test_damage_is_told_in_one_line(case: str, tmp_path: Path) -> None:
     assert reason in str(caught.value)
     assert "bench-uq tune" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_compressed_trials_are_the_same(tmp_path: Path) -> None:
+    """A tuned suite has them beside its results; plain ones are read first, damage is told."""
+    plain = read_trials(written(tmp_path, TEXT))
+    compressed = tmp_path / f"{FILE}.gz"
+    compressed.write_bytes(gzip.compress((tmp_path / FILE).read_bytes()))
+    assert of_tuned(tmp_path) == tmp_path / FILE
+
+    (tmp_path / FILE).unlink()
+    assert of_tuned(tmp_path) == compressed
+    assert read_trials(compressed) == plain
+
+    compressed.write_bytes(compressed.read_bytes()[:-12])
+    with pytest.raises(UsageError, match=re.escape(f"{compressed} is damaged or foreign: ")):
+        read_trials(compressed)
 
 
 def test_only_a_tuned_suite_has_trials(tmp_path: Path) -> None:
