@@ -97,10 +97,13 @@ class AutoAttack(Attack):
         with torch.no_grad():
             classes = net(inputs[:1]).shape[-1]
 
+        # In its randomised mode the package does not warn of randomness, which is asked for.
+        mode: dict[str, Any] = {"version": "rand"}
+        if standard:
+            mode = {"version": "custom", "attacks": parts(classes, inputs.dim())}
         attack = Package(
             net,
-            attacks=parts(classes, inputs.dim()) if standard else ["apgd-ce", "apgd-dlr"],
-            version="custom",
+            **mode,
             norm={"linf": "Linf", "l2": "L2"}[self.norm],
             eps=epsilon,
             seed=seed,

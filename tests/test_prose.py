@@ -124,4 +124,7 @@ def table_of(folder: str, metric: str) -> pd.DataFrame:
         runs = derived.table(derived.runs_file(REPO / folder))
         return runs.assign(value=runs[metric])
     scores = read_scores(REPO / folder)
+    if metric == "error":  # in percent
+        errors = scores[scores.metric == "accuracy"]
+        return errors.assign(value=100 * (1 - errors["value"]))
     return scores[scores.metric == metric]

@@ -96,8 +96,8 @@ def test_the_standard_version(norm):
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.2])
-def test_a_fixed_network_is_told_from_a_random_one(rate):
-    """Two predictions of dropout differ, and the randomised mode attacks it."""
+def test_a_fixed_network_is_told_from_a_random_one(rate, caplog):
+    """Two predictions of dropout differ, and the randomised mode attacks it, without a warning."""
     log_probs, images, labels = digits(rate)
     assert fixed(log_probs, images, 10) == (rate == 0)
     images, labels = images[:4], labels[:4]
@@ -109,6 +109,7 @@ def test_a_fixed_network_is_told_from_a_random_one(rate):
         for version in ("auto", version)
     )
     assert one.equal(two)
+    assert "randomized" not in caplog.text
 
 
 @pytest.mark.parametrize("classes", [3, 4, 12])
