@@ -43,6 +43,12 @@ def stored(study: Study) -> Tuned | None:
             )
 
     kept = [one for one in before.chosen if one.place not in places(study)]
+    file = store.stored(trials_file(study.target))
+    # Damaged trials are refused before anything runs, because those of the others stay.
+    if kept and file.is_file():
+        from bench_uq.score.trials import read_trials
+
+        read_trials(file)
     for name in BUDGET:
         ours, theirs = getattr(now, name), getattr(before, name)
         if kept and ours != theirs:
@@ -186,6 +192,7 @@ def with_others(rows: pd.DataFrame, file: Path, others: Sequence[Chosen]) -> str
     """The trials as CSV, after those in a file of what was chosen before."""
     import pandas as pd
 
+    from bench_uq.score.trials import LATER
     from bench_uq.store.csv import csv_text
 
     path, kept = store.stored(file), {one.place for one in others}
@@ -193,8 +200,9 @@ def with_others(rows: pd.DataFrame, file: Path, others: Sequence[Chosen]) -> str
         return csv_text(rows)
 
     stored = pd.read_csv(path, dtype=str, keep_default_na=False)
+    stored = stored.assign(**{name: LATER[name] for name in LATER if name not in stored})
     seeds: list[int | None] = [None] * len(stored)
-    if "seed" in stored:
+    if "seed" in rows:
         seeds = [int(seed) for seed in stored["seed"]]
     places = zip(stored["dataset"], stored["method"], seeds, strict=True)
     stored = stored[[place in kept for place in places]]

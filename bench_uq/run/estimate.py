@@ -20,7 +20,7 @@ from bench_uq.api.task import Examples, Task
 from bench_uq.plan.examples import load
 from bench_uq.plan.plugins import Plugins
 from bench_uq.predict.predict import Trained, predict_block
-from bench_uq.run.job import Job, missing
+from bench_uq.run.job import Job, base_changed, missing
 from bench_uq.run.training import arithmetic_of, batches_of, methods_of, splits_of, task_of
 from bench_uq.store import Evaluation, PlannedRun
 from bench_uq.train.loop import build, finished, gradients_of, train_epoch
@@ -48,22 +48,22 @@ def estimate(job: Job) -> float:
     splits = splits_of(job, plugins)
     examples, _ = splits
     task = task_of(job, plugins, examples)
-    folder = job.run_folder(keep=True)
 
     with arithmetic_of(job):
-        trained, step = timed_step(job, run, task, examples, plugins)
+        sample, step = timed_step(job, run, task, examples, plugins)
         seconds = 0.0
-        if not folder.holds(store.NETWORK):
+        trained, todo = to_do(job)
+        if not trained:
             # Of a method with a base, the time is that of the networks below.
             epochs = settings.epochs * methods_of(run, plugins)[-1].members
             seconds = epochs * math.ceil(len(examples) / settings.batch) * step
-            seconds += timed_finish(trained, batches_of(job, plugins, splits), settings.epochs)
+            seconds += timed_finish(sample, batches_of(job, plugins, splits), settings.epochs)
 
         # Time grows with the examples, so one block stands for all.
         block = Resident(examples[:BLOCK], torch.device(job.device), BLOCK)
         inputs, targets = block.take(slice(0, BLOCK))
         size = len(load(dataset, "test", job.root, run.seed))
-        passes, todo = timed(trained, inputs), missing(folder, job)
+        passes = timed(sample, inputs)
 
         for evaluation in todo:
             count = min(evaluation.count or size, size)
@@ -87,11 +87,18 @@ def estimate(job: Job) -> float:
 
 def work_of(job: Job) -> tuple[object, ...]:
     """The work of a run, whatever its seed: runs of equal work take equally long."""
-    run, folder = job.run, job.run_folder(keep=True)
-    settings = sorted(run.settings.items())
-    todo = [(one.kind, one.full, one.level) for one in missing(folder, job)]
-    trained = folder.holds(store.NETWORK)
+    run, settings = job.run, sorted(job.run.settings.items())
+    trained, left = to_do(job)
+    todo = [(one.kind, one.full, one.level) for one in left]
     return (run.dataset_full, run.method_full, run.network, *settings, trained, *todo)
+
+
+def to_do(job: Job) -> tuple[bool, Sequence[Evaluation]]:
+    """Whether the stored network of a run stays, and the evaluations that are left."""
+    folder = job.run_folder(keep=True)
+    trained = folder.holds(store.NETWORK) and not job.force and not base_changed(folder, job)
+    # Another network is shown everything anew.
+    return trained, missing(folder, job) if trained else job.run.shown
 
 
 def timed_step(

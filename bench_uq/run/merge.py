@@ -21,7 +21,7 @@ from bench_uq.run.checkpoints import GROUP
 from bench_uq.run.checkpoints import NAME as CHECKPOINT
 from bench_uq.run.foreign import refuse_loss
 from bench_uq.run.job import hash_of_network
-from bench_uq.score import published
+from bench_uq.score import published, trials
 from bench_uq.store import Damaged, Plan, PlannedRun, Record, RunFolder, StoredFile, untrusted
 
 #: Which of two records of a run counts: a finished one, then one that is known not to work.
@@ -121,6 +121,7 @@ def join(suite: str, roots: Sequence[Path], out: Path, notice: Callable[[str], N
     others = [root for root in roots if os.path.realpath(root) != os.path.realpath(out)]
     join_plans(joined, others, out)
     join_references(joined, others, out)
+    join_trials(joined, others, out)
 
     runs = set[str]()
     for root in others:
@@ -232,6 +233,34 @@ def join_references(joined: Joined, roots: Sequence[Path], out: Path) -> None:
         # Order does not matter in a list of published values.
         elif {*found} != {*kept[1]}:
             joined.conflict(published.FILE, root, "list of published values", kept[0])
+
+
+def join_trials(joined: Joined, roots: Sequence[Path], out: Path) -> None:
+    """Copy the trials of a tuned suite, of the first root that has any."""
+    # Where a suite was tuned lie the trials of its own study, which chose for another.
+    if (out / joined.suite / trials.CHOSEN).exists():
+        return
+
+    kept: tuple[Path, tuple[trials.Trial, ...]] | None = None
+    for root in (out, *roots):
+        path = trials.of_tuned(root / joined.suite)
+        if path is None:
+            continue
+        try:
+            # A link or a pipe of somebody else is refused before anything reads it.
+            with store.opened(path) as file:
+                content, found = file.read(), trials.read_trials(path)
+        except (Damaged, OSError, UsageError) as error:
+            joined.lost += 1
+            joined.damage(path, error)
+            continue
+
+        if kept is None:
+            kept = root, found
+            if root != out:
+                store.write_bytes(out / joined.suite / path.name, content)
+        elif found != kept[1]:
+            joined.conflict(path.name, root, "list of trials", kept[0])
 
 
 def join_run(joined: Joined, target: RunFolder, roots: Sequence[Path], out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import math
 from collections import Counter
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench_uq import store
-from bench_uq.api.archives import gunzip
 from bench_uq.api.errors import UsageError
 from bench_uq.api.names import parse, parse_full
 from bench_uq.store import derived
@@ -81,12 +81,13 @@ def columns_of(seeds: Iterable[int | None]) -> list[str]:
 def read_trials(path: Path) -> tuple[Trial, ...]:
     """Read trials; a damaged file is refused in one line."""
     with derived.checked(path, "tune"):
+        end = derived.last_byte(path)
         content = path.read_bytes()
         if path.suffix == ".gz":
-            content = gunzip(content)
+            content = gzip.decompress(content)
         # Spreadsheets begin a file with a byte order mark.
         text = content.decode("utf-8-sig")
-        if not text.endswith("\n"):
+        if end != b"\n":
             raise ValueError("its last line is cut short")
         rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         header = rows.fieldnames or ()

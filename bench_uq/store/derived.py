@@ -256,6 +256,12 @@ def _read(path: Path, kind: str, text: str, seed: str) -> pd.DataFrame:
 
 def _check_whole(path: Path) -> None:
     """Require a file whose last line is whole, and that does not unpack to fill the memory."""
+    if last_byte(path) not in (b"", b"\n"):
+        raise ValueError("its last line is cut short")
+
+
+def last_byte(path: Path) -> bytes:
+    """The last byte of a file, unpacked; raise Bomb if it unpacks to fill the memory."""
     largest = limit(path.stat().st_size)
     size, end = 0, b""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -263,8 +269,7 @@ def _check_whole(path: Path) -> None:
             size, end = size + len(block), block[-1:]
             if size > largest:
                 raise Bomb(f"it unpacks to more than {largest:,} bytes")
-    if size and end != b"\n":
-        raise ValueError("its last line is cut short")
+    return end
 
 
 def _check_keys(keys: pd.DataFrame) -> None:

@@ -201,12 +201,15 @@ def stored(plain: Path) -> Path:
 
 
 def copy_table(source: Path, target: Path) -> None:
-    """Copy a table, compressed if it is; nothing is copied where there is none.
+    """Make the target a copy of a table, compressed if it is; remove it if there is no table.
 
     Both paths are those of the plain table.
     """
     held, other = stored(source), compressed(target)
     if not held.is_file():
+        # Those of another source would pass for its own.
+        target.unlink(missing_ok=True)
+        other.unlink(missing_ok=True)
         return
     if held != source:
         target, other = other, target

@@ -247,6 +247,15 @@ def test_a_method_can_be_added_to_a_study(tuned: Path) -> None:
     assert sorted(trials.read_bytes().splitlines()) == sorted(whole.splitlines())
     assert not trials.with_name("trials.csv.gz").exists()
 
+    # Damaged ones are refused before anything runs, those of an older version are read.
+    trials.write_bytes(whole[:-5])
+    said = invoke(tuned, *arguments, "--methods", "map", "--trials", "9").stderr
+    assert "added/small/trials.csv is damaged or foreign: its last line is cut short" in said
+    rows = [line.partition(",")[2] for line in whole.decode().splitlines(keepends=True)]
+    trials.write_text("".join(rows))
+    done(tuned, *arguments, "--methods", "map")
+    assert sorted(trials.read_bytes().splitlines()) == sorted(whole.splitlines())
+
 
 def test_a_suite_can_be_tuned_by_itself(tuned: Path) -> None:
     """A suite that names a file runs by it, in its own folder, where the trials are handed on."""
@@ -274,6 +283,12 @@ def test_a_suite_can_be_tuned_by_itself(tuned: Path) -> None:
     done(tuned, *again)
     assert handed_on.read_bytes() == trials
     assert not handed_on.with_name("trials.csv.gz").exists()
+
+    # Without trials those of before, of which nobody knows what they chose, do not stay.
+    chosen_by.unlink()
+    done(tuned, *again)
+    assert not handed_on.exists()
+    chosen_by.write_bytes(trials)
 
 
 RISKY = """

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy import stats
 
-from bench_uq.report.figures import draw, kinds
+from bench_uq.report.figures import draw, kinds, levels
 from bench_uq.report.figures._layout import PAGE_HEIGHT, logarithmic
 from bench_uq.report.figures._legend import label
 from bench_uq.report.figures._panels import each_panel
@@ -330,6 +330,22 @@ def test_no_panel_by_level_stands_in_a_row_alone(drawn: Drawn) -> None:
     figure = drawn("levels", select(published, conditions=["fgsm"]))["fgsm"]
     rows = Counter(round(axes.get_position().y0, 3) for axes in figure.axes)
     assert sorted(rows.values()) == [2, 4, 4]
+
+
+#: Panels in a row by width and number: of a page, of 12 centimetres and of a column.
+IN_A_ROW = {
+    "": {1: 1, 2: 2, 3: 3, 4: 4, 6: 3, 7: 4, 10: 4, 13: 3},
+    12: {4: 2, 6: 3, 7: 3, 10: 2},
+    "column": {4: 2, 7: 2},
+}
+
+
+@pytest.mark.parametrize("width", list(IN_A_ROW))
+def test_panels_in_a_row_leave_none_over_where_that_can_be(width: str | float) -> None:
+    """Rows of three, else of as many as there is room for, else of two."""
+    with styled(read_paper(width)):
+        found = {count: levels.in_a_row(count) for count in IN_A_ROW[width]}
+    assert found == IN_A_ROW[width]
 
 
 def test_reliability_has_bars_of_what_is_chance(

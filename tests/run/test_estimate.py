@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -152,3 +153,16 @@ def test_seeds_of_equal_work_are_timed_once(
     assert [name.rpartition("-")[0] for name in timed] == ["map-digits-s0", "map-digits-s1"]
     said = [line.split("about ")[1] for line in done.stdout.splitlines()]
     assert said == ["10 s", "20 s", "10 s", "40 s with --jobs 1"]
+
+
+def test_repeated_runs_take_the_whole_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --force a stored run is trained and evaluated anew."""
+    run = f"run --methods map --set epochs=1 --seeds 0 --device cpu --jobs 1 --results {tmp_path}"
+    assert CliRunner().invoke(main, [*run.split(), "--no-score"]).exit_code == 0
+    # Each look at the clock is a second later.
+    clock = itertools.count()
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: float(next(clock)))
+    stored = CliRunner().invoke(main, [*run.split(), "--dry-run"]).stdout
+    repeated = CliRunner().invoke(main, [*run.split(), "--dry-run", "--force"]).stdout
+    assert "about 0 s" in stored
+    assert "about 0 s" not in repeated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from click.testing import CliRunner, Result
 
 from bench_uq.cli import main
 from bench_uq.run import merge
+from bench_uq.score.trials import read_trials
 from bench_uq.store import NETWORK, PLAN, RECORD, TRAINING, RunFolder, run_folder
 from tests.warm import Warm
 
@@ -442,6 +444,46 @@ def test_published_values(folder: Path) -> None:
         "left out: shard-2/tiny/reference.csv: unknown column"
         in merged("shard-1", "shard-2", code=1).stderr
     )
+
+
+TRIALS = """study,dataset,method,trial,name,settings,seeds,nll,train_seconds,chosen
+0,digits,map,0,map,,3,0.2,1.5,True
+"""
+
+
+@pytest.mark.parametrize("name", ["trials.csv", "trials.csv.gz"])
+def test_trials(folder: Path, name: str) -> None:
+    """Those of the first folder stay, so that the report has them; others that differ are told."""
+
+    def lay(root: str, text: str) -> None:
+        content = text.encode()
+        Path(root, "tiny", name).write_bytes(gzip.compress(content) if ".gz" in name else content)
+
+    lay("shard-1", TRIALS)
+    lay("shard-2", TRIALS)
+    merged("shard-1", "shard-2", "shard-3")
+    assert (out := Path("out/tiny", name)).read_bytes() == Path("shard-1/tiny", name).read_bytes()
+    assert [one.nll for one in read_trials(out)] == [0.2]
+
+    lay("shard-2", TRIALS.replace("0.2", "0.3"))
+    lay("shard-3", TRIALS[:-5])
+    said = merged("shard-1", "shard-2", "shard-3", code=1).stderr
+    assert f"tiny/{name}: the list of trials of shard-2 is not that of out, which is kept" in said
+    assert f"left out: shard-3/tiny/{name}: " in said
+    assert [one.nll for one in read_trials(out)] == [0.2]
+
+
+def test_trials_of_a_study_stay(folder: Path) -> None:
+    """A folder that was tuned keeps its own, and hands none on: they chose for another suite."""
+    for root in ("shard-1", "own"):
+        Path(root, "tiny").mkdir(parents=True, exist_ok=True)
+        Path(root, "tiny", "tuned.toml").touch()
+        Path(root, "tiny", "trials.csv").write_text(f"{root}'s")
+    Path("shard-2/tiny/trials.csv").write_text(TRIALS)
+    merged("shard-1", "shard-2", out="own")
+    assert Path("own/tiny/trials.csv").read_text() == "own's"
+    merged("shard-1", "shard-3")
+    assert not Path("out/tiny/trials.csv").exists()
 
 
 def edit(path: Path, change: Callable[[Any], object]) -> None:

@@ -536,6 +536,14 @@ def test_table_bombs(here: Path) -> None:
         assert "unpacks to more than" in line
 
 
+def test_trials_bombs(here: Path) -> None:
+    """Trials that unpack to 4 GB are refused, as scores are."""
+    laid(here / "trials.csv.gz", gz(256))
+    code = "from bench_uq.score.trials import read_trials\nread_trials(path)"
+    (line,) = refusals(code, here / "trials.csv.gz")
+    assert "unpacks to more than" in line
+
+
 NPZ = "from bench_uq.datasets.npz import Npz\nNpz(path=path).load('test', Path('.'))"
 EXAMPLES = "from bench_uq.store.examples import read_examples\nread_examples(path)"
 PREDICTIONS = "from bench_uq.run.imported.files import read_arrays\n"

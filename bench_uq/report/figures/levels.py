@@ -140,14 +140,22 @@ def _line(analysis: Analysis, method: str, condition: str, metric: str) -> list[
     return [analysis.drawn(method, condition, level, metric) for level in levels]
 
 
+def in_a_row(panels: int) -> int:
+    """Panels in a row, so many that none is left over for a row of its own, if that can be."""
+    usual, most = (_layout.side_by_side(count) for count in (_COLUMNS, _COLUMNS + 1))
+    if panels <= usual:
+        return panels
+    for columns in (usual, most, usual - 1):
+        if columns > 1 and panels % columns != 1:
+            return columns
+    return usual
+
+
 def _figure(
     analysis: Analysis, looks: Mapping[str, Look], condition: str, panels: Sequence[Panel]
 ) -> Figure:
     """Draw one condition: means as lines, and the range over the seeds as bands."""
-    columns = _layout.side_by_side(min(len(panels), _COLUMNS))
-    if columns == _COLUMNS and len(panels) % columns == 1:
-        # No panel stands in a row alone.
-        columns = _layout.side_by_side(_COLUMNS + 1)
+    columns = in_a_row(len(panels))
     rows = math.ceil(len(panels) / columns)
     handles = _handles(analysis, looks, panels)
     letters = min(32, int(14 * paper().page / columns))
