@@ -23,6 +23,7 @@ from scipy import stats
 from bench_uq import read_scores
 from bench_uq.check.margins import read_margins
 from bench_uq.cli import main
+from bench_uq.plan.suite import shipped
 
 REPO = Path(__file__).resolve().parents[1]
 DOCS = REPO / "docs"
@@ -369,9 +370,27 @@ CHECKED = re.compile(
 )
 
 
+#: Pages with tables of scores.
+READ = [REPO / "README.md", *sorted(DOCS.glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", READ, ids=lambda page: page.name)
+def test_every_table_with_a_source_is_checked(page: Path) -> None:
+    """A table whose comment or rule is written otherwise would be passed over."""
+    text = page.read_text()
+    sources = re.findall(r"^<!-- results/[\w-]+: .*-->$", text, re.MULTILINE)
+    assert len(sources) == len(CHECKED.findall(text)) + len(BY_CONDITION.findall(text))
+
+
+def test_every_shipped_suite_is_named() -> None:
+    """The page of all commands names each."""
+    (row,) = re.findall(r"^\| suites \|.*$", (DOCS / "commands.md").read_text(), re.MULTILINE)
+    assert set(shipped()) <= set(re.findall(r"`([\w-]+)`", row))
+
+
 def tables_of_scores() -> Iterator[Any]:
     """Folder, columns and rows of each such table."""
-    for page in sorted(DOCS.glob("*.md")):
+    for page in READ:
         for folder, columns, rows in CHECKED.findall(page.read_text()):
             yield pytest.param(folder, columns.split("; "), rows, id=f"{page.stem} {folder}")
 
