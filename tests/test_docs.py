@@ -24,6 +24,7 @@ from bench_uq import read_scores
 from bench_uq.check.margins import read_margins
 from bench_uq.cli import main
 from bench_uq.plan.suite import shipped
+from bench_uq.store import derived
 
 REPO = Path(__file__).resolve().parents[1]
 DOCS = REPO / "docs"
@@ -393,6 +394,25 @@ def tables_of_scores() -> Iterator[Any]:
     for page in READ:
         for folder, columns, rows in CHECKED.findall(page.read_text()):
             yield pytest.param(folder, columns.split("; "), rows, id=f"{page.stem} {folder}")
+
+
+def test_the_bands_of_the_toy_regression_are_those_of_its_curves() -> None:
+    """A cell is the predictive standard deviation, a mean over both sides, of the seeds."""
+    page = (DOCS / "mnf-paper.md").read_text()
+    ((header, rows),) = re.findall(
+        r"^(\| predictive standard .*)\n\|-.*\n((?:\|.*\n)+)", page, re.M
+    )
+    places = [float(place) for place in re.findall(r"at ([\d.]+)", header)]
+    curves = derived.table(REPO / "results" / "toy" / derived.CURVES)
+    curves = curves[curves.curve == "regression_std"]
+    assert len(rows.splitlines()) == curves.method.nunique() > 3
+
+    for line in rows.splitlines():
+        name, *cells = [cell.strip("` ") for cell in line.strip("|").split("|")]
+        own = curves[curves.method == name]
+        for place, cell in zip(places, cells, strict=True):
+            values = own[own.x.abs().round(6) == place].groupby("seed")["y"].mean()
+            assert cell == f"{values.mean():.1f} ± {values.std():.1f}", (name, place)
 
 
 #: What is less what in a section of docs/fidelity.md: score, methods and decimals, in the order of the
