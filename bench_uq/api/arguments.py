@@ -14,8 +14,8 @@ from bench_uq.api.names import split_list
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def whole_number(value: Any, name: str, least: int) -> int:
-    """A whole number of Python or NumPy, at least ``least``."""
+def whole_number(value: Any, name: str, least: int, most: int | None = None) -> int:
+    """A whole number of Python or NumPy, at least ``least`` and at most ``most``."""
     try:
         found = operator.index(value)
     except TypeError as error:
@@ -23,6 +23,8 @@ def whole_number(value: Any, name: str, least: int) -> int:
         raise BadValue(told) from error
     if found < least:
         raise BadValue(f"{name} must be at least {least}, not {found}")
+    if most is not None and found > most:
+        raise BadValue(f"{name} must be at most {most}, not {found}")
     return found
 
 

@@ -45,7 +45,9 @@ from bench_uq.cli.options import (
 @click.option("--draws", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--attack-images", type=click.IntRange(0), default=1000, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the run.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the run."
+)
 @click.option("--save", is_flag=True, help="Store it as a run of the suite, and score it there.")
 @json_option
 @suite_option
@@ -71,9 +73,12 @@ def evaluate(
         # Before the model predicts, which may take minutes.
         check_names(folder, chosen)
 
-    levels = dict(levels_of(text) for text in conditions)
+    levels = dict[str, tuple[float, ...]]()
+    for text in conditions:
+        asked, given = levels_of(text)
+        levels[asked] = levels.get(asked, ()) + given
     for name in ("mean", "std"):
-        chosen[name] = [float(one) for one in chosen[name]] or None
+        chosen[name] = numbers(chosen[name], name) or None
     made = model_of(model, weights)
     if weights is None:
         # A network that was not trained has scores, too.
@@ -88,6 +93,14 @@ def evaluate(
     click.echo(str(scores))
     if save:
         click.echo(f"scores: {folder / 'scores.csv'}")
+
+
+def numbers(texts: tuple[str, ...], name: str) -> list[float]:
+    """The numbers of an option."""
+    try:
+        return [float(one) for one in texts]
+    except ValueError:
+        raise UsageError(f"--{name} takes numbers, A,B,..., not {','.join(texts)!r}") from None
 
 
 def check_names(folder: Path, chosen: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def prepare(
 ) -> None:
     """Fetch datasets, check and load them; without a NAME, list all datasets and their state.
 
-    No other command but run --cluster uses the network.
+    Beside --cluster and export --mlflow no other command uses the network.
     """
     from bench_uq.plan import prepare as engine
     from bench_uq.plan.plugins import Plugins

@@ -40,7 +40,8 @@ def save(
     """Store and score the predictions; everything is checked before anything is written."""
     from bench_uq.score.score import score
 
-    seed = whole_number(seed, "seed", 0)
+    # Tables hold whole numbers of 64 bits.
+    seed = whole_number(seed, "seed", 0, 2**63 - 1)
     for what, text in (("name", name), ("dataset", dataset)):
         if not isinstance(text, str):
             raise BadValue(f"{what} is a text, not a {type(text).__name__}")

@@ -38,6 +38,7 @@ from bench_uq.store import PlannedRun, check_schema, copy_table, merge_plan
 from bench_uq.store.budgets import at_budget_name
 from bench_uq.store.environment import cores
 from bench_uq.store.folders import enclosed
+from bench_uq.train.settings import OF_METHODS
 
 if TYPE_CHECKING:
     from bench_uq.run.job import Job
@@ -411,8 +412,9 @@ def reproducing(choices: Choices, suite: Suite) -> str:
     for part in (suite.conditions, *suite.dataset_conditions.values()):
         conditions.update(map(plain_name, part))
     for assignment in choices.assignments:
-        owner, dot, _ = assignment.partition("=")[0].strip().rpartition(".")
-        if not dot or owner in conditions:
+        owner, dot, key = assignment.partition("=")[0].strip().rpartition(".")
+        # Settings of one method, unlike its options, stand in no name.
+        if not dot or owner in conditions or key in OF_METHODS:
             parts += ["--set", assignment]
 
     return shlex.join(parts)

@@ -395,12 +395,15 @@ def test_lists_and_version(tmp_path: Path) -> None:
 
 
 def test_the_command_that_reproduces_a_run() -> None:
-    """Options of methods are in their names, those of conditions in the command."""
+    """Options of methods are in their names; those of conditions, and settings of methods, are in the
+    command.
+    """
     choices = Choices(
         network="/home/alice/wide.py",
         plugins=(Path("/home/alice/mine.py"),),
-        assignments=("epochs=3", "mnf.hidden=60", "fgsm.draws=5"),
+        assignments=("epochs=3", "mnf.hidden=60", "mnf.epochs=4", "fgsm.draws=5"),
     )
     command = reproducing(choices, read_suite("quick"))
     files = "--network wide.py --plugin mine.py"
-    assert command == f"bench-uq run --suite quick {files} --set epochs=3 --set fgsm.draws=5"
+    settings = "--set epochs=3 --set mnf.epochs=4 --set fgsm.draws=5"
+    assert command == f"bench-uq run --suite quick {files} {settings}"

@@ -61,7 +61,8 @@ def invoke(*arguments: str, model: str = "mine.py:build", code: int = 0) -> str:
 
 def test_a_model_of_a_file_scores_as_in_python() -> None:
     """The scores are those of the model with these weights; saved, they are those of the suite."""
-    few = ("--condition", "fgsm[draws=1]=0,0.1", "--condition", "letters", "--attack-images", "20")
+    fgsm = ("--condition", "fgsm[draws=1]=0", "--condition", "fgsm[draws=1]=0.1")
+    few = (*fgsm, "--condition", "letters", "--attack-images", "20")
     rows = json.loads(invoke(*few, "--json", "--save"))
     found = {(row["condition"], row["level"], row["metric"]): row["value"] for row in rows}
 
@@ -90,6 +91,8 @@ def test_a_model_of_a_file_scores_as_in_python() -> None:
         (("--condition", "fgsm=x"), "mine.py:build", "--condition takes NAME=LEVEL"),
         (("--condition", "fgsm"), "mine.py:build", "needs levels"),
         (("--condition", "fgsm=0.1", "--mean", "0.5"), "mine.py:build", "give both"),
+        (("--mean", "0.5,x", "--std", "1"), "mine.py:build", "--mean takes numbers, A,B,..., not"),
+        (("--seed", str(2**63)), "mine.py:build", f"{2**63} is not in the range"),
     ],
 )
 def test_mistakes(arguments: tuple[str, ...], model: str, told: str) -> None:

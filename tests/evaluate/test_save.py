@@ -109,7 +109,8 @@ def test_wrong_saves_write_nothing(place: Path) -> None:
         scores.save("results/quick", dataset="digitz")
     with pytest.raises(UsageError, match="scored on the test split"):
         scores.save("results/quick-validation", dataset="digits")
-    for seed, told in ((-1, "at least 0, not -1"), ("a", "a whole number, not 'a'")):
+    large = (2**63, f"at most {2**63 - 1}, not {2**63}")
+    for seed, told in ((-1, "at least 0, not -1"), ("a", "a whole number, not 'a'"), large):
         with pytest.raises(ValueError, match=f"seed must be {told}"):
             scores.save("results/quick", dataset="digits", seed=seed)
     with pytest.raises(ValueError, match="name is a text, not a int"):

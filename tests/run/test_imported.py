@@ -475,6 +475,10 @@ def test_order_against_imported_runs() -> None:
         ({"probs": 9 * PROBS - 3, "labels": LABELS}, "they look like logits: call them so"),
         ({"log_probs": 9 * PROBS - 3, "labels": LABELS}, "they look like logits: call them so"),
         (
+            {"probs": 0.9 * PROBS, "labels": LABELS},
+            "row 0: the probabilities sum to 0.9, not 1 (within 0.005); divide each row by its sum",
+        ),
+        (
             {"probs": PROBS - [0.2, -0.2, 0], "labels": LABELS},
             "row 1: probability -0.1 is negative",
         ),

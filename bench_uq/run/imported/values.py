@@ -159,7 +159,11 @@ def class_draws(raw: Raw) -> tuple[Likelihood, np.ndarray]:
     probs = values if name == "probs" else np.exp(np.minimum(values, 1))
     # A few bad rows make no logits of the others.
     form = max(shares, key=lambda one: shares[one]) if max(shares.values()) > 0.5 else "logits"
-    check_probs(raw, probs, "" if form == name else f"; they look like {form}: call them so")
+    hint = "" if form == name else f"; they look like {form}: call them so"
+    # Shares of something, whose softmax would be flat.
+    if form == "logits" and name == "probs" and values.min() >= 0 and values.max() <= 1:
+        hint = "; divide each row by its sum, if they are probabilities"
+    check_probs(raw, probs, hint)
     if name == "log_probs":
         return Categorical(classes), values
     # The logarithm of a probability of 0 is -inf, which is meant.
