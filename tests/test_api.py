@@ -90,6 +90,7 @@ def test_the_verdict_is_that_of_the_report() -> None:
         ({"methods": ["mpa"]}, "unknown method 'mpa'"),
         ({"settings": {"epoch": 3}}, "unknown setting 'epoch'"),
         ({"seeds": [-1]}, "seeds must be at least 0"),
+        ({"seeds": [2**63]}, rf"seeds must be below 2\^63, not {2**63}"),
         ({"seeds": 3}, r"seeds are several, such as seeds=\[0, 1, 2\], not 3"),
         ({"methods": 3}, "methods are names, such as .*, not 3"),
         ({"methods": "map,mpa"}, "unknown method 'mpa'"),

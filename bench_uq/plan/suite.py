@@ -382,8 +382,10 @@ def seeds(value: Any) -> tuple[int, ...]:
     for one in value:
         found += _seed_range(one)
     for seed in found:
-        if not 0 <= seed < 2**63:
+        if seed < 0:
             raise UsageError(f"seeds must be at least 0, not {seed}")
+        if seed >= 2**63:
+            raise UsageError(f"seeds must be below 2^63, not {seed}")
     return unrepeated("seeds", found)
 
 
