@@ -132,9 +132,7 @@ def choose(study: Study) -> Tuned:
     tuned = dataclasses.replace(description(study), chosen=(*others, *chosen), cost=cost)
     rows = table(tried, best)
     file = trials_file(study.target)
-    store.write_bytes(file, with_others(rows, file, others).encode())
-    # A compressed file holds the trials of before.
-    store.compressed(file).unlink(missing_ok=True)
+    store.write_table(file, with_others(rows, file, others).encode())
     write_tuned(study.target, tuned)
     return tuned
 

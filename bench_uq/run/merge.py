@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench_uq import store
 from bench_uq.api.errors import UsageError
@@ -23,6 +23,8 @@ from bench_uq.run.foreign import refuse_loss
 from bench_uq.run.job import hash_of_network
 from bench_uq.score import published, trials
 from bench_uq.store import Damaged, Plan, PlannedRun, Record, RunFolder, StoredFile, untrusted
+
+T = TypeVar("T")
 
 #: Which of two records of a run counts: a finished one, then one that is known not to work.
 RANKS = {"ok": 0, "failed": 1, "diverged": 1, "oom": 1, "interrupted": 2}
@@ -213,20 +215,9 @@ def with_evaluations(
 
 def join_references(joined: Joined, roots: Sequence[Path], out: Path) -> None:
     """Copy the published values of the first root that has any."""
+    paths = {root: root / joined.suite / published.FILE for root in (out, *roots)}
     kept: tuple[Path, list[published.Reference]] | None = None
-    for root in (out, *roots):
-        path = root / joined.suite / published.FILE
-        if not os.path.lexists(path):
-            continue
-        try:
-            # A link or a pipe of somebody else is refused before anything reads it.
-            with store.opened(path):
-                found = published.read_file(path)
-        except (Damaged, OSError, UsageError) as error:
-            joined.lost += 1
-            joined.damage(path, error)
-            continue
-
+    for root, found in whole_files(joined, paths, published.read_file):
         if kept is None:
             kept = root, found
             published.hand_on(found, out / joined.suite)
@@ -241,26 +232,36 @@ def join_trials(joined: Joined, roots: Sequence[Path], out: Path) -> None:
     if (out / joined.suite / trials.CHOSEN).exists():
         return
 
+    def read(path: Path) -> tuple[str, bytes, tuple[trials.Trial, ...]]:
+        return path.name, path.read_bytes(), trials.read_trials(path)
+
+    paths = {root: trials.of_tuned(root / joined.suite) for root in (out, *roots)}
     kept: tuple[Path, tuple[trials.Trial, ...]] | None = None
-    for root in (out, *roots):
-        path = trials.of_tuned(root / joined.suite)
-        if path is None:
+    for root, (name, content, found) in whole_files(joined, paths, read):
+        if kept is None:
+            kept = root, found
+            plain = out / joined.suite / trials.FILE
+            store.write_table(plain, content, as_gzip=name != trials.FILE)
+        elif found != kept[1]:
+            joined.conflict(name, root, "list of trials", kept[0])
+
+
+def whole_files(
+    joined: Joined, paths: Mapping[Path, Path | None], read: Callable[[Path], T]
+) -> Iterator[tuple[Path, T]]:
+    """A file of the suite as each root has it; a damaged one is told and left out."""
+    for root, path in paths.items():
+        if path is None or not os.path.lexists(path):
             continue
         try:
             # A link or a pipe of somebody else is refused before anything reads it.
-            with store.opened(path) as file:
-                content, found = file.read(), trials.read_trials(path)
+            with store.opened(path):
+                found = read(path)
         except (Damaged, OSError, UsageError) as error:
             joined.lost += 1
             joined.damage(path, error)
             continue
-
-        if kept is None:
-            kept = root, found
-            if root != out:
-                store.write_bytes(out / joined.suite / path.name, content)
-        elif found != kept[1]:
-            joined.conflict(path.name, root, "list of trials", kept[0])
+        yield root, found
 
 
 def join_run(joined: Joined, target: RunFolder, roots: Sequence[Path], out: Path) -> None:

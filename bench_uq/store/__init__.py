@@ -12,7 +12,6 @@ from bench_uq.store.files import (
     CannotWrite,
     Damaged,
     StoredFile,
-    compressed,
     copy_table,
     discard_partial,
     leave_if_forked,
@@ -30,6 +29,7 @@ from bench_uq.store.files import (
     write_bytes,
     write_json,
     write_npz,
+    write_table,
 )
 from bench_uq.store.plans import check_schema, merge_plan, read_plan, suite_lock
 from bench_uq.store.records import (
@@ -71,7 +71,6 @@ __all__ = [
     "StoredFile",
     "check_file",
     "check_schema",
-    "compressed",
     "copy_table",
     "discard_partial",
     "elsewhere",
@@ -94,4 +93,5 @@ __all__ = [
     "write_bytes",
     "write_json",
     "write_npz",
+    "write_table",
 ]

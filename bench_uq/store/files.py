@@ -205,16 +205,21 @@ def copy_table(source: Path, target: Path) -> None:
 
     Both paths are those of the plain table.
     """
-    held, other = stored(source), compressed(target)
+    held = stored(source)
     if not held.is_file():
         # Those of another source would pass for its own.
         target.unlink(missing_ok=True)
-        other.unlink(missing_ok=True)
+        compressed(target).unlink(missing_ok=True)
         return
-    if held != source:
-        target, other = other, target
+    write_table(target, held.read_bytes(), as_gzip=held != source)
 
-    write_bytes(target, held.read_bytes())
+
+def write_table(plain: Path, content: bytes, *, as_gzip: bool = False) -> None:
+    """Write a table, or with ``as_gzip`` the compressed one, in place of both."""
+    written, other = plain, compressed(plain)
+    if as_gzip:
+        written, other = other, written
+    write_bytes(written, content)
     other.unlink(missing_ok=True)
 
 

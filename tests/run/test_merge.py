@@ -472,6 +472,12 @@ def test_trials(folder: Path, name: str) -> None:
     assert f"left out: shard-3/tiny/{name}: " in said
     assert [one.nll for one in read_trials(out)] == [0.2]
 
+    # Whole ones take the place of damaged ones, however these are stored.
+    Path("out/tiny/trials.csv").write_text("damaged")
+    merged("shard-2", code=1)
+    (stored_as,) = Path("out/tiny").glob("trials.csv*")
+    assert [one.nll for one in read_trials(stored_as)] == [0.3]
+
 
 def test_trials_of_a_study_stay(folder: Path) -> None:
     """A folder that was tuned keeps its own, and hands none on: they chose for another suite."""
